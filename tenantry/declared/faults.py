@@ -1,0 +1,130 @@
+"""Faults of the declared state, each told as `file:line: field: what is wrong, what is allowed`."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from tenantry.declared.types import Model
+
+Place = tuple[str | int, ...]
+"""A field's place in a document: the keys and indexes that lead to it."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML file, with the lines that its keys stand on."""
+
+    name: str
+    """The file's name, relative to the declared state's folder."""
+    data: Any
+    """Its content, as ruamel.yaml's round-trip loader gives it."""
+
+    def has(self, place: Place) -> bool:
+        """Whether the document has this very field."""
+        return len(self._walk(place)[0]) == len(place)
+
+    def fault(self, place: Place, text: str) -> str:
+        """A fault at a field, or at the deepest part of its place that is there."""
+        _, line = self._walk(place)
+        field = _field_name(place)
+        return f"{self.name}:{line}: {field}: {text}" if field else f"{self.name}:{line}: {text}"
+
+    def _walk(self, place: Place) -> tuple[Place, int]:
+        node, line = self.data, 1
+        found: Place = ()
+        for step in place:
+            try:
+                if isinstance(node, Mapping):
+                    line = node.lc.key(step)[0] + 1  # type: ignore[attr-defined]
+                else:
+                    line = node.lc.item(step)[0] + 1
+                node = node[step]
+            except (KeyError, IndexError, TypeError, AttributeError):
+                return found, line
+            found = (*found, step)
+        return found, line
+
+
+def _field_name(place: Place) -> str:
+    name = ""
+    for step in place:
+        name += f"[{step}]" if isinstance(step, int) else f".{step}" if name else str(step)
+    return name
+
+
+def explain(error: ValidationError, model: type[Model], document: Document) -> list[str]:
+    """A fault for each of a validation's errors."""
+    return [_explain_one(detail, model, document) for detail in error.errors()]
+
+
+def _explain_one(detail: ErrorDetails, model: type[Model], document: Document) -> str:
+    place = _place_in(document, detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(model, place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(known))}"
+        return document.fault(place, f"unknown key; {hint}")
+    if detail["type"] == "missing":
+        return document.fault(place, "is required")
+    text = detail["msg"].removeprefix("Value error, ")
+    value = detail["input"]
+    if not isinstance(value, Mapping | list):
+        text = f"{value!r}: {text[0].lower()}{text[1:]}"
+    return document.fault(place, text)
+
+
+def _place_in(document: Document, loc: tuple[str | int, ...]) -> Place:
+    """The error's place without what pydantic puts in for unions and for faulty keys."""
+    node: Any = document.data
+    place: list[str | int] = []
+    for step in loc[:-1]:
+        in_list = isinstance(node, list) and isinstance(step, int) and step < len(node)
+        if in_list or (isinstance(node, Mapping) and step in node):
+            node = node[step]
+            place.append(step)
+    last = loc[-1] if loc else "[key]"
+    inside = isinstance(node, Mapping | list)
+    return (*place, last) if inside and last != "[key]" else tuple(place)
+
+
+@cache
+def _schema(model: type[Model]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+def _known_keys(model: type[Model], place: Place) -> list[str]:
+    """The keys that the schema knows at a place."""
+    root = _schema(model)
+    options = [root]
+    for step in (*place, None):
+        options = [part for option in options for part in _unfold(root, option)]
+        if step is None:
+            break
+        options = [value for option in options for value in _below(option, step)]
+    return [key for option in options for key in option.get("properties", {})]
+
+
+def _below(option: dict[str, Any], step: str | int) -> list[dict[str, Any]]:
+    """The schemas of what lies one step below."""
+    if isinstance(step, int):
+        values = [option.get("items")]
+    elif step in option.get("properties", {}):
+        values = [option["properties"][step]]
+    else:
+        values = [*option.get("patternProperties", {}).values(), option.get("additionalProperties")]
+    return [value for value in values if isinstance(value, dict)]
+
+
+def _unfold(root: dict[str, Any], option: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in option:
+        return _unfold(root, root["$defs"][option["$ref"].rsplit("/", 1)[-1]])
+    if "anyOf" in option:
+        return [part for choice in option["anyOf"] for part in _unfold(root, choice)]
+    if option.get("type") in ("object", "array"):
+        return [option]
+    return []

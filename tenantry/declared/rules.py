@@ -1,0 +1,88 @@
+"""Rules that concern several fields, or several teams: checked on the teams as they will be."""
+
+from collections.abc import Iterable, Iterator
+
+from tenantry.declared.faults import Place
+from tenantry.declared.team import RetentionRule, Team
+
+Fault = tuple[Place, str]
+
+
+def check_team(team: Team) -> Iterator[Fault]:
+    """What is wrong with one team, its defaults filled in."""
+    if len(team.slug) > 63:
+        yield ("name",), f"'{team.slug}' is longer than the 63 characters of a namespace's name"
+    for name in team.namespaces:
+        if len(name) > 63:
+            key = name.removeprefix(f"{team.slug}-")
+            text = f"the namespace '{name}' would have over 63 characters"
+            yield ("further_namespaces", key), text
+    for name, robot in team.active_robots.items():
+        rotation = robot.rotation
+        if rotation and robot.expiry_days != "never" and rotation.max_age_days >= robot.expiry_days:
+            text = (
+                f"{rotation.max_age_days} days is not before the robot's expiry after "
+                f"{robot.expiry_days} days: it must be less, or the credential dies unrotated"
+            )
+            yield ("robots", name, "rotation", "max_age_days"), text
+    if team.oidc_group in team.harbor.groups:
+        text = f"'{team.oidc_group}' is the team's own group: give its role in 'harbor.role'"
+        yield ("harbor", "groups", team.oidc_group), text
+    if team.harbor.prevent_vulnerable and team.harbor.severity is None:
+        yield (
+            ("harbor", "prevent_vulnerable"),
+            "says to refuse vulnerable images, but not from which severity on: give 'severity'",
+        )
+    yield from _check_retention(team)
+    yield from _check_routes(team)
+
+
+def _check_retention(team: Team) -> Iterator[Fault]:
+    retention = team.harbor.retention
+    if retention is None:
+        return
+    counts = ("latest_pushed", "latest_pulled", "pushed_within_days", "pulled_within_days")
+    seen: list[RetentionRule] = []
+    for index, rule in enumerate(retention.rules):
+        place = ("harbor", "retention", "rules", index)
+        given = [name for name in counts if getattr(rule, name) is not None]
+        if len(given) != 1:
+            text = f"gives {' and '.join(given) or 'none'}; exactly one of {', '.join(counts)}"
+            yield place, text
+        if rule in seen:
+            yield place, "is there twice; Harbor refuses identical rules"
+        seen.append(rule)
+
+
+def _check_routes(team: Team) -> Iterator[Fault]:
+    for name, route in team.routes.items():
+        for index, path in enumerate(route.paths):
+            for earlier in route.paths[:index]:
+                if path.prefix.startswith(earlier.prefix):
+                    text = (
+                        f"'{path.prefix}' is never reached: '{earlier.prefix}' before it takes "
+                        "what begins so; put the longer prefix first"
+                    )
+                    yield ("routes", name, "paths", index, "prefix"), text
+
+
+def check_together(teams: Iterable[Team]) -> Iterator[tuple[Team, Fault]]:
+    """What two teams claim both; the later one is at fault."""
+    owners: dict[tuple[str, str], Team] = {}
+    for team in teams:
+        for what, name, place in _claims(team):
+            other = owners.setdefault((what, name), team)
+            if other is not team:
+                yield team, (place, f"{what} '{name}' is also declared by team '{other.name}'")
+
+
+def _claims(team: Team) -> Iterator[tuple[str, str, Place]]:
+    for namespace in team.namespaces:
+        key = namespace.removeprefix(f"{team.slug}-")
+        first = namespace == team.slug
+        yield "the namespace", namespace, ("name",) if first else ("further_namespaces", key)
+    yield "the group", team.oidc_group, ("group",) if team.group else ("name",)
+    for name in team.oidc_clients:
+        yield "the OIDC client", f"{team.slug}-{name}", ("oidc_clients", name)
+    for name, route in team.routes.items():
+        yield "the host", route.host, ("routes", name, "host")

@@ -1,0 +1,270 @@
+"""The declared state: a folder with `platform.yaml` and a file a team under `teams/`."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from tenantry.declared import rules
+from tenantry.declared.faults import Document, Place, explain
+from tenantry.declared.platform import Platform
+from tenantry.declared.team import Team, TeamSettings
+from tenantry.declared.types import Model
+from tenantry.errors import DeclarationError
+
+Data = dict[str, Any]
+M = TypeVar("M", bound=Model)
+
+BUILT_IN: Data = {
+    "robots": {
+        "pull": {"access": ["repository:pull"], "attach": True},
+        # docker looks at a blob before it pushes it: push alone is not enough.
+        "ci": {"access": ["repository:pull", "repository:push"]},
+    }
+}
+"""What a team gets if neither it nor the platform says otherwise."""
+
+
+@dataclass(frozen=True)
+class DeclaredState:
+    """The platform and its teams, each team with all defaults filled in."""
+
+    platform: Platform
+    teams: dict[str, Team]
+    """By name, in the order of their names."""
+
+    def pick(self, names: Iterable[str] | None) -> list[Team]:
+        """The teams of these names, or all.
+
+        Raises:
+            DeclarationError: a name that no team has.
+        """
+        if names is None:
+            return list(self.teams.values())
+        names = list(dict.fromkeys(names))
+        unknown = [name for name in names if name not in self.teams]
+        if unknown:
+            known = ", ".join(self.teams) or "none"
+            raise DeclarationError(
+                [f"team '{name}' is not declared; declared: {known}" for name in unknown]
+            )
+        return [self.teams[name] for name in names]
+
+    def fingerprint(self, team: Team) -> str:
+        """A hash of what is declared for a team, platform included.
+
+        It changes whenever another plan could follow from the declared state.
+        """
+        shared = self.platform.model_dump(mode="json", exclude={"name", "defaults", "profiles"})
+        content = [team.model_dump(mode="json"), shared]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load(folder: Path) -> DeclaredState:
+    """Reads and checks a declared state.
+
+    Raises:
+        DeclarationError: with every fault at once, as `file:line: field: …`.
+    """
+    reading = _Reading(folder)
+    state = reading.state()
+    if reading.faults:
+        raise DeclarationError(sorted(reading.faults, key=_file_and_line))
+    assert state is not None
+    return state
+
+
+def _file_and_line(fault: str) -> tuple[str, int]:
+    file, _, rest = fault.partition(":")
+    line = rest.partition(":")[0]
+    return file, int(line) if line.isdigit() else 0
+
+
+class _Reading:
+    """One reading of a folder, gathering its faults."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.faults: list[str] = []
+
+    def state(self) -> DeclaredState | None:
+        if not self.folder.is_dir():
+            self.faults.append(f"{self.folder}: is not a folder")
+            return None
+        platform_file = self._read(self.folder / "platform.yaml")
+        platform = self._validate(platform_file, Platform) if platform_file else None
+        teams: list[tuple[Team, Document]] = []
+        for path in sorted((self.folder / "teams").glob("*.y*ml")):
+            document = self._read(path)
+            if document is None or (raw := self._validate(document, Team)) is None:
+                continue
+            if platform is not None and platform_file is not None:
+                team = self._complete(raw, document, platform_file, platform)
+                if team is not None:
+                    teams.append((team, document))
+            else:
+                teams.append((raw, document))
+        self._check_together(teams)
+        if platform is None or self.faults:
+            return None
+        by_name = sorted((team.name, team) for team, _ in teams)
+        return DeclaredState(platform, dict(by_name))
+
+    def _read(self, path: Path) -> Document | None:
+        name = str(path.relative_to(self.folder))
+        try:
+            data = YAML().load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            self.faults.append(f"{name}:1: is missing; a declared state needs it")
+        except UnicodeDecodeError:
+            self.faults.append(f"{name}:1: is not UTF-8 text")
+        except MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            self.faults.append(f"{name}:{line}: is not YAML: {error.problem}")
+        except YAMLError as error:
+            self.faults.append(f"{name}:1: is not YAML: {error}")
+        else:
+            if isinstance(data, Mapping):
+                return Document(name, data)
+            what = "is empty" if data is None else f"holds a {type(data).__name__}"
+            self.faults.append(f"{name}:1: {what}; it must hold keys and values")
+        return None
+
+    def _validate(self, document: Document, model: type[M]) -> M | None:
+        try:
+            return model.model_validate(plain(document.data))
+        except ValidationError as error:
+            self.faults.extend(explain(error, model, document))
+            return None
+
+    def _complete(
+        self, raw: Team, document: Document, platform_file: Document, platform: Platform
+    ) -> Team | None:
+        if raw.profile is not None and raw.profile not in platform.profiles:
+            known = ", ".join(platform.profiles) or "none"
+            text = f"'{raw.profile}' is no profile in platform.yaml; profiles there: {known}"
+            self.faults.append(document.fault(("profile",), text))
+            return None
+        for alias in raw.external_groups:
+            if alias not in platform.keycloak.external_providers:
+                text = f"'{alias}' is not among keycloak.external_providers of platform.yaml"
+                self.faults.append(document.fault(("external_groups", alias), text))
+        team = complete(platform, raw)
+        for place, text in rules.check_team(team):
+            self.faults.append(self._blame(place, text, document, platform_file, raw.profile))
+        return team
+
+    def _blame(
+        self, place: Place, text: str, document: Document, platform_file: Document, profile: Any
+    ) -> str:
+        """The fault at the file that the field's value came from."""
+        if document.has(place):
+            return document.fault(place, text)
+        for layer in (("profiles", profile), ("defaults",)):
+            if platform_file.has((*layer, *place)):
+                text = f"{text} (as team file {document.name} has it)"
+                return platform_file.fault((*layer, *place), text)
+        return document.fault(place, text)
+
+    def _check_together(self, teams: list[tuple[Team, Document]]) -> None:
+        documents = {id(team): document for team, document in teams}
+        first: dict[str, Document] = {}
+        unique: list[Team] = []
+        for team, document in teams:
+            other = first.setdefault(team.name, document)
+            if other is document:
+                unique.append(team)
+            else:
+                text = f"team '{team.name}' is also declared in {other.name}"
+                self.faults.append(document.fault(("name",), text))
+        for team, (place, text) in rules.check_together(unique):
+            self.faults.append(documents[id(team)].fault(place, text))
+
+
+def complete(platform: Platform, team: Team) -> Team:
+    """The team with all defaults: its own word first, then its profile's, then the platform's."""
+    profile = platform.profiles.get(team.profile or "", TeamSettings())
+    data: Data = BUILT_IN
+    for layer in (platform.defaults, profile, team):
+        data = merge(data, layer.model_dump(mode="json", exclude_unset=True))
+    namespace = data.get("namespace", {})
+    further = data.get("further_namespaces", {})
+    data["further_namespaces"] = {key: merge(namespace, own) for key, own in further.items()}
+    return Team.model_validate(data)
+
+
+def merge(under: Data, over: Data) -> Data:
+    """Mappings merged key by key, `over` first; everything else is taken whole."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        merged[key] = merge(below, value) if both and isinstance(below, dict) else value
+    return merged
+
+
+def plain(data: Any) -> Any:
+    """Parsed YAML as plain dicts and lists, without what the parser hangs on them."""
+    if isinstance(data, Mapping):
+        return {key: plain(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [plain(value) for value in data]
+    return data
+
+
+def check_alone(platform: Platform, team: Team) -> Team:
+    """A team that came by the API, completed and checked as its file would be.
+
+    Raises:
+        DeclarationError: with every fault, each as `field: …`.
+    """
+    document = Document(f"team {team.name}", {})
+    reading = _Reading(Path())
+    completed = reading._complete(team, document, Document("platform.yaml", {}), platform)
+    if reading.faults:
+        raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in reading.faults])
+    assert completed is not None
+    return completed
+
+
+def save_team(folder: Path, team: Team) -> Path:
+    """Writes a team's file, unless it says the same already; its first comment lines stay.
+
+    The write is atomic: a reader sees the old file or the new one.
+
+    Returns:
+        The file: the one that already declares the team, or `teams/<name>.yaml`.
+    """
+    path = folder / "teams" / f"{team.name}.yaml"
+    for candidate in sorted((folder / "teams").glob("*.y*ml")):
+        content = YAML().load(candidate.read_text(encoding="utf-8"))
+        if isinstance(content, Mapping) and content.get("name") == team.name:
+            path = candidate
+    wanted = team.model_dump(mode="json", exclude_unset=True)
+    head = ""
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+        if plain(YAML().load(text)) == wanted:
+            return path
+        lines = text.splitlines(keepends=True)
+        head = "".join(lines[: next((i for i, x in enumerate(lines) if x[:1] != "#"), None)])
+    body = StringIO()
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump(wanted, body)
+    path.parent.mkdir(exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".team-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(head + body.getvalue())
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)
+    return path

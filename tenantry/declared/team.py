@@ -1,0 +1,270 @@
+"""What a team declares. Only what is set counts: the rest comes from the platform's defaults."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from tenantry.declared.types import (
+    Access,
+    Cron,
+    GroupName,
+    Host,
+    LabelMap,
+    Model,
+    ProfileName,
+    Quantity,
+    ShortName,
+    StorageQuota,
+    TeamName,
+)
+
+Role = Literal["projectAdmin", "maintainer", "developer", "guest", "limitedGuest"]
+"""Harbor's roles in a project."""
+
+PodSecurity = Literal["privileged", "baseline", "restricted"]
+Adopt = Literal["never", "if-identical", "yes"]
+
+
+class RetentionRule(Model):
+    """Which tags Harbor keeps. Exactly one of the four counts is given."""
+
+    latest_pushed: Annotated[int, Field(ge=1)] | None = None
+    """Keep this many tags, the last pushed."""
+    latest_pulled: Annotated[int, Field(ge=1)] | None = None
+    """Keep this many tags, the last pulled."""
+    pushed_within_days: Annotated[int, Field(ge=1)] | None = None
+    """Keep what was pushed in the last so many days."""
+    pulled_within_days: Annotated[int, Field(ge=1)] | None = None
+    """Keep what was pulled in the last so many days."""
+    repositories: str = "**"
+    """Repositories of the project that the rule is for, as a doublestar pattern."""
+    tags: str = "**"
+    """Tags that the rule is for, as a doublestar pattern."""
+    untagged: bool = True
+    """Whether artifacts without a tag are kept as well."""
+
+
+class Retention(Model):
+    """The project's tag-retention policy."""
+
+    rules: list[RetentionRule] = Field(min_length=1, max_length=15)
+    """A tag is kept if one of them keeps it. Harbor takes 15 at most."""
+    schedule: Cron | None = None
+    """When Harbor applies it, five cron fields in Harbor's own time zone; never by itself if not
+    given."""
+
+
+class ImmutableTags(Model):
+    """Tags that nobody can overwrite or delete."""
+
+    repositories: str = "**"
+    """Repositories of the project that the rule is for, as a doublestar pattern."""
+    tags: str = "**"
+    """Tags that the rule is for, as a doublestar pattern, such as `v*`."""
+
+
+class HarborProject(Model):
+    """The team's project in Harbor."""
+
+    role: Role = "developer"
+    """Role of the team's own OIDC group in the project."""
+    groups: dict[GroupName, Role] = {}
+    """Further OIDC groups and their roles, such as `all-teams-admin: projectAdmin`."""
+    storage_quota: StorageQuota | None = None
+    """How much the project may hold, as `10Gi` or `unlimited`; left as Harbor has it if not
+    given."""
+    public: bool = False
+    """Whether anybody may pull without logging in."""
+    auto_scan: bool | None = None
+    """Scan images for vulnerabilities when they are pushed."""
+    prevent_vulnerable: bool | None = None
+    """Refuse pulls of images with vulnerabilities of `severity` and above."""
+    severity: Literal["none", "low", "medium", "high", "critical"] | None = None
+    """From which severity on `prevent_vulnerable` refuses pulls."""
+    require_cosign: bool | None = None
+    """Refuse pulls of images without a Cosign signature."""
+    retention: Retention | None = None
+    """Which tags Harbor keeps."""
+    immutable_tags: list[ImmutableTags] = []
+    """Tags that can't be overwritten."""
+
+
+class Rotation(Model):
+    """When a robot's credential is exchanged for a new one."""
+
+    max_age_days: Annotated[int, Field(ge=1, le=3650)]
+    """The credential is exchanged when it is this old. Must be less than the robot's
+    `expiry_days`."""
+    overlap_hours: Annotated[int, Field(ge=1, le=24 * 90)] = 24
+    """How long the old credential still works after the new one is in place."""
+
+
+class Robot(Model):
+    """A Harbor robot account, and the Secret that holds its credential.
+
+    Robots come in pairs, `<name>-a` and `<name>-b`, that take turns when the
+    credential is rotated.
+    """
+
+    access: Annotated[list[Access], Field(min_length=1)] = ["repository:pull"]
+    """What the robot may do in the team's project."""
+    expiry_days: Annotated[int, Field(ge=1, le=36500)] | Literal["never"] = 90
+    """Days until the robot stops working, or `never`."""
+    rotation: Rotation | None = None
+    """When the credential is rotated; never by itself if not given."""
+    attach: bool = False
+    """Attach the Secret to the namespaces' default ServiceAccount, so that pods pull with it."""
+
+
+class Limits(Model):
+    """What a container gets that says nothing itself, and what it may ask for at most."""
+
+    default: dict[str, Quantity] = {}
+    """Limits of a container that declares none, such as `memory: 512Mi`."""
+    default_request: dict[str, Quantity] = {}
+    """Requests of a container that declares none."""
+    max: dict[str, Quantity] = {}
+    """The most that one container may be given."""
+    min: dict[str, Quantity] = {}
+    """The least that one container must ask for."""
+
+
+class Network(Model):
+    """The NetworkPolicies of a namespace. All is denied but what is allowed here."""
+
+    deny_by_default: bool = True
+    """Deny all traffic in and out that no policy allows. Off: no NetworkPolicies at all."""
+    allow_dns: bool = True
+    """Name resolution by the cluster's DNS."""
+    allow_same_namespace: bool = True
+    """Traffic between the pods of the namespace."""
+    allow_mesh: bool = True
+    """The sidecars' connection to Istio's control plane."""
+    allow_gateway: bool = True
+    """Traffic from the mesh's ingress gateway."""
+    policies: dict[ShortName, dict[str, Any]] = {}
+    """Further NetworkPolicies by name, each the `spec` of one."""
+
+
+class Namespace(Model):
+    """A namespace of the team's and what is in it from the start."""
+
+    labels: LabelMap = {}
+    """Further labels of the namespace."""
+    annotations: LabelMap = {}
+    """Further annotations of the namespace."""
+    pod_security: PodSecurity = "baseline"
+    """The Pod Security level that is enforced. Sidecar injection without Istio's CNI needs
+    `privileged`."""
+    mesh: bool | str = True
+    """Inject Istio's sidecar: true, false, or the name of a revision."""
+    quota: dict[str, Quantity] = {}
+    """The ResourceQuota, by resource, such as `requests.cpu: 4`."""
+    limits: Limits = Limits()
+    """The LimitRange for containers."""
+    network: Network = Network()
+    """The NetworkPolicies."""
+    cluster_role: str = "tenantry-team-member"
+    """ClusterRole that the team's OIDC group gets in the namespace."""
+
+
+class OidcClient(Model):
+    """An OIDC client in Keycloak for an application of the team's.
+
+    Its id is `team-<team>-<name>`. The id, secret and issuer are put into the
+    Secret `oidc-<name>` of the team's namespace.
+    """
+
+    redirect_uris: Annotated[list[str], Field(min_length=1)]
+    """Where a login may return to, exactly as the application asks for it."""
+    post_logout_redirect_uris: list[str] = []
+    """Where a logout may return to."""
+    web_origins: list[str] = []
+    """Origins that a browser may call Keycloak from."""
+    public: bool = False
+    """Whether the client has no secret (an application in the browser)."""
+
+
+class RoutePath(Model):
+    """One path of a route and the Service that answers it."""
+
+    prefix: Annotated[str, Field(pattern="^/")] = "/"
+    """What the path begins with."""
+    service: ShortName
+    """A Service in the team's namespace."""
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """Port of the Service."""
+
+
+class Route(Model):
+    """A host name of the team's, served through the mesh's gateway."""
+
+    host: Host
+    """The host name."""
+    paths: Annotated[list[RoutePath], Field(min_length=1)]
+    """Which Service answers which path. The first that fits wins."""
+    gateway: str | None = None
+    """The Istio Gateway, as `namespace/name`; the platform's if not given."""
+
+
+class TeamSettings(Model):
+    """What a team declares about its systems, and what the platform can give it as a default."""
+
+    harbor: HarborProject = HarborProject()
+    """The Harbor project."""
+    robots: dict[ShortName, Robot | None] = {}
+    """Harbor robots by purpose: `pull` for the cluster, `ci` for pipelines, and any further ones.
+    null takes a default one away."""
+    namespace: Namespace = Namespace()
+    """The namespace `team-<name>`."""
+    further_namespaces: dict[ShortName, Namespace] = {}
+    """Further namespaces `team-<name>-<key>`. What one doesn't say is as in `namespace`."""
+    oidc_clients: dict[ShortName, OidcClient] = {}
+    """OIDC clients in Keycloak."""
+    routes: dict[ShortName, Route] = {}
+    """Routes in the mesh."""
+    adopt: Adopt = "never"
+    """What to do with something of the same name that Tenantry did not make: leave it alone and
+    say so, take it over if it is exactly as declared, or take it over and change it."""
+
+
+class Team(TeamSettings):
+    """A tenant of the platform."""
+
+    name: TeamName
+    """Lower-case letters and digits, in words joined by single dashes."""
+    display_name: str | None = None
+    """How people call the team."""
+    contact: str | None = None
+    """Who to turn to: an e-mail address, a chat channel."""
+    profile: ProfileName | None = None
+    """One of the platform's profiles: defaults for a sort of team."""
+    group: GroupName | None = None
+    """The team's OIDC group; `team-<name>` if not given."""
+    members: list[str] | None = None
+    """User names of the group's members in Keycloak. If not given, Tenantry leaves membership
+    alone."""
+    external_groups: dict[str, list[str]] = {}
+    """Names that the group has at the external identity providers, by the provider's alias, where
+    they differ from what the platform expects."""
+
+    @property
+    def slug(self) -> str:
+        """`team-<name>`: the namespace, the project, and the group unless another is given."""
+        return f"team-{self.name}"
+
+    @property
+    def oidc_group(self) -> str:
+        """Name of the team's OIDC group."""
+        return self.group or self.slug
+
+    @property
+    def active_robots(self) -> dict[str, Robot]:
+        """The robots that were not taken away."""
+        return {name: robot for name, robot in self.robots.items() if robot is not None}
+
+    @property
+    def namespaces(self) -> dict[str, Namespace]:
+        """All namespaces of the team by their full names, the first one first."""
+        further = {f"{self.slug}-{key}": ns for key, ns in self.further_namespaces.items()}
+        return {self.slug: self.namespace} | further

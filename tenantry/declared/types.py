@@ -1,0 +1,154 @@
+"""The kinds of values that the declared state is made of, and what makes one wrong.
+
+Each rule is the intersection of what Harbor, Kubernetes and Keycloak accept, so
+that whatever passes here is accepted there.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any
+
+from kubernetes.utils.quantity import parse_quantity
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+_WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_LABEL = 63  # a Kubernetes name; Harbor and Keycloak allow more
+_PREFIX = "team-"
+MAX_STORAGE = 1024 * 2**40  # Harbor refuses quotas above 1024 TiB
+
+
+class Model(BaseModel):
+    """A part of the declared state: frozen, and no key that we do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _check_words(value: str, *, what: str, longest: int) -> str:
+    allowed = (
+        f"{what} is 1 to {longest} lower-case letters and digits, in words joined by single dashes"
+    )
+    if not _WORDS.fullmatch(value) or len(value) > longest:
+        raise ValueError(allowed)
+    if value.isdigit():
+        raise ValueError(f"{allowed}, with at least one letter (Harbor takes digits for an id)")
+    return value
+
+
+def _words(what: str, longest: int) -> Any:
+    return (
+        # YAML reads an unquoted 123 as a number: say what is wrong with the name, not its type.
+        BeforeValidator(lambda v: str(v) if isinstance(v, int) else v),
+        AfterValidator(lambda v: _check_words(v, what=what, longest=longest)),
+        Field(
+            json_schema_extra={
+                "pattern": "^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$",
+                "maxLength": longest,
+                "minLength": 1,
+            }
+        ),
+    )
+
+
+TeamName = Annotated[str, *_words("a team's name", _MAX_LABEL - len(_PREFIX))]
+"""Becomes `team-<name>`: a namespace, a Harbor project and a Keycloak group."""
+
+ShortName = Annotated[str, *_words("a name", 40)]
+"""A robot, route, OIDC client or further namespace inside a team."""
+
+ProfileName = Annotated[str, *_words("a profile's name", 40)]
+
+
+def _check_group(value: str) -> str:
+    if not value.strip() or value != value.strip() or len(value) > 255 or "/" in value:
+        raise ValueError(
+            "a group's name is 1 to 255 characters without '/' (Harbor compares it with the "
+            "claim letter for letter, and the claim carries leaf names) and without outer blanks"
+        )
+    return value
+
+
+GroupName = Annotated[str, AfterValidator(_check_group)]
+
+
+def quantity(value: str) -> Decimal:
+    """The number that a Kubernetes quantity stands for: `1000m` and `1` are equal.
+
+    Raises:
+        ValueError: it is not a quantity.
+    """
+    number = parse_quantity(value)  # type: ignore[no-untyped-call]
+    return number if isinstance(number, Decimal) else Decimal(number)
+
+
+def _check_quantity(value: str) -> str:
+    try:
+        number = quantity(value)
+    except (ValueError, ArithmeticError):
+        raise ValueError("a quantity is a number with an optional unit, as 500m, 4, 10Gi") from None
+    if number <= 0:
+        raise ValueError("a quantity must be greater than 0")
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Quantity = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_quantity)]
+"""A Kubernetes quantity, such as `500m`, `4` or `10Gi`; greater than 0."""
+
+UNLIMITED = "unlimited"
+
+
+def storage_bytes(value: str) -> int:
+    """Bytes of a storage quota as Harbor counts them; `unlimited` is -1."""
+    return -1 if value == UNLIMITED else int(quantity(value))
+
+
+def _check_storage(value: str) -> str:
+    if value == UNLIMITED:
+        return value
+    try:
+        size = storage_bytes(_check_quantity(value))
+    except ValueError as fault:
+        raise ValueError(f"{fault}; or 'unlimited'") from None
+    if not 1 <= size <= MAX_STORAGE:
+        raise ValueError("a storage quota lies between 1 byte and 1024Ti, or is 'unlimited'")
+    return value
+
+
+StorageQuota = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_storage)]
+"""How much a Harbor project may hold: `10Gi`, or `unlimited`."""
+
+
+def _check_cron(value: str) -> str:
+    if len(value.split()) != 5 or not re.fullmatch(r"[\d*/,\-A-Za-z ]+", value):
+        raise ValueError("a schedule has five fields: minute hour day month weekday, as 0 3 * * *")
+    return value
+
+
+Cron = Annotated[str, AfterValidator(_check_cron)]
+
+
+def _check_access(value: str) -> str:
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)*:[a-z]+(-[a-z]+)*", value):
+        raise ValueError("access is a resource and an action of Harbor's, as repository:pull")
+    if value == "robot:update":
+        raise ValueError("Harbor grants robot:update to no robot")
+    return value
+
+
+Access = Annotated[str, AfterValidator(_check_access)]
+"""One permission of a robot inside the team's project, as `repository:pull`."""
+
+
+def _check_host(value: str) -> str:
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if len(value) > 253 or not re.fullmatch(rf"(\*\.)?{label}(\.{label})*", value):
+        raise ValueError("a host is a DNS name in lower case, as shop.example.com")
+    return value
+
+
+Host = Annotated[str, AfterValidator(_check_host)]
+
+LabelMap = dict[str, str]

@@ -1,0 +1,76 @@
+"""Every error that Tenantry raises, by who must act.
+
+    TenantryError
+    ├── DeclarationError        the author of the declared state: it is wrong, nothing was called
+    ├── SystemRefused           the operator: a system said no, and would say it again
+    │   └── NotOurs             ... or we did: the thing exists and Tenantry did not make it
+    ├── SystemUnavailable       time: the call may succeed later
+    │   └── ChangedMeanwhile    ... after another look: someone was faster, or an answer was lost
+    └── BrokenPromise           us: a write was accepted and yet what it should do does not hold
+
+No message ever holds a secret or a request's body: the messages are shown in
+the UI and kept in Prefect's database.
+"""
+
+
+class TenantryError(Exception):
+    """The root: catch this to catch whatever Tenantry itself raises."""
+
+
+class DeclarationError(TenantryError):
+    """The declared state is faulty; `faults` has a line for each fault, ready to print."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class CallFailed(TenantryError):
+    """A call to a system did not do what it was made for.
+
+    Attributes:
+        system: `harbor`, `keycloak`, `kubernetes` or `istio`.
+        call: method and path, such as `POST /api/v2.0/projects`; never a query or body.
+        status: the HTTP status, or None where there was no answer.
+        reason: the system's own words, or what became of the connection.
+        retry_after: seconds that the system asked to wait, where it did.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        call: str,
+        reason: str,
+        *,
+        status: int | None = None,
+        advice: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        answer = f" answered {status}" if status else ""
+        text = f"{system.capitalize()}: {call}{answer}: {reason}".rstrip(".")
+        super().__init__(f"{text}. {advice}" if advice else text)
+        self.system = system
+        self.call = call
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class SystemRefused(CallFailed):
+    """The system refused, and would refuse again: someone must change something first."""
+
+
+class NotOurs(SystemRefused):
+    """Something of that name exists, Tenantry did not make it, and may not adopt it."""
+
+
+class SystemUnavailable(CallFailed):
+    """No answer, or one that may be better later: a time-out, a reset, 429, 502, 503, 504."""
+
+
+class ChangedMeanwhile(SystemUnavailable):
+    """The system is no longer as it was when the plan was made: look again, then go on."""
+
+
+class BrokenPromise(CallFailed):
+    """A call succeeded, but reading it back (or trying it) shows that it did not take."""
