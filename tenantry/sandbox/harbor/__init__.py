@@ -1,0 +1,20 @@
+"""A simulated Harbor 2.15.2: see app.py for what it is and what it is not."""
+
+from tenantry.sandbox.harbor.access import ADMIN, ADMIN_PASSWORD
+from tenantry.sandbox.harbor.app import SimulatedHarbor
+from tenantry.sandbox.harbor.model import Group, Member, Permission, Project, Quota, Robot, User
+from tenantry.sandbox.harbor.wire import Refusal
+
+__all__ = [
+    "ADMIN",
+    "ADMIN_PASSWORD",
+    "Group",
+    "Member",
+    "Permission",
+    "Project",
+    "Quota",
+    "Refusal",
+    "Robot",
+    "SimulatedHarbor",
+    "User",
+]

@@ -1,0 +1,322 @@
+"""Who is asking a simulated Harbor 2.15.2, and what they may do.
+
+Simulated: basic auth of the local admin and of robots, sessions, roles in projects, the grants of
+robots with their surprises, the lock after a wrong password. Not simulated: an IdP's ID tokens as
+bearer tokens, users' CLI secrets, local users besides the admin, LDAP and UAA.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tenantry.sandbox.harbor.model import ADMIN_ID, Project, Robot, User
+from tenantry.sandbox.harbor.wire import Refusal
+
+if TYPE_CHECKING:
+    from tenantry.sandbox.harbor.app import SimulatedHarbor
+
+ADMIN = "admin"
+ADMIN_PASSWORD = "Harbor12345"
+PROJECT_ADMIN, DEVELOPER, GUEST, MAINTAINER, LIMITED_GUEST = 1, 2, 3, 4, 5
+ROLE_NAMES = {
+    PROJECT_ADMIN: "projectAdmin",
+    DEVELOPER: "developer",
+    GUEST: "guest",
+    MAINTAINER: "maintainer",
+    LIMITED_GUEST: "limitedGuest",
+}
+
+_CRUDL = ("create", "read", "update", "delete", "list")
+_CRDL = ("create", "read", "delete", "list")
+_CUDL = ("create", "update", "delete", "list")
+
+# What robots can be granted. That robot:update is in neither is the fact that matters most here.
+CATALOGUE: dict[str, dict[str, tuple[str, ...]]] = {
+    "system": {
+        "audit-log": ("list",),
+        "catalog": ("read",),
+        "export-cve": ("create", "read"),
+        "garbage-collection": ("create", "read", "update", "delete", "list", "stop"),
+        "jobservice-monitor": ("list", "stop"),
+        "label": ("create", "read", "update", "delete"),
+        "ldap-user": ("create", "list"),
+        "preheat-instance": _CRUDL,
+        "project": ("create", "list"),
+        "purge-audit": ("create", "read", "update", "delete", "list", "stop"),
+        "quota": ("read", "update", "list"),
+        "registry": _CRUDL,
+        "replication": ("create", "read", "list"),
+        "replication-adapter": ("list",),
+        "replication-policy": _CRUDL,
+        "robot": _CRDL,
+        "scan-all": ("create", "read", "update", "stop"),
+        "scanner": _CRUDL,
+        "security-hub": ("read", "list"),
+        "system-volumes": ("read",),
+        "user": _CRDL,
+        "user-group": _CRUDL,
+    },
+    "project": {
+        "accessory": ("list",),
+        "artifact": _CRDL,
+        "artifact-addition": ("read",),
+        "artifact-label": ("create", "delete"),
+        "export-cve": ("create", "read"),
+        "immutable-tag": _CUDL,
+        "label": _CRUDL,
+        "log": ("list",),
+        "member": _CRUDL,
+        "metadata": _CRUDL,
+        "notification-policy": _CRUDL,
+        "preheat-policy": _CRUDL,
+        "project": ("read", "update", "delete"),
+        "quota": ("read",),
+        "repository": ("read", "update", "delete", "list", "pull", "push"),
+        "robot": _CRDL,
+        "sbom": ("create", "read", "stop"),
+        "scan": ("create", "read", "stop"),
+        "scanner": ("create", "read"),
+        "tag": ("create", "delete", "list"),
+        "tag-retention": ("create", "read", "update", "delete", "list", "operate"),
+    },
+}
+
+_RETENTION = CATALOGUE["project"]["tag-retention"]
+# What the roles may do, as far as something simulated asks for it.
+_ROLES: dict[int, dict[str, tuple[str, ...]]] = {
+    PROJECT_ADMIN: {
+        "project": ("read", "update", "delete"),
+        "member": _CRUDL,
+        "metadata": _CRUDL,
+        "quota": ("read",),
+        "repository": ("read", "update", "delete", "list", "pull", "push"),
+        "robot": _CRUDL,
+        "tag-retention": _RETENTION,
+        "immutable-tag": _CUDL,
+    },
+    MAINTAINER: {
+        "project": ("read",),
+        "member": ("read", "list"),
+        "metadata": _CRUDL,
+        "quota": ("read",),
+        "repository": ("read", "update", "delete", "list", "pull", "push"),
+        "robot": ("read", "list"),
+        "tag-retention": _RETENTION,
+        "immutable-tag": _CUDL,
+    },
+    DEVELOPER: {
+        "project": ("read",),
+        "member": ("read", "list"),
+        "quota": ("read",),
+        "repository": ("read", "update", "list", "pull", "push"),
+        "robot": ("read", "list"),
+        "tag-retention": _RETENTION,
+    },
+    GUEST: {
+        "project": ("read",),
+        "member": ("read", "list"),
+        "quota": ("read",),
+        "repository": ("read", "list", "pull"),
+        "robot": ("read", "list"),
+    },
+    LIMITED_GUEST: {
+        "project": ("read",),
+        "quota": ("read",),
+        "repository": ("list", "pull"),
+    },
+}
+_PUBLIC: dict[str, tuple[str, ...]] = {"project": ("read",), "repository": ("list", "pull")}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever asks: a user, a robot, or nobody."""
+
+    name: str = ""
+    user: User | None = None
+    robot: Robot | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is somebody."""
+        return self.user is not None or self.robot is not None
+
+    @property
+    def admin(self) -> bool:
+        """Whether it may do everything."""
+        return self.user is not None and (self.user.id == ADMIN_ID or self.user.sysadmin)
+
+
+NOBODY = Caller()
+
+
+# --- Who is it -----------------------------------------------------------------------------------
+
+
+def basic(header: str) -> tuple[str, str] | None:
+    """Name and password of an Authorization header."""
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, password = base64.b64decode(value).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (name, password) if colon else None
+
+
+async def authenticated(harbor: "SimulatedHarbor", header: str) -> Caller:
+    """Whoever an Authorization header proves: robots first, then users. Nobody if it is wrong."""
+    credentials = basic(header)
+    if credentials is None:
+        return NOBODY
+    name, password = credentials
+    if robot := _robot(harbor, name, password):
+        return Caller(name, robot=robot)
+    # With OIDC only the admin's password is tried here, so all others are refused at once.
+    if harbor.configuration["auth_mode"] == "oidc_auth" and name != ADMIN:
+        return NOBODY
+    user = await logged_in(harbor, name, password)
+    return Caller(user.username, user=user) if user else NOBODY
+
+
+async def logged_in(harbor: "SimulatedHarbor", name: str, password: str) -> User | None:
+    """The local user of a right password. A wrong one takes its time and locks the name so long."""
+    if name in harbor.locked:
+        return None
+    if name == ADMIN and secrets.compare_digest(password.encode(), ADMIN_PASSWORD.encode()):
+        return harbor.users[ADMIN_ID]
+    harbor.locked[name] += 1
+    try:
+        await asyncio.sleep(harbor.login_delay)
+    finally:
+        harbor.locked[name] -= 1
+        if not harbor.locked[name]:
+            del harbor.locked[name]
+    return None
+
+
+def hashed(secret: str, salt: str) -> str:
+    """A robot's secret as it is stored."""
+    return hashlib.sha256(f"{salt}{secret}".encode()).hexdigest()
+
+
+def _robot(harbor: "SimulatedHarbor", name: str, secret: str) -> Robot | None:
+    prefix = harbor.configuration["robot_name_prefix"]
+    if not name.startswith(prefix):
+        return None
+    project, plus, short = name[len(prefix) :].rpartition("+")
+    project_id = 0
+    if plus:
+        if project not in harbor.projects:
+            return None
+        project_id = harbor.projects[project].id
+    for robot in harbor.robots.values():
+        if robot.name == short and robot.project_id == project_id:
+            expired = 0 <= robot.expires_at <= harbor.clock.now().timestamp()
+            right = secrets.compare_digest(hashed(secret, robot.salt), robot.secret_hash)
+            return robot if right and not expired and not robot.disabled else None
+    return None
+
+
+# --- What may it do ------------------------------------------------------------------------------
+
+
+def roles(harbor: "SimulatedHarbor", user: User, project: Project) -> list[int]:
+    """A user's roles in a project, its own and its groups', the mightiest first."""
+    if user.id == ADMIN_ID or user.sysadmin:
+        return [PROJECT_ADMIN]
+    groups = {g.id for g in harbor.groups.values() if g.name in user.groups}
+    found = {
+        member.role_id
+        for member in project.members.values()
+        if (member.entity_type == "u" and member.entity_id == user.id)
+        or (member.entity_type == "g" and member.entity_id in groups)
+    }
+    return [r for r in (PROJECT_ADMIN, MAINTAINER, DEVELOPER, GUEST, LIMITED_GUEST) if r in found]
+
+
+def may(
+    harbor: "SimulatedHarbor", caller: Caller, action: str, project: Project, resource: str
+) -> bool:
+    """Whether the caller may do this in the project."""
+    if caller.admin:
+        return True
+    if project.public and action in _PUBLIC.get(resource, ()):
+        return True
+    if caller.robot:
+        return _granted(caller.robot, action, _path(project.id, resource))
+    if caller.user:
+        held = roles(harbor, caller.user, project)
+        return any(action in _ROLES[role].get(resource, ()) for role in held)
+    return False
+
+
+def may_system(caller: Caller, action: str, resource: str) -> bool:
+    """Whether the caller may do this to the whole installation."""
+    if caller.robot:
+        return _granted(caller.robot, action, _path("/", resource))
+    return caller.admin
+
+
+def require_known(caller: Caller) -> None:
+    """Refuse whoever is nobody."""
+    if not caller.known:
+        raise Refusal(401, "unauthorized")
+
+
+def require_system(caller: Caller, action: str, resource: str) -> None:
+    """Refuse whoever may not. The message is the name of the refused, as Harbor has it."""
+    require_known(caller)
+    if not may_system(caller, action, resource):
+        raise Refusal(403, caller.name)
+
+
+def require_project(
+    harbor: "SimulatedHarbor",
+    caller: Caller,
+    action: str,
+    project: Project | None,
+    resource: str,
+    called: str,
+) -> Project:
+    """The project, if it is there and the caller may; that it is missing only an admin learns."""
+    if project is None and caller.admin:
+        raise Refusal(404, f"project {called} not found")
+    if project is None or not may(harbor, caller, action, project, resource):
+        require_known(caller)
+        raise Refusal(403, "forbidden")
+    return project
+
+
+def _path(namespace: int | str, resource: str) -> str:
+    """A resource as a path: in Harbor's policies a project's own is the project's path itself."""
+    if namespace == "/":
+        return f"/system/{resource}"
+    return f"/project/{namespace}" + ("" if resource == "project" else f"/{resource}")
+
+
+def _granted(robot: Robot, action: str, path: str) -> bool:
+    # A namespace `*` matches as a pattern of paths: project:update on `*` reaches all that lies
+    # below any project, its robots and members too. It looks like an accident; it is a fact.
+    for permission in robot.permissions:
+        for resource, granted in permission.access:
+            pattern = re.escape(_path(permission.namespace, resource)).replace(r"\*", ".*")
+            if granted == action and re.fullmatch(pattern, path):
+                return True
+    return False
+
+
+def within(robot: Robot, wanted: Robot) -> bool:
+    """Whether all that one robot is to be granted is granted to the other, its maker."""
+    held = {(p.kind, p.namespace, *access) for p in robot.permissions for access in p.access}
+    return all(
+        (p.kind, p.namespace, *access) in held or (p.kind, "*", *access) in held
+        for p in wanted.permissions
+        for access in p.access
+    )

@@ -1,0 +1,175 @@
+"""The simulated Harbor 2.15.2 as one app: a request's way through it, and its state.
+
+The way is that of the real one: CSRF first, then the session, then who is asking (robot, user,
+session), then read-only mode, then the handler. Handlers run in one event loop and most never
+wait, so each is as atomic as the transaction that the real one wraps around a call.
+
+Not simulated: repositories and artifacts, the registry itself, scanning, replication, webhooks,
+labels, LDAP, logins through the IdP, and the time a password hash takes.
+"""
+
+import inspect
+import secrets
+import uuid
+from collections import Counter
+from typing import Any
+
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tenantry.sandbox.clock import Clock
+from tenantry.sandbox.counting import WRITES
+from tenantry.sandbox.harbor import (
+    configuration,
+    members,
+    projects,
+    quotas,
+    registry,
+    retention,
+    robots,
+    system,
+    users,
+)
+from tenantry.sandbox.harbor.access import authenticated
+from tenantry.sandbox.harbor.model import Group, Project, Robot, State, User
+from tenantry.sandbox.harbor.routing import Call, routes
+from tenantry.sandbox.harbor.sessions import Csrf, Visit
+from tenantry.sandbox.harbor.wire import Refusal, invalid
+
+# Imported for the routes that they add.
+_MODULES = (configuration, members, projects, quotas, registry, retention, robots, system, users)
+_STATE = TypeAdapter(State)
+
+
+class SimulatedHarbor:
+    """A Harbor that holds its state in memory.
+
+    Its state is there to be read, and to be changed behind the API's back: ``projects`` by name
+    (with members, quota, retention and rules), ``robots``, ``groups`` and ``users`` by id, and
+    ``configuration``.
+
+    Attributes:
+        ext_endpoint: The address that Harbor believes to have.
+        login_delay: Seconds that a wrong password takes, and locks its name.
+        race_window: Seconds between the reading and the writing of a robot or a member: what
+            happens to two writers at once is decided in there.
+        unhealthy: Components that ``/health`` calls broken, and what it says of them.
+        issued_secrets: Every secret ever handed out or set, for a search for leaks. Never saved.
+    """
+
+    def __init__(self, clock: Clock, ext_endpoint: str = "http://127.0.0.1") -> None:
+        self.clock = clock
+        self.ext_endpoint = ext_endpoint
+        self.login_delay = 1.5
+        self.race_window = 0.001
+        self.unhealthy: dict[str, str] = {}
+        self.issued_secrets: list[str] = []
+        self.locked: Counter[str] = Counter()
+        self.state = State(secrets.token_hex(32), configuration.defaults())
+        users.add_local_admin(self)
+        projects.add_library(self)
+
+    @property
+    def projects(self) -> dict[str, Project]:
+        """The projects by name."""
+        return self.state.projects
+
+    @property
+    def robots(self) -> dict[int, Robot]:
+        """The robots by id."""
+        return self.state.robots
+
+    @property
+    def groups(self) -> dict[int, Group]:
+        """The user groups by id."""
+        return self.state.groups
+
+    @property
+    def users(self) -> dict[int, User]:
+        """The users by id; 1 is the admin."""
+        return self.state.users
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The configuration's values, those that the API hides too."""
+        return self.state.configuration
+
+    def dump(self) -> dict[str, Any]:
+        """The whole state, fit for JSON."""
+        state: dict[str, Any] = _STATE.dump_python(self.state, mode="json")
+        return state
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take the state of an earlier dump."""
+        self.state = _STATE.validate_python(state)
+
+    def sign_in(
+        self, username: str, email: str | None, sub: str, iss: str, groups: list[str]
+    ) -> User:
+        """Do what a user's login through the IdP does, or raise the callback's ``Refusal``."""
+        return users.sign_in(self, username, email, sub, iss, groups)
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI app."""
+        request = Request(scope, receive)
+        response = await self._answer(request)
+        response.headers["x-request-id"] = request.headers.get("x-request-id") or str(uuid.uuid4())
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        csrf = Csrf(self, request)
+        response = await self._answer_in_session(request, csrf)
+        csrf.mark(response)
+        return response
+
+    async def _answer_in_session(self, request: Request, csrf: Csrf) -> Response:
+        try:
+            csrf.check()
+        except Refusal as refusal:  # comes before the session: it says nothing of it
+            return refusal.response()
+        if not request.url.path.startswith(("/api/", "/c/")):
+            return await self._handle(request, None)
+        visit = Visit(self, request)
+        response = await self._handle(request, visit)
+        visit.mark(response)
+        return response
+
+    async def _handle(self, request: Request, visit: Visit | None) -> Response:
+        try:
+            caller = await authenticated(self, request.headers.get("authorization", ""))
+            if visit and not caller.known:
+                caller = visit.caller
+            raw_path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+            method = request.method
+            handler, request.scope["path_template"], path = routes.find(method, raw_path)
+            if self._refuses_writes(method, path_template=request.scope["path_template"]):
+                raise Refusal(
+                    403,
+                    "The system is in read only mode. Any modification is prohibited.",
+                    code="DENIED",
+                )
+            _check_accept(request)
+            call = Call(
+                self, request, caller, path, await request.body(), visit.sid if visit else ""
+            )
+            reply = handler(call)
+            return await reply if inspect.isawaitable(reply) else reply
+        except Refusal as refusal:
+            return refusal.response()
+
+    def _refuses_writes(self, method: str, path_template: str) -> bool:
+        return (
+            method in WRITES
+            and self.configuration["read_only"]
+            and path_template not in ("/api/v2.0/configurations", "/c/login")
+        )
+
+
+def _check_accept(request: Request) -> None:
+    accepted = request.headers.get("accept", "*/*")
+    if request.url.path.startswith("/api/") and not any(
+        kind in accepted for kind in ("*/*", "application/*", "application/json", "text/plain")
+    ):
+        raise invalid("unsupported media type requested, only [application/json] are available")

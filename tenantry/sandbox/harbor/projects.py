@@ -1,0 +1,322 @@
+"""Harbor 2.15.2's projects: themselves, their metadata and their summary.
+
+Not simulated: proxy-cache projects, repositories beyond the names that a test puts into
+``Project.repositories``.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor import access
+from tenantry.sandbox.harbor.model import ADMIN_ID, Member, Project, Quota
+from tenantry.sandbox.harbor.quotas import check_limit
+from tenantry.sandbox.harbor.routing import Call, routes
+from tenantry.sandbox.harbor.wire import Refusal, Shape, answer, created, done, invalid, stamp
+
+if TYPE_CHECKING:
+    from tenantry.sandbox.harbor.app import SimulatedHarbor
+
+NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_BOOLEANS = (
+    "public",
+    "enable_content_trust",
+    "enable_content_trust_cosign",
+    "prevent_vul",
+    "auto_scan",
+    "auto_sbom_generation",
+    "reuse_sys_cve_allowlist",
+)
+_METADATA = (*_BOOLEANS, "severity", "retention_id", "proxy_speed_kb", "max_upstream_conn")
+_SEVERITIES = ("none", "low", "medium", "high", "critical")
+_SHAPE: Shape = {
+    "project_name": str,
+    "public": bool,
+    "metadata": dict.fromkeys(_METADATA, str),
+    "cve_allowlist": {"items": [{"cve_id": str}], "expires_at": int, "project_id": int},
+    "storage_limit": int,
+    "registry_id": int,
+}
+_FIELDS = {
+    "name": lambda p: p.name,
+    "project_id": lambda p: p.id,
+    "owner_id": lambda p: p.owner_id,
+    "creation_time": lambda p: p.created,
+    "update_time": lambda p: p.updated,
+    "public": lambda p: p.public,
+}
+
+
+def add_project(
+    harbor: "SimulatedHarbor", name: str, owner_id: int, metadata: dict[str, str], limit: int
+) -> Project:
+    """Put a project into the state, with its owner as member and its quota."""
+    state, now = harbor.state, harbor.clock.now()
+    project_id = state.next_id("project")
+    if name in state.projects:  # the id is drawn by then, and lost
+        raise Refusal(409, f"The project named {name} already exists")
+    project = Project(project_id, name, owner_id, now, now, {"public": "false", **metadata})
+    member_id = state.next_id("member")
+    project.members[member_id] = Member(member_id, owner_id, "u", access.PROJECT_ADMIN)
+    if harbor.configuration["quota_per_project_enable"]:
+        project.quota = Quota(state.next_id("quota"), limit, 0, now, now)
+    state.projects[name] = project
+    return project
+
+
+def add_library(harbor: "SimulatedHarbor") -> None:
+    """Put in the project that every installation has."""
+    add_project(harbor, "library", ADMIN_ID, {"public": "true"}, -1)
+
+
+def shown(call: Call, project: Project, detail: bool = True) -> dict[str, Any]:
+    """A project as this caller sees it."""
+    user = call.caller.user
+    held = access.roles(call.harbor, user, project) if user else []
+    owner = call.harbor.users.get(project.owner_id)
+    seen = {
+        "creation_time": stamp(project.created),
+        **({"current_user_role_id": held[0]} if held else {}),
+        "current_user_role_ids": held or None,
+        "cve_allowlist": {
+            "creation_time": stamp(None),
+            "id": project.id,
+            "items": [],
+            "project_id": project.id,
+            "update_time": stamp(None),
+            **project.cve_allowlist,
+        },
+        "name": project.name,
+        "owner_id": project.owner_id,
+        "project_id": project.id,
+        "repo_count": len(project.repositories),
+        "update_time": stamp(project.updated),
+    }
+    if detail:
+        seen["metadata"] = project.metadata
+        if owner:
+            seen["owner_name"] = owner.username
+    return seen
+
+
+@routes.api("GET", "/projects")
+def list_projects(call: Call) -> Response:
+    """Those that the caller may see: for nobody the public ones, as if there were no others."""
+    listing, query = call.listing, call.query
+    found = [p for p in call.harbor.projects.values() if _visible(call, p)]
+    if name := query.get("name"):
+        found = [p for p in found if name in p.name]
+    if public := query.get("public"):
+        found = [p for p in found if p.public == (public.lower() in ("true", "1"))]
+    if owner := query.get("owner"):
+        ids = [u.id for u in call.harbor.users.values() if u.username == owner]
+        found = [p for p in found if p.owner_id in ids]
+    found.sort(key=lambda p: p.name)
+    found = listing.select(found, _FIELDS)
+    detail = query.get("with_detail", "true").lower() != "false"
+    return listing.answer(found, lambda p: shown(call, p, detail))
+
+
+def _visible(call: Call, project: Project) -> bool:
+    caller = call.caller
+    if caller.admin or project.public:
+        return True
+    if caller.robot:
+        return any(p.namespace in (project.id, "*") for p in caller.robot.permissions)
+    return caller.user is not None and bool(access.roles(call.harbor, caller.user, project))
+
+
+@routes.api("HEAD", "/projects")
+def head_project(call: Call) -> Response:
+    """Whether a project of this name exists."""
+    name = call.query.get("project_name")
+    if not name:
+        raise invalid("project_name in query is required")
+    access.require_known(call.caller)  # also for a public one
+    project = call.harbor.projects.get(name)
+    access.require_project(call.harbor, call.caller, "read", project, "project", name)
+    return done()
+
+
+@routes.api("POST", "/projects")
+def create_project(call: Call) -> Response:
+    """Create a project; its creator (for a robot: the admin) becomes a member of role 1."""
+    body = call.body("project", _SHAPE)
+    caller, settings = call.caller, call.harbor.configuration
+    access.require_known(caller)
+    if caller.robot and caller.robot.project_id:
+        raise Refusal(403, "Only system level robot can create project")
+    may_all = access.may_system(caller, "create", "project")
+    if not may_all and (caller.robot or settings["project_creation_restriction"] == "adminonly"):
+        raise Refusal(403, "Only system admin can create project")
+    if body.get("registry_id"):
+        raise Refusal(501, "the sandbox does not simulate proxy-cache projects: see projects.py")
+    limit = body.get("storage_limit")
+    if not limit or not may_all:
+        limit = settings["storage_per_project"]
+    metadata = _known(body.get("metadata"))
+    metadata.pop("retention_id", None)
+    if "public" not in metadata and body.get("public") is not None:
+        metadata["public"] = str(body["public"]).lower()
+    if (public := metadata.get("public", "false")) not in ("true", "false"):
+        raise Refusal(400, f"metadata.public should only be 'true' or 'false', but got: '{public}'")
+    check_limit(limit, "bad request: ")
+    name = body.get("project_name") or ""
+    if not 1 <= len(name) <= 255:
+        raise Refusal(
+            400, f"Project name {name} is illegal in length. (greater than 255 or less than 1)"
+        )
+    if not NAME.fullmatch(name):
+        raise Refusal(400, "project name is not in lower case or contains illegal characters")
+    owner_id = caller.user.id if caller.user else ADMIN_ID
+    project = add_project(call.harbor, name, owner_id, metadata, limit)
+    by_name = call.request.headers.get("x-resource-name-in-location", "").lower() == "true"
+    return created(f"/api/v2.0/projects/{name if by_name else project.id}")
+
+
+@routes.api("GET", "/projects/{project}")
+def get_project(call: Call) -> Response:
+    """One project."""
+    return answer(shown(call, call.project("read")))
+
+
+@routes.api("PUT", "/projects/{project}")
+def update_project(call: Call) -> Response:
+    """Merge metadata. Name, storage limit and the outer ``public`` pass without effect."""
+    body = call.body("project", _SHAPE)
+    project = call.project("update")
+    changes = _known(body.get("metadata"))
+    stored = project.metadata.get("retention_id")
+    if changes.get("retention_id", stored) != stored:
+        raise Refusal(400, "the retention_id in the request's payload is different from the stored")
+    project.metadata.update(changes)
+    if allowlist := body.get("cve_allowlist"):
+        if allowlist.get("project_id") not in (None, 0, project.id):
+            raise Refusal(400, "project_id in cve_allowlist must be 0 or the project's own")
+        kept = ("items", "expires_at")
+        project.cve_allowlist = {k: v for k, v in allowlist.items() if k in kept and v is not None}
+    return done()
+
+
+@routes.api("DELETE", "/projects/{project}")
+def delete_project(call: Call) -> Response:
+    """Delete an empty project with all that is in it; its name is free at once."""
+    project, harbor = call.project("delete"), call.harbor
+    if message := _obstacle(project):
+        raise Refusal(412, f"precondition failed: {message}")
+    del harbor.projects[project.name]
+    for robot in [r for r in harbor.robots.values() if r.project_id == project.id]:
+        del harbor.robots[robot.id]
+    return done()
+
+
+@routes.api("GET", "/projects/{project}/_deletable")
+def deletable(call: Call) -> Response:
+    """Whether it can be deleted; if not, the key is missing, not false."""
+    message = _obstacle(call.project("delete"))
+    return answer({"message": message} if message else {"deletable": True})
+
+
+@routes.api("GET", "/projects/{project}/summary")
+def summary(call: Call) -> Response:
+    """Counts and quota, as far as the caller may see them: absence is no error."""
+    project, harbor, caller = call.project("read"), call.harbor, call.caller
+    seen: dict[str, Any] = {"repo_count": len(project.repositories)}
+    if project.quota and access.may(harbor, caller, "read", project, "quota"):
+        seen["quota"] = {
+            "hard": {"storage": project.quota.hard},
+            "used": {"storage": project.quota.used},
+        }
+    if access.may(harbor, caller, "list", project, "member"):
+        held = [member.role_id for member in project.members.values()]
+        for role, key in _COUNTS.items():
+            if count := held.count(role):
+                seen[key] = count
+    return answer(seen)
+
+
+_COUNTS = {
+    access.PROJECT_ADMIN: "project_admin_count",
+    access.MAINTAINER: "maintainer_count",
+    access.DEVELOPER: "developer_count",
+    access.GUEST: "guest_count",
+    access.LIMITED_GUEST: "limited_guest_count",
+}
+
+
+def _obstacle(project: Project) -> str:
+    if project.repositories:
+        return "the project contains repositories, can not be deleted"
+    return ""
+
+
+def _known(metadata: dict[str, str | None] | None) -> dict[str, str]:
+    return {k: v for k, v in (metadata or {}).items() if k in _METADATA and v is not None}
+
+
+# --- Metadata, one key a call --------------------------------------------------------------------
+
+
+@routes.api("GET", "/projects/{project}/metadatas")
+def list_metadata(call: Call) -> Response:
+    """All keys."""
+    return answer(call.project("read", "metadata").metadata)
+
+
+@routes.api("POST", "/projects/{project}/metadatas")
+def add_metadata(call: Call) -> Response:
+    """Add a key that is not there yet."""
+    body = call.body("metadata", {"*": str})
+    project = call.project("create", "metadata")
+    key, value = _one(body)
+    if key in project.metadata:
+        raise Refusal(409, f"metadata {key} already exist")
+    project.metadata[key] = value
+    return done()
+
+
+@routes.api("GET", "/projects/{project}/metadatas/{key}")
+def get_metadata(call: Call) -> Response:
+    """One key."""
+    metadata, key = call.project("read", "metadata").metadata, call.path["key"]
+    if key not in metadata:
+        raise Refusal(404, f"metadata {key} not found")
+    return answer({key: metadata[key]})
+
+
+@routes.api("PUT", "/projects/{project}/metadatas/{key}")
+def update_metadata(call: Call) -> Response:
+    """Set a key."""
+    body = call.body("metadata", {"*": str})
+    project = call.project("update", "metadata")
+    key, value = _one(body)
+    if key != call.path["key"]:
+        raise Refusal(400, f"metadata {call.path['key']} is not in the body")
+    project.metadata[key] = value
+    return done()
+
+
+@routes.api("DELETE", "/projects/{project}/metadatas/{key}")
+def delete_metadata(call: Call) -> Response:
+    """Remove a key, whether it is there or not."""
+    call.project("delete", "metadata").metadata.pop(call.path["key"], None)
+    return done()
+
+
+def _one(body: dict[str, str]) -> tuple[str, str]:
+    if len(body) != 1:
+        raise Refusal(400, "only allow one key/value pair")
+    [(key, value)] = body.items()
+    if key not in _METADATA or key == "retention_id":
+        raise Refusal(400, f"metadata {key} is not supported")
+    if key in _BOOLEANS:
+        value = value.lower()
+        if value not in ("true", "false", "1", "0", "t", "f"):
+            raise Refusal(400, f"invalid boolean value of {key}: {value}")
+        value = "true" if value in ("true", "1", "t") else "false"
+    if key == "severity":
+        value = value.lower()
+        if value not in _SEVERITIES:
+            raise Refusal(400, f"invalid severity {value}")
+    return key, value

@@ -1,0 +1,249 @@
+"""Harbor 2.15.2's tag retention policies and immutable tag rules.
+
+Not simulated: running them, and their executions.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor import access
+from tenantry.sandbox.harbor.model import Project
+from tenantry.sandbox.harbor.routing import Call, routes
+from tenantry.sandbox.harbor.wire import Refusal, Shape, answer, created, done, stamp
+
+_MOST_RULES = 15
+_SELECTOR: Shape = {"kind": str, "decoration": str, "pattern": str, "extras": str}
+_RULE: Shape = {
+    "id": int,
+    "priority": int,
+    "disabled": bool,
+    "action": str,
+    "template": str,
+    "params": dict,
+    "tag_selectors": [_SELECTOR],
+    "scope_selectors": {"*": [_SELECTOR]},
+}
+_POLICY: Shape = {
+    "id": int,
+    "algorithm": str,
+    "rules": [_RULE],
+    "trigger": {"kind": str, "settings": dict, "references": dict},
+    "scope": {"level": str, "ref": int},
+}
+
+
+# --- Retention -----------------------------------------------------------------------------------
+
+
+@routes.api("POST", "/retentions")
+def create_retention(call: Call) -> Response:
+    """Give a project its policy; the project's metadata names it."""
+    body = call.body("policy", _POLICY)
+    access.require_known(call.caller)
+    project_id = (body.get("scope") or {}).get("ref") or 0
+    project = call.harbor.state.project(project_id)
+    if project is None:
+        raise Refusal(400, f"bad request: invalid Project id {project_id}")
+    _require(call, "create", project)
+    _check(call, body)
+    if project.retention:
+        policy_id = project.retention["id"]
+        raise Refusal(
+            400, f"bad request: project {project_id} already has retention policy {policy_id}"
+        )
+    policy_id = call.harbor.state.next_id("retention")
+    project.retention = {**body, "id": policy_id}
+    project.metadata["retention_id"] = str(policy_id)
+    return created(f"/api/v2.0/retentions/{policy_id}")
+
+
+@routes.api("GET", "/retentions/{id}")
+def get_retention(call: Call) -> Response:
+    """One policy. That there is none is a 500."""
+    return answer(_shown(_found(call, "read")[1], call.harbor.clock.now()))
+
+
+@routes.api("PUT", "/retentions/{id}")
+def update_retention(call: Call) -> Response:
+    """Replace a policy. The project that the body names must have this one."""
+    policy_id = call.number("id")
+    body = call.body("policy", _POLICY)
+    access.require_known(call.caller)
+    project = call.harbor.state.project((body.get("scope") or {}).get("ref") or 0)
+    if project is None or not project.retention or project.retention["id"] != policy_id:
+        raise Refusal(
+            404, f"resource not found: the retention policy id {policy_id} does not match"
+        )
+    _require(call, "update", project)
+    _check(call, body)
+    project.retention = {**body, "id": policy_id}
+    return done()
+
+
+@routes.api("DELETE", "/retentions/{id}")
+def delete_retention(call: Call) -> Response:
+    """Remove a policy, and its mention in the project's metadata."""
+    project, _ = _found(call, "delete")
+    project.retention = None
+    project.metadata.pop("retention_id", None)
+    return done()
+
+
+def _found(call: Call, action: str) -> tuple[Project, dict[str, Any]]:
+    policy_id = call.number("id")
+    access.require_known(call.caller)
+    for project in call.harbor.projects.values():
+        if project.retention and project.retention["id"] == policy_id:
+            _require(call, action, project)
+            return project, project.retention
+    raise Refusal(500, "no such retention policy")
+
+
+def _require(call: Call, action: str, project: Project) -> None:
+    access.require_project(
+        call.harbor, call.caller, action, project, "tag-retention", str(project.id)
+    )
+
+
+def _check(call: Call, policy: dict[str, Any]) -> None:
+    """What Harbor looks at: cron and rules. Template, algorithm and having rules it does not."""
+    cron = _cron(policy)
+    if cron:
+        try:
+            next_time(cron, call.harbor.clock.now())
+        except ValueError as error:
+            msg = f"invalid cron string for scheduled tag retention: {cron}, error: {error}"
+            raise Refusal(400, msg) from None
+    rules = [{**rule, "id": 0} for rule in policy.get("rules") or []]
+    if len(rules) > _MOST_RULES:
+        raise Refusal(400, f"only {_MOST_RULES} retention rules are allowed at most")
+    for i, rule in enumerate(rules):
+        if rule in rules[:i]:
+            earlier = rules.index(rule)
+            raise Refusal(409, f"resource conflict: rule {i} is conflict with rule {earlier}")
+
+
+def _cron(policy: dict[str, Any]) -> str:
+    trigger = policy.get("trigger") or {}
+    return str((trigger.get("settings") or {}).get("cron") or "")
+
+
+def _shown(policy: dict[str, Any], now: datetime) -> dict[str, Any]:
+    seen = dict(policy)
+    seen["rules"] = [
+        {k: v for k, v in rule.items() if k != "disabled" or v}
+        for rule in policy.get("rules") or []
+    ]
+    if trigger := policy.get("trigger"):
+        seen["trigger"] = {k: v for k, v in trigger.items() if k != "references" or v}
+        if cron := _cron(policy):
+            settings = trigger["settings"] | {"next_scheduled_time": stamp(next_time(cron, now))}
+            seen["trigger"]["settings"] = settings
+    return seen
+
+
+# --- Cron ----------------------------------------------------------------------------------------
+
+_RANGES = (("seconds", 0, 59), ("minutes", 0, 59), ("hours", 0, 23))
+_DATES = (("days", 1, 31), ("months", 1, 12), ("weekdays", 0, 7))
+
+
+def next_time(cron: str, after: datetime) -> datetime:
+    """The next time of a cron line of six fields, the first of which must be 0."""
+    fields = cron.split()
+    if len(fields) != 6:
+        msg = f"expected exactly 6 fields, found {len(fields)}: [{cron}]"
+        raise ValueError(msg)
+    seconds, minutes, hours, days, months, weekdays = (
+        _numbers(text, *limits) for text, limits in zip(fields, (*_RANGES, *_DATES), strict=True)
+    )
+    if seconds != {0} or fields[0] != "0":
+        msg = "the 1st field (indicating seconds of time) must be 0"
+        raise ValueError(msg)
+    start = after.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    for ahead in range(366 * 8):
+        day = start.replace(hour=0, minute=0) + timedelta(days=ahead)
+        weekday = day.isoweekday()
+        if day.month not in months or day.day not in days or not weekdays & {weekday, weekday % 7}:
+            continue
+        for hour in sorted(hours):
+            for minute in sorted(minutes):
+                if (moment := day.replace(hour=hour, minute=minute)) >= start:
+                    return moment
+    msg = f"{cron} never comes"
+    raise ValueError(msg)
+
+
+def _numbers(text: str, name: str, low: int, high: int) -> set[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        span, _, step = part.partition("/")
+        first, dash, last = span.partition("-")
+        if span in ("*", "?"):
+            start, end = low, high
+        else:
+            start = int(first)
+            end = int(last) if dash else high if step else start
+        if not low <= start <= end <= high:
+            msg = f"{name} out of range: {part}"
+            raise ValueError(msg)
+        found.update(range(start, end + 1, int(step or 1)))
+    return found
+
+
+# --- Immutable tags ------------------------------------------------------------------------------
+
+
+@routes.api("GET", "/projects/{project}/immutabletagrules")
+def list_rules(call: Call) -> Response:
+    """A project's rules. There is no reading of a single one."""
+    listing, project = call.listing, call.project("list", "immutable-tag")
+    found = sorted(project.immutable_rules.values(), key=lambda rule: int(rule["id"]))
+    return listing.answer(found, lambda rule: rule)
+
+
+@routes.api("POST", "/projects/{project}/immutabletagrules")
+def create_rule(call: Call) -> Response:
+    """Add a rule that is not there yet."""
+    rule = call.body("ImmutableRule", _RULE)
+    project = call.project("create", "immutable-tag")
+    rule_id = call.harbor.state.next_id("immutable rule")
+    _check_rule(project, rule, rule_id)
+    project.immutable_rules[rule_id] = {"disabled": False, **rule, "id": rule_id}
+    return created(f"/api/v2.0/projects/{call.path['project']}/immutabletagrules/{rule_id}")
+
+
+@routes.api("PUT", "/projects/{project}/immutabletagrules/{id}")
+def update_rule(call: Call) -> Response:
+    """Replace a rule."""
+    rule_id = call.number("id")
+    rule = call.body("ImmutableRule", _RULE)
+    project = call.project("update", "immutable-tag")
+    _require_rule(project, rule_id)
+    _check_rule(project, rule, rule_id)
+    project.immutable_rules[rule_id] = {"disabled": False, **rule, "id": rule_id}
+    return done()
+
+
+@routes.api("DELETE", "/projects/{project}/immutabletagrules/{id}")
+def delete_rule(call: Call) -> Response:
+    """Remove a rule."""
+    rule_id = call.number("id")
+    project = call.project("delete", "immutable-tag")
+    _require_rule(project, rule_id)
+    del project.immutable_rules[rule_id]
+    return done()
+
+
+def _require_rule(project: Project, rule_id: int) -> None:
+    if rule_id not in project.immutable_rules:
+        raise Refusal(404, f"immutable tag rule {rule_id} not found")
+
+
+def _check_rule(project: Project, rule: dict[str, Any], rule_id: int) -> None:
+    for other in project.immutable_rules.values():
+        same = all(rule.get(k) == other.get(k) for k in ("tag_selectors", "scope_selectors"))
+        if same and other["id"] != rule_id:
+            raise Refusal(409, "duplicated immutable tag rule")

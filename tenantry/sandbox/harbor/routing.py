@@ -1,0 +1,158 @@
+"""The table of what the simulated Harbor 2.15.2 answers, and what it says to anything else."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor import access
+from tenantry.sandbox.harbor.access import Caller
+from tenantry.sandbox.harbor.model import Project
+from tenantry.sandbox.harbor.wire import Listing, Refusal, Shape, decoded, invalid
+
+if TYPE_CHECKING:
+    from tenantry.sandbox.harbor.app import SimulatedHarbor
+
+BASE = "/api/v2.0"
+Reply = Response | Awaitable[Response]
+Handler = Callable[["Call"], Reply]
+
+# What the real one has besides: named, so that nobody takes a 501 for a bug of the client. Found by
+# the beginning of a path.
+_REAL = re.compile(
+    r"/api/v2\.0/(artifacts|audit-?logs?|auditlog-exts|export|icon|jobservice|labels|ldap|p2p|"
+    r"registries|replication|repositories|retentions/(metadatas|[^/]+/executions)|scanners|scans|"
+    r"schedules|search|security|statistics|system|users/[^/]+/(cli_secret|password|permissions)|"
+    r"webhook|projects/[^/]+/(artifacts|auditlog-exts|labels|logs|preheat|repositories|scanner|"
+    r"webhook))(/|$)|/(v2|c)/.|/chartrepo/|/service/notifications/"
+)
+
+
+@dataclass
+class Call:
+    """One request on its way to its handler."""
+
+    harbor: "SimulatedHarbor"
+    request: Request
+    caller: Caller
+    path: dict[str, str]
+    raw: bytes
+    sid: str = ""
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The query parameters."""
+        return dict(self.request.query_params)
+
+    @property
+    def listing(self) -> Listing:
+        """What the request asks of a list."""
+        return Listing(self.request.url.path, self.query)
+
+    def body(self, name: str, shape: Shape) -> Any:
+        """The JSON body, checked. ``name`` is what Harbor's schema calls it."""
+        if not self.raw:
+            raise invalid(f"{name} in body is required")
+        kind = self.request.headers.get("content-type", "application/octet-stream")
+        if kind.partition(";")[0].strip().lower() != "application/json":
+            raise invalid(f'unsupported media type "{kind}", only [application/json] are allowed')
+        return decoded(self.raw, name, shape)
+
+    def number(self, name: str) -> int:
+        """A path segment that must be a number."""
+        text = self.path[name]
+        try:
+            return int(text)
+        except ValueError:
+            raise invalid(f'{name} in path must be of type int64: "{text}"') from None
+
+    def project(self, action: str, resource: str = "project") -> Project:
+        """The project that the path names, by name or id, if the caller may do this to it."""
+        called, harbor = self.path["project"], self.harbor
+        named = self.request.headers.get("x-is-resource-name", "").lower() in ("true", "1", "t")
+        if called.isdigit() and not named:
+            project = harbor.state.project(int(called))
+        else:
+            project = harbor.projects.get(called)
+        return access.require_project(harbor, self.caller, action, project, resource, called)
+
+    def require(self, action: str, resource: str) -> None:
+        """Refuse callers who may not do this to the installation."""
+        access.require_system(self.caller, action, resource)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path's template and the handlers of its verbs."""
+
+    template: str
+    verbs: dict[str, Handler]
+
+
+class Routes:
+    """All routes, found by their number of segments and then one by one."""
+
+    def __init__(self) -> None:
+        self._by_length: dict[int, list[tuple[list[str], Route]]] = {}
+
+    def add(self, method: str, template: str) -> Callable[[Handler], Handler]:
+        """Register a handler."""
+
+        def register(handler: Handler) -> Handler:
+            segments = template.strip("/").split("/")
+            same_length = self._by_length.setdefault(len(segments), [])
+            for known, route in same_length:
+                if known == segments:
+                    route.verbs[method] = handler
+                    return handler
+            same_length.append((segments, Route(template, {method: handler})))
+            # Literal segments before parameters: /users/current is no user's id.
+            same_length.sort(key=lambda entry: [s.startswith("{") for s in entry[0]])
+            return handler
+
+        return register
+
+    def api(self, method: str, template: str) -> Callable[[Handler], Handler]:
+        """Register a handler below the API's base path."""
+        return self.add(method, BASE + template)
+
+    def find(self, method: str, raw_path: str) -> tuple[Handler, str, dict[str, str]]:
+        """The handler, the template and the parameters, or the refusal that Harbor would send."""
+        segments = [unquote(s) for s in raw_path.strip("/").split("/")]
+        for known, route in self._by_length.get(len(segments), []):
+            params = _matched(known, segments)
+            if params is None:
+                continue
+            if method in route.verbs:
+                return route.verbs[method], route.template, params
+            allowed = ",".join(route.verbs)
+            raise Refusal(405, f"method {method} is not allowed, but [{allowed}] are")
+        path = unquote(raw_path)
+        if _REAL.match(path):
+            raise Refusal(
+                501,
+                f"Harbor has {method} {path}, the sandbox does not simulate it: "
+                "add it to a module of tenantry/sandbox/harbor/ (routing.py tells how)",
+            )
+        raise Refusal(404, f"path {path} was not found")
+
+
+def _matched(known: list[str], segments: list[str]) -> dict[str, str] | None:
+    params = {}
+    for pattern, segment in zip(known, segments, strict=True):
+        if pattern.startswith("{"):
+            if not segment:
+                return None
+            params[pattern[1:-1]] = segment
+        elif pattern != segment:
+            return None
+    return params
+
+
+routes = Routes()
+"""Each module of this package adds its own: ``@routes.api("GET", "/things/{id}")``."""

@@ -1,0 +1,181 @@
+"""Sessions and CSRF of Harbor 2.15.2: cookies, who must show a token, login and logout.
+
+Not simulated: logging in through the IdP (``/c/oidc/*``); ``SimulatedHarbor.sign_in`` does to the
+state what such a login does, and ``open_session`` gives its cookie.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor.access import ADMIN, NOBODY, Caller, logged_in
+from tenantry.sandbox.harbor.model import Session
+from tenantry.sandbox.harbor.routing import Call, routes
+from tenantry.sandbox.harbor.wire import Refusal, compact
+
+if TYPE_CHECKING:
+    from tenantry.sandbox.harbor.app import SimulatedHarbor
+
+TOKEN = "x-harbor-csrf-token"
+_COOKIE = "_gorilla_csrf"
+_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+_KEPT = 20_000  # each call without a cookie leaves an anonymous record behind
+
+
+# --- CSRF ----------------------------------------------------------------------------------------
+
+
+class Csrf:
+    """One request's check: what it must show, and what its answer carries."""
+
+    def __init__(self, harbor: "SimulatedHarbor", request: Request) -> None:
+        self._key = harbor.state.csrf_key.encode()
+        self._request = request
+        # Any cookie of that name, valid or not, makes it a session's request.
+        self.needed = request.url.path.startswith("/c/") or "sid" in request.cookies
+        self._new = False
+        if self.needed:
+            self._secret = self._from_cookie()
+
+    def _from_cookie(self) -> bytes:
+        value, _, signature = self._request.cookies.get(_COOKIE, "").partition(".")
+        if hmac.compare_digest(signature, self._signature(value)):
+            return bytes.fromhex(value)
+        self._new = True
+        return secrets.token_bytes(32)
+
+    def _signature(self, value: str) -> str:
+        return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()
+
+    def check(self) -> None:
+        """Refuse a write without the token that belongs to its cookie."""
+        if not self.needed or self._request.method in _SAFE:
+            return
+        shown = _unmasked(self._request.headers.get(TOKEN, ""))
+        if shown is None:
+            raise Refusal(403, "CSRF token not found in request")
+        if not hmac.compare_digest(shown, self._secret):
+            raise Refusal(403, "CSRF token invalid")
+
+    def mark(self, response: Response) -> None:
+        """Give the answer a token: another each time, and each stays good for its cookie."""
+        if not self.needed:
+            return
+        response.headers[TOKEN] = _masked(self._secret)
+        if self._new:
+            value = self._secret.hex()
+            _set(
+                response,
+                f"{_COOKIE}={value}.{self._signature(value)}; Path=/; Max-Age=43200; HttpOnly; "
+                "SameSite=Strict",
+            )
+
+
+def _masked(secret: bytes) -> str:
+    pad = secrets.token_bytes(len(secret))
+    return base64.b64encode(pad + _xor(pad, secret)).decode()
+
+
+def _unmasked(token: str) -> bytes | None:
+    try:
+        raw = base64.b64decode(token, validate=True)
+    except ValueError:
+        return None
+    return _xor(raw[:32], raw[32:]) if len(raw) == 64 else None
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
+
+
+def _set(response: Response, cookie: str) -> None:
+    response.raw_headers.append((b"set-cookie", cookie.encode("latin-1")))
+
+
+# --- Sessions ------------------------------------------------------------------------------------
+
+
+class Visit:
+    """One request's way into its session, or into a new anonymous one."""
+
+    def __init__(self, harbor: "SimulatedHarbor", request: Request) -> None:
+        self._harbor = harbor
+        now = harbor.clock.now()
+        self.sid = request.cookies.get("sid", "")
+        session = harbor.state.sessions.get(self.sid)
+        # That a sid is set although one was sent is how a dead session shows.
+        self.is_new = session is None or session.ends <= now
+        if session is None or session.ends <= now:
+            harbor.state.sessions.pop(self.sid, None)
+            self.sid = open_session(harbor)
+        elif "x-harbor-no-session-renewal" not in request.headers:
+            session.ends = now + _lifetime(harbor)
+
+    @property
+    def caller(self) -> Caller:
+        """Whoever logged in."""
+        session = self._harbor.state.sessions.get(self.sid)
+        user = self._harbor.users.get(session.user_id) if session and session.user_id else None
+        return Caller(user.username, user=user) if user else NOBODY
+
+    def mark(self, response: Response) -> None:
+        """Set the cookie of a new session, ahead of what a login sets."""
+        if self.is_new:
+            cookie = f"sid={self.sid}; Path=/; HttpOnly"
+            response.raw_headers.insert(0, (b"set-cookie", cookie.encode()))
+
+
+def open_session(harbor: "SimulatedHarbor", user_id: int | None = None) -> str:
+    """Make a session's record and return its id."""
+    sid = secrets.token_hex(16)
+    sessions = harbor.state.sessions
+    sessions[sid] = Session(harbor.clock.now() + _lifetime(harbor), user_id)
+    if len(sessions) > _KEPT:
+        del sessions[next(s for s, session in sessions.items() if session.user_id is None)]
+    return sid
+
+
+def _lifetime(harbor: "SimulatedHarbor") -> timedelta:
+    return timedelta(minutes=harbor.configuration["session_timeout"])
+
+
+@routes.add("POST", "/c/login")
+async def login(call: Call) -> Response:
+    """Log in by a form; the answer's last ``sid`` is the session."""
+    harbor = call.harbor
+    form = {name: values[0] for name, values in parse_qs(call.raw.decode(errors="replace")).items()}
+    name, password = form.get("principal", ""), form.get("password", "")
+    if harbor.configuration["auth_mode"] == "oidc_auth" and name not in (ADMIN, ""):
+        body = {"redirect_location": f"{harbor.ext_endpoint}/c/oidc/login"}
+        return Response(
+            compact(body), 403, headers={"content-type": "application/json; charset=utf-8"}
+        )
+    user = await logged_in(harbor, name, password)
+    if user is None:
+        return Response(status_code=401)
+    harbor.state.sessions.pop(call.sid, None)
+    response = Response()
+    _set(response, f"sid={open_session(harbor, user.id)}; Path=/; HttpOnly")
+    return response
+
+
+@routes.add("GET", "/c/log_out")
+def log_out(call: Call) -> Response:
+    """End the session. A session that the IdP opened is not ended here."""
+    harbor = call.harbor
+    session = harbor.state.sessions.get(call.sid)
+    user = harbor.users.get(session.user_id) if session and session.user_id else None
+    if user and user.subiss and harbor.configuration["auth_mode"] == "oidc_auth":
+        body = {"redirect_location": f"{harbor.ext_endpoint}/c/oidc/logout"}
+        return Response(compact(body), 403, headers={"content-type": "application/json"})
+    harbor.state.sessions.pop(call.sid, None)
+    response = Response()
+    _set(response, "sid=; Path=/; Max-Age=0; HttpOnly")
+    return response

@@ -1,0 +1,78 @@
+"""Harbor 2.15.2's answers about itself: ping, health, systeminfo, the catalogue of permissions."""
+
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor import access
+from tenantry.sandbox.harbor.routing import Call, routes
+from tenantry.sandbox.harbor.wire import Refusal, answer, stamp
+
+VERSION = "v2.15.2-5f0cd1e5"
+_COMPONENTS = ("core", "database", "jobservice", "portal", "redis", "registry", "registryctl")
+
+
+@routes.api("GET", "/ping")
+def ping(call: Call) -> Response:
+    """Say that somebody is there."""
+    return Response("Pong", headers={"content-type": "text/plain"})
+
+
+@routes.api("GET", "/health")
+def health(call: Call) -> Response:
+    """200, whatever is broken."""
+    broken = call.harbor.unhealthy
+    components = [
+        {"name": name, "status": "unhealthy", "error": broken[name]}
+        if name in broken
+        else {"name": name, "status": "healthy"}
+        for name in _COMPONENTS
+    ]
+    return answer({"components": components, "status": "unhealthy" if broken else "healthy"})
+
+
+@routes.api("GET", "/systeminfo")
+def systeminfo(call: Call) -> Response:
+    """Five keys for anybody, the rest for whoever is known. A wrong password is no error."""
+    harbor, settings = call.harbor, call.harbor.configuration
+    oidc = settings["auth_mode"] == "oidc_auth"
+    info = {
+        "auth_mode": settings["auth_mode"],
+        "banner_message": settings["banner_message"],
+        "oidc_provider_name": settings["oidc_name"] if oidc else "",
+        "primary_auth_mode": settings["primary_auth_mode"],
+        "self_registration": settings["self_registration"],
+    }
+    if call.caller.known:
+        info |= {
+            "current_time": stamp(harbor.clock.now()),
+            "external_url": harbor.ext_endpoint,
+            "harbor_version": VERSION,
+            "has_ca_root": False,
+            "notification_enable": settings["notification_enable"],
+            "project_creation_restriction": settings["project_creation_restriction"],
+            "read_only": settings["read_only"],
+            "registry_storage_provider_name": "filesystem",
+            "registry_url": harbor.ext_endpoint.partition("://")[2],
+        }
+    return answer(info)
+
+
+@routes.api("GET", "/permissions")
+def permissions(call: Call) -> Response:
+    """What robots can be granted."""
+    access.require_known(call.caller)
+    user, harbor = call.caller.user, call.harbor
+    administers = user is not None and any(
+        access.PROJECT_ADMIN in access.roles(harbor, user, p) for p in harbor.projects.values()
+    )
+    if not (call.caller.admin or administers):
+        raise Refusal(403, "forbidden: only admins(system and project) can access permissions")
+    return answer(
+        {
+            kind: [
+                {"resource": resource, "action": action}
+                for resource, actions in grantable.items()
+                for action in actions
+            ]
+            for kind, grantable in access.CATALOGUE.items()
+        }
+    )

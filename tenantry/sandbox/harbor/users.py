@@ -1,0 +1,305 @@
+"""Harbor 2.15.2's users and user groups.
+
+Not simulated: local users besides the admin, changing users, passwords and CLI secrets.
+"""
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor import access
+from tenantry.sandbox.harbor.model import ADMIN_ID, OIDC_GROUP, Group, Member, User
+from tenantry.sandbox.harbor.routing import Call, routes
+from tenantry.sandbox.harbor.wire import Refusal, answer, created, done, invalid, stamp
+
+if TYPE_CHECKING:
+    from tenantry.sandbox.harbor.app import SimulatedHarbor
+
+_USER_FIELDS = {
+    "username": lambda u: u.username,
+    "email": lambda u: u.email or "",
+    "user_id": lambda u: u.id,
+    "creation_time": lambda u: u.created,
+}
+_GROUP_FIELDS = {
+    "id": lambda g: g.id,
+    "group_name": lambda g: g.name,
+    "group_type": lambda g: g.type,
+}
+
+
+def add_local_admin(harbor: "SimulatedHarbor") -> None:
+    """Put in user 1. User 2 is the anonymous one, whom no answer ever shows."""
+    now, user_id = harbor.clock.now(), harbor.state.next_id("user")
+    harbor.users[user_id] = User(user_id, access.ADMIN, "admin@example.com", now, now, True)
+    harbor.state.next_id("user")
+
+
+def sign_in(
+    harbor: "SimulatedHarbor",
+    username: str,
+    email: str | None,
+    sub: str,
+    iss: str,
+    groups: list[str],
+) -> User:
+    """Do what the IdP's callback does: find the user by subject and issuer, or onboard it.
+
+    What changed in the IdP since (name, e-mail) is not followed; its groups are.
+    """
+    for group in groups:
+        if not any(g.name == group for g in harbor.groups.values()):
+            add_group(harbor, group, OIDC_GROUP)
+    subiss = sub + iss
+    for user in harbor.users.values():
+        if user.subiss == subiss:
+            user.groups = list(groups)
+            return user
+    user_id, now = harbor.state.next_id("user"), harbor.clock.now()
+    for user in harbor.users.values():
+        if user.username == username or (email and user.email == email):
+            msg = f"failed to create user record: user {username} or email {email} already exists"
+            raise Refusal(409, msg, code="UNKNOWN")
+    secret = generated_secret(harbor)
+    user = User(user_id, username, email, now, now, False, subiss, secret, list(groups))
+    harbor.users[user_id] = user
+    return user
+
+
+def generated_secret(harbor: "SimulatedHarbor") -> str:
+    """32 letters and digits, and noted as issued."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    # Real ones pass Harbor's own rule for secrets nearly always; these do always.
+    secret = "aZ9" + "".join(secrets.choice(letters) for _ in range(29))
+    harbor.issued_secrets.append(secret)
+    return secret
+
+
+def add_group(harbor: "SimulatedHarbor", name: str, kind: int) -> Group:
+    """Put a group into the state. Its name must be free, whatever the type."""
+    group_id = harbor.state.next_id("group")
+    if any(g.name == name for g in harbor.groups.values()):
+        raise Refusal(500, f"a user group named {name} exists")  # a unique index, not mapped
+    group = harbor.groups[group_id] = Group(group_id, name, kind)
+    return group
+
+
+# --- Users ---------------------------------------------------------------------------------------
+
+
+def _shown(user: User, meta: bool = False) -> dict[str, Any]:
+    seen: dict[str, Any] = {
+        "admin_role_in_auth": False,
+        "comment": "Onboarded via OIDC provider" if user.subiss else "admin user",
+        "creation_time": stamp(user.created),
+        **({"email": user.email} if user.email else {}),
+        "realname": user.username,
+        "sysadmin_flag": user.sysadmin,
+        "update_time": stamp(user.updated),
+        "user_id": user.id,
+        "username": user.username,
+    }
+    if meta and user.subiss:
+        seen["oidc_user_meta"] = {
+            "creation_time": stamp(user.created),
+            "id": user.id,
+            "secret": user.cli_secret,
+            "subiss": user.subiss,
+            "update_time": stamp(user.updated),
+            "user_id": user.id,
+        }
+    return seen
+
+
+@routes.api("GET", "/users/current")
+def current_user(call: Call) -> Response:
+    """Who is asking: the sure test of credentials and sessions."""
+    access.require_known(call.caller)
+    if call.caller.user is None:
+        raise Refusal(412, "get current user not available for security context: robot")
+    return answer(_shown(call.caller.user))
+
+
+@routes.api("GET", "/users")
+def list_users(call: Call) -> Response:
+    """All but the admin."""
+    listing = call.listing
+    call.require("list", "user")
+    found = [u for u in call.harbor.users.values() if u.id != ADMIN_ID]
+    if name := call.query.get("username"):
+        found = [u for u in found if name in u.username]
+    if email := call.query.get("email"):
+        found = [u for u in found if email in (u.email or "")]
+    found.sort(key=lambda u: u.username)
+    return listing.answer(listing.select(found, _USER_FIELDS), _shown)
+
+
+@routes.api("POST", "/users")
+def create_user(call: Call) -> Response:
+    """Refused where an IdP is the source of users."""
+    call.require("create", "user")
+    mode = call.harbor.configuration["auth_mode"]
+    if mode != "db_auth":
+        raise Refusal(403, f"creating local user is not allowed under auth mode: {mode}")
+    raise Refusal(501, "the sandbox does not simulate local users: see users.py")
+
+
+@routes.api("GET", "/users/search")
+def search_users(call: Call) -> Response:
+    """Names only, for anyone who is known."""
+    access.require_known(call.caller)
+    name = call.query.get("username")
+    if name is None:
+        raise invalid("username in query is required")
+    found = [u for u in call.harbor.users.values() if name in u.username and u.id != ADMIN_ID]
+    found.sort(key=lambda u: u.username)
+    return call.listing.answer(found, lambda u: {"user_id": u.id, "username": u.username})
+
+
+@routes.api("GET", "/users/{user_id}")
+def get_user(call: Call) -> Response:
+    """One user; with OIDC also what ties it to the IdP, its CLI secret in clear."""
+    user_id = call.number("user_id")
+    access.require_known(call.caller)
+    if call.caller.user is None or call.caller.user.id != user_id:
+        call.require("read", "user")
+    user = _found(call, user_id)
+    return answer(_shown(user, meta=call.harbor.configuration["auth_mode"] == "oidc_auth"))
+
+
+@routes.api("PUT", "/users/{user_id}")
+def update_user(call: Call) -> Response:
+    """Refused where an IdP is the source of users."""
+    user_id = call.number("user_id")
+    call.require("update", "user")
+    if user_id == ADMIN_ID:
+        raise Refusal(501, "the sandbox does not simulate changes of the admin: see users.py")
+    _found(call, user_id)
+    raise Refusal(403, f"User with ID {user_id} can't be updated")
+
+
+@routes.api("DELETE", "/users/{user_id}")
+def delete_user(call: Call) -> Response:
+    """Delete the user and its memberships; what it owns stays. The same login may come anew."""
+    user_id = call.number("user_id")
+    call.require("delete", "user")
+    if user_id == ADMIN_ID:
+        raise Refusal(403, f"User with ID {user_id} cannot be deleted")
+    _found(call, user_id)
+    del call.harbor.users[user_id]
+    drop_memberships(call.harbor, "u", user_id)
+    return done()
+
+
+@routes.api("PUT", "/users/{user_id}/sysadmin")
+def set_sysadmin(call: Call) -> Response:
+    """Make a user an admin, or no longer."""
+    user_id = call.number("user_id")
+    body = call.body("sysadmin_flag", {"sysadmin_flag": bool})
+    call.require("update", "user")
+    _found(call, user_id).sysadmin = bool(body.get("sysadmin_flag"))
+    return done()
+
+
+def _found(call: Call, user_id: int) -> User:
+    if user := call.harbor.users.get(user_id):
+        return user
+    raise Refusal(404, f"user {user_id} not found")
+
+
+# --- Groups --------------------------------------------------------------------------------------
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {"group_name": group.name, "group_type": group.type, "id": group.id}
+
+
+@routes.api("GET", "/usergroups")
+def list_groups(call: Call) -> Response:
+    """All groups of all types."""
+    listing = call.listing
+    call.require("list", "user-group")
+    found = sorted(call.harbor.groups.values(), key=lambda g: g.name)
+    if name := call.query.get("group_name"):
+        found = [g for g in found if name in g.name]
+    return listing.answer(listing.select(found, _GROUP_FIELDS), _group)
+
+
+@routes.api("GET", "/usergroups/search")
+def search_groups(call: Call) -> Response:
+    """Groups by a part of their name, for anyone who is known."""
+    access.require_known(call.caller)
+    name = call.query.get("groupname")
+    if not name:
+        raise invalid("groupname in query is required")
+    found = sorted((g for g in call.harbor.groups.values() if name in g.name), key=lambda g: g.name)
+    return call.listing.answer(found, _group)
+
+
+@routes.api("POST", "/usergroups")
+def create_group(call: Call) -> Response:
+    """Create a group."""
+    body = call.body("usergroup", {"group_name": str, "group_type": int, "ldap_group_dn": str})
+    call.require("create", "user-group")
+    name, kind = body.get("group_name") or "", body.get("group_type") or 0
+    if not name:
+        raise Refusal(400, "the group name can not be empty")
+    if kind not in (1, 2, 3):
+        raise Refusal(400, f"invalid group type, type is {kind}")
+    if any(g.name == name and g.type in (kind, 2) for g in call.harbor.groups.values()):
+        call.harbor.state.next_id("group")
+        raise Refusal(409, f"user group {name} already exists")
+    group = add_group(call.harbor, name, kind)
+    return created(f"/api/v2.0/usergroups/{group.id}")
+
+
+@routes.api("GET", "/usergroups/{id}")
+def get_group(call: Call) -> Response:
+    """One group. Its id is not in the answer."""
+    group_id = call.number("id")
+    call.require("read", "user-group")
+    group = _group(_found_group(call, group_id))
+    del group["id"]
+    return answer(group)
+
+
+@routes.api("PUT", "/usergroups/{id}")
+def rename_group(call: Call) -> Response:
+    """Rename a group: nothing else of it can be changed."""
+    group_id = call.number("id")
+    body = call.body("usergroup", {"group_name": str})
+    call.require("update", "user-group")
+    group, name = _found_group(call, group_id), body.get("group_name") or ""
+    if not name:
+        raise Refusal(400, "the group name can not be empty")
+    if any(g.name == name and g.id != group_id for g in call.harbor.groups.values()):
+        raise Refusal(500, f"a user group named {name} exists")
+    group.name = name
+    return done()
+
+
+@routes.api("DELETE", "/usergroups/{id}")
+def delete_group(call: Call) -> Response:
+    """Delete a group, there or not, and its memberships in every project."""
+    group_id = call.number("id")
+    call.require("delete", "user-group")
+    call.harbor.groups.pop(group_id, None)
+    drop_memberships(call.harbor, "g", group_id)
+    return done()
+
+
+def _found_group(call: Call, group_id: int) -> Group:
+    if group := call.harbor.groups.get(group_id):
+        return group
+    raise Refusal(404, f"user group {group_id} not found")
+
+
+def drop_memberships(harbor: "SimulatedHarbor", kind: str, entity_id: int) -> None:
+    """Remove a user or group from all projects."""
+
+    def gone(member: Member) -> bool:
+        return member.entity_type == kind and member.entity_id == entity_id
+
+    for project in harbor.projects.values():
+        project.members = {i: m for i, m in project.members.items() if not gone(m)}
