@@ -1,0 +1,65 @@
+"""Where the systems are and as whom Tenantry talks to them."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Account(BaseModel):
+    """An address, and an account there."""
+
+    url: str
+    """Scheme, host and port, and the path that the system is served under, if any."""
+    username: str = "admin"
+    """User name of the account."""
+    password: SecretStr
+    """Its password."""
+    verify: bool | str = True
+    """Check the server's certificate: true, false, or the path of a CA bundle."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("an address begins with http:// or https://")
+        return value.rstrip("/")
+
+
+class HarborAccount(Account):
+    """Harbor, and a system administrator there: no robot may renew another's secret."""
+
+
+class KeycloakAccount(Account):
+    """Keycloak, and an account that may manage the platform's realm."""
+
+    realm: str = "master"
+    """The realm that the account itself lives in."""
+    client_id: str = "admin-cli"
+    """The client that it logs in with."""
+
+
+class Cluster(BaseModel):
+    """The Kubernetes API server: a kubeconfig, or the pod's own service account if empty."""
+
+    kubeconfig: str | None = None
+    """Path of a kubeconfig file."""
+    kubeconfig_content: dict[str, Any] | None = Field(default=None, repr=False)
+    """Or what stands in one."""
+    context: str | None = None
+    """The context to use; the file's current one if not given."""
+
+
+class Connections(BaseSettings):
+    """All three, from the environment where not given: `TENANTRY_HARBOR_URL`,
+    `TENANTRY_HARBOR_USERNAME`, `TENANTRY_HARBOR_PASSWORD`, the same for `KEYCLOAK`, and
+    `TENANTRY_KUBERNETES_KUBECONFIG`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="TENANTRY_", env_nested_delimiter="_", env_nested_max_split=1
+    )
+
+    harbor: HarborAccount
+    keycloak: KeycloakAccount
+    kubernetes: Cluster = Cluster()

@@ -1,0 +1,89 @@
+"""Onboarding without a scheduler: look, plan, apply, for one team or for many.
+
+The Prefect flows do the same walk with a task for each part; this is what they
+call, and what the command line and the tests of the core use.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tenantry.declared import Team
+from tenantry.errors import SystemRefused, TenantryError
+from tenantry.plan import Change, Plan
+from tenantry.resources import Observed
+from tenantry.systems import Systems
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one team."""
+
+    team: str
+    plan: Plan | None = None
+    """What was planned; None if the team could not be read."""
+    done: tuple[Change, ...] = ()
+    """The changes that were made."""
+    error: TenantryError | None = field(default=None, compare=False)
+    """What stopped it."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the team is as declared, but for what it waits for."""
+        return self.error is None
+
+
+def refuse(plan: Plan) -> None:
+    """Raises what a plan's refusals say.
+
+    Raises:
+        SystemRefused: something is in the way that is not ours.
+    """
+    if plan.refusals:
+        first = plan.refusals[0]
+        text = "; ".join(f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals)
+        raise SystemRefused(first.id.system, f"plan for team '{plan.team}'", text)
+
+
+def onboard(
+    systems: Systems,
+    team: Team,
+    observed: Observed | None = None,
+    report: Callable[[Change], None] = lambda change: None,
+) -> Outcome:
+    """Brings one team to what is declared.
+
+    What may be done is done, also where something else is refused.
+
+    Args:
+        systems: the systems.
+        team: the team.
+        observed: what was seen of it; it is looked at if not given.
+        report: is told of each change when it is made.
+
+    Raises:
+        TenantryError: a call failed, or something that is not ours is in the way.
+            Running again goes on from there.
+    """
+    seen = systems.observe([team]) if observed is None else observed
+    plan = systems.plan(team, seen)
+    done: list[Change] = []
+
+    def keep(change: Change) -> None:
+        done.append(change)
+        report(change)
+
+    systems.apply(plan, seen, report=keep)
+    refuse(plan)
+    return Outcome(team.name, plan, tuple(done))
+
+
+def plan_all(systems: Systems, teams: Sequence[Team]) -> list[Outcome]:
+    """Plans all teams after one look at everything; a team that can't be read says why."""
+    observed = systems.observe(teams)
+    outcomes = []
+    for team in teams:
+        try:
+            outcomes.append(Outcome(team.name, systems.plan(team, observed)))
+        except TenantryError as error:
+            outcomes.append(Outcome(team.name, error=error))
+    return outcomes

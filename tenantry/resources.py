@@ -1,0 +1,156 @@
+"""What the planner works with: resources as desired, as observed, and how they differ."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from tenantry.declared.types import quantity
+from tenantry.errors import TenantryError
+
+Stage = Literal["Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Mark"]
+STAGES: tuple[Stage, ...] = ("Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Mark")
+"""The order in which a team is onboarded.
+
+The namespace comes first, since it holds the intent marks; a project comes
+before its robots, whose secrets go into the namespace; and the mark that all
+is applied comes last.
+"""
+
+Path = tuple[str, ...]
+
+
+class Id(NamedTuple):
+    """What a resource is known by."""
+
+    system: str
+    kind: str
+    key: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One managed object as it is desired."""
+
+    id: Id
+    stage: Stage
+    fields: Mapping[str, Any]
+    """What is declared of it, possibly nested. Never a secret."""
+    body: Any = field(default=None, repr=False)
+    """What applying it needs beyond the fields."""
+    fixed: tuple[str, ...] = ()
+    """Top-level fields that can't be changed in place: the object is replaced instead."""
+    inside: Id | None = None
+    """What it lies in: where that may not be touched, neither may this."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """One object as it was observed."""
+
+    fields: Mapping[str, Any]
+    """In the same form as a resource's fields; may hold more than is declared."""
+    ours: bool = True
+    """Whether it carries Tenantry's mark, or lies inside something that does."""
+    handle: Any = field(default=None, repr=False)
+    """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
+    owned: frozenset[Path] = frozenset()
+    """Fields that the system says were set by us, where it keeps such a record."""
+
+
+@dataclass
+class Observed:
+    """What was seen of some teams. Whatever is not in `live` is not there."""
+
+    live: dict[Id, Live] = field(default_factory=dict)
+    unreadable: dict[str, TenantryError] = field(default_factory=dict)
+    """Teams that could not be read, by name, and why: nothing is planned for them."""
+    waiting: dict[Id, str] = field(default_factory=dict)
+    """Resources that can't be made yet, and what they wait for."""
+
+    def add(self, other: "Observed") -> None:
+        """Takes in what another look has seen."""
+        self.live |= other.live
+        self.unreadable |= other.unreadable
+        self.waiting |= other.waiting
+
+
+class Difference(NamedTuple):
+    """One field that is not as declared."""
+
+    field: str
+    old: Any
+    new: Any
+
+
+class Amount(str):
+    """A quantity that equals any other spelling of the same amount: `1000m` and `1`."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            return quantity(self) == quantity(str(other))
+        except (ValueError, ArithmeticError):
+            return str.__eq__(self, other) is True
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+@dataclass(frozen=True)
+class Exactly:
+    """A desired value that is compared as a whole: what is there beyond it is a difference."""
+
+    value: Any
+
+
+def differences(desired: Any, actual: Any, path: Path = ()) -> Iterator[Difference]:
+    """The declared fields that differ.
+
+    Of a mapping only the declared keys count. Lists, and mappings declared
+    empty, count as a whole. Absent and empty are the same, since servers drop
+    empty values.
+    """
+    if isinstance(desired, Exactly):
+        if not _same(desired.value, actual):
+            yield from _inside(desired.value, actual, path)
+    elif isinstance(desired, Mapping) and desired:
+        actual = actual if isinstance(actual, Mapping) else {}
+        for key, value in desired.items():
+            yield from differences(value, actual.get(key), (*path, key))
+    elif not _same(desired, actual):
+        yield Difference(".".join(path), actual, desired)
+
+
+def _inside(desired: Any, actual: Any, path: Path) -> Iterator[Difference]:
+    """As deep as one mapping can be told from another."""
+    if isinstance(desired, Mapping) and isinstance(actual, Mapping) and desired:
+        for key in dict.fromkeys((*desired, *actual)):
+            if not _same(desired.get(key), actual.get(key)):
+                yield from _inside(desired.get(key), actual.get(key), (*path, key))
+    else:
+        yield Difference(".".join(path), actual, desired)
+
+
+def _same(desired: Any, actual: Any) -> bool:
+    if isinstance(desired, Mapping) and isinstance(actual, Mapping):
+        return all(_same(desired.get(key), actual.get(key)) for key in {*desired, *actual})
+    if isinstance(desired, list | tuple) and isinstance(actual, list | tuple):
+        return len(desired) == len(actual) and all(map(_same, desired, actual))
+    empty: tuple[Any, ...] = (None, "", [], {}, ())
+    return bool(desired == actual) or (desired in empty and actual in empty)
+
+
+def reach(value: Any, path: Path) -> Any:
+    """What lies at a path of nested mappings; None if nothing does."""
+    for step in path:
+        value = value.value if isinstance(value, Exactly) else value
+        if not isinstance(value, Mapping) or step not in value:
+            return None
+        value = value[step]
+    return value

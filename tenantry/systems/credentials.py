@@ -1,0 +1,469 @@
+"""Credentials: what one system issues and a Secret of the team's namespace holds.
+
+Harbor shows a robot's secret once, when it is made or renewed. It goes from that
+answer straight into the Secret, after a login has proven it. So a robot and its
+Secret are one matter: where a robot's Secret is lost, or does not open Harbor, the
+robot gets a new secret and the Secret is written. An OIDC client's secret can be
+read back from Keycloak, and is copied.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tenantry.calls import each
+from tenantry.declared import Robot, Team
+from tenantry.errors import (
+    BrokenPromise,
+    ChangedMeanwhile,
+    SystemRefused,
+    SystemUnavailable,
+    TenantryError,
+)
+from tenantry.plan import Change
+from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.harbor import project_id
+from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.harbor.robots import DESCRIPTION, Lifetime, permissions, robot_id
+from tenantry.systems.keycloak import client_id
+from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import KubernetesClient, Object
+
+ROBOT = "tenantry.io/robot"
+"""Annotation of a Secret: which robot of the pair it holds, such as `pull-a`."""
+_DOCKER = "kubernetes.io/dockerconfigjson"
+_DOCKER_KEY = ".dockerconfigjson"
+_OPENS, _CLOSED = "opens Harbor", "does not open Harbor"
+_SAME, _OTHER = "(hidden) as in Keycloak", "(hidden) not as in Keycloak"
+_ACCOUNT = "default"
+_WAIT_FOR_ACCOUNT = 20.0
+
+
+def secret_id(namespace: str, name: str) -> Id:
+    """How a Secret is known in plans."""
+    return objects.id_of("Secret", name, namespace)
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A user name and a password, which shows itself nowhere."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credential({self.username!r}, (hidden))"
+
+
+@dataclass(frozen=True)
+class _RobotSecret:
+    """A Secret that holds a robot's credential."""
+
+    team: Team
+    robot: Id
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True)
+class _ClientSecret:
+    """A Secret that holds an OIDC client's."""
+
+    team: Team
+    client: str
+    namespace: str
+    name: str
+
+
+class Credentials:
+    """Robots, the Secrets of robots and OIDC clients, and what the pods pull with."""
+
+    def __init__(
+        self,
+        harbor: HarborClient,
+        keycloak: KeycloakClient,
+        kubernetes: KubernetesClient,
+        registry: str | None,
+    ) -> None:
+        self._harbor = harbor
+        self._keycloak = keycloak
+        self._kubernetes = kubernetes
+        self._registry = registry
+        self._proven: dict[Id, Credential] = {}
+        self._robots: dict[Id, tuple[int, str]] = {}  # number and full name
+
+    @property
+    def registry(self) -> str:
+        """The host that image names begin with, and so what the Secrets are for."""
+        return self._registry or _host(self._harbor.info()["registry_url"])
+
+    # Desired
+
+    def desired(self, team: Team, observed: Observed) -> list[Resource]:
+        """Robots, Secrets, and what is attached to the ServiceAccounts.
+
+        What was observed decides which robot of a pair is the live one, and what
+        Harbor calls it.
+        """
+        wanted: list[Resource] = []
+        for purpose, robot in team.active_robots.items():
+            short = _live_robot(team, purpose, observed)
+            id = robot_id(team.slug, short)
+            fields = {
+                "access": sorted(set(robot.access)),
+                "disabled": False,
+                "lifetime": robot.expiry_days,
+            }
+            inside = project_id(team.slug)
+            wanted.append(Resource(id, "Credentials", fields, body=robot, inside=inside))
+            known = observed.live.get(id)
+            if known is not None:
+                self._robots[id] = (known.handle["id"], known.handle["name"])
+            for namespace in _namespaces(team, robot):
+                wanted.append(self._secret(team, purpose, id, namespace, known))
+        wanted.extend(self._oidc_secret(team, name) for name in team.oidc_clients)
+        wanted.extend(_attachments(team))
+        return wanted
+
+    def _secret(
+        self, team: Team, purpose: str, robot: Id, namespace: str, known: Live | None
+    ) -> Resource:
+        sink = _RobotSecret(team, robot, namespace, f"harbor-{purpose}")
+        short = robot.key.rsplit("/", 1)[-1]
+        metadata = {"labels": objects.labels(team), "annotations": {ROBOT: short}}
+        fields: dict[str, Any] = {
+            "metadata": metadata,
+            "type": _DOCKER,
+            "registry": self.registry,
+            "credential": _OPENS,
+        }
+        if known is not None:
+            fields["username"] = known.handle["name"]
+        return Resource(
+            secret_id(namespace, sink.name),
+            "Credentials",
+            fields,
+            body=sink,
+            fixed=("type",),
+            inside=robot,
+        )
+
+    def _oidc_secret(self, team: Team, name: str) -> Resource:
+        sink = _ClientSecret(team, client_id(team, name), team.slug, f"oidc-{name}")
+        fields: dict[str, Any] = {
+            "metadata": {"labels": objects.labels(team)},
+            "type": "Opaque",
+            "client_id": sink.client,
+            "issuer": self._keycloak.issuer,
+        }
+        if not team.oidc_clients[name].public:
+            fields["client_secret"] = _SAME
+        return Resource(
+            secret_id(team.slug, sink.name),
+            "Credentials",
+            fields,
+            body=sink,
+            fixed=("type",),
+            inside=Id("keycloak", "client", sink.client),
+        )
+
+    # Observed
+
+    def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
+        """The teams' Secrets and whether they work, and the ServiceAccounts.
+
+        Args:
+            teams: the teams.
+            observed: what was seen of Kubernetes, Keycloak and Harbor.
+        """
+        seen = Observed()
+        projects = {team.slug for team in teams}
+        for robot in [id for id in self._proven if id.key.split("/")[0] in projects]:
+            del self._proven[robot]  # what was proven before this look may have been rotated since
+        present = {id.key for id in observed.live if id.kind == "Namespace"}
+        for part in each(lambda team: self._observe_team(team, present, observed), teams):
+            seen.add(part)
+        attached = [ns for team in teams for ns in team.namespaces if ns in present]
+        found = objects.observe(
+            self._kubernetes, "ServiceAccount", attached, fieldSelector=f"metadata.name={_ACCOUNT}"
+        )
+        for account in found:
+            metadata = account["metadata"]
+            id = objects.id_of("ServiceAccount", metadata["name"], metadata["namespace"])
+            seen.live[id] = Live(_attached(account))
+        return seen
+
+    def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
+        seen = Observed()
+        tried: dict[Credential, bool] = {}
+        try:
+            for purpose, robot in team.active_robots.items():
+                for namespace in _namespaces(team, robot):
+                    name = f"harbor-{purpose}"
+                    secret = self._read(namespace, name, present)
+                    if secret is not None:
+                        live = self._docker_live(secret, tried)
+                        seen.live[secret_id(namespace, name)] = live
+            for client in team.oidc_clients:
+                name = f"oidc-{client}"
+                secret = self._read(team.slug, name, present)
+                if secret is not None:
+                    owner = observed.live.get(Id("keycloak", "client", client_id(team, client)))
+                    seen.live[secret_id(team.slug, name)] = _oidc_live(secret, owner)
+        except TenantryError as error:
+            seen.unreadable[team.name] = error
+        return seen
+
+    def _read(self, namespace: str, name: str, present: Collection[str]) -> Object | None:
+        return self._kubernetes.get("Secret", name, namespace) if namespace in present else None
+
+    def _docker_live(self, secret: Object, tried: dict[Credential, bool]) -> Live:
+        """A Secret as it was observed: for which host, whose, and whether it opens Harbor."""
+        host, credential = _docker_content(secret, self.registry)
+        if credential is not None and credential not in tried:
+            tried[credential] = self._harbor.opens(credential.username, credential.password)
+        opens = credential is not None and tried[credential]
+        fields = {
+            "metadata": _metadata(secret),
+            "type": secret.get("type"),
+            "registry": host,
+            "username": credential.username if credential else None,
+            "credential": _OPENS if opens else _CLOSED,
+        }
+        handle = {"uid": secret["metadata"]["uid"], "credential": credential, "opens": opens}
+        return Live(fields, objects.is_ours(secret), handle)
+
+    # Apply
+
+    def apply(self, change: Change, observed: Observed) -> None:
+        """Carries out one change."""
+        if change.id.kind == "robot":
+            self._apply_robot(change)
+        elif change.id.kind == "ServiceAccount":
+            self._attach(change)
+        elif isinstance(change.resource.body, _RobotSecret):
+            sink = change.resource.body
+            credential = self._working(sink, observed)
+            self._write(change, _docker_data(self.registry, credential))
+        else:
+            self._write(change, self._oidc_data(change.resource.body))
+
+    def _apply_robot(self, change: Change) -> None:
+        project, short = change.id.key.split("/")
+        robot: Robot = change.resource.body
+        days = -1 if robot.expiry_days == "never" else robot.expiry_days
+        if change.live is not None:
+            row = change.live.handle
+            lifetime: Lifetime = change.live.fields["lifetime"]
+            if lifetime != robot.expiry_days:
+                row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
+            # A full replace: what is left out would be blanked, and a disabled robot enabled.
+            body = {**row, "disable": False, "permissions": permissions(project, robot)}
+            self._harbor.put(f"/robots/{row['id']}", body)
+            return
+        body = {
+            "name": short,
+            "description": DESCRIPTION,
+            "level": "project",
+            "duration": days,
+            "permissions": permissions(project, robot),
+        }
+        try:
+            made = self._harbor.post("/robots", body).json()
+        except SystemRefused as error:
+            if error.status != 409:
+                raise
+            raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
+        self._robots[change.id] = (made["id"], made["name"])
+        self._prove(change.id, Credential(made["name"], made["secret"]))
+
+    def _working(self, sink: _RobotSecret, observed: Observed) -> Credential:
+        """A credential of the robot that opens Harbor: one that is there, or a new one."""
+        if sink.robot in self._proven:
+            return self._proven[sink.robot]
+        if sink.robot not in self._robots:
+            raise ChangedMeanwhile("harbor", "GET /api/v2.0/robots", f"{sink.robot} is gone")
+        number, name = self._robots[sink.robot]
+        for candidate in _held(sink, name, observed):
+            if self._harbor.opens(candidate.username, candidate.password):
+                self._proven[sink.robot] = candidate
+                return candidate
+        answer = self._harbor.patch(f"/robots/{number}", {})
+        self._prove(sink.robot, Credential(name, answer["secret"]))
+        return self._proven[sink.robot]
+
+    def _prove(self, robot: Id, credential: Credential) -> None:
+        """A new secret counts once it has opened Harbor: a write beside ours may have undone it."""
+        if not self._harbor.opens(credential.username, credential.password):
+            number, name = self._robots[robot]
+            raise BrokenPromise(
+                "harbor",
+                f"PATCH /api/v2.0/robots/{number}",
+                f"the new secret of robot '{name}' does not open Harbor; somebody else may be "
+                "changing that robot, or it may be disabled or expired",
+            )
+        self._proven[robot] = credential
+
+    def _oidc_data(self, sink: _ClientSecret) -> dict[str, str]:
+        found = self._keycloak.get("clients", clientId=sink.client)
+        if not found:
+            call = f"GET /admin/realms/{self._keycloak.realm}/clients"
+            raise ChangedMeanwhile("keycloak", call, f"client '{sink.client}' is gone")
+        data = {"client_id": sink.client, "issuer": self._keycloak.issuer}
+        if not found[0]["publicClient"]:
+            held = self._keycloak.get(f"clients/{found[0]['id']}/client-secret")
+            data["client_secret"] = held["value"]
+        return {key: _encode(value) for key, value in data.items()}
+
+    def _write(self, change: Change, data: dict[str, str]) -> None:
+        """Writes a Secret in place: deleting it first would break pulls in between."""
+        sink: _RobotSecret | _ClientSecret = change.resource.body
+        fields = change.resource.fields
+        content = {"type": fields["type"], "data": data}
+        metadata = fields["metadata"]
+        wanted = objects.resource(
+            "Secret",
+            sink.name,
+            sink.team,
+            content,
+            namespace=sink.namespace,
+            annotations=metadata.get("annotations"),
+        )
+        full = Change(change.action, wanted, change.differences, change.live, change.adopts)
+        objects.apply(self._kubernetes, full)
+
+    def _attach(self, change: Change) -> None:
+        """Appends to imagePullSecrets. The list is atomic: what others put there must be sent too.
+
+        The namespace's controller makes the account, a moment after the namespace.
+        """
+        namespace = change.id.key.split("/")[0]
+        names = list(change.resource.fields["imagePullSecrets"])
+        deadline = time.monotonic() + _WAIT_FOR_ACCOUNT
+        while True:
+            account = self._kubernetes.get("ServiceAccount", _ACCOUNT, namespace)
+            if account is not None:
+                listed = account.get("imagePullSecrets") or []
+                missing = [{"name": name} for name in names if {"name": name} not in listed]
+                version = {"resourceVersion": account["metadata"]["resourceVersion"]}
+                body = {"metadata": version, "imagePullSecrets": listed + missing}
+                try:
+                    self._kubernetes.merge("ServiceAccount", _ACCOUNT, namespace, body)
+                except ChangedMeanwhile:
+                    if time.monotonic() > deadline:
+                        raise
+                else:
+                    return
+            elif time.monotonic() > deadline:
+                raise SystemUnavailable(
+                    "kubernetes",
+                    f"GET /api/v1/namespaces/{namespace}/serviceaccounts/{_ACCOUNT}",
+                    f"there is none after {_WAIT_FOR_ACCOUNT:.0f} s",
+                    advice="Does the cluster's controller manager run?",
+                )
+            else:
+                time.sleep(0.2)
+
+
+def _namespaces(team: Team, robot: Robot) -> list[str]:
+    """Where a robot's Secret is kept: everywhere if pods pull with it, else in the first one."""
+    return list(team.namespaces) if robot.attach else [team.slug]
+
+
+def _live_robot(team: Team, purpose: str, observed: Observed) -> str:
+    """Which robot of the pair the Secret holds: the first, until a rotation says otherwise."""
+    held = observed.live.get(secret_id(team.slug, f"harbor-{purpose}"))
+    pair = (f"{purpose}-a", f"{purpose}-b")
+    if held is not None and held.ours:
+        annotations = held.fields["metadata"].get("annotations") or {}
+        if annotations.get(ROBOT) in pair:
+            return str(annotations[ROBOT])
+    return pair[0]
+
+
+def _held(sink: _RobotSecret, username: str, observed: Observed) -> Iterator[Credential]:
+    """The robot's credentials that were found in the team's Secrets, without repetition."""
+    seen: set[Credential] = set()
+    for namespace in sink.team.namespaces:
+        live = observed.live.get(secret_id(namespace, sink.name))
+        credential = live.handle["credential"] if live else None
+        if credential is not None and credential.username == username and credential not in seen:
+            seen.add(credential)
+            yield credential
+
+
+def _attachments(team: Team) -> Iterator[Resource]:
+    names = [f"harbor-{purpose}" for purpose, robot in team.active_robots.items() if robot.attach]
+    for namespace in team.namespaces if names else ():
+        yield Resource(
+            objects.id_of("ServiceAccount", _ACCOUNT, namespace),
+            "Credentials",
+            {"imagePullSecrets": dict.fromkeys(names, "attached")},
+            inside=secret_id(namespace, names[0]),
+        )
+
+
+def _attached(account: Object) -> dict[str, Any]:
+    listed = account.get("imagePullSecrets") or []
+    return {"imagePullSecrets": {entry["name"]: "attached" for entry in listed}}
+
+
+def _metadata(secret: Object) -> dict[str, Any]:
+    metadata = secret["metadata"]
+    return {key: metadata.get(key) or {} for key in ("labels", "annotations")}
+
+
+def _docker_content(secret: Object, registry: str) -> tuple[str, Credential | None]:
+    """The host that a pull Secret is for, and the credential in it; as far as it can be read."""
+    try:
+        auths: Mapping[str, Any] = json.loads(base64.b64decode(secret["data"][_DOCKER_KEY]))[
+            "auths"
+        ]
+        entry = auths.get(registry)
+        if entry is None:
+            return ", ".join(sorted(auths)), None
+        return registry, Credential(entry["username"], entry["password"])
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return "", None
+
+
+def _docker_data(registry: str, credential: Credential) -> dict[str, str]:
+    username, password = credential.username, credential.password
+    auth = base64.b64encode(f"{username}:{password}".encode()).decode()
+    entry = {"username": username, "password": password, "auth": auth}
+    return {_DOCKER_KEY: _encode(json.dumps({"auths": {registry: entry}}))}
+
+
+def _oidc_live(secret: Object, owner: Live | None) -> Live:
+    data = secret.get("data") or {}
+    expected = owner.handle.get("secret") if owner else None
+    same = expected is not None and data.get("client_secret") == _encode(expected)
+    fields = {
+        "metadata": _metadata(secret),
+        "type": secret.get("type"),
+        "client_id": _decode(data.get("client_id")),
+        "issuer": _decode(data.get("issuer")),
+        "client_secret": _SAME if same else _OTHER,
+    }
+    uid = secret["metadata"]["uid"]
+    return Live(fields, objects.is_ours(secret), {"uid": uid, "credential": None})
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _decode(text: str | None) -> str | None:
+    try:
+        return base64.b64decode(text).decode() if text else None
+    except ValueError:
+        return None
+
+
+def _host(address: str) -> str:
+    """Host and port of Harbor's registry_url, which comes with or without a scheme."""
+    return address.split("://", 1)[-1].rstrip("/")

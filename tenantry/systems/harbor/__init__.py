@@ -1,0 +1,310 @@
+"""Harbor: the team's project, its quota, members, retention and immutable-tag rules.
+
+Robots are in `tenantry.systems.credentials`, with the Secrets that hold what they are for.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tenantry.calls import each
+from tenantry.declared import Team
+from tenantry.declared.team import ImmutableTags
+from tenantry.declared.types import UNLIMITED, storage_bytes
+from tenantry.errors import (
+    BrokenPromise,
+    ChangedMeanwhile,
+    SystemRefused,
+    SystemUnavailable,
+    TenantryError,
+)
+from tenantry.plan import Change
+from tenantry.resources import Amount, Id, Live, Observed, Resource
+from tenantry.systems.harbor import tags
+from tenantry.systems.harbor.client import HarborClient, Row
+from tenantry.systems.harbor.robots import robot_fields, robot_id
+
+ROLES = {"projectAdmin": 1, "developer": 2, "guest": 3, "maintainer": 4, "limitedGuest": 5}
+_ROLE_NAMES = {number: name for name, number in ROLES.items()}
+_OIDC_GROUP = 3
+
+_METADATA = {
+    "public": "public",
+    "auto_scan": "auto_scan",
+    "prevent_vulnerable": "prevent_vul",
+    "severity": "severity",
+    "require_cosign": "enable_content_trust_cosign",
+}
+"""Our fields of a project and Harbor's keys for them."""
+
+_FEW = 4  # up to so many projects are looked up one by one; more are cheaper page by page
+
+
+def project_id(name: str) -> Id:
+    """How a project is known in plans."""
+    return Id("harbor", "project", name)
+
+
+class Harbor:
+    """Harbor's part of onboarding."""
+
+    def __init__(self, client: HarborClient) -> None:
+        self._client = client
+        self._project_ids: dict[str, int] = {}
+
+    # Desired
+
+    def desired(self, team: Team) -> list[Resource]:
+        """The team's project, and what is in it but the robots. The project is the first."""
+        declared, name = team.harbor, team.slug
+        project = project_id(name)
+        fields: dict[str, Any] = {
+            key: value for key in _METADATA if (value := getattr(declared, key)) is not None
+        }
+        if declared.storage_quota is not None:
+            fields["storage_quota"] = Amount(declared.storage_quota)
+        wanted = [Resource(project, "Harbor", fields)]
+        for group, role in {team.oidc_group: declared.role, **declared.groups}.items():
+            id = Id("harbor", "member", f"{name}/{group}")
+            wanted.append(Resource(id, "Harbor", {"role": role}, inside=project))
+        if declared.retention is not None:
+            id = Id("harbor", "retention policy", name)
+            fields = tags.retention_fields(declared.retention)
+            body = declared.retention
+            wanted.append(Resource(id, "Harbor", fields, body=body, inside=project))
+        for rule in declared.immutable_tags:
+            id = _immutable_id(name, rule.repositories, rule.tags)
+            wanted.append(Resource(id, "Harbor", {"enabled": True}, body=rule, inside=project))
+        return wanted
+
+    # Observed
+
+    def observe(self, teams: Sequence[Team], ours: frozenset[str]) -> Observed:
+        """The projects of these teams and what is in them.
+
+        Args:
+            teams: the teams.
+            ours: names of the projects that are Tenantry's, as the namespaces say.
+        """
+        seen = Observed()
+        projects = self._projects([team.slug for team in teams])
+        for part in each(lambda team: self._observe_team(team, projects, ours), teams):
+            seen.add(part)
+        return seen
+
+    def _projects(self, names: Sequence[str]) -> dict[str, Row]:
+        found: dict[str, Row] = {}
+        if len(names) <= _FEW:
+            for name in names:
+                rows = self._client.pages("/projects", q=f"name={name}")
+                found |= {row["name"]: row for row in rows if row["name"] == name}
+        else:
+            wanted = set(names)
+            rows = self._client.pages("/projects")
+            found = {row["name"]: row for row in rows if row["name"] in wanted}
+        self._project_ids |= {name: row["project_id"] for name, row in found.items()}
+        return found
+
+    def _observe_team(self, team: Team, projects: dict[str, Row], ours: frozenset[str]) -> Observed:
+        seen = Observed()
+        project = projects.get(team.slug)
+        if project is not None:
+            try:
+                self._observe_project(team, project, team.slug in ours, seen)
+            except TenantryError as error:
+                seen.unreadable[team.name] = error
+            except (KeyError, TypeError, ValueError) as error:
+                seen.unreadable[team.name] = SystemUnavailable(
+                    "harbor",
+                    f"GET /api/v2.0/projects/{project.get('project_id')}/…",
+                    f"an answer of an unexpected form ({type(error).__name__}: {error})",
+                )
+        return seen
+
+    def _observe_project(self, team: Team, project: Row, is_ours: bool, seen: Observed) -> None:
+        name, number = team.slug, project["project_id"]
+        metadata = project.get("metadata") or {}
+        fields = {
+            ours: _as_declared(metadata[theirs])
+            for ours, theirs in _METADATA.items()
+            if theirs in metadata
+        }
+        summary = self._client.get(f"/projects/{number}/summary")
+        if "quota" in summary:
+            fields["storage_quota"] = _storage_text(summary["quota"]["hard"]["storage"])
+        seen.live[project_id(name)] = Live(fields, is_ours, handle={"project_id": number})
+        for row in self._client.pages(f"/projects/{number}/members"):
+            if row["entity_type"] == "g":
+                role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
+                id = Id("harbor", "member", f"{name}/{row['entity_name']}")
+                seen.live[id] = Live({"role": role}, is_ours, handle=row)
+        for row in self._client.pages("/robots", q=f"Level=project,ProjectID={number}"):
+            short = row["name"].rsplit("+", 1)[-1]
+            seen.live[robot_id(name, short)] = Live(robot_fields(row), is_ours, handle=row)
+        if team.harbor.retention is not None and "retention_id" in metadata:
+            self._observe_retention(name, metadata["retention_id"], is_ours, seen)
+        if team.harbor.immutable_tags:
+            for row in self._client.pages(f"/projects/{number}/immutabletagrules"):
+                id = _immutable_id(name, *tags.patterns(row))
+                enabled = not row.get("disabled", False)
+                seen.live[id] = Live({"enabled": enabled}, is_ours, handle=row)
+
+    def _observe_retention(self, name: str, number: str, is_ours: bool, seen: Observed) -> None:
+        policy = self._client.get(f"/retentions/{number}")
+        id = Id("harbor", "retention policy", name)
+        seen.live[id] = Live(tags.observed_retention(policy), is_ours, handle=policy)
+
+    # Apply
+
+    def apply(self, change: Change) -> None:
+        """Carries out one change."""
+        match change.id.kind:
+            case "project":
+                self._apply_project(change)
+            case "member":
+                self._apply_member(change)
+            case "retention policy":
+                self._apply_retention(change)
+            case "immutable-tag rule":
+                self._apply_immutable(change)
+
+    def number(self, name: str) -> int:
+        """A project's id, by its name."""
+        if name not in self._project_ids:
+            project = self._client.get(f"/projects/{name}", by_name=True)
+            self._project_ids[name] = project["project_id"]
+        return self._project_ids[name]
+
+    def _apply_project(self, change: Change) -> None:
+        name, fields = change.id.key, change.resource.fields
+        declared = {key: fields[key] for key in _METADATA if key in fields}
+        storage = fields.get("storage_quota")
+        if change.live is None:
+            body: Row = {"project_name": name, "metadata": _as_metadata(declared)}
+            if storage is not None:
+                body["storage_limit"] = storage_bytes(storage)
+            answer = _create(self._client, "/projects", body)
+            self._project_ids[name] = int(answer.headers["Location"].rsplit("/", 1)[-1])
+            return
+        number = change.live.handle["project_id"]
+        differing = {difference.field for difference in change.differences}
+        wrong = {key: value for key, value in declared.items() if key in differing}
+        if wrong:
+            self._client.put(f"/projects/{number}", {"metadata": _as_metadata(wrong)})
+        if "storage_quota" in differing and storage is not None:
+            # PUT of the project ignores the limit, and a quota's id is its own.
+            quotas = self._client.get("/quotas", reference="project", reference_id=number)
+            if not quotas:
+                raise ChangedMeanwhile("harbor", "GET /api/v2.0/quotas", "the project is gone")
+            body = {"hard": {"storage": storage_bytes(storage)}}
+            self._client.put(f"/quotas/{quotas[0]['id']}", body)
+
+    def _apply_member(self, change: Change) -> None:
+        name, group = change.id.key.split("/", 1)
+        role = ROLES[change.resource.fields["role"]]
+        path = f"/projects/{self.number(name)}/members"
+        if change.live is None:
+            self._ensure_group(group)
+            member = {"group_name": group, "group_type": _OIDC_GROUP}
+            _create(self._client, path, {"role_id": role, "member_group": member})
+            return
+        path = f"{path}/{change.live.handle['id']}"
+        self._client.put(path, {"role_id": role})
+        # Harbor answers 200 to the PUT of a member that is gone, so look.
+        now = self._client.find(path)
+        if now is None or now["role_id"] != role:
+            call = f"PUT /api/v2.0{path}"
+            raise BrokenPromise("harbor", call, f"'{group}' does not have role {role} after it")
+
+    def _ensure_group(self, name: str) -> None:
+        """The group must be there before a membership needs it.
+
+        Measured: sixteen parallel memberships of a group that did not exist gave 500 for
+        some, and wrote nothing; with the group there beforehand they don't.
+        """
+        for _ in range(2):
+            rows = self._client.pages("/usergroups", group_name=name)
+            group = next((row for row in rows if row["group_name"] == name), None)
+            if group is not None:
+                break
+            try:
+                body = {"group_name": name, "group_type": _OIDC_GROUP}
+                self._client.post("/usergroups", body)
+                return
+            except (SystemRefused, SystemUnavailable) as error:
+                if error.status not in (409, 500):  # someone else's same call was faster
+                    raise
+        if group is not None and group["group_type"] != _OIDC_GROUP:
+            raise SystemRefused(
+                "harbor",
+                "GET /api/v2.0/usergroups",
+                f"group '{name}' exists with type {group['group_type']}, not as an OIDC group "
+                f"(type {_OIDC_GROUP}): logins would silently get nothing from it",
+                advice="Delete that group in Harbor (its memberships go with it) and run again.",
+            )
+
+    def _apply_retention(self, change: Change) -> None:
+        body = tags.retention_body(change.resource.body, self.number(change.id.key))
+        if change.live is None:
+            _create(self._client, "/retentions", body)
+        else:
+            policy = change.live.handle["id"]
+            self._client.put(f"/retentions/{policy}", {**body, "id": policy})
+
+    def _apply_immutable(self, change: Change) -> None:
+        name = change.id.key.split("/", 1)[0]
+        rule: ImmutableTags = change.resource.body
+        path = f"/projects/{self.number(name)}/immutabletagrules"
+        body = {
+            "disabled": False,
+            "action": "immutable",
+            "template": "immutable_template",
+            **tags.selectors(rule.repositories, rule.tags),
+        }
+        if change.live is None:
+            _create(self._client, path, body)
+        else:
+            number = change.live.handle["id"]
+            self._client.put(f"{path}/{number}", {**change.live.handle, "disabled": False})
+
+
+def _create(client: HarborClient, path: str, body: Row) -> Any:
+    """POST of something that was not there a moment ago.
+
+    Raises:
+        ChangedMeanwhile: Harbor says that it is there (409), or failed as it does when two
+            create the same thing at once (500). Neither means that it is as desired.
+    """
+    try:
+        return client.post(path, body)
+    except SystemRefused as error:
+        if error.status != 409:
+            raise
+        raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
+
+
+# Harbor's forms and ours
+
+
+def _as_declared(value: str) -> Any:
+    return {"true": True, "false": False}.get(value, value)
+
+
+def _as_metadata(fields: Row) -> dict[str, str]:
+    """Harbor keeps all metadata as text."""
+    return {
+        _METADATA[key]: str(value).lower() if isinstance(value, bool) else value
+        for key, value in fields.items()
+    }
+
+
+def _storage_text(size: int) -> str:
+    if size < 0:
+        return UNLIMITED
+    for unit, factor in (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20)):
+        if size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+def _immutable_id(project: str, repositories: str, pattern: str) -> Id:
+    return Id("harbor", "immutable-tag rule", f"{project}/{repositories}:{pattern}")

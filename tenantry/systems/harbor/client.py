@@ -1,0 +1,251 @@
+"""Talks to Harbor's API in a session, or by basic auth where only `/api` can be reached."""
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+
+from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.connections import HarborAccount
+from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.systems.harbor.session import Session, has_ended, log_in, wrong_password
+
+OLDEST = (2, 4)
+_PAGE = 100
+_API = "/api/v2.0"
+_log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+class HarborClient:
+    """One Harbor.
+
+    Every method raises SystemRefused where the server says no, and
+    SystemUnavailable where it does not answer or asks to come back later. An
+    answer of a dead session is never returned: the session is renewed and the call
+    repeated once (a dead session writes nothing, so that is safe for writes too).
+    """
+
+    def __init__(self, account: HarborAccount) -> None:
+        self.account = account
+        # A cookie that httpx kept by itself would turn basic auth into a session without a
+        # token, and would hide that a session died.
+        no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self._http = httpx.Client(
+            base_url=account.url,
+            verify=account.verify,
+            timeout=TIMEOUT,
+            cookies=no_cookies,
+            limits=httpx.Limits(max_connections=WIDTH, max_keepalive_connections=WIDTH),
+        )
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._logged_in = False
+        self._info: Row | None = None
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def info(self) -> Row:
+        """GET /systeminfo as an administrator sees it, read once: version, registry_url and more.
+
+        Raises:
+            SystemRefused: the account is none, or Harbor is older than 2.4.
+        """
+        if self._info is None:
+            info = self.get("/systeminfo")
+            if "harbor_version" not in info:
+                raise wrong_password(self.account)
+            _check_version(info["harbor_version"])
+            self._info = info
+        return self._info
+
+    def is_administrator(self) -> bool:
+        """Whether the account is a system administrator."""
+        try:
+            return bool(self.get("/users/current").get("sysadmin_flag"))
+        except SystemRefused as error:
+            if error.status == 412:  # what a robot is told
+                return False
+            raise
+
+    def get(self, path: str, *, by_name: bool = False, **query: Any) -> Any:
+        """What lies at a path of the API.
+
+        Args:
+            path: below `/api/v2.0`.
+            by_name: the path holds a project's name. Without it Harbor takes an
+                all-digit name for an id.
+            query: the query's parameters; `q` is decoded twice by Harbor, so a `+`
+                in it must be given as `%2B`.
+        """
+        return read(lambda: self._send("GET", path, by_name=by_name, query=query)).json()
+
+    def find(self, path: str, *, by_name: bool = False) -> Any:
+        """As `get`; None where Harbor says that there is no such thing."""
+        try:
+            return self.get(path, by_name=by_name)
+        except SystemRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def pages(self, path: str, **query: Any) -> Iterator[Row]:
+        """All rows of a list. X-Total-Count is not believed: it counts what the list leaves out."""
+        page = 1
+        while True:
+            rows = self.get(path, page=page, page_size=_PAGE, **query)
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+            page += 1
+
+    def post(self, path: str, body: Row, *, by_name: bool = False) -> httpx.Response:
+        """Creates something; the answer has its Location."""
+        return self._send("POST", path, by_name=by_name, body=body)
+
+    def put(self, path: str, body: Row) -> None:
+        """Changes something."""
+        self._send("PUT", path, body=body)
+
+    def patch(self, path: str, body: Row) -> Any:
+        """Changes part of something and gives the answer's content."""
+        return self._send("PATCH", path, body=body).json()
+
+    def opens(self, username: str, password: str) -> bool:
+        """Whether a robot's credential works, as docker would use it.
+
+        Asked without a scope: with one, Harbor answers 200 to a wrong secret too. It
+        goes outside the session, whose cookie would hide a wrong secret.
+        """
+        path = "/service/token"
+
+        def ask() -> bool:
+            answer = self._exchange(
+                "GET",
+                path,
+                params={"service": "harbor-registry"},
+                auth=httpx.BasicAuth(username, password),
+            )
+            if answer.status_code not in (200, 401):
+                raise _failure("GET", path, answer)
+            return answer.status_code == 200
+
+        return read(ask)
+
+    # One call
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        by_name: bool = False,
+        query: Row | None = None,
+        body: Row | None = None,
+    ) -> httpx.Response:
+        headers = {"X-Is-Resource-Name": "true"} if by_name else {}
+        for _ in range(2):
+            session = self._in_session()
+            if session is None:
+                account = self.account
+                auth = httpx.BasicAuth(account.username, account.password.get_secret_value())
+                answer = self._exchange(
+                    method, _API + path, params=query, json=body, headers=headers, auth=auth
+                )
+            else:
+                own = {**headers, **session.headers}
+                answer = self._exchange(method, _API + path, params=query, json=body, headers=own)
+                if has_ended(answer):
+                    self._renew(session)
+                    continue
+            if answer.is_success:
+                return _checked(method, path, answer)
+            raise _failure(method, _API + path, answer)
+        raise SystemUnavailable("harbor", f"{method} {_API}{path}", "the session ended twice")
+
+    def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            reason = f"no answer ({type(error).__name__})"
+            raise SystemUnavailable("harbor", f"{method} {path}", reason) from None
+
+    def _in_session(self) -> Session | None:
+        with self._lock:
+            if not self._logged_in:
+                self._log_in()
+            return self._session
+
+    def _renew(self, dead: Session) -> None:
+        """Logs in anew, unless another thread has done so since."""
+        with self._lock:
+            if self._session is dead:
+                self._log_in()
+
+    def _log_in(self) -> None:
+        try:
+            self._session = log_in(self._http, self.account)
+        except httpx.TransportError as error:
+            reason = f"no answer ({type(error).__name__})"
+            raise SystemUnavailable("harbor", "POST /c/login", reason) from None
+        if self._session is None and not self._logged_in:
+            _log.warning(
+                "Harbor's /c/login does not let us in (%s): using basic auth, which costs a "
+                "password check on every call. Route /c/ to Harbor's core to be faster.",
+                self.account.url,
+            )
+        self._logged_in = True
+
+
+def _check_version(text: str) -> None:
+    found = re.match(r"v?(\d+)\.(\d+)", text)
+    if found and (int(found[1]), int(found[2])) < OLDEST:
+        raise SystemRefused(
+            "harbor",
+            "GET /api/v2.0/systeminfo",
+            f"it is version {text}, and Tenantry needs {OLDEST[0]}.{OLDEST[1]} or later "
+            "(the robots of older ones can't be renewed)",
+            advice="Update Harbor.",
+        )
+
+
+def _checked(method: str, path: str, answer: httpx.Response) -> httpx.Response:
+    """The answer, if its content is what it claims to be."""
+    if method == "GET":
+        try:
+            answer.json()
+        except ValueError:
+            call = f"{method} {_API}{path}"
+            raise SystemUnavailable(
+                "harbor", call, "the answer is not JSON", status=answer.status_code
+            ) from None
+    return answer
+
+
+def _failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
+    call, status = f"{method} {path}", answer.status_code
+    reason = _reason(answer)
+    # Harbor's 500 says nothing: it may be a race that another look settles.
+    if status in MAY_PASS or status >= 500:
+        wait = retry_after(answer.headers.get("Retry-After"))
+        return SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)
+    advice = {
+        401: "The credentials of the Harbor connection are not accepted.",
+        403: "The account of the Harbor connection must be a system administrator.",
+    }.get(status, "")
+    return SystemRefused("harbor", call, reason, status=status, advice=advice)
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Harbor's own words; its code is not to be relied on, the status is."""
+    try:
+        return str(answer.json()["errors"][0]["message"]).strip()
+    except (ValueError, LookupError, TypeError):
+        return answer.reason_phrase or "no reason given"

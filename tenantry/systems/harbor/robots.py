@@ -1,0 +1,76 @@
+"""Harbor's robots: in the form that the planner compares, and as Harbor wants them sent."""
+
+import math
+import time
+
+from tenantry.declared import Robot
+from tenantry.resources import Id
+from tenantry.systems.harbor.client import Row
+
+DESCRIPTION = "Managed by Tenantry"
+
+
+def robot_id(project: str, robot: str) -> Id:
+    """How a project's robot is known in plans; `robot` is its short name, such as `pull-a`."""
+    return Id("harbor", "robot", f"{project}/{robot}")
+
+
+def permissions(project: str, robot: Robot) -> list[Row]:
+    """What the robot may do, as Harbor wants it."""
+    pairs = (access.split(":") for access in robot.access)
+    access = [{"resource": resource, "action": action} for resource, action in pairs]
+    return [{"kind": "project", "namespace": project, "access": access}]
+
+
+def robot_fields(row: Row) -> Row:
+    """A robot in the form of the desired fields. Harbor gives permissions in no stable order."""
+    access = {
+        f"{entry['resource']}:{entry['action']}"
+        for permission in row.get("permissions") or []
+        for entry in permission.get("access") or []
+    }
+    return {"access": sorted(access), "disabled": row["disable"], "lifetime": Lifetime.of(row)}
+
+
+class Lifetime:
+    """How long a robot lives. Compared with the declared number of days.
+
+    Harbor counts a robot's duration from its creation, so renewing one for N days
+    makes its duration its age plus N. It is as declared if it lives no shorter than
+    N days in all and, from now on, no longer than N days (and the one that an age
+    is rounded up by).
+    """
+
+    def __init__(self, days: int, age: float) -> None:
+        self._days = days
+        self._age = age
+
+    @classmethod
+    def of(cls, row: Row) -> "Lifetime":
+        """The lifetime of one of Harbor's robots."""
+        if row["expires_at"] < 0:
+            return cls(-1, 0)
+        created = row["expires_at"] - row["duration"] * 86400
+        return cls(row["duration"], (time.time() - created) / 86400)
+
+    def __eq__(self, other: object) -> bool:
+        if other == "never" or self._days < 0:
+            return other == "never" and self._days < 0
+        left = self._days - self._age
+        return isinstance(other, int) and self._days >= other and 0 < left <= other + 1
+
+    def __hash__(self) -> int:
+        return hash((self._days, self._age))
+
+    def __str__(self) -> str:
+        if self._days < 0:
+            return "never expires"
+        left = self._days - self._age
+        when = f"in {left:.0f} days" if left > 0 else f"{-left:.0f} days ago"
+        return f"{self._days} days, {'expires' if left > 0 else 'expired'} {when}"
+
+    __repr__ = __str__
+
+    def renewed(self, days: int) -> int:
+        """The duration that makes the robot expire that many days from now."""
+        return math.ceil(self._age) + days

@@ -1,0 +1,99 @@
+"""A login at Harbor: one password check, then a cookie and a CSRF token.
+
+Measured on Harbor 2.15.2: a call in a session takes 2 ms where basic auth takes
+100 ms, a PBKDF2 each time.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+import httpx
+
+from tenantry.connections import HarborAccount
+from tenantry.errors import SystemRefused, SystemUnavailable
+
+CSRF = "X-Harbor-CSRF-Token"
+LOCKED_FOR = 2.0
+"""Harbor refuses any login of a name for 1.5 s after a wrong password for it."""
+_SLOW = 1.0  # seconds; a refusal after that is about the password, a faster one is the lock
+
+
+@dataclass
+class Session:
+    """What a call sends to be in the session."""
+
+    cookies: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a call in the session; writes need the token, reads don't mind it."""
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        return {"Cookie": cookie, CSRF: self.token}
+
+    def take(self, answer: httpx.Response) -> None:
+        """Keeps what an answer sets: of two `sid` the last is the one that counts."""
+        for header in answer.headers.get_list("set-cookie"):
+            name, _, rest = header.partition("=")
+            if name in ("sid", "_gorilla_csrf"):
+                self.cookies[name] = rest.partition(";")[0]
+        self.token = answer.headers.get(CSRF, self.token)
+
+
+def log_in(http: httpx.Client, account: HarborAccount) -> Session | None:
+    """Logs in.
+
+    Returns:
+        The session, or None where `/c/login` can't be reached (only `/api` is routed).
+
+    Raises:
+        SystemRefused: the password is wrong.
+        SystemUnavailable: someone else's wrong password keeps the name locked.
+    """
+    for _ in range(4):
+        session = Session()
+        for _ in range(2):  # the first answer sets the sid, the second the token that goes with it
+            session.take(http.get("/api/v2.0/systeminfo", headers=session.headers))
+        form = {"principal": account.username, "password": account.password.get_secret_value()}
+        began = time.monotonic()
+        answer = http.post("/c/login", data=form, headers=session.headers)
+        took = time.monotonic() - began
+        if answer.status_code == 200 and "sid" in session.cookies:
+            session.take(answer)
+            return session
+        if answer.status_code != 401:
+            return None
+        if took >= _SLOW:
+            raise wrong_password(account)
+        time.sleep(LOCKED_FOR)
+    raise SystemUnavailable(
+        "harbor",
+        "POST /c/login",
+        f"user '{account.username}' stays locked",
+        status=401,
+        advice="Somebody keeps trying a wrong password for this user.",
+    )
+
+
+def wrong_password(account: HarborAccount) -> SystemRefused:
+    """What is said of an account that Harbor does not let in."""
+    return SystemRefused(
+        "harbor",
+        "POST /c/login",
+        f"wrong user name or password for '{account.username}'",
+        status=401,
+        advice="Correct the Harbor connection.",
+    )
+
+
+def has_ended(answer: httpx.Response) -> bool:
+    """Whether an answer to a call in a session shows that the session is dead.
+
+    A dead session's GET /projects is 200 with the public projects only. What
+    tells: the answer sets a new sid, which no live session's answer does. 401 is
+    never given to a live administrator's session, and 403 for the token says that
+    the pair is of no use any more.
+    """
+    if any(header.startswith("sid=") for header in answer.headers.get_list("set-cookie")):
+        return True
+    return answer.status_code == 401 or (answer.status_code == 403 and "CSRF token" in answer.text)

@@ -1,0 +1,313 @@
+"""Keycloak: the team's group, its members, the external groups that lead to it, its OIDC clients.
+
+Groups and clients carry our mark as an attribute, mappers as their name.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tenantry.calls import each
+from tenantry.declared import DeclaredState, ExternalProvider, OidcClient, Team
+from tenantry.errors import ChangedMeanwhile, TenantryError
+from tenantry.plan import Change
+from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.keycloak.client import KeycloakClient, Representation
+
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+_TEAM = "tenantry.io/team"
+_ADOPTED = "tenantry.io/adopted"
+_FEW = 4  # up to so many teams are looked up one by one; more are cheaper page by page
+_URIS = ("post.logout.redirect.uris", "##")
+
+
+def client_id(team: Team, name: str) -> str:
+    """The OIDC client's id in Keycloak."""
+    return f"{team.slug}-{name}"
+
+
+class Keycloak:
+    """Keycloak's part of onboarding."""
+
+    def __init__(self, client: KeycloakClient, state: DeclaredState) -> None:
+        self._client = client
+        self._settings = state.platform.keycloak
+
+    # Desired
+
+    def desired(self, team: Team) -> list[Resource]:
+        """The team's group, members, mappers and clients."""
+        group = Id("keycloak", "group", team.oidc_group)
+        marks = {_MANAGED_BY: ["tenantry"], _TEAM: [team.name]}
+        wanted = [Resource(group, "Keycloak", {"attributes": marks})]
+        for member in team.members or ():
+            id = Id("keycloak", "group member", f"{team.oidc_group}/{member}")
+            wanted.append(Resource(id, "Keycloak", {"member": True}, inside=group))
+        for alias, provider in self._settings.external_providers.items():
+            wanted.append(self._mapper(team, alias, provider, group))
+        wanted.extend(_client(team, name, own) for name, own in team.oidc_clients.items())
+        return wanted
+
+    def _mapper(self, team: Team, alias: str, provider: ExternalProvider, group: Id) -> Resource:
+        """Puts people into the group whose token names it, in the provider's words."""
+        expected = provider.group_name.replace("{group}", team.oidc_group)
+        names = team.external_groups.get(alias, [expected])
+        claims = [{"key": provider.groups_claim, "value": _pattern(names, provider.ignore_case)}]
+        parent = self._settings.parent_group
+        path = f"/{parent}/{team.oidc_group}" if parent else f"/{team.oidc_group}"
+        config = {
+            "claims": json.dumps(claims),
+            "are.claim.values.regex": "true",
+            "group": path,
+            "syncMode": "INHERIT",
+        }
+        return Resource(
+            Id("keycloak", "identity provider mapper", f"{alias}/tenantry {team.slug}"),
+            "Keycloak",
+            {"identityProviderMapper": "oidc-advanced-group-idp-mapper", "config": config},
+            body=alias,
+            inside=group,
+        )
+
+    # Observed
+
+    def observe(self, teams: Sequence[Team]) -> Observed:
+        """What the realm holds of these teams."""
+        seen = Observed()
+        groups = self._groups(teams)
+        for name, found in groups.items():
+            attributes = found.get("attributes") or {}
+            ours = attributes.get(_MANAGED_BY) == ["tenantry"]
+            live = Live({"attributes": attributes}, ours, handle=found)
+            seen.live[Id("keycloak", "group", name)] = live
+        for part in each(lambda team: self._members(team, groups), teams):
+            seen.add(part)
+        self._observe_mappers(teams, seen)
+        self._observe_clients(teams, seen)
+        return seen
+
+    def _groups(self, teams: Sequence[Team]) -> dict[str, Representation]:
+        """The teams' groups by name."""
+        path, parent = "groups", self._settings.parent_group
+        if parent is not None:
+            found = _named(self._client.get("groups", search=parent, exact="true"), parent)
+            if found is None:
+                return {}
+            path = f"groups/{found['id']}/children"
+        names = {team.oidc_group for team in teams}
+        full = {"briefRepresentation": "false"}
+        if len(names) > _FEW:
+            # Groups under others are not in these lists, so a name is that of one group only.
+            pages = self._client.pages(path, **full)
+            return {group["name"]: group for group in pages if group["name"] in names}
+        groups: dict[str, Representation] = {}
+        for name in names:
+            group = _named(self._client.get(path, search=name, exact="true", **full), name)
+            if group is not None:
+                groups[name] = group
+        return groups
+
+    def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
+        """The group's members, and which declared ones are not in the realm yet."""
+        seen = Observed()
+        if team.members is None:
+            return seen
+        group = groups.get(team.oidc_group)
+        found: dict[str, Representation] = {}
+        try:
+            if group is not None:
+                path = f"groups/{group['id']}/members"
+                pages = self._client.pages(path, briefRepresentation="true")
+                found = {user["username"]: user for user in pages}
+            for name in team.members:
+                id = Id("keycloak", "group member", f"{team.oidc_group}/{name}")
+                if name.lower() in found:  # Keycloak keeps user names in lower case
+                    seen.live[id] = Live({"member": True})
+                elif self._user(name) is None:
+                    text = f"user '{name}' is not in realm '{self._client.realm}' yet"
+                    seen.waiting[id] = text
+        except TenantryError as error:
+            seen.unreadable[team.name] = error
+        return seen
+
+    def _user(self, name: str) -> Representation | None:
+        users = self._client.get("users", username=name, exact="true", briefRepresentation="true")
+        return _named(users, name.lower(), key="username")
+
+    def _observe_mappers(self, teams: Sequence[Team], seen: Observed) -> None:
+        for alias in self._settings.external_providers:
+            mappers = self._client.get(f"identity-provider/instances/{alias}/mappers")
+            if mappers is None:
+                for team in teams:
+                    id = Id("keycloak", "identity provider mapper", f"{alias}/tenantry {team.slug}")
+                    text = f"identity provider '{alias}' is not in realm '{self._client.realm}' yet"
+                    seen.waiting[id] = text
+                continue
+            for mapper in mappers:
+                id = Id("keycloak", "identity provider mapper", f"{alias}/{mapper['name']}")
+                ours = mapper["name"].startswith("tenantry ")
+                seen.live[id] = Live(mapper, ours, handle=mapper)
+
+    def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
+        wanted = {client_id(team, name) for team in teams for name in team.oidc_clients}
+        if len(wanted) > _FEW:
+            found = [c for c in self._client.pages("clients") if c["clientId"] in wanted]
+        else:
+            lists = (self._client.get("clients", clientId=name) for name in sorted(wanted))
+            found = [client for clients in lists for client in clients]
+        for client in found:
+            fields = _client_fields(client)
+            ours = (client.get("attributes") or {}).get(_MANAGED_BY) == "tenantry"
+            live = Live(fields, ours, handle=client)
+            seen.live[Id("keycloak", "client", client["clientId"])] = live
+
+    # Apply
+
+    def apply(self, change: Change) -> None:
+        """Carries out one change."""
+        match change.id.kind:
+            case "group":
+                self._apply_group(change)
+            case "group member":
+                self._add_member(*change.id.key.split("/", 1))
+            case "identity provider mapper":
+                self._apply_mapper(change)
+            case "client":
+                self._apply_client(change)
+
+    def _apply_group(self, change: Change) -> None:
+        name = change.id.key
+        attributes = dict(change.resource.fields["attributes"])
+        if change.live is None:
+            body = {"name": name, "attributes": attributes}
+            self._client.post(self._parent_path(), body)
+            return
+        group = change.live.handle
+        if change.adopts:
+            attributes[_ADOPTED] = ["true"]
+        attributes = (group.get("attributes") or {}) | attributes
+        self._client.put(f"groups/{group['id']}", {"name": name, "attributes": attributes})
+
+    def _parent_path(self) -> str:
+        parent = self._settings.parent_group
+        if parent is None:
+            return "groups"
+        found = _named(self._client.get("groups", search=parent, exact="true"), parent)
+        id = found["id"] if found else self._create_parent(parent)
+        return f"groups/{id}/children"
+
+    def _create_parent(self, parent: str) -> str:
+        try:
+            return self._client.post("groups", {"name": parent})
+        except ChangedMeanwhile:  # another team's onboarding was faster
+            found = _named(self._client.get("groups", search=parent, exact="true"), parent)
+            if found is None:
+                raise
+            return str(found["id"])
+
+    def _add_member(self, group_name: str, user_name: str) -> None:
+        user = self._user(user_name)
+        path = self._parent_path()
+        groups = self._client.get(path, search=group_name, exact="true")
+        group = _named(groups, group_name)
+        if user is None or group is None:
+            call = f"PUT /admin/realms/{self._client.realm}/users/…/groups/…"
+            text = f"user '{user_name}' or group '{group_name}' is gone"
+            raise ChangedMeanwhile("keycloak", call, text)
+        self._client.put(f"users/{user['id']}/groups/{group['id']}")
+
+    def _apply_mapper(self, change: Change) -> None:
+        alias: str = change.resource.body
+        path = f"identity-provider/instances/{alias}/mappers"
+        name = change.id.key.removeprefix(f"{alias}/")
+        body = {"name": name, "identityProviderAlias": alias, **change.resource.fields}
+        if change.live is None:
+            self._client.post(path, body)
+        else:
+            id = change.live.handle["id"]
+            self._client.put(f"{path}/{id}", {**change.live.handle, **body})
+
+    def _apply_client(self, change: Change) -> None:
+        name = change.id.key
+        fields = dict(change.resource.fields)
+        mapper = {"name": "groups", **fields.pop("groups mapper")}
+        if change.live is None:
+            self._client.post("clients", {"clientId": name, **fields, "protocolMappers": [mapper]})
+            return
+        before: Representation = change.live.handle
+        path = f"clients/{before['id']}"
+        attributes = (before.get("attributes") or {}) | fields["attributes"]
+        if change.adopts:
+            attributes[_ADOPTED] = "true"
+        self._client.put(path, {**before, **fields, "attributes": attributes})
+        # PUT of a client leaves its mappers alone: they have their own address.
+        if any(difference.field.startswith("groups mapper") for difference in change.differences):
+            own = _named(before.get("protocolMappers"), "groups")
+            if own is None:
+                self._client.post(f"{path}/protocol-mappers/models", mapper)
+            else:
+                body = {**own, **mapper}
+                self._client.put(f"{path}/protocol-mappers/models/{own['id']}", body)
+
+
+def _client(team: Team, name: str, own: OidcClient) -> Resource:
+    separator = _URIS[1]
+    attributes = {
+        _MANAGED_BY: "tenantry",
+        _TEAM: team.name,
+        _URIS[0]: separator.join(sorted(own.post_logout_redirect_uris)),
+        "pkce.code.challenge.method": "S256" if own.public else "",
+    }
+    fields = {
+        "enabled": True,
+        "protocol": "openid-connect",
+        "publicClient": own.public,
+        # The code flow only: the others hand out tokens where they can be taken.
+        "standardFlowEnabled": True,
+        "implicitFlowEnabled": False,
+        "directAccessGrantsEnabled": False,
+        "serviceAccountsEnabled": False,
+        "redirectUris": sorted(own.redirect_uris),
+        "webOrigins": sorted(own.web_origins),
+        "attributes": attributes,
+        "groups mapper": {
+            "protocol": "openid-connect",
+            "protocolMapper": "oidc-group-membership-mapper",
+            "config": {
+                "claim.name": "groups",
+                # Leaf names: Harbor and RBAC compare the whole string, slash included.
+                "full.path": "false",
+                "id.token.claim": "true",
+                "access.token.claim": "true",
+                "userinfo.token.claim": "true",
+            },
+        },
+    }
+    return Resource(Id("keycloak", "client", client_id(team, name)), "Keycloak", fields)
+
+
+def _client_fields(client: Representation) -> Representation:
+    """A client in the form of the desired fields: lists sorted, the one mapper by its name."""
+    attributes = dict(client.get("attributes") or {})
+    key, separator = _URIS
+    uris = attributes.get(key, "")
+    attributes[key] = separator.join(sorted(uris.split(separator)))
+    return {
+        **{key: value for key, value in client.items() if key not in ("secret", "protocolMappers")},
+        "redirectUris": sorted(client.get("redirectUris") or []),
+        "webOrigins": sorted(client.get("webOrigins") or []),
+        "attributes": attributes,
+        "groups mapper": _named(client.get("protocolMappers"), "groups"),
+    }
+
+
+def _named(items: Any, name: str, *, key: str = "name") -> Representation | None:
+    """The item of exactly this name: Keycloak's searches may find more than was asked for."""
+    return next((item for item in items or () if item[key] == name), None)
+
+
+def _pattern(names: Sequence[str], ignore_case: bool) -> str:
+    """A regular expression (Java's) that matches one of these names."""
+    alternatives = "|".join(re.escape(name) for name in names)
+    return ("(?i)" if ignore_case else "") + f"({alternatives})"

@@ -1,0 +1,191 @@
+"""Talks to Keycloak's admin API, through python-keycloak.
+
+Its own retries are off (they would repeat a POST whose answer was lost), paging is
+done here (its `get_groups` loses children, its `get_idps` stops at 100), and its
+errors become ours.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
+from keycloak.exceptions import KeycloakConnectionError, KeycloakError
+
+from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.connections import KeycloakAccount
+from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
+
+_PAGE = 100
+
+Representation = dict[str, Any]
+
+
+class KeycloakClient:
+    """One realm of one Keycloak.
+
+    Every method raises SystemRefused where the server says no, and
+    SystemUnavailable where it does not answer or asks to come back later.
+    """
+
+    def __init__(self, account: KeycloakAccount, realm: str) -> None:
+        self.realm = realm
+        self.url = account.url
+        self._account = account
+        self._connection = KeycloakOpenIDConnection(
+            server_url=f"{account.url}/",
+            username=account.username,
+            password=account.password.get_secret_value(),
+            client_id=account.client_id,
+            realm_name=realm,
+            user_realm_name=account.realm,
+            verify=account.verify,
+            timeout=int(TIMEOUT),
+            max_retries=0,
+            pool_maxsize=WIDTH,
+        )
+        self._admin = KeycloakAdmin(connection=self._connection)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._connection._s.close()
+
+    def log_in(self) -> None:
+        """Gets the first token, so that many threads don't each get one."""
+        read(lambda: self._translate(f"POST /realms/{self._account.realm}/…/token", self._log_in))
+
+    def _log_in(self) -> None:
+        self._connection.get_token()
+
+    def version(self) -> str:
+        """The server's version, as `26.7.3`."""
+        info = read(lambda: self._translate("GET /admin/serverinfo", self._admin.get_server_info))
+        return str(info["systemInfo"]["version"])
+
+    @cached_property
+    def issuer(self) -> str:
+        """The realm's issuer in its own words: it need not be the address that we use."""
+        realm = KeycloakOpenID(
+            server_url=f"{self.url}/",
+            realm_name=self.realm,
+            client_id=self._account.client_id,
+            verify=self._account.verify,
+            timeout=int(TIMEOUT),
+            max_retries=0,
+        )
+        call = f"GET /realms/{self.realm}/.well-known/openid-configuration"
+        document = read(lambda: self._translate(call, realm.well_known))
+        return str(document["issuer"])
+
+    def realm_exists(self) -> bool:
+        """Whether the realm is there."""
+        return self.get("") is not None
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What lies at a path below the realm; None if nothing does."""
+        try:
+            return read(lambda: self._send("GET", path, query=query))
+        except SystemRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def pages(self, path: str, **query: Any) -> Iterator[Representation]:
+        """All items of a list below the realm, page by page to its end."""
+        first = 0
+        while True:
+            page = self.get(path, first=first, max=_PAGE, **query) or []
+            yield from page
+            if len(page) < _PAGE:
+                return
+            first += _PAGE
+
+    def post(self, path: str, body: Representation) -> str:
+        """Creates something.
+
+        Returns:
+            Its id: the last part of the Location.
+
+        Raises:
+            ChangedMeanwhile: the server says that it exists.
+        """
+        try:
+            return str(self._send("POST", path, body=body))
+        except SystemRefused as error:
+            if error.status == 409:
+                raise ChangedMeanwhile(
+                    error.system, error.call, error.reason, status=409
+                ) from error
+            raise
+
+    def put(self, path: str, body: Representation | None = None) -> None:
+        """Changes something."""
+        self._send("PUT", path, body=body or {})
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, Any] | None = None,
+        body: Representation | None = None,
+    ) -> Any:
+        realm = quote(self.realm, safe="")
+        full = f"admin/realms/{realm}" + (f"/{path}" if path else "")
+        call = f"{method} /{full}"
+        connection = self._connection
+        if method == "GET":
+            answer = self._translate(call, lambda: connection.raw_get(full, **(query or {})))
+        else:
+            send = connection.raw_post if method == "POST" else connection.raw_put
+            answer = self._translate(call, lambda: send(full, data=json.dumps(body)))
+        if answer.status_code >= 300:
+            wait = retry_after(answer.headers.get("Retry-After"))
+            raise _failure(call, answer.status_code, answer.content, wait)
+        if method == "POST":
+            return answer.headers.get("Location", "").rsplit("/", 1)[-1]
+        try:
+            return answer.json() if answer.content else None
+        except ValueError:
+            raise SystemUnavailable(
+                "keycloak", call, "the answer is not JSON", status=answer.status_code
+            ) from None
+
+    def _translate(self, call: str, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except KeycloakConnectionError as error:
+            cause = type(error.__cause__ or error).__name__
+            raise SystemUnavailable("keycloak", call, f"no answer ({cause})") from None
+        except KeycloakError as error:
+            raise _failure(call, error.response_code or 0, error.response_body or b"") from None
+
+
+def _failure(
+    call: str, status: int, content: bytes, wait: float | None = None
+) -> SystemRefused | SystemUnavailable:
+    reason = _reason(content)
+    # Parallel writes in one realm can fail with 500 by optimistic locking: they may pass.
+    if status in MAY_PASS or status >= 500:
+        return SystemUnavailable("keycloak", call, reason, status=status, retry_after=wait)
+    advice = {
+        401: "The credentials of the Keycloak connection are not accepted.",
+        403: "The account of the Keycloak connection lacks this right.",
+    }.get(status, "")
+    return SystemRefused("keycloak", call, reason, status=status, advice=advice)
+
+
+def _reason(content: bytes) -> str:
+    """Keycloak's own words, which stand in different places of different answers."""
+    try:
+        said = json.loads(content)
+    except ValueError:
+        return "no reason given"
+    if not isinstance(said, dict):
+        return "no reason given"
+    for key in ("errorMessage", "error_description", "error"):
+        if said.get(key):
+            return str(said[key])
+    return "no reason given"

@@ -1,0 +1,143 @@
+"""Kubernetes: a team's namespaces and what fences it in.
+
+A namespace also carries what Tenantry must remember and no other place can hold:
+that a Harbor project is ours (Harbor's projects have no place for a mark, so the
+intent is written here before the project is created), and the hash of what was
+declared when all of it was applied.
+"""
+
+from collections.abc import Sequence
+
+from tenantry.declared import DeclaredState, Team
+from tenantry.errors import TenantryError
+from tenantry.plan import Change, adopts
+from tenantry.resources import Id, Live, Observed, Resource, reach
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE, contents, member_role, namespace
+
+PROJECT = "tenantry.io/harbor-project"
+"""Annotation: the name of the Harbor project that Tenantry created, or was about to create."""
+PROJECT_ADOPTED = "tenantry.io/harbor-project-adopted"
+"""Annotation: the project was there before, and was adopted."""
+
+APPLIED = "tenantry.io/applied"
+"""Annotation: a hash of what was declared when all of it was applied."""
+
+_INSIDE = ("ResourceQuota", "LimitRange", "NetworkPolicy", "RoleBinding")
+
+
+class Kubernetes:
+    """The cluster's part of onboarding."""
+
+    def __init__(self, client: KubernetesClient, state: DeclaredState) -> None:
+        self._client = client
+        self._state = state
+
+    def desired(self, team: Team, observed: Observed, project: Resource) -> list[Resource]:
+        """The team's namespaces, their contents, and the mark that all is applied.
+
+        What was observed decides one thing only: what is written of the Harbor project.
+        """
+        wanted = [member_role()]
+        for name, declared in team.namespaces.items():
+            intent = _intent(team, observed, project) if name == team.slug else {}
+            wanted.append(namespace(team, name, declared, intent))
+            wanted.extend(contents(self._state.platform, team, name, declared))
+        mark = {APPLIED: self._state.fingerprint(team)}
+        wanted.append(
+            Resource(
+                id=Id("kubernetes", "Namespace mark", team.slug),
+                stage="Mark",
+                fields={"metadata": {"annotations": mark}},
+                inside=objects.id_of("Namespace", team.slug),
+            )
+        )
+        return wanted
+
+    def observe(self, teams: Sequence[Team]) -> Observed:
+        """The namespaces of these teams, and what is in them."""
+        seen = Observed()
+        role = self._client.get("ClusterRole", MEMBER_ROLE)
+        if role is not None:
+            seen.live[objects.id_of("ClusterRole", MEMBER_ROLE)] = objects.live(role)
+        names = {name: team for team in teams for name in team.namespaces}
+        present = []
+        for found in self.namespaces(names):
+            name = found["metadata"]["name"]
+            live = objects.live(found)
+            if found["status"].get("phase") == "Terminating":
+                # What is in it goes with it. Its intent still tells whose the project is.
+                seen.live[Id("kubernetes", "Terminating namespace", name)] = live
+                continue
+            present.append(name)
+            seen.live[objects.id_of("Namespace", name)] = live
+            if name == names[name].slug and live.ours:
+                seen.live[Id("kubernetes", "Namespace mark", name)] = live
+        for kind in _INSIDE:
+            for found in objects.observe(self._client, kind, present):
+                metadata = found["metadata"]
+                id = objects.id_of(kind, metadata["name"], metadata["namespace"])
+                try:
+                    seen.live[id] = objects.live(found)
+                except TenantryError as error:
+                    seen.unreadable[names[metadata["namespace"]].name] = error
+        return seen
+
+    def namespaces(self, names: Sequence[str] | dict[str, Team]) -> list[Object]:
+        """Those of the namespaces that exist."""
+        if len(names) <= 4:
+            found = (self._client.get("Namespace", name) for name in names)
+            return [live for live in found if live is not None]
+        return [
+            live for live in self._client.list("Namespace") if live["metadata"]["name"] in names
+        ]
+
+    def is_applied(self, team: Team, live: Object) -> bool:
+        """Whether a team's namespace says that the team was applied as it is declared now."""
+        annotations = live["metadata"].get("annotations") or {}
+        return bool(annotations.get(APPLIED) == self._state.fingerprint(team))
+
+    def apply(self, change: Change) -> None:
+        """Carries out one change."""
+        if change.id.kind == "Namespace mark":
+            self._mark(change)
+            return
+        if change.id.kind == "Namespace" and change.live is None:
+            self._client.wait_until_gone(change.id.key)
+        objects.apply(self._client, change)
+
+    def _mark(self, change: Change) -> None:
+        annotations = dict(change.resource.fields["metadata"]["annotations"])
+        body = {"metadata": {"annotations": annotations}}
+        self._client.merge("Namespace", change.id.key, None, body)
+
+
+def project_is_ours(team: Team, observed: Observed) -> bool:
+    """Whether the team's namespace says that the Harbor project is ours."""
+    return _annotation(team, observed, PROJECT) == team.slug
+
+
+def _intent(team: Team, observed: Observed, project: Resource) -> dict[str, str]:
+    """The namespace's annotations about the Harbor project.
+
+    Look first: the intent is written if there is no project yet, if it was written
+    before, or if the declared state says to adopt what is there.
+    """
+    live = observed.live.get(project.id)
+    if live is None or project_is_ours(team, observed):
+        adopted = _annotation(team, observed, PROJECT_ADOPTED)
+        return {PROJECT: team.slug} | ({PROJECT_ADOPTED: adopted} if adopted else {})
+    if adopts(team, project, live):
+        return {PROJECT: team.slug, PROJECT_ADOPTED: "true"}
+    return {}
+
+
+def _annotation(team: Team, observed: Observed, key: str) -> str | None:
+    for kind in ("Namespace", "Terminating namespace"):
+        live: Live | None = observed.live.get(Id("kubernetes", kind, team.slug))
+        if live is not None and live.ours:
+            value = reach(live.fields, ("metadata", "annotations", key))
+            if value is not None:
+                return str(value)
+    return None

@@ -1,0 +1,241 @@
+"""Talks to the Kubernetes API server: objects in and out as plain dicts.
+
+The official client does connections, certificates and credentials; its own
+retries are off, and every call has a time-out.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import urllib3
+from kubernetes import client as kube
+from kubernetes import config as kube_config
+
+from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.connections import Cluster
+from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
+
+MANAGER = "tenantry"
+"""Our one field manager."""
+_PAGE = 500
+_WAIT_FOR_NAMESPACE = 120.0
+
+Object = dict[str, Any]
+
+
+class Kind(NamedTuple):
+    """A kind of object, as the API server addresses it."""
+
+    kind: str
+    api_version: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """The path of one object, or of the list of them."""
+        root = "/api/v1" if self.api_version == "v1" else f"/apis/{self.api_version}"
+        inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{inside}/{self.plural}" + (f"/{name}" if name else "")
+
+
+KINDS = {
+    kind.kind: kind
+    for kind in (
+        Kind("Namespace", "v1", "namespaces", namespaced=False),
+        Kind("Secret", "v1", "secrets"),
+        Kind("ServiceAccount", "v1", "serviceaccounts"),
+        Kind("ResourceQuota", "v1", "resourcequotas"),
+        Kind("LimitRange", "v1", "limitranges"),
+        Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
+        Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
+        Kind("ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", namespaced=False),
+        Kind("VirtualService", "networking.istio.io/v1", "virtualservices"),
+    )
+}
+
+
+class KubernetesClient:
+    """One API server.
+
+    Every method raises SystemRefused where the server says no, and
+    SystemUnavailable where it does not answer or asks to come back later.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        configuration = kube.Configuration()
+        if cluster.kubeconfig_content is not None:
+            kube_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+                cluster.kubeconfig_content, cluster.context, configuration
+            )
+        elif cluster.kubeconfig is not None:
+            kube_config.load_kube_config(  # type: ignore[no-untyped-call]
+                cluster.kubeconfig, cluster.context, configuration
+            )
+        else:
+            kube_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        # urllib3's own retries would repeat writes whose answer was lost.
+        configuration.retries = False
+        configuration.connection_pool_maxsize = WIDTH
+        self._api = kube.ApiClient(configuration)
+        self.host: str = configuration.host
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._api.rest_client.pool_manager.clear()
+
+    def version(self) -> str:
+        """The server's version, as `v1.37.2`."""
+        return str(read(lambda: self._call("GET", "/version"))["gitVersion"])
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """One object; None if there is none."""
+        path = KINDS[kind].path(namespace, name)
+        try:
+            return read(lambda: self._call("GET", path))
+        except SystemRefused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(self, kind: str, namespace: str | None = None, **selectors: str) -> Iterator[Object]:
+        """All objects of a kind, in one namespace or in all, read in pages of 500.
+
+        Args:
+            kind: the kind.
+            namespace: where; everywhere if not given.
+            selectors: `labelSelector` and `fieldSelector`.
+        """
+        path = KINDS[kind].path(namespace)
+        more: str | None = ""
+        while more is not None:
+            query = {"limit": str(_PAGE), **selectors} | ({"continue": more} if more else {})
+
+            def page(query: dict[str, str] = query) -> Object:
+                return self._call("GET", path, query)
+
+            answer = read(page)
+            yield from answer.get("items") or []
+            more = answer["metadata"].get("continue") or None
+
+    def apply(self, manifest: Object, *, force: bool) -> Object:
+        """Server-side apply with our field manager.
+
+        Args:
+            manifest: the fields that we declare.
+            force: take over fields that others have set. Only for what is ours.
+
+        Raises:
+            ChangedMeanwhile: another manager owns a field, and `force` is off.
+        """
+        metadata = manifest["metadata"]
+        path = KINDS[manifest["kind"]].path(metadata.get("namespace"), metadata["name"])
+        query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
+        try:
+            return self._call("PATCH", path, query, manifest, "application/apply-patch+yaml")
+        except SystemRefused as error:
+            if error.status == 409:
+                raise _changed(error) from error
+            raise
+
+    def merge(self, kind: str, name: str, namespace: str | None, body: Object) -> Object:
+        """A merge patch, for the few fields that are not ours alone.
+
+        Raises:
+            ChangedMeanwhile: the body names a resourceVersion, and it is not the latest.
+        """
+        path = KINDS[kind].path(namespace, name)
+        query = {"fieldManager": MANAGER}
+        try:
+            return self._call("PATCH", path, query, body, "application/merge-patch+json")
+        except SystemRefused as error:
+            if error.status == 409:
+                raise _changed(error) from error
+            raise
+
+    def delete(self, kind: str, name: str, namespace: str | None, uid: str) -> None:
+        """Deletes this very object; nothing happens if it is gone."""
+        path = KINDS[kind].path(namespace, name)
+        try:
+            self._call("DELETE", path, {}, {"preconditions": {"uid": uid}}, "application/json")
+        except SystemRefused as error:
+            if error.status != 404:
+                raise
+
+    def wait_until_gone(self, namespace: str) -> None:
+        """Waits for a namespace that is being deleted; two minutes at most."""
+        deadline = time.monotonic() + _WAIT_FOR_NAMESPACE
+        while (live := self.get("Namespace", namespace)) is not None:
+            if live["status"].get("phase") != "Terminating":
+                return
+            if time.monotonic() > deadline:
+                raise SystemUnavailable(
+                    "kubernetes",
+                    f"GET {KINDS['Namespace'].path(None, namespace)}",
+                    f"the namespace has been Terminating for over {_WAIT_FOR_NAMESPACE:.0f} s",
+                    advice="Its status.conditions name what keeps it.",
+                )
+            time.sleep(0.5)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str | None = None,
+    ) -> Object:
+        headers = {"Accept": "application/json"}
+        if content_type:
+            headers["Content-Type"] = content_type
+        call = f"{method} {path}"
+        request = self._api.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=list((query or {}).items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
+            data = answer.read()  # type: ignore[no-untyped-call]
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise SystemUnavailable("kubernetes", call, _no_answer(error)) from None
+        try:
+            content = json.loads(data)
+        except ValueError:
+            content = None
+        if 200 <= answer.status < 300:
+            if isinstance(content, dict):
+                return content
+            raise SystemUnavailable(
+                "kubernetes", call, "the answer is not JSON", status=answer.status
+            )
+        raise _failure(method, call, answer, content)
+
+
+def _no_answer(error: Exception) -> str:
+    return f"no answer ({type(error).__name__})"
+
+
+def _changed(error: SystemRefused) -> ChangedMeanwhile:
+    return ChangedMeanwhile(error.system, error.call, error.reason, status=error.status)
+
+
+def _failure(method: str, call: str, answer: Any, content: Any) -> Exception:
+    status: int = answer.status
+    said = content if isinstance(content, dict) else {}
+    reason = said.get("message") or f"{answer.reason or 'no reason given'}"
+    causes = [cause.get("reason") for cause in (said.get("details") or {}).get("causes") or []]
+    # A server-side apply of a custom resource with a wrong field is a 500: only reads repeat it.
+    passing = status in MAY_PASS or (status == 500 and method == "GET")
+    if passing or (status == 403 and "NamespaceTerminating" in causes):
+        wait = retry_after(answer.getheader("Retry-After"))
+        return SystemUnavailable("kubernetes", call, reason, status=status, retry_after=wait)
+    advice = {
+        401: "The credentials of the cluster connection are not accepted.",
+        403: "The account of the cluster connection lacks this right.",
+    }.get(status, "")
+    return SystemRefused("kubernetes", call, reason, status=status, advice=advice)

@@ -1,0 +1,182 @@
+"""What a team's namespaces hold from the start: desired, as manifests."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tenantry.declared import Namespace, Platform, Team
+from tenantry.resources import Amount, Exactly, Resource
+from tenantry.systems.kubernetes.objects import resource
+
+MEMBER_ROLE = "tenantry-team-member"
+"""Our ClusterRole for a team's people."""
+NAME = "tenantry"
+"""Name of the ResourceQuota and the LimitRange."""
+
+_READ = ["get", "list", "watch"]
+_WRITE = [*_READ, "create", "update", "patch", "delete", "deletecollection"]
+
+
+def member_role() -> Resource:
+    """The ClusterRole of a team's people in their namespaces.
+
+    Like Kubernetes' `edit` it lets them run workloads; unlike it, what fences the
+    team in stays as declared: NetworkPolicies, quotas, limit ranges and role
+    bindings can be read but not written.
+    """
+    write = {
+        "": [
+            "configmaps",
+            "endpoints",
+            "persistentvolumeclaims",
+            "pods",
+            "pods/attach",
+            "pods/exec",
+            "pods/portforward",
+            "pods/eviction",
+            "replicationcontrollers",
+            "replicationcontrollers/scale",
+            "secrets",
+            "serviceaccounts",
+            "services",
+        ],
+        "apps": ["*"],
+        "autoscaling": ["*"],
+        "batch": ["*"],
+        "networking.k8s.io": ["ingresses"],
+        "policy": ["poddisruptionbudgets"],
+        "networking.istio.io": ["destinationrules", "serviceentries", "virtualservices"],
+    }
+    read = {
+        "": ["events", "limitranges", "namespaces", "pods/log", "pods/status", "resourcequotas"],
+        "networking.k8s.io": ["networkpolicies"],
+        "rbac.authorization.k8s.io": ["rolebindings", "roles"],
+        "security.istio.io": ["*"],
+        "metrics.k8s.io": ["pods"],
+    }
+    rules = [
+        {"apiGroups": [group], "resources": resources, "verbs": verbs}
+        for verbs, groups in ((_WRITE, write), (_READ, read))
+        for group, resources in groups.items()
+    ]
+    return resource("ClusterRole", MEMBER_ROLE, None, {"rules": rules})
+
+
+def namespace(team: Team, name: str, declared: Namespace, annotations: dict[str, str]) -> Resource:
+    """The namespace itself."""
+    labels = {
+        **declared.labels,
+        "pod-security.kubernetes.io/enforce": declared.pod_security,
+        **_injection(declared.mesh),
+    }
+    return resource(
+        "Namespace",
+        name,
+        team,
+        {},
+        more_labels=labels,
+        annotations={**declared.annotations, **annotations},
+    )
+
+
+def _injection(mesh: bool | str) -> dict[str, str]:
+    if isinstance(mesh, str):
+        return {"istio.io/rev": mesh}
+    return {"istio-injection": "enabled" if mesh else "disabled"}
+
+
+def contents(platform: Platform, team: Team, name: str, declared: Namespace) -> Iterator[Resource]:
+    """What is in the namespace."""
+    if declared.quota:
+        hard = _amounts(declared.quota)
+        yield resource("ResourceQuota", NAME, team, {"spec": {"hard": hard}}, namespace=name)
+    if limits := _limits(declared):
+        yield resource("LimitRange", NAME, team, {"spec": {"limits": [limits]}}, namespace=name)
+    if declared.network.deny_by_default:
+        for policy, spec in _policies(platform, declared).items():
+            content = {"spec": Exactly(_completed(spec))}
+            yield resource("NetworkPolicy", policy, team, content, namespace=name)
+    group = platform.kubernetes.group_prefix + team.oidc_group
+    role = {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": declared.cluster_role,
+    }
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}
+    yield resource(
+        "RoleBinding",
+        "tenantry-team",
+        team,
+        {"roleRef": Exactly(role), "subjects": [subject]},
+        namespace=name,
+        fixed=("roleRef",),
+    )
+
+
+def _amounts(amounts: dict[str, str]) -> dict[str, Amount]:
+    return {key: Amount(value) for key, value in amounts.items()}
+
+
+def _limits(declared: Namespace) -> dict[str, Any] | None:
+    """The LimitRange's one item, with what the API server fills in: it compares equal then."""
+    limits = declared.limits
+    default = {**limits.max, **limits.default}
+    request = {**limits.min, **default, **limits.default_request}
+    parts = {
+        "default": default,
+        "defaultRequest": request,
+        "max": limits.max,
+        "min": limits.min,
+    }
+    filled = {key: _amounts(amounts) for key, amounts in parts.items() if amounts}
+    return {"type": "Container", **filled} if filled else None
+
+
+def _policies(platform: Platform, declared: Namespace) -> dict[str, dict[str, Any]]:
+    network, mesh = declared.network, platform.mesh
+    dns = {
+        "namespaceSelector": _in_namespace(platform.kubernetes.dns_namespace),
+        "podSelector": {"matchLabels": platform.kubernetes.dns_labels},
+    }
+    control_plane = {"namespaceSelector": _in_namespace(mesh.control_plane_namespace)}
+    gateway = {"namespaceSelector": _in_namespace(mesh.gateway_namespace)}
+    same: dict[str, Any] = {"podSelector": {}}
+    ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
+    # istiod serves the sidecars at 15012 (TLS) and, where still used, 15010.
+    mesh_ports = [{"protocol": "TCP", "port": port} for port in (15010, 15012)]
+    policies: dict[str, dict[str, Any]] = {
+        "tenantry-default-deny": {"policyTypes": ["Ingress", "Egress"]}
+    }
+    if network.allow_dns:
+        policies["tenantry-allow-dns"] = {"egress": [{"to": [dns], "ports": ports}]}
+    if network.allow_same_namespace:
+        policies["tenantry-allow-same-namespace"] = {
+            "ingress": [{"from": [same]}],
+            "egress": [{"to": [same]}],
+        }
+    if network.allow_mesh and declared.mesh is not False:
+        policies["tenantry-allow-mesh"] = {"egress": [{"to": [control_plane], "ports": mesh_ports}]}
+    if network.allow_gateway:
+        policies["tenantry-allow-gateway"] = {"ingress": [{"from": [gateway]}]}
+    return policies | network.policies
+
+
+def _in_namespace(name: str) -> dict[str, Any]:
+    return {"matchLabels": {"kubernetes.io/metadata.name": name}}
+
+
+def _completed(spec: dict[str, Any]) -> dict[str, Any]:
+    """A NetworkPolicy's spec with what the API server fills in."""
+    types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
+    if "ingress" not in spec and "egress" in spec and "policyTypes" not in spec:
+        types = ["Egress"]  # ours name one direction; the server would add Ingress and deny it
+    completed = {"podSelector": {}, **spec, "policyTypes": types}
+    for direction in ("ingress", "egress"):
+        if direction in spec:
+            completed[direction] = [_with_protocols(rule) for rule in spec[direction]]
+    return completed
+
+
+def _with_protocols(rule: dict[str, Any]) -> dict[str, Any]:
+    if "ports" not in rule:
+        return rule
+    return {**rule, "ports": [{"protocol": "TCP", **port} for port in rule["ports"]]}

@@ -1,0 +1,150 @@
+"""Objects of the Kubernetes API as resources: marks, what was observed, and server-side apply.
+
+Whatever is kept by the API server goes through here: the Kubernetes and the
+Istio rooms say which objects there are, this file how one is compared and written.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tenantry.declared.team import Team
+from tenantry.plan import Change
+from tenantry.resources import Exactly, Id, Live, Path, Resource, Stage, reach
+from tenantry.systems.kubernetes.client import KINDS, MANAGER, KubernetesClient, Object
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+TEAM = "tenantry.io/team"
+ADOPTED = "tenantry.io/adopted"
+"""Annotation of an object that was adopted: it is not deleted with the team."""
+
+_FEW = 4
+"""Up to so many namespaces are listed one by one; more are cheaper in one list of the cluster."""
+
+
+def labels(team: Team | None) -> dict[str, str]:
+    """The marks of an object of ours."""
+    return {MANAGED_BY: "tenantry"} | ({TEAM: team.name} if team else {})
+
+
+def is_ours(live: Object) -> bool:
+    """Whether an object carries our mark."""
+    return (live["metadata"].get("labels") or {}).get(MANAGED_BY) == "tenantry"
+
+
+def id_of(kind: str, name: str, namespace: str | None = None, system: str = "kubernetes") -> Id:
+    """How an object is known in plans."""
+    return Id(system, kind, f"{namespace}/{name}" if namespace else name)
+
+
+def resource(
+    kind: str,
+    name: str,
+    team: Team | None,
+    content: Mapping[str, Any],
+    *,
+    namespace: str | None = None,
+    annotations: Mapping[str, str] | None = None,
+    more_labels: Mapping[str, str] | None = None,
+    fixed: tuple[str, ...] = (),
+    inside: Id | None = None,
+    stage: Stage = "Kubernetes",
+    system: str = "kubernetes",
+) -> Resource:
+    """An object as it is desired: its content without metadata, and what goes into those."""
+    metadata: dict[str, Any] = {"labels": dict(more_labels or {}) | labels(team)}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return Resource(
+        id=id_of(kind, name, namespace, system),
+        stage=stage,
+        fields={"metadata": metadata, **content},
+        body=namespace,
+        fixed=fixed,
+        inside=inside or (id_of("Namespace", namespace) if namespace else None),
+    )
+
+
+def manifest(wanted: Resource) -> Object:
+    """The object as it is sent."""
+    kind = KINDS[wanted.id.kind]
+    namespace: str | None = wanted.body
+    content = _unwrap(wanted.fields)
+    where = {"namespace": namespace} if namespace else {}
+    name = wanted.id.key.rsplit("/", 1)[-1]
+    metadata = {"name": name, **where, **content.pop("metadata")}
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": metadata,
+        **content,
+    }
+
+
+def _unwrap(value: Any) -> Any:
+    if isinstance(value, Exactly):
+        return _unwrap(value.value)
+    if isinstance(value, Mapping):
+        return {key: _unwrap(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unwrap(below) for below in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def observe(
+    client: KubernetesClient, kind: str, namespaces: Iterable[str], **selectors: str
+) -> Iterator[Object]:
+    """The objects of a kind in these namespaces, ours or not, in as few calls as is sensible."""
+    wanted = set(namespaces)
+    if len(wanted) <= _FEW:
+        for namespace in sorted(wanted):
+            yield from client.list(kind, namespace, **selectors)
+    else:
+        for live in client.list(kind, **selectors):
+            if live["metadata"]["namespace"] in wanted:
+                yield live
+
+
+def live(found: Object) -> Live:
+    """An object as it was observed."""
+    fields = {key: value for key, value in found.items() if key not in ("apiVersion", "kind")}
+    return Live(
+        fields=fields,
+        ours=is_ours(found),
+        handle={"uid": found["metadata"]["uid"]},
+        owned=frozenset(path for path in _owned(found) if path[-1] != ADOPTED),
+    )
+
+
+def _owned(found: Object) -> Iterator[Path]:
+    for entry in found["metadata"].get("managedFields") or []:
+        if entry.get("manager") == MANAGER and entry.get("operation") == "Apply":
+            yield from _leaves(entry.get("fieldsV1") or {}, ())
+
+
+def _leaves(fields: Mapping[str, Any], path: Path) -> Iterator[Path]:
+    """Paths of mappings only: what lies in a list is compared with the list."""
+    below = {key[2:]: value for key, value in fields.items() if key.startswith("f:")}
+    if not below and path:
+        yield path
+    for key, value in below.items():
+        yield from _leaves(value, (*path, key))
+
+
+def apply(client: KubernetesClient, change: Change) -> None:
+    """Carries out one change of an object.
+
+    `force` only on what is ours, or was declared to become so.
+    """
+    body = manifest(change.resource)
+    before = change.live.fields if change.live else {}
+    if change.adopts or reach(before, ("metadata", "annotations", ADOPTED)):
+        body["metadata"].setdefault("annotations", {})[ADOPTED] = "true"
+    if change.action == "replace":
+        assert change.live is not None
+        client.delete(
+            change.id.kind,
+            body["metadata"]["name"],
+            change.resource.body,
+            change.live.handle["uid"],
+        )
+    client.apply(body, force=change.live is not None)
