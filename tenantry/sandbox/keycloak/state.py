@@ -1,0 +1,226 @@
+"""What a Keycloak holds: realms, and in each its users, groups, clients, scopes and providers.
+
+Clients, client scopes, identity providers and mappers are kept as the JSON objects the admin API
+shows, because nothing but their representation matters here. Users and groups carry relations and
+so are classes of their own.
+"""
+
+import secrets
+import string
+import uuid
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+from .answers import JSON
+
+Assigned = Literal["default", "optional"]
+
+_MOST_SESSIONS = 5000
+_LETTERS = string.ascii_letters + string.digits
+
+
+def new_id() -> str:
+    """An id as Keycloak makes them."""
+    return str(uuid.uuid4())
+
+
+def new_secret() -> str:
+    """A client secret as Keycloak makes them."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(32))
+
+
+@dataclass
+class Group:
+    """A group; its path is computed from its ancestors, never stored."""
+
+    id: str
+    name: str
+    parent: str | None = None
+    description: str | None = None
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+    members: list[str] = field(default_factory=list)
+
+
+@dataclass
+class User:
+    """A user of a realm, or the service account of one of its clients."""
+
+    id: str
+    username: str
+    created: int
+    enabled: bool = False
+    email: str | None = None
+    email_verified: bool = False
+    first_name: str | None = None
+    last_name: str | None = None
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+    required_actions: list[str] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    links: dict[str, dict[str, str]] = field(default_factory=dict)
+    password: str | None = None
+    service_account_of: str | None = None
+
+
+@dataclass
+class Realm:
+    """A realm. `settings` is its representation; `profile` that of its user profile."""
+
+    name: str
+    id: str
+    settings: JSON
+    profile: JSON
+    users: dict[str, User] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    clients: dict[str, JSON] = field(default_factory=dict)
+    scopes: dict[str, JSON] = field(default_factory=dict)
+    default_scopes: dict[str, Assigned] = field(default_factory=dict)
+    client_scopes: dict[str, dict[str, Assigned]] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=dict)
+    providers: dict[str, JSON] = field(default_factory=dict)
+    provider_mappers: dict[str, JSON] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
+    private_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Make the indexes that keep a realm of thousands quick."""
+        self._by_username = {user.username: user.id for user in self.users.values()}
+        self._by_email = {user.email: user.id for user in self.users.values() if user.email}
+        self._children: dict[str | None, dict[str, str]] = {}
+        for group in self.groups.values():
+            self._children.setdefault(group.parent, {})[group.name] = group.id
+
+    def dump(self) -> JSON:
+        """Everything the realm holds, as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def load(cls, held: JSON) -> Self:
+        """The realm that was dumped."""
+        known: dict[str, Any] = {each.name: held[each.name] for each in fields(cls)}
+        known["users"] = {key: User(**value) for key, value in held["users"].items()}
+        known["groups"] = {key: Group(**value) for key, value in held["groups"].items()}
+        return cls(**known)
+
+    # Users
+
+    def user_named(self, username: str) -> User | None:
+        """The user of this name."""
+        found = self._by_username.get(username.lower())
+        return self.users[found] if found else None
+
+    def user_with_email(self, email: str) -> User | None:
+        """The user of this e-mail address."""
+        found = self._by_email.get(email.lower())
+        return self.users[found] if found else None
+
+    def add_user(self, user: User) -> None:
+        """Take the user in."""
+        self.users[user.id] = user
+        self._by_username[user.username] = user.id
+        if user.email:
+            self._by_email[user.email] = user.id
+
+    def set_email(self, user: User, email: str | None) -> None:
+        """Change or remove an e-mail address."""
+        if user.email and self._by_email.get(user.email) == user.id:
+            del self._by_email[user.email]
+        user.email = email.lower() if email else None
+        if user.email:
+            self._by_email[user.email] = user.id
+
+    def remove_user(self, user: User) -> None:
+        """Forget the user, its memberships and its links."""
+        for group in list(user.groups):
+            self.leave(user, self.groups[group])
+        self.set_email(user, None)
+        del self._by_username[user.username]
+        del self.users[user.id]
+
+    def join(self, user: User, group: Group) -> None:
+        """Make the user a direct member; harmless when repeated."""
+        if group.id not in user.groups:
+            user.groups.append(group.id)
+            group.members.append(user.id)
+
+    def leave(self, user: User, group: Group) -> None:
+        """End the direct membership, if there is one."""
+        if group.id in user.groups:
+            user.groups.remove(group.id)
+            group.members.remove(user.id)
+
+    # Sessions
+
+    def begin_session(self, user: User) -> str:
+        """A session of the user; the oldest of too many are forgotten."""
+        session = new_id()
+        self.sessions[session] = user.id
+        while len(self.sessions) > _MOST_SESSIONS:
+            del self.sessions[next(iter(self.sessions))]
+        return session
+
+    # Groups
+
+    def children(self, group: str | None) -> list[Group]:
+        """The groups right below a group (or the top-level ones), by name."""
+        below = self._children.get(group, {})
+        return [self.groups[below[name]] for name in sorted(below)]
+
+    def child_named(self, parent: str | None, name: str) -> Group | None:
+        """The group of this name right below a group."""
+        found = self._children.get(parent, {}).get(name)
+        return self.groups[found] if found else None
+
+    def child_count(self, group: str) -> int:
+        """How many groups are right below a group."""
+        return len(self._children.get(group, ()))
+
+    def add_group(self, group: Group) -> None:
+        """Take the group in."""
+        self.groups[group.id] = group
+        self._children.setdefault(group.parent, {})[group.name] = group.id
+
+    def place_group(self, group: Group, parent: str | None, name: str) -> None:
+        """Rename or move a group."""
+        del self._children[group.parent][group.name]
+        group.parent, group.name = parent, name
+        self._children.setdefault(parent, {})[name] = group.id
+
+    def remove_group(self, group: Group) -> None:
+        """Forget the group and everything below it."""
+        for child in self.children(group.id):
+            self.remove_group(child)
+        for user in list(group.members):
+            self.leave(self.users[user], group)
+        del self._children[group.parent][group.name]
+        del self.groups[group.id]
+
+    def path(self, group: Group) -> str:
+        """The names from the root down, each after a slash."""
+        above = self.path(self.groups[group.parent]) if group.parent else ""
+        return f"{above}/{group.name}"
+
+    def group_at(self, path: list[str]) -> Group | None:
+        """The group whose path consists of these names."""
+        found: Group | None = None
+        for name in path:
+            found = self.child_named(found.id if found else None, name)
+            if found is None:
+                return None
+        return found
+
+    # Clients
+
+    def client_named(self, client_id: str) -> JSON | None:
+        """The client of this clientId."""
+        for client in self.clients.values():
+            if client["clientId"] == client_id:
+                return client
+        return None
+
+    def scope_named(self, name: str) -> JSON | None:
+        """The client scope of this name."""
+        for scope in self.scopes.values():
+            if scope["name"] == name:
+                return scope
+        return None

@@ -1,0 +1,236 @@
+"""Keys of realms, the tokens signed with them, and the claims that mappers put in."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from .answers import JSON
+from .state import Realm, User, new_id
+
+Place = Literal["id", "access", "userinfo"]
+
+_PROPERTIES = {
+    "username": "username",
+    "email": "email",
+    "firstName": "first_name",
+    "lastName": "last_name",
+    "emailVerified": "email_verified",
+}
+
+
+class Keys:
+    """The signing key of each realm, made when first needed (it takes a tenth of a second)."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, tuple[str, rsa.RSAPrivateKey]] = {}
+
+    def of(self, realm: Realm) -> rsa.RSAPrivateKey:
+        """The realm's private key."""
+        if realm.private_key is None:
+            made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            realm.private_key = made.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            ).decode()
+            self._keys[realm.id] = (realm.private_key, made)
+        pem, key = self._keys.get(realm.id, ("", None))
+        if key is None or pem != realm.private_key:
+            loaded = serialization.load_pem_private_key(realm.private_key.encode(), None)
+            assert isinstance(loaded, rsa.RSAPrivateKey)
+            key = loaded
+            self._keys[realm.id] = (realm.private_key, key)
+        return key
+
+    def jwks(self, realm: Realm) -> JSON:
+        """What the certs endpoint shows."""
+        public = jwt.algorithms.RSAAlgorithm.to_jwk(self.of(realm).public_key(), as_dict=True)
+        key = {"kid": kid(realm), "alg": "RS256", "use": "sig", "kty": public["kty"]}
+        return {"keys": [{**key, "n": public["n"], "e": public["e"]}]}
+
+    def sign(self, realm: Realm, claims: JSON) -> str:
+        """A token of these claims."""
+        return jwt.encode(claims, self.of(realm), "RS256", {"kid": kid(realm)})
+
+    def read(self, realm: Realm, token: str) -> JSON | None:
+        """The claims of a token this realm signed, expired or not."""
+        try:
+            read: JSON = jwt.decode(
+                token,
+                self.of(realm).public_key(),
+                ["RS256"],
+                options={
+                    "verify_exp": False,
+                    "verify_aud": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                },
+            )
+        except jwt.PyJWTError:
+            return None
+        return read
+
+
+def kid(realm: Realm) -> str:
+    """The name of a realm's key."""
+    return f"sandbox-{realm.id}"
+
+
+def scopes_in_force(realm: Realm, client: JSON, scope: str) -> list[JSON] | None:
+    """The client's default scopes and the optional ones asked for; None for a scope unknown."""
+    assigned = realm.client_scopes.get(client["id"], {})
+    by_name = {realm.scopes[each]["name"]: each for each in assigned if each in realm.scopes}
+    asked = [name for name in scope.split() if name != "openid"]
+    if any(name not in by_name for name in asked):
+        return None
+    wanted = {each for each, kind in assigned.items() if kind == "default"}
+    wanted |= {by_name[name] for name in asked}
+    return [realm.scopes[each] for each in assigned if each in wanted]
+
+
+def token_set(
+    keys: Keys,
+    realm: Realm,
+    client: JSON,
+    session: str,
+    scope: str,
+    issuer: str,
+    now: datetime,
+) -> JSON:
+    """What the token endpoint answers for the user of a session."""
+    user = realm.users[realm.sessions[session]]
+    scopes = scopes_in_force(realm, client, scope) or []
+    moment = int(now.timestamp())
+    life = int(realm.settings["accessTokenLifespan"])
+    idle = int(realm.settings["ssoSessionIdleTimeout"])
+    names = [each["name"] for each in scopes if _in_token(each)]
+    granted = " ".join((["openid"] if "openid" in scope.split() else []) + names)
+    common: JSON = {
+        "iat": moment,
+        "iss": issuer,
+        "azp": client["clientId"],
+        "sid": session,
+    }
+    access: JSON = {
+        **common,
+        "exp": moment + life,
+        "jti": new_id(),
+        "typ": "Bearer",
+        "scope": granted,
+        **claims(realm, client, user, scopes, "access", moment),
+    }
+    if any(mapper["protocolMapper"] == "oidc-audience-resolve-mapper" for mapper in _all(scopes)):
+        access.setdefault("aud", "account")
+    refresh = {
+        **common,
+        "exp": moment + idle,
+        "jti": new_id(),
+        "typ": "Refresh",
+        "aud": issuer,
+        "sub": user.id,
+        "scope": granted,
+    }
+    answer: JSON = {
+        "access_token": keys.sign(realm, access),
+        "expires_in": life,
+        "refresh_expires_in": idle,
+        "refresh_token": keys.sign(realm, refresh),
+        "token_type": "Bearer",
+        "not-before-policy": 0,
+        "session_state": session,
+        "scope": granted,
+    }
+    if "openid" in scope.split():
+        identity = {
+            **common,
+            "exp": moment + life,
+            "jti": new_id(),
+            "typ": "ID",
+            "aud": client["clientId"],
+            "auth_time": moment,
+            **claims(realm, client, user, scopes, "id", moment),
+            "sub": user.id,
+        }
+        answer["id_token"] = keys.sign(realm, identity)
+    return answer
+
+
+def claims(
+    realm: Realm, client: JSON, user: User, scopes: list[JSON], place: Place, moment: int
+) -> JSON:
+    """What the mappers of the client and of its scopes say about a user in one kind of token."""
+    collected: JSON = {}
+    for mapper in [*client.get("protocolMappers", ()), *_all(scopes)]:
+        config = mapper.get("config", {})
+        if config.get(f"{place}.token.claim") != "true":
+            continue
+        name, value = _claim(realm, mapper["protocolMapper"], config, user, moment)
+        if value is not None and name:
+            _put(collected, name, value)
+    return collected
+
+
+def _claim(
+    realm: Realm, kind: str, config: dict[str, str], user: User, moment: int
+) -> tuple[str, Any]:
+    name = config.get("claim.name", "")
+    match kind:
+        case "oidc-sub-mapper":
+            return "sub", user.id
+        case "oidc-usermodel-attribute-mapper" | "oidc-usermodel-property-mapper":
+            return name, _attribute(user, config)
+        case "oidc-full-name-mapper":
+            full = " ".join(part for part in (user.first_name, user.last_name) if part)
+            return "name", full or None
+        case "oidc-group-membership-mapper":
+            groups = [realm.groups[each] for each in user.groups]
+            if config.get("full.path", "true") == "true":
+                return name, sorted(realm.path(group) for group in groups)
+            return name, sorted({group.name for group in groups})
+        case "oidc-usermodel-realm-role-mapper":
+            return name, [f"default-roles-{realm.name.lower()}", *user.roles]
+        case "oidc-hardcoded-claim-mapper":
+            return name, config.get("claim.value")
+        case "oidc-audience-mapper":
+            custom = config.get("included.custom.audience")
+            return "aud", config.get("included.client.audience") or custom
+        case "oidc-acr-mapper":
+            return "acr", "1"
+        case "oidc-usersessionmodel-note-mapper":
+            return name, moment if config.get("user.session.note") == "AUTH_TIME" else None
+    return "", None
+
+
+def _attribute(user: User, config: dict[str, str]) -> Any:
+    wanted = config.get("user.attribute", "")
+    if wanted in _PROPERTIES:
+        return getattr(user, _PROPERTIES[wanted])
+    values = user.attributes.get(wanted)
+    if not values:
+        return None
+    return values if config.get("multivalued") == "true" else values[0]
+
+
+def _put(claims: JSON, name: str, value: Any) -> None:
+    """A dot in a claim's name nests, unless it is escaped; several audiences make a list."""
+    if name == "aud" and "aud" in claims:
+        before = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+        claims["aud"] = [*before, value]
+        return
+    *path, last = [part.replace("\0", ".") for part in name.replace("\\.", "\0").split(".")]
+    for part in path:
+        claims = claims.setdefault(part, {})
+    claims[last] = value
+
+
+def _all(scopes: list[JSON]) -> list[JSON]:
+    return [mapper for scope in scopes for mapper in scope.get("protocolMappers", ())]
+
+
+def _in_token(scope: JSON) -> bool:
+    hidden = scope["name"] in ("basic", "roles", "web-origins", "acr", "service_account")
+    shown: str = scope.get("attributes", {}).get("include.in.token.scope", "true")
+    return shown == "true" and not hidden

@@ -1,0 +1,192 @@
+"""What the server adds to objects, and how it rewrites them, before it keeps them."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Any
+
+from . import quantities
+from .errors import undecodable
+from .kinds import GATEWAYS, JSON, RBAC, Kind, kind_named
+
+Default = Callable[[JSON], None]
+
+
+def complete(kind: Kind, obj: JSON) -> None:
+    """Add the kind's defaults and bring what it holds into the form the server keeps."""
+    check_types(kind, obj)
+    default = _DEFAULTS.get((kind.group, kind.name))
+    if default:
+        default(obj)
+
+
+def check_types(kind: Kind, obj: JSON) -> None:
+    """Refuse labels and annotations that aren't strings."""
+    for name in ("labels", "annotations"):
+        for key, value in (obj["metadata"].get(name) or {}).items():
+            if not isinstance(value, str):
+                found = "bool" if isinstance(value, bool) else "number"
+                where = f"ObjectMeta.metadata.{name}.{key}"
+                why = f"json: cannot unmarshal {found} into Go struct field {where} of type string"
+                raise undecodable(kind, why)
+
+
+def _namespace(obj: JSON) -> None:
+    metadata = obj["metadata"]
+    labels = metadata.get("labels") or {}
+    metadata["labels"] = {**labels, "kubernetes.io/metadata.name": metadata["name"]}
+    if "deletionTimestamp" not in metadata:
+        spec = obj.get("spec") or {}
+        obj["spec"] = {**spec, "finalizers": spec.get("finalizers") or ["kubernetes"]}
+    obj.setdefault("status", {"phase": "Active"})
+
+
+def _secret(obj: JSON) -> None:
+    kind = kind_named("Secret")
+    given = obj.pop("stringData", None) or {}
+    data = dict(obj.get("data") or {})
+    for key, value in data.items():
+        try:
+            data[key] = b64encode(b64decode(value or "", validate=True)).decode()
+        except (ValueError, TypeError):
+            raise undecodable(kind, "illegal base64 data at input byte 0") from None
+    data |= {key: b64encode(str(value).encode()).decode() for key, value in given.items()}
+    obj.pop("data", None)
+    if data:
+        obj["data"] = data
+    if not obj.get("type"):
+        obj["type"] = "Opaque"
+
+
+def _quota(obj: JSON) -> None:
+    spec = obj.setdefault("spec", {})
+    if spec.get("hard"):
+        spec["hard"] = _canonical("ResourceQuota", spec["hard"])
+    obj.setdefault("status", {})
+
+
+def _limits(obj: JSON) -> None:
+    for limit in (obj.get("spec") or {}).get("limits") or ():
+        for name in ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio"):
+            if limit.get(name):
+                limit[name] = _canonical("LimitRange", limit[name])
+        if limit.get("type") == "Container":
+            most, least = limit.get("max", {}), limit.get("min", {})
+            default = {**most, **limit.get("default", {})}
+            request = {**least, **default, **limit.get("defaultRequest", {})}
+            limit |= {key: each for key, each in _named(default, request) if each}
+
+
+def _named(default: JSON, request: JSON) -> tuple[tuple[str, JSON], tuple[str, JSON]]:
+    return ("default", default), ("defaultRequest", request)
+
+
+def _canonical(kind: str, amounts: JSON) -> JSON:
+    try:
+        return {key: quantities.canonical(str(amount)) for key, amount in amounts.items()}
+    except ValueError:
+        why = f"quantities must match the regular expression '{quantities.REGEX}'"
+        raise undecodable(kind_named(kind), why) from None
+
+
+def _policy(obj: JSON) -> None:
+    spec = obj.setdefault("spec", {})
+    spec.setdefault("podSelector", {})
+    for rule in [*(spec.get("ingress") or ()), *(spec.get("egress") or ())]:
+        for port in rule.get("ports") or ():
+            port.setdefault("protocol", "TCP")
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", *(["Egress"] if spec.get("egress") else [])]
+
+
+def _binding(obj: JSON) -> None:
+    role = obj.get("roleRef")
+    if isinstance(role, dict) and not role.get("apiGroup"):
+        role["apiGroup"] = RBAC
+    for subject in obj.get("subjects") or ():
+        if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
+            subject["apiGroup"] = RBAC
+
+
+def _service(obj: JSON) -> None:
+    spec = obj.setdefault("spec", {})
+    for port in spec.get("ports") or ():
+        port.setdefault("protocol", "TCP")
+        port.setdefault("targetPort", port.get("port"))
+    added: JSON = {"sessionAffinity": "None", "type": "ClusterIP"}
+    if spec.get("type", "ClusterIP") != "ExternalName":
+        address = spec.get("clusterIP") or _address(obj)
+        added |= {
+            "clusterIP": address,
+            "clusterIPs": [address],
+            "internalTrafficPolicy": "Cluster",
+            "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack",
+        }
+    for key, value in added.items():
+        spec.setdefault(key, value)
+    obj.setdefault("status", {"loadBalancer": {}})
+
+
+def _address(obj: JSON) -> str:
+    metadata = obj["metadata"]
+    number = sum(f"{metadata.get('namespace')}/{metadata['name']}".encode())
+    return f"10.96.{number // 250 % 250}.{number % 250 + 1}"
+
+
+def _pod(obj: JSON) -> None:
+    spec = obj.setdefault("spec", {})
+    for key, value in (
+        ("restartPolicy", "Always"),
+        ("serviceAccountName", "default"),
+        ("terminationGracePeriodSeconds", 30),
+    ):
+        spec.setdefault(key, value)
+    for container in spec.get("containers") or ():
+        resources = container.setdefault("resources", {})
+        for name in ("limits", "requests"):
+            if resources.get(name):
+                resources[name] = _canonical("Pod", resources[name])
+    obj.setdefault("status", {"phase": "Pending"})
+
+
+def _route(obj: JSON) -> None:
+    spec = obj.setdefault("spec", {})
+    for parent in spec.get("parentRefs") or ():
+        _add(parent, group=GATEWAYS, kind="Gateway")
+    path = {"type": "PathPrefix", "value": "/"}
+    for rule in spec.setdefault("rules", [{}]):
+        for match in rule.setdefault("matches", [{}]):
+            _add(match.setdefault("path", {}), **path)
+            for each in [*(match.get("headers") or ()), *(match.get("queryParams") or ())]:
+                _add(each, type="Exact")
+        for backend in rule.get("backendRefs") or ():
+            _add(backend, group="", kind="Service", weight=1)
+        for each in rule.get("filters") or ():
+            if each.get("type") == "RequestRedirect":
+                _add(each.setdefault("requestRedirect", {}), statusCode=302)
+
+
+def _gateway(obj: JSON) -> None:
+    for listener in (obj.get("spec") or {}).get("listeners") or ():
+        routes = listener.setdefault("allowedRoutes", {})
+        _add(routes.setdefault("namespaces", {}), **{"from": "Same"})
+
+
+def _add(obj: JSON, **defaults: Any) -> None:
+    for key, value in defaults.items():
+        obj.setdefault(key, value)
+
+
+_DEFAULTS: dict[tuple[str, str], Default] = {
+    ("", "Namespace"): _namespace,
+    ("", "Secret"): _secret,
+    ("", "ResourceQuota"): _quota,
+    ("", "LimitRange"): _limits,
+    ("", "Service"): _service,
+    ("", "Pod"): _pod,
+    ("networking.k8s.io", "NetworkPolicy"): _policy,
+    (RBAC, "RoleBinding"): _binding,
+    (RBAC, "ClusterRoleBinding"): _binding,
+    (GATEWAYS, "HTTPRoute"): _route,
+    (GATEWAYS, "Gateway"): _gateway,
+}

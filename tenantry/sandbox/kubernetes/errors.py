@@ -1,0 +1,146 @@
+"""The API server's refusals, as the Status objects that clients get."""
+
+from dataclasses import dataclass
+
+from .kinds import JSON, Kind
+
+
+class Refused(Exception):
+    """The API server says no: a status code and the Status it says it with."""
+
+    def __init__(self, code: int, reason: str, message: str, details: JSON | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status: JSON = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            **({"details": details} if details else {}),
+            "code": code,
+        }
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is wrong with one field."""
+
+    field: str
+    reason: str
+    message: str
+
+
+def wrong_value(field: str, value: object, why: str) -> Cause:
+    """A value that isn't allowed."""
+    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    return Cause(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
+
+
+def missing_value(field: str, why: str = "") -> Cause:
+    """A value that has to be there."""
+    return Cause(field, "FieldValueRequired", f"Required value{': ' + why if why else ''}")
+
+
+def forbidden_value(field: str, why: str) -> Cause:
+    """A value that may not be there, or not be changed."""
+    return Cause(field, "FieldValueForbidden", f"Forbidden: {why}")
+
+
+def details(kind: Kind, name: str) -> JSON:
+    """Which object a Status is about."""
+    group = {"group": kind.group} if kind.group else {}
+    return {"name": name, **group, "kind": kind.plural}
+
+
+def unauthorized() -> Refused:
+    """No token, or none that is known."""
+    return Refused(401, "Unauthorized", "Unauthorized")
+
+
+def not_found(kind: Kind, name: str) -> Refused:
+    """No such object."""
+    message = f'{kind.resource} "{name}" not found'
+    return Refused(404, "NotFound", message, details(kind, name))
+
+
+def already_exists(kind: Kind, name: str) -> Refused:
+    """An object of that name is there already."""
+    message = f'{kind.resource} "{name}" already exists'
+    return Refused(409, "AlreadyExists", message, details(kind, name))
+
+
+def modified(kind: Kind, name: str) -> Refused:
+    """The resourceVersion sent along is no longer the object's."""
+    why = "the object has been modified; please apply your changes to the latest version"
+    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why} and try again'
+    return Refused(409, "Conflict", message, details(kind, name))
+
+
+def precondition(kind: Kind, name: str, what: str, wanted: str, real: str) -> Refused:
+    """A delete was meant for another state of the object, or for another object."""
+    why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {real}"
+    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
+    return Refused(409, "Conflict", message, details(kind, name))
+
+
+def forbidden(kind: Kind, name: str, why: str, causes: list[JSON] | None = None) -> Refused:
+    """Not allowed, whoever asks."""
+    more = {"causes": causes} if causes else {}
+    message = f'{kind.resource} "{name}" is forbidden: {why}'
+    return Refused(403, "Forbidden", message, {**details(kind, name), **more})
+
+
+def terminating(kind: Kind, name: str, namespace: str) -> Refused:
+    """Nothing new comes into a namespace that goes."""
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": f"namespace {namespace} is being terminated",
+        "field": "metadata.namespace",
+    }
+    return forbidden(kind, name, why, [cause])
+
+
+def invalid(kind: Kind, name: str, causes: list[Cause]) -> Refused:
+    """Well-formed, but not valid."""
+    said = [f"{cause.field}: {cause.message}" for cause in causes]
+    why = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
+    about = {**details(kind, name), "kind": kind.name}
+    about["causes"] = [
+        {"reason": each.reason, "message": each.message, "field": each.field} for each in causes
+    ]
+    return Refused(422, "Invalid", f'{kind.full_name} "{name}" is invalid: {why}', about)
+
+
+def bad_request(message: str) -> Refused:
+    """Not well-formed."""
+    return Refused(400, "BadRequest", message)
+
+
+def undecodable(kind: Kind, why: str) -> Refused:
+    """The body isn't an object of the kind."""
+    what = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}'
+    return bad_request(f"{what}: {why}")
+
+
+def untypable(kind: Kind, namespace: str, name: str, why: str) -> Refused:
+    """A server-side apply that doesn't fit the schema: the real server calls it its own error."""
+    where = f"{namespace}/{name}" if namespace else f"/{name}"
+    about = f"({where}; {kind.api_version}, Kind={kind.name})"
+    message = f"failed to create typed patch object {about}: {why}"
+    status: JSON = {"causes": [{"message": message}]}
+    return Refused(500, "InternalError", f"Internal error occurred: {message}", status)
+
+
+def not_allowed() -> Refused:
+    """This path doesn't take this method."""
+    message = "the server does not allow this method on the requested resource"
+    return Refused(405, "MethodNotAllowed", message, {})
+
+
+def not_simulated(what: str) -> Refused:
+    """The real server can do it and this one can't."""
+    message = f"the sandbox's Kubernetes does not simulate {what}"
+    return Refused(501, "NotImplemented", message)

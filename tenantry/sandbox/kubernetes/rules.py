@@ -1,0 +1,229 @@
+"""What makes an object invalid: names, labels, and each kind's own rules."""
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+
+from . import quantities
+from .errors import Cause, forbidden_value, missing_value, wrong_value
+from .kinds import JSON, RBAC, SECURITY, Kind
+
+Rule = Callable[[JSON, JSON | None], Iterator[Cause]]
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
+
+_ENDS = "and must start and end with an alphanumeric character"
+_LABEL_RULE = (
+    f"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', {_ENDS} "
+    "(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+_SUBDOMAIN_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.',"
+    f" {_ENDS} (e.g. 'example.com', regex used for validation is "
+    r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_SERVICE_RULE = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
+    "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', "
+    "regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+_VALUE_RULE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+    f"{_ENDS} (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+_KEY_RULE = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', "
+    f"{_ENDS} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+_IMMUTABLE = "field is immutable"
+_IN_BINDING = (RBAC, "RoleBinding"), (RBAC, "ClusterRoleBinding")
+_BYTES_IN_SECRET = 1024 * 1024
+_BYTES_IN_ANNOTATIONS = 256 * 1024
+
+
+def broken(kind: Kind, new: JSON, old: JSON | None) -> list[Cause]:
+    """What is wrong with an object that replaces another, or none."""
+    causes = [*_metadata(kind, new["metadata"])]
+    rule = _RULES.get((kind.group, kind.name))
+    if rule:
+        causes += rule(new, old)
+    return causes
+
+
+def _metadata(kind: Kind, metadata: JSON) -> Iterator[Cause]:
+    name = metadata["name"]
+    if kind.group == RBAC:
+        if name in (".", "..") or "/" in name or "%" in name:
+            yield wrong_value("metadata.name", name, "may not contain '/' or '%'")
+    else:
+        pattern, rule, most = {
+            "Namespace": (_LABEL, _LABEL_RULE, 63),
+            "Service": (_SERVICE, _SERVICE_RULE, 63),
+        }.get(kind.name, (_SUBDOMAIN, _SUBDOMAIN_RULE, 253))
+        if len(name) > most:
+            yield wrong_value("metadata.name", name, f"must be no more than {most} characters")
+        if not pattern.fullmatch(name):
+            yield wrong_value("metadata.name", name, rule)
+    for key, value in (metadata.get("labels") or {}).items():
+        yield from _key("metadata.labels", key)
+        if len(value) > 63:
+            yield wrong_value("metadata.labels", value, "must be no more than 63 characters")
+        if not _VALUE.fullmatch(value):
+            yield wrong_value("metadata.labels", value, _VALUE_RULE)
+    annotations = metadata.get("annotations") or {}
+    for key in annotations:
+        yield from _key("metadata.annotations", key)
+    if sum(len(key) + len(value) for key, value in annotations.items()) > _BYTES_IN_ANNOTATIONS:
+        why = f"Too long: may not be more than {_BYTES_IN_ANNOTATIONS} bytes"
+        yield Cause("metadata.annotations", "FieldValueTooLong", why)
+
+
+def _key(field: str, key: str) -> Iterator[Cause]:
+    prefix, slash, name = key.rpartition("/")
+    if slash and not _SUBDOMAIN.fullmatch(prefix):
+        yield wrong_value(field, key, f"prefix part {_SUBDOMAIN_RULE}")
+    if len(name) > 63:
+        yield wrong_value(field, key, "name part must be no more than 63 characters")
+    if not _NAME.fullmatch(name):
+        yield wrong_value(field, key, _KEY_RULE)
+
+
+_NEEDED = {
+    "kubernetes.io/dockerconfigjson": [".dockerconfigjson"],
+    "kubernetes.io/dockercfg": [".dockercfg"],
+    "kubernetes.io/ssh-auth": ["ssh-privatekey"],
+    "kubernetes.io/tls": ["tls.crt", "tls.key"],
+}
+
+
+def _secret(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    data = new.get("data", {})
+    for key in data:
+        if not re.fullmatch(r"[-._a-zA-Z0-9]+", key):
+            why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+            yield wrong_value(f"data[{key}]", key, why)
+    if sum(len(value) * 3 // 4 for value in data.values()) > _BYTES_IN_SECRET:
+        why = f"Too long: may not be more than {_BYTES_IN_SECRET} bytes"
+        yield Cause("data", "FieldValueTooLong", why)
+    for key in _NEEDED.get(new["type"], ()):
+        if key not in data:
+            yield missing_value(f"data[{key}]")
+        elif key.startswith(".docker"):
+            try:
+                json.loads(b64decode(data[key]))
+            except ValueError as error:
+                yield wrong_value(f"data[{key}]", "<secret contents redacted>", str(error))
+    if old is None:
+        return
+    if new["type"] != old["type"]:
+        yield wrong_value("type", new["type"], _IMMUTABLE)
+    yield from _immutable(new, old)
+
+
+def _immutable(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    if old and old.get("immutable"):
+        why = "field is immutable when `immutable` is set"
+        for key in ("immutable", "data", "binaryData"):
+            if new.get(key) != old.get(key):
+                yield forbidden_value(key, why)
+
+
+def _quota(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    for key, amount in new["spec"].get("hard", {}).items():
+        field = f"spec.hard[{key}]"
+        if quantities.value(amount) < 0:
+            yield wrong_value(field, amount, "must be greater than or equal to 0")
+        if key in ("pods", "services", "secrets", "configmaps") or key.startswith("count/"):
+            if quantities.value(amount).denominator != 1:
+                yield wrong_value(field, amount, "must be an integer")
+        elif "/" not in key and "." not in key and key not in _RESOURCES:
+            why = "must be a standard resource for quota"
+            yield wrong_value(field, key, f"{why}, or must be fully qualified")
+
+
+_RESOURCES = {
+    *("cpu", "memory", "storage", "ephemeral-storage", "persistentvolumeclaims"),
+    *("replicationcontrollers", "resourcequotas"),
+}
+
+
+def _limits(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    order = ("min", "defaultRequest", "default", "max")
+    for place, limit in enumerate((new.get("spec") or {}).get("limits") or ()):
+        for index, lower in enumerate(order):
+            for upper in order[index + 1 :]:
+                for key in limit.get(lower, {}).keys() & limit.get(upper, {}).keys():
+                    least, most = limit[lower][key], limit[upper][key]
+                    if quantities.value(least) > quantities.value(most):
+                        field = f"spec.limits[{place}].{lower}[{key}]"
+                        why = f"{lower} value {least} is greater than {upper} value {most}"
+                        yield wrong_value(field, least, why)
+
+
+def _binding(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    role = new.get("roleRef") or {}
+    if not role.get("name"):
+        yield missing_value("roleRef.name")
+    if role.get("kind") not in ("Role", "ClusterRole"):
+        supported = 'supported values: "ClusterRole", "Role"'
+        why = f'Unsupported value: "{role.get("kind", "")}": {supported}'
+        yield Cause("roleRef.kind", "FieldValueNotSupported", why)
+    if old is not None and role != old.get("roleRef"):
+        shown = json.dumps(role, separators=(",", ":"))
+        yield Cause(
+            "roleRef", "FieldValueInvalid", f"Invalid value: {shown}: cannot change roleRef"
+        )
+    for place, subject in enumerate(new.get("subjects") or ()):
+        if not subject.get("name"):
+            yield missing_value(f"subjects[{place}].name")
+        if subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
+            yield missing_value(f"subjects[{place}].namespace")
+
+
+def _service(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    ports = new["spec"].get("ports") or []
+    if not ports and new["spec"]["type"] != "ExternalName":
+        yield missing_value("spec.ports")
+    for place, port in enumerate(ports):
+        if len(ports) > 1 and not port.get("name"):
+            yield missing_value(f"spec.ports[{place}].name")
+        if not 1 <= (port.get("port") or 0) <= 65535:
+            why = "must be between 1 and 65535, inclusive"
+            yield wrong_value(f"spec.ports[{place}].port", port.get("port"), why)
+
+
+def _pod(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    if not new["spec"].get("containers"):
+        yield missing_value("spec.containers")
+
+
+def _targeted(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    spec = new.get("spec") or {}
+    if sum(key in spec for key in ("selector", "targetRef", "targetRefs")) > 1:
+        why = "only one of targetRefs or selector can be set"
+        yield wrong_value("spec", "object", why)
+    action = spec.get("action", "ALLOW")
+    if action not in ("ALLOW", "DENY", "AUDIT", "CUSTOM"):
+        supported = 'supported values: "ALLOW", "DENY", "AUDIT", "CUSTOM"'
+        why = f'Unsupported value: "{action}": {supported}'
+        yield Cause("spec.action", "FieldValueNotSupported", why)
+
+
+_RULES: dict[tuple[str, str], Rule] = {
+    ("", "Secret"): _secret,
+    ("", "ConfigMap"): _immutable,
+    ("", "ResourceQuota"): _quota,
+    ("", "LimitRange"): _limits,
+    ("", "Service"): _service,
+    ("", "Pod"): _pod,
+    **dict.fromkeys(_IN_BINDING, _binding),
+    (SECURITY, "AuthorizationPolicy"): _targeted,
+    (SECURITY, "RequestAuthentication"): _targeted,
+}

@@ -1,0 +1,517 @@
+"""The ASGI application: paths and verbs of the API, on top of the store."""
+
+import io
+import json
+import threading
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+from uuid import uuid4
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from . import kinds
+from .errors import (
+    Cause,
+    Refused,
+    already_exists,
+    bad_request,
+    forbidden,
+    invalid,
+    missing_value,
+    modified,
+    not_allowed,
+    not_simulated,
+    precondition,
+    unauthorized,
+    undecodable,
+    untypable,
+)
+from .fields import applied
+from .kinds import JSON, Kind, kind_named, kind_of
+from .patches import json_patch, merge
+from .selectors import by_fields, by_labels
+from .store import SHAPES, Now, Store, Stored
+
+VERSION = "v1.37.2"
+
+_IMMORTAL = ("default", "kube-public", "kube-system")
+_APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
+
+
+@dataclass(slots=True)
+class Call:
+    """One request about objects of a kind."""
+
+    method: str
+    kind: Kind
+    namespace: str | None
+    name: str | None
+    query: dict[str, str]
+    content_type: str
+    agent: str
+    raw: bytes
+
+    @property
+    def dry(self) -> bool:
+        """Whether nothing may be kept."""
+        wanted = self.query.get("dryRun")
+        if wanted not in (None, "", "All"):
+            raise bad_request(f'dryRun: Unsupported value: "{wanted}": supported values: "All"')
+        return wanted == "All"
+
+    @property
+    def manager(self) -> str:
+        """Who is said to own what a plain write sets."""
+        return self.query.get("fieldManager") or self.agent.partition("/")[0] or "unknown"
+
+    @property
+    def body(self) -> Any:
+        """What the body holds, JSON or YAML."""
+        try:
+            return json.loads(self.raw)
+        except ValueError:
+            try:
+                return YAML(typ="safe", pure=True).load(io.BytesIO(self.raw))
+            except YAMLError as error:
+                raise bad_request(f"error decoding the body: {error}") from error
+
+
+class SimulatedKubernetes:
+    """An API server with the namespaces and cluster roles of a new cluster.
+
+    `token` is what clients have to send; who has it may do everything. `get`, `put`, `delete` and
+    `objects` look at and change what it holds without a request, as somebody else would behind
+    our back. `namespace_termination_seconds` is how long a deleted namespace takes to go.
+    """
+
+    def __init__(self, clock: Now) -> None:
+        self.url = "http://127.0.0.1:6443"
+        self.token = "sandbox"
+        self._store = Store(clock)
+        self._lock = threading.RLock()
+        self.app = Starlette(routes=[Mount("/", app=self._serve)])
+
+    @property
+    def namespace_termination_seconds(self) -> float:
+        """How long a deleted namespace takes to go."""
+        return self._store.namespace_termination_seconds
+
+    @namespace_termination_seconds.setter
+    def namespace_termination_seconds(self, seconds: float) -> None:
+        self._store.namespace_termination_seconds = seconds
+
+    # Without a request
+
+    @property
+    def objects(self) -> list[JSON]:
+        """Copies of all objects."""
+        with self._lock:
+            self._store.tick()
+            return [_copy(obj) for obj in self._store]
+
+    def get(
+        self, kind: str, name: str, namespace: str | None = None, *, group: str | None = None
+    ) -> JSON | None:
+        """A copy of an object; `group` where two groups have a kind of that name."""
+        with self._lock:
+            self._store.tick()
+            found = self._store.find(kind_named(kind, group), namespace or "", name)
+            return _copy(found.obj) if found else None
+
+    def put(self, manifest: JSON, manager: str = "somebody-else") -> JSON:
+        """Create or replace an object, as somebody else would."""
+        with self._lock:
+            self._store.tick()
+            kind, obj = kind_of(manifest), _copy(manifest)
+            metadata = obj["metadata"]
+            old = self._store.find(kind, metadata.get("namespace", ""), metadata["name"])
+            write = self._store.by(manager)
+            if old is None:
+                return _copy(self._store.create(kind, obj, write).obj)
+            obj["metadata"].pop("resourceVersion", None)
+            return _copy(self._store.update(kind, obj, old, write).obj)
+
+    def delete(
+        self, kind: str, name: str, namespace: str | None = None, *, group: str | None = None
+    ) -> None:
+        """Delete an object, as somebody else would."""
+        with self._lock:
+            known = kind_named(kind, group)
+            self._store.delete(known, self._store.get(known, namespace or "", name))
+
+    def dump(self) -> JSON:
+        """Everything it holds, as JSON."""
+        with self._lock:
+            return self._store.dump()
+
+    def load(self, held: JSON) -> None:
+        """Hold what was dumped, and nothing else."""
+        with self._lock:
+            self._store.load(held)
+
+    # Requests
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        raw = await request.body()
+        with self._lock:
+            try:
+                response = self._answer(request, raw)
+            except Refused as refused:
+                response = _json(refused.status, refused.code)
+        await response(scope, receive, send)
+
+    def _answer(self, request: Request, raw: bytes) -> Response:
+        path = (request.scope.get("raw_path") or request.scope["path"].encode()).decode()
+        parts = [unquote(part) for part in path.partition("?")[0].strip("/").split("/")]
+        match parts:
+            case ["healthz" | "livez" | "readyz"]:
+                return Response("ok", media_type="text/plain")
+            case ["version"]:
+                return _json({"major": "1", "minor": "37", "gitVersion": VERSION})
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            raise unauthorized()
+        match parts:
+            case ["api"]:
+                return _json(kinds.core_versions(self.url))
+            case ["apis"]:
+                return _json(kinds.group_list())
+            case ["api", version]:
+                return _found_or_404(kinds.resource_list("", version))
+            case ["apis", group]:
+                groups = kinds.group_list()["groups"]
+                return _found_or_404(next((each for each in groups if each["name"] == group), None))
+            case ["apis", group, version]:
+                return _found_or_404(kinds.resource_list(group, version))
+            case ["api", version, *rest]:
+                return self._object(request, raw, "", version, rest)
+            case ["apis", group, version, *rest]:
+                return self._object(request, raw, group, version, rest)
+        return _page_not_found()
+
+    def _object(
+        self, request: Request, raw: bytes, group: str, version: str, rest: list[str]
+    ) -> Response:
+        namespace: str | None = None
+        if (
+            len(rest) > 2
+            and rest[0] == "namespaces"
+            and (group or rest[2] not in _ABOUT_NAMESPACES)
+        ):
+            namespace, rest = rest[1], rest[2:]
+        kind = kinds.BY_RESOURCE.get((group, version, rest[0]))
+        if kind is None or (namespace is not None and not kind.namespaced):
+            return _page_not_found()
+        if len(rest) > 2:
+            raise not_simulated(f"{request.method} of {kind.resource}/{rest[2]}")
+        name = rest[1] if len(rest) == 2 else None
+        query = dict(parse_qsl(request.url.query, keep_blank_values=True))
+        headers = request.headers
+        content_type = headers.get("content-type", "").partition(";")[0].strip()
+        agent = headers.get("user-agent", "")
+        call = Call(request.method, kind, namespace, name, query, content_type, agent, raw)
+        self._store.tick()
+        handler = _HANDLERS.get((call.method, name is not None))
+        if handler is None or (kind.namespaced and namespace is None and handler is not _LIST):
+            raise not_allowed()
+        return handler(self, call)
+
+    def _get(self, call: Call) -> Response:
+        return _sent(call.kind, self._store.get(call.kind, call.namespace or "", call.name or ""))
+
+    def _list(self, call: Call) -> Response:
+        query, kind = call.query, call.kind
+        if query.get("watch") in ("1", "true"):
+            raise not_simulated(f"watching {kind.resource}")
+        selected = self._select(call)
+        try:
+            limit = int(query.get("limit") or 0)
+            start = (
+                json.loads(urlsafe_b64decode(query["continue"])) if query.get("continue") else None
+            )
+        except ValueError:
+            raise bad_request("continue key is not valid") from None
+        if start:
+            selected = [each for each in selected if list(each[0]) > start["after"]]
+        meta: JSON = {"resourceVersion": str(self._store.version)}
+        if limit and len(selected) > limit:
+            token = {"v": "meta.k8s.io/v1", "after": list(selected[limit - 1][0])}
+            meta["continue"] = urlsafe_b64encode(json.dumps(token).encode()).decode()
+            if not query.get("labelSelector") and not query.get("fieldSelector"):
+                meta["remainingItemCount"] = len(selected) - limit
+            selected = selected[:limit]
+        # As from the real server, items of built-in kinds don't say what they are.
+        head = _head(kind) if kind.custom else b"{"
+        items = b",".join(head + stored.encoded[1:] for _, stored in selected)
+        opening = {"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": meta}
+        body = json.dumps(opening)[:-1].encode() + b',"items":[' + items + b"]}"
+        return Response(body, media_type="application/json")
+
+    def _select(self, call: Call) -> list[tuple[tuple[str, str], Stored]]:
+        tests = []
+        if call.query.get("labelSelector"):
+            tests.append(by_labels(call.query["labelSelector"]))
+        if call.query.get("fieldSelector"):
+            tests.append(by_fields(call.query["fieldSelector"]))
+        return self._store.select(call.kind, call.namespace, tests)
+
+    def _create(self, call: Call) -> Response:
+        obj = _decoded(call, call.body)
+        metadata = obj["metadata"]
+        if metadata.get("generateName") and not metadata.get("name"):
+            metadata["name"] = metadata["generateName"] + uuid4().hex[:5]
+        if not metadata.get("name"):
+            why = missing_value("metadata.name", "name or generateName is required")
+            raise invalid(call.kind, "", [why])
+        if metadata.get("resourceVersion"):
+            raise bad_request("resourceVersion should not be set on objects to be created")
+        _place(call, metadata)
+        self._store.check_namespace(call.kind, obj)
+        if self._store.find(call.kind, call.namespace or "", metadata["name"]):
+            raise already_exists(call.kind, metadata["name"])
+        warnings = _prune(call, obj)
+        write = self._store.by(call.manager)
+        stored = self._store.create(call.kind, obj, write, dry=call.dry)
+        return _sent(call.kind, stored, 201, warnings)
+
+    def _update(self, call: Call) -> Response:
+        obj = _decoded(call, call.body)
+        _place(call, obj["metadata"])
+        old = self._store.get(call.kind, call.namespace or "", call.name or "")
+        warnings = _prune(call, obj)
+        write = self._store.by(call.manager)
+        stored = self._store.update(call.kind, obj, old, write, dry=call.dry)
+        return _sent(call.kind, stored, 200, warnings)
+
+    def _patch(self, call: Call) -> Response:
+        if call.content_type in _APPLY:
+            return self._apply(call)
+        if "force" in call.query:
+            why = "may not be specified for non-apply patch"
+            raise _bad_options(Cause("force", "FieldValueForbidden", f"Forbidden: {why}"))
+        old = self._store.get(call.kind, call.namespace or "", call.name or "")
+        live = _copy(old.obj)
+        match call.content_type:
+            case "application/merge-patch+json":
+                obj = merge(live, call.body)
+            case "application/strategic-merge-patch+json" if not call.kind.custom:
+                obj = merge(live, call.body, strategic=True)
+            case "application/json-patch+json":
+                obj = json_patch(live, call.body)
+            case _:
+                message = "the body of the request was in an unknown format"
+                raise Refused(415, "UnsupportedMediaType", message, {})
+        obj = _decoded(call, obj)
+        _place(call, obj["metadata"])
+        warnings = _prune(call, obj)
+        write = self._store.by(call.manager)
+        stored = self._store.update(call.kind, obj, old, write, dry=call.dry)
+        return _sent(call.kind, stored, 200, warnings)
+
+    def _apply(self, call: Call) -> Response:
+        kind, name = call.kind, call.name or ""
+        manager = call.query.get("fieldManager")
+        if not manager:
+            raise _bad_options(missing_value("fieldManager", "is required for apply patch"))
+        config = _without_nulls(_decoded(call, call.body))
+        metadata = config["metadata"]
+        if metadata.get("managedFields"):
+            raise bad_request("metadata.managedFields must be nil")
+        _place(call, metadata)
+        for field, why in _unfit(kind, config):
+            raise untypable(kind, call.namespace or "", name, f".{field}: {why}")
+        config.pop("status", None)
+        old = self._store.find(kind, call.namespace or "", name)
+        if old is None:
+            self._store.check_namespace(kind, config)
+            if metadata.get("resourceVersion"):
+                raise modified(kind, name)
+        elif metadata.get("resourceVersion") not in (None, old.obj["metadata"]["resourceVersion"]):
+            raise modified(kind, name)
+        write = self._store.by(manager, "Apply")
+        force = call.query.get("force") in ("1", "true", "True")
+        live = _copy(old.obj) if old else None
+        merged = applied(SHAPES[kind], live, config, write, kind.api_version, force=force)
+        managed = merged["metadata"].get("managedFields")
+        made = self._store.prepared(kind, merged, old.obj if old else None)
+        if managed:
+            made["metadata"]["managedFields"] = managed
+        stored = self._store.put(kind, made, old, dry=call.dry)
+        return _sent(kind, stored, 200 if old else 201)
+
+    def _delete(self, call: Call) -> Response:
+        kind, name = call.kind, call.name or ""
+        stored = self._store.get(kind, call.namespace or "", name)
+        metadata = stored.obj["metadata"]
+        wanted = (call.body if call.raw.strip() else None) or {}
+        for key, what in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+            expected = (wanted.get("preconditions") or {}).get(key)
+            if expected and expected != metadata[key]:
+                raise precondition(kind, name, what, expected, metadata[key])
+        if kind is kinds.NAMESPACE and name in _IMMORTAL:
+            raise forbidden(kind, name, "this namespace may not be deleted")
+        dry = call.dry or "All" in (wanted.get("dryRun") or ())
+        gone = self._store.delete(kind, stored, dry=dry)
+        held = "deletionTimestamp" in gone.obj["metadata"]
+        if kind.shown_when_deleted or held:
+            return _sent(kind, gone)
+        group = {"group": kind.group} if kind.group else {}
+        about = {"name": name, **group, "kind": kind.plural, "uid": metadata["uid"]}
+        done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+        return _json({**done, "details": about})
+
+    def _delete_all(self, call: Call) -> Response:
+        for _, stored in self._select(call):
+            self._store.delete(call.kind, stored, dry=call.dry)
+        return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
+
+
+_ABOUT_NAMESPACES = ("status", "finalize")
+_LIST = SimulatedKubernetes._list
+_HANDLERS: dict[tuple[str, bool], Callable[[SimulatedKubernetes, Call], Response]] = {
+    ("GET", True): SimulatedKubernetes._get,
+    ("GET", False): _LIST,
+    ("POST", False): SimulatedKubernetes._create,
+    ("PUT", True): SimulatedKubernetes._update,
+    ("PATCH", True): SimulatedKubernetes._patch,
+    ("DELETE", True): SimulatedKubernetes._delete,
+    ("DELETE", False): SimulatedKubernetes._delete_all,
+}
+
+
+def _decoded(call: Call, obj: Any) -> JSON:
+    """The body as an object of the kind that the path names."""
+    if not isinstance(obj, dict):
+        raise undecodable(call.kind, "the body is not an object")
+    version, name = obj.get("apiVersion", ""), obj.get("kind", "")
+    if (not version or not name) and (call.kind.custom or call.content_type in _APPLY):
+        raise bad_request(f"Object 'Kind' is missing in '{json.dumps(obj)[:80]}'")
+    if version and version != call.kind.api_version:
+        raise bad_request(
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({call.kind.api_version})"
+        )
+    if name and name != call.kind.name:
+        raise bad_request(f"{name} in version {version} cannot be handled as a {call.kind.name}")
+    metadata = obj.get("metadata")
+    obj["metadata"] = dict(metadata) if isinstance(metadata, dict) else {}
+    return obj
+
+
+def _place(call: Call, metadata: JSON) -> None:
+    """Fill in name and namespace from the path, or refuse others."""
+    if call.name is not None:
+        given = metadata.setdefault("name", call.name)
+        if given != call.name:
+            what = f"the name of the object ({given}) does not match the name on the URL"
+            raise bad_request(f"{what} ({call.name})")
+    if not call.kind.namespaced:
+        metadata.pop("namespace", None)
+    elif (metadata.get("namespace") or call.namespace) != call.namespace:
+        what = "the namespace of the provided object does not match the namespace sent on the"
+        raise bad_request(f"{what} request")
+    else:
+        metadata["namespace"] = call.namespace
+
+
+_JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean"}
+
+
+def _unfit(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
+    """The fields that the kind's schema doesn't know, or knows as another type."""
+    unfit = []
+    known = {"": {"apiVersion": str, "kind": str, "metadata": dict, **kind.fields}}
+    if kind.spec and isinstance(obj.get("spec"), dict):
+        known["spec"] = kind.spec
+    for where, fields in known.items():
+        for name, value in (obj[where] if where else obj).items():
+            path = f"{where}.{name}" if where else name
+            if name not in fields:
+                unfit.append((path, "field not declared in schema"))
+            elif value is not None and not isinstance(value, fields[name]):
+                wanted = "map" if fields[name] is dict else fields[name].__name__
+                unfit.append((path, f"expected {wanted}, got {value}"))
+    return unfit
+
+
+def _prune(call: Call, obj: JSON) -> list[str]:
+    """Drop fields that the schema doesn't know, with a warning; refuse values of a wrong type."""
+    warnings = []
+    for path, why in _unfit(call.kind, obj):
+        parts = path.split(".")
+        holder = obj["spec"] if len(parts) > 1 else obj
+        if why.startswith("expected"):
+            value = holder[parts[-1]]
+            found = _JSON_TYPES.get(type(value), "number")
+            wanted = _JSON_TYPES[
+                (call.kind.spec if len(parts) > 1 else call.kind.fields)[parts[-1]]
+            ]
+            if call.kind.custom:
+                said = f'Invalid value: "{found}": {path} in body must be of type {wanted}'
+                cause = Cause(path, "FieldValueTypeInvalid", f'{said}: "{found}"')
+                raise invalid(call.kind, obj["metadata"].get("name", ""), [cause])
+            field = f"{call.kind.name}.{path}"
+            said = f"json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
+            raise undecodable(call.kind, said)
+        if call.query.get("fieldValidation") == "Strict":
+            what = f'strict decoding error: unknown field "{path}"'
+            raise undecodable(call.kind, what)
+        del holder[parts[-1]]
+        warnings.append(f'299 - "unknown field \\"{path}\\""')
+    return warnings
+
+
+def _bad_options(cause: Cause) -> Refused:
+    about = {
+        "group": "meta.k8s.io",
+        "kind": "PatchOptions",
+        "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}],
+    }
+    message = f'PatchOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
+    return Refused(422, "Invalid", message, about)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    return value
+
+
+def _copy(value: JSON) -> JSON:
+    copied: JSON = json.loads(json.dumps(value))
+    return copied
+
+
+def _head(kind: Kind) -> bytes:
+    return f'{{"kind":"{kind.name}","apiVersion":"{kind.api_version}",'.encode()
+
+
+def _sent(
+    kind: Kind, stored: Stored, code: int = 200, warnings: list[str] | None = None
+) -> Response:
+    response = Response(_head(kind) + stored.encoded[1:], code, media_type="application/json")
+    for warning in warnings or ():
+        response.headers.append("warning", warning)
+    return response
+
+
+def _json(value: JSON, code: int = 200) -> Response:
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return Response(body, code, media_type="application/json")
+
+
+def _found_or_404(value: JSON | None) -> Response:
+    return _page_not_found() if value is None else _json(value)
+
+
+def _page_not_found() -> Response:
+    return Response("404 page not found\n", 404, media_type="text/plain")
