@@ -24,6 +24,8 @@ from starlette.types import ASGIApp
 from tenantry.sandbox.clock import Clock
 from tenantry.sandbox.counting import RequestCounter
 from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD, SimulatedHarbor
+from tenantry.sandbox.keycloak import SimulatedKeycloak
+from tenantry.sandbox.kubernetes import SimulatedKubernetes
 
 HOST = "127.0.0.1"
 SAVING_EVERY = 3.0  # seconds: what a SIGKILL may cost
@@ -63,9 +65,6 @@ class Sandbox:
         ports: tuple[int, int, int] = (0, 0, 0),
         clock: Clock | None = None,
     ) -> None:
-        from tenantry.sandbox.keycloak import SimulatedKeycloak
-        from tenantry.sandbox.kubernetes import SimulatedKubernetes
-
         self.clock = clock or Clock()
         self.requests = RequestCounter()
         self.harbor = SimulatedHarbor(self.clock)

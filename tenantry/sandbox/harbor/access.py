@@ -14,6 +14,15 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tenantry.sandbox.harbor.grants import (
+    DEVELOPER,
+    GUEST,
+    LIMITED_GUEST,
+    MAINTAINER,
+    PROJECT_ADMIN,
+    PUBLIC,
+    ROLES,
+)
 from tenantry.sandbox.harbor.model import ADMIN_ID, Project, Robot, User
 from tenantry.sandbox.harbor.wire import Refusal
 
@@ -22,115 +31,6 @@ if TYPE_CHECKING:
 
 ADMIN = "admin"
 ADMIN_PASSWORD = "Harbor12345"
-PROJECT_ADMIN, DEVELOPER, GUEST, MAINTAINER, LIMITED_GUEST = 1, 2, 3, 4, 5
-ROLE_NAMES = {
-    PROJECT_ADMIN: "projectAdmin",
-    DEVELOPER: "developer",
-    GUEST: "guest",
-    MAINTAINER: "maintainer",
-    LIMITED_GUEST: "limitedGuest",
-}
-
-_CRUDL = ("create", "read", "update", "delete", "list")
-_CRDL = ("create", "read", "delete", "list")
-_CUDL = ("create", "update", "delete", "list")
-
-# What robots can be granted. That robot:update is in neither is the fact that matters most here.
-CATALOGUE: dict[str, dict[str, tuple[str, ...]]] = {
-    "system": {
-        "audit-log": ("list",),
-        "catalog": ("read",),
-        "export-cve": ("create", "read"),
-        "garbage-collection": ("create", "read", "update", "delete", "list", "stop"),
-        "jobservice-monitor": ("list", "stop"),
-        "label": ("create", "read", "update", "delete"),
-        "ldap-user": ("create", "list"),
-        "preheat-instance": _CRUDL,
-        "project": ("create", "list"),
-        "purge-audit": ("create", "read", "update", "delete", "list", "stop"),
-        "quota": ("read", "update", "list"),
-        "registry": _CRUDL,
-        "replication": ("create", "read", "list"),
-        "replication-adapter": ("list",),
-        "replication-policy": _CRUDL,
-        "robot": _CRDL,
-        "scan-all": ("create", "read", "update", "stop"),
-        "scanner": _CRUDL,
-        "security-hub": ("read", "list"),
-        "system-volumes": ("read",),
-        "user": _CRDL,
-        "user-group": _CRUDL,
-    },
-    "project": {
-        "accessory": ("list",),
-        "artifact": _CRDL,
-        "artifact-addition": ("read",),
-        "artifact-label": ("create", "delete"),
-        "export-cve": ("create", "read"),
-        "immutable-tag": _CUDL,
-        "label": _CRUDL,
-        "log": ("list",),
-        "member": _CRUDL,
-        "metadata": _CRUDL,
-        "notification-policy": _CRUDL,
-        "preheat-policy": _CRUDL,
-        "project": ("read", "update", "delete"),
-        "quota": ("read",),
-        "repository": ("read", "update", "delete", "list", "pull", "push"),
-        "robot": _CRDL,
-        "sbom": ("create", "read", "stop"),
-        "scan": ("create", "read", "stop"),
-        "scanner": ("create", "read"),
-        "tag": ("create", "delete", "list"),
-        "tag-retention": ("create", "read", "update", "delete", "list", "operate"),
-    },
-}
-
-_RETENTION = CATALOGUE["project"]["tag-retention"]
-# What the roles may do, as far as something simulated asks for it.
-_ROLES: dict[int, dict[str, tuple[str, ...]]] = {
-    PROJECT_ADMIN: {
-        "project": ("read", "update", "delete"),
-        "member": _CRUDL,
-        "metadata": _CRUDL,
-        "quota": ("read",),
-        "repository": ("read", "update", "delete", "list", "pull", "push"),
-        "robot": _CRUDL,
-        "tag-retention": _RETENTION,
-        "immutable-tag": _CUDL,
-    },
-    MAINTAINER: {
-        "project": ("read",),
-        "member": ("read", "list"),
-        "metadata": _CRUDL,
-        "quota": ("read",),
-        "repository": ("read", "update", "delete", "list", "pull", "push"),
-        "robot": ("read", "list"),
-        "tag-retention": _RETENTION,
-        "immutable-tag": _CUDL,
-    },
-    DEVELOPER: {
-        "project": ("read",),
-        "member": ("read", "list"),
-        "quota": ("read",),
-        "repository": ("read", "update", "list", "pull", "push"),
-        "robot": ("read", "list"),
-        "tag-retention": _RETENTION,
-    },
-    GUEST: {
-        "project": ("read",),
-        "member": ("read", "list"),
-        "quota": ("read",),
-        "repository": ("read", "list", "pull"),
-        "robot": ("read", "list"),
-    },
-    LIMITED_GUEST: {
-        "project": ("read",),
-        "quota": ("read",),
-        "repository": ("list", "pull"),
-    },
-}
-_PUBLIC: dict[str, tuple[str, ...]] = {"project": ("read",), "repository": ("list", "pull")}
 
 
 @dataclass(frozen=True)
@@ -247,13 +147,13 @@ def may(
     """Whether the caller may do this in the project."""
     if caller.admin:
         return True
-    if project.public and action in _PUBLIC.get(resource, ()):
+    if project.public and action in PUBLIC.get(resource, ()):
         return True
     if caller.robot:
         return _granted(caller.robot, action, _path(project.id, resource))
     if caller.user:
         held = roles(harbor, caller.user, project)
-        return any(action in _ROLES[role].get(resource, ()) for role in held)
+        return any(action in ROLES[role].get(resource, ()) for role in held)
     return False
 
 

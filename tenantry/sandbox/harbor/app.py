@@ -23,7 +23,9 @@ from tenantry.sandbox.clock import Clock
 from tenantry.sandbox.counting import WRITES
 from tenantry.sandbox.harbor import (
     configuration,
+    groups,
     members,
+    metadata,
     projects,
     quotas,
     registry,
@@ -39,7 +41,19 @@ from tenantry.sandbox.harbor.sessions import Csrf, Visit
 from tenantry.sandbox.harbor.wire import Refusal, invalid
 
 # Imported for the routes that they add.
-_MODULES = (configuration, members, projects, quotas, registry, retention, robots, system, users)
+_MODULES = (
+    configuration,
+    groups,
+    members,
+    metadata,
+    projects,
+    quotas,
+    registry,
+    retention,
+    robots,
+    system,
+    users,
+)
 _STATE = TypeAdapter(State)
 
 
@@ -97,8 +111,10 @@ class SimulatedHarbor:
         return self.state.configuration
 
     def dump(self) -> dict[str, Any]:
-        """The whole state, fit for JSON."""
+        """The state, fit for JSON, without the records of anonymous sessions."""
         state: dict[str, Any] = _STATE.dump_python(self.state, mode="json")
+        sessions = state["sessions"]
+        state["sessions"] = {i: s for i, s in sessions.items() if s["user_id"] is not None}
         return state
 
     def load(self, state: dict[str, Any]) -> None:
@@ -129,7 +145,7 @@ class SimulatedHarbor:
             csrf.check()
         except Refusal as refusal:  # comes before the session: it says nothing of it
             return refusal.response()
-        if not request.url.path.startswith(("/api/", "/c/")):
+        if not request.scope["path"].startswith(("/api/", "/c/")):
             return await self._handle(request, None)
         visit = Visit(self, request)
         response = await self._handle(request, visit)
@@ -169,7 +185,7 @@ class SimulatedHarbor:
 
 def _check_accept(request: Request) -> None:
     accepted = request.headers.get("accept", "*/*")
-    if request.url.path.startswith("/api/") and not any(
+    if request.scope["path"].startswith("/api/") and not any(
         kind in accepted for kind in ("*/*", "application/*", "application/json", "text/plain")
     ):
         raise invalid("unsupported media type requested, only [application/json] are available")

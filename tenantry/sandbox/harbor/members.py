@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from starlette.responses import Response
 
-from tenantry.sandbox.harbor.access import ROLE_NAMES
+from tenantry.sandbox.harbor.grants import ROLE_NAMES
+from tenantry.sandbox.harbor.groups import add_group
 from tenantry.sandbox.harbor.model import OIDC_GROUP, Member, Project
 from tenantry.sandbox.harbor.routing import Call, routes
-from tenantry.sandbox.harbor.users import add_group
 from tenantry.sandbox.harbor.wire import Refusal, Shape, answer, created, done
 
 _SHAPE: Shape = {
@@ -37,7 +37,6 @@ async def create_member(call: Call) -> Response:
     project, harbor, role = call.project("create", "member"), call.harbor, body.get("role_id")
     entity = _entity(call, body)
     if isinstance(entity, tuple) and _is_member(project, entity):
-        harbor.state.next_id("member")
         raise Refusal(409, "The project member specified already exist")
     if role not in ROLE_NAMES:
         raise Refusal(400, "Failed to update project member, role is not in 1,2,3")
@@ -46,9 +45,9 @@ async def create_member(call: Call) -> Response:
     found: _Entity = (
         ("g", add_group(harbor, entity, OIDC_GROUP).id) if isinstance(entity, str) else entity
     )
+    member_id = harbor.state.next_id("member")
     if _is_member(project, found):
         raise Refusal(500, "the member has been added meanwhile")
-    member_id = harbor.state.next_id("member")
     project.members[member_id] = Member(member_id, found[1], found[0], role)
     return created(f"/api/v2.0/projects/{call.path['project']}/members/{member_id}")
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from tenantry.sandbox.harbor import access
+from tenantry.sandbox.harbor import access, metadata
+from tenantry.sandbox.harbor.grants import (
+    DEVELOPER,
+    GUEST,
+    LIMITED_GUEST,
+    MAINTAINER,
+    PROJECT_ADMIN,
+)
 from tenantry.sandbox.harbor.model import ADMIN_ID, Member, Project, Quota
 from tenantry.sandbox.harbor.quotas import check_limit
 from tenantry.sandbox.harbor.routing import Call, routes
@@ -19,24 +26,20 @@ if TYPE_CHECKING:
     from tenantry.sandbox.harbor.app import SimulatedHarbor
 
 NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_BOOLEANS = (
-    "public",
-    "enable_content_trust",
-    "enable_content_trust_cosign",
-    "prevent_vul",
-    "auto_scan",
-    "auto_sbom_generation",
-    "reuse_sys_cve_allowlist",
-)
-_METADATA = (*_BOOLEANS, "severity", "retention_id", "proxy_speed_kb", "max_upstream_conn")
-_SEVERITIES = ("none", "low", "medium", "high", "critical")
 _SHAPE: Shape = {
     "project_name": str,
     "public": bool,
-    "metadata": dict.fromkeys(_METADATA, str),
+    "metadata": dict.fromkeys(metadata.KEYS, str),
     "cve_allowlist": {"items": [{"cve_id": str}], "expires_at": int, "project_id": int},
     "storage_limit": int,
     "registry_id": int,
+}
+_COUNTS = {
+    PROJECT_ADMIN: "project_admin_count",
+    MAINTAINER: "maintainer_count",
+    DEVELOPER: "developer_count",
+    GUEST: "guest_count",
+    LIMITED_GUEST: "limited_guest_count",
 }
 _FIELDS = {
     "name": lambda p: p.name,
@@ -49,16 +52,16 @@ _FIELDS = {
 
 
 def add_project(
-    harbor: "SimulatedHarbor", name: str, owner_id: int, metadata: dict[str, str], limit: int
+    harbor: "SimulatedHarbor", name: str, owner_id: int, keys: dict[str, str], limit: int
 ) -> Project:
     """Put a project into the state, with its owner as member and its quota."""
     state, now = harbor.state, harbor.clock.now()
     project_id = state.next_id("project")
     if name in state.projects:  # the id is drawn by then, and lost
         raise Refusal(409, f"The project named {name} already exists")
-    project = Project(project_id, name, owner_id, now, now, {"public": "false", **metadata})
+    project = Project(project_id, name, owner_id, now, now, {"public": "false", **keys})
     member_id = state.next_id("member")
-    project.members[member_id] = Member(member_id, owner_id, "u", access.PROJECT_ADMIN)
+    project.members[member_id] = Member(member_id, owner_id, "u", PROJECT_ADMIN)
     if harbor.configuration["quota_per_project_enable"]:
         project.quota = Quota(state.next_id("quota"), limit, 0, now, now)
     state.projects[name] = project
@@ -155,11 +158,11 @@ def create_project(call: Call) -> Response:
     limit = body.get("storage_limit")
     if not limit or not may_all:
         limit = settings["storage_per_project"]
-    metadata = _known(body.get("metadata"))
-    metadata.pop("retention_id", None)
-    if "public" not in metadata and body.get("public") is not None:
-        metadata["public"] = str(body["public"]).lower()
-    if (public := metadata.get("public", "false")) not in ("true", "false"):
+    wanted = metadata.known(body.get("metadata"))
+    wanted.pop("retention_id", None)
+    if "public" not in wanted and body.get("public") is not None:
+        wanted["public"] = str(body["public"]).lower()
+    if (public := wanted.get("public", "false")) not in ("true", "false"):
         raise Refusal(400, f"metadata.public should only be 'true' or 'false', but got: '{public}'")
     check_limit(limit, "bad request: ")
     name = body.get("project_name") or ""
@@ -170,7 +173,7 @@ def create_project(call: Call) -> Response:
     if not NAME.fullmatch(name):
         raise Refusal(400, "project name is not in lower case or contains illegal characters")
     owner_id = caller.user.id if caller.user else ADMIN_ID
-    project = add_project(call.harbor, name, owner_id, metadata, limit)
+    project = add_project(call.harbor, name, owner_id, wanted, limit)
     by_name = call.request.headers.get("x-resource-name-in-location", "").lower() == "true"
     return created(f"/api/v2.0/projects/{name if by_name else project.id}")
 
@@ -186,7 +189,7 @@ def update_project(call: Call) -> Response:
     """Merge metadata. Name, storage limit and the outer ``public`` pass without effect."""
     body = call.body("project", _SHAPE)
     project = call.project("update")
-    changes = _known(body.get("metadata"))
+    changes = metadata.known(body.get("metadata"))
     stored = project.metadata.get("retention_id")
     if changes.get("retention_id", stored) != stored:
         raise Refusal(400, "the retention_id in the request's payload is different from the stored")
@@ -236,87 +239,7 @@ def summary(call: Call) -> Response:
     return answer(seen)
 
 
-_COUNTS = {
-    access.PROJECT_ADMIN: "project_admin_count",
-    access.MAINTAINER: "maintainer_count",
-    access.DEVELOPER: "developer_count",
-    access.GUEST: "guest_count",
-    access.LIMITED_GUEST: "limited_guest_count",
-}
-
-
 def _obstacle(project: Project) -> str:
     if project.repositories:
         return "the project contains repositories, can not be deleted"
     return ""
-
-
-def _known(metadata: dict[str, str | None] | None) -> dict[str, str]:
-    return {k: v for k, v in (metadata or {}).items() if k in _METADATA and v is not None}
-
-
-# --- Metadata, one key a call --------------------------------------------------------------------
-
-
-@routes.api("GET", "/projects/{project}/metadatas")
-def list_metadata(call: Call) -> Response:
-    """All keys."""
-    return answer(call.project("read", "metadata").metadata)
-
-
-@routes.api("POST", "/projects/{project}/metadatas")
-def add_metadata(call: Call) -> Response:
-    """Add a key that is not there yet."""
-    body = call.body("metadata", {"*": str})
-    project = call.project("create", "metadata")
-    key, value = _one(body)
-    if key in project.metadata:
-        raise Refusal(409, f"metadata {key} already exist")
-    project.metadata[key] = value
-    return done()
-
-
-@routes.api("GET", "/projects/{project}/metadatas/{key}")
-def get_metadata(call: Call) -> Response:
-    """One key."""
-    metadata, key = call.project("read", "metadata").metadata, call.path["key"]
-    if key not in metadata:
-        raise Refusal(404, f"metadata {key} not found")
-    return answer({key: metadata[key]})
-
-
-@routes.api("PUT", "/projects/{project}/metadatas/{key}")
-def update_metadata(call: Call) -> Response:
-    """Set a key."""
-    body = call.body("metadata", {"*": str})
-    project = call.project("update", "metadata")
-    key, value = _one(body)
-    if key != call.path["key"]:
-        raise Refusal(400, f"metadata {call.path['key']} is not in the body")
-    project.metadata[key] = value
-    return done()
-
-
-@routes.api("DELETE", "/projects/{project}/metadatas/{key}")
-def delete_metadata(call: Call) -> Response:
-    """Remove a key, whether it is there or not."""
-    call.project("delete", "metadata").metadata.pop(call.path["key"], None)
-    return done()
-
-
-def _one(body: dict[str, str]) -> tuple[str, str]:
-    if len(body) != 1:
-        raise Refusal(400, "only allow one key/value pair")
-    [(key, value)] = body.items()
-    if key not in _METADATA or key == "retention_id":
-        raise Refusal(400, f"metadata {key} is not supported")
-    if key in _BOOLEANS:
-        value = value.lower()
-        if value not in ("true", "false", "1", "0", "t", "f"):
-            raise Refusal(400, f"invalid boolean value of {key}: {value}")
-        value = "true" if value in ("true", "1", "t") else "false"
-    if key == "severity":
-        value = value.lower()
-        if value not in _SEVERITIES:
-            raise Refusal(400, f"invalid severity {value}")
-    return key, value

@@ -14,7 +14,8 @@ from typing import Any
 from starlette.responses import Response
 
 from tenantry.sandbox.harbor import access
-from tenantry.sandbox.harbor.access import CATALOGUE, hashed
+from tenantry.sandbox.harbor.access import hashed
+from tenantry.sandbox.harbor.grants import CATALOGUE
 from tenantry.sandbox.harbor.model import Permission, Robot
 from tenantry.sandbox.harbor.projects import NAME
 from tenantry.sandbox.harbor.routing import Call, routes
@@ -193,9 +194,7 @@ def list_robots(call: Call) -> Response:
         if "ProjectID" not in asked:
             raise Refusal(400, "must with project ID when to query project robots")
         project_id = int(asked["ProjectID"]) if asked["ProjectID"].isdigit() else -1
-    if project_id and call.caller.admin:
-        pass  # a project that isn't there has no robots, and that is all
-    else:
+    if not call.caller.admin:  # for whom a project that isn't there just has no robots
         _require(call, "list", project_id)
     fields = {
         "name": lambda robot: stored_name(call, robot),
@@ -230,9 +229,9 @@ def create_robot(call: Call) -> Response:
     else:
         call.require("create", "robot")
     permissions = _permissions(call, body)
-    now, robot_id = harbor.clock.now(), harbor.state.next_id("robot")
+    now = harbor.clock.now()
     robot = Robot(
-        id=robot_id,
+        id=0,
         name=name,
         project_id=project_id,
         duration=duration,
@@ -256,6 +255,7 @@ def create_robot(call: Call) -> Response:
     stored = stored_name(call, robot)
     if len(stored) > 255:
         raise Refusal(500, "the name does not fit its column")
+    robot_id = robot.id = harbor.state.next_id("robot")
     if any(r.name == name and r.project_id == project_id for r in harbor.robots.values()):
         raise Refusal(409, f"robot account {project_id}:{stored} already exists")
     secret = generated_secret(harbor)

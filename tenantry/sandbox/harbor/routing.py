@@ -29,7 +29,7 @@ _REAL = re.compile(
     r"registries|replication|repositories|retentions/(metadatas|[^/]+/executions)|scanners|scans|"
     r"schedules|search|security|statistics|system|users/[^/]+/(cli_secret|password|permissions)|"
     r"webhook|projects/[^/]+/(artifacts|auditlog-exts|labels|logs|preheat|repositories|scanner|"
-    r"webhook))(/|$)|/(v2|c)/.|/chartrepo/|/service/notifications/"
+    r"webhook))(/|$)|/v2/.|/c/(oidc/|authproxy/|userExists|sendEmail|reset)|/service/notifications"
 )
 
 
@@ -52,7 +52,7 @@ class Call:
     @property
     def listing(self) -> Listing:
         """What the request asks of a list."""
-        return Listing(self.request.url.path, self.query)
+        return Listing(self.request.scope["path"], self.query)
 
     def body(self, name: str, shape: Shape) -> Any:
         """The JSON body, checked. ``name`` is what Harbor's schema calls it."""

@@ -39,7 +39,7 @@ class Csrf:
         self._key = harbor.state.csrf_key.encode()
         self._request = request
         # Any cookie of that name, valid or not, makes it a session's request.
-        self.needed = request.url.path.startswith("/c/") or "sid" in request.cookies
+        self.needed = request.scope["path"].startswith("/c/") or "sid" in request.cookies
         self._new = False
         if self.needed:
             self._secret = self._from_cookie()

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from tenantry.sandbox.harbor import access
+from tenantry.sandbox.harbor.grants import CATALOGUE, PROJECT_ADMIN
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, answer, stamp
 
@@ -62,7 +63,7 @@ def permissions(call: Call) -> Response:
     access.require_known(call.caller)
     user, harbor = call.caller.user, call.harbor
     administers = user is not None and any(
-        access.PROJECT_ADMIN in access.roles(harbor, user, p) for p in harbor.projects.values()
+        PROJECT_ADMIN in access.roles(harbor, user, p) for p in harbor.projects.values()
     )
     if not (call.caller.admin or administers):
         raise Refusal(403, "forbidden: only admins(system and project) can access permissions")
@@ -73,6 +74,6 @@ def permissions(call: Call) -> Response:
                 for resource, actions in grantable.items()
                 for action in actions
             ]
-            for kind, grantable in access.CATALOGUE.items()
+            for kind, grantable in CATALOGUE.items()
         }
     )

@@ -1,0 +1,114 @@
+"""Who may do what in Harbor 2.15.2: what robots can be granted, what roles hold.
+
+Not simulated: rights that nothing in this simulation asks for, other than in the catalogue.
+"""
+
+PROJECT_ADMIN, DEVELOPER, GUEST, MAINTAINER, LIMITED_GUEST = 1, 2, 3, 4, 5
+ROLE_NAMES = {
+    PROJECT_ADMIN: "projectAdmin",
+    DEVELOPER: "developer",
+    GUEST: "guest",
+    MAINTAINER: "maintainer",
+    LIMITED_GUEST: "limitedGuest",
+}
+
+_CRUDL = ("create", "read", "update", "delete", "list")
+_CRDL = ("create", "read", "delete", "list")
+_CUDL = ("create", "update", "delete", "list")
+
+# What robots can be granted. That robot:update is in neither is the fact that matters most here.
+CATALOGUE: dict[str, dict[str, tuple[str, ...]]] = {
+    "system": {
+        "audit-log": ("list",),
+        "catalog": ("read",),
+        "export-cve": ("create", "read"),
+        "garbage-collection": ("create", "read", "update", "delete", "list", "stop"),
+        "jobservice-monitor": ("list", "stop"),
+        "label": ("create", "read", "update", "delete"),
+        "ldap-user": ("create", "list"),
+        "preheat-instance": _CRUDL,
+        "project": ("create", "list"),
+        "purge-audit": ("create", "read", "update", "delete", "list", "stop"),
+        "quota": ("read", "update", "list"),
+        "registry": _CRUDL,
+        "replication": ("create", "read", "list"),
+        "replication-adapter": ("list",),
+        "replication-policy": _CRUDL,
+        "robot": _CRDL,
+        "scan-all": ("create", "read", "update", "stop"),
+        "scanner": _CRUDL,
+        "security-hub": ("read", "list"),
+        "system-volumes": ("read",),
+        "user": _CRDL,
+        "user-group": _CRUDL,
+    },
+    "project": {
+        "accessory": ("list",),
+        "artifact": _CRDL,
+        "artifact-addition": ("read",),
+        "artifact-label": ("create", "delete"),
+        "export-cve": ("create", "read"),
+        "immutable-tag": _CUDL,
+        "label": _CRUDL,
+        "log": ("list",),
+        "member": _CRUDL,
+        "metadata": _CRUDL,
+        "notification-policy": _CRUDL,
+        "preheat-policy": _CRUDL,
+        "project": ("read", "update", "delete"),
+        "quota": ("read",),
+        "repository": ("read", "update", "delete", "list", "pull", "push"),
+        "robot": _CRDL,
+        "sbom": ("create", "read", "stop"),
+        "scan": ("create", "read", "stop"),
+        "scanner": ("create", "read"),
+        "tag": ("create", "delete", "list"),
+        "tag-retention": ("create", "read", "update", "delete", "list", "operate"),
+    },
+}
+
+_RETENTION = CATALOGUE["project"]["tag-retention"]
+# What the roles may do, as far as something simulated asks for it.
+ROLES: dict[int, dict[str, tuple[str, ...]]] = {
+    PROJECT_ADMIN: {
+        "project": ("read", "update", "delete"),
+        "member": _CRUDL,
+        "metadata": _CRUDL,
+        "quota": ("read",),
+        "repository": ("read", "update", "delete", "list", "pull", "push"),
+        "robot": _CRUDL,
+        "tag-retention": _RETENTION,
+        "immutable-tag": _CUDL,
+    },
+    MAINTAINER: {
+        "project": ("read",),
+        "member": ("read", "list"),
+        "metadata": _CRUDL,
+        "quota": ("read",),
+        "repository": ("read", "update", "delete", "list", "pull", "push"),
+        "robot": ("read", "list"),
+        "tag-retention": _RETENTION,
+        "immutable-tag": _CUDL,
+    },
+    DEVELOPER: {
+        "project": ("read",),
+        "member": ("read", "list"),
+        "quota": ("read",),
+        "repository": ("read", "update", "list", "pull", "push"),
+        "robot": ("read", "list"),
+        "tag-retention": _RETENTION,
+    },
+    GUEST: {
+        "project": ("read",),
+        "member": ("read", "list"),
+        "quota": ("read",),
+        "repository": ("read", "list", "pull"),
+        "robot": ("read", "list"),
+    },
+    LIMITED_GUEST: {
+        "project": ("read",),
+        "quota": ("read",),
+        "repository": ("list", "pull"),
+    },
+}
+PUBLIC: dict[str, tuple[str, ...]] = {"project": ("read",), "repository": ("list", "pull")}

@@ -1,0 +1,87 @@
+"""Harbor 2.15.2's project metadata: what keys there are, and the calls that take one of them."""
+
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor.routing import Call, routes
+from tenantry.sandbox.harbor.wire import Refusal, answer, done
+
+_BOOLEANS = (
+    "public",
+    "enable_content_trust",
+    "enable_content_trust_cosign",
+    "prevent_vul",
+    "auto_scan",
+    "auto_sbom_generation",
+    "reuse_sys_cve_allowlist",
+)
+KEYS = (*_BOOLEANS, "severity", "retention_id", "proxy_speed_kb", "max_upstream_conn")
+_SEVERITIES = ("none", "low", "medium", "high", "critical")
+
+
+def known(metadata: dict[str, str | None] | None) -> dict[str, str]:
+    """Those that Harbor knows: the others it drops without a word."""
+    return {k: v for k, v in (metadata or {}).items() if k in KEYS and v is not None}
+
+
+@routes.api("GET", "/projects/{project}/metadatas")
+def list_metadata(call: Call) -> Response:
+    """All keys."""
+    return answer(call.project("read", "metadata").metadata)
+
+
+@routes.api("POST", "/projects/{project}/metadatas")
+def add_metadata(call: Call) -> Response:
+    """Add a key that is not there yet."""
+    body = call.body("metadata", {"*": str})
+    project = call.project("create", "metadata")
+    key, value = _one(body)
+    if key in project.metadata:
+        raise Refusal(409, f"metadata {key} already exist")
+    project.metadata[key] = value
+    return done()
+
+
+@routes.api("GET", "/projects/{project}/metadatas/{key}")
+def get_metadata(call: Call) -> Response:
+    """One key."""
+    metadata, key = call.project("read", "metadata").metadata, call.path["key"]
+    if key not in metadata:
+        raise Refusal(404, f"metadata {key} not found")
+    return answer({key: metadata[key]})
+
+
+@routes.api("PUT", "/projects/{project}/metadatas/{key}")
+def update_metadata(call: Call) -> Response:
+    """Set a key."""
+    body = call.body("metadata", {"*": str})
+    project = call.project("update", "metadata")
+    key, value = _one(body)
+    if key != call.path["key"]:
+        raise Refusal(400, f"metadata {call.path['key']} is not in the body")
+    project.metadata[key] = value
+    return done()
+
+
+@routes.api("DELETE", "/projects/{project}/metadatas/{key}")
+def delete_metadata(call: Call) -> Response:
+    """Remove a key, whether it is there or not."""
+    call.project("delete", "metadata").metadata.pop(call.path["key"], None)
+    return done()
+
+
+def _one(body: dict[str, str]) -> tuple[str, str]:
+    if len(body) != 1:
+        raise Refusal(400, "only allow one key/value pair")
+    [(key, value)] = body.items()
+    if key not in KEYS or key == "retention_id":
+        raise Refusal(400, f"metadata {key} is not supported")
+    if key in _BOOLEANS:
+        value = value.lower()
+        if value not in ("true", "false", "1", "0", "t", "f"):
+            raise Refusal(400, f"invalid boolean value of {key}: {value}")
+        value = "true" if value in ("true", "1", "t") else "false"
+    if key == "severity":
+        value = value.lower()
+        if value not in _SEVERITIES:
+            raise Refusal(400, f"invalid severity {value}")
+    return key, value
