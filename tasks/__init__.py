@@ -1,0 +1,1 @@
+"""Prefect tasks: the unit of retry and of audit. What they do is the core's."""

@@ -77,13 +77,21 @@ def onboard(
     return Outcome(team.name, plan, tuple(done))
 
 
-def plan_all(systems: Systems, teams: Sequence[Team]) -> list[Outcome]:
-    """Plans all teams after one look at everything; a team that can't be read says why."""
-    observed = systems.observe(teams)
+def plan_all(
+    systems: Systems, teams: Sequence[Team], observed: Observed | None = None
+) -> list[Outcome]:
+    """Plans all teams; a team that can't be read says why.
+
+    Args:
+        systems: the systems.
+        teams: the teams.
+        observed: what was seen of them; they are looked at, all at once, if not given.
+    """
+    seen = systems.observe(teams) if observed is None else observed
     outcomes = []
     for team in teams:
         try:
-            outcomes.append(Outcome(team.name, systems.plan(team, observed)))
+            outcomes.append(Outcome(team.name, systems.plan(team, seen)))
         except TenantryError as error:
             outcomes.append(Outcome(team.name, error=error))
     return outcomes

@@ -60,15 +60,19 @@ class Live:
     """Fields that the system says were set by us, where it keeps such a record."""
 
 
-@dataclass
 class Observed:
-    """What was seen of some teams. Whatever is not in `live` is not there."""
+    """What was seen of some teams.
 
-    live: dict[Id, Live] = field(default_factory=dict)
-    unreadable: dict[str, TenantryError] = field(default_factory=dict)
-    """Teams that could not be read, by name, and why: nothing is planned for them."""
-    waiting: dict[Id, str] = field(default_factory=dict)
-    """Resources that can't be made yet, and what they wait for."""
+    Attributes:
+        live: the objects; whatever is not in it is not there.
+        unreadable: teams that could not be read, by name, and why: nothing is planned for them.
+        waiting: resources that can't be made yet, and what they wait for.
+    """
+
+    def __init__(self) -> None:
+        self.live: dict[Id, Live] = {}
+        self.unreadable: dict[str, TenantryError] = {}
+        self.waiting: dict[Id, str] = {}
 
     def add(self, other: "Observed") -> None:
         """Takes in what another look has seen."""

@@ -1,11 +1,11 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
 from tenantry.declared.platform import ExternalProvider, Platform
-from tenantry.declared.state import DeclaredState, check_alone, complete, load, save_team
+from tenantry.declared.state import Declaration, check_alone, complete, load, save_team
 from tenantry.declared.team import Namespace, OidcClient, Robot, Route, Team, TeamSettings
 
 __all__ = [
-    "DeclaredState",
+    "Declaration",
     "ExternalProvider",
     "Namespace",
     "OidcClient",

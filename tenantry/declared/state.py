@@ -35,7 +35,7 @@ BUILT_IN: Data = {
 
 
 @dataclass(frozen=True)
-class DeclaredState:
+class Declaration:
     """The platform and its teams, each team with all defaults filled in."""
 
     platform: Platform
@@ -69,7 +69,7 @@ class DeclaredState:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def load(folder: Path) -> DeclaredState:
+def load(folder: Path) -> Declaration:
     """Reads and checks a declared state.
 
     Raises:
@@ -96,7 +96,7 @@ class _Reading:
         self.folder = folder
         self.faults: list[str] = []
 
-    def state(self) -> DeclaredState | None:
+    def state(self) -> Declaration | None:
         if not self.folder.is_dir():
             self.faults.append(f"{self.folder}: is not a folder")
             return None
@@ -117,7 +117,7 @@ class _Reading:
         if platform is None or self.faults:
             return None
         by_name = sorted((team.name, team) for team, _ in teams)
-        return DeclaredState(platform, dict(by_name))
+        return Declaration(platform, dict(by_name))
 
     def _read(self, path: Path) -> Document | None:
         name = str(path.relative_to(self.folder))
@@ -221,19 +221,26 @@ def plain(data: Any) -> Any:
     return data
 
 
-def check_alone(platform: Platform, team: Team) -> Team:
-    """A team that came by the API, completed and checked as its file would be.
+def check_alone(declaration: Declaration, team: Team) -> Declaration:
+    """The declaration with a team that came by the API, checked as its file would be.
 
     Raises:
-        DeclarationError: with every fault, each as `field: …`.
+        DeclarationError: with every fault, each as `team NAME: field: …`.
     """
     document = Document(f"team {team.name}", {})
     reading = _Reading(Path())
+    platform = declaration.platform
     completed = reading._complete(team, document, Document("platform.yaml", {}), platform)
-    if reading.faults:
+    if completed is not None:
+        others = [other for other in declaration.teams.values() if other.name != team.name]
+        reading.faults += [
+            document.fault(place, text)
+            for at_fault, (place, text) in rules.check_together([*others, completed])
+            if at_fault is completed
+        ]
+    if completed is None or reading.faults:
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in reading.faults])
-    assert completed is not None
-    return completed
+    return Declaration(platform, dict(sorted({**declaration.teams, team.name: completed}.items())))
 
 
 def save_team(folder: Path, team: Team) -> Path:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tenantry.connections import Connections
-from tenantry.declared import DeclaredState, Team
+from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
 from tenantry.plan import Change, Plan, make_plan
 from tenantry.resources import STAGES, Observed, Resource, Stage
@@ -31,7 +31,7 @@ class Systems:
     Use it as a context manager: leaving it closes the connections.
     """
 
-    def __init__(self, connections: Connections, state: DeclaredState) -> None:
+    def __init__(self, connections: Connections, state: Declaration) -> None:
         self.state = state
         self._stack = ExitStack()
         self.harbor_client = HarborClient(connections.harbor)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tenantry.declared import DeclaredState, Route, Team
+from tenantry.declared import Declaration, Route, Team
 from tenantry.plan import Change
 from tenantry.resources import Observed, Resource
 from tenantry.systems.kubernetes import objects
@@ -14,7 +14,7 @@ _KIND = "VirtualService"
 class Istio:
     """The mesh's part of onboarding."""
 
-    def __init__(self, client: KubernetesClient, state: DeclaredState) -> None:
+    def __init__(self, client: KubernetesClient, state: Declaration) -> None:
         self._client = client
         self._state = state
 

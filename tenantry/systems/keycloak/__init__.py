@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tenantry.calls import each
-from tenantry.declared import DeclaredState, ExternalProvider, OidcClient, Team
+from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile, TenantryError
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
@@ -30,7 +30,7 @@ def client_id(team: Team, name: str) -> str:
 class Keycloak:
     """Keycloak's part of onboarding."""
 
-    def __init__(self, client: KeycloakClient, state: DeclaredState) -> None:
+    def __init__(self, client: KeycloakClient, state: Declaration) -> None:
         self._client = client
         self._settings = state.platform.keycloak
 

@@ -8,7 +8,7 @@ declared when all of it was applied.
 
 from collections.abc import Sequence
 
-from tenantry.declared import DeclaredState, Team
+from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
 from tenantry.plan import Change, adopts
 from tenantry.resources import Id, Live, Observed, Resource, reach
@@ -30,7 +30,7 @@ _INSIDE = ("ResourceQuota", "LimitRange", "NetworkPolicy", "RoleBinding")
 class Kubernetes:
     """The cluster's part of onboarding."""
 
-    def __init__(self, client: KubernetesClient, state: DeclaredState) -> None:
+    def __init__(self, client: KubernetesClient, state: Declaration) -> None:
         self._client = client
         self._state = state
 
@@ -73,7 +73,7 @@ class Kubernetes:
             present.append(name)
             seen.live[objects.id_of("Namespace", name)] = live
             if name == names[name].slug and live.ours:
-                seen.live[Id("kubernetes", "Namespace mark", name)] = live
+                seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
         for kind in _INSIDE:
             for found in objects.observe(self._client, kind, present):
                 metadata = found["metadata"]

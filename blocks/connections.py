@@ -1,0 +1,168 @@
+"""Where the systems are and as whom Tenantry talks to them: filled in once, in the UI."""
+
+from prefect.blocks.core import Block
+from pydantic import Field, SecretStr
+from ruamel.yaml import YAML, YAMLError
+
+from tenantry.connections import Cluster, HarborAccount, KeycloakAccount
+from tenantry.systems import check_harbor, check_keycloak, check_kubernetes
+from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.kubernetes.client import KubernetesClient
+
+_DOCS = "https://github.com/tenantry/tenantry/blob/main/docs/blocks.md"
+
+
+class HarborConnection(Block):
+    """A Harbor registry and a system administrator there.
+
+    Example:
+        ```python
+        from blocks import HarborConnection
+
+        connection = HarborConnection.load("default")
+        print(connection.check())
+        ```
+    """
+
+    _block_type_name = "Harbor Connection"
+    _block_type_slug = "harbor-connection"
+    _documentation_url = _DOCS  # type: ignore[assignment]
+
+    url: str = Field(description="Address of Harbor, such as https://harbor.example.com.")
+    username: str = Field(
+        default="admin",
+        description="A system administrator: Harbor lets no robot renew another robot's secret.",
+    )
+    password: SecretStr = Field(description="The administrator's password.")
+    verify: bool | str = Field(
+        default=True,
+        description="Check the server's certificate: true, false, or the path of a CA bundle.",
+    )
+
+    def account(self) -> HarborAccount:
+        """The connection as the core takes it."""
+        return HarborAccount(
+            url=self.url, username=self.username, password=self.password, verify=self.verify
+        )
+
+    def check(self) -> str:
+        """Whether address, version and credentials work, in a sentence.
+
+        Raises:
+            SystemRefused, SystemUnavailable: they don't, and why.
+        """
+        client = HarborClient(self.account())
+        try:
+            return check_harbor(client)
+        finally:
+            client.close()
+
+
+class KeycloakConnection(Block):
+    """A Keycloak server and an account that may manage the platform's realm.
+
+    Example:
+        ```python
+        from blocks import KeycloakConnection
+
+        connection = KeycloakConnection.load("default")
+        print(connection.check())
+        ```
+    """
+
+    _block_type_name = "Keycloak Connection"
+    _block_type_slug = "keycloak-connection"
+    _documentation_url = _DOCS  # type: ignore[assignment]
+
+    url: str = Field(
+        description="Address of Keycloak, with the path that it is served under, if any, such as "
+        "https://sso.example.com/auth."
+    )
+    username: str = Field(default="admin", description="An account that may manage the realm.")
+    password: SecretStr = Field(description="The account's password.")
+    realm: str = Field(default="master", description="The realm that the account itself lives in.")
+    client_id: str = Field(default="admin-cli", description="The client that it logs in with.")
+    verify: bool | str = Field(
+        default=True,
+        description="Check the server's certificate: true, false, or the path of a CA bundle.",
+    )
+
+    def account(self) -> KeycloakAccount:
+        """The connection as the core takes it."""
+        return KeycloakAccount(
+            url=self.url,
+            username=self.username,
+            password=self.password,
+            realm=self.realm,
+            client_id=self.client_id,
+            verify=self.verify,
+        )
+
+    def check(self) -> str:
+        """Whether address, version and credentials work, in a sentence.
+
+        Raises:
+            SystemRefused, SystemUnavailable: they don't, and why.
+        """
+        client = KeycloakClient(self.account(), self.realm)
+        try:
+            return check_keycloak(client)
+        finally:
+            client.close()
+
+
+class ClusterConnection(Block):
+    """A Kubernetes cluster.
+
+    Example:
+        ```python
+        from blocks import ClusterConnection
+
+        connection = ClusterConnection.load("default")
+        print(connection.check())
+        ```
+    """
+
+    _block_type_name = "Cluster Connection"
+    _block_type_slug = "cluster-connection"
+    _documentation_url = _DOCS  # type: ignore[assignment]
+
+    kubeconfig: SecretStr | None = Field(
+        default=None,
+        description="What stands in a kubeconfig file. If empty, the service account of the pod "
+        "that the flow runs in is used.",
+    )
+    context: str | None = Field(
+        default=None, description="The context to use; the kubeconfig's current one if empty."
+    )
+
+    def cluster(self) -> Cluster:
+        """The connection as the core takes it.
+
+        Raises:
+            ValueError: the kubeconfig is not one.
+        """
+        if self.kubeconfig is None:
+            return Cluster(context=self.context)
+        try:
+            content = YAML(typ="safe").load(self.kubeconfig.get_secret_value())
+        except YAMLError:
+            content = None
+        if not isinstance(content, dict) or "clusters" not in content:
+            # The parser's own message would quote the file, and with it the token.
+            msg = "The block's kubeconfig is not the content of a kubeconfig file: correct it."
+            raise ValueError(msg)
+        return Cluster(kubeconfig_content=content, context=self.context)
+
+    def check(self) -> str:
+        """Whether address and credentials work, in a sentence.
+
+        Raises:
+            SystemRefused, SystemUnavailable: they don't, and why.
+        """
+        client = KubernetesClient(self.cluster())
+        try:
+            return check_kubernetes(client)
+        finally:
+            client.close()

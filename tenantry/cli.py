@@ -1,0 +1,111 @@
+"""The command line: check the declared state, show what would change, run the sandbox."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from tenantry import declared, explain, onboarding
+from tenantry.connections import Connections
+from tenantry.errors import DeclarationError, TenantryError
+from tenantry.systems import Systems
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Keeps the tenants of a Kubernetes platform as declared.",
+)
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder with platform.yaml and teams/*.yaml.")
+]
+
+NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
+"""Exit statuses of `plan`."""
+
+
+@app.command()
+def validate(folder: Folder) -> None:
+    """Check the declared state and name every fault.
+
+    Exit status: 0 if there is none, 1 otherwise.
+    """
+    state = declared.load(folder)
+    noun = "team" if len(state.teams) == 1 else "teams"
+    typer.echo(f"{folder}: {len(state.teams)} {noun} and the platform are in order.")
+
+
+@app.command()
+def plan(
+    folder: Folder,
+    team: Annotated[
+        list[str] | None, typer.Option("--team", metavar="NAME", help="Only this team; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what onboarding would change. Nothing is changed.
+
+    The systems are named by TENANTRY_HARBOR_URL, _USERNAME and _PASSWORD, the same for KEYCLOAK,
+    and TENANTRY_KUBERNETES_KUBECONFIG (the pod's own service account if not set).
+
+    Exit status: 0 nothing to do, 2 changes, 1 error.
+    """
+    state = declared.load(folder)
+    teams = state.pick(team)
+    with Systems(_connections(), state) as systems:
+        systems.check()
+        outcomes = onboarding.plan_all(systems, teams)
+    if as_json:
+        typer.echo(json.dumps(explain.document(outcomes), indent=2))
+    else:
+        Console(soft_wrap=not sys.stdout.isatty()).print(explain.table(outcomes))
+    if any(outcome.plan is None or outcome.plan.refusals for outcome in outcomes):
+        raise typer.Exit(FAILED)
+    planned = any(outcome.plan and outcome.plan.changes for outcome in outcomes)
+    raise typer.Exit(CHANGES if planned else NOTHING_TO_DO)
+
+
+@app.command()
+def sandbox(
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the state here; in memory if not set.")
+    ] = None,
+) -> None:
+    """Serve a simulated Harbor, Keycloak and Kubernetes API on loopback ports until Ctrl-C.
+
+    The first line of output is a JSON object with the addresses and credentials.
+    """
+    from tenantry.sandbox import serve  # the servers' libraries are of no use to other commands
+
+    serve(state, (0, 0, 0))
+
+
+def _connections() -> Connections:
+    try:
+        return Connections()
+    except ValidationError as error:
+        faults = []
+        for detail in error.errors():
+            name = "TENANTRY_" + "_".join(str(part).upper() for part in detail["loc"])
+            name += "_URL and _PASSWORD" if len(detail["loc"]) == 1 else ""
+            missing = detail["type"] == "missing"
+            faults.append(f"{name}: {'is not set' if missing else detail['msg']}")
+        raise DeclarationError(faults) from None
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake is a message, never a traceback."""
+    try:
+        app()
+    except TenantryError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

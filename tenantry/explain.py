@@ -1,0 +1,149 @@
+"""A plan, told to people and to programs. Showing never touches a system."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from tenantry.onboarding import Outcome
+from tenantry.plan import Change
+from tenantry.resources import Difference, Exactly
+
+_SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
+_COLOURS = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
+_LONGEST = 60
+
+
+def text(value: Any) -> str:
+    """A value on one line, cut in the middle if it is long; lists and mappings as people write."""
+    shown = _flat(value)
+    if len(shown) <= _LONGEST:
+        return shown
+    half = (_LONGEST - 3) // 2
+    return f"{shown[:half]} … {shown[-half:]}"
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Exactly):
+        return _flat(value.value)
+    if value is None:
+        return "(none)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_flat(below)}" for key, below in value.items()) or "{}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_flat, value)) or "[]"
+    return str(value)
+
+
+def difference(change: Change, found: Difference) -> str:
+    """One field, old and new: of something that is created there is no old."""
+    if change.live is None:
+        return f"{found.field}: {text(found.new)}"
+    return f"{found.field}: {text(found.old)} → {text(found.new)}"
+
+
+def rows(changes: Iterable[Change]) -> list[dict[str, str]]:
+    """Changes as rows of a table, a row a change: what, which, and how."""
+    return [
+        {
+            "action": change.action,
+            "system": change.id.system,
+            "kind": change.id.kind,
+            "resource": change.id.key,
+            "fields": "; ".join(difference(change, found) for found in change.differences),
+        }
+        for change in changes
+    ]
+
+
+def summary(outcomes: Iterable[Outcome]) -> str:
+    """What the plans come to, in a line."""
+    outcomes = list(outcomes)
+    plans = [outcome.plan for outcome in outcomes if outcome.plan is not None]
+    actions = [change.action for plan in plans for change in plan.changes]
+    parts = [f"{actions.count(action)} to {action}" for action in _SIGNS if action in actions]
+    refusals = sum(len(plan.refusals) for plan in plans)
+    waiting = sum(len(plan.waiting) for plan in plans)
+    unread = sum(outcome.plan is None for outcome in outcomes)
+    parts += [f"{refusals} refused"] * bool(refusals) + [f"{waiting} waiting"] * bool(waiting)
+    parts += [f"{unread} not readable"] * bool(unread)
+    noun = "team" if len(outcomes) == 1 else "teams"
+    return f"{len(outcomes)} {noun}: {', '.join(parts) or 'nothing to do'}."
+
+
+def table(outcomes: Iterable[Outcome]) -> RenderableType:
+    """Plans as they are printed on a terminal."""
+    parts: list[RenderableType] = []
+    outcomes = list(outcomes)
+    for outcome in outcomes:
+        parts.extend(_team(outcome))
+    parts.append(Text(summary(outcomes), style="bold"))
+    return Group(*parts)
+
+
+def _team(outcome: Outcome) -> list[RenderableType]:
+    title = f"Team {outcome.team}"
+    if outcome.plan is None:
+        return [Text(f"{title}: cannot be read: {outcome.error}", style="red"), Text()]
+    plan = outcome.plan
+    if plan.is_empty and not plan.waiting:
+        return [Text(f"{title}: as declared", style="dim"), Text()]
+    shown = Table(title=title, title_justify="left", title_style="bold", expand=False)
+    shown.add_column("")
+    shown.add_column("Resource", overflow="fold")
+    shown.add_column("Field: old → new", overflow="fold")
+    for change in plan.changes:
+        fields = "\n".join(difference(change, found) for found in change.differences)
+        colour = _COLOURS[change.action]
+        sign = f"[{colour}]{_SIGNS[change.action]} {change.action}[/]"
+        shown.add_row(sign, escape(str(change.id)), escape(fields))
+    for refusal in plan.refusals:
+        shown.add_row("[red]! refused[/]", escape(str(refusal.id)), escape(refusal.reason))
+    for wait in plan.waiting:
+        shown.add_row("[cyan]… waits[/]", escape(str(wait.id)), escape(wait.reason))
+    return [shown, Text()]
+
+
+def document(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """Plans for programs: one object a team, with everything in full."""
+    return [_document(outcome) for outcome in outcomes]
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    plan = outcome.plan
+    if plan is None:
+        return {"team": outcome.team, "error": str(outcome.error)}
+    return {
+        "team": outcome.team,
+        "changes": [
+            {
+                "action": change.action,
+                "system": change.id.system,
+                "kind": change.id.kind,
+                "key": change.id.key,
+                "adopts": change.adopts,
+                "differences": [
+                    {"field": found.field, "old": _plain(found.old), "new": _plain(found.new)}
+                    for found in change.differences
+                ],
+            }
+            for change in plan.changes
+        ],
+        "refused": [{"resource": str(r.id), "reason": r.reason} for r in plan.refusals],
+        "waiting": [{"resource": str(w.id), "reason": w.reason} for w in plan.waiting],
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Exactly):
+        return _plain(value.value)
+    if isinstance(value, Mapping):
+        return {key: _plain(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(below) for below in value]
+    return value if isinstance(value, bool | int | float | None) else str(value)
