@@ -57,6 +57,10 @@ class Sandbox:
             without it.
         ports: The ports of Harbor, Keycloak and Kubernetes; 0 takes any free one.
         clock: The time that the systems live in.
+
+    Attributes:
+        harbor, keycloak, kubernetes: The simulated systems, to look into and to meddle with.
+        requests: What was asked of them.
     """
 
     def __init__(

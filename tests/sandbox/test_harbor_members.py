@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tenantry.sandbox.harbor import Refusal
+from tenantry.sandbox.harbor.sessions import open_session
 from tests.sandbox.calls import refused
 
 MEMBERS = "/projects/team-demo/members"
@@ -167,13 +168,23 @@ def test_another_identity_of_the_same_name_conflicts_until_deleted(admin, harbor
     assert anew.id > alice.id + 1  # the conflict burned one
 
 
+def test_a_cli_secret_is_good_for_a_few_paths(admin, demo, harbor) -> None:
+    admin.made(MEMBERS, group())
+    user = harbor.sign_in("alice", "alice@lab.test", "sub-1", ISS, ["team-demo"])
+    alice = admin.login("alice", user.cli_secret)
+    assert [p["name"] for p in alice.json("/projects")] == ["library", "team-demo"]
+    for path in ("/service/token?service=harbor-registry", "/v2/"):
+        assert alice("GET", path).status_code == 200
+        assert admin.login("alice", "wrong")("GET", path).status_code == 401
+    assert alice("GET", "/users/current").status_code == 401
+    assert alice("GET", "/projects/team-demo").status_code == 401
+
+
 def test_the_admin_cannot_be_deleted(admin) -> None:
     assert refused(admin("DELETE", "/users/1"), 403, "User with ID 1 cannot be deleted")
 
 
 def test_a_member_through_its_group(admin, demo, harbor, nobody) -> None:
-    from tenantry.sandbox.harbor.sessions import open_session
-
     admin.made(MEMBERS, group())
     alice = harbor.sign_in("alice", "alice@lab.test", "sub-1", ISS, ["team-demo"])
     cookie = {"cookie": f"sid={open_session(harbor, alice.id)}"}

@@ -51,6 +51,19 @@ def test_state_outlives_the_sandbox(tmp_path: Path) -> None:
         assert answer.headers["location"] == "/api/v2.0/projects/3"
 
 
+def test_a_killed_sandbox_loses_little(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("tenantry.sandbox.server.SAVING_EVERY", 0.05)
+    with Sandbox(state=tmp_path) as running:
+        url = running.addresses()["harbor"]["url"]
+        CLIENT.post(f"{url}/api/v2.0/projects", json={"project_name": "team-demo"}, auth=ADMIN)
+        deadline = time.monotonic() + 5
+        while not (saved := tmp_path / "harbor.json").exists() or (
+            "team-demo" not in saved.read_text()
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def test_serve_prints_the_addresses_and_ends_at_a_signal(tmp_path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         code = "import pathlib, sys, tenantry.sandbox as s; s.serve(pathlib.Path(sys.argv[1]))"

@@ -1,8 +1,8 @@
 """Who is asking a simulated Harbor 2.15.2, and what they may do.
 
-Simulated: basic auth of the local admin and of robots, sessions, roles in projects, the grants of
+Simulated: basic auth of the local admin, of robots and by CLI secrets, sessions, roles in projects, the grants of
 robots with their surprises, the lock after a wrong password. Not simulated: an IdP's ID tokens as
-bearer tokens, users' CLI secrets, local users besides the admin, LDAP and UAA.
+bearer tokens, that a CLI secret needs a living IdP, local users besides the admin, LDAP and UAA.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from starlette.requests import Request
 
 from tenantry.sandbox.harbor.grants import (
     DEVELOPER,
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
 
 ADMIN = "admin"
 ADMIN_PASSWORD = "Harbor12345"
+
+
+# Where a user's CLI secret is honoured; anywhere else it is but a wrong password.
+_FOR_CLI = re.compile(
+    r"\w+ /v2(/.*)?|GET /service/token|POST /api/v2\.0/projects/?"
+    r"|GET /api/v2\.0/(projects|systeminfo|labels|repositories)/?"
+    r"|GET /api/v2\.0/projects/[^/]+/repositories(/.*)?"
+)
 
 
 @dataclass(frozen=True)
@@ -70,12 +80,14 @@ def basic(header: str) -> tuple[str, str] | None:
     return (name, password) if colon else None
 
 
-async def authenticated(harbor: "SimulatedHarbor", header: str) -> Caller:
-    """Whoever an Authorization header proves: robots first, then users. Nobody if it is wrong."""
-    credentials = basic(header)
+async def authenticated(harbor: "SimulatedHarbor", request: Request) -> Caller:
+    """Whoever the Authorization header proves: robots before users. Nobody if it is wrong."""
+    credentials = basic(request.headers.get("authorization", ""))
     if credentials is None:
         return NOBODY
     name, password = credentials
+    if user := _cli_user(harbor, name, password, f"{request.method} {request.scope['path']}"):
+        return Caller(user.username, user=user)
     if robot := _robot(harbor, name, password):
         return Caller(name, robot=robot)
     # With OIDC only the admin's password is tried here, so all others are refused at once.
@@ -104,6 +116,15 @@ async def logged_in(harbor: "SimulatedHarbor", name: str, password: str) -> User
 def hashed(secret: str, salt: str) -> str:
     """A robot's secret as it is stored."""
     return hashlib.sha256(f"{salt}{secret}".encode()).hexdigest()
+
+
+def _cli_user(harbor: "SimulatedHarbor", name: str, secret: str, asked: str) -> User | None:
+    if harbor.configuration["auth_mode"] != "oidc_auth" or not _FOR_CLI.fullmatch(asked):
+        return None
+    for user in harbor.users.values():
+        if user.username == name and user.cli_secret == secret and secret:
+            return user
+    return None
 
 
 def _robot(harbor: "SimulatedHarbor", name: str, secret: str) -> Robot | None:

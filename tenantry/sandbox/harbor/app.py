@@ -154,7 +154,7 @@ class SimulatedHarbor:
 
     async def _handle(self, request: Request, visit: Visit | None) -> Response:
         try:
-            caller = await authenticated(self, request.headers.get("authorization", ""))
+            caller = await authenticated(self, request)
             if visit and not caller.known:
                 caller = visit.caller
             raw_path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
