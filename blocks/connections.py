@@ -2,7 +2,8 @@
 
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from tenantry.connections import Cluster, HarborAccount, KeycloakAccount
 from tenantry.systems import check_harbor, check_keycloak, check_kubernetes

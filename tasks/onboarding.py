@@ -6,21 +6,19 @@ from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import as_completed
-from prefect.runtime import task_run
 from prefect.states import Completed, Failed
 
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
-from tasks.retrying import RETRY, refusals_fail
+from tasks.step import is_retry, step
 from tenantry import explain, onboarding, welcome
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team, check_alone
@@ -73,8 +71,7 @@ def _load(block: Any, name: str) -> Any:
         raise TenantryError(text) from None
 
 
-@task(name="read declared state", cache_policy=NO_CACHE)
-@refusals_fail
+@step("read declared state")
 def read_declared_state(block: str) -> Declaration:
     """Reads and checks the declared state; every fault is named."""
     declaration: Declaration = _load(DeclaredState, block).read()
@@ -82,8 +79,7 @@ def read_declared_state(block: str) -> Declaration:
     return declaration
 
 
-@task(name="save team to declared state", cache_policy=NO_CACHE)
-@refusals_fail
+@step("save team to declared state")
 def save_team(block: str, team: Team, dry_run: bool) -> Declaration:
     """Checks the team beside all others, and writes it to the declared state before any call."""
     state = _load(DeclaredState, block)
@@ -93,16 +89,14 @@ def save_team(block: str, team: Team, dry_run: bool) -> Declaration:
     return declaration
 
 
-@task(name="check connections", cache_policy=NO_CACHE, **RETRY)
-@refusals_fail
+@step("check connections")
 def check_connections(systems: Systems) -> None:
     """Whether addresses, versions and credentials work."""
     for sentence in systems.check():
         get_run_logger().info(sentence)
 
 
-@task(name="find new teams", cache_policy=NO_CACHE, **RETRY)
-@refusals_fail
+@step("find new teams")
 def find_new(systems: Systems, teams: Sequence[Team]) -> list[Team]:
     """The teams that are not applied as they are declared now."""
     new = systems.not_applied(teams)
@@ -110,29 +104,26 @@ def find_new(systems: Systems, teams: Sequence[Team]) -> list[Team]:
     return new
 
 
-@task(name="look at", task_run_name="look at {system}", cache_policy=NO_CACHE, **RETRY)
-@refusals_fail
+@step("look at", "look at {system}")
 def look_at(system: str, walk: Walk) -> None:
     """Reads what one system holds of the teams."""
     LOOKS[system](walk.systems, walk.teams, walk.observed)
 
 
-@task(name="apply", task_run_name="{stage}", cache_policy=NO_CACHE, **RETRY)
-@refusals_fail
+@step("apply", "{stage}")
 def apply_stage(stage: Stage, walk: Walk, plan: Plan) -> None:
     """Makes the planned changes of one stage. A retry looks and plans anew before it writes."""
     observed = walk.observed
-    if _is_retry():
+    if is_retry():
         observed = walk.systems.observe(walk.teams)
         plan = walk.systems.plan(walk.teams[0], observed)
     walk.systems.apply(plan, observed, [stage], report=_log_change)
 
 
-@task(name="onboard", task_run_name="onboard {team.name}", cache_policy=NO_CACHE, **RETRY)
-@refusals_fail
+@step("onboard", "onboard {team.name}")
 def onboard(team: Team, walk: Walk) -> Outcome:
     """Onboards one team of many. A retry looks at the team again before it writes."""
-    observed = None if _is_retry() else walk.observed
+    observed = None if is_retry() else walk.observed
     return onboarding.onboard(walk.systems, team, observed, report=_log_change)
 
 
@@ -217,10 +208,6 @@ def publish_guide(walk: Walk, team: Team, plan: Plan) -> None:
 def artifact_key(*parts: str) -> str:
     """A stable key, so that the UI shows an artifact's history."""
     return re.sub(r"[^a-z0-9-]+", "-", "-".join(parts))
-
-
-def _is_retry() -> bool:
-    return (task_run.run_count or 1) > 1
 
 
 def _log_change(change: Change) -> None:

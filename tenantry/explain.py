@@ -1,5 +1,6 @@
 """A plan, told to people and to programs. Showing never touches a system."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,9 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tenantry.declared import Team
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change
-from tenantry.resources import Difference, Exactly
+from tenantry.resources import Difference, Exactly, Id, Observed
 
 _SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 _COLOURS = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
@@ -147,3 +149,36 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(below) for below in value]
     return value if isinstance(value, bool | int | float | None) else str(value)
+
+
+def inventory(
+    teams: Iterable[Team], observed: Observed, outcomes: Iterable[Outcome]
+) -> RenderableType:
+    """What exists where: a line a kind of resource, a column a team, and how many there are."""
+    shown = Table(title="What exists where", title_justify="left", title_style="bold")
+    for column in ("System", "Resource"):
+        shown.add_column(column)
+    counts: dict[str, Counter[tuple[str, str]]] = {}
+    for team in teams:
+        shown.add_column(team.name, justify="right")
+        owned = (id for id in observed.live if _belongs(id, team))
+        counts[team.name] = Counter((id.system, id.kind) for id in owned if "mark" not in id.kind)
+    kinds = dict.fromkeys(kind for found in counts.values() for kind in found)
+    last = ""
+    for system, kind in sorted(kinds, key=lambda found: _SYSTEMS.index(found[0])):
+        name = system.capitalize() if system != last else ""
+        last = system
+        shown.add_row(name, kind, *(str(found[system, kind] or "") for found in counts.values()))
+    shown.add_section()
+    states = [outcome.plan is not None and outcome.plan.is_empty for outcome in outcomes]
+    shown.add_row("", "as declared", *("[green]yes[/]" if good else "[red]no[/]" for good in states))
+    return shown
+
+
+_SYSTEMS = ("kubernetes", "harbor", "keycloak", "istio")
+
+
+def _belongs(id: Id, team: Team) -> bool:
+    owners = {*team.namespaces, team.slug, team.oidc_group}
+    clients = {f"{team.slug}-{name}" for name in team.oidc_clients}
+    return id.key.split("/")[0] in owners or (id.kind == "client" and id.key in clients)

@@ -25,10 +25,12 @@ from tenantry.sandbox.clock import Clock
 from tenantry.sandbox.counting import RequestCounter
 from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD, SimulatedHarbor
 from tenantry.sandbox.keycloak import SimulatedKeycloak
+from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.kubernetes import SimulatedKubernetes
 
 HOST = "127.0.0.1"
 SAVING_EVERY = 3.0  # seconds: what a SIGKILL may cost
+REALM = "platform"  # the one realm beside master: the one that Harbor's logins go to
 LOST_AFTER = 10.0  # seconds until a server that doesn't start or stop is given up
 
 
@@ -99,7 +101,8 @@ class Sandbox:
         self.harbor.ext_endpoint = self._urls["harbor"]
         self.keycloak.url = self._urls["keycloak"]
         self.kubernetes.url = self._urls["kubernetes"]
-        self.harbor.configuration["oidc_endpoint"] = f"{self._urls['keycloak']}/realms/platform"
+        self.keycloak.realms[REALM] = new_realm(REALM, {"enabled": True})
+        self.harbor.configuration["oidc_endpoint"] = f"{self._urls['keycloak']}/realms/{REALM}"
         self._load()
         self._write_kubeconfig()
         self._start(sockets)

@@ -1,0 +1,43 @@
+# The entry for people: each target makes what it needs first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test test-real lint schema show-onboard clean
+
+setup: $(READY)
+
+# uv installs exactly what the lock file says.
+$(READY): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make setup PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	$(BIN)/uv sync --quiet --locked --inexact --all-groups --python $(BIN)/python
+	touch $@
+
+demo: setup
+	$(BIN)/python -m demo $(ARGS)
+
+test: setup lint
+	$(BIN)/python -m pytest -m "not real" -n 2 --dist loadfile $(ARGS)
+
+test-real: setup
+	$(BIN)/python -m tests.real.servers.prerequisites
+	$(BIN)/python -m pytest tests/real -m real $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy --no-error-summary
+
+# Writes the JSON Schemas of the declared state anew; a test says when they are old.
+schema: setup
+	$(BIN)/python -m tenantry.declared.schema docs/schema
+
+show-onboard: setup
+	$(BIN)/python -m tests.show.onboard
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""A whole platform on one machine: the sandbox, a Prefect server, and the flows served."""

@@ -1,0 +1,124 @@
+"""Three example teams, onboarded through the Prefect API on the sandbox.
+
+make demo                   stays up until Ctrl-C
+make demo ARGS=--once       ends after the summary
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from demo.processes import ROOT, LocalPlatform, ProcessDied, start_sandbox
+from tenantry import explain, onboarding
+from tenantry.connections import Connections
+from tenantry.declared import Team, load
+from tenantry.errors import TenantryError
+from tenantry.systems import Systems
+
+EXAMPLE = ROOT / "deployments" / "example"
+console = Console()
+
+
+def main(once: bool) -> int:
+    """Runs the demo; the exit status is 0 if all teams are as declared in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="tenantry-demo-"))
+    try:
+        console.print("Starting the sandbox and a Prefect server; this takes about 20 seconds …")
+        with LocalPlatform(folder) as platform:
+            addresses = start_sandbox(platform)
+            declared = _declare_platform(folder)
+            platform.wait_for_server()
+            _fill_in_blocks(platform, addresses, declared)
+            console.print("Serving the flows …")
+            platform.serve_flows()
+            platform.run(str(ROOT / "deployments" / "automations.py"))
+            succeeded = _onboard(platform)
+            as_declared = _summarise(addresses, declared)
+            _say_where(platform, addresses, declared)
+            if not once:
+                console.print("\nAll of it stays up until you press Ctrl-C.")
+                while True:
+                    time.sleep(1)
+                    platform.check()
+        return 0 if succeeded and as_declared else 1
+    except KeyboardInterrupt:
+        return 0
+    except (ProcessDied, TenantryError) as error:
+        console.print(f"[red]The demo stopped:[/] {error}")
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _declare_platform(folder: Path) -> Path:
+    """The example's platform without teams: those come through the API."""
+    declared = folder / "declared"
+    (declared / "teams").mkdir(parents=True)
+    shutil.copy(EXAMPLE / "platform.yaml", declared)
+    return declared
+
+
+def _fill_in_blocks(platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
+    """What a person does once in the UI."""
+    os.environ |= {key: value for key, value in platform.env.items() if key.startswith("PREFECT_")}
+    # Prefect reads its settings when it is imported.
+    from demo.blocks import fill_in
+
+    fill_in(addresses, declared)
+
+
+def _onboard(platform: LocalPlatform) -> bool:
+    teams = [_example(path) for path in sorted((EXAMPLE / "teams").glob("*.yaml"))]
+    console.print(f"Onboarding {len(teams)} teams through the API …")
+    runs = {}
+    for team in teams:
+        parameters = {"team": team.model_dump(mode="json", exclude_unset=True)}
+        runs[team.name] = platform.create_run("onboard-team/onboard-team", parameters)
+    succeeded = True
+    for name, id in runs.items():
+        run = platform.wait_for_run(id)
+        good = run["state_type"] == "COMPLETED"
+        succeeded = succeeded and good
+        mark = "[green]done[/]" if good else f"[red]{run['state_name']}[/]"
+        console.print(f"  {name}: {mark}, {run['state']['message']}", highlight=False)
+    return succeeded
+
+
+def _example(path: Path) -> Team:
+    from ruamel.yaml import YAML
+
+    return Team.model_validate(YAML(typ="safe").load(path))
+
+
+def _summarise(addresses: dict[str, Any], declared: Path) -> bool:
+    """What exists where, read back from the systems."""
+    declaration = load(declared)
+    connections = Connections(**addresses)
+    with Systems(connections, declaration) as systems:
+        teams = list(declaration.teams.values())
+        observed = systems.observe(teams)
+        outcomes = onboarding.plan_all(systems, teams, observed)
+        console.print()
+        console.print(explain.inventory(teams, observed, outcomes))
+    return all(outcome.plan is not None and outcome.plan.is_empty for outcome in outcomes)
+
+
+def _say_where(platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
+    console.print(f"\n[bold]Prefect UI[/]        {platform.url}")
+    for name in ("harbor", "keycloak"):
+        system = addresses[name]
+        account = f"{system['username']} / {system['password']}"
+        console.print(f"{name.capitalize():<17} {system['url']}  ({account})", highlight=False)
+    kubeconfig = addresses["kubernetes"]["kubeconfig"]
+    console.print(f"{'Kubernetes':<17} KUBECONFIG={kubeconfig}", highlight=False)
+    console.print(f"{'Declared state':<17} {declared}", highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(once="--once" in sys.argv[1:]))

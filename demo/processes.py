@@ -1,0 +1,232 @@
+"""The processes of a platform on one machine, started and stopped together."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+_READY_WITHIN = 180.0  # a fresh database on a busy machine takes a server a minute and more
+
+
+class ProcessDied(Exception):
+    """A process ended that was to go on; the message has the end of its log."""
+
+
+class Process:
+    """A process in a group of its own, with a log file; `stop` ends it and its children."""
+
+    def __init__(self, name: str, command: list[str], env: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        with log.open("wb") as file:
+            self.popen = subprocess.Popen(
+                command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd=ROOT,
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """Raises ProcessDied if the process has ended."""
+        if self.popen.poll() is not None:
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+            raise ProcessDied(f"{self.name} ended with status {self.popen.returncode}:\n{tail}")
+
+    def stop(self) -> None:
+        """Asks the process to end, and makes it after ten seconds."""
+        for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+            if self.popen.poll() is not None:
+                break
+            _signal_group(self.popen.pid, number)
+            try:
+                self.popen.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+        _signal_group(self.popen.pid, signal.SIGKILL)
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class LocalPlatform:
+    """A Prefect server on this machine, and what runs beside it, while the context lasts.
+
+    Attributes:
+        url: the server's address; its UI is there.
+        env: the environment of everything that is to talk to the server.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._port = port
+        self._stack = ExitStack()
+        self._processes: list[Process] = []
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+        self.env: dict[str, str] = {
+            **kept,
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_API_URL": f"{self.url}/api",
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            "DO_NOT_TRACK": "1",
+            # Measured: recording task runs in batches takes 7.6 CPU seconds a thousand, not 25.6.
+            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "tenantry",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+            **(settings or {}),
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            port = str(self._port)
+            command = [
+                _program("prefect"),
+                "server",
+                "start",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                port,
+            ]
+            self.start("the Prefect server", command)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def start(self, name: str, command: list[str]) -> Process:
+        """Starts a process that lives as long as the platform."""
+        log = self.folder / f"{name.replace(' ', '-')}.log"
+        process = Process(name, command, self.env, log)
+        self._stack.callback(process.stop)
+        self._processes.append(process)
+        return process
+
+    def serve_flows(self) -> Process:
+        """Serves the deployments of prefect.yaml, and returns when they are known."""
+        process = self.start("the flows", [sys.executable, str(ROOT / "deployments" / "serve.py")])
+        self.wait_for(lambda: self._post("deployments/count", {}) >= 2, process)
+        return process
+
+    def run(self, *command: str) -> None:
+        """Runs a Prefect command, or a Python file, to its end."""
+        program = [sys.executable, *command]
+        if not command[0].endswith(".py"):
+            program = [_program("prefect"), "--no-prompt", *command]
+        done = subprocess.run(
+            program, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ProcessDied(f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}")
+
+    def check(self) -> None:
+        """Raises ProcessDied if a process has ended."""
+        for process in self._processes:
+            process.check()
+
+    def wait_for(self, done: Any, process: Process | None = None) -> None:
+        """Waits until `done()` is true, as long as the processes live."""
+        deadline = time.monotonic() + _READY_WITHIN
+        while not done():
+            self.check()
+            if time.monotonic() > deadline:
+                name = process.name if process else "the platform"
+                raise ProcessDied(f"{name} is not ready after {_READY_WITHIN:.0f} s")
+            time.sleep(0.3)
+
+    def wait_for_server(self) -> None:
+        """Waits until the server answers; a fresh database takes it some 15 seconds."""
+
+        def healthy() -> bool:
+            try:
+                return httpx.get(f"{self.url}/api/health", timeout=5).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        self.wait_for(healthy)
+
+    # The API, as anybody calls it
+
+    def _post(self, path: str, body: Any) -> Any:
+        return self._call("POST", path, body)
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        for _ in range(30):
+            answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=60)
+            if answer.status_code != 503:  # SQLite is locked now and then; it passes
+                break
+            time.sleep(0.5)
+        answer.raise_for_status()
+        return answer.json()
+
+    def create_run(
+        self, deployment: str, parameters: dict[str, Any], key: str | None = None
+    ) -> str:
+        """Creates a run of a deployment, named `flow/deployment`, and gives its id."""
+        id = self._call("GET", f"deployments/name/{deployment}")["id"]
+        body = {"parameters": parameters, "idempotency_key": key}
+        return str(self._post(f"deployments/{id}/create_flow_run", body)["id"])
+
+    def flow_run(self, id: str) -> dict[str, Any]:
+        """A run as it is now."""
+        run: dict[str, Any] = self._call("GET", f"flow_runs/{id}")
+        return run
+
+    def wait_for_run(self, id: str, seconds: float = 120) -> dict[str, Any]:
+        """Waits until a run has ended, and gives it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            run = self.flow_run(id)
+            if run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+                return run
+            self.check()
+            if time.monotonic() > deadline:
+                raise ProcessDied(f"run {id} is {run['state_name']} after {seconds:.0f} s")
+            time.sleep(0.3)
+
+
+def start_sandbox(platform: LocalPlatform) -> dict[str, Any]:
+    """Starts the sandbox beside the platform, and gives its addresses."""
+    process = platform.start("the sandbox", [sys.executable, "-m", "tenantry.cli", "sandbox"])
+    platform.wait_for(lambda: process.log.read_text().count("\n") > 0, process)
+    addresses: dict[str, Any] = json.loads(process.log.read_text().splitlines()[0])
+    return addresses
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)

@@ -1,0 +1,93 @@
+"""What all our tasks have in common: when one is tried again, and how one fails."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.runtime import task_run
+from prefect.states import Failed
+
+from tenantry.errors import BrokenPromise, SystemUnavailable, TenantryError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DELAYS = [2, 4, 8, 16]
+"""Seconds between the tries, to which up to half as much is added at random."""
+
+
+def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a task's failure may be gone at the next try.
+
+    Time-outs, resets, 429, 502, 503, 504, Harbor's and Keycloak's 500, a lost answer,
+    someone who was faster, a write that did not take. Not a refusal: it would be the same again.
+    """
+    try:
+        state.result()
+    except (SystemUnavailable, BrokenPromise):
+        return True
+    except Exception:  # noqa: BLE001 a fault of ours, whatever it is, is no better next time
+        return False
+    return False
+
+
+class Step(Generic[P, T]):
+    """A Prefect task that is called like the function it is made of."""
+
+    def __init__(self, task: Task[P, T]) -> None:
+        self._task = task
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs the task, and raises what made it fail."""
+        return self._task(*args, **kwargs, return_state=True).result()
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[T]:
+        """Runs the task beside others."""
+        return self._task.submit(*args, **kwargs)
+
+
+def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], Step[P, T]]:
+    """Makes a task of a function that looks at the systems or changes them.
+
+    It is never cached. It is tried again, with growing delays, after what may pass. A
+    refusal ends it as Failed with the refusal's own words: raising would do that too, with
+    a traceback in the log that tells an operator nothing.
+
+    Args:
+        name: the task's name in the UI.
+        run_name: a template for its runs' names, with the function's parameters.
+    """
+
+    def decorate(work: Callable[P, T]) -> Step[P, T]:
+        @wraps(work)
+        def task(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return work(*args, **kwargs)
+            except (SystemUnavailable, BrokenPromise):
+                raise
+            except TenantryError as error:
+                return cast(T, Failed(message=str(error), data=error))
+
+        return Step(
+            Task(
+                task,
+                name=name,
+                task_run_name=run_name,
+                cache_policy=NO_CACHE,
+                retries=len(DELAYS),
+                retry_delay_seconds=[float(delay) for delay in DELAYS],
+                retry_jitter_factor=0.5,
+                retry_condition_fn=may_pass,
+            )
+        )
+
+    return decorate
+
+
+def is_retry() -> bool:
+    """Whether the running task has been tried before: what was seen then may be old."""
+    return (task_run.run_count or 1) > 1
