@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from . import clients, groups, providers, users
+from . import clients, groups, mapper_paths, providers, scopes, users
 from .answers import JSON, Call, Refused, answer, created, done, exists, invalid, not_found
 from .builtin import new_realm
 from .oidc import OpenID, bearer, realm_named
@@ -22,6 +22,15 @@ VERSION = "26.7.3"
 
 # A realm that is made with any of these would be an import, which is not simulated.
 _IMPORTED = ("users", "groups", "clients", "clientScopes", "identityProviders", "roles")
+
+_ROUTES = [
+    groups.routes,
+    users.routes,
+    clients.routes,
+    scopes.routes,
+    mapper_paths.routes,
+    providers.routes,
+]
 
 
 class Now(Protocol):
@@ -163,7 +172,7 @@ class SimulatedKeycloak:
             case "GET", ["realms", name, "group-by-path", *path]:
                 return groups.by_path(self.realms[name], path)
             case _, ["realms", name, *path]:
-                for routes in (groups.routes, users.routes, clients.routes, providers.routes):
+                for routes in _ROUTES:
                     found = routes.find(call.method, path)
                     if found:
                         return found[0](self.realms[name], call, *found[1])

@@ -8,6 +8,7 @@ so are classes of their own.
 import secrets
 import string
 import uuid
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
@@ -97,9 +98,9 @@ class Realm:
     @classmethod
     def load(cls, held: JSON) -> Self:
         """The realm that was dumped."""
-        known: dict[str, Any] = {each.name: held[each.name] for each in fields(cls)}
-        known["users"] = {key: User(**value) for key, value in held["users"].items()}
-        known["groups"] = {key: Group(**value) for key, value in held["groups"].items()}
+        known: dict[str, Any] = {each.name: deepcopy(held[each.name]) for each in fields(cls)}
+        known["users"] = {key: User(**value) for key, value in known["users"].items()}
+        known["groups"] = {key: Group(**value) for key, value in known["groups"].items()}
         return cls(**known)
 
     # Users

@@ -73,11 +73,8 @@ def _limits(obj: JSON) -> None:
             most, least = limit.get("max", {}), limit.get("min", {})
             default = {**most, **limit.get("default", {})}
             request = {**least, **default, **limit.get("defaultRequest", {})}
-            limit |= {key: each for key, each in _named(default, request) if each}
-
-
-def _named(default: JSON, request: JSON) -> tuple[tuple[str, JSON], tuple[str, JSON]]:
-    return ("default", default), ("defaultRequest", request)
+            added = {"default": default, "defaultRequest": request}
+            limit |= {key: amounts for key, amounts in added.items() if amounts}
 
 
 def _canonical(kind: str, amounts: JSON) -> JSON:

@@ -1,17 +1,12 @@
 """The ASGI application: paths and verbs of the API, on top of the store."""
 
-import io
 import json
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,57 +27,18 @@ from .errors import (
     not_simulated,
     precondition,
     unauthorized,
-    undecodable,
     untypable,
 )
 from .fields import applied
 from .kinds import JSON, Kind, kind_named, kind_of
 from .patches import json_patch, merge
+from .requests import APPLY, Call, decoded, place, prune, unfit, without_nothing
 from .selectors import by_fields, by_labels
 from .store import SHAPES, Now, Store, Stored
 
 VERSION = "v1.37.2"
 
 _IMMORTAL = ("default", "kube-public", "kube-system")
-_APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
-
-
-@dataclass(slots=True)
-class Call:
-    """One request about objects of a kind."""
-
-    method: str
-    kind: Kind
-    namespace: str | None
-    name: str | None
-    query: dict[str, str]
-    content_type: str
-    agent: str
-    raw: bytes
-
-    @property
-    def dry(self) -> bool:
-        """Whether nothing may be kept."""
-        wanted = self.query.get("dryRun")
-        if wanted not in (None, "", "All"):
-            raise bad_request(f'dryRun: Unsupported value: "{wanted}": supported values: "All"')
-        return wanted == "All"
-
-    @property
-    def manager(self) -> str:
-        """Who is said to own what a plain write sets."""
-        return self.query.get("fieldManager") or self.agent.partition("/")[0] or "unknown"
-
-    @property
-    def body(self) -> Any:
-        """What the body holds, JSON or YAML."""
-        try:
-            return json.loads(self.raw)
-        except ValueError:
-            try:
-                return YAML(typ="safe", pure=True).load(io.BytesIO(self.raw))
-            except YAMLError as error:
-                raise bad_request(f"error decoding the body: {error}") from error
 
 
 class SimulatedKubernetes:
@@ -265,7 +221,7 @@ class SimulatedKubernetes:
         return self._store.select(call.kind, call.namespace, tests)
 
     def _create(self, call: Call) -> Response:
-        obj = _decoded(call, call.body)
+        obj = decoded(call, call.body)
         metadata = obj["metadata"]
         if metadata.get("generateName") and not metadata.get("name"):
             metadata["name"] = metadata["generateName"] + uuid4().hex[:5]
@@ -274,26 +230,26 @@ class SimulatedKubernetes:
             raise invalid(call.kind, "", [why])
         if metadata.get("resourceVersion"):
             raise bad_request("resourceVersion should not be set on objects to be created")
-        _place(call, metadata)
+        place(call, metadata)
         self._store.check_namespace(call.kind, obj)
         if self._store.find(call.kind, call.namespace or "", metadata["name"]):
             raise already_exists(call.kind, metadata["name"])
-        warnings = _prune(call, obj)
+        warnings = prune(call, obj)
         write = self._store.by(call.manager)
         stored = self._store.create(call.kind, obj, write, dry=call.dry)
         return _sent(call.kind, stored, 201, warnings)
 
     def _update(self, call: Call) -> Response:
-        obj = _decoded(call, call.body)
-        _place(call, obj["metadata"])
+        obj = decoded(call, call.body)
+        place(call, obj["metadata"])
         old = self._store.get(call.kind, call.namespace or "", call.name or "")
-        warnings = _prune(call, obj)
+        warnings = prune(call, obj)
         write = self._store.by(call.manager)
         stored = self._store.update(call.kind, obj, old, write, dry=call.dry)
         return _sent(call.kind, stored, 200, warnings)
 
     def _patch(self, call: Call) -> Response:
-        if call.content_type in _APPLY:
+        if call.content_type in APPLY:
             return self._apply(call)
         if "force" in call.query:
             why = "may not be specified for non-apply patch"
@@ -310,9 +266,9 @@ class SimulatedKubernetes:
             case _:
                 message = "the body of the request was in an unknown format"
                 raise Refused(415, "UnsupportedMediaType", message, {})
-        obj = _decoded(call, obj)
-        _place(call, obj["metadata"])
-        warnings = _prune(call, obj)
+        obj = decoded(call, obj)
+        place(call, obj["metadata"])
+        warnings = prune(call, obj)
         write = self._store.by(call.manager)
         stored = self._store.update(call.kind, obj, old, write, dry=call.dry)
         return _sent(call.kind, stored, 200, warnings)
@@ -322,12 +278,12 @@ class SimulatedKubernetes:
         manager = call.query.get("fieldManager")
         if not manager:
             raise _bad_options(missing_value("fieldManager", "is required for apply patch"))
-        config = _without_nulls(_decoded(call, call.body))
+        config = without_nothing(decoded(call, call.body))
         metadata = config["metadata"]
         if metadata.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
-        _place(call, metadata)
-        for field, why in _unfit(kind, config):
+        place(call, metadata)
+        for field, why in unfit(kind, config):
             raise untypable(kind, call.namespace or "", name, f".{field}: {why}")
         config.pop("status", None)
         old = self._store.find(kind, call.namespace or "", name)
@@ -388,88 +344,6 @@ _HANDLERS: dict[tuple[str, bool], Callable[[SimulatedKubernetes, Call], Response
 }
 
 
-def _decoded(call: Call, obj: Any) -> JSON:
-    """The body as an object of the kind that the path names."""
-    if not isinstance(obj, dict):
-        raise undecodable(call.kind, "the body is not an object")
-    version, name = obj.get("apiVersion", ""), obj.get("kind", "")
-    if (not version or not name) and (call.kind.custom or call.content_type in _APPLY):
-        raise bad_request(f"Object 'Kind' is missing in '{json.dumps(obj)[:80]}'")
-    if version and version != call.kind.api_version:
-        raise bad_request(
-            f"the API version in the data ({version}) does not match the expected API version "
-            f"({call.kind.api_version})"
-        )
-    if name and name != call.kind.name:
-        raise bad_request(f"{name} in version {version} cannot be handled as a {call.kind.name}")
-    metadata = obj.get("metadata")
-    obj["metadata"] = dict(metadata) if isinstance(metadata, dict) else {}
-    return obj
-
-
-def _place(call: Call, metadata: JSON) -> None:
-    """Fill in name and namespace from the path, or refuse others."""
-    if call.name is not None:
-        given = metadata.setdefault("name", call.name)
-        if given != call.name:
-            what = f"the name of the object ({given}) does not match the name on the URL"
-            raise bad_request(f"{what} ({call.name})")
-    if not call.kind.namespaced:
-        metadata.pop("namespace", None)
-    elif (metadata.get("namespace") or call.namespace) != call.namespace:
-        what = "the namespace of the provided object does not match the namespace sent on the"
-        raise bad_request(f"{what} request")
-    else:
-        metadata["namespace"] = call.namespace
-
-
-_JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean"}
-
-
-def _unfit(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
-    """The fields that the kind's schema doesn't know, or knows as another type."""
-    unfit = []
-    known = {"": {"apiVersion": str, "kind": str, "metadata": dict, **kind.fields}}
-    if kind.spec and isinstance(obj.get("spec"), dict):
-        known["spec"] = kind.spec
-    for where, fields in known.items():
-        for name, value in (obj[where] if where else obj).items():
-            path = f"{where}.{name}" if where else name
-            if name not in fields:
-                unfit.append((path, "field not declared in schema"))
-            elif value is not None and not isinstance(value, fields[name]):
-                wanted = "map" if fields[name] is dict else fields[name].__name__
-                unfit.append((path, f"expected {wanted}, got {value}"))
-    return unfit
-
-
-def _prune(call: Call, obj: JSON) -> list[str]:
-    """Drop fields that the schema doesn't know, with a warning; refuse values of a wrong type."""
-    warnings = []
-    for path, why in _unfit(call.kind, obj):
-        parts = path.split(".")
-        holder = obj["spec"] if len(parts) > 1 else obj
-        if why.startswith("expected"):
-            value = holder[parts[-1]]
-            found = _JSON_TYPES.get(type(value), "number")
-            wanted = _JSON_TYPES[
-                (call.kind.spec if len(parts) > 1 else call.kind.fields)[parts[-1]]
-            ]
-            if call.kind.custom:
-                said = f'Invalid value: "{found}": {path} in body must be of type {wanted}'
-                cause = Cause(path, "FieldValueTypeInvalid", f'{said}: "{found}"')
-                raise invalid(call.kind, obj["metadata"].get("name", ""), [cause])
-            field = f"{call.kind.name}.{path}"
-            said = f"json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
-            raise undecodable(call.kind, said)
-        if call.query.get("fieldValidation") == "Strict":
-            what = f'strict decoding error: unknown field "{path}"'
-            raise undecodable(call.kind, what)
-        del holder[parts[-1]]
-        warnings.append(f'299 - "unknown field \\"{path}\\""')
-    return warnings
-
-
 def _bad_options(cause: Cause) -> Refused:
     about = {
         "group": "meta.k8s.io",
@@ -478,12 +352,6 @@ def _bad_options(cause: Cause) -> Refused:
     }
     message = f'PatchOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
     return Refused(422, "Invalid", message, about)
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
-    return value
 
 
 def _copy(value: JSON) -> JSON:

@@ -34,7 +34,10 @@ class Now(Protocol):
 
 @dataclass(slots=True)
 class Stored:
-    """An object and, ready to be sent, what follows its apiVersion and kind."""
+    """An object and, ready to be sent, what follows its apiVersion and kind.
+
+    The object is never changed in place: a change puts another one here.
+    """
 
     obj: JSON
     encoded: bytes
@@ -169,7 +172,7 @@ class Store:
             return old
         if not dry:
             self.version += 1
-        metadata["resourceVersion"] = str(self.version + dry)
+            metadata["resourceVersion"] = str(self.version)
         obj["metadata"] = dict(sorted(metadata.items()))
         stored = _stored(obj)
         if dry:
@@ -248,7 +251,7 @@ class Store:
         return {
             "version": self.version,
             "ending": dict(self._ending),
-            "objects": [json.loads(json.dumps(obj)) for obj in self],
+            "objects": list(self),
         }
 
     def load(self, held: JSON) -> None:
