@@ -29,6 +29,9 @@ class Keys:
 
     def of(self, realm: Realm) -> rsa.RSAPrivateKey:
         """The realm's private key."""
+        if realm.private_key is None and realm.id in self._keys:
+            # Loaded from a dump of before its key was made.
+            realm.private_key = self._keys[realm.id][0]
         if realm.private_key is None:
             made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
             realm.private_key = made.private_bytes(
