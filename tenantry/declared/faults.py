@@ -1,7 +1,7 @@
 """Faults of the declared state, each told as `file:line: field: what is wrong, what is allowed`."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -58,24 +58,37 @@ def _field_name(place: Place) -> str:
 
 
 def explain(error: ValidationError, model: type[Model], document: Document) -> list[str]:
-    """A fault for each of a validation's errors."""
-    return [_explain_one(detail, model, document) for detail in error.errors()]
+    """A fault for each field that is wrong; what a union would take is told together."""
+    found: dict[Place, list[ErrorDetails]] = {}
+    for detail in error.errors():
+        found.setdefault(_place_in(document, detail["loc"]), []).append(detail)
+    return [
+        document.fault(place, _value(details[0]) + ", or ".join(_texts(details, model, place)))
+        for place, details in found.items()
+    ]
 
 
-def _explain_one(detail: ErrorDetails, model: type[Model], document: Document) -> str:
-    place = _place_in(document, detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        known = _known_keys(model, place[:-1])
-        near = difflib.get_close_matches(str(place[-1]), known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(known))}"
-        return document.fault(place, f"unknown key; {hint}")
-    if detail["type"] == "missing":
-        return document.fault(place, "is required")
-    text = detail["msg"].removeprefix("Value error, ")
+def _value(detail: ErrorDetails) -> str:
+    """What was given, where that is one value and the fault is in it."""
     value = detail["input"]
-    if not isinstance(value, Mapping | list):
-        text = f"{value!r}: {text[0].lower()}{text[1:]}"
-    return document.fault(place, text)
+    told = detail["type"] in ("extra_forbidden", "missing") or isinstance(value, Mapping | list)
+    return "" if told else f"{value!r}: "
+
+
+def _texts(details: list[ErrorDetails], model: type[Model], place: Place) -> Iterator[str]:
+    for detail in details:
+        text = detail["msg"]
+        if detail["type"] == "extra_forbidden":
+            known = _known_keys(model, place[:-1])
+            near = difflib.get_close_matches(str(place[-1]), known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+            yield f"unknown key; {hint}"
+        elif detail["type"] == "missing":
+            yield "is required"
+        elif detail["type"] == "value_error":
+            yield text.removeprefix("Value error, ")
+        else:
+            yield text[0].lower() + text[1:]
 
 
 def _place_in(document: Document, loc: tuple[str | int, ...]) -> Place:
@@ -98,7 +111,7 @@ def _schema(model: type[Model]) -> dict[str, Any]:
 
 
 def _known_keys(model: type[Model], place: Place) -> list[str]:
-    """The keys that the schema knows at a place."""
+    """The keys that the schema knows at a place, sorted."""
     root = _schema(model)
     options = [root]
     for step in (*place, None):
@@ -106,7 +119,7 @@ def _known_keys(model: type[Model], place: Place) -> list[str]:
         if step is None:
             break
         options = [value for option in options for value in _below(option, step)]
-    return [key for option in options for key in option.get("properties", {})]
+    return sorted({key for option in options for key in option.get("properties", {})})
 
 
 def _below(option: dict[str, Any], step: str | int) -> list[dict[str, Any]]:

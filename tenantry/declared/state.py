@@ -127,6 +127,8 @@ class _Reading:
             self.faults.append(f"{name}:1: is missing; a declared state needs it")
         except UnicodeDecodeError:
             self.faults.append(f"{name}:1: is not UTF-8 text")
+        except OSError as error:
+            self.faults.append(f"{name}:1: can't be read: {error.strerror}")
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             self.faults.append(f"{name}:{line}: is not YAML: {error.problem}")
