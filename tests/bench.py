@@ -1,0 +1,175 @@
+"""A declared state and the sandbox side by side: how the tests of the core declare, look and act."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ruamel.yaml import YAML
+
+from tenantry import declared, onboarding
+from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.declared import Declaration, Team
+from tenantry.plan import Plan
+from tenantry.resources import Id, Observed, Stage
+from tenantry.sandbox import Sandbox
+from tenantry.sandbox.keycloak.builtin import new_realm
+from tenantry.systems import Systems
+
+Data = Mapping[str, Any]
+
+REALM = "platform"
+PLATFORM: Data = {"name": "Test platform"}
+SHOP: Data = {"name": "shop"}
+
+
+def write(folder: Path, *teams: Data | str, platform: Data | str = PLATFORM) -> Path:
+    """Writes a declared state: each part as a mapping, or as the text of its file."""
+    (folder / "teams").mkdir(parents=True, exist_ok=True)
+    _write(folder / "platform.yaml", platform)
+    for number, team in enumerate(teams):
+        name = f"team-{number}" if isinstance(team, str) else team["name"]
+        _write(folder / "teams" / f"{name}.yaml", team)
+    return folder
+
+
+def _write(path: Path, content: Data | str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        if isinstance(content, str):
+            file.write(content)
+        else:
+            YAML(typ="safe", pure=True).dump(json.loads(json.dumps(content)), file)
+
+
+def prepare(sandbox: Sandbox) -> Sandbox:
+    """Makes the sandbox quick, and gives it the realm that the teams live in."""
+    sandbox.harbor.login_delay = 0.01
+    sandbox.kubernetes.namespace_termination_seconds = 0.1
+    sandbox.keycloak.realms.setdefault(REALM, new_realm(REALM, {"enabled": True}))
+    return sandbox
+
+
+def connections(sandbox: Sandbox) -> Connections:
+    """How to get to the sandbox."""
+    addresses = sandbox.addresses()
+    return Connections(
+        harbor=HarborAccount.model_validate(addresses["harbor"]),
+        keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
+        kubernetes=Cluster.model_validate(addresses["kubernetes"]),
+    )
+
+
+def environment(sandbox: Sandbox) -> dict[str, str]:
+    """The same, as environment variables."""
+    return {
+        f"TENANTRY_{system}_{key}".upper(): value
+        for system, address in sandbox.addresses().items()
+        for key, value in address.items()
+    }
+
+
+class Bench:
+    """What is declared, and the systems to bring to it."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.folder = folder
+        self.systems: Systems
+        self.state: Declaration
+        self._opened: list[Systems] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for systems in self._opened:
+            systems.__exit__(None, None, None)
+
+    # What is declared
+
+    def declare(self, *teams: Data, platform: Data = PLATFORM) -> Self:
+        """Declares exactly these teams, as a process would find them that starts now."""
+        for path in (self.folder / "teams").glob("*"):
+            path.unlink()
+        self.state = declared.load(write(self.folder, *teams, platform=platform))
+        self.systems = Systems(connections(self.sandbox), self.state)
+        self._opened.append(self.systems)
+        return self
+
+    @property
+    def teams(self) -> list[Team]:
+        """All teams."""
+        return list(self.state.teams.values())
+
+    def team(self, name: str | None = None) -> Team:
+        """A team; the first if no name is given."""
+        return self.state.teams[name] if name else self.teams[0]
+
+    # The walk
+
+    def look(self, name: str | None = None) -> Observed:
+        """What is there of a team."""
+        return self.systems.observe([self.team(name)])
+
+    def plan(self, name: str | None = None) -> Plan:
+        """What is to be done for a team."""
+        return self.systems.plan(self.team(name), self.look(name))
+
+    def onboard(self, name: str | None = None) -> onboarding.Outcome:
+        """Brings a team to what is declared."""
+        return onboarding.onboard(self.systems, self.team(name))
+
+    def do_only(self, stages: Sequence[Stage], name: str | None = None) -> None:
+        """Does these stages of the walk, as if the process had died then."""
+        seen = self.look(name)
+        self.systems.apply(self.systems.plan(self.team(name), seen), seen, stages)
+
+    # Credentials
+
+    def secret(self, name: str, namespace: str = "team-shop") -> dict[str, str]:
+        """What a Secret holds, decoded."""
+        found = self.sandbox.kubernetes.get("Secret", name, namespace)
+        assert found is not None, f"there is no Secret {namespace}/{name}"
+        return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+
+    def login(self, name: str, namespace: str = "team-shop") -> tuple[str, str]:
+        """User name and password in a robot's Secret."""
+        auths = json.loads(self.secret(name, namespace)[".dockerconfigjson"])["auths"]
+        (entry,) = auths.values()
+        pair = f"{entry['username']}:{entry['password']}".encode()
+        assert base64.b64decode(entry["auth"]) == pair
+        return entry["username"], entry["password"]
+
+    def opens(self, name: str, namespace: str = "team-shop") -> bool:
+        """Whether what a robot's Secret holds opens Harbor."""
+        return self.systems.harbor_client.opens(*self.login(name, namespace))
+
+
+def found(plan: Plan) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """A plan as `{resource: {field: (old, new)}}`."""
+    return {
+        str(change.id): {each.field: (each.old, each.new) for each in change.differences}
+        for change in plan.changes
+    }
+
+
+def ids(things: Iterable[Any]) -> list[str]:
+    """The resources of changes or refusals."""
+    return [str(thing.id) for thing in things]
+
+
+def actions(plan: Plan) -> dict[str, str]:
+    """What is done to each resource."""
+    return {str(change.id): change.action for change in plan.changes}
+
+
+def identify(text: str) -> Id:
+    """A resource's id from its text."""
+    return Id(*text.split("/", 2))

@@ -1,0 +1,45 @@
+"""What all tests share: a sandbox of their own, a declared state beside it, no waiting."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import stamina
+
+from tenantry.declared import Declaration
+from tenantry.sandbox import Sandbox
+from tenantry.systems import Systems
+from tests.bench import SHOP, Bench, prepare
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[None]:
+    """Reads are repeated as often as ever, at once."""
+    with stamina.set_testing(True, attempts=4, cap=True):
+        yield
+
+
+@pytest.fixture
+def sandbox(no_waiting: None) -> Iterator[Sandbox]:
+    """A sandbox as new, quick to refuse, with the realm `platform`."""
+    with Sandbox() as running:
+        yield prepare(running)
+
+
+@pytest.fixture
+def bench(sandbox: Sandbox, tmp_path: Path) -> Iterator[Bench]:
+    """The sandbox and a place to declare teams; none is declared yet."""
+    with Bench(sandbox, tmp_path / "state") as made:
+        yield made
+
+
+@pytest.fixture
+def state(bench: Bench) -> Declaration:
+    """A declared state of one team, `shop`, that says nothing but its name."""
+    return bench.declare(SHOP).state
+
+
+@pytest.fixture
+def systems(bench: Bench, state: Declaration) -> Systems:
+    """The systems of the sandbox, for that state."""
+    return bench.systems

@@ -1,0 +1,357 @@
+"""A faulty declared state: what is said of it, line by line, and that nothing is called."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenantry import declared
+from tenantry.errors import DeclarationError
+from tests.bench import SHOP, Bench, write
+
+
+def faults(folder: Path) -> list[str]:
+    with pytest.raises(DeclarationError) as refused:
+        declared.load(folder)
+    return refused.value.faults
+
+
+def test_a_team_needs_no_more_than_its_name(tmp_path: Path) -> None:
+    state = declared.load(write(tmp_path, SHOP))
+    assert list(state.teams) == ["shop"]
+
+
+def test_a_platform_without_teams_is_in_order(tmp_path: Path) -> None:
+    assert declared.load(write(tmp_path)).teams == {}
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
+    platform = "name: Test\ndefaults:\n  harbor:\n    storage_quota: 0\n"
+    first = "name: Shop\nharbor:\n  rol: developer\nrobots:\n  ci:\n    expiry_days: 0\n"
+    second = "name: data\nnamespace:\n  quota:\n    pods: many\n"
+    words = "a team's name is 1 to 58 lower-case letters and digits, in words joined by single"
+    quantity = "a quantity is a number with an optional unit, as 500m, 4, 10Gi"
+    assert faults(write(tmp_path, first, second, platform=platform)) == [
+        (
+            "platform.yaml:4: defaults.harbor.storage_quota: 0: a quantity must be greater than 0; "
+            "or 'unlimited'"
+        ),
+        f"teams/team-0.yaml:1: name: 'Shop': {words} dashes",
+        "teams/team-0.yaml:3: harbor.rol: unknown key; did you mean 'role'?",
+        (
+            "teams/team-0.yaml:6: robots.ci.expiry_days: 0: input should be greater than or equal to 1, "
+            "or input should be 'never'"
+        ),
+        f"teams/team-1.yaml:4: namespace.quota.pods: 'many': {quantity}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("team-a--b", id="two dashes"),
+        pytest.param("Shop", id="upper case"),
+        pytest.param("a" * 64, id="64 characters"),
+        pytest.param("a" * 59, id="64 characters with its prefix"),
+        pytest.param("1234", id="all digits"),
+        pytest.param(1234, id="a number"),
+        pytest.param("shop-", id="trailing dash"),
+        pytest.param("-shop", id="leading dash"),
+        pytest.param("my_shop", id="underscore"),
+        pytest.param("my.shop", id="dot"),
+        pytest.param("schöp", id="umlaut"),
+        pytest.param("shop\n", id="line feed"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_a_name_that_some_system_would_refuse_is_refused(name: Any, tmp_path: Path) -> None:
+    (fault,) = faults(write(tmp_path, f"name: {json.dumps(name)}\n"))
+    assert fault.startswith("teams/team-0.yaml:1: name: ")
+    assert "1 to 58 lower-case letters and digits" in fault
+
+
+@pytest.mark.parametrize(
+    ("team", "fault"),
+    [
+        pytest.param(
+            "name: shop\nharbour:\n  role: guest\n",
+            "2: harbour: unknown key; did you mean 'harbor'?",
+            id="unknown key",
+        ),
+        pytest.param(
+            "name: shop\nnetwork: {}\n",
+            "2: network: unknown key; known here: adopt, contact, display_name, external_groups, "
+            "further_namespaces, group, harbor, members, name, namespace, oidc_clients, profile, "
+            "robots, routes",
+            id="unknown key that is near to none",
+        ),
+        pytest.param(
+            "name: shop\nfurther_namespaces:\n  jobs:\n    pod_securty: baseline\n",
+            "4: further_namespaces.jobs.pod_securty: unknown key; did you mean 'pod_security'?",
+            id="unknown key in a mapping of names",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  retention:\n    rules:\n      - latest_pushd: 3\n",
+            "5: harbor.retention.rules[0].latest_pushd: unknown key; did you mean 'latest_pushed'?",
+            id="unknown key in a list",
+        ),
+        pytest.param("display_name: Shop\n", "1: name: is required", id="no name"),
+        pytest.param(
+            "name: shop\nharbor:\n  storage_quota: -5Gi\n",
+            "3: harbor.storage_quota: '-5Gi': a quantity must be greater than 0; or 'unlimited'",
+            id="negative storage quota",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  storage_quota: 0\n",
+            "3: harbor.storage_quota: 0: a quantity must be greater than 0; or 'unlimited'",
+            id="storage quota of 0",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  storage_quota: 2000Ti\n",
+            "3: harbor.storage_quota: '2000Ti': a storage quota lies between 1 byte and 1024Ti, "
+            "or is 'unlimited'",
+            id="storage quota that Harbor refuses",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  storage_quota: 10GiB\n",
+            "3: harbor.storage_quota: '10GiB': a quantity is a number with an optional unit, as "
+            "500m, 4, 10Gi; or 'unlimited'",
+            id="unparsable storage quota",
+        ),
+        pytest.param(
+            "name: shop\nnamespace:\n  quota:\n    requests.cpu: four\n",
+            "4: namespace.quota.requests.cpu: 'four': a quantity is a number with an optional "
+            "unit, as 500m, 4, 10Gi",
+            id="unparsable quantity",
+        ),
+        pytest.param(
+            "name: shop\nnamespace:\n  limits:\n    max:\n      memory: -1\n",
+            "5: namespace.limits.max.memory: -1: a quantity must be greater than 0",
+            id="negative limit",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  role: owner\n",
+            "3: harbor.role: 'owner': input should be 'projectAdmin', 'maintainer', 'developer', "
+            "'guest' or 'limitedGuest'",
+            id="a role that Harbor lacks",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  groups:\n    admins: root\n",
+            "4: harbor.groups.admins: 'root': input should be 'projectAdmin', 'maintainer', "
+            "'developer', 'guest' or 'limitedGuest'",
+            id="a role that Harbor lacks, for a further group",
+        ),
+        pytest.param(
+            "name: shop\nprofile: gold\n",
+            "2: profile: 'gold' is no profile in platform.yaml; profiles there: none",
+            id="a reference to a missing default",
+        ),
+        pytest.param(
+            "name: shop\nexternal_groups:\n  corp: [SHOP]\n",
+            "3: external_groups.corp: 'corp' is not among keycloak.external_providers of "
+            "platform.yaml",
+            id="an unknown identity provider",
+        ),
+        pytest.param(
+            "name: shop\ngroup: /shop\n",
+            "2: group: '/shop': a group's name is 1 to 255 characters without '/' (Harbor compares "
+            "it with the claim letter for letter, and the claim carries leaf names) and without "
+            "outer blanks",
+            id="a group with a slash",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  groups:\n    team-shop: guest\n",
+            "4: harbor.groups.team-shop: 'team-shop' is the team's own group: give its role in "
+            "'harbor.role'",
+            id="the team's own group as a further one",
+        ),
+        pytest.param(
+            "name: shop\nrobots:\n  ci:\n    access: [robot:update]\n",
+            "4: robots.ci.access[0]: 'robot:update': Harbor grants robot:update to no robot",
+            id="access that Harbor grants to no robot",
+        ),
+        pytest.param(
+            "name: shop\nrobots:\n  ci:\n    access: []\n",
+            "4: robots.ci.access: list should have at least 1 item after validation, not 0",
+            id="a robot without access",
+        ),
+        pytest.param(
+            "name: shop\nrobots:\n  ci:\n    expiry_days: 30\n"
+            "    rotation:\n      max_age_days: 30\n",
+            "6: robots.ci.rotation.max_age_days: 30 days is not before the robot's expiry after "
+            "30 days: it must be less, or the credential dies unrotated",
+            id="a rotation after the expiry",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  prevent_vulnerable: true\n",
+            "3: harbor.prevent_vulnerable: says to refuse vulnerable images, but not from which "
+            "severity on: give 'severity'",
+            id="prevention without severity",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  retention:\n    rules:\n"
+            "      - latest_pushed: 3\n        latest_pulled: 3\n",
+            "5: harbor.retention.rules[0]: gives latest_pushed and latest_pulled; exactly one of "
+            "latest_pushed, latest_pulled, pushed_within_days, pulled_within_days",
+            id="a retention rule with two counts",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  retention:\n    rules:\n"
+            "      - latest_pushed: 3\n      - latest_pushed: 3\n",
+            "6: harbor.retention.rules[1]: is there twice; Harbor refuses identical rules",
+            id="a retention rule twice",
+        ),
+        pytest.param(
+            "name: shop\nharbor:\n  retention:\n    schedule: daily\n    rules:\n"
+            "      - latest_pushed: 3\n",
+            "4: harbor.retention.schedule: 'daily': a schedule has five fields: minute hour day "
+            "month weekday, as 0 3 * * *",
+            id="a schedule that is none",
+        ),
+        pytest.param(
+            "name: shop\nroutes:\n  web:\n    host: shop.example.com\n    paths:\n"
+            "      - {prefix: /, service: web, port: 80}\n"
+            "      - {prefix: /api, service: api, port: 80}\n",
+            "7: routes.web.paths[1].prefix: '/api' is never reached: '/' before it takes what "
+            "begins so; put the longer prefix first",
+            id="a path that is never reached",
+        ),
+        pytest.param(
+            "name: shop\nroutes:\n  web:\n    host: Shop.example.com\n    paths:\n"
+            "      - {service: web, port: 80}\n",
+            "4: routes.web.host: 'Shop.example.com': a host is a DNS name in lower case, as "
+            "shop.example.com",
+            id="a host in upper case",
+        ),
+        pytest.param(
+            f"name: {'a' * 40}\nfurther_namespaces:\n  {'b' * 30}: {{}}\n",
+            f"3: further_namespaces.{'b' * 30}: the namespace 'team-{'a' * 40}-{'b' * 30}' would "
+            "have over 63 characters",
+            id="a further namespace with too long a name",
+        ),
+        pytest.param("name: shop\nname: shop\n", None, id="a key twice"),
+        pytest.param("name: [shop\n", None, id="no YAML"),
+        pytest.param("", "1: is empty; it must hold keys and values", id="an empty file"),
+        pytest.param("- shop\n", None, id="a list"),
+    ],
+)
+def test_a_fault_is_told_with_file_line_field_and_what_is_allowed(
+    team: str, fault: str | None, tmp_path: Path
+) -> None:
+    (told,) = faults(write(tmp_path, team))
+    assert told.startswith("teams/team-0.yaml:")
+    if fault is not None:
+        assert told == f"teams/team-0.yaml:{fault}"
+
+
+def test_two_teams_of_one_name_are_refused(tmp_path: Path) -> None:
+    assert faults(write(tmp_path, "name: shop\n", "\nname: shop\n")) == [
+        "teams/team-1.yaml:2: name: team 'shop' is also declared in teams/team-0.yaml"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "fault"),
+    [
+        pytest.param(
+            "name: a-b\n",
+            "name: a\nfurther_namespaces:\n  b: {}\n",
+            "3: further_namespaces.b: the namespace 'team-a-b' is also declared by team 'a-b'",
+            id="a namespace",
+        ),
+        pytest.param(
+            "name: a\n",
+            "name: b\ngroup: team-a\n",
+            "2: group: the group 'team-a' is also declared by team 'a'",
+            id="a group",
+        ),
+        pytest.param(
+            "name: a-b\noidc_clients:\n  c: {redirect_uris: [https://x.example/]}\n",
+            "name: a\noidc_clients:\n  b-c: {redirect_uris: [https://y.example/]}\n",
+            "3: oidc_clients.b-c: the OIDC client 'team-a-b-c' is also declared by team 'a-b'",
+            id="an OIDC client",
+        ),
+        pytest.param(
+            "name: a\nroutes:\n  r: {host: x.example, paths: [{service: s, port: 1}]}\n",
+            "name: b\nroutes:\n  r: {host: x.example, paths: [{service: s, port: 1}]}\n",
+            "3: routes.r.host: the host 'x.example' is also declared by team 'a'",
+            id="a host",
+        ),
+    ],
+)
+def test_what_two_teams_both_claim_is_refused(
+    one: str, other: str, fault: str, tmp_path: Path
+) -> None:
+    assert faults(write(tmp_path, one, other)) == [f"teams/team-1.yaml:{fault}"]
+
+
+def test_a_fault_of_a_default_is_told_where_the_default_stands(tmp_path: Path) -> None:
+    platform = "name: Test\ndefaults:\n  harbor:\n    prevent_vulnerable: true\n"
+    assert faults(write(tmp_path, "name: shop\n", platform=platform)) == [
+        (
+            "platform.yaml:4: defaults.harbor.prevent_vulnerable: says to refuse vulnerable images, "
+            "but not from which severity on: give 'severity' (as team file teams/team-0.yaml has it)"
+        )
+    ]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    assert faults(tmp_path / "none") == [f"{tmp_path / 'none'}: is not a folder"]
+
+
+def test_a_missing_platform_file_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "name: shop\n", "name: Data\n")
+    (tmp_path / "platform.yaml").unlink()
+    missing, name = faults(tmp_path)
+    assert missing == "platform.yaml:1: is missing; a declared state needs it"
+    assert name.startswith("teams/team-1.yaml:1: name: 'Data'")
+
+
+def test_a_file_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "name: shop\n")
+    (tmp_path / "teams" / "team-0.yaml").write_bytes(b"name: sch\xf6p\n")
+    assert faults(tmp_path) == ["teams/team-0.yaml:1: is not UTF-8 text"]
+
+
+def test_a_folder_with_a_teams_file_name_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "name: shop\n")
+    (tmp_path / "teams" / "data.yaml").mkdir()
+    (fault,) = faults(tmp_path)
+    assert fault.startswith("teams/data.yaml:1: can't be read: ")
+
+
+def test_a_faulty_state_is_refused_before_any_call(bench: Bench) -> None:
+    with pytest.raises(DeclarationError):
+        bench.declare(SHOP, {"name": "data", "harbor": {"role": "owner"}})
+    assert bench.sandbox.requests.total() == 0
+
+
+# A team that came by the API
+
+
+def test_a_team_from_the_api_is_checked_as_its_file_would_be(tmp_path: Path) -> None:
+    state = declared.load(write(tmp_path, {"name": "a-b"}))
+    team = declared.Team.model_validate(
+        {"name": "a", "profile": "gold", "external_groups": {"corp": ["x"]}}
+    )
+    with pytest.raises(DeclarationError) as refused:
+        declared.check_alone(state, team)
+    assert refused.value.faults == [
+        "team a: profile: 'gold' is no profile in platform.yaml; profiles there: none"
+    ]
+    team = declared.Team.model_validate({"name": "a", "further_namespaces": {"b": {}}})
+    with pytest.raises(DeclarationError) as refused:
+        declared.check_alone(state, team)
+    assert refused.value.faults == [
+        "team a: further_namespaces.b: the namespace 'team-a-b' is also declared by team 'a-b'"
+    ]
+
+
+def test_a_team_from_the_api_takes_the_place_of_its_file(tmp_path: Path) -> None:
+    state = declared.load(write(tmp_path, SHOP, {"name": "data"}))
+    team = declared.Team.model_validate({"name": "shop", "contact": "#shop"})
+    new = declared.check_alone(state, team)
+    assert list(new.teams) == ["data", "shop"]
+    assert new.teams["shop"].contact == "#shop"
+    assert new.teams["shop"].active_robots.keys() == {"pull", "ci"}
