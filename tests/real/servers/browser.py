@@ -1,0 +1,195 @@
+"""A person's login through Keycloak's pages, without a browser."""
+
+import base64
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import httpx
+import jwt
+
+# More pages than any login here takes, so that two servers that redirect to each other end.
+_MOST_STEPS = 30
+
+
+class LoginError(Exception):
+    """Keycloak did not let the user in; the message holds what its page says."""
+
+
+def log_in(
+    keycloak_url: str,
+    realm: str,
+    client_id: str,
+    client_secret: str | None,
+    redirect_uri: str,
+    username: str,
+    password: str,
+    scope: str = "openid email profile",
+    *,
+    identity_provider: str | None = None,
+) -> dict[str, Any]:
+    """Log a user in with an authorization code and PKCE; return the verified ID token's claims.
+
+    `client_secret` is None for a public client. Nothing has to listen at `redirect_uri`. With
+    `identity_provider` (an alias) Keycloak sends the user there at once, and the user name and
+    the password are typed into that provider's form; a page that asks a new user to confirm the
+    profile is sent back as it came.
+    """
+    issuer = f"{keycloak_url.rstrip('/')}/realms/{realm}"
+    verifier, state, nonce = (secrets.token_urlsafe(48) for _ in range(3))
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
+    parameters = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": challenge.decode().rstrip("="),
+        "code_challenge_method": "S256",
+    }
+    if identity_provider is not None:
+        parameters["kc_idp_hint"] = identity_provider
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        address = f"{issuer}/protocol/openid-connect/auth"
+        request = client.build_request("GET", address, params=parameters)
+        answer = _walk(client, request, redirect_uri, username, password)
+        if "error" in answer:
+            reason = answer.get("error_description", "")
+            raise LoginError(f"Keycloak answers {answer['error']}: {reason}")
+        if answer.get("state") != state:
+            raise LoginError("Keycloak's answer belongs to another login: the state differs.")
+        form = {
+            "grant_type": "authorization_code",
+            "client_id": client_id,
+            "code": answer["code"],
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier,
+        }
+        if client_secret is not None:
+            form["client_secret"] = client_secret
+        response = client.post(f"{issuer}/protocol/openid-connect/token", data=form)
+        if response.status_code != 200:
+            raise LoginError(f"No token: HTTP {response.status_code}: {response.text}")
+        tokens = response.json()
+        if "id_token" not in tokens:
+            raise LoginError("No ID token: the scope has to hold openid.")
+        keys = client.get(f"{issuer}/protocol/openid-connect/certs").raise_for_status().json()
+    claims = _verified(tokens["id_token"], keys, issuer, client_id)
+    if claims.get("nonce") != nonce:
+        raise LoginError("The ID token belongs to another login: the nonce differs.")
+    return claims
+
+
+@dataclass
+class _Form:
+    action: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+class _Page(HTMLParser):
+    """The forms of a page, and the text a person sees."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.forms: list[_Form] = []
+        self._inside = False
+        self._hidden = 0
+        self._words: list[str] = []
+        self.feed(text)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self._words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append(_Form(attributes.get("action", "")))
+            self._inside = True
+        elif tag in ("input", "button") and self._inside and attributes.get("name"):
+            kind = attributes.get("type")
+            if kind not in ("checkbox", "radio", "button") or "checked" in attributes:
+                # Of two buttons with one name, only the first is pressed.
+                self.forms[-1].values.setdefault(attributes["name"], attributes.get("value", ""))
+        elif tag in ("script", "style"):
+            self._hidden += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._inside = False
+        elif tag in ("script", "style"):
+            self._hidden -= 1
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self._words.append(data)
+
+
+def _walk(
+    client: httpx.Client,
+    request: httpx.Request,
+    redirect_uri: str,
+    username: str,
+    password: str,
+) -> dict[str, str]:
+    """Follow redirects and fill forms until Keycloak sends the user back to the application."""
+    typed = False
+    for _ in range(_MOST_STEPS):
+        response = client.send(request)
+        # Keycloak marks its cookies Secure even where it is reached without TLS on a loopback
+        # address. A browser sends those back there; httpx would not.
+        for cookie in client.cookies.jar:
+            cookie.secure = False
+        if response.has_redirect_location:
+            target = urljoin(str(response.url), response.headers["location"])
+            if _same_place(target, redirect_uri):
+                query = parse_qs(urlsplit(target).query)
+                return {name: values[0] for name, values in query.items()}
+            request = client.build_request("GET", target)
+            continue
+        page = _Page(response.text)
+        form = next((each for each in page.forms if each.action), None)
+        if response.status_code != 200 or form is None:
+            raise LoginError(f"HTTP {response.status_code}: {_shortened(page.text)}")
+        if "password-new" in form.values:
+            raise LoginError("Keycloak asks for a new password.")
+        if "password" in form.values:
+            if typed:
+                raise LoginError(f"Refused: {_shortened(page.text)}")
+            typed = True
+            form.values |= {"username": username, "password": password}
+        request = client.build_request(
+            "POST", urljoin(str(response.url), form.action), data=form.values
+        )
+    raise LoginError(f"No end after {_MOST_STEPS} pages.")
+
+
+def _same_place(target: str, redirect_uri: str) -> bool:
+    found, wanted = urlsplit(target), urlsplit(redirect_uri)
+    return (found.scheme, found.netloc, found.path or "/") == (
+        wanted.scheme,
+        wanted.netloc,
+        wanted.path or "/",
+    )
+
+
+def _shortened(text: str) -> str:
+    return re.sub(r"(.{400}).+", r"\1 ...", text) or "(an empty page)"
+
+
+def _verified(token: str, keys: dict[str, Any], issuer: str, audience: str) -> dict[str, Any]:
+    key = jwt.PyJWKSet.from_dict(keys)[jwt.get_unverified_header(token)["kid"]]
+    claims: dict[str, Any] = jwt.decode(
+        token,
+        key,
+        algorithms=["RS256", "ES256", "PS256"],
+        audience=audience,
+        issuer=issuer,
+        options={"require": ["exp", "iat", "sub"]},
+    )
+    return claims

@@ -1,0 +1,167 @@
+"""What the tests against real servers need on this machine, and the step that prepares the rest.
+
+    python -m tests.real.servers.prerequisites            # check only
+    python -m tests.real.servers.prerequisites prepare    # check, then fetch and build everything
+
+Both end with code 1, and say what to do, where something is missing.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.real.servers.cache import Progress, cache_directory, quiet
+from tests.real.servers.processes import ServerError
+
+JAVA = 17
+GO = (1, 26)
+# The binary, the modules, the compiler's cache and Keycloak; a build that runs out of disk says
+# something that does not name the disk.
+GIB_FREE = 6
+
+
+def missing(*, kubernetes: bool = True, keycloak: bool = True) -> list[str]:
+    """Return one plain sentence for each thing this machine lacks for the servers asked for."""
+    found: list[str | None] = []
+    if os.name != "posix":
+        return ["The test servers need Linux or macOS."]
+    if kubernetes:
+        found.append(_go())
+    if keycloak:
+        java = _java()
+        # Maven runs on Java: whether it works shows only once that is there.
+        found += [java, _maven(run=java is None)]
+    return [each for each in found if each]
+
+
+def check(*, kubernetes: bool = True, keycloak: bool = True) -> None:
+    """Raise ServerError with all that is missing, if anything is."""
+    lacks = missing(kubernetes=kubernetes, keycloak=keycloak)
+    if lacks:
+        lines = "".join(f"  - {each}\n" for each in lacks)
+        raise ServerError(f"The tests against real servers cannot run here:\n{lines}")
+
+
+def prepare(*, kubernetes: bool = True, keycloak: bool = True, progress: Progress = quiet) -> None:
+    """Fetch and build what is not in the cache yet; with all of it there this is instant."""
+    # Imported here: a plain check must work, and explain itself, in a bare Python.
+    from tests.real.servers import apiserver, keycloak_server
+
+    check(kubernetes=kubernetes, keycloak=keycloak)
+    if keycloak:
+        for path in keycloak_server.RELATIVE_PATHS:
+            keycloak_server.prepare(path, progress)
+    if kubernetes:
+        apiserver.prepare(progress)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code."""
+    if list(arguments) not in ([], ["check"], ["prepare"]):
+        print("usage: python -m tests.real.servers.prerequisites [check|prepare]", file=sys.stderr)
+        return 2
+    started = time.monotonic()
+    try:
+        check()
+        if list(arguments) != ["prepare"]:
+            print("Java, Maven and Go are there.")
+            return 0
+        _warn_of_full_disk()
+        prepare(progress=lambda message: print(message, flush=True))
+    except ServerError as error:
+        print(str(error).rstrip(), file=sys.stderr)
+        return 1
+    except ImportError as error:
+        print(
+            f"The Python package {error.name} is missing: install the project with its group"
+            " 'test' (uv sync, or pip install --group test -e .).",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; what is complete stays in the cache.", file=sys.stderr)
+        return 130
+    seconds = time.monotonic() - started
+    print(f"The test servers are ready in {cache_directory()} ({seconds:.0f} seconds).")
+    return 0
+
+
+def _go() -> str | None:
+    want = ".".join(map(str, GO))
+    text = _output("go", "env", "GOVERSION")
+    install = f"install Go {want} or later (the go.dev/dl page, or your system's package)"
+    if text is None:
+        return f"Go is missing: {install}."
+    match = re.match(r"go(\d+)\.(\d+)", text.strip())
+    if match is None or (int(match[1]), int(match[2])) < GO:
+        return f"Go is too old ({text.strip() or 'it does not tell its version'}): {install}."
+    return None
+
+
+def _java() -> str | None:
+    # Keycloak's own script looks in JAVA_HOME first, so this does too.
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home, "bin", "java")) if home else "java"
+    text = _output(java, "-version")
+    install = (
+        f"install a Java runtime, version {JAVA} or later"
+        " (Debian and Ubuntu: apt-get install openjdk-17-jdk-headless; macOS: brew install openjdk)"
+    )
+    if text is None:
+        where = " (JAVA_HOME points to none)" if home else ""
+        return f"Java is missing{where}: {install}."
+    match = re.search(r'version "(\d+)', text)
+    if match is None or int(match[1]) < JAVA:
+        found = text.splitlines()[0] if text else "it does not tell its version"
+        return f"Java is too old ({found}): {install}."
+    return None
+
+
+def _maven(*, run: bool) -> str | None:
+    if shutil.which("mvn") is None:
+        return (
+            "Maven is missing: it fetches Keycloak; install it (Debian and Ubuntu:"
+            " apt-get install maven; macOS: brew install maven)."
+        )
+    if run and _output("mvn", "--version") is None:
+        return "Maven does not run: see what mvn --version says."
+    return None
+
+
+def _output(*command: str) -> str | None:
+    """Return what a program says of its version, or None where it does not run."""
+    if shutil.which(command[0]) is None:
+        return None
+    environment = os.environ | {"GOTOOLCHAIN": "local"}
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout + done.stderr if done.returncode == 0 else None
+
+
+def _warn_of_full_disk() -> None:
+    free = shutil.disk_usage(cache_directory()).free / 2**30
+    if free < GIB_FREE:
+        print(
+            f"Only {free:.1f} GiB are free on the disk of the cache; a first build needs about"
+            f" {GIB_FREE}.",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
