@@ -107,7 +107,7 @@ class LocalPlatform:
         try:
             port = str(self._port)
             command = [
-                _program("prefect"),
+                program("prefect"),
                 "server",
                 "start",
                 "--host",
@@ -137,19 +137,30 @@ class LocalPlatform:
         self._processes.append(process)
         return process
 
-    def serve_flows(self) -> Process:
+    def serve_flows(self) -> None:
         """Serves the deployments of prefect.yaml, and returns when they are known."""
-        process = self.start("the flows", [sys.executable, str(ROOT / "deployments" / "serve.py")])
-        self.wait_for(lambda: self._post("deployments/count", {}) >= 2, process)
-        return process
+        process = self._flows = self.start(
+            "the flows", [sys.executable, str(ROOT / "deployments" / "serve.py")]
+        )
+        self.wait_for(lambda: self.call("POST", "deployments/count", {}) >= 2, process)
+
+    def stop(self, process: Process) -> None:
+        """Ends one process before the others."""
+        process.stop()
+        self._processes.remove(process)
+
+    def restart_flows(self) -> None:
+        """Serves the flows anew, after someone else has taken their deployments over."""
+        self.stop(self._flows)
+        self.serve_flows()
 
     def run(self, *command: str) -> None:
         """Runs a Prefect command, or a Python file, to its end."""
-        program = [sys.executable, *command]
+        words = [sys.executable, *command]
         if not command[0].endswith(".py"):
-            program = [_program("prefect"), "--no-prompt", *command]
+            words = [program("prefect"), "--no-prompt", *command]
         done = subprocess.run(
-            program, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False
+            words, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise ProcessDied(f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}")
@@ -182,10 +193,8 @@ class LocalPlatform:
 
     # The API, as anybody calls it
 
-    def _post(self, path: str, body: Any) -> Any:
-        return self._call("POST", path, body)
-
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Calls the server's API, again if it says 503, and gives the answer's content."""
         for _ in range(30):
             answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=60)
             if answer.status_code != 503:  # SQLite is locked now and then; it passes
@@ -198,13 +207,13 @@ class LocalPlatform:
         self, deployment: str, parameters: dict[str, Any], key: str | None = None
     ) -> str:
         """Creates a run of a deployment, named `flow/deployment`, and gives its id."""
-        id = self._call("GET", f"deployments/name/{deployment}")["id"]
+        id = self.call("GET", f"deployments/name/{deployment}")["id"]
         body = {"parameters": parameters, "idempotency_key": key}
-        return str(self._post(f"deployments/{id}/create_flow_run", body)["id"])
+        return str(self.call("POST", f"deployments/{id}/create_flow_run", body)["id"])
 
     def flow_run(self, id: str) -> dict[str, Any]:
         """A run as it is now."""
-        run: dict[str, Any] = self._call("GET", f"flow_runs/{id}")
+        run: dict[str, Any] = self.call("GET", f"flow_runs/{id}")
         return run
 
     def wait_for_run(self, id: str, seconds: float = 120) -> dict[str, Any]:
@@ -228,5 +237,6 @@ def start_sandbox(platform: LocalPlatform) -> dict[str, Any]:
     return addresses
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """A program of the environment that we run in."""
     return str(Path(sys.executable).parent / name)

@@ -1,0 +1,89 @@
+"""What ships for production: a worker's deployments, and the automations."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from demo.processes import program
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def test_a_worker_runs_what_prefect_yaml_declares(bench):
+    platform = bench.platform
+    platform.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
+    served = platform.call("GET", "deployments/name/onboard-team/onboard-team")
+    worker = platform.start(
+        "the worker", [program("prefect"), "worker", "start", "--pool", "tenantry"]
+    )
+    try:
+        platform.run("deploy", "--all")
+        deployed = platform.call("GET", "deployments/name/onboard-team/onboard-team")
+        run = bench.run("onboard-team", team={"name": "demo"})
+    finally:
+        platform.stop(worker)
+        platform.restart_flows()
+
+    assert served["id"] == deployed["id"]
+    assert deployed["work_pool_name"] == "tenantry"
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert "team-demo" in bench.sandbox.harbor.projects
+
+
+def test_a_run_whose_process_died_is_scheduled_again_once(bench):
+    """The second run finishes what the first left; a run that dies twice is left alone."""
+    bench.sandbox.harbor.login_delay = 0.01
+    runs = []
+    for deaths in (1, 2):
+        id = bench.start("onboard-team", team={"name": f"demo{deaths}"})
+        for death in range(deaths):
+            _kill_when_running(bench.platform, id, after_runs=death)
+        runs.append(_settled(bench.platform, id, deaths))
+
+    died_once, died_twice = runs
+    assert died_once["state_type"] == "COMPLETED"
+    assert died_once["run_count"] == 2
+    assert "team-demo1" in bench.sandbox.harbor.projects
+    assert died_twice["state_type"] == "CRASHED"
+    assert died_twice["run_count"] == 2
+
+
+def _kill_when_running(platform, id: str, after_runs: int) -> None:
+    """SIGKILLs the process of a run as soon as it runs."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        run = platform.flow_run(id)
+        if run["state_type"] == "RUNNING" and run["run_count"] > after_runs:
+            killed = _processes_of(id)
+            for pid in killed:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            assert killed, "the run's process was found"
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the run did not start: {platform.flow_run(id)['state_name']}")
+
+
+def _processes_of(id: str) -> list[int]:
+    """The processes whose environment names the run."""
+    listed = subprocess.check_output(["ps", "axeww", "-o", "pid=,args="], text=True)
+    lines = (line for line in listed.splitlines() if id in line)
+    return [int(line.split(None, 1)[0]) for line in lines]
+
+
+def _settled(platform, id: str, deaths: int) -> dict:
+    """The run once nothing more happens to it."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        run = platform.flow_run(id)
+        if run["state_type"] == "COMPLETED":
+            return run
+        if run["state_type"] == "CRASHED" and run["run_count"] >= 2:
+            time.sleep(5)  # an automation that would schedule it a third time acts within one
+            return platform.flow_run(id)
+        time.sleep(0.3)
+    return platform.flow_run(id)
