@@ -24,6 +24,9 @@ from tenantry.errors import DeclarationError
 Data = dict[str, Any]
 M = TypeVar("M", bound=Model)
 
+_SLIPS = (YAMLError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
+"""What the YAML parser raises for text that is none: of impossible dates, tags or depth too."""
+
 BUILT_IN: Data = {
     "robots": {
         "pull": {"access": ["repository:pull"], "attach": True},
@@ -123,6 +126,7 @@ class _Reading:
         name = str(path.relative_to(self.folder))
         try:
             data = YAML().load(path.read_text(encoding="utf-8"))
+            plain(data)  # an alias may stand for what holds it
         except FileNotFoundError:
             self.faults.append(f"{name}:1: is missing; a declared state needs it")
         except UnicodeDecodeError:
@@ -132,8 +136,9 @@ class _Reading:
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             self.faults.append(f"{name}:{line}: is not YAML: {error.problem}")
-        except YAMLError as error:
-            self.faults.append(f"{name}:1: is not YAML: {error}")
+        except _SLIPS as error:
+            told = str(error).splitlines() or [type(error).__name__]
+            self.faults.append(f"{name}:1: is not YAML: {told[0]}")
         else:
             if isinstance(data, Mapping):
                 return Document(name, data)
@@ -254,17 +259,18 @@ def save_team(folder: Path, team: Team) -> Path:
         The file: the one that already declares the team, or `teams/<name>.yaml`.
     """
     path = folder / "teams" / f"{team.name}.yaml"
+    given = team.model_dump(mode="json", exclude_unset=True)
+    # Who the team is comes before what it gets.
+    wanted = dict(sorted(given.items(), key=lambda item: item[0] in TeamSettings.model_fields))
     for candidate in sorted((folder / "teams").glob("*.y*ml")):
-        content = YAML().load(candidate.read_text(encoding="utf-8"))
-        if isinstance(content, Mapping) and content.get("name") == team.name:
+        content = _content(candidate)
+        if isinstance(content, dict) and content.get("name") == team.name:
             path = candidate
-    wanted = team.model_dump(mode="json", exclude_unset=True)
+            if content == wanted:
+                return path
     head = ""
     if path.exists():
-        text = path.read_text(encoding="utf-8")
-        if plain(YAML().load(text)) == wanted:
-            return path
-        lines = text.splitlines(keepends=True)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         head = "".join(lines[: next((i for i, x in enumerate(lines) if x[:1] != "#"), None)])
     body = StringIO()
     yaml = YAML()
@@ -277,3 +283,11 @@ def save_team(folder: Path, team: Team) -> Path:
     Path(temporary).chmod(0o644)
     Path(temporary).replace(path)
     return path
+
+
+def _content(path: Path) -> Any:
+    """A file's content; None where it can't be read: `load` says what is wrong with it."""
+    try:
+        return plain(YAML().load(path.read_text(encoding="utf-8")))
+    except (OSError, *_SLIPS):
+        return None

@@ -12,6 +12,8 @@ from kubernetes.utils.quantity import parse_quantity
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+# As Kubernetes writes it; its parser for Python takes NaN and infinity as well.
+_QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2}|[KMGTPE]i|[numkMGTPE])?", re.ASCII)
 _MAX_LABEL = 63  # a Kubernetes name; Harbor and Keycloak allow more
 _PREFIX = "team-"
 MAX_STORAGE = 1024 * 2**40  # Harbor refuses quotas above 1024 TiB
@@ -81,11 +83,9 @@ def quantity(value: str) -> Decimal:
 
 
 def _check_quantity(value: str) -> str:
-    try:
-        number = quantity(value)
-    except (ValueError, ArithmeticError):
-        raise ValueError("a quantity is a number with an optional unit, as 500m, 4, 10Gi") from None
-    if number <= 0:
+    if not _QUANTITY.fullmatch(value):
+        raise ValueError("a quantity is a number with an optional unit, as 500m, 4, 10Gi")
+    if quantity(value) <= 0:
         raise ValueError("a quantity must be greater than 0")
     return value
 
