@@ -40,7 +40,9 @@ def _write(path: Path, content: Data | str) -> None:
         if isinstance(content, str):
             file.write(content)
         else:
-            YAML(typ="safe", pure=True).dump(json.loads(json.dumps(content)), file)
+            yaml = YAML(typ="safe", pure=True)
+            yaml.default_flow_style = False
+            yaml.dump(json.loads(json.dumps(content)), file)
 
 
 def prepare(sandbox: Sandbox) -> Sandbox:

@@ -1,0 +1,217 @@
+"""Laws of the declared state, tried with whatever hypothesis makes up."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from tenantry import declared
+from tenantry.declared.state import merge
+from tenantry.declared.types import Quantity, TeamName, quantity
+from tenantry.errors import DeclarationError
+from tenantry.resources import Amount
+from tests.bench import write
+
+HARBOR = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+NAMES: TypeAdapter[str] = TypeAdapter(TeamName)
+QUANTITIES: TypeAdapter[str] = TypeAdapter(Quantity)
+
+near_names = st.text("ab09-._A ", max_size=70) | st.text(max_size=5)
+well_made = st.lists(st.text("abz09", min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+@given(near_names | well_made.map("-".join))
+@example("a" * 58)
+@example("a" * 59)
+@example("0-0")
+@example("1234")
+@example("a\n")
+def test_an_accepted_name_is_one_for_harbor_and_kubernetes(name: str) -> None:
+    try:
+        slug = f"team-{NAMES.validate_python(name)}"
+    except ValidationError:
+        return
+    assert HARBOR.fullmatch(slug)
+    assert HARBOR.fullmatch(name)
+    assert LABEL.fullmatch(slug)
+    assert LABEL.fullmatch(name)
+    assert len(slug) <= 63
+    assert not name.isdigit()
+
+
+@given(well_made.map("-".join))
+def test_a_name_is_refused_only_if_it_is_too_long_or_all_digits(name: str) -> None:
+    if len(name) <= 58 and not name.isdigit():
+        assert NAMES.validate_python(name) == name
+    else:
+        with pytest.raises(ValidationError):
+            NAMES.validate_python(name)
+
+
+UNITS = {"": 1, "k": 10**3, "M": 10**6, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+amounts = st.tuples(st.integers(1, 10**6), st.sampled_from(list(UNITS)))
+
+
+@given(amounts, amounts)
+def test_quantities_are_equal_if_their_values_are(
+    one: tuple[int, str], other: tuple[int, str]
+) -> None:
+    values = [number * UNITS[unit] for number, unit in (one, other)]
+    first, second = (Amount(f"{number}{unit}") for number, unit in (one, other))
+    assert (first == str(second)) == (values[0] == values[1])
+    assert (first != str(second)) == (values[0] != values[1])
+
+
+@given(amounts)
+def test_a_quantity_is_equal_to_its_thousandths(amount: tuple[int, str]) -> None:
+    number, unit = amount
+    whole = number * UNITS[unit]
+    assert Amount(f"{number}{unit}") == f"{whole * 1000}m"
+    assert Amount(f"{whole * 1000}m") == Amount(f"{number}{unit}")
+    assert quantity(f"{number}{unit}") == Decimal(whole)
+
+
+@given(st.text("0123456789.-+eEmkKMGTi ", max_size=8) | st.text(max_size=4) | st.floats())
+def test_whatever_is_given_for_a_quantity_is_taken_as_more_than_0_or_refused(given: Any) -> None:
+    try:
+        accepted = QUANTITIES.validate_python(given)
+    except ValidationError:
+        return
+    assert quantity(accepted) > 0
+
+
+keys = st.sampled_from("abc")
+trees: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.integers(0, 3) | st.lists(st.integers(0, 3), max_size=2),
+    lambda below: st.dictionaries(keys, below, max_size=3),
+    max_leaves=8,
+)
+layers = st.dictionaries(keys, trees, max_size=3)
+
+
+@given(layers)
+def test_merging_with_nothing_or_with_itself_changes_nothing(layer: dict[str, Any]) -> None:
+    assert merge({}, layer) == layer
+    assert merge(layer, {}) == layer
+    assert merge(layer, layer) == layer
+
+
+@given(layers, layers)
+def test_merging_twice_is_merging_once(under: dict[str, Any], over: dict[str, Any]) -> None:
+    once = merge(under, over)
+    assert merge(once, over) == once
+    assert once.keys() == under.keys() | over.keys()
+
+
+@given(layers, layers)
+def test_merging_leaves_what_it_merges_alone(under: dict[str, Any], over: dict[str, Any]) -> None:
+    before = repr((under, over))
+    merge(under, over)
+    assert repr((under, over)) == before
+
+
+words = st.sampled_from(
+    [
+        "name",
+        "shop",
+        "harbor",
+        "role",
+        "robots",
+        "ci",
+        "pull",
+        "access",
+        "namespace",
+        "quota",
+        "null",
+        "~",
+        "true",
+        "0",
+        "-1",
+        "1.5",
+        "2001-99-99",
+        "2001-01-01",
+        "!!int",
+        "!!binary",
+        "!!timestamp",
+        "!x",
+        "&a",
+        "*a",
+        "<<",
+        ":",
+        "-",
+        "?",
+        "|",
+        ">",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "#",
+        "'",
+        '"',
+        "%",
+        "@",
+        "---",
+        "...",
+    ]
+)
+blanks = st.sampled_from(["", " ", "  ", "\n", "\n  ", "\n    ", ": ", "\t"])
+yaml_like = st.lists(st.tuples(words, blanks), max_size=25).map(
+    lambda parts: "".join(word + blank for word, blank in parts)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=yaml_like | st.text(max_size=30))
+@example(text="a: &a [*a]")
+@example(text="&a {name: *a}")
+@example(text="name: 2001-99-99")
+@example(text="name: !!int shop")
+@example(text="name: !!binary '%'")
+@example(text="? [a]\n: b")
+@example(text="? {a: b}\n: c")
+@example(text="1: a")
+@example(text="null: a")
+@example(text="true: {}")
+@example(text="name: shop\nharbor: {1: 2}")
+@example(text="name: shop\nharbor:\n  groups: {1: guest, null: guest}")
+@example(text="name: shop\nrobots: {1: {}}")
+@example(text="name: shop\nnamespace: {quota: {pods: .nan, secrets: .inf}}")
+@example(text="name: shop\nharbor: {storage_quota: .inf}")
+@example(text="name: shop\nharbor: {storage_quota: 1e400}")
+@example(text="name: shop\nharbor: {storage_quota: 1e9999999999}")
+@example(text="name: shop\nnamespace: {quota: {pods: 1e9999999999}}")
+@example(text="[" * 1000)
+@example(text="name: shop\n<<: 1")
+@example(text="%YAML 9.9\n---\nname: shop")
+@example(text="name: shop\n---\nname: data")
+@example(text="\ud800")
+def test_any_text_is_a_team_or_a_fault_and_never_a_traceback(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = write(tmp_path_factory.getbasetemp() / "any")
+    (folder / "teams" / "any.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    _load(folder)
+    (folder / "teams" / "any.yaml").unlink()
+    (folder / "platform.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    _load(folder)
+
+
+def _load(folder: Path) -> None:
+    try:
+        declared.load(folder)
+    except DeclarationError as error:
+        faults = error.faults
+    else:
+        return
+    assert faults
+    for fault in faults:
+        assert re.match(r"(teams/any|platform)\.yaml:\d+: ", fault), fault
+        assert "\n" not in fault

@@ -1,0 +1,100 @@
+"""A team written into the declared state's folder."""
+
+from pathlib import Path
+
+import pytest
+
+from tenantry import declared
+from tenantry.declared import Team, save_team
+from tests.bench import SHOP, write
+
+
+def team(**more: object) -> Team:
+    return Team.model_validate({"name": "shop", **more})
+
+
+def test_a_new_team_gets_a_file_of_its_name_that_says_only_what_was_given(tmp_path: Path) -> None:
+    path = save_team(write(tmp_path), team(contact="#shop", robots={"ci": None}))
+    assert path == tmp_path / "teams" / "shop.yaml"
+    assert path.read_text() == "name: shop\ncontact: '#shop'\nrobots:\n  ci:\n"
+    assert declared.load(tmp_path).teams["shop"].active_robots.keys() == {"pull"}
+
+
+def test_a_team_is_written_where_there_is_no_folder_of_teams_yet(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "teams").rmdir()
+    save_team(tmp_path, team())
+    assert list(declared.load(tmp_path).teams) == ["shop"]
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    given = team(
+        display_name="yes",
+        members=["1e3", "null", "a: b"],
+        harbor={"storage_quota": "10Gi", "retention": {"rules": [{"latest_pushed": 3}]}},
+        namespace={"labels": {"on": "off", "version": "1.10"}, "mesh": False},
+    )
+    save_team(write(tmp_path), given)
+    loaded = declared.load(tmp_path).teams["shop"]
+    assert loaded == declared.complete(declared.load(tmp_path).platform, given)
+    assert loaded.members == ["1e3", "null", "a: b"]
+    assert loaded.namespace.labels == {"on": "off", "version": "1.10"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["name: shop\ncontact: '#shop'\n", '# Ours\ncontact: "#shop" # the channel\nname: shop\n'],
+)
+def test_a_file_that_says_the_same_is_left_alone(text: str, tmp_path: Path) -> None:
+    write(tmp_path, text)
+    path = tmp_path / "teams" / "team-0.yaml"
+    before = path.stat()
+    assert save_team(tmp_path, team(contact="#shop")) == path
+    assert path.read_text() == text
+    assert path.stat().st_ino == before.st_ino
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_the_first_comment_lines_stay_and_the_rest_is_replaced(tmp_path: Path) -> None:
+    head = "# yaml-language-server: $schema=../team.schema.json\n# Ours since 2019\n"
+    write(tmp_path, f"{head}name: shop\ncontact: old\n")
+    path = save_team(tmp_path, team(contact="new"))
+    assert path.read_text() == f"{head}name: shop\ncontact: new\n"
+
+
+def test_a_team_is_found_in_a_file_of_another_name(tmp_path: Path) -> None:
+    write(tmp_path, {"name": "data"}, "name: shop\n")
+    path = save_team(tmp_path, team(contact="new"))
+    assert path == tmp_path / "teams" / "team-1.yaml"
+    files = sorted(each.name for each in (tmp_path / "teams").iterdir())
+    assert files == ["data.yaml", "team-1.yaml"]
+    assert declared.load(tmp_path).teams["shop"].contact == "new"
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    """The new content comes by another inode: whoever has the old one open reads on in it."""
+    write(tmp_path, SHOP)
+    path = tmp_path / "teams" / "shop.yaml"
+    with path.open() as reader:
+        assert reader.read(4) == "name"
+        save_team(tmp_path, team(contact="new"))
+        assert reader.read() == ": shop\n"
+    assert "new" in path.read_text()
+    assert [each.name for each in (tmp_path / "teams").iterdir()] == ["shop.yaml"]
+
+
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path, SHOP)
+    folder = tmp_path / "teams"
+    (folder / "data.yaml").mkdir()  # cannot be replaced by a file
+    with pytest.raises(OSError, match=r"data\.yaml"):
+        save_team(tmp_path, Team.model_validate({"name": "data"}))
+    assert sorted(each.name for each in folder.iterdir()) == ["data.yaml", "shop.yaml"]
+
+
+def test_a_faulty_file_of_another_team_does_not_keep_a_team_from_being_saved(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, "name: [data\n")
+    path = save_team(tmp_path, team())
+    assert path.read_text() == "name: shop\n"
