@@ -3,12 +3,12 @@
 A plan is a value: it can be shown, counted and compared, and does nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from tenantry.declared.team import Team
-from tenantry.resources import STAGES, Difference, Id, Live, Observed, Resource, Stage, reach
+from tenantry.resources import MARKS, STAGES, Difference, Id, Live, Observed, Resource, Stage, reach
 from tenantry.resources import differences as compare
 
 Action = Literal["create", "update", "replace", "delete"]
@@ -84,7 +84,7 @@ def make_plan(team: Team, desired: Iterable[Resource], observed: Observed) -> Pl
             continue
         if resource.stage == "Mark" and (refusals or waiting):
             continue  # Not all is applied: the next run is to look at this team again.
-        if resource.inside is not None and resource.inside in barred:
+        if not barred.isdisjoint(resource.inside):
             barred.add(resource.id)
             continue
         step = _step(team, resource, observed.live.get(resource.id))
@@ -106,7 +106,7 @@ def _step(team: Team, resource: Resource, live: Live | None) -> Change | Refusal
     if adopts(team, resource, live):
         taken = Difference("owner", "someone else", "tenantry")
         return Change(_action(resource, found), resource, (taken, *found), live, adopts=True)
-    differs = ", ".join(difference.field for difference in found)
+    differs = ", ".join(difference.field for difference in _beyond_marks(found))
     return Refusal(
         resource.id,
         "it exists and Tenantry did not make it"
@@ -119,8 +119,15 @@ def _step(team: Team, resource: Resource, live: Live | None) -> Change | Refusal
 def adopts(team: Team, resource: Resource, live: Live) -> bool:
     """Whether the declared state says to take over something that is not ours."""
     if team.adopt == "if-identical":
-        return not any(compare(resource.fields, live.fields))
+        return not any(_beyond_marks(compare(resource.fields, live.fields)))
     return team.adopt == "yes"
+
+
+def _beyond_marks(found: Iterable[Difference]) -> Iterator[Difference]:
+    """The differences but for the marks, which nothing bears that is not ours."""
+    for difference in found:
+        if not any(mark in difference.field for mark in MARKS):
+            yield difference
 
 
 def _action(resource: Resource, found: Iterable[Difference]) -> Action:

@@ -16,6 +16,9 @@ before its robots, whose secrets go into the namespace; and the mark that all
 is applied comes last.
 """
 
+MARKS = ("app.kubernetes.io/managed-by", "tenantry.io/")
+"""What our marks are called, or begin with, wherever a system keeps labels or attributes."""
+
 Path = tuple[str, ...]
 
 
@@ -42,8 +45,8 @@ class Resource:
     """What applying it needs beyond the fields."""
     fixed: tuple[str, ...] = ()
     """Top-level fields that can't be changed in place: the object is replaced instead."""
-    inside: Id | None = None
-    """What it lies in: where that may not be touched, neither may this."""
+    inside: tuple[Id, ...] = ()
+    """What it lies in, or hangs on: where one of them may not be touched, neither may this."""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class Credentials:
                 "disabled": False,
                 "lifetime": robot.expiry_days,
             }
-            inside = project_id(team.slug)
+            inside = (project_id(team.slug),)
             wanted.append(Resource(id, "Credentials", fields, body=robot, inside=inside))
             known = observed.live.get(id)
             if known is not None:
@@ -149,7 +149,7 @@ class Credentials:
             fields,
             body=sink,
             fixed=("type",),
-            inside=robot,
+            inside=(robot, objects.id_of("Namespace", namespace)),
         )
 
     def _oidc_secret(self, team: Team, name: str) -> Resource:
@@ -168,7 +168,10 @@ class Credentials:
             fields,
             body=sink,
             fixed=("type",),
-            inside=Id("keycloak", "client", sink.client),
+            inside=(
+                Id("keycloak", "client", sink.client),
+                objects.id_of("Namespace", team.slug),
+            ),
         )
 
     # Observed
@@ -403,7 +406,7 @@ def _attachments(team: Team) -> Iterator[Resource]:
             objects.id_of("ServiceAccount", _ACCOUNT, namespace),
             "Credentials",
             {"imagePullSecrets": dict.fromkeys(names, "attached")},
-            inside=secret_id(namespace, names[0]),
+            inside=tuple(secret_id(namespace, name) for name in names),
         )
 
 

@@ -43,7 +43,7 @@ class Keycloak:
         wanted = [Resource(group, "Keycloak", {"attributes": marks})]
         for member in team.members or ():
             id = Id("keycloak", "group member", f"{team.oidc_group}/{member}")
-            wanted.append(Resource(id, "Keycloak", {"member": True}, inside=group))
+            wanted.append(Resource(id, "Keycloak", {"member": True}, inside=(group,)))
         for alias, provider in self._settings.external_providers.items():
             wanted.append(self._mapper(team, alias, provider, group))
         wanted.extend(_client(team, name, own) for name, own in team.oidc_clients.items())
@@ -67,7 +67,7 @@ class Keycloak:
             "Keycloak",
             {"identityProviderMapper": "oidc-advanced-group-idp-mapper", "config": config},
             body=alias,
-            inside=group,
+            inside=(group,),
         )
 
     # Observed

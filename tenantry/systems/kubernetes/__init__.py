@@ -50,7 +50,7 @@ class Kubernetes:
                 id=Id("kubernetes", "Namespace mark", team.slug),
                 stage="Mark",
                 fields={"metadata": {"annotations": mark}},
-                inside=objects.id_of("Namespace", team.slug),
+                inside=(objects.id_of("Namespace", team.slug),),
             )
         )
         return wanted

@@ -46,7 +46,6 @@ def resource(
     annotations: Mapping[str, str] | None = None,
     more_labels: Mapping[str, str] | None = None,
     fixed: tuple[str, ...] = (),
-    inside: Id | None = None,
     stage: Stage = "Kubernetes",
     system: str = "kubernetes",
 ) -> Resource:
@@ -60,7 +59,7 @@ def resource(
         fields={"metadata": metadata, **content},
         body=namespace,
         fixed=fixed,
-        inside=inside or (id_of("Namespace", namespace) if namespace else None),
+        inside=(id_of("Namespace", namespace),) if namespace else (),
     )
 
 
