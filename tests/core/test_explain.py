@@ -1,0 +1,151 @@
+"""How plans are shown, to people and to programs."""
+
+import json
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from tenantry import explain
+from tenantry.errors import SystemUnavailable
+from tenantry.onboarding import Outcome
+from tenantry.plan import Change, Plan, Refusal
+from tenantry.resources import Amount, Difference, Exactly, Id, Live, Resource
+
+PROJECT = Id("harbor", "project", "team-shop")
+MEMBER = Id("harbor", "member", "team-shop/people")
+
+
+def change(action: str, *differences: Difference, live: Live | None = None) -> Change:
+    resource = Resource(PROJECT, "Harbor", {})
+    return Change(action, resource, differences, live)  # type: ignore[arg-type]
+
+
+def shown(*outcomes: Outcome) -> str:
+    out = StringIO()
+    Console(file=out, width=140, color_system=None).print(explain.table(outcomes))
+    return out.getvalue()
+
+
+CREATE = change("create", Difference("public", None, False))
+UPDATE = change("update", Difference("quota", "5Gi", Amount("10Gi")), live=Live({}))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "(none)"),
+        (True, "true"),
+        (5, "5"),
+        ([], "[]"),
+        ({}, "{}"),
+        (["a", {"b": 1}], "a, b: 1"),
+        (Exactly({"a": [1, None]}), "a: 1, (none)"),
+        (Amount("10Gi"), "10Gi"),
+    ],
+)
+def test_a_value_is_told_as_people_write_it(value: object, text: str) -> None:
+    assert explain.text(value) == text
+
+
+def test_a_long_value_is_cut_in_the_middle() -> None:
+    text = explain.text("begin" + "x" * 500 + "end")
+    assert len(text) <= 60
+    assert text.startswith("beginxxx")
+    assert text.endswith("xxxend")
+    assert " … " in text
+    assert explain.text("x" * 60) == "x" * 60
+
+
+def test_of_what_is_created_only_the_new_value_is_told() -> None:
+    assert explain.difference(CREATE, CREATE.differences[0]) == "public: false"
+    assert explain.difference(UPDATE, UPDATE.differences[0]) == "quota: 5Gi → 10Gi"
+
+
+def test_the_table_shows_each_change_refusal_and_wait() -> None:
+    plan = Plan(
+        "shop",
+        (CREATE, UPDATE, change("replace"), change("delete")),
+        (Refusal(MEMBER, "it is [bold]theirs[/]"),),
+        (Refusal(MEMBER, "for the user"),),
+    )
+    text = shown(Outcome("shop", plan), Outcome("data", Plan("data")))
+    lines = [" ".join(line.replace("│", " ").split()) for line in text.splitlines()]
+    assert "Team shop" in lines
+    assert "+ create harbor/project/team-shop public: false" in lines
+    assert "~ update harbor/project/team-shop quota: 5Gi → 10Gi" in lines
+    assert "± replace harbor/project/team-shop" in lines
+    assert "- delete harbor/project/team-shop" in lines
+    assert "! refused harbor/member/team-shop/people it is [bold]theirs[/]" in lines
+    assert "… waits harbor/member/team-shop/people for the user" in lines
+    assert "Team data: as declared" in lines
+    assert lines[-1] == (
+        "2 teams: 1 to create, 1 to update, 1 to replace, 1 to delete, 1 refused, 1 waiting."
+    )
+
+
+def test_a_team_that_cannot_be_read_says_why() -> None:
+    error = SystemUnavailable("harbor", "GET /x", "no answer (ConnectError)")
+    text = shown(Outcome("shop", error=error))
+    assert "Team shop: cannot be read: Harbor: GET /x: no answer (ConnectError)" in text
+    assert "1 team: 1 not readable." in text
+    told = {"team": "shop", "error": "Harbor: GET /x: no answer (ConnectError)"}
+    assert explain.document([Outcome("shop", error=error)]) == [told]
+
+
+def test_nothing_to_do_is_said() -> None:
+    assert explain.summary([Outcome("shop", Plan("shop"))]) == "1 team: nothing to do."
+
+
+def test_the_document_has_everything_in_full_and_is_json() -> None:
+    long = "x" * 500
+    made = change(
+        "update",
+        Difference("a", None, Exactly({"b": (Amount("1Gi"), long)})),
+        Difference("c", 1.5, True),
+        live=Live({}, handle="never shown"),
+    )
+    plan = Plan("shop", (made,), (Refusal(MEMBER, "theirs"),), (Refusal(PROJECT, "soon"),))
+    document = explain.document([Outcome("shop", plan)])
+    assert json.loads(json.dumps(document)) == [
+        {
+            "team": "shop",
+            "changes": [
+                {
+                    "action": "update",
+                    "system": "harbor",
+                    "kind": "project",
+                    "key": "team-shop",
+                    "adopts": False,
+                    "differences": [
+                        {"field": "a", "old": None, "new": {"b": ["1Gi", long]}},
+                        {"field": "c", "old": 1.5, "new": True},
+                    ],
+                }
+            ],
+            "refused": [{"resource": "harbor/member/team-shop/people", "reason": "theirs"}],
+            "waiting": [{"resource": "harbor/project/team-shop", "reason": "soon"}],
+        }
+    ]
+
+
+def test_rows_have_a_line_a_change() -> None:
+    assert explain.rows([UPDATE]) == [
+        {
+            "action": "update",
+            "system": "harbor",
+            "kind": "project",
+            "resource": "team-shop",
+            "fields": "quota: 5Gi → 10Gi",
+        }
+    ]
+
+
+def test_no_rendering_shows_what_a_change_needs_beyond_its_fields() -> None:
+    secret = "Hunter2Hunter2"
+    live = Live({}, handle={"secret": secret})
+    resource = Resource(PROJECT, "Harbor", {}, body=secret)
+    made = Change("update", resource, (Difference("a", 1, 2),), live)
+    outcome = Outcome("shop", Plan("shop", (made,)), (made,))
+    parts = [shown(outcome), explain.document([outcome]), explain.rows([made]), outcome, made]
+    assert secret not in "".join(f"{part}{part!r}" for part in parts)

@@ -1,0 +1,283 @@
+"""The planner: what counts as a difference, what is done about it, and what is left alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tenantry.declared import Team
+from tenantry.errors import SystemUnavailable
+from tenantry.onboarding import refuse
+from tenantry.plan import Plan, make_plan
+from tenantry.resources import (
+    Amount,
+    Difference,
+    Exactly,
+    Id,
+    Live,
+    Observed,
+    Resource,
+    Stage,
+    differences,
+)
+
+THING = Id("harbor", "project", "team-shop")
+PART = Id("harbor", "member", "team-shop/people")
+MARK = Id("kubernetes", "Namespace mark", "team-shop")
+LABEL = "app.kubernetes.io/managed-by"
+
+
+def wanted(
+    fields: Mapping[str, Any],
+    id: Id = THING,
+    stage: Stage = "Harbor",
+    inside: tuple[Id, ...] = (),
+    fixed: tuple[str, ...] = (),
+) -> Resource:
+    return Resource(id, stage, fields, fixed=fixed, inside=inside)
+
+
+def plan(
+    *resources: Resource,
+    live: Mapping[Id, Live] | None = None,
+    adopt: str = "never",
+    waiting: Mapping[Id, str] | None = None,
+) -> Plan:
+    observed = Observed()
+    observed.live |= live or {}
+    observed.waiting |= waiting or {}
+    team = Team.model_validate({"name": "shop", "adopt": adopt})
+    return make_plan(team, resources, observed)
+
+
+# What counts as a difference
+
+
+@pytest.mark.parametrize(
+    ("desired", "actual", "found"),
+    [
+        pytest.param({"a": 1}, {"a": 1, "b": 2}, [], id="more than declared is none"),
+        pytest.param({"a": 1}, {"a": 2}, [("a", 2, 1)], id="another value"),
+        pytest.param({"a": {"b": 1}}, {"a": {"b": 2}}, [("a.b", 2, 1)], id="deep down"),
+        pytest.param({"a": {"b": 1}}, {}, [("a.b", None, 1)], id="nothing there"),
+        pytest.param({"a": {"b": 1}}, {"a": "x"}, [("a.b", None, 1)], id="no mapping there"),
+        pytest.param({"a": [1, 2]}, {"a": [1, 2]}, [], id="the same list"),
+        pytest.param({"a": [1]}, {"a": [1, 2]}, [("a", [1, 2], [1])], id="a longer list"),
+        pytest.param({"a": [1, 2]}, {"a": [2, 1]}, [("a", [2, 1], [1, 2])], id="another order"),
+        pytest.param(
+            {"a": [{"b": 1}]},
+            {"a": [{"b": 1, "c": 2}]},
+            [("a", [{"b": 1, "c": 2}], [{"b": 1}])],
+            id="more in a list's item",
+        ),
+        pytest.param({"a": (1, 2)}, {"a": [1, 2]}, [], id="tuple and list"),
+        pytest.param({"a": ""}, {}, [], id="empty text is absent"),
+        pytest.param({"a": []}, {}, [], id="an empty list is absent"),
+        pytest.param({"a": {}}, {"a": None}, [], id="an empty mapping is absent"),
+        pytest.param({"a": None}, {"a": []}, [], id="None is empty"),
+        pytest.param({"a": {}}, {"a": {"b": 1}}, [("a", {"b": 1}, {})], id="declared empty"),
+        pytest.param({"a": False}, {}, [("a", None, False)], id="false is not absent"),
+        pytest.param({"a": 0}, {}, [("a", None, 0)], id="0 is not absent"),
+        pytest.param({"a": Amount("1")}, {"a": "1000m"}, [], id="the same amount"),
+        pytest.param({"a": Amount("1Gi")}, {"a": "1024Mi"}, [], id="the same binary amount"),
+        pytest.param({"a": Amount("1G")}, {"a": "1Gi"}, [("a", "1Gi", "1G")], id="G is not Gi"),
+        pytest.param({"a": [Amount("1")]}, {"a": ["1000m"]}, [], id="amounts in a list"),
+        pytest.param({"a": Amount("unlimited")}, {"a": "1"}, [("a", "1", "unlimited")], id="word"),
+        pytest.param({"a": Amount("unlimited")}, {"a": "unlimited"}, [], id="the same word"),
+    ],
+)
+def test_differences_are_the_declared_fields_that_are_otherwise(
+    desired: Any, actual: Any, found: list[tuple[str, Any, Any]]
+) -> None:
+    assert list(differences(desired, actual)) == [Difference(*each) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("desired", "actual", "found"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 1}, {"a": 1, "b": 2}, [("x.b", 2, None)]),
+        ({"a": 1}, {"b": 2}, [("x.a", None, 1), ("x.b", 2, None)]),
+        ({"a": {"b": 1}}, {"a": {"b": 1, "c": []}}, []),
+        ({"a": {"b": 1}}, {"a": {"b": 1, "c": [3]}}, [("x.a.c", [3], None)]),
+        ({"a": 1}, None, [("x", None, {"a": 1})]),
+        ({"a": [1]}, {"a": [2]}, [("x.a", [2], [1])]),
+    ],
+)
+def test_exactly_is_compared_as_a_whole_and_told_as_deep_as_can_be(
+    desired: Any, actual: Any, found: list[tuple[str, Any, Any]]
+) -> None:
+    compared = differences({"x": Exactly(desired)}, {"x": actual})
+    assert list(compared) == [Difference(*each) for each in found]
+
+
+# What is done
+
+
+def test_what_is_not_there_is_created_with_every_declared_field() -> None:
+    (change,) = plan(wanted({"a": {"b": 1}, "c": [2]})).changes
+    assert (change.action, change.live) == ("create", None)
+    assert change.differences == (Difference("a.b", None, 1), Difference("c", None, [2]))
+
+
+def test_what_is_as_declared_is_left_alone() -> None:
+    assert plan(wanted({"a": 1}), live={THING: Live({"a": 1, "b": 2})}).is_empty
+
+
+def test_what_differs_is_updated() -> None:
+    (change,) = plan(wanted({"a": 1}), live={THING: Live({"a": 2})}).changes
+    assert change.action == "update"
+
+
+def test_what_differs_in_a_fixed_field_is_replaced() -> None:
+    live = {THING: Live({"a": {"b": 2}, "c": 1})}
+    (change,) = plan(wanted({"a": {"b": 1}, "c": 1}, fixed=("a",)), live=live).changes
+    assert change.action == "replace"
+    (change,) = plan(wanted({"a": {"b": 2}, "c": 2}, fixed=("a",)), live=live).changes
+    assert change.action == "update"
+
+
+def test_a_field_that_we_set_and_that_is_declared_no_more_is_dropped() -> None:
+    owned = frozenset({("a",), ("b", "c"), ("b", "d")})
+    live = {THING: Live({"a": 1, "b": {"c": 2}, "e": 3}, owned=owned)}
+    (change,) = plan(wanted({"a": 1}), live=live).changes
+    assert change.action == "update"
+    assert change.differences == (Difference("b.c", 2, None),)
+
+
+def test_a_field_that_we_set_inside_an_exact_value_is_not_dropped() -> None:
+    live = {THING: Live({"a": {"b": 1}}, owned=frozenset({("a", "b")}))}
+    assert plan(wanted({"a": Exactly({"b": 1})}), live=live).is_empty
+
+
+def test_changes_come_in_the_order_of_the_stages_and_in_each_as_desired() -> None:
+    stages: list[Stage] = ["Mark", "Istio", "Credentials", "Harbor", "Keycloak", "Kubernetes"]
+    resources = [
+        wanted({"a": 1}, Id("harbor", "x", f"{stage}-{number}"), stage)
+        for number in range(2)
+        for stage in stages
+    ]
+    made = plan(*resources)
+    expected = [f"{stage}-{number}" for stage in reversed(stages) for number in range(2)]
+    assert [change.id.key for change in made.changes] == expected
+    assert [change.id.key for change in made.in_stage("Harbor")] == ["Harbor-0", "Harbor-1"]
+
+
+def test_a_team_that_could_not_be_read_is_not_planned() -> None:
+    observed = Observed()
+    observed.unreadable["shop"] = SystemUnavailable("harbor", "GET /x", "no answer")
+    with pytest.raises(SystemUnavailable, match="Harbor: GET /x: no answer"):
+        make_plan(Team(name="shop"), [wanted({"a": 1})], observed)
+
+
+# What is not ours
+
+
+def test_what_is_not_ours_is_refused_and_so_is_all_that_lies_inside() -> None:
+    inner = Id("harbor", "robot", "team-shop/pull-a")
+    made = plan(
+        wanted({"a": 1}),
+        wanted({"b": 1}, PART, inside=(THING,)),
+        wanted({"c": 1}, inner, inside=(MARK, PART)),
+        wanted({"d": 1}, MARK, "Mark"),
+        live={THING: Live({"a": 1}, ours=False)},
+    )
+    assert made.changes == ()
+    assert [refusal.id for refusal in made.refusals] == [THING]
+    assert not made.is_empty
+
+
+def test_what_does_not_lie_inside_is_done_all_the_same() -> None:
+    other = Id("keycloak", "group", "team-shop")
+    made = plan(
+        wanted({"a": 1}),
+        wanted({"b": 1}, other, "Keycloak"),
+        live={THING: Live({"a": 1}, ours=False)},
+    )
+    assert [change.id for change in made.changes] == [other]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (
+            {"a": 1, "b": {"c": 1}},
+            (
+                "it exists and Tenantry did not make it; it differs in a, b.c. Rename or remove it, "
+                "or let team 'shop' adopt it (adopt: yes)"
+            ),
+        ),
+        (
+            {"a": 2},
+            (
+                "it exists and Tenantry did not make it; it is exactly as declared. Rename or remove "
+                "it, or let team 'shop' adopt it (adopt: if-identical)"
+            ),
+        ),
+        (
+            {"a": 2, "labels": {LABEL: "tenantry", "tenantry.io/team": "shop"}},
+            (
+                "it exists and Tenantry did not make it; it is exactly as declared. Rename or remove "
+                "it, or let team 'shop' adopt it (adopt: if-identical)"
+            ),
+        ),
+    ],
+)
+def test_a_refusal_says_what_differs_and_what_can_be_done(
+    fields: Mapping[str, Any], reason: str
+) -> None:
+    made = plan(wanted(fields), live={THING: Live({"a": 2, "b": {"c": 2}}, ours=False)})
+    assert [refusal.reason for refusal in made.refusals] == [reason]
+    with pytest.raises(Exception, match="Harbor: plan for team 'shop': harbor/project/team-shop: "):
+        refuse(made)
+
+
+def test_yes_adopts_what_differs_and_says_so() -> None:
+    live = {THING: Live({"a": 2}, ours=False)}
+    (change,) = plan(wanted({"a": 1}), live=live, adopt="yes").changes
+    assert change.adopts
+    assert change.action == "update"
+    assert change.differences == (
+        Difference("owner", "someone else", "tenantry"),
+        Difference("a", 2, 1),
+    )
+
+
+def test_if_identical_adopts_what_differs_in_nothing_but_our_marks() -> None:
+    fields = {"a": 1, "labels": {LABEL: "tenantry", "tenantry.io/team": "shop"}}
+    live = {THING: Live({"a": 1, "labels": {LABEL: "helm"}}, ours=False)}
+    (change,) = plan(wanted(fields), live=live, adopt="if-identical").changes
+    assert change.adopts
+    live = {THING: Live({"a": 2}, ours=False)}
+    made = plan(wanted(fields), live=live, adopt="if-identical")
+    assert made.changes == ()
+    assert len(made.refusals) == 1
+
+
+@pytest.mark.parametrize("adopt", ["if-identical", "yes"])
+def test_what_is_ours_is_never_adopted(adopt: str) -> None:
+    (change,) = plan(wanted({"a": 1}), live={THING: Live({"a": 2})}, adopt=adopt).changes
+    assert not change.adopts
+
+
+# The mark that all is applied
+
+
+def test_the_mark_is_withheld_while_something_is_refused() -> None:
+    mark = wanted({"x": 1}, MARK, "Mark")
+    assert [change.id for change in plan(mark).changes] == [MARK]
+    made = plan(mark, wanted({"a": 1}), live={THING: Live({}, ours=False)})
+    assert made.changes == ()
+
+
+def test_the_mark_is_withheld_while_something_waits_and_waiting_is_no_work() -> None:
+    made = plan(
+        wanted({"x": 1}, MARK, "Mark"),
+        wanted({"a": 1}),
+        wanted({"b": 1}, PART, inside=(THING,)),
+        waiting={THING: "for the user"},
+    )
+    assert made.changes == ()
+    assert [(wait.id, wait.reason) for wait in made.waiting] == [(THING, "for the user")]
+    assert made.is_empty
+    refuse(made)
