@@ -2,12 +2,14 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeVar
 
 from ruamel.yaml import YAML
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
@@ -19,6 +21,7 @@ from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems import Systems
 
 Data = Mapping[str, Any]
+S = TypeVar("S", bound=Sandbox)
 
 REALM = "platform"
 PLATFORM: Data = {"name": "Test platform"}
@@ -45,7 +48,7 @@ def _write(path: Path, content: Data | str) -> None:
             yaml.dump(json.loads(json.dumps(content)), file)
 
 
-def prepare(sandbox: Sandbox) -> Sandbox:
+def prepare(sandbox: S) -> S:
     """Makes the sandbox quick, and gives it the realm that the teams live in."""
     sandbox.harbor.login_delay = 0.01
     sandbox.kubernetes.namespace_termination_seconds = 0.1
@@ -72,10 +75,44 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
+class MishapSandbox(Sandbox):
+    """A sandbox that can be made to fail.
+
+    Attributes:
+        mishap: what befalls a request, by system, method and path: a status to answer with,
+            "lost" (it is done and the answer does not arrive), or None.
+    """
+
+    mishap: Callable[[str, str, str], int | Literal["lost"] | None] = staticmethod(
+        lambda system, method, path: None
+    )
+
+    def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
+        async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+            befalls = self.mishap(name, scope["method"], scope["path"])
+            if befalls is None:
+                await app(scope, receive, send)
+            elif befalls == "lost":
+                await app(scope, receive, _nowhere)
+                # A body that was promised and does not come: the connection is closed.
+                promised = [(b"content-length", b"10")]
+                start = {"type": "http.response.start", "status": 200, "headers": promised}
+                await send(start)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await Response(b"{}", befalls)(scope, receive, send)
+
+        return super()._middleware(name, failing)
+
+
+async def _nowhere(message: Message) -> None:
+    pass
+
+
 class Bench:
     """What is declared, and the systems to bring to it."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+    def __init__(self, sandbox: MishapSandbox, folder: Path) -> None:
         self.sandbox = sandbox
         self.folder = folder
         self.systems: Systems

@@ -7,9 +7,8 @@ import pytest
 import stamina
 
 from tenantry.declared import Declaration
-from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import SHOP, Bench, prepare
+from tests.bench import SHOP, Bench, MishapSandbox, prepare
 
 
 @pytest.fixture
@@ -20,14 +19,14 @@ def no_waiting() -> Iterator[None]:
 
 
 @pytest.fixture
-def sandbox(no_waiting: None) -> Iterator[Sandbox]:
+def sandbox(no_waiting: None) -> Iterator[MishapSandbox]:
     """A sandbox as new, quick to refuse, with the realm `platform`."""
-    with Sandbox() as running:
+    with MishapSandbox() as running:
         yield prepare(running)
 
 
 @pytest.fixture
-def bench(sandbox: Sandbox, tmp_path: Path) -> Iterator[Bench]:
+def bench(sandbox: MishapSandbox, tmp_path: Path) -> Iterator[Bench]:
     """The sandbox and a place to declare teams; none is declared yet."""
     with Bench(sandbox, tmp_path / "state") as made:
         yield made

@@ -1,0 +1,459 @@
+"""The whole walk on all systems: one pass, exact counts, what a crash or somebody else leaves."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tenantry import explain
+from tenantry.declared import Team
+from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.onboarding import Outcome, onboard, plan_all
+from tenantry.plan import Change, Plan
+from tenantry.resources import Observed
+from tenantry.sandbox import Sandbox
+from tests.bench import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
+
+RICH: Data = {
+    "name": "shop",
+    "harbor": {
+        "storage_quota": "10Gi",
+        "retention": {"rules": [{"latest_pushed": 3}]},
+        "immutable_tags": [{"tags": "v*"}],
+        "groups": {"all-teams-admin": "projectAdmin"},
+    },
+    "members": ["ann", "bob"],
+    "robots": {"scan": {"access": ["repository:read"]}},
+    "further_namespaces": {"jobs": {"mesh": False}},
+    "namespace": {"quota": {"pods": 50}, "limits": {"default": {"cpu": "500m"}}},
+    "oidc_clients": {"web": {"redirect_uris": ["https://shop.example.com/cb"]}},
+    "routes": {
+        "web": {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]},
+    },
+}
+
+
+@pytest.fixture
+def people(sandbox: Sandbox) -> None:
+    """The users that RICH declares as members."""
+    for name in ("ann", "bob"):
+        sandbox.keycloak.add_user(REALM, name)
+
+
+def many(number: int) -> list[Data]:
+    return [{"name": f"t{index:02}"} for index in range(number)]
+
+
+# One pass
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("team", [SHOP, RICH], ids=["plain", "rich"])
+def test_one_pass_onboards_a_team_and_a_second_finds_nothing_to_do(
+    team: Data, bench: Bench
+) -> None:
+    bench.declare(team)
+    outcome = bench.onboard()
+    assert outcome.is_done
+    assert outcome.plan is not None
+    assert outcome.done == outcome.plan.changes
+    assert {change.action for change in outcome.done} == {"create"}
+    bench.sandbox.requests.reset()
+    again = bench.onboard()
+    assert again.done == ()
+    assert bench.sandbox.requests.writes() == 0
+
+
+@pytest.mark.usefixtures("people")
+def test_what_a_dry_run_plans_is_what_is_done_and_planning_writes_nothing(bench: Bench) -> None:
+    bench.declare(RICH)
+    before = bench.sandbox.harbor.dump()["projects"], bench.sandbox.kubernetes.objects
+    planned = ids(bench.plan().changes)
+    assert bench.sandbox.requests.writes() == 0
+    assert (bench.sandbox.harbor.dump()["projects"], bench.sandbox.kubernetes.objects) == before
+    assert ids(bench.onboard().done) == planned
+
+
+def test_each_change_is_reported_when_it_is_done(bench: Bench) -> None:
+    bench.declare(SHOP)
+    told: list[str] = []
+
+    def report(change: Any) -> None:
+        told.append(str(change.id))
+        if change.id.kind == "project":
+            assert "team-shop" in bench.sandbox.harbor.projects
+
+    outcome = onboard(bench.systems, bench.team(), report=report)
+    assert told == ids(outcome.done)
+
+
+def test_another_process_finds_the_team_applied_as_declared(bench: Bench) -> None:
+    bench.declare(SHOP)
+    assert bench.systems.not_applied(bench.teams) == bench.teams
+    bench.onboard()
+    bench.declare(SHOP)
+    assert bench.systems.not_applied(bench.teams) == []
+    bench.declare({**SHOP, "contact": "#shop"})
+    assert bench.systems.not_applied(bench.teams) == bench.teams
+    assert ids(bench.plan().changes) == ["kubernetes/Namespace mark/team-shop"]
+
+
+def test_whether_teams_are_new_costs_one_read_for_many(bench: Bench) -> None:
+    bench.declare(*many(30))
+    assert len(bench.systems.not_applied(bench.teams)) == 30
+    assert per_system(bench) == {"kubernetes reads": 1}
+
+
+# Exact counts
+
+
+def per_system(bench: Bench) -> dict[str, int]:
+    """What was asked since the last look; logins and the proving of credentials apart."""
+    counts: Counter[str] = Counter()
+    for kind, number in bench.sandbox.requests.counts().items():
+        if kind.template == "/service/token":
+            counts["harbor probes"] += number
+        elif kind.template.endswith(("/c/login", "/token")):
+            counts[f"{kind.system} logins"] += number
+        else:
+            counts[f"{kind.system} {'writes' if kind.is_write else 'reads'}"] += number
+    bench.sandbox.requests.reset()
+    return dict(counts)
+
+
+@pytest.mark.parametrize("teams", [1, 30])
+def test_a_first_run_asks_exactly_so_much(teams: int, bench: Bench) -> None:
+    bench.declare(*many(teams))
+    onboard_all(bench)
+    assert per_system(bench) == {
+        "harbor logins": 1,
+        # twice for the login's token and once for the registry's name, the list of projects,
+        # and whether there is the team's group
+        "harbor reads": 3 + 1 + teams,
+        # project, group, membership, two robots
+        "harbor writes": 5 * teams,
+        "harbor probes": 2 * teams,
+        "keycloak logins": 1,
+        "keycloak reads": 1,
+        "keycloak writes": teams,
+        # the ClusterRole, the namespaces, each namespace before it is made, each ServiceAccount
+        "kubernetes reads": 1 + 1 + 2 * teams,
+        # ClusterRole, namespace, five NetworkPolicies, RoleBinding, two Secrets, ServiceAccount,
+        # and the mark that all is applied
+        "kubernetes writes": 12 * teams,
+    }
+
+
+@pytest.mark.parametrize("teams", [1, 30])
+def test_a_second_run_writes_nothing_and_asks_exactly_so_much(teams: int, bench: Bench) -> None:
+    bench.declare(*many(teams))
+    onboard_all(bench)
+    bench.sandbox.requests.reset()
+    onboard_all(bench)
+    assert per_system(bench) == {
+        "harbor reads": 3 * teams + 1,
+        "harbor probes": 2 * teams,
+        "keycloak reads": 1,
+        # the ClusterRole, and one list each of namespaces, quotas, limits, policies, bindings
+        # and ServiceAccounts, whatever the number of teams; and each Secret
+        "kubernetes reads": 7 + 2 * teams,
+    }
+
+
+def test_what_a_team_declares_beyond_costs_what_it_must_and_no_more(bench: Bench) -> None:
+    teams = 6
+    declared = []
+    for index in range(teams):
+        name = f"t{index}"
+        route = {"host": f"{name}.example.com", "paths": [{"service": "front", "port": 80}]}
+        declared.append({**RICH, "name": name, "routes": {"web": route}})
+    for name in ("ann", "bob"):
+        bench.sandbox.keycloak.add_user(REALM, name)
+    bench.declare(*declared)
+    onboard_all(bench)
+    bench.sandbox.requests.reset()
+    onboard_all(bench)
+    assert per_system(bench) == {
+        # summary, members and robots; retention policy; immutable-tag rules; and the one page
+        "harbor reads": (3 + 1 + 1) * teams + 1,
+        "harbor probes": 3 * teams,
+        # groups, clients, and the members of each group
+        "keycloak reads": 2 + teams,
+        # as above and the routes; pull Secrets in two namespaces, ci, scan and the client's
+        "kubernetes reads": 8 + 5 * teams,
+    }
+
+
+def onboard_all(bench: Bench) -> list[Outcome]:
+    """One look for all teams, as the batch does it."""
+    seen = bench.systems.observe(bench.teams)
+    return [onboard(bench.systems, team, seen) for team in bench.teams]
+
+
+# Crashes and lost answers
+
+
+def as_it_must_be(bench: Bench) -> None:
+    """One of each, all of it working, and nothing left to do."""
+    assert bench.plan() == Plan("shop")
+    assert sorted(bench.sandbox.harbor.projects) == ["library", "team-shop"]
+    robots = sorted(robot.name for robot in bench.sandbox.harbor.robots.values())
+    assert robots == ["ci-a", "pull-a"]
+    groups = [group.name for group in bench.sandbox.keycloak.realms[REALM].groups.values()]
+    assert groups == ["team-shop"]
+    members = bench.sandbox.harbor.projects["team-shop"].members.values()
+    assert sum(member.entity_type == "g" for member in members) == 1
+    assert bench.opens("harbor-pull")
+    assert bench.opens("harbor-ci")
+    assert bench.systems.not_applied(bench.teams) == []
+
+
+def anew(bench: Bench) -> Iterator[Bench]:
+    """The same empty sandbox again and again."""
+    sandbox = bench.sandbox
+    systems = (sandbox.harbor, sandbox.keycloak, sandbox.kubernetes)
+    pristine = [system.dump() for system in systems]
+    while True:
+        for system, held in zip(systems, pristine, strict=True):
+            system.load(held)
+        sandbox.requests.reset()
+        yield bench.declare(SHOP)
+
+
+class Died(BaseException):
+    """The end of a process."""
+
+
+def test_a_process_that_dies_after_any_change_is_followed_by_one_that_goes_on(
+    bench: Bench,
+) -> None:
+    changes = len(bench.declare(SHOP).plan().changes)
+    for last, fresh in zip(range(changes), anew(bench), strict=False):
+        left = last
+
+        def die(change: Change) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Died
+
+        with pytest.raises(Died):
+            onboard(fresh.systems, fresh.team(), report=die)
+        fresh.declare(SHOP)  # another process, that knows nothing of the first
+        assert len(fresh.onboard().done) >= changes - last - 1
+        as_it_must_be(fresh)
+
+
+def test_the_answer_to_any_write_may_be_lost_and_nothing_is_made_twice(bench: Bench) -> None:
+    rounds = anew(bench)
+    next(rounds).onboard()
+    writes = bench.sandbox.requests.writes()
+    for lost, fresh in zip(range(writes), rounds, strict=False):
+        befall(bench, lost, "lost")
+        with pytest.raises(SystemUnavailable) as failure:
+            fresh.onboard()
+        assert "no answer" in str(failure.value)
+        until_done(fresh)
+        as_it_must_be(fresh)
+
+
+def test_any_write_may_be_refused_for_now_and_the_next_run_goes_on(bench: Bench) -> None:
+    rounds = anew(bench)
+    next(rounds).onboard()
+    writes = bench.sandbox.requests.writes()
+    for failed, fresh in zip(range(writes), rounds, strict=False):
+        befall(bench, failed, 503)
+        with pytest.raises(SystemUnavailable) as failure:
+            fresh.onboard()
+        assert failure.value.status == 503
+        until_done(fresh)
+        as_it_must_be(fresh)
+
+
+@pytest.mark.parametrize("befalls", ["lost", 502])
+def test_a_read_that_fails_is_repeated_and_no_more_than_three_times(
+    befalls: Any, bench: Bench
+) -> None:
+    bench.declare(SHOP)
+    bench.onboard()
+    reads = bench.sandbox.requests
+    reads.reset()
+    bench.plan()
+    total = reads.total()
+    for system in ("harbor", "keycloak", "kubernetes"):
+        left = 3
+
+        def fail(name: str, method: str, path: str, system: str = system) -> Any:
+            nonlocal left
+            if name != system or not left:
+                return None
+            left -= 1
+            return befalls
+
+        bench.sandbox.mishap = fail
+        reads.reset()
+        assert bench.plan().is_empty
+        assert reads.total() == total + 3
+    bench.sandbox.mishap = lambda system, method, path: befalls
+    with pytest.raises(SystemUnavailable):
+        bench.plan()
+
+
+def befall(bench: Bench, number: int, what: Any) -> None:
+    """Lets something befall one write, counted from now on."""
+    left = number
+
+    def mishap(system: str, method: str, path: str) -> Any:
+        nonlocal left
+        if method == "GET" or path.endswith(("/c/login", "/token")):
+            return None
+        left -= 1
+        return what if left == -1 else None
+
+    bench.sandbox.mishap = mishap
+
+
+def until_done(bench: Bench) -> None:
+    """Runs again, as a task does whose failure may pass; three times at most."""
+    for attempt in range(3):
+        try:
+            bench.onboard()
+        except SystemUnavailable:
+            if attempt == 2:
+                raise
+        else:
+            return
+
+
+def test_the_intent_survives_a_crash_between_namespace_and_project(bench: Bench) -> None:
+    """The project that is then there was made by us: its answer was lost, or the process died."""
+    bench.declare(SHOP)
+    bench.do_only(["Kubernetes"])
+    namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop")
+    assert namespace is not None
+    assert namespace["metadata"]["annotations"]["tenantry.io/harbor-project"] == "team-shop"
+    assert "team-shop" not in bench.sandbox.harbor.projects
+    bench.systems.harbor_client.post("/projects", {"project_name": "team-shop"})
+    bench.declare(SHOP)
+    plan = bench.plan()
+    assert plan.refusals == ()
+    assert "harbor/project/team-shop" not in actions(plan)
+    bench.onboard()
+    as_it_must_be(bench)
+
+
+# Many at once
+
+
+def test_twenty_teams_with_a_new_group_in_common_are_onboarded_by_sixteen_threads(
+    bench: Bench,
+) -> None:
+    platform = {**PLATFORM, "defaults": {"harbor": {"groups": {"all-teams-admin": "projectAdmin"}}}}
+    bench.declare(*many(20), platform=platform)
+    seen = bench.systems.observe(bench.teams)
+
+    def work(team: Team) -> None:
+        observed: Observed | None = seen
+        for attempt in range(4):
+            try:
+                onboard(bench.systems, team, observed)
+            except ChangedMeanwhile:
+                if attempt == 3:
+                    raise
+                observed = None
+            else:
+                return
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, bench.teams))
+    assert all(
+        outcome.plan == Plan(outcome.team) for outcome in plan_all(bench.systems, bench.teams)
+    )
+    groups = [group.name for group in bench.sandbox.harbor.groups.values()]
+    assert groups.count("all-teams-admin") == 1
+    for team in bench.teams:
+        assert bench.opens("harbor-pull", team.slug)
+        assert bench.opens("harbor-ci", team.slug)
+
+
+def test_one_team_onboarded_by_eight_threads_at_once_ends_as_declared(bench: Bench) -> None:
+    bench.declare(SHOP)
+
+    def work(number: int) -> None:
+        until_done(bench)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    bench.declare(SHOP)
+    bench.onboard()
+    as_it_must_be(bench)
+
+
+# One team's trouble is its own
+
+
+def test_a_team_that_cannot_be_read_leaves_the_others_planned(bench: Bench) -> None:
+    bench.declare(SHOP, {"name": "data"})
+    onboard_all(bench)
+    number = bench.sandbox.harbor.projects["team-data"].id
+    members = f"/api/v2.0/projects/{number}/members"
+    bench.sandbox.mishap = lambda system, method, path: 500 if path == members else None
+    data, shop = plan_all(bench.systems, bench.teams)
+    assert (data.team, data.plan) == ("data", None)
+    assert isinstance(data.error, SystemUnavailable)
+    assert data.error.call == f"GET {members}"
+    assert shop.plan == Plan("shop")
+
+
+def test_a_refusal_names_what_is_in_the_way_and_the_rest_of_the_team_is_done(bench: Bench) -> None:
+    bench.declare(SHOP)
+    bench.systems.harbor_client.post("/projects", {"project_name": "team-shop"})
+    with pytest.raises(SystemRefused) as refused:
+        bench.onboard()
+    assert "harbor/project/team-shop: it exists and Tenantry did not make it" in str(refused.value)
+    assert bench.sandbox.kubernetes.get("Namespace", "team-shop") is not None
+    assert bench.sandbox.keycloak.realms[REALM].child_named(None, "team-shop") is not None
+    assert bench.systems.not_applied(bench.teams) == bench.teams
+
+
+# Secrets
+
+
+@pytest.mark.usefixtures("people")
+def test_no_secret_shows_anywhere_but_in_its_secret(bench: Bench) -> None:
+    told: list[Any] = []
+    bench.declare(RICH)
+    harbor = bench.sandbox.harbor
+    for _ in range(2):
+        seen = bench.look()
+        plan = bench.systems.plan(bench.team(), seen)
+        told += [plan, seen.live, plan.changes]
+        outcome = bench.onboard()
+        told += [outcome, explain.rows(outcome.done), explain.document([outcome])]
+        out = StringIO()
+        Console(file=out, width=400).print(explain.table([outcome]))
+        told.append(out.getvalue())
+        # Now mend: a lost Secret, and a robot and a client whose secret somebody changed.
+        bench.sandbox.kubernetes.delete("Secret", "harbor-ci", "team-shop")
+        robot = next(each for each in harbor.robots.values() if each.name == "pull-a")
+        bench.systems.harbor_client.patch(f"/robots/{robot.id}", {})
+        client = bench.sandbox.keycloak.realms[REALM].client_named("team-shop-web")
+        assert client is not None
+        client["secret"] = "Somebody" + "x" * 24
+    befall(bench, 0, "lost")
+    with pytest.raises(SystemUnavailable) as failure:
+        bench.onboard()
+    told += [failure.value, failure.value.__cause__, failure.value.__dict__]
+    issued = [*harbor.issued_secrets, client["secret"], harbor_password(bench)]
+    assert len(issued) >= 8
+    text = "\n".join(f"{each}\n{each!r}" for each in told)
+    assert "team-shop+pull-a" in text
+    assert [secret for secret in issued if secret in text] == []
+
+
+def harbor_password(bench: Bench) -> str:
+    return bench.sandbox.addresses()["harbor"]["password"]
