@@ -21,7 +21,7 @@ from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.istio import Istio
 from tenantry.systems.keycloak import Keycloak
 from tenantry.systems.keycloak.client import KeycloakClient
-from tenantry.systems.kubernetes import Kubernetes, project_is_ours
+from tenantry.systems.kubernetes import Kubernetes, project_mark
 from tenantry.systems.kubernetes.client import KubernetesClient
 
 
@@ -95,8 +95,8 @@ class Systems:
 
     def look_at_harbor(self, teams: Sequence[Team], observed: Observed) -> None:
         """Adds what Harbor holds, and whether the credentials work. Needs the other looks."""
-        ours = frozenset(team.slug for team in teams if project_is_ours(team, observed))
-        observed.add(self.harbor.observe(teams, ours))
+        marks = {team.slug: project_mark(team, observed) for team in teams}
+        observed.add(self.harbor.observe(teams, marks))
         observed.add(self.credentials.observe(teams, observed))
 
     def not_applied(self, teams: Sequence[Team]) -> list[Team]:

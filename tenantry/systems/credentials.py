@@ -27,7 +27,8 @@ from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import HarborClient
-from tenantry.systems.harbor.robots import DESCRIPTION, Lifetime, permissions, robot_id
+from tenantry.systems.harbor.marks import ProjectMark, description
+from tenantry.systems.harbor.robots import Lifetime, permissions, robot_id
 from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import objects
@@ -110,6 +111,10 @@ class Credentials:
         Harbor calls it.
         """
         wanted: list[Resource] = []
+        inside = project_id(team.slug)
+        project = observed.live.get(inside)
+        kept = project is None or (project.ours and not project.handle["adopted"])
+        mark: ProjectMark = "created" if kept else "adopted"
         for purpose, robot in team.active_robots.items():
             short = _live_robot(team, purpose, observed)
             id = robot_id(team.slug, short)
@@ -118,8 +123,8 @@ class Credentials:
                 "disabled": False,
                 "lifetime": robot.expiry_days,
             }
-            inside = (project_id(team.slug),)
-            wanted.append(Resource(id, "Credentials", fields, body=robot, inside=inside))
+            body = (robot, mark)
+            wanted.append(Resource(id, "Credentials", fields, body=body, inside=(inside,)))
             known = observed.live.get(id)
             if known is not None:
                 self._robots[id] = (known.handle["id"], known.handle["name"])
@@ -257,7 +262,8 @@ class Credentials:
 
     def _apply_robot(self, change: Change) -> None:
         project, short = change.id.key.split("/")
-        robot: Robot = change.resource.body
+        robot: Robot
+        robot, mark = change.resource.body
         days = -1 if robot.expiry_days == "never" else robot.expiry_days
         if change.live is not None:
             row = change.live.handle
@@ -265,12 +271,13 @@ class Credentials:
             if lifetime != robot.expiry_days:
                 row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
             # A full replace: what is left out would be blanked, and a disabled robot enabled.
-            body = {**row, "disable": False, "permissions": permissions(project, robot)}
+            own = {"description": description(mark), "disable": False}
+            body = {**row, **own, "permissions": permissions(project, robot)}
             self._harbor.put(f"/robots/{row['id']}", body)
             return
         body = {
             "name": short,
-            "description": DESCRIPTION,
+            "description": description(mark),
             "level": "project",
             "duration": days,
             "permissions": permissions(project, robot),

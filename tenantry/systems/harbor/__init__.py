@@ -3,7 +3,7 @@
 Robots are in `tenantry.systems.credentials`, with the Secrets that hold what they are for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenantry.calls import each
@@ -21,6 +21,7 @@ from tenantry.plan import Change
 from tenantry.resources import Amount, Id, Live, Observed, Resource
 from tenantry.systems.harbor import tags
 from tenantry.systems.harbor.client import HarborClient, Row
+from tenantry.systems.harbor.marks import ProjectMark, mark_of
 from tenantry.systems.harbor.robots import robot_fields, robot_id
 
 ROLES = {"projectAdmin": 1, "developer": 2, "guest": 3, "maintainer": 4, "limitedGuest": 5}
@@ -80,16 +81,16 @@ class Harbor:
 
     # Observed
 
-    def observe(self, teams: Sequence[Team], ours: frozenset[str]) -> Observed:
+    def observe(self, teams: Sequence[Team], marks: Mapping[str, ProjectMark | None]) -> Observed:
         """The projects of these teams and what is in them.
 
         Args:
             teams: the teams.
-            ours: names of the projects that are Tenantry's, as the namespaces say.
+            marks: what the teams' namespaces say of their projects, by the projects' names.
         """
         seen = Observed()
         projects = self._projects([team.slug for team in teams])
-        for part in each(lambda team: self._observe_team(team, projects, ours), teams):
+        for part in each(lambda team: self._observe_team(team, projects, marks), teams):
             seen.add(part)
         return seen
 
@@ -106,12 +107,14 @@ class Harbor:
         self._project_ids |= {name: row["project_id"] for name, row in found.items()}
         return found
 
-    def _observe_team(self, team: Team, projects: dict[str, Row], ours: frozenset[str]) -> Observed:
+    def _observe_team(
+        self, team: Team, projects: dict[str, Row], marks: Mapping[str, ProjectMark | None]
+    ) -> Observed:
         seen = Observed()
         project = projects.get(team.slug)
         if project is not None:
             try:
-                self._observe_project(team, project, team.slug in ours, seen)
+                self._observe_project(team, project, marks.get(team.slug), seen)
             except TenantryError as error:
                 seen.unreadable[team.name] = error
             except (KeyError, TypeError, ValueError) as error:
@@ -122,7 +125,9 @@ class Harbor:
                 )
         return seen
 
-    def _observe_project(self, team: Team, project: Row, is_ours: bool, seen: Observed) -> None:
+    def _observe_project(
+        self, team: Team, project: Row, mark: ProjectMark | None, seen: Observed
+    ) -> None:
         name, number = team.slug, project["project_id"]
         metadata = project.get("metadata") or {}
         fields = {
@@ -133,13 +138,17 @@ class Harbor:
         summary = self._client.get(f"/projects/{number}/summary")
         if "quota" in summary:
             fields["storage_quota"] = _storage_text(summary["quota"]["hard"]["storage"])
-        seen.live[project_id(name)] = Live(fields, is_ours, handle={"project_id": number})
+        robots = list(self._client.pages("/robots", q=f"Level=project,ProjectID={number}"))
+        mark = mark or mark_of(robots)
+        is_ours = mark is not None
+        handle = {"project_id": number, "adopted": mark == "adopted"}
+        seen.live[project_id(name)] = Live(fields, is_ours, handle=handle)
         for row in self._client.pages(f"/projects/{number}/members"):
             if row["entity_type"] == "g":
                 role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
                 id = Id("harbor", "member", f"{name}/{row['entity_name']}")
                 seen.live[id] = Live({"role": role}, is_ours, handle=row)
-        for row in self._client.pages("/robots", q=f"Level=project,ProjectID={number}"):
+        for row in robots:
             short = row["name"].rsplit("+", 1)[-1]
             seen.live[robot_id(name, short)] = Live(robot_fields(row), is_ours, handle=row)
         if team.harbor.retention is not None and "retention_id" in metadata:

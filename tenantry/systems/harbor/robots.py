@@ -7,8 +7,6 @@ from tenantry.declared import Robot
 from tenantry.resources import Id
 from tenantry.systems.harbor.client import Row
 
-DESCRIPTION = "Managed by Tenantry"
-
 
 def robot_id(project: str, robot: str) -> Id:
     """How a project's robot is known in plans; `robot` is its short name, such as `pull-a`."""

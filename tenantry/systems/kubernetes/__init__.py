@@ -12,6 +12,7 @@ from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
 from tenantry.plan import Change, adopts
 from tenantry.resources import Id, Live, Observed, Resource, reach
+from tenantry.systems.harbor.marks import ProjectMark
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
 from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE, contents, member_role, namespace
@@ -96,6 +97,8 @@ class Kubernetes:
     def is_applied(self, team: Team, live: Object) -> bool:
         """Whether a team's namespace says that the team was applied as it is declared now."""
         annotations = live["metadata"].get("annotations") or {}
+        if live["status"].get("phase") == "Terminating":
+            return False
         return bool(annotations.get(APPLIED) == self._state.fingerprint(team))
 
     def apply(self, change: Change) -> None:
@@ -113,22 +116,25 @@ class Kubernetes:
         self._client.merge("Namespace", change.id.key, None, body)
 
 
-def project_is_ours(team: Team, observed: Observed) -> bool:
-    """Whether the team's namespace says that the Harbor project is ours."""
-    return _annotation(team, observed, PROJECT) == team.slug
+def project_mark(team: Team, observed: Observed) -> ProjectMark | None:
+    """What the team's namespace says of its Harbor project; None if it says nothing."""
+    if _annotation(team, observed, PROJECT) != team.slug:
+        return None
+    return "adopted" if _annotation(team, observed, PROJECT_ADOPTED) else "created"
 
 
 def _intent(team: Team, observed: Observed, project: Resource) -> dict[str, str]:
     """The namespace's annotations about the Harbor project.
 
-    Look first: the intent is written if there is no project yet, if it was written
-    before, or if the declared state says to adopt what is there.
+    Look first: the intent is written if there is no project yet, if the project is ours
+    already, or if the declared state says to adopt what is there.
     """
     live = observed.live.get(project.id)
-    if live is None or project_is_ours(team, observed):
-        adopted = _annotation(team, observed, PROJECT_ADOPTED)
-        return {PROJECT: team.slug} | ({PROJECT_ADOPTED: adopted} if adopted else {})
-    if adopts(team, project, live):
+    if live is None:
+        return {PROJECT: team.slug}
+    if live.ours and not live.handle["adopted"]:
+        return {PROJECT: team.slug}
+    if live.ours or adopts(team, project, live):
         return {PROJECT: team.slug, PROJECT_ADOPTED: "true"}
     return {}
 

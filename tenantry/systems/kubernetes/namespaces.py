@@ -171,8 +171,8 @@ def _completed(spec: dict[str, Any]) -> dict[str, Any]:
         types = ["Egress"]  # ours name one direction; the server would add Ingress and deny it
     completed = {"podSelector": {}, **spec, "policyTypes": types}
     for direction in ("ingress", "egress"):
-        if direction in spec:
-            completed[direction] = [_with_protocols(rule) for rule in spec[direction]]
+        # Sent also if empty: what somebody adds is taken away only by who names the field.
+        completed[direction] = [_with_protocols(rule) for rule in spec.get(direction, [])]
     return completed
 
 

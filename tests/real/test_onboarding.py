@@ -1,0 +1,383 @@
+"""Teams onboarded on a real Keycloak and a real Kubernetes API server, Harbor from the sandbox."""
+
+import base64
+import contextlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes
+import pytest
+from keycloak import KeycloakAdmin
+
+from demo.processes import ROOT, LocalPlatform
+from tenantry import onboarding
+from tenantry.connections import Cluster as ClusterAccount
+from tenantry.connections import Connections, HarborAccount, KeycloakAccount
+from tenantry.declared import load
+from tenantry.sandbox import Sandbox
+from tenantry.systems import Systems
+from tests.flow_bench import FlowBench, platform
+from tests.real.conftest import Cluster, Keycloak
+from tests.real.servers import browser
+from tests.real.servers.apiserver import connect
+from tests.real.test_servers import connected
+
+__all__ = ["platform"]
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+REDIRECT = "https://shop.example.com/oauth2/callback"
+
+
+class RealBench(FlowBench):
+    """The example's teams, on the real servers, under names that nobody else has there."""
+
+    def __init__(
+        self,
+        platform: LocalPlatform,
+        sandbox: Sandbox,
+        keycloak: Keycloak,
+        cluster: Cluster,
+        declared: Path,
+    ) -> None:
+        self.mark = uuid.uuid4().hex[:6]
+        self.realm = f"platform-{self.mark}"
+        self.sandbox = sandbox
+        self.keycloak = keycloak
+        self.admin: KeycloakAdmin = connected(keycloak)
+        self.admin.create_realm({"realm": self.realm, "enabled": True})
+        self.admin.change_current_realm(self.realm)
+        self.addresses = {
+            "harbor": sandbox.addresses()["harbor"],
+            "keycloak": vars(keycloak),
+            "kubernetes": {"kubeconfig": str(cluster.kubeconfig)},
+        }
+        super().__init__(platform, self.addresses, declared)
+        self._declare_example()
+        self.api = connect(cluster.kubeconfig)
+        self.core = kubernetes.client.CoreV1Api(self.api)
+
+    def _declare_example(self) -> None:
+        example = ROOT / "deployments" / "example"
+        text = (
+            (example / "platform.yaml")
+            .read_text()
+            .replace("realm: platform", f"realm: {self.realm}")
+        )
+        self.declare_platform(text)
+        for path in (example / "teams").glob("*.yaml"):
+            text = path.read_text().replace(
+                f"name: {path.stem}\n", f"name: {self.name(path.stem)}\n"
+            )
+            text = text.replace("shop.example.com", f"{self.mark}.example.com")
+            (self.declared / "teams" / path.name).write_text(text)
+
+    def name(self, team: str) -> str:
+        return f"{team}-{self.mark}"
+
+    def slug(self, team: str) -> str:
+        return f"team-{self.name(team)}"
+
+    def systems(self) -> Systems:
+        connections = Connections(
+            harbor=HarborAccount.model_validate(self.addresses["harbor"]),
+            keycloak=KeycloakAccount.model_validate(self.addresses["keycloak"]),
+            kubernetes=ClusterAccount.model_validate(self.addresses["kubernetes"]),
+        )
+        return Systems(connections, load(self.declared))
+
+    def plans(self) -> dict[str, Any]:
+        """What is left to do, by team: empty where all is as declared."""
+        with self.systems() as systems:
+            outcomes = onboarding.plan_all(systems, list(systems.state.teams.values()))
+        assert not [outcome.error for outcome in outcomes if outcome.error]
+        return {outcome.team: outcome.plan.changes for outcome in outcomes if outcome.plan}
+
+    def close(self) -> None:
+        for name in self.sandbox.harbor.projects:
+            if self.mark in name:
+                for suffix in ("", "-jobs"):
+                    self._delete_namespace(name + suffix)
+        self.admin.delete_realm(self.realm)
+        self.api.close()
+
+    def _delete_namespace(self, name: str) -> None:
+        with contextlib.suppress(kubernetes.client.exceptions.NotFoundException):
+            self.core.delete_namespace(name)
+
+
+@pytest.fixture(scope="module")
+def bench(
+    platform: LocalPlatform,
+    real_keycloak: Keycloak,
+    real_kubernetes: Cluster,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RealBench]:
+    folder = tmp_path_factory.mktemp("real") / "declared"
+    with Sandbox() as sandbox:
+        bench = RealBench(platform, sandbox, real_keycloak, real_kubernetes, folder)
+        yield bench
+        bench.close()
+
+
+@pytest.fixture(scope="module")
+def onboarded(bench: RealBench) -> RealBench:
+    run = bench.run("onboard-teams")
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert run["state"]["message"] == "3 of 3 teams changed, 0 failed."
+    return bench
+
+
+def test_one_pass_leaves_nothing_to_do(onboarded):
+    assert onboarded.plans() == {onboarded.name(team): () for team in ("data", "demo", "shop")}
+
+
+def test_a_second_pass_writes_nothing(onboarded):
+    """The API server would have counted a write up, whoever made it."""
+    before = _versions(onboarded)
+    writes = onboarded.sandbox.requests.writes("harbor")
+
+    run = onboarded.run("onboard-teams", which="all")
+
+    assert run["state"]["message"] == "0 of 3 teams changed, 0 failed."
+    assert _versions(onboarded) == before
+    assert onboarded.sandbox.requests.writes("harbor") == writes
+
+
+def test_the_objects_are_there_as_declared(onboarded):
+    slug = onboarded.slug("shop")
+    namespace = onboarded.core.read_namespace(slug)
+    assert namespace.metadata.labels["app.kubernetes.io/managed-by"] == "tenantry"
+    assert namespace.metadata.labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert namespace.metadata.labels["istio-injection"] == "enabled"
+    quota = onboarded.core.read_namespaced_resource_quota("tenantry", slug)
+    assert quota.spec.hard["requests.cpu"] == "32"
+    policies = kubernetes.client.NetworkingV1Api(onboarded.api).list_namespaced_network_policy(slug)
+    assert {policy.metadata.name for policy in policies.items} == {
+        "tenantry-default-deny",
+        "tenantry-allow-dns",
+        "tenantry-allow-same-namespace",
+        "tenantry-allow-mesh",
+        "tenantry-allow-gateway",
+    }
+    custom = kubernetes.client.CustomObjectsApi(onboarded.api)
+    route = custom.get_namespaced_custom_object(
+        "networking.istio.io", "v1", slug, "virtualservices", "web"
+    )
+    assert [http["match"][0]["uri"]["prefix"] for http in route["spec"]["http"]] == ["/api/", "/"]
+
+
+def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded):
+    slug = onboarded.slug("demo")
+    secret = onboarded.core.read_namespaced_secret("harbor-pull", slug)
+    account = onboarded.core.read_namespaced_service_account("default", slug)
+    content = json.loads(base64.b64decode(secret.data[".dockerconfigjson"]))
+    (entry,) = content["auths"].values()
+
+    assert secret.type == "kubernetes.io/dockerconfigjson"
+    assert entry["username"] == f"robot${slug}+pull-a"
+    with onboarded.systems() as systems:
+        assert systems.harbor_client.opens(entry["username"], entry["password"])
+    assert "harbor-pull" in [reference.name for reference in account.image_pull_secrets]
+
+
+def test_members_can_work_in_the_namespace_but_not_move_its_fences(onboarded):
+    """Kubernetes' own `edit` lets them write NetworkPolicies."""
+    slug = onboarded.slug("demo")
+
+    def may(verb: str, group: str, resource: str, namespace: str = slug) -> bool:
+        review = {
+            "spec": {
+                "user": "somebody",
+                "groups": [slug],
+                "resourceAttributes": {
+                    "verb": verb,
+                    "group": group,
+                    "resource": resource,
+                    "namespace": namespace,
+                },
+            }
+        }
+        answer = kubernetes.client.AuthorizationV1Api(onboarded.api).create_subject_access_review(
+            review
+        )
+        return bool(answer.status.allowed)
+
+    assert may("create", "apps", "deployments")
+    assert may("get", "", "secrets")
+    assert may("list", "networking.k8s.io", "networkpolicies")
+    fences = [
+        ("networking.k8s.io", "networkpolicies"),
+        ("", "resourcequotas"),
+        ("", "limitranges"),
+        ("rbac.authorization.k8s.io", "rolebindings"),
+        ("rbac.authorization.k8s.io", "roles"),
+    ]
+    for verb in ("create", "update", "patch", "delete"):
+        assert not [fence for fence in fences if may(verb, *fence)]
+    assert not may("get", "", "pods", onboarded.slug("data")), "another team's namespace"
+
+
+def test_a_login_yields_an_id_token_with_the_teams_group(onboarded):
+    admin, slug = onboarded.admin, onboarded.slug("shop")
+    user = admin.create_user(
+        {
+            "username": "alice",
+            "email": "alice@example.com",
+            "emailVerified": True,
+            "firstName": "Alice",
+            "lastName": "Example",
+            "enabled": True,
+            "credentials": [{"type": "password", "value": "wonderland", "temporary": False}],
+        }
+    )
+    admin.group_user_add(user, admin.get_group_by_path(f"/{slug}")["id"])
+    held = onboarded.core.read_namespaced_secret("oidc-web", slug).data
+    secret = {key: base64.b64decode(value).decode() for key, value in held.items()}
+
+    claims = browser.log_in(
+        onboarded.keycloak.url,
+        onboarded.realm,
+        secret["client_id"],
+        secret["client_secret"],
+        REDIRECT.replace("shop", onboarded.mark),
+        "alice",
+        "wonderland",
+    )
+
+    assert claims["groups"] == [slug]
+    assert claims["iss"] == secret["issuer"]
+
+
+def test_what_somebody_changed_on_the_real_servers_is_found_and_mended(onboarded):
+    slug, admin = onboarded.slug("demo"), onboarded.admin
+    networking = kubernetes.client.NetworkingV1Api(onboarded.api)
+    rbac = kubernetes.client.RbacAuthorizationV1Api(onboarded.api)
+    networking.patch_namespaced_network_policy(
+        "tenantry-default-deny", slug, {"spec": {"ingress": [{}]}}
+    )
+    networking.patch_namespaced_network_policy(
+        "tenantry-allow-same-namespace",
+        slug,
+        {"spec": {"podSelector": {"matchLabels": {"a": "b"}}}},
+    )
+    onboarded.core.patch_namespaced_resource_quota(
+        "tenantry", slug, {"spec": {"hard": {"pods": "9"}}}
+    )
+    onboarded.core.patch_namespaced_limit_range(
+        "tenantry", slug, [{"op": "replace", "path": "/spec/limits/0/default/cpu", "value": "150m"}]
+    )
+    onboarded.core.patch_namespace(slug, {"metadata": {"labels": {"istio-injection": None}}})
+    rbac.patch_namespaced_role_binding("tenantry-team", slug, {"subjects": None})
+    onboarded.core.delete_namespaced_secret("harbor-pull", slug)
+    group = admin.get_group_by_path(f"/{slug}")
+    admin.update_group(
+        group["id"], {"name": slug, "attributes": {**group["attributes"], "x": ["y"]}}
+    )
+    client = admin.get_client_id(f"{onboarded.slug('shop')}-web")
+    admin.update_client(client, {"directAccessGrantsEnabled": True, "redirectUris": ["*"]})
+
+    left = onboarded.plans()
+    run = onboarded.run("onboard-teams", which="all")
+
+    changes = {
+        str(change.id).replace(onboarded.mark, "X") for change in left[onboarded.name("demo")]
+    }
+    inside = "kubernetes/{}/team-demo-X/{}"
+    assert changes == {
+        "kubernetes/Namespace/team-demo-X",
+        inside.format("NetworkPolicy", "tenantry-default-deny"),
+        inside.format("NetworkPolicy", "tenantry-allow-same-namespace"),
+        inside.format("ResourceQuota", "tenantry"),
+        inside.format("LimitRange", "tenantry"),
+        inside.format("RoleBinding", "tenantry-team"),
+        inside.format("Secret", "harbor-pull"),
+    }
+    shop = left[onboarded.name("shop")]
+    assert [difference.field for change in shop for difference in change.differences] == [
+        "directAccessGrantsEnabled",
+        "redirectUris",
+    ]
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert not [changes for changes in onboarded.plans().values() if changes]
+
+
+def test_what_is_declared_no_more_is_taken_back(onboarded):
+    """A label, a quota's limit and a client's origin that we set and that the file lost since."""
+    file = onboarded.declared / "teams" / "demo.yaml"
+    before = file.read_text()
+    extra = "namespace: {labels: {cost: '7'}, quota: {count/secrets: 90}}\n"
+    file.write_text(before + extra)
+    onboarded.run("onboard-teams")
+    namespace = onboarded.core.read_namespace(onboarded.slug("demo"))
+    assert namespace.metadata.labels["cost"] == "7"
+
+    file.write_text(before)
+    run = onboarded.run("onboard-teams")
+
+    assert run["state"]["message"] == "1 of 1 teams changed, 0 failed."
+    namespace = onboarded.core.read_namespace(onboarded.slug("demo"))
+    quota = onboarded.core.read_namespaced_resource_quota("tenantry", onboarded.slug("demo"))
+    assert "cost" not in namespace.metadata.labels
+    assert "count/secrets" not in quota.spec.hard
+
+
+def test_a_namespace_that_is_going_is_waited_for(onboarded):
+    onboarded.core.delete_namespace(onboarded.slug("demo"))
+
+    run = onboarded.run("onboard-teams")
+
+    assert run["state"]["message"] == "1 of 1 teams changed, 0 failed."
+    assert onboarded.core.read_namespace(onboarded.slug("demo")).status.phase == "Active"
+    assert not onboarded.plans()[onboarded.name("demo")]
+
+
+def test_a_keycloak_under_a_path_works(
+    bench: RealBench, real_keycloak_under_auth: Keycloak, tmp_path: Path
+):
+    admin = connected(real_keycloak_under_auth)
+    admin.create_realm({"realm": bench.realm, "enabled": True})
+    declared = tmp_path / "declared"
+    shutil.copytree(bench.declared, declared)
+    connections = Connections(
+        harbor=HarborAccount.model_validate(bench.addresses["harbor"]),
+        keycloak=KeycloakAccount.model_validate(vars(real_keycloak_under_auth)),
+        kubernetes=ClusterAccount.model_validate(bench.addresses["kubernetes"]),
+    )
+    with Systems(connections, load(declared)) as systems:
+        systems.check()
+        teams = list(systems.state.teams.values())
+        observed = systems.observe(teams)
+        for team in teams:
+            systems.apply(systems.plan(team, observed), observed, ["Keycloak"])
+        again = systems.observe(teams)
+        left = [systems.plan(team, again).in_stage("Keycloak") for team in teams]
+        issuer = systems.keycloak_client.issuer
+
+    assert left == [[], [], []]
+    assert issuer == f"{real_keycloak_under_auth.url}/realms/{bench.realm}"
+
+
+def _versions(bench: RealBench) -> dict[str, str]:
+    """resourceVersions of all that lies in the teams' namespaces."""
+    networking = kubernetes.client.NetworkingV1Api(bench.api)
+    found: dict[str, str] = {}
+    for team in ("data", "demo", "shop"):
+        slug = bench.slug(team)
+        lists = [
+            networking.list_namespaced_network_policy(slug),
+            bench.core.list_namespaced_secret(slug),
+            bench.core.list_namespaced_service_account(slug),
+            bench.core.list_namespaced_resource_quota(slug),
+            bench.core.list_namespaced_limit_range(slug),
+        ]
+        items = [
+            bench.core.read_namespace(slug),
+            *(item for found in lists for item in found.items),
+        ]
+        found |= {item.metadata.uid: item.metadata.resource_version for item in items}
+    return found
