@@ -1,0 +1,107 @@
+"""Istio: a team's routes."""
+
+from typing import Any
+
+import pytest
+
+from tenantry.errors import SystemRefused
+from tenantry.plan import Plan
+from tests.bench import Bench, Data, found, ids
+
+TEAM: Data = {
+    "name": "shop",
+    "routes": {
+        "web": {
+            "host": "shop.example.com",
+            "paths": [
+                {"prefix": "/api/", "service": "backend", "port": 8080},
+                {"service": "frontend", "port": 80},
+            ],
+        },
+    },
+}
+ROUTE = "istio/VirtualService/team-shop/web"
+
+
+@pytest.fixture
+def shop(bench: Bench) -> Bench:
+    """The team, onboarded."""
+    bench.declare(TEAM, platform={"mesh": {"gateway": "gate/way"}}).onboard()
+    return bench
+
+
+def route(bench: Bench) -> dict[str, Any]:
+    found = bench.sandbox.kubernetes.get("VirtualService", "web", "team-shop")
+    assert found is not None
+    return found
+
+
+def leads_to(prefix: str, host: str, port: int) -> dict[str, Any]:
+    destination = {"host": f"{host}.team-shop.svc.cluster.local", "port": {"number": port}}
+    return {
+        "match": [{"uri": {"prefix": prefix}}],
+        "route": [{"destination": destination}],
+    }
+
+
+def test_a_route_is_made_as_declared_in_the_declared_order(shop: Bench) -> None:
+    assert route(shop)["spec"] == {
+        "hosts": ["shop.example.com"],
+        "gateways": ["gate/way"],
+        "http": [leads_to("/api/", "backend", 8080), leads_to("/", "frontend", 80)],
+    }
+    assert route(shop)["metadata"]["labels"] == {
+        "app.kubernetes.io/managed-by": "tenantry",
+        "tenantry.io/team": "shop",
+    }
+
+
+def test_a_route_may_have_a_gateway_of_its_own(bench: Bench) -> None:
+    own = {**TEAM["routes"]["web"], "gateway": "team-shop/own"}
+    bench.declare({"name": "shop", "routes": {"web": own}}).onboard()
+    assert route(bench)["spec"]["gateways"] == ["team-shop/own"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hosts", ["other.example.com"]),
+        ("gateways", ["mesh"]),
+        ("http", [leads_to("/", "frontend", 80)]),
+    ],
+)
+def test_what_drifted_is_told_exactly_and_mended(field: str, value: Any, shop: Bench) -> None:
+    before = route(shop)
+    declared = before["spec"][field]
+    shop.sandbox.kubernetes.put({**before, "spec": {**before["spec"], field: value}})
+    assert found(shop.plan()) == {ROUTE: {f"spec.{field}": (value, declared)}}
+    shop.onboard()
+    assert route(shop)["spec"] == before["spec"]
+    assert shop.plan() == Plan("shop")
+
+
+def test_a_lost_route_is_made_anew(shop: Bench) -> None:
+    before = route(shop)["spec"]
+    shop.sandbox.kubernetes.delete("VirtualService", "web", "team-shop")
+    assert ids(shop.plan().changes) == [ROUTE]
+    shop.onboard()
+    assert route(shop)["spec"] == before
+
+
+def test_a_route_of_somebody_elses_is_refused_until_it_may_be_adopted(bench: Bench) -> None:
+    bench.declare({"name": "shop"}).onboard()
+    theirs = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "web", "namespace": "team-shop"},
+        "spec": {"hosts": ["theirs.example.com"], "http": [leads_to("/", "theirs", 80)]},
+    }
+    bench.sandbox.kubernetes.put(theirs)
+    bench.declare(TEAM)
+    with pytest.raises(SystemRefused, match="istio/VirtualService/team-shop/web"):
+        bench.onboard()
+    assert route(bench)["spec"] == theirs["spec"]
+    bench.declare({**TEAM, "adopt": "yes"}).onboard()
+    assert route(bench)["spec"]["hosts"] == ["shop.example.com"]
+    assert route(bench)["metadata"]["annotations"] == {"tenantry.io/adopted": "true"}
+    assert bench.plan() == Plan("shop")
