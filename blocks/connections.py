@@ -1,17 +1,16 @@
 """Where the systems are and as whom Tenantry talks to them: filled in once, in the UI."""
 
 from prefect.blocks.core import Block
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tenantry.connections import Cluster, HarborAccount, KeycloakAccount
+from tenantry.errors import TenantryError
 from tenantry.systems import check_harbor, check_keycloak, check_kubernetes
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes.client import KubernetesClient
-
-_DOCS = "https://github.com/tenantry/tenantry/blob/main/docs/blocks.md"
 
 
 class HarborConnection(Block):
@@ -21,14 +20,13 @@ class HarborConnection(Block):
         ```python
         from blocks import HarborConnection
 
-        connection = HarborConnection.load("default")
+        connection = HarborConnection.load("BLOCK_NAME")
         print(connection.check())
         ```
     """
 
     _block_type_name = "Harbor Connection"
     _block_type_slug = "harbor-connection"
-    _documentation_url = _DOCS  # type: ignore[assignment]
 
     url: str = Field(description="Address of Harbor, such as https://harbor.example.com.")
     username: str = Field(
@@ -42,16 +40,23 @@ class HarborConnection(Block):
     )
 
     def account(self) -> HarborAccount:
-        """The connection as the core takes it."""
-        return HarborAccount(
-            url=self.url, username=self.username, password=self.password, verify=self.verify
-        )
+        """The connection as the core takes it.
+
+        Raises:
+            TenantryError: the address is none.
+        """
+        try:
+            return HarborAccount(
+                url=self.url, username=self.username, password=self.password, verify=self.verify
+            )
+        except ValidationError as error:
+            raise _faulty("Harbor", error) from None
 
     def check(self) -> str:
         """Whether address, version and credentials work, in a sentence.
 
         Raises:
-            SystemRefused, SystemUnavailable: they don't, and why.
+            TenantryError: they don't, and why.
         """
         client = HarborClient(self.account())
         try:
@@ -67,14 +72,13 @@ class KeycloakConnection(Block):
         ```python
         from blocks import KeycloakConnection
 
-        connection = KeycloakConnection.load("default")
+        connection = KeycloakConnection.load("BLOCK_NAME")
         print(connection.check())
         ```
     """
 
     _block_type_name = "Keycloak Connection"
     _block_type_slug = "keycloak-connection"
-    _documentation_url = _DOCS  # type: ignore[assignment]
 
     url: str = Field(
         description="Address of Keycloak, with the path that it is served under, if any, such as "
@@ -90,21 +94,28 @@ class KeycloakConnection(Block):
     )
 
     def account(self) -> KeycloakAccount:
-        """The connection as the core takes it."""
-        return KeycloakAccount(
-            url=self.url,
-            username=self.username,
-            password=self.password,
-            realm=self.realm,
-            client_id=self.client_id,
-            verify=self.verify,
-        )
+        """The connection as the core takes it.
+
+        Raises:
+            TenantryError: the address is none.
+        """
+        try:
+            return KeycloakAccount(
+                url=self.url,
+                username=self.username,
+                password=self.password,
+                realm=self.realm,
+                client_id=self.client_id,
+                verify=self.verify,
+            )
+        except ValidationError as error:
+            raise _faulty("Keycloak", error) from None
 
     def check(self) -> str:
         """Whether address, version and credentials work, in a sentence.
 
         Raises:
-            SystemRefused, SystemUnavailable: they don't, and why.
+            TenantryError: they don't, and why.
         """
         client = KeycloakClient(self.account(), self.realm)
         try:
@@ -120,14 +131,13 @@ class ClusterConnection(Block):
         ```python
         from blocks import ClusterConnection
 
-        connection = ClusterConnection.load("default")
+        connection = ClusterConnection.load("BLOCK_NAME")
         print(connection.check())
         ```
     """
 
     _block_type_name = "Cluster Connection"
     _block_type_slug = "cluster-connection"
-    _documentation_url = _DOCS  # type: ignore[assignment]
 
     kubeconfig: SecretStr | None = Field(
         default=None,
@@ -142,7 +152,7 @@ class ClusterConnection(Block):
         """The connection as the core takes it.
 
         Raises:
-            ValueError: the kubeconfig is not one.
+            TenantryError: the kubeconfig is not one.
         """
         if self.kubeconfig is None:
             return Cluster(context=self.context)
@@ -152,18 +162,27 @@ class ClusterConnection(Block):
             content = None
         if not isinstance(content, dict) or "clusters" not in content:
             # The parser's own message would quote the file, and with it the token.
-            msg = "The block's kubeconfig is not the content of a kubeconfig file: correct it."
-            raise ValueError(msg)
+            text = "The Cluster Connection's kubeconfig is not the content of a kubeconfig file."
+            raise TenantryError(f"{text} Correct the block.") from None
         return Cluster(kubeconfig_content=content, context=self.context)
 
     def check(self) -> str:
         """Whether address and credentials work, in a sentence.
 
         Raises:
-            SystemRefused, SystemUnavailable: they don't, and why.
+            TenantryError: they don't, and why.
         """
         client = KubernetesClient(self.cluster())
         try:
             return check_kubernetes(client)
         finally:
             client.close()
+
+
+def _faulty(name: str, error: ValidationError) -> TenantryError:
+    """What is wrong with a block, without quoting what stands in it."""
+    faults = "; ".join(
+        f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_input=False)
+    )
+    return TenantryError(f"The {name} Connection is faulty: {faults}. Correct the block.")

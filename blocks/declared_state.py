@@ -5,7 +5,6 @@ from pathlib import Path
 from prefect.blocks.core import Block
 from pydantic import Field
 
-from blocks.connections import _DOCS
 from tenantry import declared
 from tenantry.declared import Declaration, Team
 
@@ -17,14 +16,13 @@ class DeclaredState(Block):
         ```python
         from blocks import DeclaredState
 
-        declaration = DeclaredState.load("default").read()
+        declaration = DeclaredState.load("BLOCK_NAME").read()
         print(list(declaration.teams))
         ```
     """
 
     _block_type_name = "Declared State"
     _block_type_slug = "declared-state"
-    _documentation_url = _DOCS  # type: ignore[assignment]
 
     folder: str = Field(
         description="Absolute path of the folder, as the process that runs the flows sees it."

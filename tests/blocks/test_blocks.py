@@ -1,0 +1,264 @@
+"""The blocks: what a person fills in once in the UI, and what `check` says of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.blocks.core import Block
+from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from pydantic import SecretStr
+
+import blocks
+from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
+from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
+from tests.bench import MishapSandbox
+
+BLOCKS: list[type[Block]] = [
+    ClusterConnection,
+    DeclaredState,
+    HarborConnection,
+    KeycloakConnection,
+]
+DEAD = "http://127.0.0.1:9"
+PASSWORD = "dragon-Passw0rd"
+
+
+@pytest.mark.parametrize("block", BLOCKS, scope="class")
+class TestStandard(BlockStandardTestSuite):
+    """Prefect's own demands on a block, but for those that lead to a page on the internet."""
+
+    @pytest.fixture
+    def block(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    test_has_a_documentation_url = None
+    test_has_a_valid_image = None
+
+
+def address(sandbox: MishapSandbox, system: str) -> dict[str, Any]:
+    return dict(sandbox.addresses()[system])
+
+
+def kubeconfig(sandbox: MishapSandbox) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(
+        Path(address(sandbox, "kubernetes")["kubeconfig"]).read_text()
+    )
+    return content
+
+
+def cluster(content: Any) -> ClusterConnection:
+    text = content if isinstance(content, str) else json.dumps(content)
+    return ClusterConnection(kubeconfig=SecretStr(text))
+
+
+# What the UI shows
+
+
+def test_these_are_all_blocks() -> None:
+    assert blocks.__all__ == [block.__name__ for block in BLOCKS]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_nothing_that_the_ui_shows_of_a_block_comes_from_elsewhere(block: type[Block]) -> None:
+    assert block._logo_url is None
+    assert block._documentation_url is None
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_field_is_described_with_a_sentence(block: type[Block]) -> None:
+    for name, field in block.model_fields.items():
+        description = field.description or ""
+        assert description[:1].isupper(), f"{block.__name__}.{name}: {description!r}"
+        assert description.endswith(".")
+        assert len(description.split()) > 2
+
+
+@pytest.mark.parametrize(
+    ("block", "secrets"),
+    [
+        (HarborConnection, {"password"}),
+        (KeycloakConnection, {"password"}),
+        (ClusterConnection, {"kubeconfig"}),
+        (DeclaredState, set()),
+    ],
+)
+def test_the_server_is_told_which_fields_to_encrypt(block: type[Block], secrets: set[str]) -> None:
+    told = block._to_block_schema().fields
+
+    assert set(told["secret_fields"]) == secrets
+    assert {name for name, field in told["properties"].items() if "writeOnly" in str(field)} == (
+        secrets
+    )
+
+
+@pytest.mark.parametrize(
+    "filled",
+    [
+        HarborConnection(url=DEAD, password=SecretStr(PASSWORD)),
+        KeycloakConnection(url=DEAD, password=SecretStr(PASSWORD)),
+        ClusterConnection(kubeconfig=SecretStr(f"clusters: []\nusers: [{{token: {PASSWORD}}}]")),
+    ],
+    ids=lambda block: type(block).__name__,
+)
+def test_a_secret_is_shown_nowhere(filled: Any) -> None:
+    handed_on = filled.cluster() if isinstance(filled, ClusterConnection) else filled.account()
+
+    for shown in (repr(filled), str(filled), filled.model_dump_json(), repr(handed_on)):
+        assert PASSWORD not in shown
+
+
+# A check that succeeds
+
+
+def test_harbors_check_says_version_address_and_account(sandbox: MishapSandbox) -> None:
+    harbor = address(sandbox, "harbor")
+
+    said = HarborConnection(**harbor).check()
+
+    assert said.startswith("Harbor v2.")
+    assert said.endswith(f" at {harbor['url']} knows 'admin'.")
+
+
+def test_keycloaks_check_says_version_address_and_realm(sandbox: MishapSandbox) -> None:
+    keycloak = address(sandbox, "keycloak")
+
+    said = KeycloakConnection(**keycloak).check()
+
+    assert said.startswith("Keycloak 26.")
+    assert said.endswith(f" at {keycloak['url']} has realm 'master'.")
+
+
+def test_the_clusters_check_says_version_and_address(sandbox: MishapSandbox) -> None:
+    said = cluster(kubeconfig(sandbox)).check()
+
+    assert said.startswith("Kubernetes v1.")
+    assert said.endswith(f" at {sandbox.kubernetes.url} accepts the credentials.")
+
+
+def test_the_declared_states_check_says_how_many_teams(tmp_path: Path) -> None:
+    (tmp_path / "platform.yaml").write_text("name: test\n")
+
+    assert DeclaredState(folder=str(tmp_path)).check() == (
+        f"{tmp_path} declares 0 teams and is in order."
+    )
+
+
+# A check that fails
+
+
+def test_a_wrong_password_for_harbor_is_told(sandbox: MishapSandbox) -> None:
+    sandbox.harbor.login_delay = 1.05  # as slow as Harbor: a fast refusal would be a lock
+    connection = HarborConnection(**address(sandbox, "harbor") | {"password": PASSWORD})
+
+    with pytest.raises(SystemRefused) as refused:
+        connection.check()
+
+    assert str(refused.value) == (
+        "Harbor: POST /c/login answered 401: wrong user name or password for 'admin'. "
+        "Correct the Harbor connection."
+    )
+
+
+def test_a_wrong_password_for_keycloak_is_told(sandbox: MishapSandbox) -> None:
+    connection = KeycloakConnection(**address(sandbox, "keycloak") | {"password": PASSWORD})
+
+    with pytest.raises(SystemRefused) as refused:
+        connection.check()
+
+    assert str(refused.value) == (
+        "Keycloak: POST /realms/master/…/token answered 401: Invalid user credentials. "
+        "The credentials of the Keycloak connection are not accepted."
+    )
+
+
+def test_a_wrong_token_for_the_cluster_is_told(sandbox: MishapSandbox) -> None:
+    content = kubeconfig(sandbox)
+    content["users"][0]["user"]["token"] = PASSWORD
+
+    with pytest.raises(SystemRefused) as refused:
+        cluster(content).check()
+
+    assert str(refused.value) == (
+        "Kubernetes: GET /api/v1/namespaces/default answered 401: Unauthorized. "
+        "The credentials of the cluster connection are not accepted."
+    )
+
+
+def at_a_dead_address(system: str, sandbox: MishapSandbox) -> Any:
+    if system == "harbor":
+        return HarborConnection(**address(sandbox, system) | {"url": DEAD})
+    if system == "keycloak":
+        return KeycloakConnection(**address(sandbox, system) | {"url": DEAD})
+    content = kubeconfig(sandbox)
+    content["clusters"][0]["cluster"]["server"] = DEAD
+    return cluster(content)
+
+
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ("harbor", "Harbor: POST /c/login: no answer (ConnectError)"),
+        ("keycloak", "Keycloak: POST /realms/master/…/token: no answer (ConnectionError)"),
+        ("kubernetes", "Kubernetes: GET /version: no answer (NewConnectionError)"),
+    ],
+)
+def test_a_dead_address_is_told(system: str, said: str, sandbox: MishapSandbox) -> None:
+    with pytest.raises(SystemUnavailable) as unavailable:
+        at_a_dead_address(system, sandbox).check()
+
+    assert str(unavailable.value) == said
+
+
+@pytest.mark.parametrize("block", [HarborConnection, KeycloakConnection])
+def test_an_address_without_a_scheme_is_told_without_the_password(block: Any) -> None:
+    connection = block(url="example.com", password=SecretStr(PASSWORD))
+
+    with pytest.raises(TenantryError) as faulty:
+        connection.check()
+
+    assert str(faulty.value) == (
+        f"The {block._block_type_name} is faulty: url: an address begins with http:// or https://. "
+        "Correct the block."
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        PASSWORD,
+        f"users: [{PASSWORD}",
+        f"users:\n  - token: {PASSWORD}\n",
+        f"- {PASSWORD}\n",
+        f"clusters: *{PASSWORD}\n",
+        f"\x00{PASSWORD}",
+    ],
+)
+def test_what_is_no_kubeconfig_is_told_and_not_quoted(content: str) -> None:
+    with pytest.raises(TenantryError) as faulty:
+        cluster(content).check()
+
+    assert str(faulty.value) == (
+        "The Cluster Connection's kubeconfig is not the content of a kubeconfig file. "
+        "Correct the block."
+    )
+    assert faulty.value.__suppress_context__ or faulty.value.__context__ is None
+
+
+def test_a_faulty_declared_state_is_told_with_every_fault(tmp_path: Path) -> None:
+    (tmp_path / "teams").mkdir()
+    (tmp_path / "platform.yaml").write_text("colour: red\n")
+    (tmp_path / "teams" / "a.yaml").write_text("name: A\n")
+
+    with pytest.raises(TenantryError) as faulty:
+        DeclaredState(folder=str(tmp_path)).check()
+
+    first, second = str(faulty.value).splitlines()
+    assert first.startswith("platform.yaml:1: colour: unknown key")
+    assert second.startswith("teams/a.yaml:1: name: ")
+
+
+def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TenantryError, match="nowhere: is not a folder"):
+        DeclaredState(folder=str(tmp_path / "nowhere")).check()
