@@ -5,7 +5,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from subprocess import CompletedProcess
 from xml.etree import ElementTree
 
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -16,7 +18,7 @@ from tenantry.declared import load
 from tenantry.errors import DeclarationError
 from tenantry.onboarding import onboard, plan_all
 from tenantry.sandbox import Sandbox
-from tests.bench import Bench, Data, prepare, write
+from tests.bench import Bench, Data, environment, prepare, write
 from tests.flow_bench import FlowBench
 from tests.show.report import Report, Shown
 
@@ -55,9 +57,7 @@ def main() -> int:
 def demo() -> list[Shown]:
     """The demo: three teams through the Prefect API on the sandbox"""
     began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "demo", "--once"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = _run(["-m", "demo", "--once"])
     teams = done.stdout.count(": done")
     figure = f"{teams} teams done, exit {done.returncode}, {time.monotonic() - began:.0f} s"
     held = done.returncode == 0 and teams == 3
@@ -71,17 +71,7 @@ def declared_state() -> list[Shown]:
         before = sandbox.requests.total()
         for number, text in enumerate(BAD.values()):
             place = write(Path(folder) / str(number), {"name": "taken"}, text)
-            environment = {
-                f"TENANTRY_{system}_{key}".upper(): value
-                for system, address in sandbox.addresses().items()
-                for key, value in address.items()
-            }
-            done = subprocess.run(
-                [sys.executable, "-m", "tenantry.cli", "plan", str(place)],
-                env=os.environ | environment,
-                capture_output=True,
-                text=True,
-            )
+            done = _run(["-m", "tenantry.cli", "plan", str(place)], environment(sandbox))
             named = "teams/" in done.stderr and "Traceback" not in done.stderr
             refused += done.returncode == 1 and named
         calls = sandbox.requests.total() - before
@@ -109,27 +99,30 @@ def counts() -> list[Shown]:
     some = {"harbor": {"retention": RETENTION, "immutable_tags": [{"tags": "v*"}]}, "members": []}
     teams = [{"name": f"team{n:02}", **(some if n % 5 == 0 else {})} for n in range(TEAMS)]
     rich = sum("members" in team for team in teams)
-    with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
-        with Bench(prepare(sandbox), Path(folder)) as bench:
-            bench.declare(*teams)
-            began = time.monotonic()
-            observed = bench.systems.observe(bench.teams)
-            each(lambda team: onboard(bench.systems, team, observed), bench.teams)
-            took = time.monotonic() - began
-            first = sandbox.requests.total()
-            sandbox.requests.reset()
-            left = [
-                outcome
-                for outcome in plan_all(bench.systems, bench.teams)
-                if outcome.plan is None or not outcome.plan.is_empty
-            ]
-            writes = sandbox.requests.writes()
-            found = dict.fromkeys(("harbor", "keycloak", "kubernetes"), 0)
-            probes = secrets = 0
-            for kind, number in sandbox.requests.counts().items():
-                found[kind.system] += number
-                probes += number if kind.template == "/service/token" else 0
-                secrets += number if "/secrets/" in kind.template else 0
+    with (
+        Sandbox() as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+        Bench(prepare(sandbox), Path(folder)) as bench,
+    ):
+        bench.declare(*teams)
+        began = time.monotonic()
+        observed = bench.systems.observe(bench.teams)
+        each(lambda team: onboard(bench.systems, team, observed), bench.teams)
+        took = time.monotonic() - began
+        first = sandbox.requests.total()
+        sandbox.requests.reset()
+        left = [
+            outcome
+            for outcome in plan_all(bench.systems, bench.teams)
+            if outcome.plan is None or not outcome.plan.is_empty
+        ]
+        writes = sandbox.requests.writes()
+        found = dict.fromkeys(("harbor", "keycloak", "kubernetes"), 0)
+        probes = secrets = 0
+        for kind, number in sandbox.requests.counts().items():
+            found[kind.system] += number
+            probes += number if kind.template == "/service/token" else 0
+            secrets += number if "/secrets/" in kind.template else 0
     pages = 1  # fewer than a hundred projects
     harbor = 3 * TEAMS + 2 * TEAMS + 2 * rich + pages
     keycloak = found["keycloak"] - rich
@@ -168,16 +161,19 @@ def counts() -> list[Shown]:
 
 def crash() -> list[Shown]:
     """A crash between a robot and its Secret"""
-    with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
-        with Bench(prepare(sandbox), Path(folder)) as bench:
-            bench.declare({"name": "demo"})
-            bench.onboard()
-            for name in ("harbor-pull", "harbor-ci"):
-                sandbox.kubernetes.delete("Secret", name, "team-demo")
-            robots = set(sandbox.harbor.robots)
-            outcome = bench.onboard()
-            again = set(sandbox.harbor.robots)
-            left = bench.plan()
+    with (
+        Sandbox() as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+        Bench(prepare(sandbox), Path(folder)) as bench,
+    ):
+        bench.declare({"name": "demo"})
+        bench.onboard()
+        for name in ("harbor-pull", "harbor-ci"):
+            sandbox.kubernetes.delete("Secret", name, "team-demo")
+        robots = set(sandbox.harbor.robots)
+        outcome = bench.onboard()
+        again = set(sandbox.harbor.robots)
+        left = bench.plan()
     return [
         Shown(
             "a robot whose Secret was never written gets a new secret, and a Secret that opens "
@@ -218,19 +214,9 @@ def real() -> list[Shown]:
     """The real Keycloak and the real Kubernetes API server"""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.xml"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-m",
-            "real",
-            "tests/real/test_onboarding.py",
-        ]
         began = time.monotonic()
-        done = subprocess.run(
-            [*command, f"--junitxml={results}"], cwd=ROOT, capture_output=True, text=True
-        )
+        words = ["-m", "pytest", "-q", "-m", "real", "tests/real/test_onboarding.py"]
+        done = _run([*words, f"--junitxml={results}"])
         took = time.monotonic() - began
         if not results.exists():
             text = (done.stdout + done.stderr).strip().splitlines()[-1]
@@ -255,6 +241,13 @@ def real() -> list[Shown]:
     passed = sum(cases.values())
     figure = f"{passed} of {len(cases)} cases, {took:.0f} s"
     return [*shown, Shown("all of tests/real/test_onboarding.py", figure, passed == len(cases))]
+
+
+def _run(words: list[str], more: Mapping[str, str] | None = None) -> CompletedProcess[str]:
+    command, environment = [sys.executable, *words], {**os.environ, **(more or {})}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def _cases(results: Path) -> list[ElementTree.Element]:
