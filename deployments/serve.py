@@ -3,9 +3,11 @@
     python deployments/serve.py
 
 A run starts in about three seconds, where a worker needs seven: it starts one
-interpreter where the worker starts two.
+interpreter where the worker starts two. Runs get the environment that a worker would give
+them; what is set already stays.
 """
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,14 @@ def deployments(file: Path = PREFECT_YAML) -> list[RunnerDeployment]:
     return [_deployment(declared) for declared in YAML(typ="safe").load(file)["deployments"]]
 
 
+def environment(file: Path = PREFECT_YAML) -> dict[str, str]:
+    """What the file's deployments add to the environment of their runs."""
+    found: dict[str, str] = {}
+    for declared in YAML(typ="safe").load(file)["deployments"]:
+        found |= declared["work_pool"]["job_variables"]["env"]
+    return found
+
+
 def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
     module, _, name = declared["entrypoint"].rpartition(".")
     flow = getattr(import_module(module), name)
@@ -40,4 +50,6 @@ def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
 
 
 if __name__ == "__main__":
+    for name, value in environment().items():
+        os.environ.setdefault(name, value)
     serve(*deployments())
