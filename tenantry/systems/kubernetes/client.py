@@ -65,16 +65,16 @@ class KubernetesClient:
 
     def __init__(self, cluster: Cluster) -> None:
         configuration = kube.Configuration()
-        if cluster.kubeconfig_content is not None:
-            kube_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
-                cluster.kubeconfig_content, cluster.context, configuration
-            )
-        elif cluster.kubeconfig is not None:
-            kube_config.load_kube_config(  # type: ignore[no-untyped-call]
-                cluster.kubeconfig, cluster.context, configuration
-            )
-        else:
-            kube_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        try:
+            _configure(configuration, cluster)
+        except (kube_config.ConfigException, OSError, ValueError, LookupError) as error:
+            raise SystemRefused(
+                "kubernetes",
+                f"read {cluster.kubeconfig or 'the cluster connection'}",
+                str(error).splitlines()[0],
+                advice="Give the cluster connection a kubeconfig; without one, only a pod of the "
+                "cluster can connect.",
+            ) from None
         # urllib3's own retries would repeat writes whose answer was lost.
         configuration.retries = False
         configuration.connection_pool_maxsize = WIDTH
@@ -214,6 +214,19 @@ class KubernetesClient:
                 "kubernetes", call, "the answer is not JSON", status=answer.status
             )
         raise _failure(method, call, answer, content)
+
+
+def _configure(configuration: kube.Configuration, cluster: Cluster) -> None:
+    if cluster.kubeconfig_content is not None:
+        kube_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+            cluster.kubeconfig_content, cluster.context, configuration
+        )
+    elif cluster.kubeconfig is not None:
+        kube_config.load_kube_config(  # type: ignore[no-untyped-call]
+            cluster.kubeconfig, cluster.context, configuration
+        )
+    else:
+        kube_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
 
 
 def _no_answer(error: Exception) -> str:
