@@ -1,0 +1,119 @@
+"""The ClusterRole that ships grants just what onboarding asks of the API server.
+
+That a real API server is content with it: tests/real/test_rbac.py.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tenantry.systems.kubernetes.client import KINDS
+from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE
+from tests.bench import Bench
+
+ROOT = Path(__file__).parents[2]
+RBAC = "rbac.authorization.k8s.io"
+
+RICH: dict[str, Any] = {
+    "namespace": {"quota": {"pods": 50}, "limits": {"default": {"cpu": "500m"}}},
+    "oidc_clients": {"web": {"redirect_uris": ["https://shop.example.com/cb"]}},
+}
+
+
+def manifests() -> dict[str, dict[str, Any]]:
+    text = (ROOT / "deployments" / "rbac.yaml").read_text()
+    return {manifest["kind"]: manifest for manifest in YAML(typ="safe").load_all(text)}
+
+
+def granted() -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for rule in manifests()["ClusterRole"]["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def rich(name: str) -> dict[str, Any]:
+    paths = [{"service": "front", "port": 80}]
+    return {
+        "name": name,
+        **RICH,
+        "routes": {"web": {"host": f"{name}.example.com", "paths": paths}},
+    }
+
+
+def asked(bench: Bench) -> set[tuple[str, str, str]]:
+    """Group, resource and verb of each request that the API server authorizes."""
+    verbs = {"GET": {"list"}, "PATCH": {"patch"}, "DELETE": {"delete"}}
+    found: set[tuple[str, str, str]] = set()
+    for request in bench.sandbox.requests.log:
+        if request.system != "kubernetes" or request.target == "/version":
+            continue
+        path = request.target.partition("?")[0]
+        kind = next(kind for kind in KINDS.values() if f"/{kind.plural}" in _resource(path))
+        named = not path.endswith(f"/{kind.plural}")
+        group = kind.api_version.rpartition("/")[0]
+        for verb in {"get"} if named and request.method == "GET" else verbs[request.method]:
+            found.add((group, kind.plural, verb))
+        if request.method == "PATCH" and request.status == 201:
+            found.add((group, kind.plural, "create"))
+    return found
+
+
+def _resource(path: str) -> str:
+    """A path without the namespace that it leads through."""
+    parts = path.split("/")
+    if "namespaces" in parts and len(parts) > (index := parts.index("namespaces")) + 2:
+        del parts[index : index + 2]
+    return "/".join(parts)
+
+
+@pytest.fixture
+def walked(bench: Bench) -> Bench:
+    """All that onboarding asks: of one team, of many, and of what can't be changed in place."""
+    kubernetes = bench.sandbox.kubernetes
+    bench.declare(rich("shop"))
+    bench.systems.check()
+    bench.onboard()
+    binding = kubernetes.get("RoleBinding", "tenantry-team", "team-shop")
+    secret = kubernetes.get("Secret", "harbor-ci", "team-shop")
+    assert binding is not None
+    assert secret is not None
+    for old, wrong in (
+        (binding, {"roleRef": {**binding["roleRef"], "name": "view"}}),
+        (secret, {"type": "Opaque"}),
+    ):
+        kubernetes.delete(old["kind"], old["metadata"]["name"], "team-shop")
+        kubernetes.put({**old, **wrong})
+    bench.onboard()
+    bench.declare(*(rich(f"t{number}") for number in range(6)))
+    bench.systems.not_applied(bench.teams)
+    bench.systems.observe(bench.teams)
+    return bench
+
+
+def test_it_grants_what_is_asked_and_nothing_else(walked: Bench) -> None:
+    beyond_calls = {(RBAC, "clusterroles", verb) for verb in ("bind", "escalate")}
+
+    assert granted() == asked(walked) | beyond_calls
+
+
+def test_of_cluster_roles_it_concerns_the_teams_only() -> None:
+    (rule,) = (
+        rule for rule in manifests()["ClusterRole"]["rules"] if "clusterroles" in rule["resources"]
+    )
+
+    assert rule["resourceNames"] == [MEMBER_ROLE]
+
+
+def test_the_binding_leads_from_the_account_to_the_role() -> None:
+    shipped = manifests()
+    binding, account = shipped["ClusterRoleBinding"], shipped["ServiceAccount"]
+
+    assert binding["roleRef"]["name"] == shipped["ClusterRole"]["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", **account["metadata"]}]
+    assert account["metadata"]["namespace"] == shipped["Namespace"]["metadata"]["name"]
