@@ -92,9 +92,10 @@ def _connections() -> Connections:
         faults = []
         for detail in error.errors():
             name = "TENANTRY_" + "_".join(str(part).upper() for part in detail["loc"])
-            name += "_URL and _PASSWORD" if len(detail["loc"]) == 1 else ""
-            missing = detail["type"] == "missing"
-            faults.append(f"{name}: {'is not set' if missing else detail['msg']}")
+            told = "is not set" if detail["type"] == "missing" else detail["msg"]
+            if len(detail["loc"]) == 1:
+                name, told = f"{name}_URL and _PASSWORD", "are not set"
+            faults.append(f"{name}: {told}")
         raise DeclarationError(faults) from None
 
 
