@@ -288,6 +288,29 @@ def test_yes_adopts_a_project_and_the_mark_of_it_stays(bench: Bench) -> None:
         bench.declare({**TEAM, "namespace": {"labels": {"tier": "one"}}}).onboard()
 
 
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_project_is_still_known_for_ours_when_its_namespace_is_gone(
+    adopted: bool, bench: Bench
+) -> None:
+    bench.declare({**TEAM, "adopt": "yes"})
+    if adopted:
+        foreign(bench)
+    bench.onboard()
+    number = project(bench).id
+    bench.sandbox.kubernetes.namespace_termination_seconds = 0
+    bench.sandbox.kubernetes.delete("Namespace", "team-shop")
+    assert bench.sandbox.kubernetes.get("Namespace", "team-shop") is None
+    bench.declare(TEAM).onboard()
+    assert project(bench).id == number
+    namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop")
+    assert namespace is not None
+    annotations = namespace["metadata"]["annotations"]
+    assert annotations["tenantry.io/harbor-project"] == "team-shop"
+    assert ("tenantry.io/harbor-project-adopted" in annotations) == adopted
+    assert bench.opens("harbor-pull")
+    assert bench.plan() == Plan("shop")
+
+
 def test_a_project_that_appears_after_the_look_is_looked_at_again(bench: Bench) -> None:
     bench.declare(TEAM)
     seen = bench.look()

@@ -1,0 +1,251 @@
+"""The command line: exit statuses, what is printed, and no traceback for a user's mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tenantry import cli
+from tenantry.sandbox import Sandbox
+from tests.bench import SHOP, Bench, environment, write
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], no_waiting: None
+) -> Run:
+    """Runs `tenantry` and gives its exit status, what it printed, and its errors."""
+    for name in list(os.environ):
+        if name.startswith(("TENANTRY_", "KUBERNETES_SERVICE")):
+            monkeypatch.delenv(name)
+
+    def run(*arguments: object, **variables: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tenantry", *map(str, arguments)])
+        with monkeypatch.context() as during:
+            for name, value in variables.items():
+                during.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return ended.value.code or 0, out, err  # type: ignore[return-value]
+
+    return run
+
+
+# validate
+
+
+def test_validate_says_that_a_state_is_in_order(run: Run, tmp_path: Path) -> None:
+    status, out, err = run("validate", write(tmp_path, SHOP, {"name": "data"}))
+    assert (status, err) == (0, "")
+    assert out == f"{tmp_path}: 2 teams and the platform are in order.\n"
+
+
+def test_validate_prints_a_line_for_each_fault(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, "name: Shop\nharbor:\n  role: owner\n")
+    status, out, err = run("validate", tmp_path)
+    assert (status, out) == (1, "")
+    name, role = err.splitlines()
+    assert name.startswith("teams/team-0.yaml:1: name: 'Shop': ")
+    assert role.startswith("teams/team-0.yaml:3: harbor.role: 'owner': ")
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_a_missing_folder_is_named(command: str, run: Run, tmp_path: Path) -> None:
+    status, out, err = run(command, tmp_path / "none")
+    assert (status, out, err) == (1, "", f"{tmp_path / 'none'}: is not a folder\n")
+
+
+# plan
+
+
+def test_plan_tells_changes_by_status_2_and_nothing_to_do_by_0(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP)
+    variables = environment(bench.sandbox)
+    status, out, err = run("plan", bench.folder, **variables)
+    assert (status, err) == (2, "")
+    assert "+ create" in out
+    assert "harbor/project/team-shop" in out
+    assert out.endswith(" to create.\n")
+    assert bench.sandbox.requests.writes() == 0
+    bench.onboard()
+    status, out, err = run("plan", bench.folder, **variables)
+    assert (status, out, err) == (0, "Team shop: as declared\n\n1 team: nothing to do.\n", "")
+
+
+def test_plan_prints_json_for_programs(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP, {"name": "data"}).onboard("data")
+    status, out, _ = run("plan", bench.folder, "--json", **environment(bench.sandbox))
+    data, shop = json.loads(out)
+    assert status == 2
+    assert data == {"team": "data", "changes": [], "refused": [], "waiting": []}
+    project = next(change for change in shop["changes"] if change["kind"] == "project")
+    assert project == {
+        "action": "create",
+        "system": "harbor",
+        "kind": "project",
+        "key": "team-shop",
+        "adopts": False,
+        "differences": [{"field": "public", "old": None, "new": False}],
+    }
+
+
+def test_plan_can_be_for_some_teams_only(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP, {"name": "data"}, {"name": "jobs"})
+    names = ("--team", "shop", "--team", "data", "--json")
+    _, out, _ = run("plan", bench.folder, *names, **environment(bench.sandbox))
+    assert [each["team"] for each in json.loads(out)] == ["shop", "data"]
+
+
+def test_plan_fails_for_what_is_refused(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP)
+    bench.systems.harbor_client.post("/projects", {"project_name": "team-shop"})
+    variables = environment(bench.sandbox)
+    status, out, _ = run("plan", bench.folder, **variables)
+    assert status == 1
+    assert "! refused" in out
+    assert "1 refused." in out
+    status, out, _ = run("plan", bench.folder, "--json", **variables)
+    assert status == 1
+    (refusal,) = json.loads(out)[0]["refused"]
+    assert refusal["resource"] == "harbor/project/team-shop"
+    assert refusal["reason"].startswith("it exists and Tenantry did not make it")
+
+
+def test_plan_fails_for_what_cannot_be_read_and_plans_the_rest(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP, {"name": "data"}).onboard("data")
+    number = bench.sandbox.harbor.projects["team-data"].id
+    path = f"/api/v2.0/projects/{number}/summary"
+    bench.sandbox.mishap = lambda system, method, asked: 500 if asked == path else None
+    status, out, _ = run("plan", bench.folder, **environment(bench.sandbox))
+    assert status == 1
+    assert f"Team data: cannot be read: Harbor: GET {path} answered 500" in out
+    assert "1 not readable" in out
+    assert "harbor/project/team-shop" in out
+
+
+def test_an_unknown_team_is_named_with_the_known_ones(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP, {"name": "data"})
+    status, out, err = run("plan", bench.folder, "--team", "shpo")
+    assert (status, out) == (1, "")
+    assert err == "team 'shpo' is not declared; declared: data, shop\n"
+
+
+def test_missing_variables_are_named_all_at_once(run: Run, tmp_path: Path) -> None:
+    status, out, err = run("plan", write(tmp_path, SHOP))
+    assert (status, out) == (1, "")
+    assert err.splitlines() == [
+        "TENANTRY_HARBOR_URL and _PASSWORD: are not set",
+        "TENANTRY_KEYCLOAK_URL and _PASSWORD: are not set",
+    ]
+
+
+def test_a_missing_password_and_a_faulty_address_are_named(
+    sandbox: Sandbox, run: Run, tmp_path: Path
+) -> None:
+    variables = environment(sandbox)
+    del variables["TENANTRY_HARBOR_PASSWORD"]
+    variables["TENANTRY_KEYCLOAK_URL"] = "keycloak.example.com"
+    status, _, err = run("plan", write(tmp_path, SHOP), **variables)
+    assert status == 1
+    password, address = err.splitlines()
+    assert password == "TENANTRY_HARBOR_PASSWORD: is not set"
+    assert address.startswith("TENANTRY_KEYCLOAK_URL: ")
+    assert "begins with http:// or https://" in address
+
+
+@pytest.mark.parametrize(
+    ("system", "told"),
+    [
+        ("HARBOR", "Harbor: POST /c/login answered 401: wrong user name or password for 'admin'"),
+        ("KEYCLOAK", "Invalid user credentials"),
+    ],
+)
+def test_a_wrong_password_is_told_and_not_shown(
+    system: str, told: str, bench: Bench, run: Run
+) -> None:
+    bench.declare(SHOP)
+    bench.sandbox.harbor.login_delay = 1.2
+    variables = environment(bench.sandbox) | {f"TENANTRY_{system}_PASSWORD": "Wrong12345"}
+    status, out, err = run("plan", bench.folder, **variables)
+    assert (status, out) == (1, "")
+    assert told in err
+    assert "Wrong12345" not in err
+
+
+@pytest.mark.parametrize("system", ["HARBOR", "KEYCLOAK"])
+def test_a_server_that_is_down_is_told(system: str, bench: Bench, run: Run) -> None:
+    bench.declare(SHOP)
+    variables = environment(bench.sandbox) | {f"TENANTRY_{system}_URL": "http://127.0.0.1:9"}
+    status, out, err = run("plan", bench.folder, **variables)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"{system.capitalize()}: ")
+    assert "no answer" in err
+
+
+@pytest.mark.parametrize("config", [None, "/nowhere/config"])
+def test_a_cluster_that_is_not_named_is_told(config: str | None, bench: Bench, run: Run) -> None:
+    bench.declare(SHOP)
+    variables = environment(bench.sandbox)
+    del variables["TENANTRY_KUBERNETES_KUBECONFIG"]
+    if config:
+        variables["TENANTRY_KUBERNETES_KUBECONFIG"] = config
+    status, out, err = run("plan", bench.folder, **variables)
+    assert (status, out) == (1, "")
+    assert err.startswith("Kubernetes: ")
+    assert "kubeconfig" in err
+
+
+def test_a_missing_realm_is_told(bench: Bench, run: Run) -> None:
+    bench.declare(SHOP, platform={"keycloak": {"realm": "none"}})
+    status, _, err = run("plan", bench.folder, **environment(bench.sandbox))
+    assert status == 1
+    assert "there is no realm 'none'" in err
+
+
+# sandbox
+
+
+def test_the_sandbox_prints_its_addresses_serves_and_stops_at_a_signal(tmp_path: Path) -> None:
+    """And `plan` against it, as a person would who tries Tenantry out."""
+    command = [sys.executable, "-m", "tenantry.cli"]
+    process = subprocess.Popen(
+        [*command, "sandbox", "--state", tmp_path / "kept"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        addresses = json.loads(process.stdout.readline())
+        assert addresses.keys() == {"harbor", "keycloak", "kubernetes"}
+        for system in ("harbor", "keycloak"):
+            assert addresses[system].keys() == {"url", "username", "password"}
+        assert Path(addresses["kubernetes"]["kubeconfig"]).is_file()
+        variables = {
+            f"TENANTRY_{system}_{key}".upper(): value
+            for system, address in addresses.items()
+            for key, value in address.items()
+        }
+        platform = {"keycloak": {"realm": "master"}}
+        state = write(tmp_path / "state", SHOP, platform=platform)
+        planned = subprocess.run(
+            [*command, "plan", state, "--json"],
+            env={**os.environ, **variables},
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        assert (planned.returncode, planned.stderr) == (2, "")
+        assert json.loads(planned.stdout)[0]["team"] == "shop"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "kept" / "harbor.json").is_file()
