@@ -6,6 +6,7 @@ make demo ARGS=--once       ends after the summary
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -120,5 +121,13 @@ def _say_where(platform: LocalPlatform, addresses: dict[str, Any], declared: Pat
     console.print(f"{'Declared state':<17} {declared}", highlight=False)
 
 
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    # Also where it runs in the background, with Ctrl-C's signal ignored, and when it is told to
+    # end: what it started must end with it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     sys.exit(main(once="--once" in sys.argv[1:]))

@@ -76,7 +76,7 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
             Task(
                 task,
                 name=name,
-                task_run_name=run_name,
+                task_run_name=run_name or name,
                 cache_policy=NO_CACHE,
                 retries=len(DELAYS),
                 retry_delay_seconds=[float(delay) for delay in DELAYS],

@@ -171,7 +171,9 @@ def inventory(
         shown.add_row(name, kind, *(str(found[system, kind] or "") for found in counts.values()))
     shown.add_section()
     states = [outcome.plan is not None and outcome.plan.is_empty for outcome in outcomes]
-    shown.add_row("", "as declared", *("[green]yes[/]" if good else "[red]no[/]" for good in states))
+    shown.add_row(
+        "", "as declared", *("[green]yes[/]" if good else "[red]no[/]" for good in states)
+    )
     return shown
 
 

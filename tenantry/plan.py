@@ -82,7 +82,7 @@ def make_plan(team: Team, desired: Iterable[Resource], observed: Observed) -> Pl
             barred.add(resource.id)
             waiting.append(Refusal(resource.id, observed.waiting[resource.id]))
             continue
-        if resource.stage == "Mark" and (refusals or waiting):
+        if resource.stage == "Mark as applied" and (refusals or waiting):
             continue  # Not all is applied: the next run is to look at this team again.
         if not barred.isdisjoint(resource.inside):
             barred.add(resource.id)

@@ -7,8 +7,15 @@ from typing import Any, Literal, NamedTuple
 from tenantry.declared.types import quantity
 from tenantry.errors import TenantryError
 
-Stage = Literal["Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Mark"]
-STAGES: tuple[Stage, ...] = ("Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Mark")
+Stage = Literal["Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Mark as applied"]
+STAGES: tuple[Stage, ...] = (
+    "Kubernetes",
+    "Keycloak",
+    "Harbor",
+    "Credentials",
+    "Istio",
+    "Mark as applied",
+)
 """The order in which a team is onboarded.
 
 The namespace comes first, since it holds the intent marks; a project comes

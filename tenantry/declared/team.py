@@ -228,8 +228,8 @@ class TeamSettings(Model):
     say so, take it over if it is exactly as declared, or take it over and change it."""
 
 
-class Team(TeamSettings):
-    """A tenant of the platform."""
+class Identity(Model):
+    """Who a team is. It comes first wherever a team is shown, in a form as in a schema."""
 
     name: TeamName
     """Lower-case letters and digits, in words joined by single dashes."""
@@ -247,6 +247,10 @@ class Team(TeamSettings):
     external_groups: dict[str, list[str]] = {}
     """Names that the group has at the external identity providers, by the provider's alias, where
     they differ from what the platform expects."""
+
+
+class Team(TeamSettings, Identity):
+    """A tenant of the platform."""
 
     @property
     def slug(self) -> str:

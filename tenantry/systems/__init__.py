@@ -154,7 +154,7 @@ class Systems:
 
     def _apply(self, change: Change, observed: Observed) -> None:
         match change.stage:
-            case "Kubernetes" | "Mark":
+            case "Kubernetes" | "Mark as applied":
                 self.kubernetes.apply(change)
             case "Keycloak":
                 self.keycloak.apply(change)

@@ -151,7 +151,14 @@ def test_a_field_that_we_set_inside_an_exact_value_is_not_dropped() -> None:
 
 
 def test_changes_come_in_the_order_of_the_stages_and_in_each_as_desired() -> None:
-    stages: list[Stage] = ["Mark", "Istio", "Credentials", "Harbor", "Keycloak", "Kubernetes"]
+    stages: list[Stage] = [
+        "Mark as applied",
+        "Istio",
+        "Credentials",
+        "Harbor",
+        "Keycloak",
+        "Kubernetes",
+    ]
     resources = [
         wanted({"a": 1}, Id("harbor", "x", f"{stage}-{number}"), stage)
         for number in range(2)
@@ -179,7 +186,7 @@ def test_what_is_not_ours_is_refused_and_so_is_all_that_lies_inside() -> None:
         wanted({"a": 1}),
         wanted({"b": 1}, PART, inside=(THING,)),
         wanted({"c": 1}, inner, inside=(MARK, PART)),
-        wanted({"d": 1}, MARK, "Mark"),
+        wanted({"d": 1}, MARK, "Mark as applied"),
         live={THING: Live({"a": 1}, ours=False)},
     )
     assert made.changes == ()
@@ -264,7 +271,7 @@ def test_what_is_ours_is_never_adopted(adopt: str) -> None:
 
 
 def test_the_mark_is_withheld_while_something_is_refused() -> None:
-    mark = wanted({"x": 1}, MARK, "Mark")
+    mark = wanted({"x": 1}, MARK, "Mark as applied")
     assert [change.id for change in plan(mark).changes] == [MARK]
     made = plan(mark, wanted({"a": 1}), live={THING: Live({}, ours=False)})
     assert made.changes == ()
@@ -272,7 +279,7 @@ def test_the_mark_is_withheld_while_something_is_refused() -> None:
 
 def test_the_mark_is_withheld_while_something_waits_and_waiting_is_no_work() -> None:
     made = plan(
-        wanted({"x": 1}, MARK, "Mark"),
+        wanted({"x": 1}, MARK, "Mark as applied"),
         wanted({"a": 1}),
         wanted({"b": 1}, PART, inside=(THING,)),
         waiting={THING: "for the user"},

@@ -49,7 +49,7 @@ class Kubernetes:
         wanted.append(
             Resource(
                 id=Id("kubernetes", "Namespace mark", team.slug),
-                stage="Mark",
+                stage="Mark as applied",
                 fields={"metadata": {"annotations": mark}},
                 inside=(objects.id_of("Namespace", team.slug),),
             )

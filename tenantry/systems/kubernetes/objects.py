@@ -56,7 +56,7 @@ def resource(
     return Resource(
         id=id_of(kind, name, namespace, system),
         stage=stage,
-        fields={"metadata": metadata, **content},
+        fields={**content, "metadata": metadata},
         body=namespace,
         fixed=fixed,
         inside=(id_of("Namespace", namespace),) if namespace else (),
