@@ -1,6 +1,7 @@
 """What all tests share: a sandbox of their own, a declared state beside it, no waiting."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,19 @@ def no_waiting() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def closing() -> Iterator[ThreadPoolExecutor]:
+    """Where sandboxes are stopped, which takes a while that no test need wait for."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
 @pytest.fixture
-def sandbox(no_waiting: None) -> Iterator[MishapSandbox]:
+def sandbox(no_waiting: None, closing: ThreadPoolExecutor) -> Iterator[MishapSandbox]:
     """A sandbox as new, quick to refuse, with the realm `platform`."""
-    with MishapSandbox() as running:
-        yield prepare(running)
+    running = MishapSandbox().__enter__()
+    yield prepare(running)
+    closing.submit(running.__exit__, None, None, None)
 
 
 @pytest.fixture
