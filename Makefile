@@ -21,7 +21,7 @@ demo: setup
 	$(BIN)/python -m demo $(ARGS)
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not real" -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not real" -n 2 --dist loadgroup $(ARGS)
 
 test-real: setup
 	$(BIN)/python -m tests.real.servers.prerequisites

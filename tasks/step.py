@@ -53,7 +53,7 @@ class Step(Generic[P, T]):
 def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], Step[P, T]]:
     """Makes a task of a function that looks at the systems or changes them.
 
-    It is never cached. It is tried again, with growing delays, after what may pass. A
+    It is never cached, and what it returns is never stored. It is tried again, with growing delays, after what may pass. A
     refusal ends it as Failed with the refusal's own words: raising would do that too, with
     a traceback in the log that tells an operator nothing.
 
@@ -78,6 +78,7 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
                 name=name,
                 task_run_name=run_name or name,
                 cache_policy=NO_CACHE,
+                persist_result=False,
                 retries=len(DELAYS),
                 retry_delay_seconds=[float(delay) for delay in DELAYS],
                 retry_jitter_factor=0.5,

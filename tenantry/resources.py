@@ -69,6 +69,10 @@ class Live:
     owned: frozenset[Path] = frozenset()
     """Fields that the system says were set by us, where it keeps such a record."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What may be kept of it, where a result is stored: the handle is for this process."""
+        return {**self.__dict__, "handle": None}
+
 
 class Observed:
     """What was seen of some teams.

@@ -12,6 +12,14 @@ from tests.flow_bench import FlowBench, platform
 __all__ = ["platform"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs them all: a second Prefect server would only be in the first one's way."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("prefect"))
+
+
 class SandboxBench(FlowBench):
     """A bench whose systems are a sandbox of its own."""
 

@@ -1,0 +1,72 @@
+"""What a task's failure leads to: what may pass is tried again, a refusal never is."""
+
+import pytest
+from prefect import flow
+
+from tasks import step as tasks_step
+from tenantry.errors import BrokenPromise, SystemRefused, SystemUnavailable, TenantryError
+
+pytestmark = pytest.mark.e2e
+
+
+def fail(error: Exception, times: int = 99) -> tuple[int, object]:
+    """How often a task is run whose first runs fail so, and what comes of it."""
+    runs = 0
+
+    @tasks_step.step("work")
+    def work() -> str:
+        nonlocal runs
+        runs += 1
+        if runs <= times:
+            raise error
+        return "done"
+
+    @flow(retries=0)
+    def walk() -> object:
+        try:
+            return work()
+        except TenantryError as raised:
+            return str(raised)
+
+    result = walk()
+    return runs, result
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks_step, "DELAYS", [0, 0, 0, 0])
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize(
+    "error",
+    [
+        SystemUnavailable("harbor", "GET /x", "no answer"),
+        BrokenPromise("harbor", "PATCH /x", "the secret does not open Harbor"),
+    ],
+)
+def test_what_may_pass_is_tried_again_until_it_has(error):
+    assert fail(error, times=2) == (3, "done")
+
+
+@pytest.mark.usefixtures("platform")
+def test_it_is_given_up_after_five_tries_with_the_systems_own_words():
+    error = SystemUnavailable("harbor", "GET /x", "no answer")
+
+    assert fail(error) == (5, "Harbor: GET /x: no answer")
+
+
+@pytest.mark.usefixtures("platform")
+def test_a_refusal_is_not_repeated_and_leaves_no_traceback(caplog):
+    error = SystemRefused("harbor", "POST /x", "forbidden", status=403)
+
+    runs, said = fail(error)
+
+    assert (runs, said) == (1, "Harbor: POST /x answered 403: forbidden")
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.usefixtures("platform")
+def test_a_fault_of_ours_is_not_repeated():
+    with pytest.raises(ZeroDivisionError):
+        fail(ZeroDivisionError())
