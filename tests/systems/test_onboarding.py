@@ -1,5 +1,6 @@
 """The whole walk on all systems: one pass, exact counts, what a crash or somebody else leaves."""
 
+import pickle
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -450,7 +451,8 @@ def test_no_secret_shows_anywhere_but_in_its_secret(bench: Bench) -> None:
     told += [failure.value, failure.value.__cause__, failure.value.__dict__]
     issued = [*harbor.issued_secrets, client["secret"], harbor_password(bench)]
     assert len(issued) >= 8
-    text = "\n".join(f"{each}\n{each!r}" for each in told)
+    stored = pickle.dumps([outcome, plan]).decode("latin-1")
+    text = "\n".join(f"{each}\n{each!r}" for each in [*told, stored])
     assert "team-shop+pull-a" in text
     assert [secret for secret in issued if secret in text] == []
 

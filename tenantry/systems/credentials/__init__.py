@@ -7,10 +7,7 @@ robot gets a new secret and the Secret is written. An OIDC client's secret can b
 read back from Keycloak, and is copied.
 """
 
-import base64
-import json
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +17,21 @@ from tenantry.errors import (
     BrokenPromise,
     ChangedMeanwhile,
     SystemRefused,
-    SystemUnavailable,
     TenantryError,
 )
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, secret_id
+from tenantry.systems.credentials.contents import (
+    DOCKER,
+    Credential,
+    decode,
+    docker_content,
+    docker_data,
+    encode,
+    host_of,
+    marks,
+)
 from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.marks import ProjectMark, description
@@ -36,28 +43,8 @@ from tenantry.systems.kubernetes.client import KubernetesClient, Object
 
 ROBOT = "tenantry.io/robot"
 """Annotation of a Secret: which robot of the pair it holds, such as `pull-a`."""
-_DOCKER = "kubernetes.io/dockerconfigjson"
-_DOCKER_KEY = ".dockerconfigjson"
 _OPENS, _CLOSED = "opens Harbor", "does not open Harbor"
 _SAME, _OTHER = "(hidden) as in Keycloak", "(hidden) not as in Keycloak"
-_ACCOUNT = "default"
-_WAIT_FOR_ACCOUNT = 20.0
-
-
-def secret_id(namespace: str, name: str) -> Id:
-    """How a Secret is known in plans."""
-    return objects.id_of("Secret", name, namespace)
-
-
-@dataclass(frozen=True)
-class Credential:
-    """A user name and a password, which shows itself nowhere."""
-
-    username: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Credential({self.username!r}, (hidden))"
 
 
 @dataclass(frozen=True)
@@ -100,7 +87,7 @@ class Credentials:
     @property
     def registry(self) -> str:
         """The host that image names begin with, and so what the Secrets are for."""
-        return self._registry or _host(self._harbor.info()["registry_url"])
+        return self._registry or host_of(self._harbor.info()["registry_url"])
 
     # Desired
 
@@ -131,7 +118,7 @@ class Credentials:
             for namespace in _namespaces(team, robot):
                 wanted.append(self._secret(team, purpose, id, namespace, known))
         wanted.extend(self._oidc_secret(team, name) for name in team.oidc_clients)
-        wanted.extend(_attachments(team))
+        wanted.extend(attachments(team))
         return wanted
 
     def _secret(
@@ -142,7 +129,7 @@ class Credentials:
         metadata = {"labels": objects.labels(team), "annotations": {ROBOT: short}}
         fields: dict[str, Any] = {
             "metadata": metadata,
-            "type": _DOCKER,
+            "type": DOCKER,
             "registry": self.registry,
             "credential": _OPENS,
         }
@@ -195,14 +182,14 @@ class Credentials:
         present = {id.key for id in observed.live if id.kind == "Namespace"}
         for part in each(lambda team: self._observe_team(team, present, observed), teams):
             seen.add(part)
-        attached = [ns for team in teams for ns in team.namespaces if ns in present]
+        namespaces = [ns for team in teams for ns in team.namespaces if ns in present]
         found = objects.observe(
-            self._kubernetes, "ServiceAccount", attached, fieldSelector=f"metadata.name={_ACCOUNT}"
+            self._kubernetes, "ServiceAccount", namespaces, fieldSelector=f"metadata.name={ACCOUNT}"
         )
         for account in found:
             metadata = account["metadata"]
             id = objects.id_of("ServiceAccount", metadata["name"], metadata["namespace"])
-            seen.live[id] = Live(_attached(account))
+            seen.live[id] = Live(attached(account))
         return seen
 
     def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
@@ -231,12 +218,12 @@ class Credentials:
 
     def _docker_live(self, secret: Object, tried: dict[Credential, bool]) -> Live:
         """A Secret as it was observed: for which host, whose, and whether it opens Harbor."""
-        host, credential = _docker_content(secret, self.registry)
+        host, credential = docker_content(secret, self.registry)
         if credential is not None and credential not in tried:
             tried[credential] = self._harbor.opens(credential.username, credential.password)
         opens = credential is not None and tried[credential]
         fields = {
-            "metadata": _metadata(secret),
+            "metadata": marks(secret),
             "type": secret.get("type"),
             "registry": host,
             "username": credential.username if credential else None,
@@ -252,11 +239,11 @@ class Credentials:
         if change.id.kind == "robot":
             self._apply_robot(change)
         elif change.id.kind == "ServiceAccount":
-            self._attach(change)
+            attach(self._kubernetes, change)
         elif isinstance(change.resource.body, _RobotSecret):
             sink = change.resource.body
             credential = self._working(sink, observed)
-            self._write(change, _docker_data(self.registry, credential))
+            self._write(change, docker_data(self.registry, credential))
         else:
             self._write(change, self._oidc_data(change.resource.body))
 
@@ -327,7 +314,7 @@ class Credentials:
         if not found[0]["publicClient"]:
             held = self._keycloak.get(f"clients/{found[0]['id']}/client-secret")
             data["client_secret"] = held["value"]
-        return {key: _encode(value) for key, value in data.items()}
+        return {key: encode(value) for key, value in data.items()}
 
     def _write(self, change: Change, data: dict[str, str]) -> None:
         """Writes a Secret in place: deleting it first would break pulls in between."""
@@ -345,38 +332,6 @@ class Credentials:
         )
         full = Change(change.action, wanted, change.differences, change.live, change.adopts)
         objects.apply(self._kubernetes, full)
-
-    def _attach(self, change: Change) -> None:
-        """Appends to imagePullSecrets. The list is atomic: what others put there must be sent too.
-
-        The namespace's controller makes the account, a moment after the namespace.
-        """
-        namespace = change.id.key.split("/")[0]
-        names = list(change.resource.fields["imagePullSecrets"])
-        deadline = time.monotonic() + _WAIT_FOR_ACCOUNT
-        while True:
-            account = self._kubernetes.get("ServiceAccount", _ACCOUNT, namespace)
-            if account is not None:
-                listed = account.get("imagePullSecrets") or []
-                missing = [{"name": name} for name in names if {"name": name} not in listed]
-                version = {"resourceVersion": account["metadata"]["resourceVersion"]}
-                body = {"metadata": version, "imagePullSecrets": listed + missing}
-                try:
-                    self._kubernetes.merge("ServiceAccount", _ACCOUNT, namespace, body)
-                except ChangedMeanwhile:
-                    if time.monotonic() > deadline:
-                        raise
-                else:
-                    return
-            elif time.monotonic() > deadline:
-                raise SystemUnavailable(
-                    "kubernetes",
-                    f"GET /api/v1/namespaces/{namespace}/serviceaccounts/{_ACCOUNT}",
-                    f"there is none after {_WAIT_FOR_ACCOUNT:.0f} s",
-                    advice="Does the cluster's controller manager run?",
-                )
-            else:
-                time.sleep(0.2)
 
 
 def _namespaces(team: Team, robot: Robot) -> list[str]:
@@ -406,74 +361,16 @@ def _held(sink: _RobotSecret, username: str, observed: Observed) -> Iterator[Cre
             yield credential
 
 
-def _attachments(team: Team) -> Iterator[Resource]:
-    names = [f"harbor-{purpose}" for purpose, robot in team.active_robots.items() if robot.attach]
-    for namespace in team.namespaces if names else ():
-        yield Resource(
-            objects.id_of("ServiceAccount", _ACCOUNT, namespace),
-            "Credentials",
-            {"imagePullSecrets": dict.fromkeys(names, "attached")},
-            inside=tuple(secret_id(namespace, name) for name in names),
-        )
-
-
-def _attached(account: Object) -> dict[str, Any]:
-    listed = account.get("imagePullSecrets") or []
-    return {"imagePullSecrets": {entry["name"]: "attached" for entry in listed}}
-
-
-def _metadata(secret: Object) -> dict[str, Any]:
-    metadata = secret["metadata"]
-    return {key: metadata.get(key) or {} for key in ("labels", "annotations")}
-
-
-def _docker_content(secret: Object, registry: str) -> tuple[str, Credential | None]:
-    """The host that a pull Secret is for, and the credential in it; as far as it can be read."""
-    try:
-        auths: Mapping[str, Any] = json.loads(base64.b64decode(secret["data"][_DOCKER_KEY]))[
-            "auths"
-        ]
-        entry = auths.get(registry)
-        if entry is None:
-            return ", ".join(sorted(auths)), None
-        return registry, Credential(entry["username"], entry["password"])
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return "", None
-
-
-def _docker_data(registry: str, credential: Credential) -> dict[str, str]:
-    username, password = credential.username, credential.password
-    auth = base64.b64encode(f"{username}:{password}".encode()).decode()
-    entry = {"username": username, "password": password, "auth": auth}
-    return {_DOCKER_KEY: _encode(json.dumps({"auths": {registry: entry}}))}
-
-
 def _oidc_live(secret: Object, owner: Live | None) -> Live:
     data = secret.get("data") or {}
     expected = owner.handle.get("secret") if owner else None
-    same = expected is not None and data.get("client_secret") == _encode(expected)
+    same = expected is not None and data.get("client_secret") == encode(expected)
     fields = {
-        "metadata": _metadata(secret),
+        "metadata": marks(secret),
         "type": secret.get("type"),
-        "client_id": _decode(data.get("client_id")),
-        "issuer": _decode(data.get("issuer")),
+        "client_id": decode(data.get("client_id")),
+        "issuer": decode(data.get("issuer")),
         "client_secret": _SAME if same else _OTHER,
     }
     uid = secret["metadata"]["uid"]
     return Live(fields, objects.is_ours(secret), {"uid": uid, "credential": None})
-
-
-def _encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def _decode(text: str | None) -> str | None:
-    try:
-        return base64.b64decode(text).decode() if text else None
-    except ValueError:
-        return None
-
-
-def _host(address: str) -> str:
-    """Host and port of Harbor's registry_url, which comes with or without a scheme."""
-    return address.split("://", 1)[-1].rstrip("/")
