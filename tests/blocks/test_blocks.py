@@ -246,6 +246,34 @@ def test_what_is_no_kubeconfig_is_told_and_not_quoted(content: str) -> None:
     assert faulty.value.__suppress_context__ or faulty.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"contexts": []}, "Expected object with name sandbox"),
+        ({"current-context": "nowhere"}, "Expected object with name nowhere"),
+        ({"current-context": ""}, "kube-config"),
+    ],
+)
+def test_a_kubeconfig_that_leads_nowhere_is_told_and_not_quoted(
+    change: dict[str, Any], said: str, sandbox: MishapSandbox
+) -> None:
+    content = kubeconfig(sandbox)
+    content["users"][0]["user"]["token"] = PASSWORD
+
+    with pytest.raises(SystemRefused) as refused:
+        cluster(content | change).check()
+
+    assert str(refused.value).startswith("Kubernetes: read the cluster connection: ")
+    assert said in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_outside_a_cluster_an_empty_connection_is_told() -> None:
+    with pytest.raises(SystemRefused, match="without one, only a pod of the cluster can connect"):
+        ClusterConnection().check()
+
+
 def test_a_faulty_declared_state_is_told_with_every_fault(tmp_path: Path) -> None:
     (tmp_path / "teams").mkdir()
     (tmp_path / "platform.yaml").write_text("colour: red\n")

@@ -1,0 +1,258 @@
+"""The documentation says what the code says."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+from prefect.blocks.core import Block
+from ruamel.yaml import YAML
+
+import blocks
+from tasks import step
+from tenantry import calls
+from tenantry.cli import app
+from tenantry.declared import Platform, Team, load
+from tenantry.declared.team import TeamSettings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def fences(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def without_fences(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def section(text: str, heading: str) -> str:
+    """What stands under a heading, up to the next one of the same depth."""
+    depth = len(heading) - len(heading.lstrip("#"))
+    found = re.search(
+        rf"^{re.escape(heading)}$(.*?)(?=^#{{1,{depth}}} |\Z)", text, re.DOTALL | re.MULTILINE
+    )
+    assert found, f"there is no heading {heading!r}"
+    return found[1]
+
+
+def cells(text: str) -> dict[str, list[str]]:
+    """Rows of tables by the name in backticks that each begins with."""
+    rows = (line.strip().strip("|").split("|") for line in text.splitlines() if line[:1] == "|")
+    return {
+        name[1]: [cell.strip() for cell in row[1:]]
+        for row in rows
+        if (name := re.match(r"`([^`]+)`$", row[0].strip()))
+    }
+
+
+# Links
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", without_fences(page.read_text()), re.MULTILINE)
+    bare = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in bare}
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", without_fences(page.read_text())):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name}: {link}"
+        assert target.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    for page in PAGES[1:]:
+        assert f"](docs/{page.name})" in read("README.md")
+
+
+@each_page
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(
+        r"`((?:tenantry|flows|tasks|blocks|demo|deployments|tests)/[\w/.]*)`", page.read_text()
+    )
+    for name in named:
+        assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+# The command line
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    group: Any = typer.main.get_command(app)
+    return list(group.commands.items())
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: str(value))
+def test_commands_and_options_are_documented(name: str, command: Any) -> None:
+    text = read("docs/cli.md")
+    arguments = [p.metavar for p in command.params if p.param_type_name == "argument"]
+    told = section(text, f"## `{' '.join(['tenantry', name, *arguments])}`")
+    options = {
+        f"{option} {parameter.metavar}" if parameter.metavar else option
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        for option in parameter.opts
+    }
+
+    assert {row for row in cells(told) if row.startswith("--")} == options
+    assert "Exit status" in told
+
+
+def test_no_command_is_documented_that_is_not_there() -> None:
+    named = re.findall(r"^## `tenantry (\w+)", read("docs/cli.md"), re.MULTILINE)
+
+    assert named == [name for name, _ in commands()]
+
+
+@each_page
+def test_shell_examples_use_commands_and_options_that_exist(page: Path) -> None:
+    known = dict(commands())
+    for example in fences(page.read_text(), "shell"):
+        for line in example.splitlines():
+            if line.startswith("tenantry "):
+                words = shlex.split(line, comments=True)
+                options = {option for p in known[words[1]].params for option in p.opts}
+                assert {word for word in words if word.startswith("--")} <= options, line
+
+
+# Blocks
+
+
+@pytest.mark.parametrize("name", blocks.__all__)
+def test_every_field_of_a_block_is_documented(name: str) -> None:
+    block: type[Block] = getattr(blocks, name)
+    told = section(read("docs/blocks.md"), f"## {block._block_type_name}")
+
+    assert list(cells(told)) == list(block.model_fields)
+    for field, (text, default) in cells(told).items():
+        info = block.model_fields[field]
+        assert ("Secret." in text) == ("SecretStr" in str(info.annotation)), field
+        if isinstance(info.default, str):
+            assert default == f"`{info.default}`"
+
+
+# Flows
+
+
+def deployments() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
+    return found
+
+
+def flows_table() -> dict[str, list[str]]:
+    return cells(section(read("README.md"), "## Flows"))
+
+
+def test_the_table_of_flows_has_every_deployment() -> None:
+    assert list(flows_table()) == [deployment["name"] for deployment in deployments()]
+
+
+@pytest.mark.parametrize("deployment", deployments(), ids=lambda deployment: deployment["name"])
+def test_the_table_tells_schedule_and_limit(deployment: dict[str, Any]) -> None:
+    when = flows_table()[deployment["name"]][0]
+    limit = deployment["concurrency_limit"]
+    strategy = {"ENQUEUE": "more wait", "CANCEL_NEW": "one more is cancelled"}
+
+    for schedule in deployment.get("schedules", []):
+        assert f"`{schedule['cron']}` {schedule['timezone']}" in when
+    assert ("none" in when) == ("schedules" not in deployment)
+    assert f"{limit['limit']} at once" in when
+    assert strategy[limit["collision_strategy"]] in when
+
+
+def test_the_table_tells_the_retries_of_tasks() -> None:
+    told = flows_table()["onboard-team"][1]
+    *first, last = (str(delay) for delay in step.DELAYS)
+
+    assert f"up to {len(step.DELAYS)} times" in told
+    assert f"about {', '.join(first)} and {last} s apart" in told
+
+
+def test_the_statuses_that_may_pass_are_told() -> None:
+    text = section(read("README.md"), "## Flows")
+
+    assert ", ".join(str(status) for status in sorted(calls.MAY_PASS)) in text
+
+
+@pytest.mark.parametrize("deployment", deployments(), ids=lambda deployment: deployment["name"])
+def test_each_flow_and_its_parameters_are_documented(deployment: dict[str, Any]) -> None:
+    module, _, name = deployment["entrypoint"].rpartition(".")
+    flow: Any = getattr(__import__(module, fromlist=[name]), name)
+    told = section(read("docs/flows.md"), f"## `{deployment['name']}`")
+    documented = set(re.findall(r"`([a-z_]+)`", " ".join(_first_cells(told))))
+
+    assert set(flow.parameters.properties) == documented
+
+
+def _first_cells(text: str) -> list[str]:
+    table = text.partition("| parameter |")[2].partition("\n\n")[0]
+    return [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+
+
+# The declared state
+
+
+def examples(page: Path) -> Iterator[tuple[str, str]]:
+    """The YAML examples, by the file that the first line of each names."""
+    for example in fences(page.read_text(), "yaml"):
+        named = re.match(r"# ((?:platform|teams/\w+)\.yaml)\n", example)
+        assert named, f"{page.name}: this example names no file:\n{example}"
+        yield named[1], example
+
+
+@each_page
+def test_the_examples_of_teams_are_in_order(page: Path, tmp_path: Path) -> None:
+    (tmp_path / "teams").mkdir()
+    platform = tmp_path / "platform.yaml"
+    platform.write_text("name: My platform\n")
+    found = list(examples(page))
+    for name, example in found:
+        (tmp_path / name).write_text(example)
+        load(tmp_path)
+        if name != "platform.yaml":
+            (tmp_path / name).unlink()
+    for name, example in found:  # beside the last platform, too
+        (tmp_path / name).write_text(example)
+        load(tmp_path)
+
+
+def test_every_section_of_a_team_has_an_example() -> None:
+    shown = [
+        YAML(typ="safe").load(text)
+        for name, text in examples(ROOT / "docs" / "declared-state.md")
+        if name != "platform.yaml"
+    ]
+
+    assert set().union(*shown) == set(Team.model_fields)
+
+
+def test_what_the_platforms_example_calls_a_default_is_one() -> None:
+    (example,) = (
+        YAML(typ="safe").load(text)
+        for name, text in examples(ROOT / "docs" / "declared-state.md")
+        if name == "platform.yaml" and "mesh" in text
+    )
+    told = {key: value for key, value in example.items() if key != "name"}
+
+    given = Platform.model_validate(told)
+    assert given == Platform()
+    assert set(example) | {"defaults", "profiles"} == set(Platform.model_fields)
+    assert set(TeamSettings.model_fields) < set(Team.model_fields)
