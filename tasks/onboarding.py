@@ -63,7 +63,9 @@ def _load(block: Any, name: str) -> Any:
     """
     try:
         return block.load(name)
-    except ValueError:
+    except ValueError as error:
+        if "Unable to find block document" not in str(error):
+            raise
         text = (
             f"There is no block '{block._block_type_name}' named '{name}'. "
             "Create it in the UI under Blocks, or name another in the run's parameters."

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DELAYS = [2, 4, 8, 16]
-"""Seconds between the tries, to which up to half as much is added at random."""
+"""Seconds between the tries, spread at random around these by Prefect's jitter factor of 0.5."""
 
 
 def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
@@ -63,7 +64,9 @@ def plan(
     if as_json:
         typer.echo(json.dumps(explain.document(outcomes), indent=2))
     else:
-        Console(soft_wrap=not sys.stdout.isatty()).print(explain.table(outcomes))
+        # In a pipe there is no width to fit: a fold would hide words from whoever searches them.
+        width = None if sys.stdout.isatty() else 400
+        Console(width=width).print(explain.table(outcomes))
     if any(outcome.plan is None or outcome.plan.refusals for outcome in outcomes):
         raise typer.Exit(FAILED)
     planned = any(outcome.plan and outcome.plan.changes for outcome in outcomes)
@@ -102,7 +105,12 @@ def _connections() -> Connections:
 def main() -> None:
     """Runs the command line; a user's mistake is a message, never a traceback."""
     try:
-        app()
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except TyperException as error:
+        # Typer's own status for a mistyped option is 2, which `plan` gives for changes.
+        error.show()
+        sys.exit(FAILED)
     except TenantryError as error:
         typer.echo(str(error), err=True)
         sys.exit(FAILED)

@@ -1,5 +1,6 @@
 """Where the systems are and as whom Tenantry talks to them."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
@@ -17,6 +18,15 @@ class Account(BaseModel):
     """Its password."""
     verify: bool | str = True
     """Check the server's certificate: true, false, or the path of a CA bundle."""
+
+    @field_validator("verify", mode="before")
+    @classmethod
+    def _check_verify(cls, value: Any) -> Any:
+        known = {"true": True, "false": False}
+        value = known.get(value.lower(), value) if isinstance(value, str) else value
+        if isinstance(value, str) and not Path(value).exists():
+            raise ValueError(f"there is no CA bundle at {value!r}; allowed: true, false, a path")
+        return value
 
     @field_validator("url")
     @classmethod

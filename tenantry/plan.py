@@ -3,7 +3,7 @@
 A plan is a value: it can be shown, counted and compared, and does nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,37 +73,48 @@ def make_plan(team: Team, desired: Iterable[Resource], observed: Observed) -> Pl
     """
     if team.name in observed.unreadable:
         raise observed.unreadable[team.name]
+    wanted = sorted(desired, key=lambda resource: STAGES.index(resource.stage))
     changes: list[Change] = []
     refusals: list[Refusal] = []
     waiting: list[Refusal] = []
     barred: set[Id] = set()
-    for resource in sorted(desired, key=lambda resource: STAGES.index(resource.stage)):
+    adopted: set[Id] = set()
+    for resource in wanted:
         if resource.id in observed.waiting:
             barred.add(resource.id)
             waiting.append(Refusal(resource.id, observed.waiting[resource.id]))
             continue
         if resource.stage == "Mark as applied" and (refusals or waiting):
             continue  # Not all is applied: the next run is to look at this team again.
-        if not barred.isdisjoint(resource.inside):
+        if not barred.isdisjoint((*resource.inside, resource.shares)):
             barred.add(resource.id)
             continue
-        step = _step(team, resource, observed.live.get(resource.id))
+        live = observed.live.get(resource.id)
+        ours = live is None or live.ours or resource.shares in adopted
+        adopts = not ours and may_adopt(team, resource, wanted, observed)
+        if adopts:
+            adopted.add(resource.id)
+        step = _step(team, resource, live, ours=ours, adopts=adopts)
         if isinstance(step, Change):
             changes.append(step)
         elif step is not None:
             barred.add(resource.id)
             refusals.append(step)
+    changes += _deletions(team, {resource.id for resource in wanted}, observed)
+    changes.sort(key=lambda change: STAGES.index(change.stage))
     return Plan(team.name, tuple(changes), tuple(refusals), tuple(waiting))
 
 
-def _step(team: Team, resource: Resource, live: Live | None) -> Change | Refusal | None:
+def _step(
+    team: Team, resource: Resource, live: Live | None, *, ours: bool, adopts: bool
+) -> Change | Refusal | None:
     if live is None:
         found = tuple(compare(resource.fields, {}))
         return Change("create", resource, found)
     found = (*compare(resource.fields, live.fields), *_dropped(resource, live))
-    if live.ours:
+    if ours:
         return Change(_action(resource, found), resource, found, live) if found else None
-    if adopts(team, resource, live):
+    if adopts:
         taken = Difference("owner", "someone else", "tenantry")
         return Change(_action(resource, found), resource, (taken, *found), live, adopts=True)
     differs = ", ".join(difference.field for difference in _beyond_marks(found))
@@ -116,11 +127,29 @@ def _step(team: Team, resource: Resource, live: Live | None) -> Change | Refusal
     )
 
 
-def adopts(team: Team, resource: Resource, live: Live) -> bool:
-    """Whether the declared state says to take over something that is not ours."""
-    if team.adopt == "if-identical":
-        return not any(_beyond_marks(compare(resource.fields, live.fields)))
-    return team.adopt == "yes"
+def may_adopt(
+    team: Team, resource: Resource, wanted: Iterable[Resource], observed: Observed
+) -> bool:
+    """Whether the declared state says to take over something that is not ours.
+
+    Where only what is identical may be taken over, that includes all that would become ours
+    with it.
+    """
+    if team.adopt != "if-identical":
+        return team.adopt == "yes"
+    parts = [part for part in wanted if part is resource or part.shares == resource.id]
+    found = ((part, observed.live.get(part.id)) for part in parts)
+    return not any(
+        any(_beyond_marks(compare(part.fields, live.fields))) for part, live in found if live
+    )
+
+
+def _deletions(team: Team, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
+    """What carries the team's mark and is declared no more."""
+    for id, live in observed.live.items():
+        if live.made_for == team.name and id not in wanted:
+            stage: Stage = "Istio" if id.system == "istio" else "Kubernetes"
+            yield Change("delete", Resource(id, stage, {}), (), live)
 
 
 def _beyond_marks(found: Iterable[Difference]) -> Iterator[Difference]:

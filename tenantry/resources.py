@@ -54,6 +54,8 @@ class Resource:
     """Top-level fields that can't be changed in place: the object is replaced instead."""
     inside: tuple[Id, ...] = ()
     """What it lies in, or hangs on: where one of them may not be touched, neither may this."""
+    shares: Id | None = None
+    """What it lies in and has its owner from: what is in a Harbor project bears no mark itself."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Live:
     """In the same form as a resource's fields; may hold more than is declared."""
     ours: bool = True
     """Whether it carries Tenantry's mark, or lies inside something that does."""
+    made_for: str | None = None
+    """The team whose mark it carries, where it is to go when that team declares it no more."""
     handle: Any = field(default=None, repr=False)
     """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
     owned: frozenset[Path] = frozenset()

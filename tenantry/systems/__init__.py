@@ -13,7 +13,7 @@ from typing import Self
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
-from tenantry.plan import Change, Plan, make_plan
+from tenantry.plan import Change, Plan, make_plan, may_adopt
 from tenantry.resources import STAGES, Observed, Resource, Stage
 from tenantry.systems.credentials import Credentials
 from tenantry.systems.harbor import Harbor
@@ -117,11 +117,13 @@ class Systems:
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
         """Every resource of a team's."""
         harbor = self.harbor.desired(team)
+        credentials = self.credentials.desired(team, observed)
+        adopts = may_adopt(team, harbor[0], [*harbor, *credentials], observed)
         return [
-            *self.kubernetes.desired(team, observed, project=harbor[0]),
+            *self.kubernetes.desired(team, observed, adopts_project=adopts),
             *self.keycloak.desired(team),
             *harbor,
-            *self.credentials.desired(team, observed),
+            *credentials,
             *self.istio.desired(team),
         ]
 

@@ -98,8 +98,8 @@ class Credentials:
         Harbor calls it.
         """
         wanted: list[Resource] = []
-        inside = project_id(team.slug)
-        project = observed.live.get(inside)
+        shares = project_id(team.slug)
+        project = observed.live.get(shares)
         kept = project is None or (project.ours and not project.handle["adopted"])
         mark: ProjectMark = "created" if kept else "adopted"
         for purpose, robot in team.active_robots.items():
@@ -111,7 +111,7 @@ class Credentials:
                 "lifetime": robot.expiry_days,
             }
             body = (robot, mark)
-            wanted.append(Resource(id, "Credentials", fields, body=body, inside=(inside,)))
+            wanted.append(Resource(id, "Credentials", fields, body=body, shares=shares))
             known = observed.live.get(id)
             if known is not None:
                 self._robots[id] = (known.handle["id"], known.handle["name"])
@@ -152,8 +152,7 @@ class Credentials:
             "client_id": sink.client,
             "issuer": self._keycloak.issuer,
         }
-        if not team.oidc_clients[name].public:
-            fields["client_secret"] = _SAME
+        fields["client_secret"] = None if team.oidc_clients[name].public else _SAME
         return Resource(
             secret_id(team.slug, sink.name),
             "Credentials",
@@ -230,7 +229,7 @@ class Credentials:
             "credential": _OPENS if opens else _CLOSED,
         }
         handle = {"uid": secret["metadata"]["uid"], "credential": credential, "opens": opens}
-        return Live(fields, objects.is_ours(secret), handle)
+        return Live(fields, objects.is_ours(secret), handle=handle)
 
     # Apply
 
@@ -370,7 +369,7 @@ def _oidc_live(secret: Object, owner: Live | None) -> Live:
         "type": secret.get("type"),
         "client_id": decode(data.get("client_id")),
         "issuer": decode(data.get("issuer")),
-        "client_secret": _SAME if same else _OTHER,
+        "client_secret": (_SAME if same else _OTHER) if "client_secret" in data else None,
     }
     uid = secret["metadata"]["uid"]
-    return Live(fields, objects.is_ours(secret), {"uid": uid, "credential": None})
+    return Live(fields, objects.is_ours(secret), handle={"uid": uid, "credential": None})

@@ -68,15 +68,15 @@ class Harbor:
         wanted = [Resource(project, "Harbor", fields, inside=(namespace,))]
         for group, role in {team.oidc_group: declared.role, **declared.groups}.items():
             id = Id("harbor", "member", f"{name}/{group}")
-            wanted.append(Resource(id, "Harbor", {"role": role}, inside=(project,)))
+            wanted.append(Resource(id, "Harbor", {"role": role}, shares=project))
         if declared.retention is not None:
             id = Id("harbor", "retention policy", name)
             fields = tags.retention_fields(declared.retention)
             body = declared.retention
-            wanted.append(Resource(id, "Harbor", fields, body=body, inside=(project,)))
+            wanted.append(Resource(id, "Harbor", fields, body=body, shares=project))
         for rule in declared.immutable_tags:
             id = _immutable_id(name, rule.repositories, rule.tags)
-            wanted.append(Resource(id, "Harbor", {"enabled": True}, body=rule, inside=(project,)))
+            wanted.append(Resource(id, "Harbor", {"enabled": True}, body=rule, shares=project))
         return wanted
 
     # Observed

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tenantry.declared import Declaration, Route, Team
+from tenantry.errors import SystemRefused
 from tenantry.plan import Change
 from tenantry.resources import Observed, Resource
 from tenantry.systems.kubernetes import objects
@@ -47,10 +48,15 @@ class Istio:
         )
 
     def observe(self, teams: Sequence[Team]) -> Observed:
-        """The VirtualServices in the namespaces of the teams that declare routes."""
+        """The VirtualServices in the teams' first namespaces; none where there is no Istio."""
         seen = Observed()
-        declaring = [team.slug for team in teams if team.routes]
-        for found in objects.observe(self._client, _KIND, declaring):
+        try:
+            routes = list(objects.observe(self._client, _KIND, [team.slug for team in teams]))
+        except SystemRefused as error:
+            if error.status != 404 or any(team.routes for team in teams):
+                raise
+            return seen
+        for found in routes:
             metadata = found["metadata"]
             id = objects.id_of(_KIND, metadata["name"], metadata["namespace"], "istio")
             seen.live[id] = objects.live(found)

@@ -60,9 +60,9 @@ class KeycloakClient:
         self._connection.get_token()
 
     def version(self) -> str:
-        """The server's version, as `26.7.3`."""
+        """The server's version, as `26.7.3`; only a realm's administrator is told."""
         info = read(lambda: self._translate("GET /admin/serverinfo", self._admin.get_server_info))
-        return str(info["systemInfo"]["version"])
+        return str(info.get("systemInfo", {}).get("version", "of unknown version"))
 
     @cached_property
     def issuer(self) -> str:

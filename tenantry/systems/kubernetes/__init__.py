@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
-from tenantry.plan import Change, adopts
+from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, reach
 from tenantry.systems.harbor.marks import ProjectMark
 from tenantry.systems.kubernetes import objects
@@ -35,14 +35,14 @@ class Kubernetes:
         self._client = client
         self._state = state
 
-    def desired(self, team: Team, observed: Observed, project: Resource) -> list[Resource]:
+    def desired(self, team: Team, observed: Observed, *, adopts_project: bool) -> list[Resource]:
         """The team's namespaces, their contents, and the mark that all is applied.
 
         What was observed decides one thing only: what is written of the Harbor project.
         """
         wanted = [member_role()]
         for name, declared in team.namespaces.items():
-            intent = _intent(team, observed, project) if name == team.slug else {}
+            intent = _intent(team, observed, adopts_project) if name == team.slug else {}
             wanted.append(namespace(team, name, declared, intent))
             wanted.extend(contents(self._state.platform, team, name, declared))
         mark = {APPLIED: self._state.fingerprint(team)}
@@ -123,18 +123,18 @@ def project_mark(team: Team, observed: Observed) -> ProjectMark | None:
     return "adopted" if _annotation(team, observed, PROJECT_ADOPTED) else "created"
 
 
-def _intent(team: Team, observed: Observed, project: Resource) -> dict[str, str]:
+def _intent(team: Team, observed: Observed, adopts_project: bool) -> dict[str, str]:
     """The namespace's annotations about the Harbor project.
 
     Look first: the intent is written if there is no project yet, if the project is ours
     already, or if the declared state says to adopt what is there.
     """
-    live = observed.live.get(project.id)
+    live = observed.live.get(Id("harbor", "project", team.slug))
     if live is None:
         return {PROJECT: team.slug}
     if live.ours and not live.handle["adopted"]:
         return {PROJECT: team.slug}
-    if live.ours or adopts(team, project, live):
+    if live.ours or adopts_project:
         return {PROJECT: team.slug, PROJECT_ADOPTED: "true"}
     return {}
 

@@ -109,9 +109,18 @@ def live(found: Object) -> Live:
     return Live(
         fields=fields,
         ours=is_ours(found),
+        made_for=_made_for(found),
         handle={"uid": found["metadata"]["uid"]},
         owned=frozenset(path for path in _owned(found) if path[-1] != ADOPTED),
     )
+
+
+def _made_for(found: Object) -> str | None:
+    """The team that an object inside a namespace was made for; None if it was adopted."""
+    metadata = found["metadata"]
+    if "namespace" not in metadata or ADOPTED in (metadata.get("annotations") or {}):
+        return None
+    return metadata["labels"].get(TEAM) if is_ours(found) else None
 
 
 def _owned(found: Object) -> Iterator[Path]:
@@ -134,6 +143,11 @@ def apply(client: KubernetesClient, change: Change) -> None:
 
     `force` only on what is ours, or was declared to become so.
     """
+    if change.action == "delete":
+        assert change.live is not None
+        namespace, name = change.id.key.split("/", 1)
+        client.delete(change.id.kind, name, namespace, change.live.handle["uid"])
+        return
     body = manifest(change.resource)
     before = change.live.fields if change.live else {}
     if change.adopts or reach(before, ("metadata", "annotations", ADOPTED)):
