@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from ruamel.yaml import YAML
 
 from demo.processes import ROOT, LocalPlatform, ProcessDied, start_sandbox
 from tenantry import explain, onboarding
 from tenantry.connections import Connections
 from tenantry.declared import Team, load
+from tenantry.declared.state import plain
 from tenantry.errors import TenantryError
 from tenantry.systems import Systems
 
@@ -92,9 +94,7 @@ def _onboard(platform: LocalPlatform) -> bool:
 
 
 def _example(path: Path) -> Team:
-    from ruamel.yaml import YAML
-
-    return Team.model_validate(YAML(typ="safe").load(path))
+    return Team.model_validate(plain(YAML().load(path)))
 
 
 def _summarise(addresses: dict[str, Any], declared: Path) -> bool:

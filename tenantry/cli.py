@@ -95,7 +95,11 @@ def _connections() -> Connections:
         faults = []
         for detail in error.errors():
             name = "TENANTRY_" + "_".join(str(part).upper() for part in detail["loc"])
-            told = "is not set" if detail["type"] == "missing" else detail["msg"]
+            told = (
+                "is not set"
+                if detail["type"] == "missing"
+                else detail["msg"].removeprefix("Value error, ")
+            )
             if len(detail["loc"]) == 1:
                 name, told = f"{name}_URL and _PASSWORD", "are not set"
             faults.append(f"{name}: {told}")
@@ -109,7 +113,7 @@ def main() -> None:
         sys.exit(status if isinstance(status, int) else 0)
     except TyperException as error:
         # Typer's own status for a mistyped option is 2, which `plan` gives for changes.
-        error.show()
+        typer.echo(f"{error.format_message()} Try --help.", err=True)
         sys.exit(FAILED)
     except TenantryError as error:
         typer.echo(str(error), err=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tenantry.declared.team import TeamSettings
-from tenantry.declared.types import GroupName, LabelMap, Model, ProfileName
+from tenantry.declared.types import GatewayName, GroupName, Key, Label, Model, ProfileName
 
 
 class PlatformHarbor(Model):
@@ -51,7 +51,7 @@ class PlatformKubernetes(Model):
     """What the API server puts before OIDC group names (its `--oidc-groups-prefix`)."""
     dns_namespace: str = "kube-system"
     """Where the cluster's DNS runs."""
-    dns_labels: LabelMap = {"k8s-app": "kube-dns"}
+    dns_labels: dict[Key, Label] = {"k8s-app": "kube-dns"}
     """Labels of the cluster's DNS pods."""
 
 
@@ -62,7 +62,7 @@ class PlatformMesh(Model):
     """Where istiod runs."""
     gateway_namespace: str = "istio-ingress"
     """Where the ingress gateway's pods run."""
-    gateway: str = "istio-ingress/public"
+    gateway: GatewayName = "istio-ingress/public"
     """The Gateway that routes are bound to, as `namespace/name`."""
 
 

@@ -6,10 +6,13 @@ from pydantic import Field
 
 from tenantry.declared.types import (
     Access,
+    ClusterRoleName,
     Cron,
+    GatewayName,
     GroupName,
     Host,
-    LabelMap,
+    Key,
+    Label,
     Model,
     ProfileName,
     Quantity,
@@ -119,13 +122,13 @@ class Robot(Model):
 class Limits(Model):
     """What a container gets that says nothing itself, and what it may ask for at most."""
 
-    default: dict[str, Quantity] = {}
+    default: dict[Key, Quantity] = {}
     """Limits of a container that declares none, such as `memory: 512Mi`."""
-    default_request: dict[str, Quantity] = {}
+    default_request: dict[Key, Quantity] = {}
     """Requests of a container that declares none."""
-    max: dict[str, Quantity] = {}
+    max: dict[Key, Quantity] = {}
     """The most that one container may be given."""
-    min: dict[str, Quantity] = {}
+    min: dict[Key, Quantity] = {}
     """The least that one container must ask for."""
 
 
@@ -149,22 +152,22 @@ class Network(Model):
 class Namespace(Model):
     """A namespace of the team's and what is in it from the start."""
 
-    labels: LabelMap = {}
+    labels: dict[Key, Label] = {}
     """Further labels of the namespace."""
-    annotations: LabelMap = {}
+    annotations: dict[Key, str] = {}
     """Further annotations of the namespace."""
     pod_security: PodSecurity = "baseline"
     """The Pod Security level that is enforced. Sidecar injection without Istio's CNI needs
     `privileged`."""
-    mesh: bool | str = True
+    mesh: bool | Label = True
     """Inject Istio's sidecar: true, false, or the name of a revision."""
-    quota: dict[str, Quantity] = {}
+    quota: dict[Key, Quantity] = {}
     """The ResourceQuota, by resource, such as `requests.cpu: 4`."""
     limits: Limits = Limits()
     """The LimitRange for containers."""
     network: Network = Network()
     """The NetworkPolicies."""
-    cluster_role: str = "tenantry-team-member"
+    cluster_role: ClusterRoleName = "tenantry-team-member"
     """ClusterRole that the team's OIDC group gets in the namespace."""
 
 
@@ -203,7 +206,7 @@ class Route(Model):
     """The host name."""
     paths: Annotated[list[RoutePath], Field(min_length=1)]
     """Which Service answers which path. The first that fits wins."""
-    gateway: str | None = None
+    gateway: GatewayName | None = None
     """The Istio Gateway, as `namespace/name`; the platform's if not given."""
 
 

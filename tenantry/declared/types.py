@@ -151,4 +151,51 @@ def _check_host(value: str) -> str:
 
 Host = Annotated[str, AfterValidator(_check_host)]
 
-LabelMap = dict[str, str]
+_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+_OURS = ("app.kubernetes.io/managed-by", "tenantry.io/")
+
+
+def _check_key(value: str) -> str:
+    if not re.fullmatch(rf"({_DOMAIN}/)?{_NAME}", value):
+        raise ValueError(
+            "a key is up to 63 letters, digits, '-', '_' and '.', with a domain and '/' before it "
+            "where wanted, as example.com/cost-centre"
+        )
+    if value.startswith(_OURS):
+        raise ValueError("is a mark that Tenantry sets itself")
+    return value
+
+
+def _check_label(value: str) -> str:
+    if value and not re.fullmatch(_NAME, value):
+        raise ValueError(
+            "a label's value is up to 63 letters, digits, '-', '_' and '.', and begins and ends "
+            "with a letter or digit"
+        )
+    return value
+
+
+Key = Annotated[str, AfterValidator(_check_key)]
+"""The key of a label or annotation, or the name of a resource that a quota counts."""
+
+Label = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_label)]
+"""The value of a label."""
+
+
+def _check_role_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:._-]{1,253}", value) or value in (".", ".."):
+        raise ValueError("a ClusterRole's name is letters, digits, '-', '.', '_' and ':'")
+    return value
+
+
+ClusterRoleName = Annotated[str, AfterValidator(_check_role_name)]
+
+
+def _check_gateway(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?", value):
+        raise ValueError("a gateway is namespace/name, as istio-ingress/public")
+    return value
+
+
+GatewayName = Annotated[str, AfterValidator(_check_gateway)]
