@@ -117,13 +117,16 @@ def _step(
     if adopts:
         taken = Difference("owner", "someone else", "tenantry")
         return Change(_action(resource, found), resource, (taken, *found), live, adopts=True)
-    differs = ", ".join(difference.field for difference in _beyond_marks(found))
+    fields = ", ".join(difference.field for difference in _beyond_marks(found))
+    how, adopt = "it is exactly as declared", "if-identical"
+    if fields:
+        how, adopt = f"it differs in {fields}", "yes"
+    elif team.adopt == "if-identical":
+        how, adopt = "it is as declared, but what is in it is not", "yes"
     return Refusal(
         resource.id,
-        "it exists and Tenantry did not make it"
-        + (f"; it differs in {differs}" if differs else "; it is exactly as declared")
-        + f". Rename or remove it, or let team '{team.name}' adopt it"
-        + (" (adopt: yes)" if differs else " (adopt: if-identical)"),
+        f"it exists and Tenantry did not make it; {how}. Rename or remove it, or let team "
+        f"'{team.name}' adopt it (adopt: {adopt})",
     )
 
 

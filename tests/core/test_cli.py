@@ -249,3 +249,26 @@ def test_the_sandbox_prints_its_addresses_serves_and_stops_at_a_signal(tmp_path:
         process.kill()
         process.wait()
     assert (tmp_path / "kept" / "harbor.json").is_file()
+
+
+@pytest.mark.parametrize("words", [["plan"], ["plan", "--bogus"], ["nonsense"]])
+def test_a_mistyped_command_is_an_error_and_not_a_plan_with_changes(
+    words: list[str], run: Run
+) -> None:
+    status, _, err = run(*words)
+    assert status == 1
+    assert "Try --help." in err
+
+
+@pytest.mark.parametrize("system", ["HARBOR", "KEYCLOAK"])
+def test_certificates_are_checked_unless_told_otherwise(
+    system: str, bench: Bench, run: Run, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "declared", SHOP)
+    variables = environment(bench.sandbox)
+    missing = {f"TENANTRY_{system}_VERIFY": str(tmp_path / "nowhere.pem")}
+    refused, _, err = run("plan", folder, **variables | missing)
+    planned, _, _ = run("plan", folder, **variables | {f"TENANTRY_{system}_VERIFY": "false"})
+    assert refused == 1
+    assert f"TENANTRY_{system}_VERIFY: there is no CA bundle at" in err
+    assert planned == 2

@@ -72,6 +72,27 @@ def test_a_name_that_some_system_would_refuse_is_refused(name: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("labels: {'a b': c}", "labels.a b: 'a b': a key is up to 63 letters"),
+        ("labels: {a: 'b c'}", "labels.a: 'b c': a label's value is up to 63 letters"),
+        ("labels: {tenantry.io/team: x}", "is a mark that Tenantry sets itself"),
+        ("annotations: {'/x': y}", "annotations./x: '/x': a key is up to 63 letters"),
+        ("quota: {'requests cpu': 1}", "quota.requests cpu: 'requests cpu': a key is"),
+        ("limits: {max: {'': 1}}", "a key is up to 63 letters"),
+        ("cluster_role: a/b", "cluster_role: 'a/b': a ClusterRole's name is letters"),
+        ("mesh: 'not a revision'", "or a label's value is up to 63"),
+    ],
+)
+def test_what_the_api_server_would_refuse_is_refused_first(
+    field: str, text: str, tmp_path: Path
+) -> None:
+    (fault,) = faults(write(tmp_path, f"name: shop\nnamespace:\n  {field}\n"))
+    assert fault.startswith("teams/team-0.yaml:3: namespace.")
+    assert text in fault
+
+
+@pytest.mark.parametrize(
     ("team", "fault"),
     [
         pytest.param(

@@ -74,7 +74,8 @@ def _resource(path: str) -> str:
 
 @pytest.fixture
 def walked(bench: Bench) -> Bench:
-    """All that onboarding asks: of one team, of many, and of what can't be changed in place."""
+    """All that onboarding asks: of one team, of many, of what can't be changed in place, and of
+    what is declared no more."""
     kubernetes = bench.sandbox.kubernetes
     bench.declare(rich("shop"))
     bench.systems.check()
@@ -89,6 +90,8 @@ def walked(bench: Bench) -> Bench:
     ):
         kubernetes.delete(old["kind"], old["metadata"]["name"], "team-shop")
         kubernetes.put({**old, **wrong})
+    bench.onboard()
+    bench.declare({"name": "shop", "namespace": {"network": {"allow_gateway": False}}})
     bench.onboard()
     bench.declare(*(rich(f"t{number}") for number in range(6)))
     bench.systems.not_applied(bench.teams)

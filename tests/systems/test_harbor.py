@@ -260,6 +260,19 @@ def test_a_project_that_differs_is_not_adopted_if_identical(bench: Bench) -> Non
     assert bench.sandbox.harbor.dump()["projects"] == before["projects"]
 
 
+def test_a_project_whose_members_differ_is_not_adopted_if_identical(bench: Bench) -> None:
+    """What is in a project would become ours with it, and be changed by the next run."""
+    bench.declare({**SHOP, "adopt": "if-identical"})
+    foreign(bench, metadata={"public": "false"})
+    group = {"group_name": "team-shop", "group_type": 3}
+    body = {"role_id": 1, "member_group": group}
+    bench.systems.harbor_client.post("/projects/team-shop/members", body, by_name=True)
+    for _ in range(2):
+        with pytest.raises(SystemRefused, match="as declared, but what is in it is not"):
+            bench.onboard()
+    assert roles(bench) == {"team-shop": 1}
+
+
 def test_an_identical_project_is_adopted(bench: Bench) -> None:
     bench.declare({**SHOP, "adopt": "if-identical"})
     foreign(bench, metadata={"public": "false"})
