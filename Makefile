@@ -12,8 +12,8 @@ setup: $(READY)
 # uv installs exactly what the lock file says.
 $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make setup PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	@test -x $(BIN)/uv || $(PYTHON) -m venv --clear $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
 	$(BIN)/uv sync --quiet --locked --inexact --all-groups --python $(BIN)/python
 	touch $@
 
