@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tenantry.declared import Team
-from tenantry.errors import SystemRefused, TenantryError
+from tenantry.errors import NotOurs, TenantryError
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed
 from tenantry.systems import Systems
@@ -36,12 +36,12 @@ def refuse(plan: Plan) -> None:
     """Raises what a plan's refusals say.
 
     Raises:
-        SystemRefused: something is in the way that is not ours.
+        NotOurs: something is in the way that Tenantry did not make.
     """
     if plan.refusals:
         first = plan.refusals[0]
         text = "; ".join(f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals)
-        raise SystemRefused(first.id.system, f"plan for team '{plan.team}'", text)
+        raise NotOurs(first.id.system, f"team '{plan.team}'", text)
 
 
 def onboard(
