@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tenantry.declared import Team
-from tenantry.errors import SystemUnavailable
+from tenantry.errors import NotOurs, SystemUnavailable
 from tenantry.onboarding import refuse
 from tenantry.plan import Plan, make_plan
 from tenantry.resources import (
@@ -235,7 +235,7 @@ def test_a_refusal_says_what_differs_and_what_can_be_done(
 ) -> None:
     made = plan(wanted(fields), live={THING: Live({"a": 2, "b": {"c": 2}}, ours=False)})
     assert [refusal.reason for refusal in made.refusals] == [reason]
-    with pytest.raises(Exception, match="Harbor: plan for team 'shop': harbor/project/team-shop: "):
+    with pytest.raises(NotOurs, match="Harbor: team 'shop': harbor/project/team-shop: it exists"):
         refuse(made)
 
 

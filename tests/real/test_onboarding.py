@@ -53,7 +53,7 @@ class RealBench(FlowBench):
         self.admin.change_current_realm(self.realm)
         self.addresses = {
             "harbor": sandbox.addresses()["harbor"],
-            "keycloak": vars(keycloak),
+            "keycloak": {**vars(keycloak)},
             "kubernetes": {"kubeconfig": str(cluster.kubeconfig)},
         }
         super().__init__(platform, self.addresses, declared)
@@ -334,6 +334,31 @@ def test_a_namespace_that_is_going_is_waited_for(onboarded):
     assert run["state"]["message"] == "1 of 1 teams changed, 0 failed."
     assert onboarded.core.read_namespace(onboarded.slug("demo")).status.phase == "Active"
     assert not onboarded.plans()[onboarded.name("demo")]
+
+
+def test_an_account_of_the_realm_with_three_roles_is_enough(onboarded):
+    """What docs/production.md asks for, and not an administrator of all realms."""
+    admin = onboarded.admin
+    password = [{"type": "password", "value": "enough", "temporary": False}]
+    names = {"firstName": "A", "lastName": "B", "email": "robot@example.com"}
+    user = admin.create_user(
+        {"username": "tenantry", "enabled": True, "credentials": password, **names}
+    )
+    client = admin.get_client_id("realm-management")
+    roles = ("manage-users", "manage-clients", "manage-identity-providers")
+    admin.assign_client_role(user, client, [admin.get_client_role(client, name) for name in roles])
+    account = {"username": "tenantry", "password": "enough", "realm": onboarded.realm}
+    onboarded.addresses["keycloak"] |= account
+    file = onboarded.declared / "teams" / "demo.yaml"
+    before = file.read_text()
+    file.write_text(before + "oidc_clients: {app: {redirect_uris: [https://a.example.com/cb]}}\n")
+    with onboarded.systems() as systems:
+        said = systems.check()
+        done = onboarding.onboard(systems, systems.state.teams[onboarded.name("demo")]).done
+    file.write_text(before)
+
+    assert f"has realm '{onboarded.realm}'" in said[1]
+    assert {change.id.kind for change in done} == {"client", "Secret", "Namespace mark"}
 
 
 def test_a_keycloak_under_a_path_works(
