@@ -178,7 +178,15 @@ LOOKS: dict[str, Callable[[Systems, Sequence[Team], Observed], None]] = {
 
 def check_harbor(client: HarborClient) -> str:
     """Whether Harbor's address, version and credentials work, in a sentence."""
-    version = client.info()["harbor_version"]
+    info = client.info()
+    version, mode = info["harbor_version"], info["auth_mode"]
+    if mode != "oidc_auth":
+        raise SystemRefused(
+            "harbor",
+            "GET /api/v2.0/systeminfo",
+            f"its auth_mode is '{mode}', in which OIDC groups can't be members of projects",
+            advice="Set auth_mode to oidc_auth in Harbor's configuration.",
+        )
     if not client.is_administrator():
         raise SystemRefused(
             "harbor",

@@ -477,3 +477,13 @@ def test_basic_auth_serves_where_only_the_api_can_be_reached(
     assert bench.plan() == Plan("shop")
     assert bench.opens("harbor-ci")
     assert caplog.text.count("using basic auth") == 1
+
+
+def test_a_harbor_that_knows_no_oidc_groups_is_refused_before_anything_is_made(
+    bench: Bench,
+) -> None:
+    bench.declare(SHOP)
+    bench.sandbox.harbor.configuration["auth_mode"] = "db_auth"
+    with pytest.raises(SystemRefused, match="its auth_mode is 'db_auth'.*Set auth_mode to oidc"):
+        bench.systems.check()
+    assert bench.sandbox.requests.writes() == 0

@@ -22,6 +22,7 @@ _SLOW = 1.0  # seconds; a refusal after that is about the password, a faster one
 class Session:
     """What a call sends to be in the session."""
 
+    referer: str
     cookies: dict[str, str] = field(default_factory=dict)
     token: str = ""
 
@@ -29,7 +30,9 @@ class Session:
     def headers(self) -> dict[str, str]:
         """The headers of a call in the session; writes need the token, reads don't mind it."""
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        return {"Cookie": cookie, CSRF: self.token}
+        # The check of the token asks for a referer of the same host where it knows of TLS.
+        sent = {"Cookie": cookie, CSRF: self.token, "Referer": self.referer}
+        return {name: value for name, value in sent.items() if value}
 
     def take(self, answer: httpx.Response) -> None:
         """Keeps what an answer sets: of two `sid` the last is the one that counts."""
@@ -51,9 +54,10 @@ def log_in(http: httpx.Client, account: HarborAccount) -> Session | None:
         SystemUnavailable: someone else's wrong password keeps the name locked.
     """
     for _ in range(4):
-        session = Session()
-        for _ in range(2):  # the first answer sets the sid, the second the token that goes with it
-            session.take(http.get("/api/v2.0/systeminfo", headers=session.headers))
+        session = Session(f"{account.url}/")
+        for _ in range(3):  # the first answer sets the sid, the next the token that goes with it
+            if not session.token:
+                session.take(http.get("/api/v2.0/systeminfo", headers=session.headers))
         form = {"principal": account.username, "password": account.password.get_secret_value()}
         began = time.monotonic()
         answer = http.post("/c/login", data=form, headers=session.headers)
