@@ -484,6 +484,6 @@ def test_a_harbor_that_knows_no_oidc_groups_is_refused_before_anything_is_made(
 ) -> None:
     bench.declare(SHOP)
     bench.sandbox.harbor.configuration["auth_mode"] = "db_auth"
-    with pytest.raises(SystemRefused, match="its auth_mode is 'db_auth'.*Set auth_mode to oidc"):
+    with pytest.raises(SystemRefused, match=r"its auth_mode is 'db_auth'.*Set auth_mode to oidc"):
         bench.systems.check()
     assert bench.sandbox.requests.writes() == 0
