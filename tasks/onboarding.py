@@ -123,10 +123,10 @@ def apply_stage(stage: Stage, walk: Walk, plan: Plan) -> None:
 
 
 @step("onboard", "onboard {team.name}")
-def onboard(team: Team, walk: Walk) -> Outcome:
-    """Onboards one team of many. A retry looks at the team again before it writes."""
-    observed = None if is_retry() else walk.observed
-    return onboarding.onboard(walk.systems, team, observed, report=_log_change)
+def onboard(team: Team, walk: Walk, plan: Plan) -> Outcome:
+    """Onboards one team of many. A retry looks and plans anew before it writes."""
+    planned = None if is_retry() else (walk.observed, plan)
+    return onboarding.onboard(walk.systems, team, planned, report=_log_change)
 
 
 def plan_all(walk: Walk) -> list[Outcome]:
@@ -138,7 +138,7 @@ def onboard_all(walk: Walk, planned: Sequence[Outcome]) -> list[Outcome]:
     """A task for each team that has something to do, and a progress artifact over them."""
     teams = {team.name: team for team in walk.teams}
     started = {
-        onboard.submit(teams[outcome.team], walk): outcome
+        onboard.submit(teams[outcome.team], walk, outcome.plan): outcome
         for outcome in planned
         if outcome.plan is not None and not outcome.plan.is_empty
     }
@@ -170,7 +170,7 @@ def conclude(walk: Walk, outcomes: Sequence[Outcome]) -> State[Any]:
         {
             "team": outcome.team,
             "result": "done" if outcome.is_done else "FAILED",
-            "changes": len(outcome.done),
+            "changes": len(outcome.done) if outcome.is_done else "see its task",
             "why": str(outcome.error or ""),
         }
         for outcome in sorted(outcomes, key=lambda outcome: outcome.is_done)

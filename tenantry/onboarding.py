@@ -5,12 +5,12 @@ call, and what the command line and the tests of the core use.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tenantry.declared import Team
 from tenantry.errors import NotOurs, TenantryError
 from tenantry.plan import Change, Plan
-from tenantry.resources import Observed
+from tenantry.resources import Id, Observed
 from tenantry.systems import Systems
 
 
@@ -47,7 +47,7 @@ def refuse(plan: Plan) -> None:
 def onboard(
     systems: Systems,
     team: Team,
-    observed: Observed | None = None,
+    planned: tuple[Observed, Plan] | None = None,
     report: Callable[[Change], None] = lambda change: None,
 ) -> Outcome:
     """Brings one team to what is declared.
@@ -57,15 +57,19 @@ def onboard(
     Args:
         systems: the systems.
         team: the team.
-        observed: what was seen of it; it is looked at if not given.
+        planned: what was seen of it, and the plan made from that; it is looked at and planned
+            if not given.
         report: is told of each change when it is made.
 
     Raises:
         TenantryError: a call failed, or something that is not ours is in the way.
             Running again goes on from there.
     """
-    seen = systems.observe([team]) if observed is None else observed
-    plan = systems.plan(team, seen)
+    if planned is None:
+        seen = systems.observe([team])
+        plan = systems.plan(team, seen)
+    else:
+        seen, plan = planned
     done: list[Change] = []
 
     def keep(change: Change) -> None:
@@ -82,6 +86,8 @@ def plan_all(
 ) -> list[Outcome]:
     """Plans all teams; a team that can't be read says why.
 
+    What the teams share is in the first plan only.
+
     Args:
         systems: the systems.
         teams: the teams.
@@ -89,9 +95,14 @@ def plan_all(
     """
     seen = systems.observe(teams) if observed is None else observed
     outcomes = []
+    shared: set[Id] = set()
     for team in teams:
         try:
-            outcomes.append(Outcome(team.name, systems.plan(team, seen)))
+            plan = systems.plan(team, seen)
         except TenantryError as error:
             outcomes.append(Outcome(team.name, error=error))
+            continue
+        own = tuple(change for change in plan.changes if change.id not in shared)
+        shared |= {change.id for change in own if change.resource.shared}
+        outcomes.append(Outcome(team.name, replace(plan, changes=own)))
     return outcomes

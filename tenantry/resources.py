@@ -54,6 +54,8 @@ class Resource:
     """Top-level fields that can't be changed in place: the object is replaced instead."""
     inside: tuple[Id, ...] = ()
     """What it lies in, or hangs on: where one of them may not be touched, neither may this."""
+    shared: bool = False
+    """Whether it is the platform's, and so in every team's plan until it is made."""
     shares: Id | None = None
     """What it lies in and has its owner from: what is in a Harbor project bears no mark itself."""
 

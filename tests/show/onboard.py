@@ -107,7 +107,9 @@ def counts() -> list[Shown]:
         bench.declare(*teams)
         began = time.monotonic()
         observed = bench.systems.observe(bench.teams)
-        each(lambda team: onboard(bench.systems, team, observed), bench.teams)
+        plans = plan_all(bench.systems, bench.teams, observed)
+        work = zip(bench.teams, (outcome.plan for outcome in plans), strict=True)
+        each(lambda pair: onboard(bench.systems, pair[0], (observed, pair[1])), work)
         took = time.monotonic() - began
         first = sandbox.requests.total()
         sandbox.requests.reset()

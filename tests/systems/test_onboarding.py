@@ -15,7 +15,6 @@ from tenantry.declared import Team
 from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.onboarding import Outcome, onboard, plan_all
 from tenantry.plan import Change, Plan
-from tenantry.resources import Observed
 from tenantry.sandbox import Sandbox
 from tests.bench import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
 
@@ -144,9 +143,9 @@ def test_a_first_run_asks_exactly_so_much(teams: int, bench: Bench) -> None:
         # the ClusterRole, the namespaces, the routes, each namespace before it is made, each
         # ServiceAccount
         "kubernetes reads": 1 + 1 + 1 + 2 * teams,
-        # ClusterRole, namespace, five NetworkPolicies, RoleBinding, two Secrets, ServiceAccount,
-        # and the mark that all is applied
-        "kubernetes writes": 12 * teams,
+        # the ClusterRole; namespace, five NetworkPolicies, RoleBinding, two Secrets,
+        # ServiceAccount, and the mark that all is applied
+        "kubernetes writes": 1 + 11 * teams,
     }
 
 
@@ -193,7 +192,12 @@ def test_what_a_team_declares_beyond_costs_what_it_must_and_no_more(bench: Bench
 def onboard_all(bench: Bench) -> list[Outcome]:
     """One look for all teams, as the batch does it."""
     seen = bench.systems.observe(bench.teams)
-    return [onboard(bench.systems, team, seen) for team in bench.teams]
+    plans = plan_all(bench.systems, bench.teams, seen)
+    return [
+        onboard(bench.systems, team, (seen, outcome.plan))
+        for team, outcome in zip(bench.teams, plans, strict=True)
+        if outcome.plan
+    ]
 
 
 # Crashes and lost answers
@@ -357,16 +361,18 @@ def test_twenty_teams_with_a_new_group_in_common_are_onboarded_by_sixteen_thread
     platform = {**PLATFORM, "defaults": {"harbor": {"groups": {"all-teams-admin": "projectAdmin"}}}}
     bench.declare(*many(20), platform=platform)
     seen = bench.systems.observe(bench.teams)
+    plans = {each.team: each.plan for each in plan_all(bench.systems, bench.teams, seen)}
 
     def work(team: Team) -> None:
-        observed: Observed | None = seen
+        plan = plans[team.name]
+        planned = (seen, plan) if plan else None
         for attempt in range(4):
             try:
-                onboard(bench.systems, team, observed)
+                onboard(bench.systems, team, planned)
             except ChangedMeanwhile:
                 if attempt == 3:
                     raise
-                observed = None
+                planned = None
             else:
                 return
 

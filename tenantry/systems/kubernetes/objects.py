@@ -58,6 +58,7 @@ def resource(
         stage=stage,
         fields={**content, "metadata": metadata},
         body=namespace,
+        shared=team is None,
         fixed=fixed,
         inside=(id_of("Namespace", namespace),) if namespace else (),
     )
