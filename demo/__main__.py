@@ -100,7 +100,11 @@ def _example(path: Path) -> Team:
 def _summarise(addresses: dict[str, Any], declared: Path) -> bool:
     """What exists where, read back from the systems."""
     declaration = load(declared)
-    connections = Connections(**addresses)
+    connections = Connections(
+        harbor=addresses["harbor"],
+        keycloak=addresses["keycloak"],
+        kubernetes=addresses["kubernetes"],
+    )
     with Systems(connections, declaration) as systems:
         teams = list(declaration.teams.values())
         observed = systems.observe(teams)
