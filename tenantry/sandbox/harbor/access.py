@@ -1,8 +1,8 @@
 """Who is asking a simulated Harbor 2.15.2, and what they may do.
 
 Simulated: basic auth of the local admin, of robots and by CLI secrets, sessions, roles in projects, the grants of
-robots with their surprises, the lock after a wrong password. Not simulated: an IdP's ID tokens as
-bearer tokens, that a CLI secret needs a living IdP, local users besides the admin, LDAP and UAA.
+robots with their surprises, the lock after a wrong password. The IdP's ID tokens are in oidc.py. Not
+simulated: that a CLI secret needs a living IdP, local users besides the admin, LDAP and UAA.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ _FOR_CLI = re.compile(
     r"\w+ /v2(/.*)?|GET /service/token|POST /api/v2\.0/projects/?"
     r"|GET /api/v2\.0/(projects|systeminfo|labels|repositories)/?"
     r"|GET /api/v2\.0/projects/[^/]+/repositories(/.*)?"
+    r"|DELETE /api/v2\.0/projects/[^/]+/repositories/.+/artifacts/[^/]+/tags/[^/]+"
 )
 
 
@@ -59,7 +60,7 @@ class Caller:
     @property
     def admin(self) -> bool:
         """Whether it may do everything."""
-        return self.user is not None and (self.user.id == ADMIN_ID or self.user.sysadmin)
+        return self.user is not None and mighty(self.user)
 
 
 NOBODY = Caller()
@@ -150,7 +151,7 @@ def _robot(harbor: "SimulatedHarbor", name: str, secret: str) -> Robot | None:
 
 def roles(harbor: "SimulatedHarbor", user: User, project: Project) -> list[int]:
     """A user's roles in a project, its own and its groups', the mightiest first."""
-    if user.id == ADMIN_ID or user.sysadmin:
+    if mighty(user):
         return [PROJECT_ADMIN]
     groups = {g.id for g in harbor.groups.values() if g.name in user.groups}
     found = {
@@ -160,6 +161,11 @@ def roles(harbor: "SimulatedHarbor", user: User, project: Project) -> list[int]:
         or (member.entity_type == "g" and member.entity_id in groups)
     }
     return [r for r in (PROJECT_ADMIN, MAINTAINER, DEVELOPER, GUEST, LIMITED_GUEST) if r in found]
+
+
+def mighty(user: User) -> bool:
+    """Whether a user is an admin, by birth, by flag or by the IdP's word."""
+    return user.id == ADMIN_ID or user.sysadmin or user.admin_in_auth
 
 
 def may(

@@ -5,7 +5,7 @@ session), then read-only mode, then the handler. Handlers run in one event loop 
 wait, so each is as atomic as the transaction that the real one wraps around a call.
 
 Not simulated: repositories and artifacts, the registry itself, scanning, replication, webhooks,
-labels, LDAP, logins through the IdP, and the time a password hash takes.
+labels, LDAP, and the time a password hash takes.
 """
 
 import inspect
@@ -26,6 +26,7 @@ from tenantry.sandbox.harbor import (
     groups,
     members,
     metadata,
+    oidc,
     projects,
     quotas,
     registry,
@@ -36,6 +37,7 @@ from tenantry.sandbox.harbor import (
 )
 from tenantry.sandbox.harbor.access import authenticated
 from tenantry.sandbox.harbor.model import Group, Project, Robot, State, User
+from tenantry.sandbox.harbor.provider import Provider
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.sessions import Csrf, Visit
 from tenantry.sandbox.harbor.wire import Refusal, invalid
@@ -46,6 +48,7 @@ _MODULES = (
     groups,
     members,
     metadata,
+    oidc,
     projects,
     quotas,
     registry,
@@ -55,6 +58,7 @@ _MODULES = (
     users,
 )
 _STATE = TypeAdapter(State)
+_NEVER_READ_ONLY = ("/api/v2.0/configurations", "/c/login", "/c/oidc/onboard")
 
 
 class SimulatedHarbor:
@@ -70,6 +74,7 @@ class SimulatedHarbor:
         race_window: Seconds between the reading and the writing of a robot or a member: what
             happens to two writers at once is decided in there.
         unhealthy: Components that ``/health`` calls broken, and what it says of them.
+        provider: The OIDC provider as it was last found, with the settings of that time.
         issued_secrets: Every secret ever handed out or set, for a search for leaks. Never saved.
     """
 
@@ -80,6 +85,7 @@ class SimulatedHarbor:
         self.race_window = 0.001
         self.unhealthy: dict[str, str] = {}
         self.issued_secrets: list[str] = []
+        self.provider: Provider | None = None
         self.locked: Counter[str] = Counter()
         self.state = State(secrets.token_hex(32), configuration.defaults())
         users.add_local_admin(self)
@@ -120,6 +126,7 @@ class SimulatedHarbor:
     def load(self, state: dict[str, Any]) -> None:
         """Take the state of an earlier dump."""
         self.state = _STATE.validate_python(state)
+        self.provider = None
 
     def sign_in(
         self, username: str, email: str | None, sub: str, iss: str, groups: list[str]
@@ -155,6 +162,8 @@ class SimulatedHarbor:
     async def _handle(self, request: Request, visit: Visit | None) -> Response:
         try:
             caller = await authenticated(self, request)
+            if not caller.known:
+                caller = await oidc.by_id_token(self, request)
             if visit and not caller.known:
                 caller = visit.caller
             raw_path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
@@ -179,7 +188,7 @@ class SimulatedHarbor:
         return (
             method in WRITES
             and self.configuration["read_only"]
-            and path_template not in ("/api/v2.0/configurations", "/c/login")
+            and path_template not in _NEVER_READ_ONLY
         )
 
 

@@ -25,6 +25,7 @@ class User:
     subiss: str = ""  # subject and issuer, joined without a separator
     cli_secret: str = ""
     groups: list[str] = field(default_factory=list)
+    admin_in_auth: bool = False  # the IdP calls it an admin: true of a login, never of the row
 
 
 @dataclass
@@ -114,10 +115,16 @@ class Robot:
 
 @dataclass
 class Session:
-    """A session's record. Without a user it is anonymous, and still a session."""
+    """A session's record. Without a user it is anonymous, and still a session.
+
+    A login through the IdP leaves the user as it was then, with the groups of that login, and
+    ``values``: what such a login needs between its requests, and the ID token afterwards.
+    """
 
     ends: datetime
     user_id: int | None = None
+    user: User | None = None
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -7,7 +7,6 @@ at once the last one wins, and an update can bring back the secret that a refres
 import asyncio
 import copy
 import random
-import re
 import secrets
 from typing import Any
 
@@ -19,7 +18,7 @@ from tenantry.sandbox.harbor.grants import CATALOGUE
 from tenantry.sandbox.harbor.model import Permission, Robot
 from tenantry.sandbox.harbor.projects import NAME
 from tenantry.sandbox.harbor.routing import Call, routes
-from tenantry.sandbox.harbor.users import generated_secret
+from tenantry.sandbox.harbor.users import STRONG, generated_secret
 from tenantry.sandbox.harbor.wire import Refusal, Shape, answer, compact, done, stamp
 
 _DAY = 86_400
@@ -33,7 +32,6 @@ _SHAPE: Shape = {
     "secret": str,
     "permissions": [{"kind": str, "namespace": str, "access": [{"resource": str, "action": str}]}],
 }
-_STRONG = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9]).{8,128}", re.DOTALL)
 
 
 def stored_name(call: Call, robot: Robot) -> str:
@@ -309,7 +307,7 @@ async def refresh_secret(call: Call) -> Response:
     body = call.body("robotSec", {"secret": str})
     robot = copy.copy(_found(call, "update"))
     given = body.get("secret") or ""
-    if given and not _STRONG.fullmatch(given):
+    if given and not STRONG.fullmatch(given):
         raise Refusal(
             400,
             "the secret must be 8-128, inclusively, characters long with at least 1 uppercase "

@@ -27,9 +27,9 @@ Handler = Callable[["Call"], Reply]
 _REAL = re.compile(
     r"/api/v2\.0/(artifacts|audit-?logs?|auditlog-exts|export|icon|jobservice|labels|ldap|p2p|"
     r"registries|replication|repositories|retentions/(metadatas|[^/]+/executions)|scanners|scans|"
-    r"schedules|search|security|statistics|system|users/[^/]+/(cli_secret|password|permissions)|"
+    r"schedules|search|security|statistics|system|users/[^/]+/(password|permissions)|"
     r"webhook|projects/[^/]+/(artifacts|auditlog-exts|labels|logs|preheat|repositories|scanner|"
-    r"webhook))(/|$)|/v2/.|/c/(oidc/|authproxy/|userExists|sendEmail|reset)|/service/notifications"
+    r"webhook))(/|$)|/v2/.|/c/(authproxy/|userExists|sendEmail|reset)|/service/notifications"
 )
 
 

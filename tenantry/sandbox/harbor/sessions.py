@@ -1,7 +1,7 @@
 """Sessions and CSRF of Harbor 2.15.2: cookies, who must show a token, login and logout.
 
-Not simulated: logging in through the IdP (``/c/oidc/*``); ``SimulatedHarbor.sign_in`` does to the
-state what such a login does, and ``open_session`` gives its cookie.
+Logins through the IdP are in oidc.py; ``SimulatedHarbor.sign_in`` does to the state what such a
+login does, and ``open_session`` gives its cookie.
 """
 
 import base64
@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tenantry.sandbox.harbor.access import ADMIN, NOBODY, Caller, logged_in
-from tenantry.sandbox.harbor.model import Session
+from tenantry.sandbox.harbor.model import Session, User
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, compact
 
@@ -120,9 +120,11 @@ class Visit:
 
     @property
     def caller(self) -> Caller:
-        """Whoever logged in."""
+        """Whoever logged in, and though deleted since."""
         session = self._harbor.state.sessions.get(self.sid)
-        user = self._harbor.users.get(session.user_id) if session and session.user_id else None
+        if session is None or session.user_id is None:
+            return NOBODY
+        user = session.user or self._harbor.users.get(session.user_id)
         return Caller(user.username, user=user) if user else NOBODY
 
     def mark(self, response: Response) -> None:
@@ -166,12 +168,24 @@ async def login(call: Call) -> Response:
     return response
 
 
+def log_into(call: Call, user: User, response: Response) -> Response:
+    """Log in whom the IdP sent: the session goes on under another id, which the answer sets."""
+    sessions = call.harbor.state.sessions
+    before = sessions.pop(call.sid)
+    sid = open_session(call.harbor, user.id)
+    sessions[sid].user, sessions[sid].values = user, before.values
+    _set(response, f"sid={sid}; Path=/; HttpOnly")
+    return response
+
+
 @routes.add("GET", "/c/log_out")
 def log_out(call: Call) -> Response:
     """End the session. A session that the IdP opened is not ended here."""
     harbor = call.harbor
     session = harbor.state.sessions.get(call.sid)
     user = harbor.users.get(session.user_id) if session and session.user_id else None
+    if session and session.user:
+        user = session.user
     if user and user.subiss and harbor.configuration["auth_mode"] == "oidc_auth":
         body = {"redirect_location": f"{harbor.ext_endpoint}/c/oidc/logout"}
         return Response(compact(body), 403, headers={"content-type": "application/json"})

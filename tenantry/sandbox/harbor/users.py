@@ -1,9 +1,11 @@
 """Harbor 2.15.2's users.
 
-Not simulated: local users besides the admin, changing users, passwords and CLI secrets.
+Not simulated: local users besides the admin, changing users, and passwords.
 """
 
+import re
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -17,6 +19,8 @@ from tenantry.sandbox.harbor.wire import Refusal, answer, done, invalid, stamp
 if TYPE_CHECKING:
     from tenantry.sandbox.harbor.app import SimulatedHarbor
 
+# What secrets must be like that people choose, robots' too.
+STRONG = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9]).{8,128}", re.DOTALL)
 _FIELDS = {
     "username": lambda u: u.username,
     "email": lambda u: u.email or "",
@@ -44,21 +48,43 @@ def sign_in(
 
     What changed in the IdP since (name, e-mail) is not followed; its groups are.
     """
+    if user := by_subject(harbor, sub, iss):
+        add_groups(harbor, groups)
+        user.groups = list(groups)
+        return user
+    return onboard(harbor, username, email, sub, iss, groups)
+
+
+def by_subject(harbor: "SimulatedHarbor", sub: str, iss: str) -> User | None:
+    """The user of a subject at an issuer."""
+    return next((u for u in harbor.users.values() if u.subiss == sub + iss), None)
+
+
+def add_groups(harbor: "SimulatedHarbor", groups: list[str]) -> None:
+    """Put in the groups of a login that nobody knows yet."""
     for group in groups:
         if not any(g.name == group for g in harbor.groups.values()):
             add_group(harbor, group, OIDC_GROUP)
-    subiss = sub + iss
-    for user in harbor.users.values():
-        if user.subiss == subiss:
-            user.groups = list(groups)
-            return user
+
+
+def onboard(
+    harbor: "SimulatedHarbor",
+    username: str,
+    email: str | None,
+    sub: str,
+    iss: str,
+    groups: list[str],
+) -> User:
+    """Put in a user whom the IdP sends for the first time, and its groups in any case."""
+    add_groups(harbor, groups)
     user_id, now = harbor.state.next_id("user"), harbor.clock.now()
     for user in harbor.users.values():
         if user.username == username or (email and user.email == email):
-            msg = f"failed to create user record: user {username} or email {email} already exists"
+            named = f"user {username} or email {email or ''}"
+            msg = f"failed to create user record: {named} already exists"
             raise Refusal(409, msg, code="UNKNOWN")
     secret = generated_secret(harbor)
-    user = User(user_id, username, email, now, now, False, subiss, secret, list(groups))
+    user = User(user_id, username, email or None, now, now, False, sub + iss, secret, list(groups))
     harbor.users[user_id] = user
     return user
 
@@ -74,7 +100,7 @@ def generated_secret(harbor: "SimulatedHarbor") -> str:
 
 def _shown(user: User, meta: bool = False) -> dict[str, Any]:
     seen: dict[str, Any] = {
-        "admin_role_in_auth": False,
+        "admin_role_in_auth": user.admin_in_auth,
         "comment": "Onboarded via OIDC provider" if user.subiss else "admin user",
         "creation_time": stamp(user.created),
         **({"email": user.email} if user.email else {}),
@@ -102,7 +128,9 @@ def current_user(call: Call) -> Response:
     access.require_known(call.caller)
     if call.caller.user is None:
         raise Refusal(412, "get current user not available for security context: robot")
-    return answer(_shown(call.caller.user))
+    user = _found(call, call.caller.user.id)  # a session outlives its user
+    seen = replace(user, admin_in_auth=call.caller.user.admin_in_auth)
+    return answer(_shown(seen, meta=_by_oidc(call)))
 
 
 @routes.api("GET", "/users")
@@ -145,11 +173,8 @@ def search_users(call: Call) -> Response:
 def get_user(call: Call) -> Response:
     """One user; with OIDC also what ties it to the IdP, its CLI secret in clear."""
     user_id = call.number("user_id")
-    access.require_known(call.caller)
-    if call.caller.user is None or call.caller.user.id != user_id:
-        call.require("read", "user")
-    user = _found(call, user_id)
-    return answer(_shown(user, meta=call.harbor.configuration["auth_mode"] == "oidc_auth"))
+    _require(call, "read", f"Not authorized to read user: {user_id}", user_id)
+    return answer(_shown(_found(call, user_id), meta=_by_oidc(call)))
 
 
 @routes.api("PUT", "/users/{user_id}")
@@ -167,8 +192,8 @@ def update_user(call: Call) -> Response:
 def delete_user(call: Call) -> Response:
     """Delete the user and its memberships; what it owns stays. The same login may come anew."""
     user_id = call.number("user_id")
-    call.require("delete", "user")
-    if user_id == ADMIN_ID:
+    _require(call, "delete", "Not authorized to delete users")
+    if user_id == ADMIN_ID or _is_caller(call, user_id):
         raise Refusal(403, f"User with ID {user_id} cannot be deleted")
     _found(call, user_id)
     del call.harbor.users[user_id]
@@ -184,6 +209,48 @@ def set_sysadmin(call: Call) -> Response:
     call.require("update", "user")
     _found(call, user_id).sysadmin = bool(body.get("sysadmin_flag"))
     return done()
+
+
+@routes.api("PUT", "/users/{user_id}/cli_secret")
+def set_cli_secret(call: Call) -> Response:
+    """Set the secret that docker takes for a password; without one, make one. It is not told."""
+    user_id = call.number("user_id")
+    body = call.body("secret", {"secret": str})
+    if not _by_oidc(call):
+        mode = call.harbor.configuration["auth_mode"]
+        raise Refusal(412, f"unable to update CLI secret under authmode: {mode}")
+    refusal = f"Not authorized to update the CLI secret for user: {user_id}"
+    _require(call, "update", refusal, user_id)
+    secret = body.get("secret") or ""
+    if secret and not STRONG.fullmatch(secret):
+        raise Refusal(
+            400,
+            "the password or secret must be 8-128, inclusively, characters long with at least 1 "
+            "uppercase letter, 1 lowercase letter and 1 number",
+        )
+    user = _found(call, user_id)
+    if secret:
+        call.harbor.issued_secrets.append(secret)
+    user.cli_secret = secret or generated_secret(call.harbor)
+    user.updated = call.harbor.clock.now()
+    return done()
+
+
+def _by_oidc(call: Call) -> bool:
+    return bool(call.harbor.configuration["auth_mode"] == "oidc_auth")
+
+
+def _is_caller(call: Call, user_id: int) -> bool:
+    return call.caller.user is not None and call.caller.user.id == user_id
+
+
+def _require(call: Call, action: str, refusal: str, themselves: int | None = None) -> None:
+    """Refuse whoever may not do this to users, and is not the one user who may besides."""
+    access.require_known(call.caller)
+    if themselves is not None and _is_caller(call, themselves):
+        return
+    if not access.may_system(call.caller, action, "user"):
+        raise Refusal(403, refusal)
 
 
 def _found(call: Call, user_id: int) -> User:
