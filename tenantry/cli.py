@@ -78,6 +78,9 @@ def sandbox(
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the state here; in memory if not set.")
     ] = None,
+    realistic: Annotated[
+        bool, typer.Option("--realistic", help="Let Harbor take its time as a real one does.")
+    ] = False,
 ) -> None:
     """Serve a simulated Harbor, Keycloak and Kubernetes API on loopback ports until Ctrl-C.
 
@@ -85,7 +88,7 @@ def sandbox(
     """
     from tenantry.sandbox import serve  # the servers' libraries are of no use to other commands
 
-    serve(state, (0, 0, 0))
+    serve(state, realistic=realistic)
 
 
 def _connections() -> Connections:

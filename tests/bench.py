@@ -8,8 +8,6 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from ruamel.yaml import YAML
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
@@ -76,7 +74,7 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
 
 
 class MishapSandbox(Sandbox):
-    """A sandbox that can be made to fail.
+    """A sandbox that can be made to fail by a function.
 
     Attributes:
         mishap: what befalls a request, by system, method and path: a status to answer with,
@@ -87,26 +85,9 @@ class MishapSandbox(Sandbox):
         lambda system, method, path: None
     )
 
-    def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
-        async def failing(scope: Scope, receive: Receive, send: Send) -> None:
-            befalls = self.mishap(name, scope["method"], scope["path"])
-            if befalls is None:
-                await app(scope, receive, send)
-            elif befalls == "lost":
-                await app(scope, receive, _nowhere)
-                # A body that was promised and does not come: the connection is closed.
-                promised = [(b"content-length", b"10")]
-                start = {"type": "http.response.start", "status": 200, "headers": promised}
-                await send(start)
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-            else:
-                await Response(b"{}", befalls)(scope, receive, send)
-
-        return super()._middleware(name, failing)
-
-
-async def _nowhere(message: Message) -> None:
-    pass
+    def __init__(self) -> None:
+        super().__init__()
+        self.controls.choose = lambda *asked: self.mishap(*asked)
 
 
 class Bench:

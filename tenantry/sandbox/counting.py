@@ -34,12 +34,19 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True)
 class Answered:
-    """One request, as it was answered. A status of 0: the connection ended without an answer."""
+    """One request, and what was done.
+
+    Attributes:
+        status: What was answered, whether it arrived or not; 0: nothing was done nor answered.
+        fault: What befell the request, if anything did: a status or a word of
+            ``tenantry.sandbox.controls.Fault``.
+    """
 
     system: str
     method: str
     target: str
     status: int
+    fault: str = ""
 
 
 class RequestCounter:
@@ -64,24 +71,26 @@ class RequestCounter:
                 nonlocal answered
                 if message["type"] == "http.response.start":
                     answered = True
-                    self._count(system, scope, message["status"])
+                    self.count(system, scope, message["status"])
                 await send(message)
 
             try:
                 await app(scope, receive, watching)
             finally:
                 if not answered:
-                    self._count(system, scope, 0)
+                    self.count(system, scope, 0)
 
         return counting
 
-    def _count(self, system: str, scope: Scope, status: int) -> None:
+    def count(self, system: str, scope: Scope, status: int) -> None:
+        """Count a request, and remember it with what befell it (``scope["fault"]``)."""
         method, path = scope["method"], scope["path"]
         query = scope["query_string"].decode("latin-1")
-        kind = Counted(system, method, scope.get("path_template") or _template(path))
+        kind = Counted(system, method, scope.get("path_template") or template_of(path))
         with self._lock:
             self._counts[kind] += 1
-            self._log.append(Answered(system, method, f"{path}?{query}" if query else path, status))
+            target = f"{path}?{query}" if query else path
+            self._log.append(Answered(system, method, target, status, scope.get("fault", "")))
 
     def reset(self) -> None:
         """Forget everything counted so far."""
@@ -110,7 +119,8 @@ class RequestCounter:
         return sum(n for k, n in counts.items() if k.is_write and system in (None, k.system))
 
 
-def _template(path: str) -> str:
+def template_of(path: str) -> str:
+    """The template of a path, as far as the path alone tells."""
     segments = path.split("/")
     for i, segment in enumerate(segments):
         if i and segments[i - 1] in _NAMED_AFTER and segment:

@@ -1,4 +1,4 @@
-"""Serves the simulated systems on three loopback ports, from one thread with one event loop.
+"""Serves the simulated systems and the controls on four loopback ports, from one event loop.
 
 What a system is to this frame: a class with ``app`` (an ASGI app), ``dump()`` (its state, as JSON
 would have it) and ``load()`` (the same back). The systems know nothing of each other, of ports or
@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -19,14 +20,18 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from tenantry.sandbox.clock import Clock
-from tenantry.sandbox.counting import RequestCounter
+from tenantry.sandbox.controls import Connection, Controls, control_app
+from tenantry.sandbox.counting import RequestCounter, template_of
 from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD, SimulatedHarbor
+from tenantry.sandbox.harbor.routing import routes
+from tenantry.sandbox.harbor.wire import Refusal
 from tenantry.sandbox.keycloak import SimulatedKeycloak
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.kubernetes import SimulatedKubernetes
+from tenantry.sandbox.realistic import Costs
 
 HOST = "127.0.0.1"
 SAVING_EVERY = 3.0  # seconds: what a SIGKILL may cost
@@ -59,10 +64,13 @@ class Sandbox:
             without it.
         ports: The ports of Harbor, Keycloak and Kubernetes; 0 takes any free one.
         clock: The time that the systems live in.
+        realistic: Let Harbor's calls cost what they cost on a real one.
 
     Attributes:
         harbor, keycloak, kubernetes: The simulated systems, to look into and to meddle with.
         requests: What was asked of them.
+        controls: Latency and faults.
+        costs: What Harbor's calls cost, if that is realistic.
     """
 
     def __init__(
@@ -70,10 +78,13 @@ class Sandbox:
         state: Path | None = None,
         ports: tuple[int, int, int] = (0, 0, 0),
         clock: Clock | None = None,
+        realistic: bool = False,
     ) -> None:
         self.clock = clock or Clock()
         self.requests = RequestCounter()
+        self.controls = Controls(self.requests, self.clock)
         self.harbor = SimulatedHarbor(self.clock)
+        self.costs = Costs(self.harbor) if realistic else None
         self.keycloak = SimulatedKeycloak(self.clock)
         self.kubernetes = SimulatedKubernetes(self.clock)
         self._systems: dict[str, System] = {
@@ -92,11 +103,12 @@ class Sandbox:
             "harbor": {"url": self._urls["harbor"], "username": ADMIN, "password": ADMIN_PASSWORD},
             "keycloak": {"url": self._urls["keycloak"], "username": "admin", "password": "admin"},
             "kubernetes": {"kubeconfig": str(self._kubeconfig)},
+            "controls": {"url": self._urls["controls"]},
         }
 
     def __enter__(self) -> Self:
-        sockets = [_listening(port) for port in self._ports]
-        for name, listening in zip(self._systems, sockets, strict=True):
+        sockets = [_listening(port) for port in (*self._ports, 0)]
+        for name, listening in zip((*self._systems, "controls"), sockets, strict=True):
             self._urls[name] = f"http://{HOST}:{listening.getsockname()[1]}"
         self.harbor.ext_endpoint = self._urls["harbor"]
         self.keycloak.url = self._urls["keycloak"]
@@ -114,6 +126,7 @@ class Sandbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.controls.release()
         for server in self._servers:
             server.should_exit = True
         self._thread.join(LOST_AFTER)
@@ -124,20 +137,21 @@ class Sandbox:
             self._kubeconfig.unlink(missing_ok=True)
 
     def _start(self, sockets: list[socket.socket]) -> None:
+        apps = [self._middleware(name, system.app) for name, system in self._systems.items()]
         self._servers = [
             uvicorn.Server(
                 uvicorn.Config(
-                    self._middleware(name, system.app),
+                    app,
                     log_config=None,
                     access_log=False,
                     lifespan="off",
-                    http="h11",
+                    http=Connection,
                     ws="none",
                     server_header=False,
                     timeout_graceful_shutdown=1,
                 )
             )
-            for name, system in self._systems.items()
+            for app in (*apps, control_app(self.controls))
         ]
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(sockets)), name="sandbox", daemon=True
@@ -149,8 +163,10 @@ class Sandbox:
             raise RuntimeError(msg)
 
     def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
-        # What delays or spoils answers belongs in here, around `app`, so that it is counted too.
-        return self.requests.around(name, app)
+        if name == "harbor":
+            app = self.costs.around(app) if self.costs else app
+            return self.controls.around(name, app, _harbor_template)
+        return self.controls.around(name, app, lambda scope: template_of(scope["path"]))
 
     async def _serve(self, sockets: list[socket.socket]) -> None:
         saving = asyncio.create_task(self._save_now_and_then())
@@ -207,14 +223,30 @@ class Sandbox:
         _write(self._kubeconfig, json.dumps(content, indent=2))  # JSON is YAML
 
 
-def serve(state: Path | None = None, ports: tuple[int, int, int] = (0, 0, 0)) -> None:
-    """Serve until SIGINT or SIGTERM. The first line of stdout is the addresses, as JSON."""
+def serve(
+    state: Path | None = None, ports: tuple[int, int, int] = (0, 0, 0), realistic: bool = False
+) -> None:
+    """Serve until SIGINT or SIGTERM. The first line of stdout is the systems' addresses, as JSON.
+
+    The first of stderr is where the controls are.
+    """
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with Sandbox(state, ports) as sandbox:
-        print(json.dumps(sandbox.addresses()), flush=True)
+    with Sandbox(state, ports, realistic=realistic) as sandbox:
+        addresses = sandbox.addresses()
+        controls = addresses.pop("controls")
+        print(json.dumps(addresses), flush=True)
+        print(f"Controls: {controls['url']}", file=sys.stderr, flush=True)
         stopped.wait()
+
+
+def _harbor_template(scope: Scope) -> str:
+    raw_path = scope["raw_path"].decode("latin-1").partition("?")[0]
+    try:
+        return routes.find(scope["method"], raw_path)[1]
+    except Refusal:
+        return template_of(scope["path"])
 
 
 def _listening(port: int) -> socket.socket:

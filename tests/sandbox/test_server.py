@@ -17,7 +17,7 @@ ADMIN = ("admin", "Harbor12345")
 
 def test_addresses_tell_how_to_get_in(sandbox: Sandbox) -> None:
     addresses = sandbox.addresses()
-    assert set(addresses) == {"harbor", "keycloak", "kubernetes"}
+    assert set(addresses) == {"harbor", "keycloak", "kubernetes", "controls"}
     assert addresses["harbor"]["url"].startswith("http://127.0.0.1:")
     kubeconfig = Path(addresses["kubernetes"]["kubeconfig"])
     assert stat.S_IMODE(kubeconfig.stat().st_mode) == 0o600
@@ -68,11 +68,18 @@ def test_serve_prints_the_addresses_and_ends_at_a_signal(tmp_path: Path) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         code = "import pathlib, sys, tenantry.sandbox as s; s.serve(pathlib.Path(sys.argv[1]))"
         with subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
+            assert process.stderr is not None
             addresses = json.loads(process.stdout.readline())
             assert CLIENT.get(f"{addresses['harbor']['url']}/api/v2.0/ping").text == "Pong"
+            said, _, controls = process.stderr.readline().strip().partition(" ")
+            assert said == "Controls:"
+            assert CLIENT.get(f"{controls}/requests").json()["total"] == 1
             process.send_signal(number)
             assert process.stdout.read() == ""
             assert process.wait(10) == 0

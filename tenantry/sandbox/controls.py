@@ -1,0 +1,426 @@
+"""Makes the simulated systems slow or faulty, from Python or over HTTP.
+
+The systems know nothing of it: what befalls a request is decided around their apps. Over HTTP the
+controls are a server of their own, so that no path of a system is taken away.
+"""
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from tenantry.sandbox.clock import Clock
+from tenantry.sandbox.counting import RequestCounter
+
+SystemName = Literal["harbor", "keycloak", "kubernetes"]
+SYSTEMS: tuple[SystemName, ...] = ("harbor", "keycloak", "kubernetes")
+Kind = Literal["reset", "timeout", "lost", "truncated", "cut", "not-json"]
+Status = Annotated[int, Field(ge=200, le=599)]
+
+_NOT_JSON = b"<html><body><h1>It works!</h1></body></html>"
+_BODILESS = (204, 304)
+
+
+class Fault(BaseModel):
+    """What befalls which requests.
+
+    A number is a status to answer with, and nothing is done. The others: ``reset`` (the connection
+    is reset, nothing is done), ``timeout`` (nothing is done, and no answer comes while the client
+    waits), ``lost`` (it is done, and instead of the answer comes a reset), ``truncated`` (it is
+    done; half the body comes, as if that were all), ``cut`` (it is done; the connection ends within
+    the body) and ``not-json`` (it is done; the body is a page of HTML).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    fault: Status | Kind
+    system: SystemName | None = None
+    """The system; any if not given."""
+    method: str | None = None
+    """The method; any if not given."""
+    path: str | None = None
+    """A glob of the path or of its template; any path if not given. ``*`` goes across slashes."""
+    at: int = Field(default=1, ge=1)
+    """Which of the matching requests is the first to be struck, counted from when this was set."""
+    times: int | None = Field(default=1, ge=1)
+    """How many requests are struck; None: all from then on."""
+    body: Any = None
+    """The body that comes with a status: text, or what is to be JSON."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """The headers that come with a status."""
+
+    _seen: int = PrivateAttr(default=0)
+    _struck: int = PrivateAttr(default=0)
+
+    @model_validator(mode="after")
+    def _check_answer(self) -> "Fault":
+        if not isinstance(self.fault, int) and (self.body is not None or self.headers):
+            raise ValueError("body and headers come with a status only")
+        return self
+
+    @property
+    def seen(self) -> int:
+        """How many requests matched."""
+        return self._seen
+
+    @property
+    def struck(self) -> int:
+        """How many of them were struck."""
+        return self._struck
+
+    def shown(self) -> dict[str, Any]:
+        """As the controls' server shows it."""
+        return {**self.model_dump(), "seen": self.seen, "struck": self.struck}
+
+    def _matches(self, system: str, method: str, path: str, template: str) -> bool:
+        return (
+            self.system in (None, system)
+            and (self.method is None or self.method.upper() == method)
+            and (self.path is None or any(fnmatchcase(p, self.path) for p in (path, template)))
+        )
+
+    @property
+    def _due(self) -> bool:
+        return self._seen >= self.at and (self.times is None or self._struck < self.times)
+
+    def _answer(self) -> Response:
+        assert isinstance(self.fault, int)
+        body = self.body if isinstance(self.body, str) else json.dumps(self.body or {})
+        response = Response(
+            b"" if self.fault in _BODILESS else body, self.fault, media_type="application/json"
+        )
+        for name, value in self.headers.items():
+            response.headers[name] = value
+        return response
+
+
+Chooser = Callable[[str, str, str], int | Kind | None]
+
+
+class Controls:
+    """Latency, faults, the clock and the count of requests.
+
+    Attributes:
+        requests: What was asked of the systems, struck requests among them.
+        clock: The time that the systems live in; ``clock.move(seconds)``.
+        choose: Given system, method and path, the fault of a request that none of ``faults``
+            strikes: for what a pattern can't say.
+    """
+
+    def __init__(self, requests: RequestCounter, clock: Clock) -> None:
+        self.requests = requests
+        self.clock = clock
+        self.choose: Chooser | None = None
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        self._latency: dict[str, float] = {}
+        self._held: dict[asyncio.Transport, asyncio.AbstractEventLoop] = {}
+
+    def fail(
+        self,
+        fault: int | Kind,
+        *,
+        system: SystemName | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        at: int = 1,
+        times: int | None = 1,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Fault:
+        """Set a fault; see ``Fault``. Where several could strike a request, the oldest does.
+
+        Raises:
+            ValueError: there is no such fault.
+        """
+        return self.add(
+            Fault(
+                fault=fault,
+                system=system,
+                method=method,
+                path=path,
+                at=at,
+                times=times,
+                body=body,
+                headers=headers or {},
+            )
+        )
+
+    def add(self, fault: Fault) -> Fault:
+        """Set a fault."""
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults that were set, oldest first; ``struck`` says how often each struck."""
+        with self._lock:
+            return list(self._faults)
+
+    @property
+    def latency(self) -> dict[str, float]:
+        """Seconds that each request waits before anything is done, by system."""
+        return {system: self._latency.get(system, 0.0) for system in SYSTEMS}
+
+    def delay(self, seconds: float, system: SystemName | None = None) -> None:
+        """Let each request to a system, or to all, wait so long."""
+        for name in (system,) if system else SYSTEMS:
+            self._latency[name] = seconds
+
+    def clear(self) -> None:
+        """Take back all faults and latency."""
+        self.clear_faults()
+        self._latency.clear()
+
+    def clear_faults(self) -> None:
+        """Take back all faults; connections that are held are reset."""
+        with self._lock:
+            self._faults.clear()
+        self.choose = None
+        self.release()
+
+    def release(self) -> None:
+        """Reset the connections of requests that wait for an answer in vain."""
+        with self._lock:
+            held = list(self._held.items())
+        for transport, loop in held:
+            loop.call_soon_threadsafe(_reset, transport)
+
+    # Around a system
+
+    def around(self, system: str, app: ASGIApp, template: Callable[[Scope], str]) -> ASGIApp:
+        """Wrap the app of one system, so that what befalls a request is counted too.
+
+        Args:
+            system: The system's name.
+            app: Its app.
+            template: Gives the template of a request's path.
+        """
+        counted = self.requests.around(system, app)
+
+        async def controlled(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["path_template"] = template(scope)
+            if seconds := self._latency.get(system):
+                await asyncio.sleep(seconds)
+            fault = self._strike(system, scope)
+            if fault is None:
+                await counted(scope, receive, send)
+                return
+            scope["fault"] = str(fault.fault)
+            receive = await _received(receive)
+            match fault.fault:
+                case "reset":
+                    self.requests.count(system, scope, 0)
+                    await _end_with_reset(scope, receive)
+                case "timeout":
+                    self.requests.count(system, scope, 0)
+                    await self._hold(scope, receive)
+                case "lost":
+                    await whole_answer(counted, scope, receive)
+                    await _end_with_reset(scope, receive)
+                case "truncated" | "cut" | "not-json":
+                    start, body = await whole_answer(counted, scope, receive)
+                    await _send_spoiled(fault.fault, start, body, scope, receive, send)
+                case _:
+                    await self.requests.around(system, fault._answer())(scope, receive, send)
+
+        return controlled
+
+    def _strike(self, system: str, scope: Scope) -> Fault | None:
+        asked = (system, scope["method"], scope["path"])
+        with self._lock:
+            matching = [f for f in self._faults if f._matches(*asked, scope["path_template"])]
+            for fault in matching:
+                fault._seen += 1
+            for fault in matching:
+                if fault._due:
+                    fault._struck += 1
+                    return fault
+        chosen = self.choose(*asked) if self.choose else None
+        return None if chosen is None else Fault(fault=chosen)
+
+    async def _hold(self, scope: Scope, receive: Receive) -> None:
+        transport = scope["state"]["transport"]
+        with self._lock:
+            self._held[transport] = asyncio.get_running_loop()
+        try:
+            await _until_gone(receive)
+        finally:
+            with self._lock:
+                del self._held[transport]
+
+
+# --- On the wire ---------------------------------------------------------------------------------
+
+
+class Connection(H11Protocol):
+    """A connection that its requests can reach: as ``scope["state"]["transport"]``."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+async def whole_answer(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
+    """Let an app answer, and keep the answer: its start, and its body."""
+    start: Message = {}
+    body = bytearray()
+
+    async def keep(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            body.extend(message.get("body", b""))
+
+    await app(scope, receive, keep)
+    return start, bytes(body)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    # Without lingering the kernel sends RST instead of FIN.
+    transport.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
+    transport.abort()
+
+
+async def _end_with_reset(scope: Scope, receive: Receive) -> None:
+    _reset(scope["state"]["transport"])
+    await _until_gone(receive)
+
+
+async def _received(receive: Receive) -> Receive:
+    """Wait for the whole request: a client that still writes sees a reset differently each time."""
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        body.extend(message.get("body", b""))
+        more = message.get("more_body", False)
+    waiting: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+async def _until_gone(receive: Receive) -> None:
+    # An app that returned before would be answered for, with a 500.
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send_spoiled(
+    how: Kind, start: Message, body: bytes, scope: Scope, receive: Receive, send: Send
+) -> None:
+    if scope["method"] == "HEAD" or start["status"] in _BODILESS:  # there is nothing to spoil
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+        return
+    half = body[: len(body) // 2]
+    sent, promised = {
+        "truncated": (half or b"{", len(half) or 1),
+        "cut": (half, len(body) + 1),
+        "not-json": (_NOT_JSON, len(_NOT_JSON)),
+    }[how]
+    replaced = {b"content-length": str(promised).encode()}
+    if how == "not-json":
+        replaced[b"content-type"] = b"text/html"
+    kept = [(name, value) for name, value in start["headers"] if name.lower() not in replaced]
+    await send({**start, "headers": [*kept, *replaced.items()]})
+    await send({"type": "http.response.body", "body": sent, "more_body": how == "cut"})
+    if how == "cut":
+        scope["state"]["transport"].close()
+        await _until_gone(receive)
+
+
+# --- Over HTTP -----------------------------------------------------------------------------------
+
+
+class _Latency(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    system: SystemName | None = None
+
+
+class _Move(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    move: float = Field(ge=-1e9, le=1e9)
+
+
+def control_app(controls: Controls) -> ASGIApp:
+    """The controls as an ASGI app; docs/sandbox.md lists what it answers."""
+
+    async def show_requests(request: Request) -> Response:
+        counts = sorted(controls.requests.counts().items())
+        rows = [{**kind._asdict(), "count": count} for kind, count in counts]
+        return JSONResponse(
+            {
+                "total": controls.requests.total(),
+                "writes": controls.requests.writes(),
+                "requests": rows,
+            }
+        )
+
+    async def forget_requests(request: Request) -> Response:
+        controls.requests.reset()
+        return Response(status_code=204)
+
+    async def set_fault(request: Request) -> Response:
+        fault = controls.add(Fault.model_validate_json(await request.body()))
+        return JSONResponse(fault.shown(), 201)
+
+    async def show_faults(request: Request) -> Response:
+        return JSONResponse([fault.shown() for fault in controls.faults])
+
+    async def clear_faults(request: Request) -> Response:
+        controls.clear_faults()
+        return Response(status_code=204)
+
+    async def set_latency(request: Request) -> Response:
+        asked = _Latency.model_validate_json(await request.body())
+        controls.delay(asked.seconds, asked.system)
+        return JSONResponse(controls.latency)
+
+    async def move_clock(request: Request) -> Response:
+        controls.clock.move(_Move.model_validate_json(await request.body()).move)
+        return JSONResponse({"now": controls.clock.now().isoformat()})
+
+    return Starlette(
+        routes=[
+            Route("/requests", show_requests, methods=["GET"]),
+            Route("/requests", forget_requests, methods=["DELETE"]),
+            Route("/faults", show_faults, methods=["GET"]),
+            Route("/faults", set_fault, methods=["POST"]),
+            Route("/faults", clear_faults, methods=["DELETE"]),
+            Route("/latency", set_latency, methods=["PUT"]),
+            Route("/clock", move_clock, methods=["POST"]),
+        ],
+        exception_handlers={ValidationError: _refuse},
+    )
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)
+    faults = [
+        f"{'.'.join(str(part) for part in detail['loc']) or 'body'}: {detail['msg']}"
+        for detail in error.errors()
+    ]
+    return JSONResponse({"errors": faults}, 422)
