@@ -9,7 +9,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
@@ -119,9 +119,15 @@ class Controls:
             strikes: for what a pattern can't say.
     """
 
-    def __init__(self, requests: RequestCounter, clock: Clock) -> None:
+    def __init__(
+        self,
+        requests: RequestCounter,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self.requests = requests
         self.clock = clock
+        self._sleep = sleep
         self.choose: Chooser | None = None
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
@@ -214,7 +220,7 @@ class Controls:
         async def controlled(scope: Scope, receive: Receive, send: Send) -> None:
             scope["path_template"] = template(scope)
             if seconds := self._latency.get(system):
-                await asyncio.sleep(seconds)
+                await self._sleep(seconds)
             fault = self._strike(system, scope)
             if fault is None:
                 await counted(scope, receive, send)
