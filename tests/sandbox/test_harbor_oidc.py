@@ -203,6 +203,12 @@ def test_a_login_goes_to_the_provider(alice, idp, harbor) -> None:
     }
 
 
+def test_the_sandboxs_own_provider_is_asked_without_holding_it_up(url, sandbox) -> None:
+    """Both are served from one thread: whoever waits there for the other waits for ever."""
+    location = Person(url).start().headers["location"]
+    assert location.startswith(sandbox.addresses()["keycloak"]["url"])
+
+
 def test_extra_parameters_go_along(alice, harbor) -> None:
     harbor.configuration["oidc_extra_redirect_parms"] = '{"kc_idp_hint":"corp"}'
     assert "kc_idp_hint=corp" in alice.start().headers["location"]
@@ -266,6 +272,15 @@ def test_a_session_before_the_login_is_not_the_one_after(alice) -> None:
     before = alice.client.cookies["sid"]
     alice.log_in()
     assert alice.client.cookies["sid"] != before
+
+
+def test_a_session_outlives_the_sandbox(alice, idp, harbor) -> None:
+    idp.claims["groups"] = ["team-demo"]
+    alice.log_in()
+    before = alice.current
+    harbor.load(harbor.dump())
+    assert alice.current == before
+    assert harbor.state.sessions[alice.client.cookies["sid"]].user.groups == ["team-demo"]
 
 
 def test_the_state_must_be_that_of_the_session(alice, nobody) -> None:

@@ -171,9 +171,9 @@ async def login(call: Call) -> Response:
 def log_into(call: Call, user: User, response: Response) -> Response:
     """Log in whom the IdP sent: the session goes on under another id, which the answer sets."""
     sessions = call.harbor.state.sessions
-    before = sessions.pop(call.sid)
+    before = sessions.pop(call.sid, None)
     sid = open_session(call.harbor, user.id)
-    sessions[sid].user, sessions[sid].values = user, before.values
+    sessions[sid].user, sessions[sid].values = user, before.values if before else {}
     _set(response, f"sid={sid}; Path=/; HttpOnly")
     return response
 

@@ -57,7 +57,9 @@ def log_in(
     with httpx.Client(trust_env=False, timeout=30) as client:
         address = f"{issuer}/protocol/openid-connect/auth"
         request = client.build_request("GET", address, params=parameters)
-        answer = _walk(client, request, redirect_uri, username, password)
+        end = _walk(client, request, redirect_uri, username, password)
+        query = parse_qs(urlsplit(end).query)
+        answer = {name: values[0] for name, values in query.items()}
         if "error" in answer:
             reason = answer.get("error_description", "")
             raise LoginError(f"Keycloak answers {answer['error']}: {reason}")
@@ -83,6 +85,24 @@ def log_in(
     if claims.get("nonce") != nonce:
         raise LoginError("The ID token belongs to another login: the nonce differs.")
     return claims
+
+
+def log_in_at(
+    url: str, back: str, username: str, password: str
+) -> tuple[httpx.Client, httpx.Response]:
+    """Log in where an application's own address sends a person; return browser and last answer.
+
+    `url` is where the application starts a login, `back` the address at which it takes Keycloak's
+    answer. The browser holds the cookies of both; whoever calls closes it.
+    """
+    client = httpx.Client(trust_env=False, timeout=30)
+    try:
+        end = _walk(client, client.build_request("GET", url), back, username, password)
+        answer = client.get(end)
+    except BaseException:
+        client.close()
+        raise
+    return client, answer
 
 
 @dataclass
@@ -136,8 +156,8 @@ def _walk(
     redirect_uri: str,
     username: str,
     password: str,
-) -> dict[str, str]:
-    """Follow redirects and fill forms until Keycloak sends the user back to the application."""
+) -> str:
+    """Follow redirects and fill forms; return where Keycloak sends the user back to at last."""
     typed = False
     for _ in range(_MOST_STEPS):
         response = client.send(request)
@@ -148,8 +168,7 @@ def _walk(
         if response.has_redirect_location:
             target = urljoin(str(response.url), response.headers["location"])
             if _same_place(target, redirect_uri):
-                query = parse_qs(urlsplit(target).query)
-                return {name: values[0] for name, values in query.items()}
+                return target
             request = client.build_request("GET", target)
             continue
         page = _Page(response.text)
