@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -226,18 +225,12 @@ class Sandbox:
 def serve(
     state: Path | None = None, ports: tuple[int, int, int] = (0, 0, 0), realistic: bool = False
 ) -> None:
-    """Serve until SIGINT or SIGTERM. The first line of stdout is the systems' addresses, as JSON.
-
-    The first of stderr is where the controls are.
-    """
+    """Serve until SIGINT or SIGTERM. The first line of stdout is the addresses, as JSON."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     with Sandbox(state, ports, realistic=realistic) as sandbox:
-        addresses = sandbox.addresses()
-        controls = addresses.pop("controls")
-        print(json.dumps(addresses), flush=True)
-        print(f"Controls: {controls['url']}", file=sys.stderr, flush=True)
+        print(json.dumps(sandbox.addresses()), flush=True)
         stopped.wait()
 
 

@@ -223,7 +223,7 @@ def test_the_sandbox_prints_its_addresses_serves_and_stops_at_a_signal(tmp_path:
     try:
         assert process.stdout is not None
         addresses = json.loads(process.stdout.readline())
-        assert addresses.keys() == {"harbor", "keycloak", "kubernetes"}
+        assert addresses.keys() == {"harbor", "keycloak", "kubernetes", "controls"}
         for system in ("harbor", "keycloak"):
             assert addresses[system].keys() == {"url", "username", "password"}
         assert Path(addresses["kubernetes"]["kubeconfig"]).is_file()

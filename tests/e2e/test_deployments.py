@@ -36,7 +36,7 @@ def test_a_worker_runs_what_prefect_yaml_declares(bench):
 
 def test_a_run_whose_process_died_is_scheduled_again_once(bench):
     """The second run finishes what the first left; a run that dies twice is left alone."""
-    bench.sandbox.harbor.login_delay = 0.01
+    bench.sandbox.controls.delay(0.05)  # a run that takes long enough to be caught alive
     runs = []
     for deaths in (1, 2):
         id = bench.start("onboard-team", team={"name": f"demo{deaths}"})
