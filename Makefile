@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard clean
+.PHONY: setup demo test test-real lint schema show-onboard show-real clean
 
 setup: $(READY)
 
@@ -25,7 +25,7 @@ test: setup lint
 
 test-real: setup
 	$(BIN)/python -m tests.real.servers.prerequisites
-	$(BIN)/python -m pytest tests/real -m real $(ARGS)
+	$(BIN)/python -m pytest tests/real tests/conformance -m real --target real $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check --quiet .
@@ -38,6 +38,9 @@ schema: setup
 
 show-onboard: setup
 	$(BIN)/python -m tests.show.onboard
+
+show-real: setup
+	$(BIN)/python -m tests.show.real
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

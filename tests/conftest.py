@@ -11,6 +11,13 @@ from tenantry.declared import Declaration
 from tenantry.systems import Systems
 from tests.bench import SHOP, Bench, MishapSandbox, prepare
 
+pytest_plugins = ["tests.real.fixtures"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    where = "where the cases of tests/conformance run (see its conftest)"
+    parser.addoption("--target", choices=["sandbox", "real"], default="sandbox", help=where)
+
 
 @pytest.fixture
 def no_waiting() -> Iterator[None]:

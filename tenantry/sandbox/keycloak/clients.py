@@ -9,12 +9,13 @@ from .answers import (
     answer,
     created,
     done,
+    duplicate,
     exists,
     invalid,
     not_found,
 )
 from .builtin import add_client
-from .mappers import completed
+from .mappers import TYPES, completed, synchronized
 from .state import Realm, User, new_id, new_secret
 
 routes = Routes()
@@ -22,8 +23,8 @@ routes = Routes()
 _MASK = "**********"
 _ACCESS = {"view": True, "configure": True, "manage": True}
 
-# A PUT of a client leaves these alone: scopes and mappers have paths of their own.
-_NOT_PUT = {"id", "access", "protocolMappers", "defaultClientScopes", "optionalClientScopes"}
+# A PUT of a client leaves these alone: scopes have paths of their own.
+_NOT_PUT = {"id", "access", "defaultClientScopes", "optionalClientScopes"}
 
 
 def shown(realm: Realm, client: JSON) -> JSON:
@@ -72,13 +73,17 @@ def create_client(realm: Realm, call: Call) -> Response:
         raise exists(f"Client {rep['clientId']} already exists")
     for mapper in rep.get("protocolMappers") or ():
         mapper["config"] = completed(mapper)
-    ours = {
-        "realm_client": "false",
-        "client.secret.creation.time": str(int(call.now.timestamp())),
-        "backchannel.logout.session.required": "true",
-        "backchannel.logout.revoke.offline.tokens": "false",
-    }
-    client = add_client(realm, {**rep, "attributes": {**ours, **(rep.get("attributes") or {})}})
+    ours = {"realm_client": "false"}
+    if not rep.get("publicClient") and not rep.get("secret"):
+        ours["client.secret.creation.time"] = str(int(call.now.timestamp()))
+    # Who names the protocol gets what it thinks of an undecided client, all others Java's zeros.
+    named = rep.get("protocol") == "openid-connect"
+    if named:
+        ours["backchannel.logout.session.required"] = "true"
+        ours["backchannel.logout.revoke.offline.tokens"] = "false"
+    given = {key: value for key, value in rep.items() if value is not None}
+    given = {"publicClient": named, "directAccessGrantsEnabled": named, **given}
+    client = add_client(realm, {**given, "attributes": {**ours, **(rep.get("attributes") or {})}})
     _service_account(realm, client, call)
     return created(f"{call.base}/admin/realms/{realm.name}/clients/{client['id']}")
 
@@ -91,19 +96,24 @@ def get_client(realm: Realm, call: Call, client_id: str) -> Response:
 
 @routes("PUT", "clients/{client}")
 def update_client(realm: Realm, call: Call, client_id: str) -> Response:
-    """Set what is given, except scopes and mappers: those stay as they were, without a word."""
+    """Set what is given, except scopes: those stay as they were, without a word."""
     client, rep = found(realm, client_id), call.body
     other = realm.client_named(rep.get("clientId") or client["clientId"])
     if other is not None and other is not client:
-        raise exists(f"Client {rep['clientId']} already exists")
+        raise duplicate()
     given = {k: v for k, v in rep.items() if v is not None and k not in _NOT_PUT}
     if given.get("secret") == _MASK:
         del given["secret"]
     attributes = {**client["attributes"], **given.pop("attributes", {})}
+    mappers = given.pop("protocolMappers", None)
     client |= given
+    if mappers is not None:
+        synchronized(client, [each for each in mappers if each.get("protocolMapper") in TYPES])
     client["attributes"] = {key: value for key, value in attributes.items() if value}
     if not client["publicClient"] and not client["bearerOnly"] and not client.get("secret"):
         client["secret"] = new_secret()
+    if client["publicClient"]:
+        client.pop("secret", None)
     _service_account(realm, client, call)
     return done()
 

@@ -2,11 +2,25 @@
 
 from starlette.responses import Response
 
-from .answers import JSON, Call, Routes, answer, created, done, exists, invalid, not_found
+from .answers import (
+    JSON,
+    Call,
+    Routes,
+    answer,
+    created,
+    done,
+    exists,
+    invalid,
+    not_found,
+    unknown_error,
+)
 from .state import Group, Realm, new_id
 from .users import shown as shown_user
 
 routes = Routes()
+
+# What fits into a name and into an attribute's value; the server fails over more.
+_MOST = 255
 
 _ACCESS = dict.fromkeys(
     ("view", "viewMembers", "manageMembers", "manage", "manageMembership"), True
@@ -43,10 +57,14 @@ def _found(realm: Realm, group_id: str, message: str = "Could not find group by 
 def list_groups(realm: Realm, call: Call) -> Response:
     """Top-level groups; a search runs over the whole tree and shows matches in their place."""
     full = not call.flag("briefRepresentation", True)
-    search = call.query.get("search", "").strip()
-    if not search:
-        return answer([shown(realm, each, full=full) for each in call.page(realm.children(None))])
+    count = call.flag("subGroupsCount", True)
+    if not call.query.get("search", "").strip() and not call.query.get("q", "").strip():
+        page = call.page(realm.children(None))
+        return answer([shown(realm, each, full=full, count=count) for each in page])
     matches = sorted(_matching(list(realm.groups.values()), call), key=lambda each: each.name)
+    if not call.flag("populateHierarchy", True):
+        page = call.page(matches)
+        return answer([shown(realm, each, full=full, count=count) for each in page])
     found: dict[str, JSON] = {}
     tops: dict[str, JSON] = {}
     for group in call.page(matches):
@@ -54,7 +72,7 @@ def list_groups(realm: Realm, call: Call) -> Response:
         each: Group | None = group
         while each is not None:
             known = each.id in found
-            rep = found.setdefault(each.id, shown(realm, each, full=full))
+            rep = found.setdefault(each.id, shown(realm, each, full=full, count=count))
             if below is not None and below not in rep["subGroups"]:
                 rep["subGroups"].append(below)
             if each.parent is None:
@@ -66,6 +84,9 @@ def list_groups(realm: Realm, call: Call) -> Response:
 
 
 def _matching(groups: list[Group], call: Call) -> list[Group]:
+    for pair in call.query.get("q", "").split():
+        name, _, value = pair.partition(":")
+        groups = [group for group in groups if value in group.attributes.get(name, ())]
     search = call.query.get("search", "").strip()
     if not search:
         return groups
@@ -118,7 +139,7 @@ def update_group(realm: Realm, call: Call, group_id: str) -> Response:
             raise exists(f"Sibling group named '{name}' already exists.")
         realm.place_group(group, group.parent, name)
     if rep.get("attributes") is not None:
-        group.attributes = {key: list(value) for key, value in rep["attributes"].items()}
+        group.attributes = _attributes(rep)
     group.description = rep.get("description")
     return done()
 
@@ -208,7 +229,16 @@ def _named(rep: JSON) -> str:
     name = rep.get("name")
     if not isinstance(name, str) or not name.strip():
         raise invalid("Group name is missing")
+    if len(name) > _MOST:
+        raise unknown_error()
     return name
+
+
+def _attributes(rep: JSON) -> dict[str, list[str]]:
+    given = {key: list(value) for key, value in (rep.get("attributes") or {}).items() if value}
+    if any(len(value) > _MOST for values in given.values() for value in values):
+        raise unknown_error()
+    return given
 
 
 def _refuse_twin(realm: Realm, parent: str | None, name: str) -> None:
@@ -218,7 +248,6 @@ def _refuse_twin(realm: Realm, parent: str | None, name: str) -> None:
 
 
 def _make(realm: Realm, rep: JSON, parent: str | None) -> Group:
-    attributes = {key: list(value) for key, value in (rep.get("attributes") or {}).items()}
-    group = Group(new_id(), rep["name"], parent, rep.get("description"), attributes)
+    group = Group(new_id(), rep["name"], parent, rep.get("description"), _attributes(rep))
     realm.add_group(group)
     return group

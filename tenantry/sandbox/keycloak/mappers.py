@@ -79,3 +79,11 @@ def add_mapper(holder: JSON, rep: JSON) -> JSON:
     }
     holder["protocolMappers"] = [*mappers, mapper]
     return mapper
+
+
+def synchronized(holder: JSON, reps: list[JSON]) -> None:
+    """Make a client's mappers those given: a name that it has keeps its id, what is left out goes."""
+    held = {each["name"]: each for each in holder.pop("protocolMappers", [])}
+    for rep in reps:
+        kept = held.get(rep.get("name"))
+        add_mapper(holder, {**rep, "id": kept["id"] if kept else None})

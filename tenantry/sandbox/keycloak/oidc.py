@@ -64,6 +64,8 @@ class OpenID:
             raise oauth_error(403, "access_denied", "Realm not enabled")
         client = _client(realm, call, form)
         match form.get("grant_type"):
+            case _ if "scope" in form and not form["scope"].strip():
+                raise oauth_error(400, "invalid_scope", "Invalid scopes: ")
             case "password":
                 session = realm.begin_session(_password(realm, client, form))
                 scope = form.get("scope", "")
@@ -135,13 +137,16 @@ class OpenID:
         return answer({"sub": user.id, **known})
 
     def introspect(self, realm: Realm, call: Call) -> Response:
-        """Whether a token is in force."""
+        """Whether a token is in force, and meant for the client that asks."""
         form = dict(parse_qsl(call.raw.decode()))
-        _client(realm, call, form)
+        client = _client(realm, call, form)
         found = self.user_of(realm, form.get("token", ""), call.now)
         if found is None:
             return answer({"active": False})
         user, read = found
+        audience = read.get("aud", [])
+        if client["clientId"] not in ([audience] if isinstance(audience, str) else audience):
+            return answer({"active": False})
         return answer({**read, "active": True, "username": user.username})
 
     def logout(self, realm: Realm, call: Call) -> Response:
@@ -197,9 +202,23 @@ def _password(realm: Realm, client: JSON, form: dict[str, str]) -> User:
         raise oauth_error(401, "invalid_grant", "Invalid user credentials")
     if not user.enabled:
         raise oauth_error(400, "invalid_grant", "Account disabled")
-    if user.required_actions:
+    if user.required_actions or _incomplete(realm, user):
         raise oauth_error(400, "invalid_grant", "Account is not fully set up")
     return user
+
+
+def _incomplete(realm: Realm, user: User) -> bool:
+    """Whether a user lacks what the profile wants of users; the administrators' realm is spared."""
+    wanted = [
+        each["name"]
+        for each in realm.profile.get("attributes") or ()
+        if "user" in ((each.get("required") or {}).get("roles") or ())
+    ]
+    held = {"email": user.email, "firstName": user.first_name, "lastName": user.last_name}
+    given = {**user.attributes, **{key: value for key, value in held.items() if value}}
+    return realm.name != "master" and any(
+        not given.get(name) for name in wanted if name != "username"
+    )
 
 
 def _service_account(realm: Realm, client: JSON) -> User:

@@ -55,7 +55,7 @@ class SimulatedKeycloak:
         self._lock = threading.RLock()
         self._openid = OpenID(Keys())
         # Proven tokens by what they are: looking at a signature costs more than most requests.
-        self._proven: dict[str, tuple[float, str, str]] = {}
+        self._proven: dict[str, tuple[float, str, str, str]] = {}
         self.realms["master"] = new_realm("master", {"enabled": True})
         admin = self.add_user("master", "admin")
         admin.password = "admin"
@@ -140,13 +140,13 @@ class SimulatedKeycloak:
         return found[0](realm, call, *found[1])
 
     def _admin(self, call: Call, rest: list[str]) -> Response:
-        user = self._caller(call)
+        user, home = self._caller(call, rest)
         match call.method, rest:
             case "GET", ["serverinfo"]:
                 return answer({"systemInfo": {"version": VERSION}})
             case _, ["realms", name, *_] if name not in self.realms:
                 raise not_found("Realm not found.")
-        if "admin" not in user.roles:
+        if home != "master" or "admin" not in user.roles:
             raise Refused(403, {"error": "HTTP 403 Forbidden"})
         match call.method, rest:
             case "GET", ["realms"]:
@@ -178,27 +178,32 @@ class SimulatedKeycloak:
                         return found[0](self.realms[name], call, *found[1])
         raise not_simulated(call)
 
-    def _caller(self, call: Call) -> User:
+    def _caller(self, call: Call, rest: list[str]) -> tuple[User, str]:
         """The user of master whose token came along; only master's administrators are known."""
         token, moment = bearer(call), call.now.timestamp()
         unauthorized = Refused(401, {"error": "HTTP 401 Unauthorized"})
         if token is None:
             raise unauthorized
-        master = self.realms["master"]
         if token not in self._proven:
-            found = self._openid.user_of(master, token, call.now)
+            # Administrators are of master or of the realm itself, which gives nobody rights here.
+            homes = [name for name in ("master", *rest[1:2]) if name in self.realms]
+            users = {
+                name: self._openid.user_of(self.realms[name], token, call.now) for name in homes
+            }
+            home, found = next(((n, each) for n, each in users.items() if each), ("", None))
             if found is None:
                 raise unauthorized
             user, claims = found
             if len(self._proven) > 1000:
                 self._proven.clear()
-            self._proven[token] = (claims["exp"], claims["sid"], user.id)
-        expires, session, user_id = self._proven[token]
-        caller = master.users.get(user_id)
-        ended = session not in master.sessions
+            self._proven[token] = (claims["exp"], claims["sid"], user.id, home)
+        expires, session, user_id, home = self._proven[token]
+        realm = self.realms.get(home)
+        caller = realm.users.get(user_id) if realm else None
+        ended = realm is None or session not in realm.sessions
         if expires <= moment or ended or caller is None or not caller.enabled:
             raise unauthorized
-        return caller
+        return caller, home
 
     def _list_realms(self, call: Call) -> Response:
         settings = [self.realms[name].settings for name in sorted(self.realms)]

@@ -27,7 +27,7 @@ def new_id() -> str:
 
 def new_secret() -> str:
     """A client secret as Keycloak makes them."""
-    return "".join(secrets.choice(_LETTERS) for _ in range(32))
+    return "".join(secrets.choice(_LETTERS) for _ in range(86))
 
 
 @dataclass

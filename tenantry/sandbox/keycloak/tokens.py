@@ -139,7 +139,7 @@ def token_set(
     answer: JSON = {
         "access_token": keys.sign(realm, access),
         "expires_in": life,
-        "refresh_expires_in": idle,
+        "refresh_expires_in": 0 if "offline_access" in scope.split() else idle,
         "refresh_token": keys.sign(realm, refresh),
         "token_type": "Bearer",
         "not-before-policy": 0,

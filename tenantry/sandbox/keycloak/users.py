@@ -237,7 +237,9 @@ def update_user(realm: Realm, call: Call, user_id: str) -> Response:
         raise exists("User exists with same username")
     email = (rep.get("email") or None) if whole or "email" in rep else user.email
     _refuse_email(realm, email, user)
-    if username != user.username and realm.settings["editUsernameAllowed"]:
+    if username != user.username and not realm.settings["editUsernameAllowed"]:
+        raise invalid_field("username", "error-user-attribute-read-only")
+    if username != user.username:
         groups = list(user.groups)
         realm.remove_user(user)
         user.username = username

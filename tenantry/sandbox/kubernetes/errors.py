@@ -17,7 +17,7 @@ class Refused(Exception):
             "metadata": {},
             "status": "Failure",
             "message": message,
-            "reason": reason,
+            **({"reason": reason} if reason else {}),
             **({"details": details} if details else {}),
             "code": code,
         }
@@ -80,9 +80,13 @@ def modified(kind: Kind, name: str) -> Refused:
 
 def precondition(kind: Kind, name: str, what: str, wanted: str, real: str) -> Refused:
     """A delete was meant for another state of the object, or for another object."""
-    why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {real}"
-    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
-    return Refused(409, "Conflict", message, details(kind, name))
+    recreated = "been deleted and then recreated" if what == "UID" else "been modified"
+    why = (
+        f"the {what} in the precondition ({wanted}) does not match the {what} in record ({real}). "
+        f"The object might have {recreated}"
+    )
+    message = f'Operation cannot be fulfilled on {kind.name} "{name}": {why}'
+    return Refused(409, "Conflict", message, {**details(kind, name), "kind": kind.name})
 
 
 def forbidden(kind: Kind, name: str, why: str, causes: list[JSON] | None = None) -> Refused:

@@ -226,7 +226,7 @@ def applied(
     others = set().union(*(paths for owner, paths in owned.items() if owner != mine))
     dropped = owned.get(mine, set()) - wanted.keys() - others
     for path in sorted(dropped, key=len):
-        if path[-1].startswith("f:") or not any(each[: len(path)] == path for each in others):
+        if not any(each[: len(path)] == path for each in others | wanted.keys()):
             _remove(shape, merged, path)
     owned[mine] = set(wanted)
     _note(merged, written(managed, owned, write, version))
@@ -276,7 +276,7 @@ def _remove(shape: Shape, obj: JSON, path: Path) -> None:
 
 def _named(entry: JSON) -> str:
     if entry["operation"] == "Update":
-        return f'"{entry["manager"]}" using {entry["apiVersion"]} at {entry["time"]}'
+        return f'"{entry["manager"]}" using {entry["apiVersion"]}'
     return f'"{entry["manager"]}"'
 
 

@@ -134,17 +134,16 @@ def prune(call: Call, obj: JSON) -> list[str]:
     return warnings
 
 
-def without_nothing(config: JSON) -> JSON:
-    """What is applied, without nulls, and without empty maps where they mean nothing."""
-    config = _without_nulls(config)
-    for holder in (config["metadata"], config):
-        for key in [key for key, value in holder.items() if value == {}]:
-            if key not in ("metadata", "spec"):
-                del holder[key]
-    return config
-
-
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
+    """What is applied, without nulls."""
     if isinstance(value, dict):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+        return {key: without_nulls(each) for key, each in value.items() if each is not None}
     return value
+
+
+def without_nothing(obj: JSON) -> JSON:
+    """What is kept of an object: no empty maps where they mean nothing, though who applies one
+    owns it."""
+    kept = {k: v for k, v in obj.items() if v != {} or k in ("metadata", "spec")}
+    kept["metadata"] = {k: v for k, v in obj["metadata"].items() if v != {}}
+    return kept

@@ -105,10 +105,7 @@ _NEEDED = {
 
 def _secret(new: JSON, old: JSON | None) -> Iterator[Cause]:
     data = new.get("data", {})
-    for key in data:
-        if not re.fullmatch(r"[-._a-zA-Z0-9]+", key):
-            why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-            yield wrong_value(f"data[{key}]", key, why)
+    yield from _keys(data)
     if sum(len(value) * 3 // 4 for value in data.values()) > _BYTES_IN_SECRET:
         why = f"Too long: may not be more than {_BYTES_IN_SECRET} bytes"
         yield Cause("data", "FieldValueTooLong", why)
@@ -124,6 +121,18 @@ def _secret(new: JSON, old: JSON | None) -> Iterator[Cause]:
         return
     if new["type"] != old["type"]:
         yield wrong_value("type", new["type"], _IMMUTABLE)
+    yield from _immutable(new, old)
+
+
+def _keys(data: JSON) -> Iterator[Cause]:
+    for key in data:
+        if not re.fullmatch(r"[-._a-zA-Z0-9]+", key):
+            why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+            yield wrong_value(f"data[{key}]", key, why)
+
+
+def _config_map(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    yield from _keys(new.get("data", {}))
     yield from _immutable(new, old)
 
 
@@ -176,10 +185,9 @@ def _binding(new: JSON, old: JSON | None) -> Iterator[Cause]:
         why = f'Unsupported value: "{role.get("kind", "")}": {supported}'
         yield Cause("roleRef.kind", "FieldValueNotSupported", why)
     if old is not None and role != old.get("roleRef"):
-        shown = json.dumps(role, separators=(",", ":"))
-        yield Cause(
-            "roleRef", "FieldValueInvalid", f"Invalid value: {shown}: cannot change roleRef"
-        )
+        spelt = {"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]}
+        shown = json.dumps(spelt, separators=(",", ":"))
+        yield Cause("roleRef", "FieldValueInvalid", f"Invalid value: {shown}: {_IMMUTABLE}")
     for place, subject in enumerate(new.get("subjects") or ()):
         if not subject.get("name"):
             yield missing_value(f"subjects[{place}].name")
@@ -218,7 +226,7 @@ def _targeted(new: JSON, old: JSON | None) -> Iterator[Cause]:
 
 _RULES: dict[tuple[str, str], Rule] = {
     ("", "Secret"): _secret,
-    ("", "ConfigMap"): _immutable,
+    ("", "ConfigMap"): _config_map,
     ("", "ResourceQuota"): _quota,
     ("", "LimitRange"): _limits,
     ("", "Service"): _service,

@@ -32,11 +32,26 @@ from .errors import (
 from .fields import applied
 from .kinds import JSON, Kind, kind_named, kind_of
 from .patches import json_patch, merge
-from .requests import APPLY, Call, decoded, place, prune, unfit, without_nothing
+from .requests import APPLY, Call, decoded, place, prune, unfit, without_nothing, without_nulls
 from .selectors import by_fields, by_labels
 from .store import SHAPES, Now, Store, Stored
 
 VERSION = "v1.37.2"
+_VERSION: JSON = {
+    "major": "1",
+    "minor": "37",
+    "emulationMajor": "1",
+    "emulationMinor": "37",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "36",
+    "gitVersion": VERSION,
+    "gitCommit": "",
+    "gitTreeState": "",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "gc",
+    "platform": "linux/amd64",
+}
 
 _IMMORTAL = ("default", "kube-public", "kube-system")
 
@@ -133,7 +148,7 @@ class SimulatedKubernetes:
             case ["healthz" | "livez" | "readyz"]:
                 return Response("ok", media_type="text/plain")
             case ["version"]:
-                return _json({"major": "1", "minor": "37", "gitVersion": VERSION})
+                return _json(_VERSION)
         if request.headers.get("authorization") != f"Bearer {self.token}":
             raise unauthorized()
         match parts:
@@ -195,7 +210,8 @@ class SimulatedKubernetes:
                 json.loads(urlsafe_b64decode(query["continue"])) if query.get("continue") else None
             )
         except ValueError:
-            raise bad_request("continue key is not valid") from None
+            why = "invalid continue token: continue key is not valid"
+            raise bad_request(why) from None
         if start:
             selected = [each for each in selected if list(each[0]) > start["after"]]
         meta: JSON = {"resourceVersion": str(self._store.version)}
@@ -229,7 +245,7 @@ class SimulatedKubernetes:
             why = missing_value("metadata.name", "name or generateName is required")
             raise invalid(call.kind, "", [why])
         if metadata.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+            raise Refused(500, "", "resourceVersion should not be set on objects to be created")
         place(call, metadata)
         self._store.check_namespace(call.kind, obj)
         if self._store.find(call.kind, call.namespace or "", metadata["name"]):
@@ -278,7 +294,7 @@ class SimulatedKubernetes:
         manager = call.query.get("fieldManager")
         if not manager:
             raise _bad_options(missing_value("fieldManager", "is required for apply patch"))
-        config = without_nothing(decoded(call, call.body))
+        config = without_nulls(decoded(call, call.body))
         metadata = config["metadata"]
         if metadata.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
@@ -298,7 +314,7 @@ class SimulatedKubernetes:
         live = _copy(old.obj) if old else None
         merged = applied(SHAPES[kind], live, config, write, kind.api_version, force=force)
         managed = merged["metadata"].get("managedFields")
-        made = self._store.prepared(kind, merged, old.obj if old else None)
+        made = self._store.prepared(kind, without_nothing(merged), old.obj if old else None)
         if managed:
             made["metadata"]["managedFields"] = managed
         stored = self._store.put(kind, made, old, dry=call.dry)

@@ -1,0 +1,229 @@
+"""Where the cases run: on the sandbox, or with `--target real` on the real servers.
+
+A case asserts nothing but what a client sees, takes no server for empty, and leaves nothing behind.
+It says how far it is confirmed, by exactly one marker:
+
+- `confirmed("keycloak 26.7.3")`: it passed on this real server,
+- `facts`: it holds what was recorded of a real server that is not at hand.
+
+An address that is given is used whatever the target: TENANTRY_TEST_HARBOR_URL, _USERNAME and
+_PASSWORD, TENANTRY_TEST_KEYCLOAK_URL, _USERNAME and _PASSWORD, TENANTRY_TEST_KUBECONFIG. No real
+Harbor can be started: without its address its cases run on the sandbox.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keycloak import KeycloakAdmin
+from kubernetes import client, config
+
+from tenantry.sandbox import Sandbox
+from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD
+from tests.conformance.harbor import HarborCaller
+
+HERE = Path(__file__).parent
+GIVEN = {
+    "keycloak": "TENANTRY_TEST_KEYCLOAK_URL",
+    "cluster": "TENANTRY_TEST_KUBECONFIG",
+    "harbor": "TENANTRY_TEST_HARBOR_URL",
+}
+# What the real servers' fixtures are called.
+REAL = {"keycloak": "real_keycloak", "cluster": "real_kubernetes"}
+CONFIRMED, FACTS = "confirmed", "facts"
+# By default a password costs a second of processor time, and a realm the making of long keys.
+QUICK: dict[str, Any] = {
+    "passwordPolicy": "hashAlgorithm(pbkdf2-sha256) and hashIterations(1)",
+    "components": {
+        "org.keycloak.keys.KeyProvider": [
+            {"name": name, "providerId": name, "config": {key: [value]}}
+            for name, key, value in (
+                ("rsa-generated", "keySize", "2048"),
+                ("hmac-generated", "algorithm", "HS512"),
+                ("aes-generated", "secretSize", "16"),
+            )
+        ]
+    },
+}
+
+
+@dataclass(frozen=True)
+class Keycloak:
+    """A Keycloak, and a realm of one's own in it."""
+
+    url: str
+    username: str
+    password: str
+    realm: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Kubernetes API server, and a namespace of one's own in it."""
+
+    kubeconfig: Path
+    namespace: str
+
+
+@dataclass(frozen=True)
+class Harbor:
+    """A Harbor and its administrator."""
+
+    url: str
+    username: str
+    password: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in (
+        f"{CONFIRMED}(server): the case passed on this real server",
+        f"{FACTS}: the case holds what was recorded of a real server",
+    ):
+        config.addinivalue_line("markers", line)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    cases = [item for item in items if HERE in item.path.parents]
+    for case in cases:
+        said = [mark for mark in case.iter_markers() if mark.name in (CONFIRMED, FACTS)]
+        if len(said) != 1:
+            message = f"{case.nodeid}: say how far it is confirmed, by one of the two markers"
+            raise pytest.UsageError(message)
+        if config.getoption("--target") == "real":
+            case.add_marker("real")
+        names: list[str] = getattr(case, "fixturenames", [])
+        # Named here, the real servers are fetched and built before the first test.
+        names += [real for name, real in REAL.items() if name in names and _on_real(config, name)]
+
+
+def _on_real(config: pytest.Config, system: str) -> bool:
+    real: bool = config.getoption("--target") == "real"
+    return bool(os.environ.get(GIVEN[system])) or (real and system in REAL)
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        running.harbor.login_delay = 0.1
+        yield running
+
+
+# Keycloak
+
+
+@pytest.fixture
+def keycloak(request: pytest.FixtureRequest) -> Keycloak:
+    """A Keycloak, and the name of a realm that `admin` makes and removes."""
+    realm = unique("conformance")
+    if _on_real(request.config, "keycloak"):
+        real = request.getfixturevalue(REAL["keycloak"])
+        return Keycloak(real.url, real.username, real.password, realm)
+    url = request.getfixturevalue("simulated").keycloak.url
+    return Keycloak(url, "admin", "admin", realm)
+
+
+@pytest.fixture
+def admin(keycloak: Keycloak) -> Iterator[KeycloakAdmin]:
+    """An administrator, in a realm with nothing in it."""
+    admin = KeycloakAdmin(
+        # Without the slash at its end, python-keycloak drops the path.
+        server_url=f"{keycloak.url}/",
+        username=keycloak.username,
+        password=keycloak.password,
+        realm_name="master",
+        user_realm_name="master",
+        max_retries=0,
+    )
+    admin.create_realm({"realm": keycloak.realm, "enabled": True, **QUICK})
+    admin.change_current_realm(keycloak.realm)
+    yield admin
+    admin.delete_realm(keycloak.realm)
+
+
+# Kubernetes
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    if _on_real(request.config, "cluster"):
+        kubeconfig = request.getfixturevalue(REAL["cluster"]).kubeconfig
+    else:
+        sandbox = request.getfixturevalue("simulated")
+        kubeconfig = Path(sandbox.addresses()["kubernetes"]["kubeconfig"])
+    name = unique("conformance")
+    with _connected(kubeconfig) as api:
+        core: Any = client.CoreV1Api(api)
+        core.create_namespace({"metadata": {"name": name}})
+        yield Cluster(kubeconfig, name)
+        with suppress(client.ApiException):
+            core.delete_namespace(name)
+
+
+@pytest.fixture
+def api(cluster: Cluster) -> Iterator[client.ApiClient]:
+    with _connected(cluster.kubeconfig) as api:
+        yield api
+
+
+# Untyped, because the client's types know no dictionaries as bodies.
+@pytest.fixture
+def core(api: client.ApiClient) -> Any:
+    return client.CoreV1Api(api)
+
+
+@pytest.fixture
+def team(cluster: Cluster) -> str:
+    """The name of the namespace."""
+    return cluster.namespace
+
+
+def _connected(kubeconfig: Path) -> Any:
+    load: Any = config.new_client_from_config
+    return load(str(kubeconfig))
+
+
+# Harbor
+
+
+@pytest.fixture
+def harbor(request: pytest.FixtureRequest) -> Harbor:
+    if _on_real(request.config, "harbor"):
+        return Harbor(
+            os.environ[GIVEN["harbor"]].rstrip("/"),
+            os.environ.get("TENANTRY_TEST_HARBOR_USERNAME", ADMIN),
+            os.environ.get("TENANTRY_TEST_HARBOR_PASSWORD", ADMIN_PASSWORD),
+        )
+    sandbox = request.getfixturevalue("simulated")
+    return Harbor(sandbox.addresses()["harbor"]["url"], ADMIN, ADMIN_PASSWORD)
+
+
+@pytest.fixture
+def caller(harbor: Harbor) -> Iterator[HarborCaller]:
+    """Calls Harbor as its administrator, and removes in the end what it made."""
+    caller = HarborCaller(harbor.url, harbor.username, harbor.password)
+    yield caller
+    caller.clean_up()
+
+
+@pytest.fixture
+def nobody(harbor: Harbor) -> HarborCaller:
+    """Calls Harbor without credentials."""
+    return HarborCaller(harbor.url)
+
+
+@pytest.fixture
+def project(caller: HarborCaller) -> str:
+    """The name of a new private project."""
+    name = unique("conformance")
+    caller.made("/projects", {"project_name": name})
+    return name
