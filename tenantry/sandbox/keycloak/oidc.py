@@ -199,7 +199,7 @@ def _password(realm: Realm, client: JSON, form: dict[str, str]) -> User:
     if user is None and realm.settings["loginWithEmailAllowed"]:
         user = realm.user_with_email(name)
     if user is None or user.password is None or user.password != form.get("password"):
-        raise oauth_error(401, "invalid_grant", "Invalid user credentials")
+        raise oauth_error(400, "invalid_grant", "Invalid user credentials")
     if not user.enabled:
         raise oauth_error(400, "invalid_grant", "Account disabled")
     if user.required_actions or _incomplete(realm, user):

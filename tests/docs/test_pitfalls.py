@@ -1,0 +1,28 @@
+"""The pitfalls' page names all forty, and tests that exist."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "pitfalls.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED)
+def test_a_named_test_exists(path: str, name: str) -> None:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+
+
+def test_every_pitfall_is_listed_once() -> None:
+    numbers = [int(number) for number in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)]
+    assert sorted(numbers) == list(range(1, 41))
+
+
+def test_what_is_built_has_a_test() -> None:
+    built = PAGE.split("## Not built yet")[0]
+    rows = re.findall(r"^\| \d+ \|.*$", built, re.MULTILINE)
+    assert all(re.search(r"`tests/[\w/]+\.py::\w+` \|$", row) for row in rows)
