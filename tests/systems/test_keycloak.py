@@ -438,7 +438,9 @@ def test_a_wrong_password_is_named(bench: Bench) -> None:
     with pytest.raises(SystemRefused) as refused:
         keycloak(bench, password=SecretStr("Wrong12345")).get("groups")
     assert refused.value.status == 400
-    assert "Invalid user credentials" in str(refused.value)
+    assert "Invalid user credentials. The credentials of the Keycloak connection are not" in str(
+        refused.value
+    )
     assert "Wrong12345" not in f"{refused.value}{refused.value.__dict__}"
 
 
