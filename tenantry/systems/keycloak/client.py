@@ -170,10 +170,9 @@ def _failure(
     # Parallel writes in one realm can fail with 500 by optimistic locking: they may pass.
     if status in MAY_PASS or status >= 500:
         return SystemUnavailable("keycloak", call, reason, status=status, retry_after=wait)
-    # Measured: Keycloak 26.7 answers 400 to a wrong password at its token endpoint.
-    at_login = call.endswith("/token")
     advice = ""
-    if status == 401 or (status == 400 and at_login):
+    # Measured: Keycloak 26.7 answers 400 and this to a wrong password, not 401.
+    if status == 401 or b"invalid_grant" in content:
         advice = "The credentials of the Keycloak connection are not accepted."
     elif status == 403:
         advice = "The account of the Keycloak connection lacks this right."
