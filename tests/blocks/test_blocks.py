@@ -167,7 +167,7 @@ def test_a_wrong_password_for_keycloak_is_told(sandbox: MishapSandbox) -> None:
         connection.check()
 
     assert str(refused.value) == (
-        "Keycloak: POST /realms/master/…/token answered 401: Invalid user credentials. "
+        "Keycloak: POST /realms/master/…/token answered 400: Invalid user credentials. "
         "The credentials of the Keycloak connection are not accepted."
     )
 
