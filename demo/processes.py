@@ -98,6 +98,10 @@ class LocalPlatform:
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            # SQLite lets one writer in at a time: on a busy machine the others wait their turn.
+            "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
+            "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
+            "PREFECT_CLIENT_MAX_RETRIES": "10",
             "PREFECT_LOGGING_EXTRA_LOGGERS": "tenantry",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             **(settings or {}),
