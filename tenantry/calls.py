@@ -15,6 +15,8 @@ TIMEOUT = 30.0
 """Seconds that one call may take."""
 WIDTH = 16
 """Calls under way at once. Measured: wider gains nothing against a server on two cores."""
+FEW = 4
+"""Up to so many things are looked up one by one; more are cheaper in a list of them all."""
 MAY_PASS = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses that say "later", whatever was asked."""
 _LONGEST_WAIT = 30.0

@@ -6,7 +6,7 @@ Robots are in `tenantry.systems.credentials`, with the Secrets that hold what th
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tenantry.calls import each
+from tenantry.calls import FEW, each
 from tenantry.declared import Team
 from tenantry.declared.team import ImmutableTags
 from tenantry.declared.types import UNLIMITED, storage_bytes
@@ -36,8 +36,6 @@ _METADATA = {
     "require_cosign": "enable_content_trust_cosign",
 }
 """Our fields of a project and Harbor's keys for them."""
-
-_FEW = 4  # up to so many projects are looked up one by one; more are cheaper page by page
 
 
 def project_id(name: str) -> Id:
@@ -96,7 +94,7 @@ class Harbor:
 
     def _projects(self, names: Sequence[str]) -> dict[str, Row]:
         found: dict[str, Row] = {}
-        if len(names) <= _FEW:
+        if len(names) <= FEW:
             for name in names:
                 rows = self._client.pages("/projects", q=f"name={name}")
                 found |= {row["name"]: row for row in rows if row["name"] == name}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tenantry.calls import each
+from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile, TenantryError
 from tenantry.plan import Change
@@ -18,7 +18,6 @@ from tenantry.systems.keycloak.client import KeycloakClient, Representation
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _TEAM = "tenantry.io/team"
 _ADOPTED = "tenantry.io/adopted"
-_FEW = 4  # up to so many teams are looked up one by one; more are cheaper page by page
 _URIS = ("post.logout.redirect.uris", "##")
 
 
@@ -97,7 +96,7 @@ class Keycloak:
             path = f"groups/{found['id']}/children"
         names = {team.oidc_group for team in teams}
         full = {"briefRepresentation": "false"}
-        if len(names) > _FEW:
+        if len(names) > FEW:
             # Groups under others are not in these lists, so a name is that of one group only.
             pages = self._client.pages(path, **full)
             return {group["name"]: group for group in pages if group["name"] in names}
@@ -151,7 +150,7 @@ class Keycloak:
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
         wanted = {client_id(team, name) for team in teams for name in team.oidc_clients}
-        if len(wanted) > _FEW:
+        if len(wanted) > FEW:
             found = [c for c in self._client.pages("clients") if c["clientId"] in wanted]
         else:
             lists = (self._client.get("clients", clientId=name) for name in sorted(wanted))

@@ -8,6 +8,7 @@ declared when all of it was applied.
 
 from collections.abc import Sequence
 
+from tenantry.calls import FEW
 from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
 from tenantry.plan import Change
@@ -87,7 +88,7 @@ class Kubernetes:
 
     def namespaces(self, names: Sequence[str] | dict[str, Team]) -> list[Object]:
         """Those of the namespaces that exist."""
-        if len(names) <= 4:
+        if len(names) <= FEW:
             found = (self._client.get("Namespace", name) for name in names)
             return [live for live in found if live is not None]
         return [

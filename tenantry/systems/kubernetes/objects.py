@@ -7,6 +7,7 @@ Istio rooms say which objects there are, this file how one is compared and writt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tenantry.calls import FEW
 from tenantry.declared.team import Team
 from tenantry.plan import Change
 from tenantry.resources import Exactly, Id, Live, Path, Resource, Stage, reach
@@ -16,9 +17,6 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 TEAM = "tenantry.io/team"
 ADOPTED = "tenantry.io/adopted"
 """Annotation of an object that was adopted: it is not deleted with the team."""
-
-_FEW = 4
-"""Up to so many namespaces are listed one by one; more are cheaper in one list of the cluster."""
 
 
 def labels(team: Team | None) -> dict[str, str]:
@@ -95,7 +93,7 @@ def observe(
 ) -> Iterator[Object]:
     """The objects of a kind in these namespaces, ours or not, in as few calls as is sensible."""
     wanted = set(namespaces)
-    if len(wanted) <= _FEW:
+    if len(wanted) <= FEW:
         for namespace in sorted(wanted):
             yield from client.list(kind, namespace, **selectors)
     else:
