@@ -11,6 +11,9 @@ from tenantry.declared.team import Team
 from tenantry.resources import MARKS, STAGES, Difference, Id, Live, Observed, Resource, Stage, reach
 from tenantry.resources import differences as compare
 
+_FENCES = ("ResourceQuota", "LimitRange", "NetworkPolicy", "RoleBinding", "VirtualService")
+"""Kinds that hold nothing: what was made for a team goes when the team declares it no more."""
+
 Action = Literal["create", "update", "replace", "delete"]
 
 
@@ -71,8 +74,8 @@ def make_plan(team: Team, desired: Iterable[Resource], observed: Observed) -> Pl
     Raises:
         TenantryError: the team could not be read: what was raised then.
     """
-    if team.name in observed.unreadable:
-        raise observed.unreadable[team.name]
+    if failure := observed.failure(team.name):
+        raise failure
     wanted = sorted(desired, key=lambda resource: STAGES.index(resource.stage))
     changes: list[Change] = []
     refusals: list[Refusal] = []
@@ -150,7 +153,8 @@ def may_adopt(
 def _deletions(team: Team, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
     """What carries the team's mark and is declared no more."""
     for id, live in observed.live.items():
-        if live.made_for == team.name and id not in wanted:
+        gone = live.marked and live.team == team.name and id not in wanted
+        if gone and id.kind in _FENCES:
             stage: Stage = "Istio" if id.system == "istio" else "Kubernetes"
             yield Change("delete", Resource(id, stage, {}), (), live)
 

@@ -68,8 +68,11 @@ class Live:
     """In the same form as a resource's fields; may hold more than is declared."""
     ours: bool = True
     """Whether it carries Tenantry's mark, or lies inside something that does."""
-    made_for: str | None = None
-    """The team whose mark it carries, where it is to go when that team declares it no more."""
+    marked: bool = False
+    """Whether it carries Tenantry's mark itself, and was not adopted."""
+    team: str | None = None
+    """The team that it belongs to by its place or its mark: if nobody declares it, it is that
+    team's extra. None: it is never one."""
     handle: Any = field(default=None, repr=False)
     """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
     owned: frozenset[Path] = frozenset()
@@ -80,19 +83,32 @@ class Live:
         return {**self.__dict__, "handle": None}
 
 
+class Unreadable(NamedTuple):
+    """Why something could not be read."""
+
+    error: TenantryError
+    team: str | None
+    """The team whose it is; None if it is no single team's."""
+
+
 class Observed:
     """What was seen of some teams.
 
     Attributes:
         live: the objects; whatever is not in it is not there.
-        unreadable: teams that could not be read, by name, and why: nothing is planned for them.
+        unreadable: what could not be read, and why: what lies in it is not known either.
         waiting: resources that can't be made yet, and what they wait for.
     """
 
     def __init__(self) -> None:
         self.live: dict[Id, Live] = {}
-        self.unreadable: dict[str, TenantryError] = {}
+        self.unreadable: dict[Id, Unreadable] = {}
         self.waiting: dict[Id, str] = {}
+
+    def failure(self, team: str) -> TenantryError | None:
+        """Why a team could not be read in full; None if it could."""
+        found = (part.error for part in self.unreadable.values() if part.team in (team, None))
+        return next(found, None)
 
     def add(self, other: "Observed") -> None:
         """Takes in what another look has seen."""

@@ -18,6 +18,7 @@ from tenantry.resources import (
     Observed,
     Resource,
     Stage,
+    Unreadable,
     differences,
 )
 
@@ -172,7 +173,8 @@ def test_changes_come_in_the_order_of_the_stages_and_in_each_as_desired() -> Non
 
 def test_a_team_that_could_not_be_read_is_not_planned() -> None:
     observed = Observed()
-    observed.unreadable["shop"] = SystemUnavailable("harbor", "GET /x", "no answer")
+    error = SystemUnavailable("harbor", "GET /x", "no answer")
+    observed.unreadable[THING] = Unreadable(error, "shop")
     with pytest.raises(SystemUnavailable, match="Harbor: GET /x: no answer"):
         make_plan(Team(name="shop"), [wanted({"a": 1})], observed)
 

@@ -20,7 +20,7 @@ from tenantry.errors import (
     TenantryError,
 )
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.resources import Id, Live, Observed, Resource, Unreadable
 from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, secret_id
 from tenantry.systems.credentials.contents import (
     DOCKER,
@@ -209,7 +209,7 @@ class Credentials:
                     owner = observed.live.get(Id("keycloak", "client", client_id(team, client)))
                     seen.live[secret_id(team.slug, name)] = _oidc_live(secret, owner)
         except TenantryError as error:
-            seen.unreadable[team.name] = error
+            seen.unreadable[objects.id_of("Secrets", team.slug)] = Unreadable(error, team.name)
         return seen
 
     def _read(self, namespace: str, name: str, present: Collection[str]) -> Object | None:

@@ -18,7 +18,7 @@ from tenantry.errors import (
     TenantryError,
 )
 from tenantry.plan import Change
-from tenantry.resources import Amount, Id, Live, Observed, Resource
+from tenantry.resources import Amount, Id, Live, Observed, Resource, Unreadable
 from tenantry.systems.harbor import tags
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.marks import ProjectMark, mark_of
@@ -114,13 +114,14 @@ class Harbor:
             try:
                 self._observe_project(team, project, marks.get(team.slug), seen)
             except TenantryError as error:
-                seen.unreadable[team.name] = error
+                seen.unreadable[project_id(team.slug)] = Unreadable(error, team.name)
             except (KeyError, TypeError, ValueError) as error:
-                seen.unreadable[team.name] = SystemUnavailable(
+                told = SystemUnavailable(
                     "harbor",
                     f"GET /api/v2.0/projects/{project.get('project_id')}/…",
                     f"an answer of an unexpected form ({type(error).__name__}: {error})",
                 )
+                seen.unreadable[project_id(team.slug)] = Unreadable(told, team.name)
         return seen
 
     def _observe_project(
@@ -214,7 +215,11 @@ class Harbor:
         if change.live is None:
             self._ensure_group(group)
             member = {"group_name": group, "group_type": _OIDC_GROUP}
-            _create(self._client, path, {"role_id": role, "member_group": member})
+            try:
+                _create(self._client, path, {"role_id": role, "member_group": member})
+            except ChangedMeanwhile:
+                self._refuse_hidden(path, name, group)
+                raise
             return
         path = f"{path}/{change.live.handle['id']}"
         self._client.put(path, {"role_id": role})
@@ -223,6 +228,17 @@ class Harbor:
         if now is None or now["role_id"] != role:
             call = f"PUT /api/v2.0{path}"
             raise BrokenPromise("harbor", call, f"'{group}' does not have role {role} after it")
+
+    def _refuse_hidden(self, path: str, project: str, group: str) -> None:
+        """Harbor stores any role it is sent, and hides a member whose role it does not know."""
+        if not any(row["entity_name"] == group for row in self._client.pages(path)):
+            raise SystemRefused(
+                "harbor",
+                f"POST /api/v2.0{path}",
+                f"group '{group}' is a member of project '{project}' already, and yet not listed: "
+                "its role must be one that Harbor does not know",
+                advice="Delete that group in Harbor (its memberships go with it) and run again.",
+            )
 
     def _ensure_group(self, name: str) -> None:
         """The group must be there before a membership needs it.

@@ -12,7 +12,7 @@ from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile, TenantryError
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.resources import Id, Live, Observed, Resource, Unreadable
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 
 _MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -127,7 +127,8 @@ class Keycloak:
                     text = f"user '{name}' is not in realm '{self._client.realm}' yet"
                     seen.waiting[id] = text
         except TenantryError as error:
-            seen.unreadable[team.name] = error
+            id = Id("keycloak", "group", team.oidc_group)
+            seen.unreadable[id] = Unreadable(error, team.name)
         return seen
 
     def _user(self, name: str) -> Representation | None:

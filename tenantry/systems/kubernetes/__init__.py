@@ -12,7 +12,7 @@ from tenantry.calls import FEW
 from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource, reach
+from tenantry.resources import Id, Live, Observed, Resource, Unreadable, reach
 from tenantry.systems.harbor.marks import ProjectMark
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
@@ -83,7 +83,8 @@ class Kubernetes:
                 try:
                     seen.live[id] = objects.live(found)
                 except TenantryError as error:
-                    seen.unreadable[names[metadata["namespace"]].name] = error
+                    team = names[metadata["namespace"]].name
+                    seen.unreadable[id] = Unreadable(error, team)
         return seen
 
     def namespaces(self, names: Sequence[str] | dict[str, Team]) -> list[Object]:

@@ -108,18 +108,24 @@ def live(found: Object) -> Live:
     return Live(
         fields=fields,
         ours=is_ours(found),
-        made_for=_made_for(found),
+        marked=_is_marked(found),
+        team=_team_of(found),
         handle={"uid": found["metadata"]["uid"]},
         owned=frozenset(path for path in _owned(found) if path[-1] != ADOPTED),
     )
 
 
-def _made_for(found: Object) -> str | None:
-    """The team that an object inside a namespace was made for; None if it was adopted."""
+def _is_marked(found: Object) -> bool:
+    return is_ours(found) and ADOPTED not in (found["metadata"].get("annotations") or {})
+
+
+def _team_of(found: Object) -> str | None:
+    """The team whose mark an object inside a namespace carries."""
     metadata = found["metadata"]
-    if "namespace" not in metadata or ADOPTED in (metadata.get("annotations") or {}):
+    if "namespace" not in metadata or not is_ours(found):
         return None
-    return metadata["labels"].get(TEAM) if is_ours(found) else None
+    team: str | None = metadata["labels"].get(TEAM)
+    return team
 
 
 def _owned(found: Object) -> Iterator[Path]:
