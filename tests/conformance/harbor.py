@@ -1,10 +1,19 @@
 """How the cases call a Harbor: all that a caller made is removed in the end."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.sandbox.calls import API, Caller
+
+# No real Harbor can be started here. Its cases run one after another on one worker, because some
+# hold settings of the whole Harbor for a moment.
+MARKS = [pytest.mark.facts, pytest.mark.xdist_group("harbor")]
+# An id that no Harbor has come to.
+MISSING = 2_147_483_000
 
 
 class HarborCaller(Caller):
@@ -21,8 +30,35 @@ class HarborCaller(Caller):
         return response
 
     def login(self, name: str, password: str) -> "HarborCaller":
-        return HarborCaller(self.url, name, password)
+        """Somebody else, what it makes is removed with what this one made."""
+        other = HarborCaller(self.url, name, password)
+        other._made = self._made
+        return other
 
     def clean_up(self) -> None:
         for path in reversed(self._made):
             self("DELETE", path)
+
+
+def done(response: httpx.Response) -> bool:
+    """Whether it is what Harbor says to an update or a deletion: 200 and nothing."""
+    assert (response.status_code, response.content) == (200, b""), response.text
+    return True
+
+
+def made(response: httpx.Response) -> bool:
+    """Whether it is what Harbor says to a create: 201 and nothing but where."""
+    assert (response.status_code, response.content) == (201, b""), response.text
+    assert response.headers["location"].startswith(f"{API}/")
+    return True
+
+
+@contextmanager
+def changed(caller: HarborCaller, **settings: Any) -> Iterator[httpx.Response]:
+    """Harbor's answer to these settings, which are put back whatever happens meanwhile."""
+    held = caller.json("/configurations")
+    try:
+        yield caller("PUT", "/configurations", json=settings)
+    finally:
+        before = {name: held[name]["value"] for name in settings}
+        assert done(caller("PUT", "/configurations", json=before))
