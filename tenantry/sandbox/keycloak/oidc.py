@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl, unquote
 
 from starlette.responses import Response
 
-from .answers import JSON, Call, Routes, answer, done, not_found, oauth_error
+from .answers import JSON, Call, answer, done, not_found, oauth_error
+from .login import LoginPages, incomplete, user_with_password
 from .state import Realm, User
 from .tokens import Keys, claims, scopes_in_force, token_set
 
@@ -18,7 +19,8 @@ class OpenID:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self.routes = Routes()
+        self._pages = LoginPages(keys)
+        self.routes = self._pages.routes
         openid = "protocol/openid-connect"
         for method, path, handler in (
             ("GET", ".well-known/openid-configuration", self.discovery),
@@ -44,7 +46,12 @@ class OpenID:
                 "userinfo_endpoint": f"{endpoint}/userinfo",
                 "end_session_endpoint": f"{endpoint}/logout",
                 "jwks_uri": f"{endpoint}/certs",
-                "grant_types_supported": ["client_credentials", "password", "refresh_token"],
+                "grant_types_supported": [
+                    "authorization_code",
+                    "client_credentials",
+                    "password",
+                    "refresh_token",
+                ],
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
@@ -58,7 +65,7 @@ class OpenID:
         return answer(self._keys.jwks(realm))
 
     def token(self, realm: Realm, call: Call) -> Response:
-        """Sign in: with a password, with a refresh token, or as a client."""
+        """Sign in: with a code or a password, with a refresh token, or as a client."""
         form = dict(parse_qsl(call.raw.decode(), keep_blank_values=True))
         if not realm.settings["enabled"]:
             raise oauth_error(403, "access_denied", "Realm not enabled")
@@ -66,6 +73,8 @@ class OpenID:
         match form.get("grant_type"):
             case _ if "scope" in form and not form["scope"].strip():
                 raise oauth_error(400, "invalid_scope", "Invalid scopes: ")
+            case "authorization_code":
+                session, scope = self._pages.redeem(realm, client, form)
             case "password":
                 session = realm.begin_session(_password(realm, client, form))
                 scope = form.get("scope", "")
@@ -194,31 +203,14 @@ def _password(realm: Realm, client: JSON, form: dict[str, str]) -> User:
     if not client["directAccessGrantsEnabled"]:
         what = "Client not allowed for direct access grants"
         raise oauth_error(400, "unauthorized_client", what)
-    name = form.get("username", "")
-    user = realm.user_named(name)
-    if user is None and realm.settings["loginWithEmailAllowed"]:
-        user = realm.user_with_email(name)
-    if user is None or user.password is None or user.password != form.get("password"):
+    user = user_with_password(realm, form.get("username", ""), form.get("password"))
+    if user is None:
         raise oauth_error(400, "invalid_grant", "Invalid user credentials")
     if not user.enabled:
         raise oauth_error(400, "invalid_grant", "Account disabled")
-    if user.required_actions or _incomplete(realm, user):
+    if user.required_actions or incomplete(realm, user):
         raise oauth_error(400, "invalid_grant", "Account is not fully set up")
     return user
-
-
-def _incomplete(realm: Realm, user: User) -> bool:
-    """Whether a user lacks what the profile wants of users; the administrators' realm is spared."""
-    wanted = [
-        each["name"]
-        for each in realm.profile.get("attributes") or ()
-        if "user" in ((each.get("required") or {}).get("roles") or ())
-    ]
-    held = {"email": user.email, "firstName": user.first_name, "lastName": user.last_name}
-    given = {**user.attributes, **{key: value for key, value in held.items() if value}}
-    return realm.name != "master" and any(
-        not given.get(name) for name in wanted if name != "username"
-    )
 
 
 def _service_account(realm: Realm, client: JSON) -> User:
