@@ -68,15 +68,25 @@ class Plan:
         return [change for change in self.changes if change.stage == stage]
 
 
-def make_plan(team: Team, desired: Iterable[Resource], observed: Observed) -> Plan:
+def make_plan(
+    team: Team, desired: Iterable[Resource], observed: Observed, *, partial: bool = False
+) -> Plan:
     """What it takes to bring one team's resources to what is desired.
 
+    Args:
+        team: the team.
+        desired: its resources.
+        observed: what was seen of them.
+        partial: plan what could be read, and leave out the rest.
+
     Raises:
-        TenantryError: the team could not be read: what was raised then.
+        TenantryError: part of the team could not be read: what was raised then.
     """
-    if failure := observed.failure(team.name):
+    if not partial and (failure := observed.failure(team.name)):
         raise failure
     wanted = sorted(desired, key=lambda resource: STAGES.index(resource.stage))
+    if observed.unreadable:
+        wanted = [resource for resource in wanted if _is_known(resource, observed)]
     changes: list[Change] = []
     refusals: list[Refusal] = []
     waiting: list[Refusal] = []
@@ -106,6 +116,11 @@ def make_plan(team: Team, desired: Iterable[Resource], observed: Observed) -> Pl
     changes += _deletions(team, {resource.id for resource in wanted}, observed)
     changes.sort(key=lambda change: STAGES.index(change.stage))
     return Plan(team.name, tuple(changes), tuple(refusals), tuple(waiting))
+
+
+def _is_known(resource: Resource, observed: Observed) -> bool:
+    around = (resource.shares, *(id for id in resource.inside if id.system == resource.id.system))
+    return all(observed.is_known(id) for id in (resource.id, *around) if id is not None)
 
 
 def _step(

@@ -1,6 +1,7 @@
 """What the planner works with: resources as desired, as observed, and how they differ."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -38,6 +39,19 @@ class Id(NamedTuple):
 
     def __str__(self) -> str:
         return "/".join(self)
+
+    def covers(self, other: "Id") -> bool:
+        """Whether it stands for another: `*` is any kind, and a key that ends in it a beginning."""
+        if self.system != other.system or self.kind not in (other.kind, "*"):
+            return False
+        if self.key.endswith("*"):
+            return other.key.startswith(self.key[:-1])
+        return self.key == other.key
+
+
+def whole(system: str) -> Id:
+    """All that there is in a system."""
+    return Id(system, "*", "*")
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,8 @@ class Observed:
 
     Attributes:
         live: the objects; whatever is not in it is not there.
-        unreadable: what could not be read, and why: what lies in it is not known either.
+        unreadable: what could not be read, and why: what lies in it is not known either. Its ids
+            may stand for many (`Id.covers`).
         waiting: resources that can't be made yet, and what they wait for.
     """
 
@@ -105,10 +120,22 @@ class Observed:
         self.unreadable: dict[Id, Unreadable] = {}
         self.waiting: dict[Id, str] = {}
 
+    def is_known(self, id: Id) -> bool:
+        """Whether it could be read, if only to see that it is not there."""
+        return not any(unread.covers(id) for unread in self.unreadable)
+
     def failure(self, team: str) -> TenantryError | None:
         """Why a team could not be read in full; None if it could."""
         found = (part.error for part in self.unreadable.values() if part.team in (team, None))
         return next(found, None)
+
+    @contextmanager
+    def noting(self, id: Id, team: str | None) -> Iterator[None]:
+        """What fails in this context is noted as unreadable, and the look goes on."""
+        try:
+            yield
+        except TenantryError as error:
+            self.unreadable[id] = Unreadable(error, team)
 
     def add(self, other: "Observed") -> None:
         """Takes in what another look has seen."""

@@ -31,7 +31,16 @@ class Systems:
     Use it as a context manager: leaving it closes the connections.
     """
 
-    def __init__(self, connections: Connections, state: Declaration) -> None:
+    def __init__(
+        self, connections: Connections, state: Declaration, *, probe_credentials: bool = True
+    ) -> None:
+        """
+        Args:
+            connections: where the systems are, and as whom they are called.
+            state: what is declared.
+            probe_credentials: try whether robots' credentials open Harbor, a call each; else they
+                are taken to do so.
+        """
         self.state = state
         self._stack = ExitStack()
         self.harbor_client = HarborClient(connections.harbor)
@@ -50,6 +59,7 @@ class Systems:
             self.keycloak_client,
             self.kubernetes_client,
             state.platform.harbor.registry,
+            probe=probe_credentials,
         )
 
     def __enter__(self) -> Self:
@@ -94,9 +104,12 @@ class Systems:
         observed.add(self.keycloak.observe(teams))
 
     def look_at_harbor(self, teams: Sequence[Team], observed: Observed) -> None:
-        """Adds what Harbor holds, and whether the credentials work. Needs the other looks."""
+        """Adds what Harbor holds. Needs the look at Kubernetes."""
         marks = {team.slug: project_mark(team, observed) for team in teams}
         observed.add(self.harbor.observe(teams, marks))
+
+    def look_at_credentials(self, teams: Sequence[Team], observed: Observed) -> None:
+        """Adds the Secrets, and whether what they hold works. Needs all other looks."""
         observed.add(self.credentials.observe(teams, observed))
 
     def not_applied(self, teams: Sequence[Team]) -> list[Team]:
@@ -127,13 +140,18 @@ class Systems:
             *self.istio.desired(team),
         ]
 
-    def plan(self, team: Team, observed: Observed) -> Plan:
+    def plan(self, team: Team, observed: Observed, *, partial: bool = False) -> Plan:
         """What it takes to bring a team to what is declared.
 
+        Args:
+            team: the team.
+            observed: what was seen of it.
+            partial: plan what could be read, and leave out the rest.
+
         Raises:
-            TenantryError: the team could not be read.
+            TenantryError: part of the team could not be read.
         """
-        return make_plan(team, self.desired(team, observed), observed)
+        return make_plan(team, self.desired(team, observed), observed, partial=partial)
 
     # Applied
 
@@ -172,6 +190,7 @@ LOOKS: dict[str, Callable[[Systems, Sequence[Team], Observed], None]] = {
     "Kubernetes": Systems.look_at_kubernetes,
     "Keycloak": Systems.look_at_keycloak,
     "Harbor": Systems.look_at_harbor,
+    "Credentials": Systems.look_at_credentials,
 }
 """How each system is looked at, in the order that the looks need each other."""
 

@@ -17,10 +17,9 @@ from tenantry.errors import (
     BrokenPromise,
     ChangedMeanwhile,
     SystemRefused,
-    TenantryError,
 )
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource, Unreadable
+from tenantry.resources import Id, Live, Observed, Resource, whole
 from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, secret_id
 from tenantry.systems.credentials.contents import (
     DOCKER,
@@ -76,11 +75,14 @@ class Credentials:
         keycloak: KeycloakClient,
         kubernetes: KubernetesClient,
         registry: str | None,
+        *,
+        probe: bool = True,
     ) -> None:
         self._harbor = harbor
         self._keycloak = keycloak
         self._kubernetes = kubernetes
         self._registry = registry
+        self._probe = probe
         self._proven: dict[Id, Credential] = {}
         self._robots: dict[Id, tuple[int, str]] = {}  # number and full name
 
@@ -116,25 +118,24 @@ class Credentials:
             if known is not None:
                 self._robots[id] = (known.handle["id"], known.handle["name"])
             for namespace in _namespaces(team, robot):
-                wanted.append(self._secret(team, purpose, id, namespace, known))
-        wanted.extend(self._oidc_secret(team, name) for name in team.oidc_clients)
+                wanted.append(self._secret(team, purpose, id, namespace, observed))
+        wanted.extend(self._oidc_secret(team, name, observed) for name in team.oidc_clients)
         wanted.extend(attachments(team))
         return wanted
 
     def _secret(
-        self, team: Team, purpose: str, robot: Id, namespace: str, known: Live | None
+        self, team: Team, purpose: str, robot: Id, namespace: str, observed: Observed
     ) -> Resource:
         sink = _RobotSecret(team, robot, namespace, f"harbor-{purpose}")
         short = robot.key.rsplit("/", 1)[-1]
         metadata = {"labels": objects.labels(team), "annotations": {ROBOT: short}}
-        fields: dict[str, Any] = {
-            "metadata": metadata,
-            "type": DOCKER,
-            "registry": self.registry,
-            "credential": _OPENS,
-        }
-        if known is not None:
-            fields["username"] = known.handle["name"]
+        fields: dict[str, Any] = {"metadata": metadata, "type": DOCKER}
+        if observed.is_known(whole("harbor")):
+            fields["registry"] = self.registry
+            if (known := observed.live.get(robot)) is not None:
+                fields["username"] = known.handle["name"]
+            if self._probe:
+                fields["credential"] = _OPENS
         return Resource(
             secret_id(namespace, sink.name),
             "Credentials",
@@ -144,14 +145,15 @@ class Credentials:
             inside=(robot, objects.id_of("Namespace", namespace)),
         )
 
-    def _oidc_secret(self, team: Team, name: str) -> Resource:
+    def _oidc_secret(self, team: Team, name: str, observed: Observed) -> Resource:
         sink = _ClientSecret(team, client_id(team, name), team.slug, f"oidc-{name}")
         fields: dict[str, Any] = {
             "metadata": {"labels": objects.labels(team)},
             "type": "Opaque",
             "client_id": sink.client,
-            "issuer": self._keycloak.issuer,
         }
+        if observed.is_known(whole("keycloak")):
+            fields["issuer"] = self._keycloak.issuer
         fields["client_secret"] = None if team.oidc_clients[name].public else _SAME
         return Resource(
             secret_id(team.slug, sink.name),
@@ -194,41 +196,39 @@ class Credentials:
     def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
         seen = Observed()
         tried: dict[Credential, bool] = {}
-        try:
-            for purpose, robot in team.active_robots.items():
-                for namespace in _namespaces(team, robot):
-                    name = f"harbor-{purpose}"
-                    secret = self._read(namespace, name, present)
+        harbor = observed.is_known(whole("harbor"))
+        for purpose, robot in team.active_robots.items():
+            for namespace in _namespaces(team, robot):
+                id = secret_id(namespace, f"harbor-{purpose}")
+                with seen.noting(id, team.name):
+                    secret = self._read(namespace, f"harbor-{purpose}", present)
                     if secret is not None:
-                        live = self._docker_live(secret, tried)
-                        seen.live[secret_id(namespace, name)] = live
-            for client in team.oidc_clients:
-                name = f"oidc-{client}"
-                secret = self._read(team.slug, name, present)
+                        seen.live[id] = self._docker_live(secret, tried, harbor=harbor)
+        for client in team.oidc_clients:
+            id = secret_id(team.slug, f"oidc-{client}")
+            with seen.noting(id, team.name):
+                secret = self._read(team.slug, f"oidc-{client}", present)
                 if secret is not None:
-                    owner = observed.live.get(Id("keycloak", "client", client_id(team, client)))
-                    seen.live[secret_id(team.slug, name)] = _oidc_live(secret, owner)
-        except TenantryError as error:
-            seen.unreadable[objects.id_of("Secrets", team.slug)] = Unreadable(error, team.name)
+                    owner = Id("keycloak", "client", client_id(team, client))
+                    seen.live[id] = _oidc_live(secret, observed, owner)
         return seen
 
     def _read(self, namespace: str, name: str, present: Collection[str]) -> Object | None:
         return self._kubernetes.get("Secret", name, namespace) if namespace in present else None
 
-    def _docker_live(self, secret: Object, tried: dict[Credential, bool]) -> Live:
+    def _docker_live(self, secret: Object, tried: dict[Credential, bool], *, harbor: bool) -> Live:
         """A Secret as it was observed: for which host, whose, and whether it opens Harbor."""
-        host, credential = docker_content(secret, self.registry)
-        if credential is not None and credential not in tried:
-            tried[credential] = self._harbor.opens(credential.username, credential.password)
-        opens = credential is not None and tried[credential]
-        fields = {
-            "metadata": marks(secret),
-            "type": secret.get("type"),
-            "registry": host,
-            "username": credential.username if credential else None,
-            "credential": _OPENS if opens else _CLOSED,
-        }
-        handle = {"uid": secret["metadata"]["uid"], "credential": credential, "opens": opens}
+        fields = {"metadata": marks(secret), "type": secret.get("type")}
+        credential = None
+        if harbor:
+            fields["registry"], credential = docker_content(secret, self.registry)
+            fields["username"] = credential.username if credential else None
+        if harbor and self._probe:
+            if credential is not None and credential not in tried:
+                tried[credential] = self._harbor.opens(credential.username, credential.password)
+            opens = credential is not None and tried[credential]
+            fields["credential"] = _OPENS if opens else _CLOSED
+        handle = {"uid": secret["metadata"]["uid"], "credential": credential}
         return Live(fields, objects.is_ours(secret), handle=handle)
 
     # Apply
@@ -339,14 +339,15 @@ def _namespaces(team: Team, robot: Robot) -> list[str]:
 
 
 def _live_robot(team: Team, purpose: str, observed: Observed) -> str:
-    """Which robot of the pair the Secret holds: the first, until a rotation says otherwise."""
+    """Which robot of the pair the Secret holds; without one, which there is of them."""
     held = observed.live.get(secret_id(team.slug, f"harbor-{purpose}"))
     pair = (f"{purpose}-a", f"{purpose}-b")
     if held is not None and held.ours:
         annotations = held.fields["metadata"].get("annotations") or {}
         if annotations.get(ROBOT) in pair:
             return str(annotations[ROBOT])
-    return pair[0]
+    there = [robot for robot in pair if robot_id(team.slug, robot) in observed.live]
+    return (there or pair)[0]
 
 
 def _held(sink: _RobotSecret, username: str, observed: Observed) -> Iterator[Credential]:
@@ -360,10 +361,12 @@ def _held(sink: _RobotSecret, username: str, observed: Observed) -> Iterator[Cre
             yield credential
 
 
-def _oidc_live(secret: Object, owner: Live | None) -> Live:
+def _oidc_live(secret: Object, observed: Observed, client: Id) -> Live:
     data = secret.get("data") or {}
+    owner = observed.live.get(client)
     expected = owner.handle.get("secret") if owner else None
     same = expected is not None and data.get("client_secret") == encode(expected)
+    same = same or not observed.is_known(client)  # nobody can tell
     fields = {
         "metadata": marks(secret),
         "type": secret.get("type"),

@@ -127,7 +127,7 @@ class Keycloak:
                     text = f"user '{name}' is not in realm '{self._client.realm}' yet"
                     seen.waiting[id] = text
         except TenantryError as error:
-            id = Id("keycloak", "group", team.oidc_group)
+            id = Id("keycloak", "group member", f"{team.oidc_group}/*")
             seen.unreadable[id] = Unreadable(error, team.name)
         return seen
 

@@ -131,7 +131,11 @@ def _intent(team: Team, observed: Observed, adopts_project: bool) -> dict[str, s
     Look first: the intent is written if there is no project yet, if the project is ours
     already, or if the declared state says to adopt what is there.
     """
-    live = observed.live.get(Id("harbor", "project", team.slug))
+    project = Id("harbor", "project", team.slug)
+    live = observed.live.get(project)
+    if not observed.is_known(project):
+        kept = {key: _annotation(team, observed, key) for key in (PROJECT, PROJECT_ADOPTED)}
+        return {key: value for key, value in kept.items() if value is not None}
     if live is None:
         return {PROJECT: team.slug}
     if live.ours and not live.handle["adopted"]:
