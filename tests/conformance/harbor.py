@@ -7,11 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sandbox.calls import API, Caller
+from tests.sandbox.calls import API, CLIENT, Caller
 
 # No real Harbor can be started here. Its cases run one after another on one worker, because some
 # hold settings of the whole Harbor for a moment.
 MARKS = [pytest.mark.facts, pytest.mark.xdist_group("harbor")]
+TOKEN = "x-harbor-csrf-token"
+NO_TOKEN = "CSRF token not found in request"
 # An id that no Harbor has come to.
 MISSING = 2_147_483_000
 
@@ -62,3 +64,40 @@ def changed(caller: HarborCaller, **settings: Any) -> Iterator[httpx.Response]:
     finally:
         before = {name: held[name]["value"] for name in settings}
         assert done(caller("PUT", "/configurations", json=before))
+
+
+class Session:
+    """A user's session, its cookies kept by hand: what Harbor sets changes nothing here.
+
+    Attributes:
+        login: Harbor's answer to the login.
+        sid: the cookie that says which session it is.
+        token: the CSRF token of before the login; it serves every write.
+        csrf: the cookie that belongs to the token.
+    """
+
+    def __init__(self, url: str, username: str, password: str) -> None:
+        self._url = url
+        self._form = {"principal": username, "password": password}
+        self.sid, self.csrf, self.token = "unknown", "", ""
+        answer = self("GET", "/systeminfo")
+        self.token, self.csrf = answer.headers[TOKEN], cookies(answer)["_gorilla_csrf"]
+        self.login = self.log_in()
+        self.sid = cookies(self.login)["sid"]
+
+    def log_in(self) -> httpx.Response:
+        """Harbor's answer to one more login; the session stays the one that it was."""
+        return self("POST", "/c/login", data=self._form)
+
+    def __call__(
+        self, method: str, path: str, headers: dict | None = None, **kwargs: Any
+    ) -> httpx.Response:
+        sent = {"cookie": f"sid={self.sid}; _gorilla_csrf={self.csrf}", TOKEN: self.token}
+        path = path if path.startswith("/c/") else API + path
+        return CLIENT.request(method, self._url + path, headers=sent | (headers or {}), **kwargs)
+
+
+def cookies(response: httpx.Response) -> dict[str, str]:
+    """The cookies that an answer sets; of several of one name the last."""
+    found = [line.partition(";")[0] for line in response.headers.get_list("set-cookie")]
+    return dict(line.partition("=")[::2] for line in found)

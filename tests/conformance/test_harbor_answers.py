@@ -1,4 +1,4 @@
-"""What all of a Harbor's calls have in common: refusals, headers, paging, queries, sessions."""
+"""What all of a Harbor's calls have in common: refusals, headers, paging, queries."""
 
 import re
 
@@ -7,11 +7,9 @@ import pytest
 
 from tests.conformance.conftest import unique
 from tests.conformance.harbor import MARKS, MISSING, HarborCaller, done, made
-from tests.sandbox.calls import API, CLIENT, refused
+from tests.sandbox.calls import API, refused
 
 pytestmark = MARKS
-NO_TOKEN = "CSRF token not found in request"
-TOKEN = "x-harbor-csrf-token"
 
 
 # Headers and forms
@@ -183,75 +181,3 @@ def test_q_is_exact_or_fuzzy_and_ignores_what_it_does_not_know(
     assert found(f"name={project[1:-1]}") == [project]
     assert found(f"q=name%3D{project},nosuch%3Dx") == [project]
     assert caller("GET", "/projects?q=name").status_code == 400
-
-
-# Cookies and sessions
-
-
-class Session:
-    """A logged-in session whose cookies are kept by hand."""
-
-    def __init__(self, caller: HarborCaller, username: str, password: str) -> None:
-        self.url = caller.url
-        self.sid = "unknown"
-        answer = self("GET", "/systeminfo", headers={TOKEN: ""}, cookies="sid=unknown")
-        self.token, self.csrf = answer.headers[TOKEN], cookies(answer)["_gorilla_csrf"]
-        self.login = self("POST", "/c/login", data={"principal": username, "password": password})
-        self.sid = cookies(self.login)["sid"]
-
-    def __call__(
-        self, method: str, path: str, headers: dict | None = None, **kwargs
-    ) -> httpx.Response:
-        sent = kwargs.pop("cookies", None) or f"sid={self.sid}; _gorilla_csrf={self.csrf}"
-        given = headers if headers is not None else {TOKEN: self.token}
-        path = path if path.startswith("/c/") else API + path
-        return CLIENT.request(method, self.url + path, headers={"cookie": sent, **given}, **kwargs)
-
-
-def cookies(response: httpx.Response) -> dict[str, str]:
-    found = [line.partition(";")[0] for line in response.headers.get_list("set-cookie")]
-    return dict(line.partition("=")[::2] for line in found)
-
-
-@pytest.fixture
-def session(caller: HarborCaller, harbor) -> Session:
-    return Session(caller, harbor.username, harbor.password)
-
-
-def test_any_sid_cookie_makes_writes_need_a_token(caller: HarborCaller) -> None:
-    bogus = {"cookie": "sid=bogus"}
-    body = {"project_name": unique("conformance")}
-    answer = caller("POST", "/projects", json=body, headers=bogus)
-    assert refused(answer, 403, NO_TOKEN)
-    assert answer.headers[TOKEN]
-    assert caller("GET", "/projects", headers=bogus).status_code == 200
-    assert caller("POST", "/projects", json=body, headers={"cookie": "a=b"}).status_code == 201
-
-
-def test_a_session_serves_without_setting_cookies(session: Session, project: str) -> None:
-    assert (session.login.status_code, session.login.content) == (200, b"")
-    current = session("GET", "/users/current")
-    assert current.json()["sysadmin_flag"] is True
-    for answer in (current, session("PUT", f"/projects/{project}", json={})):
-        assert answer.status_code == 200
-        assert "sid" not in cookies(answer)
-    assert refused(session("PUT", f"/projects/{project}", json={}, headers={}), 403, NO_TOKEN)
-
-
-def test_a_dead_session_is_told_by_a_new_cookie(session: Session, project: str) -> None:
-    session.sid = unique("dead")
-    for path in ("/users/current", "/robots", f"/projects/{project}", "/configurations"):
-        answer = session("GET", path)
-        assert refused(answer, 401, "unauthorized")
-        assert "sid" in cookies(answer)
-    listed = session("GET", "/projects?page_size=0")
-    assert listed.status_code == 200
-    assert project not in [each["name"] for each in listed.json()]
-    assert "sid" in cookies(listed)
-    assert refused(session("PUT", f"/projects/{project}", json={}), 401, "unauthorized")
-
-
-def test_login_needs_a_token(nobody: HarborCaller) -> None:
-    answer = nobody("POST", "/c/login", data={"principal": "nobody", "password": "nothing"})
-    assert refused(answer, 403, NO_TOKEN)
-    assert answer.headers[TOKEN]
