@@ -6,12 +6,11 @@ It says how far it is confirmed, by exactly one marker:
 - `confirmed("keycloak 26.7.3")`: it passed on this real server,
 - `facts`: it holds what was recorded of a real server that is not at hand.
 
-An address that is given is used whatever the target: TENANTRY_TEST_HARBOR_URL, _USERNAME and
-_PASSWORD, TENANTRY_TEST_KEYCLOAK_URL, _USERNAME and _PASSWORD, TENANTRY_TEST_KUBECONFIG. No real
-Harbor can be started: without its address its cases run on the sandbox.
+A system whose address is given (`tests.addresses`) is used whatever the target. No real Harbor can
+be started: without its address its cases run on the sandbox.
 """
 
-import os
+import itertools
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,16 +22,18 @@ import pytest
 from keycloak import KeycloakAdmin
 from kubernetes import client, config
 
+from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
-from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD
+from tests.addresses import given
 from tests.conformance.harbor import HarborCaller
+from tests.real.fixtures import Cluster as RealCluster
+from tests.real.fixtures import Keycloak as RealKeycloak
+from tests.real.servers.given import remove_from_harbor
 
 HERE = Path(__file__).parent
-GIVEN = {
-    "keycloak": "TENANTRY_TEST_KEYCLOAK_URL",
-    "cluster": "TENANTRY_TEST_KUBECONFIG",
-    "harbor": "TENANTRY_TEST_HARBOR_URL",
-}
+# In the name of all that this session makes.
+MARK = uuid.uuid4().hex[:8]
+_numbers = itertools.count()
 # What the real servers' fixtures are called.
 REAL = {"keycloak": "real_keycloak", "cluster": "real_kubernetes"}
 CONFIRMED, FACTS = "confirmed", "facts"
@@ -60,6 +61,7 @@ class Keycloak:
     username: str
     password: str
     realm: str
+    verify: bool | str = True
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _on_real(config: pytest.Config, system: str) -> bool:
-    real: bool = config.getoption("--target") == "real"
-    return bool(os.environ.get(GIVEN[system])) or (real and system in REAL)
+    is_given = {"keycloak": given().keycloak, "cluster": given().kubeconfig}
+    return bool(config.getoption("--target") == "real" or is_given[system])
 
 
 def unique(prefix: str) -> str:
-    return f"{prefix}-{uuid.uuid4().hex[:10]}"
+    """A name that nothing else has; what bears it in Harbor is removed in the end."""
+    return f"{prefix}-{MARK}{next(_numbers):03x}"
 
 
 @pytest.fixture(scope="session")
@@ -126,8 +129,8 @@ def keycloak(request: pytest.FixtureRequest) -> Keycloak:
     """A Keycloak, and the name of a realm that `admin` makes and removes."""
     realm = unique("conformance")
     if _on_real(request.config, "keycloak"):
-        real = request.getfixturevalue(REAL["keycloak"])
-        return Keycloak(real.url, real.username, real.password, realm)
+        real: RealKeycloak = request.getfixturevalue(REAL["keycloak"])
+        return Keycloak(real.url, real.username, real.password, realm, real.verify)
     url = request.getfixturevalue("simulated").keycloak.url
     return Keycloak(url, "admin", "admin", realm)
 
@@ -142,6 +145,7 @@ def admin(keycloak: Keycloak) -> Iterator[KeycloakAdmin]:
         password=keycloak.password,
         realm_name="master",
         user_realm_name="master",
+        verify=keycloak.verify,
         max_retries=0,
     )
     admin.create_realm({"realm": keycloak.realm, "enabled": True, **QUICK})
@@ -156,7 +160,8 @@ def admin(keycloak: Keycloak) -> Iterator[KeycloakAdmin]:
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if _on_real(request.config, "cluster"):
-        kubeconfig = request.getfixturevalue(REAL["cluster"]).kubeconfig
+        real: RealCluster = request.getfixturevalue(REAL["cluster"])
+        kubeconfig = real.kubeconfig
     else:
         sandbox = request.getfixturevalue("simulated")
         kubeconfig = Path(sandbox.addresses()["kubernetes"]["kubeconfig"])
@@ -195,16 +200,15 @@ def _connected(kubeconfig: Path) -> Any:
 # Harbor
 
 
-@pytest.fixture
-def harbor(request: pytest.FixtureRequest) -> Harbor:
-    if _on_real(request.config, "harbor"):
-        return Harbor(
-            os.environ[GIVEN["harbor"]].rstrip("/"),
-            os.environ.get("TENANTRY_TEST_HARBOR_USERNAME", ADMIN),
-            os.environ.get("TENANTRY_TEST_HARBOR_PASSWORD", ADMIN_PASSWORD),
-        )
-    sandbox = request.getfixturevalue("simulated")
-    return Harbor(sandbox.addresses()["harbor"]["url"], ADMIN, ADMIN_PASSWORD)
+@pytest.fixture(scope="session")
+def harbor(request: pytest.FixtureRequest, given_harbor: HarborAccount | None) -> Iterator[Harbor]:
+    """The given Harbor, or the sandbox's; in the end without what the cases left there."""
+    account = given_harbor
+    if account is None:
+        started = request.getfixturevalue("simulated").addresses()
+        account = HarborAccount.model_validate(started["harbor"])
+    yield Harbor(account.url, account.username, account.password.get_secret_value())
+    remove_from_harbor(account, MARK)
 
 
 @pytest.fixture

@@ -1,26 +1,21 @@
-"""Real servers for the tests that ask for them, started once a session.
+"""Systems for the tests that ask for real ones: given by `tests.addresses`, or started once."""
 
-TENANTRY_TEST_KUBECONFIG names a cluster to use instead of starting one; it must be one to spoil.
-TENANTRY_TEST_KEYCLOAK_URL, _USERNAME and _PASSWORD do the same for a Keycloak.
-"""
-
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from tests.addresses import GivenHarbor, given
 from tests.real.servers import prerequisites
 from tests.real.servers.apiserver import RealKubernetes
 from tests.real.servers.cache import quiet
-from tests.real.servers.keycloak_server import PASSWORD, USERNAME, RealKeycloak
+from tests.real.servers.given import members_role_kept, ready
+from tests.real.servers.keycloak_server import RealKeycloak
 from tests.real.servers.processes import ServerError
-
-_KUBECONFIG = "TENANTRY_TEST_KUBECONFIG"
-_KEYCLOAK = "TENANTRY_TEST_KEYCLOAK"
 
 Server = TypeVar("Server")
 
@@ -39,6 +34,22 @@ class Keycloak:
     url: str
     username: str
     password: str
+    verify: bool | str = True
+
+
+def pytest_configure() -> None:
+    """Refuse a faulty variable before anything is started."""
+    given()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker do all that happens on a given system: it puts things back in the end."""
+    for item in items:
+        used: list[str] = getattr(item, "fixturenames", [])
+        if (given().harbor and "given_harbor" in used) or (
+            given().kubeconfig and "given_cluster" in used
+        ):
+            item.add_marker(pytest.mark.xdist_group("prefect"))
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,22 +69,40 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def real_kubernetes(_starting: dict[str, Future[Any]]) -> Cluster:
+def given_harbor() -> Iterator[GivenHarbor | None]:
+    """The Harbor whose address is given, ready for teams; None if there is none."""
+    harbor = given().harbor
+    if harbor is None:
+        yield None
+        return
+    with _or_failing(ready(harbor)):
+        yield harbor
+
+
+@pytest.fixture(scope="session")
+def given_cluster() -> Iterator[Cluster | None]:
+    """The cluster whose kubeconfig is given; None if there is none."""
+    kubeconfig = given().kubeconfig
+    if kubeconfig is None:
+        yield None
+        return
+    with members_role_kept(kubeconfig):
+        yield Cluster(kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def real_kubernetes(given_cluster: Cluster | None, _starting: dict[str, Future[Any]]) -> Cluster:
     """A Kubernetes API server with RBAC, quotas, Istio's and the Gateway API's definitions."""
-    if os.environ.get(_KUBECONFIG):
-        return Cluster(Path(os.environ[_KUBECONFIG]).expanduser())
-    return Cluster(_or_fail(_starting["kubernetes"].result).kubeconfig)
+    return given_cluster or Cluster(_or_fail(_starting["kubernetes"].result).kubeconfig)
 
 
 @pytest.fixture(scope="session")
 def real_keycloak(_starting: dict[str, Future[Any]]) -> Keycloak:
-    """A Keycloak with nothing but its realm master."""
-    if os.environ.get(f"{_KEYCLOAK}_URL"):
-        return Keycloak(
-            os.environ[f"{_KEYCLOAK}_URL"].rstrip("/"),
-            os.environ.get(f"{_KEYCLOAK}_USERNAME", USERNAME),
-            os.environ.get(f"{_KEYCLOAK}_PASSWORD", PASSWORD),
-        )
+    """A Keycloak, with nothing but its realm master if it was started here."""
+    account = given().keycloak
+    if account:
+        password = account.password.get_secret_value()
+        return Keycloak(account.url, account.username, password, account.verify)
     server = _or_fail(_starting["keycloak"].result)
     return Keycloak(server.url, server.username, server.password)
 
@@ -119,12 +148,22 @@ def _or_fail(start: Callable[[], Server]) -> Server:
     pytest.fail(words, pytrace=False)
 
 
+@contextmanager
+def _or_failing(context: AbstractContextManager[None]) -> Iterator[None]:
+    """The context, whose errors fail with nothing but their words."""
+    _or_fail(context.__enter__)
+    try:
+        yield
+    finally:
+        _or_fail(lambda: context.__exit__(None, None, None))
+
+
 def _wanted(session: pytest.Session) -> dict[str, bool]:
     """Tell which servers have to be started for the tests that were selected."""
     used = _used_fixtures(session)
     return {
-        "kubernetes": "real_kubernetes" in used and not os.environ.get(_KUBECONFIG),
-        "keycloak": "real_keycloak" in used and not os.environ.get(f"{_KEYCLOAK}_URL"),
+        "kubernetes": "real_kubernetes" in used and given().kubeconfig is None,
+        "keycloak": "real_keycloak" in used and given().keycloak is None,
     }
 
 

@@ -396,6 +396,7 @@ def connected(keycloak: Keycloak) -> KeycloakAdmin:
         password=keycloak.password,
         realm_name="master",
         user_realm_name="master",
+        verify=keycloak.verify,
         max_retries=0,
     )
 

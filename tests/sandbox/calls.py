@@ -1,4 +1,4 @@
-"""How the tests call a simulated Harbor, and how they know its refusals."""
+"""How the tests call a Harbor, and how they know its refusals."""
 
 import base64
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -6,9 +6,17 @@ from typing import Any
 
 import httpx
 
+from tenantry.calls import TIMEOUT
+from tests.addresses import given
+
 API = "/api/v2.0"
+_HARBOR = given().harbor
 # One for all, as each costs some milliseconds to make. It takes no cookies.
-CLIENT = httpx.Client(cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])))
+CLIENT = httpx.Client(
+    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    timeout=TIMEOUT,
+    verify=_HARBOR.verify if _HARBOR else True,
+)
 
 
 class Caller:
