@@ -8,6 +8,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from tasks import onboarding as tasks
+from tasks.locks import TeamLock
 from tenantry import explain
 from tenantry.calls import WIDTH
 from tenantry.declared import Team
@@ -51,12 +52,15 @@ def onboard_team(
             tasks.publish_plan(tasks.artifact_key("plan", team.name), [outcome])
             if dry_run:
                 return Completed(message=f"Dry run: {explain.summary([outcome])}")
-            for stage in STAGES:
-                if plan.in_stage(stage):
-                    tasks.apply_stage(stage, walk, plan)
+            if plan.changes:
+                with TeamLock([team.name]) as lock:
+                    plan = tasks.look_again(walk)
+                    for stage in STAGES:
+                        if plan.in_stage(stage):
+                            tasks.apply_stage(stage, walk, plan, lock)
             tasks.publish_guide(walk, team, plan)
             refuse(plan)
-            return Completed(message=explain.summary([outcome]))
+            return Completed(message=explain.summary([Outcome(team.name, plan)]))
     except TenantryError as error:
         return Failed(message=str(error))
 
@@ -76,7 +80,7 @@ def onboard_teams(
     keycloak: BlockName = "default",
     cluster: BlockName = "default",
 ) -> Any:
-    """Onboard the declared teams: one look at everything, then a task for each team to change.
+    """Onboard the declared teams: one look at everything, then shards of teams, each a task.
 
     Args:
         which: "new" takes the teams whose declaration is new or has changed since they were
@@ -105,7 +109,7 @@ def onboard_teams(
             if dry_run:
                 return Completed(message=f"Dry run: {explain.summary(outcomes)}")
             outcomes = tasks.onboard_all(walk, outcomes)
-            return tasks.conclude(walk, outcomes)
+            return tasks.conclude(outcomes)
     except TenantryError as error:
         get_run_logger().error(str(error))
         return Failed(message=str(error))

@@ -113,6 +113,14 @@ class TeamLock:
     ) -> None:
         self._stack.close()
 
+    def hold(self) -> None:
+        """Takes the locks again if they are lost: what was seen before then counts no more."""
+        try:
+            self.check()
+        except LockLost:
+            self.__exit__(None, None, None)
+            self.__enter__()
+
     def check(self) -> None:
         """Whether the locks are held, and will be for as long as a call may take.
 

@@ -1,8 +1,10 @@
 """The tasks of onboarding: each looks at a system, or brings one to what is declared."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,13 +15,18 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
-from prefect.futures import as_completed
+from prefect.futures import PrefectFuture, wait
+from prefect.runtime import flow_run, task_run
 from prefect.states import Completed, Failed
 
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
-from tasks.step import is_retry, step
+from tasks.locks import LockUnusable, TeamLock
+from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
 from tenantry import explain, onboarding, welcome
+from tenantry.calls import WIDTH
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team, check_alone
 from tenantry.errors import TenantryError
@@ -27,6 +34,13 @@ from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
 from tenantry.systems import LOOKS, Systems
+
+ALONE = 12
+"""Up to so many teams have a task each; more share one, which costs the server less."""
+SHARD = 25
+"""Teams that share a task, and a lock's call."""
+SHARDS_AT_ONCE = 2
+"""While one shard looks and is locked, another writes."""
 
 
 class Walk:
@@ -39,6 +53,11 @@ class Walk:
         self.systems = systems
         self.teams = list(teams)
         self.observed = Observed()
+
+    def pick(self, outcomes: Iterable[Outcome]) -> list[Team]:
+        """The teams of these outcomes, in the same order."""
+        by_name = {team.name: team for team in self.teams}
+        return [by_name[outcome.team] for outcome in outcomes]
 
 
 @contextmanager
@@ -112,21 +131,25 @@ def look_at(system: str, walk: Walk) -> None:
     LOOKS[system](walk.systems, walk.teams, walk.observed)
 
 
+@step("look again", "look again, under the lock")
+def look_again(walk: Walk) -> Plan:
+    """The plan of a run's only team, now that nobody else changes it."""
+    walk.observed = walk.systems.observe(walk.teams)
+    plan = walk.systems.plan(walk.teams[0], walk.observed)
+    if not plan.changes:
+        get_run_logger().info("Another run has done it meanwhile: nothing is left to do.")
+    return plan
+
+
 @step("apply", "{stage}")
-def apply_stage(stage: Stage, walk: Walk, plan: Plan) -> None:
+def apply_stage(stage: Stage, walk: Walk, plan: Plan, lock: TeamLock) -> None:
     """Makes the planned changes of one stage. A retry looks and plans anew before it writes."""
     observed = walk.observed
     if is_retry():
+        lock.hold()
         observed = walk.systems.observe(walk.teams)
         plan = walk.systems.plan(walk.teams[0], observed)
-    walk.systems.apply(plan, observed, [stage], report=_log_change)
-
-
-@step("onboard", "onboard {team.name}")
-def onboard(team: Team, walk: Walk, plan: Plan) -> Outcome:
-    """Onboards one team of many. A retry looks and plans anew before it writes."""
-    planned = None if is_retry() else (walk.observed, plan)
-    return onboarding.onboard(walk.systems, team, planned, report=_log_change)
+    onboarding.apply(walk.systems, plan, observed, [stage], lock, _log_change)
 
 
 def plan_all(walk: Walk) -> list[Outcome]:
@@ -134,54 +157,147 @@ def plan_all(walk: Walk) -> list[Outcome]:
     return onboarding.plan_all(walk.systems, walk.teams, walk.observed)
 
 
+class Shard:
+    """Teams of a batch that one task onboards, and what became of them so far."""
+
+    def __init__(self, planned: Sequence[Outcome]) -> None:
+        self.outcomes = {outcome.team: outcome for outcome in planned}
+        self._left = dict.fromkeys(self.outcomes)
+
+    @property
+    def name(self) -> str:
+        """Which teams they are."""
+        teams = list(self.outcomes)
+        return teams[0] if len(teams) == 1 else f"{len(teams)} teams, {teams[0]} to {teams[-1]}"
+
+    @property
+    def left(self) -> list[Outcome]:
+        """The teams that are not done, and whose failure, if they failed, may pass."""
+        return [self.outcomes[team] for team in list(self._left)]
+
+    @property
+    def ended(self) -> int:
+        """How many teams are done, or failed for good."""
+        return len(self.outcomes) - len(self._left)
+
+    def keep(self, outcome: Outcome) -> None:
+        """Takes down what became of a team; safe from many threads."""
+        before = self.outcomes[outcome.team]
+        self.outcomes[outcome.team] = replace(outcome, done=before.done + outcome.done)
+        if not isinstance(outcome.error, RETRIED):
+            self._left.pop(outcome.team, None)
+
+    def give_up(self, error: TenantryError) -> None:
+        """Takes down why the rest was not onboarded, where a team has no reason of its own."""
+        for outcome in self.left:
+            self.keep(replace(outcome, done=(), error=outcome.error or error))
+
+    def check(self) -> None:
+        """Whether all teams are done.
+
+        Raises:
+            TeamsLeft: some are not, and it may pass.
+            TeamsFailed: some failed for good.
+        """
+        failed = [outcome for outcome in self.outcomes.values() if not outcome.is_done]
+        if failed:
+            reasons = "\n".join(f"{outcome.team}: {outcome.error}" for outcome in failed)
+            kind = TeamsLeft if self._left else TeamsFailed
+            alone = len(self.outcomes) == 1
+            head = f"{len(failed)} of {len(self.outcomes)} teams failed.\n"
+            raise kind(str(failed[0].error) if alone else head + reasons)
+
+
+@step("onboard", "onboard {shard.name}")
+def onboard_shard(shard: Shard, walk: Walk) -> None:
+    """Onboards some teams of many, under their locks; a retry does those that are left."""
+    log = get_run_logger()
+    ended: list[Outcome] = []
+
+    def finished(outcome: Outcome) -> None:
+        shard.keep(outcome)
+        ended.append(outcome)
+        if outcome.error is None:
+            log.info("%s: %d changes made.", outcome.team, len(outcome.done))
+        else:
+            log.error("%s: %s", outcome.team, outcome.error)
+
+    while shard.left:
+        left = shard.left
+        names = [outcome.team for outcome in left if outcome.has_changes]
+        try:
+            onboarding.onboard_many(walk.systems, walk.pick(left), left, TeamLock(names), finished)
+            break
+        except LockUnusable as error:  # these teams' failure; the others go on
+            for team in error.teams:
+                finished(replace(shard.outcomes[team], done=(), error=error))
+    publish_guides(walk, ended)
+    shard.check()
+
+
 def onboard_all(walk: Walk, planned: Sequence[Outcome]) -> list[Outcome]:
-    """A task for each team that has something to do, and a progress artifact over them."""
-    teams = {team.name: team for team in walk.teams}
-    started = {
-        onboard.submit(teams[outcome.team], walk, outcome.plan): outcome
-        for outcome in planned
-        if outcome.plan is not None and not outcome.plan.is_empty
-    }
+    """A task for each shard of the teams that have something to do, and a progress artifact."""
+    work = [each for each in planned if each.plan is not None and not each.plan.is_empty]
+    size = 1 if len(work) <= ALONE else SHARD
+    at_once = WIDTH if size == 1 else SHARDS_AT_ONCE
+    shards = [Shard(work[first : first + size]) for first in range(0, len(work), size)]
+    progress = Progress(len(work))
+    waiting, running = deque(shards), dict[PrefectFuture[None], Shard]()
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            shard = waiting.popleft()
+            running[onboard_shard.submit(shard, walk)] = shard
+        for future in wait(list(running), timeout=0.5).done:
+            _end(future, running.pop(future))
+        progress.show(sum(shard.ended for shard in shards))
     results = {outcome.team: outcome for outcome in planned}
-    first = _progress(0, len(started))
-    progress = cast(UUID, create_progress_artifact(0.0, "onboarding-progress", first))
-    shown = 0
-    for count, future in enumerate(as_completed(list(started)), start=1):
-        before = started[future]
-        result = future.result(raise_on_failure=False)
-        if isinstance(result, Exception):
-            error = result if isinstance(result, TenantryError) else TenantryError(repr(result))
-            result = Outcome(before.team, before.plan, error=error)
-        results[before.team] = result
-        if (percent := 100 * count // len(started)) > shown:
-            update_progress_artifact(progress, percent, _progress(count, len(started)))
-            shown = percent
+    for shard in shards:
+        results |= shard.outcomes
     return list(results.values())
 
 
-def _progress(done: int, total: int) -> str:
-    return f"{done} of {total} teams are done."
+def _end(future: PrefectFuture[None], shard: Shard) -> None:
+    """What a shard's task ended with is the end of the teams that it did not get to."""
+    error = future.result(raise_on_failure=False)
+    if isinstance(error, Exception):
+        known = isinstance(error, TenantryError)
+        shard.give_up(error if known else TenantryError(repr(error)))
 
 
-def conclude(walk: Walk, outcomes: Sequence[Outcome]) -> State[Any]:
+class Progress:
+    """A progress artifact that counts teams."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._shown = 0
+        text = self._text(0)
+        self._id = cast(UUID, create_progress_artifact(0.0, "onboarding-progress", text))
+
+    def show(self, done: int) -> None:
+        """Says how many are done, if it is more than a moment ago."""
+        if done > self._shown:
+            update_progress_artifact(self._id, 100 * done / self._total, self._text(done))
+            self._shown = done
+
+    def _text(self, done: int) -> str:
+        return f"{done} of {self._total} teams are done."
+
+
+def conclude(outcomes: Sequence[Outcome]) -> State[Any]:
     """The batch's last word: a table of what became of each team, and the state that follows."""
     failed = [outcome for outcome in outcomes if not outcome.is_done]
     rows = [
         {
             "team": outcome.team,
             "result": "done" if outcome.is_done else "FAILED",
-            "changes": len(outcome.done) if outcome.is_done else "see its task",
+            "changes": len(outcome.done),
             "why": str(outcome.error or ""),
         }
         for outcome in sorted(outcomes, key=lambda outcome: outcome.is_done)
     ]
-    changed = sum(bool(outcome.done) for outcome in outcomes)
+    changed = sum(bool(outcome.done) and outcome.is_done for outcome in outcomes)
     message = f"{changed} of {len(outcomes)} teams changed, {len(failed)} failed."
     create_table_artifact(key="onboarding-result", table=rows, description=message)
-    teams = {team.name: team for team in walk.teams}
-    for outcome in outcomes:
-        if outcome.is_done and outcome.done and outcome.plan is not None:
-            publish_guide(walk, teams[outcome.team], outcome.plan)
     if not failed:
         return Completed(message=message)
     reasons = "\n".join(f"{outcome.team}: {outcome.error}" for outcome in failed)
@@ -201,10 +317,34 @@ def publish_plan(key: str, outcomes: Sequence[Outcome]) -> None:
 
 def publish_guide(walk: Walk, team: Team, plan: Plan) -> None:
     """What the team is told, as a Markdown artifact."""
+    create_markdown_artifact(key=_guide_key(team), markdown=_guide(walk, team, plan))
+
+
+def publish_guides(walk: Walk, outcomes: Iterable[Outcome]) -> None:
+    """What the teams are told that changed; one client for all, since each costs more than a call."""
+    told = [each for each in outcomes if each.is_done and each.done and each.plan is not None]
+    with get_client(sync_client=True) as client:
+        for team, outcome in zip(walk.pick(told), told, strict=True):
+            text = _guide(walk, team, cast(Plan, outcome.plan))
+            client.create_artifact(
+                ArtifactCreate(
+                    key=_guide_key(team),
+                    type="markdown",
+                    data=text,
+                    flow_run_id=flow_run.id,
+                    task_run_id=task_run.id,
+                )
+            )
+
+
+def _guide_key(team: Team) -> str:
+    return artifact_key("welcome", team.name)
+
+
+def _guide(walk: Walk, team: Team, plan: Plan) -> str:
     systems = walk.systems
     realm = systems.state.platform.keycloak.realm
-    text = welcome.guide(team, systems.credentials.registry, realm, plan)
-    create_markdown_artifact(key=artifact_key("welcome", team.name), markdown=text)
+    return welcome.guide(team, systems.credentials.registry, realm, plan)
 
 
 def artifact_key(*parts: str) -> str:

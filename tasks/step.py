@@ -16,6 +16,17 @@ from tenantry.errors import BrokenPromise, SystemUnavailable, TenantryError
 P = ParamSpec("P")
 T = TypeVar("T")
 
+
+class TeamsFailed(TenantryError):
+    """Some of a shard's teams failed for good; each has its line."""
+
+
+class TeamsLeft(TeamsFailed):
+    """Some of a shard's teams failed after something that may pass."""
+
+
+RETRIED = (SystemUnavailable, BrokenPromise, TeamsLeft)
+"""Errors after which a task is tried again."""
 DELAYS = [2, 4, 8, 16]
 """Seconds between the tries, spread at random around these by Prefect's jitter factor of 0.5."""
 
@@ -28,7 +39,7 @@ def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """
     try:
         state.result()
-    except (SystemUnavailable, BrokenPromise):
+    except RETRIED:
         return True
     except Exception:  # noqa: BLE001 a fault of ours, whatever it is, is no better next time
         return False
@@ -67,7 +78,7 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
         def task(*args: P.args, **kwargs: P.kwargs) -> T:
             try:
                 return work(*args, **kwargs)
-            except (SystemUnavailable, BrokenPromise):
+            except RETRIED:
                 raise
             except TenantryError as error:
                 return cast(T, Failed(message=str(error), data=error))

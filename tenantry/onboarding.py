@@ -7,10 +7,12 @@ call, and what the command line and the tests of the core use.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from tenantry.calls import each
 from tenantry.declared import Team
 from tenantry.errors import NotOurs, TenantryError
+from tenantry.locks import Lock
 from tenantry.plan import Change, Plan
-from tenantry.resources import Id, Observed
+from tenantry.resources import STAGES, Id, Observed, Stage
 from tenantry.systems import Systems
 
 
@@ -31,6 +33,11 @@ class Outcome:
         """Whether the team is as declared, but for what it waits for."""
         return self.error is None
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is something to write."""
+        return self.plan is not None and bool(self.plan.changes)
+
 
 def refuse(plan: Plan) -> None:
     """Raises what a plan's refusals say.
@@ -44,11 +51,35 @@ def refuse(plan: Plan) -> None:
         raise NotOurs(first.id.system, f"team '{plan.team}'", text)
 
 
+def apply(
+    systems: Systems,
+    plan: Plan,
+    observed: Observed,
+    stages: Sequence[Stage] = STAGES,
+    lock: Lock | None = None,
+    report: Callable[[Change], None] = lambda change: None,
+) -> None:
+    """Carries out the changes of these stages, and stops before the next one if the lock is lost.
+
+    Raises:
+        TenantryError: a change failed, or the lock was lost; what came before is done.
+    """
+    check = lock.check if lock else lambda: None
+
+    def told(change: Change) -> None:
+        report(change)
+        check()
+
+    check()
+    systems.apply(plan, observed, stages, told)
+
+
 def onboard(
     systems: Systems,
     team: Team,
     planned: tuple[Observed, Plan] | None = None,
     report: Callable[[Change], None] = lambda change: None,
+    lock: Lock | None = None,
 ) -> Outcome:
     """Brings one team to what is declared.
 
@@ -60,25 +91,109 @@ def onboard(
         planned: what was seen of it, and the plan made from that; it is looked at and planned
             if not given.
         report: is told of each change when it is made.
+        lock: keeps others off the team. It is taken only if there is something to write; the
+            team is then looked at and planned again. Without one, nobody else may be at work
+            on the team, and what was planned is done.
 
     Raises:
-        TenantryError: a call failed, or something that is not ours is in the way.
-            Running again goes on from there.
+        TenantryError: a call failed, the lock was lost, or something that is not ours is in
+            the way. Running again goes on from there.
     """
-    if planned is None:
-        seen = systems.observe([team])
-        plan = systems.plan(team, seen)
-    else:
-        seen, plan = planned
+    seen, plan = planned or _look(systems, team)
     done: list[Change] = []
 
     def keep(change: Change) -> None:
         done.append(change)
         report(change)
 
-    systems.apply(plan, seen, report=keep)
+    if lock is None:
+        apply(systems, plan, seen, report=keep)
+    elif plan.changes:
+        with lock:
+            seen, plan = _look(systems, team)
+            apply(systems, plan, seen, lock=lock, report=keep)
     refuse(plan)
     return Outcome(team.name, plan, tuple(done))
+
+
+def _look(systems: Systems, team: Team) -> tuple[Observed, Plan]:
+    seen = systems.observe([team])
+    return seen, systems.plan(team, seen)
+
+
+def onboard_many(
+    systems: Systems,
+    teams: Sequence[Team],
+    planned: Sequence[Outcome],
+    lock: Lock,
+    finished: Callable[[Outcome], None] = lambda outcome: None,
+) -> None:
+    """Brings teams to what is declared, many at once; one's failure is its own.
+
+    If there is something to write, the lock of all is taken, and the teams with changes are
+    looked at and planned again, all at once.
+
+    Args:
+        systems: the systems.
+        teams: the teams.
+        planned: the plan of each, in the same order.
+        lock: keeps others off all these teams.
+        finished: is told what became of each team as soon as it is known, from many threads.
+
+    Raises:
+        TenantryError: the lock could not be taken. Of the teams whose outcome was not told,
+            none was written.
+    """
+    again: list[Team] = []
+    for team, outcome in zip(teams, planned, strict=True):
+        if outcome.has_changes:
+            again.append(team)
+        else:
+            finished(_refused(outcome))
+    if not again:
+        return
+    plans = {outcome.team: outcome.plan for outcome in planned}
+    with lock:
+        seen = systems.observe(again)
+        work = zip(again, plan_all(systems, again, seen), strict=True)
+
+        def bring(pair: tuple[Team, Outcome]) -> None:
+            team, outcome = pair
+            finished(_bring(systems, _without_others(outcome, plans[team.name]), seen, lock))
+
+        each(bring, work)
+
+
+def _without_others(outcome: Outcome, first: Plan | None) -> Outcome:
+    """A plan without what the first look gave to another team: what the teams share is made once."""
+    if outcome.plan is None or first is None:
+        return outcome
+    ours = {change.id for change in first.changes}
+    own = [c for c in outcome.plan.changes if not c.resource.shared or c.id in ours]
+    return replace(outcome, plan=replace(outcome.plan, changes=tuple(own)))
+
+
+def _bring(systems: Systems, outcome: Outcome, seen: Observed, lock: Lock) -> Outcome:
+    done: list[Change] = []
+    if outcome.plan is None:
+        return outcome
+    try:
+        apply(systems, outcome.plan, seen, lock=lock, report=done.append)
+        refuse(outcome.plan)
+        error = None
+    except TenantryError as failure:
+        error = failure
+    return replace(outcome, done=tuple(done), error=error)
+
+
+def _refused(outcome: Outcome) -> Outcome:
+    """The end of a team that has nothing to write."""
+    try:
+        if outcome.plan is not None:
+            refuse(outcome.plan)
+    except NotOurs as error:
+        return replace(outcome, error=error)
+    return outcome
 
 
 def plan_all(
