@@ -85,9 +85,14 @@ class LocalPlatform:
         self._port = port
         self._stack = ExitStack()
         self._processes: list[Process] = []
+        temporary = folder / "tmp"
+        temporary.mkdir(parents=True)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
         self.env: dict[str, str] = {
             **kept,
+            "TMPDIR": str(temporary),
+            # A worker starts `python`.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_URL": f"{self.url}/api",
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
@@ -98,6 +103,7 @@ class LocalPlatform:
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
             # SQLite lets one writer in at a time: on a busy machine the others wait their turn.
             "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
             "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
@@ -142,11 +148,11 @@ class LocalPlatform:
         return process
 
     def serve_flows(self) -> None:
-        """Serves the deployments of prefect.yaml, and returns when they are known."""
+        """Serves the deployments of prefect.yaml, and returns when the API takes runs of them."""
         process = self._flows = self.start(
             "the flows", [sys.executable, str(ROOT / "deployments" / "serve.py")]
         )
-        self.wait_for(lambda: self.call("POST", "deployments/count", {}) >= 2, process)
+        self.wait_for(lambda: "Serving " in process.log.read_text(), process)
 
     def stop(self, process: Process) -> None:
         """Ends one process before the others."""

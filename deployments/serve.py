@@ -2,20 +2,21 @@
 
     python deployments/serve.py
 
-A run starts in about three seconds, where a worker needs seven: it starts one
-interpreter where the worker starts two. Runs get the environment that a worker would give
-them; what is set already stays.
+Runs get the environment that a worker would give them; what is set already stays.
 """
 
+import asyncio
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from prefect import serve
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.exceptions import TerminationSignal
+from prefect.runner import Runner
 from ruamel.yaml import YAML
 
 PREFECT_YAML = Path(__file__).parent.parent / "prefect.yaml"
@@ -50,6 +51,15 @@ def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
 
 
 if __name__ == "__main__":
+    # Beside this file; imported late since only a script finds it there.
+    from parameters import refuse_unknown
+
     for name, value in environment().items():
         os.environ.setdefault(name, value)
-    serve(*deployments())
+    # What prefect.serve does, with a word to the API in between.
+    runner = Runner(limit=None)
+    for deployment in deployments():
+        runner.add_deployment(deployment)
+    print(f"Serving {', '.join(refuse_unknown())}.", flush=True)
+    with suppress(KeyboardInterrupt, TerminationSignal):
+        asyncio.run(runner.start())

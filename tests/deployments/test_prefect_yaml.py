@@ -39,6 +39,7 @@ class Schedule(Strict):
 
 
 class JobVariables(Strict):
+    command: Literal["python -m prefect.engine"]
     env: dict[str, str]
 
 

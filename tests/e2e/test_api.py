@@ -1,0 +1,332 @@
+"""Onboarding through Prefect's API, as docs/api.md tells callers to do it."""
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from demo.blocks import fill_in
+from demo.processes import ROOT, LocalPlatform, Process, program
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+SCRIPT = ROOT / "deployments" / "api" / "onboard-team.sh"
+LOGIN = "tester:correct horse"
+NEVER = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}}
+
+
+@pytest.fixture
+def onboard(platform: LocalPlatform, tmp_path: Path) -> Callable[..., Any]:
+    return caller(f"{platform.url}/api", tmp_path)
+
+
+def caller(api: str, folder: Path, **more: str) -> Callable[..., Any]:
+    """Calls the script with parameters, and gives what came of it."""
+
+    def onboard(
+        request: str, parameters: dict[str, Any], **also: str
+    ) -> subprocess.CompletedProcess[str]:
+        file = folder / f"parameters-{time.monotonic_ns()}.json"
+        file.write_text(json.dumps(parameters))
+        environment = {**os.environ, "PREFECT_API_URL": api, **more, **also}
+        return subprocess.run(
+            [str(SCRIPT), request, str(file)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return onboard
+
+
+def run_of(done: subprocess.CompletedProcess[str]) -> str:
+    found = re.search(r"run ([0-9a-f-]{36})", done.stdout + done.stderr)
+    assert found, done
+    return found[1]
+
+
+def runs_of_deployment(platform: LocalPlatform) -> int:
+    body = {"deployments": {"name": {"any_": ["onboard-team"]}}}
+    return int(platform.call("POST", "flow_runs/count", body))
+
+
+@contextmanager
+def worker(platform: LocalPlatform) -> Iterator[Process]:
+    """A worker with the deployments of prefect.yaml, instead of the served flows."""
+    platform.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
+    process = platform.start(
+        "the worker", [program("prefect"), "worker", "start", "--pool", "tenantry"]
+    )
+    try:
+        platform.run("deploy", "--all")
+        platform.run("deployments/parameters.py")
+        yield process
+    finally:
+        platform.stop(process)
+        platform.restart_flows()
+
+
+def seconds_of(run: dict[str, Any]) -> tuple[float, float]:
+    """From call to Running and to the end."""
+    times = [time_of(run[key]) for key in ("created", "start_time", "end_time")]
+    return times[1] - times[0], times[2] - times[0]
+
+
+def time_of(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+# Served
+
+
+def test_the_same_request_makes_one_run_however_often_it_is_sent(bench, onboard):
+    parameters = {"team": {"name": "demo"}, **bench.blocks}
+    before = runs_of_deployment(bench.platform)
+
+    first = onboard(bench.block, parameters)
+    second = onboard(bench.block, dict(reversed(parameters.items())))
+
+    assert first.returncode == 0, first
+    assert second.returncode == 0, second
+    assert run_of(first) == run_of(second)
+    assert "created" in first.stdout
+    assert "was there already" in second.stdout
+    assert "1 team:" in first.stdout
+    assert runs_of_deployment(bench.platform) == before + 1
+    assert "team-demo" in bench.sandbox.harbor.projects
+    running, done = seconds_of(bench.platform.flow_run(run_of(first)))
+    print(f"served: {running:.1f} s from call to Running, {done:.1f} s to Completed")
+
+
+def test_the_same_request_with_other_parameters_is_another_run(bench, onboard):
+    """Prefect itself would answer the old run, silently: hence the hash in the key."""
+    parameters = {"team": {"name": "demo"}, "dry_run": True, **bench.blocks}
+
+    first = onboard(bench.block, parameters, FOLLOW="0")
+    other = onboard(bench.block, {**parameters, "team": {"name": "demo", "contact": "x"}})
+    key = {"idempotency_key": f"{bench.block}-raw", "state": NEVER}
+    raw = [
+        create(bench.platform, {"parameters": {**bench.blocks, "team": {"name": name}}, **key})
+        for name in ("one", "two")
+    ]
+
+    assert run_of(first) != run_of(other)
+    assert [answer.status_code for answer in raw] == [201, 200]
+    assert raw[1].json()["parameters"]["team"]["name"] == "one"
+
+
+def create(platform: LocalPlatform, body: dict[str, Any]) -> httpx.Response:
+    id = platform.call("GET", "deployments/name/onboard-team/onboard-team")["id"]
+    url = f"{platform.url}/api/deployments/{id}/create_flow_run"
+    while (answer := httpx.post(url, json=body, timeout=60)).status_code == 503:
+        time.sleep(0.5)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field", "reason"),
+    [
+        ({"team": {"name": "Demo"}}, "'team.name'", "'Demo' does not match"),
+        ({"team": {"name": "demo", "colour": "red"}}, "'team'", "'colour' was unexpected"),
+        (
+            {"team": {"name": "demo", "harbor": {"role": "boss"}}},
+            "'team.harbor.role'",
+            "'boss' is not one of",
+        ),
+        ({"team": {"name": "demo"}, "dryrun": True}, "", "'dryrun' was unexpected"),
+        ({"dry_run": True}, "", "'team' is a required property"),
+    ],
+)
+def test_faulty_parameters_are_refused_with_field_and_reason(
+    bench, onboard, parameters, field, reason
+):
+    before = runs_of_deployment(bench.platform)
+
+    done = onboard(bench.block, {**parameters, **bench.blocks})
+
+    assert done.returncode == 2
+    assert "answered 409: Error creating flow run: Validation failed" in done.stderr
+    assert field in done.stderr
+    assert reason in done.stderr
+    assert runs_of_deployment(bench.platform) == before
+    assert bench.sandbox.requests.total() == 0
+
+
+def test_the_other_flow_takes_no_unknown_parameter_either(bench):
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        bench.start("onboard-teams", colour="red")
+
+    assert refused.value.response.status_code == 409
+
+
+def test_a_run_that_fails_says_why(bench, onboard):
+    done = onboard(bench.block, {"team": {"name": "demo", "profile": "large"}, **bench.blocks})
+
+    assert done.returncode == 1
+    assert "Failed: team demo: profile: 'large' is no profile" in done.stderr
+
+
+def test_a_call_whose_answer_got_lost_is_sent_again_and_makes_one_run(bench, tmp_path):
+    before = runs_of_deployment(bench.platform)
+    with Unreliable(bench.platform.url) as api:
+        onboard = caller(f"{api.url}/api", tmp_path)
+        done = onboard(bench.block, {"team": {"name": "demo"}, **bench.blocks})
+
+    assert done.returncode == 0, done
+    assert api.answers == [201, 200], "the first answer, a 503 to the caller, and the second"
+    assert runs_of_deployment(bench.platform) == before + 1
+
+
+class Unreliable:
+    """The API behind a proxy that answers 503 to the first creation of a run, which took place."""
+
+    def __init__(self, behind: str) -> None:
+        self.answers: list[int] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _forward(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {"Content-Type": "application/json"}
+                answer = httpx.request(
+                    self.command, behind + self.path, content=body, headers=headers, timeout=60
+                )
+                status, content = answer.status_code, answer.content
+                if self.path.endswith("create_flow_run"):
+                    outer.answers.append(status)
+                    if len(outer.answers) == 1:
+                        status, content = 503, b"{}"
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = _forward  # noqa: N815 the library's names
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def test_the_documented_calls_work_as_they_stand(bench):
+    fill_in(bench.sandbox.addresses(), bench.declared)  # as `default`
+    page = (ROOT / "docs" / "api.md").read_text()
+    by_hand = page.partition("## By hand")[2].partition("\n## ")[0]
+    script = "\n".join(re.findall(r"^```shell\n(.*?)^```$", by_hand, re.DOTALL | re.MULTILINE))
+
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script],
+        env={**os.environ, "PREFECT_API_URL": f"{bench.platform.url}/api"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done
+    assert "Completed: 1 team: " in done.stdout
+    assert "docker login" in done.stdout, "what the team is to be told"
+    assert "team-shop" in bench.sandbox.harbor.projects
+
+
+# By a worker
+
+
+def test_a_worker_does_the_same(bench, onboard):
+    parameters = {"team": {"name": "demo"}, **bench.blocks}
+    with worker(bench.platform):
+        refused = onboard(bench.block, {**parameters, "colour": "red"})
+        first = onboard(bench.block, parameters)
+        second = onboard(bench.block, parameters)
+
+    assert "'colour' was unexpected" in refused.stderr
+    assert first.returncode == second.returncode == 0, first
+    assert run_of(first) == run_of(second)
+    assert "team-demo" in bench.sandbox.harbor.projects
+    running, done = seconds_of(bench.platform.flow_run(run_of(first)))
+    print(f"worker: {running:.1f} s from call to Running, {done:.1f} s to Completed")
+
+
+# A server that asks for a login, and whose SQLite waits for nobody
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
+    settings = {
+        "PREFECT_SERVER_API_AUTH_STRING": LOGIN,
+        "PREFECT_API_AUTH_STRING": LOGIN,
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "0.1",
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "0.1",
+    }
+    with LocalPlatform(tmp_path_factory.mktemp("guarded"), settings) as platform:
+        platform.wait_for_server()
+        yield platform
+
+
+def test_a_server_that_asks_for_a_login_is_given_it(guarded, tmp_path):
+    api = f"{guarded.url}/api"
+    parameters = {"team": {"name": "demo"}}
+
+    without = caller(api, tmp_path)("1", parameters)
+    wrong = caller(api, tmp_path, PREFECT_API_AUTH_STRING="tester:wrong")("1", parameters)
+    right = caller(api, tmp_path, PREFECT_API_AUTH_STRING=LOGIN)("1", parameters)
+
+    assert (without.returncode, wrong.returncode, right.returncode) == (2, 2, 2)
+    assert "answered 401" in without.stderr
+    assert "answered 401" in wrong.stderr
+    assert "answered 404: Deployment not found" in right.stderr, "nothing is deployed there yet"
+
+
+def test_a_caller_who_gets_503_calls_again_with_the_same_key(guarded, tmp_path):
+    guarded.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
+    guarded.run("deploy", "--all")
+    onboard = caller(f"{guarded.url}/api", tmp_path, PREFECT_API_AUTH_STRING=LOGIN, FOLLOW="0")
+    parameters = {"team": {"name": "demo"}}
+
+    with locked(guarded):
+        refused = onboard("1", parameters, RETRIES="0")
+        assert "still answers 503" in refused.stderr
+        assert refused.returncode == 3
+        waiting: list[subprocess.CompletedProcess[str]] = []
+        thread = threading.Thread(target=lambda: waiting.append(onboard("1", parameters)))
+        thread.start()
+        time.sleep(2)
+    thread.join()
+    (done,) = waiting
+    again = onboard("1", parameters)
+
+    assert done.returncode == 0, done
+    assert run_of(done) == run_of(again)
+    assert "was there already" in again.stdout
+
+
+@contextmanager
+def locked(platform: LocalPlatform) -> Iterator[None]:
+    """Somebody else writes to the server's SQLite database, and takes their time."""
+    file = platform.folder / "prefect" / "prefect.db"
+    with closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        yield
+        database.execute("ROLLBACK")
