@@ -1,16 +1,21 @@
 """Where the declared state is kept."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect.blocks.core import Block
-from pydantic import Field
+from pydantic import Field, SecretStr, ValidationError
 
 from tenantry import declared
 from tenantry.declared import Declaration, Team
+from tenantry.errors import TenantryError
+
+if TYPE_CHECKING:  # what is for Git is loaded where it is used: it takes a run's start longer
+    from tenantry.declared.repository import Repository
 
 
 class DeclaredState(Block):
-    """The folder that holds `platform.yaml` and `teams/*.yaml`.
+    """The folder or Git repository that holds `platform.yaml` and `teams/*.yaml`.
 
     Example:
         ```python
@@ -24,26 +29,130 @@ class DeclaredState(Block):
     _block_type_name = "Declared State"
     _block_type_slug = "declared-state"
 
-    folder: str = Field(
-        description="Absolute path of the folder, as the process that runs the flows sees it."
+    folder: str | None = Field(
+        default=None,
+        description="Either the absolute path of a folder, as the process that runs the flows "
+        "sees it.",
+    )
+    repository: str | None = Field(
+        default=None,
+        description="Or the address of a Git repository, such as "
+        "https://git.example.com/platform/tenants.git or git@git.example.com:platform/tenants.git.",
+    )
+    branch: str = Field(default="main", description="The branch that is read and pushed to.")
+    path: str = Field(
+        default="",
+        description="The folder inside the repository that holds platform.yaml; empty for its "
+        "root.",
+    )
+    username: str = Field(
+        default="git", description="The account that the token belongs to, for https://."
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="A token (or password) that may read and push, for https://.",
+    )
+    ssh_key: SecretStr | None = Field(
+        default=None,
+        description="A private key without a passphrase that may read and push, for SSH.",
+    )
+    known_hosts: str | None = Field(
+        default=None,
+        description="The public keys of the SSH server, as ssh-keyscan prints them.",
+    )
+    verify: bool | str = Field(
+        default=True,
+        description="Check the server's certificate: true, false, or the path of a CA bundle.",
+    )
+    author: str = Field(
+        default="Tenantry <tenantry@localhost>",
+        description="Who commits are by, as: Name <name@example.com>.",
     )
 
-    def read(self) -> Declaration:
+    def read(self, commit: str | None = None) -> Declaration:
         """The declared state, checked.
+
+        Args:
+            commit: the full hash of a commit of the branch; its latest if not given.
 
         Raises:
             DeclarationError: with every fault.
+            TenantryError: it can't be read, and why.
         """
-        return declared.load(Path(self.folder))
+        if repository := self._repository():
+            from tenantry.declared import git
 
-    def write(self, team: Team) -> str:
-        """Writes a team's file, unless it says the same already, and gives its path."""
-        return str(declared.save_team(Path(self.folder), team))
+            return git.load_commit(repository, commit)
+        if commit:
+            text = (
+                f"The Declared State block names the folder {self.folder}, which has no commits, "
+                f"but the run is to read commit {commit}. Leave out the parameter 'commit', or "
+                "let the block name a repository."
+            )
+            raise TenantryError(text)
+        return declared.load(self._folder())
+
+    def declare(self, team: Team, dry_run: bool = False) -> Declaration:
+        """Checks a team beside all others, and writes its file unless it says the same already.
+
+        Args:
+            team: what the file is to say.
+            dry_run: check it, and write nothing.
+
+        Returns:
+            The declared state with the team, and where it is declared now.
+
+        Raises:
+            DeclarationError: with every fault.
+            TenantryError: it can't be read or saved, and why.
+        """
+        if repository := self._repository():
+            from tenantry.declared import git
+
+            return git.push_team(repository, team, dry_run)
+        return declared.declare(self._folder(), team, dry_run)
 
     def check(self) -> str:
         """Whether the declared state can be read and is in order, in a sentence.
 
         Raises:
             DeclarationError: it isn't, with every fault.
+            TenantryError: it can't be read, and why.
         """
-        return f"{self.folder} declares {len(self.read().teams)} teams and is in order."
+        declaration = self.read()
+        origin = declaration.origin
+        return f"{origin} declares {len(declaration.teams)} teams and is in order."
+
+    def _folder(self) -> Path:
+        return Path(self.folder or "")
+
+    def _repository(self) -> "Repository | None":
+        """The repository, where it is one and not a folder."""
+        if bool(self.folder) == bool(self.repository):
+            given = "both a folder and a repository" if self.folder else "neither"
+            text = f"The Declared State block names {given}. Give 'folder' or 'repository'."
+            raise TenantryError(text)
+        if not self.repository:
+            return None
+        from tenantry.declared.repository import Repository
+
+        try:
+            return Repository(
+                url=self.repository.strip(),
+                branch=self.branch,
+                path=self.path,
+                username=self.username,
+                token=self.token,
+                ssh_key=self.ssh_key,
+                known_hosts=self.known_hosts,
+                verify=self.verify,
+                author=self.author,
+            )
+        except ValidationError as error:
+            names = {"url": "repository"}
+            faults = "; ".join(
+                ": ".join([*(names.get(str(loc), str(loc)) for loc in fault["loc"]), fault["msg"]])
+                for fault in error.errors(include_input=False)
+            ).replace("Value error, ", "")
+            text = f"The Declared State block is faulty: {faults}. Correct the block."
+            raise TenantryError(text) from None

@@ -18,6 +18,7 @@ from tenantry.resources import STAGES
 from tenantry.systems import LOOKS
 
 BlockName = Annotated[str, Field(min_length=1)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 @flow(name="onboard-team", flow_run_name="onboard {team.name}", retries=0)
@@ -74,6 +75,7 @@ def onboard_team(
 def onboard_teams(
     which: Literal["new", "all"] = "new",
     teams: list[str] | None = None,
+    commit: Commit | None = None,
     dry_run: bool = False,
     declared_state: BlockName = "default",
     harbor: BlockName = "default",
@@ -86,6 +88,8 @@ def onboard_teams(
         which: "new" takes the teams whose declaration is new or has changed since they were
             applied; "all" looks at every team and mends what differs.
         teams: Names of teams, to take no others.
+        commit: Full hash of a commit of the declared state's branch, to take the teams as that
+            commit declares them; the latest if not given.
         dry_run: Show the changes and make none.
         declared_state: Name of the Declared State block.
         harbor: Name of the Harbor Connection block.
@@ -93,7 +97,7 @@ def onboard_teams(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        declaration = tasks.read_declared_state(declared_state)
+        declaration = tasks.read_declared_state(declared_state, commit)
         chosen = declaration.pick(teams)
         with tasks.connected(declaration, harbor, keycloak, cluster) as systems:
             tasks.check_connections(systems)

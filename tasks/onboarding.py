@@ -28,7 +28,7 @@ from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
 from tenantry import explain, onboarding, welcome
 from tenantry.calls import WIDTH
 from tenantry.connections import Connections
-from tenantry.declared import Declaration, Team, check_alone
+from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
@@ -93,20 +93,20 @@ def _load(block: Any, name: str) -> Any:
 
 
 @step("read declared state")
-def read_declared_state(block: str) -> Declaration:
-    """Reads and checks the declared state; every fault is named."""
-    declaration: Declaration = _load(DeclaredState, block).read()
-    get_run_logger().info("%d teams are declared.", len(declaration.teams))
+def read_declared_state(block: str, commit: str | None = None) -> Declaration:
+    """Reads and checks the declared state, at a commit if given; every fault is named."""
+    declaration: Declaration = _load(DeclaredState, block).read(commit)
+    teams = len(declaration.teams)
+    get_run_logger().info("%d teams are declared in %s.", teams, declaration.origin)
     return declaration
 
 
 @step("save team to declared state")
 def save_team(block: str, team: Team, dry_run: bool) -> Declaration:
     """Checks the team beside all others, and writes it to the declared state before any call."""
-    state = _load(DeclaredState, block)
-    declaration = check_alone(state.read(), team)
+    declaration: Declaration = _load(DeclaredState, block).declare(team, dry_run)
     if not dry_run:
-        get_run_logger().info("Declared in %s.", state.write(team))
+        get_run_logger().info("Declared in %s.", declaration.origin)
     return declaration
 
 

@@ -1,7 +1,14 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
 from tenantry.declared.platform import ExternalProvider, Platform
-from tenantry.declared.state import Declaration, check_alone, complete, load, save_team
+from tenantry.declared.state import (
+    Declaration,
+    check_alone,
+    complete,
+    declare,
+    load,
+    save_team,
+)
 from tenantry.declared.team import Namespace, OidcClient, Robot, Route, Team, TeamSettings
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "TeamSettings",
     "check_alone",
     "complete",
+    "declare",
     "load",
     "save_team",
 ]

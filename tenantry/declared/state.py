@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,6 +44,8 @@ class Declaration:
     platform: Platform
     teams: dict[str, Team]
     """By name, in the order of their names."""
+    origin: str = field(default="", compare=False)
+    """Where it was read, or written to, as a person is told: a folder, or a commit."""
 
     def pick(self, names: Iterable[str] | None) -> list[Team]:
         """The teams of these names, or all.
@@ -120,7 +122,7 @@ class _Reading:
         if platform is None or self.faults:
             return None
         by_name = sorted((team.name, team) for team, _ in teams)
-        return Declaration(platform, dict(by_name))
+        return Declaration(platform, dict(by_name), str(self.folder))
 
     def _read(self, path: Path) -> Document | None:
         name = str(path.relative_to(self.folder))
@@ -247,7 +249,38 @@ def check_alone(declaration: Declaration, team: Team) -> Declaration:
         ]
     if completed is None or reading.faults:
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in reading.faults])
-    return Declaration(platform, dict(sorted({**declaration.teams, team.name: completed}.items())))
+    teams = {**declaration.teams, team.name: completed}
+    return replace(declaration, teams=dict(sorted(teams.items())))
+
+
+def declare(folder: Path, team: Team, dry_run: bool = False) -> Declaration:
+    """Checks a team beside all others of a folder, and writes its file unless told not to.
+
+    Returns:
+        The declared state with the team; its origin is the team's file.
+
+    Raises:
+        DeclarationError: with every fault; nothing was written.
+    """
+    declaration = check_alone(load(folder), team)
+    if dry_run:
+        return declaration
+    return replace(declaration, origin=str(save_team(folder, team)))
+
+
+def as_declared(team: Team) -> Data:
+    """What the team's file says: what was given, who the team is before what it gets."""
+    given = team.model_dump(mode="json", exclude_unset=True)
+    return dict(sorted(given.items(), key=lambda item: item[0] in TeamSettings.model_fields))
+
+
+def find_team(folder: Path, name: str) -> tuple[Path, Any]:
+    """The file that declares a team and what it says, or the file that would, and None."""
+    for candidate in sorted((folder / "teams").glob("*.y*ml")):
+        content = _content(candidate)
+        if isinstance(content, dict) and content.get("name") == name:
+            return candidate, content
+    return folder / "teams" / f"{name}.yaml", None
 
 
 def save_team(folder: Path, team: Team) -> Path:
@@ -258,16 +291,10 @@ def save_team(folder: Path, team: Team) -> Path:
     Returns:
         The file: the one that already declares the team, or `teams/<name>.yaml`.
     """
-    path = folder / "teams" / f"{team.name}.yaml"
-    given = team.model_dump(mode="json", exclude_unset=True)
-    # Who the team is comes before what it gets.
-    wanted = dict(sorted(given.items(), key=lambda item: item[0] in TeamSettings.model_fields))
-    for candidate in sorted((folder / "teams").glob("*.y*ml")):
-        content = _content(candidate)
-        if isinstance(content, dict) and content.get("name") == team.name:
-            path = candidate
-            if content == wanted:
-                return path
+    wanted = as_declared(team)
+    path, content = find_team(folder, team.name)
+    if content == wanted:
+        return path
     head = ""
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -1,0 +1,232 @@
+"""The declared state in a Git repository: read at a commit, saved as a commit that is pushed."""
+
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import stamina
+from dulwich.object_store import commit_tree_changes
+from dulwich.objects import Blob, Commit, ObjectID, Tree
+
+from tenantry import calls
+from tenantry.declared.remote import Head, Remote
+from tenantry.declared.repository import Repository
+from tenantry.declared.state import (
+    Data,
+    Declaration,
+    as_declared,
+    check_alone,
+    find_team,
+    load,
+    save_team,
+)
+from tenantry.declared.team import Team
+from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
+
+TRIES = 16
+"""How often a commit is made anew on a head that somebody else has pushed meanwhile."""
+
+
+def load_commit(repository: Repository, commit: str | None = None) -> Declaration:
+    """Reads and checks the declared state at the branch's head, or at one of its commits.
+
+    Args:
+        repository: where it is.
+        commit: the full hash of a commit of the branch.
+
+    Raises:
+        DeclarationError: with every fault, and the commit that they are in.
+        SystemRefused: there is no such repository, branch or commit, or no right to read it.
+        SystemUnavailable: the repository does not answer, after four tries.
+    """
+    head = calls.read(lambda: Remote(repository).fetch(commit))
+    with _written_out(repository, head) as folder:
+        return _load(repository, head, folder)
+
+
+def push_team(repository: Repository, team: Team, dry_run: bool = False) -> Declaration:
+    """Commits a team's file on the branch's head and pushes it, unless it says the same already.
+
+    If somebody else pushes first, all of it is done again on the new head.
+
+    Args:
+        repository: where the declared state is.
+        team: what its file is to say.
+        dry_run: check everything, and push nothing.
+
+    Returns:
+        The declared state with the team, checked, and where it is now.
+
+    Raises:
+        DeclarationError: the team, or the declared state beside it, is faulty.
+        SystemRefused: the push is not allowed, or the same team was changed otherwise meanwhile.
+        ChangedMeanwhile: others were faster each time.
+        SystemUnavailable: the repository does not answer.
+    """
+    remote = Remote(repository)
+    first: tuple[Head, Any] | None = None
+    for attempt in stamina.retry_context(
+        on=ChangedMeanwhile,
+        attempts=TRIES,
+        timeout=None,
+        wait_initial=0.05,
+        wait_max=2.0,
+        wait_jitter=0.5,
+    ):
+        with attempt:
+            head = calls.read(remote.fetch)
+            with _written_out(repository, head) as folder:
+                declaration = check_alone(_load(repository, head, folder), team)
+                path, content = find_team(folder, team.name)
+                wanted = as_declared(team)
+                if content == wanted or dry_run:
+                    return declaration
+                first = first or (head, content)
+                if content != first[1]:
+                    raise _conflict(repository, team.name, first[0], head, content, wanted)
+                path = save_team(folder, team)
+                name = path.relative_to(folder).as_posix()
+                commit = _push(
+                    remote, repository, head, name, path, _message(team, content, wanted)
+                )
+                return replace(declaration, origin=_origin(repository, commit))
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _origin(repository: Repository, commit: str) -> str:
+    return f"commit {commit} of branch '{repository.branch}' of {repository.url}"
+
+
+def _load(repository: Repository, head: Head, folder: Path) -> Declaration:
+    origin = _origin(repository, head.id)
+    try:
+        declaration = load(folder)
+    except DeclarationError as error:
+        raise DeclarationError([f"{origin} is faulty:", *error.faults]) from None
+    if head.id != head.branch_at:
+        origin += f" (which is at {head.branch_at} by now)"
+    return replace(declaration, origin=origin)
+
+
+# The commit's files
+
+
+@contextmanager
+def _written_out(repository: Repository, head: Head) -> Iterator[Path]:
+    """The files of the declared state, in a folder that lasts as long as the context."""
+    with TemporaryDirectory(prefix="tenantry-") as name:
+        folder = Path(name)
+        root = _tree(repository, head)
+        _write(head, folder, [entry for entry in root.items() if entry.path == b"platform.yaml"])
+        if b"teams" in root:
+            (folder / "teams").mkdir()
+            teams = head.objects[root[b"teams"][1]]
+            files = teams.items() if isinstance(teams, Tree) else []
+            wanted = (b".yaml", b".yml")
+            _write(head, folder / "teams", [each for each in files if each.path.endswith(wanted)])
+        yield folder
+
+
+def _tree(repository: Repository, head: Head) -> Tree:
+    """The folder in the commit that holds `platform.yaml`."""
+    tree = head.objects[head.commit.tree]
+    for part in filter(None, repository.path.split("/")):
+        assert isinstance(tree, Tree)
+        entries = {entry.path: entry for entry in tree.items()}
+        entry = entries.get(part.encode())
+        if entry is None or not stat.S_ISDIR(entry.mode):
+            text = (
+                f"{_origin(repository, head.id)} has no folder '{repository.path}': correct "
+                "'path' in the Declared State block"
+            )
+            raise DeclarationError([text])
+        tree = head.objects[entry.sha]
+    assert isinstance(tree, Tree)
+    if b"platform.yaml" not in tree:
+        found = ", ".join(sorted(each.path.decode(errors="replace") for each in tree.items()))
+        text = (
+            f"{_origin(repository, head.id)} is no declared state: there is no platform.yaml "
+            f"in {repository.path or 'its root'} (but {found or 'nothing'}). Add one, or name "
+            "the folder that has it in 'path' of the Declared State block"
+        )
+        raise DeclarationError([text])
+    return tree
+
+
+def _write(head: Head, folder: Path, entries: list[Any]) -> None:
+    for entry in entries:
+        name = entry.path.decode(errors="replace")
+        if not stat.S_ISREG(entry.mode) or "/" in name:
+            text = f"{folder.name}/{name}:1: is a link or a folder; it must be a file"
+            raise DeclarationError([text if folder.name == "teams" else text.split("/", 1)[1]])
+        blob = head.objects[entry.sha]
+        assert isinstance(blob, Blob)
+        (folder / name).write_bytes(blob.data)
+
+
+# A new commit
+
+
+def _push(
+    remote: Remote, repository: Repository, head: Head, name: str, path: Path, message: str
+) -> str:
+    """Pushes a commit with one file changed, and gives its hash."""
+    known = set(head.objects)
+    blob = Blob.from_string(path.read_bytes())
+    head.objects.add_object(blob)
+    inside = "/".join(filter(None, (repository.path, name)))
+    change = (inside.encode(), stat.S_IFREG | 0o644, ObjectID(blob.id))
+    commit = Commit()
+    commit.tree = commit_tree_changes(head.objects, head.commit.tree, [change])
+    commit.parents = [head.commit.id]
+    commit.author = commit.committer = repository.author.encode()
+    commit.author_time = commit.commit_time = int(time.time())
+    commit.author_timezone = commit.commit_timezone = 0
+    commit.encoding = b"UTF-8"
+    commit.message = message.encode()
+    head.objects.add_object(commit)
+    remote.push(head, [head.objects[each] for each in set(head.objects) - known], commit)
+    return str(commit.id.decode())
+
+
+def _message(team: Team, before: Data | None, after: Data) -> str:
+    if before is None:
+        return f"Declare team {team.name}\n"
+    changed = [field for field, *_ in _differences(before, after)]
+    return f"Change team {team.name}: {', '.join(changed)}\n"
+
+
+def _conflict(
+    repository: Repository, name: str, first: Head, now: Head, theirs: Any, ours: Data
+) -> SystemRefused:
+    """The same team, changed by somebody else while we were at it."""
+    told = "; ".join(
+        f"{field}: {there} there, {here} here"
+        for field, there, here in _differences(theirs or {}, ours)[:5]
+    )
+    meanwhile = "changed" if theirs else "taken away"
+    text = (
+        f"team '{name}' was {meanwhile} by somebody else between commit {first.id}, which this "
+        f"run began with, and commit {now.id}, the head of branch '{repository.branch}': {told}"
+    )
+    advice = "Nothing was pushed. Decide what the team is to be, and declare it again."
+    return SystemRefused("git", f"push to {repository.url}", text, advice=advice)
+
+
+def _differences(before: Data, after: Data, under: str = "") -> list[tuple[str, str, str]]:
+    """Fields that differ: name, and what is told of the value before and after."""
+    found: list[tuple[str, str, str]] = []
+    for key in {**before, **after}:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{under}{key}.")
+            continue
+        told = [repr(side[key]) if key in side else "nothing" for side in (before, after)]
+        if told[0] != told[1]:
+            found.append((f"{under}{key}", told[0], told[1]))
+    return found

@@ -1,0 +1,148 @@
+"""Which Git repository holds the declared state, and as whom it is talked to."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+from dulwich.refs import Ref, check_ref_format
+from paramiko.hostkeys import HostKeyEntry
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
+
+
+@dataclass(frozen=True)
+class Place:
+    """An address, taken apart."""
+
+    scheme: str
+    """`https`, `http`, `ssh` or `file`."""
+    host: str
+    port: int | None
+    username: str | None
+    path: str
+
+
+class Repository(BaseModel):
+    """A branch of a Git repository, or a folder in it, and an account that may push there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    """`https://…`, `ssh://…`, `git@host:path`, or `file:///…`; never with a password in it."""
+    branch: str = "main"
+    """The branch that is read and pushed to."""
+    path: str = ""
+    """The folder inside the repository that holds `platform.yaml`; empty for its root."""
+    username: str = "git"
+    """The account that the token belongs to."""
+    token: SecretStr | None = None
+    """A token, or a password, for `https://`."""
+    ssh_key: SecretStr | None = None
+    """A private key without a passphrase, for SSH."""
+    known_hosts: str | None = None
+    """The server's public keys, as in a `known_hosts` file."""
+    verify: bool | str = True
+    """Check the server's certificate: true, false, or the path of a CA bundle."""
+    author: str = "Tenantry <tenantry@localhost>"
+    """Who the commits are by, as `Name <address>`."""
+
+    @property
+    def place(self) -> Place:
+        """The address, taken apart."""
+        return _take_apart(self.url)
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        place = _take_apart(value)
+        if place.scheme in ("http", "https") and place.username is not None:
+            raise ValueError("an address has no user name or password in it: they have own fields")
+        if not place.path or (place.scheme != "file" and not place.host):
+            raise ValueError("the address names no repository")
+        return value
+
+    @field_validator("branch")
+    @classmethod
+    def _check_branch(cls, value: str) -> str:
+        if value.startswith("refs/") or not check_ref_format(Ref(f"refs/heads/{value}".encode())):
+            raise ValueError(f"{value!r} is no branch's name, such as 'main'")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, value: str) -> str:
+        parts = PurePosixPath(value).parts
+        if value.startswith("/") or ".." in parts:
+            raise ValueError(f"{value!r} must be a folder inside the repository, such as 'tenants'")
+        return "/".join(parts)
+
+    @field_validator("verify", mode="before")
+    @classmethod
+    def _check_verify(cls, value: Any) -> Any:
+        known = {"true": True, "false": False}
+        value = known.get(value.lower(), value) if isinstance(value, str) else value
+        if isinstance(value, str) and not Path(value).is_file():
+            raise ValueError(f"there is no CA bundle at {value!r}; allowed: true, false, a path")
+        return value
+
+    @field_validator("author")
+    @classmethod
+    def _check_author(cls, value: str) -> str:
+        if not re.fullmatch(r"[^<>\n\0]+ <[^<>\s\0]+>", value):
+            raise ValueError(f"{value!r} must be a name and an address: 'Name <name@example.com>'")
+        return value
+
+    @field_validator("known_hosts")
+    @classmethod
+    def _check_known_hosts(cls, value: str | None) -> str | None:
+        for number, line in enumerate((value or "").splitlines(), start=1):
+            if line.strip() and not line.lstrip().startswith("#") and not _is_host_key(line):
+                raise ValueError(f"line {number} is no host's public key, as ssh-keyscan prints it")
+        return value
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        scheme = self.place.scheme
+        if scheme == "ssh":
+            if self.ssh_key is None or not self.known_hosts:
+                raise ValueError("SSH needs both an SSH key and the server's known_hosts")
+            if self.token is not None:
+                raise ValueError("a token is for https://; SSH takes the SSH key")
+        elif self.ssh_key is not None:
+            raise ValueError(f"an SSH key is for ssh://; {scheme}:// takes a user name and a token")
+        elif scheme == "file" and self.token is not None:
+            raise ValueError("file:// takes no credentials")
+        return self
+
+
+def _is_host_key(line: str) -> bool:
+    try:
+        return HostKeyEntry.from_line(line) is not None
+    except Exception:  # noqa: BLE001 paramiko tells a broken key in many ways
+        return False
+
+
+def _take_apart(url: str) -> Place:
+    """An address's parts.
+
+    Raises:
+        ValueError: it is none that can be used; the text does not quote it.
+    """
+    allowed = "an address begins with https://, ssh:// or file://, or is like git@host:path"
+    if "://" in url:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ValueError(allowed) from None
+        if parts.scheme not in ("http", "https", "ssh", "file") or parts.query or parts.fragment:
+            raise ValueError(allowed)
+        if parts.password is not None:
+            raise ValueError("an address has no password in it: it has an own field")
+        user = "git" if parts.scheme == "ssh" and not parts.username else parts.username
+        return Place(parts.scheme, parts.hostname or "", port, user, unquote(parts.path))
+    found = re.fullmatch(r"(?:([\w.-]+)@)?([\w.-]+):([^:\s][^\s]*)", url)
+    if not found:
+        raise ValueError(allowed)
+    return Place("ssh", found[2], None, found[1] or "git", found[3])
