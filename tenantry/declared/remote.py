@@ -4,9 +4,11 @@ Nothing is ever written to disk, and no program is started: the credentials are 
 argument or URL, and two calls can't be in each other's way.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -23,7 +25,7 @@ from dulwich.object_store import MemoryObjectStore
 from dulwich.objects import Commit, ObjectID, ShaFile
 from dulwich.pack import pack_objects_to_data
 from dulwich.refs import Ref
-from dulwich.repo import MemoryRepo
+from dulwich.repo import MemoryRepo, Repo
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from tenantry.calls import MAY_PASS, TIMEOUT, retry_after
@@ -40,6 +42,8 @@ from tenantry.errors import (
 _HEADS = b"refs/heads/"
 _SOMEONE_WRITES = {"failed to update ref", "cannot lock ref", "incorrect old value provided"}
 """What a server says of a branch that somebody else is writing at this moment."""
+
+_HOOKS = ("pre-receive", "update", "reference-transaction", "post-receive", "post-update")
 
 
 class Head:
@@ -135,6 +139,8 @@ class Remote:
             ChangedMeanwhile: somebody else has pushed first; nothing was pushed.
             SystemRefused: the server refuses the commit (a protected branch, a hook).
         """
+        if self._repository.place.scheme == "file":
+            self._check_local()
         words: list[bytes] = []
         call = f"push to {self._repository.url}"
         branch = self._repository.branch
@@ -166,6 +172,20 @@ class Remote:
             advice="Nothing was pushed. Allow the block's account to push to this branch, or let "
             "the block name a branch that takes its commits.",
         )
+
+    def _check_local(self) -> None:
+        """Refuses to push past what a server would heed and a plain file access does not."""
+        call = f"push to {self._repository.url}"
+        advice = "Let the block name the repository by https:// or ssh://."
+        with self._told("push to"), Repo(self._path) as repo:
+            if not repo.bare:
+                text = "it has a working tree, which a push would leave behind"
+                raise SystemRefused("git", call, text, advice=advice)
+            hooks = Path(repo.controldir(), "hooks")
+            found = ", ".join(name for name in _HOOKS if os.access(hooks / name, os.X_OK))
+        if found:
+            text = f"it has hooks ({found}), which do not run over file://"
+            raise SystemRefused("git", call, text, advice=advice)
 
     # The connection
 

@@ -1,0 +1,141 @@
+"""The declared state in a Git repository: a push starts a run, and a run pushes."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from blocks import DeclaredState
+from demo.processes import ROOT
+from tests.git_server import TOKEN, USERNAME, BareRepository, HttpServer, files_with, git
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+SCRIPT = ROOT / "deployments" / "ci" / "trigger-onboarding.sh"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> BareRepository:
+    return BareRepository(tmp_path / "git")
+
+
+@pytest.fixture
+def server(bench: Any, repository: BareRepository) -> Iterator[HttpServer]:
+    """Serves the repository, which the bench's block names from here on."""
+    with HttpServer(repository.path.parent) as server:
+        DeclaredState(
+            repository=f"{server.url}/tenants.git",
+            username=USERNAME,
+            token=SecretStr(TOKEN),
+            author="Platform <platform@example.com>",
+        ).save(bench.block, overwrite=True)
+        yield server
+
+
+@pytest.fixture
+def trigger(bench: Any) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The script as a CI step calls it."""
+
+    def trigger(commit: str, **more: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "PREFECT_API_URL": f"{bench.platform.url}/api",
+            "PARAMETERS": json.dumps(bench.blocks),
+            **more,
+        }
+        return subprocess.run(
+            [str(SCRIPT), commit], env=environment, capture_output=True, text=True, check=False
+        )
+
+    return trigger
+
+
+def run_of(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout.split()[1].rstrip(":")
+
+
+def logs(bench: Any, run: str) -> str:
+    lines = bench.platform.call("POST", "logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
+    return "\n".join(line["message"] for line in lines)
+
+
+def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger):
+    commit = repository.commit({"teams/shop.yaml": "name: shop\n"})
+    later = repository.commit({"teams/data.yaml": "name: data\n"})
+
+    done = trigger(commit)
+
+    assert done.returncode == 0, done
+    assert "1 of 1 teams changed, 0 failed." in done.stdout
+    assert "team-shop" in bench.sandbox.harbor.projects
+    assert "team-data" not in bench.sandbox.harbor.projects, "it came with a later commit"
+    run = bench.platform.flow_run(run_of(done))
+    assert run["parameters"]["commit"] == commit
+    bench.platform.wait_for(lambda: f"commit {commit} of branch 'main'" in logs(bench, run["id"]))
+    assert f"(which is at {later} by now)" in logs(bench, run["id"])
+
+
+def test_the_same_commit_makes_one_run(bench, server, repository, trigger):
+    first = trigger(repository.first)
+    again = trigger(repository.first)
+
+    assert (first.returncode, again.returncode) == (0, 0), (first, again)
+    assert run_of(first) == run_of(again)
+    assert "was there already" in again.stdout
+
+
+def test_a_run_that_found_another_at_work_is_asked_for_again(bench, server, repository, trigger):
+    """The deployment runs once at a time; a run that comes in between is cancelled."""
+    other = trigger(repository.first, FOLLOW="0")
+    commit = repository.commit({"teams/shop.yaml": "name: shop\n"})
+
+    done = trigger(commit)
+
+    assert done.returncode == 0, (other, done)
+    assert "team-shop" in bench.sandbox.harbor.projects
+
+
+def test_a_commit_that_is_none_is_refused_by_the_api(bench, server, trigger):
+    done = trigger("main")
+
+    assert done.returncode == 2
+    assert "commit" in done.stderr
+
+
+def test_a_faulty_commit_fails_the_step_and_says_where(bench, server, repository, trigger):
+    commit = repository.commit({"teams/shop.yaml": "name: shop\ncolour: red\n"})
+
+    done = trigger(commit)
+
+    assert done.returncode == 1
+    assert f"commit {commit} of branch 'main'" in done.stderr
+    assert "teams/shop.yaml:2: colour: unknown key" in done.stderr
+
+
+def test_a_team_that_came_by_the_api_is_pushed(bench, server, repository, tmp_path):
+    run = bench.run("onboard-team", team={"name": "demo", "contact": "#demo"})
+
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert repository.log[0] == "Platform <platform@example.com>: Declare team demo"
+    assert repository.show("teams/demo.yaml") == "name: demo\ncontact: '#demo'\n"
+    bench.platform.wait_for(
+        lambda: f"Declared in commit {repository.head}" in logs(bench, run["id"])
+    )
+    assert TOKEN not in logs(bench, run["id"])
+    assert not list(files_with(TOKEN, tmp_path, bench.platform.folder))
+
+
+def test_a_refused_push_ends_the_run_before_any_system_is_called(bench, server, repository):
+    repository.hook("update", "echo 'main takes merge requests only' >&2; exit 1")
+
+    run = bench.run("onboard-team", team={"name": "demo"})
+
+    assert run["state_type"] == "FAILED"
+    assert "main takes merge requests only" in run["state"]["message"]
+    assert bench.sandbox.requests.writes() == 0
+    assert git(repository.path, "rev-parse", "main") == repository.first
