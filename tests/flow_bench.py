@@ -1,15 +1,26 @@
 """A real Prefect server with the flows served, and what a test gives its runs to work on."""
 
+import base64
 import itertools
+import json
+import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+import kubernetes
 import pytest
+from keycloak import KeycloakAdmin
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from demo.blocks import fill_in
 from demo.processes import LocalPlatform
+from tenantry.connections import HarborAccount
+from tests.real.servers.apiserver import connect
+from tests.real.servers.given import remove_from_cluster, remove_from_harbor
+from tests.sandbox.calls import Caller
 
 _names = (f"test-{number}" for number in itertools.count())
 
@@ -73,3 +84,106 @@ class FlowBench:
 
         self.platform.wait_for(all_ended)
         return states
+
+
+class SharedBench(FlowBench):
+    """A bench on systems that hold more than ours, such as those that are given.
+
+    It works in a realm of its own, and on teams whose names bear its mark. Leaving it removes
+    from the systems whatever has the mark in its name.
+
+    Attributes:
+        mark: what nothing else there has in its name.
+        realm: the name of the realm.
+        harbor: calls Harbor as its administrator.
+        admin: an administrator of Keycloak, in the realm.
+        core: the cluster's namespaces, Secrets and so on.
+    """
+
+    def __init__(self, platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
+        self.mark = uuid.uuid4().hex[:8]
+        self.realm = f"platform-{self.mark}"
+        self.addresses = addresses
+        self._harbor = HarborAccount.model_validate(addresses["harbor"])
+        password = self._harbor.password.get_secret_value()
+        self.harbor = Caller(self._harbor.url, self._harbor.username, password)
+        self.admin = self._administrator()
+        self.api = connect(Path(addresses["kubernetes"]["kubeconfig"]))
+        self.core: Any = kubernetes.client.CoreV1Api(self.api)
+        super().__init__(platform, addresses, declared)
+
+    def _administrator(self) -> KeycloakAdmin:
+        account = self.addresses["keycloak"]
+        return KeycloakAdmin(
+            # Without the slash at its end, python-keycloak drops the path.
+            server_url=f"{account['url']}/",
+            username=account["username"],
+            password=account["password"],
+            realm_name="master",
+            user_realm_name="master",
+            verify=account.get("verify", True),
+            max_retries=0,
+        )
+
+    def __enter__(self) -> Self:
+        self.admin.create_realm({"realm": self.realm, "enabled": True})
+        self.admin.change_current_realm(self.realm)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with ExitStack() as stack:  # each of them, whatever becomes of the others
+            stack.callback(self.api.close)
+            stack.callback(remove_from_cluster, self.core, self.mark)
+            stack.callback(remove_from_harbor, self._harbor, self.mark)
+            self.admin.delete_realm(self.realm)
+
+    def declare_platform(self, text: str) -> None:
+        super().declare_platform(f"{text}keycloak: {{realm: {self.realm}}}\n")
+
+    def name(self, team: str) -> str:
+        """A team's name that nobody else has."""
+        return f"{team}-{self.mark}"
+
+    def slug(self, team: str) -> str:
+        """What the team's project, namespace and group are called."""
+        return f"team-{self.name(team)}"
+
+    # What is there
+
+    def has_project(self, team: str) -> bool:
+        """Whether Harbor has the team's project."""
+        answer = self.harbor("HEAD", f"/projects?project_name={self.slug(team)}")
+        assert answer.status_code in (200, 404), answer.status_code
+        return bool(answer.status_code == 200)
+
+    def has_namespace(self, team: str) -> bool:
+        """Whether the cluster has the team's namespace."""
+        found = [namespace.metadata.name for namespace in self.core.list_namespace().items]
+        return self.slug(team) in found
+
+    def has_group(self, team: str) -> bool:
+        """Whether the realm has the team's group."""
+        return self.slug(team) in [group["name"] for group in self.admin.get_groups()]
+
+    def secret(self, name: str, team: str) -> dict[str, str]:
+        """What a Secret in the team's namespace holds, decoded."""
+        data = self.core.read_namespaced_secret(name, self.slug(team)).data
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def login(self, name: str, team: str) -> tuple[str, str]:
+        """User name and password in a robot's Secret."""
+        (entry,) = json.loads(self.secret(name, team)[".dockerconfigjson"])["auths"].values()
+        return entry["username"], entry["password"]
+
+    def opens(self, name: str, team: str) -> bool:
+        """Whether what a robot's Secret holds opens Harbor, as docker would use it."""
+        answer = self.harbor.login(*self.login(name, team))(
+            "GET", "/service/token?service=harbor-registry"
+        )
+        assert answer.status_code in (200, 401), answer.text
+        return bool(answer.status_code == 200)

@@ -1,4 +1,8 @@
-"""The flows, run by a real Prefect server, on a sandbox for each test."""
+"""The flows, run by a real Prefect server.
+
+`shared` is the systems whose addresses are given (`tests.addresses`), and a sandbox's for the
+others. `bench` is always a sandbox, for tests that count its requests or use its controls.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +11,9 @@ import pytest
 
 from demo.processes import LocalPlatform
 from tenantry.sandbox import Sandbox
-from tests.flow_bench import FlowBench, platform
+from tests.addresses import GivenHarbor, given
+from tests.flow_bench import FlowBench, SharedBench, platform
+from tests.real.fixtures import Cluster
 
 __all__ = ["platform"]
 
@@ -32,3 +38,17 @@ class SandboxBench(FlowBench):
 def bench(platform: LocalPlatform, tmp_path: Path) -> Iterator[SandboxBench]:
     with Sandbox() as sandbox:
         yield SandboxBench(platform, sandbox, tmp_path / "declared")
+
+
+@pytest.fixture
+def shared(
+    platform: LocalPlatform,
+    given_harbor: GivenHarbor | None,
+    given_cluster: Cluster | None,
+    tmp_path: Path,
+) -> Iterator[SharedBench]:
+    """A bench that may have others beside it; the given systems are ready for it by now."""
+    with Sandbox() as sandbox:
+        addresses = given().addresses(sandbox.addresses())
+        with SharedBench(platform, addresses, tmp_path / "declared") as bench:
+            yield bench

@@ -13,8 +13,8 @@ from demo.processes import program
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
-def test_a_worker_runs_what_prefect_yaml_declares(bench):
-    platform = bench.platform
+def test_a_worker_runs_what_prefect_yaml_declares(shared):
+    platform = shared.platform
     platform.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
     served = platform.call("GET", "deployments/name/onboard-team/onboard-team")
     worker = platform.start(
@@ -23,7 +23,7 @@ def test_a_worker_runs_what_prefect_yaml_declares(bench):
     try:
         platform.run("deploy", "--all")
         deployed = platform.call("GET", "deployments/name/onboard-team/onboard-team")
-        run = bench.run("onboard-team", team={"name": "demo"})
+        run = shared.run("onboard-team", team={"name": shared.name("demo")})
     finally:
         platform.stop(worker)
         platform.restart_flows()
@@ -31,11 +31,14 @@ def test_a_worker_runs_what_prefect_yaml_declares(bench):
     assert served["id"] == deployed["id"]
     assert deployed["work_pool_name"] == "tenantry"
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert "team-demo" in bench.sandbox.harbor.projects
+    assert shared.has_project("demo")
 
 
 def test_a_run_whose_process_died_is_scheduled_again_once(bench):
-    """The second run finishes what the first left; a run that dies twice is left alone."""
+    """The second run finishes what the first left; a run that dies twice is left alone.
+
+    On a sandbox, whose latency gives the time to catch a run.
+    """
     bench.sandbox.controls.delay(0.05)  # a run that takes long enough to be caught alive
     runs = []
     for deaths in (1, 2):

@@ -1,17 +1,17 @@
-"""Teams onboarded on a real Keycloak and a real Kubernetes API server, Harbor from the sandbox."""
+"""Teams onboarded on a real Keycloak and a real Kubernetes API server.
+
+Harbor is the one that is given, or else the sandbox's: none can be started.
+"""
 
 import base64
-import contextlib
 import json
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import kubernetes
 import pytest
-from keycloak import KeycloakAdmin
 
 from demo.processes import ROOT, LocalPlatform
 from tenantry import onboarding
@@ -20,10 +20,10 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.flow_bench import FlowBench, platform
+from tests.addresses import GivenHarbor, given
+from tests.flow_bench import SharedBench, platform
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.servers import browser
-from tests.real.servers.apiserver import connect
 from tests.real.test_servers import connected
 
 __all__ = ["platform"]
@@ -33,54 +33,21 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 REDIRECT = "https://shop.example.com/oauth2/callback"
 
 
-class RealBench(FlowBench):
-    """The example's teams, on the real servers, under names that nobody else has there."""
+class RealBench(SharedBench):
+    """The example's teams, under names that nobody else has there."""
 
-    def __init__(
-        self,
-        platform: LocalPlatform,
-        sandbox: Sandbox,
-        keycloak: Keycloak,
-        cluster: Cluster,
-        declared: Path,
-    ) -> None:
-        self.mark = uuid.uuid4().hex[:6]
-        self.realm = f"platform-{self.mark}"
-        self.sandbox = sandbox
-        self.keycloak = keycloak
-        self.admin: KeycloakAdmin = connected(keycloak)
-        self.admin.create_realm({"realm": self.realm, "enabled": True})
-        self.admin.change_current_realm(self.realm)
-        self.addresses = {
-            "harbor": sandbox.addresses()["harbor"],
-            "keycloak": {**vars(keycloak)},
-            "kubernetes": {"kubeconfig": str(cluster.kubeconfig)},
-        }
-        super().__init__(platform, self.addresses, declared)
-        self._declare_example()
-        self.api = connect(cluster.kubeconfig)
-        self.core = kubernetes.client.CoreV1Api(self.api)
-
-    def _declare_example(self) -> None:
+    def declare_example(self) -> None:
+        """Declares them: all that they share with others gets a name of its own too."""
         example = ROOT / "deployments" / "example"
-        text = (
-            (example / "platform.yaml")
-            .read_text()
-            .replace("realm: platform", f"realm: {self.realm}")
-        )
-        self.declare_platform(text)
+        text = (example / "platform.yaml").read_text()
+        text = text.replace("keycloak:\n  realm: platform\n", "")
+        self.declare_platform(text.replace("all-teams-admin", f"all-teams-admin-{self.mark}"))
         for path in (example / "teams").glob("*.yaml"):
             text = path.read_text().replace(
                 f"name: {path.stem}\n", f"name: {self.name(path.stem)}\n"
             )
             text = text.replace("shop.example.com", f"{self.mark}.example.com")
             (self.declared / "teams" / path.name).write_text(text)
-
-    def name(self, team: str) -> str:
-        return f"{team}-{self.mark}"
-
-    def slug(self, team: str) -> str:
-        return f"team-{self.name(team)}"
 
     def systems(self) -> Systems:
         connections = Connections(
@@ -97,31 +64,25 @@ class RealBench(FlowBench):
         assert not [outcome.error for outcome in outcomes if outcome.error]
         return {outcome.team: outcome.plan.changes for outcome in outcomes if outcome.plan}
 
-    def close(self) -> None:
-        for name in self.sandbox.harbor.projects:
-            if self.mark in name:
-                for suffix in ("", "-jobs"):
-                    self._delete_namespace(name + suffix)
-        self.admin.delete_realm(self.realm)
-        self.api.close()
-
-    def _delete_namespace(self, name: str) -> None:
-        with contextlib.suppress(kubernetes.client.exceptions.NotFoundException):
-            self.core.delete_namespace(name)
-
 
 @pytest.fixture(scope="module")
 def bench(
     platform: LocalPlatform,
+    given_harbor: GivenHarbor | None,
     real_keycloak: Keycloak,
     real_kubernetes: Cluster,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RealBench]:
     folder = tmp_path_factory.mktemp("real") / "declared"
     with Sandbox() as sandbox:
-        bench = RealBench(platform, sandbox, real_keycloak, real_kubernetes, folder)
-        yield bench
-        bench.close()
+        started = {
+            "harbor": sandbox.addresses()["harbor"],
+            "keycloak": vars(real_keycloak),
+            "kubernetes": {"kubeconfig": str(real_kubernetes.kubeconfig)},
+        }
+        with RealBench(platform, given().addresses(started), folder) as bench:
+            bench.declare_example()
+            yield bench
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +98,16 @@ def test_one_pass_leaves_nothing_to_do(onboarded):
 
 
 def test_a_second_pass_writes_nothing(onboarded):
-    """The API server would have counted a write up, whoever made it."""
-    before = _versions(onboarded)
-    writes = onboarded.sandbox.requests.writes("harbor")
+    """The API server would have counted a write up, and Harbor tells when a robot or a quota was
+    written last.
+    """
+    before, projects = _versions(onboarded), _projects(onboarded)
 
     run = onboarded.run("onboard-teams", which="all")
 
     assert run["state"]["message"] == "0 of 3 teams changed, 0 failed."
     assert _versions(onboarded) == before
-    assert onboarded.sandbox.requests.writes("harbor") == writes
+    assert _projects(onboarded) == projects
 
 
 def test_the_objects_are_there_as_declared(onboarded):
@@ -176,12 +138,13 @@ def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded):
     secret = onboarded.core.read_namespaced_secret("harbor-pull", slug)
     account = onboarded.core.read_namespaced_service_account("default", slug)
     content = json.loads(base64.b64decode(secret.data[".dockerconfigjson"]))
-    (entry,) = content["auths"].values()
+    info = onboarded.harbor.json("/systeminfo")
+    prefix = onboarded.harbor.json("/configurations")["robot_name_prefix"]["value"]
 
     assert secret.type == "kubernetes.io/dockerconfigjson"
-    assert entry["username"] == f"robot${slug}+pull-a"
-    with onboarded.systems() as systems:
-        assert systems.harbor_client.opens(entry["username"], entry["password"])
+    assert list(content["auths"]) == [info["registry_url"].rpartition("://")[2]]
+    assert onboarded.login("harbor-pull", "demo")[0] == f"{prefix}{slug}+pull-a"
+    assert onboarded.opens("harbor-pull", "demo")
     assert "harbor-pull" in [reference.name for reference in account.image_pull_secrets]
 
 
@@ -406,3 +369,30 @@ def _versions(bench: RealBench) -> dict[str, str]:
         ]
         found |= {item.metadata.uid: item.metadata.resource_version for item in items}
     return found
+
+
+def _projects(bench: RealBench) -> dict[str, Any]:
+    """All that Harbor tells of the teams' projects and of what is in them."""
+    found: dict[str, Any] = {}
+    for team in ("data", "demo", "shop"):
+        project = bench.harbor.json(f"/projects/{bench.slug(team)}")
+        number, retention = project["project_id"], project["metadata"].get("retention_id")
+        robots = bench.harbor.json(f"/robots?q=Level%3Dproject,ProjectID%3D{number}&page_size=0")
+        for robot in robots:  # their order is another each time
+            robot["permissions"] = sorted(map(str, _sorted_access(robot["permissions"])))
+        found[team] = {
+            "project": project,
+            "robots": robots,
+            "members": bench.harbor.json(f"/projects/{number}/members?page_size=0"),
+            "quota": bench.harbor.json(f"/quotas?reference=project&reference_id={number}"),
+            "rules": bench.harbor.json(f"/projects/{number}/immutabletagrules?page_size=0"),
+            "retention": retention and bench.harbor.json(f"/retentions/{retention}"),
+        }
+    return found
+
+
+def _sorted_access(permissions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**each, "access": sorted(each["access"], key=lambda one: sorted(one.items()))}
+        for each in permissions
+    ]

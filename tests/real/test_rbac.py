@@ -1,4 +1,7 @@
-"""The rights that ship for Tenantry's own service account, before a real API server."""
+"""The rights that ship for Tenantry's own service account, before a real API server.
+
+Harbor is the one that is given, or the sandbox's; Keycloak is the sandbox's.
+"""
 
 import contextlib
 import time
@@ -20,9 +23,11 @@ from tenantry.errors import SystemRefused
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
+from tests.addresses import GivenHarbor
 from tests.bench import prepare, write
 from tests.real.conftest import Cluster
 from tests.real.servers.apiserver import connect
+from tests.real.servers.given import remove_from_cluster, remove_from_harbor
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -32,11 +37,15 @@ Data = dict[str, Any]
 class ClusterOfOurs:
     """Service accounts with the rights that ship, or fewer, and teams to onboard with them."""
 
-    def __init__(self, cluster: Cluster, sandbox: Sandbox, folder: Path) -> None:
-        self.mark = uuid.uuid4().hex[:6]
+    def __init__(
+        self, cluster: Cluster, harbor: HarborAccount | None, sandbox: Sandbox, folder: Path
+    ) -> None:
+        self.mark = uuid.uuid4().hex[:8]
         self.team = f"shop-{self.mark}"
         self._kubeconfig: Data = YAML(typ="safe").load(cluster.kubeconfig)
-        self._sandbox = sandbox
+        addresses = sandbox.addresses()
+        self._harbor = harbor or HarborAccount.model_validate(addresses["harbor"])
+        self._keycloak = KeycloakAccount.model_validate(addresses["keycloak"])
         self._folder = folder
         self._api = connect(cluster.kubeconfig)
         self.core = kubernetes.client.CoreV1Api(self._api)
@@ -83,11 +92,10 @@ class ClusterOfOurs:
                 time.sleep(0.1)
 
     def systems(self, account: ClusterAccount, **team: Any) -> Systems:
-        """The sandbox's Harbor and Keycloak, and this cluster as that account."""
-        addresses = self._sandbox.addresses()
+        """Harbor and Keycloak, and this cluster as that account."""
         connections = Connections(
-            harbor=HarborAccount.model_validate(addresses["harbor"]),
-            keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
+            harbor=self._harbor,
+            keycloak=self._keycloak,
             kubernetes=account,
         )
         return Systems(connections, load(write(self._folder, {"name": self.team, **team})))
@@ -108,10 +116,10 @@ class ClusterOfOurs:
         for delete in (self.rbac.delete_cluster_role_binding, self.rbac.delete_cluster_role):
             with contextlib.suppress(gone):
                 delete(name)
-        for namespace in (name, f"team-{self.team}", f"team-{self.team}-jobs"):
-            with contextlib.suppress(gone):
-                self.core.delete_namespace(namespace)
-        self._api.close()
+        with contextlib.ExitStack() as stack:  # each of them, whatever becomes of the others
+            stack.callback(self._api.close)
+            stack.callback(remove_from_harbor, self._harbor, self.mark)
+            remove_from_cluster(self.core, self.mark)
 
 
 def _rename(manifest: Data, name: str) -> None:
@@ -126,9 +134,11 @@ def _rename(manifest: Data, name: str) -> None:
 
 
 @pytest.fixture
-def ours(real_kubernetes: Cluster, tmp_path: Path) -> Iterator[ClusterOfOurs]:
+def ours(
+    real_kubernetes: Cluster, given_harbor: GivenHarbor | None, tmp_path: Path
+) -> Iterator[ClusterOfOurs]:
     with Sandbox() as sandbox:
-        ours = ClusterOfOurs(real_kubernetes, prepare(sandbox), tmp_path / "state")
+        ours = ClusterOfOurs(real_kubernetes, given_harbor, prepare(sandbox), tmp_path / "state")
         yield ours
         ours.close()
 
