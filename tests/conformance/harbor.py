@@ -9,9 +9,9 @@ import pytest
 
 from tests.sandbox.calls import API, CLIENT, Caller
 
-# No real Harbor can be started here. Its cases run one after another on one worker, because some
-# hold settings of the whole Harbor for a moment.
-MARKS = [pytest.mark.facts, pytest.mark.xdist_group("harbor")]
+# No real Harbor can be started here, so none of its cases is confirmed. A Harbor that is given gets
+# them one after another (tests.real.fixtures): some hold settings of all of it for a moment.
+MARKS = [pytest.mark.facts]
 TOKEN = "x-harbor-csrf-token"
 NO_TOKEN = "CSRF token not found in request"
 # An id that no Harbor has come to.
