@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -122,6 +123,12 @@ class Bench:
         self.systems = Systems(connections(self.sandbox), self.state)
         self._opened.append(self.systems)
         return self
+
+    @contextmanager
+    def process(self) -> Iterator[Systems]:
+        """The systems as a process has them that starts now, and ends with the context."""
+        with Systems(connections(self.sandbox), self.state) as systems:
+            yield systems
 
     @property
     def teams(self) -> list[Team]:

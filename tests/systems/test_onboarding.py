@@ -14,7 +14,7 @@ from tenantry import explain
 from tenantry.declared import Team
 from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.onboarding import Outcome, onboard, plan_all
-from tenantry.plan import Change, Plan
+from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tests.bench import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
 
@@ -228,30 +228,6 @@ def anew(bench: Bench) -> Iterator[Bench]:
             system.load(held)
         sandbox.requests.reset()
         yield bench.declare(SHOP)
-
-
-class Died(BaseException):
-    """The end of a process."""
-
-
-def test_a_process_that_dies_after_any_change_is_followed_by_one_that_goes_on(
-    bench: Bench,
-) -> None:
-    changes = len(bench.declare(SHOP).plan().changes)
-    for last, fresh in zip(range(changes), anew(bench), strict=False):
-        left = last
-
-        def die(change: Change) -> None:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise Died
-
-        with pytest.raises(Died):
-            onboard(fresh.systems, fresh.team(), report=die)
-        fresh.declare(SHOP)  # another process, that knows nothing of the first
-        assert len(fresh.onboard().done) >= changes - last - 1
-        as_it_must_be(fresh)
 
 
 def test_the_answer_to_any_write_may_be_lost_and_nothing_is_made_twice(bench: Bench) -> None:

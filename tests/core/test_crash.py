@@ -1,0 +1,229 @@
+"""Onboarding is killed at each of its requests, and run again."""
+
+from collections import Counter
+from contextlib import suppress
+from uuid import uuid4
+
+import pytest
+
+from tenantry.calls import each
+from tenantry.errors import SystemUnavailable
+from tenantry.onboarding import onboard, plan_all
+from tests.bench import PLATFORM, REALM, SHOP, Bench, Data
+from tests.crash import Check, Crash, Driver, Procedure
+from tests.invariants import as_declared, others
+from tests.wire import Kill, Killed, Wire
+
+DATA: Data = {"name": "data"}
+MENDABLE: Data = {**SHOP, "harbor": {"storage_quota": "10Gi", "public": False}}
+SHARED: Data = {
+    **PLATFORM,
+    "keycloak": {"parent_group": "teams"},
+    "defaults": {"harbor": {"groups": {"all-teams-admin": "projectAdmin"}}},
+}
+
+
+def neighbours(bench: Bench) -> None:
+    """What was there before: a team that is onboarded, and things that nobody declared."""
+    bench.declare(DATA)
+    bench.onboard()
+    client = bench.systems.harbor_client
+    client.post("/projects", {"project_name": "legacy"})
+    access = [{"resource": "repository", "action": "pull"}]
+    rights = [{"kind": "project", "namespace": "legacy", "access": access}]
+    robot = {"name": "pull-a", "level": "project", "duration": -1, "permissions": rights}
+    client.post("/robots", robot)
+    kubernetes = bench.sandbox.kubernetes
+    kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "legacy"}})
+    secret = {"name": "harbor-pull", "namespace": "legacy"}
+    kubernetes.put({"apiVersion": "v1", "kind": "Secret", "metadata": secret})
+
+
+def meddle(bench: Bench) -> None:
+    """What somebody may have done to team shop, so that mending it takes writes of each sort."""
+    harbor, kubernetes = bench.sandbox.harbor, bench.sandbox.kubernetes
+    project = harbor.projects["team-shop"]
+    project.metadata["public"] = "true"
+    assert project.quota
+    project.quota.hard = 1
+    for member in project.members.values():
+        member.role_id = 3 if member.entity_type == "g" else member.role_id
+    pull = next(
+        r for r in harbor.robots.values() if (r.name, r.project_id) == ("pull-a", project.id)
+    )
+    pull.secret_hash = "0" * 64
+    ci = next(r for r in harbor.robots.values() if (r.name, r.project_id) == ("ci-a", project.id))
+    ci.disabled = True
+    group = bench.sandbox.keycloak.realms[REALM].child_named(None, "team-shop")
+    assert group is not None
+    group.attributes["tenantry.io/team"] = ["data"]
+    kubernetes.delete("Secret", "harbor-ci", "team-shop")
+    kubernetes.delete("NetworkPolicy", "tenantry-default-deny", "team-shop")
+    binding = kubernetes.get("RoleBinding", "tenantry-team", "team-shop")
+    assert binding is not None
+    kubernetes.delete("RoleBinding", "tenantry-team", "team-shop")
+    binding["roleRef"]["name"] = "view"
+    kubernetes.put(binding)
+
+
+def onboarding_of(bench: Bench, name: str) -> Procedure:
+    def procedure() -> None:
+        with bench.process() as systems:
+            onboard(systems, bench.team(name))
+
+    return procedure
+
+
+def onboarding_of_all(bench: Bench) -> Procedure:
+    """One look for all, then all at once, each again while what failed may pass."""
+
+    def procedure() -> None:
+        with bench.process() as systems:
+            seen = systems.observe(bench.teams)
+            outcomes = plan_all(systems, bench.teams, seen)
+
+            def bring(index: int) -> None:
+                plan = outcomes[index].plan
+                planned = (seen, plan) if plan else None
+                for _ in range(5):
+                    with suppress(SystemUnavailable):
+                        onboard(systems, bench.teams[index], planned)
+                        return
+                    planned = None
+                raise AssertionError(f"{bench.teams[index].name} is not done after five tries")
+
+            each(bring, range(len(outcomes)))
+
+    return procedure
+
+
+def check_for(bench: Bench, *names: str) -> Check:
+    """All teams are as declared, and what is not these teams' is as it was."""
+    teams = [bench.team(name) for name in names]
+    before = others(bench.sandbox, teams)
+
+    def check() -> None:
+        as_declared(bench)
+        assert others(bench.sandbox, teams) == before
+
+    return check
+
+
+# Onboarding
+
+
+def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(bench: Bench) -> None:
+    neighbours(bench)
+    bench.declare(SHOP, DATA)
+    driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check_for(bench, "shop"))
+    assert driver.everywhere() > 60
+
+
+def test_mending_killed_at_any_request_is_finished_by_the_next_run(bench: Bench) -> None:
+    neighbours(bench)
+    bench.declare(MENDABLE, DATA)
+    bench.onboard("shop")
+    check = check_for(bench, "shop")
+    meddle(bench)
+    assert Driver(bench.sandbox, onboarding_of(bench, "shop"), check).everywhere() > 60
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_run_that_goes_on_may_be_killed_too(seed: int, bench: Bench) -> None:
+    neighbours(bench)
+    bench.declare(SHOP, DATA)
+    driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check_for(bench, "shop"))
+    assert driver.seeded(seed, runs=4, crashes=2) > 4
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
+    seed: int, bench: Bench
+) -> None:
+    names = [f"t{number:02}" for number in range(16)]
+    bench.declare(*({"name": name} for name in names), platform=SHARED)
+    slugs = [team.slug for team in bench.teams]
+
+    def check() -> None:
+        as_declared(bench)
+        groups = bench.sandbox.keycloak.realms[REALM].groups.values()
+        assert Counter(group.name for group in groups) == Counter(["teams", *slugs])
+
+    driver = Driver(bench.sandbox, onboarding_of_all(bench), check, wide=True)
+    assert driver.seeded(seed, runs=3, crashes=2) > 3
+
+
+# The driver itself
+
+
+def test_a_procedure_that_makes_something_twice_is_found_and_the_request_named(
+    bench: Bench,
+) -> None:
+    bench.declare(SHOP)
+    bench.onboard()
+
+    def careless() -> None:
+        with bench.process() as systems:
+            body = {"project_name": f"new-{uuid4()}"}
+            if len(bench.sandbox.harbor.projects) == 2 or not has_note(bench):
+                systems.harbor_client.post("/projects", body)
+                note(bench)
+
+    def has_note(bench: Bench) -> bool:
+        return bench.sandbox.kubernetes.get("Namespace", "note") is not None
+
+    def note(bench: Bench) -> None:
+        with bench.process() as systems:
+            metadata = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "note"}}
+            systems.kubernetes_client.apply(metadata, force=False)
+
+    def check() -> None:
+        assert len(bench.sandbox.harbor.projects) == 3
+
+    with pytest.raises(AssertionError) as found:
+        Driver(bench.sandbox, careless, check).everywhere()
+    (told,) = found.value.__notes__
+    assert told == "killed after request 4, POST /api/v2.0/projects"
+
+
+def test_after_the_kill_nothing_gets_through_whatever_the_procedure_handles(bench: Bench) -> None:
+    bench.declare(SHOP)
+    tried = 0
+
+    def stubborn() -> None:
+        nonlocal tried
+        with bench.process() as systems:
+            for name in ("a", "b", "c"):
+                try:
+                    systems.harbor_client.post("/projects", {"project_name": name})
+                except Killed:
+                    tried += 1
+            raise Killed
+
+    with Wire(Kill(5, "before")), pytest.raises(Killed):
+        stubborn()
+    assert tried == 2
+    assert sorted(bench.sandbox.harbor.projects) == ["a", "library"]
+
+
+def test_what_is_killed_after_a_request_was_done_all_the_same(bench: Bench) -> None:
+    bench.declare(SHOP)
+    with Wire(Kill(4, "after")) as wire, pytest.raises(Killed):
+        bench.systems.harbor_client.post("/projects", {"project_name": "made"})
+    assert str(wire.requests[-1]) == "request 4, POST /api/v2.0/projects"
+    assert "made" in bench.sandbox.harbor.projects
+
+
+def test_every_run_begins_from_what_was_there_when_the_driver_was_made(bench: Bench) -> None:
+    neighbours(bench)
+    bench.declare(SHOP, DATA)
+    before = others(bench.sandbox, [])
+    bench.sandbox.clock.move(86_400)
+    driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), lambda: None)
+    driver.crash(Crash(20, "after"))
+    assert "team-shop" in bench.sandbox.harbor.projects
+    bench.sandbox.clock.move(86_400)
+    driver.crash(Crash(1, "before"), Crash(1, "before"))
+    bench.sandbox.harbor.projects.pop("team-shop")
+    driver._start.restore()
+    assert others(bench.sandbox, []) == before
