@@ -3,6 +3,7 @@
 docs/testing.md tells people what these variables do.
 """
 
+import ssl
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -81,3 +82,13 @@ def given() -> Given:
             for fault in error.errors(include_input=False)
         ]
     raise pytest.UsageError("; ".join(faults))
+
+
+def trusted(account: Account | None) -> ssl.SSLContext | bool:
+    """What httpx checks the certificate of a given system with."""
+    if account is None or isinstance(account.verify, bool):
+        return account is None or bool(account.verify)
+    bundle = Path(account.verify)
+    if bundle.is_dir():
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)

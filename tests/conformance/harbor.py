@@ -94,7 +94,13 @@ class Session:
     ) -> httpx.Response:
         sent = {"cookie": f"sid={self.sid}; _gorilla_csrf={self.csrf}", TOKEN: self.token}
         path = path if path.startswith("/c/") else API + path
-        return CLIENT.request(method, self._url + path, headers=sent | (headers or {}), **kwargs)
+        sent |= {**referer(self._url), **(headers or {})}
+        return CLIENT.request(method, self._url + path, headers=sent, **kwargs)
+
+
+def referer(url: str) -> dict[str, str]:
+    """The header that the check of the token asks for behind TLS, and nowhere else."""
+    return {"referer": f"{url}/"} if url.startswith("https:") else {}
 
 
 def cookies(response: httpx.Response) -> dict[str, str]:

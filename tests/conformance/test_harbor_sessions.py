@@ -22,8 +22,9 @@ from tests.conformance.harbor import (
     cookies,
     done,
     made,
+    referer,
 )
-from tests.sandbox.calls import API, refused
+from tests.sandbox.calls import API, VERIFY, refused
 
 pytestmark = MARKS
 ANONYMOUS = {
@@ -112,7 +113,8 @@ def test_a_cookie_jar_fails_at_its_second_write(caller: HarborCaller, harbor: Ha
     login = (harbor.username, harbor.password)
     bodies = [{"project_name": unique("conformance")} for _ in range(2)]
     try:
-        with httpx.Client(base_url=harbor.url + API, auth=login) as jar:
+        behind = {"verify": VERIFY, "headers": referer(harbor.url)}
+        with httpx.Client(base_url=harbor.url + API, auth=login, **behind) as jar:
             assert made(jar.post("/projects", json=bodies[0]))
             answer = jar.post("/projects", json=bodies[1])
             assert refused(answer, 403, NO_TOKEN)

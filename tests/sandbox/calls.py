@@ -7,15 +7,15 @@ from typing import Any
 import httpx
 
 from tenantry.calls import TIMEOUT
-from tests.addresses import given
+from tests.addresses import given, trusted
 
 API = "/api/v2.0"
-_HARBOR = given().harbor
+VERIFY = trusted(given().harbor)
 # One for all, as each costs some milliseconds to make. It takes no cookies.
 CLIENT = httpx.Client(
     cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     timeout=TIMEOUT,
-    verify=_HARBOR.verify if _HARBOR else True,
+    verify=VERIFY,
 )
 
 

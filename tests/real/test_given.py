@@ -1,0 +1,150 @@
+"""The suites leave a Harbor that is given as they found it: another sandbox stands for one here."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from demo.processes import ROOT
+from tenantry.connections import HarborAccount
+from tenantry.sandbox import Sandbox
+from tenantry.sandbox.harbor.users import sign_in
+from tests.real.servers.given import PROVIDER, ready, remove_from_harbor
+from tests.real.servers.processes import ServerError
+from tests.sandbox.calls import Caller
+
+# What every request may move on, and nobody sees.
+_UNSEEN = ("sessions", "sequences", "policies")
+
+
+class Used:
+    """A Harbor that others work with: projects, robots, groups and settings of theirs."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._harbor = sandbox.harbor
+        self.address = sandbox.addresses()["harbor"]
+        self.account = HarborAccount.model_validate(self.address)
+        self.admin = Caller(*self.address.values())
+        for project in ("team-demo", "team-shop", "team-one", "theirs"):
+            self.fill(project)
+        self.set(robot_name_prefix="bot+", banner_message="theirs")
+
+    def fill(self, project: str) -> None:
+        """Makes a project with a robot and two groups for members."""
+        access = [{"resource": "repository", "action": "pull"}]
+        permissions = [{"kind": "project", "namespace": project, "access": access}]
+        robot = {"name": "ci", "level": "project", "duration": 30, "permissions": permissions}
+        self.admin.made("/projects", {"project_name": project, "storage_limit": 1_000_000})
+        assert self.admin("POST", "/robots", json=robot).status_code == 201
+        for group in (project, "all-teams-admin"):
+            body = {"role_id": 2, "member_group": {"group_name": group, "group_type": 3}}
+            answer = self.admin("POST", f"/projects/{project}/members", json=body)
+            assert answer.status_code == 201
+
+    def set(self, **settings: Any) -> None:
+        """Changes its configuration."""
+        assert self.admin("PUT", "/configurations", json=settings).status_code == 200
+
+    def add_user(self) -> None:
+        """Somebody logs in through the provider."""
+        sign_in(self._harbor, "theirs", "them@example.com", "1", "https://idp.test", ["theirs"])
+
+    def holds(self) -> dict[str, Any]:
+        """All that it holds, secrets included."""
+        return {key: value for key, value in self._harbor.dump().items() if key not in _UNSEEN}
+
+
+@pytest.fixture
+def used() -> Iterator[Used]:
+    with Sandbox() as sandbox:
+        yield Used(sandbox)
+
+
+@pytest.mark.real
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mode", ["oidc_auth", "db_auth"])
+def test_the_suites_leave_a_given_harbor_as_they_found_it(used: Used, mode: str) -> None:
+    """The cases of conformance, and a run of a flow."""
+    if mode == "oidc_auth":
+        used.add_user()
+    else:
+        used.set(auth_mode=mode, oidc_endpoint="")
+    before = used.holds()
+    variables = {
+        f"TENANTRY_TEST_HARBOR_{name}".upper(): value for name, value in used.address.items()
+    }
+    cases = ["tests/conformance", "tests/e2e/test_onboarding.py"]
+    words = ["-m", "pytest", "-q", "-n", "0", *cases, "-k", "test_harbor_ or one_team_is_onboarded"]
+
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert used.holds() == before
+
+
+def test_it_is_made_ready_and_put_back_whatever_happens_meanwhile(used: Used) -> None:
+    used.set(auth_mode="db_auth", oidc_endpoint="", oidc_name="kept")
+    before = used.holds()
+
+    with suppress(ZeroDivisionError), ready(used.account):
+        meanwhile = used.admin.json("/configurations")
+        raise ZeroDivisionError
+
+    assert meanwhile["auth_mode"]["value"] == "oidc_auth"
+    assert meanwhile["oidc_endpoint"]["value"] == PROVIDER["oidc_endpoint"]
+    assert meanwhile["oidc_name"]["value"] == "kept"
+    assert used.holds() == before
+
+
+def test_where_oidc_is_set_up_nothing_is_changed(used: Used) -> None:
+    used.add_user()
+    before = used.holds()
+
+    with ready(used.account):
+        assert used.holds() == before
+
+
+def test_a_harbor_that_cant_be_made_ready_is_refused_with_what_to_do(used: Used) -> None:
+    used.set(auth_mode="db_auth")
+    used.add_user()
+
+    with pytest.raises(ServerError) as refused, ready(used.account):
+        pass
+
+    said = str(refused.value)
+    assert said.startswith("The Harbor of TENANTRY_TEST_HARBOR_URL can't be used: its auth_mode")
+    assert "Set auth_mode to oidc_auth: that takes a Harbor without users" in said
+
+
+def test_a_wrong_password_is_named(used: Used) -> None:
+    wrong = used.account.model_copy(update={"username": "nobody"})
+
+    with pytest.raises(ServerError, match="wrong user name or password for 'nobody'"), ready(wrong):
+        pass
+
+
+def test_what_bears_the_mark_is_removed_and_nothing_else(used: Used) -> None:
+    before = used.holds()
+    mark = "0123abcd"
+    project = f"team-demo-{mark}"
+    used.fill(project)
+    body = {"name": f"sys-{mark}", "level": "system", "duration": -1}
+    access = [{"resource": "repository", "action": "pull"}]
+    permissions = [{"kind": "project", "namespace": "*", "access": access}]
+    answer = used.admin("POST", "/robots", json={**body, "permissions": permissions})
+    assert answer.status_code == 201
+
+    remove_from_harbor(used.account, mark)
+
+    assert used.holds() == before
