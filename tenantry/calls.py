@@ -1,5 +1,6 @@
 """What all calls to the systems have in common: when to try again, and how wide to fan out."""
 
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -20,6 +21,8 @@ FEW = 4
 MAY_PASS = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses that say "later", whatever was asked."""
 _LONGEST_WAIT = 30.0
+_under_way = threading.BoundedSemaphore(WIDTH)
+_here = threading.local()
 
 
 def retry_after(header: str | None) -> float | None:
@@ -51,9 +54,25 @@ def read(call: Callable[[], T]) -> T:
 
 
 def each(work: Callable[[A], T], items: Iterable[A]) -> list[T]:
-    """Does the work for every item, WIDTH at once, and gives the results in the items' order."""
+    """Does the work for every item, and gives the results in the items' order.
+
+    WIDTH at once, also where several threads of this process fan out at the same time.
+    """
     items = list(items)
     if len(items) < 2:
         return [work(item) for item in items]
+
+    inside = getattr(_here, "admitted", False)
+
+    def admitted(item: A) -> T:
+        if inside:  # work that fans out itself must not wait for its own end
+            return work(item)
+        with _under_way:
+            _here.admitted = True
+            try:
+                return work(item)
+            finally:
+                _here.admitted = False
+
     with ThreadPoolExecutor(min(WIDTH, len(items))) as pool:
-        return list(pool.map(work, items))
+        return list(pool.map(admitted, items))

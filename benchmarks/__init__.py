@@ -1,0 +1,1 @@
+"""Measurements. They print, and decide nothing."""

@@ -1,0 +1,322 @@
+"""What onboarding costs: seconds, requests and memory, beside the floor of the same run.
+
+    python -m benchmarks.onboard [--teams 300] [--latency 0.005]
+
+Three runs after each other: all teams are new, nothing is to do, one team has changed. Each is
+done by the core alone, by the floor (the same requests by a bare thread pool) and by Prefect (a
+real server and the served flow), on a sandbox that takes its time as a real Harbor does.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import httpx
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.floor import Floor, Recording, recorded
+from demo.blocks import fill_in
+from demo.processes import LocalPlatform
+from tasks.onboarding import SHARD, SHARDS_AT_ONCE
+from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.declared import Declaration, Team, load
+from tenantry.onboarding import Outcome, onboard_many, plan_all
+from tenantry.systems import Systems
+
+RUNS = ("all teams are new", "nothing is to do", "one team has changed")
+
+
+@dataclass
+class Measured:
+    """What one run cost.
+
+    Attributes:
+        seconds: from the call that starts it to its end.
+        running: of these, seconds in which the flow ran; the rest is Prefect starting it.
+        requests: to the four systems.
+        memory: the most that the process held, in MiB.
+    """
+
+    seconds: float
+    requests: int
+    running: float | None = None
+    memory: float | None = None
+    note: str = ""
+
+
+class Result(NamedTuple):
+    """One run, done in three ways."""
+
+    run: str
+    core: Measured
+    floor: Measured
+    prefect: Measured
+
+
+class NoLock:
+    """The core alone has nobody beside it, and yet looks again as if it had."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def check(self) -> None:
+        """It is never lost."""
+
+
+@contextmanager
+def sandbox(latency: float) -> Iterator[dict[str, Any]]:
+    """A realistic sandbox in a process of its own, and its addresses."""
+    command = [sys.executable, "-m", "tenantry.cli", "sandbox", "--realistic"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        addresses: dict[str, Any] = json.loads(process.stdout.readline())
+        controls = addresses["controls"]["url"]
+        httpx.put(f"{controls}/latency", json={"seconds": latency}).raise_for_status()
+        try:
+            yield addresses
+        finally:
+            process.terminate()
+
+
+def count(addresses: dict[str, Any]) -> int:
+    """The requests since the last time."""
+    url = f"{addresses['controls']['url']}/requests"
+    total = httpx.get(url).raise_for_status().json()["total"]
+    httpx.delete(url).raise_for_status()
+    return int(total)
+
+
+def declare(folder: Path, teams: int) -> list[Callable[[], None]]:
+    """A declared state, and what changes it before each run."""
+
+    def write(number: int, more: str = "") -> None:
+        name = f"t{number:03}"
+        (folder / "teams" / f"{name}.yaml").write_text(f"name: {name}\n{more}")
+
+    def write_all() -> None:
+        for number in range(teams):
+            write(number)
+
+    (folder / "teams").mkdir(parents=True)
+    (folder / "platform.yaml").write_text("name: Benchmark\n")
+    return [
+        write_all,
+        lambda: None,
+        lambda: write(teams // 2, "harbor: {storage_quota: 5Gi}\n"),
+    ]
+
+
+# The core alone
+
+
+def core(addresses: dict[str, Any], state: Declaration) -> None:
+    """What `onboard-teams` does with `which: new`, without Prefect."""
+    connections = Connections(
+        harbor=HarborAccount.model_validate(addresses["harbor"]),
+        keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
+        kubernetes=Cluster.model_validate(addresses["kubernetes"]),
+    )
+    with Systems(connections, state) as systems:
+        systems.check()
+        new = systems.not_applied(list(state.teams.values()))
+        if new:
+            onboard_all(systems, new)
+
+
+def onboard_all(systems: Systems, teams: Sequence[Team]) -> None:
+    """The teams in shards, as the flow has them."""
+    planned = plan_all(systems, teams, systems.observe(teams))
+    failed: list[Outcome] = []
+
+    def finished(outcome: Outcome) -> None:
+        if outcome.error is not None:
+            failed.append(outcome)
+
+    def shard(first: int) -> None:
+        some = slice(first, first + SHARD)
+        onboard_many(systems, teams[some], planned[some], NoLock(), finished)
+
+    with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
+        list(pool.map(shard, range(0, len(teams), SHARD)))
+    if failed:
+        raise SystemExit(f"{failed[0].team}: {failed[0].error}")
+
+
+# Prefect
+
+
+class Memory:
+    """Watches how much the process holds that runs the flow."""
+
+    def __init__(self) -> None:
+        self.most = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.1):
+            for process in _below(os.getpid()):
+                if b"prefect.engine" in _read(process, "cmdline"):
+                    self.most = max(self.most, _most_held(process))
+
+
+def _below(process: int) -> Iterator[int]:
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            yield child
+            yield from _below(child)
+
+
+def _read(process: int, file: str) -> bytes:
+    try:
+        return Path(f"/proc/{process}/{file}").read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+def _most_held(process: int) -> float:
+    for line in _read(process, "status").splitlines():
+        if line.startswith(b"VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def through_prefect(platform: LocalPlatform, addresses: dict[str, Any]) -> Measured:
+    """One run of `onboard-teams`, from the call to its end."""
+    count(addresses)
+    began = time.monotonic()
+    with Memory() as memory:
+        run = platform.wait_for_run(platform.create_run("onboard-teams/onboard-teams", {}), 900)
+    seconds = time.monotonic() - began
+    if run["state_type"] != "COMPLETED":
+        raise SystemExit(run["state"]["message"])
+    running = run["total_run_time"]
+    return Measured(seconds, count(addresses), running, memory.most, run["state"]["message"])
+
+
+def measure(teams: int, latency: float) -> list[Result]:
+    """All runs in all ways, one way after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        alone, recordings = _core_and_recordings(Path(folder) / "core", teams, latency)
+        floors = _floors(recordings, latency)
+        prefect = _prefect(Path(folder), teams, latency)
+    return [Result(*each) for each in zip(RUNS, alone, floors, prefect, strict=True)]
+
+
+def _core_and_recordings(
+    folder: Path, teams: int, latency: float
+) -> tuple[list[Measured], list["Recorded"]]:
+    measured, recordings = [], []
+    with sandbox(latency) as addresses:
+        for change in declare(folder, teams):
+            change()
+            state = load(folder)
+            count(addresses)
+            recording = Recording()
+            began = time.monotonic()
+            with recorded(recording):
+                core(addresses, state)
+            seconds = time.monotonic() - began
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            measured.append(Measured(seconds, count(addresses), memory=memory))
+            recordings.append(Recorded(recording, _origins(addresses)))
+    return measured, recordings
+
+
+class Recorded(NamedTuple):
+    """A recording, and which system was at which address."""
+
+    recording: Recording
+    origins: dict[str, str]
+
+
+def _origins(addresses: dict[str, Any]) -> dict[str, str]:
+    found = {addresses[system]["url"].rstrip("/"): system for system in ("harbor", "keycloak")}
+    cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())
+    return found | {cluster["clusters"][0]["cluster"]["server"]: "kubernetes"}
+
+
+def _floors(recordings: list[Recorded], latency: float) -> list[Measured]:
+    measured = []
+    with sandbox(latency) as addresses:
+        cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())
+        addresses["kubernetes"]["url"] = cluster["clusters"][0]["cluster"]["server"]
+        token = cluster["users"][0]["user"]["token"]
+        with Floor(recordings[0].origins, addresses, token) as floor:
+            for recording, _ in recordings:
+                count(addresses)
+                floor.differing.clear()
+                seconds = floor.seconds(recording)
+                others = ", ".join(f"{n} of {what}" for what, n in floor.differing.items())
+                measured.append(Measured(seconds, count(addresses), note=others))
+    return measured
+
+
+def _prefect(folder: Path, teams: int, latency: float) -> list[Measured]:
+    measured = []
+    with sandbox(latency) as addresses, LocalPlatform(folder / "platform") as platform:
+        platform.wait_for_server()
+        with temporary_settings({PREFECT_API_URL: f"{platform.url}/api"}):
+            fill_in(addresses, folder / "prefect")
+        platform.serve_flows()
+        for change in declare(folder / "prefect", teams):
+            change()
+            measured.append(through_prefect(platform, addresses))
+    return measured
+
+
+def table(results: Sequence[Result], teams: int) -> Table:
+    """The results side by side."""
+    shown = Table(title=f"Onboarding {teams} teams", title_justify="left", title_style="bold")
+    for column in ("run", "way", "seconds", "of the floor", "running", "requests", "MiB", ""):
+        shown.add_column(column, justify="left" if column in ("run", "way", "") else "right")
+    for run, core, floor, prefect in results:
+        for way, one in (("floor", floor), ("core alone", core), ("Prefect", prefect)):
+            shown.add_row(
+                run if one is floor else "",
+                way,
+                f"{one.seconds:.1f}",
+                f"{one.seconds / floor.seconds:.2f}",
+                f"{one.running:.1f}" if one.running else "",
+                str(one.requests),
+                f"{one.memory:.0f}" if one.memory else "",
+                one.note,
+            )
+    return shown
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--teams", type=int, default=300)
+    parser.add_argument("--latency", type=float, default=0.005, help="seconds added to each call")
+    given = parser.parse_args()
+    results = measure(given.teams, given.latency)
+    Console(width=160).print(table(results, given.teams))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""No two runs change one team at the same time: Prefect keeps a lock for each.
+
+The locks are the server's, so each test has teams of its own.
+"""
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+
+from demo.processes import ROOT, LocalPlatform
+from tasks import locks
+from tasks.locks import LockLost, LockUnusable, TeamLock, limit_name
+from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.declared import load
+from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
+from tenantry.systems import Systems
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def said(platform: LocalPlatform, run: str) -> str:
+    """What a run has logged so far."""
+    body = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+    return "\n".join(line["message"] for line in platform.call("POST", "logs/filter", body))
+
+
+def slots(platform: LocalPlatform, team: str) -> int:
+    """How many have a team's lock."""
+    return int(platform.call("GET", f"v2/concurrency_limits/{limit_name(team)}")["active_slots"])
+
+
+def systems_of(bench: Any) -> Systems:
+    """The bench's systems, for the core in this process."""
+    addresses = bench.sandbox.addresses()
+    connections = Connections(
+        harbor=HarborAccount.model_validate(addresses["harbor"]),
+        keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
+        kubernetes=Cluster.model_validate(addresses["kubernetes"]),
+    )
+    return Systems(connections, load(bench.declared))
+
+
+def robots(bench: Any) -> list[str]:
+    return sorted(robot.name for robot in bench.sandbox.harbor.robots.values())
+
+
+# Runs beside each other
+
+
+def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
+    platform = bench.platform
+    bench.sandbox.controls.delay(0.1)  # whoever has the lock has it for some seconds
+    with TeamLock(["twice"]):
+        runs = [bench.start("onboard-team", team={"name": "twice"}) for _ in range(2)]
+        platform.wait_for(lambda: all("Waiting for" in said(platform, run) for run in runs))
+        writes_of_both = bench.sandbox.requests.writes()
+    ended = [platform.wait_for_run(run) for run in runs]
+
+    assert writes_of_both == 0, "nothing is written while somebody else has the lock"
+    assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
+    messages = sorted(run["state"]["message"] for run in ended)
+    assert messages[0].endswith("to create.")
+    assert messages[1] == "1 team: nothing to do."
+    platform.wait_for(lambda: any(f"({run})" in said(platform, o) for run in runs for o in runs))
+    assert robots(bench) == ["ci-a", "pull-a"]
+    assert slots(platform, "twice") == 0
+
+
+def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
+    platform = bench.platform
+    names = [f"beside{number:02}" for number in range(14)]
+    for name in names:
+        bench.declare(name)
+    with TeamLock(names):
+        batch = bench.start("onboard-teams")
+        single = bench.start("onboard-team", team={"name": names[3]})
+        platform.wait_for(
+            lambda: all("Waiting for" in said(platform, run) for run in (batch, single))
+        )
+    ended = [platform.wait_for_run(run) for run in (batch, single)]
+
+    assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
+    assert robots(bench) == ["ci-a"] * 14 + ["pull-a"] * 14
+    assert "onboard 14 teams, beside00 to beside13" in bench.task_runs(ended[0])
+    rows = bench.artifact("onboarding-result", ended[0])["data"]
+    assert rows.count('"done"') == 14
+    assert all(f"welcome-{name}" for name in names)
+
+
+def test_a_dead_holders_lock_is_free_within_about_a_minute(bench):
+    code = (
+        "from tasks.locks import TeamLock; import time\n"
+        "with TeamLock(['dead']): print('taken', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", code]
+    env = bench.platform.env
+    with subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "taken\n"
+        holder.kill()
+    assert slots(bench.platform, "dead") == 1
+    began = time.monotonic()
+
+    with TeamLock(["dead"]):
+        print(f"free {time.monotonic() - began:.0f} s after its holder's death")
+
+    assert slots(bench.platform, "dead") == 0
+
+
+# The lock itself
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """The calls of this process to Prefect's API, by their paths."""
+    counts: Counter[str] = Counter()
+    request: Callable[..., Any] = SyncPrefectClient.request
+
+    def counting(self: Any, method: str, path: str, *args: Any, **options: Any) -> Any:
+        counts[path.rsplit("/", 1)[-1]] += 1
+        return request(self, method, path, *args, **options)
+
+    monkeypatch.setattr(SyncPrefectClient, "request", counting)
+    return counts
+
+
+@pytest.mark.usefixtures("platform")
+def test_a_shards_locks_are_one_call_however_many_they_are(calls):
+    names = [f"many{number:02}" for number in range(25)]
+    with TeamLock(names):
+        pass
+    calls.clear()
+
+    with TeamLock(names):
+        taken = dict(calls)
+
+    assert taken == {"filter": 1, "increment-with-lease": 1}
+    assert dict(calls) == {**taken, "decrement-with-lease": 1}
+
+
+def test_many_locks_are_taken_all_or_none(platform):
+    with TeamLock(["some-b"]):
+        with get_client(sync_client=True) as client:
+            whole = TeamLock(["some-a", "some-b", "some-c"])
+            whole._prepare(client)
+            assert whole._take(client) is None
+        assert [slots(platform, f"some-{letter}") for letter in "abc"] == [0, 1, 0]
+
+
+def test_a_lock_that_somebody_switched_off_is_named_and_costs_its_team_only(bench):
+    names = [f"off{number:02}" for number in range(14)]
+    for name in names:
+        bench.declare(name)
+    with TeamLock(names), get_client(sync_client=True) as client:
+        client.update_global_concurrency_limit(
+            limit_name("off03"), GlobalConcurrencyLimitUpdate(active=False)
+        )
+        client.update_global_concurrency_limit(
+            limit_name("off04"), GlobalConcurrencyLimitUpdate(limit=0)
+        )
+
+    batch = bench.run("onboard-teams")
+    single = bench.run("onboard-team", team={"name": "off03"})
+
+    assert batch["state"]["message"].startswith("12 of 14 teams changed, 2 failed.")
+    assert "'team-off03' is not active, 'team-off04' is 0" in batch["state"]["message"]
+    assert single["state_type"] == "FAILED"
+    assert single["state"]["message"].startswith(
+        "Prefect: lock of team 'off03': the concurrency limit 'team-off03' is not active, "
+        "and must be 1 and active"
+    )
+    assert {"team-off03", "team-off04"}.isdisjoint(bench.sandbox.harbor.projects)
+
+
+@pytest.mark.usefixtures("platform")
+def test_whoever_waits_for_too_long_is_told_how_to_free_the_lock(monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", -1.0)
+
+    with TeamLock(["stuck"]), pytest.raises(LockUnusable) as raised:
+        TeamLock(["stuck"]).__enter__()
+
+    assert "update team-<name> --active-slots 0" in str(raised.value)
+
+
+# The lock is lost
+
+
+def test_nothing_is_written_once_the_lease_is_gone(bench, monkeypatch):
+    monkeypatch.setattr(locks, "RENEWAL", 0.1)
+    bench.declare("robbed")
+    lock, done = TeamLock(["robbed"]), []
+    leases: list[Any] = []
+    granted = TeamLock._tell
+    monkeypatch.setattr(
+        TeamLock, "_tell", lambda self, lease: leases.append(lease) or granted(self, lease)
+    )
+
+    def rob(change: Any) -> None:
+        done.append(change)
+        if len(done) == 3:
+            with get_client(sync_client=True) as client:
+                client.release_concurrency_slots_with_lease(leases[0].lease_id)
+            assert lock._gone.wait(10)
+            bench.sandbox.requests.reset()
+
+    with systems_of(bench) as systems, pytest.raises(LockLost) as raised:
+        onboard(systems, systems.state.teams["robbed"], report=rob, lock=lock)
+
+    assert len(done) == 3
+    assert bench.sandbox.requests.total() == 0
+    assert str(raised.value).startswith(
+        "Prefect: lock of team 'robbed': it is lost: Prefect says that the lease is gone."
+    )
+
+
+def test_nothing_is_written_when_the_lease_could_not_be_renewed_in_time(bench, monkeypatch):
+    monkeypatch.setattr(locks, "TIMEOUT", locks.LEASE)  # sure for no time at all
+    names = ["late00", "late01"]
+    for name in names:
+        bench.declare(name)
+    ended: list[Outcome] = []
+    with systems_of(bench) as systems:
+        teams = [systems.state.teams[name] for name in names]
+        onboard_many(systems, teams, plan_all(systems, teams), TeamLock(names), ended.append)
+
+    assert sorted(outcome.team for outcome in ended) == names
+    assert all("it could not be renewed for 0 s" in str(outcome.error) for outcome in ended)
+    assert bench.sandbox.requests.writes() == 0
