@@ -6,7 +6,7 @@ argument or URL, and two calls can't be in each other's way.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,8 @@ class Remote:
         refused = partial(SystemRefused, "git", call)
         unavailable = partial(SystemUnavailable, "git", call)
         try:
-            yield self._client(call)
+            with ExitStack() as closing:
+                yield self._client(call, closing)
         except TenantryError:
             raise
         except NotGitRepository:
@@ -214,10 +215,10 @@ class Remote:
         except SendPackError as error:
             raise refused(self._hide(f"the server did not take the commit: {error}")) from None
         except (GitProtocolError, HTTPError) as error:
-            cause: BaseException | None = error if isinstance(error, HTTPError) else error.__cause__
+            cause = error if isinstance(error, HTTPError) else error.__cause__
             if isinstance(cause, MaxRetryError):
                 cause = cause.reason
-            if cause is None:
+            if not isinstance(cause, HTTPError):
                 raise refused(self._hide(str(error))) from None
             if isinstance(cause, SSLError):
                 advice = "Name the CA's file in 'verify' of the Declared State block."
@@ -229,14 +230,16 @@ class Remote:
             name = type(error).__name__
             raise unavailable(f"its answer can't be understood ({name})") from None
 
-    def _client(self, call: str) -> GitClient:
+    def _client(self, call: str, closing: ExitStack) -> GitClient:
         repository, place = self._repository, self._repository.place
         if place.scheme == "file":
             return LocalGitClient()
         if place.scheme == "ssh":
-            ssh = Ssh(call, repository.ssh_key, repository.known_hosts or "")
+            ssh = closing.enter_context(Ssh(call, repository.ssh_key, repository.known_hosts or ""))
             return SSHGitClient(place.host, place.port, place.username, vendor=ssh)
-        return _HttpClient(repository, call, self._hide)
+        client = _HttpClient(repository, call, self._hide)
+        closing.callback(client.pool_manager.clear)
+        return client
 
     def _hide(self, text: str) -> str:
         """Somebody else's words, without our secret and not too many of them."""

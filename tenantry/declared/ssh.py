@@ -1,8 +1,10 @@
 """SSH for the Git client, in this process: the key stays in memory."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from io import StringIO
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import paramiko
 from dulwich.client import SSHVendor
@@ -18,13 +20,26 @@ _KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 class Ssh(SSHVendor):
     """Runs Git's command on a server whose key is known, as nobody but the key's owner.
 
-    Neither an agent nor what lies in the home directory is asked.
+    Neither an agent nor what lies in the home directory is asked. Its connections last as long
+    as the context.
     """
 
     def __init__(self, call: str, key: SecretStr | None, known_hosts: str) -> None:
         self._call = call
         self._key = key
         self._known_hosts = known_hosts
+        self._connections = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connections.close()
 
     def run_command(
         self,
@@ -42,6 +57,7 @@ class Ssh(SSHVendor):
             SystemUnavailable: there is no answer.
         """
         client = paramiko.SSHClient()
+        self._connections.callback(client.close)
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
         for line in self._known_hosts.splitlines():
             if line.strip() and (entry := HostKeyEntry.from_line(line)):
@@ -65,12 +81,9 @@ class Ssh(SSHVendor):
             channel = transport.open_session(timeout=TIMEOUT)
             channel.settimeout(TIMEOUT)
             channel.exec_command(command)
-        except BaseException as error:
-            client.close()
-            if isinstance(error, paramiko.SSHException | OSError | EOFError):
-                raise self._told(error, username) from None
-            raise
-        return _Running(client, channel)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._told(error, username) from None
+        return _Running(channel)
 
     def _private_key(self) -> paramiko.PKey:
         text = self._key.get_secret_value().strip() + "\n" if self._key else ""
@@ -102,8 +115,7 @@ class Ssh(SSHVendor):
 class _Running:
     """A command under way on the server, as the Git client talks to it."""
 
-    def __init__(self, client: paramiko.SSHClient, channel: paramiko.Channel) -> None:
-        self._client = client
+    def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
         self.can_read: Callable[[], bool] = channel.recv_ready
         self.stderr = channel.makefile_stderr("rb")
@@ -121,6 +133,5 @@ class _Running:
         return len(data)
 
     def close(self) -> None:
-        """Ends command and connection."""
+        """Ends the command."""
         self._channel.close()
-        self._client.close()
