@@ -237,10 +237,20 @@ def test_a_role_that_does_not_exist_hides_the_member(
     answer = caller("GET", members)
     assert name not in [each["entity_name"] for each in answer.json()]
     assert answer.headers["x-total-count"] == "2"
-    # It is there all the same.
-    assert refused(caller("POST", members, json=group(name)), 409, TAKEN)
     assert done(caller("PUT", f"{members}/{member}", json={"role_id": 2}))
     assert name in listed(caller, members)
+
+
+def test_a_hidden_member_is_replaced_by_adding_it(
+    caller: HarborCaller, members: str, name: str
+) -> None:
+    member = caller.made(members, group(name))
+    assert done(caller("PUT", f"{members}/{member}", json={"role_id": 9}))
+    again = caller.made(members, group(name, 4))
+    assert again > member
+    answer = caller("GET", members)
+    assert {each["id"]: each["role_id"] for each in answer.json()}[again] == 4
+    assert answer.headers["x-total-count"] == "2"
 
 
 def test_missing_members_are_updated_and_deleted_all_the_same(

@@ -73,6 +73,10 @@ def test_of_parallel_creates_one_wins(caller: HarborCaller) -> None:
             {"project_name": "a-b", "storage_limit": -5},
             "bad request: invalid non-positive value for quota limit, value=-5",
         ),
+        (
+            {"project_name": "a-b", "metadata": {"public": "maybe"}},
+            "metadata.public should only be 'true' or 'false', but got: 'maybe'",
+        ),
     ],
 )
 def test_what_cannot_be_a_project(caller: HarborCaller, body: dict, message: str) -> None:
@@ -189,11 +193,14 @@ def test_metadata_one_by_one(caller: HarborCaller, project: str) -> None:
     assert caller.json(f"{path}/severity") == {"severity": "high"}
     assert done(caller("PUT", f"{path}/public", json={"public": "True"}))
     assert caller.json(f"{path}/") == {"public": "true", "severity": "high"}
-    assert caller("POST", path, json={"nonsense": "x"}).status_code == 400
-    assert caller("PUT", f"{path}/public", json={"public": "maybe"}).status_code == 400
+    assert refused(caller("POST", path, json={"nonsense": "x"}), 400, "invalid key: nonsense")
+    maybe = caller("PUT", f"{path}/public", json={"public": "maybe"})
+    assert refused(maybe, 400, "invalid value: maybe")
+    two = {"auto_scan": "true", "prevent_vul": "true"}
+    assert refused(caller("POST", path, json=two), 400, "only allow one key/value pair")
     for _ in range(2):
         assert done(caller("DELETE", f"{path}/severity"))
-    assert caller("GET", f"{path}/severity").status_code == 404
+    assert "severity" not in caller.json(f"{path}/")
 
 
 # Deletion

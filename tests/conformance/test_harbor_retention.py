@@ -96,7 +96,8 @@ def test_rules_are_counted_and_told_apart_and_no_more(caller: HarborCaller, numb
     answer = caller("POST", "/retentions", json=policy(number, rules=[rule(), rule()]))
     assert refused(answer, 409, "resource conflict: rule 1 is conflict with rule 0")
     many = [rule(count) for count in range(1, 17)]
-    assert caller("POST", "/retentions", json=policy(number, rules=many)).status_code == 400
+    answer = caller("POST", "/retentions", json=policy(number, rules=many))
+    assert refused(answer, 400, "bad request: only 15 rules are allowed at most")
     path = f"/retentions/{caller.made('/retentions', policy(number, rules=[]))}"
     assert done(caller("PUT", path, json=policy(number, rules=many[:15], algorithm="nonsense")))
     unknown = rule() | {"template": "nonsense"}
@@ -129,6 +130,8 @@ def test_rules_of_immutable_tags(caller: HarborCaller, number: int) -> None:
     assert (row["id"], row.get("disabled", False)) == (rule_id, False)
     assert sent.items() <= row.items()
     assert caller("GET", f"{path}/{rule_id}").status_code == 405
+    # An update says its id twice.
+    assert caller("PUT", f"{path}/{rule_id}", json=sent).status_code == 400
     assert done(caller("PUT", f"{path}/{rule_id}", json=row | {"disabled": True}))
     assert caller.json(path)[0]["disabled"] is True
     assert done(caller("PUT", f"{path}/{rule_id}", json=row | {"disabled": False}))

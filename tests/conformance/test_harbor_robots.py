@@ -188,6 +188,8 @@ def test_a_projects_robots_are_listed_by_level_and_id(
     assert names(f"?q=Level=project,ProjectID={MISSING}") == []
     said = "must with project ID when to query project robots"
     assert refused(caller("GET", "/robots?q=Level=project"), 400, said)
+    said = "bad request error level input"
+    assert refused(caller("GET", "/robots?q=Level=bogus"), 400, said)
     # The stored name, whose plus must be encoded twice.
     assert names(f"{here},name={project}%252Bci") == [ci["name"]]
     assert names(f"{here},name={project}%2Bci") == []

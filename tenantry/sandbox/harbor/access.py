@@ -1,8 +1,9 @@
 """Who is asking a simulated Harbor 2.15.2, and what they may do.
 
-Simulated: basic auth of the local admin, of robots and by CLI secrets, sessions, roles in projects, the grants of
-robots with their surprises, the lock after a wrong password. The IdP's ID tokens are in oidc.py. Not
-simulated: that a CLI secret needs a living IdP, local users besides the admin, LDAP and UAA.
+Simulated: basic auth of the local admin, of robots and by CLI secrets, sessions, roles in projects,
+the grants of robots with their surprises, the lock after a wrong password. The IdP's ID tokens are
+in oidc.py. Not simulated: that a CLI secret needs a living IdP, local users besides the admin, LDAP
+and UAA.
 """
 
 import asyncio

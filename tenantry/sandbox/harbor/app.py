@@ -5,7 +5,7 @@ session), then read-only mode, then the handler. Handlers run in one event loop 
 wait, so each is as atomic as the transaction that the real one wraps around a call.
 
 Not simulated: repositories and artifacts, the registry itself, scanning, replication, webhooks,
-labels, LDAP, and the time a password hash takes.
+labels, LDAP. What calls cost, a password's hash above all, is paid with ``realistic`` only.
 """
 
 import inspect
@@ -36,7 +36,7 @@ from tenantry.sandbox.harbor import (
     users,
 )
 from tenantry.sandbox.harbor.access import authenticated
-from tenantry.sandbox.harbor.model import Group, Project, Robot, State, User
+from tenantry.sandbox.harbor.model import State, User
 from tenantry.sandbox.harbor.provider import Provider
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.sessions import Csrf, Visit
@@ -65,8 +65,8 @@ class SimulatedHarbor:
     """A Harbor that holds its state in memory.
 
     Its state is there to be read, and to be changed behind the API's back: ``projects`` by name
-    (with members, quota, retention and rules), ``robots``, ``groups`` and ``users`` by id, and
-    ``configuration``.
+    (with members, quota, retention and rules), ``robots``, ``groups`` and ``users`` by id (1 is the
+    admin), and ``configuration``, with the values that the API hides.
 
     Attributes:
         ext_endpoint: The address that Harbor believes to have.
@@ -85,36 +85,17 @@ class SimulatedHarbor:
         self.race_window = 0.001
         self.unhealthy: dict[str, str] = {}
         self.issued_secrets: list[str] = []
-        self.provider: Provider | None = None
         self.locked: Counter[str] = Counter()
-        self.state = State(secrets.token_hex(32), configuration.defaults())
+        self._hold(State(secrets.token_hex(32), configuration.defaults()))
         users.add_local_admin(self)
         projects.add_library(self)
 
-    @property
-    def projects(self) -> dict[str, Project]:
-        """The projects by name."""
-        return self.state.projects
-
-    @property
-    def robots(self) -> dict[int, Robot]:
-        """The robots by id."""
-        return self.state.robots
-
-    @property
-    def groups(self) -> dict[int, Group]:
-        """The user groups by id."""
-        return self.state.groups
-
-    @property
-    def users(self) -> dict[int, User]:
-        """The users by id; 1 is the admin."""
-        return self.state.users
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The configuration's values, those that the API hides too."""
-        return self.state.configuration
+    def _hold(self, state: State) -> None:
+        self.state = state
+        self.projects, self.robots = state.projects, state.robots
+        self.groups, self.users = state.groups, state.users
+        self.configuration = state.configuration
+        self.provider: Provider | None = None
 
     def dump(self) -> dict[str, Any]:
         """The state, fit for JSON, without the records of anonymous sessions."""
@@ -125,8 +106,7 @@ class SimulatedHarbor:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take the state of an earlier dump."""
-        self.state = _STATE.validate_python(state)
-        self.provider = None
+        self._hold(_STATE.validate_python(state))
 
     def sign_in(
         self, username: str, email: str | None, sub: str, iss: str, groups: list[str]

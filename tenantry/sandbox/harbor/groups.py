@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's user groups, LDAP's and HTTP's being but names here."""
+"""Harbor 2.15.2's user groups. There is no LDAP here to find a group of its type in."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from tenantry.sandbox.harbor.wire import Refusal, answer, created, done, invalid
 if TYPE_CHECKING:
     from tenantry.sandbox.harbor.app import SimulatedHarbor
 
+LDAP_GROUP = 1
 _FIELDS = {
     "id": lambda g: g.id,
     "group_name": lambda g: g.name,
@@ -60,12 +61,14 @@ def create_group(call: Call) -> Response:
     body = call.body("usergroup", {"group_name": str, "group_type": int, "ldap_group_dn": str})
     call.require("create", "user-group")
     name, kind = body.get("group_name") or "", body.get("group_type") or 0
+    dn = body.get("ldap_group_dn") or ""
     if not name:
-        raise Refusal(400, "the group name can not be empty")
-    if kind not in (1, 2, 3):
-        raise Refusal(400, f"invalid group type, type is {kind}")
-    if any(g.name == name and g.type in (kind, 2) for g in call.harbor.groups.values()):
-        raise Refusal(409, f"user group {name} already exists")
+        return Response(status_code=400)
+    if kind == LDAP_GROUP:
+        raise Refusal(400, f"LDAP Group DN is not found: DN:{dn}")
+    if any(g.name == name and g.type == kind for g in call.harbor.groups.values()):
+        named = f"group name:{name}, group type: {kind}, ldap group DN: {dn}"
+        raise Refusal(409, f"duplicate user group, {named}")
     group = add_group(call.harbor, name, kind)
     return created(f"/api/v2.0/usergroups/{group.id}")
 
@@ -86,9 +89,10 @@ def rename_group(call: Call) -> Response:
     group_id = call.number("id")
     body = call.body("usergroup", {"group_name": str})
     call.require("update", "user-group")
-    group, name = _found(call, group_id), body.get("group_name") or ""
+    name = body.get("group_name") or ""
     if not name:
-        raise Refusal(400, "the group name can not be empty")
+        return Response(status_code=400)
+    group = _found(call, group_id)
     if any(g.name == name and g.id != group_id for g in call.harbor.groups.values()):
         raise Refusal(500, f"a user group named {name} exists")
     group.name = name
@@ -108,7 +112,7 @@ def delete_group(call: Call) -> Response:
 def _found(call: Call, group_id: int) -> Group:
     if group := call.harbor.groups.get(group_id):
         return group
-    raise Refusal(404, f"user group {group_id} not found")
+    raise Refusal(404, f"the user group with id {group_id} is not found")
 
 
 def drop_memberships(harbor: "SimulatedHarbor", kind: str, entity_id: int) -> None:

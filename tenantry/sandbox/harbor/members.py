@@ -48,12 +48,19 @@ async def create_member(call: Call) -> Response:
     member_id = harbor.state.next_id("member")
     if _is_member(project, found):
         raise Refusal(500, "the member has been added meanwhile")
+    for hidden in [m.id for m in project.members.values() if _is(m, found)]:
+        del project.members[hidden]
     project.members[member_id] = Member(member_id, found[1], found[0], role)
     return created(f"/api/v2.0/projects/{call.path['project']}/members/{member_id}")
 
 
 def _is_member(project: Project, entity: _Entity) -> bool:
-    return any((m.entity_type, m.entity_id) == entity for m in project.members.values())
+    """Whether it is one whose role exists: any other is not found, and replaced."""
+    return any(_is(m, entity) and m.role_id in ROLE_NAMES for m in project.members.values())
+
+
+def _is(member: Member, entity: _Entity) -> bool:
+    return (member.entity_type, member.entity_id) == entity
 
 
 def _entity(call: Call, body: dict[str, Any]) -> _Entity | str:
@@ -62,7 +69,7 @@ def _entity(call: Call, body: dict[str, Any]) -> _Entity | str:
     user, group = body.get("member_user") or {}, body.get("member_group") or {}
     if user_id := user.get("user_id"):
         if user_id not in harbor.users:
-            raise Refusal(404, f"user {user_id} not found")
+            raise Refusal(400, f"Failed to get user {user_id}: user {user_id} not found")
         return ("u", user_id)
     if group_id := group.get("id"):
         if group_id not in harbor.groups:

@@ -43,11 +43,9 @@ def add_metadata(call: Call) -> Response:
 
 @routes.api("GET", "/projects/{project}/metadatas/{key}")
 def get_metadata(call: Call) -> Response:
-    """One key."""
+    """One key, or nothing: that it is not there is no error."""
     metadata, key = call.project("read", "metadata").metadata, call.path["key"]
-    if key not in metadata:
-        raise Refusal(404, f"metadata {key} not found")
-    return answer({key: metadata[key]})
+    return answer({key: metadata[key]} if key in metadata else {})
 
 
 @routes.api("PUT", "/projects/{project}/metadatas/{key}")
@@ -55,9 +53,8 @@ def update_metadata(call: Call) -> Response:
     """Set a key."""
     body = call.body("metadata", {"*": str})
     project = call.project("update", "metadata")
-    key, value = _one(body)
-    if key != call.path["key"]:
-        raise Refusal(400, f"metadata {call.path['key']} is not in the body")
+    name = call.path["key"]
+    key, value = _one({name: body.get(name) or ""})
     project.metadata[key] = value
     return done()
 
@@ -74,14 +71,11 @@ def _one(body: dict[str, str]) -> tuple[str, str]:
         raise Refusal(400, "only allow one key/value pair")
     [(key, value)] = body.items()
     if key not in KEYS or key == "retention_id":
-        raise Refusal(400, f"metadata {key} is not supported")
+        raise Refusal(400, f"invalid key: {key}")
+    kept = value.lower()
     if key in _BOOLEANS:
-        value = value.lower()
-        if value not in ("true", "false", "1", "0", "t", "f"):
-            raise Refusal(400, f"invalid boolean value of {key}: {value}")
-        value = "true" if value in ("true", "1", "t") else "false"
-    if key == "severity":
-        value = value.lower()
-        if value not in _SEVERITIES:
-            raise Refusal(400, f"invalid severity {value}")
-    return key, value
+        kept = {"1": "true", "t": "true", "0": "false", "f": "false"}.get(kept, kept)
+    allowed = ("true", "false") if key in _BOOLEANS else _SEVERITIES if key == "severity" else None
+    if allowed and kept not in allowed:
+        raise Refusal(400, f"invalid value: {value}")
+    return key, kept

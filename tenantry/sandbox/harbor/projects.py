@@ -123,7 +123,7 @@ def list_projects(call: Call) -> Response:
 
 def _visible(call: Call, project: Project) -> bool:
     caller = call.caller
-    if caller.admin or project.public:
+    if project.public or access.may_system(caller, "list", "project"):
         return True
     if caller.robot:
         return any(p.namespace in (project.id, "*") for p in caller.robot.permissions)
@@ -192,11 +192,16 @@ def update_project(call: Call) -> Response:
     changes = metadata.known(body.get("metadata"))
     stored = project.metadata.get("retention_id")
     if changes.get("retention_id", stored) != stored:
-        raise Refusal(400, "the retention_id in the request's payload is different from the stored")
+        raise Refusal(
+            400,
+            "the retention_id in the request's payload when updating a project should be omitted, "
+            "alternatively passing the one that has already been associated to this project",
+        )
     project.metadata.update(changes)
     if allowlist := body.get("cve_allowlist"):
-        if allowlist.get("project_id") not in (None, 0, project.id):
-            raise Refusal(400, "project_id in cve_allowlist must be 0 or the project's own")
+        if (named := allowlist.get("project_id") or project.id) != project.id:
+            msg = f"project_id in cve_allowlist must be {project.id} but it's {named}"
+            raise Refusal(400, msg)
         kept = ("items", "expires_at")
         project.cve_allowlist = {k: v for k, v in allowlist.items() if k in kept and v is not None}
     return done()

@@ -48,15 +48,14 @@ def update_quota(call: Call) -> Response:
     quota_id = call.number("id")
     body = call.body("hard", {"hard": {"*": int}})
     call.require("update", "quota")
-    quota = _found(call, quota_id)[1]
-    hard = body.get("hard")
-    if not hard:
+    if not body.get("hard"):
         raise Refusal(400, "hard required in body")
-    for resource, limit in hard.items():
+    quota = _found(call, quota_id)[1]
+    for resource, limit in body["hard"].items():
         if resource != "storage":
             raise Refusal(400, f"resource {resource} not support")
         check_limit(limit)
-        quota.hard, quota.updated = limit, call.harbor.clock.now()
+    quota.hard, quota.updated = body["hard"]["storage"], call.harbor.clock.now()
     return done()
 
 

@@ -43,16 +43,17 @@ def create_retention(call: Call) -> Response:
     body = call.body("policy", _POLICY)
     access.require_known(call.caller)
     project_id = (body.get("scope") or {}).get("ref") or 0
+    _check_rules(body)
     project = call.harbor.state.project(project_id)
     if project is None:
         raise Refusal(400, f"bad request: invalid Project id {project_id}")
     _require(call, "create", project)
-    _check(call, body)
     if project.retention:
         policy_id = project.retention["id"]
         raise Refusal(
             400, f"bad request: project {project_id} already has retention policy {policy_id}"
         )
+    _check_cron(call, body)
     policy_id = call.harbor.state.next_id("retention")
     project.retention = {**body, "id": policy_id}
     project.metadata["retention_id"] = str(policy_id)
@@ -62,7 +63,8 @@ def create_retention(call: Call) -> Response:
 @routes.api("GET", "/retentions/{id}")
 def get_retention(call: Call) -> Response:
     """One policy. That there is none is a 500."""
-    return answer(_shown(_found(call, "read")[1], call.harbor.clock.now()))
+    missing = Refusal(500, "no such retention policy")
+    return answer(_shown(_found(call, "read", missing)[1], call.harbor.clock.now()))
 
 
 @routes.api("PUT", "/retentions/{id}")
@@ -71,13 +73,15 @@ def update_retention(call: Call) -> Response:
     policy_id = call.number("id")
     body = call.body("policy", _POLICY)
     access.require_known(call.caller)
+    _check_rules(body)
     project = call.harbor.state.project((body.get("scope") or {}).get("ref") or 0)
+    if project:
+        _require(call, "update", project)
     if project is None or not project.retention or project.retention["id"] != policy_id:
         raise Refusal(
             404, f"resource not found: the retention policy id {policy_id} does not match"
         )
-    _require(call, "update", project)
-    _check(call, body)
+    _check_cron(call, body)
     project.retention = {**body, "id": policy_id}
     return done()
 
@@ -85,20 +89,21 @@ def update_retention(call: Call) -> Response:
 @routes.api("DELETE", "/retentions/{id}")
 def delete_retention(call: Call) -> Response:
     """Remove a policy, and its mention in the project's metadata."""
-    project, _ = _found(call, "delete")
+    said = f"bad request: no such Retention policy with id {call.number('id')}"
+    project, _ = _found(call, "delete", Refusal(400, said))
     project.retention = None
     project.metadata.pop("retention_id", None)
     return done()
 
 
-def _found(call: Call, action: str) -> tuple[Project, dict[str, Any]]:
+def _found(call: Call, action: str, missing: Refusal) -> tuple[Project, dict[str, Any]]:
     policy_id = call.number("id")
     access.require_known(call.caller)
     for project in call.harbor.projects.values():
         if project.retention and project.retention["id"] == policy_id:
             _require(call, action, project)
             return project, project.retention
-    raise Refusal(500, "no such retention policy")
+    raise missing
 
 
 def _require(call: Call, action: str, project: Project) -> None:
@@ -107,8 +112,18 @@ def _require(call: Call, action: str, project: Project) -> None:
     )
 
 
-def _check(call: Call, policy: dict[str, Any]) -> None:
-    """What Harbor looks at: cron and rules. Template, algorithm and having rules it does not."""
+def _check_rules(policy: dict[str, Any]) -> None:
+    """What Harbor looks at in rules. Template, algorithm and having any it does not."""
+    rules = [{**rule, "id": 0} for rule in policy.get("rules") or []]
+    if len(rules) > _MOST_RULES:
+        raise Refusal(400, f"bad request: only {_MOST_RULES} rules are allowed at most")
+    for i, rule in enumerate(rules):
+        if rule in rules[:i]:
+            earlier = rules.index(rule)
+            raise Refusal(409, f"resource conflict: rule {i} is conflict with rule {earlier}")
+
+
+def _check_cron(call: Call, policy: dict[str, Any]) -> None:
     cron = _cron(policy)
     if cron:
         try:
@@ -116,13 +131,6 @@ def _check(call: Call, policy: dict[str, Any]) -> None:
         except ValueError as error:
             msg = f"invalid cron string for scheduled tag retention: {cron}, error: {error}"
             raise Refusal(400, msg) from None
-    rules = [{**rule, "id": 0} for rule in policy.get("rules") or []]
-    if len(rules) > _MOST_RULES:
-        raise Refusal(400, f"only {_MOST_RULES} retention rules are allowed at most")
-    for i, rule in enumerate(rules):
-        if rule in rules[:i]:
-            earlier = rules.index(rule)
-            raise Refusal(409, f"resource conflict: rule {i} is conflict with rule {earlier}")
 
 
 def _cron(policy: dict[str, Any]) -> str:
@@ -217,13 +225,20 @@ def create_rule(call: Call) -> Response:
 
 @routes.api("PUT", "/projects/{project}/immutabletagrules/{id}")
 def update_rule(call: Call) -> Response:
-    """Replace a rule."""
+    """Replace a rule; or turn it on or off, and then change nothing else of it."""
     rule_id = call.number("id")
     rule = call.body("ImmutableRule", _RULE)
+    if rule.get("id") != rule_id:
+        msg = "the immutable_rule_id doesn't match the id in the payload body of ImmutableRule"
+        raise Refusal(400, f"bad request: {msg}")
     project = call.project("update", "immutable-tag")
     _require_rule(project, rule_id)
+    held, disabled = project.immutable_rules[rule_id], rule.get("disabled") or False
+    if held["disabled"] != disabled:
+        held["disabled"] = disabled
+        return done()
     _check_rule(project, rule, rule_id)
-    project.immutable_rules[rule_id] = {"disabled": False, **rule, "id": rule_id}
+    project.immutable_rules[rule_id] = {**rule, "disabled": disabled}
     return done()
 
 

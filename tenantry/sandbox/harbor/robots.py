@@ -188,10 +188,14 @@ def list_robots(call: Call) -> Response:
     asked = listing.keywords
     access.require_known(call.caller)
     project_id = 0
+    if asked.get("Level", "system") not in ("project", "system"):
+        raise Refusal(400, "bad request error level input")
     if asked.get("Level") == "project":
         if "ProjectID" not in asked:
             raise Refusal(400, "must with project ID when to query project robots")
-        project_id = int(asked["ProjectID"]) if asked["ProjectID"].isdigit() else -1
+        if not asked["ProjectID"].isdigit():
+            raise Refusal(400, "Project ID must be int type.")
+        project_id = int(asked["ProjectID"])
     if not call.caller.admin:  # for whom a project that isn't there just has no robots
         _require(call, "list", project_id)
     fields = {
@@ -211,7 +215,6 @@ def list_robots(call: Call) -> Response:
 def create_robot(call: Call) -> Response:
     """Create a robot. A secret or ``disable`` that is sent along is ignored."""
     body = call.body("robot", _SHAPE)
-    access.require_known(call.caller)
     harbor, maker, name = call.harbor, call.caller.robot, body.get("name") or ""
     if not NAME.fullmatch(name):
         raise Refusal(400, "robot name is not in lower case or contains illegal characters")
@@ -283,12 +286,12 @@ async def update_robot(call: Call) -> Response:
     robot = copy.copy(_found(call, "update"))
     duration = body.get("duration")
     _check(body, robot.duration if duration is None else duration)
-    level = "project" if robot.project_id else "system"
-    if body["level"] != level or body.get("name") != full_name(call, robot):
-        raise Refusal(400, "cannot update the level or name of robot")
     permissions = _permissions(call, body)
     if robot.project_id and permissions[0].namespace != robot.project_id:
         raise Refusal(400, "cannot update the project id of robot")
+    level = "project" if robot.project_id else "system"
+    if body["level"] != level or body.get("name") != full_name(call, robot):
+        raise Refusal(400, "cannot update the level or name of robot")
     robot.permissions = permissions
     robot.description = body.get("description") or ""
     robot.disabled = body.get("disable") or False
