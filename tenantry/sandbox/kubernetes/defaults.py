@@ -1,7 +1,7 @@
 """What the server adds to objects, and how it rewrites them, before it keeps them."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import quantities
@@ -13,6 +13,7 @@ Default = Callable[[JSON], None]
 
 def complete(kind: Kind, obj: JSON) -> None:
     """Add the kind's defaults and bring what it holds into the form the server keeps."""
+    fill(kind, obj)
     check_types(kind, obj)
     default = _DEFAULTS.get((kind.group, kind.name))
     if default:
@@ -20,14 +21,37 @@ def complete(kind: Kind, obj: JSON) -> None:
 
 
 def check_types(kind: Kind, obj: JSON) -> None:
-    """Refuse labels and annotations that aren't strings."""
-    for name in ("labels", "annotations"):
-        for key, value in (obj["metadata"].get(name) or {}).items():
+    """Refuse labels, annotations and other maps of strings that hold something else."""
+    for where, texts in string_maps(kind, obj):
+        for value in texts.values():
             if not isinstance(value, str):
-                found = "bool" if isinstance(value, bool) else "number"
-                where = f"ObjectMeta.metadata.{name}.{key}"
+                found = _JSON_TYPES.get(type(value), "number")
                 why = f"json: cannot unmarshal {found} into Go struct field {where} of type string"
                 raise undecodable(kind, why)
+
+
+_JSON_TYPES = {bool: "bool", dict: "object", list: "array"}
+
+
+def string_maps(kind: Kind, obj: JSON) -> Iterator[tuple[str, JSON]]:
+    """The maps of an object whose values are strings, by the server's names of them."""
+    metadata = obj.get("metadata") or {}
+    for name in ("labels", "annotations"):
+        if isinstance(metadata.get(name), dict):
+            yield f"ObjectMeta.metadata.{name}", metadata[name]
+    for name in ("data", "binaryData", "stringData"):
+        if name in kind.fields and isinstance(obj.get(name), dict):
+            yield f"{kind.name}.{name}", obj[name]
+
+
+def fill(kind: Kind, obj: JSON) -> None:
+    """Put an empty string where a map of strings holds null, and zero for a null quantity."""
+    quantities_of = (obj.get("spec") or {}).get("hard") if kind.name == "ResourceQuota" else None
+    maps = [(texts, "") for _, texts in string_maps(kind, obj)]
+    if isinstance(quantities_of, dict):
+        maps.append((quantities_of, "0"))
+    for values, nothing in maps:
+        values |= {key: nothing for key, value in values.items() if value is None}
 
 
 def _namespace(obj: JSON) -> None:

@@ -18,7 +18,7 @@ class Refused(Exception):
             "status": "Failure",
             "message": message,
             **({"reason": reason} if reason else {}),
-            **({"details": details} if details else {}),
+            **({} if details is None else {"details": details}),
             "code": code,
         }
 
@@ -51,7 +51,7 @@ def forbidden_value(field: str, why: str) -> Cause:
 def details(kind: Kind, name: str) -> JSON:
     """Which object a Status is about."""
     group = {"group": kind.group} if kind.group else {}
-    return {"name": name, **group, "kind": kind.plural}
+    return {**({"name": name} if name else {}), **group, "kind": kind.plural}
 
 
 def unauthorized() -> Refused:
@@ -69,6 +69,19 @@ def already_exists(kind: Kind, name: str) -> Refused:
     """An object of that name is there already."""
     message = f'{kind.resource} "{name}" already exists'
     return Refused(409, "AlreadyExists", message, details(kind, name))
+
+
+def another(kind: Kind, name: str, namespace: str, wanted: str, real: str) -> Refused:
+    """The uid sent along is another object's."""
+    group = f"{kind.group}/" if kind.custom else ""
+    key = "/".join(filter(None, ("/registry", f"{group}{kind.plural}", namespace, name)))
+    why = (
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, "
+        f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, "
+        f"UID in object meta: {real}"
+    )
+    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
+    return Refused(409, "Conflict", message, details(kind, name))
 
 
 def modified(kind: Kind, name: str) -> Refused:
@@ -123,19 +136,50 @@ def bad_request(message: str) -> Refused:
     return Refused(400, "BadRequest", message)
 
 
+class Undecodable(Refused):
+    """The body isn't an object of the kind."""
+
+    def __init__(self, kind: Kind, why: str) -> None:
+        what = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}'
+        super().__init__(400, "BadRequest", f"{what}: {why}")
+        self.why = why
+
+
 def undecodable(kind: Kind, why: str) -> Refused:
     """The body isn't an object of the kind."""
-    what = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}'
-    return bad_request(f"{what}: {why}")
+    return Undecodable(kind, why)
 
 
-def untypable(kind: Kind, namespace: str, name: str, why: str) -> Refused:
+def untypable(kind: Kind, name: str, why: str) -> Refused:
     """A server-side apply that doesn't fit the schema: the real server calls it its own error."""
-    where = f"{namespace}/{name}" if namespace else f"/{name}"
-    about = f"({where}; {kind.api_version}, Kind={kind.name})"
-    message = f"failed to create typed patch object {about}: {why}"
-    status: JSON = {"causes": [{"message": message}]}
-    return Refused(500, "InternalError", f"Internal error occurred: {message}", status)
+    return Refused(500, "", f"failed to create typed patch object {_about(kind, name)}: {why}")
+
+
+def inconvertible(kind: Kind, name: str, why: str) -> Refused:
+    """A server-side apply of a value that the kind cannot hold: its own error, too."""
+    what = f"failed to convert new object {_about(kind, name)} to proper version"
+    gvk = f"{kind.group}/{kind.version}, Kind={kind.name}"
+    return Refused(500, "", f"{what}: unable to convert unstructured object to {gvk}: {why}")
+
+
+def _about(kind: Kind, name: str) -> str:
+    return f"(/{name}; {kind.group}/{kind.version}, Kind={kind.name})"
+
+
+def bad_option(options: str, cause: Cause) -> Refused:
+    """A parameter of the request that cannot be."""
+    about = {
+        "group": "meta.k8s.io",
+        "kind": options,
+        "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}],
+    }
+    message = f'{options}.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
+    return Refused(422, "Invalid", message, about)
+
+
+def no_resource() -> Refused:
+    """A built-in group without such a resource."""
+    return Refused(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def not_allowed() -> Refused:

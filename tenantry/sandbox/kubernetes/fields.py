@@ -44,6 +44,9 @@ _ATOMIC = {
 _UNOWNED = {
     ("f:apiVersion",),
     ("f:kind",),
+    # The server's own: a write sets neither.
+    ("f:status",),
+    ("f:spec", "f:finalizers"),
     *(
         ("f:metadata", f"f:{name}")
         for name in (
@@ -58,6 +61,10 @@ _UNOWNED = {
         )
     ),
 }
+
+
+# What an object of a built-in kind has even before anything is in it.
+_ALWAYS_THERE = {("f:spec",), ("f:status",)}
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Shape:
         names = (kind.name, kind.full_name, "*")
         self._lists = {path: keys for (name, path), keys in _LISTS.items() if name in names}
         self._atomic = {path for name, path in _ATOMIC if name in names}
+        self._custom = kind.custom
 
     def keys(self, names: Path) -> tuple[str, ...] | None:
         """The keys of a list's items; None where the list is atomic."""
@@ -101,6 +109,22 @@ class Shape:
             yield item, None
             if keys != _SET:
                 yield from self.leaves(each, item, names)
+
+    def holders(self, value: Any, path: Path = (), names: Path = ()) -> Iterator[Path]:
+        """Every map and keyed list that has something in it, and can be owned besides that."""
+        if not isinstance(value, (dict, list)) or not value or ".".join(names) in self._atomic:
+            return
+        if isinstance(value, dict):
+            if path and (self._custom or path not in _ALWAYS_THERE) and path != ("f:metadata",):
+                yield path
+            for key, each in value.items():
+                below = (*path, f"f:{key}")
+                if below not in _UNOWNED:
+                    yield from self.holders(each, below, (*names, key))
+        elif (keys := self.keys(names)) is not None:
+            yield path
+            for each in value if keys != _SET else ():
+                yield from self.holders(each, (*path, element(keys, each)), names)
 
     def merge(self, live: Any, applied: Any, names: Path = ()) -> Any:
         """The live value with what is applied on top."""
@@ -189,9 +213,12 @@ def written(
 def updated(shape: Shape, before: JSON | None, after: JSON, write: Write, version: str) -> None:
     """Note in `after` what a plain write changed: what it set is the writer's alone."""
     managed = (before or {}).get("metadata", {}).get("managedFields", [])
+    if before is not None and not managed:
+        return  # nobody keeps account of this object
     owned = read(managed)
     old, new = dict(shape.leaves(before or {})), dict(shape.leaves(after))
     changed = {path for path, value in new.items() if path not in old or old[path] != value}
+    changed |= set(shape.holders(after)) - set(shape.holders(before or {}))
     gone = old.keys() - new.keys()
     mine = (write.manager, write.operation)
     for owner in owned:

@@ -226,6 +226,7 @@ KINDS = [
     ),
 ]
 
+BUILT_IN = {kind.group for kind in KINDS if not kind.custom}
 BY_RESOURCE = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
 _BY_NAME = {(kind.group, kind.name): kind for kind in KINDS}
 NAMESPACE = _BY_NAME["", "Namespace"]

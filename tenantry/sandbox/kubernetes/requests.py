@@ -8,9 +8,17 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from .errors import Cause, bad_request, invalid, undecodable
+from .defaults import string_maps
+from .errors import Cause, bad_option, bad_request, invalid, undecodable
 from .kinds import JSON, Kind
 
+_LONGEST_MANAGER = 128
+_OPTIONS = {
+    "POST": "CreateOptions",
+    "PUT": "UpdateOptions",
+    "PATCH": "PatchOptions",
+    "DELETE": "DeleteOptions",
+}
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
 
@@ -32,12 +40,17 @@ class Call:
         """Whether nothing may be kept."""
         wanted = self.query.get("dryRun")
         if wanted not in (None, "", "All"):
-            raise bad_request(f'dryRun: Unsupported value: "{wanted}": supported values: "All"')
+            why = f'Unsupported value: ["{wanted}"]: supported values: "All"'
+            raise bad_option(_OPTIONS[self.method], Cause("dryRun", "FieldValueNotSupported", why))
         return wanted == "All"
 
     @property
     def manager(self) -> str:
         """Who is said to own what a plain write sets."""
+        if len(self.query.get("fieldManager", "")) > _LONGEST_MANAGER:
+            why = f"Too long: may not be more than {_LONGEST_MANAGER} bytes"
+            cause = Cause("fieldManager", "FieldValueTooLong", why)
+            raise bad_option(_OPTIONS[self.method], cause)
         return self.query.get("fieldManager") or self.agent.partition("/")[0] or "unknown"
 
     @property
@@ -57,15 +70,24 @@ def decoded(call: Call, obj: Any) -> JSON:
     if not isinstance(obj, dict):
         raise undecodable(call.kind, "the body is not an object")
     version, name = obj.get("apiVersion", ""), obj.get("kind", "")
-    if (not version or not name) and (call.kind.custom or call.content_type in APPLY):
-        raise bad_request(f"Object 'Kind' is missing in '{json.dumps(obj)[:80]}'")
+    if call.content_type in APPLY and (version, name) != (call.kind.api_version, call.kind.name):
+        group = "" if "/" in version else "/"
+        raise bad_request(f"invalid object type: {group}{version}, Kind={name}")
+    if (not version or not name) and call.kind.custom:
+        body = call.raw.decode(errors="replace")
+        missing = f"Object 'Kind' is missing in '{body}' ({body})"
+        what = f"the object provided is unrecognized (must be of type {call.kind.name})"
+        raise bad_request(f"{what}: {missing}")
     if version and version != call.kind.api_version:
         raise bad_request(
             f"the API version in the data ({version}) does not match the expected API version "
             f"({call.kind.api_version})"
         )
     if name and name != call.kind.name:
-        raise bad_request(f"{name} in version {version} cannot be handled as a {call.kind.name}")
+        group = call.kind.group.partition(".")[0] or "core"
+        conversion = f"({call.kind.version}.{name}) to ({group}.{call.kind.name})"
+        what = f'{name} in version "{call.kind.version}" cannot be handled as a {call.kind.name}'
+        raise bad_request(f"{what}: converting {conversion}: unknown conversion")
     metadata = obj.get("metadata")
     obj["metadata"] = dict(metadata) if isinstance(metadata, dict) else {}
     return obj
@@ -87,7 +109,7 @@ def place(call: Call, metadata: JSON) -> None:
         metadata["namespace"] = call.namespace
 
 
-_JSON_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean"}
+_JSON_TYPES: dict[type, str] = {dict: "object", list: "array", str: "string", bool: "boolean"}
 
 
 def unfit(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
@@ -102,9 +124,40 @@ def unfit(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
             if name not in fields:
                 found.append((path, "field not declared in schema"))
             elif value is not None and not isinstance(value, fields[name]):
-                wanted = "map" if fields[name] is dict else fields[name].__name__
-                found.append((path, f"expected {wanted}, got {value}"))
+                wanted = _SCHEMA_TYPES[fields[name]]
+                found.append((path, f"expected {wanted}, got &{{{_in_go(value)}}}"))
     return found
+
+
+def untyped_texts(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
+    """What is no string in the maps of strings."""
+    return [
+        (f"{where.partition('.')[2]}.{key}", f"expected string, got {_shown_in_go(value)}")
+        for where, texts in string_maps(kind, obj)
+        for key, value in texts.items()
+        if value is not None and not isinstance(value, str)
+    ]
+
+
+_SCHEMA_TYPES = {dict: "map", list: "list", str: "string", bool: "boolean"}
+
+
+def _in_go(value: Any) -> str:
+    """A value as Go prints it."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{_in_go(each)}" for key, each in value.items()) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(_in_go(each) for each in value) + "]"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _shown_in_go(value: Any) -> str:
+    shown = json.dumps(value, separators=(",", ":"))
+    if isinstance(value, dict):
+        shown = f"map[string]interface {{}}{shown}"
+    elif isinstance(value, list):
+        shown = f"[]interface {{}}{{{shown[1:-1]}}}"
+    return f"&value.valueUnstructured{{Value:{shown}}}"
 
 
 def prune(call: Call, obj: JSON) -> list[str]:
@@ -115,14 +168,13 @@ def prune(call: Call, obj: JSON) -> list[str]:
         holder = obj["spec"] if len(parts) > 1 else obj
         if why.startswith("expected"):
             value = holder[parts[-1]]
-            found = _JSON_TYPES.get(type(value), "number")
+            found = _JSON_TYPES.get(type(value), "integer" if call.kind.custom else "number")
             wanted = _JSON_TYPES[
                 (call.kind.spec if len(parts) > 1 else call.kind.fields)[parts[-1]]
             ]
             if call.kind.custom:
-                said = f'Invalid value: "{found}": {path} in body must be of type {wanted}'
-                cause = Cause(path, "FieldValueTypeInvalid", f'{said}: "{found}"')
-                raise invalid(call.kind, obj["metadata"].get("name", ""), [cause])
+                causes = [_wrong_type(path, found, wanted), _UNCHECKED]
+                raise invalid(call.kind, obj["metadata"].get("name", ""), causes)
             field = f"{call.kind.name}.{path}"
             said = f"json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
             raise undecodable(call.kind, said)
@@ -132,6 +184,32 @@ def prune(call: Call, obj: JSON) -> list[str]:
         del holder[parts[-1]]
         warnings.append(f'299 - "unknown field \\"{path}\\""')
     return warnings
+
+
+def refuse_nulls(kind: Kind, obj: JSON) -> None:
+    """A custom resource that is applied may not hold null where its schema wants something."""
+    spec = obj.get("spec")
+    held = spec.items() if kind.custom and isinstance(spec, dict) else ()
+    causes = [
+        _wrong_type(f"spec.{name}", "null", _JSON_TYPES[kind.spec[name]])
+        for name, value in held
+        if value is None
+    ]
+    if causes:
+        raise invalid(kind, obj["metadata"]["name"], [*causes, _UNCHECKED])
+
+
+_UNCHECKED = Cause(
+    "<nil>",
+    "FieldValueInvalid",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation",
+)
+
+
+def _wrong_type(path: str, found: str, wanted: str) -> Cause:
+    said = f'Invalid value: "{found}": {path} in body must be of type {wanted}'
+    return Cause(path, "FieldValueTypeInvalid", f'{said}: "{found}"')
 
 
 def without_nulls(value: Any) -> Any:

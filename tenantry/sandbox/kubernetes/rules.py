@@ -42,6 +42,11 @@ _KEY_RULE = (
     f"{_ENDS} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
+_PREFIXED = " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+_CONFIG_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', "
+    " or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
 _IMMUTABLE = "field is immutable"
 _IN_BINDING = (RBAC, "RoleBinding"), (RBAC, "ClusterRoleBinding")
 _BYTES_IN_SECRET = 1024 * 1024
@@ -73,10 +78,8 @@ def _metadata(kind: Kind, metadata: JSON) -> Iterator[Cause]:
             yield wrong_value("metadata.name", name, rule)
     for key, value in (metadata.get("labels") or {}).items():
         yield from _key("metadata.labels", key)
-        if len(value) > 63:
-            yield wrong_value("metadata.labels", value, "must be no more than 63 characters")
-        if not _VALUE.fullmatch(value):
-            yield wrong_value("metadata.labels", value, _VALUE_RULE)
+        for fault in value_faults(value):
+            yield wrong_value("metadata.labels", value, fault)
     annotations = metadata.get("annotations") or {}
     for key in annotations:
         yield from _key("metadata.annotations", key)
@@ -86,13 +89,35 @@ def _metadata(kind: Kind, metadata: JSON) -> Iterator[Cause]:
 
 
 def _key(field: str, key: str) -> Iterator[Cause]:
-    prefix, slash, name = key.rpartition("/")
-    if slash and not _SUBDOMAIN.fullmatch(prefix):
-        yield wrong_value(field, key, f"prefix part {_SUBDOMAIN_RULE}")
-    if len(name) > 63:
-        yield wrong_value(field, key, "name part must be no more than 63 characters")
+    for fault in key_faults(key):
+        yield wrong_value(field, key, fault)
+
+
+def key_faults(key: str) -> list[str]:
+    """Why this cannot be the key of a label or an annotation."""
+    parts = key.split("/")
+    if len(parts) > 2:
+        return [
+            f"a valid label key must consist of {_KEY_RULE.partition('must consist of ')[2]}{_PREFIXED}"
+        ]
+    faults, name = [], parts[-1]
+    if len(parts) == 2 and not parts[0]:
+        faults.append("prefix part must be non-empty")
+    elif len(parts) == 2 and not _SUBDOMAIN.fullmatch(parts[0]):
+        faults.append(f"prefix part {_SUBDOMAIN_RULE}")
+    if not name:
+        faults.append("name part must be non-empty")
+    elif len(name) > 63:
+        faults.append("name part must be no more than 63 bytes")
     if not _NAME.fullmatch(name):
-        yield wrong_value(field, key, _KEY_RULE)
+        faults.append(_KEY_RULE)
+    return faults
+
+
+def value_faults(value: str) -> list[str]:
+    """Why this cannot be the value of a label."""
+    faults = ["must be no more than 63 bytes"] if len(value) > 63 else []
+    return faults if _VALUE.fullmatch(value) else [*faults, _VALUE_RULE]
 
 
 _NEEDED = {
@@ -127,8 +152,7 @@ def _secret(new: JSON, old: JSON | None) -> Iterator[Cause]:
 def _keys(data: JSON) -> Iterator[Cause]:
     for key in data:
         if not re.fullmatch(r"[-._a-zA-Z0-9]+", key):
-            why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-            yield wrong_value(f"data[{key}]", key, why)
+            yield wrong_value(f"data[{key}]", key, _CONFIG_KEY_RULE)
 
 
 def _config_map(new: JSON, old: JSON | None) -> Iterator[Cause]:
@@ -153,13 +177,22 @@ def _quota(new: JSON, old: JSON | None) -> Iterator[Cause]:
             if quantities.value(amount).denominator != 1:
                 yield wrong_value(field, amount, "must be an integer")
         elif "/" not in key and "." not in key and key not in _RESOURCES:
-            why = "must be a standard resource for quota"
-            yield wrong_value(field, key, f"{why}, or must be fully qualified")
+            why = "must be a standard resource type or fully qualified"
+            yield wrong_value(field, key, why)
+            yield wrong_value(field, key, "must be a standard resource for quota")
 
 
 _RESOURCES = {
     *("cpu", "memory", "storage", "ephemeral-storage", "persistentvolumeclaims"),
     *("replicationcontrollers", "resourcequotas"),
+}
+
+
+_SPOKEN = {
+    "min": "min",
+    "defaultRequest": "default request",
+    "default": "default limit",
+    "max": "max",
 }
 
 
@@ -172,7 +205,8 @@ def _limits(new: JSON, old: JSON | None) -> Iterator[Cause]:
                     least, most = limit[lower][key], limit[upper][key]
                     if quantities.value(least) > quantities.value(most):
                         field = f"spec.limits[{place}].{lower}[{key}]"
-                        why = f"{lower} value {least} is greater than {upper} value {most}"
+                        what = f"{_SPOKEN[lower]} value {least}"
+                        why = f"{what} is greater than {_SPOKEN[upper]} value {most}"
                         yield wrong_value(field, least, why)
 
 
@@ -189,6 +223,10 @@ def _binding(new: JSON, old: JSON | None) -> Iterator[Cause]:
         shown = json.dumps(spelt, separators=(",", ":"))
         yield Cause("roleRef", "FieldValueInvalid", f"Invalid value: {shown}: {_IMMUTABLE}")
     for place, subject in enumerate(new.get("subjects") or ()):
+        if subject.get("kind") not in ("ServiceAccount", "User", "Group"):
+            allowed = 'supported values: "ServiceAccount", "User", "Group"'
+            why = f'Unsupported value: "{subject.get("kind", "")}": {allowed}'
+            yield Cause(f"subjects[{place}].kind", "FieldValueNotSupported", why)
         if not subject.get("name"):
             yield missing_value(f"subjects[{place}].name")
         if subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
@@ -205,6 +243,13 @@ def _service(new: JSON, old: JSON | None) -> Iterator[Cause]:
         if not 1 <= (port.get("port") or 0) <= 65535:
             why = "must be between 1 and 65535, inclusive"
             yield wrong_value(f"spec.ports[{place}].port", port.get("port"), why)
+
+
+def _policy(new: JSON, old: JSON | None) -> Iterator[Cause]:
+    for place, wanted in enumerate(new["spec"]["policyTypes"]):
+        if wanted not in ("Ingress", "Egress"):
+            why = f'Unsupported value: "{wanted}": supported values: "Ingress", "Egress"'
+            yield Cause(f"spec.policyTypes[{place}]", "FieldValueNotSupported", why)
 
 
 def _pod(new: JSON, old: JSON | None) -> Iterator[Cause]:
@@ -231,6 +276,7 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("", "LimitRange"): _limits,
     ("", "Service"): _service,
     ("", "Pod"): _pod,
+    ("networking.k8s.io", "NetworkPolicy"): _policy,
     **dict.fromkeys(_IN_BINDING, _binding),
     (SECURITY, "AuthorizationPolicy"): _targeted,
     (SECURITY, "RequestAuthentication"): _targeted,

@@ -1,19 +1,24 @@
-"""Label and field selectors."""
+"""Label and field selectors, read as the server reads them, with its words for what it can't."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from .errors import bad_request
-from .kinds import JSON
+from .errors import Cause, Refused, bad_request, wrong_value
+from .kinds import JSON, Kind
+from .rules import key_faults, value_faults
 
 Test = Callable[[JSON], bool]
+Token = tuple[str, str]
 
-_SET = re.compile(r"^(\S+)\s+(in|notin)\s*\(([^)]*)\)$")
+_OPERATORS = ("in", "notin", "=", "==", "!=", ">", "<")
+_WORDS = "in, notin, =, ==, !=, gt, lt"
+_SYMBOLS = ("==", "!=", "=", "!", "(", ")", ",", ">", "<")
+_TOKEN = re.compile(r"\s*(?:(==|!=|[=!(),<>])|([^=!(),<>\s]+))")
 
 
 def by_labels(selector: str) -> Test:
-    """Whether an object's labels match: `a=b,c!=d,e in (f,g),h notin (i),j,!k`."""
-    tests = [_label_test(part.strip()) for part in re.split(r",(?![^(]*\))", selector)]
+    """Whether an object's labels match: `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1`."""
+    tests = list(_Parser(selector).requirements())
 
     def matches(obj: JSON) -> bool:
         labels = obj["metadata"].get("labels", {})
@@ -22,38 +27,153 @@ def by_labels(selector: str) -> Test:
     return matches
 
 
-def _label_test(part: str) -> Test:
-    in_set = _SET.match(part)
-    if in_set:
-        key, wanted = in_set[1], {value.strip() for value in in_set[3].split(",")}
-        if in_set[2] == "in":
-            return lambda labels: labels.get(key) in wanted
-        return lambda labels: labels.get(key) not in wanted
-    for operator, equal in (("!=", False), ("==", True), ("=", True)):
-        key, found, value = (each.strip() for each in part.partition(operator))
-        if found:
-            if equal:
-                return lambda labels: labels.get(key) == value
-            return lambda labels: labels.get(key) != value
-    if not part or " " in part:
-        raise bad_request(f"unable to parse requirement: found '{part}', expected: identifier")
-    if part.startswith("!"):
-        return lambda labels: part[1:].strip() not in labels
-    return lambda labels: part in labels
+class _Parser:
+    """Goes through the words of a selector; the end of it is an empty word."""
+
+    def __init__(self, selector: str) -> None:
+        found = _TOKEN.findall(selector.strip())
+        self._words = [symbol or word for symbol, word in found]
+        self._at = 0
+
+    def requirements(self) -> Iterator[Test]:
+        expected = "!, identifier, or 'end of string'"
+        while self._next:
+            if not (self._is_identifier or self._next == "!"):
+                raise bad_request(f"found '{self._next}', expected: {expected}")
+            try:
+                yield self._requirement()
+            except _Unreadable as error:
+                raise bad_request(f"unable to parse requirement: {error}") from None
+            if self._next not in ("", ","):
+                raise bad_request(f"found '{self._next}', expected: ',' or 'end of string'")
+            if self._take() and not (self._is_identifier or self._next == "!"):
+                raise bad_request(f"found '{self._next}', expected: identifier after ','")
+
+    @property
+    def _next(self) -> str:
+        return self._words[self._at] if self._at < len(self._words) else ""
+
+    @property
+    def _is_identifier(self) -> bool:
+        return self._next not in ("", *_SYMBOLS)
+
+    def _take(self) -> str:
+        word = self._next
+        self._at += 1
+        return word
+
+    def _requirement(self) -> Test:
+        absent = self._next == "!"
+        if absent:
+            self._take()
+        key = self._identifier()
+        _refuse(
+            [wrong_value("<nil>", key, "; ".join(faults))] if (faults := key_faults(key)) else []
+        )
+        if absent:
+            return lambda labels: key not in labels
+        if self._next in ("", ","):
+            return lambda labels: key in labels
+        operator = self._take()
+        if operator not in _OPERATORS:
+            raise _Unreadable(f"found '{operator}', expected: {_WORDS}")
+        values = self._values() if operator in ("in", "notin") else {self._value()}
+        if operator in ("<", ">"):
+            return _compared(key, operator, values.pop())
+        ordered = sorted(values)
+        _refuse(
+            [
+                wrong_value(f"values[{place}][{key}]", value, why)
+                for place, value in enumerate(ordered)
+                for why in value_faults(value)
+            ]
+        )
+        if operator in ("notin", "!="):
+            return lambda labels: labels.get(key) not in values
+        return lambda labels: labels.get(key) in values
+
+    def _identifier(self) -> str:
+        if not self._is_identifier:
+            raise _Unreadable(f"found '{self._next}', expected: identifier")
+        return self._take()
+
+    def _value(self) -> str:
+        return "" if self._next in ("", ",") else self._identifier()
+
+    def _values(self) -> set[str]:
+        if self._next != "(":
+            raise _Unreadable(f"found '{self._next}' expected: '('")
+        self._take()
+        if not (self._is_identifier or self._next in (",", ")")):
+            raise _Unreadable(f"found '{self._next}', expected: ',', ')' or identifier")
+        values = set()
+        while True:
+            values.add(self._take() if self._is_identifier else "")
+            if self._next not in (",", ")"):
+                raise _Unreadable(f"found '{self._next}', expected: ',' or ')'")
+            if self._take() == ")":
+                return values
 
 
-def by_fields(selector: str) -> Test:
-    """Whether an object's fields match; only its name and namespace can be asked for."""
+class _Unreadable(Exception):
+    """What stands there is no requirement."""
+
+
+def _refuse(causes: list[Cause]) -> None:
+    said = [f"{cause.field}: {cause.message}" for cause in causes]
+    if said:
+        raise _Unreadable(said[0] if len(said) == 1 else f"[{', '.join(said)}]")
+
+
+def _compared(key: str, operator: str, value: str) -> Test:
+    if not re.fullmatch(r"[+-]?\d+", value):
+        why = "for 'Gt', 'Lt' operators, the value must be an integer"
+        _refuse([wrong_value("values[0]", value, why)])
+    bound = int(value)
+
+    def test(labels: JSON) -> bool:
+        held = labels.get(key, "")
+        if not re.fullmatch(r"[+-]?\d+", held):
+            return False
+        return int(held) > bound if operator == ">" else int(held) < bound
+
+    return test
+
+
+_EVERYWHERE = ("metadata.name", "metadata.namespace")
+_FIELDS = {
+    "Namespace": ("metadata.name", "status.phase"),
+    "Secret": (*_EVERYWHERE, "type"),
+    "Service": (*_EVERYWHERE, "spec.clusterIP", "spec.type"),
+    "Pod": (*_EVERYWHERE, "status.phase", "spec.nodeName", "spec.serviceAccountName"),
+}
+
+
+def by_fields(kind: Kind, selector: str) -> Test:
+    """Whether an object's fields match; few can be asked for, and which depends on the kind."""
     tests: list[Test] = []
     for part in selector.split(","):
-        found = re.fullmatch(
-            r"(metadata\.name|metadata\.namespace|status\.phase|type)(!?=?=)(.*)", part
-        )
+        found = re.fullmatch(r"(.*?)(!=|==|=)(.*)", part)
         if found is None:
-            name = re.split(r"!?=", part)[0]
-            raise bad_request(f"field label not supported: {name}")
-        tests.append(_field_test(found[1].split("."), found[2] != "!=", found[3]))
+            if part:
+                message = f"invalid selector: '{selector}'; can't understand '{part}'"
+                raise bad_request(message)
+            continue
+        name, operator, value = found.groups()
+        if "=" in value:
+            raise bad_request(f"invalid field selector: unescaped character in value: {ord('=')}")
+        if name or value:
+            if name not in _FIELDS.get(kind.name, _EVERYWHERE):
+                raise _unknown(kind, name)
+            tests.append(_field_test(name.split("."), operator != "!=", value))
     return lambda obj: all(test(obj) for test in tests)
+
+
+def _unknown(kind: Kind, name: str) -> Refused:
+    if kind.custom or kind.name in _FIELDS:
+        return bad_request(f"field label not supported: {name}")
+    only = ", ".join(f'"{each}"' for each in _EVERYWHERE)
+    return bad_request(f'"{name}" is not a known field selector: only {only}')
 
 
 def _field_test(path: list[str], equal: bool, wanted: str) -> Test:

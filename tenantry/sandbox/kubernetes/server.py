@@ -2,7 +2,6 @@
 
 import json
 import threading
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
@@ -13,16 +12,21 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from . import kinds
+from . import continuation, kinds
+from .defaults import check_types, fill
 from .errors import (
     Cause,
     Refused,
+    Undecodable,
     already_exists,
+    bad_option,
     bad_request,
     forbidden,
+    inconvertible,
     invalid,
     missing_value,
     modified,
+    no_resource,
     not_allowed,
     not_simulated,
     precondition,
@@ -32,7 +36,18 @@ from .errors import (
 from .fields import applied
 from .kinds import JSON, Kind, kind_named, kind_of
 from .patches import json_patch, merge
-from .requests import APPLY, Call, decoded, place, prune, unfit, without_nothing, without_nulls
+from .requests import (
+    APPLY,
+    Call,
+    decoded,
+    place,
+    prune,
+    refuse_nulls,
+    unfit,
+    untyped_texts,
+    without_nothing,
+    without_nulls,
+)
 from .selectors import by_fields, by_labels
 from .store import SHAPES, Now, Store, Stored
 
@@ -181,6 +196,8 @@ class SimulatedKubernetes:
             namespace, rest = rest[1], rest[2:]
         kind = kinds.BY_RESOURCE.get((group, version, rest[0]))
         if kind is None or (namespace is not None and not kind.namespaced):
+            if group in kinds.BUILT_IN:
+                raise no_resource()
             return _page_not_found()
         if len(rest) > 2:
             raise not_simulated(f"{request.method} of {kind.resource}/{rest[2]}")
@@ -204,20 +221,18 @@ class SimulatedKubernetes:
         if query.get("watch") in ("1", "true"):
             raise not_simulated(f"watching {kind.resource}")
         selected = self._select(call)
-        try:
-            limit = int(query.get("limit") or 0)
-            start = (
-                json.loads(urlsafe_b64decode(query["continue"])) if query.get("continue") else None
-            )
-        except ValueError:
-            why = "invalid continue token: continue key is not valid"
-            raise bad_request(why) from None
-        if start:
-            selected = [each for each in selected if list(each[0]) > start["after"]]
+        limit = max(_number(query.get("limit") or "0"), 0)
+        version = _version_asked(query)
+        if query.get("continue"):
+            if version not in ("", "0"):
+                raise bad_request("specifying resource version is not allowed when using continue")
+            after = continuation.read(query["continue"])
+            selected = [each for each in selected if each[0] > after]
         meta: JSON = {"resourceVersion": str(self._store.version)}
+        if kind.custom:
+            meta["continue"] = ""
         if limit and len(selected) > limit:
-            token = {"v": "meta.k8s.io/v1", "after": list(selected[limit - 1][0])}
-            meta["continue"] = urlsafe_b64encode(json.dumps(token).encode()).decode()
+            meta["continue"] = continuation.token(self._store.version, selected[limit - 1][0])
             if not query.get("labelSelector") and not query.get("fieldSelector"):
                 meta["remainingItemCount"] = len(selected) - limit
             selected = selected[:limit]
@@ -225,7 +240,7 @@ class SimulatedKubernetes:
         head = _head(kind) if kind.custom else b"{"
         items = b",".join(head + stored.encoded[1:] for _, stored in selected)
         opening = {"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": meta}
-        body = json.dumps(opening)[:-1].encode() + b',"items":[' + items + b"]}"
+        body = json.dumps(opening)[:-1].encode() + b',"items":[' + items + b"]}\n"
         return Response(body, media_type="application/json")
 
     def _select(self, call: Call) -> list[tuple[tuple[str, str], Stored]]:
@@ -233,7 +248,7 @@ class SimulatedKubernetes:
         if call.query.get("labelSelector"):
             tests.append(by_labels(call.query["labelSelector"]))
         if call.query.get("fieldSelector"):
-            tests.append(by_fields(call.query["fieldSelector"]))
+            tests.append(by_fields(call.kind, call.query["fieldSelector"]))
         return self._store.select(call.kind, call.namespace, tests)
 
     def _create(self, call: Call) -> Response:
@@ -258,10 +273,14 @@ class SimulatedKubernetes:
     def _update(self, call: Call) -> Response:
         obj = decoded(call, call.body)
         place(call, obj["metadata"])
+        dry = call.dry
         old = self._store.get(call.kind, call.namespace or "", call.name or "")
+        version = obj["metadata"].get("resourceVersion") or "0"
+        if not version.isdigit():
+            raise Refused(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
         warnings = prune(call, obj)
         write = self._store.by(call.manager)
-        stored = self._store.update(call.kind, obj, old, write, dry=call.dry)
+        stored = self._store.update(call.kind, obj, old, write, dry=dry)
         return _sent(call.kind, stored, 200, warnings)
 
     def _patch(self, call: Call) -> Response:
@@ -269,12 +288,14 @@ class SimulatedKubernetes:
             return self._apply(call)
         if "force" in call.query:
             why = "may not be specified for non-apply patch"
-            raise _bad_options(Cause("force", "FieldValueForbidden", f"Forbidden: {why}"))
+            cause = Cause("force", "FieldValueForbidden", f"Forbidden: {why}")
+            raise bad_option("PatchOptions", cause)
         old = self._store.get(call.kind, call.namespace or "", call.name or "")
         live = _copy(old.obj)
         match call.content_type:
             case "application/merge-patch+json":
                 obj = merge(live, call.body)
+                _check_texts(call.kind, obj)
             case "application/strategic-merge-patch+json" if not call.kind.custom:
                 obj = merge(live, call.body, strategic=True)
             case "application/json-patch+json":
@@ -293,14 +314,18 @@ class SimulatedKubernetes:
         kind, name = call.kind, call.name or ""
         manager = call.query.get("fieldManager")
         if not manager:
-            raise _bad_options(missing_value("fieldManager", "is required for apply patch"))
-        config = without_nulls(decoded(call, call.body))
+            cause = missing_value("fieldManager", "is required for apply patch")
+            raise bad_option("PatchOptions", cause)
+        manager = call.manager
+        config = decoded(call, call.body)
+        fill(kind, config)
         metadata = config["metadata"]
         if metadata.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
         place(call, metadata)
-        for field, why in unfit(kind, config):
-            raise untypable(kind, call.namespace or "", name, f".{field}: {why}")
+        for field, why in [*unfit(kind, config), *untyped_texts(kind, config)]:
+            raise untypable(kind, name, f".{field}: {why}")
+        refuse_nulls(kind, config)
         config.pop("status", None)
         old = self._store.find(kind, call.namespace or "", name)
         if old is None:
@@ -314,7 +339,11 @@ class SimulatedKubernetes:
         live = _copy(old.obj) if old else None
         merged = applied(SHAPES[kind], live, config, write, kind.api_version, force=force)
         managed = merged["metadata"].get("managedFields")
-        made = self._store.prepared(kind, without_nothing(merged), old.obj if old else None)
+        merged = without_nothing(without_nulls(merged))
+        try:
+            made = self._store.prepared(kind, merged, old.obj if old else None)
+        except Undecodable as error:
+            raise inconvertible(kind, name, error.why) from None
         if managed:
             made["metadata"]["managedFields"] = managed
         stored = self._store.put(kind, made, old, dry=call.dry)
@@ -360,14 +389,32 @@ _HANDLERS: dict[tuple[str, bool], Callable[[SimulatedKubernetes, Call], Response
 }
 
 
-def _bad_options(cause: Cause) -> Refused:
-    about = {
-        "group": "meta.k8s.io",
-        "kind": "PatchOptions",
-        "causes": [{"reason": cause.reason, "message": cause.message, "field": cause.field}],
-    }
-    message = f'PatchOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
-    return Refused(422, "Invalid", message, about)
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+
+
+def _version_asked(query: dict[str, str]) -> str:
+    version = query.get("resourceVersion", "")
+    if version and not version.isdigit():
+        why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+        about = f'resourceVersion: Invalid value: "{version}": {why}'
+        raise bad_request(f"invalid resource version: {about}")
+    return version
+
+
+def _check_texts(kind: Kind, obj: JSON) -> None:
+    """A merge patch that leaves something else in a map of strings is shown with all it makes."""
+    try:
+        check_types(kind, obj)
+    except Undecodable as error:
+        whole = json.dumps(json.dumps(obj, separators=(",", ":"), sort_keys=True))
+        message = f"Invalid value: {whole}: {error.why}"
+        cause = {"reason": "FieldValueInvalid", "message": message, "field": "patch"}
+        said = f' "" is invalid: patch: {message}'
+        raise Refused(422, "Invalid", said, {"causes": [cause]}) from None
 
 
 def _copy(value: JSON) -> JSON:
@@ -382,14 +429,15 @@ def _head(kind: Kind) -> bytes:
 def _sent(
     kind: Kind, stored: Stored, code: int = 200, warnings: list[str] | None = None
 ) -> Response:
-    response = Response(_head(kind) + stored.encoded[1:], code, media_type="application/json")
+    body = _head(kind) + stored.encoded[1:] + b"\n"
+    response = Response(body, code, media_type="application/json")
     for warning in warnings or ():
         response.headers.append("warning", warning)
     return response
 
 
 def _json(value: JSON, code: int = 200) -> Response:
-    body = json.dumps(value, separators=(",", ":")).encode()
+    body = json.dumps(value, separators=(",", ":")).encode() + b"\n"
     return Response(body, code, media_type="application/json")
 
 

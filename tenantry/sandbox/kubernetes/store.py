@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from .defaults import complete
-from .errors import invalid, modified, not_found, terminating
+from .errors import another, invalid, modified, not_found, terminating
 from .fields import Shape, Write, updated
 from .kinds import JSON, KINDS, NAMESPACE, SERVICE_ACCOUNT, Kind, definition, kind_named, kind_of
 from .rules import broken
@@ -137,7 +137,8 @@ class Store:
         if wanted and old is not None and wanted != before["resourceVersion"]:
             raise modified(kind, name)
         if metadata.get("uid") and old is not None and metadata["uid"] != before["uid"]:
-            raise modified(kind, name)
+            namespace = metadata.get("namespace", "")
+            raise another(kind, name, namespace, metadata["uid"], before["uid"])
         for key in _SERVERS:
             metadata.pop(key, None)
             if key in before:
