@@ -66,6 +66,8 @@ class Resource:
     """What applying it needs beyond the fields."""
     fixed: tuple[str, ...] = ()
     """Top-level fields that can't be changed in place: the object is replaced instead."""
+    working: tuple[str, ...] = ()
+    """Top-level fields that tell whether it works: it is broken, not changed, if one differs."""
     inside: tuple[Id, ...] = ()
     """What it lies in, or hangs on: where one of them may not be touched, neither may this."""
     shared: bool = False

@@ -32,7 +32,12 @@ class Systems:
     """
 
     def __init__(
-        self, connections: Connections, state: Declaration, *, probe_credentials: bool = True
+        self,
+        connections: Connections,
+        state: Declaration,
+        *,
+        probe_credentials: bool = True,
+        extras: bool = False,
     ) -> None:
         """
         Args:
@@ -40,6 +45,7 @@ class Systems:
             state: what is declared.
             probe_credentials: try whether robots' credentials open Harbor, a call each; else they
                 are taken to do so.
+            extras: look for what nobody declares, too.
         """
         self.state = state
         self._stack = ExitStack()
@@ -50,9 +56,9 @@ class Systems:
         self._stack.callback(self.keycloak_client.close)
         self.kubernetes_client = KubernetesClient(connections.kubernetes)
         self._stack.callback(self.kubernetes_client.close)
-        self.kubernetes = Kubernetes(self.kubernetes_client, state)
-        self.keycloak = Keycloak(self.keycloak_client, state)
-        self.harbor = Harbor(self.harbor_client)
+        self.kubernetes = Kubernetes(self.kubernetes_client, state, extras=extras)
+        self.keycloak = Keycloak(self.keycloak_client, state, extras=extras)
+        self.harbor = Harbor(self.harbor_client, state, extras=extras)
         self.istio = Istio(self.kubernetes_client, state)
         self.credentials = Credentials(
             self.harbor_client,

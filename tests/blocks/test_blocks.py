@@ -80,7 +80,7 @@ def test_every_field_is_described_with_a_sentence(block: type[Block]) -> None:
         (HarborConnection, {"password"}),
         (KeycloakConnection, {"password"}),
         (ClusterConnection, {"kubeconfig"}),
-        (DeclaredState, set()),
+        (DeclaredState, {"token", "ssh_key"}),
     ],
 )
 def test_the_server_is_told_which_fields_to_encrypt(block: type[Block], secrets: set[str]) -> None:

@@ -81,14 +81,6 @@ class Harbor:
     password: str
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    for line in (
-        f"{CONFIRMED}(server): the case passed on this real server",
-        f"{FACTS}: the case holds what was recorded of a real server",
-    ):
-        config.addinivalue_line("markers", line)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     cases = [item for item in items if HERE in item.path.parents]

@@ -34,7 +34,7 @@ from tenantry.systems.credentials.contents import (
 from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.marks import ProjectMark, description
-from tenantry.systems.harbor.robots import Lifetime, permissions, robot_id
+from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, permissions, robot_id
 from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import objects
@@ -111,9 +111,18 @@ class Credentials:
                 "access": sorted(set(robot.access)),
                 "disabled": False,
                 "lifetime": robot.expiry_days,
+                "expiry": FAR_OFF,
             }
-            body = (robot, mark)
-            wanted.append(Resource(id, "Credentials", fields, body=body, shares=shares))
+            wanted.append(
+                Resource(
+                    id,
+                    "Credentials",
+                    fields,
+                    body=(robot, mark),
+                    shares=shares,
+                    working=("disabled", "expiry"),
+                )
+            )
             known = observed.live.get(id)
             if known is not None:
                 self._robots[id] = (known.handle["id"], known.handle["name"])
@@ -142,6 +151,7 @@ class Credentials:
             fields,
             body=sink,
             fixed=("type",),
+            working=("registry", "username", "credential"),
             inside=(robot, objects.id_of("Namespace", namespace)),
         )
 
@@ -161,6 +171,7 @@ class Credentials:
             fields,
             body=sink,
             fixed=("type",),
+            working=("issuer", "client_secret"),
             inside=(
                 Id("keycloak", "client", sink.client),
                 objects.id_of("Namespace", team.slug),
@@ -254,7 +265,7 @@ class Credentials:
         if change.live is not None:
             row = change.live.handle
             lifetime: Lifetime = change.live.fields["lifetime"]
-            if lifetime != robot.expiry_days:
+            if {"lifetime", "expiry"} & {found.field for found in change.differences}:
                 row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
             # A full replace: what is left out would be blanked, and a disabled robot enabled.
             own = {"description": description(mark), "disable": False}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenantry.calls import FEW, each
-from tenantry.declared import Team
+from tenantry.declared import Declaration, Team
 from tenantry.declared.team import ImmutableTags
 from tenantry.declared.types import UNLIMITED, storage_bytes
 from tenantry.errors import (
@@ -46,8 +46,10 @@ def project_id(name: str) -> Id:
 class Harbor:
     """Harbor's part of onboarding."""
 
-    def __init__(self, client: HarborClient) -> None:
+    def __init__(self, client: HarborClient, state: Declaration, *, extras: bool = False) -> None:
         self._client = client
+        self._state = state
+        self._extras = extras
         self._project_ids: dict[str, int] = {}
 
     # Desired
@@ -87,23 +89,39 @@ class Harbor:
             marks: what the teams' namespaces say of their projects, by the projects' names.
         """
         seen = Observed()
-        projects = self._projects([team.slug for team in teams])
+        projects = self._projects([team.slug for team in teams], seen)
         for part in each(lambda team: self._observe_team(team, projects, marks), teams):
             seen.add(part)
         return seen
 
-    def _projects(self, names: Sequence[str]) -> dict[str, Row]:
+    def _projects(self, names: Sequence[str], seen: Observed) -> dict[str, Row]:
         found: dict[str, Row] = {}
-        if len(names) <= FEW:
+        if len(names) <= FEW and not self._extras:
             for name in names:
                 rows = self._client.pages("/projects", q=f"name={name}")
                 found |= {row["name"]: row for row in rows if row["name"] == name}
         else:
             wanted = set(names)
-            rows = self._client.pages("/projects")
-            found = {row["name"]: row for row in rows if row["name"] in wanted}
+            everything = {row["name"]: row for row in self._client.pages("/projects")}
+            found = {name: row for name, row in everything.items() if name in wanted}
+            if self._extras:
+                self._observe_left_over(everything, seen)
         self._project_ids |= {name: row["project_id"] for name, row in found.items()}
         return found
+
+    def _observe_left_over(self, projects: dict[str, Row], seen: Observed) -> None:
+        """The projects that were made for teams which nobody declares any more."""
+        declared = {team.slug for team in self._state.teams.values()}
+        for name, row in projects.items():
+            if name.startswith("team-") and name not in declared:
+                robots = self._robots(row["project_id"])
+                if mark_of(robots) is not None:
+                    team = name.removeprefix("team-")
+                    marked = mark_of(robots) == "created"
+                    seen.live[project_id(name)] = Live({}, marked=marked, team=team)
+
+    def _robots(self, project: int) -> list[Row]:
+        return list(self._client.pages("/robots", q=f"Level=project,ProjectID={project}"))
 
     def _observe_team(
         self, team: Team, projects: dict[str, Row], marks: Mapping[str, ProjectMark | None]
@@ -137,26 +155,35 @@ class Harbor:
         summary = self._client.get(f"/projects/{number}/summary")
         if "quota" in summary:
             fields["storage_quota"] = _storage_text(summary["quota"]["hard"]["storage"])
-        robots = list(self._client.pages("/robots", q=f"Level=project,ProjectID={number}"))
+        robots = self._robots(number)
         mark = mark or mark_of(robots)
         is_ours = mark is not None
         handle = {"project_id": number, "adopted": mark == "adopted"}
         seen.live[project_id(name)] = Live(fields, is_ours, handle=handle)
+        makers = (project.get("owner_name"), self._client.account.username)
         for row in self._client.pages(f"/projects/{number}/members"):
-            if row["entity_type"] == "g":
-                role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
-                id = Id("harbor", "member", f"{name}/{row['entity_name']}")
-                seen.live[id] = Live({"role": role}, is_ours, handle=row)
+            kind = "member" if row["entity_type"] == "g" else "user member"
+            if kind == "user member" and row["entity_name"] in makers:
+                continue  # Harbor makes whoever creates a project its first member.
+            role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
+            id = Id("harbor", kind, f"{name}/{row['entity_name']}")
+            seen.live[id] = Live({"role": role}, is_ours, team=team.name, handle=row)
         for row in robots:
             short = row["name"].rsplit("+", 1)[-1]
-            seen.live[robot_id(name, short)] = Live(robot_fields(row), is_ours, handle=row)
+            seen.live[robot_id(name, short)] = Live(
+                robot_fields(row),
+                is_ours,
+                marked=mark_of([row]) is not None,
+                team=team.name,
+                handle=row,
+            )
         if team.harbor.retention is not None and "retention_id" in metadata:
             self._observe_retention(name, metadata["retention_id"], is_ours, seen)
         if team.harbor.immutable_tags:
             for row in self._client.pages(f"/projects/{number}/immutabletagrules"):
                 id = _immutable_id(name, *tags.patterns(row))
                 enabled = not row.get("disabled", False)
-                seen.live[id] = Live({"enabled": enabled}, is_ours, handle=row)
+                seen.live[id] = Live({"enabled": enabled}, is_ours, team=team.name, handle=row)
 
     def _observe_retention(self, name: str, number: str, is_ours: bool, seen: Observed) -> None:
         policy = self._client.get(f"/retentions/{number}")
@@ -167,6 +194,9 @@ class Harbor:
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""
+        if change.action == "delete":
+            self._delete(change)
+            return
         match change.id.kind:
             case "project":
                 self._apply_project(change)
@@ -176,6 +206,20 @@ class Harbor:
                 self._apply_retention(change)
             case "immutable-tag rule":
                 self._apply_immutable(change)
+
+    def _delete(self, change: Change) -> None:
+        assert change.live is not None
+        number = change.live.handle["id"]
+        if change.id.kind == "robot":
+            self._client.delete(f"/robots/{number}")
+            return
+        parts = {
+            "member": "members",
+            "user member": "members",
+            "immutable-tag rule": "immutabletagrules",
+        }
+        project = self.number(change.id.key.split("/")[0])
+        self._client.delete(f"/projects/{project}/{parts[change.id.kind]}/{number}")
 
     def number(self, name: str) -> int:
         """A project's id, by its name."""
@@ -215,11 +259,7 @@ class Harbor:
         if change.live is None:
             self._ensure_group(group)
             member = {"group_name": group, "group_type": _OIDC_GROUP}
-            try:
-                _create(self._client, path, {"role_id": role, "member_group": member})
-            except ChangedMeanwhile:
-                self._refuse_hidden(path, name, group)
-                raise
+            _create(self._client, path, {"role_id": role, "member_group": member})
             return
         path = f"{path}/{change.live.handle['id']}"
         self._client.put(path, {"role_id": role})
@@ -228,17 +268,6 @@ class Harbor:
         if now is None or now["role_id"] != role:
             call = f"PUT /api/v2.0{path}"
             raise BrokenPromise("harbor", call, f"'{group}' does not have role {role} after it")
-
-    def _refuse_hidden(self, path: str, project: str, group: str) -> None:
-        """Harbor stores any role it is sent, and hides a member whose role it does not know."""
-        if not any(row["entity_name"] == group for row in self._client.pages(path)):
-            raise SystemRefused(
-                "harbor",
-                f"POST /api/v2.0{path}",
-                f"group '{group}' is a member of project '{project}' already, and yet not listed: "
-                "its role must be one that Harbor does not know",
-                advice="Delete that group in Harbor (its memberships go with it) and run again.",
-            )
 
     def _ensure_group(self, name: str) -> None:
         """The group must be there before a membership needs it.

@@ -114,6 +114,14 @@ class HarborClient:
         """Changes something."""
         self._send("PUT", path, body=body)
 
+    def delete(self, path: str) -> None:
+        """Deletes something; nothing happens if it is gone."""
+        try:
+            self._send("DELETE", path)
+        except SystemRefused as error:
+            if error.status != 404:
+                raise
+
     def patch(self, path: str, body: Row) -> Any:
         """Changes part of something and gives the answer's content."""
         return self._send("PATCH", path, body=body).json()

@@ -27,7 +27,19 @@ def robot_fields(row: Row) -> Row:
         for permission in row.get("permissions") or []
         for entry in permission.get("access") or []
     }
-    return {"access": sorted(access), "disabled": row["disable"], "lifetime": Lifetime.of(row)}
+    lifetime = Lifetime.of(row)
+    return {
+        "access": sorted(access),
+        "disabled": row["disable"],
+        "lifetime": lifetime,
+        "expiry": lifetime.expiry,
+    }
+
+
+FAR_OFF = "not soon"
+_SOON = 14  # days
+_LAST_PART = 0.25
+"""A robot expires soon within its last fourteen days, or its last quarter if that is less."""
 
 
 class Lifetime:
@@ -51,11 +63,19 @@ class Lifetime:
         created = row["expires_at"] - row["duration"] * 86400
         return cls(row["duration"], (time.time() - created) / 86400)
 
+    @property
+    def expiry(self) -> str:
+        """FAR_OFF, or when it expires or has expired: then it is to be renewed."""
+        left = self._days - self._age
+        if self._days < 0 or left > min(_SOON, self._days * _LAST_PART):
+            return FAR_OFF
+        return f"in {left:.0f} days" if left > 0 else f"{-left:.0f} days ago"
+
     def __eq__(self, other: object) -> bool:
         if other == "never" or self._days < 0:
             return other == "never" and self._days < 0
         left = self._days - self._age
-        return isinstance(other, int) and self._days >= other and 0 < left <= other + 1
+        return isinstance(other, int) and self._days >= other and left <= other + 1
 
     def __hash__(self) -> int:
         return hash((self._days, self._age))

@@ -10,14 +10,16 @@ from typing import Any
 
 from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
-from tenantry.errors import ChangedMeanwhile, TenantryError
+from tenantry.errors import ChangedMeanwhile
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource, Unreadable
+from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _TEAM = "tenantry.io/team"
 _ADOPTED = "tenantry.io/adopted"
+_MAPPER = "tenantry "
+"""What the names of our mappers begin with; the team's slug follows."""
 _URIS = ("post.logout.redirect.uris", "##")
 
 
@@ -29,9 +31,11 @@ def client_id(team: Team, name: str) -> str:
 class Keycloak:
     """Keycloak's part of onboarding."""
 
-    def __init__(self, client: KeycloakClient, state: Declaration) -> None:
+    def __init__(self, client: KeycloakClient, state: Declaration, *, extras: bool = False) -> None:
         self._client = client
+        self._state = state
         self._settings = state.platform.keycloak
+        self._extras = extras
 
     # Desired
 
@@ -41,7 +45,7 @@ class Keycloak:
         marks = {_MANAGED_BY: ["tenantry"], _TEAM: [team.name]}
         wanted = [Resource(group, "Keycloak", {"attributes": marks})]
         for member in team.members or ():
-            id = Id("keycloak", "group member", f"{team.oidc_group}/{member}")
+            id = _member_id(team, member)
             wanted.append(Resource(id, "Keycloak", {"member": True}, inside=(group,)))
         for alias, provider in self._settings.external_providers.items():
             wanted.append(self._mapper(team, alias, provider, group))
@@ -62,7 +66,7 @@ class Keycloak:
             "syncMode": "INHERIT",
         }
         return Resource(
-            Id("keycloak", "identity provider mapper", f"{alias}/tenantry {team.slug}"),
+            _mapper_id(alias, team),
             "Keycloak",
             {"identityProviderMapper": "oidc-advanced-group-idp-mapper", "config": config},
             body=alias,
@@ -78,7 +82,9 @@ class Keycloak:
         for name, found in groups.items():
             attributes = found.get("attributes") or {}
             ours = attributes.get(_MANAGED_BY) == ["tenantry"]
-            live = Live({"attributes": attributes}, ours, handle=found)
+            marked = ours and _ADOPTED not in attributes
+            team = next(iter(attributes.get(_TEAM) or ()), None) if ours else None
+            live = Live({"attributes": attributes}, ours, marked=marked, team=team, handle=found)
             seen.live[Id("keycloak", "group", name)] = live
         for part in each(lambda team: self._members(team, groups), teams):
             seen.add(part)
@@ -96,10 +102,14 @@ class Keycloak:
             path = f"groups/{found['id']}/children"
         names = {team.oidc_group for team in teams}
         full = {"briefRepresentation": "false"}
-        if len(names) > FEW:
+        if len(names) > FEW or self._extras:
             # Groups under others are not in these lists, so a name is that of one group only.
-            pages = self._client.pages(path, **full)
-            return {group["name"]: group for group in pages if group["name"] in names}
+            found = {group["name"]: group for group in self._client.pages(path, **full)}
+            return {
+                name: group
+                for name, group in found.items()
+                if name in names or (self._extras and self._is_left_over(group))
+            }
         groups: dict[str, Representation] = {}
         for name in names:
             group = _named(self._client.get(path, search=name, exact="true", **full), name)
@@ -107,28 +117,35 @@ class Keycloak:
                 groups[name] = group
         return groups
 
+    def _is_left_over(self, found: Representation) -> bool:
+        """Whether it carries the mark of a team that nobody declares any more."""
+        attributes = found.get("attributes") or {}
+        names = attributes.get(_TEAM) or [""]
+        return attributes.get(_MANAGED_BY) == ["tenantry"] and names[0] not in self._state.teams
+
     def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
         """The group's members, and which declared ones are not in the realm yet."""
         seen = Observed()
         if team.members is None:
             return seen
         group = groups.get(team.oidc_group)
-        found: dict[str, Representation] = {}
-        try:
+        found: dict[str, str] = {}
+        with seen.noting(_member_id(team, "*"), team.name):
             if group is not None:
                 path = f"groups/{group['id']}/members"
                 pages = self._client.pages(path, briefRepresentation="true")
-                found = {user["username"]: user for user in pages}
-            for name in team.members:
-                id = Id("keycloak", "group member", f"{team.oidc_group}/{name}")
-                if name.lower() in found:  # Keycloak keeps user names in lower case
-                    seen.live[id] = Live({"member": True})
-                elif self._user(name) is None:
+                found = {
+                    user["username"]: f"users/{user['id']}/groups/{group['id']}" for user in pages
+                }
+            # Keycloak keeps user names in lower case.
+            declared = {name.lower(): name for name in team.members}
+            for username, path in found.items():
+                id = _member_id(team, declared.get(username, username))
+                seen.live[id] = Live({"member": True}, team=team.name, handle=path)
+            for name in (declared[key] for key in declared.keys() - found.keys()):
+                if self._user(name) is None:
                     text = f"user '{name}' is not in realm '{self._client.realm}' yet"
-                    seen.waiting[id] = text
-        except TenantryError as error:
-            id = Id("keycloak", "group member", f"{team.oidc_group}/*")
-            seen.unreadable[id] = Unreadable(error, team.name)
+                    seen.waiting[_member_id(team, name)] = text
         return seen
 
     def _user(self, name: str) -> Representation | None:
@@ -140,32 +157,56 @@ class Keycloak:
             mappers = self._client.get(f"identity-provider/instances/{alias}/mappers")
             if mappers is None:
                 for team in teams:
-                    id = Id("keycloak", "identity provider mapper", f"{alias}/tenantry {team.slug}")
+                    id = _mapper_id(alias, team)
                     text = f"identity provider '{alias}' is not in realm '{self._client.realm}' yet"
                     seen.waiting[id] = text
                 continue
+            owners = {team.oidc_group: team.name for team in self._state.teams.values()}
             for mapper in mappers:
                 id = Id("keycloak", "identity provider mapper", f"{alias}/{mapper['name']}")
-                ours = mapper["name"].startswith("tenantry ")
-                seen.live[id] = Live(mapper, ours, handle=mapper)
+                ours = mapper["name"].startswith(_MAPPER)
+                leads_to = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
+                named = mapper["name"].removeprefix(f"{_MAPPER}team-") if ours else None
+                owner = owners.get(leads_to) or named
+                seen.live[id] = Live(mapper, ours, marked=ours, team=owner, handle=mapper)
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
         wanted = {client_id(team, name) for team in teams for name in team.oidc_clients}
-        if len(wanted) > FEW:
+        if self._extras:
+            found = [c for c in self._client.pages("clients") if self._team_of_client(c)]
+        elif len(wanted) > FEW:
             found = [c for c in self._client.pages("clients") if c["clientId"] in wanted]
         else:
             lists = (self._client.get("clients", clientId=name) for name in sorted(wanted))
             found = [client for clients in lists for client in clients]
         for client in found:
             fields = _client_fields(client)
-            ours = (client.get("attributes") or {}).get(_MANAGED_BY) == "tenantry"
-            live = Live(fields, ours, handle=client)
+            ours = fields["attributes"].get(_MANAGED_BY) == "tenantry"
+            marked = ours and _ADOPTED not in fields["attributes"]
+            team = self._team_of_client(client)
+            live = Live(fields, ours, marked=marked, team=team, handle=client)
             seen.live[Id("keycloak", "client", client["clientId"])] = live
+
+    def _team_of_client(self, client: Representation) -> str | None:
+        """The team whose mark a client bears, or else the one whose name its id begins with."""
+        attributes = client.get("attributes") or {}
+        if attributes.get(_MANAGED_BY) == "tenantry":
+            return str(attributes.get(_TEAM))
+        name = str(client["clientId"]).removeprefix("team-")
+        while name != client["clientId"] and "-" in name:
+            name = name.rsplit("-", 1)[0]
+            if name in self._state.teams:
+                return name
+        return None
 
     # Apply
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""
+        if change.action == "delete":
+            assert change.live is not None
+            self._client.delete(_address(change.id, change.live))
+            return
         match change.id.kind:
             case "group":
                 self._apply_group(change)
@@ -249,6 +290,24 @@ class Keycloak:
             else:
                 body = {**own, **mapper}
                 self._client.put(f"{path}/protocol-mappers/models/{own['id']}", body)
+
+
+def _mapper_id(alias: str, team: Team) -> Id:
+    return Id("keycloak", "identity provider mapper", f"{alias}/{_MAPPER}{team.slug}")
+
+
+def _member_id(team: Team, user: str) -> Id:
+    return Id("keycloak", "group member", f"{team.oidc_group}/{user}")
+
+
+def _address(id: Id, live: Live) -> str:
+    """Where something lies that is to be deleted."""
+    if id.kind == "group member":
+        return str(live.handle)
+    number = live.handle["id"]
+    if id.kind == "client":
+        return f"clients/{number}"
+    return f"identity-provider/instances/{id.key.split('/')[0]}/mappers/{number}"
 
 
 def _client(team: Team, name: str, own: OidcClient) -> Resource:

@@ -124,6 +124,14 @@ class KeycloakClient:
         """Changes something."""
         self._send("PUT", path, body=body or {})
 
+    def delete(self, path: str) -> None:
+        """Deletes something; nothing happens if it is gone."""
+        try:
+            self._send("DELETE", path)
+        except SystemRefused as error:
+            if error.status != 404:
+                raise
+
     def _send(
         self,
         method: str,
@@ -139,7 +147,12 @@ class KeycloakClient:
         if method == "GET":
             answer = self._translate(call, lambda: connection.raw_get(full, **(query or {})))
         else:
-            send = connection.raw_post if method == "POST" else connection.raw_put
+            senders = {
+                "POST": connection.raw_post,
+                "PUT": connection.raw_put,
+                "DELETE": connection.raw_delete,
+            }
+            send = senders[method]
             answer = self._translate(call, lambda: send(full, data=json.dumps(body)))
         if answer.status_code >= 300:
             wait = retry_after(answer.headers.get("Retry-After"))

@@ -6,13 +6,13 @@ intent is written here before the project is created), and the hash of what was
 declared when all of it was applied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tenantry.calls import FEW
 from tenantry.declared import Declaration, Team
-from tenantry.errors import TenantryError
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource, Unreadable, reach
+from tenantry.resources import Id, Live, Observed, Resource, reach
 from tenantry.systems.harbor.marks import ProjectMark
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
@@ -32,9 +32,12 @@ _INSIDE = ("ResourceQuota", "LimitRange", "NetworkPolicy", "RoleBinding")
 class Kubernetes:
     """The cluster's part of onboarding."""
 
-    def __init__(self, client: KubernetesClient, state: Declaration) -> None:
+    def __init__(
+        self, client: KubernetesClient, state: Declaration, *, extras: bool = False
+    ) -> None:
         self._client = client
         self._state = state
+        self._extras = extras
 
     def desired(self, team: Team, observed: Observed, *, adopts_project: bool) -> list[Resource]:
         """The team's namespaces, their contents, and the mark that all is applied.
@@ -65,6 +68,8 @@ class Kubernetes:
             seen.live[objects.id_of("ClusterRole", MEMBER_ROLE)] = objects.live(role)
         names = {name: team for team in teams for name in team.namespaces}
         present = []
+        if self._extras:
+            self._observe_left_over(seen)
         for found in self.namespaces(names):
             name = found["metadata"]["name"]
             live = objects.live(found)
@@ -80,12 +85,34 @@ class Kubernetes:
             for found in objects.observe(self._client, kind, present):
                 metadata = found["metadata"]
                 id = objects.id_of(kind, metadata["name"], metadata["namespace"])
-                try:
-                    seen.live[id] = objects.live(found)
-                except TenantryError as error:
-                    team = names[metadata["namespace"]].name
-                    seen.unreadable[id] = Unreadable(error, team)
+                team = names[metadata["namespace"]].name
+                with seen.noting(id, team):
+                    live = objects.live(found)
+                    if kind == "RoleBinding":  # whose it may be: it grants rights to the team's
+                        live = replace(live, team=team)
+                    seen.live[id] = live
+        if self._extras:
+            self._observe_secrets(names, seen)
         return seen
+
+    def _observe_left_over(self, seen: Observed) -> None:
+        """The namespaces that were made for teams which nobody declares any more."""
+        declared = {name for team in self._state.teams.values() for name in team.namespaces}
+        for found in self._client.list("Namespace", labelSelector=objects.OURS):
+            name = found["metadata"]["name"]
+            if name not in declared and found["status"].get("phase") != "Terminating":
+                team = found["metadata"]["labels"].get(objects.TEAM)
+                seen.live[objects.id_of("Namespace", name)] = replace(
+                    objects.live(found), team=team
+                )
+
+    def _observe_secrets(self, names: Mapping[str, Team], seen: Observed) -> None:
+        """That our Secrets are there; what is in them is read one by one, and only if declared."""
+        for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
+            metadata = found["metadata"]
+            if metadata["namespace"] in names:
+                id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
+                seen.live[id] = objects.live(found)
 
     def namespaces(self, names: Sequence[str] | dict[str, Team]) -> list[Object]:
         """Those of the namespaces that exist."""

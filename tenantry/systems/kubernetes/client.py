@@ -20,6 +20,9 @@ from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 MANAGER = "tenantry"
 """Our one field manager."""
 _PAGE = 500
+_JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks for metadata only: what is in a Secret need not travel to know that it is there."""
 _WAIT_FOR_NAMESPACE = 120.0
 
 Object = dict[str, Any]
@@ -99,21 +102,30 @@ class KubernetesClient:
                 return None
             raise
 
-    def list(self, kind: str, namespace: str | None = None, **selectors: str) -> Iterator[Object]:
+    def list(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        content: bool = True,
+        **selectors: Any,
+    ) -> Iterator[Object]:
         """All objects of a kind, in one namespace or in all, read in pages of 500.
 
         Args:
             kind: the kind.
             namespace: where; everywhere if not given.
+            content: ask for all of them; else for their metadata only.
             selectors: `labelSelector` and `fieldSelector`.
         """
+        accept = _JSON if content else _METADATA
         path = KINDS[kind].path(namespace)
         more: str | None = ""
         while more is not None:
             query = {"limit": str(_PAGE), **selectors} | ({"continue": more} if more else {})
 
             def page(query: dict[str, str] = query) -> Object:
-                return self._call("GET", path, query)
+                return self._call("GET", path, query, accept=accept)
 
             answer = read(page)
             yield from answer.get("items") or []
@@ -185,8 +197,9 @@ class KubernetesClient:
         query: dict[str, str] | None = None,
         body: Object | None = None,
         content_type: str | None = None,
+        accept: str = _JSON,
     ) -> Object:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": accept}
         if content_type:
             headers["Content-Type"] = content_type
         call = f"{method} {path}"

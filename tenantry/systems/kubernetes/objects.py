@@ -15,6 +15,8 @@ from tenantry.systems.kubernetes.client import KINDS, MANAGER, KubernetesClient,
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 TEAM = "tenantry.io/team"
+OURS = f"{MANAGED_BY}=tenantry"
+"""Label selector of what carries our mark."""
 ADOPTED = "tenantry.io/adopted"
 """Annotation of an object that was adopted: it is not deleted with the team."""
 
@@ -89,7 +91,7 @@ def _unwrap(value: Any) -> Any:
 
 
 def observe(
-    client: KubernetesClient, kind: str, namespaces: Iterable[str], **selectors: str
+    client: KubernetesClient, kind: str, namespaces: Iterable[str], **selectors: Any
 ) -> Iterator[Object]:
     """The objects of a kind in these namespaces, ours or not, in as few calls as is sensible."""
     wanted = set(namespaces)
