@@ -55,7 +55,12 @@ class Process:
                 self.popen.wait(patience)
             except subprocess.TimeoutExpired:
                 continue
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the process and its children at once, unasked."""
         _signal_group(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
 
 
 def _signal_group(pid: int, number: int) -> None:
@@ -164,6 +169,11 @@ class LocalPlatform:
         self.stop(self._flows)
         self.serve_flows()
 
+    def kill_flows(self) -> None:
+        """Kills what serves the flows, and all runs that it started, with SIGKILL."""
+        self._flows.kill()
+        self._processes.remove(self._flows)
+
     def run(self, *command: str) -> None:
         """Runs a Prefect command, or a Python file, to its end."""
         words = [sys.executable, *command]
@@ -204,14 +214,14 @@ class LocalPlatform:
     # The API, as anybody calls it
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Calls the server's API, again if it says 503, and gives the answer's content."""
+        """Calls the server's API, again if it says 503, and gives the answer's content, if any."""
         for _ in range(30):
             answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=60)
             if answer.status_code != 503:  # SQLite is locked now and then; it passes
                 break
             time.sleep(0.5)
         answer.raise_for_status()
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def create_run(
         self, deployment: str, parameters: dict[str, Any], key: str | None = None

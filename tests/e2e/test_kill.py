@@ -1,0 +1,192 @@
+"""Whoever runs the flows is killed at the boundaries between tasks; the runs go on and finish."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from demo.processes import LocalPlatform
+from tenantry import declared, onboarding
+from tenantry.sandbox import Sandbox
+from tenantry.systems import Systems
+from tests.bench import connections
+from tests.flow_bench import FlowBench
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+TEAM = {"name": "demo", "oidc_clients": {"web": {"redirect_uris": ["https://a.example/*"]}}}
+FLOWS: dict[str, dict[str, Any]] = {"onboard-team": {"team": TEAM}, "onboard-teams": {}}
+ENDED = ("COMPLETED", "FAILED", "CANCELLED")
+
+
+class Walk:
+    """A flow on a sandbox of its own, which can hold it before one of its requests.
+
+    Args:
+        requests: how many requests are answered before it is held; None: all.
+    """
+
+    def __init__(
+        self, platform: LocalPlatform, folder: Path, flow: str, requests: int | None = None
+    ) -> None:
+        self.flow = flow
+        self.sandbox = Sandbox()
+        self.times: list[float] = []
+        self.is_held = threading.Event()
+        self._let_through = requests
+        self._platform = platform
+        self._folder = folder
+
+    def __enter__(self) -> Self:
+        self.sandbox.__enter__()
+        self.sandbox.controls.choose = self._choose
+        self._bench = FlowBench(self._platform, self.sandbox.addresses(), self._folder)
+        if self.flow == "onboard-teams":
+            for name in ("demo", "other"):
+                self._bench.declare(name)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.sandbox.__exit__(None, None, None)
+
+    def _choose(self, system: str, method: str, path: str) -> Any:
+        if self._let_through is not None and len(self.times) >= self._let_through:
+            self.is_held.set()
+            return "timeout"
+        self.times.append(time.time())
+        return None
+
+    def start(self) -> None:
+        self.run = self._bench.start(self.flow, **FLOWS[self.flow])
+
+    def release(self) -> None:
+        """Holds nobody any more."""
+        self._let_through = None
+
+    def boundaries(self) -> list[int]:
+        """Runs to the end, and gives how many requests there are up to the end of each task."""
+        self.start()
+        run = self._platform.wait_for_run(self.run)
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        self._bench.task_runs(run)  # waits until all are recorded
+        body = {"flow_runs": {"id": {"any_": [self.run]}}, "sort": "END_TIME_DESC"}
+        tasks = self._platform.call("POST", "task_runs/filter", body)
+        ends = sorted(datetime.fromisoformat(task["end_time"]).timestamp() for task in tasks)
+        counts = [sum(moment <= end for moment in self.times) for end in ends]
+        # After the last task, and between tasks that ask nothing, a run can't be held.
+        return sorted({count for count in counts if count < len(self.times)})
+
+    def faults(self) -> list[str]:
+        """What is not as declared, or there twice, on the sandbox."""
+        declaration = declared.load(self._folder)
+        teams = list(declaration.teams.values())
+        found = []
+        with Systems(connections(self.sandbox), declaration) as systems:
+            for outcome in onboarding.plan_all(systems, teams):
+                if outcome.plan is None or not outcome.plan.is_empty:
+                    found.append(f"{outcome.team} is not as declared")
+        for team in teams:
+            robots = sorted(
+                robot.name
+                for robot in self.sandbox.harbor.robots.values()
+                if f"robot${team.slug}+" in robot.name
+            )
+            expected = [f"robot${team.slug}+{purpose}-a" for purpose in ("ci", "pull")]
+            if robots != expected:
+                found.append(f"{team.name} has the robots {robots}")
+        return found
+
+
+@contextmanager
+def wide(platform: LocalPlatform) -> Iterator[None]:
+    """Lets any number of runs of each deployment run at once."""
+    limits = {}
+    for flow in FLOWS:
+        id = platform.call("GET", f"deployments/name/{flow}/{flow}")["id"]
+        limit = f"v2/concurrency_limits/deployment:{id}"
+        limits[limit] = platform.call("GET", limit)["limit"]
+        platform.call("PATCH", limit, {"limit": 100})
+    try:
+        yield
+    finally:
+        for limit, number in limits.items():
+            platform.call("PATCH", limit, {"limit": number})
+
+
+def find_boundaries(platform: LocalPlatform, folder: Path) -> list[tuple[str, int]]:
+    """Where each flow can be held between two tasks."""
+    found = []
+    for flow in FLOWS:
+        with Walk(platform, folder / flow, flow) as walk:
+            found += [(flow, count) for count in walk.boundaries()]
+    return found
+
+
+def kill_at(
+    platform: LocalPlatform, folder: Path, boundaries: Sequence[tuple[str, int]], *, silent: bool
+) -> dict[tuple[str, int], list[str]]:
+    """Kills whoever runs the flows, with a run at each of the boundaries, and starts it again.
+
+    Args:
+        platform: the platform, with the automations.
+        folder: where the declared states are put.
+        boundaries: flows, and the number of requests after which each run is held.
+        silent: wait until the automation takes the runs for crashed because they are silent;
+            they are said to have crashed at once if not.
+
+    Returns:
+        What is wrong in the end, by boundary.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(wide(platform))
+        walks = {
+            (flow, count): stack.enter_context(
+                Walk(platform, folder / f"{flow}-{count}", flow, count)
+            )
+            for flow, count in boundaries
+        }
+        for walk in walks.values():
+            walk.start()
+        for walk in walks.values():
+            platform.wait_for(walk.is_held.is_set)
+        platform.kill_flows()
+        for walk in walks.values():
+            walk.release()
+        platform.serve_flows()
+        if not silent:
+            crashed = {"state": {"type": "CRASHED", "name": "Crashed"}, "force": True}
+            for walk in walks.values():
+                platform.call("POST", f"flow_runs/{walk.run}/set_state", crashed)
+        return {place: _settled(platform, walk) for place, walk in walks.items()}
+
+
+def _settled(platform: LocalPlatform, walk: Walk) -> list[str]:
+    deadline = time.monotonic() + 300
+    run = platform.flow_run(walk.run)
+    while run["state_type"] not in ENDED and time.monotonic() < deadline:
+        time.sleep(0.5)
+        run = platform.flow_run(walk.run)
+    found = walk.faults()
+    if run["state_type"] != "COMPLETED":
+        found.append(f"the run is {run['state_name']}: {run['state']['message']}")
+    if run["run_count"] != 2:
+        found.append(f"the run was run {run['run_count']} times")
+    return found
+
+
+def test_runs_that_are_killed_between_two_tasks_finish_when_they_are_run_again(platform, tmp_path):
+    """Three boundaries; `make show-robust` kills at each."""
+    places = find_boundaries(platform, tmp_path / "unharmed")
+    team = [place for place in places if place[0] == "onboard-team"]
+    batch = [place for place in places if place[0] == "onboard-teams"]
+    assert len(team) >= 5, "the tasks that ask the systems something"
+    assert len(batch) >= 3
+
+    wrong = kill_at(platform, tmp_path, [team[-2], team[-1], batch[-1]], silent=False)
+
+    assert {place: found for place, found in wrong.items() if found} == {}

@@ -1,0 +1,325 @@
+"""No secret is left behind: not in Prefect's database, nor in a log, an artifact or a file."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from demo.processes import LocalPlatform
+from tenantry.sandbox.controls import whole_answer
+from tests.flow_bench import FlowBench
+from tests.secrets_search import Finding, Known, Search, WatchedSandbox, files, tables
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.usefixtures("platform")]
+
+RICH = {
+    "name": "demo",
+    "members": [],
+    "oidc_clients": {"web": {"redirect_uris": ["https://a.b/*"]}},
+}
+Spoil = Callable[[str, str], str | None]
+
+
+class SpoiltSandbox(WatchedSandbox):
+    """A sandbox that answers some calls in ways that tempt a client to repeat what is secret.
+
+    `spoil` gives, for a system and a call such as `POST /api/v2.0/robots`, what becomes of it:
+
+    - "echo 422", or any status: it is refused, and the refusal repeats the call's headers and body.
+    - "without id", or any field: the answer lacks that field.
+    - "nested": each text in the answer is a list of that text.
+    - "half": the answer is half of what it should be.
+    """
+
+    def __init__(self, known: Known, spoil: Spoil) -> None:
+        super().__init__(known)
+        self._spoil = spoil
+
+    def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
+        sound = super()._middleware(name, app)
+
+        async def spoiling(scope: Scope, receive: Receive, send: Send) -> None:
+            how = self._spoil(name, f"{scope['method']} {scope['path']}") or ""
+            kind, _, word = how.partition(" ")
+            if kind == "echo":
+                body = await Request(scope, receive).body()
+                self._known.add_request(name, scope["headers"], body)
+                await _echo(int(word), scope, body)(scope, receive, send)
+            elif how:
+                start, content = await whole_answer(sound, scope, receive)
+                if start["status"] < 300:
+                    content = _mangle(content, kind, word)
+                headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+                await send({**start, "headers": headers})
+                await send({"type": "http.response.body", "body": content})
+            else:
+                await sound(scope, receive, send)
+
+        return spoiling
+
+
+def _echo(status: int, scope: Scope, body: bytes) -> Response:
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    text = f"can't process {scope['method']} {headers} {body.decode()}"
+    return JSONResponse(
+        {
+            "errors": [{"code": "UNKNOWN", "message": text}],
+            "error": "unknown_error",
+            "error_description": text,
+            "errorMessage": text,
+            "kind": "Status",
+            "message": text,
+            "reason": text,
+            "code": status,
+        },
+        status,
+    )
+
+
+def _mangle(content: bytes, kind: str, word: str) -> bytes:
+    if kind == "half":
+        return content[: len(content) // 2]
+    answer = json.loads(content)
+    if kind == "without":
+        return json.dumps({key: value for key, value in answer.items() if key != word}).encode()
+    nested = {key: [value] if isinstance(value, str) else value for key, value in answer.items()}
+    return json.dumps(nested).encode()
+
+
+@dataclass
+class Case:
+    """A run, and what makes it tempting."""
+
+    name: str
+    spoil: Spoil = lambda system, call: None
+    flow: str = "onboard-team"
+    parameters: dict[str, Any] = field(default_factory=lambda: {"team": RICH})
+    prepare: Callable[[SpoiltSandbox], object] = lambda sandbox: None
+    wrong: str = ""
+    """The system whose credential in the block is wrong."""
+    killed: bool = False
+    ends: tuple[str, ...] = ("FAILED",)
+
+
+def on(system: str, start: str, how: str, times: int = 99) -> Spoil:
+    """Spoils a system's calls that begin so."""
+    left = [times]
+
+    def spoil(asked: str, call: str) -> str | None:
+        if asked != system or not call.startswith(start) or left[0] == 0:
+            return None
+        left[0] -= 1
+        return how
+
+    return spoil
+
+
+def _not_ours(sandbox: SpoiltSandbox) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-demo"}}
+    sandbox.kubernetes.put(namespace)
+
+
+TOKEN = "POST /realms/master/protocol/openid-connect/token"
+ROBOTS = "POST /api/v2.0/robots"
+SECRETS = "PATCH /api/v1/namespaces/team-demo/secrets/"
+CASES = [
+    Case("success", ends=("COMPLETED",)),
+    Case("dry run", parameters={"team": RICH, "dry_run": True}, ends=("COMPLETED",)),
+    Case("batch", flow="onboard-teams", parameters={}, ends=("COMPLETED",)),
+    Case("retry", on("harbor", ROBOTS, "half", times=1), ends=("COMPLETED",)),
+    Case("crash", prepare=lambda s: s.controls.delay(0.1), killed=True, ends=("COMPLETED",)),
+    Case("not ours", prepare=_not_ours),
+    Case("batch, not ours", flow="onboard-teams", parameters={}, prepare=_not_ours),
+    Case("wrong password of Harbor", wrong="harbor"),
+    Case("wrong password of Keycloak", wrong="keycloak"),
+    Case("wrong token of Kubernetes", wrong="kubernetes"),
+    Case("Harbor down", prepare=lambda s: s.controls.fail(503, system="harbor", times=None)),
+    Case("a login echoed", on("harbor", "POST /c/login", "echo 500")),
+    Case("a login refused, with an echo", on("harbor", "POST /c/login", "echo 400")),
+    Case("a token's call echoed", on("keycloak", TOKEN, "echo 400")),
+    Case("half a token", on("keycloak", TOKEN, "half")),
+    Case("a token without its type", on("keycloak", TOKEN, "without access_token")),
+    Case("a robot refused, with an echo", on("harbor", ROBOTS, "echo 422")),
+    Case("a robot without its name", on("harbor", ROBOTS, "without name")),
+    Case("a robot in lists", on("harbor", ROBOTS, "nested")),
+    Case("a Secret refused, with an echo", on("kubernetes", SECRETS, "echo 422")),
+    Case("a Secret failed, with an echo", on("kubernetes", SECRETS, "echo 500")),
+    Case(
+        "a batch of Secrets refused, with an echo",
+        on("kubernetes", SECRETS, "echo 422"),
+        flow="onboard-teams",
+        parameters={},
+    ),
+    Case(
+        "a robot in lists, in a batch",
+        on("harbor", ROBOTS, "nested"),
+        flow="onboard-teams",
+        parameters={},
+    ),
+    Case(
+        "a client's secret in lists",
+        on("keycloak", "GET /admin/realms/platform/clients/", "nested"),
+    ),
+]
+
+
+@dataclass
+class Session:
+    """A whole session: what was run, and all secrets of it."""
+
+    platform: LocalPlatform
+    known: Known
+    declared: Path
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def search(self, secrets: dict[str, str] | None = None) -> tuple[list[Finding], Search]:
+        """Looks for the secrets, or for those given, in everything that is left behind."""
+        search = Search(self.known.found if secrets is None else secrets)
+        database = self.platform.folder / "prefect" / "prefect.db"
+        return search([*tables(database), *files(self.platform.folder, self.declared)]), search
+
+
+@pytest.fixture(scope="module")
+def session(platform: LocalPlatform, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    folder = tmp_path_factory.mktemp("secrets")
+    return run_all(platform, folder)
+
+
+def run_all(platform: LocalPlatform, folder: Path, cases: list[Case] = CASES) -> Session:
+    """Runs all cases side by side, each on a sandbox of its own, to their ends."""
+    session = Session(platform, Known(), folder)
+    sandboxes = [SpoiltSandbox(session.known, case.spoil) for case in cases]
+    try:
+        started: dict[str, str] = {}
+        for number, (case, sandbox) in enumerate(zip(cases, sandboxes, strict=True)):
+            sandbox.__enter__()
+            sandbox.harbor.login_delay = 0.01
+            case.prepare(sandbox)
+            bench = FlowBench(platform, _addresses(case, sandbox, session), folder / str(number))
+            bench.declare("demo")
+            started[case.name] = bench.start(case.flow, **case.parameters)
+            if case.killed:
+                kill_when_running(platform, started[case.name])
+        for case in cases:
+            session.runs[case.name] = _ended(platform, started[case.name], case)
+    finally:
+        for sandbox in sandboxes:
+            for secret in sandbox.harbor.issued_secrets:
+                session.known.add("a secret that Harbor issued", secret)
+            sandbox.__exit__(None, None, None)
+    time.sleep(3)  # the server writes events and task runs a moment later
+    return session
+
+
+def _addresses(case: Case, sandbox: SpoiltSandbox, session: Session) -> dict[str, Any]:
+    addresses: dict[str, Any] = sandbox.addresses()
+    if case.wrong == "kubernetes":
+        content = Path(addresses["kubernetes"]["kubeconfig"]).read_text()
+        other = Path(addresses["kubernetes"]["kubeconfig"]).with_name("other")
+        other.write_text(content.replace(sandbox.kubernetes.token, "wrong-token-of-kubernetes"))
+        addresses["kubernetes"]["kubeconfig"] = str(other)
+    elif case.wrong:
+        addresses[case.wrong]["password"] = f"wrong-password/{case.wrong}"
+        session.known.add("a wrong password", f"wrong-password/{case.wrong}")
+    return addresses
+
+
+def _ended(platform: LocalPlatform, id: str, case: Case) -> dict[str, Any]:
+    run = platform.wait_for_run(id, seconds=300)
+    deadline = time.monotonic() + 60
+    while case.killed and run["run_count"] < 2 and time.monotonic() < deadline:
+        time.sleep(0.3)  # it is scheduled again in a moment
+        run = platform.wait_for_run(id, seconds=300)
+    return run
+
+
+def kill_when_running(platform: LocalPlatform, id: str) -> None:
+    """SIGKILLs a run's process once it runs."""
+    platform.wait_for(lambda: platform.flow_run(id)["state_type"] == "RUNNING")
+    listed = subprocess.check_output(["ps", "axeww", "-o", "pid=,args="], text=True)
+    for line in listed.splitlines():
+        if id in line:
+            os.kill(int(line.split(None, 1)[0]), signal.SIGKILL)
+
+
+# After a whole session
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_case_ended_as_it_was_meant_to(session: Session, case: Case) -> None:
+    run = session.runs[case.name]
+
+    assert run["state_type"] in case.ends, run["state"]["message"]
+    assert (run["run_count"] > 1) == case.killed
+
+
+def test_no_secret_is_left_behind(session: Session) -> None:
+    kinds = set(session.known.found.values())
+    findings, _ = session.search()
+
+    # ...of those that matter, some were there to be found.
+    assert {
+        "harbor secret",
+        "harbor cookie sid",
+        "harbor CSRF token",
+        "harbor administrator's password",
+        "keycloak administrator's password",
+        "keycloak access_token",
+        "keycloak refresh_token",
+        "keycloak secret",
+        "kubernetes Bearer",
+    } <= kinds
+    assert findings == []
+
+
+# The search itself
+
+
+PLANTED = 'planted/secret+of "32" characters'
+
+
+def test_a_secret_is_found_in_every_place_that_runs_write_to(session: Session) -> None:
+    """In the database, in logs, in artifacts, and in files."""
+    platform = session.platform
+    run = session.runs["success"]
+    body = {"type": "markdown", "key": "planted", "data": PLANTED, "flow_run_id": run["id"]}
+    platform.call("POST", "artifacts/", body)
+    log = {
+        "name": "prefect.flow_runs",
+        "level": 20,
+        "message": PLANTED,
+        "timestamp": run["start_time"],
+        "flow_run_id": run["id"],
+    }
+    platform.call("POST", "logs/", [log])
+    state = {"state": {"type": "FAILED", "message": PLANTED}, "force": True}
+    platform.call("POST", f"flow_runs/{run['id']}/set_state", state)
+    for folder in ("tmp", "prefect/storage"):
+        (platform.folder / folder).mkdir(exist_ok=True)
+        (platform.folder / folder / "planted").write_text(PLANTED)
+    with next(platform.folder.glob("the-flows.log")).open("a") as file:
+        file.write(PLANTED)
+    (session.declared / "planted").write_text(PLANTED)
+
+    findings, _ = session.search({PLANTED: "planted"})
+    places = {finding.place for finding in findings}
+
+    assert {
+        "table artifact",
+        "table log",
+        "table flow_run_state",
+        "file tmp/planted",
+        "file prefect/storage/planted",
+        "file the-flows.log",
+        "file planted",
+    } <= places

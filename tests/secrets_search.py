@@ -1,0 +1,284 @@
+"""Looks for secrets in everything that is left behind, in whatever form they may have taken.
+
+`Known` takes down each secret that crosses the wire to or from a sandbox: what never crossed it
+cannot have leaked. `search` finds them in files and in the tables of a SQLite database.
+"""
+
+import base64
+import binascii
+import json
+import re
+import secrets as random
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote
+
+import numpy as np
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tenantry.sandbox import Sandbox
+
+SHORTEST = 8
+"""Characters: what is shorter can't be told from a word, nor a form of it from noise."""
+
+Place = tuple[str, bytes]
+"""Where something was left, and what."""
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """A secret where none must be. It says which, and never shows it."""
+
+    place: str
+    secret: str
+    form: str
+
+
+# --- What is looked for --------------------------------------------------------------------------
+
+
+_SECRET_FIELD = re.compile(r"secret|password|token|auth$|credential", re.IGNORECASE)
+_PLAIN = re.compile(r"auth_?mode|(type|name|url|endpoint|time|policy)$", re.IGNORECASE)
+
+
+class Known:
+    """Secrets, by what they are; they are added from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[str, str] = {}
+
+    @property
+    def found(self) -> dict[str, str]:
+        """What each secret is, by the secret."""
+        with self._lock:
+            return dict(self._found)
+
+    def add(self, what: str, secret: str) -> None:
+        """Takes down a secret, unless it is too short to be looked for."""
+        if len(secret) >= SHORTEST:
+            with self._lock:
+                self._found.setdefault(secret, what)
+
+    def around(self, system: str, app: ASGIApp) -> ASGIApp:
+        """Wraps a system's app, and takes down what its requests and answers carry."""
+
+        async def listening(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            asked, answered = bytearray(), bytearray()
+
+            async def hear() -> Message:
+                message = await receive()
+                asked.extend(message.get("body", b""))
+                return message
+
+            async def tell(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self._headers(system, message["headers"])
+                answered.extend(message.get("body", b""))
+                await send(message)
+
+            self._headers(system, scope["headers"])
+            try:
+                await app(scope, hear, tell)
+            finally:
+                self._body(system, bytes(asked))
+                self._body(system, bytes(answered))
+
+        return listening
+
+    def add_request(self, system: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        """Takes down what a request carries that does not get through to the system."""
+        self._headers(system, headers)
+        self._body(system, body)
+
+    def _headers(self, system: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        for raw, content in headers:
+            name, value = raw.decode("latin-1").lower(), content.decode("latin-1")
+            if name == "authorization":
+                kind, _, given = value.partition(" ")
+                self.add(f"{system} {kind}", given)
+                if kind.lower() == "basic":
+                    self._pair(system, given)
+            elif name in ("cookie", "set-cookie"):
+                for cookie in value.split(";"):
+                    key, _, content_of = cookie.strip().partition("=")
+                    if key.lower() not in ("path", "max-age", "samesite", "expires", "domain"):
+                        self.add(f"{system} cookie {key}", content_of)
+            elif "csrf" in name:
+                self.add(f"{system} CSRF token", value)
+
+    def _pair(self, system: str, encoded: str) -> None:
+        try:
+            pair = base64.b64decode(encoded).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return
+        self.add(f"{system} user and password", pair)
+        self.add(f"{system} password", pair.partition(":")[2])
+
+    def _body(self, system: str, body: bytes) -> None:
+        text = body.decode(errors="replace")
+        try:
+            content = json.loads(text)
+        except ValueError:
+            for key, value in parse_qsl(text):
+                self._value(system, key, value)
+        else:
+            self._walk(system, content)
+
+    def _walk(self, system: str, content: Any) -> None:
+        if isinstance(content, list):
+            for item in content:
+                self._walk(system, item)
+        if not isinstance(content, dict):
+            return
+        if content.get("kind") == "Secret":
+            for key, value in (content.get("data") or {}).items():
+                self._kubernetes(key, value)
+        if content.get("type") in ("secret", "password") and isinstance(content.get("value"), str):
+            self.add(f"{system} {content['type']}", content["value"])
+        for key, value in content.items():
+            self._value(system, key, value)
+
+    def _value(self, system: str, key: str, value: Any) -> None:
+        if isinstance(value, str):
+            if key in ("principal", "username"):
+                return
+            if _SECRET_FIELD.search(key) and not _PLAIN.search(key):
+                self.add(f"{system} {key}", value)
+                if key == "auth":
+                    self._pair(system, value)
+        else:
+            self._walk(system, value)
+
+    def _kubernetes(self, key: str, value: str) -> None:
+        with suppress(ValueError):  # what is malformed is refused, and no secret
+            decoded = base64.b64decode(value).decode()
+            if key == ".dockerconfigjson":
+                self._walk("kubernetes", json.loads(decoded))
+            else:
+                self._value("kubernetes", key, decoded)
+
+
+class WatchedSandbox(Sandbox):
+    """A sandbox with credentials that nobody can guess, of which each secret is taken down."""
+
+    def __init__(self, known: Known) -> None:
+        super().__init__()
+        self._known = known
+        self._password = random.token_urlsafe(24)
+        self.kubernetes.token = random.token_urlsafe(24)
+        admin = self.keycloak.realms["master"].user_named("admin")
+        assert admin is not None
+        admin.password = self._password
+
+    def addresses(self) -> dict[str, dict[str, str]]:
+        """Where the systems are and how to get in."""
+        found = super().addresses()
+        found["keycloak"]["password"] = self._password
+        for system in ("harbor", "keycloak"):
+            self._known.add(f"{system} administrator's password", found[system]["password"])
+        return found
+
+    def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
+        return self._known.around(name, super()._middleware(name, app))
+
+
+# --- In which forms ------------------------------------------------------------------------------
+
+
+def forms(secret: str) -> dict[bytes, str]:
+    """What a secret may look like: the bytes, and the name of the form."""
+    raw = secret.encode()
+    found = {
+        quote(secret, safe="").encode(): "URL-encoded",
+        quote(secret, safe="").replace("%2F", "/").encode(): "URL-encoded",
+        quote_plus(secret).encode(): "URL-encoded",
+        unquote(secret).encode(): "URL-decoded",
+        json.dumps(secret)[1:-1].encode(): "in JSON",
+        json.dumps(json.dumps(secret)[1:-1])[1:-1].encode(): "in JSON within JSON",
+        raw.hex().encode(): "hexadecimal",
+        raw.hex().upper().encode(): "hexadecimal",
+    }
+    for offset in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            found[_middle(encode, raw, offset)] = f"base64, {offset} bytes into a group"
+    found[raw] = "as it is"
+    return {form: name for form, name in found.items() if len(form) >= SHORTEST}
+
+
+def _middle(encode: Any, raw: bytes, offset: int) -> bytes:
+    """Base64 of something with this in it, less the characters that its neighbours share."""
+    encoded: bytes = encode(b"\0" * offset + raw)
+    return encoded[-(-8 * offset // 6) : 8 * (offset + len(raw)) // 6]
+
+
+# --- Where ---------------------------------------------------------------------------------------
+
+
+def files(*folders: Path) -> Iterator[Place]:
+    """All files below the folders."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                yield f"file {path.relative_to(folder)}", path.read_bytes()
+
+
+def tables(database: Path) -> Iterator[Place]:
+    """All tables of a SQLite database."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (name,) in names.fetchall():
+            rows = connection.execute(f'SELECT * FROM "{name}"')
+            cells = (_bytes(cell) for row in rows for cell in row if cell is not None)
+            yield f"table {name}", b"\n".join(cells)
+
+
+def _bytes(cell: Any) -> bytes:
+    return cell if isinstance(cell, bytes) else str(cell).encode()
+
+
+# --- The search ----------------------------------------------------------------------------------
+
+
+class Search:
+    """Finds the secrets given, in any form."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._by_start: dict[int, list[tuple[bytes, str, str]]] = {}
+        self.forms = 0
+        for secret, what in secrets.items():
+            for form, name in forms(secret).items():
+                start = int.from_bytes(form[:SHORTEST], "little")
+                self._by_start.setdefault(start, []).append((form, what, name))
+                self.forms += 1
+        self._starts = np.array(sorted(self._by_start), dtype="<u8")
+
+    def __call__(self, places: Iterable[Place]) -> list[Finding]:
+        """Each secret in each place, once for each form."""
+        return sorted(
+            {
+                Finding(place, what, form)
+                for place, content in places
+                for what, form in self._in(content)
+            }
+        )
+
+    def _in(self, content: bytes, step: int = 1 << 20) -> Iterator[tuple[str, str]]:
+        # All windows of eight bytes are compared with all beginnings at once: this takes seconds
+        # for what one search a secret would take minutes for.
+        for begin in range(0, len(content) - SHORTEST + 1, step):
+            part = np.frombuffer(content[begin : begin + step + SHORTEST - 1], dtype=np.uint8)
+            windows = np.lib.stride_tricks.sliding_window_view(part, SHORTEST)
+            codes = np.ascontiguousarray(windows).view("<u8").ravel()
+            for at in np.flatnonzero(np.isin(codes, self._starts)).tolist():
+                for form, what, name in self._by_start[int(codes[at])]:
+                    if content.startswith(form, begin + at):
+                        yield what, name
