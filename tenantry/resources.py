@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from tenantry.declared.types import quantity
-from tenantry.errors import TenantryError
+from tenantry.errors import SystemUnavailable, TenantryError
 
 Stage = Literal["Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Mark as applied"]
 STAGES: tuple[Stage, ...] = (
@@ -26,6 +26,9 @@ is applied comes last.
 
 MARKS = ("app.kubernetes.io/managed-by", "tenantry.io/")
 """What our marks are called, or begin with, wherever a system keeps labels or attributes."""
+
+PLATFORM = ""
+"""In place of a team's name: what is the platform's own."""
 
 Path = tuple[str, ...]
 
@@ -88,7 +91,7 @@ class Live:
     """Whether it carries Tenantry's mark itself, and was not adopted."""
     team: str | None = None
     """The team that it belongs to by its place or its mark: if nobody declares it, it is that
-    team's extra. None: it is never one."""
+    team's extra (PLATFORM: the platform's). None: it is never one."""
     handle: Any = field(default=None, repr=False)
     """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
     owned: frozenset[Path] = frozenset()
@@ -133,11 +136,21 @@ class Observed:
 
     @contextmanager
     def noting(self, id: Id, team: str | None) -> Iterator[None]:
-        """What fails in this context is noted as unreadable, and the look goes on."""
+        """What fails in this context is noted as unreadable, and the look goes on.
+
+        So is an answer that has not the form that it should have.
+        """
         try:
             yield
         except TenantryError as error:
             self.unreadable[id] = Unreadable(error, team)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            told = SystemUnavailable(
+                id.system,
+                f"{id.kind} {id.key}",
+                f"an answer of an unexpected form ({type(error).__name__}: {error})",
+            )
+            self.unreadable[id] = Unreadable(told, team)
 
     def add(self, other: "Observed") -> None:
         """Takes in what another look has seen."""

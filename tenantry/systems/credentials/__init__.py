@@ -198,11 +198,23 @@ class Credentials:
         found = objects.observe(
             self._kubernetes, "ServiceAccount", namespaces, fieldSelector=f"metadata.name={ACCOUNT}"
         )
+        owners = {name: team.name for team in teams for name in team.namespaces}
         for account in found:
             metadata = account["metadata"]
             id = objects.id_of("ServiceAccount", metadata["name"], metadata["namespace"])
-            seen.live[id] = Live(attached(account))
+            with seen.noting(id, owners[metadata["namespace"]]):
+                seen.live[id] = Live(attached(account))
         return seen
+
+    def outstayed(self, team: Team, robot: Id, observed: Observed) -> bool:
+        """Whether a robot that is there beside the team's live ones is one too many.
+
+        A robot of a pair is not while nobody can tell which of the two is the live one.
+        """
+        purpose = robot.key.rsplit("/", 1)[-1].rpartition("-")[0]
+        if purpose not in team.active_robots:
+            return True
+        return observed.is_known(secret_id(team.slug, f"harbor-{purpose}"))
 
     def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
         seen = Observed()

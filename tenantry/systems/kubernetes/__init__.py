@@ -72,15 +72,16 @@ class Kubernetes:
             self._observe_left_over(seen)
         for found in self.namespaces(names):
             name = found["metadata"]["name"]
-            live = objects.live(found)
-            if found["status"].get("phase") == "Terminating":
-                # What is in it goes with it. Its intent still tells whose the project is.
-                seen.live[Id("kubernetes", "Terminating namespace", name)] = live
-                continue
-            present.append(name)
-            seen.live[objects.id_of("Namespace", name)] = live
-            if name == names[name].slug and live.ours:
-                seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
+            with seen.noting(objects.id_of("Namespace", name), names[name].name):
+                live = objects.live(found)
+                if found["status"].get("phase") == "Terminating":
+                    # What is in it goes with it. Its intent still tells whose the project is.
+                    seen.live[Id("kubernetes", "Terminating namespace", name)] = live
+                    continue
+                present.append(name)
+                seen.live[objects.id_of("Namespace", name)] = live
+                if name == names[name].slug and live.ours:
+                    seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
         for kind in _INSIDE:
             for found in objects.observe(self._client, kind, present):
                 metadata = found["metadata"]
