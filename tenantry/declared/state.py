@@ -90,6 +90,8 @@ class Declaration:
         elif place:
             profile = self.teams[team or ""].profile
             document, place = self.documents.layer(document, place, profile)
+            if not document.has(place[:1]):
+                place = ("name",)
         return Location(document.name, document.line(place))
 
     def pick(self, names: Iterable[str] | None) -> list[Team]:

@@ -121,10 +121,11 @@ class Keycloak:
         return groups
 
     def _is_left_over(self, found: Representation) -> bool:
-        """Whether it carries the mark of a team that nobody declares any more."""
+        """Whether it carries the mark of a team that does not declare it any more."""
         attributes = found.get("attributes") or {}
-        names = attributes.get(_TEAM) or [""]
-        return attributes.get(_MANAGED_BY) == ["tenantry"] and names[0] not in self._state.teams
+        owner = self._state.teams.get(next(iter(attributes.get(_TEAM) or ()), ""))
+        ours: bool = attributes.get(_MANAGED_BY) == ["tenantry"]
+        return ours and (owner is None or owner.oidc_group != found["name"])
 
     def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
         """The group's members, and which declared ones are not in the realm yet."""
