@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -28,6 +28,11 @@ Folder = Annotated[
 
 NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
 """Exit statuses of `plan`."""
+IN_SYNC, DRIFT, UNREADABLE = 0, 2, 3
+"""Exit statuses of `drift`, beside FAILED."""
+
+SystemName = Literal["kubernetes", "keycloak", "harbor", "istio"]
+Format = Literal["table", "json", "csv", "html", "sarif"]
 
 
 @app.command()
@@ -71,6 +76,78 @@ def plan(
         raise typer.Exit(FAILED)
     planned = any(outcome.plan and outcome.plan.changes for outcome in outcomes)
     raise typer.Exit(CHANGES if planned else NOTHING_TO_DO)
+
+
+@app.command()
+def drift(
+    folder: Folder,
+    team: Annotated[
+        list[str] | None, typer.Option("--team", metavar="NAME", help="Only this team; repeatable.")
+    ] = None,
+    system: Annotated[
+        list[SystemName] | None, typer.Option("--system", help="Only this system; repeatable.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How the report is written.")] = "table",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report to this file.")
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep here what was found when, from run to run."),
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Try whether credentials open Harbor.")
+    ] = True,
+    full: Annotated[
+        bool, typer.Option("--full", help="In the table, show each finding also if they are many.")
+    ] = False,
+) -> None:
+    """Report what of the systems is not as declared. Nothing is changed.
+
+    The systems are named as for `plan`.
+
+    Exit status: 0 in sync, 2 drift, 3 something could not be read, 1 error.
+    """
+    # Its libraries take the other commands longer to start.
+    from tenantry import drift as core
+    from tenantry.drift import reports
+    from tenantry.drift.reports import terminal
+
+    state = declared.load(folder)
+    teams = state.pick(team)
+    asked = tuple(system) if system else core.SYSTEMS
+    if output and not output.parent.is_dir():
+        raise TenantryError(f"--output: there is no folder {output.parent}; make it first.")
+    store = core.Folder(history) if history else None
+    past = core.History.read(store) if store else core.History.empty()
+    with Systems(_connections(), state, probe_credentials=probe, extras=True) as systems:
+        found = core.detect(systems, teams, core.look(systems, teams, asked), asked)
+    report = found.report
+    now = past.after(report)
+    if format == "table":
+        told = Console(width=None if sys.stdout.isatty() and not output else 160, record=True)
+        with told.capture() as captured:
+            told.print(terminal.table(report, now, full=full))
+        text = captured.get()
+    else:
+        text = reports.write(format, report, now, _base(folder))
+    if output:
+        output.write_text(text, encoding="utf-8")
+    else:
+        typer.echo(text, nl=False)
+    if store:
+        now.write(store)
+    if report.unreadable:
+        raise typer.Exit(UNREADABLE)
+    raise typer.Exit(DRIFT if report.drift else IN_SYNC)
+
+
+def _base(folder: Path) -> str:
+    """A folder as seen from the root of the repository that it lies in; empty if it is in none."""
+    folder = folder.resolve()
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    path = folder.relative_to(root).as_posix()
+    return "" if path == "." else path
 
 
 @app.command()

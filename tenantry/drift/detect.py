@@ -24,7 +24,7 @@ from tenantry.drift.severity import severity
 from tenantry.errors import CallFailed, TenantryError
 from tenantry.plan import Action, Plan, Refusal, make_plan
 from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
-from tenantry.systems import Systems
+from tenantry.systems import Systems, check_harbor, check_keycloak, check_kubernetes
 
 REMOVABLE = frozenset(
     {
@@ -51,7 +51,19 @@ class _Look:
 
 
 def _kubernetes(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    check_kubernetes(systems.kubernetes_client)
     observed.add(systems.kubernetes.observe(teams))
+
+
+def _keycloak(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    check_keycloak(systems.keycloak_client)
+    systems.look_at_keycloak(teams, observed)
+
+
+def _harbor(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    # Who is no administrator is shown a part of it, and would miss all the rest.
+    check_harbor(systems.harbor_client)
+    systems.look_at_harbor(teams, observed)
 
 
 def _istio(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
@@ -62,8 +74,8 @@ _SECRETS = (Id("kubernetes", "Secret", "*"), Id("kubernetes", "ServiceAccount", 
 LOOKS = {
     "Kubernetes": _Look(_kubernetes, (whole("kubernetes"),)),
     "Istio": _Look(_istio, (whole("istio"),)),
-    "Keycloak": _Look(Systems.look_at_keycloak, (whole("keycloak"),)),
-    "Harbor": _Look(Systems.look_at_harbor, (whole("harbor"),)),
+    "Keycloak": _Look(_keycloak, (whole("keycloak"),)),
+    "Harbor": _Look(_harbor, (whole("harbor"),)),
     "Credentials": _Look(Systems.look_at_credentials, _SECRETS),
 }
 """In the order that they need each other."""
