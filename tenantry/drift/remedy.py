@@ -58,10 +58,16 @@ class Remedy:
         return tuple(plan.team for plan in self.plans)
 
     @property
+    def steps(self) -> frozenset[str]:
+        """What is to be done, each as a line."""
+        return frozenset(
+            f"{plan.team}: {line}" for plan in self.plans for line in _lines(plan.changes)
+        )
+
+    @property
     def hash(self) -> str:
         """Differs whenever something else would be done."""
-        lines = [f"{plan.team}: {line}" for plan in self.plans for line in _lines(plan.changes)]
-        return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
+        return hashlib.sha256("\n".join(sorted(self.steps)).encode()).hexdigest()[:12]
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -158,7 +164,13 @@ class Mended:
 
 
 def mend(
-    systems: Systems, remedy: Remedy, order: Order, lock: Lock, *, approved: bool
+    systems: Systems,
+    remedy: Remedy,
+    order: Order,
+    lock: Lock,
+    *,
+    approved: bool,
+    resumed: bool = False,
 ) -> list[Mended]:
     """Does what is to be done for some teams, after a second look under their locks.
 
@@ -169,6 +181,7 @@ def mend(
         lock: the locks of all these teams.
         approved: whether a person has approved the remedy: then a team for which there is
             something else to do by now is left alone.
+        resumed: whether part of it may be done already: then there may be less to do.
 
     Returns:
         What became of each team; one's failure is its own.
@@ -185,8 +198,9 @@ def mend(
         second = choose(detected, order.remediate, there.intersection(order.remove))
 
         def bring(team: str) -> Mended:
-            now = second.of([team])
-            if approved and now.hash != remedy.of([team]).hash:
+            first, now = remedy.of([team]), second.of([team])
+            same = now.steps <= first.steps if resumed else now.hash == first.hash
+            if approved and not same:
                 return Mended(team, differs=True)
             return _bring(systems, team, now, seen, lock)
 
