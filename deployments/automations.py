@@ -9,6 +9,7 @@ is made twice, and an automation that somebody switched on or off stays so.
 
 import argparse
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect.automations import Automation
@@ -21,6 +22,7 @@ from prefect.states import StateType
 HEARTBEAT = timedelta(seconds=30)
 """PREFECT_FLOWS_HEARTBEAT_FREQUENCY of the deployments in prefect.yaml."""
 _OURS = {"prefect.resource.id": "prefect.tag.tenantry", "prefect.resource.role": "tag"}
+_BLOCKS = ("declared_state", "harbor", "keycloak", "cluster")
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
 
 
@@ -99,14 +101,9 @@ def remediation(deployment: UUID) -> Automation:
                 deployment_id=deployment,
                 parameters={
                     "remediate": "safe",
-                    # Rendered alone it would be text, and the run would silently not be created.
-                    "teams": {
-                        "__prefect_kind": "json",
-                        "value": {
-                            "__prefect_kind": "jinja",
-                            "template": "{{ event.payload.mendable_teams | tojson }}",
-                        },
-                    },
+                    "teams": _as_json("event.payload.mendable_teams"),
+                    "store": _as_json("event.payload.store"),
+                    **{name: f"{{{{ event.payload.{name} }}}}" for name in _BLOCKS},
                 },
             )
         ],
@@ -132,6 +129,12 @@ def notification(block: UUID) -> Automation:
             )
         ],
     )
+
+
+def _as_json(path: str) -> dict[str, Any]:
+    """A parameter that is no text: rendered alone it would be, and no run be made of it."""
+    template = {"__prefect_kind": "jinja", "template": f"{{{{ {path} | tojson }}}}"}
+    return {"__prefect_kind": "json", "value": template}
 
 
 def _drift(labels: dict[str, str]) -> EventTrigger:

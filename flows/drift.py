@@ -81,7 +81,14 @@ def detect_drift(
             outcome = tasks.remediate(watch, first, order, ask=ask)
             if outcome.teams:
                 last = tasks.detect(watch)
-        drift_report.publish(last.report, before, first.report, outcome, archive)
+        blocks = {
+            "declared_state": declared_state,
+            "harbor": harbor,
+            "keycloak": keycloak,
+            "cluster": cluster,
+            "store": store,
+        }
+        drift_report.publish(last.report, before, first.report, outcome, archive, blocks)
         return drift_report.conclude(last.report, outcome, fail_on)
     except TenantryError as error:
         get_run_logger().error(str(error))

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from prefect import get_run_logger
@@ -120,7 +120,7 @@ def publish(
     first: Report,
     outcome: Outcome,
     store: BlockStore | None,
-    base: str = "",
+    blocks: Mapping[str, str | None],
 ) -> None:
     """Writes the artifacts and files, and tells of it by events.
 
@@ -130,7 +130,8 @@ def publish(
         first: what was found at first.
         outcome: what the run has mended.
         store: where files are kept, if anywhere.
-        base: the declared state's folder in its repository.
+        blocks: the names of the run's blocks by its parameters: whatever runs after it, to mend
+            what it found, takes the same.
     """
     done = [str(change.id) for each in outcome.teams for change in each.done]
     history = before.history.after(report, done)
@@ -141,13 +142,20 @@ def publish(
     if store:
         history.write(store)
         for format, (name, _) in FILES.items():
-            store.write(name, write(format, report, history, base).encode())
+            store.write(name, write(format, report, history).encode())
     where = store.name if store else ""
     create_markdown_artifact(key=SUMMARY, markdown=summary.markdown(report, history, done, where))
-    _tell(report, before, first, bool(outcome.teams))
+    _tell(report, before, first, blocks, remediated=bool(outcome.teams))
 
 
-def _tell(report: Report, before: Before, first: Report, remediated: bool) -> None:
+def _tell(
+    report: Report,
+    before: Before,
+    first: Report,
+    blocks: Mapping[str, str | None],
+    *,
+    remediated: bool,
+) -> None:
     """An event for each team that has findings or has none any more, and one for the run."""
     open_before = before.teams | {finding.team for finding in first.findings}
     scope = set(report.scope.teams) | ({""} if report.scope.all_teams else set())
@@ -157,7 +165,7 @@ def _tell(report: Report, before: Before, first: Report, remediated: bool) -> No
     for team in sorted((open_before & scope) - now):
         _emit(CLEARED, team, (), before.ids, remediated)
     if report.findings:
-        _emit_run(report, before.ids, remediated)
+        _emit_run(report, before.ids, blocks, remediated)
 
 
 def _emit(
@@ -174,7 +182,9 @@ def _emit(
     )
 
 
-def _emit_run(report: Report, known: Collection[str], remediated: bool) -> None:
+def _emit_run(
+    report: Report, known: Collection[str], blocks: Mapping[str, str | None], remediated: bool
+) -> None:
     """What automations act on: once a run, whatever the number of teams."""
     found = report.findings
     mendable = sorted({each.team for each in found if each.team and _is_safe(each)})
@@ -185,8 +195,9 @@ def _emit_run(report: Report, known: Collection[str], remediated: bool) -> None:
             "prefect.resource.name": report.platform,
             **_labels(found, known, remediated),
         },
-        payload=_counts(found)
-        | {
+        payload={
+            **_counts(found),
+            **blocks,
             "summary": report.summary,
             "teams": sorted({each.team for each in found if each.team}),
             "mendable_teams": mendable,

@@ -130,7 +130,7 @@ def drift(
             told.print(terminal.table(report, now, full=full))
         text = captured.get()
     else:
-        text = reports.write(format, report, now, _base(folder))
+        text = reports.write(format, report, now)
     if output:
         output.write_text(text, encoding="utf-8")
     else:
@@ -140,14 +140,6 @@ def drift(
     if report.unreadable:
         raise typer.Exit(UNREADABLE)
     raise typer.Exit(DRIFT if report.drift else IN_SYNC)
-
-
-def _base(folder: Path) -> str:
-    """A folder as seen from the root of the repository that it lies in; empty if it is in none."""
-    folder = folder.resolve()
-    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
-    path = folder.relative_to(root).as_posix()
-    return "" if path == "." else path
 
 
 @app.command()

@@ -135,7 +135,8 @@ def make_plan(
 def _withheld(resource: Resource, live: Live | None) -> Iterator[Change]:
     """What would be done if what it lies in were ours."""
     found = _found(resource, live)
-    if found or live is None:
+    # The mark that all is applied is a part of the namespace itself.
+    if resource.stage != "Mark as applied" and (found or live is None):
         yield Change("update" if live else "create", resource, found, live)
 
 

@@ -73,6 +73,8 @@ class Declaration:
     """By name, in the order of their names."""
     origin: str = field(default="", compare=False)
     """Where it was read, or written to, as a person is told: a folder, or a commit."""
+    base: str = field(default="", compare=False)
+    """Its folder as seen from the root of its repository; empty if it is that, or in none."""
     documents: Documents | None = field(default=None, compare=False, repr=False)
     """The files that it was read from."""
 
@@ -136,6 +138,13 @@ def load(folder: Path) -> Declaration:
     return state
 
 
+def _base(folder: Path) -> str:
+    folder = folder.resolve()
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    path = folder.relative_to(root).as_posix()
+    return "" if path == "." else path
+
+
 def _file_and_line(fault: str) -> tuple[str, int]:
     file, _, rest = fault.partition(":")
     line = rest.partition(":")[0]
@@ -171,7 +180,7 @@ class _Reading:
             return None
         by_name = sorted((team.name, team) for team, _ in teams)
         documents = Documents(platform_file, {team.name: document for team, document in teams})
-        return Declaration(platform, dict(by_name), str(self.folder), documents)
+        return Declaration(platform, dict(by_name), str(self.folder), _base(self.folder), documents)
 
     def _read(self, path: Path) -> Document | None:
         name = str(path.relative_to(self.folder))

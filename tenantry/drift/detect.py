@@ -210,6 +210,7 @@ class _Detection:
         report = Report(
             platform=self._state.platform.name,
             origin=self._state.origin,
+            base=self._state.base,
             time=self._now,
             scope=self._scope,
             resources=sum(id.system in self._asked for id in self._desired),

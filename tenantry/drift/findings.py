@@ -84,6 +84,8 @@ class Report:
     """How people call the platform."""
     origin: str
     """Where the declared state was read."""
+    base: str
+    """The declared state's folder as seen from the root of its repository."""
     time: datetime
     """When it was looked, in UTC."""
     scope: Scope

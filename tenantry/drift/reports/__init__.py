@@ -9,19 +9,16 @@ from tenantry.drift.reports import document, html, sarif, spreadsheet
 
 Format = Literal["json", "csv", "html", "sarif"]
 
-FILES: dict[Format, tuple[str, Callable[[Report, History, str], str]]] = {
-    "json": ("drift.json", lambda report, history, base: document.text(report, history)),
-    "csv": ("drift.csv", lambda report, history, base: spreadsheet.text(report, history)),
-    "html": ("drift.html", lambda report, history, base: html.text(report, history)),
-    "sarif": ("drift.sarif", lambda report, history, base: sarif.text(report, base)),
+FILES: dict[Format, tuple[str, Callable[[Report, History], str]]] = {
+    "json": ("drift.json", document.text),
+    "csv": ("drift.csv", spreadsheet.text),
+    "html": ("drift.html", html.text),
+    "sarif": ("drift.sarif", sarif.text),
 }
-"""By format: what the file is called, and how it is written.
-
-A writer takes the report, the history with the report's run in it, and the declared state's folder
-as seen from the root of its repository.
-"""
+"""By format: what the file is called, and how it is written, given the report and the history
+with the report's run in it."""
 
 
-def write(format: Format, report: Report, history: History, base: str = "") -> str:
+def write(format: Format, report: Report, history: History) -> str:
     """The report as a file's content."""
-    return FILES[format][1](report, history, base)
+    return FILES[format][1](report, history)

@@ -1,11 +1,13 @@
 """The drift report as SARIF 2.1.0: a code host shows it on the lines of the declared state."""
 
 import json
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 from tenantry import explain
 from tenantry.drift.findings import CLASSES, Finding, FindingClass, Report, Severity, team_name
+from tenantry.drift.history import History
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -20,14 +22,9 @@ _RULES: dict[FindingClass, tuple[str, str]] = {
 }
 
 
-def text(report: Report, base: str = "") -> str:
-    """The report as SARIF.
-
-    Args:
-        report: the report.
-        base: the declared state's folder as seen from the root of its repository: code hosts
-            resolve the files' paths from there.
-    """
+def text(report: Report, history: History) -> str:
+    """The report as SARIF. Code hosts resolve the files' paths from the repository's root."""
+    since = history.open_since()
     driver = {
         "name": "Tenantry",
         "version": version("tenantry"),
@@ -43,7 +40,9 @@ def text(report: Report, base: str = "") -> str:
                 "endTimeUtc": report.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
         ],
-        "results": [_result(finding, base) for finding in report.findings],
+        "results": [
+            _result(finding, report.base, since.get(finding.id)) for finding in report.findings
+        ],
     }
     content = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(content, indent=2) + "\n"
@@ -59,7 +58,7 @@ def _rule(class_: FindingClass) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, base: str) -> dict[str, Any]:
+def _result(finding: Finding, base: str, since: datetime | None) -> dict[str, Any]:
     path = f"{base.strip('/')}/{finding.location.file}".lstrip("/")
     place = {
         "artifactLocation": {"uri": path},
@@ -72,7 +71,11 @@ def _result(finding: Finding, base: str) -> dict[str, Any]:
         "message": {"text": _message(finding)},
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"tenantryFindingId/v1": finding.fingerprint},
-        "properties": {"severity": finding.severity, "team": team_name(finding.team)},
+        "properties": {
+            "severity": finding.severity,
+            "team": team_name(finding.team),
+            "openSince": since.isoformat() if since else None,
+        },
     }
 
 

@@ -354,6 +354,10 @@ class Credentials:
         )
         full = Change(change.action, wanted, change.differences, change.live, change.adopts)
         objects.apply(self._kubernetes, full)
+        # What somebody else has put beside it stays in an apply, also where nothing may be.
+        if ("client_secret", None) in [(each.field, each.new) for each in change.differences]:
+            body = {"data": {"client_secret": None}}
+            self._kubernetes.merge("Secret", sink.name, sink.namespace, body)
 
 
 def _namespaces(team: Team, robot: Robot) -> list[str]:

@@ -6,7 +6,7 @@ intent is written here before the project is created), and the hash of what was
 declared when all of it was applied.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from tenantry.calls import FEW
@@ -67,7 +67,7 @@ class Kubernetes:
         if role is not None:
             seen.live[objects.id_of("ClusterRole", MEMBER_ROLE)] = objects.live(role)
         names = {name: team for team in teams for name in team.namespaces}
-        present = []
+        present: list[str] = []
         if self._extras:
             self._observe_left_over(seen)
         for found in self.namespaces(names):
@@ -93,7 +93,7 @@ class Kubernetes:
                         live = replace(live, team=team)
                     seen.live[id] = live
         if self._extras:
-            self._observe_secrets(names, seen)
+            self._observe_secrets(present, seen)
         return seen
 
     def _observe_left_over(self, seen: Observed) -> None:
@@ -107,11 +107,11 @@ class Kubernetes:
                     objects.live(found), team=team
                 )
 
-    def _observe_secrets(self, names: Mapping[str, Team], seen: Observed) -> None:
+    def _observe_secrets(self, present: Collection[str], seen: Observed) -> None:
         """That our Secrets are there; what is in them is read one by one, and only if declared."""
         for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
             metadata = found["metadata"]
-            if metadata["namespace"] in names:
+            if metadata["namespace"] in present:
                 id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
                 seen.live[id] = objects.live(found)
 
