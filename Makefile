@@ -32,9 +32,11 @@ lint: setup
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 
-# Writes the JSON Schemas of the declared state anew; a test says when they are old.
+# Writes the JSON Schemas of the declared state and of the drift report anew; a test says when they
+# are old.
 schema: setup
 	$(BIN)/python -m tenantry.declared.schema docs/schema
+	$(BIN)/python -m tenantry.drift.reports.schema docs/schema
 
 show-onboard: setup
 	$(BIN)/python -m tests.show.onboard

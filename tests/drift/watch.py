@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Self
 
-from tenantry import drift
+from tenantry import declared, drift
 from tenantry.drift import Detected, Mended, Order, Remediate, Report, SystemName
 from tenantry.systems import Systems
 from tests.bench import REALM, Bench, Data, connections
@@ -100,6 +100,11 @@ class Watched(Bench):
             self.onboard(team.name)
         self.watch()
         return self
+
+    def reload(self) -> None:
+        """Reads the declared state anew, after its files were written otherwise."""
+        self.state = declared.load(self.folder)
+        self.watch()
 
     def watch(self, *, probe_credentials: bool = True) -> Systems:
         """The systems as a process has them that starts now and looks for extras."""

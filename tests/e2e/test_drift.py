@@ -115,6 +115,7 @@ def test_drift_is_told_by_artifacts_events_and_files_and_mended_when_told_to(ben
     seen = bench.run("detect-drift", fail_on="drift", store=store)
 
     assert seen["state_type"] == "FAILED"
+    assert "2 findings" in seen["state"]["message"]
     assert found(bench, seen) == {
         "changed harbor/project/team-one",
         "missing kubernetes/Secret/team-one/harbor-pull",

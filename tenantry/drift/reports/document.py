@@ -1,12 +1,6 @@
-"""The drift report as JSON, for programs.
+"""The drift report as JSON, for programs."""
 
-`python -m tenantry.drift.reports.document DIR` writes its JSON Schema into a folder.
-"""
-
-import json
-import sys
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,8 +11,6 @@ from tenantry.drift.findings import FindingClass, Report, Severity, SystemName
 from tenantry.drift.history import History
 from tenantry.plan import Action
 from tenantry.resources import PLATFORM, Difference
-
-SCHEMA = "drift-report.schema.json"
 
 
 class _Part(BaseModel):
@@ -219,14 +211,3 @@ def _difference(found: Difference) -> FieldDifference:
 def text(report: Report, history: History) -> str:
     """The report as JSON."""
     return document(report, history).model_dump_json(indent=2, by_alias=True) + "\n"
-
-
-def schema() -> str:
-    """The JSON Schema of it."""
-    content = Document.model_json_schema(by_alias=True, mode="serialization")
-    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return json.dumps(draft | content, indent=2) + "\n"
-
-
-if __name__ == "__main__":
-    (Path(sys.argv[1]) / SCHEMA).write_text(schema(), encoding="utf-8")

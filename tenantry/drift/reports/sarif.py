@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 from tenantry import explain
 from tenantry.drift.findings import CLASSES, Finding, FindingClass, Report, Severity, team_name
@@ -61,7 +62,7 @@ def _rule(class_: FindingClass) -> dict[str, Any]:
 def _result(finding: Finding, base: str, since: datetime | None) -> dict[str, Any]:
     path = f"{base.strip('/')}/{finding.location.file}".lstrip("/")
     place = {
-        "artifactLocation": {"uri": path},
+        "artifactLocation": {"uri": quote(path)},
         "region": {"startLine": finding.location.line},
     }
     return {

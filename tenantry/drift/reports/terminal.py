@@ -38,7 +38,10 @@ def table(report: Report, history: History, *, full: bool = False) -> Renderable
             parts += [_table(severity, found, since, report.time, grouped=grouped), Text()]
     if report.findings and len(report.scope.teams) > 1:
         parts += [_by_team(report), Text()]
-    parts += [Text(f"Waits: {each.id}: {each.reason}", "dim") for _, each in report.waiting]
+    for _, each in report.waiting[:ALIKE]:
+        parts.append(Text(f"Waits: {each.id}: {each.reason}", "dim"))
+    if len(report.waiting) > ALIKE:
+        parts.append(Text(f"… and {len(report.waiting) - ALIKE} more that wait.", "dim"))
     if report.ignored:
         parts.append(Text(f"{len(report.ignored)} more are ignored by rules.", "dim"))
     if grouped:
@@ -57,7 +60,7 @@ def _table(
 ) -> Table:
     colour = COLOURS[severity]
     title = f"[{colour}]{severity.capitalize()}[/] ({len(found)})"
-    shown = Table(title=title, title_justify="left", title_style="bold", expand=False)
+    shown = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
     for column in ("Team", "Class", "Resource", "Field: actual → desired", "Open"):
         shown.add_column(column, overflow="fold", no_wrap=column in ("Class", "Open"))
     groups = _groups(found) if grouped else [[finding] for finding in found]
