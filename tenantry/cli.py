@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -14,6 +14,9 @@ from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
 from tenantry.errors import DeclarationError, TenantryError
 from tenantry.systems import Systems
+
+if TYPE_CHECKING:
+    from tenantry.drift import SystemName
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +34,6 @@ NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
 IN_SYNC, DRIFT, UNREADABLE = 0, 2, 3
 """Exit statuses of `drift`, beside FAILED."""
 
-SystemName = Literal["kubernetes", "keycloak", "harbor", "istio"]
 Format = Literal["table", "json", "csv", "html", "sarif"]
 
 
@@ -85,7 +87,8 @@ def drift(
         list[str] | None, typer.Option("--team", metavar="NAME", help="Only this team; repeatable.")
     ] = None,
     system: Annotated[
-        list[SystemName] | None, typer.Option("--system", help="Only this system; repeatable.")
+        list[str] | None,
+        typer.Option("--system", metavar="NAME", help="Only this system; repeatable."),
     ] = None,
     format: Annotated[Format, typer.Option(help="How the report is written.")] = "table",
     output: Annotated[
@@ -95,9 +98,9 @@ def drift(
         Path | None,
         typer.Option(metavar="DIR", help="Keep here what was found when, from run to run."),
     ] = None,
-    probe: Annotated[
-        bool, typer.Option("--probe/--no-probe", help="Try whether credentials open Harbor.")
-    ] = True,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Do not try whether credentials open Harbor.")
+    ] = False,
     full: Annotated[
         bool, typer.Option("--full", help="In the table, show each finding also if they are many.")
     ] = False,
@@ -115,12 +118,12 @@ def drift(
 
     state = declared.load(folder)
     teams = state.pick(team)
-    asked = tuple(system) if system else core.SYSTEMS
+    asked = _systems(system)
     if output and not output.parent.is_dir():
         raise TenantryError(f"--output: there is no folder {output.parent}; make it first.")
     store = core.Folder(history) if history else None
     past = core.History.read(store) if store else core.History.empty()
-    with Systems(_connections(), state, probe_credentials=probe, extras=True) as systems:
+    with Systems(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
         found = core.detect(systems, teams, core.look(systems, teams, asked), asked)
     report = found.report
     now = past.after(report)
@@ -158,6 +161,16 @@ def sandbox(
     from tenantry.sandbox import serve  # the servers' libraries are of no use to other commands
 
     serve(state, realistic=realistic)
+
+
+def _systems(names: list[str] | None) -> "tuple[SystemName, ...]":
+    from tenantry.drift import SYSTEMS
+
+    unknown = [name for name in names or () if name not in SYSTEMS]
+    if unknown:
+        known = ", ".join(SYSTEMS)
+        raise DeclarationError([f"--system: '{name}' is none of {known}" for name in unknown])
+    return tuple(system for system in SYSTEMS if not names or system in names)
 
 
 def _connections() -> Connections:

@@ -68,8 +68,8 @@ def rounds(found: Sequence[Mutation]) -> list[list[str]]:
     return columns
 
 
-def test_every_kind_of_resource_is_in_the_catalogue(shared: Watched) -> None:
-    found = catalogue(shared)
+def test_every_kind_of_resource_is_in_the_catalogue(watched: Watched) -> None:
+    found = catalogue(watched)
     kinds: dict[str, set[str]] = {}
     for each in found:
         kinds.setdefault(each.id.system, set()).add(each.id.kind)
@@ -78,19 +78,19 @@ def test_every_kind_of_resource_is_in_the_catalogue(shared: Watched) -> None:
     assert len(found) > 200
 
 
-def test_what_was_just_onboarded_is_in_sync(shared: Watched) -> None:
-    assert told(shared.report()) == set()
+def test_what_was_just_onboarded_is_in_sync(watched: Watched) -> None:
+    assert told(watched.report()) == set()
 
 
-def test_every_change_and_deletion_is_found_and_mended(shared: Watched) -> None:
-    seen = shared.detect()
-    for names in rounds(catalogue(shared, seen)):
-        done = [each for each in catalogue(shared, seen) if each.name in names]
-        seen = check(shared, done, seen)
+def test_every_change_and_deletion_is_found_and_mended(watched: Watched) -> None:
+    seen = watched.detect()
+    for names in rounds(catalogue(watched, seen)):
+        done = [each for each in catalogue(watched, seen) if each.name in names]
+        seen = check(watched, done, seen)
 
 
-def test_every_extra_is_found_and_removed(shared: Watched) -> None:
-    check(shared, extras(shared.team("shop")), shared.detect())
+def test_every_extra_is_found_and_removed(watched: Watched) -> None:
+    check(watched, extras(watched.team("shop")), watched.detect())
 
 
 @pytest.mark.parametrize("kind", ["Namespace", "project", "group"])
@@ -113,12 +113,12 @@ def test_what_has_lost_its_mark_is_told_of_and_left_alone(kind: str, watched: Wa
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(numbers=st.lists(st.integers(0, 999), min_size=1, max_size=12, unique=True))
-def test_any_set_of_them_is_found_and_mended(shared: Watched, numbers: list[int]) -> None:
-    seen = shared.detect()
-    everything = [each for each in catalogue(shared, seen) if not each.alone]
-    everything += extras(shared.team("shop"))
+def test_any_set_of_them_is_found_and_mended(watched: Watched, numbers: list[int]) -> None:
+    seen = watched.detect()
+    everything = [each for each in catalogue(watched, seen) if not each.alone]
+    everything += extras(watched.team("shop"))
     drawn = {each.id: each for each in (everything[n % len(everything)] for n in numbers)}
-    wanted = shared.systems.desired(shared.team("shop"), seen.observed)
+    wanted = watched.systems.desired(watched.team("shop"), seen.observed)
     secrets = [resource for resource in wanted if resource.id.kind == "Secret"]
     hidden = {each.id for each in secrets if not drawn.keys().isdisjoint(each.inside)}
-    check(shared, [each for each in drawn.values() if each.id not in hidden], seen)
+    check(watched, [each for each in drawn.values() if each.id not in hidden], seen)

@@ -101,6 +101,12 @@ class Watched(Bench):
         self.watch()
         return self
 
+    def declared_again(self) -> Self:
+        """Declares `shop` and `data` where they are onboarded already."""
+        self.declare(SHOP, DATA, platform=PLATFORM)
+        self.watch()
+        return self
+
     def reload(self) -> None:
         """Reads the declared state anew, after its files were written otherwise."""
         self.state = declared.load(self.folder)

@@ -179,10 +179,11 @@ class Keycloak:
 
     def _observe_providers(self, seen: Observed) -> None:
         """The identity providers of the realm that nobody declares."""
-        for provider in self._client.get("identity-provider/instances") or ():
-            if provider["alias"] not in self._settings.external_providers:
-                id = Id("keycloak", "identity provider", provider["alias"])
-                seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=provider)
+        with seen.noting(Id("keycloak", "identity provider", "*"), None):
+            for provider in self._client.get("identity-provider/instances") or ():
+                if provider["alias"] not in self._settings.external_providers:
+                    id = Id("keycloak", "identity provider", provider["alias"])
+                    seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=provider)
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
         wanted = {client_id(team, name) for team in teams for name in team.oidc_clients}

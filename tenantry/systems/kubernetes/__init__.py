@@ -109,11 +109,12 @@ class Kubernetes:
 
     def _observe_secrets(self, present: Collection[str], seen: Observed) -> None:
         """That our Secrets are there; what is in them is read one by one, and only if declared."""
-        for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
-            metadata = found["metadata"]
-            if metadata["namespace"] in present:
-                id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
-                seen.live[id] = objects.live(found)
+        with seen.noting(Id("kubernetes", "extra Secret", "*"), None):
+            for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
+                metadata = found["metadata"]
+                if metadata["namespace"] in present:
+                    id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
+                    seen.live[id] = objects.live(found)
 
     def namespaces(self, names: Sequence[str] | dict[str, Team]) -> list[Object]:
         """Those of the namespaces that exist."""
