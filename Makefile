@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-real clean
+.PHONY: setup demo test test-real lint schema show-onboard show-drift show-real clean
 
 setup: $(READY)
 
@@ -40,6 +40,9 @@ schema: setup
 
 show-onboard: setup
 	$(BIN)/python -m tests.show.onboard
+
+show-drift: setup
+	$(BIN)/python -m tests.show.drift
 
 show-real: setup
 	$(BIN)/python -m tests.show.real
