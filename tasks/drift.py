@@ -51,30 +51,15 @@ def look_at_system(system: str, watch: Watch) -> None:
 
 def detect(watch: Watch) -> Detected:
     """Looks at the systems and judges them; one that can't be read costs its own findings."""
-    first, then = _in_order(looks(watch.asked))
-    futures = {system: look_at_system.submit(system, watch) for system in first}
-    for system, future in futures.items():
-        try:
-            future.result()
-        except TenantryError as error:
-            _note(system, error, watch)
-    for system in then:
-        try:
-            look_at_system(system, watch)
-        except TenantryError as error:
-            _note(system, error, watch)
+    for group in looks(watch.asked):
+        futures = {system: look_at_system.submit(system, watch) for system in group}
+        for system, future in futures.items():
+            try:
+                future.result()
+            except TenantryError as error:
+                get_run_logger().error(str(error))
+                note(system, error, watch.observed)
     return drift.detect(watch.systems, watch.teams, watch.observed, watch.asked)
-
-
-def _in_order(systems: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those that need no other look, and those that do."""
-    later = ("Harbor", "Credentials")
-    return [s for s in systems if s not in later], [s for s in systems if s in later]
-
-
-def _note(system: str, error: TenantryError, watch: Watch) -> None:
-    get_run_logger().error(str(error))
-    note(system, error, watch.observed)
 
 
 @dataclass

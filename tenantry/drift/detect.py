@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tenantry.calls import each
 from tenantry.declared import Team
 from tenantry.drift.findings import (
     SYSTEMS,
@@ -78,7 +79,8 @@ LOOKS = {
     "Harbor": _Look(_harbor, (whole("harbor"),)),
     "Credentials": _Look(Systems.look_at_credentials, _SECRETS),
 }
-"""In the order that they need each other."""
+_LATER = ("Harbor", "Credentials")
+"""Those that need all others before them."""
 
 _NEEDED: dict[SystemName, tuple[str, ...]] = {
     "kubernetes": ("Kubernetes", "Keycloak", "Harbor", "Credentials"),
@@ -90,10 +92,11 @@ _NEEDED: dict[SystemName, tuple[str, ...]] = {
 of a pair is the live one stands in the Secret."""
 
 
-def looks(asked: Sequence[SystemName]) -> list[str]:
-    """The looks that it takes to judge these systems, in order."""
+def looks(asked: Sequence[SystemName]) -> list[list[str]]:
+    """The looks that it takes to judge these systems, in order; those of a list side by side."""
     needed = {name for system in asked for name in _NEEDED[system]}
-    return [name for name in LOOKS if name in needed]
+    first = [name for name in LOOKS if name in needed and name not in _LATER]
+    return [group for group in (first, *([n] for n in _LATER if n in needed)) if group]
 
 
 def look_at(name: str, systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
@@ -114,18 +117,22 @@ def note(name: str, error: TenantryError, observed: Observed) -> None:
 def look(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -> Observed:
     """All that it takes to judge these systems; what can't be read is noted."""
     observed = begin(asked)
-    for name in looks(asked):
+
+    def take(name: str) -> None:
         try:
             look_at(name, systems, teams, observed)
         except TenantryError as error:
             note(name, error, observed)
+
+    for group in looks(asked):
+        each(take, group)
     return observed
 
 
 def begin(asked: Sequence[SystemName]) -> Observed:
     """What is known before the first look: nothing, and which systems are not looked at."""
     observed = Observed()
-    taken = {id.system for name in looks(asked) for id in LOOKS[name].covers}
+    taken = {id.system for group in looks(asked) for name in group for id in LOOKS[name].covers}
     for system in SYSTEMS:
         if system not in taken:
             observed.unreadable[whole(system)] = Unreadable(NotLookedAt(), None)

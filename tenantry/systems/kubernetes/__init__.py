@@ -9,7 +9,7 @@ declared when all of it was applied.
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from tenantry.calls import FEW
+from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, Team
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, reach
@@ -82,8 +82,9 @@ class Kubernetes:
                 seen.live[objects.id_of("Namespace", name)] = live
                 if name == names[name].slug and live.ours:
                     seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
-        for kind in _INSIDE:
-            for found in objects.observe(self._client, kind, present):
+        lists = each(lambda kind: list(objects.observe(self._client, kind, present)), _INSIDE)
+        for kind, listed in zip(_INSIDE, lists, strict=True):
+            for found in listed:
                 metadata = found["metadata"]
                 id = objects.id_of(kind, metadata["name"], metadata["namespace"])
                 team = names[metadata["namespace"]].name
