@@ -195,9 +195,8 @@ def may_adopt(
 
 def _deletions(team: Team, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
     """What carries the team's mark and is declared no more."""
-    for id, live in observed.live.items():
-        gone = live.marked and live.team == team.name and id not in wanted
-        if gone and id.kind in _FENCES:
+    for id, live in observed.marked(team.name):
+        if id not in wanted and id.kind in _FENCES:
             stage: Stage = "Istio" if id.system == "istio" else "Kubernetes"
             yield Change("delete", Resource(id, stage, {}), (), live)
 

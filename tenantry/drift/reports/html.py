@@ -43,6 +43,7 @@ def text(report: Report, history: History) -> str:
             for each in report.ignored
         ],
         teams=_teams(report),
+        alike=_alike(report),
         trend=Markup(trend.svg(history)),  # noqa: S704 numbers and dates of ours, nothing else
         mended=_mended(history),
         noisiest=history.noisiest().to_dict("records"),
@@ -77,6 +78,24 @@ def _field(found: Difference) -> dict[str, str]:
         "desired": explain.text(found.new),
         "title": f"actual: {explain.whole(found.old)}\ndesired: {explain.whole(found.new)}",
     }
+
+
+def _alike(report: Report) -> list[dict[str, Any]]:
+    """What the findings have in common, the most severe and most frequent first."""
+    groups: dict[tuple[Any, ...], list[Finding]] = {}
+    for finding in report.findings:
+        fields = ", ".join(found.field for found in finding.fields[:2])
+        what = (finding.severity, finding.class_, *finding.resource[:2], fields)
+        groups.setdefault(what, []).append(finding)
+    rows = [
+        {
+            **dict(zip(("severity", "class", "system", "kind", "fields"), what, strict=True)),
+            "count": len(found),
+            "teams": len({finding.team for finding in found}),
+        }
+        for what, found in groups.items()
+    ]
+    return sorted(rows, key=lambda row: (SEVERITIES.index(row["severity"]), -row["count"]))
 
 
 def _teams(report: Report) -> list[dict[str, Any]]:
