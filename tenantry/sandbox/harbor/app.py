@@ -4,8 +4,7 @@ The way is that of the real one: CSRF first, then the session, then who is askin
 session), then read-only mode, then the handler. Handlers run in one event loop and most never
 wait, so each is as atomic as the transaction that the real one wraps around a call.
 
-Not simulated: repositories and artifacts, the registry itself, scanning, replication, webhooks,
-labels, LDAP. What calls cost, a password's hash above all, is paid with ``realistic`` only.
+Not simulated: layers of images, scanning, replication, what webhooks send, LDAP. What calls cost, a password's hash above all, is paid with ``realistic`` only.
 """
 
 import inspect
@@ -24,16 +23,21 @@ from tenantry.sandbox.counting import WRITES
 from tenantry.sandbox.harbor import (
     configuration,
     groups,
+    images,
+    labels,
+    local_users,
     members,
     metadata,
     oidc,
     projects,
     quotas,
+    registries,
     registry,
     retention,
     robots,
     system,
     users,
+    webhooks,
 )
 from tenantry.sandbox.harbor.access import authenticated
 from tenantry.sandbox.harbor.model import State, User
@@ -46,16 +50,21 @@ from tenantry.sandbox.harbor.wire import Refusal, invalid
 _MODULES = (
     configuration,
     groups,
+    images,
+    labels,
+    local_users,
     members,
     metadata,
     oidc,
     projects,
     quotas,
+    registries,
     registry,
     retention,
     robots,
     system,
     users,
+    webhooks,
 )
 _STATE = TypeAdapter(State)
 _NEVER_READ_ONLY = ("/api/v2.0/configurations", "/c/login", "/c/oidc/onboard")
@@ -76,6 +85,7 @@ class SimulatedHarbor:
         unhealthy: Components that ``/health`` calls broken, and what it says of them.
         provider: The OIDC provider as it was last found, with the settings of that time.
         issued_secrets: Every secret ever handed out or set, for a search for leaks. Never saved.
+        uploads: Layers that docker is still pushing. Never saved.
     """
 
     def __init__(self, clock: Clock, ext_endpoint: str = "http://127.0.0.1") -> None:
@@ -86,6 +96,7 @@ class SimulatedHarbor:
         self.unhealthy: dict[str, str] = {}
         self.issued_secrets: list[str] = []
         self.locked: Counter[str] = Counter()
+        self.uploads: dict[str, bytes] = {}
         self._hold(State(secrets.token_hex(32), configuration.defaults()))
         users.add_local_admin(self)
         projects.add_library(self)

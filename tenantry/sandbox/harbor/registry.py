@@ -1,6 +1,6 @@
 """What of Harbor 2.15.2 docker logs in at: ``/service/token`` and ``/v2/``.
 
-Not simulated: the registry behind them.
+The images behind it are in images.py.
 """
 
 import secrets
@@ -73,11 +73,9 @@ def version_check(call: Call) -> Response:
     """Whether the caller is let in, and how to get in: Basic says that credentials were refused."""
     header = call.request.headers.get("authorization", "")
     headers = {"docker-distribution-api-version": "registry/2.0"}
-    if call.caller.known or _valid(call, header):
+    if call.caller.known or token_claims(call):
         return Response("{}", headers={**headers, "content-type": "application/json"})
-    challenge = f'Bearer realm="{call.harbor.ext_endpoint}/service/token",service="harbor-registry"'
-    if header:
-        challenge = 'Basic realm="harbor"'
+    said = 'Basic realm="harbor"' if header else challenge(call)
     error = {"code": "UNAUTHORIZED", "message": "unauthorized: unauthorized"}
     return Response(
         compact({"errors": [error]}) + "\n",
@@ -85,18 +83,24 @@ def version_check(call: Call) -> Response:
         headers={
             **headers,
             "content-type": "application/json; charset=utf-8",
-            "www-authenticate": challenge,
+            "www-authenticate": said,
         },
     )
 
 
-def _valid(call: Call, header: str) -> bool:
-    scheme, _, shown = header.partition(" ")
+def challenge(call: Call) -> str:
+    """Where docker gets its tokens."""
+    return f'Bearer realm="{call.harbor.ext_endpoint}/service/token",service="harbor-registry"'
+
+
+def token_claims(call: Call) -> dict[str, Any] | None:
+    """What the token in the Authorization header says, if it is one of ours and in force."""
+    scheme, _, shown = call.request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        return False
+        return None
     try:
         # The times are the sandbox clock's, so they are not left to the library.
-        claims = jwt.decode(
+        claims: dict[str, Any] = jwt.decode(
             shown,
             _key().public_key(),
             ["RS256"],
@@ -109,5 +113,5 @@ def _valid(call: Call, header: str) -> bool:
             issuer=ISSUER,
         )
     except jwt.InvalidTokenError:
-        return False
-    return int(claims["exp"]) > call.harbor.clock.now().timestamp()
+        return None
+    return claims if int(claims["exp"]) > call.harbor.clock.now().timestamp() else None
