@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
-from xml.etree import ElementTree
 
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -20,6 +19,7 @@ from tenantry.onboarding import onboard, plan_all
 from tenantry.sandbox import Sandbox
 from tests.bench import Bench, Data, environment, prepare, write
 from tests.flow_bench import FlowBench
+from tests.show import cases
 from tests.show.report import Report, Shown
 
 TEAMS = 50
@@ -214,16 +214,9 @@ def batch() -> list[Shown]:
 
 def real() -> list[Shown]:
     """The real Keycloak and the real Kubernetes API server"""
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.xml"
-        began = time.monotonic()
-        words = ["-m", "pytest", "-q", "-m", "real", "tests/real/test_onboarding.py"]
-        done = _run([*words, f"--junitxml={results}"])
-        took = time.monotonic() - began
-        if not results.exists():
-            text = (done.stdout + done.stderr).strip().splitlines()[-1]
-            return [Shown("the flow onboards teams on the real servers", text, held=False)]
-        cases = {case.get("name", ""): len(case) == 0 for case in _cases(results)}
+    began = time.monotonic()
+    found = cases.run("-m", "real", "tests/real/test_onboarding.py")
+    took = time.monotonic() - began
     demands = {
         "test_one_pass_leaves_nothing_to_do": "real servers: the Prefect flow onboards three "
         "teams in one pass",
@@ -236,13 +229,9 @@ def real() -> list[Shown]:
         "somebody changed is found and mended",
         "test_a_keycloak_under_a_path_works": "real Keycloak under /auth",
     }
-    shown = [
-        Shown(demand, "passed" if cases.get(name) else "FAILED", cases.get(name, False))
-        for name, demand in demands.items()
-    ]
-    passed = sum(cases.values())
-    figure = f"{passed} of {len(cases)} cases, {took:.0f} s"
-    return [*shown, Shown("all of tests/real/test_onboarding.py", figure, passed == len(cases))]
+    shown = [cases.shown(demand, cases.named(found, name)) for name, demand in demands.items()]
+    every = cases.shown("all of tests/real/test_onboarding.py", found, f"{took:.0f} s")
+    return [*shown, every]
 
 
 def _run(words: list[str], more: Mapping[str, str] | None = None) -> CompletedProcess[str]:
@@ -250,10 +239,6 @@ def _run(words: list[str], more: Mapping[str, str] | None = None) -> CompletedPr
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-
-
-def _cases(results: Path) -> list[ElementTree.Element]:
-    return list(ElementTree.parse(results).iter("testcase"))
 
 
 if __name__ == "__main__":

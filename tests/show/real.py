@@ -1,13 +1,9 @@
 """On how many cases the sandbox and the real servers agree: `make show-real`."""
 
 import os
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
-from xml.etree import ElementTree
 
-from demo.processes import ROOT
+from tests.show import cases
 from tests.show.report import Report, Shown
 
 SYSTEMS = {"harbor": "Harbor", "keycloak": "Keycloak", "kubernetes": "Kubernetes"}
@@ -21,7 +17,9 @@ def main() -> int:
 
 def conformance() -> list[Shown]:
     """The cases of tests/conformance, on the sandbox and on the real servers"""
-    simulated, real = _run("sandbox"), _run("real")
+    simulated, real = (
+        cases.run("tests/conformance", "--target", target) for target in ("sandbox", "real")
+    )
     shown = []
     for name, system in SYSTEMS.items():
         here = {case: held for case, held in simulated.items() if f".test_{name}_" in case}
@@ -36,19 +34,6 @@ def conformance() -> list[Shown]:
         held = bool(here) and not failed and not differ
         shown.append(Shown(demand, f"{figure}, {len(differ) or 'no'} differences", held))
     return shown
-
-
-def _run(target: str) -> dict[str, bool]:
-    """Which cases passed."""
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.xml"
-        words = ["-m", "pytest", "-q", "tests/conformance", "--target", target]
-        command = [sys.executable, *words, f"--junitxml={results}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if not results.exists():
-            raise RuntimeError((done.stdout + done.stderr).strip().splitlines()[-1])
-        cases = ElementTree.parse(results).iter("testcase")
-        return {f"{each.get('classname')}::{each.get('name')}": len(each) == 0 for each in cases}
 
 
 if __name__ == "__main__":
