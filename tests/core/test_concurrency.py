@@ -263,7 +263,8 @@ def test_without_a_lock_two_runs_would_get_in_each_others_way(bench: Bench) -> N
 
 
 def test_whoever_waits_for_each_other_is_told() -> None:
-    beside = Interleaving(lambda able: 0)
+    turn = iter([0, 1] * 50)
+    beside = Interleaving(lambda able: next(turn) % able)
 
     def crossed(first: str, second: str) -> None:
         with beside.lock([first]):
@@ -271,7 +272,6 @@ def test_whoever_waits_for_each_other_is_told() -> None:
             with beside.lock([second]):
                 pass
 
+    both = {"a": lambda: crossed("x", "y"), "b": lambda: crossed("y", "x")}
     with pytest.raises(AssertionError, match="wait for each other"):
-        turn = iter([0, 1] * 50)
-        beside._choose = lambda able: next(turn) % able
-        beside.run({"a": lambda: crossed("x", "y"), "b": lambda: crossed("y", "x")})
+        beside.run(both)
