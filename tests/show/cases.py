@@ -4,16 +4,37 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 from xml.etree import ElementTree
 
 from demo.processes import ROOT
 from tests.show.report import Shown
 
+T = TypeVar("T")
+
+
+class Case(NamedTuple):
+    """What became of a case.
+
+    Attributes:
+        passed: whether it did; a case that was skipped did not.
+        told: what it measured, as it said by `record_property`.
+    """
+
+    passed: bool
+    told: dict[str, str]
+
 
 def run(*words: str) -> dict[str, bool]:
     """Whether each case passed, by its name as pytest has it: `tests.core.test_plan::test_…`.
 
-    A case that was skipped did not pass.
+    As `measured`.
+    """
+    return {name: case.passed for name, case in measured(*words).items()}
+
+
+def measured(*words: str) -> dict[str, Case]:
+    """What became of each case, by its name.
 
     Args:
         words: what pytest is told: files, cases, options.
@@ -31,12 +52,15 @@ def run(*words: str) -> dict[str, bool]:
         raise RuntimeError(said[-1])
     untold = {"properties", "system-out", "system-err"}
     return {
-        f"{case.get('classname')}::{case.get('name')}": all(each.tag in untold for each in case)
+        f"{case.get('classname')}::{case.get('name')}": Case(
+            all(part.tag in untold for part in case),
+            {str(p.get("name")): str(p.get("value")) for p in case.iter("property")},
+        )
         for case in cases
     }
 
 
-def named(cases: dict[str, bool], name: str) -> dict[str, bool]:
+def named(cases: dict[str, T], name: str) -> dict[str, T]:
     """The cases of one test function, with all its parameters."""
     return {
         case: passed
