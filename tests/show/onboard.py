@@ -226,7 +226,7 @@ def real() -> list[Shown]:
     shown = []
     for name, demand in demands.items():
         found = results.of(f"tests/real/test_onboarding.py::{name}")
-        shown.append(Shown(demand, found.figure(), found.all_passed))
+        shown.append(found.line(demand))
     figure = f"{results.figure()}, {results.seconds:.0f} s"
     return [*shown, Shown("all of tests/real/test_onboarding.py", figure, results.all_passed)]
 

@@ -252,7 +252,7 @@ def given(there: Results) -> list[Shown]:
     """Addresses that are given"""
     found = there.of("tests/real/test_given.py")
     demand = "suites and e2e pass on systems that are given and in use, and leave them as they were"
-    return [Shown(demand, found.figure(), found.all_passed)]
+    return [found.line(demand)]
 
 
 def parts(system: str, demanded: Parts, *runs: Results) -> list[Shown]:

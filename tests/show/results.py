@@ -13,6 +13,7 @@ from subprocess import CompletedProcess
 from xml.etree import ElementTree
 
 from demo.processes import ROOT
+from tests.show.report import Shown
 
 
 def run_python(
@@ -32,13 +33,23 @@ class Case:
     Attributes:
         test: Its file and function, as `tests/x/test_y.py::test_z`.
         parameters: What it was run with, in brackets; may be empty.
-        confirmed: How far a case of tests/conformance is confirmed: a real server, or `facts`.
+        told: What it measured, as it said by `record_property`.
     """
 
     test: str
     parameters: str
     passed: bool
-    confirmed: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def confirmed(self) -> str:
+        """How far a case of tests/conformance is confirmed: a real server, or `facts`."""
+        return self.told.get("confirmed", "")
+
+    @property
+    def function(self) -> str:
+        """The name of its function."""
+        return self.test.rpartition("::")[2]
 
     @property
     def id(self) -> str:
@@ -59,6 +70,23 @@ class Results:
     def of(self, *tests: str) -> "Results":
         """Those that begin so: a folder, the start of a file's name, or a test."""
         return Results([case for case in self.cases if case.test.startswith(tests)])
+
+    def named(self, function: str) -> "Results":
+        """The cases of one test function, with all its parameters."""
+        return Results([case for case in self.cases if case.function == function])
+
+    def line(self, demand: str, *told: str) -> Shown:
+        """The line of a demand that is held if there are cases and all of them passed.
+
+        Args:
+            demand: The demand.
+            told: What the cases told of themselves, to be shown as well.
+        """
+        notes = [
+            f"{what}: {', '.join(case.told[what] for case in self if what in case.told)}"
+            for what in told
+        ]
+        return Shown(demand, "; ".join([self.figure(), *notes]), self.all_passed)
 
     @property
     def passed(self) -> int:
@@ -104,8 +132,6 @@ def run_tests(*words: str) -> Results:
 def _case(element: ElementTree.Element) -> Case:
     place = element.get("classname", "").replace(".", "/")
     name, bracket, parameters = element.get("name", "").partition("[")
-    told = {each.get("name"): each.get("value", "") for each in element.iter("property")}
+    told = {str(p.get("name")): str(p.get("value")) for p in element.iter("property")}
     bad = any(element.find(kind) is not None for kind in ("failure", "error", "skipped"))
-    return Case(
-        f"{place}.py::{name}", bracket + parameters, not bad, told.get("confirmed", "") or ""
-    )
+    return Case(f"{place}.py::{name}", bracket + parameters, not bad, told)
