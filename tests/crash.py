@@ -111,7 +111,7 @@ class Driver:
             How many crashes there were.
         """
         assert not self._wide, "with many workers no request has a number of its own"
-        points = range(len(self.requests()), 0, -every)
+        points = range(len(self.requests()), 0, -every)[::-1]
         for number in points:
             for moment in moments:
                 assert self.crash(Crash(number, moment)) == 1
