@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-drift show-real clean
+.PHONY: setup demo test test-real lint schema show-onboard show-drift show-real show-robust clean
 
 setup: $(READY)
 
@@ -46,6 +46,9 @@ show-drift: setup
 
 show-real: setup
 	$(BIN)/python -m tests.show.real
+
+show-robust: setup
+	$(BIN)/python -m tests.show.robust
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
