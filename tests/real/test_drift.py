@@ -16,15 +16,15 @@ from keycloak import KeycloakAdmin
 from tenantry import drift, onboarding
 from tenantry.connections import Cluster as ClusterAccount
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
-from tenantry.declared import load
+from tenantry.declared import Team, load
 from tenantry.drift import Detected
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.addresses import GivenHarbor
 from tests.bench import Data, prepare, write
-from tests.drift.catalogue import Mutation, consequences, extras, mutations, provider, told
-from tests.drift.test_catalogue import rounds
-from tests.drift.watch import SHOP, mend
+from tests.drift.catalogue import Mutation, extras, provider, told
+from tests.drift.checks import catalogue, check, rounds
+from tests.drift.watch import SHOP
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
@@ -39,34 +39,17 @@ class Real:
 
     def __init__(self, systems: Systems) -> None:
         self.systems = systems
-        (self.team,) = systems.state.teams.values()
+        (self._team,) = systems.state.teams.values()
+
+    def team(self, name: str) -> Team:
+        return self._team
 
     def detect(self) -> Detected:
-        seen = drift.look(self.systems, [self.team], drift.SYSTEMS)
-        return drift.detect(self.systems, [self.team], seen)
+        seen = drift.look(self.systems, [self._team], drift.SYSTEMS)
+        return drift.detect(self.systems, [self._team], seen)
 
     def catalogue(self, seen: Detected) -> list[Mutation]:
-        found = mutations(self.systems, self.team, seen.observed)
-        return [each for each in found if each.id.system in HERE and not each.alone]
-
-    def check(self, done: list[Mutation], seen: Detected) -> Detected:
-        wanted = self.systems.desired(self.team, seen.observed)
-        for each in done:
-            each.act(self.systems)
-        detected = self.detect()
-        expected = set().union(*(each.tells for each in done))
-        found = told(detected.report)
-        assert expected <= found, [each.name for each in done]
-        assert found - expected <= consequences(done, wanted)
-        mend(self.systems, detected)
-        left = self.detect()
-        stays = [each for each in done if not each.mends]
-        assert told(left.report) == set().union(*(each.tells for each in stays))
-        if stays:
-            mend(self.systems, left, "none", [str(each.id) for each in stays])
-            left = self.detect()
-            assert told(left.report) == set()
-        return left
+        return [each for each in catalogue(self, seen) if each.id.system in HERE]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +92,7 @@ def real(
         systems = stack.enter_context(Systems(given, state, extras=True))
         systems.keycloak_client.post("identity-provider/instances", provider("corp"))
         made = Real(systems)
-        onboarding.onboard(systems, made.team)
+        onboarding.onboard(systems, made.team("shop"))
         yield made
 
 
@@ -121,9 +104,9 @@ def test_every_change_and_deletion_is_found_and_mended(real: Real) -> None:
     seen = real.detect()
     for names in rounds(real.catalogue(seen)):
         done = [each for each in real.catalogue(seen) if each.name in names]
-        seen = real.check(done, seen)
+        seen = check(real, done, seen)
 
 
 def test_every_extra_is_found_and_removed(real: Real) -> None:
-    found = [each for each in extras(real.team) if each.id.system in HERE]
-    real.check(found, real.detect())
+    found = [each for each in extras(real.team("shop")) if each.id.system in HERE]
+    check(real, found, real.detect())

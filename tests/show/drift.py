@@ -2,15 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
-from xml.etree import ElementTree
 
 import jsonschema
 import stamina
@@ -18,14 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import drift as benchmark
-from demo.processes import ROOT
 from tenantry.drift import History
 from tenantry.drift.reports import FILES, schema, write
 from tests.bench import MishapSandbox, prepare
 from tests.drift.catalogue import Mutation, extras, told
-from tests.drift.test_catalogue import catalogue, check, rounds
+from tests.drift.checks import catalogue, check, drawn, rounds
 from tests.drift.watch import SHOP, Watched
 from tests.show.report import Report, Shown
+from tests.show.results import run_tests
 
 TEAMS = 50
 EXAMPLES = 60
@@ -92,7 +89,7 @@ def recall() -> list[Shown]:
 
 def random_sets() -> list[Shown]:
     """Random sets of mutations, drawn by hypothesis"""
-    drawn: Counter[int] = Counter()
+    sizes: Counter[int] = Counter()
     with ExitStack() as stack:
         watched = _watched(stack).onboarded()
 
@@ -100,23 +97,17 @@ def random_sets() -> list[Shown]:
         @given(numbers=st.lists(st.integers(0, 999), min_size=1, max_size=25, unique=True))
         def any_set(numbers: list[int]) -> None:
             seen = watched.detect()
-            everything = [each for each in catalogue(watched, seen) if not each.alone]
-            everything += extras(watched.team("shop"))
-            chosen = {each.id: each for each in (everything[n % len(everything)] for n in numbers)}
-            wanted = watched.systems.desired(watched.team("shop"), seen.observed)
-            secrets = [resource for resource in wanted if resource.id.kind == "Secret"]
-            hidden = {each.id for each in secrets if not chosen.keys().isdisjoint(each.inside)}
-            kept = [each for each in chosen.values() if each.id not in hidden]
+            kept = drawn(watched, numbers, seen)
             check(watched, kept, seen)
-            drawn[len(kept)] += 1
+            sizes[len(kept)] += 1
 
         any_set()
-    mutations = sum(size * times for size, times in drawn.items())
+    mutations = sum(size * times for size, times in sizes.items())
     return [
         Shown(
             "random sets are found and mended",
-            f"{drawn.total()} sets with {mutations} mutations",
-            drawn.total() >= EXAMPLES,
+            f"{sizes.total()} sets with {mutations} mutations",
+            sizes.total() >= EXAMPLES,
         )
     ]
 
@@ -244,33 +235,13 @@ def speed() -> list[Shown]:
 
 def flow() -> list[Shown]:
     """The flow on a real Prefect server: artifacts, events, approval, automations"""
-    return _suite(
-        ["-m", "pytest", "-q", "tests/e2e/test_drift.py"],
-        "all of tests/e2e/test_drift.py, on a real Prefect server",
-    )
+    return [run_tests("tests/e2e/test_drift.py").line("the flow, on a real Prefect server")]
 
 
 def real() -> list[Shown]:
     """The part of the catalogue that concerns Keycloak and Kubernetes, on the real servers"""
-    return _suite(
-        ["-m", "pytest", "-q", "-m", "real", "tests/real/test_drift.py"],
-        "all of tests/real/test_drift.py, on a real Keycloak and API server",
-    )
-
-
-def _suite(words: list[str], demand: str) -> list[Shown]:
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.xml"
-        began = time.monotonic()
-        command = [sys.executable, *words, f"--junitxml={results}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        took = time.monotonic() - began
-        if not results.exists():
-            return [Shown(demand, (done.stdout + done.stderr).strip()[-120:], held=False)]
-        cases = list(ElementTree.parse(results).iter("testcase"))
-    passed = sum(len(case) == 0 for case in cases)
-    figure = f"{passed} of {len(cases)} cases, {took:.0f} s"
-    return [Shown(demand, figure, bool(cases) and passed == len(cases))]
+    found = run_tests("-m", "real", "tests/real/test_drift.py")
+    return [found.line("the catalogue, on a real Keycloak and a real API server")]
 
 
 if __name__ == "__main__":
