@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.filesystems import ReadableFileSystem, WritableFileSystem
+from prefect.filesystems import WritableFileSystem
 from prefect.states import Completed, Failed
 
 from tasks.drift import Outcome
@@ -50,7 +50,8 @@ class BlockStore:
                 "local-file-system/drift."
             )
             raise TenantryError(text) from None
-        if not isinstance(block, ReadableFileSystem) or not isinstance(block, WritableFileSystem):
+        # What can be written can be read: a WritableFileSystem has both, and is no Readable one.
+        if not isinstance(block, WritableFileSystem):
             text = f"Block '{name}' is no file system: no file can be kept in it."
             raise TenantryError(text)
         self._block: Any = block
