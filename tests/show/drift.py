@@ -20,6 +20,7 @@ from tenantry.drift.reports import FILES, schema, write
 from tests.bench import MishapSandbox, prepare
 from tests.drift.catalogue import Mutation, extras, told
 from tests.drift.checks import catalogue, check, drawn, rounds
+from tests.drift.test_crash import driver
 from tests.drift.watch import SHOP, Watched
 from tests.show.report import Report, Shown
 from tests.show.results import run_tests
@@ -33,6 +34,7 @@ def main() -> int:
     with stamina.set_testing(True, attempts=4, cap=True):
         report.show(recall)
         report.show(random_sets)
+        report.show(crashes)
         report.show(isolation)
         report.show(counts)
         report.show(forms)
@@ -108,6 +110,22 @@ def random_sets() -> list[Shown]:
             "random sets are found and mended",
             f"{sizes.total()} sets with {mutations} mutations",
             sizes.total() >= EXAMPLES,
+        )
+    ]
+
+
+def crashes() -> list[Shown]:
+    """Remediation, killed right before and right after its requests"""
+    with ExitStack() as stack:
+        watched = _watched(stack).onboarded()
+        made = driver(watched, [3, 44, 77, 120, 180, 239, 244, 251])
+        requests = len(made.requests())
+        killed = made.everywhere(every=4)
+    return [
+        Shown(
+            "whoever is killed while mending leaves the rest to the next run",
+            f"{killed} kills at every 4th of {requests} requests; in sync after each",
+            killed > 0,
         )
     ]
 
