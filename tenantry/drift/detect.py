@@ -4,10 +4,10 @@ There is no comparing here: a finding is a change that onboarding would make, in
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tenantry.calls import each
 from tenantry.declared import Team
 from tenantry.drift.findings import (
     SYSTEMS,
@@ -124,8 +124,9 @@ def look(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -
         except TenantryError as error:
             note(name, error, observed)
 
-    for group in looks(asked):
-        each(take, group)
+    with ThreadPoolExecutor(len(LOOKS)) as pool:
+        for group in looks(asked):
+            list(pool.map(take, group))
     return observed
 
 
