@@ -167,10 +167,10 @@ def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
         assert Counter(group.name for group in groups) == Counter(["teams", *slugs])
 
     driver = Driver(bench.sandbox, onboarding_of_all(bench), check, wide=True)
-    runs = 10 if whole else 1
+    runs = 10 if whole else 3
     crashes = driver.seeded(seed, runs, crashes=2)
     record_property("crashes", crashes)
-    assert crashes >= runs
+    assert crashes >= runs / 2  # a run that makes fewer requests than the first ends by itself
 
 
 # The driver itself
