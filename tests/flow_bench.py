@@ -104,15 +104,20 @@ class FlowBench:
         assert found, f"run {run['name']} has no artifact {key}"
         return found[-1]
 
-    def task_runs(self, run: dict[str, Any]) -> dict[str, str]:
-        """Names and states of an ended run's tasks; the server records them a moment later."""
+    def task_runs(self, run: dict[str, Any], *names: str) -> dict[str, str]:
+        """Names and states of an ended run's tasks; the server records them a moment later.
+
+        Args:
+            names: tasks that there must be: no answer tells whether all are recorded by now.
+        """
         body = {"flow_runs": {"id": {"any_": [run["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
         states: dict[str, str] = {}
 
         def all_ended() -> bool:
             found = self.platform.call("POST", "task_runs/filter", body)
             states.update({task["name"]: task["state_name"] for task in found})
-            return bool(states) and not {"Running", "Pending"} & set(states.values())
+            recorded = bool(states) and set(names) <= set(states)
+            return recorded and not {"Running", "Pending"} & set(states.values())
 
         self.platform.wait_for(all_ended)
         return states
