@@ -175,8 +175,9 @@ def kill_at(
             worker.start()
         else:
             platform.serve_flows()
+            stack.enter_context(wide(platform))  # serving has set the limits anew
         if not silent:
-            crashed = {"state": {"type": "CRASHED", "name": "Crashed"}, "force": True}
+            crashed = {"state": {"type": "CRASHED", "name": "Crashed"}}
             for walk in walks.values():
                 platform.call("POST", f"flow_runs/{walk.run}/set_state", crashed)
         return {place: _settled(platform, walk) for place, walk in walks.items()}
