@@ -25,10 +25,7 @@ def rows(bench: Any, run: dict[str, Any]) -> list[dict[str, str]]:
 
 def found(bench: Any, run: dict[str, Any]) -> set[str]:
     """Classes and resources of a run's findings."""
-    return {
-        f"{row['class']} {row['system']}/{row['kind']}/{row['resource']}"
-        for row in rows(bench, run)
-    }
+    return {f"{row['class']} {row['resource']}" for row in rows(bench, run)}
 
 
 def events(bench: Any, name: str, resource: str, run: dict[str, Any]) -> list[dict[str, Any]]:
