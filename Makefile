@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-real show-robust clean
+.PHONY: setup demo test test-real lint schema show-onboard show-drift show-real show-robust clean
 
 setup: $(READY)
 
@@ -32,12 +32,17 @@ lint: setup
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 
-# Writes the JSON Schemas of the declared state anew; a test says when they are old.
+# Writes the JSON Schemas of the declared state and of the drift report anew; a test says when they
+# are old.
 schema: setup
 	$(BIN)/python -m tenantry.declared.schema docs/schema
+	$(BIN)/python -m tenantry.drift.reports.schema docs/schema
 
 show-onboard: setup
 	$(BIN)/python -m tests.show.onboard
+
+show-drift: setup
+	$(BIN)/python -m tests.show.drift
 
 show-real: setup
 	$(BIN)/python -m tests.show.real

@@ -242,7 +242,7 @@ def _core_and_recordings(
             seconds = time.monotonic() - began
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             measured.append(Measured(seconds, count(addresses), memory=memory))
-            recordings.append(Recorded(recording, _origins(addresses)))
+            recordings.append(Recorded(recording, origins(addresses)))
     return measured, recordings
 
 
@@ -253,7 +253,8 @@ class Recorded(NamedTuple):
     origins: dict[str, str]
 
 
-def _origins(addresses: dict[str, Any]) -> dict[str, str]:
+def origins(addresses: dict[str, Any]) -> dict[str, str]:
+    """Which system is at which address."""
     found = {addresses[system]["url"].rstrip("/"): system for system in ("harbor", "keycloak")}
     cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())
     return found | {cluster["clusters"][0]["cluster"]["server"]: "kubernetes"}

@@ -62,7 +62,13 @@ class Walk:
 
 @contextmanager
 def connected(
-    declaration: Declaration, harbor: str, keycloak: str, cluster: str
+    declaration: Declaration,
+    harbor: str,
+    keycloak: str,
+    cluster: str,
+    *,
+    probe_credentials: bool = True,
+    extras: bool = False,
 ) -> Iterator[Systems]:
     """The systems that the blocks of these names lead to."""
     connections = Connections(
@@ -70,7 +76,9 @@ def connected(
         keycloak=_load(KeycloakConnection, keycloak).account(),
         kubernetes=_load(ClusterConnection, cluster).cluster(),
     )
-    with Systems(connections, declaration) as systems:
+    with Systems(
+        connections, declaration, probe_credentials=probe_credentials, extras=extras
+    ) as systems:
         yield systems
 
 

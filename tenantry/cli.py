@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -14,6 +14,9 @@ from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
 from tenantry.errors import DeclarationError, TenantryError
 from tenantry.systems import Systems
+
+if TYPE_CHECKING:
+    from tenantry.drift import SystemName
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +31,10 @@ Folder = Annotated[
 
 NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
 """Exit statuses of `plan`."""
+IN_SYNC, DRIFT, UNREADABLE = 0, 2, 3
+"""Exit statuses of `drift`, beside FAILED."""
+
+Format = Literal["table", "json", "csv", "html", "sarif"]
 
 
 @app.command()
@@ -74,6 +81,71 @@ def plan(
 
 
 @app.command()
+def drift(
+    folder: Folder,
+    team: Annotated[
+        list[str] | None, typer.Option("--team", metavar="NAME", help="Only this team; repeatable.")
+    ] = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option("--system", metavar="NAME", help="Only this system; repeatable."),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How the report is written.")] = "table",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report to this file.")
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep here what was found when, from run to run."),
+    ] = None,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Do not try whether credentials open Harbor.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="In the table, show each finding also if they are many.")
+    ] = False,
+) -> None:
+    """Report what of the systems is not as declared. Nothing is changed.
+
+    The systems are named as for `plan`.
+
+    Exit status: 0 in sync, 2 drift, 3 something could not be read, 1 error.
+    """
+    # Its libraries take the other commands longer to start.
+    from tenantry import drift as core
+    from tenantry.drift import reports
+    from tenantry.drift.reports import terminal
+
+    state = declared.load(folder)
+    teams = state.pick(team)
+    asked = _systems(system)
+    if output and not output.parent.is_dir():
+        raise TenantryError(f"--output: there is no folder {output.parent}; make it first.")
+    store = core.Folder(history) if history else None
+    past = core.History.read(store) if store else core.History.empty()
+    with Systems(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
+        found = core.detect(systems, teams, core.look(systems, teams, asked), asked)
+    report = found.report
+    now = past.after(report)
+    if format == "table":
+        told = Console(width=None if sys.stdout.isatty() and not output else 160, record=True)
+        with told.capture() as captured:
+            told.print(terminal.table(report, now, full=full))
+        text = captured.get()
+    else:
+        text = reports.write(format, report, now)
+    if output:
+        output.write_text(text, encoding="utf-8")
+    else:
+        typer.echo(text, nl=False)
+    if store:
+        now.write(store)
+    if report.unreadable:
+        raise typer.Exit(UNREADABLE)
+    raise typer.Exit(DRIFT if report.drift else IN_SYNC)
+
+
+@app.command()
 def sandbox(
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the state here; in memory if not set.")
@@ -89,6 +161,16 @@ def sandbox(
     from tenantry.sandbox import serve  # the servers' libraries are of no use to other commands
 
     serve(state, realistic=realistic)
+
+
+def _systems(names: list[str] | None) -> "tuple[SystemName, ...]":
+    from tenantry.drift import SYSTEMS
+
+    unknown = [name for name in names or () if name not in SYSTEMS]
+    if unknown:
+        known = ", ".join(SYSTEMS)
+        raise DeclarationError([f"--system: '{name}' is none of {known}" for name in unknown])
+    return tuple(system for system in SYSTEMS if not names or system in names)
 
 
 def _connections() -> Connections:

@@ -21,24 +21,25 @@ _LONGEST = 60
 
 def text(value: Any) -> str:
     """A value on one line, cut in the middle if it is long; lists and mappings as people write."""
-    shown = _flat(value)
+    shown = whole(value)
     if len(shown) <= _LONGEST:
         return shown
     half = (_LONGEST - 3) // 2
     return f"{shown[:half]} … {shown[-half:]}"
 
 
-def _flat(value: Any) -> str:
+def whole(value: Any) -> str:
+    """A value on one line, in full."""
     if isinstance(value, Exactly):
-        return _flat(value.value)
+        return whole(value.value)
     if value is None:
         return "(none)"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_flat(below)}" for key, below in value.items()) or "{}"
+        return ", ".join(f"{key}: {whole(below)}" for key, below in value.items()) or "{}"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_flat, value)) or "[]"
+        return ", ".join(map(whole, value)) or "[]"
     return str(value)
 
 
@@ -130,7 +131,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
                 "key": change.id.key,
                 "adopts": change.adopts,
                 "differences": [
-                    {"field": found.field, "old": _plain(found.old), "new": _plain(found.new)}
+                    {"field": found.field, "old": plain(found.old), "new": plain(found.new)}
                     for found in change.differences
                 ],
             }
@@ -141,13 +142,14 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
     if isinstance(value, Exactly):
-        return _plain(value.value)
+        return plain(value.value)
     if isinstance(value, Mapping):
-        return {key: _plain(below) for key, below in value.items()}
+        return {key: plain(below) for key, below in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(below) for below in value]
+        return [plain(below) for below in value]
     return value if isinstance(value, bool | int | float | None) else str(value)
 
 

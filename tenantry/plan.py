@@ -46,6 +46,8 @@ class Refusal:
 
     id: Id
     reason: str
+    differences: tuple[Difference, ...] = ()
+    """The declared fields that it has not."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     waiting: tuple[Refusal, ...] = ()
     """Resources that can't be made yet, and what they wait for; a later run makes them."""
+    withheld: tuple[Change, ...] = ()
+    """What differs in something that may not be touched; told of in a partial plan only."""
 
     @property
     def is_empty(self) -> bool:
@@ -77,7 +81,8 @@ def make_plan(
         team: the team.
         desired: its resources.
         observed: what was seen of them.
-        partial: plan what could be read, and leave out the rest.
+        partial: plan what could be read, and leave out the rest. What lies in something that may
+            not be touched is compared all the same.
 
     Raises:
         TenantryError: part of the team could not be read: what was raised then.
@@ -90,6 +95,8 @@ def make_plan(
     changes: list[Change] = []
     refusals: list[Refusal] = []
     waiting: list[Refusal] = []
+    withheld: list[Change] = []
+    refused: set[Id] = set()
     barred: set[Id] = set()
     adopted: set[Id] = set()
     for resource in wanted:
@@ -99,10 +106,14 @@ def make_plan(
             continue
         if resource.stage == "Mark as applied" and (refusals or waiting):
             continue  # Not all is applied: the next run is to look at this team again.
-        if not barred.isdisjoint((*resource.inside, resource.shares)):
-            barred.add(resource.id)
-            continue
+        around = {*resource.inside, resource.shares}
         live = observed.live.get(resource.id)
+        if not barred.isdisjoint(around):
+            barred.add(resource.id)
+            if partial and not refused.isdisjoint(around):
+                refused.add(resource.id)
+                withheld += _withheld(resource, live)
+            continue
         ours = live is None or live.ours or resource.shares in adopted
         adopts = not ours and may_adopt(team, resource, wanted, observed)
         if adopts:
@@ -112,10 +123,27 @@ def make_plan(
             changes.append(step)
         elif step is not None:
             barred.add(resource.id)
+            refused.add(resource.id)
             refusals.append(step)
     changes += _deletions(team, {resource.id for resource in wanted}, observed)
     changes.sort(key=lambda change: STAGES.index(change.stage))
-    return Plan(team.name, tuple(changes), tuple(refusals), tuple(waiting))
+    return Plan(
+        team.name, tuple(changes), tuple(refusals), tuple(waiting), withheld=tuple(withheld)
+    )
+
+
+def _withheld(resource: Resource, live: Live | None) -> Iterator[Change]:
+    """What would be done if what it lies in were ours."""
+    found = _found(resource, live)
+    # The mark that all is applied is a part of the namespace itself.
+    if resource.stage != "Mark as applied" and (found or live is None):
+        yield Change("update" if live else "create", resource, found, live)
+
+
+def _found(resource: Resource, live: Live | None) -> tuple[Difference, ...]:
+    if live is None:
+        return tuple(compare(resource.fields, {}))
+    return (*compare(resource.fields, live.fields), *_dropped(resource, live))
 
 
 def _is_known(resource: Resource, observed: Observed) -> bool:
@@ -126,10 +154,9 @@ def _is_known(resource: Resource, observed: Observed) -> bool:
 def _step(
     team: Team, resource: Resource, live: Live | None, *, ours: bool, adopts: bool
 ) -> Change | Refusal | None:
+    found = _found(resource, live)
     if live is None:
-        found = tuple(compare(resource.fields, {}))
         return Change("create", resource, found)
-    found = (*compare(resource.fields, live.fields), *_dropped(resource, live))
     if ours:
         return Change(_action(resource, found), resource, found, live) if found else None
     if adopts:
@@ -145,6 +172,7 @@ def _step(
         resource.id,
         f"it exists and Tenantry did not make it; {how}. Rename or remove it, or let team "
         f"'{team.name}' adopt it (adopt: {adopt})",
+        found,
     )
 
 
@@ -167,9 +195,8 @@ def may_adopt(
 
 def _deletions(team: Team, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
     """What carries the team's mark and is declared no more."""
-    for id, live in observed.live.items():
-        gone = live.marked and live.team == team.name and id not in wanted
-        if gone and id.kind in _FENCES:
+    for id, live in observed.marked(team.name):
+        if id not in wanted and id.kind in _FENCES:
             stage: Stage = "Istio" if id.system == "istio" else "Kubernetes"
             yield Change("delete", Resource(id, stage, {}), (), live)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from tenantry.declared.types import quantity
-from tenantry.errors import TenantryError
+from tenantry.errors import SystemUnavailable, TenantryError
 
 Stage = Literal["Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Mark as applied"]
 STAGES: tuple[Stage, ...] = (
@@ -26,6 +26,9 @@ is applied comes last.
 
 MARKS = ("app.kubernetes.io/managed-by", "tenantry.io/")
 """What our marks are called, or begin with, wherever a system keeps labels or attributes."""
+
+PLATFORM = ""
+"""In place of a team's name: what is the platform's own."""
 
 Path = tuple[str, ...]
 
@@ -88,7 +91,7 @@ class Live:
     """Whether it carries Tenantry's mark itself, and was not adopted."""
     team: str | None = None
     """The team that it belongs to by its place or its mark: if nobody declares it, it is that
-    team's extra. None: it is never one."""
+    team's extra (PLATFORM: the platform's). None: it is never one."""
     handle: Any = field(default=None, repr=False)
     """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
     owned: frozenset[Path] = frozenset()
@@ -121,6 +124,21 @@ class Observed:
         self.live: dict[Id, Live] = {}
         self.unreadable: dict[Id, Unreadable] = {}
         self.waiting: dict[Id, str] = {}
+        self._marked: dict[str | None, list[Id]] = {}
+        self._sorted = 0
+
+    def marked(self, team: str) -> Iterator[tuple[Id, Live]]:
+        """What carries a team's mark. Sorted by team once: there may be a thousand to ask for."""
+        if self._sorted != len(self.live):
+            self._marked = {}
+            for id, live in self.live.items():
+                if live.marked:
+                    self._marked.setdefault(live.team, []).append(id)
+            self._sorted = len(self.live)
+        for id in self._marked.get(team, ()):
+            live = self.live[id]  # it may have been seen anew
+            if live.marked and live.team == team:
+                yield id, live
 
     def is_known(self, id: Id) -> bool:
         """Whether it could be read, if only to see that it is not there."""
@@ -133,11 +151,21 @@ class Observed:
 
     @contextmanager
     def noting(self, id: Id, team: str | None) -> Iterator[None]:
-        """What fails in this context is noted as unreadable, and the look goes on."""
+        """What fails in this context is noted as unreadable, and the look goes on.
+
+        So is an answer that has not the form that it should have.
+        """
         try:
             yield
         except TenantryError as error:
             self.unreadable[id] = Unreadable(error, team)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            told = SystemUnavailable(
+                id.system,
+                f"{id.kind} {id.key}",
+                f"an answer of an unexpected form ({type(error).__name__}: {error})",
+            )
+            self.unreadable[id] = Unreadable(told, team)
 
     def add(self, other: "Observed") -> None:
         """Takes in what another look has seen."""
@@ -207,12 +235,14 @@ def _inside(desired: Any, actual: Any, path: Path) -> Iterator[Difference]:
 
 
 def _same(desired: Any, actual: Any) -> bool:
+    if desired == actual:
+        return True
     if isinstance(desired, Mapping) and isinstance(actual, Mapping):
         return all(_same(desired.get(key), actual.get(key)) for key in {*desired, *actual})
     if isinstance(desired, list | tuple) and isinstance(actual, list | tuple):
         return len(desired) == len(actual) and all(map(_same, desired, actual))
     empty: tuple[Any, ...] = (None, "", [], {}, ())
-    return bool(desired == actual) or (desired in empty and actual in empty)
+    return desired in empty and actual in empty
 
 
 def reach(value: Any, path: Path) -> Any:

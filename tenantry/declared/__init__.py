@@ -1,8 +1,10 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
+from tenantry.declared.drift import Drift, IgnoreRule
 from tenantry.declared.platform import ExternalProvider, Platform
 from tenantry.declared.state import (
     Declaration,
+    Location,
     check_alone,
     complete,
     declare,
@@ -13,7 +15,10 @@ from tenantry.declared.team import Namespace, OidcClient, Robot, Route, Team, Te
 
 __all__ = [
     "Declaration",
+    "Drift",
     "ExternalProvider",
+    "IgnoreRule",
+    "Location",
     "Namespace",
     "OidcClient",
     "Platform",

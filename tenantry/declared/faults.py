@@ -28,9 +28,13 @@ class Document:
         """Whether the document has this very field."""
         return len(self._walk(place)[0]) == len(place)
 
+    def line(self, place: Place) -> int:
+        """The line of a field, or of the deepest part of its place that is there."""
+        return self._walk(place)[1]
+
     def fault(self, place: Place, text: str) -> str:
         """A fault at a field, or at the deepest part of its place that is there."""
-        _, line = self._walk(place)
+        line = self.line(place)
         field = _field_name(place)
         return f"{self.name}:{line}: {field}: {text}" if field else f"{self.name}:{line}: {text}"
 

@@ -110,7 +110,7 @@ def _load(repository: Repository, head: Head, folder: Path) -> Declaration:
         raise DeclarationError([f"{origin} is faulty:", *error.faults]) from None
     if head.id != head.branch_at:
         origin += f" (which is at {head.branch_at} by now)"
-    return replace(declaration, origin=origin)
+    return replace(declaration, origin=origin, base=repository.path.strip("/"))
 
 
 # The commit's files

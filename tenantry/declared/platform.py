@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tenantry.declared.drift import Drift
 from tenantry.declared.team import TeamSettings
 from tenantry.declared.types import GatewayName, GroupName, Key, Label, Model, ProfileName
 
@@ -79,6 +80,8 @@ class Platform(Model):
     """Kubernetes."""
     mesh: PlatformMesh = PlatformMesh()
     """Istio."""
+    drift: Drift = Drift()
+    """What the drift report leaves out, of any team."""
     defaults: TeamSettings = TeamSettings()
     """What each team gets unless it says otherwise."""
     profiles: dict[ProfileName, TeamSettings] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -37,6 +37,33 @@ BUILT_IN: Data = {
 """What a team gets if neither it nor the platform says otherwise."""
 
 
+class Location(NamedTuple):
+    """A line of the declared state."""
+
+    file: str
+    """The file, relative to the declared state's folder."""
+    line: int
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The files as they were read, to tell where something is declared."""
+
+    platform: Document
+    teams: Mapping[str, Document]
+    """By team."""
+
+    def layer(
+        self, document: Document, place: Place, profile: str | None
+    ) -> tuple[Document, Place]:
+        """The file that a team's field has its value from, and the field's place in it."""
+        if not document.has(place):
+            for layer in (("profiles", profile), ("defaults",)):
+                if self.platform.has((*layer, *place)):
+                    return self.platform, (*layer, *place)
+        return document, place
+
+
 @dataclass(frozen=True)
 class Declaration:
     """The platform and its teams, each team with all defaults filled in."""
@@ -46,6 +73,28 @@ class Declaration:
     """By name, in the order of their names."""
     origin: str = field(default="", compare=False)
     """Where it was read, or written to, as a person is told: a folder, or a commit."""
+    base: str = field(default="", compare=False)
+    """Its folder as seen from the root of its repository; empty if it is that, or in none."""
+    documents: Documents | None = field(default=None, compare=False, repr=False)
+    """The files that it was read from."""
+
+    def locate(self, team: str | None, place: Place) -> Location:
+        """Where a field is declared: in the team's file, or where the team has it from.
+
+        If it is declared nowhere, it is the line of what it would stand in. Without a team, or
+        of one that is not declared, it is in `platform.yaml`.
+        """
+        if self.documents is None:
+            return Location("platform.yaml", 1)
+        document = self.documents.teams.get(team or "")
+        if document is None:
+            document = self.documents.platform
+        elif place:
+            profile = self.teams[team or ""].profile
+            document, place = self.documents.layer(document, place, profile)
+            if not document.has(place[:1]):
+                place = ("name",)
+        return Location(document.name, document.line(place))
 
     def pick(self, names: Iterable[str] | None) -> list[Team]:
         """The teams of these names, or all.
@@ -69,8 +118,9 @@ class Declaration:
 
         It changes whenever another plan could follow from the declared state.
         """
-        shared = self.platform.model_dump(mode="json", exclude={"name", "defaults", "profiles"})
-        content = [team.model_dump(mode="json"), shared]
+        unused = {"name", "drift", "defaults", "profiles"}
+        shared = self.platform.model_dump(mode="json", exclude=unused)
+        content = [team.model_dump(mode="json", exclude={"drift"}), shared]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -86,6 +136,13 @@ def load(folder: Path) -> Declaration:
         raise DeclarationError(sorted(reading.faults, key=_file_and_line))
     assert state is not None
     return state
+
+
+def _base(folder: Path) -> str:
+    folder = folder.resolve()
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    path = folder.relative_to(root).as_posix()
+    return "" if path == "." else path
 
 
 def _file_and_line(fault: str) -> tuple[str, int]:
@@ -119,10 +176,11 @@ class _Reading:
             else:
                 teams.append((raw, document))
         self._check_together(teams)
-        if platform is None or self.faults:
+        if platform is None or platform_file is None or self.faults:
             return None
         by_name = sorted((team.name, team) for team, _ in teams)
-        return Declaration(platform, dict(by_name), str(self.folder))
+        documents = Documents(platform_file, {team.name: document for team, document in teams})
+        return Declaration(platform, dict(by_name), str(self.folder), _base(self.folder), documents)
 
     def _read(self, path: Path) -> Document | None:
         name = str(path.relative_to(self.folder))
@@ -176,13 +234,10 @@ class _Reading:
         self, place: Place, text: str, document: Document, platform_file: Document, profile: Any
     ) -> str:
         """The fault at the file that the field's value came from."""
-        if document.has(place):
-            return document.fault(place, text)
-        for layer in (("profiles", profile), ("defaults",)):
-            if platform_file.has((*layer, *place)):
-                text = f"{text} (as team file {document.name} has it)"
-                return platform_file.fault((*layer, *place), text)
-        return document.fault(place, text)
+        found, at = Documents(platform_file, {}).layer(document, place, profile)
+        if found is platform_file:
+            text = f"{text} (as team file {document.name} has it)"
+        return found.fault(at, text)
 
     def _check_together(self, teams: list[tuple[Team, Document]]) -> None:
         documents = {id(team): document for team, document in teams}

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from tenantry.declared.drift import Drift
 from tenantry.declared.types import (
     Access,
     ClusterRoleName,
@@ -250,6 +251,8 @@ class Identity(Model):
     external_groups: dict[str, list[str]] = {}
     """Names that the group has at the external identity providers, by the provider's alias, where
     they differ from what the platform expects."""
+    drift: Drift = Drift()
+    """What the drift report leaves out, of this team."""
 
 
 class Team(TeamSettings, Identity):

@@ -12,16 +12,16 @@ from typing import Self
 
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
-from tenantry.errors import SystemRefused
+from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.plan import Change, Plan, make_plan, may_adopt
-from tenantry.resources import STAGES, Observed, Resource, Stage
+from tenantry.resources import STAGES, Observed, Resource, Stage, Unreadable
 from tenantry.systems.credentials import Credentials
-from tenantry.systems.harbor import Harbor
+from tenantry.systems.harbor import Harbor, project_id
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.istio import Istio
 from tenantry.systems.keycloak import Keycloak
 from tenantry.systems.keycloak.client import KeycloakClient
-from tenantry.systems.kubernetes import Kubernetes, project_mark
+from tenantry.systems.kubernetes import Kubernetes, objects, project_mark
 from tenantry.systems.kubernetes.client import KubernetesClient
 
 
@@ -48,6 +48,7 @@ class Systems:
             extras: look for what nobody declares, too.
         """
         self.state = state
+        self.probes_credentials = probe_credentials
         self._stack = ExitStack()
         self.harbor_client = HarborClient(connections.harbor)
         self._stack.callback(self.harbor_client.close)
@@ -112,7 +113,17 @@ class Systems:
     def look_at_harbor(self, teams: Sequence[Team], observed: Observed) -> None:
         """Adds what Harbor holds. Needs the look at Kubernetes."""
         marks = {team.slug: project_mark(team, observed) for team in teams}
-        observed.add(self.harbor.observe(teams, marks))
+        seen = self.harbor.observe(teams, marks)
+        for team in teams:
+            project = project_id(team.slug)
+            live = seen.live.get(project)
+            namespace = objects.id_of("Namespace", team.slug)
+            if live is not None and not live.ours and not observed.is_known(namespace):
+                # Its mark may stand there.
+                reason = "nobody can tell whose it is while its namespace can't be read"
+                error = SystemUnavailable("harbor", f"project {team.slug}", reason)
+                seen.unreadable[project] = Unreadable(error, team.name)
+        observed.add(seen)
 
     def look_at_credentials(self, teams: Sequence[Team], observed: Observed) -> None:
         """Adds the Secrets, and whether what they hold works. Needs all other looks."""

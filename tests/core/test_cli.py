@@ -272,3 +272,101 @@ def test_certificates_are_checked_unless_told_otherwise(
     assert refused == 1
     assert f"TENANTRY_{system}_VERIFY: there is no CA bundle at" in err
     assert planned == 2
+
+
+# drift
+
+
+@pytest.fixture
+def drifting(bench: Bench) -> Bench:
+    """A team that is onboarded, with a project that somebody made public."""
+    bench.declare(SHOP).onboard()
+    bench.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
+    return bench
+
+
+def test_drift_says_that_all_is_in_sync(run: Run, bench: Bench) -> None:
+    bench.declare(SHOP).onboard()
+    before = bench.sandbox.requests.writes()
+    status, out, err = run("drift", bench.folder, **environment(bench.sandbox))
+
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1].endswith(": in sync.")
+    assert bench.sandbox.requests.writes() == before
+
+
+def test_drift_shows_each_finding_and_exits_2(run: Run, drifting: Bench) -> None:
+    status, out, err = run("drift", drifting.folder, **environment(drifting.sandbox))
+
+    assert (status, err) == (2, "")
+    assert "harbor/project/team-shop" in out
+    assert "public: true → false" in out
+
+
+def test_what_can_t_be_read_exits_3_also_beside_drift(run: Run, drifting: Bench) -> None:
+    drifting.sandbox.mishap = lambda system, method, path: 403 if system == "keycloak" else None
+    status, out, err = run("drift", drifting.folder, **environment(drifting.sandbox))
+
+    assert (status, err) == (3, "")
+    assert "keycloak/*/*" in out
+    assert "harbor/project/team-shop" in out
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "html", "sarif"])
+def test_drift_writes_each_form_to_a_file(
+    form: str, run: Run, drifting: Bench, tmp_path: Path
+) -> None:
+    file = tmp_path / "report"
+    status, out, err = run(
+        *("drift", drifting.folder, "--format", form, "--output", file),
+        **environment(drifting.sandbox),
+    )
+
+    assert (status, out, err) == (2, "", "")
+    assert "team-shop" in file.read_text()
+
+
+def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_path: Path) -> None:
+    arguments = ("drift", drifting.folder, "--format", "json", "--history", tmp_path / "seen")
+    variables = environment(drifting.sandbox)
+    _, first, _ = run(*arguments, **variables)
+    _, second, _ = run(*arguments, **variables)
+    since = [json.loads(text)["findings"][0]["open_since"] for text in (first, second)]
+    drifting.onboard()
+    status, _, _ = run(*arguments, **variables)
+
+    assert since[0] == since[1]
+    assert status == 0
+    assert len((tmp_path / "seen" / "runs.csv").read_text().splitlines()) == 1 + 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--team", "nobody"), "team 'nobody' is not declared; declared: shop"),
+        (("--system", "gitlab"), "--system: 'gitlab' is none of kubernetes, keycloak"),
+        (("--format", "pdf"), "'pdf' is not one of"),
+        (("--output", "/nowhere/at/all"), "--output: there is no folder /nowhere/at"),
+    ],
+)
+def test_a_mistyped_option_of_drift_is_told_before_any_call(
+    options: tuple[str, ...], said: str, run: Run, bench: Bench
+) -> None:
+    bench.declare(SHOP)
+    before = bench.sandbox.requests.total()
+    status, out, err = run("drift", bench.folder, *options, **environment(bench.sandbox))
+
+    assert (status, out) == (1, "")
+    assert said in err
+    assert bench.sandbox.requests.total() == before
+
+
+def test_a_damaged_history_is_told_before_any_call(run: Run, bench: Bench, tmp_path: Path) -> None:
+    bench.declare(SHOP)
+    (tmp_path / "runs.csv").write_text("rubbish")
+    before = bench.sandbox.requests.total()
+    status, _, err = run("drift", bench.folder, "--history", tmp_path, **environment(bench.sandbox))
+
+    assert status == 1
+    assert err.startswith("The history is damaged: runs.csv")
+    assert bench.sandbox.requests.total() == before

@@ -102,4 +102,6 @@ def test_the_fingerprint_follows_the_team_and_what_its_plan_takes_from_the_platf
     assert first == fingerprint({"name": "shop"}, {"defaults": {"harbor": {"role": "developer"}}})
     assert first != fingerprint({"name": "shop"}, {"defaults": {"harbor": {"role": "guest"}}})
     assert first != fingerprint({"name": "shop"}, {"mesh": {"gateway": "other/gateway"}})
+    rule = {"drift": {"ignore": [{"kind": "robot", "reason": "known"}]}}
+    assert first == fingerprint({"name": "shop", **rule}, rule), "it is of the report only"
     assert first != fingerprint({"name": "shop", "contact": "#shop"}, {})

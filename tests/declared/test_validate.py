@@ -102,7 +102,7 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param(
             "name: shop\nnetwork: {}\n",
-            "2: network: unknown key; known here: adopt, contact, display_name, external_groups, "
+            "2: network: unknown key; known here: adopt, contact, display_name, drift, external_groups, "
             "further_namespaces, group, harbor, members, name, namespace, oidc_clients, profile, "
             "robots, routes",
             id="unknown key that is near to none",
@@ -118,6 +118,17 @@ def test_what_the_api_server_would_refuse_is_refused_first(
             id="unknown key in a list",
         ),
         pytest.param("display_name: Shop\n", "1: name: is required", id="no name"),
+        pytest.param(
+            "name: shop\ndrift:\n  ignore:\n    - reason: no more alarms\n",
+            "4: drift.ignore[0]: would ignore everything; give at least one of system, kind, key, "
+            "field",
+            id="ignore rule for everything",
+        ),
+        pytest.param(
+            "name: shop\ndrift:\n  ignore:\n    - kind: robot\n",
+            "4: drift.ignore[0].reason: is required",
+            id="ignore rule without a reason",
+        ),
         pytest.param(
             "name: shop\nharbor:\n  storage_quota: -5Gi\n",
             "3: harbor.storage_quota: '-5Gi': a quantity must be greater than 0; or 'unlimited'",

@@ -5,6 +5,7 @@ import runpy
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -224,3 +225,24 @@ def test_the_automations_are_valid_and_are_for_our_runs_only(automations: dict[s
     assert again.trigger.expect == {"prefect.flow-run.Crashed"}
     assert again.trigger.match.model_dump()["prefect.run-count"] == "1", "once only"
     assert again.actions[0].state == "SCHEDULED"
+
+
+def test_the_automations_about_drift_ask_for_labels_and_mend_safely(
+    automations: dict[str, Any],
+) -> None:
+    """That their templates arrive as they must: tests/e2e/test_drift.py."""
+    id = uuid4()
+    mends, tells = automations["remediation"](id), automations["notification"](id)
+    (run,), (message,) = mends.actions, tells.actions
+
+    assert not mends.enabled, "whether to mend unasked is not for us to say"
+    assert tells.enabled
+    assert run.deployment_id == message.block_document_id == id
+    assert run.parameters["remediate"] == "safe"
+    flow = next(each.flow for each in DEPLOYMENTS if each.name == "detect-drift")
+    assert set(run.parameters) <= set(flow.parameters.properties)
+    for automation in (mends, tells):
+        assert automation.trigger.expect == {"tenantry.drift.detected"}
+        match = automation.trigger.match.model_dump()
+        assert match["prefect.resource.id"] == "tenantry.drift"
+    assert mends.trigger.match.model_dump()["tenantry.remediated"] == "no"

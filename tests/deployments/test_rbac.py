@@ -1,4 +1,4 @@
-"""The ClusterRole that ships grants just what onboarding asks of the API server.
+"""The ClusterRole that ships grants just what the flows ask of the API server.
 
 That a real API server is content with it: tests/real/test_rbac.py.
 """
@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tenantry import drift
+from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE
-from tests.bench import Bench
+from tests.bench import Bench, connections
 
 ROOT = Path(__file__).parents[2]
 RBAC = "rbac.authorization.k8s.io"
@@ -74,8 +76,8 @@ def _resource(path: str) -> str:
 
 @pytest.fixture
 def walked(bench: Bench) -> Bench:
-    """All that onboarding asks: of one team, of many, of what can't be changed in place, and of
-    what is declared no more."""
+    """All that onboarding and drift detection ask: of one team, of many, of what can't be changed
+    in place, and of what is declared no more."""
     kubernetes = bench.sandbox.kubernetes
     bench.declare(rich("shop"))
     bench.systems.check()
@@ -96,6 +98,8 @@ def walked(bench: Bench) -> Bench:
     bench.declare(*(rich(f"t{number}") for number in range(6)))
     bench.systems.not_applied(bench.teams)
     bench.systems.observe(bench.teams)
+    with Systems(connections(bench.sandbox), bench.state, extras=True) as systems:
+        drift.look(systems, bench.teams, drift.SYSTEMS)
     return bench
 
 

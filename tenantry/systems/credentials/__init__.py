@@ -199,11 +199,23 @@ class Credentials:
         found = objects.observe(
             self._kubernetes, "ServiceAccount", namespaces, fieldSelector=f"metadata.name={ACCOUNT}"
         )
+        owners = {name: team.name for team in teams for name in team.namespaces}
         for account in found:
             metadata = account["metadata"]
             id = objects.id_of("ServiceAccount", metadata["name"], metadata["namespace"])
-            seen.live[id] = Live(attached(account))
+            with seen.noting(id, owners[metadata["namespace"]]):
+                seen.live[id] = Live(attached(account))
         return seen
+
+    def outstayed(self, team: Team, robot: Id, observed: Observed) -> bool:
+        """Whether a robot that is there beside the team's live ones is one too many.
+
+        A robot of a pair is not while nobody can tell which of the two is the live one.
+        """
+        purpose = robot.key.rsplit("/", 1)[-1].rpartition("-")[0]
+        if purpose not in team.active_robots:
+            return True
+        return observed.is_known(secret_id(team.slug, f"harbor-{purpose}"))
 
     def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
         seen = Observed()
@@ -349,6 +361,10 @@ class Credentials:
         )
         full = Change(change.action, wanted, change.differences, change.live, change.adopts)
         objects.apply(self._kubernetes, full)
+        # What somebody else has put beside it stays in an apply, also where nothing may be.
+        if ("client_secret", None) in [(each.field, each.new) for each in change.differences]:
+            body = {"data": {"client_secret": None}}
+            self._kubernetes.merge("Secret", sink.name, sink.namespace, body)
 
 
 def _texts(system: str, call: str, answer: Any, *fields: str) -> list[str]:

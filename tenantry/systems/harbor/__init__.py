@@ -15,10 +15,9 @@ from tenantry.errors import (
     ChangedMeanwhile,
     SystemRefused,
     SystemUnavailable,
-    TenantryError,
 )
 from tenantry.plan import Change
-from tenantry.resources import Amount, Id, Live, Observed, Resource, Unreadable
+from tenantry.resources import Amount, Id, Live, Observed, Resource
 from tenantry.systems.harbor import tags
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.marks import ProjectMark, mark_of
@@ -129,17 +128,8 @@ class Harbor:
         seen = Observed()
         project = projects.get(team.slug)
         if project is not None:
-            try:
+            with seen.noting(project_id(team.slug), team.name):
                 self._observe_project(team, project, marks.get(team.slug), seen)
-            except TenantryError as error:
-                seen.unreadable[project_id(team.slug)] = Unreadable(error, team.name)
-            except (KeyError, TypeError, ValueError) as error:
-                told = SystemUnavailable(
-                    "harbor",
-                    f"GET /api/v2.0/projects/{project.get('project_id')}/…",
-                    f"an answer of an unexpected form ({type(error).__name__}: {error})",
-                )
-                seen.unreadable[project_id(team.slug)] = Unreadable(told, team.name)
         return seen
 
     def _observe_project(
@@ -158,32 +148,39 @@ class Harbor:
         robots = self._robots(number)
         mark = mark or mark_of(robots)
         is_ours = mark is not None
+        owner = team.name if is_ours else None  # nothing in what is another's is our extra
         handle = {"project_id": number, "adopted": mark == "adopted"}
         seen.live[project_id(name)] = Live(fields, is_ours, handle=handle)
         makers = (project.get("owner_name"), self._client.account.username)
         for row in self._client.pages(f"/projects/{number}/members"):
-            kind = "member" if row["entity_type"] == "g" else "user member"
-            if kind == "user member" and row["entity_name"] in makers:
-                continue  # Harbor makes whoever creates a project its first member.
-            role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
-            id = Id("harbor", kind, f"{name}/{row['entity_name']}")
-            seen.live[id] = Live({"role": role}, is_ours, team=team.name, handle=row)
+            with seen.noting(
+                Id("harbor", "member", f"{name}/{row.get('entity_name', '*')}"), team.name
+            ):
+                kind = "member" if row["entity_type"] == "g" else "user member"
+                if kind == "user member" and row["entity_name"] in makers:
+                    continue  # Harbor makes whoever creates a project its first member.
+                role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
+                id = Id("harbor", kind, f"{name}/{row['entity_name']}")
+                seen.live[id] = Live({"role": role}, is_ours, team=owner, handle=row)
         for row in robots:
             short = row["name"].rsplit("+", 1)[-1]
-            seen.live[robot_id(name, short)] = Live(
-                robot_fields(row),
-                is_ours,
-                marked=mark_of([row]) is not None,
-                team=team.name,
-                handle=row,
-            )
+            with seen.noting(robot_id(name, short), team.name):
+                seen.live[robot_id(name, short)] = Live(
+                    robot_fields(row),
+                    is_ours,
+                    marked=mark_of([row]) is not None,
+                    team=owner,
+                    handle=row,
+                )
         if team.harbor.retention is not None and "retention_id" in metadata:
-            self._observe_retention(name, metadata["retention_id"], is_ours, seen)
+            with seen.noting(Id("harbor", "retention policy", name), team.name):
+                self._observe_retention(name, metadata["retention_id"], is_ours, seen)
         if team.harbor.immutable_tags:
-            for row in self._client.pages(f"/projects/{number}/immutabletagrules"):
-                id = _immutable_id(name, *tags.patterns(row))
-                enabled = not row.get("disabled", False)
-                seen.live[id] = Live({"enabled": enabled}, is_ours, team=team.name, handle=row)
+            with seen.noting(Id("harbor", "immutable-tag rule", f"{name}/*"), team.name):
+                for row in self._client.pages(f"/projects/{number}/immutabletagrules"):
+                    id = _immutable_id(name, *tags.patterns(row))
+                    enabled = not row.get("disabled", False)
+                    seen.live[id] = Live({"enabled": enabled}, is_ours, team=owner, handle=row)
 
     def _observe_retention(self, name: str, number: str, is_ours: bool, seen: Observed) -> None:
         policy = self._client.get(f"/retentions/{number}")

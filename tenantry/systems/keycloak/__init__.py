@@ -12,7 +12,7 @@ from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 
 _MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -79,13 +79,16 @@ class Keycloak:
         """What the realm holds of these teams."""
         seen = Observed()
         groups = self._groups(teams)
+        owners = {team.oidc_group: team.name for team in teams}
         for name, found in groups.items():
-            attributes = found.get("attributes") or {}
-            ours = attributes.get(_MANAGED_BY) == ["tenantry"]
-            marked = ours and _ADOPTED not in attributes
-            team = next(iter(attributes.get(_TEAM) or ()), None) if ours else None
-            live = Live({"attributes": attributes}, ours, marked=marked, team=team, handle=found)
-            seen.live[Id("keycloak", "group", name)] = live
+            id = Id("keycloak", "group", name)
+            with seen.noting(id, owners.get(name)):
+                attributes = found.get("attributes") or {}
+                ours = attributes.get(_MANAGED_BY) == ["tenantry"]
+                marked = ours and _ADOPTED not in attributes
+                team = next(iter(attributes.get(_TEAM) or ()), None) if ours else None
+                fields = {"attributes": attributes}
+                seen.live[id] = Live(fields, ours, marked=marked, team=team, handle=found)
         for part in each(lambda team: self._members(team, groups), teams):
             seen.add(part)
         self._observe_mappers(teams, seen)
@@ -118,10 +121,11 @@ class Keycloak:
         return groups
 
     def _is_left_over(self, found: Representation) -> bool:
-        """Whether it carries the mark of a team that nobody declares any more."""
+        """Whether it carries the mark of a team that does not declare it any more."""
         attributes = found.get("attributes") or {}
-        names = attributes.get(_TEAM) or [""]
-        return attributes.get(_MANAGED_BY) == ["tenantry"] and names[0] not in self._state.teams
+        owner = self._state.teams.get(next(iter(attributes.get(_TEAM) or ()), ""))
+        ours: bool = attributes.get(_MANAGED_BY) == ["tenantry"]
+        return ours and (owner is None or owner.oidc_group != found["name"])
 
     def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
         """The group's members, and which declared ones are not in the realm yet."""
@@ -165,10 +169,21 @@ class Keycloak:
             for mapper in mappers:
                 id = Id("keycloak", "identity provider mapper", f"{alias}/{mapper['name']}")
                 ours = mapper["name"].startswith(_MAPPER)
-                leads_to = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
                 named = mapper["name"].removeprefix(f"{_MAPPER}team-") if ours else None
-                owner = owners.get(leads_to) or named
-                seen.live[id] = Live(mapper, ours, marked=ours, team=owner, handle=mapper)
+                with seen.noting(id, named):
+                    leads_to = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
+                    owner = owners.get(leads_to) or named
+                    seen.live[id] = Live(mapper, ours, marked=ours, team=owner, handle=mapper)
+        if self._extras:
+            self._observe_providers(seen)
+
+    def _observe_providers(self, seen: Observed) -> None:
+        """The identity providers of the realm that nobody declares."""
+        with seen.noting(Id("keycloak", "identity provider", "*"), None):
+            for provider in self._client.get("identity-provider/instances") or ():
+                if provider["alias"] not in self._settings.external_providers:
+                    id = Id("keycloak", "identity provider", provider["alias"])
+                    seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=provider)
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
         wanted = {client_id(team, name) for team in teams for name in team.oidc_clients}
@@ -180,17 +195,18 @@ class Keycloak:
             lists = (self._client.get("clients", clientId=name) for name in sorted(wanted))
             found = [client for clients in lists for client in clients]
         for client in found:
-            fields = _client_fields(client)
-            ours = fields["attributes"].get(_MANAGED_BY) == "tenantry"
-            marked = ours and _ADOPTED not in fields["attributes"]
+            id = Id("keycloak", "client", client["clientId"])
             team = self._team_of_client(client)
-            live = Live(fields, ours, marked=marked, team=team, handle=client)
-            seen.live[Id("keycloak", "client", client["clientId"])] = live
+            with seen.noting(id, team):
+                fields = _client_fields(client)
+                ours = fields["attributes"].get(_MANAGED_BY) == "tenantry"
+                marked = ours and _ADOPTED not in fields["attributes"]
+                seen.live[id] = Live(fields, ours, marked=marked, team=team, handle=client)
 
     def _team_of_client(self, client: Representation) -> str | None:
         """The team whose mark a client bears, or else the one whose name its id begins with."""
-        attributes = client.get("attributes") or {}
-        if attributes.get(_MANAGED_BY) == "tenantry":
+        attributes = client.get("attributes")
+        if isinstance(attributes, dict) and attributes.get(_MANAGED_BY) == "tenantry":
             return str(attributes.get(_TEAM))
         name = str(client["clientId"]).removeprefix("team-")
         while name != client["clientId"] and "-" in name:
@@ -304,6 +320,8 @@ def _address(id: Id, live: Live) -> str:
     """Where something lies that is to be deleted."""
     if id.kind == "group member":
         return str(live.handle)
+    if id.kind == "identity provider":
+        return f"identity-provider/instances/{id.key}"
     number = live.handle["id"]
     if id.kind == "client":
         return f"clients/{number}"

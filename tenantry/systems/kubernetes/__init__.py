@@ -6,10 +6,10 @@ intent is written here before the project is created), and the hash of what was
 declared when all of it was applied.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from tenantry.calls import FEW
+from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, Team
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, reach
@@ -67,22 +67,24 @@ class Kubernetes:
         if role is not None:
             seen.live[objects.id_of("ClusterRole", MEMBER_ROLE)] = objects.live(role)
         names = {name: team for team in teams for name in team.namespaces}
-        present = []
+        present: list[str] = []
         if self._extras:
             self._observe_left_over(seen)
         for found in self.namespaces(names):
             name = found["metadata"]["name"]
-            live = objects.live(found)
-            if found["status"].get("phase") == "Terminating":
-                # What is in it goes with it. Its intent still tells whose the project is.
-                seen.live[Id("kubernetes", "Terminating namespace", name)] = live
-                continue
-            present.append(name)
-            seen.live[objects.id_of("Namespace", name)] = live
-            if name == names[name].slug and live.ours:
-                seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
-        for kind in _INSIDE:
-            for found in objects.observe(self._client, kind, present):
+            with seen.noting(objects.id_of("Namespace", name), names[name].name):
+                live = objects.live(found)
+                if found["status"].get("phase") == "Terminating":
+                    # What is in it goes with it. Its intent still tells whose the project is.
+                    seen.live[Id("kubernetes", "Terminating namespace", name)] = live
+                    continue
+                present.append(name)
+                seen.live[objects.id_of("Namespace", name)] = live
+                if name == names[name].slug and live.ours:
+                    seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
+        lists = each(lambda kind: list(objects.observe(self._client, kind, present)), _INSIDE)
+        for kind, listed in zip(_INSIDE, lists, strict=True):
+            for found in listed:
                 metadata = found["metadata"]
                 id = objects.id_of(kind, metadata["name"], metadata["namespace"])
                 team = names[metadata["namespace"]].name
@@ -92,7 +94,7 @@ class Kubernetes:
                         live = replace(live, team=team)
                     seen.live[id] = live
         if self._extras:
-            self._observe_secrets(names, seen)
+            self._observe_secrets(present, seen)
         return seen
 
     def _observe_left_over(self, seen: Observed) -> None:
@@ -106,13 +108,14 @@ class Kubernetes:
                     objects.live(found), team=team
                 )
 
-    def _observe_secrets(self, names: Mapping[str, Team], seen: Observed) -> None:
+    def _observe_secrets(self, present: Collection[str], seen: Observed) -> None:
         """That our Secrets are there; what is in them is read one by one, and only if declared."""
-        for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
-            metadata = found["metadata"]
-            if metadata["namespace"] in names:
-                id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
-                seen.live[id] = objects.live(found)
+        with seen.noting(Id("kubernetes", "extra Secret", "*"), None):
+            for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
+                metadata = found["metadata"]
+                if metadata["namespace"] in present:
+                    id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
+                    seen.live[id] = objects.live(found)
 
     def namespaces(self, names: Sequence[str] | dict[str, Team]) -> list[Object]:
         """Those of the namespaces that exist."""

@@ -1,0 +1,240 @@
+"""The tasks of drift detection: each looks at a system, or mends some teams."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from prefect import get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from tasks.locks import LockUnusable, TeamLock
+from tasks.onboarding import SHARD
+from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
+from tenantry import drift
+from tenantry.declared import Team
+from tenantry.drift import Detected, Mended, Order, Remedy, SystemName
+from tenantry.drift.detect import begin, look_at, looks, note
+from tenantry.errors import TenantryError
+from tenantry.resources import PLATFORM, Observed
+from tenantry.systems import Systems
+
+ROUNDS = 3
+"""How often a plan is made and approved anew while something else changes the systems."""
+PATIENCE = 3600
+"""Seconds that a run waits for its plan to be approved."""
+
+
+class Watch:
+    """What a run looks at, handed from task to task in memory.
+
+    It is no dataclass on purpose: Prefect looks into those, and this one holds secrets.
+    """
+
+    def __init__(
+        self, systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName], again: str = ""
+    ) -> None:
+        self.systems = systems
+        self.teams = list(teams)
+        self.asked = tuple(asked)
+        self.again = again
+        self.observed: Observed = begin(self.asked)
+
+
+@step("look at", "look{watch.again} at {system}")
+def look_at_system(system: str, watch: Watch) -> None:
+    """Reads what one system holds of the teams."""
+    look_at(system, watch.systems, watch.teams, watch.observed)
+
+
+def detect(watch: Watch) -> Detected:
+    """Looks at the systems and judges them; one that can't be read costs its own findings."""
+    for group in looks(watch.asked):
+        futures = {system: look_at_system.submit(system, watch) for system in group}
+        for system, future in futures.items():
+            try:
+                future.result()
+            except TenantryError as error:
+                get_run_logger().error(str(error))
+                note(system, error, watch.observed)
+    return drift.detect(watch.systems, watch.teams, watch.observed, watch.asked)
+
+
+@dataclass
+class Outcome:
+    """What remediation came to."""
+
+    teams: list[Mended] = field(default_factory=list)
+    """What became of each team that was to be mended."""
+    note: str = ""
+    """What else there is to say."""
+    error: TenantryError | None = None
+    """Why nothing was done."""
+
+
+class Approval(RunInput):
+    """What a person is asked before anything is removed."""
+
+    approve: bool = Field(
+        default=False, description="Do all of it. If not, nothing is changed at all."
+    )
+    plan: str = Field(default="", description="The hash of the plan that this is about. Leave it.")
+
+
+def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> Outcome:
+    """Shows what is to be done, asks if something is removed, and does it."""
+    outcome = Outcome()
+    if order.remediate == "none" and not order.remove:
+        return outcome
+    for number in range(ROUNDS):
+        try:
+            remedy = drift.choose(detected, order.remediate, order.remove)
+        except TenantryError as error:  # what was found is to be told all the same
+            outcome.error = error
+            return outcome
+        if not remedy.plans:
+            outcome.note = "" if outcome.teams else "There is nothing to mend."
+            return outcome
+        _show(remedy)
+        approved = bool(remedy.removals) and ask
+        if approved and not _is_approved(remedy, number):
+            outcome.note = "It was not approved: nothing was changed."
+            return outcome
+        done = _mend_all(watch, remedy, order, approved=approved)
+        outcome.teams += [each for each in done if not each.differs]
+        differing = [each.team for each in done if each.differs]
+        if not differing:
+            return outcome
+        get_run_logger().warning("Changed meanwhile, and left alone: %s.", ", ".join(differing))
+        detected = detect(Watch(watch.systems, watch.teams, watch.asked, " again"))
+        there = {str(id) for id in detected.extras}
+        order = Order(order.remediate, tuple(there.intersection(order.remove)), order.systems)
+    outcome.note = f"It changed {ROUNDS} times while it was being approved; run it again."
+    return outcome
+
+
+def _show(remedy: Remedy) -> None:
+    removals = len(remedy.removals)
+    text = (
+        f"{len(remedy.changes)} changes, {removals} of them remove something. Plan {remedy.hash}."
+    )
+    create_table_artifact(key="drift-remedy", table=remedy.rows, description=text)
+    get_run_logger().info(text)
+
+
+def _is_approved(remedy: Remedy, number: int) -> bool:
+    """Whether a person has approved this very plan."""
+    lines = "\n".join(
+        f"| {each.action} | {each.id.system} | {each.id.kind} | {each.id.key} |"
+        for each in sorted(remedy.changes, key=lambda change: change.action != "delete")[:100]
+    )
+    more = len(remedy.changes) - 100
+    text = (
+        f"**{len(remedy.changes)} changes, {len(remedy.removals)} of them remove something.** "
+        f"Plan `{remedy.hash}`; all fields are in the artifact *drift-remedy*.\n\n"
+        f"| action | system | kind | resource |\n|---|---|---|---|\n{lines}\n"
+        + (f"\n… and {more} more.\n" if more > 0 else "")
+    )
+    form = Approval.with_initial_data(description=text, approve=False, plan=remedy.hash)
+    try:
+        # Another plan is another question: an answer to the last one must not count for it.
+        answer = pause_flow_run(
+            wait_for_input=form, timeout=PATIENCE, key=f"approve-{number}-{remedy.hash}"
+        )
+    except FlowPauseTimeout:
+        get_run_logger().warning("Nobody answered within %d minutes.", PATIENCE // 60)
+        return False
+    if answer is None or answer.plan != remedy.hash:
+        get_run_logger().warning("The answer is about another plan than %s.", remedy.hash)
+        return False
+    return answer.approve
+
+
+class Shard:
+    """Teams that one task mends, and what became of them so far."""
+
+    def __init__(self, remedy: Remedy, order: Order, *, approved: bool) -> None:
+        self.remedy = remedy
+        self.order = order
+        self.approved = approved
+        self.results: dict[str, Mended] = {}
+
+    @property
+    def name(self) -> str:
+        """Which teams they are."""
+        teams = [_told(team) for team in self.remedy.teams]
+        return teams[0] if len(teams) == 1 else f"{len(teams)} teams, {teams[0]} to {teams[-1]}"
+
+    @property
+    def left(self) -> Remedy:
+        """What is not done, and may be yet."""
+        over = {
+            team
+            for team, each in self.results.items()
+            if each.error is None or not isinstance(each.error, RETRIED)
+        }
+        return self.remedy.of(set(self.remedy.teams) - over)
+
+    def keep(self, each: Mended) -> None:
+        """Takes down what became of a team."""
+        before = self.results.get(each.team, Mended(each.team))
+        self.results[each.team] = Mended(
+            each.team, before.done + each.done, each.error, each.differs and not before.done
+        )
+
+    def check(self) -> None:
+        """Whether all teams are done.
+
+        Raises:
+            TeamsLeft: some are not, and it may pass.
+            TeamsFailed: some failed for good.
+        """
+        failed = [each for each in self.results.values() if each.error is not None]
+        if failed:
+            text = "\n".join(f"{_told(each.team)}: {each.error}" for each in failed)
+            raise (TeamsLeft if self.left.plans else TeamsFailed)(text)
+
+
+@step("mend", "mend {shard.name}")
+def mend_shard(shard: Shard, systems: Systems) -> None:
+    """Mends some teams, under their locks and after another look; a retry does those left."""
+    log = get_run_logger()
+    while (left := shard.left).plans:
+        lock = TeamLock([team or "platform" for team in left.teams])
+        try:
+            done = drift.mend(
+                systems, left, shard.order, lock, approved=shard.approved, resumed=is_retry()
+            )
+        except LockUnusable as error:  # these teams' failure; the others go on
+            done = [Mended(team, error=error) for team in left.teams if team in error.teams]
+        for each in done:
+            shard.keep(each)
+            for change in each.done:
+                log.info("%s: %s %s", _told(each.team), change.action, change.id)
+        if any(isinstance(each.error, RETRIED) for each in done):
+            break
+    shard.check()
+
+
+def _mend_all(watch: Watch, remedy: Remedy, order: Order, *, approved: bool) -> list[Mended]:
+    """A task for each shard of teams, one after the other: each makes many calls at once."""
+    declared = [team for team in remedy.teams if team in watch.systems.state.teams]
+    others = [team for team in remedy.teams if team not in watch.systems.state.teams]
+    parts = [declared[first : first + SHARD] for first in range(0, len(declared), SHARD)]
+    results: list[Mended] = []
+    for teams in [*parts, *([others] if others else [])]:
+        shard = Shard(remedy.of(teams), order, approved=approved)
+        try:
+            mend_shard(shard, watch.systems)
+        except TenantryError as error:
+            for team in teams:
+                if team not in shard.results:
+                    shard.keep(Mended(team, error=error))
+        results += shard.results.values()
+    return results
+
+
+def _told(team: str) -> str:
+    return "the platform" if team == PLATFORM else team

@@ -1,0 +1,249 @@
+"""What a run of drift detection leaves behind: artifacts, events, files, and its last word."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.filesystems import WritableFileSystem
+from prefect.states import Completed, Failed
+
+from tasks.drift import Outcome
+from tenantry.drift import Finding, History, Report
+from tenantry.drift.findings import CLASSES, SEVERITIES, team_name
+from tenantry.drift.reports import FILES, summary, write
+from tenantry.errors import TenantryError
+
+FINDINGS, SUMMARY = "drift-findings", "drift-summary"
+"""Keys of the artifacts."""
+DETECTED, CLEARED = "tenantry.drift.detected", "tenantry.drift.cleared"
+FailOn = Literal["never", "drift", "unreadable"]
+_ROWS = 1000
+_IDS = 200
+
+
+class BlockStore:
+    """A file-system block of Prefect's as a store."""
+
+    def __init__(self, name: str) -> None:
+        """
+        Args:
+            name: type and name of the block, such as `local-file-system/drift`.
+
+        Raises:
+            TenantryError: there is no such block, or files can't be kept in it.
+        """
+        self.name = name
+        try:
+            block: Any = Block.load(name)
+        except ValueError as error:
+            text = (
+                f"There is no block '{name}' to keep reports in ({str(error).splitlines()[0]}). "
+                "Create it in the UI under Blocks, or name another as type/name, such as "
+                "local-file-system/drift."
+            )
+            raise TenantryError(text) from None
+        # What can be written can be read: a WritableFileSystem has both, and is no Readable one.
+        if not isinstance(block, WritableFileSystem):
+            text = f"Block '{name}' is no file system: no file can be kept in it."
+            raise TenantryError(text)
+        self._block: Any = block
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None if there is no such file."""
+        try:
+            content: bytes = self._block.read_path(name)
+            return content
+        except Exception as error:  # noqa: BLE001 each kind of store has its own
+            if _says_missing(error):
+                return None
+            raise self._failed("read", name, error) from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file."""
+        try:
+            self._block.write_path(name, content)
+        except Exception as error:  # noqa: BLE001 each kind of store has its own
+            raise self._failed("written", name, error) from None
+
+    def _failed(self, what: str, name: str, error: Exception) -> TenantryError:
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        return TenantryError(f"Block '{self.name}': {name} can't be {what}: {told}")
+
+
+def _says_missing(error: Exception) -> bool:
+    """Each kind of store has its own error for a file that is not there."""
+    text = f"{type(error).__name__} {error}"
+    return isinstance(error, FileNotFoundError) or any(
+        word in text for word in ("does not exist", "NoSuchKey", "NotFound", "404")
+    )
+
+
+class Before:
+    """What was open before this run."""
+
+    def __init__(self, store: BlockStore | None) -> None:
+        """Reads it from the store's history; without a store, from the last run's artifact."""
+        self.history = History.read(store) if store else History.empty()
+        if store:
+            episodes = self.history.episodes[self.history.episodes["closed"].isna()]
+            self.ids = set(episodes["id"])
+            self.teams = set(episodes["team"])
+        else:
+            rows = _last_findings()
+            self.ids = {
+                f"{row['class']}: {row['system']}/{row['kind']}/{row['resource']}" for row in rows
+            }
+            self.teams = {row["team"].replace("(platform)", "") for row in rows}
+
+
+def _last_findings() -> list[dict[str, Any]]:
+    with get_client(sync_client=True) as client:
+        found = client.read_latest_artifacts(
+            artifact_filter=ArtifactCollectionFilter(
+                key=ArtifactCollectionFilterKey(any_=[FINDINGS])
+            )
+        )
+    rows: list[dict[str, Any]] = json.loads(str(found[0].data)) if found else []
+    return rows
+
+
+def publish(
+    report: Report,
+    before: Before,
+    first: Report,
+    outcome: Outcome,
+    store: BlockStore | None,
+    blocks: Mapping[str, str | None],
+) -> None:
+    """Writes the artifacts and files, and tells of it by events.
+
+    Args:
+        report: what was found in the end.
+        before: what was open before the run.
+        first: what was found at first.
+        outcome: what the run has mended.
+        store: where files are kept, if anywhere.
+        blocks: the names of the run's blocks by its parameters: whatever runs after it, to mend
+            what it found, takes the same.
+    """
+    done = [str(change.id) for each in outcome.teams for change in each.done]
+    history = before.history.after(report, done)
+    rows = [summary.row(each, history, report.time) for each in report.findings[:_ROWS]]
+    more = len(report.findings) - len(rows)
+    text = report.summary + (f" The first {_ROWS} are shown." if more > 0 else "")
+    create_table_artifact(key=FINDINGS, table=rows, description=text)
+    if store:
+        history.write(store)
+        for format, (name, _) in FILES.items():
+            store.write(name, write(format, report, history).encode())
+    where = store.name if store else ""
+    create_markdown_artifact(key=SUMMARY, markdown=summary.markdown(report, history, done, where))
+    _tell(report, before, first, blocks, remediated=bool(outcome.teams))
+
+
+def _tell(
+    report: Report,
+    before: Before,
+    first: Report,
+    blocks: Mapping[str, str | None],
+    *,
+    remediated: bool,
+) -> None:
+    """An event for each team that has findings or has none any more, and one for the run."""
+    open_before = before.teams | {finding.team for finding in first.findings}
+    scope = set(report.scope.teams) | ({""} if report.scope.all_teams else set())
+    now = {finding.team for finding in report.findings}
+    for team in sorted(now):
+        _emit(DETECTED, team, report.of(team), before.ids, remediated)
+    for team in sorted((open_before & scope) - now):
+        _emit(CLEARED, team, (), before.ids, remediated)
+    if report.findings:
+        _emit_run(report, before.ids, blocks, remediated)
+
+
+def _emit(
+    event: str, team: str, found: Sequence[Finding], known: Collection[str], remediated: bool
+) -> None:
+    emit_event(
+        event,
+        resource={
+            "prefect.resource.id": f"tenantry.team.{team}" if team else "tenantry.platform",
+            "prefect.resource.name": team_name(team),
+            **_labels(found, known, remediated),
+        },
+        payload=_counts(found) | {"resources": [str(f.resource) for f in found[:_IDS]]},
+    )
+
+
+def _emit_run(
+    report: Report, known: Collection[str], blocks: Mapping[str, str | None], remediated: bool
+) -> None:
+    """What automations act on: once a run, whatever the number of teams."""
+    found = report.findings
+    mendable = sorted({each.team for each in found if each.team and _is_safe(each)})
+    emit_event(
+        DETECTED,
+        resource={
+            "prefect.resource.id": "tenantry.drift",
+            "prefect.resource.name": report.platform,
+            **_labels(found, known, remediated),
+        },
+        payload={
+            **_counts(found),
+            **blocks,
+            "summary": report.summary,
+            "teams": sorted({each.team for each in found if each.team}),
+            "mendable_teams": mendable,
+            "new": sum(each.id not in known for each in found),
+            "worst": [f"{f.severity}: {f.resource} is {f.class_}" for f in found[:10]],
+        },
+    )
+
+
+def _labels(found: Sequence[Finding], known: Collection[str], remediated: bool) -> dict[str, str]:
+    """What an automation can ask of an event."""
+    return {
+        "tenantry.remediated": _word(remediated),
+        "tenantry.mendable": _word(any(_is_safe(each) for each in found)),
+        "tenantry.new": _word(any(each.id not in known for each in found)),
+        "tenantry.severity": found[0].severity if found else "none",
+    }
+
+
+def _word(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _is_safe(found: Finding) -> bool:
+    return found.remedy in ("create", "update", "replace")
+
+
+def _counts(found: Sequence[Finding]) -> dict[str, Any]:
+    classes, severities = Counter(f.class_ for f in found), Counter(f.severity for f in found)
+    return {
+        "findings": len(found),
+        "by_class": {class_: classes[class_] for class_ in CLASSES},
+        "by_severity": {severity: severities[severity] for severity in SEVERITIES},
+    }
+
+
+def conclude(report: Report, outcome: Outcome, fail_on: FailOn) -> State[Any]:
+    """The run's last word, and the state that follows."""
+    done = sum(len(each.done) for each in outcome.teams)
+    failed = [each for each in outcome.teams if each.error is not None]
+    words = [report.summary, f"{done} changes made." if done else "", outcome.note]
+    words += [str(outcome.error or ""), *(f"\n{team_name(m.team)}: {m.error}" for m in failed)]
+    message = " ".join(word for word in words if word)
+    get_run_logger().info(message)
+    fails = failed or outcome.error or (fail_on == "drift" and report.findings)
+    if fails or (fail_on == "unreadable" and report.unreadable):
+        return Failed(message=message)
+    return Completed(message=message)

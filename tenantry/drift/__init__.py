@@ -1,0 +1,27 @@
+"""Drift: what of the systems is not as declared, told to people and mended where told to."""
+
+from tenantry.drift.detect import LOOKS, Detected, detect, look
+from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope, SystemName
+from tenantry.drift.history import Folder, History, Store
+from tenantry.drift.remedy import Mended, Order, Remediate, Remedy, choose, mend
+
+__all__ = [
+    "LOOKS",
+    "SYSTEMS",
+    "Detected",
+    "Finding",
+    "Folder",
+    "History",
+    "Mended",
+    "Order",
+    "Remediate",
+    "Remedy",
+    "Report",
+    "Scope",
+    "Store",
+    "SystemName",
+    "choose",
+    "detect",
+    "look",
+    "mend",
+]

@@ -1,0 +1,359 @@
+"""Looks for drift: what the planner would change, what nobody declares, what can't be read.
+
+There is no comparing here: a finding is a change that onboarding would make, in other words.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tenantry.declared import Team
+from tenantry.drift.findings import (
+    SYSTEMS,
+    Finding,
+    FindingClass,
+    Ignored,
+    Report,
+    Scope,
+    SystemName,
+    ordered,
+)
+from tenantry.drift.ignore import Ignoring
+from tenantry.drift.places import locate
+from tenantry.drift.severity import severity
+from tenantry.errors import CallFailed, TenantryError
+from tenantry.plan import Action, Plan, Refusal, make_plan
+from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
+from tenantry.systems import Systems, check_harbor, check_keycloak, check_kubernetes
+
+REMOVABLE = frozenset(
+    {
+        *("member", "user member", "robot", "immutable-tag rule"),
+        *("group member", "client", "identity provider", "identity provider mapper"),
+        *("RoleBinding", "Secret", "ResourceQuota", "LimitRange", "NetworkPolicy"),
+        "VirtualService",
+    }
+)
+"""Kinds of extras that can be removed. Projects, groups and namespaces hold what is a team's:
+taking a team away is no matter of drift."""
+
+
+class NotLookedAt(TenantryError):
+    """A system that the run was not asked to look at."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How one system is looked at, and what is not known if that fails."""
+
+    look: Callable[[Systems, Sequence[Team], Observed], None]
+    covers: tuple[Id, ...]
+
+
+def _kubernetes(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    check_kubernetes(systems.kubernetes_client)
+    observed.add(systems.kubernetes.observe(teams))
+
+
+def _keycloak(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    check_keycloak(systems.keycloak_client)
+    systems.look_at_keycloak(teams, observed)
+
+
+def _harbor(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    # Who is no administrator is shown a part of it, and would miss all the rest.
+    check_harbor(systems.harbor_client)
+    systems.look_at_harbor(teams, observed)
+
+
+def _istio(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    observed.add(systems.istio.observe(teams))
+
+
+_SECRETS = (Id("kubernetes", "Secret", "*"), Id("kubernetes", "ServiceAccount", "*"))
+LOOKS = {
+    "Kubernetes": _Look(_kubernetes, (whole("kubernetes"),)),
+    "Istio": _Look(_istio, (whole("istio"),)),
+    "Keycloak": _Look(_keycloak, (whole("keycloak"),)),
+    "Harbor": _Look(_harbor, (whole("harbor"),)),
+    "Credentials": _Look(Systems.look_at_credentials, _SECRETS),
+}
+_LATER = ("Harbor", "Credentials")
+"""Those that need all others before them."""
+
+_NEEDED: dict[SystemName, tuple[str, ...]] = {
+    "kubernetes": ("Kubernetes", "Keycloak", "Harbor", "Credentials"),
+    "keycloak": ("Keycloak",),
+    "harbor": ("Kubernetes", "Harbor", "Credentials"),
+    "istio": ("Istio",),
+}
+"""What a system's resources are judged by: a project's mark is on the namespace, and which robot
+of a pair is the live one stands in the Secret."""
+
+
+def looks(asked: Sequence[SystemName]) -> list[list[str]]:
+    """The looks that it takes to judge these systems, in order; those of a list side by side."""
+    needed = {name for system in asked for name in _NEEDED[system]}
+    first = [name for name in LOOKS if name in needed and name not in _LATER]
+    return [group for group in (first, *([n] for n in _LATER if n in needed)) if group]
+
+
+def look_at(name: str, systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    """Takes one of the looks.
+
+    Raises:
+        TenantryError: the system can't be read.
+    """
+    LOOKS[name].look(systems, teams, observed)
+
+
+def note(name: str, error: TenantryError, observed: Observed) -> None:
+    """Takes down that a look failed: nothing of the system is known."""
+    for id in LOOKS[name].covers:
+        observed.unreadable[id] = Unreadable(error, None)
+
+
+def look(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -> Observed:
+    """All that it takes to judge these systems; what can't be read is noted."""
+    observed = begin(asked)
+
+    def take(name: str) -> None:
+        try:
+            look_at(name, systems, teams, observed)
+        except TenantryError as error:
+            note(name, error, observed)
+
+    with ThreadPoolExecutor(len(LOOKS)) as pool:
+        for group in looks(asked):
+            list(pool.map(take, group))
+    return observed
+
+
+def begin(asked: Sequence[SystemName]) -> Observed:
+    """What is known before the first look: nothing, and which systems are not looked at."""
+    observed = Observed()
+    taken = {id.system for group in looks(asked) for name in group for id in LOOKS[name].covers}
+    for system in SYSTEMS:
+        if system not in taken:
+            observed.unreadable[whole(system)] = Unreadable(NotLookedAt(), None)
+    return observed
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What was found, and what it takes to mend it. Stays in the process: it may hold secrets."""
+
+    report: Report
+    plans: dict[str, Plan]
+    """By team; what the teams share is in the first one's."""
+    extras: dict[Id, Live]
+    """What nobody declares."""
+    observed: Observed
+
+
+def detect(
+    systems: Systems,
+    teams: Sequence[Team],
+    observed: Observed,
+    asked: Sequence[SystemName] = SYSTEMS,
+    *,
+    now: datetime | None = None,
+) -> Detected:
+    """Judges what was seen. No system is called.
+
+    Args:
+        systems: the systems; `extras` must have been asked of them.
+        teams: the teams that were looked at.
+        observed: what was seen of them.
+        asked: the systems to tell of.
+        now: the time, UTC.
+    """
+    return _Detection(systems, teams, observed, asked, now or datetime.now(UTC)).result()
+
+
+class _Detection:
+    """One detection under way."""
+
+    def __init__(
+        self,
+        systems: Systems,
+        teams: Sequence[Team],
+        observed: Observed,
+        asked: Sequence[SystemName],
+        now: datetime,
+    ) -> None:
+        self._systems = systems
+        self._state = systems.state
+        self._teams = {team.name: team for team in teams}
+        self._observed = observed
+        self._asked = frozenset(asked)
+        self._now = now
+        self._scope = Scope(
+            tuple(self._teams),
+            tuple(system for system in SYSTEMS if system in self._asked),
+            len(self._teams) == len(self._state.teams),
+            systems.probes_credentials,
+        )
+        self._ignoring = Ignoring(self._state, now.date())
+        self._ignored: list[Ignored] = []
+        self._desired: set[Id] = set()
+        self._new: set[str] = set()
+        self._told: set[Id] = set()
+
+    def result(self) -> Detected:
+        findings: list[Finding] = []
+        plans: dict[str, Plan] = {}
+        waiting: list[tuple[str, Refusal]] = []
+        for team in self._teams.values():
+            plan = self._plan(team)
+            if plan is not None:
+                plans[team.name] = plan
+                findings += self._of_plan(plan)
+                waiting += [(team.name, w) for w in plan.waiting if w.id.system in self._asked]
+        extras = dict(self._extras())
+        findings += (found for id, live in extras.items() if (found := self._extra(id, live)))
+        findings += self._unreadable()
+        findings += self._ignoring.findings(self._scope, list(self._observed.unreadable))
+        report = Report(
+            platform=self._state.platform.name,
+            origin=self._state.origin,
+            base=self._state.base,
+            time=self._now,
+            scope=self._scope,
+            resources=sum(id.system in self._asked for id in self._desired),
+            findings=ordered(findings),
+            waiting=tuple(waiting),
+            ignored=tuple(self._ignored),
+        )
+        return Detected(report, plans, extras, self._observed)
+
+    def _plan(self, team: Team) -> Plan | None:
+        try:
+            desired = self._systems.desired(team, self._observed)
+        except TenantryError as error:
+            system = error.system if isinstance(error, CallFailed) else "harbor"
+            id = Id(system, "team", team.name)
+            self._observed.unreadable[id] = Unreadable(error, team.name)
+            return None
+        self._desired.update(resource.id for resource in desired)
+        if not any(
+            resource.id in self._observed.live for resource in desired if not resource.shared
+        ):
+            self._new.add(team.name)
+        return make_plan(team, desired, self._observed, partial=True)
+
+    # What is declared
+
+    def _of_plan(self, plan: Plan) -> Iterator[Finding]:
+        for change in plan.changes:
+            if change.action != "delete":  # an extra like all others
+                yield from self._difference(
+                    plan.team, change.resource, change.differences, change.action
+                )
+        for change in plan.withheld:
+            text = "what it lies in is not ours, and so it is left alone"
+            action: Action | None = None
+            live = change.live is not None
+            yield from self._difference(
+                plan.team, change.resource, change.differences, action, text, is_there=live
+            )
+        for refusal in plan.refusals:
+            resource = Resource(refusal.id, "Kubernetes", {})
+            yield from self._difference(
+                plan.team, resource, refusal.differences, None, refusal.reason
+            )
+
+    def _difference(
+        self,
+        team: str,
+        resource: Resource,
+        fields: Sequence[Difference],
+        action: Action | None,
+        detail: str = "",
+        *,
+        is_there: bool = True,
+    ) -> Iterator[Finding]:
+        id = resource.id
+        if id.system not in self._asked or id in self._told:
+            return
+        self._told.add(id)
+        team = PLATFORM if resource.shared else team
+        missing = action == "create" or not is_there
+        kept = self._ignoring.keep(id, team, fields)
+        if missing:
+            reason = self._ignoring.reason(id, team)
+            class_: FindingClass = "missing"
+            kept = ()
+        else:
+            reason = None if kept or not fields else self._reason(id, team, fields)
+            broken = any(found.field.split(".")[0] in resource.working for found in kept or fields)
+            class_ = "broken" if broken else "changed"
+        if class_ == "missing" and team in self._new:
+            detail = "nothing of the team is there: it is not onboarded yet"
+        finding = Finding(
+            class_,
+            "info" if team in self._new else severity(class_, id, kept or fields),
+            id,
+            team,
+            locate(self._state, team, id, kept[0].field if kept else ""),
+            kept if reason is None else tuple(fields),
+            detail or _detail(id),
+            remedy=action,
+        )
+        if reason is None:
+            yield finding
+        else:
+            self._ignored.append(Ignored(finding, reason))
+
+    def _reason(self, id: Id, team: str, fields: Sequence[Difference]) -> str | None:
+        return self._ignoring.reason(id, team, fields[0].field)
+
+    # What nobody declares
+
+    def _extras(self) -> Iterator[tuple[Id, Live]]:
+        for id, live in self._observed.live.items():
+            if live.team is None or id.system not in self._asked or id in self._desired:
+                continue
+            team = self._teams.get(live.team)
+            if team is None and (live.team in self._state.teams or not self._scope.all_teams):
+                continue  # it is a team's that was not asked for, or may be
+            outstayed = self._systems.credentials.outstayed
+            if id.kind != "robot" or team is None or outstayed(team, id, self._observed):
+                yield id, live
+
+    def _extra(self, id: Id, live: Live) -> Finding | None:
+        team = live.team or PLATFORM
+        mark = "it carries Tenantry's mark" if live.marked else "it does not carry Tenantry's mark"
+        whose = ", nor the team" if team and team not in self._state.teams else ""
+        finding = Finding(
+            "extra",
+            severity("extra", id),
+            id,
+            team,
+            locate(self._state, team, id),
+            detail=f"nobody declares it{whose}; {mark}",
+            marked=live.marked,
+            remedy="delete" if live.marked and id.kind in REMOVABLE else None,
+        )
+        reason = self._ignoring.reason(id, team)
+        if reason is None:
+            return finding
+        self._ignored.append(Ignored(finding, reason))
+        return None
+
+    # What could not be read
+
+    def _unreadable(self) -> Iterator[Finding]:
+        for id, unread in self._observed.unreadable.items():
+            if not isinstance(unread.error, NotLookedAt):
+                team = unread.team or PLATFORM
+                where = locate(self._state, team, id)
+                told = severity("unreadable", id)
+                yield Finding("unreadable", told, id, team, where, detail=str(unread.error))
+
+
+def _detail(id: Id) -> str:
+    if id.kind == "Namespace mark":
+        return "the team is declared otherwise than it was applied last"
+    return ""

@@ -1,0 +1,145 @@
+"""What a look for drift came to: findings, in one report."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from tenantry.declared import Location
+from tenantry.plan import Action, Refusal
+from tenantry.resources import PLATFORM, Difference, Id
+
+FindingClass = Literal["missing", "changed", "extra", "unreadable", "broken"]
+CLASSES: tuple[FindingClass, ...] = ("broken", "missing", "changed", "extra", "unreadable")
+
+Severity = Literal["critical", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
+"""Critical: access is lost, or too wide."""
+
+SystemName = Literal["kubernetes", "keycloak", "harbor", "istio"]
+SYSTEMS: tuple[SystemName, ...] = ("kubernetes", "keycloak", "harbor", "istio")
+
+RULE = Id("declared state", "ignore rule", "*")
+"""The system and kind of a finding about an ignore rule; its key says where the rule stands."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a drift report."""
+
+    class_: FindingClass
+    severity: Severity
+    resource: Id
+    team: str
+    """The team's name; PLATFORM if it is no single team's."""
+    location: Location
+    """Where it is declared, or would be."""
+    fields: tuple[Difference, ...] = ()
+    """What differs; old is actual, new is desired. Never a secret."""
+    detail: str = ""
+    """What else there is to say, in a sentence."""
+    marked: bool = False
+    """Whether an extra carries Tenantry's mark."""
+    remedy: Action | None = None
+    """What remediation would do about it; None if that is nothing."""
+
+    @property
+    def id(self) -> str:
+        """What the finding is known by from one run to the next."""
+        return f"{self.class_}: {self.resource}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The id as a hash."""
+        return hashlib.sha256(self.id.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A finding that a rule of the declared state leaves out of the report."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What was looked at."""
+
+    teams: tuple[str, ...]
+    systems: tuple[SystemName, ...]
+    all_teams: bool
+    """Whether these are all teams: only then is told of what is no declared team's."""
+    credentials: bool
+    """Whether robots' credentials were tried."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a look for drift came to, the most severe first."""
+
+    platform: str
+    """How people call the platform."""
+    origin: str
+    """Where the declared state was read."""
+    base: str
+    """The declared state's folder as seen from the root of its repository."""
+    time: datetime
+    """When it was looked, in UTC."""
+    scope: Scope
+    resources: int
+    """How many declared resources were compared."""
+    findings: tuple[Finding, ...]
+    waiting: tuple[tuple[str, Refusal], ...] = ()
+    """By team: what can't be made yet, and what it waits for. It is no drift."""
+    ignored: tuple[Ignored, ...] = ()
+
+    @property
+    def unreadable(self) -> tuple[Finding, ...]:
+        """The findings about what could not be read."""
+        return tuple(finding for finding in self.findings if finding.class_ == "unreadable")
+
+    @property
+    def drift(self) -> tuple[Finding, ...]:
+        """The other findings."""
+        return tuple(finding for finding in self.findings if finding.class_ != "unreadable")
+
+    def of(self, team: str) -> tuple[Finding, ...]:
+        """One team's findings."""
+        return tuple(finding for finding in self.findings if finding.team == team)
+
+    @property
+    def summary(self) -> str:
+        """What it comes to, in a line."""
+        looked = f"{_number(len(self.scope.teams), 'team')}, {self.resources} resources"
+        if not self.findings:
+            return f"{looked}: in sync."
+        severities = Counter(finding.severity for finding in self.findings)
+        told = ", ".join(f"{severities[s]} {s}" for s in SEVERITIES if severities[s])
+        return f"{looked}: {_number(len(self.findings), 'finding')} ({told})."
+
+
+def team_name(team: str) -> str:
+    """A team's name as it is shown; the platform has none of its own."""
+    return "(platform)" if team == PLATFORM else team
+
+
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The most severe first, then team by team."""
+    return tuple(
+        sorted(
+            findings,
+            key=lambda finding: (
+                SEVERITIES.index(finding.severity),
+                finding.team,
+                CLASSES.index(finding.class_),
+                finding.resource,
+            ),
+        )
+    )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

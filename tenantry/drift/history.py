@@ -1,0 +1,262 @@
+"""What became of findings from one run to the next: open since when, mended when, how often.
+
+An episode is a finding from the run that found it first to the run that found it no more. Two
+tables of CSV are kept: `episodes.csv` and `runs.csv`.
+"""
+
+import io
+import os
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from tenantry.drift.findings import SEVERITIES, Report
+from tenantry.errors import TenantryError
+from tenantry.resources import PLATFORM
+
+EPISODES = "episodes.csv"
+RUNS = "runs.csv"
+KEPT = timedelta(days=400)
+"""How long what is over is kept."""
+
+_EPISODE = {
+    "id": "str",
+    "class": "str",
+    "severity": "str",
+    "team": "str",
+    "system": "str",
+    "kind": "str",
+    "key": "str",
+    "fields": "str",
+    "opened": "datetime64[us, UTC]",
+    "seen": "datetime64[us, UTC]",
+    "closed": "datetime64[us, UTC]",
+    "closed_by": "str",
+}
+_RUN = {
+    "time": "datetime64[us, UTC]",
+    "teams": "int64",
+    "resources": "int64",
+    **dict.fromkeys((*SEVERITIES, "unreadable", "mended"), "int64"),
+}
+MENDED, GONE = "remediation", "otherwise"
+"""What ended an episode: the run itself, or somebody else."""
+
+
+class Store(Protocol):
+    """Where files are kept between runs."""
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None if there is no such file."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file."""
+
+
+class Folder:
+    """A folder as a store. A reader sees the old file or the new one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None if there is no such file.
+
+        Raises:
+            TenantryError: it can't be read.
+        """
+        try:
+            return (self._path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TenantryError(f"{self._path / name} can't be read: {error.strerror}.") from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file, and the folder if it is not there.
+
+        Raises:
+            TenantryError: it can't be written.
+        """
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self._path, prefix=f".{name}-")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(self._path / name)
+        except OSError as error:
+            raise TenantryError(f"{self._path} can't be written to: {error.strerror}.") from None
+
+
+@dataclass(frozen=True)
+class History:
+    """The episodes and runs so far, as tables."""
+
+    episodes: pd.DataFrame
+    runs: pd.DataFrame
+
+    @classmethod
+    def empty(cls) -> "History":
+        """No run yet."""
+        return cls(_table([], _EPISODE), _table([], _RUN))
+
+    @classmethod
+    def read(cls, store: Store) -> "History":
+        """The history that a store keeps; an empty one if it keeps none.
+
+        Raises:
+            TenantryError: it can't be read, or is none.
+        """
+        return cls(_read(store, EPISODES, _EPISODE), _read(store, RUNS, _RUN))
+
+    def write(self, store: Store) -> None:
+        """Keeps it in a store.
+
+        Raises:
+            TenantryError: it can't be written.
+        """
+        for name, table in ((EPISODES, self.episodes), (RUNS, self.runs)):
+            store.write(name, table.to_csv(index=False).encode())
+
+    def after(self, report: Report, mended: Collection[str] = ()) -> "History":
+        """The history with one more run.
+
+        An episode ends if its finding is gone from where the run looked, and could look.
+
+        Args:
+            report: what the run found in the end.
+            mended: ids of the resources that the run itself has mended.
+        """
+        now = pd.Timestamp(report.time)
+        found = {finding.id: finding for finding in report.findings}
+        episodes = self.episodes.copy()
+        is_open = episodes["closed"].isna()
+        still = is_open & episodes["id"].isin(found)
+        for column, value in (
+            ("severity", lambda id: found[id].severity),
+            ("fields", lambda id: _fields(found[id])),
+        ):
+            episodes.loc[still, column] = episodes.loc[still, "id"].map(value)
+        episodes.loc[still, "seen"] = now
+        over = is_open & ~still & _judged(episodes, report)
+        resources = episodes["system"] + "/" + episodes["kind"] + "/" + episodes["key"]
+        episodes.loc[over, "closed"] = now
+        by_us = resources.isin(list(mended))
+        episodes.loc[over, "closed_by"] = by_us[over].map({True: MENDED, False: GONE})
+        known = set(episodes.loc[still, "id"])
+        rows = [_row(each, now) for id, each in found.items() if id not in known]
+        episodes = _joined(episodes, _table(rows, _EPISODE))
+        recent = episodes["closed"].isna() | (episodes["closed"] > now - KEPT)
+        runs = _joined(self.runs, _table([_run(report, now, int(over.sum()))], _RUN))
+        return History(
+            episodes[recent].reset_index(drop=True),
+            runs[runs["time"] > now - KEPT].reset_index(drop=True),
+        )
+
+    def open_since(self) -> dict[str, datetime]:
+        """Since when each open finding is open, by its id."""
+        now = self.episodes[self.episodes["closed"].isna()]
+        return {id: time.to_pydatetime() for id, time in zip(now["id"], now["opened"], strict=True)}
+
+    def mended(self, most: int = 20) -> pd.DataFrame:
+        """The episodes that ended last, the latest first."""
+        over = self.episodes[self.episodes["closed"].notna()]
+        return over.sort_values("closed", ascending=False, kind="stable").head(most)
+
+    def noisiest(self, most: int = 10) -> pd.DataFrame:
+        """The fields that differed most often: `system`, `kind`, `field`, `episodes`, `teams`."""
+        table = self.episodes[self.episodes["fields"] != ""]
+        table = table.assign(field=table["fields"].str.split("; ")).explode("field")
+        counted = table.groupby(["system", "kind", "field"], as_index=False).agg(
+            episodes=("id", "size"), teams=("team", "nunique")
+        )
+        order = ["episodes", "teams", "system", "kind", "field"]
+        return counted.sort_values(order, ascending=[False, False, True, True, True]).head(most)
+
+
+def _judged(episodes: pd.DataFrame, report: Report) -> Any:
+    """Which episodes are about something that the run could tell of."""
+    scope = report.scope
+    looked = episodes["team"].isin(scope.teams)
+    if scope.all_teams:
+        looked |= True
+    looked &= episodes["system"].isin([*scope.systems, "declared state"])
+    if not scope.credentials:
+        looked &= (episodes["class"] != "broken") & (episodes["system"] != "declared state")
+    for finding in report.unreadable:
+        unknown = episodes["system"] == finding.resource.system
+        if finding.team != PLATFORM:
+            unknown &= episodes["team"] == finding.team
+        looked &= ~unknown
+    return looked
+
+
+def _fields(finding: Any) -> str:
+    return "; ".join(found.field for found in finding.fields)
+
+
+def _row(finding: Any, now: pd.Timestamp) -> dict[str, Any]:
+    system, kind, key = finding.resource
+    return {
+        "id": finding.id,
+        "class": finding.class_,
+        "severity": finding.severity,
+        "team": finding.team,
+        "system": system,
+        "kind": kind,
+        "key": key,
+        "fields": _fields(finding),
+        "opened": now,
+        "seen": now,
+        "closed": pd.NaT,
+        "closed_by": "",
+    }
+
+
+def _run(report: Report, now: pd.Timestamp, over: int) -> dict[str, Any]:
+    counts: dict[str, int] = {s: sum(f.severity == s for f in report.drift) for s in SEVERITIES}
+    return {
+        "time": now,
+        "teams": len(report.scope.teams),
+        "resources": report.resources,
+        **counts,
+        "unreadable": len(report.unreadable),
+        "mended": over,
+    }
+
+
+def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
+    return _typed(pd.DataFrame(rows, columns=list(columns)), columns)
+
+
+def _typed(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    for column, kind in columns.items():
+        if kind.startswith("datetime"):
+            table[column] = pd.to_datetime(table[column].replace("", None), utc=True)
+    return table[list(columns)].astype(columns)
+
+
+def _joined(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    if table.empty or more.empty:
+        return more if table.empty else table
+    return pd.concat([table, more], ignore_index=True)
+
+
+def _read(store: Store, name: str, columns: dict[str, str]) -> pd.DataFrame:
+    content = store.read(name)
+    if content is None:
+        return _table([], columns)
+    try:
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+        return _typed(table, columns)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TenantryError(
+            f"The history is damaged: {name} is not as it was written ({type(error).__name__}). "
+            "Move it away to begin a new one."
+        ) from None

@@ -1,0 +1,101 @@
+"""The ignore rules of the declared state at work: what they silence, and which are of no use."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+
+from tenantry.declared import Declaration, IgnoreRule
+from tenantry.declared.faults import Place
+from tenantry.drift.findings import RULE, SYSTEMS, Finding, Scope
+from tenantry.resources import PLATFORM, Difference, Id
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A rule, and where it stands."""
+
+    rule: IgnoreRule
+    team: str
+    place: Place
+
+    @property
+    def text(self) -> str:
+        """What it is for, in words."""
+        rule = self.rule
+        words = [rule.system or "*", rule.kind or "*", rule.key]
+        return "/".join(words) + (f" {rule.field}" if rule.field != "*" else "")
+
+    def matches(self, id: Id, team: str, field: str | None) -> bool:
+        """Whether it silences a field of a resource, or (None) all that there is to say of one."""
+        rule = self.rule
+        return (
+            self.team in (PLATFORM, team)
+            and rule.system in (None, id.system)
+            and rule.kind in (None, id.kind)
+            and fnmatchcase(id.key, rule.key)
+            and (rule.field == "*" or (field is not None and fnmatchcase(field, rule.field)))
+        )
+
+
+class Ignoring:
+    """The rules of one run. It remembers which of them silenced something."""
+
+    def __init__(self, state: Declaration, today: date) -> None:
+        self._state = state
+        self._today = today
+        self._rules = list(_rules(state))
+        self._valid = [each for each in self._rules if not self._is_over(each)]
+        self._used: set[Place] = set()
+
+    def reason(self, id: Id, team: str, field: str | None = None) -> str | None:
+        """Why a field is left out, or all that there is to say of a resource; None if it is not."""
+        for each in self._valid:
+            if each.matches(id, team, field):
+                self._used.add((each.team, *each.place))
+                return each.rule.reason
+        return None
+
+    def keep(self, id: Id, team: str, fields: Sequence[Difference]) -> tuple[Difference, ...]:
+        """The fields that no rule silences."""
+        if not self._valid:
+            return tuple(fields)
+        return tuple(found for found in fields if self.reason(id, team, found.field) is None)
+
+    def findings(self, scope: Scope, unread: Sequence[Id]) -> Iterator[Finding]:
+        """The rules that have run out, and those that match nothing in what was looked at."""
+        for each in self._rules:
+            if self._is_over(each):
+                until = each.rule.until
+                yield self._finding(each, f"it ran out on {until}: {each.rule.reason}", over=True)
+            elif (each.team, *each.place) not in self._used and _could_tell(each, scope, unread):
+                yield self._finding(each, f"it matches nothing: {each.rule.reason}", over=False)
+
+    def _is_over(self, each: _Rule) -> bool:
+        return each.rule.until is not None and each.rule.until < self._today
+
+    def _finding(self, each: _Rule, detail: str, *, over: bool) -> Finding:
+        return Finding(
+            "broken" if over else "extra",
+            "info",
+            RULE._replace(key=each.text),
+            each.team,
+            self._state.locate(each.team or None, each.place),
+            detail=detail,
+        )
+
+
+def _rules(state: Declaration) -> Iterator[_Rule]:
+    for index, rule in enumerate(state.platform.drift.ignore):
+        yield _Rule(rule, PLATFORM, ("drift", "ignore", index))
+    for team in state.teams.values():
+        for index, rule in enumerate(team.drift.ignore):
+            yield _Rule(rule, team.name, ("drift", "ignore", index))
+
+
+def _could_tell(each: _Rule, scope: Scope, unread: Sequence[Id]) -> bool:
+    """Whether what the rule is for was looked at, all of it."""
+    looked = scope.all_teams if each.team == PLATFORM else each.team in scope.teams
+    systems = {each.rule.system} if each.rule.system else set(SYSTEMS)
+    unknown = {id.system for id in unread}
+    return looked and scope.credentials and systems <= set(scope.systems) - unknown

@@ -1,0 +1,90 @@
+"""The drift report as SARIF 2.1.0: a code host shows it on the lines of the declared state."""
+
+import json
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote
+
+from tenantry import explain
+from tenantry.drift.findings import CLASSES, Finding, FindingClass, Report, Severity, team_name
+from tenantry.drift.history import History
+
+_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+_LEVELS: dict[Severity, str] = {"critical": "error", "warning": "warning", "info": "note"}
+_RULES: dict[FindingClass, tuple[str, str]] = {
+    "broken": ("A credential does not work", "What is in place does not work, or not for long."),
+    "missing": ("A resource is missing", "It is declared, and is not there."),
+    "changed": ("A resource was changed", "It is there, and is not as declared."),
+    "extra": ("A resource is declared by nobody", "It is there, and nobody declared it."),
+    "unreadable": ("A resource could not be read", "Nobody can tell whether it is as declared."),
+}
+
+
+def text(report: Report, history: History) -> str:
+    """The report as SARIF. Code hosts resolve the files' paths from the repository's root."""
+    since = history.open_since()
+    driver = {
+        "name": "Tenantry",
+        "version": version("tenantry"),
+        "rules": [_rule(class_) for class_ in CLASSES],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "automationDetails": {"id": "tenantry/drift/"},
+        "columnKind": "utf16CodeUnits",
+        "invocations": [
+            {
+                "executionSuccessful": not report.unreadable,
+                "endTimeUtc": report.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        ],
+        "results": [
+            _result(finding, report.base, since.get(finding.id)) for finding in report.findings
+        ],
+    }
+    content = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _rule(class_: FindingClass) -> dict[str, Any]:
+    short, full = _RULES[class_]
+    return {
+        "id": f"drift/{class_}",
+        "shortDescription": {"text": short},
+        "fullDescription": {"text": full},
+        "properties": {"tags": ["drift"]},
+    }
+
+
+def _result(finding: Finding, base: str, since: datetime | None) -> dict[str, Any]:
+    path = f"{base.strip('/')}/{finding.location.file}".lstrip("/")
+    place = {
+        "artifactLocation": {"uri": quote(path)},
+        "region": {"startLine": finding.location.line},
+    }
+    return {
+        "ruleId": f"drift/{finding.class_}",
+        "ruleIndex": CLASSES.index(finding.class_),
+        "level": _LEVELS[finding.severity],
+        "message": {"text": _message(finding)},
+        "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {"tenantryFindingId/v1": finding.fingerprint},
+        "properties": {
+            "severity": finding.severity,
+            "team": team_name(finding.team),
+            "openSince": since.isoformat() if since else None,
+        },
+    }
+
+
+def _message(finding: Finding) -> str:
+    fields = [
+        f"{f.field}: desired {explain.text(f.new)}, actual {explain.text(f.old)}"
+        for f in finding.fields
+    ]
+    told = "; ".join([*fields, *([finding.detail] if finding.detail else [])])
+    head = f"{finding.resource} is {finding.class_}"
+    return f"{head}: {told}" if told else f"{head}."

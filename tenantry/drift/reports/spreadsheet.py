@@ -1,0 +1,55 @@
+"""The drift report as CSV: a row a finding, or a row each of its fields, for a spreadsheet."""
+
+import pandas as pd
+
+from tenantry import explain
+from tenantry.drift.findings import Finding, Report
+from tenantry.drift.history import History
+
+COLUMNS = [
+    *("severity", "class", "team", "system", "kind", "key", "field", "desired", "actual"),
+    *("detail", "file", "line", "remedy", "open_since"),
+]
+
+
+def text(report: Report, history: History) -> str:
+    """The report as CSV."""
+    since = history.open_since()
+    rows = [row for finding in report.findings for row in _rows(finding)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    ids = [finding.id for finding in report.findings for _ in finding.fields or (None,)]
+    table["open_since"] = [
+        since[id].isoformat(timespec="seconds") if id in since else "" for id in ids
+    ]
+    for column in table.columns[table.dtypes == "str"]:
+        table[column] = table[column].map(_harmless)
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def _rows(finding: Finding) -> list[dict[str, object]]:
+    system, kind, key = finding.resource
+    one = {
+        "severity": finding.severity,
+        "class": finding.class_,
+        "team": finding.team,
+        "system": system,
+        "kind": kind,
+        "key": key,
+        "field": "",
+        "desired": "",
+        "actual": "",
+        "detail": finding.detail,
+        "file": finding.location.file,
+        "line": finding.location.line,
+        "remedy": finding.remedy or "",
+    }
+    fields = [
+        {"field": f.field, "desired": explain.whole(f.new), "actual": explain.whole(f.old)}
+        for f in finding.fields
+    ]
+    return [one | field for field in fields] or [one]
+
+
+def _harmless(value: str) -> str:
+    """Text that a spreadsheet would take for a formula is shown as text."""
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

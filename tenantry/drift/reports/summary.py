@@ -1,0 +1,110 @@
+"""The drift report as Prefect's UI shows it: Markdown, and rows of a table."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from tenantry.drift.findings import CLASSES, SEVERITIES, SYSTEMS, Finding, Report, team_name
+from tenantry.drift.history import History
+from tenantry.drift.reports.terminal import age, told
+
+_TEAMS = 20
+_BAR = 24
+_RUNS = 40
+_LEVELS = " ▁▂▃▄▅▆▇█"
+
+
+def row(finding: Finding, history: History, now: datetime) -> dict[str, str]:
+    """A finding as a row of a table."""
+    system, kind, key = finding.resource
+    return {
+        "severity": finding.severity,
+        "class": finding.class_,
+        "team": team_name(finding.team),
+        "system": system,
+        "kind": kind,
+        "resource": key,
+        "field: actual → desired": told(finding),
+        "declared at": f"{finding.location.file}:{finding.location.line}",
+        "open": age(history.open_since().get(finding.id), now),
+    }
+
+
+def markdown(report: Report, history: History, done: Sequence[str] = (), store: str = "") -> str:
+    """The report in short.
+
+    Args:
+        report: the report.
+        history: with the report's run in it.
+        done: the resources that the run has mended.
+        store: what the files with the whole report are kept in, if they are.
+    """
+    parts = [f"# Drift of {report.platform}", f"**{report.summary}**"]
+    if done:
+        parts.append(f"Mended by this run: {len(done)} resources.")
+    if report.findings:
+        parts += [_by_system(report), _by_team(report), _worst(report)]
+    trend = _trend(history)
+    parts += [f"## Findings of the last {len(trend)} runs\n\n`{trend}`"] if len(trend) > 1 else []
+    parts += _footer(report, store)
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_system(report: Report) -> str:
+    counts = Counter((f.resource.system, f.class_) for f in report.findings)
+    systems = [s for s in (*SYSTEMS, "declared state") if any(counts[s, c] for c in CLASSES)]
+    lines = [_line("system", *CLASSES), _line(*["---"] * (len(CLASSES) + 1))]
+    lines += [_line(s, *(counts[s, c] or "" for c in CLASSES)) for s in systems]
+    return "## By system\n\n" + "\n".join(lines)
+
+
+def _by_team(report: Report) -> str:
+    counts = Counter((f.team, f.severity) for f in report.findings)
+    totals = Counter(f.team for f in report.findings)
+    order = sorted(totals, key=lambda team: [-counts[team, s] for s in SEVERITIES])
+    most = max(totals.values())
+    lines = [_line("team", *SEVERITIES, "findings"), _line(*["---"] * 5)]
+    for team in order[:_TEAMS]:
+        bar = "█" * max(1, round(_BAR * totals[team] / most))
+        cells = (counts[team, s] or "" for s in SEVERITIES)
+        lines.append(_line(team_name(team), *cells, f"{bar} {totals[team]}"))
+    if len(order) > _TEAMS:
+        lines.append(_line(f"… and {len(order) - _TEAMS} more teams", "", "", "", ""))
+    return "## By team\n\n" + "\n".join(lines)
+
+
+def _worst(report: Report) -> str:
+    lines = [
+        f"- **{f.severity}** `{f.resource}` is {f.class_} ({f.location.file}:{f.location.line})"
+        for f in report.findings[:10]
+    ]
+    return "## The most severe\n\n" + "\n".join(lines)
+
+
+def _trend(history: History) -> str:
+    """A block a run, as high as it had findings."""
+    runs = history.runs.tail(_RUNS)
+    totals = runs[list(SEVERITIES)].sum(axis=1).tolist()
+    most = max(totals, default=0) or 1
+    return "".join(_LEVELS[-(-8 * total // most)] if total else "·" for total in totals)
+
+
+def _footer(report: Report, store: str) -> list[str]:
+    parts = []
+    if report.waiting:
+        lines = [f"- `{each.id}`: {each.reason}" for _, each in report.waiting[:10]]
+        more = len(report.waiting) - len(lines)
+        lines += [f"- … and {more} more"] * (more > 0)
+        parts.append("## Waiting\n\n" + "\n".join(lines))
+    if report.ignored:
+        parts.append(f"{len(report.ignored)} more are ignored by rules of the declared state.")
+    if not report.scope.credentials:
+        parts.append("Robots' credentials were not tried.")
+    parts.append(f"Declared in {report.origin}.")
+    if store:
+        parts.append(f"The whole report is in block `{store}`: drift.html, .json, .csv, .sarif.")
+    return parts
+
+
+def _line(*cells: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"

@@ -1,0 +1,605 @@
+"""Drift of every sort, made from the resources themselves: what somebody does by hand in a system.
+
+For each resource of a team's there is its deletion, and a mutation of each of its declared fields;
+besides, extras of every kind. They are done through the systems' APIs, as somebody would, so they
+can be done on real servers as well.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tenantry.declared import Team
+from tenantry.drift import Report
+from tenantry.resources import MARKS, Exactly, Id, Observed, Path, Resource
+from tenantry.systems import Systems
+from tenantry.systems.keycloak import client_id
+from tenantry.systems.kubernetes.client import KINDS
+
+Act = Callable[[Systems], None]
+OTHER_ROLES = {"developer": 1, "maintainer": 3, "projectAdmin": 3, "guest": 2}
+_OURS = {"app.kubernetes.io/managed-by": "tenantry"}
+
+
+@dataclass(frozen=True, repr=False)
+class Mutation:
+    """Something that somebody does by hand.
+
+    Attributes:
+        name: what is done.
+        id: the resource that it is done to.
+        tells: the findings that it must be told by, as `class id`.
+        act: does it.
+        mends: whether `remediate=all` undoes it; else it stays until it is removed by name, or
+            the team says to adopt it.
+        alone: whether it takes other resources with it.
+    """
+
+    name: str
+    id: Id
+    tells: frozenset[str]
+    act: Act
+    mends: bool = True
+    alone: bool = False
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def told(report: Report) -> set[str]:
+    """A report's findings, as `class id`."""
+    return {f"{finding.class_} {finding.resource}" for finding in report.findings}
+
+
+def consequences(done: Sequence[Mutation], wanted: Sequence[Resource]) -> set[str]:
+    """A credential's Secret does not work while what issued it is not as it was."""
+    touched = {finding.split(" ", 1)[1] for each in done for finding in each.tells}
+    return {
+        f"broken {resource.id}"
+        for resource in wanted
+        if resource.id.kind == "Secret" and not touched.isdisjoint(map(str, resource.inside))
+    }
+
+
+def mutations(systems: Systems, team: Team, observed: Observed) -> list[Mutation]:
+    """All there is to do to what is declared of a team."""
+    found: list[Mutation] = []
+    for resource in systems.desired(team, observed):
+        if resource.id not in observed.live:
+            continue  # it waits
+        found += _deletion(resource, systems, team, observed)
+        for path in leaves(resource.fields):
+            found += _change(resource, path, observed)
+    return found
+
+
+def leaves(fields: Any, path: Path = ()) -> Iterator[Path]:
+    """The declared fields."""
+    value = fields.value if isinstance(fields, Exactly) else fields
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from leaves(below, (*path, key))
+    else:
+        yield path
+
+
+def _reach(fields: Any, path: Path) -> Any:
+    for step in path:
+        fields = (fields.value if isinstance(fields, Exactly) else fields)[step]
+    return fields.value if isinstance(fields, Exactly) else fields
+
+
+def other(value: Any) -> Any:
+    """Another value of the same sort."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, list | tuple):
+        if value and isinstance(value[-1], Mapping):
+            return [*value[:-1], _with_another_end(value[-1])]
+        return [*value, "another"] if value else ["another"]
+    text = str(value)
+    number = text.rstrip("KMGTPEimnuk")
+    if number.isdigit():
+        return f"{int(number) * 2}{text[len(number) :]}"
+    return f"{text}x"
+
+
+def _with_another_end(value: Any) -> Any:
+    """The last value inside, changed."""
+    if isinstance(value, Mapping) and value:
+        key = list(value)[-1]
+        return {**value, key: _with_another_end(value[key])}
+    if isinstance(value, list | tuple) and value:
+        return [*value[:-1], _with_another_end(value[-1])]
+    return other(value)
+
+
+# Deletions
+
+
+def _deletion(
+    resource: Resource, systems: Systems, team: Team, observed: Observed
+) -> Iterator[Mutation]:
+    id, handle = resource.id, observed.live[resource.id].handle
+    tells, alone = {f"missing {id}"}, False
+    if id.kind in ("Namespace mark", "ServiceAccount"):
+        return  # part of the namespace; and Kubernetes makes it anew
+    if id.kind in ("Namespace", "project", "group"):
+        alone = True
+        inside = [r for r in systems.desired(team, observed) if _lies_in(r, id)]
+        tells |= {f"missing {r.id}" for r in inside if r.id in observed.live}
+
+    def act(systems: Systems) -> None:
+        if id.system in ("kubernetes", "istio"):
+            namespace, _, name = id.key.rpartition("/")
+            live = systems.kubernetes_client.get(id.kind, name, namespace or None)
+            assert live is not None
+            uid = live["metadata"]["uid"]
+            systems.kubernetes_client.delete(id.kind, name, namespace or None, uid)
+            if id.kind == "Namespace":
+                while systems.kubernetes_client.get(id.kind, name):
+                    time.sleep(0.05)
+        elif id.system == "keycloak":
+            systems.keycloak_client.delete(_keycloak_path(systems, id, handle))
+        else:
+            systems.harbor_client.delete(_harbor_path(systems, id, handle))
+
+    yield Mutation(f"delete {id}", id, frozenset(tells), act, alone=alone)
+
+
+def _lies_in(resource: Resource, id: Id) -> bool:
+    if id.kind == "Namespace":
+        namespace = resource.id.key.split("/")[0]
+        return resource.id.system in ("kubernetes", "istio") and namespace == id.key
+    return resource.shares == id or (id in resource.inside and resource.id.kind == "group member")
+
+
+# Changes
+
+
+def _change(resource: Resource, path: Path, observed: Observed) -> Iterator[Mutation]:
+    id, field = resource.id, ".".join(path)
+    if id.kind == "group member":
+        return  # it is there or not
+    if path == ("roleRef", "apiGroup") or (id.kind == "robot" and path == ("expiry",)):
+        return  # there is no other; and nobody sets the day but by the duration
+    if path == ("groups mapper", "protocol"):
+        return  # it is its client's: Keycloak keeps it, whatever is sent
+    broken = path[0] in resource.working
+    tells = {f"{'broken' if broken else 'changed'} {id}"}
+    marks = path[-1] == MARKS[0]
+    act = _CHANGES.get(id.kind, _change_object)(resource, path, observed)
+    yield Mutation(f"{id} {field}", id, frozenset(tells), act, mends=not marks, alone=marks)
+
+
+def _change_object(resource: Resource, path: Path, observed: Observed) -> Act:
+    """A field of an object of the Kubernetes API."""
+    id = resource.id
+    kind = "Namespace" if id.kind == "Namespace mark" else id.kind
+    value = _other_object_value(resource, path)
+
+    def act(systems: Systems) -> None:
+        namespace, _, name = id.key.rpartition("/")
+        body: Any = value
+        for step in reversed(path):
+            body = {step: body}
+        if path[0] == "roleRef" or (kind == "Secret" and path == ("type",)):
+            remake(systems, kind, name, namespace, body)
+        else:
+            patch(systems, kind, name, namespace or None, body)
+
+    return act
+
+
+def patch(systems: Systems, kind: str, name: str, namespace: str | None, body: Any) -> None:
+    """A merge patch, in somebody else's name."""
+    path, query = KINDS[kind].path(namespace, name), {"fieldManager": "somebody-else"}
+    client = systems.kubernetes_client
+    client._call("PATCH", path, query, body, "application/merge-patch+json")
+
+
+def create(systems: Systems, body: dict[str, Any]) -> None:
+    """A new object, in somebody else's name."""
+    path = KINDS[body["kind"]].path(body["metadata"].get("namespace"))
+    query = {"fieldManager": "somebody-else"}
+    systems.kubernetes_client._call("POST", path, query, body, "application/json")
+
+
+def remake(systems: Systems, kind: str, name: str, namespace: str, body: Any) -> None:
+    """Deletes an object and makes it anew with another field: some can't be changed."""
+    client = systems.kubernetes_client
+    live = client.get(kind, name, namespace)
+    assert live is not None
+    client.delete(kind, name, namespace, live["metadata"]["uid"])
+    kept = ("labels", "annotations", "name", "namespace")
+    metadata = {key: live["metadata"][key] for key in kept if key in live["metadata"]}
+    rest = {key: value for key, value in live.items() if key != "status"}
+    for key, part in body.items():
+        both = isinstance(part, Mapping) and isinstance(rest.get(key), Mapping)
+        rest[key] = {**rest[key], **part} if both else part
+    create(systems, {**rest, "metadata": metadata})
+
+
+def _other_object_value(resource: Resource, path: Path) -> Any:
+    value = _reach(resource.fields, path)
+    if path == ("roleRef", "name"):
+        return "view"
+    if path == ("roleRef", "kind"):
+        return "Role"
+    if path[-1] == "podSelector":
+        return {"matchLabels": {"somebody": "else"}}
+    if path[-1] == "policyTypes":
+        return ["Egress"] if "Ingress" in value and len(value) > 1 else ["Ingress", "Egress"]
+    if path[-1] in ("ingress", "egress") and resource.id.kind == "NetworkPolicy":
+        return [] if value else [{}]
+    if path[-1] == "pod-security.kubernetes.io/enforce":
+        return "privileged" if value != "privileged" else "baseline"
+    if path[-1] == "istio-injection":
+        return "disabled" if value == "enabled" else "enabled"
+    if path[0] == "imagePullSecrets":
+        return None
+    if path == ("type",):
+        return "example.com/other"
+    return other(value)
+
+
+def _change_account(resource: Resource, path: Path, observed: Observed) -> Act:
+    def act(systems: Systems) -> None:
+        namespace, _, name = resource.id.key.rpartition("/")
+        live = systems.kubernetes_client.get("ServiceAccount", name, namespace)
+        assert live is not None
+        kept = [each for each in live["imagePullSecrets"] if each["name"] != path[-1]]
+        patch(systems, "ServiceAccount", name, namespace, {"imagePullSecrets": kept})
+
+    return act
+
+
+def _change_secret(resource: Resource, path: Path, observed: Observed) -> Act:
+    if path[0] in ("metadata", "type"):
+        return _change_object(resource, path, observed)
+    namespace, _, name = resource.id.key.rpartition("/")
+
+    def act(systems: Systems) -> None:
+        live = systems.kubernetes_client.get("Secret", name, namespace)
+        assert live is not None
+        data = {key: base64.b64decode(value).decode() for key, value in live["data"].items()}
+        if ".dockerconfigjson" not in data:
+            data[path[0]] = data.get(path[0], "") + "x"
+        else:
+            ((host, entry),) = json.loads(data[".dockerconfigjson"])["auths"].items()
+            host += "x" if path[0] == "registry" else ""
+            part = {"username": "username", "credential": "password"}.get(path[0])
+            entry |= {part: f"{entry[part]}x"} if part else {}
+            data[".dockerconfigjson"] = json.dumps({"auths": {host: entry}})
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        patch(systems, "Secret", name, namespace, {"data": encoded})
+
+    return act
+
+
+def _change_project(resource: Resource, path: Path, observed: Observed) -> Act:
+    keys = {"prevent_vulnerable": "prevent_vul", "require_cosign": "enable_content_trust_cosign"}
+
+    def act(systems: Systems) -> None:
+        number = systems.harbor.number(resource.id.key)
+        client, value = systems.harbor_client, resource.fields[path[0]]
+        if path[0] == "storage_quota":
+            (quota,) = client.get("/quotas", reference="project", reference_id=number)
+            client.put(f"/quotas/{quota['id']}", {"hard": {"storage": 12345678}})
+            return
+        another = "low" if path[0] == "severity" and value != "low" else other(value)
+        text = str(another).lower() if isinstance(another, bool) else another
+        client.put(f"/projects/{number}", {"metadata": {keys.get(path[0], path[0]): text}})
+
+    return act
+
+
+def _change_member(resource: Resource, path: Path, observed: Observed) -> Act:
+    role, row = OTHER_ROLES[resource.fields["role"]], observed.live[resource.id].handle
+
+    def act(systems: Systems) -> None:
+        systems.harbor_client.put(_harbor_path(systems, resource.id, row), {"role_id": role})
+
+    return act
+
+
+def _change_robot(resource: Resource, path: Path, observed: Observed) -> Act:
+    def act(systems: Systems) -> None:
+        row = systems.harbor_client.get(f"/robots/{observed.live[resource.id].handle['id']}")
+        change: dict[str, Any] = {"disable": True}
+        if path[0] == "access":
+            permission = row["permissions"][0]
+            more = {"resource": "tag", "action": "delete"}
+            change = {"permissions": [{**permission, "access": [*permission["access"], more]}]}
+        elif path[0] == "lifetime":
+            change = {"duration": 3 if row["duration"] < 0 else -1}
+        systems.harbor_client.put(f"/robots/{row['id']}", {**row, **change})
+
+    return act
+
+
+def _change_retention(resource: Resource, path: Path, observed: Observed) -> Act:
+    def act(systems: Systems) -> None:
+        policy = observed.live[resource.id].handle
+        if path[0] == "schedule":
+            settings = {**policy["trigger"]["settings"], "cron": "0 0 5 * * *"}
+            changed = {**policy, "trigger": {**policy["trigger"], "settings": settings}}
+        else:
+            changed = {**policy, "rules": policy["rules"][:1]}
+            rule = dict(changed["rules"][0])
+            (template,) = rule["params"]
+            changed["rules"] = [{**rule, "params": {template: rule["params"][template] + 1}}]
+        systems.harbor_client.put(f"/retentions/{policy['id']}", changed)
+
+    return act
+
+
+def _change_immutable(resource: Resource, path: Path, observed: Observed) -> Act:
+    row = observed.live[resource.id].handle
+
+    def act(systems: Systems) -> None:
+        body = {**row, "disabled": True}
+        systems.harbor_client.put(_harbor_path(systems, resource.id, row), body)
+
+    return act
+
+
+def _change_group(resource: Resource, path: Path, observed: Observed) -> Act:
+    group = observed.live[resource.id].handle
+
+    def act(systems: Systems) -> None:
+        attributes = {**group["attributes"], path[-1]: ["somebody-else"]}
+        body = {"name": group["name"], "attributes": attributes}
+        systems.keycloak_client.put(f"groups/{group['id']}", body)
+
+    return act
+
+
+def _change_mapper(resource: Resource, path: Path, observed: Observed) -> Act:
+    row = observed.live[resource.id].handle
+
+    def act(systems: Systems) -> None:
+        changed = {**row, "config": dict(row["config"])}
+        values = {
+            "identityProviderMapper": "oidc-hardcoded-group-idp-mapper",
+            "claims": '[{"key":"groups","value":"everybody"}]',
+            "are.claim.values.regex": "false",
+            "syncMode": "FORCE",
+        }
+        place = changed if len(path) == 1 else changed["config"]
+        place[path[-1]] = values.get(path[-1], f"{place[path[-1]]}x")
+        systems.keycloak_client.put(_keycloak_path(systems, resource.id, row), changed)
+
+    return act
+
+
+def _change_client(resource: Resource, path: Path, observed: Observed) -> Act:
+    before = observed.live[resource.id].handle
+
+    def act(systems: Systems) -> None:
+        client = systems.keycloak_client
+        address = f"clients/{before['id']}"
+        if path[0] == "groups mapper":
+            (mapper,) = (m for m in before["protocolMappers"] if m["name"] == "groups")
+            changed = {**mapper, "config": dict(mapper["config"])}
+            value = _reach(resource.fields, path)
+            flipped = {"false": "true", "true": "false"}.get(value, f"{value}s")
+            if path[-1] == "protocolMapper":
+                flipped = "oidc-usermodel-realm-role-mapper"
+            (changed if len(path) == 2 else changed["config"])[path[-1]] = flipped
+            client.put(f"{address}/protocol-mappers/models/{mapper['id']}", changed)
+            return
+        value = _reach(resource.fields, path)
+        if path[0] == "protocol":
+            value = "saml"
+        elif path[0] in ("redirectUris", "webOrigins"):
+            value = [*value, "https://somebody-else.example.com"]
+        elif path[0] == "attributes":
+            plain = {"pkce.code.challenge.method": "S256" if value == "" else "plain"}
+            uris = {"post.logout.redirect.uris": "https://somebody-else.example.com"}
+            value = (plain | uris).get(path[-1], "somebody-else")
+        else:
+            value = not value
+        if len(path) == 1:
+            client.put(address, {**before, path[0]: value})
+        else:
+            attributes = {**before["attributes"], path[-1]: value}
+            client.put(address, {**before, "attributes": attributes})
+
+    return act
+
+
+_CHANGES: dict[str, Callable[[Resource, Path, Observed], Act]] = {
+    "ServiceAccount": _change_account,
+    "Secret": _change_secret,
+    "project": _change_project,
+    "member": _change_member,
+    "robot": _change_robot,
+    "retention policy": _change_retention,
+    "immutable-tag rule": _change_immutable,
+    "group": _change_group,
+    "identity provider mapper": _change_mapper,
+    "client": _change_client,
+}
+
+
+def _harbor_path(systems: Systems, id: Id, row: Mapping[str, Any]) -> str:
+    number = systems.harbor.number(id.key.split("/")[0])
+    match id.kind:
+        case "project":
+            return f"/projects/{number}"
+        case "member":
+            return f"/projects/{number}/members/{row['id']}"
+        case "robot":
+            return f"/robots/{row['id']}"
+        case "retention policy":
+            return f"/retentions/{row['id']}"
+    return f"/projects/{number}/immutabletagrules/{row['id']}"
+
+
+def _keycloak_path(systems: Systems, id: Id, handle: Any) -> str:
+    match id.kind:
+        case "group":
+            return f"groups/{handle['id']}"
+        case "group member":
+            return str(handle)
+        case "client":
+            return f"clients/{handle['id']}"
+    return f"identity-provider/instances/{id.key.split('/')[0]}/mappers/{handle['id']}"
+
+
+# Extras
+
+
+def extras(team: Team) -> list[Mutation]:
+    """What nobody declares, with our mark and without."""
+    return [*_extras_in_kubernetes(team), *_extras_in_keycloak(team), *_extras_in_harbor(team)]
+
+
+def _extra(id: Id, act: Act, *, marked: bool = False) -> Mutation:
+    return Mutation(f"add {id}", id, frozenset({f"extra {id}"}), act, mends=marked)
+
+
+def _extras_in_kubernetes(team: Team) -> Iterator[Mutation]:
+    kinds: dict[str, dict[str, Any]] = {
+        "RoleBinding": {
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "admin",
+            },
+            "subjects": [],
+        },
+        "Secret": {"type": "Opaque", "data": {}},
+        "NetworkPolicy": {"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}},
+        "ResourceQuota": {"spec": {"hard": {"pods": "1000"}}},
+        "LimitRange": {"spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]}},
+        "VirtualService": {"spec": {"hosts": ["somebody-else.example.com"], "http": []}},
+    }
+    for kind, content in kinds.items():
+        system = "istio" if kind == "VirtualService" else "kubernetes"
+        for marked in (True, False):
+            if not marked and kind != "RoleBinding":
+                continue  # a team's own
+            name = "once-ours" if marked else "by-hand"
+            labels = {**_OURS, "tenantry.io/team": team.name} if marked else {}
+
+            def act(
+                systems: Systems,
+                kind: str = kind,
+                name: str = name,
+                labels: dict[str, str] = labels,
+                content: dict[str, Any] = content,
+            ) -> None:
+                metadata = {"name": name, "namespace": team.slug, "labels": labels}
+                head = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata}
+                create(systems, {**head, **content})
+
+            yield _extra(Id(system, kind, f"{team.slug}/{name}"), act, marked=marked)
+
+
+def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
+    for marked in (True, False):
+        name = client_id(team, "once-ours" if marked else "by-hand")
+        attributes = {**_OURS, "tenantry.io/team": team.name} if marked else {}
+
+        def add_client(
+            systems: Systems, name: str = name, attributes: dict[str, str] = attributes
+        ) -> None:
+            body = {"clientId": name, "attributes": attributes, "protocol": "openid-connect"}
+            systems.keycloak_client.post("clients", body)
+
+        yield _extra(Id("keycloak", "client", name), add_client, marked=marked)
+        mapper = f"tenantry {team.slug} once" if marked else "by hand"
+
+        def add_mapper(systems: Systems, mapper: str = mapper) -> None:
+            config = {
+                "claims": '[{"key":"groups","value":"everybody"}]',
+                "group": f"/{team.oidc_group}",
+                "syncMode": "INHERIT",
+            }
+            body = {
+                "name": mapper,
+                "identityProviderAlias": "corp",
+                "identityProviderMapper": "oidc-advanced-group-idp-mapper",
+                "config": config,
+            }
+            systems.keycloak_client.post("identity-provider/instances/corp/mappers", body)
+
+        id = Id("keycloak", "identity provider mapper", f"corp/{mapper}")
+        yield _extra(id, add_mapper, marked=marked)
+
+    def add_member(systems: Systems) -> None:
+        client = systems.keycloak_client
+        if not client.get("users", username="mallory", exact="true"):
+            client.post("users", {"username": "mallory", "enabled": True})
+        (user,) = client.get("users", username="mallory", exact="true")
+        groups = client.get("groups", search=team.oidc_group, exact="true")
+        (group,) = (each for each in groups if each["name"] == team.oidc_group)
+        client.put(f"users/{user['id']}/groups/{group['id']}")
+
+    yield _extra(Id("keycloak", "group member", f"{team.oidc_group}/mallory"), add_member)
+
+    def add_provider(systems: Systems) -> None:
+        body = provider("by-hand")
+        systems.keycloak_client.post("identity-provider/instances", body)
+
+    yield _extra(Id("keycloak", "identity provider", "by-hand"), add_provider)
+
+
+def provider(alias: str) -> dict[str, Any]:
+    """An external identity provider."""
+    return {
+        "alias": alias,
+        "providerId": "oidc",
+        "config": {
+            "clientId": "keycloak",
+            "clientSecret": "secret",
+            "authorizationUrl": "https://idp.example.com/auth",
+            "tokenUrl": "https://idp.example.com/token",
+        },
+    }
+
+
+def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
+    def add_group(systems: Systems) -> None:
+        number = systems.harbor.number(team.slug)
+        member = {"group_name": "somebody-else", "group_type": 3}
+        body = {"role_id": 1, "member_group": member}
+        systems.harbor_client.post(f"/projects/{number}/members", body)
+
+    yield _extra(Id("harbor", "member", f"{team.slug}/somebody-else"), add_group)
+
+    def add_rule(systems: Systems) -> None:
+        number = systems.harbor.number(team.slug)
+        pattern = {"kind": "doublestar", "decoration": "matches", "pattern": "by-hand"}
+        repositories = {"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}
+        body = {
+            "disabled": False,
+            "action": "immutable",
+            "template": "immutable_template",
+            "tag_selectors": [pattern],
+            "scope_selectors": {"repository": [repositories]},
+        }
+        systems.harbor_client.post(f"/projects/{number}/immutabletagrules", body)
+
+    yield _extra(Id("harbor", "immutable-tag rule", f"{team.slug}/**:by-hand"), add_rule)
+    for marked, name in ((True, "pull-b"), (False, "by-hand")):
+
+        def add_robot(systems: Systems, marked: bool = marked, name: str = name) -> None:
+            access = [{"resource": "repository", "action": "pull"}]
+            body = {
+                "name": name,
+                "description": "Managed by Tenantry" if marked else "",
+                "level": "project",
+                "duration": 30,
+                "permissions": [{"kind": "project", "namespace": team.slug, "access": access}],
+            }
+            systems.harbor_client.post("/robots", body)
+
+        yield _extra(Id("harbor", "robot", f"{team.slug}/{name}"), add_robot, marked=marked)

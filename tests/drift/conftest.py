@@ -1,0 +1,42 @@
+"""A team with everything that can be declared, onboarded on the sandbox and looked at for drift."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+
+from tests.bench import MishapSandbox, prepare
+from tests.drift.watch import Watched
+
+_SYSTEMS = ("harbor", "keycloak", "kubernetes")
+
+
+@pytest.fixture(scope="session")
+def _onboarded(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Watched, dict[str, Any]]]:
+    """Teams that were onboarded once, and what the systems held then."""
+    with ExitStack() as stack:
+        stack.enter_context(stamina.set_testing(True, attempts=4, cap=True))
+        sandbox = prepare(stack.enter_context(MishapSandbox()))
+        folder = tmp_path_factory.mktemp("drift") / "state"
+        watched = stack.enter_context(Watched(sandbox, folder)).onboarded()
+        held = {name: getattr(sandbox, name).dump() for name in _SYSTEMS}
+        yield watched, json.loads(json.dumps(held))
+
+
+@pytest.fixture
+def watched(
+    no_waiting: None, _onboarded: tuple[Watched, dict[str, Any]], tmp_path: Path
+) -> Iterator[Watched]:
+    """The teams `shop` and `data`, just onboarded."""
+    shared, held = _onboarded
+    for name, state in held.items():
+        getattr(shared.sandbox, name).load(json.loads(json.dumps(state)))
+    shared.sandbox.mishap = lambda system, method, path: None
+    with Watched(shared.sandbox, tmp_path / "state") as made:
+        yield made.declared_again()

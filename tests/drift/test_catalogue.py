@@ -1,0 +1,77 @@
+"""Every sort of drift is found as what it is, with nothing else told of, and mended."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.drift.catalogue import extras, told
+from tests.drift.checks import catalogue, check, drawn, rounds
+from tests.drift.watch import Watched, mend
+
+KINDS = {
+    "kubernetes": {
+        *("Namespace", "Namespace mark", "ResourceQuota", "LimitRange", "NetworkPolicy"),
+        *("RoleBinding", "ClusterRole", "Secret", "ServiceAccount"),
+    },
+    "keycloak": {"group", "group member", "identity provider mapper", "client"},
+    "harbor": {"project", "member", "robot", "retention policy", "immutable-tag rule"},
+    "istio": {"VirtualService"},
+}
+
+
+def test_every_kind_of_resource_is_in_the_catalogue(watched: Watched) -> None:
+    found = catalogue(watched, watched.detect())
+    kinds: dict[str, set[str]] = {}
+    for each in found:
+        kinds.setdefault(each.id.system, set()).add(each.id.kind)
+
+    assert kinds == KINDS
+    assert len(found) > 200
+
+
+def test_what_was_just_onboarded_is_in_sync(watched: Watched) -> None:
+    assert told(watched.report()) == set()
+
+
+def test_every_change_and_deletion_is_found_and_mended(watched: Watched) -> None:
+    seen = watched.detect()
+    for names in rounds(catalogue(watched, seen)):
+        done = [each for each in catalogue(watched, seen) if each.name in names]
+        seen = check(watched, done, seen)
+
+
+def test_every_extra_is_found_and_removed(watched: Watched) -> None:
+    check(watched, extras(watched.team("shop")), watched.detect())
+
+
+@pytest.mark.parametrize("kind", ["Namespace", "project", "group"])
+def test_what_holds_others_takes_them_with_it(kind: str, watched: Watched) -> None:
+    (first, *_) = (
+        m
+        for m in catalogue(watched, watched.detect())
+        if m.id.kind == kind and m.name[:6] == "delete"
+    )
+    check(watched, [first], watched.detect())
+
+
+@pytest.mark.parametrize("kind", ["Namespace", "group", "client", "NetworkPolicy"])
+def test_what_has_lost_its_mark_is_told_of_and_left_alone(kind: str, watched: Watched) -> None:
+    (first, *_) = (
+        m
+        for m in catalogue(watched, watched.detect())
+        if m.id.kind == kind and m.alone and not m.mends
+    )
+    first.act(watched.systems)
+    detected = watched.detect()
+    assert told(detected.report) == first.tells
+    mend(watched.systems, detected)
+    assert told(watched.report()) == first.tells
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(numbers=st.lists(st.integers(0, 999), min_size=1, max_size=12, unique=True))
+def test_any_set_of_them_is_found_and_mended(watched: Watched, numbers: list[int]) -> None:
+    seen = watched.detect()
+    check(watched, drawn(watched, numbers, seen), seen)

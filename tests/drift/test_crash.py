@@ -1,0 +1,46 @@
+"""Remediation is killed at its requests; the next run finds and mends what is left."""
+
+import pytest
+
+from tenantry import drift
+from tenantry.systems import Systems
+from tests.bench import connections
+from tests.crash import Driver
+from tests.drift.catalogue import extras, told
+from tests.drift.checks import catalogue, drawn
+from tests.drift.watch import Watched, mend
+
+
+def driver(watched: Watched, numbers: list[int]) -> Driver:
+    """Crashes a run that mends these mutations and extras."""
+    seen = watched.detect()
+    done = [each for each in drawn(watched, numbers, seen) if each.mends]
+    assert catalogue(watched, seen)
+    assert extras(watched.team("shop"))
+    for each in done:
+        each.act(watched.systems)
+    assert len(told(watched.report())) >= len(done) > 3
+
+    def run() -> None:
+        with Systems(connections(watched.sandbox), watched.state, extras=True) as systems:
+            found = drift.detect(
+                systems, watched.teams, drift.look(systems, watched.teams, drift.SYSTEMS)
+            )
+            mend(systems, found, "all")
+
+    def check() -> None:
+        watched.watch()
+        assert told(watched.report()) == set()
+
+    return Driver(watched.sandbox, run, check)
+
+
+@pytest.mark.parametrize("numbers", [[3, 44, 77, 120, 180, 239, 244, 251]])
+def test_a_run_that_was_killed_while_it_mends_leaves_the_rest_to_the_next(
+    numbers: list[int], watched: Watched
+) -> None:
+    made = driver(watched, numbers)
+    writes = [each for each in made.requests() if each.method != "GET"]
+    assert len(writes) > 5
+
+    assert made.everywhere(every=60) > 1

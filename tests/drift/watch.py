@@ -1,0 +1,136 @@
+"""What the tests of drift stand on: a declared state, its systems, and a look at them."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Self
+
+from tenantry import declared, drift
+from tenantry.drift import Detected, Mended, Order, Remediate, Report, SystemName
+from tenantry.systems import Systems
+from tests.bench import REALM, Bench, Data, connections
+from tests.drift.catalogue import provider
+
+SHOP: Data = {
+    "name": "shop",
+    "members": ["ann", "bob"],
+    "external_groups": {"corp": ["shop-people"]},
+    "harbor": {
+        "storage_quota": "10Gi",
+        "groups": {"auditors": "guest"},
+        "auto_scan": True,
+        "prevent_vulnerable": True,
+        "severity": "high",
+        "require_cosign": False,
+        "retention": {"rules": [{"latest_pushed": 5}], "schedule": "0 3 * * *"},
+        "immutable_tags": [{"tags": "v*"}],
+    },
+    "namespace": {
+        "labels": {"example.com/cost-centre": "4711"},
+        "annotations": {"example.com/on-call": "shop"},
+        "quota": {"requests.cpu": 4, "pods": 50},
+        "limits": {"default": {"memory": "512Mi"}, "default_request": {"memory": "128Mi"}},
+        "network": {"policies": {"allow-metrics": {"ingress": [{"ports": [{"port": 9090}]}]}}},
+    },
+    "further_namespaces": {"jobs": {"mesh": False}},
+    "robots": {"scanner": {"access": ["repository:list"], "expiry_days": "never"}},
+    "oidc_clients": {
+        "web": {
+            "redirect_uris": ["https://shop.example.com/oauth2/callback"],
+            "post_logout_redirect_uris": ["https://shop.example.com/"],
+            "web_origins": ["https://shop.example.com"],
+        },
+        "spa": {"redirect_uris": ["https://spa.example.com/"], "public": True},
+    },
+    "routes": {
+        "web": {
+            "host": "shop.example.com",
+            "paths": [
+                {"prefix": "/api/", "service": "backend", "port": 8080},
+                {"service": "front", "port": 80},
+            ],
+        }
+    },
+}
+DATA: Data = {"name": "data"}
+PLATFORM: Data = {
+    "name": "Test platform",
+    "keycloak": {"external_providers": {"corp": {"group_name": "k8s-{group}"}}},
+}
+
+
+class NoLock:
+    """Nobody else is at work."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def check(self) -> None:
+        """It is never lost."""
+
+
+def mend(
+    systems: Systems,
+    detected: Detected,
+    remediate: Remediate = "all",
+    remove: Collection[str] = (),
+    asked: tuple[SystemName, ...] = drift.SYSTEMS,
+) -> list[Mended]:
+    """Does what is to be done, as a run does."""
+    remedy = drift.choose(detected, remediate, remove)
+    order = Order(remediate, tuple(remove), asked)
+    done = drift.mend(systems, remedy, order, NoLock(), approved=True)
+    errors = {each.team: each.error for each in done if each.error}
+    assert not errors, errors
+    assert not [each.team for each in done if each.differs]
+    return done
+
+
+class Watched(Bench):
+    """A bench whose teams are onboarded and looked at for drift."""
+
+    def onboarded(self, *teams: Data, platform: Data = PLATFORM) -> Self:
+        """Declares teams and onboards them; `shop` and `data` if none are given."""
+        keycloak = self.sandbox.keycloak
+        for name in ("ann", "bob"):
+            keycloak.add_user(REALM, name)
+        self.declare(*(teams or (SHOP, DATA)), platform=platform)
+        self.systems.keycloak_client.post("identity-provider/instances", provider("corp"))
+        for team in self.teams:
+            self.onboard(team.name)
+        self.watch()
+        return self
+
+    def declared_again(self) -> Self:
+        """Declares `shop` and `data` where they are onboarded already."""
+        self.declare(SHOP, DATA, platform=PLATFORM)
+        self.watch()
+        return self
+
+    def reload(self) -> None:
+        """Reads the declared state anew, after its files were written otherwise."""
+        self.state = declared.load(self.folder)
+        self.watch()
+
+    def watch(self, *, probe_credentials: bool = True) -> Systems:
+        """The systems as a process has them that starts now and looks for extras."""
+        self.systems = Systems(
+            connections(self.sandbox), self.state, probe_credentials=probe_credentials, extras=True
+        )
+        self._opened.append(self.systems)
+        return self.systems
+
+    def detect(
+        self,
+        *names: str,
+        asked: tuple[SystemName, ...] = drift.SYSTEMS,
+        now: datetime | None = None,
+    ) -> Detected:
+        """Looks at teams, all if none are named."""
+        teams = [self.team(name) for name in names] if names else self.teams
+        seen = drift.look(self.systems, teams, asked)
+        return drift.detect(self.systems, teams, seen, asked, now=now)
+
+    def report(self, *names: str, **options: Any) -> Report:
+        """What such a look comes to."""
+        return self.detect(*names, **options).report

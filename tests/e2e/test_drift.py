@@ -1,0 +1,323 @@
+"""Drift through a real Prefect server: found, told of, approved by a person, mended by itself.
+
+On the sandbox, whose systems are meddled with from within.
+"""
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.filesystems import LocalFileSystem
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def rows(bench: Any, run: dict[str, Any]) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(bench.artifact("drift-findings", run)["data"])
+    return found
+
+
+def found(bench: Any, run: dict[str, Any]) -> set[str]:
+    """Classes and resources of a run's findings."""
+    return {
+        f"{row['class']} {row['system']}/{row['kind']}/{row['resource']}"
+        for row in rows(bench, run)
+    }
+
+
+def events(bench: Any, name: str, resource: str, run: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events of a name that a run has sent about a resource, once one has arrived."""
+    body = {"filter": {"event": {"name": [name]}, "resource": {"id": [resource]}}, "limit": 50}
+    related = f"prefect.flow-run.{run['id']}"
+    told: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        told[:] = [
+            event
+            for event in bench.platform.call("POST", "events/filter", body)["events"]
+            if related in [each["prefect.resource.id"] for each in event["related"]]
+        ]
+        return bool(told)
+
+    bench.platform.wait_for(arrived)
+    return told
+
+
+def onboarded(bench: Any, *teams: str) -> None:
+    for team in teams:
+        bench.declare(team)
+    run = bench.run("onboard-teams")
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+
+
+def put_by_hand(bench: Any, team: str, *, marked: bool = False) -> str:
+    """A RoleBinding that nobody declares, and its id."""
+    marks = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": team}
+    name = "ours" if marked else "by-hand"
+    metadata = {"name": name, "namespace": f"team-{team}", "labels": marks if marked else {}}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": role,
+        "subjects": [],
+    }
+    bench.sandbox.kubernetes.put(binding)
+    return f"kubernetes/RoleBinding/team-{team}/{name}"
+
+
+def paused(bench: Any, id: str) -> dict[str, Any]:
+    """The form that a run waits with."""
+    bench.platform.wait_for(lambda: bench.platform.flow_run(id)["state_type"] == "PAUSED")
+    keyset = bench.platform.flow_run(id)["state"]["state_details"]["run_input_keyset"]
+    schema = bench.platform.call("GET", f"flow_runs/{id}/input/{keyset['schema']}")
+    described = bench.platform.call("GET", f"flow_runs/{id}/input/{keyset['description']}")
+    value = schema if isinstance(schema, dict) else json.loads(schema)
+    return {"schema": value, "description": described, "keyset": keyset}
+
+
+def answer(bench: Any, id: str, *, approve: bool, plan: str) -> None:
+    body = {"run_input": {"approve": approve, "plan": plan}}
+    said = bench.platform.call("POST", f"flow_runs/{id}/resume", body)
+    assert said["status"] == "ACCEPT", said
+
+
+def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
+    onboarded(bench, "one", "two")
+    bench.sandbox.requests.reset()
+
+    run = bench.run("detect-drift", fail_on="drift")
+
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert "2 teams" in run["state"]["message"]
+    assert run["state"]["message"].endswith("in sync.")
+    assert rows(bench, run) == []
+    assert bench.sandbox.requests.writes() == 0
+    assert {f"look at {system}" for system in ("Kubernetes", "Keycloak", "Harbor")} <= set(
+        bench.task_runs(run)
+    )
+
+
+def test_drift_is_told_by_artifacts_events_and_files_and_mended_when_told_to(bench, tmp_path):
+    LocalFileSystem(basepath=str(tmp_path / "kept")).save(bench.block, overwrite=True)
+    store = f"local-file-system/{bench.block}"
+    onboarded(bench, "one", "two")
+    bench.sandbox.harbor.projects["team-one"].metadata["public"] = "true"
+    bench.sandbox.kubernetes.delete("Secret", "harbor-pull", "team-one")
+
+    seen = bench.run("detect-drift", fail_on="drift", store=store)
+
+    assert seen["state_type"] == "FAILED"
+    assert "2 findings" in seen["state"]["message"]
+    assert found(bench, seen) == {
+        "changed harbor/project/team-one",
+        "missing kubernetes/Secret/team-one/harbor-pull",
+    }
+    assert "team-one" in bench.artifact("drift-summary", seen)["data"]
+    (event,) = events(bench, "tenantry.drift.detected", "tenantry.team.one", seen)
+    assert event["payload"]["findings"] == 2
+    assert set(event["payload"]["resources"]) == {
+        "harbor/project/team-one",
+        "kubernetes/Secret/team-one/harbor-pull",
+    }
+    kept = tmp_path / "kept"
+    assert json.loads((kept / "drift.json").read_text())["summary"]["findings"] == 2
+    assert "team-one" in (kept / "drift.html").read_text()
+    assert json.loads((kept / "drift.sarif").read_text())["version"] == "2.1.0"
+
+    mended = bench.run("detect-drift", fail_on="drift", store=store, remediate="safe")
+
+    assert mended["state_type"] == "COMPLETED", mended["state"]["message"]
+    assert "in sync. 2 changes made." in mended["state"]["message"]
+    (event,) = events(bench, "tenantry.drift.cleared", "tenantry.team.one", mended)
+    assert event["payload"]["findings"] == 0
+    over = (kept / "episodes.csv").read_text().splitlines()[1:]
+    assert len(over) == 2
+    assert all(line.endswith(",remediation") for line in over)
+    assert bench.sandbox.harbor.projects["team-one"].metadata["public"] == "false"
+
+
+def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
+    onboarded(bench, "one")
+    put_by_hand(bench, "one", marked=True)
+    id = bench.start("detect-drift", remediate="all")
+    asked = paused(bench, id)
+    first = asked["schema"]["properties"]["plan"]["default"]
+    assert "RoleBinding | team-one/ours" in asked["description"]
+    # Meanwhile there is more to remove: what is approved is no longer what would be done.
+    by_hand = put_by_hand(bench, "one")
+    bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
+
+    answer(bench, id, approve=True, plan=first)
+
+    bench.platform.wait_for(
+        lambda: (
+            bench.platform.flow_run(id)["state_type"] == "PAUSED"
+            and paused(bench, id)["keyset"] != asked["keyset"]
+        )
+    )
+    assert bench.sandbox.kubernetes.get("RoleBinding", "ours", "team-one") is not None
+    second = paused(bench, id)["schema"]["properties"]["plan"]["default"]
+    assert second != first
+    answer(bench, id, approve=True, plan=second)
+    run = bench.platform.wait_for_run(id)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert found(bench, run) == {f"extra {by_hand}"}
+    assert bench.sandbox.kubernetes.get("RoleBinding", "ours", "team-one") is None
+
+    named = bench.run("detect-drift", remove=[by_hand], ask=False, fail_on="drift")
+    assert named["state_type"] == "COMPLETED", named["state"]["message"]
+    assert bench.sandbox.kubernetes.get("RoleBinding", "by-hand", "team-one") is None
+
+
+def test_what_is_not_approved_is_left_as_it_is(bench):
+    onboarded(bench, "one")
+    put_by_hand(bench, "one", marked=True)
+    bench.sandbox.requests.reset()
+    id = bench.start("detect-drift", remediate="all")
+    plan = paused(bench, id)["schema"]["properties"]["plan"]["default"]
+
+    answer(bench, id, approve=False, plan=plan)
+
+    run = bench.platform.wait_for_run(id)
+    assert "It was not approved: nothing was changed." in run["state"]["message"]
+    assert bench.sandbox.requests.writes() == 0
+
+
+def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench):
+    onboarded(bench, "one")
+    bench.sandbox.requests.reset()
+
+    run = bench.run("detect-drift", remove=["harbor/robot/team-one/pull-a"], ask=False)
+
+    assert run["state_type"] == "FAILED"
+    assert "'harbor/robot/team-one/pull-a', which is to be removed" in run["state"]["message"]
+    assert bench.sandbox.requests.writes() == 0
+    assert rows(bench, run) == []
+
+
+def test_a_system_that_is_down_costs_its_own_findings_only(bench):
+    onboarded(bench, "one")
+    bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
+    bench.sandbox.controls.fail(401, system="keycloak", times=None)
+
+    run = bench.run("detect-drift", fail_on="unreadable")
+
+    assert run["state_type"] == "FAILED"
+    assert found(bench, run) == {
+        "unreadable keycloak/*/*",
+        "missing kubernetes/NetworkPolicy/team-one/tenantry-allow-dns",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"teams": ["nobody"]}, "team 'nobody' is not declared"),
+        ({"store": "local-file-system/nowhere"}, "There is no block 'local-file-system/nowhere'"),
+    ],
+)
+def test_a_mistake_in_the_parameters_is_told_before_any_call(bench, given, said):
+    bench.declare("one")
+
+    run = bench.run("detect-drift", **given)
+
+    assert run["state_type"] == "FAILED"
+    assert said in run["state"]["message"]
+    assert bench.sandbox.requests.total() == 0
+
+
+# Automations
+
+
+@contextmanager
+def switched_on(bench: Any, name: str) -> Iterator[None]:
+    (automation,) = [
+        each
+        for each in bench.platform.call("POST", "automations/filter", {})
+        if each["name"] == name
+    ]
+    path = f"automations/{automation['id']}"
+    bench.platform.call("PATCH", path, {"enabled": True})
+    time.sleep(3)  # the triggers are read anew
+    try:
+        yield
+    finally:
+        bench.platform.call("PATCH", path, {"enabled": False})
+
+
+def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
+    """The runs on this bench's blocks with these parameters."""
+    wanted = {"declared_state": bench.block, **parameters}
+    found = bench.platform.call("POST", "flow_runs/filter", {"sort": "START_TIME_DESC"})
+    return [run for run in found if wanted.items() <= run["parameters"].items()]
+
+
+def test_the_automation_mends_the_teams_with_drift_once_and_removes_nothing(bench):
+    """The list of teams arrives as one: text would fail the action without a word."""
+    onboarded(bench, "one", "two")
+    extra = put_by_hand(bench, "one", marked=True)
+    bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
+    with switched_on(bench, "tenantry: drift is mended (safe only)"):
+        bench.run("detect-drift")
+        bench.platform.wait_for(lambda: runs_of(bench, remediate="safe"))
+        (mending,) = runs_of(bench, remediate="safe")
+        run = bench.platform.wait_for_run(mending["id"])
+        events(bench, "tenantry.drift.detected", "tenantry.team.one", run)
+        time.sleep(3)  # what it found itself would set it off again by now
+        again = runs_of(bench, remediate="safe")
+
+    assert run["parameters"]["teams"] == ["one"]
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert bench.sandbox.kubernetes.get("NetworkPolicy", "tenantry-allow-dns", "team-one")
+    assert found(bench, run) == {f"extra {extra}"}
+    assert bench.sandbox.kubernetes.get("RoleBinding", "ours", "team-one") is not None
+    assert [each["id"] for each in again] == [run["id"]]
+
+
+class Inbox(http.server.BaseHTTPRequestHandler):
+    """Takes down what is posted to it."""
+
+    messages: list[str]
+
+    def do_POST(self) -> None:
+        self.messages.append(self.rfile.read(int(self.headers["content-length"])).decode())
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_the_notification_tells_of_what_is_new_and_not_of_what_was_told(bench):
+    inbox = type("Inbox", (Inbox,), {"messages": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), inbox) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        text = {"text": "{{subject}}: {{body}}"}
+        block = CustomWebhookNotificationBlock(name="inbox", url=url, json_data=text)
+        block.save(f"inbox-{bench.block}", overwrite=True)
+        onboarded(bench, "one")
+        bench.run("detect-drift")
+        notify = f"custom-webhook/inbox-{bench.block}"
+        bench.platform.run("deployments/automations.py", "--notify", notify)
+        time.sleep(3)
+        with switched_on(bench, "tenantry: drift is told of"):
+            by_hand = put_by_hand(bench, "one")
+            bench.run("detect-drift")
+            bench.platform.wait_for(lambda: inbox.messages)
+            again = bench.run("detect-drift")
+            events(bench, "tenantry.drift.detected", "tenantry.drift", again)
+            time.sleep(3)
+        server.shutdown()
+
+    (message,) = inbox.messages
+    assert "Drift of test: 1 team, " in message
+    assert "1 are new" in message
+    assert f"critical: {by_hand} is extra" in message
