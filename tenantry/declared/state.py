@@ -69,7 +69,9 @@ class Declaration:
 
         It changes whenever another plan could follow from the declared state.
         """
-        shared = self.platform.model_dump(mode="json", exclude={"name", "defaults", "profiles"})
+        shared = self.platform.model_dump(
+            mode="json", exclude={"name", "rotation", "defaults", "profiles"}
+        )
         content = [team.model_dump(mode="json"), shared]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -5,55 +5,101 @@ answer straight into the Secret, after a login has proven it. So a robot and its
 Secret are one matter: where a robot's Secret is lost, or does not open Harbor, the
 robot gets a new secret and the Secret is written. An OIDC client's secret can be
 read back from Keycloak, and is copied.
+
+A robot's Secrets are its places. Whoever writes one, be it onboarding or a rotation, does so
+through `Credentials.write`, and whoever makes a robot through `Credentials.make`.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from tenantry.calls import each
 from tenantry.declared import Robot, Team
+from tenantry.declared.team import SecretFormat
 from tenantry.errors import (
     BrokenPromise,
     ChangedMeanwhile,
     SystemRefused,
 )
-from tenantry.plan import Change
+from tenantry.plan import Action, Change
 from tenantry.resources import Id, Live, Observed, Resource, whole
+from tenantry.systems.credentials import pairs
 from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, secret_id
 from tenantry.systems.credentials.contents import (
-    DOCKER,
     Credential,
+    content,
+    data_of,
     decode,
-    docker_content,
-    docker_data,
     encode,
     host_of,
     marks,
+    type_of,
 )
+from tenantry.systems.credentials.pairs import KEPT, ROBOT
 from tenantry.systems.harbor import project_id
-from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.marks import ProjectMark, description
-from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, permissions, robot_id
+from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, new_robot, permissions, robot_id
 from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
 
-ROBOT = "tenantry.io/robot"
-"""Annotation of a Secret: which robot of the pair it holds, such as `pull-a`."""
 _OPENS, _CLOSED = "opens Harbor", "does not open Harbor"
 _SAME, _OTHER = "(hidden) as in Keycloak", "(hidden) not as in Keycloak"
 
 
 @dataclass(frozen=True)
-class _RobotSecret:
+class Place:
     """A Secret that holds a robot's credential."""
 
     team: Team
-    robot: Id
+    purpose: str
     namespace: str
     name: str
+    format: SecretFormat = "docker"
+
+    @property
+    def id(self) -> Id:
+        """How the Secret is known in plans."""
+        return secret_id(self.namespace, self.name)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the Secret whose annotations say how the pair stands."""
+        return (self.namespace, self.name) == (self.team.slug, f"harbor-{self.purpose}")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its namespace is none of the team's."""
+        return self.namespace not in self.team.namespaces
+
+
+def places(team: Team, purpose: str) -> list[Place]:
+    """The Secrets of a robot, the first one first."""
+    robot = team.active_robots[purpose]
+    namespaces = list(team.namespaces) if robot.attach else [team.slug]
+    own = [Place(team, purpose, namespace, f"harbor-{purpose}") for namespace in namespaces]
+    sinks = team.sinks(purpose)
+    return [*own, *(Place(team, purpose, s.namespace, s.name, s.format) for s in sinks)]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A robot that was just made, and its secret, which is nowhere else yet."""
+
+    number: int
+    credential: Credential
+
+
+@dataclass(frozen=True)
+class _Sink:
+    """A place, and the robot whose credential it is to hold."""
+
+    place: Place
+    robot: Id
 
 
 @dataclass(frozen=True)
@@ -126,33 +172,40 @@ class Credentials:
             known = observed.live.get(id)
             if known is not None:
                 self._robots[id] = (known.handle["id"], known.handle["name"])
-            for namespace in _namespaces(team, robot):
-                wanted.append(self._secret(team, purpose, id, namespace, observed))
+            for place in places(team, purpose):
+                wanted.append(self._secret(place, id, observed))
         wanted.extend(self._oidc_secret(team, name, observed) for name in team.oidc_clients)
         wanted.extend(attachments(team))
         return wanted
 
-    def _secret(
-        self, team: Team, purpose: str, robot: Id, namespace: str, observed: Observed
-    ) -> Resource:
-        sink = _RobotSecret(team, robot, namespace, f"harbor-{purpose}")
+    def _secret(self, place: Place, robot: Id, observed: Observed) -> Resource:
         short = robot.key.rsplit("/", 1)[-1]
-        metadata = {"labels": objects.labels(team), "annotations": {ROBOT: short}}
-        fields: dict[str, Any] = {"metadata": metadata, "type": DOCKER}
+        known = observed.live.get(robot)
+        fields: dict[str, Any] = {}
         if observed.is_known(whole("harbor")):
             fields["registry"] = self.registry
-            if (known := observed.live.get(robot)) is not None:
+            if known is not None:
                 fields["username"] = known.handle["name"]
             if self._probe:
                 fields["credential"] = _OPENS
+        annotations = {ROBOT: short}
+        if place.is_first:
+            held = _annotations(observed.live.get(place.id))
+            annotations |= {key: held[key] for key in KEPT if key in held}
+        return self._resource(place, robot, annotations, fields)
+
+    def _resource(
+        self, place: Place, robot: Id, annotations: Mapping[str, str], fields: Mapping[str, Any]
+    ) -> Resource:
+        metadata = {"labels": objects.labels(place.team), "annotations": dict(annotations)}
         return Resource(
-            secret_id(namespace, sink.name),
+            place.id,
             "Credentials",
-            fields,
-            body=sink,
+            {"metadata": metadata, "type": type_of(place.format), **fields},
+            body=_Sink(place, robot),
             fixed=("type",),
             working=("registry", "username", "credential"),
-            inside=(robot, objects.id_of("Namespace", namespace)),
+            inside=(robot, objects.id_of("Namespace", place.namespace)),
         )
 
     def _oidc_secret(self, team: Team, name: str, observed: Observed) -> Resource:
@@ -208,13 +261,20 @@ class Credentials:
         seen = Observed()
         tried: dict[Credential, bool] = {}
         harbor = observed.is_known(whole("harbor"))
-        for purpose, robot in team.active_robots.items():
-            for namespace in _namespaces(team, robot):
-                id = secret_id(namespace, f"harbor-{purpose}")
-                with seen.noting(id, team.name):
-                    secret = self._read(namespace, f"harbor-{purpose}", present)
-                    if secret is not None:
-                        seen.live[id] = self._docker_live(secret, tried, harbor=harbor)
+        for purpose in team.active_robots:
+            for place in places(team, purpose):
+                with seen.noting(place.id, team.name):
+                    if not place.is_foreign and place.namespace not in present:
+                        continue
+                    live = self.read(place, harbor=harbor)
+                    if live is not None:
+                        if harbor and self._probe:
+                            opens = self.opens(live.handle["credential"], tried)
+                            told = {"credential": _OPENS if opens else _CLOSED}
+                            live = replace(live, fields={**live.fields, **told})
+                        seen.live[place.id] = live
+                    elif place.is_foreign and not self._has_namespace(place):
+                        seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         for client in team.oidc_clients:
             id = secret_id(team.slug, f"oidc-{client}")
             with seen.noting(id, team.name):
@@ -227,20 +287,39 @@ class Credentials:
     def _read(self, namespace: str, name: str, present: Collection[str]) -> Object | None:
         return self._kubernetes.get("Secret", name, namespace) if namespace in present else None
 
-    def _docker_live(self, secret: Object, tried: dict[Credential, bool], *, harbor: bool) -> Live:
-        """A Secret as it was observed: for which host, whose, and whether it opens Harbor."""
+    def _has_namespace(self, place: Place) -> bool:
+        return self._kubernetes.get("Namespace", place.namespace) is not None
+
+    def read(self, place: Place, *, harbor: bool = True) -> Live | None:
+        """A robot's Secret as it is; None if there is none.
+
+        Its handle has the uid, the credential in it, and whether it is immutable.
+
+        Args:
+            place: where it is.
+            harbor: whether Harbor can be asked: without its own word for the registry, nobody
+                knows which credential in it is meant.
+        """
+        secret = self._kubernetes.get("Secret", place.name, place.namespace)
+        if secret is None:
+            return None
         fields = {"metadata": marks(secret), "type": secret.get("type")}
         credential = None
         if harbor:
-            fields["registry"], credential = docker_content(secret, self.registry)
+            fields["registry"], credential = content(secret, place.format, self.registry)
             fields["username"] = credential.username if credential else None
-        if harbor and self._probe:
-            if credential is not None and credential not in tried:
-                tried[credential] = self._harbor.opens(credential.username, credential.password)
-            opens = credential is not None and tried[credential]
-            fields["credential"] = _OPENS if opens else _CLOSED
-        handle = {"uid": secret["metadata"]["uid"], "credential": credential}
+        handle = {
+            "uid": secret["metadata"]["uid"],
+            "credential": credential,
+            "immutable": bool(secret.get("immutable")),
+        }
         return Live(fields, objects.is_ours(secret), handle=handle)
+
+    def opens(self, credential: Credential | None, tried: dict[Credential, bool]) -> bool:
+        """Whether a credential opens Harbor, asked once each."""
+        if credential is not None and credential not in tried:
+            tried[credential] = self._harbor.opens(credential.username, credential.password)
+        return credential is not None and tried[credential]
 
     # Apply
 
@@ -250,12 +329,61 @@ class Credentials:
             self._apply_robot(change)
         elif change.id.kind == "ServiceAccount":
             attach(self._kubernetes, change)
-        elif isinstance(change.resource.body, _RobotSecret):
+        elif isinstance(change.resource.body, _Sink):
             sink = change.resource.body
-            credential = self._working(sink, observed)
-            self._write(change, docker_data(self.registry, credential))
+            self._write_credential(change, self._working(sink, observed))
         else:
-            self._write(change, self._oidc_data(change.resource.body))
+            sink_of_client = change.resource.body
+            self._write(change, sink_of_client.team, self._oidc_data(sink_of_client))
+
+    def write(
+        self,
+        place: Place,
+        live: Live | None,
+        credential: Credential,
+        annotations: Mapping[str, str],
+    ) -> None:
+        """Puts a credential into a Secret, in place: what pods know it by stays.
+
+        Args:
+            place: the Secret.
+            live: the Secret as it was seen; None if there is none.
+            credential: what it is to hold.
+            annotations: all of ours that it is to bear.
+        """
+        robot = robot_id(place.team.slug, annotations[ROBOT])
+        wanted = self._resource(place, robot, annotations, {})
+        action: Action = "create" if live is None else "update"
+        self._write_credential(Change(action, wanted, (), live), credential)
+
+    def make(self, project: str, short: str, robot: Robot, mark: ProjectMark) -> Made:
+        """Makes a robot as declared.
+
+        Raises:
+            ChangedMeanwhile: there is one of that name.
+        """
+        try:
+            body = new_robot(project, short, robot, description(mark))
+            made = self._harbor.post("/robots", body).json()
+        except SystemRefused as error:
+            if error.status != 409:
+                raise
+            raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
+        return Made(made["id"], Credential(made["name"], made["secret"]))
+
+    def prove(self, number: int, credential: Credential) -> None:
+        """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
+
+        Raises:
+            BrokenPromise: it does not.
+        """
+        if not self._harbor.opens(credential.username, credential.password):
+            raise BrokenPromise(
+                "harbor",
+                f"PATCH /api/v2.0/robots/{number}",
+                f"the new secret of robot '{credential.username}' does not open Harbor; somebody "
+                "else may be changing that robot, or it may be disabled or expired",
+            )
 
     def _apply_robot(self, change: Change) -> None:
         project, short = change.id.key.split("/")
@@ -272,23 +400,11 @@ class Credentials:
             body = {**row, **own, "permissions": permissions(project, robot)}
             self._harbor.put(f"/robots/{row['id']}", body)
             return
-        body = {
-            "name": short,
-            "description": description(mark),
-            "level": "project",
-            "duration": days,
-            "permissions": permissions(project, robot),
-        }
-        try:
-            made = self._harbor.post("/robots", body).json()
-        except SystemRefused as error:
-            if error.status != 409:
-                raise
-            raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
-        self._robots[change.id] = (made["id"], made["name"])
-        self._prove(change.id, Credential(made["name"], made["secret"]))
+        made = self.make(project, short, robot, mark)
+        self._robots[change.id] = (made.number, made.credential.username)
+        self._prove(change.id, made.credential)
 
-    def _working(self, sink: _RobotSecret, observed: Observed) -> Credential:
+    def _working(self, sink: _Sink, observed: Observed) -> Credential:
         """A credential of the robot that opens Harbor: one that is there, or a new one."""
         if sink.robot in self._proven:
             return self._proven[sink.robot]
@@ -304,15 +420,7 @@ class Credentials:
         return self._proven[sink.robot]
 
     def _prove(self, robot: Id, credential: Credential) -> None:
-        """A new secret counts once it has opened Harbor: a write beside ours may have undone it."""
-        if not self._harbor.opens(credential.username, credential.password):
-            number, name = self._robots[robot]
-            raise BrokenPromise(
-                "harbor",
-                f"PATCH /api/v2.0/robots/{number}",
-                f"the new secret of robot '{name}' does not open Harbor; somebody else may be "
-                "changing that robot, or it may be disabled or expired",
-            )
+        self.prove(self._robots[robot][0], credential)
         self._proven[robot] = credential
 
     def _oidc_data(self, sink: _ClientSecret) -> dict[str, str]:
@@ -326,50 +434,98 @@ class Credentials:
             data["client_secret"] = held["value"]
         return {key: encode(value) for key, value in data.items()}
 
-    def _write(self, change: Change, data: dict[str, str]) -> None:
+    def _write_credential(self, change: Change, credential: Credential) -> None:
+        place: Place = change.resource.body.place
+        self._write(change, place.team, data_of(place.format, self.registry, credential))
+
+    def _write(self, change: Change, team: Team, data: dict[str, str]) -> None:
         """Writes a Secret in place: deleting it first would break pulls in between."""
-        sink: _RobotSecret | _ClientSecret = change.resource.body
+        namespace, name = change.id.key.split("/")
         fields = change.resource.fields
         content = {"type": fields["type"], "data": data}
         metadata = fields["metadata"]
         wanted = objects.resource(
             "Secret",
-            sink.name,
-            sink.team,
+            name,
+            team,
             content,
-            namespace=sink.namespace,
+            namespace=namespace,
             annotations=metadata.get("annotations"),
         )
         full = Change(change.action, wanted, change.differences, change.live, change.adopts)
         objects.apply(self._kubernetes, full)
 
 
-def _namespaces(team: Team, robot: Robot) -> list[str]:
-    """Where a robot's Secret is kept: everywhere if pods pull with it, else in the first one."""
-    return list(team.namespaces) if robot.attach else [team.slug]
+def in_rotation(team: Team, observed: Observed, now: datetime) -> set[Id]:
+    """The team's robots that are no extras though nobody declares them: those of its rotations.
+
+    An old robot overlaps until its time is over, and waits disabled for its deletion. One that
+    is there any longer has outstayed, and is an extra.
+
+    Args:
+        team: the team.
+        observed: what was seen of Harbor and of the team's Secrets.
+        now: the time.
+    """
+    found: set[Id] = set()
+    for purpose, robot in team.active_robots.items():
+        rows = _rows(team, purpose, observed)
+        held = _annotations(observed.live.get(places(team, purpose)[0].id))
+        live = _live_robot(team, purpose, observed)
+        hours = robot.by_hand.deletion_hours
+        kept = pairs.in_rotation(live, held, rows, timedelta(hours=hours), now)
+        found |= {robot_id(team.slug, short) for short in kept}
+    return found
+
+
+def _rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
+    """The robots of a pair that there are, by short name."""
+    known = ((s, observed.live.get(robot_id(team.slug, s))) for s in pairs.pair(purpose))
+    return {short: live.handle for short, live in known if live is not None}
 
 
 def _live_robot(team: Team, purpose: str, observed: Observed) -> str:
     """Which robot of the pair the Secret holds; without one, which there is of them."""
-    held = observed.live.get(secret_id(team.slug, f"harbor-{purpose}"))
-    pair = (f"{purpose}-a", f"{purpose}-b")
-    if held is not None and held.ours:
-        annotations = held.fields["metadata"].get("annotations") or {}
-        if annotations.get(ROBOT) in pair:
-            return str(annotations[ROBOT])
-    there = [robot for robot in pair if robot_id(team.slug, robot) in observed.live]
-    return (there or pair)[0]
+    held = observed.live.get(places(team, purpose)[0].id)
+    username = held.fields.get("username") if held is not None and held.ours else None
+    numbers = {short: row["id"] for short, row in _rows(team, purpose, observed).items()}
+    return pairs.live_robot(purpose, _annotations(held), username, numbers)
 
 
-def _held(sink: _RobotSecret, username: str, observed: Observed) -> Iterator[Credential]:
-    """The robot's credentials that were found in the team's Secrets, without repetition."""
+def _annotations(live: Live | None) -> Mapping[str, str]:
+    """A Secret's annotations, if it is ours."""
+    found = live.fields["metadata"].get("annotations") if live and live.ours else None
+    return found or {}
+
+
+def _held(sink: _Sink, username: str, observed: Observed) -> Iterator[Credential]:
+    """The robot's credentials that were found in its Secrets, without repetition.
+
+    Harbor's prefix of all robots' names may have been changed since: that leaves the passwords.
+    """
     seen: set[Credential] = set()
-    for namespace in sink.team.namespaces:
-        live = observed.live.get(secret_id(namespace, sink.name))
-        credential = live.handle["credential"] if live else None
-        if credential is not None and credential.username == username and credential not in seen:
+    for place in places(sink.place.team, sink.place.purpose):
+        live = observed.live.get(place.id)
+        found = live.handle["credential"] if live else None
+        credential = renamed(found, username) if found else None
+        if credential is not None and credential not in seen:
             seen.add(credential)
             yield credential
+
+
+def renamed(credential: Credential, username: str) -> Credential | None:
+    """A robot's credential under the name that Harbor has for the robot now; None if another's."""
+    held = credential.username
+    if held == username or _without_prefix(held) == _without_prefix(username):
+        return Credential(username, credential.password)
+    return None
+
+
+def _without_prefix(username: str) -> tuple[str, str]:
+    """Project and short name, as far as they can be told: the prefix may end in anything."""
+    project, _, short = username.rpartition("+")
+    at = project.rfind("team-")
+    return project[at:], short
 
 
 def _oidc_live(secret: Object, observed: Observed, client: Id) -> Live:

@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -15,6 +16,8 @@ from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.systems.harbor.session import Session, has_ended, log_in, wrong_password
 
 OLDEST = (2, 4)
+SERVICE = "harbor-registry"
+"""What Harbor's registry calls itself at the token service."""
 _PAGE = 100
 _API = "/api/v2.0"
 _log = logging.getLogger(__name__)
@@ -126,6 +129,25 @@ class HarborClient:
         """Changes part of something and gives the answer's content."""
         return self._send("PATCH", path, body=body).json()
 
+    def token_lifetime(self) -> timedelta:
+        """How long a token of the registry lives, whatever becomes of whom it was issued to."""
+        return timedelta(minutes=self.get("/configurations")["token_expiration"]["value"])
+
+    def outside(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A call as docker makes it, with credentials of its own: outside the session and `/api`.
+
+        Any answer is returned that does not ask to come back later.
+
+        Args:
+            method: the method.
+            path: from the root, or a Location that the registry gave.
+            options: what httpx takes.
+        """
+        answer = self._exchange(method, path, **options)
+        if answer.status_code in MAY_PASS or answer.status_code >= 500:
+            raise unquoted(method, path.partition("?")[0], answer)
+        return answer
+
     def opens(self, username: str, password: str) -> bool:
         """Whether a robot's credential works, as docker would use it.
 
@@ -135,14 +157,10 @@ class HarborClient:
         path = "/service/token"
 
         def ask() -> bool:
-            answer = self._exchange(
-                "GET",
-                path,
-                params={"service": "harbor-registry"},
-                auth=httpx.BasicAuth(username, password),
-            )
+            auth = httpx.BasicAuth(username, password)
+            answer = self.outside("GET", path, params={"service": SERVICE}, auth=auth)
             if answer.status_code not in (200, 401):
-                raise _failure("GET", path, answer)
+                raise unquoted("GET", path, answer)
             return answer.status_code == 200
 
         return read(ask)
@@ -175,7 +193,7 @@ class HarborClient:
                     continue
             if answer.is_success:
                 return _checked(method, path, answer)
-            raise _failure(method, _API + path, answer)
+            raise failure(method, _API + path, answer)
         raise SystemUnavailable("harbor", f"{method} {_API}{path}", "the session ended twice")
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -237,7 +255,14 @@ def _checked(method: str, path: str, answer: httpx.Response) -> httpx.Response:
     return answer
 
 
-def _failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
+def unquoted(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
+    """The same, without the server's words: it might repeat the credential that was sent."""
+    silent = httpx.Response(answer.status_code, headers=answer.headers)
+    return failure(method, path, silent)
+
+
+def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
+    """What an answer that is none of success means."""
     call, status = f"{method} {path}", answer.status_code
     reason = _reason(answer)
     # Harbor's 500 says nothing: it may be a race that another look settles.
