@@ -1,14 +1,18 @@
 """A bench whose time is moved, to rotate on, and what must hold of rotated robots."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from tenantry.locks import Lock
+from tenantry.plan import Plan
 from tenantry.rotation import Order, Outcome, rotate
 from tenantry.sandbox.harbor.model import Robot
 from tenantry.systems import Systems
+from tenantry.systems.credentials import in_rotation, places
 from tenantry.systems.credentials.pairs import ROBOT
+from tenantry.systems.harbor.robots import robot_id
 from tests.bench import Bench, Data
 
 ROTATED: Data = {"max_age_days": 20}
@@ -85,3 +89,73 @@ def published(bench: Bench, purpose: str = "pull", namespace: str = "team-shop")
     held = bench.sandbox.kubernetes.get("Secret", f"harbor-{purpose}", namespace)
     assert held is not None
     return str(held["metadata"]["annotations"][ROBOT])
+
+
+SPREAD_OUT: Data = {
+    "name": "shop",
+    "further_namespaces": {"jobs": {}},
+    "robots": {
+        "pull": {
+            "expiry_days": 30,
+            "rotation": ROTATED,
+            "sinks": [
+                {"namespace": "pipelines", "name": "pull-{team}", "format": "basic"},
+                {"namespace": "pipelines", "name": "kaniko-{team}", "format": "config.json"},
+            ],
+        },
+        "ci": None,
+    },
+}
+"""A team whose one credential lies in four Secrets, two of them in a namespace of others."""
+
+
+def add_namespace(bench: Bench, name: str = "pipelines") -> None:
+    """A namespace of somebody else's."""
+    bench.sandbox.kubernetes.put(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    )
+
+
+def logins(bench: Bench) -> dict[str, tuple[str, str]]:
+    """User name and password in each Secret that holds a robot's credential."""
+    found: dict[str, tuple[str, str]] = {}
+    for team in bench.teams:
+        for purpose in team.active_robots:
+            for place in places(team, purpose):
+                held = bench.secret(place.name, place.namespace)
+                if place.format == "basic":
+                    login = held["username"], held["password"]
+                else:
+                    (text,) = held.values()
+                    (entry,) = json.loads(text)["auths"].values()
+                    login = entry["username"], entry["password"]
+                found[f"{place.namespace}/{place.name}"] = login
+    return found
+
+
+def all_open(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether all of these credentials open Harbor."""
+    return all(bench.systems.harbor_client.opens(*login) for login in set(credentials.values()))
+
+
+def none_opens(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether none of these credentials opens Harbor."""
+    return not any(bench.systems.harbor_client.opens(*login) for login in set(credentials.values()))
+
+
+def pairs_are_in_order(bench: Bench) -> None:
+    """One credential a pair is published, everywhere, and works; no robot is there unexplained."""
+    found = logins(bench)
+    assert all_open(bench, found)
+    now = bench.sandbox.clock.now()
+    observed = bench.systems.observe(bench.teams)
+    for team in bench.teams:
+        explained = in_rotation(team, observed, now)
+        for purpose in team.active_robots:
+            own = places(team, purpose)
+            assert len({found[f"{place.namespace}/{place.name}"] for place in own}) == 1
+            live = published(bench, purpose, team.slug)
+            assert found[f"{team.slug}/harbor-{purpose}"][0].endswith(f"+{live}")
+            beside = {n for n in robots(bench, team.slug) if n.startswith(f"{purpose}-")} - {live}
+            assert {robot_id(team.slug, name) for name in beside} <= explained
+        assert bench.systems.plan(team, observed) == Plan(team.name)

@@ -26,7 +26,6 @@ from tenantry.systems.credentials import Made
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL, other, written
 from tenantry.systems.harbor.client import Row
-from tenantry.systems.harbor.marks import mark_of
 
 Step = Literal["rotate", "drop", "publish", "overlap", "retire", "delete"]
 State = Literal["in order", "due", "overlaps", "waits", "broken", "rotated", "failed"]
@@ -297,10 +296,9 @@ class _Walk:
         pair = self._pair
         if target in rows:
             self._delete(target, rows[target], "it makes room")
-        mark = mark_of(pair.rows.values()) or "created"
         self._machine._check()
         # If the answer is lost, it may be there, and nobody has its secret: the next run drops it.
-        made = self._credentials.make(pair.team.slug, target, pair.robot, mark)
+        made = self._credentials.make(pair.team.slug, target, pair.robot, pair.mark)
         self._did(f"made {target}")
         return made
 

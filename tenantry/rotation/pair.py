@@ -14,7 +14,9 @@ from tenantry.systems.credentials import Place, places, renamed
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.pairs import live_robot, moment, other, pair, previous, since
 from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.marks import ProjectMark, mark_of
 from tenantry.systems.harbor.robots import expires_at, short_name
+from tenantry.systems.kubernetes import PROJECT_ADOPTED
 
 FurtherSinks = Callable[[Team, str], Sequence[Sink]]
 """Sinks of a team's robot beyond the declared Secrets, by the robot's purpose."""
@@ -28,6 +30,7 @@ class Pair:
         team: the team.
         purpose: such as `pull`.
         project: the team's project, as Harbor lists it.
+        mark: whether Tenantry created or adopted the project.
         rows: the robots of the pair that there are, by short name.
         replaced: robots of somebody else's that this pair takes the place of, by full name.
         live: short name of the robot that is published, or was meant to be.
@@ -42,6 +45,7 @@ class Pair:
     team: Team
     purpose: str
     project: Row
+    mark: ProjectMark
     rows: Mapping[str, Row]
     replaced: Mapping[str, Row]
     live: str
@@ -199,7 +203,9 @@ class _Looking:
         rows: Sequence[Row],
         now: datetime,
     ) -> None:
+        self._systems = systems
         self._credentials = systems.credentials
+        self._every = rows
         self._now = now
         self._team, self._purpose, self._project = team, purpose, project
         inside = {short_name(row): row for row in rows if row["level"] == "project"}
@@ -210,14 +216,14 @@ class _Looking:
 
     def pair(self, further: Sequence[Sink]) -> Pair:
         place, *others = places(self._team, self._purpose)
-        if not self._rows:
+        first = self._credentials.read(place)
+        if first is None and not self._rows:
             raise SystemRefused(
                 "harbor",
                 "GET /api/v2.0/robots",
                 f"project '{self._team.slug}' has no robot '{pair(self._purpose)[0]}'",
                 advice=f"Onboard team '{self._team.name}' first.",
             )
-        first = self._credentials.read(place)
         refuse_unwritable(place, first)
         sinks = (*(SecretSink(self._credentials, place) for place in others), *further)
         held = [(sink, sink.read()) for sink in sinks]
@@ -233,6 +239,7 @@ class _Looking:
             self._team,
             self._purpose,
             self._project,
+            self._mark(),
             self._rows,
             self._replaced,
             live,
@@ -243,6 +250,14 @@ class _Looking:
             tuple(outdated) if published else (),
             sinks,
         )
+
+    def _mark(self) -> ProjectMark:
+        found = mark_of(row for row in self._every if row["level"] == "project")
+        if found is None:  # all its robots are gone; the namespace knows too
+            for namespace in self._systems.kubernetes.namespaces([self._team.slug]):
+                adopted = PROJECT_ADOPTED in (namespace["metadata"].get("annotations") or {})
+                found = "adopted" if adopted else "created"
+        return found or "created"
 
     def _working(self, live: str, held: Sequence[Credential | None]) -> Credential | None:
         """The live robot's credential that opens Harbor, under the name it has now."""
