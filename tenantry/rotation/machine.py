@@ -18,7 +18,7 @@ from tenantry.errors import (
     TenantryError,
 )
 from tenantry.rotation.due import Order, Why, planned, why_due
-from tenantry.rotation.pair import Pair, Unread
+from tenantry.rotation.pair import ODD, NotOnboarded, Pair, Unread, known
 from tenantry.rotation.probe import Probe
 from tenantry.rotation.sinks import Sink
 from tenantry.systems import Systems
@@ -78,9 +78,7 @@ class Outcome:
 def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
     """What there is to do for a pair, and why."""
     if isinstance(pair, Unread):
-        return Outcome(
-            pair.team.name, pair.purpose, "failed", note=str(pair.error), error=pair.error
-        )
+        return _unread(pair, order)
     policy = pair.robot.rotation
     works = pair.published is not None
     why = why_due(
@@ -119,6 +117,14 @@ def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
         test="opens Harbor" if works else "does not open Harbor",
         steps=steps,
     )
+
+
+def _unread(unread: Unread, order: Order) -> Outcome:
+    team, note = unread.team.name, str(unread.error)
+    asked = order.force or order.compromised
+    if isinstance(unread.error, NotOnboarded) and not asked:
+        return Outcome(team, unread.purpose, "waits", note=note)
+    return Outcome(team, unread.purpose, "failed", note=note, error=unread.error)
 
 
 def _next(pair: Pair, since: datetime | None, expires: datetime | None) -> datetime | None:
@@ -187,7 +193,8 @@ class Machine:
         try:
             for step in outcome.steps:
                 getattr(walk, step)()
-        except TenantryError as error:
+        except (TenantryError, *ODD) as odd:
+            error = known(odd)
             return replace(walk.outcome, state="failed", error=error, note=str(error))
         return walk.outcome
 

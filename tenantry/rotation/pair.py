@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from tenantry.calls import each
 from tenantry.declared import Robot, Team
-from tenantry.errors import SystemRefused, TenantryError
+from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
 from tenantry.resources import Live
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
 from tenantry.systems import Systems
@@ -133,6 +133,22 @@ class Unread:
         return f"{self.team.name}/{self.purpose}"
 
 
+ODD = (LookupError, TypeError, ValueError, AttributeError)
+"""What an answer of an unexpected form ends in."""
+
+
+def known(error: Exception) -> TenantryError:
+    """The error, or one that says that an answer was odd. The answer is not told: it may be secret."""
+    if isinstance(error, TenantryError):
+        return error
+    reason = f"an answer of an unexpected form ({type(error).__name__})"
+    return SystemUnavailable("harbor", "read robots and Secrets", reason)
+
+
+class NotOnboarded(SystemRefused):
+    """There is nothing to rotate yet."""
+
+
 def look(
     systems: Systems,
     teams: Sequence[Team],
@@ -166,29 +182,25 @@ def look(
         try:
             project = projects.get(team.slug)
             if project is None:
-                raise _not_onboarded(team)
+                raise _not_onboarded(team, "there is no such project")
             rows = systems.harbor.robots(project["project_id"])
-        except TenantryError as error:
-            return [Unread(team, purpose, error) for purpose in some]
+        except (TenantryError, *ODD) as error:
+            return [Unread(team, purpose, known(error)) for purpose in some]
         found: list[Pair | Unread] = []
         for purpose in some:
             looking = _Looking(systems, team, purpose, project, [*rows, *everywhere], now)
             try:
                 found.append(looking.pair(further(team, purpose)))
-            except TenantryError as error:
-                found.append(Unread(team, purpose, error))
+            except (TenantryError, *ODD) as error:
+                found.append(Unread(team, purpose, known(error)))
         return found
 
     return [pair for pairs in each(look_at, wanted) for pair in pairs]
 
 
-def _not_onboarded(team: Team) -> SystemRefused:
-    return SystemRefused(
-        "harbor",
-        "GET /api/v2.0/projects",
-        f"there is no project '{team.slug}'",
-        advice=f"Onboard team '{team.name}' first.",
-    )
+def _not_onboarded(team: Team, reason: str) -> NotOnboarded:
+    advice = f"Onboard team '{team.name}' first."
+    return NotOnboarded("harbor", f"robots of {team.slug}", reason, advice=advice)
 
 
 class _Looking:
@@ -218,12 +230,7 @@ class _Looking:
         place, *others = places(self._team, self._purpose)
         first = self._credentials.read(place)
         if first is None and not self._rows:
-            raise SystemRefused(
-                "harbor",
-                "GET /api/v2.0/robots",
-                f"project '{self._team.slug}' has no robot '{pair(self._purpose)[0]}'",
-                advice=f"Onboard team '{self._team.name}' first.",
-            )
+            raise _not_onboarded(self._team, f"there is no '{pair(self._purpose)[0]}'")
         refuse_unwritable(place, first)
         sinks = (*(SecretSink(self._credentials, place) for place in others), *further)
         held = [(sink, sink.read()) for sink in sinks]

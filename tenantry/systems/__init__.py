@@ -70,6 +70,7 @@ class Systems:
             self.kubernetes_client,
             state.platform.harbor.registry,
             probe=probe_credentials,
+            clock=clock,
         )
 
     def __enter__(self) -> Self:

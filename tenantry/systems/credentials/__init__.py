@@ -12,16 +12,17 @@ through `Credentials.write`, and whoever makes a robot through `Credentials.make
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from tenantry.calls import each
+from tenantry.calls import Clock, each, real_time
 from tenantry.declared import Robot, Team
 from tenantry.declared.team import SecretFormat
 from tenantry.errors import (
     BrokenPromise,
     ChangedMeanwhile,
     SystemRefused,
+    SystemUnavailable,
 )
 from tenantry.plan import Action, Change
 from tenantry.resources import Id, Live, Observed, Resource, whole
@@ -123,12 +124,14 @@ class Credentials:
         registry: str | None,
         *,
         probe: bool = True,
+        clock: Clock = real_time,
     ) -> None:
         self._harbor = harbor
         self._keycloak = keycloak
         self._kubernetes = kubernetes
         self._registry = registry
         self._probe = probe
+        self._clock = clock
         self._proven: dict[Id, Credential] = {}
         self._robots: dict[Id, tuple[int, str]] = {}  # number and full name
 
@@ -257,6 +260,33 @@ class Credentials:
             seen.live[id] = Live(attached(account))
         return seen
 
+    def outstayed(self, team: Team, robot: Id, observed: Observed) -> bool:
+        """Whether a robot that is there beside the team's live ones is one too many: an extra.
+
+        An old robot of a pair is not while it overlaps, nor while it waits, disabled, for its
+        deletion, nor while nobody can tell which of the two is the live one.
+
+        Args:
+            team: the team.
+            robot: one that nobody declares.
+            observed: what was seen of Harbor and of the team's Secrets.
+        """
+        short = robot.key.rsplit("/", 1)[-1]
+        purpose = short.rpartition("-")[0]
+        if purpose not in team.active_robots:
+            return True
+        first = places(team, purpose)[0].id
+        if not observed.is_known(first):
+            return False
+        kept = pairs.in_rotation(
+            _live_robot(team, purpose, observed),
+            _annotations(observed.live.get(first)),
+            _rows(team, purpose, observed),
+            timedelta(hours=team.active_robots[purpose].by_hand.deletion_hours),
+            self._clock(),
+        )
+        return short not in set(kept)
+
     def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
         seen = Observed()
         tried: dict[Credential, bool] = {}
@@ -369,7 +399,15 @@ class Credentials:
             if error.status != 409:
                 raise
             raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
-        return Made(made["id"], Credential(made["name"], made["secret"]))
+        try:
+            number, name, secret = int(made["id"]), made["name"], made["secret"]
+        except (LookupError, TypeError, ValueError):
+            number, name, secret = 0, None, None
+        if not (isinstance(name, str) and isinstance(secret, str)):
+            # Nobody will ever know the secret of that robot: another look finds it, and mends it.
+            reason = "an answer of an unexpected form"
+            raise SystemUnavailable("harbor", "POST /api/v2.0/robots", reason)
+        return Made(number, Credential(name, secret))
 
     def prove(self, number: int, credential: Credential) -> None:
         """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
@@ -454,28 +492,6 @@ class Credentials:
         )
         full = Change(change.action, wanted, change.differences, change.live, change.adopts)
         objects.apply(self._kubernetes, full)
-
-
-def in_rotation(team: Team, observed: Observed, now: datetime) -> set[Id]:
-    """The team's robots that are no extras though nobody declares them: those of its rotations.
-
-    An old robot overlaps until its time is over, and waits disabled for its deletion. One that
-    is there any longer has outstayed, and is an extra.
-
-    Args:
-        team: the team.
-        observed: what was seen of Harbor and of the team's Secrets.
-        now: the time.
-    """
-    found: set[Id] = set()
-    for purpose, robot in team.active_robots.items():
-        rows = _rows(team, purpose, observed)
-        held = _annotations(observed.live.get(places(team, purpose)[0].id))
-        live = _live_robot(team, purpose, observed)
-        hours = robot.by_hand.deletion_hours
-        kept = pairs.in_rotation(live, held, rows, timedelta(hours=hours), now)
-        found |= {robot_id(team.slug, short) for short in kept}
-    return found
 
 
 def _rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
