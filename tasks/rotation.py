@@ -1,7 +1,9 @@
 """The tasks of rotation: looks at the robots, and walks those that have something to do."""
 
+import asyncio
+import inspect
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -124,18 +126,24 @@ class _Filesystem(Store):
             raise _no_store(name) from None
         if not isinstance(block, WritableFileSystem):
             raise _no_store(name)
-        self._block = block
+        self._block: Any = block
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file."""
         try:
-            self._block.write_path(name, content)
+            writing = self._block.write_path(name, content)
+            if inspect.isawaitable(writing):
+                asyncio.run(_done(writing))
         except Exception as error:  # noqa: BLE001 each filesystem has errors of its own
             text = (
                 f"The audit trail could not be written to the block '{self._name}' "
                 f"({type(error).__name__})."
             )
             raise TenantryError(text) from None
+
+
+async def _done(writing: Awaitable[Any]) -> None:
+    await writing
 
 
 def _no_store(name: str) -> TenantryError:

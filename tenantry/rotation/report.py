@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from tenantry.rotation.machine import Outcome
+from tenantry.rotation.machine import Outcome, State
 
-_ORDER = ("failed", "broken", "due", "waits", "rotated", "overlaps", "in order")
+_ORDER: tuple[State, ...] = ("failed", "broken", "due", "waits", "rotated", "overlaps", "in order")
 _WHY = {
     "compromised": "its secret is known to others",
     "broken": "it did not work",
