@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tenantry.sandbox.harbor.model import Repository
 from tests.sandbox.calls import refused
 
 DAY = 86_400
@@ -43,7 +44,7 @@ def test_a_new_one_uses_the_sandboxs_keycloak(admin, sandbox) -> None:
 
 
 def test_what_is_real_but_not_simulated_says_so(admin) -> None:
-    for path in ("/labels", "/projects/library/repositories", "/system/gc", "/c/userExists"):
+    for path in ("/labels", "/projects/library/logs", "/system/gc", "/c/userExists"):
         answer = admin("GET", path)
         assert answer.status_code == 501, path
         assert "tenantry/sandbox/harbor/" in answer.json()["errors"][0]["message"]
@@ -53,7 +54,8 @@ def test_what_is_real_but_not_simulated_says_so(admin) -> None:
 
 
 def test_a_project_with_repositories_stays(admin, harbor, demo) -> None:
-    harbor.projects["team-demo"].repositories.append("app")
+    now = harbor.clock.now()
+    harbor.projects["team-demo"].repositories["app"] = Repository(1, now, now)
     message = "the project contains repositories, can not be deleted"
     answer = admin("DELETE", "/projects/team-demo")
     assert refused(answer, 412, f"precondition failed: {message}")

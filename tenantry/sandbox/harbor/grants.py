@@ -76,6 +76,7 @@ ROLES: dict[int, dict[str, tuple[str, ...]]] = {
         "metadata": _CRUDL,
         "quota": ("read",),
         "repository": ("read", "update", "delete", "list", "pull", "push"),
+        "artifact": _CRDL,
         "robot": _CRUDL,
         "tag-retention": _RETENTION,
         "immutable-tag": _CUDL,
@@ -86,6 +87,7 @@ ROLES: dict[int, dict[str, tuple[str, ...]]] = {
         "metadata": _CRUDL,
         "quota": ("read",),
         "repository": ("read", "update", "delete", "list", "pull", "push"),
+        "artifact": _CRDL,
         "robot": ("read", "list"),
         "tag-retention": _RETENTION,
         "immutable-tag": _CUDL,
@@ -95,6 +97,7 @@ ROLES: dict[int, dict[str, tuple[str, ...]]] = {
         "member": ("read", "list"),
         "quota": ("read",),
         "repository": ("read", "update", "list", "pull", "push"),
+        "artifact": ("create", "read", "list"),
         "robot": ("read", "list"),
         "tag-retention": _RETENTION,
     },
@@ -103,12 +106,18 @@ ROLES: dict[int, dict[str, tuple[str, ...]]] = {
         "member": ("read", "list"),
         "quota": ("read",),
         "repository": ("read", "list", "pull"),
+        "artifact": ("read", "list"),
         "robot": ("read", "list"),
     },
     LIMITED_GUEST: {
         "project": ("read",),
         "quota": ("read",),
         "repository": ("list", "pull"),
+        "artifact": ("read", "list"),
     },
 }
-PUBLIC: dict[str, tuple[str, ...]] = {"project": ("read",), "repository": ("list", "pull")}
+PUBLIC: dict[str, tuple[str, ...]] = {
+    "project": ("read",),
+    "repository": ("list", "pull"),
+    "artifact": ("read", "list"),
+}

@@ -59,6 +59,40 @@ class Quota:
 
 
 @dataclass
+class Tag:
+    """A name of an artifact."""
+
+    id: int
+    digest: str
+    pushed: datetime
+    pulled: datetime | None = None
+
+
+@dataclass
+class Artifact:
+    """A manifest that was pushed, and what belongs to it."""
+
+    id: int
+    media_type: str
+    content: str
+    size: int  # bytes, its blobs included
+    pushed: datetime
+    pulled: datetime | None = None
+
+
+@dataclass
+class Repository:
+    """A project's repository: its artifacts by digest and its tags by name."""
+
+    id: int
+    created: datetime
+    updated: datetime
+    pull_count: int = 0
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    tags: dict[str, Tag] = field(default_factory=dict)
+
+
+@dataclass
 class Project:
     """A project and all that goes when it is deleted, its robots excepted."""
 
@@ -69,7 +103,9 @@ class Project:
     updated: datetime
     metadata: dict[str, str] = field(default_factory=dict)
     cve_allowlist: dict[str, Any] = field(default_factory=dict)
-    repositories: list[str] = field(default_factory=list)
+    # By name, without the project's; blobs have a repository before it is there for the API.
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    blobs: dict[str, dict[str, int]] = field(default_factory=dict)  # repository, digest, bytes
     members: dict[int, Member] = field(default_factory=dict)
     quota: Quota | None = None
     retention: dict[str, Any] | None = None
@@ -141,6 +177,7 @@ class State:
     sequences: dict[str, int] = field(default_factory=dict)
     # The order of first use of each scope, resource and action: what robots' access is shown in.
     policies: dict[str, int] = field(default_factory=dict)
+    token_key: str = ""  # signs the registry's tokens; PEM
 
     def next_id(self, kind: str) -> int:
         """The next of a sequence. What a refused create drew is not given back."""

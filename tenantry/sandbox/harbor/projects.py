@@ -1,7 +1,6 @@
 """Harbor 2.15.2's projects: themselves, their metadata and their summary.
 
-Not simulated: proxy-cache projects, repositories beyond the names that a test puts into
-``Project.repositories``.
+Not simulated: proxy-cache projects.
 """
 
 import re
