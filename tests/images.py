@@ -1,4 +1,4 @@
-"""A tiny image of our own making, for registries to be tried with: nothing is downloaded."""
+"""A tiny image of our own making, for registries to be tried with, and how one is pushed by hand."""
 
 import gzip
 import hashlib
@@ -7,6 +7,10 @@ import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
+
+from tests.sandbox.calls import Caller
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -74,3 +78,34 @@ def image(text: str = "hello") -> Image:
 
 def _described(kind: str, content: bytes) -> dict:
     return {"mediaType": kind, "digest": digest_of(content), "size": len(content)}
+
+
+def rest_of(answer: httpx.Response) -> str:
+    """Where an answer says to go on, without the host."""
+    return httpx.URL(answer.headers["location"]).raw_path.decode()
+
+
+def upload(caller: Caller, name: str, content: bytes) -> httpx.Response:
+    """The answer to the end of a blob's upload to a repository."""
+    started = caller("POST", f"/v2/{name}/blobs/uploads/")
+    if started.status_code != 202:
+        return started
+    address = f"{rest_of(started)}&digest={digest_of(content)}"
+    headers = {"content-type": "application/octet-stream"}
+    return caller("PUT", address, headers=headers, content=content)
+
+
+def put_manifest(
+    caller: Caller, name: str, content: bytes, reference: str = "1", kind: str = MANIFEST
+) -> httpx.Response:
+    headers = {"content-type": kind}
+    return caller("PUT", f"/v2/{name}/manifests/{reference}", headers=headers, content=content)
+
+
+def push(caller: Caller, name: str, pushed: Image, tag: str = "1") -> httpx.Response:
+    """The answer to the last request of a push, or to the first that was refused."""
+    for blob in (pushed.layer, pushed.config):
+        answer = upload(caller, name, blob)
+        if answer.status_code != 201:
+            return answer
+    return put_manifest(caller, name, pushed.manifest, tag)

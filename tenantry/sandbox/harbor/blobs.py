@@ -1,6 +1,6 @@
 """Blobs and their uploads in the registry of Harbor 2.15.2 (distribution 2.8 behind it).
 
-An upload goes on at the address that the last answer gave: each serves once.
+An upload goes on at the address that the last answer gave: those from before a piece came are void.
 """
 
 import secrets
@@ -53,6 +53,7 @@ def go_on(visit: Visit) -> Response:
     """Add to the content."""
     number, upload = _found(visit)
     upload.content += visit.call.raw
+    upload.state = secrets.token_urlsafe()
     return _under_way(visit, number, 202)
 
 
@@ -128,7 +129,6 @@ def _found(visit: Visit) -> tuple[str, Upload]:
 
 def _under_way(visit: Visit, number: str, status: int) -> Response:
     upload = visit.call.harbor.uploads[number]
-    upload.state = secrets.token_urlsafe()
     headers = {
         **VERSION,
         "location": visit.url(f"blobs/uploads/{number}?_state={upload.state}"),

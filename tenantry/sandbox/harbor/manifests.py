@@ -46,7 +46,6 @@ def get(visit: Visit) -> Response:
         if reference in repository.tags:
             repository.tags[reference].pulled = artifact.pulled
     headers = {**VERSION, "docker-content-digest": digest, "etag": f'"{digest}"'}
-    # Named as it was pushed: Starlette would add a charset to a media_type of text only.
     return Response(artifact.content, headers={**headers, "content-type": artifact.media_type})
 
 
@@ -150,7 +149,7 @@ def _repository(visit: Visit) -> Repository:
 def _read(raw: bytes, kind: str) -> dict[str, Any]:
     """The manifest, if it is one of the kind it is said to be."""
     try:
-        manifest = json.loads(raw)
+        manifest = json.loads(raw.decode())  # in no other encoding
         parts = references(manifest)
         sound = (
             kind in _KINDS and manifest["schemaVersion"] == 2 and all(map(storage.is_digest, parts))
