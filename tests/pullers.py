@@ -12,7 +12,7 @@ from tenantry.systems.credentials.contents import Credential
 from tests.bench import Bench
 from tests.wire import Request, Send, Wire
 
-STEP = 7.0
+STEP = 15.0
 """Seconds that pass between two requests."""
 
 

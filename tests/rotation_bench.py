@@ -14,6 +14,8 @@ from tenantry.systems.credentials import places
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.harbor.robots import robot_id
 from tests.bench import Bench, Data
+from tests.images import image, push
+from tests.sandbox.calls import Caller
 
 ROTATED: Data = {"max_age_days": 20}
 SHOP: Data = {
@@ -159,3 +161,11 @@ def pairs_are_in_order(bench: Bench) -> None:
                 id = robot_id(team.slug, name)
                 assert not bench.systems.credentials.outstayed(team, id, observed), name
         assert bench.systems.plan(team, observed) == Plan(team.name)
+
+
+def push_image(bench: Bench, team: str = "shop", repository: str = "web") -> None:
+    """Pushes an image with the team's own credential."""
+    url = bench.sandbox.addresses()["harbor"]["url"]
+    caller = Caller(url, *bench.login("harbor-ci", f"team-{team}"))
+    answer = push(caller, f"team-{team}/{repository}", image())
+    assert answer.status_code == 201, answer.text

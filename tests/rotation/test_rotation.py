@@ -28,6 +28,7 @@ from tests.rotation_bench import (
     pairs_are_in_order,
     pass_time,
     published,
+    push_image,
     robots,
     run,
 )
@@ -237,7 +238,6 @@ def test_the_requests_of_retiring_and_deleting(pull: Bench) -> None:
     ("method", "part", "answer"),
     [
         ("POST", UPLOADS, 403),
-        ("DELETE", UPLOADS, 403),
         ("PATCH", "/secrets/harbor-ci", 422),
         ("PATCH", "/secrets/harbor-ci", 403),
     ],
@@ -360,6 +360,27 @@ def test_a_lost_lock_stops_all_writes(pull: Bench) -> None:
     pull.sandbox.requests.reset()
     assert "it is lost" in str(the(run(pull, lock=Lost())).error)
     assert pull.sandbox.requests.writes() == 0
+
+
+def test_an_upload_that_cannot_be_cancelled_is_no_fault_of_the_credential(shop: Bench) -> None:
+    fail(shop, "DELETE", UPLOADS, 503)
+    assert run(shop, purposes=["ci"])["shop/ci"].state == "rotated"
+
+
+def test_nothing_of_the_tests_stays_in_the_registry(shop: Bench) -> None:
+    run(shop)
+    assert shop.sandbox.harbor.uploads == {}
+    assert shop.systems.harbor_client.get("/projects/team-shop", by_name=True)["repo_count"] == 0
+
+
+@pytest.mark.parametrize("name", ["web", "apps/web"])
+def test_an_image_of_the_project_is_pulled_where_there_is_one(name: str, shop: Bench) -> None:
+    push_image(shop, repository=name)
+    shop.sandbox.requests.reset()
+    outcomes = run(shop)
+    for outcome in outcomes.values():
+        assert f"pulled a manifest of team-shop/{name}" in " ".join(outcome.done)
+    assert requests(shop)["pull a manifest"] == 4  # before and after, for each
 
 
 # Credentials that do not work

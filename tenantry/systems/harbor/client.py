@@ -55,6 +55,11 @@ class HarborClient:
         """Closes the connections."""
         self._http.close()
 
+    @property
+    def basic(self) -> httpx.BasicAuth:
+        """The account's own credentials, where there is no session."""
+        return httpx.BasicAuth(self.account.username, self.account.password.get_secret_value())
+
     def info(self) -> Row:
         """GET /systeminfo as an administrator sees it, read once: version, registry_url and more.
 
@@ -180,10 +185,8 @@ class HarborClient:
         for _ in range(2):
             session = self._in_session()
             if session is None:
-                account = self.account
-                auth = httpx.BasicAuth(account.username, account.password.get_secret_value())
                 answer = self._exchange(
-                    method, _API + path, params=query, json=body, headers=headers, auth=auth
+                    method, _API + path, params=query, json=body, headers=headers, auth=self.basic
                 )
             else:
                 own = {**headers, **session.headers}
