@@ -162,12 +162,13 @@ class Meddling(RuleBasedStateMachine):
     def somebody_makes_a_robot(self, name: str) -> None:
         if name not in robots(self.bench):
             robot = self.bench.team().active_robots["pull"]
-            self.bench.systems.credentials.make("team-shop", name, robot, "created")
+            self.bench.systems.credentials.issuer.make("team-shop", name, robot, "created")
         self._meddled = True
 
     @rule(namespace=st.sampled_from(["team-shop", "team-shop-jobs"]))
     def somebody_deletes_a_secret(self, namespace: str) -> None:
-        self.bench.sandbox.kubernetes.delete("Secret", "harbor-pull", namespace)
+        if self.bench.sandbox.kubernetes.get("Secret", "harbor-pull", namespace):
+            self.bench.sandbox.kubernetes.delete("Secret", "harbor-pull", namespace)
         self._meddled = True
 
     @rule(

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from tenantry.declared import Team
-from tenantry.systems.credentials import places
 from tenantry.systems.credentials.contents import Credential
+from tenantry.systems.credentials.places import places
 from tests.bench import Bench
 from tests.wire import Request, Send, Wire
 
@@ -99,7 +99,7 @@ def in_place(bench: Bench) -> None:
 
 
 def _renew(bench: Bench, team: Team, purpose: str) -> None:
-    credentials = bench.systems.credentials
+    secrets = bench.systems.credentials.secrets
     project = bench.sandbox.harbor.projects[team.slug]
     (number,) = [
         robot.id
@@ -108,10 +108,10 @@ def _renew(bench: Bench, team: Team, purpose: str) -> None:
     ]
     secret = bench.systems.harbor_client.patch(f"/robots/{number}", {})["secret"]
     for place in places(team, purpose):
-        live = credentials.read(place)
+        live = secrets.read(place)
         assert live is not None
         new = Credential(live.handle["credential"].username, secret)
-        credentials.write(place, live, new, live.fields["metadata"]["annotations"])
+        secrets.write(place, live, new, live.fields["metadata"]["annotations"])
 
 
 Rotate = Callable[[Bench], object]

@@ -10,8 +10,8 @@ from tenantry.plan import Plan
 from tenantry.rotation import Order, Outcome, rotate
 from tenantry.sandbox.harbor.model import Robot
 from tenantry.systems import Systems
-from tenantry.systems.credentials import places
 from tenantry.systems.credentials.pairs import ROBOT
+from tenantry.systems.credentials.places import places
 from tenantry.systems.harbor.robots import robot_id
 from tests.bench import Bench, Data
 from tests.images import image, push

@@ -4,8 +4,8 @@ Two robots take turns. The new one is made, tested, and put where the old one's 
 the old one serves on until everybody has read the new one, and is then disabled, later deleted.
 """
 
+from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import Order
-from tenantry.rotation.machine import Outcome, assess
 from tenantry.rotation.pair import Pair, Unread, look
 from tenantry.rotation.run import choose, rotate, rotate_many
 from tenantry.rotation.sinks import Sink

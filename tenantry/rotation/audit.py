@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from tenantry.rotation.assess import Outcome
 from tenantry.rotation.due import Order
-from tenantry.rotation.machine import Outcome
 
 FOLDER = "rotation-audit"
 

@@ -6,9 +6,8 @@ team's lock.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from tenantry.errors import (
     BrokenPromise,
@@ -17,143 +16,16 @@ from tenantry.errors import (
     SystemUnavailable,
     TenantryError,
 )
-from tenantry.rotation.due import Order, Why, planned, why_due
-from tenantry.rotation.pair import ODD, NotOnboarded, Pair, Unread, known
+from tenantry.rotation.assess import Outcome, assess, next_due
+from tenantry.rotation.due import Order
+from tenantry.rotation.pair import ODD, Pair, Unread, known
 from tenantry.rotation.probe import Probe
 from tenantry.rotation.sinks import Sink
 from tenantry.systems import Systems
-from tenantry.systems.credentials import Made
 from tenantry.systems.credentials.contents import Credential
+from tenantry.systems.credentials.issuing import Made
 from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL, other, written
 from tenantry.systems.harbor.client import Row
-
-Step = Literal["rotate", "drop", "publish", "overlap", "retire", "delete"]
-State = Literal["in order", "due", "overlaps", "waits", "broken", "rotated", "failed"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a pair stands, and what was done to it.
-
-    Attributes:
-        team: the team's name.
-        purpose: the robots'.
-        state: in a word.
-        robot: short name of the live robot.
-        why: why its credential is due, or was exchanged.
-        note: what a person should know: a problem, what is waited for.
-        since: when the live robot was published.
-        expires: when it stops working.
-        next: when its credential is due by policy.
-        until: when the old robots are retired.
-        test: what came of the last test.
-        steps: what is to be done.
-        done: what was done, in words; kept also where it failed then.
-        rotated: whether another robot was published.
-        error: what stopped it.
-    """
-
-    team: str
-    purpose: str
-    state: State
-    robot: str = ""
-    why: Why | None = None
-    note: str = ""
-    since: datetime | None = None
-    expires: datetime | None = None
-    next: datetime | None = None
-    until: datetime | None = None
-    test: str = ""
-    steps: tuple[Step, ...] = ()
-    done: tuple[str, ...] = ()
-    rotated: bool = False
-    error: TenantryError | None = None
-
-    @property
-    def name(self) -> str:
-        """Team and purpose."""
-        return f"{self.team}/{self.purpose}"
-
-
-def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
-    """What there is to do for a pair, and why."""
-    if isinstance(pair, Unread):
-        return _unread(pair, order)
-    policy = pair.robot.rotation
-    works = pair.published is not None
-    why = why_due(
-        pair.team.name,
-        policy,
-        order,
-        now,
-        works=works,
-        since=pair.since,
-        expires=pair.expires,
-    )
-    steps = _steps(pair, why, now)
-    state: State = "in order"
-    note = pair.problem
-    if "rotate" in steps:
-        state = "due"
-    elif why is not None:
-        state = "waits"
-        if pair.is_overlapping(now):
-            note = "the other robot of the pair still overlaps: it is rotated after that"
-    elif not works:
-        state, note = "broken", f"{note}; no rotation is declared, so onboard the team to mend it"
-    elif pair.in_use:
-        state = "overlaps"
-    return Outcome(
-        pair.team.name,
-        pair.purpose,
-        state,
-        robot=pair.live,
-        why=why,
-        note=note,
-        since=pair.since,
-        expires=pair.expires,
-        next=_next(pair, pair.since, pair.expires),
-        until=pair.until if pair.in_use else None,
-        test="opens Harbor" if works else "does not open Harbor",
-        steps=steps,
-    )
-
-
-def _unread(unread: Unread, order: Order) -> Outcome:
-    team, note = unread.team.name, str(unread.error)
-    asked = order.force or order.compromised
-    if isinstance(unread.error, NotOnboarded) and not asked:
-        return Outcome(team, unread.purpose, "waits", note=note)
-    return Outcome(team, unread.purpose, "failed", note=note, error=unread.error)
-
-
-def _next(pair: Pair, since: datetime | None, expires: datetime | None) -> datetime | None:
-    policy = pair.robot.rotation
-    if policy is None or since is None:
-        return None
-    return planned(pair.team.name, policy, since, expires)[0]
-
-
-def _steps(pair: Pair, why: Why | None, now: datetime) -> tuple[Step, ...]:
-    if why == "compromised":
-        return ("rotate",)
-    if pair.published is None:  # nothing is retired while that is so
-        return ("rotate",) if why is not None else ()
-    steps: list[Step] = []
-    if pair.candidate is not None:
-        steps.append("drop")
-    if pair.outdated:
-        steps.append("publish")
-    if pair.in_use and (pair.outdated or pair.until is None):
-        # Whoever reads a sink that is only written now needs the old robot all that time.
-        return tuple(steps) if pair.outdated else (*steps, "overlap")
-    if why is not None and not pair.is_overlapping(now):
-        return (*(step for step in steps if step != "drop"), "rotate")
-    if pair.in_use and not pair.is_overlapping(now):
-        steps.append("retire")
-    if any(row["disable"] and pair.gone_at(row) <= now for row in pair.old.values()):
-        steps.append("delete")
-    return tuple(steps)
 
 
 class Machine:
@@ -207,7 +79,8 @@ class _Walk:
         self._pair = pair
         self._now = machine._now
         self._systems = machine._systems
-        self._credentials = machine._systems.credentials
+        self._issuer = machine._systems.credentials.issuer
+        self._secrets = machine._systems.credentials.secrets
         self._harbor = machine._systems.harbor_client
         self.outcome = outcome
 
@@ -243,7 +116,7 @@ class _Walk:
             robot=target,
             since=self._now,
             expires=(expires := self._expiry()),
-            next=_next(pair, self._now, expires),
+            next=next_due(pair, self._now, expires),
         )
         self._write_sinks(pair.sinks, made.credential, target)
         if self._read_back() != made.credential:
@@ -305,7 +178,7 @@ class _Walk:
             self._delete(target, rows[target], "it makes room")
         self._machine._check()
         # If the answer is lost, it may be there, and nobody has its secret: the next run drops it.
-        made = self._credentials.make(pair.team.slug, target, pair.robot, pair.mark)
+        made = self._issuer.make(pair.team.slug, target, pair.robot, pair.mark)
         self._did(f"made {target}")
         return made
 
@@ -351,11 +224,11 @@ class _Walk:
 
     def _write_first(self, credential: Credential, annotations: Mapping[str, str]) -> None:
         self._machine._check()
-        self._credentials.write(self._pair.place, self._pair.first, credential, annotations)
+        self._secrets.write(self._pair.place, self._pair.first, credential, annotations)
 
     def _read_back(self) -> Credential:
         place = self._pair.place
-        live = self._credentials.read(place)
+        live = self._secrets.read(place)
         found: Credential | None = live.handle["credential"] if live else None
         if found is None:
             call = f"Secret {place.namespace}/{place.name}"

@@ -10,9 +10,9 @@ from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
 from tenantry.resources import Live
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
 from tenantry.systems import Systems
-from tenantry.systems.credentials import Place, places, renamed
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.pairs import live_robot, moment, other, pair, previous, since
+from tenantry.systems.credentials.places import Place, places, renamed
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.marks import ProjectMark, mark_of
 from tenantry.systems.harbor.robots import expires_at, short_name
@@ -228,11 +228,11 @@ class _Looking:
 
     def pair(self, further: Sequence[Sink]) -> Pair:
         place, *others = places(self._team, self._purpose)
-        first = self._credentials.read(place)
+        first = self._credentials.secrets.read(place)
         if first is None and not self._rows:
             raise _not_onboarded(self._team, f"there is no '{pair(self._purpose)[0]}'")
         refuse_unwritable(place, first)
-        sinks = (*(SecretSink(self._credentials, place) for place in others), *further)
+        sinks = (*(SecretSink(self._credentials.secrets, place) for place in others), *further)
         held = [(sink, sink.read()) for sink in sinks]
         annotations = first.fields["metadata"].get("annotations") or {} if first else {}
         own: Credential | None = first.handle["credential"] if first else None
@@ -271,7 +271,7 @@ class _Looking:
         row = self._rows.get(live)
         for credential in held if row else ():
             known = renamed(credential, row["name"]) if credential and row else None
-            if known is not None and self._credentials.opens(known, self._tried):
+            if known is not None and self._credentials.issuer.opens(known, self._tried):
                 return known
         return None
 

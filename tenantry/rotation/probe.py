@@ -3,8 +3,8 @@
 from tenantry.declared import Robot
 from tenantry.errors import BrokenPromise
 from tenantry.systems import Systems
-from tenantry.systems.credentials import Made
 from tenantry.systems.credentials.contents import Credential
+from tenantry.systems.credentials.issuing import Made
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.registry import POLICY, Registry
 
@@ -18,7 +18,7 @@ class Probe:
     """
 
     def __init__(self, systems: Systems, project: Row, robot: Robot) -> None:
-        self._credentials = systems.credentials
+        self._issuer = systems.credentials.issuer
         self._registry = Registry(systems.harbor_client)
         self._project: str = project["name"]
         self._has_images = project.get("repo_count", 0) > 0
@@ -27,7 +27,7 @@ class Probe:
 
     def before_publishing(self, made: Made) -> str:
         """All that there is to test, before anybody gets the credential."""
-        self._credentials.prove(made.number, made.credential)
+        self._issuer.prove(made.number, made.credential)
         done = ["logged in"]
         if self._has_images and "pull" in self._actions:
             self._image = self._registry.newest_image(self._project)
@@ -38,7 +38,7 @@ class Probe:
         """What a consumer does with the credential that it finds."""
         if self._actions:
             return ", ".join(self._use(made.credential, push=False))
-        self._credentials.prove(made.number, made.credential)
+        self._issuer.prove(made.number, made.credential)
         return "logged in"
 
     def _use(self, credential: Credential, *, push: bool) -> list[str]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from tenantry.rotation.machine import Outcome, State
+from tenantry.rotation.assess import Outcome, State
 
 _ORDER: tuple[State, ...] = ("failed", "broken", "due", "waits", "rotated", "overlaps", "in order")
 _WHY = {

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from tenantry.calls import each
 from tenantry.declared import Team
 from tenantry.locks import Lock
+from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import URGENCY, Order
-from tenantry.rotation.machine import Machine, Outcome, assess
+from tenantry.rotation.machine import Machine
 from tenantry.rotation.pair import FurtherSinks, Pair, Unread, look
 from tenantry.systems import Systems
 

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from tenantry.errors import NotOurs, SystemRefused
 from tenantry.resources import Live
-from tenantry.systems.credentials import Credentials, Place
 from tenantry.systems.credentials.contents import Credential, type_of
 from tenantry.systems.credentials.pairs import ROBOT
+from tenantry.systems.credentials.places import Place, Secrets
 
 
 class Sink(Protocol):
@@ -37,8 +37,8 @@ class Sink(Protocol):
 class SecretSink:
     """A Secret, in a namespace of the team's or in another one."""
 
-    def __init__(self, credentials: Credentials, place: Place) -> None:
-        self._credentials = credentials
+    def __init__(self, secrets: Secrets, place: Place) -> None:
+        self._secrets = secrets
         self._place = place
         self._live: Live | None = None
 
@@ -49,13 +49,13 @@ class SecretSink:
 
     def read(self) -> Credential | None:
         """What it holds."""
-        self._live = self._credentials.read(self._place)
+        self._live = self._secrets.read(self._place)
         refuse_unwritable(self._place, self._live)
         return self._live.handle["credential"] if self._live else None
 
     def write(self, credential: Credential, robot: str) -> None:
         """Writes it in place: pods and kubelets know it by its uid."""
-        self._credentials.write(self._place, self._live, credential, {ROBOT: robot})
+        self._secrets.write(self._place, self._live, credential, {ROBOT: robot})
 
 
 def refuse_unwritable(place: Place, live: Live | None) -> None:

@@ -179,7 +179,7 @@ def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"purposes": ["push"]}, "No team has a robot 'push'; declared: ci, pull."),
+        ({"purposes": ["push"]}, "No team has a robot 'push'; declared: pull, ci."),
         ({"teams": ["who"]}, "team 'who' is not declared; declared: new, old"),
         ({"report_store": "local-file-system/none"}, "There is no filesystem block"),
     ],

@@ -260,14 +260,14 @@ def test_what_fails_before_it_is_published_is_dropped_and_the_old_one_stays(
 
 def test_a_robot_that_may_do_nothing_is_not_published(pull: Bench) -> None:
     """Harbor's token service answers 200 to it all the same: the token's access is empty."""
-    real = pull.systems.credentials.make
+    real = pull.systems.credentials.issuer.make
 
     def make(project: str, short: str, robot: Any, mark: Any) -> Any:
         made = real(project, short, robot, mark)
         robots(pull)[short].permissions[0].access[:] = [("tag", "list")]
         return made
 
-    pull.systems.credentials.make = make  # type: ignore[method-assign]
+    pull.systems.credentials.issuer.make = make  # type: ignore[method-assign]
     outcome = the(run(pull))
     assert "logs in but may not pull in team-shop/" in str(outcome.error)
     assert set(robots(pull)) == {"pull-a"}
@@ -294,7 +294,7 @@ def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
     bench: Bench,
 ) -> None:
     bench.declare(PULL).onboard()
-    bench.systems.credentials.make(
+    bench.systems.credentials.issuer.make(
         "team-shop", "pull-b", bench.team().active_robots["pull"], "created"
     )
     assert the(run(bench)).done == ("deleted pull-b: it was made and never published",)

@@ -6,43 +6,38 @@ Secret are one matter: where a robot's Secret is lost, or does not open Harbor, 
 robot gets a new secret and the Secret is written. An OIDC client's secret can be
 read back from Keycloak, and is copied.
 
-A robot's Secrets are its places. Whoever writes one, be it onboarding or a rotation, does so
-through `Credentials.write`, and whoever makes a robot through `Credentials.make`.
+A robot's Secrets are its places (places.py). Onboarding and rotation write them, and make robots
+(issuing.py), in the same way.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from tenantry.calls import Clock, each, real_time
 from tenantry.declared import Robot, Team
-from tenantry.declared.team import SecretFormat
-from tenantry.errors import (
-    BrokenPromise,
-    ChangedMeanwhile,
-    SystemRefused,
-    SystemUnavailable,
-)
-from tenantry.plan import Action, Change
+from tenantry.errors import ChangedMeanwhile
+from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, whole
 from tenantry.systems.credentials import pairs
 from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, secret_id
-from tenantry.systems.credentials.contents import (
-    Credential,
-    content,
-    data_of,
-    decode,
-    encode,
-    host_of,
-    marks,
-    type_of,
-)
+from tenantry.systems.credentials.contents import Credential, decode, encode, host_of, marks
+from tenantry.systems.credentials.issuing import Issuer
 from tenantry.systems.credentials.pairs import KEPT, ROBOT
+from tenantry.systems.credentials.places import (
+    Place,
+    RobotSecret,
+    Secrets,
+    annotations_of,
+    places,
+    renamed,
+    write,
+)
 from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.marks import ProjectMark, description
-from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, new_robot, permissions, robot_id
+from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, permissions, robot_id
 from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import objects
@@ -50,57 +45,6 @@ from tenantry.systems.kubernetes.client import KubernetesClient, Object
 
 _OPENS, _CLOSED = "opens Harbor", "does not open Harbor"
 _SAME, _OTHER = "(hidden) as in Keycloak", "(hidden) not as in Keycloak"
-
-
-@dataclass(frozen=True)
-class Place:
-    """A Secret that holds a robot's credential."""
-
-    team: Team
-    purpose: str
-    namespace: str
-    name: str
-    format: SecretFormat = "docker"
-
-    @property
-    def id(self) -> Id:
-        """How the Secret is known in plans."""
-        return secret_id(self.namespace, self.name)
-
-    @property
-    def is_first(self) -> bool:
-        """Whether it is the Secret whose annotations say how the pair stands."""
-        return (self.namespace, self.name) == (self.team.slug, f"harbor-{self.purpose}")
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether its namespace is none of the team's."""
-        return self.namespace not in self.team.namespaces
-
-
-def places(team: Team, purpose: str) -> list[Place]:
-    """The Secrets of a robot, the first one first."""
-    robot = team.active_robots[purpose]
-    namespaces = list(team.namespaces) if robot.attach else [team.slug]
-    own = [Place(team, purpose, namespace, f"harbor-{purpose}") for namespace in namespaces]
-    sinks = team.sinks(purpose)
-    return [*own, *(Place(team, purpose, s.namespace, s.name, s.format) for s in sinks)]
-
-
-@dataclass(frozen=True)
-class Made:
-    """A robot that was just made, and its secret, which is nowhere else yet."""
-
-    number: int
-    credential: Credential
-
-
-@dataclass(frozen=True)
-class _Sink:
-    """A place, and the robot whose credential it is to hold."""
-
-    place: Place
-    robot: Id
 
 
 @dataclass(frozen=True)
@@ -114,7 +58,12 @@ class _ClientSecret:
 
 
 class Credentials:
-    """Robots, the Secrets of robots and OIDC clients, and what the pods pull with."""
+    """Robots, the Secrets of robots and OIDC clients, and what the pods pull with.
+
+    Attributes:
+        issuer: makes robots, and tries what opens Harbor.
+        secrets: reads and writes the robots' Secrets.
+    """
 
     def __init__(
         self,
@@ -132,6 +81,8 @@ class Credentials:
         self._registry = registry
         self._probe = probe
         self._clock = clock
+        self.issuer = Issuer(harbor)
+        self.secrets = Secrets(kubernetes, lambda: self.registry)
         self._proven: dict[Id, Credential] = {}
         self._robots: dict[Id, tuple[int, str]] = {}  # number and full name
 
@@ -193,23 +144,9 @@ class Credentials:
                 fields["credential"] = _OPENS
         annotations = {ROBOT: short}
         if place.is_first:
-            held = _annotations(observed.live.get(place.id))
+            held = annotations_of(observed.live.get(place.id))
             annotations |= {key: held[key] for key in KEPT if key in held}
-        return self._resource(place, robot, annotations, fields)
-
-    def _resource(
-        self, place: Place, robot: Id, annotations: Mapping[str, str], fields: Mapping[str, Any]
-    ) -> Resource:
-        metadata = {"labels": objects.labels(place.team), "annotations": dict(annotations)}
-        return Resource(
-            place.id,
-            "Credentials",
-            {"metadata": metadata, "type": type_of(place.format), **fields},
-            body=_Sink(place, robot),
-            fixed=("type",),
-            working=("registry", "username", "credential"),
-            inside=(robot, objects.id_of("Namespace", place.namespace)),
-        )
+        return self.secrets.resource(place, robot, annotations, fields)
 
     def _oidc_secret(self, team: Team, name: str, observed: Observed) -> Resource:
         sink = _ClientSecret(team, client_id(team, name), team.slug, f"oidc-{name}")
@@ -280,7 +217,7 @@ class Credentials:
             return False
         kept = pairs.in_rotation(
             _live_robot(team, purpose, observed),
-            _annotations(observed.live.get(first)),
+            annotations_of(observed.live.get(first)),
             _rows(team, purpose, observed),
             timedelta(hours=team.active_robots[purpose].by_hand.deletion_hours),
             self._clock(),
@@ -296,10 +233,10 @@ class Credentials:
                 with seen.noting(place.id, team.name):
                     if not place.is_foreign and place.namespace not in present:
                         continue
-                    live = self.read(place, harbor=harbor)
+                    live = self.secrets.read(place, harbor=harbor)
                     if live is not None:
                         if harbor and self._probe:
-                            opens = self.opens(live.handle["credential"], tried)
+                            opens = self.issuer.opens(live.handle["credential"], tried)
                             told = {"credential": _OPENS if opens else _CLOSED}
                             live = replace(live, fields={**live.fields, **told})
                         seen.live[place.id] = live
@@ -320,37 +257,6 @@ class Credentials:
     def _has_namespace(self, place: Place) -> bool:
         return self._kubernetes.get("Namespace", place.namespace) is not None
 
-    def read(self, place: Place, *, harbor: bool = True) -> Live | None:
-        """A robot's Secret as it is; None if there is none.
-
-        Its handle has the uid, the credential in it, and whether it is immutable.
-
-        Args:
-            place: where it is.
-            harbor: whether Harbor can be asked: without its own word for the registry, nobody
-                knows which credential in it is meant.
-        """
-        secret = self._kubernetes.get("Secret", place.name, place.namespace)
-        if secret is None:
-            return None
-        fields = {"metadata": marks(secret), "type": secret.get("type")}
-        credential = None
-        if harbor:
-            fields["registry"], credential = content(secret, place.format, self.registry)
-            fields["username"] = credential.username if credential else None
-        handle = {
-            "uid": secret["metadata"]["uid"],
-            "credential": credential,
-            "immutable": bool(secret.get("immutable")),
-        }
-        return Live(fields, objects.is_ours(secret), handle=handle)
-
-    def opens(self, credential: Credential | None, tried: dict[Credential, bool]) -> bool:
-        """Whether a credential opens Harbor, asked once each."""
-        if credential is not None and credential not in tried:
-            tried[credential] = self._harbor.opens(credential.username, credential.password)
-        return credential is not None and tried[credential]
-
     # Apply
 
     def apply(self, change: Change, observed: Observed) -> None:
@@ -359,69 +265,12 @@ class Credentials:
             self._apply_robot(change)
         elif change.id.kind == "ServiceAccount":
             attach(self._kubernetes, change)
-        elif isinstance(change.resource.body, _Sink):
+        elif isinstance(change.resource.body, RobotSecret):
             sink = change.resource.body
-            self._write_credential(change, self._working(sink, observed))
+            self.secrets.apply(change, self._working(sink, observed))
         else:
-            sink_of_client = change.resource.body
-            self._write(change, sink_of_client.team, self._oidc_data(sink_of_client))
-
-    def write(
-        self,
-        place: Place,
-        live: Live | None,
-        credential: Credential,
-        annotations: Mapping[str, str],
-    ) -> None:
-        """Puts a credential into a Secret, in place: what pods know it by stays.
-
-        Args:
-            place: the Secret.
-            live: the Secret as it was seen; None if there is none.
-            credential: what it is to hold.
-            annotations: all of ours that it is to bear.
-        """
-        robot = robot_id(place.team.slug, annotations[ROBOT])
-        wanted = self._resource(place, robot, annotations, {})
-        action: Action = "create" if live is None else "update"
-        self._write_credential(Change(action, wanted, (), live), credential)
-
-    def make(self, project: str, short: str, robot: Robot, mark: ProjectMark) -> Made:
-        """Makes a robot as declared.
-
-        Raises:
-            ChangedMeanwhile: there is one of that name.
-        """
-        try:
-            body = new_robot(project, short, robot, description(mark))
-            made = self._harbor.post("/robots", body).json()
-        except SystemRefused as error:
-            if error.status != 409:
-                raise
-            raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
-        try:
-            number, name, secret = int(made["id"]), made["name"], made["secret"]
-        except (LookupError, TypeError, ValueError):
-            number, name, secret = 0, None, None
-        if not (isinstance(name, str) and isinstance(secret, str)):
-            # Nobody will ever know the secret of that robot: another look finds it, and mends it.
-            reason = "an answer of an unexpected form"
-            raise SystemUnavailable("harbor", "POST /api/v2.0/robots", reason)
-        return Made(number, Credential(name, secret))
-
-    def prove(self, number: int, credential: Credential) -> None:
-        """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
-
-        Raises:
-            BrokenPromise: it does not.
-        """
-        if not self._harbor.opens(credential.username, credential.password):
-            raise BrokenPromise(
-                "harbor",
-                f"PATCH /api/v2.0/robots/{number}",
-                f"the new secret of robot '{credential.username}' does not open Harbor; somebody "
-                "else may be changing that robot, or it may be disabled or expired",
-            )
+            client = change.resource.body
+            write(self._kubernetes, change, client.team, self._oidc_data(client))
 
     def _apply_robot(self, change: Change) -> None:
         project, short = change.id.key.split("/")
@@ -438,11 +287,11 @@ class Credentials:
             body = {**row, **own, "permissions": permissions(project, robot)}
             self._harbor.put(f"/robots/{row['id']}", body)
             return
-        made = self.make(project, short, robot, mark)
+        made = self.issuer.make(project, short, robot, mark)
         self._robots[change.id] = (made.number, made.credential.username)
         self._prove(change.id, made.credential)
 
-    def _working(self, sink: _Sink, observed: Observed) -> Credential:
+    def _working(self, sink: RobotSecret, observed: Observed) -> Credential:
         """A credential of the robot that opens Harbor: one that is there, or a new one."""
         if sink.robot in self._proven:
             return self._proven[sink.robot]
@@ -458,7 +307,7 @@ class Credentials:
         return self._proven[sink.robot]
 
     def _prove(self, robot: Id, credential: Credential) -> None:
-        self.prove(self._robots[robot][0], credential)
+        self.issuer.prove(self._robots[robot][0], credential)
         self._proven[robot] = credential
 
     def _oidc_data(self, sink: _ClientSecret) -> dict[str, str]:
@@ -472,27 +321,6 @@ class Credentials:
             data["client_secret"] = held["value"]
         return {key: encode(value) for key, value in data.items()}
 
-    def _write_credential(self, change: Change, credential: Credential) -> None:
-        place: Place = change.resource.body.place
-        self._write(change, place.team, data_of(place.format, self.registry, credential))
-
-    def _write(self, change: Change, team: Team, data: dict[str, str]) -> None:
-        """Writes a Secret in place: deleting it first would break pulls in between."""
-        namespace, name = change.id.key.split("/")
-        fields = change.resource.fields
-        content = {"type": fields["type"], "data": data}
-        metadata = fields["metadata"]
-        wanted = objects.resource(
-            "Secret",
-            name,
-            team,
-            content,
-            namespace=namespace,
-            annotations=metadata.get("annotations"),
-        )
-        full = Change(change.action, wanted, change.differences, change.live, change.adopts)
-        objects.apply(self._kubernetes, full)
-
 
 def _rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
     """The robots of a pair that there are, by short name."""
@@ -505,16 +333,10 @@ def _live_robot(team: Team, purpose: str, observed: Observed) -> str:
     held = observed.live.get(places(team, purpose)[0].id)
     username = held.fields.get("username") if held is not None and held.ours else None
     numbers = {short: row["id"] for short, row in _rows(team, purpose, observed).items()}
-    return pairs.live_robot(purpose, _annotations(held), username, numbers)
+    return pairs.live_robot(purpose, annotations_of(held), username, numbers)
 
 
-def _annotations(live: Live | None) -> Mapping[str, str]:
-    """A Secret's annotations, if it is ours."""
-    found = live.fields["metadata"].get("annotations") if live and live.ours else None
-    return found or {}
-
-
-def _held(sink: _Sink, username: str, observed: Observed) -> Iterator[Credential]:
+def _held(sink: RobotSecret, username: str, observed: Observed) -> Iterator[Credential]:
     """The robot's credentials that were found in its Secrets, without repetition.
 
     Harbor's prefix of all robots' names may have been changed since: that leaves the passwords.
@@ -527,21 +349,6 @@ def _held(sink: _Sink, username: str, observed: Observed) -> Iterator[Credential
         if credential is not None and credential not in seen:
             seen.add(credential)
             yield credential
-
-
-def renamed(credential: Credential, username: str) -> Credential | None:
-    """A robot's credential under the name that Harbor has for the robot now; None if another's."""
-    held = credential.username
-    if held == username or _without_prefix(held) == _without_prefix(username):
-        return Credential(username, credential.password)
-    return None
-
-
-def _without_prefix(username: str) -> tuple[str, str]:
-    """Project and short name, as far as they can be told: the prefix may end in anything."""
-    project, _, short = username.rpartition("+")
-    at = project.rfind("team-")
-    return project[at:], short
 
 
 def _oidc_live(secret: Object, observed: Observed, client: Id) -> Live:

@@ -1,0 +1,68 @@
+"""New robots, and whether a robot's credential opens Harbor."""
+
+from dataclasses import dataclass
+
+from tenantry.declared import Robot
+from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.systems.credentials.contents import Credential
+from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.harbor.marks import ProjectMark, description
+from tenantry.systems.harbor.robots import new_robot
+
+
+@dataclass(frozen=True)
+class Made:
+    """A robot that was just made, and its secret, which is nowhere else yet."""
+
+    number: int
+    credential: Credential
+
+
+class Issuer:
+    """Harbor, as the issuer of robots' credentials."""
+
+    def __init__(self, harbor: HarborClient) -> None:
+        self._harbor = harbor
+
+    def make(self, project: str, short: str, robot: Robot, mark: ProjectMark) -> Made:
+        """Makes a robot as declared.
+
+        Raises:
+            ChangedMeanwhile: there is one of that name.
+        """
+        try:
+            body = new_robot(project, short, robot, description(mark))
+            made = self._harbor.post("/robots", body).json()
+        except SystemRefused as error:
+            if error.status != 409:
+                raise
+            raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
+        try:
+            number, name, secret = int(made["id"]), made["name"], made["secret"]
+        except (LookupError, TypeError, ValueError):
+            number, name, secret = 0, None, None
+        if not (isinstance(name, str) and isinstance(secret, str)):
+            # Nobody will ever know the secret of that robot: another look finds it, and mends it.
+            reason = "an answer of an unexpected form"
+            raise SystemUnavailable("harbor", "POST /api/v2.0/robots", reason)
+        return Made(number, Credential(name, secret))
+
+    def prove(self, number: int, credential: Credential) -> None:
+        """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
+
+        Raises:
+            BrokenPromise: it does not.
+        """
+        if not self._harbor.opens(credential.username, credential.password):
+            raise BrokenPromise(
+                "harbor",
+                f"PATCH /api/v2.0/robots/{number}",
+                f"the new secret of robot '{credential.username}' does not open Harbor; somebody "
+                "else may be changing that robot, or it may be disabled or expired",
+            )
+
+    def opens(self, credential: Credential | None, tried: dict[Credential, bool]) -> bool:
+        """Whether a credential opens Harbor, asked once each."""
+        if credential is not None and credential not in tried:
+            tried[credential] = self._harbor.opens(credential.username, credential.password)
+        return credential is not None and tried[credential]
