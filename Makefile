@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-real clean
+.PHONY: setup demo test test-real lint schema show-onboard show-real show-rotate clean
 
 setup: $(READY)
 
@@ -41,6 +41,9 @@ show-onboard: setup
 
 show-real: setup
 	$(BIN)/python -m tests.show.real
+
+show-rotate: setup
+	$(BIN)/python -m tests.show.rotate
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
