@@ -221,9 +221,9 @@ def measure(teams: int, latency: float) -> list[Result]:
     """All runs in all ways, one way after the other."""
     with tempfile.TemporaryDirectory() as folder:
         alone, recordings = _core_and_recordings(Path(folder) / "core", teams, latency)
-        floors = _floors(recordings, latency)
+        floor = floors(recordings, latency)
         prefect = _prefect(Path(folder), teams, latency)
-    return [Result(*each) for each in zip(RUNS, alone, floors, prefect, strict=True)]
+    return [Result(*each) for each in zip(RUNS, alone, floor, prefect, strict=True)]
 
 
 def _core_and_recordings(
@@ -242,7 +242,7 @@ def _core_and_recordings(
             seconds = time.monotonic() - began
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             measured.append(Measured(seconds, count(addresses), memory=memory))
-            recordings.append(Recorded(recording, _origins(addresses)))
+            recordings.append(Recorded(recording, origins(addresses)))
     return measured, recordings
 
 
@@ -253,13 +253,15 @@ class Recorded(NamedTuple):
     origins: dict[str, str]
 
 
-def _origins(addresses: dict[str, Any]) -> dict[str, str]:
+def origins(addresses: dict[str, Any]) -> dict[str, str]:
+    """Which system is at which address."""
     found = {addresses[system]["url"].rstrip("/"): system for system in ("harbor", "keycloak")}
     cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())
     return found | {cluster["clusters"][0]["cluster"]["server"]: "kubernetes"}
 
 
-def _floors(recordings: list[Recorded], latency: float) -> list[Measured]:
+def floors(recordings: list[Recorded], latency: float) -> list[Measured]:
+    """The runs' requests made again, one run after the other, on a sandbox as new."""
     measured = []
     with sandbox(latency) as addresses:
         cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())

@@ -1,0 +1,411 @@
+"""What rotation must show, measured: `make show-rotate`."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Self
+from xml.etree import ElementTree
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from benchmarks import rotate as benchmark
+from demo.processes import ROOT
+from tests.bench import Bench, MishapSandbox, prepare
+from tests.images import image, push
+from tests.meddling import machine
+from tests.pullers import failed_pulls, in_place
+from tests.real.servers import prerequisites
+from tests.rotation_bench import SHOP, SPREAD_OUT, logins, order, pass_time, run
+from tests.rotation_crash import WAYS, due
+from tests.sandbox.calls import Caller
+from tests.show.report import Report, Shown
+
+TEAMS, TIMES = 20, 5
+SKOPEOS, SIMULATED = 2, 4
+"""Threads that pull all the time: by skopeo, and by themselves."""
+DELAY = 2.0
+"""Seconds after which a puller has read a Secret again."""
+EXAMPLES = settings(
+    max_examples=40,
+    stateful_step_count=12,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def main() -> int:
+    report = Report("Rotation")
+    report.show(pulls)
+    report.show(pulls_in_place)
+    report.show(pulls_at_every_request)
+    report.show(crash)
+    report.show(meddling)
+    report.show(cases)
+    report.show(flow)
+    report.show(costs)
+    return report.close()
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """A bench on a sandbox as new."""
+    with (
+        MishapSandbox() as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+        Bench(prepare(sandbox), Path(folder)) as made,
+    ):
+        yield made
+
+
+# Pulls by a real client
+
+
+class Gate:
+    """Lets many pull at once, or one change the time while nobody pulls."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    @contextmanager
+    def pulling(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: self._inside == 0)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closed = False
+                self._changed.notify_all()
+
+
+Pull = Callable[[str, Path], bool]
+
+
+class Pulling:
+    """Threads that pull without end, each with Secrets that it has read a moment ago.
+
+    Attributes:
+        pulls: how many there were.
+        failed: how many failed.
+    """
+
+    def __init__(self, made: Bench, folder: Path, ways: Sequence[Pull]) -> None:
+        self.gate = Gate()
+        self.pulls: dict[str, int] = {}
+        self.failed: dict[str, int] = {}
+        self._bench = made
+        self._folder = folder
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._go_on, args=(number, way), daemon=True)
+            for number, way in enumerate(ways)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _go_on(self, number: int, way: Pull) -> None:
+        choose = random.Random(number)
+        read_at: dict[str, float] = {}
+        teams = [team.slug for team in self._bench.teams]
+        while not self._stop.is_set():
+            team = choose.choice(teams)
+            file = self._folder / f"{number}-{team}.json"
+            with self.gate.pulling():
+                if time.monotonic() > read_at.get(team, -9.0) + DELAY:
+                    file.write_text(self._bench.secret("harbor-pull", team)[".dockerconfigjson"])
+                    read_at[team] = time.monotonic()
+                succeeded = way(team, file)
+            with self._lock:
+                name = way.__name__
+                self.pulls[name] = self.pulls.get(name, 0) + 1
+                self.failed[name] = self.failed.get(name, 0) + (not succeeded)
+
+
+def _ways(made: Bench, folder: Path) -> list[Pull]:
+    host = made.sandbox.addresses()["harbor"]["url"].removeprefix("http://")
+    names = iter(range(10**9))
+
+    def skopeo(team: str, file: Path) -> bool:
+        into = f"dir:{folder}/pulled-{next(names)}"
+        source = f"docker://{host}/{team}/web:1"
+        options = ["--src-tls-verify=false", f"--src-authfile={file}"]
+        words = ["skopeo", "--insecure-policy", "copy", "--quiet", *options, source, into]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+    def simulated(team: str, file: Path) -> bool:
+        credential = _credential(file)
+        caller = Caller(f"http://{host}", *credential)
+        query = f"service=harbor-registry&scope=repository:{team}/web:pull"
+        token = caller("GET", f"/service/token?{query}").json()["token"]
+        headers = {"authorization": f"Bearer {token}"}
+        answer = Caller(f"http://{host}")("GET", f"/v2/{team}/web/manifests/1", headers=headers)
+        return bool(answer.status_code == 200)
+
+    return [skopeo] * SKOPEOS + [simulated] * SIMULATED
+
+
+def _credential(file: Path) -> tuple[str, str]:
+    (entry,) = json.loads(file.read_text())["auths"].values()
+    return entry["username"], entry["password"]
+
+
+def _onboarded(made: Bench, teams: int) -> None:
+    made.declare(*({**SHOP, "name": f"t{number:02}"} for number in range(teams)))
+    for team in made.teams:
+        made.onboard(team.name)
+        caller = Caller(
+            made.sandbox.addresses()["harbor"]["url"], *made.login("harbor-ci", team.slug)
+        )
+        answer = push(caller, f"{team.slug}/web", image())
+        assert answer.status_code == 201, answer.text
+    pass_time(made, hours=1)
+
+
+def pulls() -> list[Shown]:
+    """Twenty teams rotated five times under pulls by skopeo and by simulated pullers"""
+    prerequisites.check(kubernetes=False, keycloak=False)
+    old: set[tuple[str, str]] = set()
+    rotated = 0
+    with bench() as made, tempfile.TemporaryDirectory() as folder:
+        _onboarded(made, TEAMS)
+        with Pulling(made, Path(folder), _ways(made, Path(folder))) as crowd:
+            for _ in range(TIMES):
+                old |= set(logins(made).values())
+                outcomes = run(made, order(made, force=True)).values()
+                rotated += sum(outcome.rotated for outcome in outcomes)
+                time.sleep(1.5 * DELAY)
+                with crowd.gate.alone():
+                    pass_time(made, hours=25)
+                run(made)
+        still = sum(made.systems.harbor_client.opens(*login) for login in old)
+        works = all(
+            made.systems.harbor_client.opens(*login) for login in set(logins(made).values())
+        )
+    enough = crowd.pulls.get("skopeo", 0) > 50 and crowd.pulls.get("simulated", 0) > 500
+    failed = sum(crowd.failed.values())
+    return [
+        Shown(
+            f"no pull fails while {TEAMS} teams are rotated {TIMES} times each under continuous "
+            "pulls",
+            f"{failed} failed of {crowd.pulls.get('skopeo', 0)} pulls by skopeo and "
+            f"{crowd.pulls.get('simulated', 0)} by simulated pullers that read the Secret "
+            f"{DELAY:.0f} s late; {rotated} rotations",
+            failed == 0 and enough and rotated == TEAMS * TIMES * 2,
+        ),
+        Shown(
+            "after retirement no old secret opens anything",
+            f"{still} of {len(old)} old secrets open Harbor; the published ones "
+            f"{'all do' if works else 'do NOT'}",
+            still == 0 and works and len(old) == TEAMS * TIMES * 2,
+        ),
+    ]
+
+
+def pulls_in_place() -> list[Shown]:
+    """The same with rotation in place, as the others do it"""
+    with bench() as made, tempfile.TemporaryDirectory() as folder:
+        _onboarded(made, 4)
+        with Pulling(made, Path(folder), _ways(made, Path(folder))) as crowd:
+            for _ in range(TIMES):
+                in_place(made)
+                time.sleep(DELAY)
+    failed, real = sum(crowd.failed.values()), crowd.failed.get("skopeo", 0)
+    return [
+        Shown(
+            "the same test with rotation in place shows failures: it can tell",
+            f"{failed} failed of {sum(crowd.pulls.values())} pulls, {real} of them skopeo's",
+            failed > 0 and real > 0,
+        )
+    ]
+
+
+def pulls_at_every_request() -> list[Shown]:
+    """Pulls before and after each request of a rotation, in simulated time"""
+
+    def ours(made: Bench) -> None:
+        run(made, order(made, force=True))
+        pass_time(made, hours=25)
+        run(made)
+
+    found = {}
+    for name, rotate in (("ours", ours), ("in place", in_place)):
+        with bench() as made:
+            made.declare(SHOP, {**SHOP, "name": "data"})
+            for team in made.teams:
+                made.onboard(team.name)
+            pass_time(made, hours=1)
+            found[name] = failed_pulls(made, rotate, times=2, delay=90.0)
+    (failed, all_pulls), (theirs, all_theirs) = found["ours"], found["in place"]
+    return [
+        Shown(
+            "simulated kubelets (Secrets up to 90 s old) pull before and after each request",
+            f"{failed} of {all_pulls} pulls fail; rotated in place {theirs} of {all_theirs}",
+            failed == 0 and theirs > 0,
+        )
+    ]
+
+
+# Crashes, and whatever else
+
+
+def crash() -> list[Shown]:
+    """A crash at each request, before and after, of each way a rotation can go"""
+    shown = []
+    for name, way in WAYS.items():
+        with bench() as made:
+            due(made, SPREAD_OUT)
+            try:
+                crashes, told = way(made).everywhere(), "all finished by the next run"
+            except Exception as error:  # noqa: BLE001 whatever it is, it is not held
+                crashes, told = 0, f"{error} ({'; '.join(getattr(error, '__notes__', []))})"
+        shown.append(
+            Shown(
+                f"{name}: killed at every request, before and after; a credential in four Secrets",
+                f"{crashes} crashes, {told}",
+                crashes > 20,
+            )
+        )
+    with bench() as made:
+        due(made, SPREAD_OUT)
+        crashes = WAYS["rotate"](made).seeded(1, runs=25, crashes=3)
+    told = f"{crashes} crashes in 25 runs"
+    return [*shown, Shown("the runs that go on are killed too", told, crashes > 25)]
+
+
+def meddling() -> list[Shown]:
+    """A state machine over onboarding, rotation, crashes, time and somebody who meddles"""
+    with bench() as made:
+        run_state_machine_as_test(machine(made), settings=EXAMPLES)  # type: ignore[no-untyped-call]
+    walks, steps = EXAMPLES.max_examples, EXAMPLES.stateful_step_count
+    return [
+        Shown(
+            "invariants over onboard, rotate, crash, all at once, time passing and meddling",
+            f"{walks} random walks of up to {steps} steps, none broke one",
+            held=True,
+        )
+    ]
+
+
+# The cases
+
+
+DEMANDS = {
+    "test_the_requests_of_a_rotation": "requests of a rotation, exactly",
+    "test_the_requests_of_a_run_with_nothing_to_do": "requests of a run with nothing to do",
+    "test_of_two_rotations_at_once_one_rotates": "two rotations at once: one rotates",
+    "test_nothing_is_retired_while_what_is_published_does_not_work": "nothing is retired while the "
+    "published credential fails its test",
+    "test_an_old_robot_is_no_extra_until_it_has_outstayed": "drift: an overlapping old robot is no "
+    "extra, one that outstayed is",
+    "test_otomis_robots_are_adopted_and_retired_for_ours": "Otomi's robots are adopted and rotated "
+    "into ours",
+    "test_a_changed_prefix_is_explained_and_no_password_is_changed": "a changed prefix is "
+    "explained and mended",
+    "test_an_expired_robot_is_explained_and_exchanged": "an expired robot is explained",
+    "test_a_robots_account_is_told_that_no_robot_may_rotate": "a robot's account is refused",
+    "test_what_is_compromised_dies_first_and_the_report_tells_of_tokens": "compromised: the old "
+    "ones die first, and the report tells how long tokens live",
+    "test_a_thousand_teams_of_one_hour_come_due_over_all_of_that_time": "a thousand teams are "
+    "spread",
+    "test_no_more_are_rotated_than_one_run_may_and_the_most_urgent_first": "at most the declared "
+    "number per run",
+}
+FLOW = {
+    "test_who_is_due_is_rotated_shown_told_and_taken_down": "Prefect: table, page, event and audit "
+    "trail",
+    "test_a_dry_run_says_who_is_due_and_when_the_others_will_be": "Prefect: a dry run",
+    "test_what_is_compromised_waits_for_a_persons_word": "Prefect: approval in the UI",
+    "test_no_secret_is_left_behind": "no secret in Prefect's database, logs, artifacts or files, on "
+    "failure paths too",
+}
+
+
+def cases() -> list[Shown]:
+    """All of tests/rotation"""
+    return _cases(DEMANDS, "tests/rotation")
+
+
+def flow() -> list[Shown]:
+    """The flow through a real Prefect server, and the search for secrets"""
+    return _cases(FLOW, "tests/e2e/test_rotation.py", "tests/e2e/test_secrets.py")
+
+
+def _cases(demands: dict[str, str], *places: str) -> list[Shown]:
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.xml"
+        began = time.monotonic()
+        done = _run(["-m", "pytest", "-q", "-m", "not real", *places, f"--junitxml={results}"])
+        took = time.monotonic() - began
+        if not results.exists():
+            text = (done.stdout + done.stderr).strip().splitlines()[-1]
+            return [Shown(f"all of {', '.join(places)}", text, held=False)]
+        found = {case.get("name", ""): len(case) == 0 for case in _elements(results)}
+    shown = [
+        Shown(demand, "passed" if found.get(name) else "FAILED", found.get(name, False))
+        for name, demand in demands.items()
+    ]
+    figure = f"{sum(found.values())} of {len(found)} cases, {took:.0f} s"
+    whole = Shown(f"all of {', '.join(places)}", figure, all(found.values()) and bool(found))
+    return [*shown, whole]
+
+
+def _elements(results: Path) -> list[ElementTree.Element]:
+    return list(ElementTree.parse(results).iter("testcase"))
+
+
+def _run(words: list[str]) -> CompletedProcess[str]:
+    command = [sys.executable, *words]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False
+    )
+
+
+def costs() -> list[Shown]:
+    """A thousand robots due, beside the floor"""
+    core, floor = benchmark.measure(1000, 0.005)
+    return [
+        Shown(
+            "a thousand robots due are rotated in one run, 16 calls at once",
+            f"{core.seconds:.1f} s and {core.requests} requests; {core.seconds / floor.seconds:.2f} "
+            f"of the floor's {floor.seconds:.1f} s",
+            core.note == "",
+        )
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
