@@ -70,7 +70,7 @@ def rotate_robots(
             tasks.begin_trail(run, report_store, by)
             outcomes = tasks.rotate_all(run, outcomes)
             tasks.publish_table(outcomes, run.now)
-            return tasks.conclude(outcomes)
+            return tasks.conclude(run, outcomes)
     except TenantryError as error:
         get_run_logger().error(str(error))
         return Failed(message=str(error))

@@ -345,11 +345,12 @@ def publish_pages(outcomes: Iterable[Outcome], now: datetime) -> None:
                 )
 
 
-def conclude(outcomes: Sequence[Outcome]) -> State[Any]:
+def conclude(run: Rotation, outcomes: Sequence[Outcome]) -> State[Any]:
     """The run's last word."""
     message = report.summary(outcomes)
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    if not failed:
+    reasons = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
+    if run.trail.error is not None:
+        reasons.append(str(run.trail.error))
+    if not reasons:
         return Completed(message=message)
-    reasons = "\n".join(f"{outcome.name}: {outcome.error}" for outcome in failed)
-    return Failed(message=f"{message}\n{reasons}")
+    return Failed(message="\n".join([message, *reasons]))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
+from tenantry.errors import TenantryError
 from tenantry.rotation.assess import Outcome
 from tenantry.rotation.due import Order
 
@@ -40,6 +41,9 @@ class Trail:
         order: what was asked for.
         now: the time.
 
+    Attributes:
+        error: why a line could not be kept; None if all were.
+
     Raises:
         TenantryError: the store can't be written: it is told before anything is changed.
     """
@@ -49,26 +53,34 @@ class Trail:
         self._name = f"{FOLDER}/{now:%Y-%m-%dT%H-%M-%S}-{run}.jsonl"
         self._lines: list[str] = []
         self._lock = threading.Lock()
+        self.error: TenantryError | None = None
         self._about = {"run": run, "who": who}
         self._add({"when": now, "what": ["run began"], "order": _asked(order)})
 
     def add(self, outcome: Outcome, now: datetime) -> None:
-        """Takes down what was done to a pair; nothing is if nothing was done."""
+        """Takes down what was done to a pair; nothing is if nothing was done.
+
+        What was done is done: a store that can't be written by now is kept in `error`, not raised.
+        """
         if not (outcome.done or outcome.error):
             return
-        self._add(
-            {
-                "when": now,
-                "team": outcome.team,
-                "purpose": outcome.purpose,
-                "why": outcome.why,
-                "what": list(outcome.done),
-                "live": outcome.robot,
-                "rotated": outcome.rotated,
-                "old until": outcome.until,
-                "error": str(outcome.error) if outcome.error else None,
-            }
-        )
+        try:
+            self._add(self._line(outcome, now))
+        except TenantryError as error:
+            self.error = error
+
+    def _line(self, outcome: Outcome, now: datetime) -> dict[str, Any]:
+        return {
+            "when": now,
+            "team": outcome.team,
+            "purpose": outcome.purpose,
+            "why": outcome.why,
+            "what": list(outcome.done),
+            "live": outcome.robot,
+            "rotated": outcome.rotated,
+            "old until": outcome.until,
+            "error": str(outcome.error) if outcome.error else None,
+        }
 
     def _add(self, line: Mapping[str, Any]) -> None:
         text = json.dumps({**line, **self._about}, default=datetime.isoformat)

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from tenantry.connections import HarborAccount
 from tenantry.errors import BrokenPromise, NotOurs, SystemRefused, SystemUnavailable
+from tenantry.plan import Plan
 from tenantry.rotation import Outcome
 from tenantry.systems import check_harbor
 from tenantry.systems.credentials.pairs import PREVIOUS, SINCE, UNTIL
@@ -568,6 +569,17 @@ def test_the_overlap_is_never_shorter_than_a_token_lives(bench: Bench) -> None:
 
 
 # Beside onboarding and drift
+
+
+def test_onboarding_leaves_a_robot_alone_that_is_rotated_before_it_expires(bench: Bench) -> None:
+    rotation = {"max_age_days": 27}
+    bench.declare({**PULL, "robots": {"pull": {"expiry_days": 30, "rotation": rotation}}}).onboard()
+    pass_time(bench, days=26)
+    assert bench.plan() == Plan("shop")
+    pass_time(bench, days=5)  # nothing rotated it: now it has to live again
+    assert not bench.plan().is_empty
+    bench.onboard()
+    pairs_are_in_order(bench)
 
 
 def test_onboarding_keeps_what_rotation_wrote(pull: Bench) -> None:

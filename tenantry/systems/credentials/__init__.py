@@ -37,7 +37,7 @@ from tenantry.systems.credentials.places import (
 from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.marks import ProjectMark, description
-from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, permissions, robot_id
+from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, expires_at, permissions, robot_id
 from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import objects
@@ -107,12 +107,14 @@ class Credentials:
         for purpose, robot in team.active_robots.items():
             short = _live_robot(team, purpose, observed)
             id = robot_id(team.slug, short)
-            fields = {
+            fields: dict[str, Any] = {
                 "access": sorted(set(robot.access)),
                 "disabled": False,
                 "lifetime": robot.expiry_days,
-                "expiry": FAR_OFF,
             }
+            known = observed.live.get(id)
+            if robot.rotation is None or self._has_expired(known):  # else it is rotated before
+                fields["expiry"] = FAR_OFF
             wanted.append(
                 Resource(
                     id,
@@ -123,7 +125,6 @@ class Credentials:
                     working=("disabled", "expiry"),
                 )
             )
-            known = observed.live.get(id)
             if known is not None:
                 self._robots[id] = (known.handle["id"], known.handle["name"])
             for place in places(team, purpose):
@@ -131,6 +132,10 @@ class Credentials:
         wanted.extend(self._oidc_secret(team, name, observed) for name in team.oidc_clients)
         wanted.extend(attachments(team))
         return wanted
+
+    def _has_expired(self, robot: Live | None) -> bool:
+        expires = expires_at(robot.handle) if robot else None
+        return expires is not None and expires <= self._clock()
 
     def _secret(self, place: Place, robot: Id, observed: Observed) -> Resource:
         short = robot.key.rsplit("/", 1)[-1]
