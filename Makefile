@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-real show-rotate clean
+.PHONY: setup demo test test-real lint schema show-onboard show-real show-robust show-rotate clean
 
 setup: $(READY)
 
@@ -41,6 +41,9 @@ show-onboard: setup
 
 show-real: setup
 	$(BIN)/python -m tests.show.real
+
+show-robust: setup
+	$(BIN)/python -m tests.show.robust
 
 show-rotate: setup
 	$(BIN)/python -m tests.show.rotate

@@ -82,10 +82,10 @@ class Sandbox:
     ) -> None:
         self.clock = clock or Clock()
         self.requests = RequestCounter()
-        self.controls = Controls(self.requests, self.clock)
         self.harbor = SimulatedHarbor(self.clock)
         self.costs = Costs(self.harbor) if realistic else None
         self.keycloak = SimulatedKeycloak(self.clock)
+        self.controls = Controls(self.requests, self.clock, self.keycloak)
         self.kubernetes = SimulatedKubernetes(self.clock)
         self._systems: dict[str, System] = {
             "harbor": self.harbor,

@@ -252,3 +252,26 @@ def test_a_push_over_the_quota_is_refused(
     assert refused(answer, 403, message, "DENIED")
     assert upload(ci, name, bytes(2048)).status_code == 201
     assert caller.json(f"/quotas/{quota['id']}")["used"]["storage"] == 2048
+
+
+def test_repositories_are_listed_to_whom_the_project_is_shown(
+    caller: HarborCaller, nobody: HarborCaller, name: str, project: str, pushed: Image
+) -> None:
+    path = f"/projects/{project}/repositories"
+    [row] = caller.json(path)
+    assert (row["name"], row["artifact_count"]) == (name, 1)
+    assert refused(nobody("GET", path), 401, "unauthorized")
+    listed = nobody("GET", f"/repositories?q=name%3D{name}")
+    assert (listed.status_code, listed.json()) == (200, [])
+    assert [each["name"] for each in caller.json(f"/repositories?q=name%3D{name}")] == [name]
+
+
+def test_a_deleted_tag_leaves_the_artifact(
+    caller: HarborCaller, name: str, project: str, pushed: Image
+) -> None:
+    repository = name.partition("/")[2].replace("/", "%252F")
+    path = f"/projects/{project}/repositories/{repository}/artifacts"
+    assert done(caller("DELETE", f"{path}/1/tags/1"))
+    [artifact] = caller.json(path)
+    assert artifact["digest"] == pushed.digest
+    assert not artifact.get("tags")

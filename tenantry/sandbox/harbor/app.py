@@ -4,7 +4,8 @@ The way is that of the real one: CSRF first, then the session, then who is askin
 session), then read-only mode, then the handler. Handlers run in one event loop and most never
 wait, so each is as atomic as the transaction that the real one wraps around a call.
 
-Not simulated: scanning, replication, webhooks, labels, LDAP. What calls cost, a password's hash above all, is paid with ``realistic`` only.
+Not simulated: scanning, signatures, replication, what webhooks send, LDAP. What calls cost, a
+password's hash above all, is paid with ``realistic`` only.
 """
 
 import inspect
@@ -24,12 +25,15 @@ from tenantry.sandbox.harbor import (
     blobs,
     configuration,
     groups,
+    labels,
+    local_users,
     manifests,
     members,
     metadata,
     oidc,
     projects,
     quotas,
+    registries,
     registry,
     repositories,
     retention,
@@ -38,6 +42,7 @@ from tenantry.sandbox.harbor import (
     system,
     tokens,
     users,
+    webhooks,
 )
 from tenantry.sandbox.harbor.access import authenticated
 from tenantry.sandbox.harbor.model import State, User
@@ -51,12 +56,15 @@ _MODULES = (
     blobs,
     configuration,
     groups,
+    labels,
+    local_users,
     manifests,
     members,
     metadata,
     oidc,
     projects,
     quotas,
+    registries,
     registry,
     repositories,
     retention,
@@ -64,6 +72,7 @@ _MODULES = (
     system,
     tokens,
     users,
+    webhooks,
 )
 _STATE = TypeAdapter(State)
 _NEVER_READ_ONLY = ("/api/v2.0/configurations", "/c/login", "/c/oidc/onboard")

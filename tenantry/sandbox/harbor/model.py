@@ -14,7 +14,7 @@ OIDC_GROUP = 3
 
 @dataclass
 class User:
-    """A user. The admin is user 1; of all others only what OIDC needs is simulated."""
+    """A user: the admin, who is user 1, one that the IdP sent, or one of Harbor's own."""
 
     id: int
     username: str
@@ -26,6 +26,24 @@ class User:
     cli_secret: str = ""
     groups: list[str] = field(default_factory=list)
     admin_in_auth: bool = False  # the IdP calls it an admin: true of a login, never of the row
+    # Of Harbor's own users only.
+    realname: str = ""
+    comment: str = ""
+    salt: str = ""
+    password_hash: str = ""
+
+
+@dataclass
+class Label:
+    """A label, of all of Harbor (``project_id`` 0) or of a project."""
+
+    id: int
+    name: str
+    project_id: int
+    created: datetime
+    updated: datetime
+    description: str = ""
+    color: str = ""
 
 
 @dataclass
@@ -109,6 +127,8 @@ class Project:
     members: dict[int, Member] = field(default_factory=dict)
     quota: Quota | None = None
     retention: dict[str, Any] | None = None
+    retention_runs: list[dict[str, Any]] = field(default_factory=list)
+    webhooks: dict[int, dict[str, Any]] = field(default_factory=dict)
     immutable_rules: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -173,6 +193,10 @@ class State:
     groups: dict[int, Group] = field(default_factory=dict)
     projects: dict[str, Project] = field(default_factory=dict)
     robots: dict[int, Robot] = field(default_factory=dict)
+    labels: dict[int, Label] = field(default_factory=dict)
+    registries: dict[int, dict[str, Any]] = field(default_factory=dict)
+    # Who made and deleted which projects, the oldest first.
+    audit: list[dict[str, Any]] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
     # The order of first use of each scope, resource and action: what robots' access is shown in.

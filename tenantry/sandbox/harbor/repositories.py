@@ -4,12 +4,13 @@ Not simulated: their descriptions, additions, accessories, labels and scans, and
 """
 
 import json
+from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from tenantry.sandbox.harbor import manifests, storage
+from tenantry.sandbox.harbor import access, manifests, storage
 from tenantry.sandbox.harbor.model import Artifact, Project, Repository
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, answer, done, stamp
@@ -19,17 +20,37 @@ _ONE = f"{_ALL}/{{repository}}"
 _ARTIFACT = f"{_ONE}/artifacts/{{reference}}"
 
 
+@routes.api("GET", "/repositories")
+def list_all_repositories(call: Call) -> Response:
+    """Those of all projects that the caller may see: for nobody of the public ones."""
+    harbor = call.harbor
+    return _listed(
+        call,
+        *(
+            project
+            for project in harbor.projects.values()
+            if access.may(harbor, call.caller, "list", project, "repository")
+        ),
+    )
+
+
 @routes.api("GET", _ALL)
 def list_repositories(call: Call) -> Response:
     """A project's repositories."""
-    listing, project = call.listing, call.project("list", "repository")
-    fields = {
-        "name": lambda pair: f"{project.name}/{pair[0]}",
-        "creation_time": lambda pair: pair[1].created,
-        "update_time": lambda pair: pair[1].updated,
-    }
-    found = listing.select(sorted(project.repositories.items()), fields)
-    return listing.answer(found, lambda pair: _shown(project, *pair))
+    return _listed(call, call.project("list", "repository"))
+
+
+def _listed(call: Call, *projects: Project) -> Response:
+    """The latest first."""
+    listing = call.listing
+    rows = [
+        _shown(project, name, repository)
+        for project in projects
+        for name, repository in project.repositories.items()
+    ]
+    rows.sort(key=lambda row: row["id"], reverse=True)
+    fields = {field: itemgetter(field) for field in ("name", "creation_time", "update_time")}
+    return listing.answer(listing.select(rows, fields), lambda row: row)
 
 
 @routes.api("GET", _ONE)
@@ -80,6 +101,18 @@ def delete_artifact(call: Call) -> Response:
     digest, _ = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
     manifests.remove(project, name, digest)
     storage.recount(call.harbor, project)
+    return done()
+
+
+@routes.api("DELETE", f"{_ARTIFACT}/tags/{{tag}}")
+def delete_tag(call: Call) -> Response:
+    """Take a tag from an artifact, which stays."""
+    project, tag = call.project("delete", "tag"), call.path["tag"]
+    name, repository = _found(call, project)
+    digest, artifact = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
+    if tag not in repository.tags or repository.tags[tag].digest != digest:
+        raise Refusal(404, f"tag {tag} attached to artifact {artifact.id} not found")
+    del repository.tags[tag]
     return done()
 
 

@@ -22,7 +22,14 @@ from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, whole
 from tenantry.systems.credentials import pairs
 from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, secret_id
-from tenantry.systems.credentials.contents import Credential, decode, encode, host_of, marks
+from tenantry.systems.credentials.contents import (
+    Credential,
+    decode,
+    encode,
+    host_of,
+    marks,
+    texts,
+)
 from tenantry.systems.credentials.issuing import Issuer
 from tenantry.systems.credentials.pairs import KEPT, ROBOT
 from tenantry.systems.credentials.places import (
@@ -308,7 +315,9 @@ class Credentials:
                 self._proven[sink.robot] = candidate
                 return candidate
         answer = self._harbor.patch(f"/robots/{number}", {})
-        self._prove(sink.robot, Credential(name, answer["secret"]))
+        call = f"PATCH /api/v2.0/robots/{number}"
+        (secret,) = texts("harbor", call, answer, "secret")
+        self._prove(sink.robot, Credential(name, secret))
         return self._proven[sink.robot]
 
     def _prove(self, robot: Id, credential: Credential) -> None:
@@ -322,8 +331,10 @@ class Credentials:
             raise ChangedMeanwhile("keycloak", call, f"client '{sink.client}' is gone")
         data = {"client_id": sink.client, "issuer": self._keycloak.issuer}
         if not found[0]["publicClient"]:
-            held = self._keycloak.get(f"clients/{found[0]['id']}/client-secret")
-            data["client_secret"] = held["value"]
+            path = f"clients/{found[0]['id']}/client-secret"
+            call = f"GET /admin/realms/{self._keycloak.realm}/{path}"
+            (secret,) = texts("keycloak", call, self._keycloak.get(path), "value")
+            data["client_secret"] = secret
         return {key: encode(value) for key, value in data.items()}
 
 

@@ -4,9 +4,10 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tenantry.declared.team import SecretFormat
+from tenantry.errors import SystemUnavailable
 from tenantry.systems.kubernetes.client import Object
 
 DOCKER = "kubernetes.io/dockerconfigjson"
@@ -78,3 +79,15 @@ def decode(text: str | None) -> str | None:
 def host_of(address: str) -> str:
     """Host and port of Harbor's registry_url, which comes with or without a scheme."""
     return address.split("://", 1)[-1].rstrip("/")
+
+
+def texts(system: str, call: str, answer: Any, *fields: str) -> list[str]:
+    """These fields of an answer, which must be texts; what it holds instead may be secret.
+
+    Raises:
+        SystemUnavailable: they are not.
+    """
+    found = [answer.get(field) if isinstance(answer, dict) else None for field in fields]
+    if not all(isinstance(text, str) and text for text in found):
+        raise SystemUnavailable(system, call, f"the answer lacks {' or '.join(fields)}")
+    return cast(list[str], found)

@@ -1,10 +1,11 @@
 """New robots, and whether a robot's credential opens Harbor."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tenantry.declared import Robot
 from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, SystemUnavailable
-from tenantry.systems.credentials.contents import Credential
+from tenantry.systems.credentials.contents import Credential, texts
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.marks import ProjectMark, description
 from tenantry.systems.harbor.robots import new_robot
@@ -30,22 +31,19 @@ class Issuer:
         Raises:
             ChangedMeanwhile: there is one of that name.
         """
+        call = "POST /api/v2.0/robots"
         try:
-            body = new_robot(project, short, robot, description(mark))
-            made = self._harbor.post("/robots", body).json()
+            made = self._harbor.post("/robots", new_robot(project, short, robot, description(mark)))
         except SystemRefused as error:
             if error.status != 409:
                 raise
             raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
-        try:
-            number, name, secret = int(made["id"]), made["name"], made["secret"]
-        except (LookupError, TypeError, ValueError):
-            number, name, secret = 0, None, None
-        if not (isinstance(name, str) and isinstance(secret, str)):
-            # Nobody will ever know the secret of that robot: another look finds it, and mends it.
-            reason = "an answer of an unexpected form"
-            raise SystemUnavailable("harbor", "POST /api/v2.0/robots", reason)
-        return Made(number, Credential(name, secret))
+        # Without them nobody will ever know that robot's secret: another look finds it, and mends it.
+        answer: Any = made.json() if made.content else None
+        name, secret = texts("harbor", call, answer, "name", "secret")
+        if not isinstance(answer.get("id"), int):
+            raise SystemUnavailable("harbor", call, "the answer lacks id")
+        return Made(answer["id"], Credential(name, secret))
 
     def prove(self, number: int, credential: Credential) -> None:
         """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
