@@ -103,7 +103,7 @@ class _Walk:
         probe = Probe(self._systems, pair.project, pair.robot)
         made = self._create(target, {} if compromised else pair.rows)
         try:
-            tested = probe.before_publishing(made)
+            tested = probe.before_publishing(made.credential)
             self._did(f"tested it: {tested}")
         except TenantryError:
             self._drop_candidate(target, made)
@@ -122,7 +122,7 @@ class _Walk:
         if self._read_back() != made.credential:
             call = f"Secret {pair.place.namespace}/{pair.place.name}"
             raise ChangedMeanwhile("kubernetes", call, "somebody else has written it meanwhile")
-        tested = probe.after_publishing(made)
+        tested = probe.after_publishing(made.credential)
         self._did(f"tested what is published: {tested}", test="opens Harbor")
         self._tell_end(compromised)
 

@@ -4,7 +4,6 @@ from tenantry.declared import Robot
 from tenantry.errors import BrokenPromise
 from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
-from tenantry.systems.credentials.issuing import Made
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.registry import POLICY, Registry
 
@@ -25,20 +24,20 @@ class Probe:
         self._actions = [a for a in ("pull", "push") if f"repository:{a}" in robot.access]
         self._image: tuple[str, str] | None = None
 
-    def before_publishing(self, made: Made) -> str:
+    def before_publishing(self, credential: Credential) -> str:
         """All that there is to test, before anybody gets the credential."""
-        self._issuer.prove(made.number, made.credential)
+        self._issuer.prove(credential)
         done = ["logged in"]
         if self._has_images and "pull" in self._actions:
             self._image = self._registry.newest_image(self._project)
-        done += self._use(made.credential, push=True)
+        done += self._use(credential, push=True)
         return ", ".join(done)
 
-    def after_publishing(self, made: Made) -> str:
+    def after_publishing(self, credential: Credential) -> str:
         """What a consumer does with the credential that it finds."""
         if self._actions:
-            return ", ".join(self._use(made.credential, push=False))
-        self._issuer.prove(made.number, made.credential)
+            return ", ".join(self._use(credential, push=False))
+        self._issuer.prove(credential)
         return "logged in"
 
     def _use(self, credential: Credential, *, push: bool) -> list[str]:

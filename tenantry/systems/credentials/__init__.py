@@ -321,7 +321,7 @@ class Credentials:
         return self._proven[sink.robot]
 
     def _prove(self, robot: Id, credential: Credential) -> None:
-        self.issuer.prove(self._robots[robot][0], credential)
+        self.issuer.prove(credential)
         self._proven[robot] = credential
 
     def _oidc_data(self, sink: _ClientSecret) -> dict[str, str]:

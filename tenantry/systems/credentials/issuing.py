@@ -45,7 +45,7 @@ class Issuer:
             raise SystemUnavailable("harbor", call, "the answer lacks id")
         return Made(answer["id"], Credential(name, secret))
 
-    def prove(self, number: int, credential: Credential) -> None:
+    def prove(self, credential: Credential) -> None:
         """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
 
         Raises:
@@ -54,7 +54,7 @@ class Issuer:
         if not self._harbor.opens(credential.username, credential.password):
             raise BrokenPromise(
                 "harbor",
-                f"PATCH /api/v2.0/robots/{number}",
+                "GET /service/token",
                 f"the new secret of robot '{credential.username}' does not open Harbor; somebody "
                 "else may be changing that robot, or it may be disabled or expired",
             )

@@ -9,7 +9,7 @@ import jwt
 
 from tenantry.calls import read
 from tenantry.errors import SystemUnavailable
-from tenantry.systems.harbor.client import SERVICE, HarborClient, unquoted
+from tenantry.systems.harbor.client import SERVICE, HarborClient
 
 _MANIFESTS = (
     "application/vnd.oci.image.index.v1+json",
@@ -57,7 +57,9 @@ class Registry:
                 action for entry in claims["access"] or [] for action in entry["actions"] or []
             )
         except (ValueError, LookupError, TypeError, jwt.InvalidTokenError):
-            raise unquoted("GET", path, answer) from None
+            # What it holds instead may be secret.
+            reason = "the answer is no token"
+            raise SystemUnavailable("harbor", f"GET {path}", reason) from None
         return Token(value, granted)
 
     def newest_image(self, project: str) -> tuple[str, str] | None:
