@@ -1,41 +1,29 @@
 """What rotation must show, measured: `make show-rotate`."""
 
-import json
 import logging
-import os
-import random
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import CompletedProcess
-from typing import Self
-from xml.etree import ElementTree
 
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from benchmarks import rotate as benchmark
-from demo.processes import ROOT
 from tests.bench import Bench, MishapSandbox, prepare
-from tests.images import MANIFEST, image, push
+from tests.images import image, push
 from tests.meddling import machine
 from tests.pullers import failed_pulls, in_place
 from tests.real.servers import prerequisites
-from tests.rotation_bench import SHOP, SPREAD_OUT, logins, order, pass_time, run
-from tests.rotation_crash import WAYS, due
+from tests.real_pullers import DELAY, Pulling, ways
+from tests.rotation_bench import SHOP, logins, order, pass_time, run
 from tests.sandbox.calls import Caller
 from tests.show.report import Report, Shown
+from tests.show.results import run_tests
 
 TEAMS, TIMES = 20, 5
-SKOPEOS, SIMULATED = 2, 4
-"""Threads that pull all the time: by skopeo, and by themselves."""
-DELAY = 2.0
-"""Seconds after which a puller has read a Secret again."""
 EXAMPLES = settings(
     max_examples=40,
     stateful_step_count=12,
@@ -46,14 +34,17 @@ EXAMPLES = settings(
 
 def main() -> int:
     report = Report("Rotation")
-    report.show(pulls)
-    report.show(pulls_in_place)
-    report.show(pulls_at_every_request)
-    report.show(crash)
-    report.show(meddling)
-    report.show(cases)
-    report.show(flow)
-    report.show(costs)
+    for measure in (
+        pulls,
+        pulls_in_place,
+        pulls_at_every_request,
+        crash,
+        meddling,
+        cases,
+        flow,
+        costs,
+    ):
+        report.show(measure)
     return report.close()
 
 
@@ -66,122 +57,6 @@ def bench() -> Iterator[Bench]:
         Bench(prepare(sandbox), Path(folder)) as made,
     ):
         yield made
-
-
-# Pulls by a real client
-
-
-class Gate:
-    """Lets many pull at once, or one change the time while nobody pulls."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
-        self._closed = False
-
-    @contextmanager
-    def pulling(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._closed)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._closed = True
-            self._changed.wait_for(lambda: self._inside == 0)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._closed = False
-                self._changed.notify_all()
-
-
-Pull = Callable[[str, Path], bool]
-
-
-class Pulling:
-    """Threads that pull without end, each with Secrets that it has read a moment ago.
-
-    Attributes:
-        pulls: how many there were.
-        failed: how many failed.
-    """
-
-    def __init__(self, made: Bench, folder: Path, ways: Sequence[Pull]) -> None:
-        self.gate = Gate()
-        self.pulls: dict[str, int] = {}
-        self.failed: dict[str, int] = {}
-        self._bench = made
-        self._folder = folder
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._go_on, args=(number, way), daemon=True)
-            for number, way in enumerate(ways)
-        ]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _go_on(self, number: int, way: Pull) -> None:
-        choose = random.Random(number)
-        read_at: dict[str, float] = {}
-        teams = [team.slug for team in self._bench.teams]
-        while not self._stop.is_set():
-            team = choose.choice(teams)
-            file = self._folder / f"{number}-{team}.json"
-            with self.gate.pulling():
-                if time.monotonic() > read_at.get(team, -9.0) + DELAY:
-                    file.write_text(self._bench.secret("harbor-pull", team)[".dockerconfigjson"])
-                    read_at[team] = time.monotonic()
-                succeeded = way(team, file)
-            with self._lock:
-                name = way.__name__
-                self.pulls[name] = self.pulls.get(name, 0) + 1
-                self.failed[name] = self.failed.get(name, 0) + (not succeeded)
-
-
-def _ways(made: Bench, folder: Path) -> list[Pull]:
-    host = made.sandbox.addresses()["harbor"]["url"].removeprefix("http://")
-    names = iter(range(10**9))
-
-    def skopeo(team: str, file: Path) -> bool:
-        into = f"dir:{folder}/pulled-{next(names)}"
-        source = f"docker://{host}/{team}/web:1"
-        options = ["--src-tls-verify=false", f"--src-authfile={file}"]
-        words = ["skopeo", "--insecure-policy", "copy", "--quiet", *options, source, into]
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
-
-    def simulated(team: str, file: Path) -> bool:
-        credential = _credential(file)
-        caller = Caller(f"http://{host}", *credential)
-        query = f"service=harbor-registry&scope=repository:{team}/web:pull"
-        token = caller("GET", f"/service/token?{query}").json()["token"]
-        headers = {"authorization": f"Bearer {token}", "accept": MANIFEST}
-        answer = Caller(f"http://{host}")("GET", f"/v2/{team}/web/manifests/1", headers=headers)
-        return bool(answer.status_code == 200)
-
-    return [skopeo] * SKOPEOS + [simulated] * SIMULATED
-
-
-def _credential(file: Path) -> tuple[str, str]:
-    (entry,) = json.loads(file.read_text())["auths"].values()
-    return entry["username"], entry["password"]
 
 
 def _onboarded(made: Bench, teams: int) -> None:
@@ -205,7 +80,7 @@ def pulls() -> list[Shown]:
     rotated = 0
     with bench() as made, tempfile.TemporaryDirectory() as folder:
         _onboarded(made, TEAMS)
-        with Pulling(made, Path(folder), _ways(made, Path(folder))) as crowd:
+        with Pulling(made, Path(folder), ways(made, Path(folder))) as crowd:
             for _ in range(TIMES):
                 old |= set(logins(made).values())
                 outcomes = run(made, order(made, force=True)).values()
@@ -242,7 +117,7 @@ def pulls_in_place() -> list[Shown]:
     """The same with rotation in place, as the others do it"""
     with bench() as made, tempfile.TemporaryDirectory() as folder:
         _onboarded(made, 4)
-        with Pulling(made, Path(folder), _ways(made, Path(folder))) as crowd:
+        with Pulling(made, Path(folder), ways(made, Path(folder))) as crowd:
             for _ in range(TIMES):
                 in_place(made)
                 time.sleep(DELAY)
@@ -286,27 +161,27 @@ def pulls_at_every_request() -> list[Shown]:
 
 
 def crash() -> list[Shown]:
-    """A crash at each request, before and after, of each way a rotation can go"""
-    shown = []
-    for name, way in WAYS.items():
-        with bench() as made:
-            due(made, SPREAD_OUT)
-            try:
-                crashes, told = way(made).everywhere(), "all finished by the next run"
-            except Exception as error:  # noqa: BLE001 whatever it is, it is not held
-                crashes, told = 0, f"{error} ({'; '.join(getattr(error, '__notes__', []))})"
-        shown.append(
-            Shown(
-                f"{name}: killed at every request, before and after; a credential in four Secrets",
-                f"{crashes} crashes, {told}",
-                crashes > 20,
-            )
+    """A crash at each request, before and after, of each way a rotation can go, and all faults"""
+    found = run_tests("--whole", "--timeout=1800", "tests/rotation/test_crash.py")
+    ways = [
+        Shown(
+            f"{case.parameters.strip('[]')}: killed before and after each request, a credential in "
+            "four Secrets; one is live and published, no orphan, nothing retired that was in use",
+            f"{case.told.get('crashes')} crashes, all finished by the next run",
+            case.passed,
         )
-    with bench() as made:
-        due(made, SPREAD_OUT)
-        crashes = WAYS["rotate"](made).seeded(1, runs=25, crashes=3)
-    told = f"{crashes} crashes in 25 runs"
-    return [*shown, Shown("the runs that go on are killed too", told, crashes > 25)]
+        for case in found.named("test_killed_at_any_request_it_is_finished_by_the_next_run")
+    ]
+    return [
+        *ways,
+        found.named("test_the_run_that_goes_on_may_be_killed_too").line(
+            "the runs that go on are killed too, seeded", "crashes"
+        ),
+        found.named("test_any_request_of_a_rotation_may_fail_once").line(
+            "each request fails in each way, its answer lost too", "struck"
+        ),
+        found.line("all of tests/rotation/test_crash.py"),
+    ]
 
 
 def meddling() -> list[Shown]:
@@ -359,42 +234,18 @@ FLOW = {
 
 def cases() -> list[Shown]:
     """All of tests/rotation"""
-    return _cases(DEMANDS, "tests/rotation")
+    return _lines(DEMANDS, "tests/rotation")
 
 
 def flow() -> list[Shown]:
     """The flow through a real Prefect server, and the search for secrets"""
-    return _cases(FLOW, "tests/e2e/test_rotation.py", "tests/e2e/test_rotation_secrets.py")
+    return _lines(FLOW, "tests/e2e/test_rotation.py", "tests/e2e/test_rotation_secrets.py")
 
 
-def _cases(demands: dict[str, str], *places: str) -> list[Shown]:
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.xml"
-        began = time.monotonic()
-        done = _run(["-m", "pytest", "-q", "-m", "not real", *places, f"--junitxml={results}"])
-        took = time.monotonic() - began
-        if not results.exists():
-            text = (done.stdout + done.stderr).strip().splitlines()[-1]
-            return [Shown(f"all of {', '.join(places)}", text, held=False)]
-        found = {case.get("name", ""): len(case) == 0 for case in _elements(results)}
-    shown = [
-        Shown(demand, "passed" if found.get(name) else "FAILED", found.get(name, False))
-        for name, demand in demands.items()
-    ]
-    figure = f"{sum(found.values())} of {len(found)} cases, {took:.0f} s"
-    whole = Shown(f"all of {', '.join(places)}", figure, all(found.values()) and bool(found))
-    return [*shown, whole]
-
-
-def _elements(results: Path) -> list[ElementTree.Element]:
-    return list(ElementTree.parse(results).iter("testcase"))
-
-
-def _run(words: list[str]) -> CompletedProcess[str]:
-    command = [sys.executable, *words]
-    return subprocess.run(
-        command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False
-    )
+def _lines(demands: dict[str, str], *places: str) -> list[Shown]:
+    found = run_tests(*places)
+    lines = [found.named(name).line(demand) for name, demand in demands.items()]
+    return [*lines, found.line(f"all of {', '.join(places)}, {found.seconds:.0f} s")]
 
 
 def costs() -> list[Shown]:
