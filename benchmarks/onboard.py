@@ -31,7 +31,7 @@ from rich.table import Table
 from benchmarks.floor import Floor, Recording, recorded
 from demo.blocks import fill_in
 from demo.processes import LocalPlatform
-from tasks.onboarding import SHARD, SHARDS_AT_ONCE
+from tasks.shards import SHARD, SHARDS_AT_ONCE
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, Team, load
 from tenantry.onboarding import Outcome, onboard_many, plan_all

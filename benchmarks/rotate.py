@@ -30,7 +30,7 @@ from benchmarks.onboard import (
     origins,
     sandbox,
 )
-from tasks.onboarding import SHARD, SHARDS_AT_ONCE
+from tasks.shards import SHARD, SHARDS_AT_ONCE
 from tenantry import rotation
 from tenantry.calls import real_time
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount

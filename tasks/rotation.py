@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-from collections import deque
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,16 +17,15 @@ from prefect.events import emit_event
 from prefect.exceptions import FlowPauseTimeout
 from prefect.filesystems import WritableFileSystem
 from prefect.flow_runs import pause_flow_run
-from prefect.futures import PrefectFuture, wait
 from prefect.input import RunInput
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed, Failed
 
 from tasks.locks import LockUnusable, TeamLock
-from tasks.onboarding import ALONE, SHARD, SHARDS_AT_ONCE, artifact_key
+from tasks.onboarding import artifact_key
+from tasks.shards import parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, step
 from tenantry import rotation
-from tenantry.calls import WIDTH
 from tenantry.declared import Team
 from tenantry.errors import TenantryError
 from tenantry.rotation import Order, Outcome, report
@@ -276,33 +274,14 @@ def rotate_all(run: Rotation, chosen: Sequence[Outcome]) -> list[Outcome]:
     for outcome in chosen:
         if outcome.steps:
             work.setdefault(outcome.team, []).append(outcome)
-    size = 1 if len(work) <= ALONE else SHARD
-    at_once = WIDTH if size == 1 else SHARDS_AT_ONCE
-    teams = list(work.values())
-    waiting = deque(
-        Shard([outcome for pairs in teams[first : first + size] for outcome in pairs])
-        for first in range(0, len(teams), size)
-    )
-    running: dict[PrefectFuture[None], Shard] = {}
+    divided, alone = parts(list(work.values()))
+    shards = [Shard([outcome for pairs in part for outcome in pairs]) for part in divided]
+    run_all(shards, alone, lambda shard: rotate_shard.submit(shard, run))
     results = {outcome.name: outcome for outcome in chosen}
-    while waiting or running:
-        while waiting and len(running) < at_once:
-            shard = waiting.popleft()
-            running[rotate_shard.submit(shard, run)] = shard
-        for future in wait(list(running), timeout=0.5).done:
-            shard = running.pop(future)
-            _end(future, shard)
-            results |= shard.outcomes
+    for shard in shards:
+        results |= shard.outcomes
     tell(results.values())
     return list(results.values())
-
-
-def _end(future: PrefectFuture[None], shard: Shard) -> None:
-    """What a shard's task ended with is the end of the pairs that it did not get to."""
-    error = future.result(raise_on_failure=False)
-    if isinstance(error, Exception):
-        known = isinstance(error, TenantryError)
-        shard.give_up(error if known else TenantryError(repr(error)))
 
 
 def tell(outcomes: Iterable[Outcome]) -> None:
