@@ -160,7 +160,7 @@ def ask(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
     Raises:
         TenantryError: it was refused, or nobody answered in time.
     """
-    due = [outcome.name for outcome in outcomes if outcome.why == "compromised"]
+    due = [o.name for o in outcomes if o.why == "compromised" or "kill" in o.steps]
     minutes = token_lifetime.total_seconds() / 60
     text = (
         f"**{len(due)} credentials are deleted before new ones are in place**: "

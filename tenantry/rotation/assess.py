@@ -8,7 +8,7 @@ from tenantry.errors import TenantryError
 from tenantry.rotation.due import Order, Why, planned, why_due
 from tenantry.rotation.pair import NotOnboarded, Pair, Unread
 
-Step = Literal["rotate", "drop", "publish", "overlap", "retire", "delete"]
+Step = Literal["kill", "rotate", "drop", "publish", "overlap", "retire", "delete"]
 State = Literal["in order", "due", "overlaps", "waits", "broken", "rotated", "failed"]
 
 
@@ -72,6 +72,10 @@ def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
         expires=pair.expires,
     )
     steps = _steps(pair, why, now)
+    if order.compromised and why != "compromised" and pair.old:
+        # It was rotated since that was asked for, and what is known to others overlaps.
+        kept: tuple[Step, ...] = tuple(s for s in steps if s in ("rotate", "drop", "publish"))
+        steps = ("kill", *kept)
     state: State = "in order"
     note = pair.problem
     if "rotate" in steps:

@@ -96,7 +96,7 @@ class _Walk:
         pair = self._pair
         compromised = self.outcome.why == "compromised"
         if compromised:
-            self._kill()
+            self._kill({**pair.rows, **pair.replaced})
         target = other(pair.live)
         if pair.published is None and not compromised and pair.in_use.get(target):
             target = pair.live  # the other one may be the last that works
@@ -125,6 +125,12 @@ class _Walk:
         tested = probe.after_publishing(made.credential)
         self._did(f"tested what is published: {tested}", test="opens Harbor")
         self._tell_end(compromised)
+
+    def kill(self) -> None:
+        """Deletes the old robots at once, overlapping or not."""
+        self._kill(self._pair.old)
+        self.outcome = replace(self.outcome, state="in order", until=None)
+        self._tell_end(compromised=True)
 
     def drop(self) -> None:
         """Deletes a robot that was never published."""
@@ -168,8 +174,8 @@ class _Walk:
 
     # Parts of them
 
-    def _kill(self) -> None:
-        for name, row in {**self._pair.rows, **self._pair.replaced}.items():
+    def _kill(self, rows: Mapping[str, Row]) -> None:
+        for name, row in rows.items():
             self._delete(name, row, "its secret is known to others")
 
     def _create(self, target: str, rows: Mapping[str, Row]) -> Made:

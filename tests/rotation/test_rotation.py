@@ -475,6 +475,21 @@ def test_what_is_compromised_dies_first_and_the_report_tells_of_tokens(bench: Be
     pairs_are_in_order(bench)
 
 
+def test_what_is_compromised_goes_though_it_was_rotated_since_that_was_asked_for(
+    pull: Bench,
+) -> None:
+    """A run waited for its approval, and the daily one was faster."""
+    old = logins(pull)
+    asked = order(pull, compromised=True)
+    pass_time(pull, minutes=10)
+    run(pull)
+    outcome = the(run(pull, asked))
+    assert not outcome.rotated
+    assert none_opens(pull, old)
+    assert set(robots(pull)) == {"pull-b"}
+    pairs_are_in_order(pull)
+
+
 def test_what_is_compromised_goes_though_its_secret_is_gone(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     before = logins(bench)
