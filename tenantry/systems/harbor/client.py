@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.confidential import without_secrets
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.systems.harbor.session import Session, has_ended, log_in, wrong_password
@@ -268,7 +269,8 @@ def unquoted(method: str, path: str, answer: httpx.Response) -> SystemRefused | 
 def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
     """What an answer that is none of success means."""
     call, status = f"{method} {path}", answer.status_code
-    reason = _reason(answer)
+    sent = answer.request
+    reason = without_secrets(_reason(answer), sent.headers, sent.content)
     # Harbor's 500 says nothing: it may be a race that another look settles.
     if status in MAY_PASS or status >= 500:
         wait = retry_after(answer.headers.get("Retry-After"))
