@@ -100,6 +100,7 @@ class _Walk:
         target = other(pair.live)
         if pair.published is None and not compromised and pair.in_use.get(target):
             target = pair.live  # the other one may be the last that works
+            self._make_sure_that_it_is_dead()
         probe = Probe(self._systems, pair.project, pair.robot)
         made = self._create(target, {} if compromised else pair.rows)
         try:
@@ -173,6 +174,20 @@ class _Walk:
                 self._delete(name, row, "it was disabled for long enough")
 
     # Parts of them
+
+    def _make_sure_that_it_is_dead(self) -> None:
+        """Asks again before a robot is deleted whose credential is published.
+
+        Harbor answers a login with 401 also where it can't look the robot up.
+        """
+        account, first = self._harbor.account, self._pair.first
+        if not self._harbor.opens(account.username, account.password.get_secret_value()):
+            reason = "it refuses the connection's own account, so it cannot tell who is dead"
+            raise SystemUnavailable("harbor", "GET /service/token", reason)
+        held: Credential | None = first.handle["credential"] if first else None
+        if held is not None and self._harbor.opens(held.username, held.password):
+            reason = f"'{held.username}' is let in again"
+            raise ChangedMeanwhile("harbor", "GET /service/token", reason)
 
     def _kill(self, rows: Mapping[str, Row]) -> None:
         for name, row in rows.items():

@@ -406,6 +406,19 @@ def test_a_dead_one_beside_one_that_overlaps_is_made_anew_and_the_old_one_stays(
     assert all_open(pull, first)
 
 
+def test_what_harbor_refuses_for_a_moment_is_not_deleted(pull: Bench) -> None:
+    """It answers 401 also where it can't look a robot up; then it refuses everybody."""
+    run(pull)
+    before = logins(pull)
+    fail(pull, "GET", "/service/token", 401)
+    outcome = the(run(pull))
+    assert "it refuses the connection's own account" in str(outcome.error)
+    mend(pull)
+    assert all_open(pull, before)
+    assert set(robots(pull)) == {"pull-a", "pull-b"}
+    assert the(run(pull)).state == "overlaps"
+
+
 def test_an_expired_robot_is_explained_and_exchanged(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     pass_time(bench, days=31)

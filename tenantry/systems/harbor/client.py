@@ -152,7 +152,7 @@ class HarborClient:
         """
         answer = self._exchange(method, path, **options)
         if answer.status_code in MAY_PASS or answer.status_code >= 500:
-            raise failure(method, path.partition("?")[0], answer)
+            raise _failure(method, path.partition("?")[0], answer)
         return answer
 
     def opens(self, username: str, password: str) -> bool:
@@ -167,7 +167,7 @@ class HarborClient:
             auth = httpx.BasicAuth(username, password)
             answer = self.outside("GET", path, params={"service": SERVICE}, auth=auth)
             if answer.status_code not in (200, 401):
-                raise failure("GET", path, answer)
+                raise _failure("GET", path, answer)
             return answer.status_code == 200
 
         return read(ask)
@@ -198,7 +198,7 @@ class HarborClient:
                     continue
             if answer.is_success:
                 return _checked(method, path, answer)
-            raise failure(method, _API + path, answer)
+            raise _failure(method, _API + path, answer)
         raise SystemUnavailable("harbor", f"{method} {_API}{path}", "the session ended twice")
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -260,8 +260,7 @@ def _checked(method: str, path: str, answer: httpx.Response) -> httpx.Response:
     return answer
 
 
-def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
-    """What an answer that is none of success means."""
+def _failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
     call, status = f"{method} {path}", answer.status_code
     sent = answer.request
     reason = without_secrets(_reason(answer), sent.headers, sent.content)
