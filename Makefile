@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-drift show-real show-robust clean
+.PHONY: setup demo test test-real lint schema show-onboard show-real show-robust show-drift \
+        show-rotate clean
 
 setup: $(READY)
 
@@ -49,6 +50,9 @@ show-real: setup
 
 show-robust: setup
 	$(BIN)/python -m tests.show.robust
+
+show-rotate: setup
+	$(BIN)/python -m tests.show.rotate
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -29,6 +29,7 @@ from tenantry.connections import HarborAccount
 from tenantry.systems.harbor.session import log_in
 
 _TEAM = re.compile(r"\bt\d{3,}\b")
+_PARTS = re.compile(r"[/=,&?]")
 _LOGINS = ("/c/login", "/protocol/openid-connect/token", "/api/v2.0/systeminfo")
 _KEPT = ("content-type", "x-is-resource-name")
 
@@ -53,7 +54,8 @@ class Recording:
     """The requests of one run, in the order in which they ended."""
 
     requests: list[Recorded] = field(default_factory=list)
-    _projects: dict[str, str] = field(default_factory=dict)
+    projects: dict[str, str] = field(default_factory=dict)
+    """Whose project it is, by number: an earlier recording may know it."""
 
     def add(self, request: Recorded) -> None:
         """Takes down a request, and whose it is."""
@@ -63,10 +65,10 @@ class Recording:
         if found:
             request.chain = found[0]
             if last:
-                self._projects[last] = found[0]
+                self.projects[last] = found[0]
         else:
-            parts = re.split(r"[/=,&?]", request.target)
-            request.chain = next((self._projects[p] for p in parts if p in self._projects), "")
+            parts = _PARTS.split(request.target)
+            request.chain = next((self.projects[p] for p in parts if p in self.projects), "")
         self.requests.append(request)
 
 
@@ -215,6 +217,8 @@ class Floor:
             name, _, secret = user.partition(":")
             pair = f"{now.get(name, name)}:{now.get(secret, secret)}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        elif system == "harbor" and (token := _token(made.headers)):
+            headers["Authorization"] = f"Bearer {now.get(token, token)}"
         else:
             headers |= self._headers[system]
         target = re.sub(r"[^/=,&?]+", lambda part: str(now.get(part[0], part[0])), made.target)
@@ -230,12 +234,18 @@ class Floor:
             _learn(made.answer, _json(answer.content) if made.answer is not None else None, now)
             then, here = made.location, answer.headers.get("location", "")
             if then and here:
-                now[then.rsplit("/", 1)[-1]] = here.rsplit("/", 1)[-1]
+                pairs = zip(_PARTS.split(then), _PARTS.split(here), strict=False)
+                now.update(pair for pair in pairs if pair[0] != pair[1])
 
 
 def _user(headers: dict[str, str]) -> str:
     kind, _, value = headers.get("authorization", "").partition(" ")
     return base64.b64decode(value).decode() if kind == "Basic" else ""
+
+
+def _token(headers: dict[str, str]) -> str:
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    return value if kind == "Bearer" else ""
 
 
 def _json(content: bytes) -> Any:
@@ -252,7 +262,7 @@ def _learn(then: Any, now: Any, known: dict[Any, Any]) -> None:
             old, new = then[key], now[key]
             if isinstance(old, dict | list):
                 _learn(old, new, known)
-            elif old != new and (key.endswith(("id", "_id")) or key in ("secret", "uid")):
+            elif old != new and (key.endswith(("id", "_id")) or key in ("secret", "uid", "token")):
                 known[str(old)] = new
     elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
         for old, new in zip(then, now, strict=True):

@@ -31,7 +31,7 @@ from rich.table import Table
 from benchmarks.floor import Floor, Recording, recorded
 from demo.blocks import fill_in
 from demo.processes import LocalPlatform
-from tasks.onboarding import SHARD, SHARDS_AT_ONCE
+from tasks.shards import SHARD, SHARDS_AT_ONCE
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, Team, load
 from tenantry.onboarding import Outcome, onboard_many, plan_all
@@ -221,9 +221,9 @@ def measure(teams: int, latency: float) -> list[Result]:
     """All runs in all ways, one way after the other."""
     with tempfile.TemporaryDirectory() as folder:
         alone, recordings = _core_and_recordings(Path(folder) / "core", teams, latency)
-        floors = _floors(recordings, latency)
+        floor = floors(recordings, latency)
         prefect = _prefect(Path(folder), teams, latency)
-    return [Result(*each) for each in zip(RUNS, alone, floors, prefect, strict=True)]
+    return [Result(*each) for each in zip(RUNS, alone, floor, prefect, strict=True)]
 
 
 def _core_and_recordings(
@@ -260,7 +260,8 @@ def origins(addresses: dict[str, Any]) -> dict[str, str]:
     return found | {cluster["clusters"][0]["cluster"]["server"]: "kubernetes"}
 
 
-def _floors(recordings: list[Recorded], latency: float) -> list[Measured]:
+def floors(recordings: list[Recorded], latency: float) -> list[Measured]:
+    """The runs' requests made again, one run after the other, on a sandbox as new."""
     measured = []
     with sandbox(latency) as addresses:
         cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())

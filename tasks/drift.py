@@ -11,7 +11,7 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from tasks.locks import LockUnusable, TeamLock
-from tasks.onboarding import SHARD
+from tasks.shards import SHARD
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
 from tenantry import drift
 from tenantry.declared import Team

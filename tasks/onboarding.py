@@ -1,7 +1,6 @@
 """The tasks of onboarding: each looks at a system, or brings one to what is declared."""
 
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,15 +17,14 @@ from prefect.artifacts import (
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed, Failed
 
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
 from tasks.locks import LockUnusable, TeamLock
+from tasks.shards import parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
 from tenantry import explain, onboarding, welcome
-from tenantry.calls import WIDTH
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
@@ -34,13 +32,6 @@ from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
 from tenantry.systems import LOOKS, Systems
-
-ALONE = 12
-"""Up to so many teams have a task each; more share one, which costs the server less."""
-SHARD = 25
-"""Teams that share a task, and a lock's call."""
-SHARDS_AT_ONCE = 2
-"""While one shard looks and is locked, another writes."""
 
 
 class Walk:
@@ -246,30 +237,19 @@ def onboard_shard(shard: Shard, walk: Walk) -> None:
 def onboard_all(walk: Walk, planned: Sequence[Outcome]) -> list[Outcome]:
     """A task for each shard of the teams that have something to do, and a progress artifact."""
     work = [each for each in planned if each.plan is not None and not each.plan.is_empty]
-    size = 1 if len(work) <= ALONE else SHARD
-    at_once = WIDTH if size == 1 else SHARDS_AT_ONCE
-    shards = [Shard(work[first : first + size]) for first in range(0, len(work), size)]
+    divided, alone = parts(work)
+    shards = [Shard(part) for part in divided]
     progress = Progress(len(work))
-    waiting, running = deque(shards), dict[PrefectFuture[None], Shard]()
-    while waiting or running:
-        while waiting and len(running) < at_once:
-            shard = waiting.popleft()
-            running[onboard_shard.submit(shard, walk)] = shard
-        for future in wait(list(running), timeout=0.5).done:
-            _end(future, running.pop(future))
-        progress.show(sum(shard.ended for shard in shards))
+    run_all(
+        shards,
+        alone,
+        lambda shard: onboard_shard.submit(shard, walk),
+        lambda: progress.show(sum(shard.ended for shard in shards)),
+    )
     results = {outcome.team: outcome for outcome in planned}
     for shard in shards:
         results |= shard.outcomes
     return list(results.values())
-
-
-def _end(future: PrefectFuture[None], shard: Shard) -> None:
-    """What a shard's task ended with is the end of the teams that it did not get to."""
-    error = future.result(raise_on_failure=False)
-    if isinstance(error, Exception):
-        known = isinstance(error, TenantryError)
-        shard.give_up(error if known else TenantryError(repr(error)))
 
 
 class Progress:

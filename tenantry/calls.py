@@ -1,8 +1,9 @@
-"""What all calls to the systems have in common: when to try again, and how wide to fan out."""
+"""What all calls to the systems have in common: when to try again, how wide to fan out, the time."""
 
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import stamina
@@ -23,6 +24,15 @@ MAY_PASS = frozenset({408, 425, 429, 502, 503, 504})
 _LONGEST_WAIT = 30.0
 _under_way = threading.BoundedSemaphore(WIDTH)
 _here = threading.local()
+
+
+Clock = Callable[[], datetime]
+"""Tells the time, aware and in UTC."""
+
+
+def real_time() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
 
 
 def retry_after(header: str | None) -> float | None:

@@ -120,15 +120,18 @@ class Bench:
         for path in (self.folder / "teams").glob("*"):
             path.unlink()
         self.state = declared.load(write(self.folder, *teams, platform=platform))
-        self.systems = Systems(connections(self.sandbox), self.state)
+        self.systems = self._systems()
         self._opened.append(self.systems)
         return self
 
     @contextmanager
     def process(self) -> Iterator[Systems]:
         """The systems as a process has them that starts now, and ends with the context."""
-        with Systems(connections(self.sandbox), self.state) as systems:
+        with self._systems() as systems:
             yield systems
+
+    def _systems(self) -> Systems:
+        return Systems(connections(self.sandbox), self.state, clock=self.sandbox.clock.now)
 
     @property
     def teams(self) -> list[Team]:

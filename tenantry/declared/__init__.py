@@ -11,7 +11,16 @@ from tenantry.declared.state import (
     load,
     save_team,
 )
-from tenantry.declared.team import Namespace, OidcClient, Robot, Route, Team, TeamSettings
+from tenantry.declared.team import (
+    Namespace,
+    OidcClient,
+    Robot,
+    Rotation,
+    Route,
+    SecretSink,
+    Team,
+    TeamSettings,
+)
 
 __all__ = [
     "Declaration",
@@ -23,7 +32,9 @@ __all__ = [
     "OidcClient",
     "Platform",
     "Robot",
+    "Rotation",
     "Route",
+    "SecretSink",
     "Team",
     "TeamSettings",
     "check_alone",

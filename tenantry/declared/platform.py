@@ -67,6 +67,14 @@ class PlatformMesh(Model):
     """The Gateway that routes are bound to, as `namespace/name`."""
 
 
+class PlatformRotation(Model):
+    """The rotation of robots' credentials, as far as all teams share it."""
+
+    most_per_run: Annotated[int, Field(ge=1)] = 200
+    """How many credentials one run exchanges at most. The most urgent come first, the rest is for
+    the next run."""
+
+
 class Platform(Model):
     """The installation-wide declared state: `platform.yaml`."""
 
@@ -80,6 +88,8 @@ class Platform(Model):
     """Kubernetes."""
     mesh: PlatformMesh = PlatformMesh()
     """Istio."""
+    rotation: PlatformRotation = PlatformRotation()
+    """The rotation of robots' credentials."""
     drift: Drift = Drift()
     """What the drift report leaves out, of any team."""
     defaults: TeamSettings = TeamSettings()

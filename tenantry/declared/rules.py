@@ -1,9 +1,10 @@
 """Rules that concern several fields, or several teams: checked on the teams as they will be."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from tenantry.declared.faults import Place
-from tenantry.declared.team import RetentionRule, Team
+from tenantry.declared.team import SOONEST, RetentionRule, Team
 
 Fault = tuple[Place, str]
 
@@ -17,14 +18,13 @@ def check_team(team: Team) -> Iterator[Fault]:
             key = name.removeprefix(f"{team.slug}-")
             text = f"the namespace '{name}' would have over 63 characters"
             yield ("further_namespaces", key), text
-    for name, robot in team.active_robots.items():
-        rotation = robot.rotation
-        if rotation and robot.expiry_days != "never" and rotation.max_age_days >= robot.expiry_days:
-            text = (
-                f"{rotation.max_age_days} days is not before the robot's expiry after "
-                f"{robot.expiry_days} days: it must be less, or the credential dies unrotated"
-            )
-            yield ("robots", name, "rotation", "max_age_days"), text
+    for name in team.active_robots:
+        yield from _check_robot(team, name)
+    claimed: set[tuple[str, str]] = set()
+    for what, name, place in _claims(team):
+        if (what, name) in claimed:
+            yield place, f"{what} '{name}' is declared twice"
+        claimed.add((what, name))
     if team.oidc_group in team.harbor.groups:
         text = f"'{team.oidc_group}' is the team's own group: give its role in 'harbor.role'"
         yield ("harbor", "groups", team.oidc_group), text
@@ -35,6 +35,47 @@ def check_team(team: Team) -> Iterator[Fault]:
         )
     yield from _check_retention(team)
     yield from _check_routes(team)
+
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SECRET = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+def _check_robot(team: Team, name: str) -> Iterator[Fault]:
+    robot = team.active_robots[name]
+    rotation = robot.rotation
+    place: Place = ("robots", name, "rotation")
+    if rotation and robot.expiry_days != "never":
+        age, before = rotation.max_age_days, rotation.before_expiry_days
+        if age >= robot.expiry_days:
+            text = (
+                f"{age} days is not before the robot's expiry after {robot.expiry_days} days: it "
+                "must be less, or the credential dies unrotated"
+            )
+            yield (*place, "max_age_days"), text
+        elif age + before > robot.expiry_days:
+            text = (
+                f"{age} days and the {before} of 'before_expiry_days' are more than the robot's "
+                f"{robot.expiry_days} days: the credential would be exchanged before it is so old"
+            )
+            yield (*place, "max_age_days"), text
+        if rotation.overlap_hours > before * 24:
+            text = (
+                f"{rotation.overlap_hours} hours is longer than the {before} days of "
+                "'before_expiry_days': the old credential would expire while it is still in use"
+            )
+            yield (*place, "overlap_hours"), text
+    if rotation and rotation.overlap_hours > SOONEST * rotation.max_age_days * 24:
+        text = (
+            f"{rotation.overlap_hours} hours is longer than three quarters of the "
+            f"{rotation.max_age_days} days of 'max_age_days': the next rotation would be due "
+            "while the last one's old credential is still in use"
+        )
+        yield (*place, "overlap_hours"), text
+    for index, sink in enumerate(team.sinks(name)):
+        if not (_NAMESPACE.fullmatch(sink.namespace) and _SECRET.fullmatch(sink.name)):
+            text = f"'{sink.namespace}/{sink.name}' is no name of a Secret"
+            yield ("robots", name, "sinks", index), text
 
 
 def _check_retention(team: Team) -> Iterator[Fault]:
@@ -68,11 +109,13 @@ def _check_routes(team: Team) -> Iterator[Fault]:
 
 def check_together(teams: Iterable[Team]) -> Iterator[tuple[Team, Fault]]:
     """What two teams claim both; the later one is at fault."""
-    owners: dict[tuple[str, str], Team] = {}
+    owners: dict[tuple[str, str], tuple[Team, Place]] = {}
     for team in teams:
         for what, name, place in _claims(team):
-            other = owners.setdefault((what, name), team)
-            if other is not team:
+            other, there = owners.setdefault((what, name), (team, place))
+            # Two of the same namespace are told of by the namespace.
+            own = what == "the Secret" and "sinks" not in (*place, *there)
+            if other is not team and not own:
                 yield team, (place, f"{what} '{name}' is also declared by team '{other.name}'")
 
 
@@ -84,5 +127,14 @@ def _claims(team: Team) -> Iterator[tuple[str, str, Place]]:
     yield "the group", team.oidc_group, ("group",) if team.group else ("name",)
     for name in team.oidc_clients:
         yield "the OIDC client", f"{team.slug}-{name}", ("oidc_clients", name)
+        yield "the Secret", f"{team.slug}/oidc-{name}", ("oidc_clients", name)
+    for purpose, robot in team.active_robots.items():
+        for namespace in team.namespaces if robot.attach else [team.slug]:
+            yield "the Secret", f"{namespace}/harbor-{purpose}", ("robots", purpose)
+        for index, sink in enumerate(team.sinks(purpose)):
+            place: Place = ("robots", purpose, "sinks", index)
+            yield "the Secret", f"{sink.namespace}/{sink.name}", place
+        for index, name in enumerate(team.replaced(purpose)):
+            yield "the robot", name, ("robots", purpose, "replaces", index)
     for name, route in team.routes.items():
         yield "the host", route.host, ("routes", name, "host")

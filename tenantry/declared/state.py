@@ -118,7 +118,7 @@ class Declaration:
 
         It changes whenever another plan could follow from the declared state.
         """
-        unused = {"name", "drift", "defaults", "profiles"}
+        unused = {"name", "drift", "rotation", "defaults", "profiles"}
         shared = self.platform.model_dump(mode="json", exclude=unused)
         content = [team.model_dump(mode="json", exclude={"drift"}), shared]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

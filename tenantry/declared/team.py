@@ -93,14 +93,47 @@ class HarborProject(Model):
     """Tags that can't be overwritten."""
 
 
+SOONEST = 0.75
+"""Of its greatest age: a credential is due in the last quarter, another time for each team."""
+
+
 class Rotation(Model):
-    """When a robot's credential is exchanged for a new one."""
+    """When a robot's credential is exchanged for a new one, and how the old one goes."""
 
     max_age_days: Annotated[int, Field(ge=1, le=3650)]
-    """The credential is exchanged when it is this old. Must be less than the robot's
-    `expiry_days`."""
+    """The credential is exchanged before it is this old: at some time in the last quarter, another
+    one for each team."""
+    before_expiry_days: Annotated[int, Field(ge=1, le=3650)] = 3
+    """It is exchanged at the latest this long before the robot expires. Together with
+    `max_age_days` no more than the robot's `expiry_days`."""
     overlap_hours: Annotated[int, Field(ge=1, le=24 * 90)] = 24
-    """How long the old credential still works after the new one is in place."""
+    """How long the old credential still works after the new one is in place. Never shorter than
+    the tokens of Harbor's registry live."""
+    deletion_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24 * 7
+    """How long the old robot is kept, disabled, after that; then it is deleted."""
+
+
+SecretFormat = Literal["docker", "config.json", "basic"]
+
+
+class SecretSink(Model):
+    """A further Secret that is given a robot's credential, such as a CI system's.
+
+    Its namespace must exist. `{team}` in a name stands for the team's name.
+    """
+
+    namespace: Annotated[str, Field(pattern=r"^([a-z0-9-]|\{team\})+$")]
+    """The namespace that the Secret is in."""
+    name: Annotated[str, Field(pattern=r"^([a-z0-9.-]|\{team\})+$")]
+    """The Secret's name."""
+    format: SecretFormat = "docker"
+    """What it is like: `docker` is of the type kubernetes.io/dockerconfigjson, `config.json` has
+    the same content under that key, `basic` has a username and a password."""
+
+    def of(self, team: str) -> "SecretSink":
+        """The same, with a team's name for `{team}`."""
+        named = {"namespace": self.namespace, "name": self.name}
+        return self.model_copy(update={k: v.replace("{team}", team) for k, v in named.items()})
 
 
 class Robot(Model):
@@ -118,6 +151,16 @@ class Robot(Model):
     """When the credential is rotated; never by itself if not given."""
     attach: bool = False
     """Attach the Secret to the namespaces' default ServiceAccount, so that pods pull with it."""
+    sinks: list[SecretSink] = []
+    """Further Secrets that are given the credential."""
+    replaces: list[Annotated[str, Field(min_length=1)]] = []
+    """Full names of robots that somebody else made and that this one takes the place of, such as
+    `otomi-team-{team}-pull`. They are retired as the old robot of a pair is."""
+
+    @property
+    def by_hand(self) -> Rotation:
+        """The rotation as declared; without one, how it goes when somebody asks for it."""
+        return self.rotation or Rotation(max_age_days=3650)
 
 
 class Limits(Model):
@@ -272,6 +315,15 @@ class Team(TeamSettings, Identity):
     def active_robots(self) -> dict[str, Robot]:
         """The robots that were not taken away."""
         return {name: robot for name, robot in self.robots.items() if robot is not None}
+
+    def sinks(self, purpose: str) -> list[SecretSink]:
+        """The further Secrets of a robot, with the team's name in theirs."""
+        return [sink.of(self.name) for sink in self.active_robots[purpose].sinks]
+
+    def replaced(self, purpose: str) -> list[str]:
+        """Full names of the robots that a robot takes the place of."""
+        declared = self.active_robots[purpose].replaces
+        return [name.replace("{team}", self.name) for name in declared]
 
     @property
     def namespaces(self) -> dict[str, Namespace]:

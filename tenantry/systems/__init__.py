@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from tenantry.calls import Clock, real_time
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused, SystemUnavailable
@@ -38,6 +39,7 @@ class Systems:
         *,
         probe_credentials: bool = True,
         extras: bool = False,
+        clock: Clock = real_time,
     ) -> None:
         """
         Args:
@@ -46,9 +48,11 @@ class Systems:
             probe_credentials: try whether robots' credentials open Harbor, a call each; else they
                 are taken to do so.
             extras: look for what nobody declares, too.
+            clock: the time that robots' ages are told by.
         """
         self.state = state
         self.probes_credentials = probe_credentials
+        self.clock = clock
         self._stack = ExitStack()
         self.harbor_client = HarborClient(connections.harbor)
         self._stack.callback(self.harbor_client.close)
@@ -59,7 +63,7 @@ class Systems:
         self._stack.callback(self.kubernetes_client.close)
         self.kubernetes = Kubernetes(self.kubernetes_client, state, extras=extras)
         self.keycloak = Keycloak(self.keycloak_client, state, extras=extras)
-        self.harbor = Harbor(self.harbor_client, state, extras=extras)
+        self.harbor = Harbor(self.harbor_client, state, clock, extras=extras)
         self.istio = Istio(self.kubernetes_client, state)
         self.credentials = Credentials(
             self.harbor_client,
@@ -67,6 +71,7 @@ class Systems:
             self.kubernetes_client,
             state.platform.harbor.registry,
             probe=probe_credentials,
+            clock=clock,
         )
 
     def __enter__(self) -> Self:

@@ -216,6 +216,39 @@ def test_what_the_api_server_would_refuse_is_refused_first(
             id="a rotation after the expiry",
         ),
         pytest.param(
+            "name: shop\nrobots:\n  ci:\n    expiry_days: 30\n"
+            "    rotation:\n      max_age_days: 29\n",
+            "6: robots.ci.rotation.max_age_days: 29 days and the 3 of 'before_expiry_days' are "
+            "more than the robot's 30 days: the credential would be exchanged before it is so old",
+            id="a rotation too near to the expiry",
+        ),
+        pytest.param(
+            "name: shop\nrobots:\n  ci:\n    expiry_days: 30\n"
+            "    rotation: {max_age_days: 20, overlap_hours: 80}\n",
+            "5: robots.ci.rotation.overlap_hours: 80 hours is longer than the 3 days of "
+            "'before_expiry_days': the old credential would expire while it is still in use",
+            id="an overlap beyond the expiry",
+        ),
+        pytest.param(
+            "name: shop\nrobots:\n  ci:\n    expiry_days: never\n"
+            "    rotation: {max_age_days: 2, overlap_hours: 40}\n",
+            "5: robots.ci.rotation.overlap_hours: 40 hours is longer than three quarters of the 2 "
+            "days of 'max_age_days': the next rotation would be due while the last one's old "
+            "credential is still in use",
+            id="an overlap beyond the next rotation",
+        ),
+        pytest.param(
+            "name: shop\nrobots:\n  ci:\n    sinks:\n      - {namespace: pipelines-, name: a}\n",
+            "5: robots.ci.sinks[0]: 'pipelines-/a' is no name of a Secret",
+            id="a sink of no valid name",
+        ),
+        pytest.param(
+            "name: shop\nrobots:\n  ci:\n    sinks:\n"
+            "      - {namespace: 'team-{team}', name: harbor-ci}\n",
+            "5: robots.ci.sinks[0]: the Secret 'team-shop/harbor-ci' is declared twice",
+            id="a sink that is the robot's own Secret",
+        ),
+        pytest.param(
             "name: shop\nharbor:\n  prevent_vulnerable: true\n",
             "3: harbor.prevent_vulnerable: says to refuse vulnerable images, but not from which "
             "severity on: give 'severity'",

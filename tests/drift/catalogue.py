@@ -589,7 +589,7 @@ def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
         systems.harbor_client.post(f"/projects/{number}/immutabletagrules", body)
 
     yield _extra(Id("harbor", "immutable-tag rule", f"{team.slug}/**:by-hand"), add_rule)
-    for marked, name in ((True, "pull-b"), (False, "by-hand")):
+    for marked, name in ((True, "deploy-a"), (False, "by-hand")):
 
         def add_robot(systems: Systems, marked: bool = marked, name: str = name) -> None:
             access = [{"resource": "repository", "action": "pull"}]

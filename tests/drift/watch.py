@@ -115,7 +115,11 @@ class Watched(Bench):
     def watch(self, *, probe_credentials: bool = True) -> Systems:
         """The systems as a process has them that starts now and looks for extras."""
         self.systems = Systems(
-            connections(self.sandbox), self.state, probe_credentials=probe_credentials, extras=True
+            connections(self.sandbox),
+            self.state,
+            probe_credentials=probe_credentials,
+            extras=True,
+            clock=self.sandbox.clock.now,
         )
         self._opened.append(self.systems)
         return self.systems

@@ -5,56 +5,53 @@ answer straight into the Secret, after a login has proven it. So a robot and its
 Secret are one matter: where a robot's Secret is lost, or does not open Harbor, the
 robot gets a new secret and the Secret is written. An OIDC client's secret can be
 read back from Keycloak, and is copied.
+
+A robot's Secrets are its places (places.py). Onboarding and rotation write them, and make robots
+(issuing.py), in the same way.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
-from tenantry.calls import each
+from tenantry.calls import Clock, each, real_time
 from tenantry.declared import Robot, Team
-from tenantry.errors import (
-    BrokenPromise,
-    ChangedMeanwhile,
-    SystemRefused,
-    SystemUnavailable,
-)
+from tenantry.errors import ChangedMeanwhile
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, whole
+from tenantry.systems.credentials import pairs
 from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, secret_id
 from tenantry.systems.credentials.contents import (
-    DOCKER,
     Credential,
     decode,
-    docker_content,
-    docker_data,
     encode,
     host_of,
     marks,
+    texts,
+)
+from tenantry.systems.credentials.issuing import Issuer
+from tenantry.systems.credentials.pairs import KEPT, ROBOT
+from tenantry.systems.credentials.places import (
+    Place,
+    RobotSecret,
+    Secrets,
+    annotations_of,
+    places,
+    renamed,
+    write,
 )
 from tenantry.systems.harbor import project_id
-from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.marks import ProjectMark, description
-from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, permissions, robot_id
+from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, expires_at, permissions, robot_id
 from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
 
-ROBOT = "tenantry.io/robot"
-"""Annotation of a Secret: which robot of the pair it holds, such as `pull-a`."""
 _OPENS, _CLOSED = "opens Harbor", "does not open Harbor"
 _SAME, _OTHER = "(hidden) as in Keycloak", "(hidden) not as in Keycloak"
-
-
-@dataclass(frozen=True)
-class _RobotSecret:
-    """A Secret that holds a robot's credential."""
-
-    team: Team
-    robot: Id
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,12 @@ class _ClientSecret:
 
 
 class Credentials:
-    """Robots, the Secrets of robots and OIDC clients, and what the pods pull with."""
+    """Robots, the Secrets of robots and OIDC clients, and what the pods pull with.
+
+    Attributes:
+        issuer: makes robots, and tries what opens Harbor.
+        secrets: reads and writes the robots' Secrets.
+    """
 
     def __init__(
         self,
@@ -78,12 +80,16 @@ class Credentials:
         registry: str | None,
         *,
         probe: bool = True,
+        clock: Clock = real_time,
     ) -> None:
         self._harbor = harbor
         self._keycloak = keycloak
         self._kubernetes = kubernetes
         self._registry = registry
         self._probe = probe
+        self._clock = clock
+        self.issuer = Issuer(harbor)
+        self.secrets = Secrets(kubernetes, lambda: self.registry)
         self._proven: dict[Id, Credential] = {}
         self._robots: dict[Id, tuple[int, str]] = {}  # number and full name
 
@@ -108,12 +114,14 @@ class Credentials:
         for purpose, robot in team.active_robots.items():
             short = _live_robot(team, purpose, observed)
             id = robot_id(team.slug, short)
-            fields = {
+            fields: dict[str, Any] = {
                 "access": sorted(set(robot.access)),
                 "disabled": False,
                 "lifetime": robot.expiry_days,
-                "expiry": FAR_OFF,
             }
+            known = observed.live.get(id)
+            if robot.rotation is None or self._has_expired(known):  # else it is rotated before
+                fields["expiry"] = FAR_OFF
             wanted.append(
                 Resource(
                     id,
@@ -124,37 +132,33 @@ class Credentials:
                     working=("disabled", "expiry"),
                 )
             )
-            known = observed.live.get(id)
             if known is not None:
                 self._robots[id] = (known.handle["id"], known.handle["name"])
-            for namespace in _namespaces(team, robot):
-                wanted.append(self._secret(team, purpose, id, namespace, observed))
+            for place in places(team, purpose):
+                wanted.append(self._secret(place, id, observed))
         wanted.extend(self._oidc_secret(team, name, observed) for name in team.oidc_clients)
         wanted.extend(attachments(team))
         return wanted
 
-    def _secret(
-        self, team: Team, purpose: str, robot: Id, namespace: str, observed: Observed
-    ) -> Resource:
-        sink = _RobotSecret(team, robot, namespace, f"harbor-{purpose}")
+    def _has_expired(self, robot: Live | None) -> bool:
+        expires = expires_at(robot.handle) if robot else None
+        return expires is not None and expires <= self._clock()
+
+    def _secret(self, place: Place, robot: Id, observed: Observed) -> Resource:
         short = robot.key.rsplit("/", 1)[-1]
-        metadata = {"labels": objects.labels(team), "annotations": {ROBOT: short}}
-        fields: dict[str, Any] = {"metadata": metadata, "type": DOCKER}
+        known = observed.live.get(robot)
+        fields: dict[str, Any] = {}
         if observed.is_known(whole("harbor")):
             fields["registry"] = self.registry
-            if (known := observed.live.get(robot)) is not None:
+            if known is not None:
                 fields["username"] = known.handle["name"]
             if self._probe:
                 fields["credential"] = _OPENS
-        return Resource(
-            secret_id(namespace, sink.name),
-            "Credentials",
-            fields,
-            body=sink,
-            fixed=("type",),
-            working=("registry", "username", "credential"),
-            inside=(robot, objects.id_of("Namespace", namespace)),
-        )
+        annotations = {ROBOT: short}
+        if place.is_first:
+            held = annotations_of(observed.live.get(place.id))
+            annotations |= {key: held[key] for key in KEPT if key in held}
+        return self.secrets.resource(place, robot, annotations, fields)
 
     def _oidc_secret(self, team: Team, name: str, observed: Observed) -> Resource:
         sink = _ClientSecret(team, client_id(team, name), team.slug, f"oidc-{name}")
@@ -208,26 +212,50 @@ class Credentials:
         return seen
 
     def outstayed(self, team: Team, robot: Id, observed: Observed) -> bool:
-        """Whether a robot that is there beside the team's live ones is one too many.
+        """Whether a robot that is there beside the team's live ones is one too many: an extra.
 
-        A robot of a pair is not while nobody can tell which of the two is the live one.
+        An old robot of a pair is not while it overlaps, nor while it waits, disabled, for its
+        deletion, nor while nobody can tell which of the two is the live one.
+
+        Args:
+            team: the team.
+            robot: one that nobody declares.
+            observed: what was seen of Harbor and of the team's Secrets.
         """
-        purpose = robot.key.rsplit("/", 1)[-1].rpartition("-")[0]
+        short = robot.key.rsplit("/", 1)[-1]
+        purpose = short.rpartition("-")[0]
         if purpose not in team.active_robots:
             return True
-        return observed.is_known(secret_id(team.slug, f"harbor-{purpose}"))
+        first = places(team, purpose)[0].id
+        if not observed.is_known(first):
+            return False
+        kept = pairs.in_rotation(
+            _live_robot(team, purpose, observed),
+            annotations_of(observed.live.get(first)),
+            _rows(team, purpose, observed),
+            timedelta(hours=team.active_robots[purpose].by_hand.deletion_hours),
+            self._clock(),
+        )
+        return short not in set(kept)
 
     def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
         seen = Observed()
         tried: dict[Credential, bool] = {}
         harbor = observed.is_known(whole("harbor"))
-        for purpose, robot in team.active_robots.items():
-            for namespace in _namespaces(team, robot):
-                id = secret_id(namespace, f"harbor-{purpose}")
-                with seen.noting(id, team.name):
-                    secret = self._read(namespace, f"harbor-{purpose}", present)
-                    if secret is not None:
-                        seen.live[id] = self._docker_live(secret, tried, harbor=harbor)
+        for purpose in team.active_robots:
+            for place in places(team, purpose):
+                with seen.noting(place.id, team.name):
+                    if not place.is_foreign and place.namespace not in present:
+                        continue
+                    live = self.secrets.read(place, harbor=harbor)
+                    if live is not None:
+                        if harbor and self._probe:
+                            opens = self.issuer.opens(live.handle["credential"], tried)
+                            told = {"credential": _OPENS if opens else _CLOSED}
+                            live = replace(live, fields={**live.fields, **told})
+                        seen.live[place.id] = live
+                    elif place.is_foreign and not self._has_namespace(place):
+                        seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         for client in team.oidc_clients:
             id = secret_id(team.slug, f"oidc-{client}")
             with seen.noting(id, team.name):
@@ -240,20 +268,8 @@ class Credentials:
     def _read(self, namespace: str, name: str, present: Collection[str]) -> Object | None:
         return self._kubernetes.get("Secret", name, namespace) if namespace in present else None
 
-    def _docker_live(self, secret: Object, tried: dict[Credential, bool], *, harbor: bool) -> Live:
-        """A Secret as it was observed: for which host, whose, and whether it opens Harbor."""
-        fields = {"metadata": marks(secret), "type": secret.get("type")}
-        credential = None
-        if harbor:
-            fields["registry"], credential = docker_content(secret, self.registry)
-            fields["username"] = credential.username if credential else None
-        if harbor and self._probe:
-            if credential is not None and credential not in tried:
-                tried[credential] = self._harbor.opens(credential.username, credential.password)
-            opens = credential is not None and tried[credential]
-            fields["credential"] = _OPENS if opens else _CLOSED
-        handle = {"uid": secret["metadata"]["uid"], "credential": credential}
-        return Live(fields, objects.is_ours(secret), handle=handle)
+    def _has_namespace(self, place: Place) -> bool:
+        return self._kubernetes.get("Namespace", place.namespace) is not None
 
     # Apply
 
@@ -263,12 +279,12 @@ class Credentials:
             self._apply_robot(change)
         elif change.id.kind == "ServiceAccount":
             attach(self._kubernetes, change)
-        elif isinstance(change.resource.body, _RobotSecret):
+        elif isinstance(change.resource.body, RobotSecret):
             sink = change.resource.body
-            credential = self._working(sink, observed)
-            self._write(change, docker_data(self.registry, credential))
+            self.secrets.apply(change, self._working(sink, observed))
         else:
-            self._write(change, self._oidc_data(change.resource.body))
+            client = change.resource.body
+            write(self._kubernetes, change, client.team, self._oidc_data(client))
 
     def _apply_robot(self, change: Change) -> None:
         project, short = change.id.key.split("/")
@@ -285,25 +301,11 @@ class Credentials:
             body = {**row, **own, "permissions": permissions(project, robot)}
             self._harbor.put(f"/robots/{row['id']}", body)
             return
-        body = {
-            "name": short,
-            "description": description(mark),
-            "level": "project",
-            "duration": days,
-            "permissions": permissions(project, robot),
-        }
-        try:
-            made = self._harbor.post("/robots", body)
-        except SystemRefused as error:
-            if error.status != 409:
-                raise
-            raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
-        answer: Any = made.json() if made.content else None
-        name, secret = _texts("harbor", "POST /api/v2.0/robots", answer, "name", "secret")
-        self._robots[change.id] = (answer.get("id"), name)
-        self._prove(change.id, Credential(name, secret))
+        made = self.issuer.make(project, short, robot, mark)
+        self._robots[change.id] = (made.number, made.credential.username)
+        self._prove(change.id, made.credential)
 
-    def _working(self, sink: _RobotSecret, observed: Observed) -> Credential:
+    def _working(self, sink: RobotSecret, observed: Observed) -> Credential:
         """A credential of the robot that opens Harbor: one that is there, or a new one."""
         if sink.robot in self._proven:
             return self._proven[sink.robot]
@@ -316,20 +318,12 @@ class Credentials:
                 return candidate
         answer = self._harbor.patch(f"/robots/{number}", {})
         call = f"PATCH /api/v2.0/robots/{number}"
-        (secret,) = _texts("harbor", call, answer, "secret")
+        (secret,) = texts("harbor", call, answer, "secret")
         self._prove(sink.robot, Credential(name, secret))
         return self._proven[sink.robot]
 
     def _prove(self, robot: Id, credential: Credential) -> None:
-        """A new secret counts once it has opened Harbor: a write beside ours may have undone it."""
-        if not self._harbor.opens(credential.username, credential.password):
-            number, name = self._robots[robot]
-            raise BrokenPromise(
-                "harbor",
-                f"PATCH /api/v2.0/robots/{number}",
-                f"the new secret of robot '{name}' does not open Harbor; somebody else may be "
-                "changing that robot, or it may be disabled or expired",
-            )
+        self.issuer.prove(credential)
         self._proven[robot] = credential
 
     def _oidc_data(self, sink: _ClientSecret) -> dict[str, str]:
@@ -341,64 +335,36 @@ class Credentials:
         if not found[0]["publicClient"]:
             path = f"clients/{found[0]['id']}/client-secret"
             call = f"GET /admin/realms/{self._keycloak.realm}/{path}"
-            (secret,) = _texts("keycloak", call, self._keycloak.get(path), "value")
+            (secret,) = texts("keycloak", call, self._keycloak.get(path), "value")
             data["client_secret"] = secret
         return {key: encode(value) for key, value in data.items()}
 
-    def _write(self, change: Change, data: dict[str, str]) -> None:
-        """Writes a Secret in place: deleting it first would break pulls in between."""
-        sink: _RobotSecret | _ClientSecret = change.resource.body
-        fields = change.resource.fields
-        content = {"type": fields["type"], "data": data}
-        metadata = fields["metadata"]
-        wanted = objects.resource(
-            "Secret",
-            sink.name,
-            sink.team,
-            content,
-            namespace=sink.namespace,
-            annotations=metadata.get("annotations"),
-        )
-        full = Change(change.action, wanted, change.differences, change.live, change.adopts)
-        objects.apply(self._kubernetes, full)
-        # What somebody else has put beside it stays in an apply, also where nothing may be.
-        if ("client_secret", None) in [(each.field, each.new) for each in change.differences]:
-            body = {"data": {"client_secret": None}}
-            self._kubernetes.merge("Secret", sink.name, sink.namespace, body)
 
-
-def _texts(system: str, call: str, answer: Any, *fields: str) -> list[str]:
-    """These fields of an answer, which must be texts; what it holds instead may be secret."""
-    found = [answer.get(field) if isinstance(answer, dict) else None for field in fields]
-    if not all(isinstance(text, str) and text for text in found):
-        raise SystemUnavailable(system, call, f"the answer lacks {' or '.join(fields)}")
-    return cast(list[str], found)
-
-
-def _namespaces(team: Team, robot: Robot) -> list[str]:
-    """Where a robot's Secret is kept: everywhere if pods pull with it, else in the first one."""
-    return list(team.namespaces) if robot.attach else [team.slug]
+def _rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
+    """The robots of a pair that there are, by short name."""
+    known = ((s, observed.live.get(robot_id(team.slug, s))) for s in pairs.pair(purpose))
+    return {short: live.handle for short, live in known if live is not None}
 
 
 def _live_robot(team: Team, purpose: str, observed: Observed) -> str:
     """Which robot of the pair the Secret holds; without one, which there is of them."""
-    held = observed.live.get(secret_id(team.slug, f"harbor-{purpose}"))
-    pair = (f"{purpose}-a", f"{purpose}-b")
-    if held is not None and held.ours:
-        annotations = held.fields["metadata"].get("annotations") or {}
-        if annotations.get(ROBOT) in pair:
-            return str(annotations[ROBOT])
-    there = [robot for robot in pair if robot_id(team.slug, robot) in observed.live]
-    return (there or pair)[0]
+    held = observed.live.get(places(team, purpose)[0].id)
+    username = held.fields.get("username") if held is not None and held.ours else None
+    numbers = {short: row["id"] for short, row in _rows(team, purpose, observed).items()}
+    return pairs.live_robot(purpose, annotations_of(held), username, numbers)
 
 
-def _held(sink: _RobotSecret, username: str, observed: Observed) -> Iterator[Credential]:
-    """The robot's credentials that were found in the team's Secrets, without repetition."""
+def _held(sink: RobotSecret, username: str, observed: Observed) -> Iterator[Credential]:
+    """The robot's credentials that were found in its Secrets, without repetition.
+
+    Harbor's prefix of all robots' names may have been changed since: that leaves the passwords.
+    """
     seen: set[Credential] = set()
-    for namespace in sink.team.namespaces:
-        live = observed.live.get(secret_id(namespace, sink.name))
-        credential = live.handle["credential"] if live else None
-        if credential is not None and credential.username == username and credential not in seen:
+    for place in places(sink.place.team, sink.place.purpose):
+        live = observed.live.get(place.id)
+        found = live.handle["credential"] if live else None
+        credential = renamed(found, username) if found else None
+        if credential is not None and credential not in seen:
             seen.add(credential)
             yield credential
 

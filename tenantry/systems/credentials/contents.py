@@ -1,16 +1,18 @@
-"""What stands in a Secret: a docker configuration with one credential, or an OIDC client's data."""
+"""What stands in a Secret: a robot's credential in one of several formats, or an OIDC client's."""
 
 import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from tenantry.declared.team import SecretFormat
+from tenantry.errors import SystemUnavailable
 from tenantry.systems.kubernetes.client import Object
 
 DOCKER = "kubernetes.io/dockerconfigjson"
 """Type of a Secret that pods can pull with."""
-_KEY = ".dockerconfigjson"
+_KEYS = {"docker": ".dockerconfigjson", "config.json": "config.json"}
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,19 @@ def marks(secret: Object) -> dict[str, Any]:
     return {key: metadata.get(key) or {} for key in ("labels", "annotations")}
 
 
-def docker_content(secret: Object, registry: str) -> tuple[str, Credential | None]:
-    """The host that a pull Secret is for, and the credential in it; as far as it can be read."""
+def type_of(format: SecretFormat) -> str:
+    """The type of a Secret of a format."""
+    return {"docker": DOCKER, "config.json": "Opaque", "basic": "kubernetes.io/basic-auth"}[format]
+
+
+def content(secret: Object, format: SecretFormat, registry: str) -> tuple[str, Credential | None]:
+    """The host that a Secret is for, and the credential in it; as far as it can be read."""
+    data = secret.get("data") or {}
+    if format == "basic":
+        username, password = decode(data.get("username")), decode(data.get("password"))
+        return registry, Credential(username, password) if username and password else None
     try:
-        auths: Mapping[str, Any] = json.loads(base64.b64decode(secret["data"][_KEY]))["auths"]
+        auths: Mapping[str, Any] = json.loads(base64.b64decode(data[_KEYS[format]]))["auths"]
         entry = auths.get(registry)
         if entry is None:
             return ", ".join(sorted(auths)), None
@@ -42,12 +53,14 @@ def docker_content(secret: Object, registry: str) -> tuple[str, Credential | Non
         return "", None
 
 
-def docker_data(registry: str, credential: Credential) -> dict[str, str]:
-    """The content of a pull Secret."""
+def data_of(format: SecretFormat, registry: str, credential: Credential) -> dict[str, str]:
+    """What a Secret of a format holds for a credential."""
     username, password = credential.username, credential.password
+    if format == "basic":
+        return {"username": encode(username), "password": encode(password)}
     auth = base64.b64encode(f"{username}:{password}".encode()).decode()
     entry = {"username": username, "password": password, "auth": auth}
-    return {_KEY: encode(json.dumps({"auths": {registry: entry}}))}
+    return {_KEYS[format]: encode(json.dumps({"auths": {registry: entry}}))}
 
 
 def encode(text: str) -> str:
@@ -66,3 +79,15 @@ def decode(text: str | None) -> str | None:
 def host_of(address: str) -> str:
     """Host and port of Harbor's registry_url, which comes with or without a scheme."""
     return address.split("://", 1)[-1].rstrip("/")
+
+
+def texts(system: str, call: str, answer: Any, *fields: str) -> list[str]:
+    """These fields of an answer, which must be texts; what it holds instead may be secret.
+
+    Raises:
+        SystemUnavailable: they are not.
+    """
+    found = [answer.get(field) if isinstance(answer, dict) else None for field in fields]
+    if not all(isinstance(text, str) and text for text in found):
+        raise SystemUnavailable(system, call, f"the answer lacks {' or '.join(fields)}")
+    return cast(list[str], found)

@@ -6,7 +6,7 @@ Robots are in `tenantry.systems.credentials`, with the Secrets that hold what th
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tenantry.calls import FEW, each
+from tenantry.calls import FEW, Clock, each
 from tenantry.declared import Declaration, Team
 from tenantry.declared.team import ImmutableTags
 from tenantry.declared.types import UNLIMITED, storage_bytes
@@ -21,7 +21,7 @@ from tenantry.resources import Amount, Id, Live, Observed, Resource
 from tenantry.systems.harbor import tags
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.marks import ProjectMark, mark_of
-from tenantry.systems.harbor.robots import robot_fields, robot_id
+from tenantry.systems.harbor.robots import robot_fields, robot_id, short_name
 
 ROLES = {"projectAdmin": 1, "developer": 2, "guest": 3, "maintainer": 4, "limitedGuest": 5}
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
@@ -45,8 +45,11 @@ def project_id(name: str) -> Id:
 class Harbor:
     """Harbor's part of onboarding."""
 
-    def __init__(self, client: HarborClient, state: Declaration, *, extras: bool = False) -> None:
+    def __init__(
+        self, client: HarborClient, state: Declaration, clock: Clock, *, extras: bool = False
+    ) -> None:
         self._client = client
+        self._clock = clock
         self._state = state
         self._extras = extras
         self._project_ids: dict[str, int] = {}
@@ -93,6 +96,10 @@ class Harbor:
             seen.add(part)
         return seen
 
+    def projects(self, names: Sequence[str]) -> dict[str, Row]:
+        """Those of these projects that exist, as Harbor lists them."""
+        return self._projects(names, Observed())
+
     def _projects(self, names: Sequence[str], seen: Observed) -> dict[str, Row]:
         found: dict[str, Row] = {}
         if len(names) <= FEW and not self._extras:
@@ -113,13 +120,14 @@ class Harbor:
         declared = {team.slug for team in self._state.teams.values()}
         for name, row in projects.items():
             if name.startswith("team-") and name not in declared:
-                robots = self._robots(row["project_id"])
+                robots = self.robots(row["project_id"])
                 if mark_of(robots) is not None:
                     team = name.removeprefix("team-")
                     marked = mark_of(robots) == "created"
                     seen.live[project_id(name)] = Live({}, marked=marked, team=team)
 
-    def _robots(self, project: int) -> list[Row]:
+    def robots(self, project: int) -> list[Row]:
+        """All robots of a project, by its number."""
         return list(self._client.pages("/robots", q=f"Level=project,ProjectID={project}"))
 
     def _observe_team(
@@ -145,7 +153,7 @@ class Harbor:
         summary = self._client.get(f"/projects/{number}/summary")
         if "quota" in summary:
             fields["storage_quota"] = _storage_text(summary["quota"]["hard"]["storage"])
-        robots = self._robots(number)
+        robots = self.robots(number)
         mark = mark or mark_of(robots)
         is_ours = mark is not None
         owner = team.name if is_ours else None  # nothing in what is another's is our extra
@@ -163,10 +171,10 @@ class Harbor:
                 id = Id("harbor", kind, f"{name}/{row['entity_name']}")
                 seen.live[id] = Live({"role": role}, is_ours, team=owner, handle=row)
         for row in robots:
-            short = row["name"].rsplit("+", 1)[-1]
+            short = short_name(row)
             with seen.noting(robot_id(name, short), team.name):
                 seen.live[robot_id(name, short)] = Live(
-                    robot_fields(row),
+                    robot_fields(row, self._clock()),
                     is_ours,
                     marked=mark_of([row]) is not None,
                     team=owner,

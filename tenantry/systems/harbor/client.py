@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -16,6 +17,8 @@ from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.systems.harbor.session import Session, has_ended, log_in, wrong_password
 
 OLDEST = (2, 4)
+SERVICE = "harbor-registry"
+"""What Harbor's registry calls itself at the token service."""
 _PAGE = 100
 _API = "/api/v2.0"
 _log = logging.getLogger(__name__)
@@ -52,6 +55,11 @@ class HarborClient:
     def close(self) -> None:
         """Closes the connections."""
         self._http.close()
+
+    @property
+    def basic(self) -> httpx.BasicAuth:
+        """The account's own credentials, where there is no session."""
+        return httpx.BasicAuth(self.account.username, self.account.password.get_secret_value())
 
     def info(self) -> Row:
         """GET /systeminfo as an administrator sees it, read once: version, registry_url and more.
@@ -128,6 +136,25 @@ class HarborClient:
         answer = self._send("PATCH", path, body=body)
         return answer.json() if answer.content else None
 
+    def token_lifetime(self) -> timedelta:
+        """How long a token of the registry lives, whatever becomes of whom it was issued to."""
+        return timedelta(minutes=self.get("/configurations")["token_expiration"]["value"])
+
+    def outside(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A call as docker makes it, with credentials of its own: outside the session and `/api`.
+
+        Any answer is returned that does not ask to come back later.
+
+        Args:
+            method: the method.
+            path: from the root, or a Location that the registry gave.
+            options: what httpx takes.
+        """
+        answer = self._exchange(method, path, **options)
+        if answer.status_code in MAY_PASS or answer.status_code >= 500:
+            raise _failure(method, path.partition("?")[0], answer)
+        return answer
+
     def opens(self, username: str, password: str) -> bool:
         """Whether a robot's credential works, as docker would use it.
 
@@ -137,12 +164,8 @@ class HarborClient:
         path = "/service/token"
 
         def ask() -> bool:
-            answer = self._exchange(
-                "GET",
-                path,
-                params={"service": "harbor-registry"},
-                auth=httpx.BasicAuth(username, password),
-            )
+            auth = httpx.BasicAuth(username, password)
+            answer = self.outside("GET", path, params={"service": SERVICE}, auth=auth)
             if answer.status_code not in (200, 401):
                 raise _failure("GET", path, answer)
             return answer.status_code == 200
@@ -164,10 +187,8 @@ class HarborClient:
         for _ in range(2):
             session = self._in_session()
             if session is None:
-                account = self.account
-                auth = httpx.BasicAuth(account.username, account.password.get_secret_value())
                 answer = self._exchange(
-                    method, _API + path, params=query, json=body, headers=headers, auth=auth
+                    method, _API + path, params=query, json=body, headers=headers, auth=self.basic
                 )
             else:
                 own = {**headers, **session.headers}

@@ -1,7 +1,7 @@
 """Harbor's robots: in the form that the planner compares, and as Harbor wants them sent."""
 
 import math
-import time
+from datetime import UTC, datetime
 
 from tenantry.declared import Robot
 from tenantry.resources import Id
@@ -20,14 +20,36 @@ def permissions(project: str, robot: Robot) -> list[Row]:
     return [{"kind": "project", "namespace": project, "access": access}]
 
 
-def robot_fields(row: Row) -> Row:
+def new_robot(project: str, short: str, robot: Robot, description: str) -> Row:
+    """A robot as it is created."""
+    return {
+        "name": short,
+        "description": description,
+        "level": "project",
+        "duration": -1 if robot.expiry_days == "never" else robot.expiry_days,
+        "permissions": permissions(project, robot),
+    }
+
+
+def short_name(row: Row) -> str:
+    """A robot's name without Harbor's prefix and its project."""
+    name: str = row["name"]
+    return name.rsplit("+", 1)[-1]
+
+
+def expires_at(row: Row) -> datetime | None:
+    """When a robot stops working; None if never."""
+    return None if row["expires_at"] < 0 else datetime.fromtimestamp(row["expires_at"], UTC)
+
+
+def robot_fields(row: Row, now: datetime) -> Row:
     """A robot in the form of the desired fields. Harbor gives permissions in no stable order."""
     access = {
         f"{entry['resource']}:{entry['action']}"
         for permission in row.get("permissions") or []
         for entry in permission.get("access") or []
     }
-    lifetime = Lifetime.of(row)
+    lifetime = Lifetime.of(row, now)
     return {
         "access": sorted(access),
         "disabled": row["disable"],
@@ -56,12 +78,12 @@ class Lifetime:
         self._age = age
 
     @classmethod
-    def of(cls, row: Row) -> "Lifetime":
+    def of(cls, row: Row, now: datetime) -> "Lifetime":
         """The lifetime of one of Harbor's robots."""
         if row["expires_at"] < 0:
             return cls(-1, 0)
         created = row["expires_at"] - row["duration"] * 86400
-        return cls(row["duration"], (time.time() - created) / 86400)
+        return cls(row["duration"], (now.timestamp() - created) / 86400)
 
     @property
     def expiry(self) -> str:

@@ -1,0 +1,151 @@
+"""What rotation costs: seconds and requests of a run, beside the floor of the same run.
+
+    python -m benchmarks.rotate [--robots 1000] [--latency 0.005]
+
+All robots are due, and one run rotates them all, on a sandbox that takes its time as a real Harbor
+does. The floor makes the same requests again by a bare thread pool, each team's one after the other.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.floor import Recording, recorded
+from benchmarks.onboard import (
+    Measured,
+    NoLock,
+    Recorded,
+    count,
+    floors,
+    onboard_all,
+    origins,
+    sandbox,
+)
+from tasks.shards import SHARD, SHARDS_AT_ONCE
+from tenantry import rotation
+from tenantry.calls import real_time
+from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.declared import Declaration, load
+from tenantry.rotation import Order, Outcome
+from tenantry.systems import Systems
+
+POLICY = "{expiry_days: 90, rotation: {max_age_days: 60}}"
+PLATFORM = """name: Benchmark
+rotation: {{most_per_run: {robots}}}
+defaults: {{robots: {{pull: {policy}, ci: {policy}}}}}
+"""
+
+
+class Result(NamedTuple):
+    """A run by the core, and the floor of it."""
+
+    core: Measured
+    floor: Measured
+
+
+def declare(folder: Path, robots: int) -> Declaration:
+    """Half as many teams as robots, each with two that have a policy."""
+    (folder / "teams").mkdir(parents=True)
+    text = PLATFORM.format(robots=robots, policy=POLICY)
+    (folder / "platform.yaml").write_text(text)
+    for number in range(robots // 2):
+        name = f"t{number:04}"
+        (folder / "teams" / f"{name}.yaml").write_text(f"name: {name}\n")
+    return load(folder)
+
+
+def connect(addresses: dict[str, Any], state: Declaration, **more: Any) -> Systems:
+    """The systems of a sandbox."""
+    connections = Connections(
+        harbor=HarborAccount.model_validate(addresses["harbor"]),
+        keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
+        kubernetes=Cluster.model_validate(addresses["kubernetes"]),
+    )
+    return Systems(connections, state, **more)
+
+
+def set_latency(addresses: dict[str, Any], seconds: float) -> None:
+    """Lets the sandbox add so much to each call."""
+    url = f"{addresses['controls']['url']}/latency"
+    httpx.put(url, json={"seconds": seconds}).raise_for_status()
+
+
+def rotate_all(systems: Systems) -> list[Outcome]:
+    """What `rotate-robots` does, without Prefect: a look at all, then shards of teams."""
+    now = systems.clock()
+    order = Order(now)
+    teams = list(systems.state.teams.values())
+    chosen = rotation.choose(
+        rotation.look(systems, teams, now), order, now, systems.state.platform.rotation.most_per_run
+    )
+    lifetime = systems.harbor_client.token_lifetime()
+    size = 2 * SHARD  # of two robots each
+
+    def shard(first: int) -> list[Outcome]:
+        some = chosen[first : first + size]
+        return rotation.rotate_many(systems, some, order, now, NoLock(), token_lifetime=lifetime)
+
+    with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
+        found = pool.map(shard, range(0, len(chosen), size))
+        return [outcome for outcomes in found for outcome in outcomes]
+
+
+def measure(robots: int, latency: float) -> Result:
+    """Onboards the teams, and rotates all of them two months later."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = declare(Path(folder), robots)
+        onboarding = Recording()
+        recording = Recording(projects=onboarding.projects)
+        with sandbox(0) as addresses:
+            with recorded(onboarding), connect(addresses, state) as systems:
+                onboard_all(systems, list(state.teams.values()))
+            set_latency(addresses, latency)
+            count(addresses)
+            began = time.monotonic()
+            with recorded(recording), connect(addresses, state, clock=_later) as systems:
+                outcomes = rotate_all(systems)
+            seconds = time.monotonic() - began
+            left = [outcome for outcome in outcomes if not outcome.rotated]
+            note = f"{len(left)} not rotated: {left[0].note}" if left else ""
+            core = Measured(seconds, count(addresses), note=note)
+            made = [Recorded(each, origins(addresses)) for each in (onboarding, recording)]
+        _, floor = floors(made, latency)
+    return Result(core, floor)
+
+
+def _later() -> Any:
+    return real_time() + timedelta(days=61)
+
+
+def table(result: Result, robots: int) -> Table:
+    """Both side by side."""
+    title = f"Rotating {robots} robots"
+    shown = Table(title=title, title_justify="left", title_style="bold")
+    for column in ("way", "seconds", "of the floor", "requests", ""):
+        shown.add_column(column, justify="left" if column in ("way", "") else "right")
+    for way, one in (("floor", result.floor), ("core alone", result.core)):
+        ratio = one.seconds / result.floor.seconds
+        shown.add_row(way, f"{one.seconds:.1f}", f"{ratio:.2f}", str(one.requests), one.note)
+    return shown
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--robots", type=int, default=1000)
+    parser.add_argument("--latency", type=float, default=0.005, help="seconds added to each call")
+    given = parser.parse_args(arguments)
+    Console(width=160).print(table(measure(given.robots, given.latency), given.robots))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Runbook: exchange robots' credentials before they are too old, without one failed pull."""
+
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.onboard import BlockName
+from tasks import rotation as tasks
+from tasks.onboarding import connected, read_declared_state
+from tenantry.calls import WIDTH
+from tenantry.errors import TenantryError
+from tenantry.rotation import Order, report
+
+
+@flow(
+    name="rotate-robots",
+    flow_run_name="rotate robots",
+    retries=0,
+    task_runner=ThreadPoolTaskRunner(max_workers=WIDTH),  # type: ignore[arg-type]
+)
+def rotate_robots(
+    teams: list[str] | None = None,
+    purposes: list[str] | None = None,
+    force: bool = False,
+    compromised: bool = False,
+    reason: str = "",
+    approval: bool = True,
+    dry_run: bool = False,
+    report_store: str | None = None,
+    declared_state: BlockName = "default",
+    harbor: BlockName = "default",
+    keycloak: BlockName = "default",
+    cluster: BlockName = "default",
+) -> Any:
+    """Exchange the credentials that are due, and retire the old ones whose time is over.
+
+    Args:
+        teams: Names of teams, to take no others.
+        purposes: Purposes of robots, such as pull and ci, to take no others.
+        force: Exchange credentials that are not due, too.
+        compromised: The old credentials are known to others: delete them first, then make new
+            ones. Pulls and pushes fail until whoever makes them has read the new one.
+        reason: Why it is done by hand, for the audit trail.
+        approval: Wait for a person's approval before anything compromised is deleted.
+        dry_run: Show who is due, and when everybody else will be, and change nothing.
+        report_store: Type and name of a filesystem block that the audit trail is written to, as
+            local-file-system/reports.
+        declared_state: Name of the Declared State block.
+        harbor: Name of the Harbor Connection block.
+        keycloak: Name of the Keycloak Connection block. It is not called.
+        cluster: Name of the Cluster Connection block.
+    """
+    try:
+        order = Order(tasks.given(), force, compromised, reason)
+        declaration = read_declared_state(declared_state)
+        chosen = declaration.pick(teams)
+        tasks.refuse_unknown(purposes, chosen)
+        with connected(declaration, harbor, keycloak, cluster) as systems:
+            tasks.check_connections(systems)
+            run = tasks.Rotation(systems, chosen, order)
+            outcomes = tasks.look(run, purposes)
+            tasks.publish_table(outcomes, run.now)
+            if dry_run:
+                return Completed(message=f"Dry run: {report.summary(outcomes)}")
+            by = tasks.who()
+            if compromised and approval:
+                by = f"{by}, approved by {tasks.ask(outcomes, run.token_lifetime)}"
+            tasks.begin_trail(run, report_store, by)
+            outcomes = tasks.rotate_all(run, outcomes)
+            tasks.publish_table(outcomes, run.now)
+            return tasks.conclude(run, outcomes)
+    except TenantryError as error:
+        get_run_logger().error(str(error))
+        return Failed(message=str(error))

@@ -1,0 +1,335 @@
+"""The tasks of rotation: looks at the robots, and walks those that have something to do."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.exceptions import FlowPauseTimeout
+from prefect.filesystems import WritableFileSystem
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from prefect.runtime import flow_run, task_run
+from prefect.states import Completed, Failed
+
+from tasks.locks import LockUnusable, TeamLock
+from tasks.onboarding import artifact_key
+from tasks.shards import parts, run_all
+from tasks.step import RETRIED, TeamsFailed, TeamsLeft, step
+from tenantry import rotation
+from tenantry.declared import Team
+from tenantry.errors import TenantryError
+from tenantry.rotation import Order, Outcome, report
+from tenantry.rotation.audit import Nowhere, Store, Trail
+from tenantry.systems import Systems, check_harbor, check_kubernetes
+
+ROTATED = "tenantry.robot.rotated"
+FAILED = "tenantry.robot.rotation_failed"
+PATIENCE = 3600
+"""Seconds that a run waits for its approval."""
+
+
+class Approval(RunInput):
+    """What a person says to a run that would cut off whoever uses the old credentials."""
+
+    approved: bool = False
+    your_name: str = ""
+
+
+class Rotation:
+    """One run, handed from task to task in memory. It is no dataclass: see `tasks.onboarding.Walk`."""
+
+    def __init__(self, systems: Systems, teams: Sequence[Team], order: Order) -> None:
+        self.systems = systems
+        self.teams = list(teams)
+        self.order = order
+        self.now = datetime.now(UTC)
+        self.token_lifetime = timedelta()
+        self.trail: Trail
+
+
+def given() -> datetime:
+    """When the run was asked for: it stays the same if the run is started again."""
+    with get_client(sync_client=True) as client:
+        created = client.read_flow_run(flow_run.id).created
+    return created or datetime.now(UTC)
+
+
+def who() -> str:
+    """Who started the run, as far as Prefect knows."""
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(flow_run.id)
+    if run.auto_scheduled:
+        return "the schedule"
+    return (run.created_by and run.created_by.display_value) or "the API"
+
+
+@step("check Harbor and the cluster")
+def check_connections(systems: Systems) -> None:
+    """Whether they answer, and whether Harbor's account may rotate: no robot may."""
+    for sentence in (
+        check_harbor(systems.harbor_client),
+        check_kubernetes(systems.kubernetes_client),
+    ):
+        get_run_logger().info(sentence)
+
+
+def refuse_unknown(purposes: Sequence[str] | None, teams: Sequence[Team]) -> None:
+    """Refuses a purpose that none of these teams has.
+
+    Raises:
+        TenantryError: and which there are.
+    """
+    known = dict.fromkeys(purpose for team in teams for purpose in team.active_robots)
+    unknown = [purpose for purpose in purposes or () if purpose not in known]
+    if unknown:
+        raise TenantryError(
+            f"No team has a robot '{unknown[0]}'; declared: {', '.join(known) or 'none'}."
+        )
+
+
+@step("look at robots")
+def look(run: Rotation, purposes: Sequence[str] | None) -> list[Outcome]:
+    """How all pairs stand, their credentials tried, and what is to be done for each."""
+    run.now = datetime.now(UTC)
+    run.token_lifetime = run.systems.harbor_client.token_lifetime()
+    found = rotation.look(run.systems, run.teams, run.now, purposes)
+    most = run.systems.state.platform.rotation.most_per_run
+    return rotation.choose(found, run.order, run.now, most)
+
+
+def begin_trail(run: Rotation, block: str | None, by: str) -> None:
+    """Begins the audit trail: a store that can't be written stops the run before all changes."""
+    store = _Filesystem(block) if block else Nowhere()
+    run.trail = Trail(store, str(flow_run.id), by, run.order, run.now)
+
+
+class _Filesystem(Store):
+    """A filesystem block of Prefect's as a store."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        try:
+            block: Any = Block.load(name)
+        except ValueError:
+            raise _no_store(name) from None
+        if not isinstance(block, WritableFileSystem):
+            raise _no_store(name)
+        self._block: Any = block
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file."""
+        try:
+            writing = self._block.write_path(name, content)
+            if inspect.isawaitable(writing):
+                asyncio.run(_done(writing))
+        except Exception as error:  # noqa: BLE001 each filesystem has errors of its own
+            text = (
+                f"The audit trail could not be written to the block '{self._name}' "
+                f"({type(error).__name__})."
+            )
+            raise TenantryError(text) from None
+
+
+async def _done(writing: Awaitable[Any]) -> None:
+    await writing
+
+
+def _no_store(name: str) -> TenantryError:
+    return TenantryError(
+        f"There is no filesystem block '{name}'. Give its type and name, as in "
+        "local-file-system/reports, or leave report_store out."
+    )
+
+
+def ask(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
+    """Waits for a person to approve that old credentials die before new ones are in place.
+
+    Returns:
+        The person's name, as given.
+
+    Raises:
+        TenantryError: it was refused, or nobody answered in time.
+    """
+    due = [o.name for o in outcomes if o.why == "compromised" or "kill" in o.steps]
+    minutes = token_lifetime.total_seconds() / 60
+    text = (
+        f"**{len(due)} credentials are deleted before new ones are in place**: "
+        f"{', '.join(due[:20])}{' …' if len(due) > 20 else ''}.\n\nPulls and pushes fail until "
+        "whoever makes them has read the new one. Tokens that Harbor has issued may still be used "
+        f"for up to {minutes:.0f} minutes."
+    )
+    form = Approval.with_initial_data(description=text, approved=False, your_name="")
+    try:
+        answer = pause_flow_run(wait_for_input=form, timeout=PATIENCE)
+    except FlowPauseTimeout:
+        raise TenantryError(
+            f"Nobody approved within {PATIENCE / 60:.0f} minutes: nothing was changed."
+        ) from None
+    if not answer.approved:
+        raise TenantryError(f"{answer.your_name or 'Somebody'} refused: nothing was changed.")
+    return answer.your_name or "somebody in the UI"
+
+
+class Shard:
+    """Pairs of some teams that one task walks, and what became of them so far."""
+
+    def __init__(self, chosen: Sequence[Outcome]) -> None:
+        self.outcomes = {outcome.name: outcome for outcome in chosen}
+        self._left = dict.fromkeys(self.outcomes)
+
+    @property
+    def name(self) -> str:
+        """Which teams they are."""
+        teams = list(dict.fromkeys(outcome.team for outcome in self.outcomes.values()))
+        return teams[0] if len(teams) == 1 else f"{len(teams)} teams, {teams[0]} to {teams[-1]}"
+
+    @property
+    def left(self) -> list[Outcome]:
+        """The pairs that are not done, and whose failure, if they failed, may pass."""
+        return [self.outcomes[name] for name in list(self._left)]
+
+    def keep(self, outcome: Outcome) -> Outcome:
+        """Takes down what became of a pair, beside what was done before; safe from many threads."""
+        before = self.outcomes[outcome.name]
+        kept = replace(
+            outcome,
+            why=before.why or outcome.why,
+            done=before.done + outcome.done,
+            rotated=before.rotated or outcome.rotated,
+        )
+        self.outcomes[outcome.name] = kept
+        if not isinstance(outcome.error, RETRIED):
+            self._left.pop(outcome.name, None)
+        return kept
+
+    def give_up(self, error: TenantryError) -> None:
+        """Takes down why the rest was not done, where a pair has no reason of its own."""
+        for outcome in self.left:
+            known = outcome.error or error
+            self.keep(replace(outcome, done=(), state="failed", note=str(known), error=known))
+
+    def check(self) -> None:
+        """Whether all pairs are done.
+
+        Raises:
+            TeamsLeft: some are not, and it may pass.
+            TeamsFailed: some failed for good.
+        """
+        failed = [outcome for outcome in self.outcomes.values() if outcome.error is not None]
+        if failed:
+            reasons = "\n".join(f"{outcome.name}: {outcome.error}" for outcome in failed)
+            raise (TeamsLeft if self._left else TeamsFailed)(reasons)
+
+
+@step("rotate", "rotate {shard.name}")
+def rotate_shard(shard: Shard, run: Rotation) -> None:
+    """Walks some pairs under their teams' locks; a retry goes on with those that are left."""
+    log = get_run_logger()
+    ended: list[Outcome] = []
+
+    def finished(outcome: Outcome) -> None:
+        kept = shard.keep(outcome)
+        run.trail.add(outcome, datetime.now(UTC))
+        ended.append(kept)
+        if outcome.error is not None:
+            log.error("%s: %s", outcome.name, outcome.error)
+
+    while left := shard.left:
+        teams = {outcome.team for outcome in left}
+        try:
+            rotation.rotate_many(
+                run.systems,
+                left,
+                run.order,
+                datetime.now(UTC),
+                TeamLock(teams),
+                token_lifetime=run.token_lifetime,
+                finished=finished,
+                told=log.info,
+            )
+            break
+        except LockUnusable as error:  # these teams' failure; the others go on
+            for outcome in left:
+                if outcome.team in error.teams:
+                    finished(
+                        replace(outcome, done=(), state="failed", note=str(error), error=error)
+                    )
+    publish_pages(ended, datetime.now(UTC))
+    shard.check()
+
+
+def rotate_all(run: Rotation, chosen: Sequence[Outcome]) -> list[Outcome]:
+    """A task for each shard of the teams that have something to do."""
+    work: dict[str, list[Outcome]] = {}
+    for outcome in chosen:
+        if outcome.steps:
+            work.setdefault(outcome.team, []).append(outcome)
+    divided, alone = parts(list(work.values()))
+    shards = [Shard([outcome for pairs in part for outcome in pairs]) for part in divided]
+    run_all(shards, alone, lambda shard: rotate_shard.submit(shard, run))
+    results = {outcome.name: outcome for outcome in chosen}
+    for shard in shards:
+        results |= shard.outcomes
+    tell(results.values())
+    return list(results.values())
+
+
+def tell(outcomes: Iterable[Outcome]) -> None:
+    """Says by an event what was rotated, and what could not be."""
+    for outcome in outcomes:
+        payload = {"team": outcome.team, "purpose": outcome.purpose, "why": outcome.why}
+        resource = {
+            "prefect.resource.id": f"tenantry.robot.{outcome.team}.{outcome.purpose}",
+            "prefect.resource.name": outcome.name,
+        }
+        if outcome.rotated:
+            until = outcome.until.isoformat() if outcome.until else None
+            more = {"robot": outcome.robot, "old_until": until}
+            emit_event(ROTATED, resource=resource, payload=payload | more)
+        if outcome.error is not None:
+            more = {"error": str(outcome.error)}
+            emit_event(FAILED, resource=resource, payload=payload | more)
+
+
+def publish_table(outcomes: Sequence[Outcome], now: datetime) -> None:
+    """How all pairs stand, as a table artifact."""
+    create_table_artifact(
+        key="robots", table=report.rows(outcomes, now), description=report.summary(outcomes)
+    )
+
+
+def publish_pages(outcomes: Iterable[Outcome], now: datetime) -> None:
+    """What was done to each pair, as Markdown artifacts; one client for all, as each costs."""
+    with get_client(sync_client=True) as client:
+        for outcome in outcomes:
+            if outcome.done or outcome.error:
+                client.create_artifact(
+                    ArtifactCreate(
+                        key=artifact_key("rotation", outcome.team, outcome.purpose),
+                        type="markdown",
+                        data=report.page(outcome, now),
+                        flow_run_id=flow_run.id,
+                        task_run_id=task_run.id,
+                    )
+                )
+
+
+def conclude(run: Rotation, outcomes: Sequence[Outcome]) -> State[Any]:
+    """The run's last word."""
+    message = report.summary(outcomes)
+    reasons = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
+    if run.trail.error is not None:
+        reasons.append(str(run.trail.error))
+    if not reasons:
+        return Completed(message=message)
+    return Failed(message="\n".join([message, *reasons]))

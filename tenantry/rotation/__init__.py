@@ -1,0 +1,24 @@
+"""Rotation: robots' credentials are exchanged so that no pull and no push fails.
+
+Two robots take turns. The new one is made, tested, and put where the old one's credential was;
+the old one serves on until everybody has read the new one, and is then disabled, later deleted.
+"""
+
+from tenantry.rotation.assess import Outcome, assess
+from tenantry.rotation.due import Order
+from tenantry.rotation.pair import Pair, Unread, look
+from tenantry.rotation.run import choose, rotate, rotate_many
+from tenantry.rotation.sinks import Sink
+
+__all__ = [
+    "Order",
+    "Outcome",
+    "Pair",
+    "Sink",
+    "Unread",
+    "assess",
+    "choose",
+    "look",
+    "rotate",
+    "rotate_many",
+]

@@ -1,0 +1,142 @@
+"""What there is to do for a pair, decided from how it stands. It calls nothing and changes nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from tenantry.errors import TenantryError
+from tenantry.rotation.due import Order, Why, planned, why_due
+from tenantry.rotation.pair import NotOnboarded, Pair, Unread
+
+Step = Literal["kill", "rotate", "drop", "publish", "overlap", "retire", "delete"]
+State = Literal["in order", "due", "overlaps", "waits", "broken", "rotated", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a pair stands, and what was done to it.
+
+    Attributes:
+        team: the team's name.
+        purpose: the robots'.
+        state: in a word.
+        robot: short name of the live robot.
+        why: why its credential is due, or was exchanged.
+        note: what a person should know: a problem, what is waited for.
+        since: when the live robot was published.
+        expires: when it stops working.
+        next: when its credential is due by policy.
+        until: when the old robots are retired.
+        test: what came of the last test.
+        steps: what is to be done.
+        done: what was done, in words; kept also where it failed then.
+        rotated: whether another robot was published.
+        error: what stopped it.
+    """
+
+    team: str
+    purpose: str
+    state: State
+    robot: str = ""
+    why: Why | None = None
+    note: str = ""
+    since: datetime | None = None
+    expires: datetime | None = None
+    next: datetime | None = None
+    until: datetime | None = None
+    test: str = ""
+    steps: tuple[Step, ...] = ()
+    done: tuple[str, ...] = ()
+    rotated: bool = False
+    error: TenantryError | None = None
+
+    @property
+    def name(self) -> str:
+        """Team and purpose."""
+        return f"{self.team}/{self.purpose}"
+
+
+def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
+    """What there is to do for a pair, and why."""
+    if isinstance(pair, Unread):
+        return _unread(pair, order)
+    policy = pair.robot.rotation
+    works = pair.published is not None
+    why = why_due(
+        pair.team.name,
+        policy,
+        order,
+        now,
+        works=works,
+        since=pair.since,
+        expires=pair.expires,
+    )
+    steps = _steps(pair, why, now)
+    if order.compromised and why != "compromised" and pair.old:
+        # It was rotated since that was asked for, and what is known to others overlaps.
+        kept: tuple[Step, ...] = tuple(s for s in steps if s in ("rotate", "drop", "publish"))
+        steps = ("kill", *kept)
+    state: State = "in order"
+    note = pair.problem
+    if "rotate" in steps:
+        state = "due"
+    elif why is not None:
+        state = "waits"
+        if pair.is_overlapping(now):
+            note = "the other robot of the pair still overlaps: it is rotated after that"
+    elif not works:
+        state, note = "broken", f"{note}; no rotation is declared, so onboard the team to mend it"
+    elif pair.in_use:
+        state = "overlaps"
+    return Outcome(
+        pair.team.name,
+        pair.purpose,
+        state,
+        robot=pair.live,
+        why=why,
+        note=note,
+        since=pair.since,
+        expires=pair.expires,
+        next=next_due(pair, pair.since, pair.expires),
+        until=pair.until if pair.in_use else None,
+        test="opens Harbor" if works else "does not open Harbor",
+        steps=steps,
+    )
+
+
+def _unread(unread: Unread, order: Order) -> Outcome:
+    team, note = unread.team.name, str(unread.error)
+    asked = order.force or order.compromised
+    if isinstance(unread.error, NotOnboarded) and not asked:
+        return Outcome(team, unread.purpose, "waits", note=note)
+    return Outcome(team, unread.purpose, "failed", note=note, error=unread.error)
+
+
+def next_due(pair: Pair, since: datetime | None, expires: datetime | None) -> datetime | None:
+    """When a pair is due by policy that was published then; None if there is no policy."""
+    policy = pair.robot.rotation
+    if policy is None or since is None:
+        return None
+    return planned(pair.team.name, policy, since, expires)[0]
+
+
+def _steps(pair: Pair, why: Why | None, now: datetime) -> tuple[Step, ...]:
+    if why == "compromised":
+        return ("rotate",)
+    if pair.published is None:  # nothing is retired while that is so
+        return ("rotate",) if why is not None else ()
+    steps: list[Step] = []
+    if pair.candidate is not None:
+        steps.append("drop")
+    if pair.outdated:
+        steps.append("publish")
+    if pair.in_use and (pair.outdated or pair.until is None):
+        # Whoever reads a sink that is only written now needs the old robot all that time.
+        return tuple(steps) if pair.outdated else (*steps, "overlap")
+    if why is not None and not pair.is_overlapping(now):
+        return (*(step for step in steps if step != "drop"), "rotate")
+    if pair.in_use and not pair.is_overlapping(now):
+        steps.append("retire")
+    if any(row["disable"] and pair.gone_at(row) <= now for row in pair.old.values()):
+        steps.append("delete")
+    return tuple(steps)

@@ -1,0 +1,307 @@
+"""How a pair of robots stands, as Harbor and its Secrets tell it. Nothing else remembers it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tenantry.calls import each
+from tenantry.declared import Robot, Team
+from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
+from tenantry.resources import Live
+from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
+from tenantry.systems import Systems
+from tenantry.systems.credentials.contents import Credential
+from tenantry.systems.credentials.pairs import live_robot, moment, other, pair, previous, since
+from tenantry.systems.credentials.places import Place, places, renamed
+from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.marks import ProjectMark, mark_of
+from tenantry.systems.harbor.robots import expires_at, short_name
+from tenantry.systems.kubernetes import PROJECT_ADOPTED
+
+FurtherSinks = Callable[[Team, str], Sequence[Sink]]
+"""Sinks of a team's robot beyond the declared Secrets, by the robot's purpose."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A purpose's two robots, whatever they take the place of, and where the credential is.
+
+    Attributes:
+        team: the team.
+        purpose: such as `pull`.
+        project: the team's project, as Harbor lists it.
+        mark: whether Tenantry created or adopted the project.
+        rows: the robots of the pair that there are, by short name.
+        replaced: robots of somebody else's that this pair takes the place of, by full name.
+        live: short name of the robot that is published, or was meant to be.
+        place: the first Secret's.
+        first: the first Secret; None if there is none.
+        published: the live robot's credential that opens Harbor; None if none does.
+        problem: why none does; or what is wrong though one does.
+        outdated: where that credential is not, but should be. The first Secret is None.
+        sinks: all sinks but the first Secret.
+    """
+
+    team: Team
+    purpose: str
+    project: Row
+    mark: ProjectMark
+    rows: Mapping[str, Row]
+    replaced: Mapping[str, Row]
+    live: str
+    place: Place
+    first: Live | None
+    published: Credential | None
+    problem: str
+    outdated: tuple[Sink | None, ...]
+    sinks: tuple[Sink, ...]
+
+    @property
+    def name(self) -> str:
+        """Team and purpose."""
+        return f"{self.team.name}/{self.purpose}"
+
+    @property
+    def robot(self) -> Robot:
+        """What is declared."""
+        return self.team.active_robots[self.purpose]
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Of the first Secret."""
+        return (self.first.fields["metadata"].get("annotations") or {}) if self.first else {}
+
+    @property
+    def since(self) -> datetime | None:
+        """When the live robot was published."""
+        return since(self.annotations, self.rows.get(self.live))
+
+    @property
+    def expires(self) -> datetime | None:
+        """When the live robot stops working."""
+        row = self.rows.get(self.live)
+        return expires_at(row) if row else None
+
+    @property
+    def candidate(self) -> Row | None:
+        """A robot that a rotation made and did not come to publish: nobody can use it."""
+        row, live = self.rows.get(other(self.live)), self.rows.get(self.live)
+        return row if row and live and row["id"] > live["id"] else None
+
+    @property
+    def old(self) -> dict[str, Row]:
+        """The robots that were before the live one, disabled ones too, by the names they go by."""
+        beside = self.rows.get(other(self.live))
+        found = dict(self.replaced)
+        if beside is not None and beside is not self.candidate:
+            found[other(self.live)] = beside
+        return found
+
+    @property
+    def in_use(self) -> dict[str, Row]:
+        """The old robots that work still."""
+        return {name: row for name, row in self.old.items() if not row["disable"]}
+
+    @property
+    def until(self) -> datetime | None:
+        """Until when all of those serve; None if that was never settled."""
+        names, until = previous(self.annotations)
+        return until if names >= self.in_use.keys() else None
+
+    def is_overlapping(self, now: datetime) -> bool:
+        """Whether somebody may still use an old robot."""
+        return bool(self.in_use) and (self.until is None or self.until > now)
+
+    def gone_at(self, row: Row) -> datetime:
+        """When a disabled robot is to be deleted."""
+        disabled = moment(row["update_time"])
+        assert disabled is not None
+        return disabled + timedelta(hours=self.robot.by_hand.deletion_hours)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A team's robot of which it is not known how it stands."""
+
+    team: Team
+    purpose: str
+    error: TenantryError
+
+    @property
+    def name(self) -> str:
+        """Team and purpose."""
+        return f"{self.team.name}/{self.purpose}"
+
+
+ODD = (LookupError, TypeError, ValueError, AttributeError)
+"""What an answer of an unexpected form ends in."""
+
+
+def known(error: Exception) -> TenantryError:
+    """The error, or one that says that an answer was odd. The answer is not told: it may be secret."""
+    if isinstance(error, TenantryError):
+        return error
+    reason = f"an answer of an unexpected form ({type(error).__name__})"
+    return SystemUnavailable("harbor", "read robots and Secrets", reason)
+
+
+class NotOnboarded(SystemRefused):
+    """There is nothing to rotate yet."""
+
+
+def look(
+    systems: Systems,
+    teams: Sequence[Team],
+    now: datetime,
+    purposes: Sequence[str] | None = None,
+    further: FurtherSinks = lambda team, purpose: (),
+) -> list[Pair | Unread]:
+    """How the pairs of these teams stand, their published credentials tried.
+
+    Args:
+        systems: the systems.
+        teams: the teams.
+        now: the time.
+        purposes: those to look at; all if not given.
+        further: sinks beyond the declared ones.
+
+    Raises:
+        TenantryError: Harbor could not be asked for its projects.
+    """
+    wanted = [
+        (team, [p for p in team.active_robots if purposes is None or p in purposes])
+        for team in teams
+    ]
+    wanted = [(team, some) for team, some in wanted if some]
+    projects = systems.harbor.projects([team.slug for team, _ in wanted])
+    replaces = any(team.replaced(purpose) for team, some in wanted for purpose in some)
+    everywhere = list(systems.harbor_client.pages("/robots")) if replaces else []
+
+    def look_at(asked: tuple[Team, list[str]]) -> list[Pair | Unread]:
+        team, some = asked
+        try:
+            project = projects.get(team.slug)
+            if project is None:
+                raise _not_onboarded(team, "there is no such project")
+            rows = systems.harbor.robots(project["project_id"])
+        except (TenantryError, *ODD) as error:
+            return [Unread(team, purpose, known(error)) for purpose in some]
+        found: list[Pair | Unread] = []
+        for purpose in some:
+            looking = _Looking(systems, team, purpose, project, [*rows, *everywhere], now)
+            try:
+                found.append(looking.pair(further(team, purpose)))
+            except (TenantryError, *ODD) as error:
+                found.append(Unread(team, purpose, known(error)))
+        return found
+
+    return [pair for pairs in each(look_at, wanted) for pair in pairs]
+
+
+def _not_onboarded(team: Team, reason: str) -> NotOnboarded:
+    advice = f"Onboard team '{team.name}' first."
+    return NotOnboarded("harbor", f"robots of {team.slug}", reason, advice=advice)
+
+
+class _Looking:
+    """One look at one pair."""
+
+    def __init__(
+        self,
+        systems: Systems,
+        team: Team,
+        purpose: str,
+        project: Row,
+        rows: Sequence[Row],
+        now: datetime,
+    ) -> None:
+        self._systems = systems
+        self._credentials = systems.credentials
+        self._every = rows
+        self._now = now
+        self._team, self._purpose, self._project = team, purpose, project
+        inside = {short_name(row): row for row in rows if row["level"] == "project"}
+        self._rows = {name: inside[name] for name in pair(purpose) if name in inside}
+        full = {row["name"]: row for row in rows}
+        self._replaced = {n: full[n] for n in team.replaced(purpose) if n in full}
+        self._tried: dict[Credential, bool] = {}
+
+    def pair(self, further: Sequence[Sink]) -> Pair:
+        place, *others = places(self._team, self._purpose)
+        first = self._credentials.secrets.read(place)
+        if first is None and not self._rows:
+            raise _not_onboarded(self._team, f"there is no '{pair(self._purpose)[0]}'")
+        refuse_unwritable(place, first)
+        sinks = (*(SecretSink(self._credentials.secrets, place) for place in others), *further)
+        held = [(sink, sink.read()) for sink in sinks]
+        annotations = first.fields["metadata"].get("annotations") or {} if first else {}
+        own: Credential | None = first.handle["credential"] if first else None
+        username = own.username if own else None
+        numbers = {name: row["id"] for name, row in self._rows.items()}
+        live = live_robot(self._purpose, annotations, username, numbers)
+        published = self._working(live, [own, *(credential for _, credential in held)])
+        outdated: list[Sink | None] = [] if own == published else [None]
+        outdated += [sink for sink, credential in held if credential != published]
+        return Pair(
+            self._team,
+            self._purpose,
+            self._project,
+            self._mark(),
+            self._rows,
+            self._replaced,
+            live,
+            place,
+            first,
+            published,
+            self._problem(live, place, first, published),
+            tuple(outdated) if published else (),
+            sinks,
+        )
+
+    def _mark(self) -> ProjectMark:
+        found = mark_of(row for row in self._every if row["level"] == "project")
+        if found is None:  # all its robots are gone; the namespace knows too
+            for namespace in self._systems.kubernetes.namespaces([self._team.slug]):
+                adopted = PROJECT_ADOPTED in (namespace["metadata"].get("annotations") or {})
+                found = "adopted" if adopted else "created"
+        return found or "created"
+
+    def _working(self, live: str, held: Sequence[Credential | None]) -> Credential | None:
+        """The live robot's credential that opens Harbor, under the name it has now."""
+        row = self._rows.get(live)
+        for credential in held if row else ():
+            known = renamed(credential, row["name"]) if credential and row else None
+            if known is not None and self._credentials.issuer.opens(known, self._tried):
+                return known
+        return None
+
+    def _problem(
+        self, live: str, place: Place, first: Live | None, published: Credential | None
+    ) -> str:
+        row = self._rows.get(live)
+        secret = f"Secret {place.namespace}/{place.name}"
+        if first is None:
+            return f"there is no {secret}"
+        held: Credential | None = first.handle["credential"]
+        if row is not None and held is not None and held.username != row["name"]:
+            if renamed(held, row["name"]) is not None:
+                return (
+                    f"the {secret} names '{held.username}', and Harbor calls that robot "
+                    f"'{row['name']}' now: its robot_name_prefix was changed, which renames all "
+                    "robots at once"
+                )
+            return f"the {secret} holds the credential of '{held.username}'"
+        if published is not None:
+            return "" if held == published else f"the {secret} holds another password"
+        if row is None:
+            return f"robot '{live}' is gone"
+        expires = expires_at(row)
+        if expires is not None and expires <= self._now:
+            return (
+                f"robot '{live}' expired at {expires:%Y-%m-%d %H:%M} UTC: none can be tested then"
+            )
+        if row["disable"]:
+            return f"robot '{live}' is disabled"
+        if held is None:
+            return f"the {secret} holds nothing that can be read for {self._credentials.registry}"
+        return f"what the {secret} holds does not open Harbor"

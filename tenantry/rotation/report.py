@@ -1,0 +1,84 @@
+"""A rotation, told to people: a table of all pairs, and a page on each pair that was touched."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from tenantry.rotation.assess import Outcome, State
+
+_ORDER: tuple[State, ...] = ("failed", "broken", "due", "waits", "rotated", "overlaps", "in order")
+_WHY = {
+    "compromised": "its secret is known to others",
+    "broken": "it did not work",
+    "forced": "somebody asked for it",
+    "expiry": "its robot expires soon",
+    "age": "of its age",
+}
+
+
+def rows(outcomes: Iterable[Outcome], now: datetime) -> list[dict[str, str]]:
+    """A row for each pair, those that need somebody first."""
+    return [
+        {
+            "robot": f"{outcome.team}/{outcome.robot or outcome.purpose}",
+            "state": outcome.state,
+            "age": _days(now - outcome.since) if outcome.since else "",
+            "expires": _when(outcome.expires) or ("never" if outcome.robot else ""),
+            "last rotation": _when(outcome.since),
+            "next": _when(outcome.next) or ("not by itself" if outcome.robot else ""),
+            "old one until": _when(outcome.until),
+            "last test": outcome.test,
+            "note": outcome.note,
+        }
+        for outcome in sorted(outcomes, key=_urgency)
+    ]
+
+
+def _urgency(outcome: Outcome) -> tuple[int, float, str]:
+    when = outcome.next.timestamp() if outcome.next else float("inf")
+    return _ORDER.index(outcome.state), when, outcome.name
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """What it came to, in a line."""
+    states = Counter(outcome.state for outcome in outcomes)
+    parts = [f"{states[state]} {state}" for state in _ORDER if states[state]]
+    noun = "credential" if len(outcomes) == 1 else "credentials"
+    return f"{len(outcomes)} {noun}: {', '.join(parts) or 'none'}."
+
+
+def page(outcome: Outcome, now: datetime) -> str:
+    """What was done for one pair, and when the old one goes, as Markdown."""
+    why = _WHY.get(outcome.why or "", "")
+    lines = [f"# Robot `{outcome.purpose}` of team `{outcome.team}`", ""]
+    if outcome.rotated:
+        lines.append(f"`{outcome.robot}` is published since {_when(now)} UTC, because {why}.")
+    elif why:
+        lines.append(f"`{outcome.robot}` was to be exchanged, because {why}.")
+    lines += ["", *(f"1. {step}" for step in outcome.done), ""]
+    if outcome.until is not None:
+        lines.append(
+            f"**The old one works until {_when(outcome.until)} UTC**; a run after that disables "
+            "it, and a later one deletes it. Whoever copied it by hand has that long."
+        )
+    if outcome.error is not None:
+        lines += [f"**It stopped:** {outcome.error}", "", _after_failure(outcome)]
+    if outcome.next is not None:
+        lines += ["", f"It is due again on {_when(outcome.next)} UTC."]
+    return "\n".join(lines).strip() + "\n"
+
+
+def _after_failure(outcome: Outcome) -> str:
+    if outcome.rotated:
+        return "The new one is published. The next run finishes what is left; nothing is retired."
+    if outcome.why == "compromised":
+        return "The old ones may be gone already: run it again at once."
+    return "The old one is in place as before. The next run tries again."
+
+
+def _days(age: timedelta) -> str:
+    return f"{age.total_seconds() / 86400:.0f} days"
+
+
+def _when(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M}" if time else ""

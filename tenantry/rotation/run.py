@@ -1,0 +1,138 @@
+"""A run of rotation without a scheduler: look, choose, walk under the lock, for many teams.
+
+The Prefect flow does the same with a task for each part.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from tenantry.calls import each
+from tenantry.declared import Team
+from tenantry.locks import Lock
+from tenantry.rotation.assess import Outcome, assess
+from tenantry.rotation.due import URGENCY, Order
+from tenantry.rotation.machine import Machine
+from tenantry.rotation.pair import FurtherSinks, Pair, Unread, look
+from tenantry.systems import Systems
+
+_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+def choose(found: Sequence[Pair | Unread], order: Order, now: datetime, most: int) -> list[Outcome]:
+    """What there is to do for each pair, in the same order; beyond `most`, rotations wait.
+
+    Of those that are due, the most urgent come first. What is compromised never waits.
+    """
+    outcomes = [assess(pair, order, now) for pair in found]
+    due = [outcome for outcome in outcomes if "rotate" in outcome.steps]
+    due.sort(key=lambda o: (URGENCY.index(o.why) if o.why else 0, o.next or _EVER, o.name))
+    late = {o.name for o in due[most:] if o.why != "compromised"}
+    return [_put_off(outcome, most) if outcome.name in late else outcome for outcome in outcomes]
+
+
+def _put_off(outcome: Outcome, most: int) -> Outcome:
+    steps = tuple(step for step in outcome.steps if step != "rotate")
+    note = f"more than the {most} of one run are due: it is for the next run"
+    return replace(outcome, state="waits", steps=steps, note=note)
+
+
+def rotate_many(
+    systems: Systems,
+    chosen: Sequence[Outcome],
+    order: Order,
+    now: datetime,
+    lock: Lock,
+    *,
+    token_lifetime: timedelta,
+    finished: Callable[[Outcome], None] = lambda outcome: None,
+    told: Callable[[str], None] = lambda text: None,
+    further: FurtherSinks = lambda team, purpose: (),
+) -> list[Outcome]:
+    """Does what was chosen, many pairs at once; one's failure is its own.
+
+    The teams with something to do are looked at again under the lock: what was seen before may
+    have been changed since.
+
+    Args:
+        systems: the systems.
+        chosen: what there is to do for each pair.
+        order: what somebody asked for.
+        now: the time.
+        lock: keeps others off all these teams.
+        token_lifetime: how long a token of Harbor's registry lives.
+        finished: is told what became of a pair as soon as it is known, from many threads.
+        told: is told of each thing done.
+        further: sinks beyond the declared ones.
+
+    Returns:
+        What became of each, in the same order.
+
+    Raises:
+        TenantryError: the lock could not be taken. Of the pairs whose outcome was not told, none
+            was touched.
+    """
+    work = {outcome.name: outcome for outcome in chosen if outcome.steps}
+    results = {outcome.name: outcome for outcome in chosen}
+    for outcome in chosen:
+        if outcome.name not in work:
+            finished(outcome)
+    if work:
+        teams = _teams(systems, work.values())
+        with lock:
+            machine = Machine(systems, order, now, token_lifetime, lock.check, told)
+            purposes = sorted({outcome.purpose for outcome in work.values()})
+            found = look(systems, teams, now, purposes, further)
+
+            def walk(pair: Pair | Unread) -> None:
+                outcome = machine.walk(pair)
+                results[outcome.name] = outcome
+                finished(outcome)
+
+            each(walk, [pair for pair in found if pair.name in work])
+    return [results[outcome.name] for outcome in chosen]
+
+
+def _teams(systems: Systems, outcomes: Collection[Outcome]) -> list[Team]:
+    names = dict.fromkeys(outcome.team for outcome in outcomes)
+    return [systems.state.teams[name] for name in names]
+
+
+def rotate(
+    systems: Systems,
+    teams: Sequence[Team],
+    order: Order,
+    now: datetime,
+    lock: Lock,
+    *,
+    purposes: Sequence[str] | None = None,
+    told: Callable[[str], None] = lambda text: None,
+    further: FurtherSinks = lambda team, purpose: (),
+) -> list[Outcome]:
+    """One whole run over teams: rotates who is due, and goes on with what is under way.
+
+    Args:
+        systems: the systems.
+        teams: the teams.
+        order: what somebody asked for.
+        now: the time.
+        lock: keeps others off all these teams.
+        purposes: the robots; all if not given.
+        told: is told of each thing done.
+        further: sinks beyond the declared ones.
+
+    Raises:
+        TenantryError: Harbor could not be asked, or the lock not taken.
+    """
+    found = look(systems, teams, now, purposes, further)
+    chosen = choose(found, order, now, systems.state.platform.rotation.most_per_run)
+    return rotate_many(
+        systems,
+        chosen,
+        order,
+        now,
+        lock,
+        token_lifetime=systems.harbor_client.token_lifetime(),
+        told=told,
+        further=further,
+    )

@@ -1,0 +1,92 @@
+"""Where else a robot's credential is kept: one small interface, and Secrets as the first of its kind.
+
+The first Secret of a robot is none of these: it says how the pair stands.
+"""
+
+from typing import Protocol
+
+from tenantry.errors import NotOurs, SystemRefused
+from tenantry.resources import Live
+from tenantry.systems.credentials.contents import Credential, type_of
+from tenantry.systems.credentials.pairs import ROBOT
+from tenantry.systems.credentials.places import Place, Secrets
+
+
+class Sink(Protocol):
+    """A place that a robot's consumers read its credential from."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    def read(self) -> Credential | None:
+        """What it holds; None if that is nothing, or cannot be understood.
+
+        Raises:
+            TenantryError: it can't be read, or could not be written.
+        """
+
+    def write(self, credential: Credential, robot: str) -> None:
+        """Makes it hold a credential of a robot, such as `pull-b`, in place.
+
+        Raises:
+            TenantryError: it could not be written.
+        """
+
+
+class SecretSink:
+    """A Secret, in a namespace of the team's or in another one."""
+
+    def __init__(self, secrets: Secrets, place: Place) -> None:
+        self._secrets = secrets
+        self._place = place
+        self._live: Live | None = None
+
+    @property
+    def name(self) -> str:
+        """Namespace and name."""
+        return f"{self._place.namespace}/{self._place.name}"
+
+    def read(self) -> Credential | None:
+        """What it holds."""
+        self._live = self._secrets.read(self._place)
+        refuse_unwritable(self._place, self._live)
+        return self._live.handle["credential"] if self._live else None
+
+    def write(self, credential: Credential, robot: str) -> None:
+        """Writes it in place: pods and kubelets know it by its uid."""
+        self._secrets.write(self._place, self._live, credential, {ROBOT: robot})
+
+
+def refuse_unwritable(place: Place, live: Live | None) -> None:
+    """Says what would keep a Secret from being written, before anything is made.
+
+    Raises:
+        NotOurs: somebody else made it.
+        SystemRefused: it can't be changed in place.
+    """
+    if live is None:
+        return
+    call = f"Secret {place.namespace}/{place.name}"
+    if not live.ours:
+        raise NotOurs(
+            "kubernetes",
+            call,
+            "it exists and Tenantry did not make it",
+            advice="Remove it, or let onboarding adopt it (adopt: yes).",
+        )
+    wanted, found = type_of(place.format), live.fields["type"]
+    if found != wanted:
+        raise SystemRefused(
+            "kubernetes",
+            call,
+            f"its type is {found}, not {wanted}, and a Secret's type can't be changed",
+            advice="Run onboard-teams with which: all, which makes it anew.",
+        )
+    if live.handle["immutable"]:
+        raise SystemRefused(
+            "kubernetes",
+            call,
+            "it is immutable, so no other credential can be put into it",
+            advice="Delete it and run onboard-teams with which: all, which makes it anew.",
+        )

@@ -1,0 +1,66 @@
+"""New robots, and whether a robot's credential opens Harbor."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tenantry.declared import Robot
+from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.systems.credentials.contents import Credential, texts
+from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.harbor.marks import ProjectMark, description
+from tenantry.systems.harbor.robots import new_robot
+
+
+@dataclass(frozen=True)
+class Made:
+    """A robot that was just made, and its secret, which is nowhere else yet."""
+
+    number: int
+    credential: Credential
+
+
+class Issuer:
+    """Harbor, as the issuer of robots' credentials."""
+
+    def __init__(self, harbor: HarborClient) -> None:
+        self._harbor = harbor
+
+    def make(self, project: str, short: str, robot: Robot, mark: ProjectMark) -> Made:
+        """Makes a robot as declared.
+
+        Raises:
+            ChangedMeanwhile: there is one of that name.
+        """
+        call = "POST /api/v2.0/robots"
+        try:
+            made = self._harbor.post("/robots", new_robot(project, short, robot, description(mark)))
+        except SystemRefused as error:
+            if error.status != 409:
+                raise
+            raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
+        # Without them nobody will ever know that robot's secret: another look finds it, and mends it.
+        answer: Any = made.json() if made.content else None
+        name, secret = texts("harbor", call, answer, "name", "secret")
+        if not isinstance(answer.get("id"), int):
+            raise SystemUnavailable("harbor", call, "the answer lacks id")
+        return Made(answer["id"], Credential(name, secret))
+
+    def prove(self, credential: Credential) -> None:
+        """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
+
+        Raises:
+            BrokenPromise: it does not.
+        """
+        if not self._harbor.opens(credential.username, credential.password):
+            raise BrokenPromise(
+                "harbor",
+                "GET /service/token",
+                f"the new secret of robot '{credential.username}' does not open Harbor; somebody "
+                "else may be changing that robot, or it may be disabled or expired",
+            )
+
+    def opens(self, credential: Credential | None, tried: dict[Credential, bool]) -> bool:
+        """Whether a credential opens Harbor, asked once each."""
+        if credential is not None and credential not in tried:
+            tried[credential] = self._harbor.opens(credential.username, credential.password)
+        return credential is not None and tried[credential]

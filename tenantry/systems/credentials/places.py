@@ -1,0 +1,183 @@
+"""The Secrets that hold a robot's credential: where they are, how they are read and written.
+
+Whoever writes one, be it onboarding or a rotation, does so here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tenantry.declared import Team
+from tenantry.declared.team import SecretFormat
+from tenantry.plan import Action, Change
+from tenantry.resources import Id, Live, Resource
+from tenantry.systems.credentials.accounts import secret_id
+from tenantry.systems.credentials.contents import Credential, content, data_of, marks, type_of
+from tenantry.systems.credentials.pairs import ROBOT
+from tenantry.systems.harbor.robots import robot_id
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import KubernetesClient
+
+
+@dataclass(frozen=True)
+class Place:
+    """A Secret that holds a robot's credential."""
+
+    team: Team
+    purpose: str
+    namespace: str
+    name: str
+    format: SecretFormat = "docker"
+
+    @property
+    def id(self) -> Id:
+        """How the Secret is known in plans."""
+        return secret_id(self.namespace, self.name)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the Secret whose annotations say how the pair stands."""
+        return (self.namespace, self.name) == (self.team.slug, f"harbor-{self.purpose}")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its namespace is none of the team's."""
+        return self.namespace not in self.team.namespaces
+
+
+def places(team: Team, purpose: str) -> list[Place]:
+    """The Secrets of a robot, the first one first."""
+    robot = team.active_robots[purpose]
+    namespaces = list(team.namespaces) if robot.attach else [team.slug]
+    own = [Place(team, purpose, namespace, f"harbor-{purpose}") for namespace in namespaces]
+    sinks = team.sinks(purpose)
+    return [*own, *(Place(team, purpose, s.namespace, s.name, s.format) for s in sinks)]
+
+
+@dataclass(frozen=True)
+class RobotSecret:
+    """A place, and the robot whose credential it is to hold."""
+
+    place: Place
+    robot: Id
+
+
+class Secrets:
+    """Reads and writes Secrets with robots' credentials.
+
+    Args:
+        kubernetes: the cluster.
+        registry: gives the host that the credentials are for.
+    """
+
+    def __init__(self, kubernetes: KubernetesClient, registry: Callable[[], str]) -> None:
+        self._kubernetes = kubernetes
+        self._registry = registry
+
+    def read(self, place: Place, *, harbor: bool = True) -> Live | None:
+        """A robot's Secret as it is; None if there is none.
+
+        Its handle has the uid, the credential in it, and whether it is immutable.
+
+        Args:
+            place: where it is.
+            harbor: whether Harbor can be asked: without its own word for the registry, nobody
+                knows which credential in it is meant.
+        """
+        secret = self._kubernetes.get("Secret", place.name, place.namespace)
+        if secret is None:
+            return None
+        fields = {"metadata": marks(secret), "type": secret.get("type")}
+        credential = None
+        if harbor:
+            fields["registry"], credential = content(secret, place.format, self._registry())
+            fields["username"] = credential.username if credential else None
+        handle = {
+            "uid": secret["metadata"]["uid"],
+            "credential": credential,
+            "immutable": bool(secret.get("immutable")),
+        }
+        return Live(fields, objects.is_ours(secret), handle=handle)
+
+    def resource(
+        self, place: Place, robot: Id, annotations: Mapping[str, str], fields: Mapping[str, Any]
+    ) -> Resource:
+        """A Secret as it is desired, with what is wanted of its content."""
+        metadata = {"labels": objects.labels(place.team), "annotations": dict(annotations)}
+        return Resource(
+            place.id,
+            "Credentials",
+            {"metadata": metadata, "type": type_of(place.format), **fields},
+            body=RobotSecret(place, robot),
+            fixed=("type",),
+            working=("registry", "username", "credential"),
+            inside=(robot, objects.id_of("Namespace", place.namespace)),
+        )
+
+    def write(
+        self,
+        place: Place,
+        live: Live | None,
+        credential: Credential,
+        annotations: Mapping[str, str],
+    ) -> None:
+        """Puts a credential into a Secret, in place: what pods know it by stays.
+
+        Args:
+            place: the Secret.
+            live: the Secret as it was seen; None if there is none.
+            credential: what it is to hold.
+            annotations: all of ours that it is to bear.
+        """
+        robot = robot_id(place.team.slug, annotations[ROBOT])
+        wanted = self.resource(place, robot, annotations, {})
+        action: Action = "create" if live is None else "update"
+        self.apply(Change(action, wanted, (), live), credential)
+
+    def apply(self, change: Change, credential: Credential) -> None:
+        """Carries out the change of a Secret that `resource` made."""
+        place: Place = change.resource.body.place
+        data = data_of(place.format, self._registry(), credential)
+        write(self._kubernetes, change, place.team, data)
+
+
+def write(kubernetes: KubernetesClient, change: Change, team: Team, data: dict[str, str]) -> None:
+    """Writes a Secret in place: deleting it first would break pulls in between."""
+    namespace, name = change.id.key.split("/")
+    fields = change.resource.fields
+    content = {"type": fields["type"], "data": data}
+    metadata = fields["metadata"]
+    wanted = objects.resource(
+        "Secret",
+        name,
+        team,
+        content,
+        namespace=namespace,
+        annotations=metadata.get("annotations"),
+    )
+    full = Change(change.action, wanted, change.differences, change.live, change.adopts)
+    objects.apply(kubernetes, full)
+    # What somebody else has put beside it stays in an apply, also where nothing may be.
+    if ("client_secret", None) in [(each.field, each.new) for each in change.differences]:
+        kubernetes.merge("Secret", name, namespace, {"data": {"client_secret": None}})
+
+
+def annotations_of(live: Live | None) -> Mapping[str, str]:
+    """A Secret's annotations, if it is ours."""
+    found = live.fields["metadata"].get("annotations") if live and live.ours else None
+    return found or {}
+
+
+def renamed(credential: Credential, username: str) -> Credential | None:
+    """A robot's credential under the name that Harbor has for the robot now; None if another's."""
+    held = credential.username
+    if held == username or _without_prefix(held) == _without_prefix(username):
+        return Credential(username, credential.password)
+    return None
+
+
+def _without_prefix(username: str) -> tuple[str, str]:
+    """Project and short name, as far as they can be told: the prefix may end in anything."""
+    project, _, short = username.rpartition("+")
+    at = project.rfind("team-")
+    return project[at:], short

@@ -1,0 +1,188 @@
+"""Rotation through a real Prefect server, as the schedule and people start it."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.filesystems import LocalFileSystem
+
+from tenantry.declared import load
+from tenantry.onboarding import onboard
+from tenantry.systems import Systems
+from tests.bench import connections
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+ROBOTS = """
+robots:
+  pull: {expiry_days: 30, rotation: {max_age_days: 20}}
+  ci: {expiry_days: 30, rotation: {max_age_days: 20}}
+"""
+
+
+@pytest.fixture
+def teams(bench: Any) -> Any:
+    """Two onboarded teams: the credentials of the first are 20 days old, the others new."""
+    bench.declare("old", ROBOTS)
+    bench.declare("new", ROBOTS)
+    state = load(bench.declared)
+    bench.sandbox.harbor.login_delay = 0.01
+    with Systems(connections(bench.sandbox), state) as systems:
+        for team in state.teams.values():
+            onboard(systems, team)
+    project = bench.sandbox.harbor.projects["team-old"]
+    for robot in bench.sandbox.harbor.robots.values():
+        if robot.project_id == project.id:
+            robot.created -= timedelta(days=20)
+            robot.expires_at -= 20 * 86400
+    bench.sandbox.requests.reset()
+    return bench
+
+
+def live(bench: Any, team: str, purpose: str) -> str:
+    held = bench.sandbox.kubernetes.get("Secret", f"harbor-{purpose}", f"team-{team}")
+    return str(held["metadata"]["annotations"]["tenantry.io/robot"])
+
+
+def all_live(bench: Any) -> dict[str, str]:
+    return {f"{t}/{p}": live(bench, t, p) for t in ("old", "new") for p in ("pull", "ci")}
+
+
+def events(platform: Any, name: str, run: dict[str, Any]) -> list[dict[str, Any]]:
+    body = {"filter": {"event": {"name": [name]}}, "limit": 50}
+    found: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        page = platform.call("POST", "events/filter", body)["events"]
+        related = f"prefect.flow-run.{run['id']}"
+        found[:] = [
+            event
+            for event in page
+            if related in [each["prefect.resource.id"] for each in event["related"]]
+        ]
+        return bool(found)
+
+    platform.wait_for(arrived)
+    return found
+
+
+def store(folder: Path) -> str:
+    block = LocalFileSystem(basepath=str(folder))
+    block.save(folder.name.replace("_", "-"), overwrite=True)
+    return f"local-file-system/{folder.name.replace('_', '-')}"
+
+
+def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
+    kept = store(tmp_path)
+
+    run = teams.run("rotate-robots", report_store=kept)
+
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert run["state"]["message"] == "4 credentials: 2 rotated, 2 in order."
+    assert all_live(teams) == {
+        "old/pull": "pull-b",
+        "old/ci": "ci-b",
+        "new/pull": "pull-a",
+        "new/ci": "ci-a",
+    }
+    table = json.loads(teams.artifact("robots", run)["data"])
+    assert [row["robot"] for row in table][:2] == ["old/ci-b", "old/pull-b"]
+    assert set(table[0]) >= {"age", "expires", "last rotation", "next", "state", "last test"}
+    page = teams.artifact("rotation-old-pull", run)["data"]
+    assert "started and cancelled an upload" in teams.artifact("rotation-old-ci", run)["data"]
+    assert "The old one works until" in page
+    told = events(teams.platform, "tenantry.robot.rotated", run)
+    assert {event["resource"]["prefect.resource.name"] for event in told} == {"old/pull", "old/ci"}
+    (trail,) = tmp_path.glob("rotation-audit/*.jsonl")
+    first, *others = [json.loads(line) for line in trail.read_text().splitlines()]
+    assert first["what"] == ["run began"]
+    assert first["who"]
+    assert {(line["team"], line["purpose"], line["why"]) for line in others} == {
+        ("old", "pull", "age"),
+        ("old", "ci", "age"),
+    }
+
+
+def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
+    run = teams.run("rotate-robots", dry_run=True)
+
+    assert run["state"]["message"] == "Dry run: 4 credentials: 2 due, 2 in order."
+    table = json.loads(teams.artifact("robots", run)["data"])
+    assert all(row["next"] for row in table)
+    assert teams.sandbox.requests.writes() == 0
+
+    teams.run("rotate-robots")
+    teams.sandbox.requests.reset()
+    run = teams.run("rotate-robots")
+
+    assert run["state"]["message"] == "4 credentials: 2 overlaps, 2 in order."
+    assert teams.sandbox.requests.writes() == 0
+
+
+def test_what_is_compromised_waits_for_a_persons_word(teams):
+    before = all_live(teams)
+    asked = {"teams": ["new"], "purposes": ["pull"], "compromised": True, "reason": "leaked"}
+    id = teams.start("rotate-robots", **asked)
+    teams.platform.wait_for(lambda: teams.platform.flow_run(id)["state_type"] == "PAUSED")
+    assert all_live(teams) == before
+    assert teams.sandbox.requests.writes() == 0
+
+    answer = {"run_input": {"approved": True, "your_name": "Ann"}}
+    teams.platform.call("POST", f"flow_runs/{id}/resume", answer)
+    run = teams.platform.wait_for_run(id)
+
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert all_live(teams) == before | {"new/pull": "pull-b"}
+    page = teams.artifact("rotation-new-pull", run)["data"]
+    assert "tokens that Harbor issued to the old robots may be used until" in page
+    names = [robot.name for robot in teams.sandbox.harbor.robots.values()]
+    assert names.count("pull-a") == 1, "the other team's"
+
+
+def test_what_is_refused_by_a_person_changes_nothing(teams):
+    before = all_live(teams)
+    id = teams.start("rotate-robots", teams=["new"], compromised=True)
+    teams.platform.wait_for(lambda: teams.platform.flow_run(id)["state_type"] == "PAUSED")
+
+    answer = {"run_input": {"approved": False, "your_name": "Bob"}}
+    teams.platform.call("POST", f"flow_runs/{id}/resume", answer)
+    run = teams.platform.wait_for_run(id)
+
+    assert run["state_type"] == "FAILED"
+    assert run["state"]["message"] == "Bob refused: nothing was changed."
+    assert all_live(teams) == before
+    assert teams.sandbox.requests.writes() == 0
+
+
+def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
+    teams.sandbox.kubernetes.delete("Secret", "harbor-ci", "team-old")
+    secret = {"name": "harbor-ci", "namespace": "team-old"}
+    teams.sandbox.kubernetes.put({"apiVersion": "v1", "kind": "Secret", "metadata": secret})
+
+    run = teams.run("rotate-robots")
+
+    assert run["state_type"] == "FAILED"
+    assert (
+        "old/ci: Kubernetes: Secret team-old/harbor-ci: it exists and Tenantry did not make it"
+        in (run["state"]["message"])
+    )
+    assert live(teams, "old", "pull") == "pull-b"
+    (event,) = events(teams.platform, "tenantry.robot.rotation_failed", run)
+    assert event["payload"]["team"] == "old"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"purposes": ["push"]}, "No team has a robot 'push'; declared: pull, ci."),
+        ({"report_store": "local-file-system/none"}, "There is no filesystem block"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused_before_anything_is_changed(teams, asked, said):
+    run = teams.run("rotate-robots", **asked)
+
+    assert run["state_type"] == "FAILED"
+    assert said in run["state"]["message"]
+    assert teams.sandbox.requests.writes() == 0

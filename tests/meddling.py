@@ -1,0 +1,248 @@
+"""Whatever may befall a team's robots, in any order: a state machine for hypothesis."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tenantry.onboarding import onboard
+from tests.bench import Bench, Data
+from tests.crash import MOMENTS, Snapshot
+from tests.rotation_bench import logins, order, pairs_are_in_order, pass_time, robots, run
+from tests.wire import Kill, Killed, Moment, Wire, no_delays, one_worker
+
+OVERLAP = timedelta(hours=24)
+LIFE = timedelta(days=30)
+TEAM: Data = {
+    "name": "shop",
+    "further_namespaces": {"jobs": {}},
+    "robots": {"pull": {"expiry_days": 30, "rotation": {"max_age_days": 20}}, "ci": None},
+}
+SECRET = "team-shop/harbor-pull"
+Login = tuple[str, str]
+
+
+class Mutex:
+    """A lock that keeps the threads of a test apart, as a team's lock keeps runs apart."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def check(self) -> None:
+        """It is never lost."""
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    """Does all of these at the same time; what one raises is raised."""
+    errors: list[BaseException] = []
+
+    def do(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 whatever it is, the test must see it
+            errors.append(error)
+
+    threads = [threading.Thread(target=do, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+class Meddling(RuleBasedStateMachine):
+    """Onboarding, rotation, crashes, time, and somebody who meddles.
+
+    What always holds, unless somebody meddled since: what is published works, and what was
+    published before works for as long as it overlaps. What holds after one undisturbed run of
+    each: one credential is published everywhere and works, and no robot is there unexplained.
+    """
+
+    bench: Bench
+    start: Snapshot
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start.restore()
+        self._meddled = False
+        self._published: Login = ("", "")
+        self._since = self._now
+        self._served: dict[Login, datetime] = {}
+        self._take_down()
+
+    @property
+    def _now(self) -> datetime:
+        return self.bench.sandbox.clock.now()
+
+    def _take_down(self) -> None:
+        """Notes what is published now, and until when what was before must work."""
+        found = logins(self.bench)[SECRET]
+        if found != self._published:
+            if self._published[0]:
+                self._served[self._published] = min(self._now + OVERLAP, self._since + LIFE)
+            self._published, self._since = found, self._now
+
+    def _forget(self) -> None:
+        """After this nobody can say what must work."""
+        self._served.clear()
+        self._published = ("", "")
+
+    # What happens
+
+    @rule(force=st.booleans())
+    def rotate(self, force: bool) -> None:
+        self._run(lambda: self._rotate(force=force))
+
+    @rule(number=st.integers(1, 25), moment=st.sampled_from(MOMENTS), force=st.booleans())
+    def rotate_and_die(self, number: int, moment: Moment, force: bool) -> None:
+        self._die(lambda: self._rotate(force=force), number, moment)
+
+    @rule()
+    def compromised(self) -> None:
+        self._run(lambda: self._rotate(compromised=True))
+        self._forget()
+
+    @rule(number=st.integers(1, 25), moment=st.sampled_from(MOMENTS))
+    def compromised_and_die(self, number: int, moment: Moment) -> None:
+        self._die(lambda: self._rotate(compromised=True), number, moment)
+        self._meddled = True  # its old ones may be gone, and no new one be there yet
+
+    @rule()
+    def onboard(self) -> None:
+        self._run(self._onboard)
+
+    @rule(number=st.integers(1, 40), moment=st.sampled_from(MOMENTS))
+    def onboard_and_die(self, number: int, moment: Moment) -> None:
+        self._die(self._onboard, number, moment)
+
+    @rule(force=st.booleans())
+    def all_at_once(self, force: bool) -> None:
+        lock = Mutex()
+        self._run(
+            lambda: at_once(
+                lambda: self._rotate(lock, force=force),
+                lambda: self._onboard(lock),
+                lambda: self._rotate(lock),
+            )
+        )
+
+    @rule(hours=st.sampled_from([1, 6, 23, 24, 25, 48, 24 * 7, 24 * 15]))
+    def time_passes(self, hours: int) -> None:
+        pass_time(self.bench, hours=hours)
+
+    @rule(name=st.sampled_from(["pull-a", "pull-b"]))
+    def somebody_renews_a_secret(self, name: str) -> None:
+        if robot := robots(self.bench).get(name):
+            self.bench.systems.harbor_client.patch(f"/robots/{robot.id}", {})
+        self._meddled = True
+
+    @rule(name=st.sampled_from(["pull-a", "pull-b"]))
+    def somebody_disables_a_robot(self, name: str) -> None:
+        if robot := robots(self.bench).get(name):
+            robot.disabled = True
+        self._meddled = True
+
+    @rule(name=st.sampled_from(["pull-a", "pull-b"]))
+    def somebody_deletes_a_robot(self, name: str) -> None:
+        if robot := robots(self.bench).get(name):
+            del self.bench.sandbox.harbor.robots[robot.id]
+        self._meddled = True
+
+    @rule(name=st.sampled_from(["pull-a", "pull-b"]))
+    def somebody_makes_a_robot(self, name: str) -> None:
+        if name not in robots(self.bench):
+            robot = self.bench.team().active_robots["pull"]
+            self.bench.systems.credentials.issuer.make("team-shop", name, robot, "created")
+        self._meddled = True
+
+    @rule(namespace=st.sampled_from(["team-shop", "team-shop-jobs"]))
+    def somebody_deletes_a_secret(self, namespace: str) -> None:
+        if self.bench.sandbox.kubernetes.get("Secret", "harbor-pull", namespace):
+            self.bench.sandbox.kubernetes.delete("Secret", "harbor-pull", namespace)
+        self._meddled = True
+
+    @rule(
+        namespace=st.sampled_from(["team-shop", "team-shop-jobs"]),
+        part=st.sampled_from(["data", "annotations"]),
+    )
+    def somebody_empties_a_secret(self, namespace: str, part: str) -> None:
+        kubernetes = self.bench.sandbox.kubernetes
+        if held := kubernetes.get("Secret", "harbor-pull", namespace):
+            changes: Data = {"data": {".dockerconfigjson": "e30="}}
+            if part == "annotations":
+                changes = {"metadata": {**held["metadata"], "annotations": {}}}
+            kubernetes.put({**held, **changes})
+        self._meddled = True
+
+    @rule()
+    def settle(self) -> None:
+        """One undisturbed run of each mends whatever befell it."""
+        self._run(self._onboard)
+        self._run(self._rotate)
+        pairs_are_in_order(self.bench)
+        if self._meddled:
+            self._forget()
+            self._meddled = False
+            self._take_down()
+
+    # What always holds
+
+    @invariant()
+    def what_must_work_works(self) -> None:
+        if self._meddled:
+            return
+        self._take_down()
+        opens = self.bench.systems.harbor_client.opens
+        if self._now < self._since + LIFE:
+            assert opens(*self._published), "what is published does not work"
+        for login, until in self._served.items():
+            assert self._now >= until or opens(*login), f"{login[0]} was retired too early"
+
+    def teardown(self) -> None:
+        self.settle()
+
+    # How it is done
+
+    def _rotate(self, lock: Any = None, **asked: bool) -> None:
+        with self.bench.process() as systems:
+            given = order(self.bench, **asked)
+            for outcome in run(self.bench, given, systems=systems, lock=lock).values():
+                if outcome.error is not None:
+                    raise outcome.error
+
+    def _onboard(self, lock: Any = None) -> None:
+        with self.bench.process() as systems:
+            onboard(systems, self.bench.team(), lock=lock)
+
+    def _run(self, work: Callable[[], object]) -> None:
+        with no_delays():
+            work()
+
+    def _die(self, work: Callable[[], object], number: int, moment: Moment) -> None:
+        with no_delays(), one_worker():
+            try:
+                with Wire(Kill(number, moment)):
+                    work()
+            except Killed:
+                pass
+
+
+def machine(made: Bench) -> type[Meddling]:
+    """The machine on a bench; each of its walks begins with an onboarded team."""
+    made.declare(TEAM).onboard()
+
+    class OnBench(Meddling):
+        bench = made
+        start = Snapshot(made.sandbox)
+
+    return OnBench

@@ -1,0 +1,133 @@
+"""Threads that pull from the sandbox's registry without end: by skopeo, and by themselves."""
+
+import json
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from tests.bench import Bench
+from tests.images import MANIFEST
+from tests.sandbox.calls import Caller
+
+SKOPEOS, SIMULATED = 2, 4
+"""Threads that pull all the time: by skopeo, and by themselves."""
+DELAY = 2.0
+"""Seconds after which a puller has read a Secret again."""
+
+
+class Gate:
+    """Lets many pull at once, or one change the time while nobody pulls."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    @contextmanager
+    def pulling(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: self._inside == 0)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closed = False
+                self._changed.notify_all()
+
+
+Pull = Callable[[str, Path], bool]
+
+
+class Pulling:
+    """Threads that pull without end, each with Secrets that it has read a moment ago.
+
+    Attributes:
+        pulls: how many there were.
+        failed: how many failed.
+    """
+
+    def __init__(self, made: Bench, folder: Path, ways: Sequence[Pull]) -> None:
+        self.gate = Gate()
+        self.pulls: dict[str, int] = {}
+        self.failed: dict[str, int] = {}
+        self._bench = made
+        self._folder = folder
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._go_on, args=(number, way), daemon=True)
+            for number, way in enumerate(ways)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _go_on(self, number: int, way: Pull) -> None:
+        choose = random.Random(number)
+        read_at: dict[str, float] = {}
+        teams = [team.slug for team in self._bench.teams]
+        while not self._stop.is_set():
+            team = choose.choice(teams)
+            file = self._folder / f"{number}-{team}.json"
+            with self.gate.pulling():
+                if time.monotonic() > read_at.get(team, -9.0) + DELAY:
+                    file.write_text(self._bench.secret("harbor-pull", team)[".dockerconfigjson"])
+                    read_at[team] = time.monotonic()
+                succeeded = way(team, file)
+            with self._lock:
+                name = way.__name__
+                self.pulls[name] = self.pulls.get(name, 0) + 1
+                self.failed[name] = self.failed.get(name, 0) + (not succeeded)
+
+
+def ways(made: Bench, folder: Path) -> list[Pull]:
+    host = made.sandbox.addresses()["harbor"]["url"].removeprefix("http://")
+    names = iter(range(10**9))
+
+    def skopeo(team: str, file: Path) -> bool:
+        into = f"dir:{folder}/pulled-{next(names)}"
+        source = f"docker://{host}/{team}/web:1"
+        options = ["--src-tls-verify=false", f"--src-authfile={file}"]
+        words = ["skopeo", "--insecure-policy", "copy", "--quiet", *options, source, into]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+    def simulated(team: str, file: Path) -> bool:
+        credential = _credential(file)
+        caller = Caller(f"http://{host}", *credential)
+        query = f"service=harbor-registry&scope=repository:{team}/web:pull"
+        token = caller("GET", f"/service/token?{query}").json()["token"]
+        headers = {"authorization": f"Bearer {token}", "accept": MANIFEST}
+        answer = Caller(f"http://{host}")("GET", f"/v2/{team}/web/manifests/1", headers=headers)
+        return bool(answer.status_code == 200)
+
+    return [skopeo] * SKOPEOS + [simulated] * SIMULATED
+
+
+def _credential(file: Path) -> tuple[str, str]:
+    (entry,) = json.loads(file.read_text())["auths"].values()
+    return entry["username"], entry["password"]

@@ -1,0 +1,71 @@
+"""Whatever befalls a team's robots, in any order, leaves what one undisturbed run mends."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from tenantry.onboarding import onboard
+from tests.bench import Bench
+from tests.crash import Snapshot
+from tests.interleave import Interleaving
+from tests.meddling import TEAM, Mutex, at_once, machine
+from tests.rotation_bench import SHOP, logins, order, pairs_are_in_order, pass_time, run
+
+
+def test_whatever_befalls_them_the_invariants_hold(bench: Bench) -> None:
+    some = settings(max_examples=6, stateful_step_count=8, deadline=None, print_blob=True)
+    run_state_machine_as_test(machine(bench), settings=some)
+
+
+def test_of_two_rotations_at_once_one_rotates(bench: Bench) -> None:
+    bench.declare(SHOP).onboard()
+    pass_time(bench, hours=1)
+    given, lock = order(bench, force=True), Mutex()
+    rotated: list[bool] = []
+
+    def rotate() -> None:
+        with bench.process() as systems:
+            outcomes = run(bench, given, systems=systems, lock=lock, purposes=["pull"])
+            rotated.extend(outcome.rotated for outcome in outcomes.values())
+
+    at_once(rotate, rotate, rotate)
+    assert sorted(rotated) == [False, False, True]
+    pairs_are_in_order(bench)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_beside_another_rotation_and_onboarding_in_any_order_of_requests(
+    data: st.DataObject, interleaved: tuple[Bench, Snapshot]
+) -> None:
+    bench, start = interleaved
+    start.restore()
+    before, asked = logins(bench), order(bench, force=True)
+    beside = Interleaving(lambda number: data.draw(st.integers(0, number - 1)))
+    rotated: list[bool] = []
+
+    def rotate() -> None:
+        with bench.process() as systems:
+            lock = beside.lock(["shop"])
+            outcomes = run(bench, asked, systems=systems, lock=lock).values()
+            rotated.extend(outcome.rotated for outcome in outcomes)
+
+    def mend() -> None:
+        with bench.process() as systems:
+            onboard(systems, bench.team(), lock=beside.lock(["shop"]))
+
+    errors = beside.run({"one": rotate, "two": rotate, "onboarding": mend})
+    assert errors == {}
+    assert sorted(rotated) == [False, True]
+    pairs_are_in_order(bench)
+    assert bench.systems.harbor_client.opens(*before["team-shop-jobs/harbor-pull"])
+
+
+@pytest.fixture
+def interleaved(bench: Bench) -> tuple[Bench, Snapshot]:
+    """An onboarded team of which a fence is lost, so that onboarding has something to write."""
+    bench.declare(TEAM).onboard()
+    pass_time(bench, hours=1)
+    bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-default-deny", "team-shop")
+    return bench, Snapshot(bench.sandbox)

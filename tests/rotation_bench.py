@@ -1,0 +1,171 @@
+"""A bench whose time is moved, to rotate on, and what must hold of rotated robots."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from tenantry.locks import Lock
+from tenantry.plan import Plan
+from tenantry.rotation import Order, Outcome, rotate
+from tenantry.sandbox.harbor.model import Robot
+from tenantry.systems import Systems
+from tenantry.systems.credentials.pairs import ROBOT
+from tenantry.systems.credentials.places import places
+from tenantry.systems.harbor.robots import robot_id
+from tests.bench import Bench, Data
+from tests.images import image, push
+from tests.sandbox.calls import Caller
+
+ROTATED: Data = {"max_age_days": 20}
+SHOP: Data = {
+    "name": "shop",
+    "robots": {
+        "pull": {"expiry_days": 30, "rotation": ROTATED},
+        "ci": {"expiry_days": 30, "rotation": ROTATED},
+    },
+}
+"""A team whose credentials are due between 15 and 20 days after they were published."""
+
+
+class Alone:
+    """The lock of a test in which nobody else is at work."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def check(self) -> None:
+        """It is never lost."""
+
+
+def pass_time(bench: Bench, **much: float) -> None:
+    """Moves the clock; nothing waits."""
+    bench.sandbox.clock.move(timedelta(**much).total_seconds())
+
+
+def order(bench: Bench, **asked: Any) -> Order:
+    """What somebody asks for at this moment."""
+    return Order(bench.sandbox.clock.now(), **asked)
+
+
+def run(
+    bench: Bench,
+    asked: Order | None = None,
+    *,
+    systems: Systems | None = None,
+    purposes: Sequence[str] | None = None,
+    lock: Lock | None = None,
+) -> dict[str, Outcome]:
+    """One run of rotation over all teams, by team and purpose."""
+    found = rotate(
+        systems or bench.systems,
+        bench.teams,
+        asked or order(bench),
+        bench.sandbox.clock.now(),
+        lock or Alone(),
+        purposes=purposes,
+    )
+    return {outcome.name: outcome for outcome in found}
+
+
+def robots(bench: Bench, slug: str = "team-shop") -> dict[str, Robot]:
+    """A project's robots by their short names."""
+    project = bench.sandbox.harbor.projects[slug]
+    found = bench.sandbox.harbor.robots.values()
+    return {robot.name: robot for robot in found if robot.project_id == project.id}
+
+
+def enabled(bench: Bench, slug: str = "team-shop") -> set[str]:
+    """Those that work."""
+    now = bench.sandbox.clock.now().timestamp()
+    return {
+        name
+        for name, robot in robots(bench, slug).items()
+        if not robot.disabled and (robot.expires_at < 0 or robot.expires_at > now)
+    }
+
+
+def published(bench: Bench, purpose: str = "pull", namespace: str = "team-shop") -> str:
+    """Which robot a Secret names."""
+    held = bench.sandbox.kubernetes.get("Secret", f"harbor-{purpose}", namespace)
+    assert held is not None
+    return str(held["metadata"]["annotations"][ROBOT])
+
+
+SPREAD_OUT: Data = {
+    "name": "shop",
+    "further_namespaces": {"jobs": {}},
+    "robots": {
+        "pull": {
+            "expiry_days": 30,
+            "rotation": ROTATED,
+            "sinks": [
+                {"namespace": "pipelines", "name": "pull-{team}", "format": "basic"},
+                {"namespace": "pipelines", "name": "kaniko-{team}", "format": "config.json"},
+            ],
+        },
+        "ci": None,
+    },
+}
+"""A team whose one credential lies in four Secrets, two of them in a namespace of others."""
+
+
+def add_namespace(bench: Bench, name: str = "pipelines") -> None:
+    """A namespace of somebody else's."""
+    bench.sandbox.kubernetes.put(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    )
+
+
+def logins(bench: Bench) -> dict[str, tuple[str, str]]:
+    """User name and password in each Secret that holds a robot's credential."""
+    found: dict[str, tuple[str, str]] = {}
+    for team in bench.teams:
+        for purpose in team.active_robots:
+            for place in places(team, purpose):
+                held = bench.secret(place.name, place.namespace)
+                if place.format == "basic":
+                    login = held["username"], held["password"]
+                else:
+                    (text,) = held.values()
+                    (entry,) = json.loads(text)["auths"].values()
+                    login = entry["username"], entry["password"]
+                found[f"{place.namespace}/{place.name}"] = login
+    return found
+
+
+def all_open(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether all of these credentials open Harbor."""
+    return all(bench.systems.harbor_client.opens(*login) for login in set(credentials.values()))
+
+
+def none_opens(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether none of these credentials opens Harbor."""
+    return not any(bench.systems.harbor_client.opens(*login) for login in set(credentials.values()))
+
+
+def pairs_are_in_order(bench: Bench) -> None:
+    """One credential a pair is published, everywhere, and works; no robot is there unexplained."""
+    found = logins(bench)
+    assert all_open(bench, found)
+    observed = bench.systems.observe(bench.teams)
+    for team in bench.teams:
+        for purpose in team.active_robots:
+            own = places(team, purpose)
+            assert len({found[f"{place.namespace}/{place.name}"] for place in own}) == 1
+            live = published(bench, purpose, team.slug)
+            assert found[f"{team.slug}/harbor-{purpose}"][0].endswith(f"+{live}")
+            beside = {n for n in robots(bench, team.slug) if n.startswith(f"{purpose}-")} - {live}
+            for name in beside:
+                id = robot_id(team.slug, name)
+                assert not bench.systems.credentials.outstayed(team, id, observed), name
+        assert bench.systems.plan(team, observed) == Plan(team.name)
+
+
+def push_image(bench: Bench, team: str = "shop", repository: str = "web") -> None:
+    """Pushes an image with the team's own credential."""
+    url = bench.sandbox.addresses()["harbor"]["url"]
+    caller = Caller(url, *bench.login("harbor-ci", f"team-{team}"))
+    answer = push(caller, f"team-{team}/{repository}", image())
+    assert answer.status_code == 201, answer.text
