@@ -17,7 +17,7 @@ from tests.flow_bench import wide
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900), pytest.mark.usefixtures("platform")]
 
 FORCED = {"force": True}
-COMPROMISED = {"compromised": True, "approval": False, "reason": "leaked"}
+COMPROMISED = {"compromised": True, "ask": False, "reason": "leaked"}
 
 
 def case(
