@@ -156,7 +156,9 @@ class Floor:
 
     def __init__(self, origins: dict[str, str], addresses: dict[str, Any], token: str) -> None:
         # Given up before the sandbox does, which closes what is idle for five seconds.
-        limits = httpx.Limits(WIDTH, WIDTH, keepalive_expiry=2)
+        limits = httpx.Limits(
+            max_connections=WIDTH, max_keepalive_connections=WIDTH, keepalive_expiry=2
+        )
         self._systems = origins
         self._clients = {
             system: httpx.Client(base_url=addresses[system]["url"], limits=limits, timeout=60)
