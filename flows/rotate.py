@@ -61,11 +61,12 @@ def rotate_robots(
             tasks.check_connections(systems)
             run = tasks.Rotation(systems, chosen, order)
             outcomes = tasks.look(run, purposes)
-            tasks.publish_table(outcomes, run.now)
             if dry_run:
+                tasks.publish_table(outcomes, run.now)
                 return Completed(message=f"Dry run: {report.summary(outcomes)}")
             by = tasks.who()
             if compromised and ask:
+                tasks.publish_table(outcomes, run.now)
                 by = f"{by}, approved by {tasks.ask(outcomes, run.token_lifetime)}"
             tasks.begin_trail(run, store, by)
             outcomes = tasks.rotate_all(run, outcomes)
