@@ -1,6 +1,7 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
-from tenantry.declared.platform import ExternalProvider, Platform
+from tenantry.declared.platform import Platform
+from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.state import (
     Declaration,
     check_alone,

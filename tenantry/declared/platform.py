@@ -1,11 +1,17 @@
 """What is declared once for the whole platform."""
 
-from typing import Annotated
-
-from pydantic import Field
-
-from tenantry.declared.team import TeamSettings
-from tenantry.declared.types import GatewayName, GroupName, Key, Label, Model, ProfileName
+from tenantry.declared.single_sign_on import ExternalProvider, PlatformGroup, Realm, SingleSignOn
+from tenantry.declared.team import Adopt, TeamSettings
+from tenantry.declared.types import (
+    Alias,
+    GatewayName,
+    GroupName,
+    Key,
+    Label,
+    Model,
+    ProfileName,
+    SettingName,
+)
 
 
 class PlatformHarbor(Model):
@@ -14,33 +20,29 @@ class PlatformHarbor(Model):
     registry: str | None = None
     """Host (and port) that image names begin with, and so what the pull Secrets are for. Harbor's
     own word (`registry_url`) if not given."""
-
-
-class ExternalProvider(Model):
-    """An external identity provider that Keycloak brokers to.
-
-    For each team a mapper puts people into the team's group whose token from the
-    provider names that group.
-    """
-
-    groups_claim: str = "groups"
-    """The claim with the group names."""
-    group_name: Annotated[str, Field(pattern=r"\{group\}")] = "{group}"
-    """What the provider calls a team's group, with `{group}` for our name of it, such as
-    `k8s-{group}-prod`."""
-    ignore_case: bool = False
-    """Whether the provider's spelling may differ in upper and lower case."""
+    single_sign_on: SingleSignOn | None = None
+    """Logins through the realm. Nothing of it is configured if not given."""
+    configuration: dict[SettingName, bool | int | str] = {}
+    """Harbor's further settings, by the names of its configuration API, such as
+    `robot_token_duration: 90`. Project creation is for administrators only where `single_sign_on`
+    is given and nothing else is said here."""
 
 
 class PlatformKeycloak(Model):
     """Keycloak, as far as all teams share it."""
 
     realm: str = "platform"
-    """The realm that the teams' groups and clients live in. It must exist."""
+    """The realm that the teams' groups and clients live in. It must exist unless
+    `realm_settings` are given."""
+    realm_settings: Realm | None = None
+    """What the realm is to be. The realm is made if there is none; without this, it is left
+    alone."""
+    groups: dict[GroupName, PlatformGroup] = {}
+    """Groups of the platform's own people, by name. They are top-level."""
     parent_group: GroupName | None = None
     """A top-level group that the teams' groups are kept under; they are top-level themselves if
     not given. The groups claim carries leaf names either way."""
-    external_providers: dict[str, ExternalProvider] = {}
+    external_providers: dict[Alias, ExternalProvider] = {}
     """External identity providers by their alias in the realm."""
 
 
@@ -79,8 +81,17 @@ class Platform(Model):
     """Kubernetes."""
     mesh: PlatformMesh = PlatformMesh()
     """Istio."""
+    adopt: Adopt = "never"
+    """What to do with something of the platform's own that exists and that Tenantry did not make:
+    leave it alone and say so, take it over if it is exactly as declared, or take it over and
+    change it."""
     defaults: TeamSettings = TeamSettings()
     """What each team gets unless it says otherwise."""
     profiles: dict[ProfileName, TeamSettings] = {}
     """Defaults for sorts of teams, by name; a team picks one with `profile`. They go before
     `defaults`."""
+
+    @property
+    def told(self) -> str:
+        """What it is called in a message."""
+        return "the platform"

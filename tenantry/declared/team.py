@@ -256,6 +256,11 @@ class Team(TeamSettings, Identity):
     """A tenant of the platform."""
 
     @property
+    def told(self) -> str:
+        """What it is called in a message."""
+        return f"team '{self.name}'"
+
+    @property
     def slug(self) -> str:
         """`team-<name>`: the namespace, the project, and the group unless another is given."""
         return f"team-{self.name}"

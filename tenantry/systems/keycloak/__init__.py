@@ -4,7 +4,6 @@ Groups and clients carry our mark as an attribute, mappers as their name.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,9 +53,8 @@ class Keycloak:
 
     def _mapper(self, team: Team, alias: str, provider: ExternalProvider, group: Id) -> Resource:
         """Puts people into the group whose token names it, in the provider's words."""
-        expected = provider.group_name.replace("{group}", team.oidc_group)
-        names = team.external_groups.get(alias, [expected])
-        claims = [{"key": provider.groups_claim, "value": _pattern(names, provider.ignore_case)}]
+        names = provider.expression(team.oidc_group, team.external_groups.get(alias))
+        claims = [{"key": provider.groups_claim, "value": names}]
         parent = self._settings.parent_group
         path = f"/{parent}/{team.oidc_group}" if parent else f"/{team.oidc_group}"
         config = {
@@ -364,9 +362,3 @@ def _client_fields(client: Representation) -> Representation:
 def _named(items: Any, name: str, *, key: str = "name") -> Representation | None:
     """The item of exactly this name: Keycloak's searches may find more than was asked for."""
     return next((item for item in items or () if item[key] == name), None)
-
-
-def _pattern(names: Sequence[str], ignore_case: bool) -> str:
-    """A regular expression (Java's) that matches one of these names."""
-    alternatives = "|".join(re.escape(name) for name in names)
-    return ("(?i)" if ignore_case else "") + f"({alternatives})"
