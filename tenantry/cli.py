@@ -49,7 +49,9 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what onboarding would change. Nothing is changed.
+    """Show what configuring the platform and onboarding would change. Nothing is changed.
+
+    The platform is shown if something of its own is declared, and no team is asked for.
 
     The systems are named by TENANTRY_HARBOR_URL, _USERNAME and _PASSWORD, the same for KEYCLOAK,
     and TENANTRY_KUBERNETES_KUBECONFIG (the pod's own service account if not set).
@@ -58,9 +60,11 @@ def plan(
     """
     state = declared.load(folder)
     teams = state.pick(team)
+    with_platform = team is None and state.platform.is_managed
     with Systems(_connections(), state) as systems:
-        systems.check()
-        outcomes = onboarding.plan_all(systems, teams)
+        systems.check(configuring=with_platform)
+        outcomes = [onboarding.plan_platform(systems)] if with_platform else []
+        outcomes += onboarding.plan_all(systems, teams)
     if as_json:
         typer.echo(json.dumps(explain.document(outcomes), indent=2))
     else:

@@ -92,6 +92,18 @@ class Platform(Model):
     `defaults`."""
 
     @property
+    def is_managed(self) -> bool:
+        """Whether anything of the platform's own is declared, so that there is something to do."""
+        providers = self.keycloak.external_providers.values()
+        return bool(
+            self.harbor.single_sign_on
+            or self.harbor.configuration
+            or self.keycloak.realm_settings
+            or self.keycloak.groups
+            or any(provider.connection for provider in providers)
+        )
+
+    @property
     def told(self) -> str:
         """What it is called in a message."""
         return "the platform"

@@ -272,3 +272,15 @@ def test_certificates_are_checked_unless_told_otherwise(
     assert refused == 1
     assert f"TENANTRY_{system}_VERIFY: there is no CA bundle at" in err
     assert planned == 2
+
+
+def test_plan_shows_the_platform_before_its_teams(run: Run, bench: Bench) -> None:
+    bench.declare(SHOP, platform={"name": "x", "harbor": {"single_sign_on": {}}})
+    status, out, err = run("plan", bench.folder, **environment(bench.sandbox))
+    assert (status, err) == (cli.CHANGES, "")
+    assert out.index("Platform") < out.index("Team shop")
+    assert "harbor/configuration/single sign-on" in out
+    assert "The platform and 1 team: " in out
+
+    status, out, err = run("plan", bench.folder, "--team", "shop", **environment(bench.sandbox))
+    assert "Platform" not in out

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -65,6 +66,11 @@ class HarborClient:
             _check_version(info["harbor_version"])
             self._info = info
         return self._info
+
+    def version(self) -> tuple[int, int]:
+        """Harbor's version, as (2, 15)."""
+        found = re.match(r"v?(\d+)\.(\d+)", str(self.info()["harbor_version"]))
+        return (int(found[1]), int(found[2])) if found else OLDEST
 
     def is_administrator(self) -> bool:
         """Whether the account is a system administrator."""
@@ -146,6 +152,32 @@ class HarborClient:
             return answer.status_code == 200
 
         return read(ask)
+
+    def tried_client(self) -> str:
+        """What Harbor's OIDC provider says to the client id and secret that Harbor holds.
+
+        Harbor never shows the secret. A login that comes back with a made-up code has Harbor show
+        it to the provider, which looks at the client before it looks at the code. Nobody is
+        logged in.
+
+        Returns:
+            The words of Harbor's answer: `oauth2: "invalid_grant" …` where only the code was
+            refused; empty where `/c/` does not lead to Harbor's core.
+        """
+        begun = read(lambda: self._exchange("GET", "/c/oidc/login"))
+        if begun.status_code != httpx.codes.FOUND:
+            return _reason(begun) if _is_harbors(begun) else ""
+        state = parse_qs(urlsplit(begun.headers.get("location", "")).query).get("state")
+        if not state:
+            return ""
+        cookies = "; ".join(f"{name}={value}" for name, value in begun.cookies.items())
+        answer = self._exchange(
+            "GET",
+            "/c/oidc/callback",
+            params={"state": state[0], "code": "tenantry-tries-the-client"},
+            headers={"Cookie": cookies},
+        )
+        return _reason(answer) if _is_harbors(answer) else ""
 
     # One call
 
@@ -249,6 +281,14 @@ def _failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | 
         403: "The account of the Harbor connection must be a system administrator.",
     }.get(status, "")
     return SystemRefused("harbor", call, reason, status=status, advice=advice)
+
+
+def _is_harbors(answer: httpx.Response) -> bool:
+    """Whether an answer is in the form of Harbor's core, and not a page of the portal or a proxy."""
+    try:
+        return bool(answer.json()["errors"])
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def _reason(answer: httpx.Response) -> str:

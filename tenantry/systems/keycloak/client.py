@@ -67,16 +67,29 @@ class KeycloakClient:
     @cached_property
     def issuer(self) -> str:
         """The realm's issuer in its own words: it need not be the address that we use."""
-        realm = KeycloakOpenID(
+        return self._issuer_of(self.realm)
+
+    def issuer_to_be(self) -> str:
+        """The realm's issuer, also if the realm is still to be made: as its neighbour spells it."""
+        try:
+            return self.issuer
+        except SystemRefused as error:
+            if error.status != 404:
+                raise
+        neighbour = self._issuer_of(self._account.realm)
+        return neighbour.removesuffix(self._account.realm) + self.realm
+
+    def _issuer_of(self, realm: str) -> str:
+        openid = KeycloakOpenID(
             server_url=f"{self.url}/",
-            realm_name=self.realm,
+            realm_name=realm,
             client_id=self._account.client_id,
             verify=self._account.verify,
             timeout=int(TIMEOUT),
             max_retries=0,
         )
-        call = f"GET /realms/{self.realm}/.well-known/openid-configuration"
-        document = read(lambda: self._translate(call, realm.well_known))
+        call = f"GET /realms/{realm}/.well-known/openid-configuration"
+        document = read(lambda: self._translate(call, openid.well_known))
         return str(document["issuer"])
 
     def realm_exists(self) -> bool:
@@ -119,6 +132,24 @@ class KeycloakClient:
                     error.system, error.call, error.reason, status=409
                 ) from error
             raise
+
+    def create_realm(self, settings: Representation) -> None:
+        """Creates our realm. The token is renewed: an older one may have no rights in it.
+
+        Raises:
+            ChangedMeanwhile: somebody was faster.
+        """
+        body = {"realm": self.realm, "enabled": True, **settings}
+        call = "POST /admin/realms"
+        answer = self._translate(
+            call, lambda: self._connection.raw_post("admin/realms", data=json.dumps(body))
+        )
+        if answer.status_code >= 300:
+            error = _failure(call, answer.status_code, answer.content)
+            if error.status == 409:
+                raise ChangedMeanwhile(error.system, error.call, error.reason, status=409)
+            raise error
+        self.log_in()
 
     def put(self, path: str, body: Representation | None = None) -> None:
         """Changes something."""

@@ -1,0 +1,43 @@
+"""Configuring the platform through a real Prefect server, as its schedule and people start it."""
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+DECLARED = """
+name: Test
+harbor:
+  single_sign_on: {}
+keycloak:
+  realm: signed-on
+  realm_settings: {}
+"""
+
+
+def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
+    bench.declare_platform(DECLARED)
+
+    dry = bench.run("configure-platform", dry_run=True)
+    assert dry["state"]["message"] == "Dry run: The platform: 4 to create, 2 to update."
+    assert bench.sandbox.requests.writes() == 0
+
+    first = bench.run("configure-platform")
+    assert first["state"]["message"] == "The platform: 4 to create, 2 to update."
+    assert "keycloak" in bench.artifact("plan-platform", first)["data"]
+    tasks = bench.task_runs(first)
+    assert {"look at Keycloak", "look at Harbor", "Keycloak", "Harbor"} <= set(tasks)
+    secret = bench.sandbox.harbor.configuration["oidc_client_secret"]
+    assert secret
+    assert secret not in bench.artifact("plan-platform", first)["data"]
+
+    bench.sandbox.requests.reset()
+    second = bench.run("configure-platform")
+    assert second["state"]["message"] == "The platform: nothing to do."
+    assert bench.sandbox.requests.writes() == 0
+
+
+def test_where_nothing_is_declared_no_system_is_called(bench):
+    run = bench.run("configure-platform")
+
+    assert run["state"]["message"] == "Nothing of the platform's own is declared."
+    assert bench.sandbox.requests.total() == 0
