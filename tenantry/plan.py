@@ -29,6 +29,8 @@ _FENCES = (
     "NetworkPolicy",
     "RoleBinding",
     "VirtualService",
+    "HTTPRoute",
+    "PeerAuthentication",
     "claim",
 )
 """Kinds that hold nothing: what was made for a team, or for the platform, goes when it is declared

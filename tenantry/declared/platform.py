@@ -1,14 +1,20 @@
 """What is declared once for the whole platform."""
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from tenantry.declared.single_sign_on import ExternalProvider, PlatformGroup, Realm, SingleSignOn
 from tenantry.declared.team import Adopt, TeamSettings
 from tenantry.declared.types import (
     Alias,
     GatewayName,
     GroupName,
+    Host,
     Key,
     Label,
     Model,
+    ObjectName,
     ProfileName,
     SettingName,
 )
@@ -57,6 +63,58 @@ class PlatformKubernetes(Model):
     """Labels of the cluster's DNS pods."""
 
 
+RouteKind = Literal["VirtualService", "HTTPRoute"]
+"""Istio's own kind of route, or that of the Gateway API."""
+
+
+class ServicePort(Model):
+    """A Service, and the port that answers."""
+
+    service: ObjectName
+    """The Service."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 80
+    """Its port."""
+
+
+class HarborInMesh(Model):
+    """Harbor's place in the mesh: its routes, and what guards it."""
+
+    namespace: ObjectName = "harbor"
+    """The namespace that Harbor runs in."""
+    host: Host
+    """The host name that browsers and docker use."""
+    core: ServicePort = ServicePort(service="harbor-core")
+    """The Service of Harbor's core, as the Helm chart calls it."""
+    portal: ServicePort = ServicePort(service="harbor-portal")
+    """The Service of Harbor's portal."""
+    gateway: GatewayName | None = None
+    """The Gateway of the routes, as `namespace/name`; the platform's if not given."""
+    kind: RouteKind | None = None
+    """The kind of the routes; the platform's if not given."""
+    inject: bool | Label = True
+    """Label the namespace for injection of the sidecar: true, false (leave it alone), or the name
+    of a revision."""
+    strict_mtls: bool = True
+    """Let pods of the namespace be reached through the mesh only. Waits until all of them have a
+    sidecar."""
+
+
+class DeclaredGateway(Model):
+    """A Gateway that Tenantry makes."""
+
+    hosts: Annotated[list[Host], Field(min_length=1)]
+    """Host names that it takes traffic for."""
+    certificate: ObjectName
+    """The Secret with the certificate: in the gateway's pods' namespace (Gateway) or in its own
+    (Gateway API)."""
+    selector: dict[Key, Label] = {"istio": "ingress"}
+    """Labels of the gateway's pods."""
+    api: Literal["istio", "gateway-api"] = "istio"
+    """Whose kind of Gateway."""
+    gateway_class: ObjectName = "istio"
+    """The GatewayClass, of the Gateway API only."""
+
+
 class PlatformMesh(Model):
     """Istio, as far as all teams share it."""
 
@@ -66,6 +124,12 @@ class PlatformMesh(Model):
     """Where the ingress gateway's pods run."""
     gateway: GatewayName = "istio-ingress/public"
     """The Gateway that routes are bound to, as `namespace/name`."""
+    route_kind: RouteKind = "VirtualService"
+    """The kind of routes that say nothing else."""
+    gateways: dict[GatewayName, DeclaredGateway] = {}
+    """Gateways that Tenantry makes, by `namespace/name`; all others must exist."""
+    harbor: HarborInMesh | None = None
+    """Harbor's place in the mesh. Nothing of it is touched if not given."""
 
 
 class Platform(Model):
@@ -101,6 +165,8 @@ class Platform(Model):
             or self.keycloak.realm_settings
             or self.keycloak.groups
             or any(provider.connection for provider in providers)
+            or self.mesh.gateways
+            or self.mesh.harbor
         )
 
     @property

@@ -59,6 +59,9 @@ def check_platform(platform: Platform) -> Iterator[Fault]:
         text = f"'{platform.keycloak.parent_group}' is the teams' parent_group"
         yield ("keycloak", "groups", platform.keycloak.parent_group or ""), text
     yield from _check_settings(platform)
+    harbor = platform.mesh.harbor
+    if harbor and harbor.host.startswith("*"):
+        yield ("mesh", "harbor", "host"), f"'{harbor.host}' must be one host name"
 
 
 _CHOICES = {"project_creation_restriction": ("everyone", "adminonly")}

@@ -43,6 +43,7 @@ _NOT_OF_TEAMS: Any = {
     "defaults": True,
     "profiles": True,
     "harbor": {"single_sign_on", "configuration"},
+    "mesh": {"gateways", "harbor"},
     "keycloak": {
         "realm_settings": True,
         "groups": True,

@@ -20,6 +20,7 @@ from tenantry.systems.harbor import Harbor
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.configuration import HarborConfiguration
 from tenantry.systems.istio import Istio
+from tenantry.systems.istio.platform import IstioPlatform
 from tenantry.systems.keycloak import Keycloak
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.platform import KeycloakPlatform
@@ -66,6 +67,7 @@ class Systems:
             self.keycloak_client, self.harbor_client, self.kubernetes_client, state
         )
         self.harbor_configuration = HarborConfiguration(self.harbor_client, state)
+        self.istio_platform = IstioPlatform(self.kubernetes_client, self.harbor_client, state)
         self.credentials = Credentials(
             self.harbor_client,
             self.keycloak_client,
@@ -120,6 +122,10 @@ class Systems:
         """Adds what Harbor is configured to."""
         observed.add(self.harbor_configuration.observe(self.keycloak_client.issuer_to_be))
 
+    def look_at_mesh(self, observed: Observed) -> None:
+        """Adds what the cluster holds of Gateways and of Harbor's place in the mesh."""
+        observed.add(self.istio_platform.observe())
+
     def plan_platform(self, observed: Observed) -> Plan:
         """What it takes to bring the platform to what is declared.
 
@@ -129,6 +135,7 @@ class Systems:
         desired = [
             *self.keycloak_platform.desired(observed),
             *self.harbor_configuration.desired(self.keycloak_client.issuer_to_be, observed),
+            *self.istio_platform.desired(),
         ]
         return make_plan(self.state.platform, desired, observed)
 
@@ -228,6 +235,8 @@ class Systems:
                 self.keycloak_platform.apply(change)
             case "harbor":
                 self.harbor_configuration.apply(change, self.keycloak_platform.secret)
+            case "istio":
+                self.istio_platform.apply(change)
 
     def _apply(self, change: Change, observed: Observed) -> None:
         match change.stage:
@@ -255,6 +264,7 @@ LOOKS: dict[str, Callable[[Systems, Sequence[Team], Observed], None]] = {
 LOOKS_AT_PLATFORM: dict[str, Callable[[Systems, Observed], None]] = {
     "Keycloak": Systems.look_at_realm,
     "Harbor": Systems.look_at_configuration,
+    "Istio": Systems.look_at_mesh,
 }
 """How each system is looked at for what is the platform's."""
 

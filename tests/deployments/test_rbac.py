@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tenantry.onboarding import configure
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE
 from tests.bench import Bench
@@ -54,7 +55,11 @@ def asked(bench: Bench) -> set[tuple[str, str, str]]:
         if request.system != "kubernetes" or request.target == "/version":
             continue
         path = request.target.partition("?")[0]
-        kind = next(kind for kind in KINDS.values() if f"/{kind.plural}" in _resource(path))
+        kind = next(
+            kind
+            for kind in KINDS.values()
+            if f"/{kind.plural}" in _resource(path) and kind.api_version in path
+        )
         named = not path.endswith(f"/{kind.plural}")
         group = kind.api_version.rpartition("/")[0]
         for verb in {"get"} if named and request.method == "GET" else verbs[request.method]:
@@ -96,7 +101,29 @@ def walked(bench: Bench) -> Bench:
     bench.declare(*(rich(f"t{number}") for number in range(6)))
     bench.systems.not_applied(bench.teams)
     bench.systems.observe(bench.teams)
+    walk_the_platform(bench)
     return bench
+
+
+def walk_the_platform(bench: Bench) -> None:
+    """All that configuring it asks: made, changed, and declared no more."""
+    for name in ("harbor", "ingress"):
+        metadata = {"name": name}
+        bench.sandbox.kubernetes.put(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        )
+    hosts: dict[str, Any] = {"hosts": ["*.example.com"], "certificate": "wildcard"}
+    for kind in ("VirtualService", "HTTPRoute", "VirtualService"):
+        mesh = {
+            "route_kind": kind,
+            "gateways": {
+                "ingress/one": hosts,
+                "ingress/two": {**hosts, "api": "gateway-api"},
+            },
+            "harbor": {"host": "registry.example.com", "strict_mtls": kind == "VirtualService"},
+        }
+        bench.declare(rich("shop"), platform={"mesh": mesh})
+        configure(bench.systems)
 
 
 def test_it_grants_what_is_asked_and_nothing_else(walked: Bench) -> None:
