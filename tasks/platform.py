@@ -1,11 +1,14 @@
-"""The tasks of configuring the platform: each looks at a system, or brings one to what is declared."""
+"""The tasks of configuring the platform, and of checking that its systems work together."""
+
+from collections.abc import Sequence
 
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from tasks.locks import TeamLock
 from tasks.step import is_retry, step
-from tenantry import explain, onboarding
+from tenantry import checks, explain, onboarding
+from tenantry.checks import Finding, tell
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
@@ -61,6 +64,22 @@ def publish_plan(plan: Plan) -> None:
     waiting = "".join(f"\n\n{wait.id} waits: {wait.reason}" for wait in plan.waiting)
     create_table_artifact(
         key="plan-platform", table=explain.rows(plan.changes), description=told + refused + waiting
+    )
+
+
+@step("check that the systems work together")
+def check_all(systems: Systems) -> list[Finding]:
+    """Reads what a login and a pull depend on; each finding is a line of the log."""
+    found = checks.check_all(systems)
+    for finding in found:
+        get_run_logger().warning("%s: %s: %s", finding.check, finding.resource, finding.cause)
+    return found
+
+
+def publish_findings(found: Sequence[Finding]) -> None:
+    """The findings as a table artifact."""
+    create_table_artifact(
+        key="platform-checks", table=tell.document(found), description=tell.summary(found)
     )
 
 

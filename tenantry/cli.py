@@ -28,6 +28,8 @@ Folder = Annotated[
 
 NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
 """Exit statuses of `plan`."""
+FOUND, UNREAD = 2, 3
+"""Further exit statuses of `check`."""
 
 
 @app.command()
@@ -75,6 +77,34 @@ def plan(
         raise typer.Exit(FAILED)
     planned = any(outcome.plan and outcome.plan.changes for outcome in outcomes)
     raise typer.Exit(CHANGES if planned else NOTHING_TO_DO)
+
+
+@app.command()
+def check(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check that the systems work together, from a login to a pull. Nothing is changed.
+
+    The systems are named as for `plan`.
+
+    Exit status: 0 nothing found, 2 findings, 3 something could not be read, 1 error.
+    """
+    from tenantry import checks  # of no use to other commands
+    from tenantry.checks import tell
+
+    state = declared.load(folder)
+    with Systems(_connections(), state) as systems:
+        systems.check(configuring=True)
+        found = checks.check_all(systems)
+    if as_json:
+        typer.echo(json.dumps(tell.document(found), indent=2))
+    else:
+        width = None if sys.stdout.isatty() else 200
+        Console(width=width).print(tell.table(found))
+    if any(finding.class_ == "unreadable" for finding in found):
+        raise typer.Exit(UNREAD)
+    raise typer.Exit(FOUND if found else NOTHING_TO_DO)
 
 
 @app.command()

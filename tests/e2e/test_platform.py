@@ -41,3 +41,18 @@ def test_where_nothing_is_declared_no_system_is_called(bench):
 
     assert run["state"]["message"] == "Nothing of the platform's own is declared."
     assert bench.sandbox.requests.total() == 0
+
+
+def test_the_check_passes_on_what_was_configured_and_tells_what_broke(bench):
+    bench.declare_platform(DECLARED)
+    bench.run("configure-platform")
+
+    first = bench.run("check-platform")
+    assert first["state"]["message"] == "All checks passed."
+
+    bench.sandbox.harbor.configuration["oidc_client_secret"] = "another"
+    bench.sandbox.harbor.provider = None
+    second = bench.run("check-platform")
+    assert second["state_type"] == "FAILED"
+    assert second["state"]["message"].startswith("1 finding: 1 critical.\nclient secret: ")
+    assert "Run configure-platform" in bench.artifact("platform-checks", second)["data"]

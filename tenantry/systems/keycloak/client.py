@@ -33,6 +33,7 @@ class KeycloakClient:
     def __init__(self, account: KeycloakAccount, realm: str) -> None:
         self.realm = realm
         self.url = account.url
+        self.verify = account.verify
         self._account = account
         self._connection = KeycloakOpenIDConnection(
             server_url=f"{account.url}/",
