@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-real clean
+.PHONY: setup demo test test-real lint schema show-onboard show-real show-robust show-platform clean
 
 setup: $(READY)
 
@@ -41,6 +41,13 @@ show-onboard: setup
 
 show-real: setup
 	$(BIN)/python -m tests.show.real
+
+show-robust: setup
+	$(BIN)/python -m tests.show.robust
+
+show-platform: setup
+	$(BIN)/python -m tests.real.servers.prerequisites
+	$(BIN)/python -m tests.show.platform
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

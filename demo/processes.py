@@ -171,8 +171,12 @@ class LocalPlatform:
 
     def kill_flows(self) -> None:
         """Kills what serves the flows, and all runs that it started, with SIGKILL."""
-        self._flows.kill()
-        self._processes.remove(self._flows)
+        self.kill(self._flows)
+
+    def kill(self, process: Process) -> None:
+        """Kills a process and all that it started, with SIGKILL."""
+        process.kill()
+        self._processes.remove(process)
 
     def run(self, *command: str) -> None:
         """Runs a Prefect command, or a Python file, to its end."""

@@ -17,6 +17,17 @@ pytest_plugins = ["tests.real.fixtures"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     where = "where the cases of tests/conformance run (see its conftest)"
     parser.addoption("--target", choices=["sandbox", "real"], default="sandbox", help=where)
+    parser.addoption(
+        "--whole",
+        action="store_true",
+        help="sweep over all that may befall a procedure (make show-robust), not some of it",
+    )
+
+
+@pytest.fixture(scope="session")
+def whole(request: pytest.FixtureRequest) -> bool:
+    """Whether to sweep over everything, however long it takes."""
+    return bool(request.config.getoption("--whole"))
 
 
 @pytest.fixture

@@ -100,14 +100,18 @@ class Driver:
                 raise
         return len(killed)
 
-    def everywhere(self, moments: Sequence[Moment] = MOMENTS) -> int:
+    def everywhere(self, moments: Sequence[Moment] = MOMENTS, every: int = 1) -> int:
         """Crashes the procedure once at each of its requests, at each moment.
+
+        Args:
+            moments: the moments.
+            every: only at every so many-th of the requests; at the last in any case.
 
         Returns:
             How many crashes there were.
         """
         assert not self._wide, "with many workers no request has a number of its own"
-        points = range(1, len(self.requests()) + 1)
+        points = range(len(self.requests()), 0, -every)[::-1]
         for number in points:
             for moment in moments:
                 assert self.crash(Crash(number, moment)) == 1

@@ -16,7 +16,7 @@ from keycloak import KeycloakAdmin
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from demo.blocks import fill_in
-from demo.processes import LocalPlatform
+from demo.processes import LocalPlatform, Process, program
 from tenantry.connections import HarborAccount
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
@@ -34,6 +34,38 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform
             platform.serve_flows()
             platform.run("deployments/automations.py")
             yield platform
+
+
+class Worker:
+    """A worker with the deployments of prefect.yaml, instead of the served flows."""
+
+    def __init__(self, platform: LocalPlatform) -> None:
+        self._platform = platform
+        self._process: Process | None = None
+
+    def __enter__(self) -> Self:
+        pool = ("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
+        self._platform.run(*pool)
+        self.start()
+        self._platform.run("deploy", "--all")
+        self._platform.run("deployments/parameters.py")
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._process:
+            self._platform.stop(self._process)
+        self._platform.restart_flows()
+
+    def start(self) -> None:
+        """Starts it."""
+        command = [program("prefect"), "worker", "start", "--pool", "tenantry"]
+        self._process = self._platform.start("the worker", command)
+
+    def kill(self) -> None:
+        """Kills it, and all runs that it started, with SIGKILL."""
+        assert self._process
+        self._platform.kill(self._process)
+        self._process = None
 
 
 class FlowBench:
@@ -72,15 +104,20 @@ class FlowBench:
         assert found, f"run {run['name']} has no artifact {key}"
         return found[-1]
 
-    def task_runs(self, run: dict[str, Any]) -> dict[str, str]:
-        """Names and states of an ended run's tasks; the server records them a moment later."""
+    def task_runs(self, run: dict[str, Any], *names: str) -> dict[str, str]:
+        """Names and states of an ended run's tasks; the server records them a moment later.
+
+        Args:
+            names: tasks that there must be: no answer tells whether all are recorded by now.
+        """
         body = {"flow_runs": {"id": {"any_": [run["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
         states: dict[str, str] = {}
 
         def all_ended() -> bool:
             found = self.platform.call("POST", "task_runs/filter", body)
             states.update({task["name"]: task["state_name"] for task in found})
-            return bool(states) and not {"Running", "Pending"} & set(states.values())
+            recorded = bool(states) and set(names) <= set(states)
+            return recorded and not {"Running", "Pending"} & set(states.values())
 
         self.platform.wait_for(all_ended)
         return states

@@ -11,7 +11,7 @@ import struct
 import threading
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from starlette.applications import Starlette
@@ -109,8 +109,21 @@ class Fault(BaseModel):
 Chooser = Callable[[str, str, str], int | Kind | None]
 
 
+class Logins(Protocol):
+    """Where people log in."""
+
+    def expect(self, username: str, claims: dict[str, Any], realm: str) -> object:
+        """Have this user be the next who comes, with these claims."""
+
+    def expected(self) -> list[dict[str, Any]]:
+        """Who is awaited."""
+
+    def expect_nobody(self) -> None:
+        """Await nobody any more."""
+
+
 class Controls:
-    """Latency, faults, the clock and the count of requests.
+    """Latency, faults, the clock, the count of requests, and who logs in.
 
     Attributes:
         requests: What was asked of the systems, struck requests among them.
@@ -123,10 +136,12 @@ class Controls:
         self,
         requests: RequestCounter,
         clock: Clock,
+        logins: Logins,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.requests = requests
         self.clock = clock
+        self._logins = logins
         self._sleep = sleep
         self.choose: Chooser | None = None
         self._lock = threading.Lock()
@@ -186,9 +201,35 @@ class Controls:
         for name in (system,) if system else SYSTEMS:
             self._latency[name] = seconds
 
+    def log_in(
+        self, username: str, claims: dict[str, Any] | None = None, realm: str = "platform"
+    ) -> None:
+        """Have this user be the next who comes to a realm's login page, without a password.
+
+        Args:
+            username: The user; made if it isn't there.
+            claims: What its tokens and userinfo say of it, over what the realm would say, ``sub``
+                included; None takes a claim away.
+            realm: The realm.
+
+        Raises:
+            ValueError: there is no such realm, or a claim is the server's own, such as ``iss``.
+        """
+        self._logins.expect(username, claims or {}, realm)
+
+    @property
+    def logins(self) -> list[dict[str, Any]]:
+        """The users who are still to come, by realm, the next one first."""
+        return self._logins.expected()
+
+    def clear_logins(self) -> None:
+        """Take back all logins that nobody came for."""
+        self._logins.expect_nobody()
+
     def clear(self) -> None:
-        """Take back all faults and latency."""
+        """Take back all faults, latency and logins."""
         self.clear_faults()
+        self.clear_logins()
         self._latency.clear()
 
     def clear_faults(self) -> None:
@@ -371,6 +412,14 @@ class _Move(BaseModel):
     move: float = Field(ge=-1e9, le=1e9)
 
 
+class _Login(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    username: str = Field(min_length=1)
+    claims: dict[str, Any] = Field(default_factory=dict)
+    realm: str = "platform"
+
+
 def control_app(controls: Controls) -> ASGIApp:
     """The controls as an ASGI app; docs/sandbox.md lists what it answers."""
 
@@ -409,8 +458,26 @@ def control_app(controls: Controls) -> ASGIApp:
         controls.clock.move(_Move.model_validate_json(await request.body()).move)
         return JSONResponse({"now": controls.clock.now().isoformat()})
 
+    async def log_in(request: Request) -> Response:
+        asked = _Login.model_validate_json(await request.body())
+        try:
+            controls.log_in(asked.username, asked.claims, asked.realm)
+        except ValueError as error:
+            return JSONResponse({"errors": [str(error)]}, 422)
+        return JSONResponse(asked.model_dump(), 201)
+
+    async def show_logins(request: Request) -> Response:
+        return JSONResponse(controls.logins)
+
+    async def clear_logins(request: Request) -> Response:
+        controls.clear_logins()
+        return Response(status_code=204)
+
     return Starlette(
         routes=[
+            Route("/logins", show_logins, methods=["GET"]),
+            Route("/logins", log_in, methods=["POST"]),
+            Route("/logins", clear_logins, methods=["DELETE"]),
             Route("/requests", show_requests, methods=["GET"]),
             Route("/requests", forget_requests, methods=["DELETE"]),
             Route("/faults", show_faults, methods=["GET"]),

@@ -35,6 +35,7 @@ from tenantry.sandbox.realistic import Costs
 HOST = "127.0.0.1"
 SAVING_EVERY = 3.0  # seconds: what a SIGKILL may cost
 REALM = "platform"  # the one realm beside master: the one that Harbor's logins go to
+BLOBS = "blobs"  # the folder beside the systems' state that holds what was pushed
 LOST_AFTER = 10.0  # seconds until a server that doesn't start or stop is given up
 
 
@@ -81,10 +82,10 @@ class Sandbox:
     ) -> None:
         self.clock = clock or Clock()
         self.requests = RequestCounter()
-        self.controls = Controls(self.requests, self.clock)
         self.harbor = SimulatedHarbor(self.clock)
         self.costs = Costs(self.harbor) if realistic else None
         self.keycloak = SimulatedKeycloak(self.clock)
+        self.controls = Controls(self.requests, self.clock, self.keycloak)
         self.kubernetes = SimulatedKubernetes(self.clock)
         self._systems: dict[str, System] = {
             "harbor": self.harbor,
@@ -187,9 +188,11 @@ class Sandbox:
     def _load(self) -> None:
         if self._state is None:
             self._folder = Path(tempfile.mkdtemp(prefix="tenantry-sandbox-"))
+            self.harbor.blobs.folder = self._folder / BLOBS
             return
         self._folder = self._state
         self._folder.mkdir(parents=True, exist_ok=True)
+        self.harbor.blobs.folder = self._folder / BLOBS
         for name, system in self._systems.items():
             with contextlib.suppress(FileNotFoundError):
                 system.load(json.loads((self._folder / f"{name}.json").read_text()))

@@ -89,6 +89,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if len(said) != 1:
             message = f"{case.nodeid}: say how far it is confirmed, by one of the two markers"
             raise pytest.UsageError(message)
+        [mark] = said
+        case.user_properties.append((CONFIRMED, mark.args[0] if mark.args else FACTS))
         if config.getoption("--target") == "real":
             case.add_marker("real")
         names: list[str] = getattr(case, "fixturenames", [])

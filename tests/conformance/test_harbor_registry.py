@@ -103,3 +103,13 @@ def test_the_registrys_door_says_basic_to_refused_credentials(bad: HarborCaller)
     answer = bad("GET", "/v2/")
     assert refused(answer, 401, "unauthorized: unauthorized")
     assert answer.headers["www-authenticate"] == 'Basic realm="harbor"'
+
+
+def test_a_token_outlives_its_robot(
+    caller: HarborCaller, nobody: HarborCaller, made: dict, good: HarborCaller
+) -> None:
+    """Until it expires, whatever becomes of the robot."""
+    token = {"authorization": f"Bearer {good('GET', PROBE).json()['token']}"}
+    assert caller("DELETE", f"/robots/{made['id']}").status_code == 200
+    assert good("GET", PROBE).status_code == 401
+    assert nobody("GET", "/v2/", headers=token).status_code == 200

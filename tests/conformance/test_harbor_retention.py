@@ -1,5 +1,8 @@
 """A Harbor's rules about tags: retention policies, and tags that nobody may move."""
 
+import re
+import time
+
 import pytest
 
 from tests.conformance.harbor import MARKS, MISSING, HarborCaller, done, made
@@ -111,6 +114,21 @@ def test_policies_of_what_is_missing(caller: HarborCaller, number: int) -> None:
     assert refused(caller("GET", path), 500, "internal server error")
     said = f"resource not found: the retention policy id {MISSING} does not match"
     assert refused(caller("PUT", path, json=policy(number)), 404, said)
+
+
+def test_a_run_of_a_policy_ends_well(caller: HarborCaller, number: int) -> None:
+    path = f"/retentions/{caller.made('/retentions', policy(number))}/executions"
+    answer = caller("POST", path, json={"dry_run": True})
+    assert made(answer)
+    end = time.monotonic() + 60
+    while (row := caller.json(path)[0])["status"] in ("Pending", "Running"):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert (row["status"], row["dry_run"]) == ("Success", True)
+    # These times alone are finer than milliseconds.
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{4,6}Z", row["start_time"])
+    missing = f"/retentions/{MISSING}/executions"
+    assert caller("POST", missing, json={"dry_run": True}).status_code == 400
 
 
 # Immutable tags

@@ -1,6 +1,7 @@
 """Onboarding is killed at each of its requests, and run again."""
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import uuid4
 
@@ -10,9 +11,9 @@ from tenantry.calls import each
 from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import onboard, plan_all
 from tests.bench import PLATFORM, REALM, SHOP, Bench, Data
-from tests.crash import Check, Crash, Driver, Procedure
+from tests.crash import MOMENTS, Check, Crash, Driver, Procedure
 from tests.invariants import as_declared, others
-from tests.wire import Kill, Killed, Wire
+from tests.wire import Kill, Killed, Moment, Wire
 
 DATA: Data = {"name": "data"}
 MENDABLE: Data = {**SHOP, "harbor": {"storage_quota": "10Gi", "public": False}}
@@ -112,33 +113,49 @@ def check_for(bench: Bench, *names: str) -> Check:
 # Onboarding
 
 
-def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(bench: Bench) -> None:
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(
+    moment: Moment, bench: Bench, whole: bool, record_property: Callable[[str, object], None]
+) -> None:
+    """At every one with `--whole`, at some if not; so do the others here."""
     neighbours(bench)
     bench.declare(SHOP, DATA)
     driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check_for(bench, "shop"))
-    assert driver.everywhere() > 60
+    crashes = driver.everywhere([moment], every=1 if whole else 4)
+    record_property("crashes", crashes)
+    assert crashes >= (30 if whole else 8)
 
 
-def test_mending_killed_at_any_request_is_finished_by_the_next_run(bench: Bench) -> None:
+def test_mending_killed_at_any_request_is_finished_by_the_next_run(
+    bench: Bench, whole: bool, record_property: Callable[[str, object], None]
+) -> None:
     neighbours(bench)
     bench.declare(MENDABLE, DATA)
     bench.onboard("shop")
     check = check_for(bench, "shop")
     meddle(bench)
-    assert Driver(bench.sandbox, onboarding_of(bench, "shop"), check).everywhere() > 60
+    driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check)
+    crashes = driver.everywhere(every=1 if whole else 6)
+    record_property("crashes", crashes)
+    assert crashes > (60 if whole else 8)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_run_that_goes_on_may_be_killed_too(seed: int, bench: Bench) -> None:
+def test_the_run_that_goes_on_may_be_killed_too(
+    seed: int, bench: Bench, whole: bool, record_property: Callable[[str, object], None]
+) -> None:
     neighbours(bench)
     bench.declare(SHOP, DATA)
     driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check_for(bench, "shop"))
-    assert driver.seeded(seed, runs=4, crashes=2) > 4
+    runs = 20 if whole else 2
+    crashes = driver.seeded(seed, runs, crashes=2)
+    record_property("crashes", crashes)
+    assert crashes >= runs
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
-    seed: int, bench: Bench
+    seed: int, bench: Bench, whole: bool, record_property: Callable[[str, object], None]
 ) -> None:
     names = [f"t{number:02}" for number in range(16)]
     bench.declare(*({"name": name} for name in names), platform=SHARED)
@@ -150,7 +167,10 @@ def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
         assert Counter(group.name for group in groups) == Counter(["teams", *slugs])
 
     driver = Driver(bench.sandbox, onboarding_of_all(bench), check, wide=True)
-    assert driver.seeded(seed, runs=3, crashes=2) > 3
+    runs = 10 if whole else 1
+    crashes = driver.seeded(seed, runs, crashes=2)
+    record_property("crashes", crashes)
+    assert crashes >= runs
 
 
 # The driver itself

@@ -18,6 +18,7 @@ from tenantry import calls
 from tenantry.cli import app
 from tenantry.declared import Platform, Team, load
 from tenantry.declared.team import TeamSettings
+from tests.addresses import GivenHarbor, GivenKeycloak
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -256,3 +257,17 @@ def test_what_the_platforms_example_calls_a_default_is_one() -> None:
     assert given == Platform()
     assert set(example) | {"defaults", "profiles"} == set(Platform.model_fields)
     assert set(TeamSettings.model_fields) < set(Team.model_fields)
+
+
+# Tests
+
+
+def test_the_variables_that_give_the_tests_systems_are_documented() -> None:
+    told = {name for name in cells(read("docs/testing.md")) if name.startswith("TENANTRY_TEST_")}
+    systems = {"HARBOR": GivenHarbor, "KEYCLOAK": GivenKeycloak}
+    known = {
+        f"TENANTRY_TEST_{system}_{field}".upper()
+        for system, account in systems.items()
+        for field in account.model_fields
+    }
+    assert told == known | {"TENANTRY_TEST_KUBECONFIG"}

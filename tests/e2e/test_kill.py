@@ -1,5 +1,6 @@
 """Whoever runs the flows is killed at the boundaries between tasks; the runs go on and finish."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,16 @@ from tenantry import declared, onboarding
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.bench import connections
-from tests.flow_bench import FlowBench
+from tests.flow_bench import FlowBench, Worker
+from tests.invariants import counts_once
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-TEAM = {"name": "demo", "oidc_clients": {"web": {"redirect_uris": ["https://a.example/*"]}}}
-FLOWS: dict[str, dict[str, Any]] = {"onboard-team": {"team": TEAM}, "onboard-teams": {}}
+FLOWS = ("onboard-team", "onboard-teams")
+CLIENTS = {"web": {"redirect_uris": ["https://a.example/*"]}}
+Place = tuple[str, int]
+"""A flow, and after how many of its requests it is held."""
+_numbers = itertools.count()
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 
 
@@ -36,6 +41,8 @@ class Walk:
     ) -> None:
         self.flow = flow
         self.sandbox = Sandbox()
+        number = next(_numbers)  # the locks are the server's, so each walk has teams of its own
+        self._names = [f"killed{number}", f"beside{number}"]
         self.times: list[float] = []
         self.is_held = threading.Event()
         self._let_through = requests
@@ -47,7 +54,7 @@ class Walk:
         self.sandbox.controls.choose = self._choose
         self._bench = FlowBench(self._platform, self.sandbox.addresses(), self._folder)
         if self.flow == "onboard-teams":
-            for name in ("demo", "other"):
+            for name in self._names:
                 self._bench.declare(name)
         return self
 
@@ -62,7 +69,10 @@ class Walk:
         return None
 
     def start(self) -> None:
-        self.run = self._bench.start(self.flow, **FLOWS[self.flow])
+        more: dict[str, Any] = {}
+        if self.flow == "onboard-team":
+            more["team"] = {"name": self._names[0], "oidc_clients": CLIENTS}
+        self.run = self._bench.start(self.flow, **more)
 
     def release(self) -> None:
         """Holds nobody any more."""
@@ -90,15 +100,10 @@ class Walk:
             for outcome in onboarding.plan_all(systems, teams):
                 if outcome.plan is None or not outcome.plan.is_empty:
                     found.append(f"{outcome.team} is not as declared")
-        for team in teams:
-            robots = sorted(
-                robot.name
-                for robot in self.sandbox.harbor.robots.values()
-                if f"robot${team.slug}+" in robot.name
-            )
-            expected = [f"robot${team.slug}+{purpose}-a" for purpose in ("ci", "pull")]
-            if robots != expected:
-                found.append(f"{team.name} has the robots {robots}")
+        try:
+            counts_once(self.sandbox, teams)
+        except AssertionError as error:
+            found.append(f"something is there twice, or not at all: {error}")
         return found
 
 
@@ -118,7 +123,7 @@ def wide(platform: LocalPlatform) -> Iterator[None]:
             platform.call("PATCH", limit, {"limit": number})
 
 
-def find_boundaries(platform: LocalPlatform, folder: Path) -> list[tuple[str, int]]:
+def find_boundaries(platform: LocalPlatform, folder: Path) -> list[Place]:
     """Where each flow can be held between two tasks."""
     found = []
     for flow in FLOWS:
@@ -128,8 +133,13 @@ def find_boundaries(platform: LocalPlatform, folder: Path) -> list[tuple[str, in
 
 
 def kill_at(
-    platform: LocalPlatform, folder: Path, boundaries: Sequence[tuple[str, int]], *, silent: bool
-) -> dict[tuple[str, int], list[str]]:
+    platform: LocalPlatform,
+    folder: Path,
+    boundaries: Sequence[Place],
+    *,
+    silent: bool = False,
+    worker: Worker | None = None,
+) -> dict[Place, list[str]]:
     """Kills whoever runs the flows, with a run at each of the boundaries, and starts it again.
 
     Args:
@@ -138,6 +148,7 @@ def kill_at(
         boundaries: flows, and the number of requests after which each run is held.
         silent: wait until the automation takes the runs for crashed because they are silent;
             they are said to have crashed at once if not.
+        worker: what runs the flows, if they are not served.
 
     Returns:
         What is wrong in the end, by boundary.
@@ -154,10 +165,16 @@ def kill_at(
             walk.start()
         for walk in walks.values():
             platform.wait_for(walk.is_held.is_set)
-        platform.kill_flows()
+        if worker:
+            worker.kill()
+        else:
+            platform.kill_flows()
         for walk in walks.values():
             walk.release()
-        platform.serve_flows()
+        if worker:
+            worker.start()
+        else:
+            platform.serve_flows()
         if not silent:
             crashed = {"state": {"type": "CRASHED", "name": "Crashed"}, "force": True}
             for walk in walks.values():
@@ -179,14 +196,37 @@ def _settled(platform: LocalPlatform, walk: Walk) -> list[str]:
     return found
 
 
-def test_runs_that_are_killed_between_two_tasks_finish_when_they_are_run_again(platform, tmp_path):
-    """Three boundaries; `make show-robust` kills at each."""
-    places = find_boundaries(platform, tmp_path / "unharmed")
-    team = [place for place in places if place[0] == "onboard-team"]
-    batch = [place for place in places if place[0] == "onboard-teams"]
-    assert len(team) >= 5, "the tasks that ask the systems something"
-    assert len(batch) >= 3
+def wrong_of(wrong: dict[Place, list[str]]) -> dict[Place, list[str]]:
+    return {place: found for place, found in wrong.items() if found}
 
-    wrong = kill_at(platform, tmp_path, [team[-2], team[-1], batch[-1]], silent=False)
 
-    assert {place: found for place, found in wrong.items() if found} == {}
+@pytest.fixture(scope="module")
+def places(platform: LocalPlatform, tmp_path_factory: pytest.TempPathFactory) -> list[Place]:
+    """All boundaries between tasks."""
+    found = find_boundaries(platform, tmp_path_factory.mktemp("unharmed"))
+    assert sum(flow == "onboard-team" for flow, _ in found) >= 5, "tasks that ask something"
+    assert sum(flow == "onboard-teams" for flow, _ in found) >= 3
+    return found
+
+
+def test_runs_whose_server_is_killed_between_two_tasks_finish_when_they_are_run_again(
+    platform, places, tmp_path, whole, record_property
+):
+    """At three boundaries; `make show-robust` kills at each, and waits until they fall silent."""
+    chosen = places if whole else [places[3], places[-2], places[-1]]
+    record_property("kills", len(chosen))
+
+    wrong = kill_at(platform, tmp_path, chosen, silent=whole)
+
+    assert wrong_of(wrong) == {}
+
+
+def test_runs_whose_worker_is_killed_between_two_tasks_finish_when_they_are_run_again(
+    platform, places, tmp_path, whole, record_property
+):
+    chosen = places if whole else places[-2:-1]
+    record_property("kills", len(chosen))
+    with Worker(platform) as worker:
+        wrong = kill_at(platform, tmp_path, chosen, worker=worker)
+
+    assert wrong_of(wrong) == {}

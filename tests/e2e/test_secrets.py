@@ -263,9 +263,14 @@ def test_each_case_ended_as_it_was_meant_to(session: Session, case: Case) -> Non
     assert (run["run_count"] > 1) == case.killed
 
 
-def test_no_secret_is_left_behind(session: Session) -> None:
+def test_no_secret_is_left_behind(
+    session: Session, record_property: Callable[[str, object], None]
+) -> None:
     kinds = set(session.known.found.values())
-    findings, _ = session.search()
+    findings, search = session.search()
+    record_property("secrets", len(session.known.found))
+    record_property("forms", search.forms)
+    record_property("findings", len(findings))
 
     # ...of those that matter, some were there to be found.
     assert {

@@ -112,7 +112,7 @@ def real_keycloak_under_auth() -> Iterator[Keycloak]:
     """A Keycloak of one's own whose addresses start with /auth, as all did before version 17."""
 
     def start() -> RealKeycloak:
-        prerequisites.check(kubernetes=False)
+        prerequisites.check(kubernetes=False, skopeo=False)
         return RealKeycloak(relative_path="/auth")
 
     with _or_fail(start) as server:
@@ -127,7 +127,7 @@ def _starting(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Any]]
     with ThreadPoolExecutor(len(kinds)) as pool:
 
         def start(name: str) -> Any:
-            prerequisites.check(**{each: each == name for each in kinds})
+            prerequisites.check(**{each: each == name for each in kinds}, skopeo=False)
             return kinds[name]()
 
         futures = {name: pool.submit(start, name) for name in kinds if wanted[name]}

@@ -1,10 +1,12 @@
-"""The suites leave a Harbor that is given as they found it: another sandbox stands for one here."""
+"""The suites leave systems that are given as they found them: another sandbox stands for them."""
 
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -13,25 +15,35 @@ from demo.processes import ROOT
 from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.users import sign_in
+from tenantry.sandbox.keycloak.builtin import new_realm
 from tests.real.servers.given import PROVIDER, ready, remove_from_harbor
 from tests.real.servers.processes import ServerError
 from tests.sandbox.calls import Caller
 
-# What every request may move on, and nobody sees.
-_UNSEEN = ("sessions", "sequences", "policies")
+# What every request may move on, and nobody sees: layers go with Harbor's next garbage collection.
+_UNSEEN = ("sessions", "sequences", "policies", "audit", "blobs")
 
 
 class Used:
-    """A Harbor that others work with: projects, robots, groups and settings of theirs."""
+    """Systems that others work with: projects, robots, groups, realms and namespaces of theirs."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._harbor = sandbox.harbor
+        self._harbor, self._keycloak = sandbox.harbor, sandbox.keycloak
+        self._kubernetes = sandbox.kubernetes
+        self.addresses = sandbox.addresses()
         self.address = sandbox.addresses()["harbor"]
         self.account = HarborAccount.model_validate(self.address)
         self.admin = Caller(*self.address.values())
         for project in ("team-demo", "team-shop", "team-one", "theirs"):
             self.fill(project)
         self.set(robot_name_prefix="bot+", banner_message="theirs")
+        self._keycloak.realms["theirs"] = new_realm("theirs", {"enabled": True})
+        self._keycloak.add_user("theirs", "alice", email="alice@lab.test", password="hush")
+        for namespace in ("team-demo", "team-shop", "theirs"):
+            metadata = {"name": namespace, "labels": {"owner": "them"}}
+            self._kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+            held = {"name": "theirs", "namespace": namespace}
+            self._kubernetes.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
 
     def fill(self, project: str) -> None:
         """Makes a project with a robot and two groups for members."""
@@ -54,8 +66,34 @@ class Used:
         sign_in(self._harbor, "theirs", "them@example.com", "1", "https://idp.test", ["theirs"])
 
     def holds(self) -> dict[str, Any]:
-        """All that it holds, secrets included."""
+        """All that Harbor holds, secrets included."""
         return {key: value for key, value in self._harbor.dump().items() if key not in _UNSEEN}
+
+    def holds_elsewhere(self) -> dict[str, Any]:
+        """All that Keycloak and Kubernetes hold, but for sessions and how often things changed."""
+        realms = self._keycloak.dump()["realms"]
+        for realm in realms.values():
+            del realm["sessions"]
+        objects = {}
+        for each in deepcopy(self._kubernetes.objects):
+            metadata = each["metadata"]
+            name = (each["kind"], metadata.get("namespace", ""), metadata["name"])
+            for moved in ("resourceVersion", "managedFields", "uid", "creationTimestamp"):
+                metadata.pop(moved, None)
+            objects[name] = each
+        return {"realms": realms, "objects": objects}
+
+    def variables(self, *systems: str) -> dict[str, str]:
+        """The variables that give the tests these systems."""
+        found = {
+            f"TENANTRY_TEST_{system}_{name}".upper(): value
+            for system in systems
+            if system != "kubernetes"
+            for name, value in self.addresses[system].items()
+        }
+        if "kubernetes" in systems:
+            found["TENANTRY_TEST_KUBECONFIG"] = self.addresses["kubernetes"]["kubeconfig"]
+        return found
 
 
 @pytest.fixture
@@ -68,29 +106,44 @@ def used() -> Iterator[Used]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", ["oidc_auth", "db_auth"])
 def test_the_suites_leave_a_given_harbor_as_they_found_it(used: Used, mode: str) -> None:
-    """The cases of conformance, and a run of a flow."""
+    """The cases of conformance; where it has to be made ready for a flow, a run of one too."""
+    chosen = "test_harbor_"
     if mode == "oidc_auth":
         used.add_user()
     else:
         used.set(auth_mode=mode, oidc_endpoint="")
+        chosen += " or one_team_is_onboarded"
     before = used.holds()
-    variables = {
-        f"TENANTRY_TEST_HARBOR_{name}".upper(): value for name, value in used.address.items()
-    }
-    cases = ["tests/conformance", "tests/e2e/test_onboarding.py"]
-    words = ["-m", "pytest", "-q", "-n", "0", *cases, "-k", "test_harbor_ or one_team_is_onboarded"]
+    passes(chosen, used.variables("harbor"))
+    assert used.holds() == before
 
+
+@pytest.mark.real
+@pytest.mark.timeout(600)
+def test_the_suites_leave_a_given_keycloak_and_cluster_as_they_found_them(used: Used) -> None:
+    used.add_user()
+    harbor, elsewhere = used.holds(), used.holds_elsewhere()
+    chosen = "test_keycloak_ or test_kubernetes_ or one_team_is_onboarded"
+    passes(chosen, used.variables("harbor", "keycloak", "kubernetes"))
+    assert used.holds() == harbor
+    end = time.monotonic() + 30
+    while used.holds_elsewhere() != elsewhere and time.monotonic() < end:
+        time.sleep(0.2)  # namespaces take a while to go
+    assert used.holds_elsewhere() == elsewhere
+
+
+def passes(chosen: str, variables: dict[str, str]) -> None:
+    """These cases pass on what the variables give."""
+    cases = ["tests/conformance", "tests/e2e/test_onboarding.py"]
     done = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", *cases, "-k", chosen],
         cwd=ROOT,
         env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
     )
-
     assert done.returncode == 0, done.stdout
-    assert used.holds() == before
 
 
 def test_it_is_made_ready_and_put_back_whatever_happens_meanwhile(used: Used) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
-from tenantry.sandbox import Sandbox
+from tenantry.sandbox import Controls, Sandbox
 from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD, SimulatedHarbor
 from tests.sandbox.calls import Caller
 
@@ -49,3 +50,15 @@ def nobody(url: str) -> Caller:
 def demo(admin: Caller) -> int:
     """The id of a private project team-demo."""
     return admin.made("/projects", {"project_name": "team-demo"})
+
+
+@pytest.fixture
+def controls(sandbox: Sandbox, harbor: SimulatedHarbor) -> Iterator[Controls]:
+    yield sandbox.controls
+    sandbox.controls.clear()
+
+
+@pytest.fixture
+def control(sandbox: Sandbox, controls: Controls) -> httpx.Client:
+    """Calls the controls' server."""
+    return httpx.Client(base_url=sandbox.addresses()["controls"]["url"])

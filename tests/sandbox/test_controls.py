@@ -18,24 +18,13 @@ from tenantry.sandbox import Clock, Controls, RequestCounter, Sandbox
 from tenantry.sandbox.counting import Answered, Counted
 from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.routing import routes
+from tenantry.sandbox.keycloak import SimulatedKeycloak
 from tenantry.sandbox.realistic import CALL, COSTS, PASSWORD, ROBOT, Charge, Cost, Costs
 from tests.sandbox.calls import API, CLIENT, Caller
 
 ADMIN = ("admin", "Harbor12345")
 PROJECTS = f"{API}/projects"
 TEAM = {"project_name": "team-demo"}
-
-
-@pytest.fixture
-def controls(sandbox: Sandbox, harbor: SimulatedHarbor) -> Iterator[Controls]:
-    yield sandbox.controls
-    sandbox.controls.clear()
-
-
-@pytest.fixture
-def control(sandbox: Sandbox, controls: Controls) -> httpx.Client:
-    """Calls the controls' server."""
-    return httpx.Client(base_url=sandbox.addresses()["controls"]["url"])
 
 
 def wait_for(happened: Callable[[], Any]) -> None:
@@ -320,7 +309,8 @@ def test_latency_is_waited_before_anything_is_done() -> None:
         events.append("work")
         await Response()(scope, receive, send)
 
-    controls = Controls(RequestCounter(), Clock(), sleep)
+    clock = Clock()
+    controls = Controls(RequestCounter(), clock, SimulatedKeycloak(clock), sleep)
     around = controls.around("harbor", app, lambda scope: scope["path"])
 
     async def ask() -> None:

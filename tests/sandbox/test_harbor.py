@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tenantry.sandbox.harbor.model import Repository
+from tests.conformance.harbor import Session
 from tests.sandbox.calls import refused
 
 DAY = 86_400
@@ -43,7 +45,7 @@ def test_a_new_one_uses_the_sandboxs_keycloak(admin, sandbox) -> None:
 
 
 def test_what_is_real_but_not_simulated_says_so(admin) -> None:
-    for path in ("/labels", "/projects/library/repositories", "/system/gc", "/c/userExists"):
+    for path in ("/replication/policies", "/scanners", "/system/gc", "/c/userExists"):
         answer = admin("GET", path)
         assert answer.status_code == 501, path
         assert "tenantry/sandbox/harbor/" in answer.json()["errors"][0]["message"]
@@ -53,7 +55,8 @@ def test_what_is_real_but_not_simulated_says_so(admin) -> None:
 
 
 def test_a_project_with_repositories_stays(admin, harbor, demo) -> None:
-    harbor.projects["team-demo"].repositories.append("app")
+    now = harbor.clock.now()
+    harbor.projects["team-demo"].repositories["app"] = Repository(1, now, now)
     message = "the project contains repositories, can not be deleted"
     answer = admin("DELETE", "/projects/team-demo")
     assert refused(answer, 412, f"precondition failed: {message}")
@@ -122,6 +125,72 @@ def test_access_is_shown_by_its_first_use_ever(admin, ci) -> None:
     made = admin.made("/robots", robot(name="later", permissions=[permission]))
     [shown] = admin.json(f"/robots/{made}")["permissions"]
     assert shown["access"] == [PULL, PUSH]
+
+
+# Users of its own, which it has only while no provider is set: that is everybody's setting.
+
+
+@pytest.fixture
+def erin(admin, harbor) -> dict:
+    harbor.configuration["auth_mode"] = "db_auth"
+    name = {"username": "erin", "email": "erin@lab.test", "realname": "Erin"}
+    made = admin.made("/users", {**name, "password": "Passw0rd"})
+    return {**name, "user_id": made}
+
+
+def test_a_user_of_its_own_logs_in_and_is_told_little(admin, erin, demo) -> None:
+    user = admin.login("erin", "Passw0rd")
+    current = user.json("/users/current")
+    assert erin.items() <= current.items()
+    assert "oidc_user_meta" not in current
+    for path in ("/projects/team-demo", "/projects/nosuch"):
+        assert refused(user("GET", path), 403, "forbidden")
+    for path in ("/robots", "/quotas", "/usergroups", "/users", "/configurations"):
+        assert refused(user("GET", path), 403, "erin")
+    body = {"role_id": 2, "member_user": {"username": "erin"}}
+    admin.made("/projects/team-demo/members", body)
+    assert user.json("/projects/team-demo")["current_user_role_ids"] == [2]
+    assert [each["username"] for each in admin.json("/users")] == ["erin"]
+    assert Session(admin.url, "erin", "Passw0rd")("GET", "/users/current").status_code == 200
+
+
+def test_a_user_of_its_own_fixes_the_way_of_authentication(admin, erin) -> None:
+    assert admin.json("/configurations")["auth_mode"]["editable"] is False
+    assert refused(admin("PUT", "/configurations", json={"auth_mode": "oidc_auth"}), 400, FIXED)
+    assert admin("DELETE", f"/users/{erin['user_id']}").status_code == 200
+    assert admin.login("erin", "Passw0rd")("GET", "/users/current").status_code == 401
+    assert admin("PUT", "/configurations", json={"auth_mode": "oidc_auth"}).status_code == 200
+
+
+def test_a_user_of_its_own_is_there_once_and_has_a_password_worth_the_name(admin, erin) -> None:
+    body = {**erin, "password": "Passw0rd"}
+    taken = admin("POST", "/users", json=body)
+    assert refused(taken, 409, "user erin or email erin@lab.test already exists")
+    said = (
+        "the password or secret must be 8-128, inclusively, characters long with at least 1 "
+        "uppercase letter, 1 lowercase letter and 1 number"
+    )
+    assert refused(admin("POST", "/users", json=body | {"password": "weak"}), 400, said)
+    path = f"/users/{erin['user_id']}/password"
+    user = admin.login("erin", "Passw0rd")
+    wrong = user("PUT", path, json={"old_password": "no", "new_password": "Passw1rd"})
+    assert refused(wrong, 403, "Current password is incorrect")
+    changed = user("PUT", path, json={"old_password": "Passw0rd", "new_password": "Passw1rd"})
+    assert changed.status_code == 200
+    assert admin.login("erin", "Passw1rd").json("/users/current")["username"] == "erin"
+    assert user("GET", "/users/current").status_code == 401
+
+
+# A real one asks the other registry whether it is there.
+def test_another_registry_is_there_once_and_its_secret_masked(admin) -> None:
+    credential = {"type": "basic", "access_key": "key", "access_secret": "hush"}
+    body = {"name": "hub", "type": "docker-hub", "url": "https://hub.docker.com"}
+    made = admin.made("/registries", {**body, "credential": credential})
+    shown = admin.json(f"/registries/{made}")
+    assert shown["credential"] == {**credential, "access_secret": "*****"}
+    assert admin.json("/registries?name=hub") == [shown]
+    assert refused(admin("POST", "/registries", json=body), 409, "registry hub already exists")
+    assert admin("DELETE", f"/registries/{made}").status_code == 200
 
 
 # By its clock

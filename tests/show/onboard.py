@@ -1,18 +1,13 @@
 """What onboarding must show, measured: `make show-onboard`."""
 
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from subprocess import CompletedProcess
-from xml.etree import ElementTree
 
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from demo.processes import ROOT, LocalPlatform
+from demo.processes import LocalPlatform
 from tenantry.calls import each
 from tenantry.declared import load
 from tenantry.errors import DeclarationError
@@ -21,6 +16,7 @@ from tenantry.sandbox import Sandbox
 from tests.bench import Bench, Data, environment, prepare, write
 from tests.flow_bench import FlowBench
 from tests.show.report import Report, Shown
+from tests.show.results import run_python, run_tests
 
 TEAMS = 50
 RETENTION: Data = {"rules": [{"latest_pushed": 5}]}
@@ -57,7 +53,7 @@ def main() -> int:
 def demo() -> list[Shown]:
     """The demo: three teams through the Prefect API on the sandbox"""
     began = time.monotonic()
-    done = _run(["-m", "demo", "--once"])
+    done = run_python(["-m", "demo", "--once"])
     teams = done.stdout.count(": done")
     figure = f"{teams} teams done, exit {done.returncode}, {time.monotonic() - began:.0f} s"
     held = done.returncode == 0 and teams == 3
@@ -71,7 +67,7 @@ def declared_state() -> list[Shown]:
         before = sandbox.requests.total()
         for number, text in enumerate(BAD.values()):
             place = write(Path(folder) / str(number), {"name": "taken"}, text)
-            done = _run(["-m", "tenantry.cli", "plan", str(place)], environment(sandbox))
+            done = run_python(["-m", "tenantry.cli", "plan", str(place)], environment(sandbox))
             named = "teams/" in done.stderr and "Traceback" not in done.stderr
             refused += done.returncode == 1 and named
         calls = sandbox.requests.total() - before
@@ -214,16 +210,7 @@ def batch() -> list[Shown]:
 
 def real() -> list[Shown]:
     """The real Keycloak and the real Kubernetes API server"""
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.xml"
-        began = time.monotonic()
-        words = ["-m", "pytest", "-q", "-m", "real", "tests/real/test_onboarding.py"]
-        done = _run([*words, f"--junitxml={results}"])
-        took = time.monotonic() - began
-        if not results.exists():
-            text = (done.stdout + done.stderr).strip().splitlines()[-1]
-            return [Shown("the flow onboards teams on the real servers", text, held=False)]
-        cases = {case.get("name", ""): len(case) == 0 for case in _cases(results)}
+    results = run_tests("-m", "real", "tests/real/test_onboarding.py")
     demands = {
         "test_one_pass_leaves_nothing_to_do": "real servers: the Prefect flow onboards three "
         "teams in one pass",
@@ -236,24 +223,12 @@ def real() -> list[Shown]:
         "somebody changed is found and mended",
         "test_a_keycloak_under_a_path_works": "real Keycloak under /auth",
     }
-    shown = [
-        Shown(demand, "passed" if cases.get(name) else "FAILED", cases.get(name, False))
-        for name, demand in demands.items()
-    ]
-    passed = sum(cases.values())
-    figure = f"{passed} of {len(cases)} cases, {took:.0f} s"
-    return [*shown, Shown("all of tests/real/test_onboarding.py", figure, passed == len(cases))]
-
-
-def _run(words: list[str], more: Mapping[str, str] | None = None) -> CompletedProcess[str]:
-    command, environment = [sys.executable, *words], {**os.environ, **(more or {})}
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-
-
-def _cases(results: Path) -> list[ElementTree.Element]:
-    return list(ElementTree.parse(results).iter("testcase"))
+    shown = []
+    for name, demand in demands.items():
+        found = results.of(f"tests/real/test_onboarding.py::{name}")
+        shown.append(found.line(demand))
+    figure = f"{results.figure()}, {results.seconds:.0f} s"
+    return [*shown, Shown("all of tests/real/test_onboarding.py", figure, results.all_passed)]
 
 
 if __name__ == "__main__":

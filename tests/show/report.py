@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -24,11 +25,11 @@ class Report:
         self._console = Console(width=160)
         self._shown: list[Shown] = []
 
-    def show(self, measure: Callable[[], list[Shown]]) -> None:
-        """Measures something, and tells how it goes."""
+    def show(self, measure: Callable[..., list[Shown]], *given: Any) -> None:
+        """Measures something, from what is given, and tells how it goes."""
         self._console.print(f"… {measure.__doc__ or measure.__name__}", style="dim")
         try:
-            found = measure()
+            found = measure(*given)
         except Exception as error:  # noqa: BLE001 one broken measurement must not hide the others
             found = [Shown(measure.__doc__ or "", f"{type(error).__name__}: {error}", held=False)]
         self._shown += found

@@ -1,9 +1,8 @@
 """Who is asking a simulated Harbor 2.15.2, and what they may do.
 
-Simulated: basic auth of the local admin, of robots and by CLI secrets, sessions, roles in projects,
+Simulated: basic auth of local users, of robots and by CLI secrets, sessions, roles in projects,
 the grants of robots with their surprises, the lock after a wrong password. The IdP's ID tokens are
-in oidc.py. Not simulated: that a CLI secret needs a living IdP, local users besides the admin, LDAP
-and UAA.
+in oidc.py. Not simulated: that a CLI secret needs a living IdP, LDAP and UAA.
 """
 
 import asyncio
@@ -105,6 +104,8 @@ async def logged_in(harbor: "SimulatedHarbor", name: str, password: str) -> User
         return None
     if name == ADMIN and secrets.compare_digest(password.encode(), ADMIN_PASSWORD.encode()):
         return harbor.users[ADMIN_ID]
+    if user := _local_user(harbor, name, password):
+        return user
     harbor.locked[name] += 1
     try:
         await asyncio.sleep(harbor.login_delay)
@@ -115,8 +116,16 @@ async def logged_in(harbor: "SimulatedHarbor", name: str, password: str) -> User
     return None
 
 
+def _local_user(harbor: "SimulatedHarbor", name: str, password: str) -> User | None:
+    for user in harbor.users.values():
+        if user.password_hash and name in (user.username, user.email):
+            right = secrets.compare_digest(hashed(password, user.salt), user.password_hash)
+            return user if right else None
+    return None
+
+
 def hashed(secret: str, salt: str) -> str:
-    """A robot's secret as it is stored."""
+    """A robot's secret, or a user's password, as it is stored."""
     return hashlib.sha256(f"{salt}{secret}".encode()).hexdigest()
 
 

@@ -4,8 +4,8 @@ The way is that of the real one: CSRF first, then the session, then who is askin
 session), then read-only mode, then the handler. Handlers run in one event loop and most never
 wait, so each is as atomic as the transaction that the real one wraps around a call.
 
-Not simulated: repositories and artifacts, the registry itself, scanning, replication, webhooks,
-labels, LDAP. What calls cost, a password's hash above all, is paid with ``realistic`` only.
+Not simulated: scanning, signatures, replication, what webhooks send, LDAP. What calls cost, a
+password's hash above all, is paid with ``realistic`` only.
 """
 
 import inspect
@@ -22,18 +22,27 @@ from starlette.types import Receive, Scope, Send
 from tenantry.sandbox.clock import Clock
 from tenantry.sandbox.counting import WRITES
 from tenantry.sandbox.harbor import (
+    blobs,
     configuration,
     groups,
+    labels,
+    local_users,
+    manifests,
     members,
     metadata,
     oidc,
     projects,
     quotas,
+    registries,
     registry,
+    repositories,
     retention,
     robots,
+    storage,
     system,
+    tokens,
     users,
+    webhooks,
 )
 from tenantry.sandbox.harbor.access import authenticated
 from tenantry.sandbox.harbor.model import State, User
@@ -44,18 +53,26 @@ from tenantry.sandbox.harbor.wire import Refusal, invalid
 
 # Imported for the routes that they add.
 _MODULES = (
+    blobs,
     configuration,
     groups,
+    labels,
+    local_users,
+    manifests,
     members,
     metadata,
     oidc,
     projects,
     quotas,
+    registries,
     registry,
+    repositories,
     retention,
     robots,
     system,
+    tokens,
     users,
+    webhooks,
 )
 _STATE = TypeAdapter(State)
 _NEVER_READ_ONLY = ("/api/v2.0/configurations", "/c/login", "/c/oidc/onboard")
@@ -75,6 +92,8 @@ class SimulatedHarbor:
             happens to two writers at once is decided in there.
         unhealthy: Components that ``/health`` calls broken, and what it says of them.
         provider: The OIDC provider as it was last found, with the settings of that time.
+        blobs: What the blobs hold, in files. Never in a dump, which has their digests and sizes.
+        uploads: The uploads under way. Never in a dump: whoever goes on with one starts anew.
         issued_secrets: Every secret ever handed out or set, for a search for leaks. Never saved.
     """
 
@@ -86,6 +105,8 @@ class SimulatedHarbor:
         self.unhealthy: dict[str, str] = {}
         self.issued_secrets: list[str] = []
         self.locked: Counter[str] = Counter()
+        self.blobs = storage.Files()
+        self.uploads: dict[str, blobs.Upload] = {}
         self._hold(State(secrets.token_hex(32), configuration.defaults()))
         users.add_local_admin(self)
         projects.add_library(self)

@@ -72,18 +72,25 @@ _RETENTION = CATALOGUE["project"]["tag-retention"]
 ROLES: dict[int, dict[str, tuple[str, ...]]] = {
     PROJECT_ADMIN: {
         "project": ("read", "update", "delete"),
+        "artifact": _CRDL,
+        "label": _CRUDL,
         "member": _CRUDL,
         "metadata": _CRUDL,
+        "notification-policy": _CRUDL,
         "quota": ("read",),
         "repository": ("read", "update", "delete", "list", "pull", "push"),
         "robot": _CRUDL,
+        "tag": ("create", "delete", "list"),
         "tag-retention": _RETENTION,
         "immutable-tag": _CUDL,
     },
     MAINTAINER: {
         "project": ("read",),
+        "artifact": _CRDL,
+        "label": _CRUDL,
         "member": ("read", "list"),
         "metadata": _CRUDL,
+        "tag": ("create", "delete", "list"),
         "quota": ("read",),
         "repository": ("read", "update", "delete", "list", "pull", "push"),
         "robot": ("read", "list"),
@@ -92,6 +99,8 @@ ROLES: dict[int, dict[str, tuple[str, ...]]] = {
     },
     DEVELOPER: {
         "project": ("read",),
+        "artifact": ("create", "read", "list"),
+        "label": ("read", "list"),
         "member": ("read", "list"),
         "quota": ("read",),
         "repository": ("read", "update", "list", "pull", "push"),
@@ -100,6 +109,8 @@ ROLES: dict[int, dict[str, tuple[str, ...]]] = {
     },
     GUEST: {
         "project": ("read",),
+        "artifact": ("read", "list"),
+        "label": ("read", "list"),
         "member": ("read", "list"),
         "quota": ("read",),
         "repository": ("read", "list", "pull"),
@@ -109,6 +120,11 @@ ROLES: dict[int, dict[str, tuple[str, ...]]] = {
         "project": ("read",),
         "quota": ("read",),
         "repository": ("list", "pull"),
+        "artifact": ("read", "list"),
     },
 }
-PUBLIC: dict[str, tuple[str, ...]] = {"project": ("read",), "repository": ("list", "pull")}
+PUBLIC: dict[str, tuple[str, ...]] = {
+    "project": ("read",),
+    "repository": ("read", "list", "pull"),
+    "artifact": ("read", "list"),
+}

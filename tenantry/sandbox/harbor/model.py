@@ -14,7 +14,7 @@ OIDC_GROUP = 3
 
 @dataclass
 class User:
-    """A user. The admin is user 1; of all others only what OIDC needs is simulated."""
+    """A user: the admin, who is user 1, one that the IdP sent, or one of Harbor's own."""
 
     id: int
     username: str
@@ -26,6 +26,24 @@ class User:
     cli_secret: str = ""
     groups: list[str] = field(default_factory=list)
     admin_in_auth: bool = False  # the IdP calls it an admin: true of a login, never of the row
+    # Of Harbor's own users only.
+    realname: str = ""
+    comment: str = ""
+    salt: str = ""
+    password_hash: str = ""
+
+
+@dataclass
+class Label:
+    """A label, of all of Harbor (``project_id`` 0) or of a project."""
+
+    id: int
+    name: str
+    project_id: int
+    created: datetime
+    updated: datetime
+    description: str = ""
+    color: str = ""
 
 
 @dataclass
@@ -59,6 +77,40 @@ class Quota:
 
 
 @dataclass
+class Tag:
+    """A name of an artifact."""
+
+    id: int
+    digest: str
+    pushed: datetime
+    pulled: datetime | None = None
+
+
+@dataclass
+class Artifact:
+    """A manifest that was pushed, and what belongs to it."""
+
+    id: int
+    media_type: str
+    content: str
+    size: int  # bytes, its blobs included
+    pushed: datetime
+    pulled: datetime | None = None
+
+
+@dataclass
+class Repository:
+    """A project's repository: its artifacts by digest and its tags by name."""
+
+    id: int
+    created: datetime
+    updated: datetime
+    pull_count: int = 0
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    tags: dict[str, Tag] = field(default_factory=dict)
+
+
+@dataclass
 class Project:
     """A project and all that goes when it is deleted, its robots excepted."""
 
@@ -69,10 +121,14 @@ class Project:
     updated: datetime
     metadata: dict[str, str] = field(default_factory=dict)
     cve_allowlist: dict[str, Any] = field(default_factory=dict)
-    repositories: list[str] = field(default_factory=list)
+    # By name, without the project's; blobs have a repository before it is there for the API.
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    blobs: dict[str, dict[str, int]] = field(default_factory=dict)  # repository, digest, bytes
     members: dict[int, Member] = field(default_factory=dict)
     quota: Quota | None = None
     retention: dict[str, Any] | None = None
+    retention_runs: list[dict[str, Any]] = field(default_factory=list)
+    webhooks: dict[int, dict[str, Any]] = field(default_factory=dict)
     immutable_rules: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -137,10 +193,15 @@ class State:
     groups: dict[int, Group] = field(default_factory=dict)
     projects: dict[str, Project] = field(default_factory=dict)
     robots: dict[int, Robot] = field(default_factory=dict)
+    labels: dict[int, Label] = field(default_factory=dict)
+    registries: dict[int, dict[str, Any]] = field(default_factory=dict)
+    # Who made and deleted which projects, the oldest first.
+    audit: list[dict[str, Any]] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
     # The order of first use of each scope, resource and action: what robots' access is shown in.
     policies: dict[str, int] = field(default_factory=dict)
+    token_key: str = ""  # signs the registry's tokens; PEM
 
     def next_id(self, kind: str) -> int:
         """The next of a sequence. What a refused create drew is not given back."""

@@ -1,7 +1,6 @@
 """Harbor 2.15.2's projects: themselves, their metadata and their summary.
 
-Not simulated: proxy-cache projects, repositories beyond the names that a test puts into
-``Project.repositories``.
+Not simulated: proxy-cache projects.
 """
 
 import re
@@ -34,6 +33,7 @@ _SHAPE: Shape = {
     "storage_limit": int,
     "registry_id": int,
 }
+_LOGGED = 10_000  # entries of the log that are kept
 _COUNTS = {
     PROJECT_ADMIN: "project_admin_count",
     MAINTAINER: "maintainer_count",
@@ -174,6 +174,7 @@ def create_project(call: Call) -> Response:
         raise Refusal(400, "project name is not in lower case or contains illegal characters")
     owner_id = caller.user.id if caller.user else ADMIN_ID
     project = add_project(call.harbor, name, owner_id, wanted, limit)
+    _log(call, "create", name)
     by_name = call.request.headers.get("x-resource-name-in-location", "").lower() == "true"
     return created(f"/api/v2.0/projects/{name if by_name else project.id}")
 
@@ -214,6 +215,7 @@ def delete_project(call: Call) -> Response:
     if message := _obstacle(project):
         raise Refusal(412, f"precondition failed: {message}")
     del harbor.projects[project.name]
+    _log(call, "delete", project.name)
     for robot in [r for r in harbor.robots.values() if r.project_id == project.id]:
         del harbor.robots[robot.id]
     return done()
@@ -242,6 +244,21 @@ def summary(call: Call) -> Response:
             if count := held.count(role):
                 seen[key] = count
     return answer(seen)
+
+
+def _log(call: Call, operation: str, name: str) -> None:
+    state = call.harbor.state
+    state.audit.append(
+        {
+            "id": state.next_id("audit"),
+            "op_time": stamp(call.harbor.clock.now()),
+            "operation": operation,
+            "resource": name,
+            "resource_type": "project",
+            "username": call.caller.name,
+        }
+    )
+    del state.audit[:-_LOGGED]
 
 
 def _obstacle(project: Project) -> str:

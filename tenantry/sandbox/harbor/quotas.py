@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's quotas: storage of projects. Not simulated: their use, unless a test sets it."""
+"""Harbor 2.15.2's quotas: storage of projects, whose use storage.py keeps."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,6 +1,6 @@
 """Harbor 2.15.2's tag retention policies and immutable tag rules.
 
-Not simulated: running them, and their executions.
+Not simulated: deleting anything. A run of a policy is over at once.
 """
 
 from datetime import datetime, timedelta
@@ -89,11 +89,44 @@ def update_retention(call: Call) -> Response:
 @routes.api("DELETE", "/retentions/{id}")
 def delete_retention(call: Call) -> Response:
     """Remove a policy, and its mention in the project's metadata."""
-    said = f"bad request: no such Retention policy with id {call.number('id')}"
-    project, _ = _found(call, "delete", Refusal(400, said))
+    project, _ = _found(call, "delete", _no_policy(call))
     project.retention = None
+    project.retention_runs.clear()
     project.metadata.pop("retention_id", None)
     return done()
+
+
+@routes.api("POST", "/retentions/{id}/executions")
+def run_retention(call: Call) -> Response:
+    """Run a policy, dry or not."""
+    body = call.body("body", {"dry_run": bool})
+    project, policy = _found(call, "update", _no_policy(call))
+    run_id, now = call.harbor.state.next_id("retention run"), call.harbor.clock.now()
+    # These times alone have microseconds.
+    moment = f"{now:%Y-%m-%dT%H:%M:%S.%f}Z"
+    run = {
+        "dry_run": bool(body.get("dry_run")),
+        "end_time": moment,
+        "id": run_id,
+        "policy_id": policy["id"],
+        "start_time": moment,
+        "status": "Success",
+        "trigger": "MANUAL",
+    }
+    project.retention_runs.insert(0, run)
+    return created(f"/api/v2.0/retentions/{policy['id']}/executions/{run_id}")
+
+
+@routes.api("GET", "/retentions/{id}/executions")
+def list_runs(call: Call) -> Response:
+    """The runs of a policy, the latest first."""
+    listing = call.listing
+    project, _ = _found(call, "list", _no_policy(call))
+    return listing.answer(project.retention_runs, lambda run: run)
+
+
+def _no_policy(call: Call) -> Refusal:
+    return Refusal(400, f"bad request: no such Retention policy with id {call.number('id')}")
 
 
 def _found(call: Call, action: str, missing: Refusal) -> tuple[Project, dict[str, Any]]:

@@ -28,7 +28,7 @@ _REAL = re.compile(
     r"/api/v2\.0/(artifacts|audit-?logs?|auditlog-exts|export|icon|jobservice|labels|ldap|p2p|"
     r"registries|replication|repositories|retentions/(metadatas|[^/]+/executions)|scanners|scans|"
     r"schedules|search|security|statistics|system|users/[^/]+/(password|permissions)|"
-    r"webhook|projects/[^/]+/(artifacts|auditlog-exts|labels|logs|preheat|repositories|scanner|"
+    r"webhook|projects/[^/]+/(artifacts|auditlog-exts|labels|logs|preheat|repositories/.|scanner|"
     r"webhook))(/|$)|/v2/.|/c/(authproxy/|userExists|sendEmail|reset)|/service/notifications"
 )
 
@@ -99,11 +99,19 @@ class Routes:
 
     def __init__(self) -> None:
         self._by_length: dict[int, list[tuple[list[str], Route]]] = {}
+        self._long: dict[str, tuple[re.Pattern[str], Route]] = {}
 
     def add(self, method: str, template: str) -> Callable[[Handler], Handler]:
-        """Register a handler."""
+        """Register a handler; ``{name*}`` of a template stands for any number of segments."""
 
         def register(handler: Handler) -> Handler:
+            if "*}" in template:
+                pattern = re.sub(r"\{(\w+)\*\}", r"(?P<\1>.+)", template)
+                pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern) + "/?"
+                route = Route(template, {})
+                _, route = self._long.setdefault(template, (re.compile(pattern), route))
+                route.verbs[method] = handler
+                return handler
             segments = template.strip("/").split("/")
             same_length = self._by_length.setdefault(len(segments), [])
             for known, route in same_length:
@@ -126,13 +134,12 @@ class Routes:
         segments = [unquote(s) for s in raw_path.strip("/").split("/")]
         for known, route in self._by_length.get(len(segments), []):
             params = _matched(known, segments)
-            if params is None:
-                continue
-            if method in route.verbs:
-                return route.verbs[method], route.template, params
-            allowed = ",".join(route.verbs)
-            raise Refusal(405, f"method {method} is not allowed, but [{allowed}] are")
+            if params is not None:
+                return _of(route, method), route.template, params
         path = unquote(raw_path)
+        for pattern, route in self._long.values():
+            if match := pattern.fullmatch(path):
+                return _of(route, method), route.template, match.groupdict()
         if _REAL.match(path):
             raise Refusal(
                 501,
@@ -140,6 +147,13 @@ class Routes:
                 "add it to a module of tenantry/sandbox/harbor/ (routing.py tells how)",
             )
         raise Refusal(404, f"path {path} was not found")
+
+
+def _of(route: Route, method: str) -> Handler:
+    if method not in route.verbs:
+        allowed = ",".join(route.verbs)
+        raise Refusal(405, f"method {method} is not allowed, but [{allowed}] are")
+    return route.verbs[method]
 
 
 def _matched(known: list[str], segments: list[str]) -> dict[str, str] | None:

@@ -1,4 +1,7 @@
-"""Harbor 2.15.2's answers about itself: ping, health, systeminfo, the catalogue of permissions."""
+"""Harbor 2.15.2's answers about itself: health, systeminfo, permissions, statistics, the log.
+
+Not simulated: what the log tells of images.
+"""
 
 from starlette.responses import Response
 
@@ -55,6 +58,44 @@ def systeminfo(call: Call) -> Response:
             "registry_url": harbor.ext_endpoint.partition("://")[2],
         }
     return answer(info)
+
+
+@routes.api("GET", "/statistics")
+def statistics(call: Call) -> Response:
+    """How many projects and repositories there are; of private ones those that the caller is in."""
+    access.require_known(call.caller)
+    user, harbor = call.caller.user, call.harbor
+    public = [p for p in harbor.projects.values() if p.public]
+    private = [
+        p
+        for p in harbor.projects.values()
+        if not p.public and user and access.roles(harbor, user, p)
+    ]
+    counts = {"private": private, "public": public}
+    if call.caller.admin:
+        counts["total"] = [*private, *public]
+    counted: dict[str, int] = {}
+    for kind, found in counts.items():
+        counted[f"{kind}_project_count"] = len(found)
+        counted[f"{kind}_repo_count"] = sum(len(p.repositories) for p in found)
+    if call.caller.admin:
+        used = [p.quota.used for p in harbor.projects.values() if p.quota]
+        counted["total_storage_consumption"] = sum(used)
+    return answer(counted)
+
+
+@routes.api("GET", "/audit-logs")
+@routes.api("GET", "/auditlog-exts")
+def audit_log(call: Call) -> Response:
+    """Who made and deleted what, the latest first."""
+    listing = call.listing
+    call.require("list", "audit-log")
+    rows = list(reversed(call.harbor.state.audit))
+    fields = {
+        key: (lambda row, key=key: row[key])
+        for key in ("operation", "resource", "resource_type", "username", "op_time")
+    }
+    return listing.answer(listing.select(rows, fields), lambda row: row)
 
 
 @routes.api("GET", "/permissions")

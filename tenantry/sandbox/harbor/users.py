@@ -1,7 +1,4 @@
-"""Harbor 2.15.2's users.
-
-Not simulated: local users besides the admin, changing users, and passwords.
-"""
+"""Harbor 2.15.2's users; those of its own are made in local_users.py."""
 
 import re
 import secrets
@@ -21,6 +18,10 @@ if TYPE_CHECKING:
 
 # What secrets must be like that people choose, robots' too.
 STRONG = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9]).{8,128}", re.DOTALL)
+WEAK = (
+    "the password or secret must be 8-128, inclusively, characters long with at least 1 uppercase "
+    "letter, 1 lowercase letter and 1 number"
+)
 _FIELDS = {
     "username": lambda u: u.username,
     "email": lambda u: u.email or "",
@@ -101,10 +102,10 @@ def generated_secret(harbor: "SimulatedHarbor") -> str:
 def _shown(user: User, meta: bool = False) -> dict[str, Any]:
     seen: dict[str, Any] = {
         "admin_role_in_auth": user.admin_in_auth,
-        "comment": "Onboarded via OIDC provider" if user.subiss else "admin user",
+        "comment": user.comment or _comment(user),
         "creation_time": stamp(user.created),
         **({"email": user.email} if user.email else {}),
-        "realname": user.username,
+        "realname": user.realname or user.username,
         "sysadmin_flag": user.sysadmin,
         "update_time": stamp(user.updated),
         "user_id": user.id,
@@ -122,13 +123,19 @@ def _shown(user: User, meta: bool = False) -> dict[str, Any]:
     return seen
 
 
+def _comment(user: User) -> str:
+    if user.id == ADMIN_ID:
+        return "admin user"
+    return "Onboarded via OIDC provider" if user.subiss else ""
+
+
 @routes.api("GET", "/users/current")
 def current_user(call: Call) -> Response:
     """Who is asking: the sure test of credentials and sessions."""
     access.require_known(call.caller)
     if call.caller.user is None:
         raise Refusal(412, "get current user not available for security context: robot")
-    user = _found(call, call.caller.user.id)  # a session outlives its user
+    user = found_user(call, call.caller.user.id)  # a session outlives its user
     seen = replace(user, admin_in_auth=call.caller.user.admin_in_auth)
     return answer(_shown(seen, meta=_by_oidc(call)))
 
@@ -145,16 +152,6 @@ def list_users(call: Call) -> Response:
         found = [u for u in found if email in (u.email or "")]
     found.sort(key=lambda u: u.username)
     return listing.answer(listing.select(found, _FIELDS), _shown)
-
-
-@routes.api("POST", "/users")
-def create_user(call: Call) -> Response:
-    """Refused where an IdP is the source of users."""
-    mode = call.harbor.configuration["auth_mode"]
-    if mode != "db_auth":
-        raise Refusal(403, f"creating local user is not allowed under auth mode: {mode}")
-    call.require("create", "user")
-    raise Refusal(501, "the sandbox does not simulate local users: see users.py")
 
 
 @routes.api("GET", "/users/search")
@@ -174,17 +171,7 @@ def get_user(call: Call) -> Response:
     """One user; with OIDC also what ties it to the IdP, its CLI secret in clear."""
     user_id = call.number("user_id")
     _require(call, "read", f"Not authorized to read user: {user_id}", user_id)
-    return answer(_shown(_found(call, user_id), meta=_by_oidc(call)))
-
-
-@routes.api("PUT", "/users/{user_id}")
-def update_user(call: Call) -> Response:
-    """Refused where an IdP is the source of users."""
-    user_id = call.number("user_id")
-    access.require_known(call.caller)
-    if _by_oidc(call) and (user_id != ADMIN_ID or not call.caller.admin):
-        raise Refusal(403, f"User with ID {user_id} can't be updated")
-    raise Refusal(501, "the sandbox does not simulate changes of local users: see users.py")
+    return answer(_shown(found_user(call, user_id), meta=_by_oidc(call)))
 
 
 @routes.api("DELETE", "/users/{user_id}")
@@ -194,7 +181,7 @@ def delete_user(call: Call) -> Response:
     _require(call, "delete", "Not authorized to delete users")
     if user_id == ADMIN_ID or _is_caller(call, user_id):
         raise Refusal(403, f"User with ID {user_id} cannot be deleted")
-    _found(call, user_id)
+    found_user(call, user_id)
     del call.harbor.users[user_id]
     drop_memberships(call.harbor, "u", user_id)
     return done()
@@ -206,7 +193,7 @@ def set_sysadmin(call: Call) -> Response:
     user_id = call.number("user_id")
     body = call.body("sysadmin_flag", {"sysadmin_flag": bool})
     call.require("update", "user")
-    _found(call, user_id).sysadmin = bool(body.get("sysadmin_flag"))
+    found_user(call, user_id).sysadmin = bool(body.get("sysadmin_flag"))
     return done()
 
 
@@ -222,12 +209,8 @@ def set_cli_secret(call: Call) -> Response:
     _require(call, "update", refusal, user_id)
     secret = body.get("secret") or ""
     if secret and not STRONG.fullmatch(secret):
-        raise Refusal(
-            400,
-            "the password or secret must be 8-128, inclusively, characters long with at least 1 "
-            "uppercase letter, 1 lowercase letter and 1 number",
-        )
-    user = _found(call, user_id)
+        raise Refusal(400, WEAK)
+    user = found_user(call, user_id)
     if secret:
         call.harbor.issued_secrets.append(secret)
     user.cli_secret = secret or generated_secret(call.harbor)
@@ -252,7 +235,8 @@ def _require(call: Call, action: str, refusal: str, themselves: int | None = Non
         raise Refusal(403, refusal)
 
 
-def _found(call: Call, user_id: int) -> User:
+def found_user(call: Call, user_id: int) -> User:
+    """The user of an id, or the refusal that Harbor would send."""
     if user := call.harbor.users.get(user_id):
         return user
     raise Refusal(404, f"user {user_id} not found")

@@ -1,6 +1,7 @@
 """The login page of a realm, the codes that it sends an application, and logging out.
 
-It remembers nobody: each login asks for name and password. Not simulated: actions required of a user
+It remembers nobody: each login asks for name and password, unless somebody is awaited (a control of
+the sandbox), who is let in as it is. Not simulated: actions required of a user
 at the login, and the page that asks whether to log out.
 """
 
@@ -43,14 +44,19 @@ class LoginPages:
 
     def show(self, realm: Realm, call: Call) -> Response:
         """The form, or what is wrong with the application's request."""
-        refusal = _refusal(realm, call)
-        return refusal or _form(realm, call)
+        if refusal := _refusal(realm, call):
+            return refusal
+        while realm.awaited:
+            login = realm.awaited.pop(0)
+            if user := realm.users.get(login.user):
+                return self._let_in(realm, call, user, login.claims)
+        return _form(realm, call)
 
     def authenticate(self, realm: Realm, call: Call) -> Response:
         """Take name and password; back to the application with a code, or to the form."""
         if refusal := _refusal(realm, call):
             return refusal
-        form, asked = dict(parse_qsl(call.raw.decode())), call.query
+        form = dict(parse_qsl(call.raw.decode()))
         user = user_with_password(realm, form.get("username", ""), form.get("password", ""))
         if user is None:
             return _form(realm, call, "Invalid username or password.")
@@ -58,7 +64,10 @@ class LoginPages:
             return _form(realm, call, "Account is disabled, contact your administrator.")
         if user.required_actions or incomplete(realm, user):
             raise _not_simulated("actions required of a user at the login")
-        session, code = realm.begin_session(user), new_id()
+        return self._let_in(realm, call, user, {})
+
+    def _let_in(self, realm: Realm, call: Call, user: User, claims: JSON) -> Response:
+        asked, session, code = call.query, realm.begin_session(user, claims), new_id()
         self._codes[code] = _Code(
             asked["client_id"],
             asked["redirect_uri"],
@@ -94,7 +103,7 @@ class LoginPages:
         allowed = client.get("attributes", {}).get("post.logout.redirect.uris", "").split("##")
         if not _is_one_of(target, allowed):
             return _page("Invalid redirect uri", 400)
-        realm.sessions.pop(read["sid"], None)
+        realm.end_session(read["sid"])
         return _redirect(target)
 
 

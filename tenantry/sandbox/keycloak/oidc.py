@@ -9,7 +9,7 @@ from starlette.responses import Response
 from .answers import JSON, Call, answer, done, not_found, oauth_error
 from .login import LoginPages, incomplete, user_with_password
 from .state import Realm, User
-from .tokens import Keys, claims, scopes_in_force, token_set
+from .tokens import Keys, claims, scopes_in_force, token_set, told
 
 _CREDENTIALS = "Invalid client or Invalid client credentials"
 
@@ -143,7 +143,7 @@ class OpenID:
             if how == "default" or realm.scopes[each]["name"] in granted
         ]
         known = claims(realm, client, user, scopes, "userinfo", int(call.now.timestamp()))
-        return answer({"sub": user.id, **known})
+        return answer(told(realm, read["sid"], {"sub": user.id, **known}))
 
     def introspect(self, realm: Realm, call: Call) -> Response:
         """Whether a token is in force, and meant for the client that asks."""
@@ -165,7 +165,7 @@ class OpenID:
         read = self._keys.read(realm, form.get("refresh_token", ""))
         if read is None:
             raise oauth_error(400, "invalid_grant", "Invalid refresh token")
-        realm.sessions.pop(read["sid"], None)
+        realm.end_session(read["sid"])
         return done()
 
 

@@ -15,8 +15,8 @@ from . import clients, evaluation, groups, mapper_paths, providers, scopes, user
 from .answers import JSON, Call, Refused, answer, created, done, exists, invalid, not_found
 from .builtin import new_realm
 from .oidc import OpenID, bearer, realm_named
-from .state import Realm, User, new_id
-from .tokens import Keys
+from .state import Login, Realm, User, new_id
+from .tokens import PROTOCOL, Keys
 
 VERSION = "26.7.3"
 
@@ -84,6 +84,51 @@ class SimulatedKeycloak:
             now = self._clock.now()
             session = found.begin_session(user)
             return self._openid.tokens(found, client, session, scope, self.base, now)
+
+    def expect(self, username: str, claims: JSON, realm: str) -> User:
+        """Have this user be the next who comes to the realm's login page, and let in there.
+
+        It is made if it isn't there. Several that are awaited come in turn.
+
+        Args:
+            username: The user.
+            claims: What its ID token, its access token and userinfo say of it, over what the realm
+                would say; None takes a claim away. `sub` may be one of them.
+            realm: The realm.
+
+        Raises:
+            ValueError: there is no such realm, or a claim is the server's own.
+        """
+        if taken := sorted(PROTOCOL & claims.keys()):
+            raise ValueError(f"claims that only the server sets: {', '.join(taken)}")
+        with self._lock:
+            found = self.realms.get(realm)
+            if found is None:
+                known = ", ".join(sorted(self.realms))
+                raise ValueError(f"there is no realm '{realm}', but {known}")
+            user = found.user_named(username) or self.add_user(realm, username.lower())
+            found.awaited.append(Login(user.id, claims))
+            return user
+
+    def expected(self) -> list[JSON]:
+        """Who is awaited, the next one first."""
+        with self._lock:
+            return [
+                {
+                    "realm": name,
+                    "username": realm.users[login.user].username,
+                    "claims": login.claims,
+                }
+                for name, realm in self.realms.items()
+                for login in realm.awaited
+                if login.user in realm.users
+            ]
+
+    def expect_nobody(self) -> None:
+        """Have the next who comes asked for name and password again."""
+        with self._lock:
+            for realm in self.realms.values():
+                realm.awaited.clear()
 
     @property
     def base(self) -> str:

@@ -63,6 +63,14 @@ class User:
     service_account_of: str | None = None
 
 
+@dataclass(frozen=True)
+class Login:
+    """A user who comes to the login page, and what its tokens then say otherwise."""
+
+    user: str
+    claims: JSON
+
+
 @dataclass
 class Realm:
     """A realm. `settings` is its representation; `profile` that of its user profile."""
@@ -81,6 +89,9 @@ class Realm:
     providers: dict[str, JSON] = field(default_factory=dict)
     provider_mappers: dict[str, JSON] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
+    # What the tokens of a session say otherwise, and who comes next to the login page.
+    session_claims: dict[str, JSON] = field(default_factory=dict)
+    awaited: list["Login"] = field(default_factory=list)
     private_key: str | None = None
 
     def __post_init__(self) -> None:
@@ -98,7 +109,9 @@ class Realm:
     @classmethod
     def load(cls, held: JSON) -> Self:
         """The realm that was dumped."""
-        known: dict[str, Any] = {each.name: deepcopy(held[each.name]) for each in fields(cls)}
+        names = [each.name for each in fields(cls) if each.name in held]
+        known: dict[str, Any] = {name: deepcopy(held[name]) for name in names}
+        known["awaited"] = [Login(**value) for value in known.get("awaited", ())]
         known["users"] = {key: User(**value) for key, value in known["users"].items()}
         known["groups"] = {key: Group(**value) for key, value in known["groups"].items()}
         return cls(**known)
@@ -152,13 +165,20 @@ class Realm:
 
     # Sessions
 
-    def begin_session(self, user: User) -> str:
+    def begin_session(self, user: User, claims: JSON | None = None) -> str:
         """A session of the user; the oldest of too many are forgotten."""
         session = new_id()
         self.sessions[session] = user.id
+        if claims:
+            self.session_claims[session] = claims
         while len(self.sessions) > _MOST_SESSIONS:
-            del self.sessions[next(iter(self.sessions))]
+            self.end_session(next(iter(self.sessions)))
         return session
+
+    def end_session(self, session: str) -> None:
+        """Forget a session, if there is one."""
+        self.sessions.pop(session, None)
+        self.session_claims.pop(session, None)
 
     # Groups
 

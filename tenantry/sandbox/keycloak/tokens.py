@@ -12,6 +12,10 @@ from .state import Realm, User, new_id
 
 Place = Literal["id", "access", "userinfo"]
 
+# What makes a token one of its server; no login can have it said otherwise.
+PROTOCOL = frozenset(
+    ("iss", "aud", "azp", "exp", "iat", "nbf", "auth_time", "jti", "sid", "typ", "scope")
+)
 _PROPERTIES = {
     "username": "username",
     "email": "email",
@@ -123,7 +127,7 @@ def token_set(
         "jti": new_id(),
         "typ": "Bearer",
         "scope": granted,
-        **claims(realm, client, user, scopes, "access", moment),
+        **told(realm, session, claims(realm, client, user, scopes, "access", moment)),
     }
     if any(mapper["protocolMapper"] == "oidc-audience-resolve-mapper" for mapper in _all(scopes)):
         access.setdefault("aud", "account")
@@ -154,8 +158,11 @@ def token_set(
             "typ": "ID",
             "aud": client["clientId"],
             "auth_time": moment,
-            **claims(realm, client, user, scopes, "id", moment),
-            "sub": user.id,
+            **told(
+                realm,
+                session,
+                {**claims(realm, client, user, scopes, "id", moment), "sub": user.id},
+            ),
         }
         answer["id_token"] = keys.sign(realm, identity)
     return answer
@@ -174,6 +181,12 @@ def claims(
         if value is not None and name:
             _put(collected, name, value)
     return collected
+
+
+def told(realm: Realm, session: str, known: JSON) -> JSON:
+    """Claims about a user, with those that its login was to have; null takes one away."""
+    changed = {**known, **realm.session_claims.get(session, {})}
+    return {name: value for name, value in changed.items() if value is not None}
 
 
 def _claim(

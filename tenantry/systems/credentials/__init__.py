@@ -9,7 +9,7 @@ read back from Keycloak, and is copied.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tenantry.calls import each
 from tenantry.declared import Robot, Team
@@ -17,6 +17,7 @@ from tenantry.errors import (
     BrokenPromise,
     ChangedMeanwhile,
     SystemRefused,
+    SystemUnavailable,
 )
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, whole
@@ -280,13 +281,15 @@ class Credentials:
             "permissions": permissions(project, robot),
         }
         try:
-            made = self._harbor.post("/robots", body).json()
+            made = self._harbor.post("/robots", body)
         except SystemRefused as error:
             if error.status != 409:
                 raise
             raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
-        self._robots[change.id] = (made["id"], made["name"])
-        self._prove(change.id, Credential(made["name"], made["secret"]))
+        answer: Any = made.json() if made.content else None
+        name, secret = _texts("harbor", "POST /api/v2.0/robots", answer, "name", "secret")
+        self._robots[change.id] = (answer.get("id"), name)
+        self._prove(change.id, Credential(name, secret))
 
     def _working(self, sink: _RobotSecret, observed: Observed) -> Credential:
         """A credential of the robot that opens Harbor: one that is there, or a new one."""
@@ -300,7 +303,9 @@ class Credentials:
                 self._proven[sink.robot] = candidate
                 return candidate
         answer = self._harbor.patch(f"/robots/{number}", {})
-        self._prove(sink.robot, Credential(name, answer["secret"]))
+        call = f"PATCH /api/v2.0/robots/{number}"
+        (secret,) = _texts("harbor", call, answer, "secret")
+        self._prove(sink.robot, Credential(name, secret))
         return self._proven[sink.robot]
 
     def _prove(self, robot: Id, credential: Credential) -> None:
@@ -322,8 +327,10 @@ class Credentials:
             raise ChangedMeanwhile("keycloak", call, f"client '{sink.client}' is gone")
         data = {"client_id": sink.client, "issuer": self._keycloak.issuer}
         if not found[0]["publicClient"]:
-            held = self._keycloak.get(f"clients/{found[0]['id']}/client-secret")
-            data["client_secret"] = held["value"]
+            path = f"clients/{found[0]['id']}/client-secret"
+            call = f"GET /admin/realms/{self._keycloak.realm}/{path}"
+            (secret,) = _texts("keycloak", call, self._keycloak.get(path), "value")
+            data["client_secret"] = secret
         return {key: encode(value) for key, value in data.items()}
 
     def _write(self, change: Change, data: dict[str, str]) -> None:
@@ -342,6 +349,14 @@ class Credentials:
         )
         full = Change(change.action, wanted, change.differences, change.live, change.adopts)
         objects.apply(self._kubernetes, full)
+
+
+def _texts(system: str, call: str, answer: Any, *fields: str) -> list[str]:
+    """These fields of an answer, which must be texts; what it holds instead may be secret."""
+    found = [answer.get(field) if isinstance(answer, dict) else None for field in fields]
+    if not all(isinstance(text, str) and text for text in found):
+        raise SystemUnavailable(system, call, f"the answer lacks {' or '.join(fields)}")
+    return cast(list[str], found)
 
 
 def _namespaces(team: Team, robot: Robot) -> list[str]:

@@ -129,8 +129,9 @@ class HarborClient:
                 raise
 
     def patch(self, path: str, body: Row) -> Any:
-        """Changes part of something and gives the answer's content."""
-        return self._send("PATCH", path, body=body).json()
+        """Changes part of something and gives the answer's content; None if it has none."""
+        answer = self._send("PATCH", path, body=body)
+        return answer.json() if answer.content else None
 
     def opens(self, username: str, password: str) -> bool:
         """Whether a robot's credential works, as docker would use it.
@@ -257,8 +258,8 @@ def _check_version(text: str) -> None:
 
 
 def _checked(method: str, path: str, answer: httpx.Response) -> httpx.Response:
-    """The answer, if its content is what it claims to be."""
-    if method == "GET":
+    """The answer, if its content is what it claims to be; most writes are answered with none."""
+    if method == "GET" or answer.content:
         try:
             answer.json()
         except ValueError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tenantry.calls import MAY_PASS, retry_after
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
 
@@ -51,17 +52,20 @@ def log_in(http: httpx.Client, account: HarborAccount) -> Session | None:
 
     Raises:
         SystemRefused: the password is wrong.
-        SystemUnavailable: someone else's wrong password keeps the name locked.
+        SystemUnavailable: Harbor asks to come back later, or someone else's wrong password keeps
+            the name locked.
     """
     for _ in range(4):
         session = Session(f"{account.url}/")
         for _ in range(3):  # the first answer sets the sid, the next the token that goes with it
             if not session.token:
-                session.take(http.get("/api/v2.0/systeminfo", headers=session.headers))
+                answer = http.get("/api/v2.0/systeminfo", headers=session.headers)
+                session.take(_there("GET /api/v2.0/systeminfo", answer))
         form = {"principal": account.username, "password": account.password.get_secret_value()}
         began = time.monotonic()
         answer = http.post("/c/login", data=form, headers=session.headers)
         took = time.monotonic() - began
+        _there("POST /c/login", answer)
         if answer.status_code == 200 and "sid" in session.cookies:
             session.take(answer)
             return session
@@ -77,6 +81,16 @@ def log_in(http: httpx.Client, account: HarborAccount) -> Session | None:
         status=401,
         advice="Somebody keeps trying a wrong password for this user.",
     )
+
+
+def _there(call: str, answer: httpx.Response) -> httpx.Response:
+    """The answer, unless it says "later": that is no reason to go without a session for good."""
+    status = answer.status_code
+    if status in MAY_PASS or status >= 500:
+        wait = retry_after(answer.headers.get("Retry-After"))
+        reason = answer.reason_phrase or "no reason given"
+        raise SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)
+    return answer
 
 
 def wrong_password(account: HarborAccount) -> SystemRefused:

@@ -204,6 +204,9 @@ class KeycloakClient:
         except KeycloakConnectionError as error:
             cause = type(error.__cause__ or error).__name__
             raise SystemUnavailable("keycloak", call, f"no answer ({cause})") from None
+        except (TypeError, ValueError):
+            # python-keycloak's message holds the whole answer, and so a token: none of it is said.
+            raise SystemUnavailable("keycloak", call, "the answer is not what it must be") from None
         except KeycloakError as error:
             raise _failure(call, error.response_code or 0, error.response_body or b"") from None
 

@@ -25,7 +25,7 @@ GO = (1, 26)
 GIB_FREE = 6
 
 
-def missing(*, kubernetes: bool = True, keycloak: bool = True) -> list[str]:
+def missing(*, kubernetes: bool = True, keycloak: bool = True, skopeo: bool = True) -> list[str]:
     """Return one plain sentence for each thing this machine lacks for the servers asked for."""
     found: list[str | None] = []
     if os.name != "posix":
@@ -36,12 +36,14 @@ def missing(*, kubernetes: bool = True, keycloak: bool = True) -> list[str]:
         java = _java()
         # Maven runs on Java: whether it works shows only once that is there.
         found += [java, _maven(run=java is None)]
+    if skopeo:
+        found.append(_skopeo())
     return [each for each in found if each]
 
 
-def check(*, kubernetes: bool = True, keycloak: bool = True) -> None:
+def check(*, kubernetes: bool = True, keycloak: bool = True, skopeo: bool = True) -> None:
     """Raise ServerError with all that is missing, if anything is."""
-    lacks = missing(kubernetes=kubernetes, keycloak=keycloak)
+    lacks = missing(kubernetes=kubernetes, keycloak=keycloak, skopeo=skopeo)
     if lacks:
         lines = "".join(f"  - {each}\n" for each in lacks)
         raise ServerError(f"The tests against real servers cannot run here:\n{lines}")
@@ -52,7 +54,7 @@ def prepare(*, kubernetes: bool = True, keycloak: bool = True, progress: Progres
     # Imported here: a plain check must work, and explain itself, in a bare Python.
     from tests.real.servers import apiserver, keycloak_server
 
-    check(kubernetes=kubernetes, keycloak=keycloak)
+    check(kubernetes=kubernetes, keycloak=keycloak, skopeo=False)
     if keycloak:
         for path in keycloak_server.RELATIVE_PATHS:
             keycloak_server.prepare(path, progress)
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         check()
         if list(arguments) != ["prepare"]:
-            print("Java, Maven and Go are there.")
+            print("Java, Maven, Go and skopeo are there.")
             return 0
         _warn_of_full_disk()
         prepare(progress=lambda message: print(message, flush=True))
@@ -130,6 +132,15 @@ def _maven(*, run: bool) -> str | None:
         )
     if run and _output("mvn", "--version") is None:
         return "Maven does not run: see what mvn --version says."
+    return None
+
+
+def _skopeo() -> str | None:
+    if _output("skopeo", "--version") is None:
+        return (
+            "skopeo is missing: it pushes to and pulls from the sandbox's registry; install it"
+            " (Debian and Ubuntu: apt-get install skopeo; macOS: brew install skopeo)."
+        )
     return None
 
 

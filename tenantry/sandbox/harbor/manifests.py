@@ -1,0 +1,180 @@
+"""Manifests and tags in the registry of Harbor 2.15.2: what makes repositories and artifacts.
+
+Not simulated: immutable tags, referrers, the conversion of a list of manifests for old clients.
+"""
+
+import json
+import re
+from typing import Any
+
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor import storage
+from tenantry.sandbox.harbor.model import Artifact, Project, Repository, Tag
+from tenantry.sandbox.harbor.registry import VERSION, RegistryRefusal, Visit, page, serves
+from tenantry.sandbox.harbor.wire import Refusal
+
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+_DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+_KINDS = (_OCI_MANIFEST, _OCI_INDEX, _DOCKER_MANIFEST, _DOCKER_LIST)
+_LISTS = (_OCI_INDEX, _DOCKER_LIST)
+# The OCI kinds are given to nobody who does not say that he takes them, not even to */*.
+_ON_REQUEST = {
+    _OCI_MANIFEST: "OCI manifest found, but accept header does not support OCI manifests",
+    _OCI_INDEX: "OCI index found, but accept header does not support OCI indexes",
+}
+
+
+@serves("HEAD", "/manifests/{reference}")
+@serves("GET", "/manifests/{reference}")
+def get(visit: Visit) -> Response:
+    """A manifest, by tag or digest. To get one is to pull: it is counted."""
+    call, reference = visit.call, visit.call.path["reference"]
+    repository = _repository(visit)
+    digest, artifact = find(visit.name, repository, reference)
+    if digest in call.request.headers.get("if-none-match", ""):
+        return Response(status_code=304)
+    accepted = ",".join(call.request.headers.getlist("accept"))
+    if (fault := _ON_REQUEST.get(artifact.media_type)) and artifact.media_type not in accepted:
+        raise RegistryRefusal(404, "MANIFEST_UNKNOWN", fault)
+    if call.request.method == "GET":
+        artifact.pulled = call.harbor.clock.now()
+        repository.pull_count += 1
+        if reference in repository.tags:
+            repository.tags[reference].pulled = artifact.pulled
+    headers = {**VERSION, "docker-content-digest": digest, "etag": f'"{digest}"'}
+    return Response(artifact.content, headers={**headers, "content-type": artifact.media_type})
+
+
+@serves("PUT", "/manifests/{reference}")
+def put(visit: Visit) -> Response:
+    """Keep a manifest whose blobs are there; its repository is made with it."""
+    call, reference = visit.call, visit.call.path["reference"]
+    kind = call.request.headers.get("content-type", "").partition(";")[0].strip()
+    manifest = _read(call.raw, kind)
+    digest = storage.digest(call.raw, reference if storage.is_digest(reference) else "sha256")
+    if ":" in reference and digest != reference:
+        message = "provided digest did not match uploaded content"
+        raise RegistryRefusal(400, "DIGEST_INVALID", message)
+    if ":" not in reference and not _TAG.fullmatch(reference):
+        message = "manifest tag did not match URI"
+        raise RegistryRefusal(400, "TAG_INVALID", message)
+    parts = _parts(visit, manifest, kind)
+    harbor, project, now = call.harbor, visit.project, call.harbor.clock.now()
+    # Quotas are looked at before the registry is asked, but of a push all blobs are there by then.
+    storage.require_room(harbor, project, {digest: len(call.raw)} | parts)
+    repository = project.repositories.get(visit.repository)
+    if repository is None:
+        repository = Repository(harbor.state.next_id("repository"), now, now)
+        project.repositories[visit.repository] = repository
+    if digest not in repository.artifacts:
+        artifact_id = harbor.state.next_id("artifact")
+        size = len(call.raw) + sum(parts.values())
+        repository.artifacts[digest] = Artifact(artifact_id, kind, call.raw.decode(), size, now)
+    if reference != digest:
+        held = repository.tags.get(reference)
+        tag_id = held.id if held else harbor.state.next_id("tag")
+        repository.tags[reference] = Tag(tag_id, digest, now, held.pulled if held else None)
+    repository.updated = now
+    storage.recount(harbor, project)
+    headers = {
+        **VERSION,
+        "location": visit.url(f"manifests/{digest}"),
+        "docker-content-digest": digest,
+    }
+    return Response(status_code=201, headers=headers)
+
+
+@serves("DELETE", "/manifests/{reference}")
+def delete(visit: Visit) -> Response:
+    """Delete an artifact with its tags, by digest only. Its repository stays."""
+    reference = visit.call.path["reference"]
+    if not storage.is_digest(reference):
+        raise Refusal(405, f"unsupported digest {reference}", code="UNSUPPORTED")
+    repository = _repository(visit)
+    digest, _ = find(visit.name, repository, reference)
+    remove(visit.project, visit.repository, digest)
+    storage.recount(visit.call.harbor, visit.project)
+    return Response(status_code=202, headers=VERSION)
+
+
+@serves("GET", "/tags/list")
+def list_tags(visit: Visit) -> Response:
+    """The tags, in their order."""
+    tags = list(_repository(visit).tags)
+    return page(visit.call, tags, lambda shown: {"name": visit.name, "tags": shown})
+
+
+def find(name: str, repository: Repository, reference: str) -> tuple[str, Artifact]:
+    """An artifact and its digest, by tag or digest. ``name`` is the repository's."""
+    tag = repository.tags.get(reference)
+    digest = tag.digest if tag else reference
+    if digest not in repository.artifacts:
+        sign = "@" if storage.is_digest(reference) else ":"
+        raise Refusal(404, f"artifact {name}{sign}{reference} not found")
+    return digest, repository.artifacts[digest]
+
+
+def remove(project: Project, name: str, digest: str) -> None:
+    """Take an artifact away, with its tags and the blobs that no other of the project needs."""
+    repository = project.repositories[name]
+    gone = set(references(json.loads(repository.artifacts.pop(digest).content)))
+    repository.tags = {t: tag for t, tag in repository.tags.items() if tag.digest != digest}
+    for other in project.repositories.values():
+        for artifact in other.artifacts.values():
+            gone -= set(references(json.loads(artifact.content)))
+    for blobs in project.blobs.values():
+        for unused in gone & blobs.keys():
+            del blobs[unused]
+
+
+def references(manifest: dict[str, Any]) -> list[str]:
+    """The digests of all that a manifest is made of."""
+    parts = [*manifest.get("layers", []), *manifest.get("manifests", [])]
+    if "config" in manifest:
+        parts.append(manifest["config"])
+    return [part["digest"] for part in parts]
+
+
+def _repository(visit: Visit) -> Repository:
+    repository = visit.project.repositories.get(visit.repository)
+    if repository is None:
+        raise Refusal(404, f"repository {visit.name} not found")
+    return repository
+
+
+def _read(raw: bytes, kind: str) -> dict[str, Any]:
+    """The manifest, if it is one of the kind it is said to be."""
+    try:
+        manifest = json.loads(raw.decode())  # in no other encoding
+        parts = references(manifest)
+        sound = (
+            kind in _KINDS and manifest["schemaVersion"] == 2 and all(map(storage.is_digest, parts))
+        )
+        sound = sound and manifest.get("mediaType", kind) == kind
+        sound = sound and (kind in _LISTS) == ("manifests" in manifest)
+        sound = sound and (kind in _LISTS or "config" in manifest)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        sound = False
+    if not sound:
+        raise RegistryRefusal(400, "MANIFEST_INVALID", "manifest invalid")
+    found: dict[str, Any] = manifest
+    return found
+
+
+def _parts(visit: Visit, manifest: dict[str, Any], kind: str) -> dict[str, int]:
+    """The sizes of what a manifest is made of, which must be in its repository."""
+    there = dict(visit.project.blobs.get(visit.repository, {}))
+    if kind in _LISTS:
+        repository = visit.project.repositories.get(visit.repository)
+        artifacts = repository.artifacts if repository else {}
+        there = {digest: len(artifact.content.encode()) for digest, artifact in artifacts.items()}
+    parts = references(manifest)
+    for part in parts:
+        if part not in there:
+            message = "blob unknown to registry"
+            raise RegistryRefusal(400, "MANIFEST_BLOB_UNKNOWN", message, {"digest": part})
+    return {part: there[part] for part in parts}

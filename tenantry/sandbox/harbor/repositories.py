@@ -1,0 +1,173 @@
+"""Harbor 2.15.2's repositories and artifacts, as the API shows what was pushed.
+
+Not simulated: their descriptions, additions, accessories, labels and scans, and the making of tags.
+"""
+
+import json
+from operator import itemgetter
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.responses import Response
+
+from tenantry.sandbox.harbor import access, manifests, storage
+from tenantry.sandbox.harbor.model import Artifact, Project, Repository
+from tenantry.sandbox.harbor.routing import Call, routes
+from tenantry.sandbox.harbor.wire import Refusal, answer, done, stamp
+
+_ALL = "/projects/{project}/repositories"
+_ONE = f"{_ALL}/{{repository}}"
+_ARTIFACT = f"{_ONE}/artifacts/{{reference}}"
+
+
+@routes.api("GET", "/repositories")
+def list_all_repositories(call: Call) -> Response:
+    """Those of all projects that the caller may see: for nobody of the public ones."""
+    harbor = call.harbor
+    return _listed(
+        call,
+        *(
+            project
+            for project in harbor.projects.values()
+            if access.may(harbor, call.caller, "list", project, "repository")
+        ),
+    )
+
+
+@routes.api("GET", _ALL)
+def list_repositories(call: Call) -> Response:
+    """A project's repositories."""
+    return _listed(call, call.project("list", "repository"))
+
+
+def _listed(call: Call, *projects: Project) -> Response:
+    """The latest first."""
+    listing = call.listing
+    rows = [
+        _shown(project, name, repository)
+        for project in projects
+        for name, repository in project.repositories.items()
+    ]
+    rows.sort(key=lambda row: row["id"], reverse=True)
+    fields = {field: itemgetter(field) for field in ("name", "creation_time", "update_time")}
+    return listing.answer(listing.select(rows, fields), lambda row: row)
+
+
+@routes.api("GET", _ONE)
+def get_repository(call: Call) -> Response:
+    """One repository; a slash in its name is encoded twice."""
+    project = call.project("read", "repository")
+    return answer(_shown(project, *_found(call, project)))
+
+
+@routes.api("DELETE", _ONE)
+def delete_repository(call: Call) -> Response:
+    """Delete a repository with all that is in it."""
+    project = call.project("delete", "repository")
+    name, repository = _found(call, project)
+    for digest in list(repository.artifacts):
+        manifests.remove(project, name, digest)
+    del project.repositories[name]
+    project.blobs.pop(name, None)
+    storage.recount(call.harbor, project)
+    return done()
+
+
+@routes.api("GET", f"{_ONE}/artifacts")
+def list_artifacts(call: Call) -> Response:
+    """A repository's artifacts, the last pushed first."""
+    listing, project = call.listing, call.project("list", "artifact")
+    name, repository = _found(call, project)
+    found = sorted(repository.artifacts.items(), key=lambda pair: pair[1].pushed, reverse=True)
+    fields = {"digest": lambda pair: pair[0], "push_time": lambda pair: pair[1].pushed}
+    found = listing.select(found, fields)
+    return listing.answer(found, lambda pair: _shown_artifact(call, project, name, *pair))
+
+
+@routes.api("GET", _ARTIFACT)
+def get_artifact(call: Call) -> Response:
+    """One artifact, by tag or digest."""
+    project = call.project("read", "artifact")
+    name, repository = _found(call, project)
+    found = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
+    return answer(_shown_artifact(call, project, name, *found))
+
+
+@routes.api("DELETE", _ARTIFACT)
+def delete_artifact(call: Call) -> Response:
+    """Delete an artifact with its tags, by any of them or its digest."""
+    project = call.project("delete", "artifact")
+    name, repository = _found(call, project)
+    digest, _ = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
+    manifests.remove(project, name, digest)
+    storage.recount(call.harbor, project)
+    return done()
+
+
+@routes.api("DELETE", f"{_ARTIFACT}/tags/{{tag}}")
+def delete_tag(call: Call) -> Response:
+    """Take a tag from an artifact, which stays."""
+    project, tag = call.project("delete", "tag"), call.path["tag"]
+    name, repository = _found(call, project)
+    digest, artifact = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
+    if tag not in repository.tags or repository.tags[tag].digest != digest:
+        raise Refusal(404, f"tag {tag} attached to artifact {artifact.id} not found")
+    del repository.tags[tag]
+    return done()
+
+
+def _found(call: Call, project: Project) -> tuple[str, Repository]:
+    name = unquote(call.path["repository"])
+    if name not in project.repositories:
+        raise Refusal(404, f"repository {project.name}/{name} not found")
+    return name, project.repositories[name]
+
+
+def _shown(project: Project, name: str, repository: Repository) -> dict[str, Any]:
+    return {
+        "artifact_count": len(repository.artifacts),
+        "creation_time": stamp(repository.created),
+        "id": repository.id,
+        "name": f"{project.name}/{name}",
+        "project_id": project.id,
+        "pull_count": repository.pull_count,
+        "update_time": stamp(repository.updated),
+    }
+
+
+def _shown_artifact(
+    call: Call, project: Project, name: str, digest: str, artifact: Artifact
+) -> dict[str, Any]:
+    repository = project.repositories[name]
+    manifest = json.loads(artifact.content)
+    tags = [
+        {
+            "artifact_id": artifact.id,
+            "id": tag.id,
+            "immutable": False,
+            "name": called,
+            "pull_time": stamp(tag.pulled),
+            "push_time": stamp(tag.pushed),
+            "repository_id": repository.id,
+        }
+        for called, tag in sorted(repository.tags.items())
+        if tag.digest == digest
+    ]
+    with_tag = call.query.get("with_tag", "true").lower() != "false"
+    return {
+        "accessories": None,
+        "digest": digest,
+        "id": artifact.id,
+        "labels": None,
+        "manifest_media_type": artifact.media_type,
+        "media_type": manifest.get("config", {}).get("mediaType", artifact.media_type),
+        "project_id": project.id,
+        "pull_time": stamp(artifact.pulled),
+        "push_time": stamp(artifact.pushed),
+        "references": None,
+        "repository_id": repository.id,
+        "repository_name": f"{project.name}/{name}",
+        "size": artifact.size,
+        "tags": (tags or None) if with_tag else None,
+        "type": "IMAGE",
+    }

@@ -1,0 +1,277 @@
+"""Onboarding beside onboarding, and beside somebody's hands: what must hold, holds."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from tasks.step import RETRIED
+from tenantry.onboarding import onboard, onboard_many, plan_all
+from tests.bench import REALM, SHOP, Bench, MishapSandbox, prepare
+from tests.crash import Snapshot
+from tests.faults import TRIES
+from tests.interleave import Interleaving
+from tests.invariants import as_declared, others, our_robots
+
+TEAMS = ("shop", "data")
+PLATFORM = {
+    "name": "Test platform",
+    "defaults": {"harbor": {"groups": {"all-teams-admin": "projectAdmin"}}},
+}
+
+
+# --- What somebody does by hand ------------------------------------------------------------------
+
+
+def publish(bench: Bench, team: str) -> None:
+    project = bench.sandbox.harbor.projects.get(f"team-{team}")
+    if project:
+        project.metadata["public"] = "true"
+
+
+def demote(bench: Bench, team: str) -> None:
+    project = bench.sandbox.harbor.projects.get(f"team-{team}")
+    for member in project.members.values() if project else ():
+        member.role_id = 3 if member.entity_type == "g" else member.role_id
+
+
+def spoil_a_credential(bench: Bench, team: str) -> None:
+    for robot in _robots(bench, team)[:1]:
+        robot.secret_hash = "0" * 64
+
+
+def delete_a_robot(bench: Bench, team: str) -> None:
+    for robot in _robots(bench, team)[:1]:
+        del bench.sandbox.harbor.robots[robot.id]
+
+
+def _robots(bench: Bench, team: str) -> list[Any]:
+    project = bench.sandbox.harbor.projects.get(f"team-{team}")
+    robots = bench.sandbox.harbor.robots.values()
+    return [r for r in robots if project and r.project_id == project.id]
+
+
+def delete_a_secret(bench: Bench, team: str) -> None:
+    if bench.sandbox.kubernetes.get("Secret", "harbor-ci", f"team-{team}"):
+        bench.sandbox.kubernetes.delete("Secret", "harbor-ci", f"team-{team}")
+
+
+def delete_a_fence(bench: Bench, team: str) -> None:
+    policy = ("NetworkPolicy", "tenantry-default-deny", f"team-{team}")
+    if bench.sandbox.kubernetes.get(*policy):
+        bench.sandbox.kubernetes.delete(*policy)
+
+
+def disown_a_group(bench: Bench, team: str) -> None:
+    group = bench.sandbox.keycloak.realms[REALM].child_named(None, f"team-{team}")
+    if group:
+        group.attributes["tenantry.io/team"] = [team, "x"]
+
+
+BY_HAND: list[Callable[[Bench, str], None]] = [
+    publish,
+    demote,
+    spoil_a_credential,
+    delete_a_robot,
+    delete_a_secret,
+    delete_a_fence,
+    disown_a_group,
+]
+
+# --- The machine ---------------------------------------------------------------------------------
+
+
+class Beside(RuleBasedStateMachine):
+    """Runs that begin at the same time, request by request in any order."""
+
+    sandbox: MishapSandbox
+    empty: Snapshot
+    runs = 0
+    requests = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.empty.restore()
+        self.folder = Path(tempfile.mkdtemp())
+        self.bench = Bench(self.sandbox, self.folder)
+        self.bench.declare(*({"name": name} for name in TEAMS), platform=PLATFORM)
+        kubernetes = self.sandbox.kubernetes
+        kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "legacy"}})
+        self.before = others(self.sandbox, self.bench.teams)
+
+    def teardown(self) -> None:
+        self.bench.__exit__(None, None, None)
+        shutil.rmtree(self.folder)
+
+    @rule(
+        singles=st.lists(st.sampled_from(TEAMS), max_size=2),
+        batches=st.integers(0, 2),
+        by_hand=st.lists(st.tuples(st.sampled_from(BY_HAND), st.sampled_from(TEAMS)), max_size=4),
+        data=st.data(),
+    )
+    def at_once(
+        self,
+        singles: list[str],
+        batches: int,
+        by_hand: list[tuple[Callable[[Bench, str], None], str]],
+        data: st.DataObject,
+    ) -> None:
+        order = data.draw(st.randoms(use_true_random=False))
+        beside = Interleaving(order.randrange)
+        procedures: dict[str, Callable[[], object]] = {}
+        for number, team in enumerate(singles):
+            procedures[f"run {number} for {team}"] = lambda team=team: self._one(beside, team)
+        for number in range(batches):
+            procedures[f"batch {number}"] = lambda: self._batch(beside)
+        if by_hand:
+            procedures["somebody"] = lambda: self._somebody(beside, by_hand)
+        errors = beside.run(procedures)
+        type(self).runs += len(singles) + batches
+        type(self).requests += len(beside.order)
+        assert errors == {}
+        assert beside.holders == {}
+        self._settle(bool(by_hand), bool(batches) or set(singles) == set(TEAMS))
+
+    def _one(self, beside: Interleaving, name: str) -> None:
+        with self.bench.process() as systems:
+            team = self.bench.team(name)
+            _as_a_task(lambda: onboard(systems, team, lock=beside.lock([name])))
+
+    def _batch(self, beside: Interleaving) -> None:
+        with self.bench.process() as systems:
+            left = {team.name for team in self.bench.teams}
+
+            def bring() -> None:
+                teams = [team for team in self.bench.teams if team.name in left]
+                errors: list[BaseException] = []
+
+                def finished(outcome: Any) -> None:
+                    if outcome.error is None:
+                        left.discard(outcome.team)
+                    else:
+                        errors.append(outcome.error)
+
+                planned = plan_all(systems, teams)
+                lock = beside.lock([each.team for each in planned if each.has_changes])
+                onboard_many(systems, teams, planned, lock, finished)
+                for error in errors:
+                    raise error
+
+            _as_a_task(bring)
+
+    def _somebody(self, beside: Interleaving, by_hand: list[Any]) -> None:
+        for change, team in by_hand:
+            beside.step()
+            change(self.bench, team)
+
+    def _settle(self, meddled: bool, all_onboarded: bool) -> None:
+        """Where nobody meddled, all is as declared already; a run by itself mends the rest."""
+        if meddled or not all_onboarded:
+            for team in TEAMS:
+                with self.bench.process() as systems:
+                    _as_a_task(lambda: onboard(systems, self.bench.team(team)))  # noqa: B023
+        as_declared(self.bench)
+
+    @invariant()
+    def nothing_is_there_twice(self) -> None:
+        robots = our_robots(self.sandbox, {team.slug for team in self.bench.teams})
+        assert max(robots.values(), default=1) == 1
+        groups = [group.name for group in self.sandbox.harbor.groups.values()]
+        assert len(groups) == len(set(groups))
+
+    @invariant()
+    def nothing_of_others_has_changed(self) -> None:
+        assert others(self.sandbox, self.bench.teams) == self.before
+
+
+def _as_a_task(work: Callable[[], object]) -> None:
+    """Tried again after what may pass, as often as a task is."""
+    for attempt in range(TRIES):
+        try:
+            work()
+        except RETRIED:
+            if attempt == TRIES - 1:
+                raise
+        else:
+            return
+
+
+def test_runs_beside_each_other_and_beside_manual_changes_leave_what_is_declared(
+    whole: bool, record_property: Callable[[str, object], None]
+) -> None:
+    with MishapSandbox() as sandbox:
+        Beside.sandbox = prepare(sandbox)
+        Beside.empty = Snapshot(sandbox)
+        run_state_machine_as_test(
+            Beside,
+            settings=settings(
+                max_examples=40 if whole else 3,
+                stateful_step_count=4 if whole else 2,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                phases=[Phase.generate, Phase.shrink] if whole else [Phase.generate],
+            ),
+        )
+    record_property("runs", Beside.runs)
+    record_property("requests", Beside.requests)
+    assert Beside.runs > 0
+
+
+# --- The order itself ----------------------------------------------------------------------------
+
+
+def test_the_same_choices_give_the_same_order(bench: Bench) -> None:
+    bench.declare(SHOP)
+    start = Snapshot(bench.sandbox)
+
+    def orders() -> list[str]:
+        start.restore()
+        turn = iter(range(10_000))
+        beside = Interleaving(lambda able: next(turn) % able)
+
+        def run() -> None:
+            with bench.process() as systems:
+                _as_a_task(lambda: onboard(systems, bench.team(), lock=beside.lock(["shop"])))
+
+        assert beside.run({"a": run, "b": run}) == {}
+        return beside.order
+
+    first = orders()
+    assert len(first) > 60
+    assert first == orders()
+    as_declared(bench)
+
+
+def test_without_a_lock_two_runs_would_get_in_each_others_way(bench: Bench) -> None:
+    """Else the machine could not tell whether the lock does anything."""
+    bench.declare(SHOP)
+    turn = iter(range(10_000))
+    beside = Interleaving(lambda able: next(turn) % able)
+
+    def run() -> None:
+        with bench.process() as systems:
+            onboard(systems, bench.team())
+
+    errors = beside.run({"a": run, "b": run})
+    assert any(isinstance(error, RETRIED) for error in errors.values())
+
+
+def test_whoever_waits_for_each_other_is_told() -> None:
+    turn = iter([0, 1] * 50)
+    beside = Interleaving(lambda able: next(turn) % able)
+
+    def crossed(first: str, second: str) -> None:
+        with beside.lock([first]):
+            beside.step()
+            with beside.lock([second]):
+                pass
+
+    both = {"a": lambda: crossed("x", "y"), "b": lambda: crossed("y", "x")}
+    with pytest.raises(AssertionError, match="wait for each other"):
+        beside.run(both)
