@@ -149,6 +149,7 @@ def test_the_groups_claim_follows_its_mapper(
         assert sorted(claims["realm"]["teams"]) == ["dev", "team-a"]
 
 
+@pytest.mark.facts
 def test_an_example_token_tells_what_a_user_would_get(
     admin: KeycloakAdmin, keycloak: Keycloak
 ) -> None:
