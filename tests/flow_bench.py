@@ -5,7 +5,7 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -224,3 +224,19 @@ class SharedBench(FlowBench):
         )
         assert answer.status_code in (200, 401), answer.text
         return bool(answer.status_code == 200)
+
+
+@contextmanager
+def wide(platform: LocalPlatform, *flows: str) -> Iterator[None]:
+    """Lets any number of runs of each of these deployments run at once."""
+    limits = {}
+    for flow in flows:
+        id = platform.call("GET", f"deployments/name/{flow}/{flow}")["id"]
+        limit = f"v2/concurrency_limits/deployment:{id}"
+        limits[limit] = platform.call("GET", limit)["limit"]
+        platform.call("PATCH", limit, {"limit": 100})
+    try:
+        yield
+    finally:
+        for limit, number in limits.items():
+            platform.call("PATCH", limit, {"limit": number})

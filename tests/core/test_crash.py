@@ -123,7 +123,7 @@ def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(
     driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check_for(bench, "shop"))
     crashes = driver.everywhere([moment], every=1 if whole else 4)
     record_property("crashes", crashes)
-    assert crashes >= (30 if whole else 8)
+    assert crashes > (30 if whole else 6)
 
 
 def test_mending_killed_at_any_request_is_finished_by_the_next_run(
@@ -167,10 +167,10 @@ def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
         assert Counter(group.name for group in groups) == Counter(["teams", *slugs])
 
     driver = Driver(bench.sandbox, onboarding_of_all(bench), check, wide=True)
-    runs = 10 if whole else 1
+    runs = 10 if whole else 3
     crashes = driver.seeded(seed, runs, crashes=2)
     record_property("crashes", crashes)
-    assert crashes >= runs
+    assert crashes >= runs / 2  # a run that makes fewer requests than the first ends by itself
 
 
 # The driver itself

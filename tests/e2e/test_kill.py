@@ -3,8 +3,8 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ from tenantry import declared, onboarding
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.bench import connections
-from tests.flow_bench import FlowBench, Worker
+from tests.flow_bench import FlowBench, Worker, wide
 from tests.invariants import counts_once
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -107,22 +107,6 @@ class Walk:
         return found
 
 
-@contextmanager
-def wide(platform: LocalPlatform) -> Iterator[None]:
-    """Lets any number of runs of each deployment run at once."""
-    limits = {}
-    for flow in FLOWS:
-        id = platform.call("GET", f"deployments/name/{flow}/{flow}")["id"]
-        limit = f"v2/concurrency_limits/deployment:{id}"
-        limits[limit] = platform.call("GET", limit)["limit"]
-        platform.call("PATCH", limit, {"limit": 100})
-    try:
-        yield
-    finally:
-        for limit, number in limits.items():
-            platform.call("PATCH", limit, {"limit": number})
-
-
 def find_boundaries(platform: LocalPlatform, folder: Path) -> list[Place]:
     """Where each flow can be held between two tasks."""
     found = []
@@ -154,7 +138,7 @@ def kill_at(
         What is wrong in the end, by boundary.
     """
     with ExitStack() as stack:
-        stack.enter_context(wide(platform))
+        stack.enter_context(wide(platform, *FLOWS))
         walks = {
             (flow, count): stack.enter_context(
                 Walk(platform, folder / f"{flow}-{count}", flow, count)
@@ -175,8 +159,9 @@ def kill_at(
             worker.start()
         else:
             platform.serve_flows()
+            stack.enter_context(wide(platform, *FLOWS))  # serving has set the limits anew
         if not silent:
-            crashed = {"state": {"type": "CRASHED", "name": "Crashed"}, "force": True}
+            crashed = {"state": {"type": "CRASHED", "name": "Crashed"}}
             for walk in walks.values():
                 platform.call("POST", f"flow_runs/{walk.run}/set_state", crashed)
         return {place: _settled(platform, walk) for place, walk in walks.items()}

@@ -161,7 +161,7 @@ def kills() -> list[Shown]:
 
 def secrets() -> list[Shown]:
     """Secrets in all that a session of 24 runs leaves behind"""
-    found = run_tests("tests/e2e/test_secrets.py")
+    found = run_tests("--whole", "tests/e2e/test_secrets.py")
     return [
         found.named("test_no_secret_is_left_behind").line(
             "no secret in Prefect's database, logs, artifacts, reports or files, in any form",

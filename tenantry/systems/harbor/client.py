@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.confidential import without_secrets
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.systems.harbor.session import Session, has_ended, log_in, wrong_password
@@ -272,7 +273,8 @@ def _checked(method: str, path: str, answer: httpx.Response) -> httpx.Response:
 
 def _failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
     call, status = f"{method} {path}", answer.status_code
-    reason = _reason(answer)
+    sent = answer.request
+    reason = without_secrets(_reason(answer), sent.headers, sent.content)
     # Harbor's 500 says nothing: it may be a race that another look settles.
     if status in MAY_PASS or status >= 500:
         wait = retry_after(answer.headers.get("Retry-After"))

@@ -6,7 +6,7 @@ errors become ours.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.confidential import without_secrets
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 
@@ -188,7 +189,8 @@ class KeycloakClient:
             answer = self._translate(call, lambda: send(full, data=json.dumps(body)))
         if answer.status_code >= 300:
             wait = retry_after(answer.headers.get("Retry-After"))
-            raise _failure(call, answer.status_code, answer.content, wait)
+            sent = answer.request
+            raise _failure(call, answer.status_code, answer.content, sent.headers, sent.body, wait)
         if method == "POST":
             return answer.headers.get("Location", "").rsplit("/", 1)[-1]
         try:
@@ -208,13 +210,21 @@ class KeycloakClient:
             # python-keycloak's message holds the whole answer, and so a token: none of it is said.
             raise SystemUnavailable("keycloak", call, "the answer is not what it must be") from None
         except KeycloakError as error:
-            raise _failure(call, error.response_code or 0, error.response_body or b"") from None
+            headers = self._connection.headers or {}
+            body = {"password": self._account.password.get_secret_value()}
+            status, content = error.response_code or 0, error.response_body or b""
+            raise _failure(call, status, content, headers, body) from None
 
 
 def _failure(
-    call: str, status: int, content: bytes, wait: float | None = None
+    call: str,
+    status: int,
+    content: bytes,
+    headers: Mapping[str, Any],
+    body: object,
+    wait: float | None = None,
 ) -> SystemRefused | SystemUnavailable:
-    reason = _reason(content)
+    reason = without_secrets(_reason(content), headers, body)
     # Parallel writes in one realm can fail with 500 by optimistic locking: they may pass.
     if status in MAY_PASS or status >= 500:
         return SystemUnavailable("keycloak", call, reason, status=status, retry_after=wait)

@@ -14,6 +14,7 @@ from kubernetes import client as kube
 from kubernetes import config as kube_config
 
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.confidential import without_secrets
 from tenantry.connections import Cluster
 from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 
@@ -243,7 +244,7 @@ class KubernetesClient:
             raise SystemUnavailable(
                 "kubernetes", call, "the answer is not JSON", status=answer.status
             )
-        raise _failure(method, call, answer, content)
+        raise _failure(method, call, answer, content, request)
 
 
 def _configure(configuration: kube.Configuration, cluster: Cluster) -> None:
@@ -267,10 +268,14 @@ def _changed(error: SystemRefused) -> ChangedMeanwhile:
     return ChangedMeanwhile(error.system, error.call, error.reason, status=error.status)
 
 
-def _failure(method: str, call: str, answer: Any, content: Any) -> Exception:
+def _failure(
+    method: str, call: str, answer: Any, content: Any, request: tuple[Any, ...]
+) -> Exception:
     status: int = answer.status
     said = content if isinstance(content, dict) else {}
-    reason = said.get("message") or f"{answer.reason or 'no reason given'}"
+    reason = str(said.get("message") or answer.reason or "no reason given")
+    _, _, headers, body, *_ = request
+    reason = without_secrets(reason, headers, body)
     causes = [cause.get("reason") for cause in (said.get("details") or {}).get("causes") or []]
     # A server-side apply of a custom resource with a wrong field is a 500: only reads repeat it.
     passing = status in MAY_PASS or (status == 500 and method == "GET")

@@ -1,0 +1,78 @@
+"""What a call carries in confidence, kept out of the system's own words about its failure.
+
+An error is quoted as the system said it, since nobody says better what is wrong. But a proxy, or a
+system, may repeat the call in it.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+HIDDEN = "(hidden)"
+_SHORTEST = 8
+"""Characters: what is shorter can't be told from a word of the message."""
+_HEADERS = re.compile(r"authorization|cookie|csrf", re.IGNORECASE)
+_FIELDS = re.compile(r"secret|password|token|credential|^(data|stringData)$", re.IGNORECASE)
+
+
+def without_secrets(reason: str, headers: Mapping[str, Any], body: object = None) -> str:
+    """A system's words, with what the call carried in confidence hidden.
+
+    Args:
+        reason: the system's words.
+        headers: the call's, with the credentials.
+        body: the call's: an object, or JSON or a form as text or bytes.
+    """
+    found = {*_in_headers(headers), *_in_body(body)}
+    for secret in sorted(found, key=len, reverse=True):
+        if len(secret) >= _SHORTEST:
+            reason = reason.replace(secret, HIDDEN)
+    return reason
+
+
+def _in_headers(headers: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in headers.items():
+        if not _HEADERS.search(name):
+            continue
+        for part in re.split(r"[;,]?\s+", str(value)):
+            yield part
+            yield part.partition("=")[2]
+            yield from _in_basic(part)
+
+
+def _in_basic(part: str) -> Iterator[str]:
+    try:
+        pair = base64.b64decode(part, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return
+    yield pair
+    yield pair.partition(":")[2]
+
+
+def _in_body(body: object) -> Iterator[str]:
+    if isinstance(body, bytes):
+        body = body.decode(errors="replace")
+    yield from _leaves(_read(body) if isinstance(body, str) else body, confidential=False)
+
+
+def _read(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return dict(parse_qsl(text))
+
+
+def _leaves(value: object, *, confidential: bool) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, confidential=confidential or bool(_FIELDS.search(str(key))))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner, confidential=confidential)
+    elif isinstance(value, str) and confidential:
+        yield value
+        yield json.dumps(value)[1:-1]
