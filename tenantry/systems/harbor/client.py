@@ -168,7 +168,7 @@ class HarborClient:
         """
         begun = read(lambda: self._exchange("GET", "/c/oidc/login"))
         if begun.status_code != httpx.codes.FOUND:
-            return _reason(begun) if _is_harbors(begun) else ""
+            return _words(begun)
         state = parse_qs(urlsplit(begun.headers.get("location", "")).query).get("state")
         if not state:
             return ""
@@ -179,7 +179,7 @@ class HarborClient:
             params={"state": state[0], "code": "tenantry-tries-the-client"},
             headers={"Cookie": cookies},
         )
-        return _reason(answer) if _is_harbors(answer) else ""
+        return _words(answer)
 
     # One call
 
@@ -286,12 +286,13 @@ def _failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | 
     return SystemRefused("harbor", call, reason, status=status, advice=advice)
 
 
-def _is_harbors(answer: httpx.Response) -> bool:
-    """Whether an answer is in the form of Harbor's core, and not a page of the portal or a proxy."""
+def _words(answer: httpx.Response) -> str:
+    """What Harbor's core says is wrong; empty if it is a page of the portal or of a proxy."""
     try:
-        return bool(answer.json()["errors"])
+        is_harbors = bool(answer.json()["errors"])
     except (ValueError, LookupError, TypeError):
-        return False
+        return ""
+    return without_secrets(_reason(answer), answer.request.headers) if is_harbors else ""
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -130,9 +130,7 @@ class KeycloakClient:
             return str(self._send("POST", path, body=body))
         except SystemRefused as error:
             if error.status == 409:
-                raise ChangedMeanwhile(
-                    error.system, error.call, error.reason, status=409
-                ) from error
+                raise _faster(error) from error
             raise
 
     def create_realm(self, settings: Representation) -> None:
@@ -142,15 +140,12 @@ class KeycloakClient:
             ChangedMeanwhile: somebody was faster.
         """
         body = {"realm": self.realm, "enabled": True, **settings}
-        call = "POST /admin/realms"
-        answer = self._translate(
-            call, lambda: self._connection.raw_post("admin/realms", data=json.dumps(body))
-        )
-        if answer.status_code >= 300:
-            error = _failure(call, answer.status_code, answer.content)
+        try:
+            self._exchange("POST", "admin/realms", body=body)
+        except SystemRefused as error:
             if error.status == 409:
-                raise ChangedMeanwhile(error.system, error.call, error.reason, status=409)
-            raise error
+                raise _faster(error) from error
+            raise
         self.log_in()
 
     def put(self, path: str, body: Representation | None = None) -> None:
@@ -175,6 +170,16 @@ class KeycloakClient:
     ) -> Any:
         realm = quote(self.realm, safe="")
         full = f"admin/realms/{realm}" + (f"/{path}" if path else "")
+        return self._exchange(method, full, query=query, body=body)
+
+    def _exchange(
+        self,
+        method: str,
+        full: str,
+        *,
+        query: dict[str, Any] | None = None,
+        body: Representation | None = None,
+    ) -> Any:
         call = f"{method} /{full}"
         connection = self._connection
         if method == "GET":
@@ -214,6 +219,10 @@ class KeycloakClient:
             body = {"password": self._account.password.get_secret_value()}
             status, content = error.response_code or 0, error.response_body or b""
             raise _failure(call, status, content, headers, body) from None
+
+
+def _faster(error: SystemRefused) -> ChangedMeanwhile:
+    return ChangedMeanwhile(error.system, error.call, error.reason, status=409)
 
 
 def _failure(
