@@ -70,7 +70,7 @@ class Lab:
         back = f"{self.url}/realms/{self.realm}/broker/corp/endpoint"
         self.admin.create_client(
             {
-                "clientId": "broker",
+                "clientId": "tenantry",
                 "secret": SECRET,
                 "redirectUris": [back],
                 "protocolMappers": [mapper],
@@ -119,7 +119,7 @@ class Lab:
                         "ignore_case": True,
                         "connection": {
                             "issuer": f"{self.url}/realms/{self.corp}",
-                            "client_id": "broker",
+                            "client_id": "tenantry",
                             "client_secret": {"namespace": "sso", "name": "corp"},
                             "display_name": "Corp",
                             "trust_email": True,
