@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-real show-robust show-drift \
+.PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
         show-rotate show-platform clean
 
 setup: $(READY)
@@ -22,7 +22,10 @@ demo: setup
 	$(BIN)/python -m demo $(ARGS)
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not real" -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m "not real and not long" -n 2 --dist loadgroup $(ARGS)
+
+test-long: setup
+	$(BIN)/python -m pytest -m "long and not real" -n 2 --dist loadgroup $(ARGS)
 
 test-real: setup
 	$(BIN)/python -m tests.real.servers.prerequisites

@@ -98,9 +98,7 @@ class Before:
             self.teams = set(episodes["team"])
         else:
             rows = _last_findings()
-            self.ids = {
-                f"{row['class']}: {row['system']}/{row['kind']}/{row['resource']}" for row in rows
-            }
+            self.ids = {f"{row['class']}: {row['resource']}" for row in rows}
             self.teams = {row["team"].replace("(platform)", "") for row in rows}
 
 
@@ -136,7 +134,8 @@ def publish(
     """
     done = [str(change.id) for each in outcome.teams for change in each.done]
     history = before.history.after(report, done)
-    rows = [summary.row(each, history, report.time) for each in report.findings[:_ROWS]]
+    since = history.open_since()
+    rows = [summary.row(each, since, report.time) for each in report.findings[:_ROWS]]
     more = len(report.findings) - len(rows)
     text = report.summary + (f" The first {_ROWS} are shown." if more > 0 else "")
     create_table_artifact(key=FINDINGS, table=rows, description=text)

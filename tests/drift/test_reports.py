@@ -239,7 +239,7 @@ def test_the_markdown_summary_is_short_with_500_findings() -> None:
     text = summary.markdown(MANY, history, store="local-file-system/drift")
 
     assert len(text.splitlines()) < 70
-    assert "… and 480 more teams" in text
+    assert "… and 490 more teams" in text
     assert "500 findings (500 critical)" in text
 
 
@@ -325,3 +325,11 @@ def test_what_is_long_over_is_kept_no_more() -> None:
 def test_every_form_can_be_written_of_anything(form: Any) -> None:
     for shown in (report(), ALL, MANY):
         assert write(form, shown, History.empty().after(shown)).strip()
+
+
+def test_a_row_of_the_artifact_names_the_finding_as_it_is_known_from_run_to_run() -> None:
+    history = History.empty().after(ALL)
+    for found in ALL.findings:
+        row = summary.row(found, history.open_since(), NOW)
+        assert f"{row['class']}: {row['resource']}" == found.id
+        assert set(row.values()) >= {found.severity, "new"}

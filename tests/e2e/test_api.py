@@ -217,6 +217,7 @@ class Unreliable:
         self._server.server_close()
 
 
+@pytest.mark.long
 def test_the_documented_calls_work_as_they_stand(bench):
     fill_in(bench.sandbox.addresses(), bench.declared)  # as `default`
     page = (ROOT / "docs" / "api.md").read_text()
@@ -240,6 +241,7 @@ def test_the_documented_calls_work_as_they_stand(bench):
 # By a worker
 
 
+@pytest.mark.long
 def test_a_worker_does_the_same(bench, onboard, record_property):
     parameters = {"team": {"name": "demo"}, **bench.blocks}
     with Worker(bench.platform):
@@ -272,6 +274,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]
         yield platform
 
 
+@pytest.mark.long
 def test_a_server_that_asks_for_a_login_is_given_it(guarded, tmp_path):
     api = f"{guarded.url}/api"
     parameters = {"team": {"name": "demo"}}
@@ -286,6 +289,7 @@ def test_a_server_that_asks_for_a_login_is_given_it(guarded, tmp_path):
     assert "answered 404: Deployment not found" in right.stderr, "nothing is deployed there yet"
 
 
+@pytest.mark.long
 def test_a_caller_who_gets_503_calls_again_with_the_same_key(guarded, tmp_path):
     guarded.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
     guarded.run("deploy", "--all")

@@ -25,10 +25,7 @@ def rows(bench: Any, run: dict[str, Any]) -> list[dict[str, str]]:
 
 def found(bench: Any, run: dict[str, Any]) -> set[str]:
     """Classes and resources of a run's findings."""
-    return {
-        f"{row['class']} {row['system']}/{row['kind']}/{row['resource']}"
-        for row in rows(bench, run)
-    }
+    return {f"{row['class']} {row['resource']}" for row in rows(bench, run)}
 
 
 def events(bench: Any, name: str, resource: str, run: dict[str, Any]) -> list[dict[str, Any]]:
@@ -177,6 +174,7 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     assert bench.sandbox.kubernetes.get("RoleBinding", "by-hand", "team-one") is None
 
 
+@pytest.mark.long
 def test_what_is_not_approved_is_left_as_it_is(bench):
     onboarded(bench, "one")
     put_by_hand(bench, "one", marked=True)
@@ -191,6 +189,7 @@ def test_what_is_not_approved_is_left_as_it_is(bench):
     assert bench.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench):
     onboarded(bench, "one")
     bench.sandbox.requests.reset()
@@ -203,6 +202,7 @@ def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench)
     assert rows(bench, run) == []
 
 
+@pytest.mark.long
 def test_a_system_that_is_down_costs_its_own_findings_only(bench):
     onboarded(bench, "one")
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
@@ -260,6 +260,7 @@ def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
     return [run for run in found if wanted.items() <= run["parameters"].items()]
 
 
+@pytest.mark.long
 def test_the_automation_mends_the_teams_with_drift_once_and_removes_nothing(bench):
     """The list of teams arrives as one: text would fail the action without a word."""
     onboarded(bench, "one", "two")
@@ -295,6 +296,7 @@ class Inbox(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+@pytest.mark.long
 def test_the_notification_tells_of_what_is_new_and_not_of_what_was_told(bench):
     inbox = type("Inbox", (Inbox,), {"messages": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), inbox) as server:

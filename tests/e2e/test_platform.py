@@ -35,6 +35,7 @@ def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
     assert bench.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_where_nothing_is_declared_no_system_is_called(bench):
     run = bench.run("configure-platform")
 
@@ -42,6 +43,7 @@ def test_where_nothing_is_declared_no_system_is_called(bench):
     assert bench.sandbox.requests.total() == 0
 
 
+@pytest.mark.long
 def test_the_check_passes_on_what_was_configured_and_tells_what_broke(bench):
     bench.declare_platform(DECLARED)
     bench.run("configure-platform")

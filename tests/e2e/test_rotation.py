@@ -105,6 +105,7 @@ def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     }
 
 
+@pytest.mark.long
 def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
     run = teams.run("rotate-robots", dry_run=True)
 
@@ -141,6 +142,7 @@ def test_what_is_compromised_waits_for_a_persons_word(teams):
     assert names.count("pull-a") == 1, "the other team's"
 
 
+@pytest.mark.long
 def test_what_is_refused_by_a_person_changes_nothing(teams):
     before = all_live(teams)
     id = teams.start("rotate-robots", teams=["new"], compromised=True)
@@ -156,6 +158,7 @@ def test_what_is_refused_by_a_person_changes_nothing(teams):
     assert teams.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
     teams.sandbox.kubernetes.delete("Secret", "harbor-ci", "team-old")
     secret = {"name": "harbor-ci", "namespace": "team-old"}

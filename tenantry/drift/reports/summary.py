@@ -1,32 +1,29 @@
 """The drift report as Prefect's UI shows it: Markdown, and rows of a table."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tenantry.drift.findings import CLASSES, SEVERITIES, SYSTEMS, Finding, Report, team_name
 from tenantry.drift.history import History
 from tenantry.drift.reports.terminal import age, told
 
-_TEAMS = 20
-_BAR = 24
+_TEAMS = 10
+_BAR = 12
 _RUNS = 40
 _LEVELS = " ▁▂▃▄▅▆▇█"
 
 
-def row(finding: Finding, history: History, now: datetime) -> dict[str, str]:
-    """A finding as a row of a table."""
-    system, kind, key = finding.resource
+def row(finding: Finding, since: Mapping[str, datetime], now: datetime) -> dict[str, str]:
+    """A finding as a row of a table. The UI shows some 700 pixels of it: what matters first."""
     return {
         "severity": finding.severity,
         "class": finding.class_,
         "team": team_name(finding.team),
-        "system": system,
-        "kind": kind,
-        "resource": key,
+        "resource": str(finding.resource),
         "field: actual → desired": told(finding),
+        "open": age(since.get(finding.id), now),
         "declared at": f"{finding.location.file}:{finding.location.line}",
-        "open": age(history.open_since().get(finding.id), now),
     }
 
 
