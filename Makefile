@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: setup demo test test-real lint schema show-onboard show-real show-robust show-drift \
-        show-rotate clean
+        show-rotate show-platform clean
 
 setup: $(READY)
 
@@ -53,6 +53,10 @@ show-robust: setup
 
 show-rotate: setup
 	$(BIN)/python -m tests.show.rotate
+
+show-platform: setup
+	$(BIN)/python -m tests.real.servers.prerequisites
+	$(BIN)/python -m tests.show.platform
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

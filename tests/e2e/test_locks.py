@@ -186,7 +186,7 @@ def test_whoever_waits_for_too_long_is_told_how_to_free_the_lock(monkeypatch):
     with TeamLock(["stuck"]), pytest.raises(LockUnusable) as raised:
         TeamLock(["stuck"]).__enter__()
 
-    assert "update team-<name> --active-slots 0" in str(raised.value)
+    assert "update team-stuck --active-slots 0" in str(raised.value)
 
 
 # The lock is lost
