@@ -149,6 +149,7 @@ def drift(
     raise typer.Exit(FOUND if report.drift else IN_SYNC)
 
 
+@app.command()
 def check(
     folder: Folder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
