@@ -533,4 +533,4 @@ def test_a_look_writes_nothing_and_reads_as_onboarding_does(
     # The version, the realm, the issuer, groups, clients, identity providers; one team's members.
     assert found["keycloak"] == 7
     # Constants: the version, a namespace, our role, lists of each kind and of what is left over.
-    assert found["kubernetes"] == 12 + secrets
+    assert found["kubernetes"] == 13 + secrets
