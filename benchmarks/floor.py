@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 from unittest import mock
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 import requests.adapters
@@ -30,6 +30,9 @@ from tenantry.systems.harbor.session import log_in
 
 _TEAM = re.compile(r"\bt\d{3,}\b")
 _PARTS = re.compile(r"[/=,&?]")
+_PART = re.compile(r"(?<![^/=,&?])[^/=,&?]+")
+_PAGE = re.compile(r"\bpage(_size)?=\d+&?")
+"""No number of a page is an id."""
 _LOGINS = ("/c/login", "/protocol/openid-connect/token", "/api/v2.0/systeminfo")
 _KEPT = ("content-type", "x-is-resource-name")
 
@@ -67,7 +70,7 @@ class Recording:
             if last:
                 self.projects[last] = found[0]
         else:
-            parts = _PARTS.split(request.target)
+            parts = _PARTS.split(unquote(_PAGE.sub("", request.target)))
             request.chain = next((self.projects[p] for p in parts if p in self.projects), "")
         self.requests.append(request)
 
@@ -152,7 +155,10 @@ class Floor:
     """Plain connections to a sandbox, and what its ids are for those of the recording."""
 
     def __init__(self, origins: dict[str, str], addresses: dict[str, Any], token: str) -> None:
-        limits = httpx.Limits(max_connections=WIDTH, max_keepalive_connections=WIDTH)
+        # Given up before the sandbox does, which closes what is idle for five seconds.
+        limits = httpx.Limits(
+            max_connections=WIDTH, max_keepalive_connections=WIDTH, keepalive_expiry=2
+        )
         self._systems = origins
         self._clients = {
             system: httpx.Client(base_url=addresses[system]["url"], limits=limits, timeout=60)
@@ -221,7 +227,7 @@ class Floor:
             headers["Authorization"] = f"Bearer {now.get(token, token)}"
         else:
             headers |= self._headers[system]
-        target = re.sub(r"[^/=,&?]+", lambda part: str(now.get(part[0], part[0])), made.target)
+        target = _renumbered(made.target, now)
         body = made.body
         # What the precondition of another server's object was would be refused here.
         body = re.sub(rb'"resourceVersion": ?"\d+",? ?', b"", body)
@@ -236,6 +242,21 @@ class Floor:
             if then and here:
                 pairs = zip(_PARTS.split(then), _PARTS.split(here), strict=False)
                 now.update(pair for pair in pairs if pair[0] != pair[1])
+
+
+def _renumbered(target: str, now: dict[Any, Any]) -> str:
+    """A target with what its ids are now; those in an encoded query too, but for page numbers."""
+    path, mark, query = target.partition("?")
+
+    def renumber(text: str) -> str:
+        return _PART.sub(lambda part: str(now.get(part[0], part[0])), text)
+
+    fields = []
+    for field_ in query.split("&") if mark else ():
+        name, equals, value = field_.partition("=")
+        kept = name in ("page", "page_size")
+        fields.append(name + equals + (value if kept else quote(renumber(unquote(value)), "")))
+    return renumber(path) + mark + "&".join(fields)
 
 
 def _user(headers: dict[str, str]) -> str:

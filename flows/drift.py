@@ -1,22 +1,20 @@
 """Runbook: find what of the systems is not as declared, and mend it where told to."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field
 
-from flows.onboard import BlockName, Commit
+from flows.onboard import BlockName, Commit, StoreName
 from tasks import drift as tasks
 from tasks import drift_report
 from tasks.drift_report import FailOn
 from tasks.onboarding import connected, read_declared_state
+from tasks.store import BlockStore
 from tenantry.calls import WIDTH
 from tenantry.drift import SYSTEMS, Order, Remediate, SystemName
 from tenantry.errors import TenantryError
-
-StoreName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 
 
 @flow(
@@ -66,7 +64,7 @@ def detect_drift(
     try:
         declaration = read_declared_state(declared_state, commit)
         chosen = declaration.pick(teams)
-        archive = drift_report.BlockStore(store) if store else None
+        archive = BlockStore(store) if store else None
         before = drift_report.Before(archive)
         with connected(
             declaration,

@@ -18,6 +18,7 @@ from tenantry.resources import STAGES
 from tenantry.systems import LOOKS
 
 BlockName = Annotated[str, Field(min_length=1)]
+StoreName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 

@@ -6,7 +6,7 @@ from prefect import flow, get_run_logger
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.onboard import BlockName
+from flows.onboard import BlockName, StoreName
 from tasks import rotation as tasks
 from tasks.onboarding import connected, read_declared_state
 from tenantry.calls import WIDTH
@@ -26,9 +26,9 @@ def rotate_robots(
     force: bool = False,
     compromised: bool = False,
     reason: str = "",
-    approval: bool = True,
+    ask: bool = True,
     dry_run: bool = False,
-    report_store: str | None = None,
+    store: StoreName | None = None,
     declared_state: BlockName = "default",
     harbor: BlockName = "default",
     keycloak: BlockName = "default",
@@ -43,10 +43,10 @@ def rotate_robots(
         compromised: The old credentials are known to others: delete them first, then make new
             ones. Pulls and pushes fail until whoever makes them has read the new one.
         reason: Why it is done by hand, for the audit trail.
-        approval: Wait for a person's approval before anything compromised is deleted.
+        ask: Ask in the UI before anything compromised is deleted.
         dry_run: Show who is due, and when everybody else will be, and change nothing.
-        report_store: Type and name of a filesystem block that the audit trail is written to, as
-            local-file-system/reports.
+        store: Type and name of a file-system block that keeps the audit trail, such as
+            local-file-system/rotation.
         declared_state: Name of the Declared State block.
         harbor: Name of the Harbor Connection block.
         keycloak: Name of the Keycloak Connection block. It is not called.
@@ -65,9 +65,9 @@ def rotate_robots(
             if dry_run:
                 return Completed(message=f"Dry run: {report.summary(outcomes)}")
             by = tasks.who()
-            if compromised and approval:
+            if compromised and ask:
                 by = f"{by}, approved by {tasks.ask(outcomes, run.token_lifetime)}"
-            tasks.begin_trail(run, report_store, by)
+            tasks.begin_trail(run, store, by)
             outcomes = tasks.rotate_all(run, outcomes)
             tasks.publish_table(outcomes, run.now)
             return tasks.conclude(run, outcomes)

@@ -1,21 +1,17 @@
 """The tasks of rotation: looks at the robots, and walks those that have something to do."""
 
-import asyncio
-import inspect
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.exceptions import FlowPauseTimeout
-from prefect.filesystems import WritableFileSystem
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run, task_run
@@ -25,6 +21,7 @@ from tasks.locks import LockUnusable, TeamLock
 from tasks.onboarding import artifact_key
 from tasks.shards import parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, step
+from tasks.store import BlockStore
 from tenantry import rotation
 from tenantry.declared import Team
 from tenantry.errors import TenantryError
@@ -109,46 +106,8 @@ def look(run: Rotation, purposes: Sequence[str] | None) -> list[Outcome]:
 
 def begin_trail(run: Rotation, block: str | None, by: str) -> None:
     """Begins the audit trail: a store that can't be written stops the run before all changes."""
-    store = _Filesystem(block) if block else Nowhere()
+    store: Store = BlockStore(block) if block else Nowhere()
     run.trail = Trail(store, str(flow_run.id), by, run.order, run.now)
-
-
-class _Filesystem(Store):
-    """A filesystem block of Prefect's as a store."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        try:
-            block: Any = Block.load(name)
-        except ValueError:
-            raise _no_store(name) from None
-        if not isinstance(block, WritableFileSystem):
-            raise _no_store(name)
-        self._block: Any = block
-
-    def write(self, name: str, content: bytes) -> None:
-        """Writes a file."""
-        try:
-            writing = self._block.write_path(name, content)
-            if inspect.isawaitable(writing):
-                asyncio.run(_done(writing))
-        except Exception as error:  # noqa: BLE001 each filesystem has errors of its own
-            text = (
-                f"The audit trail could not be written to the block '{self._name}' "
-                f"({type(error).__name__})."
-            )
-            raise TenantryError(text) from None
-
-
-async def _done(writing: Awaitable[Any]) -> None:
-    await writing
-
-
-def _no_store(name: str) -> TenantryError:
-    return TenantryError(
-        f"There is no filesystem block '{name}'. Give its type and name, as in "
-        "local-file-system/reports, or leave report_store out."
-    )
 
 
 def ask(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:

@@ -77,7 +77,7 @@ def store(folder: Path) -> str:
 def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     kept = store(tmp_path)
 
-    run = teams.run("rotate-robots", report_store=kept)
+    run = teams.run("rotate-robots", store=kept)
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert run["state"]["message"] == "4 credentials: 2 rotated, 2 in order."
@@ -180,7 +180,7 @@ def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
     ("asked", "said"),
     [
         ({"purposes": ["push"]}, "No team has a robot 'push'; declared: pull, ci."),
-        ({"report_store": "local-file-system/none"}, "There is no filesystem block"),
+        ({"store": "local-file-system/none"}, "There is no block"),
     ],
 )
 def test_what_is_asked_wrongly_is_refused_before_anything_is_changed(teams, asked, said):

@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 FORCED = {"force": True}
-COMPROMISED = {"compromised": True, "approval": False, "reason": "leaked"}
+COMPROMISED = {"compromised": True, "ask": False, "reason": "leaked"}
 
 
 def case(

@@ -1,0 +1,65 @@
+"""Where runs keep files: reports, their history, and audit trails."""
+
+from typing import Any
+
+from prefect.blocks.core import Block
+from prefect.filesystems import WritableFileSystem
+
+from tenantry.errors import TenantryError
+
+
+class BlockStore:
+    """A file-system block of Prefect's as a store."""
+
+    def __init__(self, name: str) -> None:
+        """
+        Args:
+            name: type and name of the block, such as `local-file-system/drift`.
+
+        Raises:
+            TenantryError: there is no such block, or files can't be kept in it.
+        """
+        self.name = name
+        try:
+            block: Any = Block.load(name)
+        except ValueError as error:
+            text = (
+                f"There is no block '{name}' to keep files in ({str(error).splitlines()[0]}). "
+                "Create it in the UI under Blocks, or name another as type/name, such as "
+                "local-file-system/drift."
+            )
+            raise TenantryError(text) from None
+        # What can be written can be read: a WritableFileSystem has both, and is no Readable one.
+        if not isinstance(block, WritableFileSystem):
+            text = f"Block '{name}' is no file system: no file can be kept in it."
+            raise TenantryError(text)
+        self._block: Any = block
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None if there is no such file."""
+        try:
+            content: bytes = self._block.read_path(name)
+            return content
+        except Exception as error:  # noqa: BLE001 each kind of store has its own
+            if _says_missing(error):
+                return None
+            raise self._failed("read", name, error) from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file."""
+        try:
+            self._block.write_path(name, content)
+        except Exception as error:  # noqa: BLE001 each kind of store has its own
+            raise self._failed("written", name, error) from None
+
+    def _failed(self, what: str, name: str, error: Exception) -> TenantryError:
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        return TenantryError(f"Block '{self.name}': {name} can't be {what}: {told}")
+
+
+def _says_missing(error: Exception) -> bool:
+    """Each kind of store has its own error for a file that is not there."""
+    text = f"{type(error).__name__} {error}"
+    return isinstance(error, FileNotFoundError) or any(
+        word in text for word in ("does not exist", "NoSuchKey", "NotFound", "404")
+    )
