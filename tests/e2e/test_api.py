@@ -97,6 +97,7 @@ def test_the_same_request_makes_one_run_however_often_it_is_sent(bench, onboard,
     record_property("done", f"{done:.1f}")
 
 
+@pytest.mark.long
 def test_the_same_request_with_other_parameters_is_another_run(bench, onboard):
     """Prefect itself would answer the old run, silently: hence the hash in the key."""
     parameters = {"team": {"name": "demo"}, "dry_run": True, **bench.blocks}
@@ -158,6 +159,7 @@ def test_the_other_flow_takes_no_unknown_parameter_either(bench):
     assert refused.value.response.status_code == 409
 
 
+@pytest.mark.long
 def test_a_run_that_fails_says_why(bench, onboard):
     done = onboard(bench.block, {"team": {"name": "demo", "profile": "large"}, **bench.blocks})
 
@@ -165,6 +167,7 @@ def test_a_run_that_fails_says_why(bench, onboard):
     assert "Failed: team demo: profile: 'large' is no profile" in done.stderr
 
 
+@pytest.mark.long
 def test_a_call_whose_answer_got_lost_is_sent_again_and_makes_one_run(bench, tmp_path):
     before = runs_of_deployment(bench.platform)
     with Unreliable(bench.platform.url) as api:

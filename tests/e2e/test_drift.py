@@ -86,6 +86,7 @@ def answer(bench: Any, id: str, *, approve: bool, plan: str) -> None:
     assert said["status"] == "ACCEPT", said
 
 
+@pytest.mark.long
 def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
     onboarded(bench, "one", "two")
     bench.sandbox.requests.reset()
@@ -141,6 +142,7 @@ def test_drift_is_told_by_artifacts_events_and_files_and_mended_when_told_to(ben
     assert bench.sandbox.harbor.projects["team-one"].metadata["public"] == "false"
 
 
+@pytest.mark.long
 def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     onboarded(bench, "one")
     put_by_hand(bench, "one", marked=True)
@@ -224,6 +226,7 @@ def test_a_system_that_is_down_costs_its_own_findings_only(bench):
         ({"store": "local-file-system/nowhere"}, "There is no block 'local-file-system/nowhere'"),
     ],
 )
+@pytest.mark.long
 def test_a_mistake_in_the_parameters_is_told_before_any_call(bench, given, said):
     bench.declare("one")
 

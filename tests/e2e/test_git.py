@@ -64,6 +64,7 @@ def logs(bench: Any, run: str) -> str:
     return "\n".join(line["message"] for line in lines)
 
 
+@pytest.mark.long
 def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger):
     commit = repository.commit({"teams/shop.yaml": "name: shop\n"})
     later = repository.commit({"teams/data.yaml": "name: data\n"})

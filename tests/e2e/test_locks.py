@@ -54,6 +54,7 @@ def robots(bench: Any) -> list[str]:
 # Runs beside each other
 
 
+@pytest.mark.long
 def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
     platform = bench.platform
     bench.sandbox.controls.delay(0.1)  # whoever has the lock has it for some seconds

@@ -122,6 +122,7 @@ def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
     assert teams.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_what_is_compromised_waits_for_a_persons_word(teams):
     before = all_live(teams)
     asked = {"teams": ["new"], "purposes": ["pull"], "compromised": True, "reason": "leaked"}
@@ -183,6 +184,7 @@ def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
         ({"store": "local-file-system/none"}, "There is no block"),
     ],
 )
+@pytest.mark.long
 def test_what_is_asked_wrongly_is_refused_before_anything_is_changed(teams, asked, said):
     run = teams.run("rotate-robots", **asked)
 
