@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-real lint schema show-onboard show-real show-robust show-drift \
-        show-rotate clean
+.PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
+        show-rotate show-platform clean
 
 setup: $(READY)
 
@@ -22,7 +22,10 @@ demo: setup
 	$(BIN)/python -m demo $(ARGS)
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not real" -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m "not real and not long" -n 2 --dist loadgroup $(ARGS)
+
+test-long: setup
+	$(BIN)/python -m pytest -m "long and not real" -n 2 --dist loadgroup $(ARGS)
 
 test-real: setup
 	$(BIN)/python -m tests.real.servers.prerequisites
@@ -53,6 +56,10 @@ show-robust: setup
 
 show-rotate: setup
 	$(BIN)/python -m tests.show.rotate
+
+show-platform: setup
+	$(BIN)/python -m tests.real.servers.prerequisites
+	$(BIN)/python -m tests.show.platform
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

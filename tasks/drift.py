@@ -202,7 +202,7 @@ def mend_shard(shard: Shard, systems: Systems) -> None:
     """Mends some teams, under their locks and after another look; a retry does those left."""
     log = get_run_logger()
     while (left := shard.left).plans:
-        lock = TeamLock([team or "platform" for team in left.teams])
+        lock = TeamLock(left.teams)
         try:
             done = drift.mend(
                 systems, left, shard.order, lock, approved=shard.approved, resumed=is_retry()

@@ -1,8 +1,8 @@
 """One lock a team, kept by Prefect: no two runs change the same team at the same time.
 
 A team's lock is the global concurrency limit `team-<name>` of 1, made on first use. Whoever
-changes a team takes it: onboarding, rotation, migration. It is held on a lease, which ends by
-itself when its holder dies.
+changes a team takes it: onboarding, rotation, migration. The platform's own, for whoever
+configures it, is `platform`. A lock is held on a lease, which ends by itself when its holder dies.
 
 `prefect.concurrency.sync.concurrency` is not used. Read in Prefect 3.8.8: of several names it
 passes over those that do not exist, also if strict; a switched-off limit lets everybody in;
@@ -35,6 +35,8 @@ from prefect.runtime import flow_run
 
 from tenantry.calls import TIMEOUT, each
 from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.onboarding import told
+from tenantry.resources import PLATFORM
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -71,6 +73,8 @@ class LockUnusable(SystemRefused):
 
 class TeamLock:
     """The locks of some teams, taken all at once or not at all, so two runs never block each other.
+
+    In place of a team's name, PLATFORM stands for the platform.
 
     Use it as a context manager, any number of times, one after the other. `check` may be asked
     from any thread.
@@ -167,7 +171,7 @@ class TeamLock:
                 f"the concurrency limit {states}, and must be 1 and active to keep two runs from "
                 "changing the same team at once",
                 "Correct it under Concurrency in the UI, or by: prefect "
-                "global-concurrency-limit update team-<name> --limit 1 --enable",
+                f"global-concurrency-limit update {limit_name(min(wrong))} --limit 1 --enable",
             )
 
     def _limits(self, client: SyncPrefectClient) -> Iterator[GlobalConcurrencyLimitResponse]:
@@ -211,7 +215,7 @@ class TeamLock:
                     f"lock of {_told(busy)}",
                     f"{who} has it for more than {PATIENCE / 60:.0f} minutes",
                     "If that run is dead, free it: prefect global-concurrency-limit update "
-                    "team-<name> --active-slots 0",
+                    f"{limit_name(busy[0])} --active-slots 0",
                 )
             time.sleep(LOOK)
 
@@ -310,8 +314,8 @@ class _Beside:
 
 
 def limit_name(team: str) -> str:
-    """The name of a team's concurrency limit."""
-    return f"team-{team}"
+    """The name of the concurrency limit of a team, or of the platform."""
+    return "platform" if team == PLATFORM else f"team-{team}"
 
 
 def _sure_until(sent: float) -> float:
@@ -349,7 +353,7 @@ def _holder(client: SyncPrefectClient, name: str) -> str:
 def _told(teams: Sequence[str]) -> str:
     """The teams, in words."""
     if len(teams) == 1:
-        return f"team '{teams[0]}'"
+        return told(teams[0])
     if len(teams) <= 3:
         return f"teams {', '.join(teams)}"
     return f"teams {', '.join(teams[:2])} and {len(teams) - 2} more"

@@ -110,9 +110,9 @@ def save_team(block: str, team: Team, dry_run: bool) -> Declaration:
 
 
 @step("check connections")
-def check_connections(systems: Systems) -> None:
+def check_connections(systems: Systems, configuring: bool = False) -> None:
     """Whether addresses, versions and credentials work."""
-    for sentence in systems.check():
+    for sentence in systems.check(configuring=configuring):
         get_run_logger().info(sentence)
 
 

@@ -31,8 +31,8 @@ Folder = Annotated[
 
 NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
 """Exit statuses of `plan`."""
-IN_SYNC, DRIFT, UNREADABLE = 0, 2, 3
-"""Exit statuses of `drift`, beside FAILED."""
+IN_SYNC, FOUND, UNREADABLE = 0, 2, 3
+"""Exit statuses of `drift` and `check`, beside FAILED."""
 
 Format = Literal["table", "json", "csv", "html", "sarif"]
 
@@ -56,7 +56,9 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what onboarding would change. Nothing is changed.
+    """Show what configuring the platform and onboarding would change. Nothing is changed.
+
+    The platform is shown if something of its own is declared, and no team is asked for.
 
     The systems are named by TENANTRY_HARBOR_URL, _USERNAME and _PASSWORD, the same for KEYCLOAK,
     and TENANTRY_KUBERNETES_KUBECONFIG (the pod's own service account if not set).
@@ -65,9 +67,11 @@ def plan(
     """
     state = declared.load(folder)
     teams = state.pick(team)
+    with_platform = team is None and state.platform.is_managed
     with Systems(_connections(), state) as systems:
-        systems.check()
-        outcomes = onboarding.plan_all(systems, teams)
+        systems.check(configuring=with_platform)
+        outcomes = [onboarding.plan_platform(systems)] if with_platform else []
+        outcomes += onboarding.plan_all(systems, teams)
     if as_json:
         typer.echo(json.dumps(explain.document(outcomes), indent=2))
     else:
@@ -142,7 +146,35 @@ def drift(
         now.write(store)
     if report.unreadable:
         raise typer.Exit(UNREADABLE)
-    raise typer.Exit(DRIFT if report.drift else IN_SYNC)
+    raise typer.Exit(FOUND if report.drift else IN_SYNC)
+
+
+@app.command()
+def check(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check that the systems work together, from a login to a pull. Nothing is changed.
+
+    The systems are named as for `plan`.
+
+    Exit status: 0 nothing found, 2 findings, 3 something could not be read, 1 error.
+    """
+    from tenantry import checks  # of no use to other commands
+    from tenantry.checks import tell
+
+    state = declared.load(folder)
+    with Systems(_connections(), state) as systems:
+        systems.check(configuring=True)
+        found = checks.check_all(systems)
+    if as_json:
+        typer.echo(json.dumps(tell.document(found), indent=2))
+    else:
+        width = None if sys.stdout.isatty() else 200
+        Console(width=width).print(tell.table(found))
+    if any(finding.class_ == "unreadable" for finding in found):
+        raise typer.Exit(UNREADABLE)
+    raise typer.Exit(FOUND if found else IN_SYNC)
 
 
 @app.command()

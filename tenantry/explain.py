@@ -12,7 +12,7 @@ from rich.text import Text
 from tenantry.declared import Team
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change
-from tenantry.resources import Difference, Exactly, Id, Observed
+from tenantry.resources import PLATFORM, Difference, Exactly, Id, Observed
 
 _SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 _COLOURS = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
@@ -75,8 +75,15 @@ def summary(outcomes: Iterable[Outcome]) -> str:
     unread = sum(outcome.plan is None for outcome in outcomes)
     parts += [f"{refusals} refused"] * bool(refusals) + [f"{waiting} waiting"] * bool(waiting)
     parts += [f"{unread} not readable"] * bool(unread)
-    noun = "team" if len(outcomes) == 1 else "teams"
-    return f"{len(outcomes)} {noun}: {', '.join(parts) or 'nothing to do'}."
+    return f"{_counted(outcomes)}: {', '.join(parts) or 'nothing to do'}."
+
+
+def _counted(outcomes: list[Outcome]) -> str:
+    teams = sum(outcome.team != PLATFORM for outcome in outcomes)
+    told = f"{teams} {'team' if teams == 1 else 'teams'}"
+    if teams == len(outcomes):
+        return told
+    return f"The platform and {told}" if teams else "The platform"
 
 
 def table(outcomes: Iterable[Outcome]) -> RenderableType:
@@ -90,7 +97,7 @@ def table(outcomes: Iterable[Outcome]) -> RenderableType:
 
 
 def _team(outcome: Outcome) -> list[RenderableType]:
-    title = f"Team {outcome.team}"
+    title = "Platform" if outcome.team == PLATFORM else f"Team {outcome.team}"
     if outcome.plan is None:
         return [Text(f"{title}: cannot be read: {outcome.error}", style="red"), Text()]
     plan = outcome.plan
@@ -113,7 +120,7 @@ def _team(outcome: Outcome) -> list[RenderableType]:
 
 
 def document(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """Plans for programs: one object a team, with everything in full."""
+    """Plans for programs: one object a team (an empty name: the platform), with everything in full."""
     return [_document(outcome) for outcome in outcomes]
 
 

@@ -1,4 +1,4 @@
-"""Onboarding without a scheduler: look, plan, apply, for one team or for many.
+"""Onboarding without a scheduler: look, plan, apply, for one team or for many, or the platform.
 
 The Prefect flows do the same walk with a task for each part; this is what they
 call, and what the command line and the tests of the core use.
@@ -11,16 +11,17 @@ from tenantry.calls import each
 from tenantry.declared import Team
 from tenantry.errors import NotOurs, TenantryError
 from tenantry.locks import Lock
-from tenantry.plan import Change, Plan
-from tenantry.resources import STAGES, Id, Observed, Stage
+from tenantry.plan import Change, Owner, Plan
+from tenantry.resources import PLATFORM, STAGES, Id, Observed, Stage
 from tenantry.systems import Systems
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one team."""
+    """What became of one team, or of the platform."""
 
     team: str
+    """The team's name, or PLATFORM."""
     plan: Plan | None = None
     """What was planned; None if the team could not be read."""
     done: tuple[Change, ...] = ()
@@ -48,7 +49,12 @@ def refuse(plan: Plan) -> None:
     if plan.refusals:
         first = plan.refusals[0]
         text = "; ".join(f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals)
-        raise NotOurs(first.id.system, f"team '{plan.team}'", text)
+        raise NotOurs(first.id.system, told(plan.team), text)
+
+
+def told(team: str) -> str:
+    """Whose plan it is, as a message says it."""
+    return "the platform" if team == PLATFORM else f"team '{team}'"
 
 
 def apply(
@@ -99,7 +105,31 @@ def onboard(
         TenantryError: a call failed, the lock was lost, or something that is not ours is in
             the way. Running again goes on from there.
     """
-    seen, plan = planned or _look(systems, team)
+    return _bring_alone(systems, team, planned, report, lock)
+
+
+def configure(
+    systems: Systems,
+    planned: tuple[Observed, Plan] | None = None,
+    report: Callable[[Change], None] = lambda change: None,
+    lock: Lock | None = None,
+) -> Outcome:
+    """Brings the platform to what is declared of it, as `onboard` does a team.
+
+    Raises:
+        TenantryError: as for `onboard`.
+    """
+    return _bring_alone(systems, systems.state.platform, planned, report, lock)
+
+
+def _bring_alone(
+    systems: Systems,
+    owner: Owner,
+    planned: tuple[Observed, Plan] | None,
+    report: Callable[[Change], None],
+    lock: Lock | None,
+) -> Outcome:
+    seen, plan = planned or _look(systems, owner)
     done: list[Change] = []
 
     def keep(change: Change) -> None:
@@ -110,15 +140,26 @@ def onboard(
         apply(systems, plan, seen, report=keep)
     elif plan.changes:
         with lock:
-            seen, plan = _look(systems, team)
+            seen, plan = _look(systems, owner)
             apply(systems, plan, seen, lock=lock, report=keep)
     refuse(plan)
-    return Outcome(team.name, plan, tuple(done))
+    return Outcome(plan.team, plan, tuple(done))
 
 
-def _look(systems: Systems, team: Team) -> tuple[Observed, Plan]:
-    seen = systems.observe([team])
-    return seen, systems.plan(team, seen)
+def _look(systems: Systems, owner: Owner) -> tuple[Observed, Plan]:
+    if isinstance(owner, Team):
+        seen = systems.observe([owner])
+        return seen, systems.plan(owner, seen)
+    seen = systems.observe_platform()
+    return seen, systems.plan_platform(seen)
+
+
+def plan_platform(systems: Systems) -> Outcome:
+    """Plans the platform; if it can't be read, the outcome says why."""
+    try:
+        return Outcome(PLATFORM, _look(systems, systems.state.platform)[1])
+    except TenantryError as error:
+        return Outcome(PLATFORM, error=error)
 
 
 def onboard_many(

@@ -7,12 +7,44 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team
-from tenantry.resources import MARKS, STAGES, Difference, Id, Live, Observed, Resource, Stage, reach
+from tenantry.resources import (
+    MARKS,
+    PLATFORM,
+    STAGES,
+    Difference,
+    Id,
+    Live,
+    Observed,
+    Resource,
+    Stage,
+    reach,
+)
 from tenantry.resources import differences as compare
 
-_FENCES = ("ResourceQuota", "LimitRange", "NetworkPolicy", "RoleBinding", "VirtualService")
-"""Kinds that hold nothing: what was made for a team goes when the team declares it no more."""
+_FENCES = (
+    "ResourceQuota",
+    "LimitRange",
+    "NetworkPolicy",
+    "RoleBinding",
+    "VirtualService",
+    "HTTPRoute",
+    "PeerAuthentication",
+    "claim",
+)
+"""Kinds that hold nothing: what was made for a team, or for the platform, goes when it is declared
+no more."""
+
+_DELETED_IN: dict[str, Stage] = {
+    "kubernetes": "Kubernetes",
+    "istio": "Istio",
+    "keycloak": "Clean up",
+}
+"""When something goes, by its system."""
+
+Owner = Team | Platform
+"""Whose resources a plan is about: of the platform it bears the name PLATFORM."""
 
 Action = Literal["create", "update", "replace", "delete"]
 
@@ -52,9 +84,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done for one team, in order."""
+    """What would be done for one team, or for the platform, in order."""
 
     team: str
+    """The team's name, or PLATFORM."""
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     waiting: tuple[Refusal, ...] = ()
@@ -73,21 +106,22 @@ class Plan:
 
 
 def make_plan(
-    team: Team, desired: Iterable[Resource], observed: Observed, *, partial: bool = False
+    owner: Owner, desired: Iterable[Resource], observed: Observed, *, partial: bool = False
 ) -> Plan:
-    """What it takes to bring one team's resources to what is desired.
+    """What it takes to bring the resources of one team, or of the platform, to what is desired.
 
     Args:
-        team: the team.
+        owner: the team, or the platform.
         desired: its resources.
         observed: what was seen of them.
         partial: plan what could be read, and leave out the rest. What lies in something that may
             not be touched is compared all the same.
 
     Raises:
-        TenantryError: part of the team could not be read: what was raised then.
+        TenantryError: part of it could not be read: what was raised then.
     """
-    if not partial and (failure := observed.failure(team.name)):
+    name = owner.name if isinstance(owner, Team) else PLATFORM
+    if not partial and (failure := observed.failure(name)):
         raise failure
     wanted = sorted(desired, key=lambda resource: STAGES.index(resource.stage))
     if observed.unreadable:
@@ -115,21 +149,19 @@ def make_plan(
                 withheld += _withheld(resource, live)
             continue
         ours = live is None or live.ours or resource.shares in adopted
-        adopts = not ours and may_adopt(team, resource, wanted, observed)
+        adopts = not ours and may_adopt(owner, resource, wanted, observed)
         if adopts:
             adopted.add(resource.id)
-        step = _step(team, resource, live, ours=ours, adopts=adopts)
+        step = _step(owner, resource, live, ours=ours, adopts=adopts)
         if isinstance(step, Change):
             changes.append(step)
         elif step is not None:
             barred.add(resource.id)
             refused.add(resource.id)
             refusals.append(step)
-    changes += _deletions(team, {resource.id for resource in wanted}, observed)
+    changes += _deletions(name, {resource.id for resource in wanted}, observed)
     changes.sort(key=lambda change: STAGES.index(change.stage))
-    return Plan(
-        team.name, tuple(changes), tuple(refusals), tuple(waiting), withheld=tuple(withheld)
-    )
+    return Plan(name, tuple(changes), tuple(refusals), tuple(waiting), tuple(withheld))
 
 
 def _withheld(resource: Resource, live: Live | None) -> Iterator[Change]:
@@ -152,11 +184,13 @@ def _is_known(resource: Resource, observed: Observed) -> bool:
 
 
 def _step(
-    team: Team, resource: Resource, live: Live | None, *, ours: bool, adopts: bool
+    owner: Owner, resource: Resource, live: Live | None, *, ours: bool, adopts: bool
 ) -> Change | Refusal | None:
     found = _found(resource, live)
     if live is None:
         return Change("create", resource, found)
+    if (ours or adopts) and (reason := _locked(found, live)):
+        return Refusal(resource.id, reason, found)
     if ours:
         return Change(_action(resource, found), resource, found, live) if found else None
     if adopts:
@@ -166,26 +200,34 @@ def _step(
     how, adopt = "it is exactly as declared", "if-identical"
     if fields:
         how, adopt = f"it differs in {fields}", "yes"
-    elif team.adopt == "if-identical":
+    elif owner.adopt == "if-identical":
         how, adopt = "it is as declared, but what is in it is not", "yes"
     return Refusal(
         resource.id,
-        f"it exists and Tenantry did not make it; {how}. Rename or remove it, or let team "
-        f"'{team.name}' adopt it (adopt: {adopt})",
+        f"it exists and Tenantry did not make it; {how}. Rename or remove it, or let {owner.told} "
+        f"adopt it (adopt: {adopt})",
         found,
     )
 
 
+def _locked(found: Iterable[Difference], live: Live) -> str:
+    """Why the system would let nobody make this change; empty if it would."""
+    fields = [(each.field, each.field.split(".")[0]) for each in found]
+    reasons = dict.fromkeys(live.locked[top] for _, top in fields if top in live.locked)
+    names = ", ".join(name for name, top in fields if top in live.locked)
+    return f"it differs in {names}; {'; '.join(reasons)}" if reasons else ""
+
+
 def may_adopt(
-    team: Team, resource: Resource, wanted: Iterable[Resource], observed: Observed
+    owner: Owner, resource: Resource, wanted: Iterable[Resource], observed: Observed
 ) -> bool:
     """Whether the declared state says to take over something that is not ours.
 
     Where only what is identical may be taken over, that includes all that would become ours
     with it.
     """
-    if team.adopt != "if-identical":
-        return team.adopt == "yes"
+    if owner.adopt != "if-identical":
+        return owner.adopt == "yes"
     parts = [part for part in wanted if part is resource or part.shares == resource.id]
     found = ((part, observed.live.get(part.id)) for part in parts)
     return not any(
@@ -193,12 +235,11 @@ def may_adopt(
     )
 
 
-def _deletions(team: Team, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
-    """What carries the team's mark and is declared no more."""
-    for id, live in observed.marked(team.name):
+def _deletions(team: str, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
+    """What carries the team's mark, or the platform's, and is declared no more."""
+    for id, live in observed.marked(team):
         if id not in wanted and id.kind in _FENCES:
-            stage: Stage = "Istio" if id.system == "istio" else "Kubernetes"
-            yield Change("delete", Resource(id, stage, {}), (), live)
+            yield Change("delete", Resource(id, _DELETED_IN[id.system], {}), (), live)
 
 
 def _beyond_marks(found: Iterable[Difference]) -> Iterator[Difference]:

@@ -8,20 +8,24 @@ from typing import Any, Literal, NamedTuple
 from tenantry.declared.types import quantity
 from tenantry.errors import SystemUnavailable, TenantryError
 
-Stage = Literal["Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Mark as applied"]
+Stage = Literal[
+    "Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Clean up", "Mark as applied"
+]
 STAGES: tuple[Stage, ...] = (
     "Kubernetes",
     "Keycloak",
     "Harbor",
     "Credentials",
     "Istio",
+    "Clean up",
     "Mark as applied",
 )
-"""The order in which a team is onboarded.
+"""The order in which a team is onboarded, and the platform configured.
 
 The namespace comes first, since it holds the intent marks; a project comes
-before its robots, whose secrets go into the namespace; and the mark that all
-is applied comes last.
+before its robots, whose secrets go into the namespace; what logins no longer
+need goes when nothing asks for it any more; and the mark that all is applied
+comes last.
 """
 
 MARKS = ("app.kubernetes.io/managed-by", "tenantry.io/")
@@ -94,6 +98,8 @@ class Live:
     team's extra (PLATFORM: the platform's). None: it is never one."""
     handle: Any = field(default=None, repr=False)
     """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
+    locked: Mapping[str, str] = field(default_factory=dict)
+    """Top-level fields that the system lets nobody change now, and why."""
     owned: frozenset[Path] = frozenset()
     """Fields that the system says were set by us, where it keeps such a record."""
 
@@ -145,7 +151,7 @@ class Observed:
         return not any(unread.covers(id) for unread in self.unreadable)
 
     def failure(self, team: str) -> TenantryError | None:
-        """Why a team could not be read in full; None if it could."""
+        """Why a team, or the platform, could not be read in full; None if it could."""
         found = (part.error for part in self.unreadable.values() if part.team in (team, None))
         return next(found, None)
 

@@ -1,7 +1,8 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
 from tenantry.declared.drift import Drift, IgnoreRule
-from tenantry.declared.platform import ExternalProvider, Platform
+from tenantry.declared.platform import Platform
+from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.state import (
     Declaration,
     Location,

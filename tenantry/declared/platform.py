@@ -1,12 +1,24 @@
 """What is declared once for the whole platform."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tenantry.declared.drift import Drift
-from tenantry.declared.team import TeamSettings
-from tenantry.declared.types import GatewayName, GroupName, Key, Label, Model, ProfileName
+from tenantry.declared.single_sign_on import ExternalProvider, PlatformGroup, Realm, SingleSignOn
+from tenantry.declared.team import Adopt, TeamSettings
+from tenantry.declared.types import (
+    Alias,
+    GatewayName,
+    GroupName,
+    Host,
+    Key,
+    Label,
+    Model,
+    ObjectName,
+    ProfileName,
+    SettingName,
+)
 
 
 class PlatformHarbor(Model):
@@ -15,33 +27,29 @@ class PlatformHarbor(Model):
     registry: str | None = None
     """Host (and port) that image names begin with, and so what the pull Secrets are for. Harbor's
     own word (`registry_url`) if not given."""
-
-
-class ExternalProvider(Model):
-    """An external identity provider that Keycloak brokers to.
-
-    For each team a mapper puts people into the team's group whose token from the
-    provider names that group.
-    """
-
-    groups_claim: str = "groups"
-    """The claim with the group names."""
-    group_name: Annotated[str, Field(pattern=r"\{group\}")] = "{group}"
-    """What the provider calls a team's group, with `{group}` for our name of it, such as
-    `k8s-{group}-prod`."""
-    ignore_case: bool = False
-    """Whether the provider's spelling may differ in upper and lower case."""
+    single_sign_on: SingleSignOn | None = None
+    """Logins through the realm. Nothing of it is configured if not given."""
+    configuration: dict[SettingName, bool | int | str] = {}
+    """Harbor's further settings, by the names of its configuration API, such as
+    `robot_token_duration: 90`. Project creation is for administrators only where `single_sign_on`
+    is given and nothing else is said here."""
 
 
 class PlatformKeycloak(Model):
     """Keycloak, as far as all teams share it."""
 
     realm: str = "platform"
-    """The realm that the teams' groups and clients live in. It must exist."""
+    """The realm that the teams' groups and clients live in. It must exist unless
+    `realm_settings` are given."""
+    realm_settings: Realm | None = None
+    """What the realm is to be. The realm is made if there is none; without this, it is left
+    alone."""
+    groups: dict[GroupName, PlatformGroup] = {}
+    """Groups of the platform's own people, by name. They are top-level."""
     parent_group: GroupName | None = None
     """A top-level group that the teams' groups are kept under; they are top-level themselves if
     not given. The groups claim carries leaf names either way."""
-    external_providers: dict[str, ExternalProvider] = {}
+    external_providers: dict[Alias, ExternalProvider] = {}
     """External identity providers by their alias in the realm."""
 
 
@@ -56,6 +64,58 @@ class PlatformKubernetes(Model):
     """Labels of the cluster's DNS pods."""
 
 
+RouteKind = Literal["VirtualService", "HTTPRoute"]
+"""Istio's own kind of route, or that of the Gateway API."""
+
+
+class ServicePort(Model):
+    """A Service, and the port that answers."""
+
+    service: ObjectName
+    """The Service."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 80
+    """Its port."""
+
+
+class HarborInMesh(Model):
+    """Harbor's place in the mesh: its routes, and what guards it."""
+
+    namespace: ObjectName = "harbor"
+    """The namespace that Harbor runs in."""
+    host: Host
+    """The host name that browsers and docker use."""
+    core: ServicePort = ServicePort(service="harbor-core")
+    """The Service of Harbor's core, as the Helm chart calls it."""
+    portal: ServicePort = ServicePort(service="harbor-portal")
+    """The Service of Harbor's portal."""
+    gateway: GatewayName | None = None
+    """The Gateway of the routes, as `namespace/name`; the platform's if not given."""
+    kind: RouteKind | None = None
+    """The kind of the routes; the platform's if not given."""
+    inject: bool | Label = True
+    """Label the namespace for injection of the sidecar: true, false (leave it alone), or the name
+    of a revision."""
+    strict_mtls: bool = True
+    """Let pods of the namespace be reached through the mesh only. Waits until all of them have a
+    sidecar."""
+
+
+class DeclaredGateway(Model):
+    """A Gateway that Tenantry makes."""
+
+    hosts: Annotated[list[Host], Field(min_length=1)]
+    """Host names that it takes traffic for."""
+    certificate: ObjectName
+    """The Secret with the certificate: in the gateway's pods' namespace (Gateway) or in its own
+    (Gateway API)."""
+    selector: dict[Key, Label] = {"istio": "ingress"}
+    """Labels of the gateway's pods."""
+    api: Literal["istio", "gateway-api"] = "istio"
+    """Whose kind of Gateway."""
+    gateway_class: ObjectName = "istio"
+    """The GatewayClass, of the Gateway API only."""
+
+
 class PlatformMesh(Model):
     """Istio, as far as all teams share it."""
 
@@ -65,6 +125,12 @@ class PlatformMesh(Model):
     """Where the ingress gateway's pods run."""
     gateway: GatewayName = "istio-ingress/public"
     """The Gateway that routes are bound to, as `namespace/name`."""
+    route_kind: RouteKind = "VirtualService"
+    """The kind of routes that say nothing else."""
+    gateways: dict[GatewayName, DeclaredGateway] = {}
+    """Gateways that Tenantry makes, by `namespace/name`; all others must exist."""
+    harbor: HarborInMesh | None = None
+    """Harbor's place in the mesh. Nothing of it is touched if not given."""
 
 
 class PlatformRotation(Model):
@@ -92,8 +158,31 @@ class Platform(Model):
     """The rotation of robots' credentials."""
     drift: Drift = Drift()
     """What the drift report leaves out, of any team."""
+    adopt: Adopt = "never"
+    """What to do with something of the platform's own that exists and that Tenantry did not make:
+    leave it alone and say so, take it over if it is exactly as declared, or take it over and
+    change it."""
     defaults: TeamSettings = TeamSettings()
     """What each team gets unless it says otherwise."""
     profiles: dict[ProfileName, TeamSettings] = {}
     """Defaults for sorts of teams, by name; a team picks one with `profile`. They go before
     `defaults`."""
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether anything of the platform's own is declared, so that there is something to do."""
+        providers = self.keycloak.external_providers.values()
+        return bool(
+            self.harbor.single_sign_on
+            or self.harbor.configuration
+            or self.keycloak.realm_settings
+            or self.keycloak.groups
+            or any(provider.connection for provider in providers)
+            or self.mesh.gateways
+            or self.mesh.harbor
+        )
+
+    @property
+    def told(self) -> str:
+        """What it is called in a message."""
+        return "the platform"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tenantry.declared.faults import Place
+from tenantry.declared.platform import Platform
 from tenantry.declared.team import SOONEST, RetentionRule, Team
 
 Fault = tuple[Place, str]
@@ -76,6 +77,51 @@ def _check_robot(team: Team, name: str) -> Iterator[Fault]:
         if not (_NAMESPACE.fullmatch(sink.namespace) and _SECRET.fullmatch(sink.name)):
             text = f"'{sink.namespace}/{sink.name}' is no name of a Secret"
             yield ("robots", name, "sinks", index), text
+
+
+def check_platform(platform: Platform) -> Iterator[Fault]:
+    """What is wrong with the platform by itself."""
+    sign_on = platform.harbor.single_sign_on
+    if sign_on and "openid" not in sign_on.scopes:
+        text = "lacks 'openid', without which no login has an ID token"
+        yield ("harbor", "single_sign_on", "scopes"), text
+    realm = platform.keycloak.realm_settings
+    if realm:
+        idle, most = realm.session_idle_minutes, realm.session_max_minutes
+        if idle and most and idle > most:
+            text = f"{idle} is longer than session_max_minutes, {most}"
+            yield ("keycloak", "realm_settings", "session_idle_minutes"), text
+        if realm.login_failures and realm.brute_force_protection is False:
+            yield (
+                ("keycloak", "realm_settings", "login_failures"),
+                "counts for nothing while brute_force_protection is off",
+            )
+    if platform.keycloak.parent_group in platform.keycloak.groups:
+        text = f"'{platform.keycloak.parent_group}' is the teams' parent_group"
+        yield ("keycloak", "groups", platform.keycloak.parent_group or ""), text
+    yield from _check_settings(platform)
+    harbor = platform.mesh.harbor
+    if harbor and harbor.host.startswith("*"):
+        yield ("mesh", "harbor", "host"), f"'{harbor.host}' must be one host name"
+
+
+_CHOICES = {"project_creation_restriction": ("everyone", "adminonly")}
+_POSITIVE = ("robot_token_duration", "token_expiration", "session_timeout")
+_SWITCHES = ("self_registration", "read_only", "quota_per_project_enable", "primary_auth_mode")
+
+
+def _check_settings(platform: Platform) -> Iterator[Fault]:
+    """Values that Harbor would refuse."""
+    for name, value in platform.harbor.configuration.items():
+        place = ("harbor", "configuration", name)
+        if name in _CHOICES and value not in _CHOICES[name]:
+            yield place, f"'{value}' is none of {', '.join(_CHOICES[name])}"
+        elif name in _POSITIVE and (isinstance(value, bool | str) or value < 1):
+            yield place, f"'{value}' must be a whole number greater than 0"
+        elif name in _SWITCHES and not isinstance(value, bool):
+            yield place, f"'{value}' must be true or false"
+        elif name == "robot_name_prefix" and not (isinstance(value, str) and value):
+            yield place, f"'{value}' must be a text"
 
 
 def _check_retention(team: Team) -> Iterator[Fault]:

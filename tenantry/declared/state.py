@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from tenantry.declared import rules
+from tenantry.declared import external_names, rules
 from tenantry.declared.faults import Document, Place, explain
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team, TeamSettings
@@ -62,6 +62,24 @@ class Documents:
                 if self.platform.has((*layer, *place)):
                     return self.platform, (*layer, *place)
         return document, place
+
+
+_NOT_OF_TEAMS: Any = {
+    "name": True,
+    "adopt": True,
+    "drift": True,
+    "rotation": True,
+    "defaults": True,
+    "profiles": True,
+    "harbor": {"single_sign_on", "configuration"},
+    "mesh": {"gateways", "harbor"},
+    "keycloak": {
+        "realm_settings": True,
+        "groups": True,
+        "external_providers": {"__all__": {"connection"}},
+    },
+}
+"""What of the platform no team's plan depends on, but through the team itself."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +136,7 @@ class Declaration:
 
         It changes whenever another plan could follow from the declared state.
         """
-        unused = {"name", "drift", "rotation", "defaults", "profiles"}
-        shared = self.platform.model_dump(mode="json", exclude=unused)
+        shared = self.platform.model_dump(mode="json", exclude=_NOT_OF_TEAMS)
         content = [team.model_dump(mode="json", exclude={"drift"}), shared]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -164,6 +181,9 @@ class _Reading:
             return None
         platform_file = self._read(self.folder / "platform.yaml")
         platform = self._validate(platform_file, Platform) if platform_file else None
+        if platform is not None and platform_file is not None:
+            for place, text in rules.check_platform(platform):
+                self.faults.append(platform_file.fault(place, text))
         teams: list[tuple[Team, Document]] = []
         for path in sorted((self.folder / "teams").glob("*.y*ml")):
             document = self._read(path)
@@ -176,7 +196,10 @@ class _Reading:
             else:
                 teams.append((raw, document))
         self._check_together(teams)
-        if platform is None or platform_file is None or self.faults:
+        if platform is None or platform_file is None:
+            return None
+        self._check_names(platform, platform_file, teams)
+        if self.faults:
             return None
         by_name = sorted((team.name, team) for team, _ in teams)
         documents = Documents(platform_file, {team.name: document for team, document in teams})
@@ -253,6 +276,15 @@ class _Reading:
         for team, (place, text) in rules.check_together(unique):
             self.faults.append(documents[id(team)].fault(place, text))
 
+    def _check_names(
+        self, platform: Platform, platform_file: Document, teams: list[tuple[Team, Document]]
+    ) -> None:
+        """What the providers' names and the groups of the whole platform say together."""
+        documents = {id(team): document for team, document in teams}
+        for team, (place, text) in external_names.check(platform, [team for team, _ in teams]):
+            document = documents[id(team)] if team else platform_file
+            self.faults.append(document.fault(place, text))
+
 
 def complete(platform: Platform, team: Team) -> Team:
     """The team with all defaults: its own word first, then its profile's, then the platform's."""
@@ -300,6 +332,11 @@ def check_alone(declaration: Declaration, team: Team) -> Declaration:
         reading.faults += [
             document.fault(place, text)
             for at_fault, (place, text) in rules.check_together([*others, completed])
+            if at_fault is completed
+        ]
+        reading.faults += [
+            document.fault(place, text)
+            for at_fault, (place, text) in external_names.check(platform, [*others, completed])
             if at_fault is completed
         ]
     if completed is None or reading.faults:

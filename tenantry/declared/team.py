@@ -251,7 +251,9 @@ class Route(Model):
     paths: Annotated[list[RoutePath], Field(min_length=1)]
     """Which Service answers which path. The first that fits wins."""
     gateway: GatewayName | None = None
-    """The Istio Gateway, as `namespace/name`; the platform's if not given."""
+    """The Gateway, as `namespace/name`; the platform's if not given."""
+    kind: Literal["VirtualService", "HTTPRoute"] | None = None
+    """Istio's own kind of route, or that of the Gateway API; the platform's if not given."""
 
 
 class TeamSettings(Model):
@@ -300,6 +302,11 @@ class Identity(Model):
 
 class Team(TeamSettings, Identity):
     """A tenant of the platform."""
+
+    @property
+    def told(self) -> str:
+        """What it is called in a message."""
+        return f"team '{self.name}'"
 
     @property
     def slug(self) -> str:

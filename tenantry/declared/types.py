@@ -199,3 +199,46 @@ def _check_gateway(value: str) -> str:
 
 
 GatewayName = Annotated[str, AfterValidator(_check_gateway)]
+
+
+def _check_alias(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,99}", value):
+        raise ValueError(
+            "an alias is 1 to 100 letters, digits, '-', '_' and '.' (it is part of addresses)"
+        )
+    return value
+
+
+Alias = Annotated[str, AfterValidator(_check_alias)]
+"""What an identity provider is called in a realm."""
+
+
+def _check_object_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", value):
+        raise ValueError("a name is up to 253 lower-case letters, digits, '-' and '.'")
+    return value
+
+
+ObjectName = Annotated[str, AfterValidator(_check_object_name)]
+"""The name of an object of Kubernetes'."""
+
+_SECRET_SETTINGS = (
+    "ldap_search_password",
+    "uaa_client_secret",
+    "email_password",
+    "oidc_client_secret",
+)
+
+
+def _check_setting(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        raise ValueError("a setting is named as in Harbor's API, as robot_token_duration")
+    if value in _SECRET_SETTINGS:
+        raise ValueError("is a secret, and no secret is ever declared")
+    if value == "auth_mode" or value.startswith("oidc_"):
+        raise ValueError("belongs to harbor.single_sign_on: declare that instead")
+    return value
+
+
+SettingName = Annotated[str, AfterValidator(_check_setting)]
+"""The name of a setting in Harbor's configuration API."""

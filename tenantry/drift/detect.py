@@ -32,7 +32,7 @@ REMOVABLE = frozenset(
         *("member", "user member", "robot", "immutable-tag rule"),
         *("group member", "client", "identity provider", "identity provider mapper"),
         *("RoleBinding", "Secret", "ResourceQuota", "LimitRange", "NetworkPolicy"),
-        "VirtualService",
+        *("VirtualService", "HTTPRoute"),
     }
 )
 """Kinds of extras that can be removed. Projects, groups and namespaces hold what is a team's:

@@ -11,7 +11,7 @@ _ACCESS = frozenset(
         *("project", "member", "user member", "robot"),
         *("group", "group member", "client", "identity provider", "identity provider mapper"),
         *("Namespace", "RoleBinding", "ClusterRole", "Secret", "ServiceAccount"),
-        *("NetworkPolicy", "VirtualService"),
+        *("NetworkPolicy", "VirtualService", "HTTPRoute"),
     }
 )
 """Kinds that let somebody or something in: without one of them access is lost."""
@@ -36,6 +36,7 @@ _FIELDS = {
     "ClusterRole": ("rules*",),
     "NetworkPolicy": ("spec*",),
     "VirtualService": ("spec*",),
+    "HTTPRoute": ("spec*",),
     "ServiceAccount": ("imagePullSecrets*",),
     "Secret": ("type", "client_id"),
 }

@@ -15,13 +15,16 @@ from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.plan import Change, Plan, make_plan, may_adopt
-from tenantry.resources import STAGES, Observed, Resource, Stage, Unreadable
+from tenantry.resources import PLATFORM, STAGES, Observed, Resource, Stage, Unreadable
 from tenantry.systems.credentials import Credentials
 from tenantry.systems.harbor import Harbor, project_id
 from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.harbor.configuration import HarborConfiguration
 from tenantry.systems.istio import Istio
+from tenantry.systems.istio.platform import IstioPlatform
 from tenantry.systems.keycloak import Keycloak
 from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.platform import KeycloakPlatform
 from tenantry.systems.kubernetes import Kubernetes, objects, project_mark
 from tenantry.systems.kubernetes.client import KubernetesClient
 
@@ -64,7 +67,12 @@ class Systems:
         self.kubernetes = Kubernetes(self.kubernetes_client, state, extras=extras)
         self.keycloak = Keycloak(self.keycloak_client, state, extras=extras)
         self.harbor = Harbor(self.harbor_client, state, clock, extras=extras)
-        self.istio = Istio(self.kubernetes_client, state)
+        self.istio = Istio(self.kubernetes_client, state, extras=extras)
+        self.keycloak_platform = KeycloakPlatform(
+            self.keycloak_client, self.harbor_client, self.kubernetes_client, state
+        )
+        self.harbor_configuration = HarborConfiguration(self.harbor_client, state)
+        self.istio_platform = IstioPlatform(self.kubernetes_client, self.harbor_client, state)
         self.credentials = Credentials(
             self.harbor_client,
             self.keycloak_client,
@@ -85,17 +93,57 @@ class Systems:
     ) -> None:
         self._stack.close()
 
-    def check(self) -> list[str]:
+    def check(self, *, configuring: bool = False) -> list[str]:
         """A sentence for each system that answers as it must.
+
+        Args:
+            configuring: the platform is planned, too: what it declares need not be there yet.
 
         Raises:
             SystemRefused, SystemUnavailable: the first that does not, and why.
         """
+        platform = self.state.platform
+        mode_comes = configuring and platform.harbor.single_sign_on is not None
+        realm_comes = configuring and platform.keycloak.realm_settings is not None
         return [
-            check_harbor(self.harbor_client),
-            check_keycloak(self.keycloak_client),
+            check_harbor(self.harbor_client, any_mode=mode_comes),
+            check_keycloak(self.keycloak_client, any_realm=realm_comes),
             check_kubernetes(self.kubernetes_client),
         ]
+
+    # The platform
+
+    def observe_platform(self) -> Observed:
+        """All that the systems hold of what is the platform's."""
+        observed = Observed()
+        for look in LOOKS_AT_PLATFORM.values():
+            look(self, observed)
+        return observed
+
+    def look_at_realm(self, observed: Observed) -> None:
+        """Adds what Keycloak holds of the platform's."""
+        observed.add(self.keycloak_platform.observe())
+
+    def look_at_configuration(self, observed: Observed) -> None:
+        """Adds what Harbor is configured to."""
+        observed.add(self.harbor_configuration.observe(self.keycloak_client.issuer_to_be))
+
+    def look_at_mesh(self, observed: Observed) -> None:
+        """Adds what the cluster holds of Gateways and of Harbor's place in the mesh."""
+        observed.add(self.istio_platform.observe())
+
+    def plan_platform(self, observed: Observed) -> Plan:
+        """What it takes to bring the platform to what is declared.
+
+        Raises:
+            TenantryError: part of it could not be read.
+        """
+        desired = [
+            *self.keycloak_platform.desired(observed),
+            *self.harbor_configuration.desired(self.keycloak_client.issuer_to_be, observed),
+            *self.istio_platform.desired(),
+        ]
+        return make_plan(self.state.platform, desired, observed)
 
     # Observed
 
@@ -191,8 +239,20 @@ class Systems:
         """
         for stage in stages:
             for change in plan.in_stage(stage):
-                self._apply(change, observed)
+                if plan.team == PLATFORM:
+                    self._apply_to_platform(change)
+                else:
+                    self._apply(change, observed)
                 report(change)
+
+    def _apply_to_platform(self, change: Change) -> None:
+        match change.id.system:
+            case "keycloak":
+                self.keycloak_platform.apply(change)
+            case "harbor":
+                self.harbor_configuration.apply(change, self.keycloak_platform.secret)
+            case "istio":
+                self.istio_platform.apply(change)
 
     def _apply(self, change: Change, observed: Observed) -> None:
         match change.stage:
@@ -217,11 +277,24 @@ LOOKS: dict[str, Callable[[Systems, Sequence[Team], Observed], None]] = {
 """How each system is looked at, in the order that the looks need each other."""
 
 
-def check_harbor(client: HarborClient) -> str:
-    """Whether Harbor's address, version and credentials work, in a sentence."""
+LOOKS_AT_PLATFORM: dict[str, Callable[[Systems, Observed], None]] = {
+    "Keycloak": Systems.look_at_realm,
+    "Harbor": Systems.look_at_configuration,
+    "Istio": Systems.look_at_mesh,
+}
+"""How each system is looked at for what is the platform's."""
+
+
+def check_harbor(client: HarborClient, *, any_mode: bool = False) -> str:
+    """Whether Harbor's address, version and credentials work, in a sentence.
+
+    Args:
+        client: Harbor.
+        any_mode: let its auth_mode be another than that of OIDC.
+    """
     info = client.info()
     version, mode = info["harbor_version"], info["auth_mode"]
-    if mode != "oidc_auth":
+    if mode != "oidc_auth" and not any_mode:
         raise SystemRefused(
             "harbor",
             "GET /api/v2.0/systeminfo",
@@ -239,11 +312,18 @@ def check_harbor(client: HarborClient) -> str:
     return f"Harbor {version} at {client.account.url} knows '{client.account.username}'."
 
 
-def check_keycloak(client: KeycloakClient) -> str:
-    """Whether Keycloak's address, realm and credentials work, in a sentence."""
+def check_keycloak(client: KeycloakClient, *, any_realm: bool = False) -> str:
+    """Whether Keycloak's address, realm and credentials work, in a sentence.
+
+    Args:
+        client: the realm.
+        any_realm: let it be missing.
+    """
     client.log_in()
     version = client.version()
     if not client.realm_exists():
+        if any_realm:
+            return f"Keycloak {version} at {client.url} has no realm '{client.realm}' yet."
         raise SystemRefused(
             "keycloak",
             f"GET /admin/realms/{client.realm}",

@@ -149,6 +149,28 @@ def test_the_groups_claim_follows_its_mapper(
         assert sorted(claims["realm"]["teams"]) == ["dev", "team-a"]
 
 
+@pytest.mark.facts
+def test_an_example_token_tells_what_a_user_would_get(
+    admin: KeycloakAdmin, keycloak: Keycloak
+) -> None:
+    """Without a password, and with the scopes that are asked for."""
+    user = with_user(admin)
+    admin.group_user_add(user, admin.create_group({"name": "team-a"}))
+    client = admin.create_client({"clientId": "harbor"})
+    admin.add_mapper_to_client(client, groups_mapper())
+    path = f"admin/realms/{keycloak.realm}/clients/{client}/evaluate-scopes"
+    address = f"{path}/generate-example-id-token"
+
+    token = admin.connection.raw_get(address, userId=user, scope="openid email").json()
+    nobody = admin.connection.raw_get(address, userId="nobody", scope="openid")
+
+    assert token["iss"] == f"{keycloak.url}/realms/{keycloak.realm}"
+    assert (token["sub"], token["aud"], token["typ"]) == (user, "harbor", "ID")
+    assert token["groups"] == ["team-a"]
+    assert (token["email"], token["email_verified"]) == ("alice@example.org", False)
+    assert nobody.status_code == 404
+
+
 @confirmed
 def test_userinfo_and_a_password_login(admin: KeycloakAdmin, keycloak: Keycloak) -> None:
     with_user(admin)

@@ -370,3 +370,30 @@ def test_a_damaged_history_is_told_before_any_call(run: Run, bench: Bench, tmp_p
     assert status == 1
     assert err.startswith("The history is damaged: runs.csv")
     assert bench.sandbox.requests.total() == before
+
+
+def test_plan_shows_the_platform_before_its_teams(run: Run, bench: Bench) -> None:
+    bench.declare(SHOP, platform={"name": "x", "harbor": {"single_sign_on": {}}})
+    status, out, err = run("plan", bench.folder, **environment(bench.sandbox))
+    assert (status, err) == (cli.CHANGES, "")
+    assert out.index("Platform") < out.index("Team shop")
+    assert "harbor/configuration/single sign-on" in out
+    assert "The platform and 1 team: " in out
+
+    status, out, err = run("plan", bench.folder, "--team", "shop", **environment(bench.sandbox))
+    assert "Platform" not in out
+
+
+def test_check_tells_cause_and_remedy_and_its_status_says_so(run: Run, bench: Bench) -> None:
+    bench.declare(SHOP)
+    bench.onboard()
+    bench.sandbox.harbor.configuration["oidc_endpoint"] = ""
+    status, out, err = run("check", bench.folder, **environment(bench.sandbox))
+    assert (status, out, err) == (0, "All checks passed.\n", "")
+
+    bench.sandbox.harbor.configuration["robot_name_prefix"] = "bot$"
+    status, out, err = run("check", bench.folder, "--json", **environment(bench.sandbox))
+    assert (status, err) == (cli.FOUND, "")
+    first, second = json.loads(out)
+    assert first["check"] == second["check"] == "robot prefix"
+    assert "onboard the team again" in first["remedy"]

@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tenantry import drift
+from tenantry.onboarding import configure
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE
@@ -56,7 +57,11 @@ def asked(bench: Bench) -> set[tuple[str, str, str]]:
         if request.system != "kubernetes" or request.target == "/version":
             continue
         path = request.target.partition("?")[0]
-        kind = next(kind for kind in KINDS.values() if f"/{kind.plural}" in _resource(path))
+        kind = next(
+            kind
+            for kind in KINDS.values()
+            if f"/{kind.plural}" in _resource(path) and kind.api_version in path
+        )
         named = not path.endswith(f"/{kind.plural}")
         group = kind.api_version.rpartition("/")[0]
         for verb in {"get"} if named and request.method == "GET" else verbs[request.method]:
@@ -100,7 +105,29 @@ def walked(bench: Bench) -> Bench:
     bench.systems.observe(bench.teams)
     with Systems(connections(bench.sandbox), bench.state, extras=True) as systems:
         drift.look(systems, bench.teams, drift.SYSTEMS)
+    walk_the_platform(bench)
     return bench
+
+
+def walk_the_platform(bench: Bench) -> None:
+    """All that configuring it asks: made, changed, and declared no more."""
+    for name in ("harbor", "ingress"):
+        metadata = {"name": name}
+        bench.sandbox.kubernetes.put(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        )
+    hosts: dict[str, Any] = {"hosts": ["*.example.com"], "certificate": "wildcard"}
+    for kind in ("VirtualService", "HTTPRoute", "VirtualService"):
+        mesh = {
+            "route_kind": kind,
+            "gateways": {
+                "ingress/one": hosts,
+                "ingress/two": {**hosts, "api": "gateway-api"},
+            },
+            "harbor": {"host": "registry.example.com", "strict_mtls": kind == "VirtualService"},
+        }
+        bench.declare(rich("shop"), platform={"mesh": mesh})
+        configure(bench.systems)
 
 
 def test_it_grants_what_is_asked_and_nothing_else(walked: Bench) -> None:

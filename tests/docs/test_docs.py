@@ -249,7 +249,7 @@ def test_what_the_platforms_example_calls_a_default_is_one() -> None:
     (example,) = (
         YAML(typ="safe").load(text)
         for name, text in examples(ROOT / "docs" / "declared-state.md")
-        if name == "platform.yaml" and "mesh" in text
+        if name == "platform.yaml" and "dns_namespace" in text
     )
     told = {key: value for key, value in example.items() if key != "name"}
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tenantry.drift.findings import SYSTEMS, Finding, SystemName
+from tenantry.onboarding import configure
 from tenantry.sandbox import Sandbox
 from tests.bench import PLATFORM, Data, MishapSandbox
 from tests.drift.catalogue import told
@@ -92,6 +93,52 @@ def test_a_teams_own_objects_are_never_findings(watched: Watched) -> None:
     put(watched, "NetworkPolicy", "theirs", spec={"podSelector": {}, "policyTypes": ["Ingress"]})
     put(watched, "VirtualService", "theirs", spec={"hosts": ["theirs"], "http": []})
 
+    assert told(watched.report()) == set()
+
+
+def test_what_is_the_platforms_own_is_no_extra_and_no_teams(watched: Watched) -> None:
+    platform = {
+        **PLATFORM,
+        "harbor": {"single_sign_on": {"admin_group": "platform-admins"}},
+        "keycloak": {
+            "realm_settings": {"access_token_minutes": 5},
+            "groups": {"platform-admins": {"external_groups": {"corp": ["Admins"]}}},
+            "external_providers": {"corp": {"group_name": "k8s-{group}"}},
+        },
+        "mesh": {"harbor": {"host": "registry.example.com"}},
+        "adopt": "yes",
+    }
+    watched.sandbox.kubernetes.put(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "harbor"}}
+    )
+    watched.declare(SHOP, DATA, platform=platform)
+    configure(watched.systems)
+    watched.watch()
+
+    assert told(watched.report()) == set()
+
+
+def test_a_route_of_the_gateway_api_is_found_and_mended_as_any_other(watched: Watched) -> None:
+    routes = {"web": {**SHOP["routes"]["web"], "kind": "HTTPRoute"}}
+    watched.declare({**SHOP, "routes": routes}, DATA, platform=_platform())
+    watched.onboard("shop")
+    watched.watch()
+    assert told(watched.report()) == set()
+    client = watched.systems.kubernetes_client
+    path = ("HTTPRoute", "web", "team-shop")
+    client.delete(*path, (client.get(*path) or {})["metadata"]["uid"])
+    missing = one(watched)
+    assert (str(missing.resource), missing.severity) == (
+        "istio/HTTPRoute/team-shop/web",
+        "critical",
+    )
+    mend(watched.systems, watched.detect(), "safe")
+    assert told(watched.report()) == set()
+
+    watched.declare({**SHOP, "routes": {}}, DATA, platform=_platform())
+    watched.watch()
+    assert "extra istio/HTTPRoute/team-shop/web" in told(watched.report())
+    mend(watched.systems, watched.detect())
     assert told(watched.report()) == set()
 
 
@@ -486,4 +533,4 @@ def test_a_look_writes_nothing_and_reads_as_onboarding_does(
     # The version, the realm, the issuer, groups, clients, identity providers; one team's members.
     assert found["keycloak"] == 7
     # Constants: the version, a namespace, our role, lists of each kind and of what is left over.
-    assert found["kubernetes"] == 12 + secrets
+    assert found["kubernetes"] == 13 + secrets

@@ -97,6 +97,7 @@ def test_the_same_request_makes_one_run_however_often_it_is_sent(bench, onboard,
     record_property("done", f"{done:.1f}")
 
 
+@pytest.mark.long
 def test_the_same_request_with_other_parameters_is_another_run(bench, onboard):
     """Prefect itself would answer the old run, silently: hence the hash in the key."""
     parameters = {"team": {"name": "demo"}, "dry_run": True, **bench.blocks}
@@ -158,6 +159,7 @@ def test_the_other_flow_takes_no_unknown_parameter_either(bench):
     assert refused.value.response.status_code == 409
 
 
+@pytest.mark.long
 def test_a_run_that_fails_says_why(bench, onboard):
     done = onboard(bench.block, {"team": {"name": "demo", "profile": "large"}, **bench.blocks})
 
@@ -165,6 +167,7 @@ def test_a_run_that_fails_says_why(bench, onboard):
     assert "Failed: team demo: profile: 'large' is no profile" in done.stderr
 
 
+@pytest.mark.long
 def test_a_call_whose_answer_got_lost_is_sent_again_and_makes_one_run(bench, tmp_path):
     before = runs_of_deployment(bench.platform)
     with Unreliable(bench.platform.url) as api:
@@ -217,6 +220,7 @@ class Unreliable:
         self._server.server_close()
 
 
+@pytest.mark.long
 def test_the_documented_calls_work_as_they_stand(bench):
     fill_in(bench.sandbox.addresses(), bench.declared)  # as `default`
     page = (ROOT / "docs" / "api.md").read_text()
@@ -240,6 +244,7 @@ def test_the_documented_calls_work_as_they_stand(bench):
 # By a worker
 
 
+@pytest.mark.long
 def test_a_worker_does_the_same(bench, onboard, record_property):
     parameters = {"team": {"name": "demo"}, **bench.blocks}
     with Worker(bench.platform):
@@ -272,6 +277,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]
         yield platform
 
 
+@pytest.mark.long
 def test_a_server_that_asks_for_a_login_is_given_it(guarded, tmp_path):
     api = f"{guarded.url}/api"
     parameters = {"team": {"name": "demo"}}
@@ -286,6 +292,7 @@ def test_a_server_that_asks_for_a_login_is_given_it(guarded, tmp_path):
     assert "answered 404: Deployment not found" in right.stderr, "nothing is deployed there yet"
 
 
+@pytest.mark.long
 def test_a_caller_who_gets_503_calls_again_with_the_same_key(guarded, tmp_path):
     guarded.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
     guarded.run("deploy", "--all")

@@ -34,6 +34,7 @@ def test_a_worker_runs_what_prefect_yaml_declares(shared):
     assert shared.has_project("demo")
 
 
+@pytest.mark.long
 def test_a_run_whose_process_died_is_scheduled_again_once(bench):
     """The second run finishes what the first left; a run that dies twice is left alone.
 

@@ -86,6 +86,7 @@ def answer(bench: Any, id: str, *, approve: bool, plan: str) -> None:
     assert said["status"] == "ACCEPT", said
 
 
+@pytest.mark.long
 def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
     onboarded(bench, "one", "two")
     bench.sandbox.requests.reset()
@@ -141,6 +142,7 @@ def test_drift_is_told_by_artifacts_events_and_files_and_mended_when_told_to(ben
     assert bench.sandbox.harbor.projects["team-one"].metadata["public"] == "false"
 
 
+@pytest.mark.long
 def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     onboarded(bench, "one")
     put_by_hand(bench, "one", marked=True)
@@ -174,6 +176,7 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     assert bench.sandbox.kubernetes.get("RoleBinding", "by-hand", "team-one") is None
 
 
+@pytest.mark.long
 def test_what_is_not_approved_is_left_as_it_is(bench):
     onboarded(bench, "one")
     put_by_hand(bench, "one", marked=True)
@@ -188,6 +191,7 @@ def test_what_is_not_approved_is_left_as_it_is(bench):
     assert bench.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench):
     onboarded(bench, "one")
     bench.sandbox.requests.reset()
@@ -200,6 +204,7 @@ def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench)
     assert rows(bench, run) == []
 
 
+@pytest.mark.long
 def test_a_system_that_is_down_costs_its_own_findings_only(bench):
     onboarded(bench, "one")
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
@@ -221,6 +226,7 @@ def test_a_system_that_is_down_costs_its_own_findings_only(bench):
         ({"store": "local-file-system/nowhere"}, "There is no block 'local-file-system/nowhere'"),
     ],
 )
+@pytest.mark.long
 def test_a_mistake_in_the_parameters_is_told_before_any_call(bench, given, said):
     bench.declare("one")
 
@@ -257,6 +263,7 @@ def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
     return [run for run in found if wanted.items() <= run["parameters"].items()]
 
 
+@pytest.mark.long
 def test_the_automation_mends_the_teams_with_drift_once_and_removes_nothing(bench):
     """The list of teams arrives as one: text would fail the action without a word."""
     onboarded(bench, "one", "two")
@@ -292,6 +299,7 @@ class Inbox(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+@pytest.mark.long
 def test_the_notification_tells_of_what_is_new_and_not_of_what_was_told(bench):
     inbox = type("Inbox", (Inbox,), {"messages": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), inbox) as server:

@@ -64,6 +64,7 @@ def logs(bench: Any, run: str) -> str:
     return "\n".join(line["message"] for line in lines)
 
 
+@pytest.mark.long
 def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger):
     commit = repository.commit({"teams/shop.yaml": "name: shop\n"})
     later = repository.commit({"teams/data.yaml": "name: data\n"})
@@ -80,6 +81,7 @@ def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger)
     assert f"(which is at {later} by now)" in logs(bench, run["id"])
 
 
+@pytest.mark.long
 def test_the_same_commit_makes_one_run(bench, server, repository, trigger):
     first = trigger(repository.first)
     again = trigger(repository.first)
@@ -89,6 +91,7 @@ def test_the_same_commit_makes_one_run(bench, server, repository, trigger):
     assert "was there already" in again.stdout
 
 
+@pytest.mark.long
 def test_a_run_that_found_another_at_work_is_asked_for_again(bench, server, repository, trigger):
     """The deployment runs once at a time; a run that comes in between is cancelled."""
     other = trigger(repository.first, FOLLOW="0")
@@ -100,6 +103,7 @@ def test_a_run_that_found_another_at_work_is_asked_for_again(bench, server, repo
     assert "team-shop" in bench.sandbox.harbor.projects
 
 
+@pytest.mark.long
 def test_a_commit_that_is_none_is_refused_by_the_api(bench, server, trigger):
     done = trigger("main")
 
@@ -107,6 +111,7 @@ def test_a_commit_that_is_none_is_refused_by_the_api(bench, server, trigger):
     assert "commit" in done.stderr
 
 
+@pytest.mark.long
 def test_a_faulty_commit_fails_the_step_and_says_where(bench, server, repository, trigger):
     commit = repository.commit({"teams/shop.yaml": "name: shop\ncolour: red\n"})
 
@@ -130,6 +135,7 @@ def test_a_team_that_came_by_the_api_is_pushed(bench, server, repository, tmp_pa
     assert not list(files_with(TOKEN, tmp_path, bench.platform.folder))
 
 
+@pytest.mark.long
 def test_a_refused_push_ends_the_run_before_any_system_is_called(bench, server, repository):
     repository.hook("update", "echo 'main takes merge requests only' >&2; exit 1")
 

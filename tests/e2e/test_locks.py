@@ -54,6 +54,7 @@ def robots(bench: Any) -> list[str]:
 # Runs beside each other
 
 
+@pytest.mark.long
 def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
     platform = bench.platform
     bench.sandbox.controls.delay(0.1)  # whoever has the lock has it for some seconds
@@ -73,6 +74,7 @@ def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
     assert slots(platform, "twice") == 0
 
 
+@pytest.mark.long
 def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
     platform = bench.platform
     names = [f"beside{number:02}" for number in range(14)]
@@ -94,6 +96,7 @@ def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
     assert all(f"welcome-{name}" for name in names)
 
 
+@pytest.mark.long
 def test_a_dead_holders_lock_is_free_within_about_a_minute(bench, record_property):
     code = (
         "from tasks.locks import TeamLock; import time\n"
@@ -154,6 +157,7 @@ def test_many_locks_are_taken_all_or_none(platform):
         assert [slots(platform, f"some-{letter}") for letter in "abc"] == [0, 1, 0]
 
 
+@pytest.mark.long
 def test_a_lock_that_somebody_switched_off_is_named_and_costs_its_team_only(bench):
     names = [f"off{number:02}" for number in range(14)]
     for name in names:
@@ -186,7 +190,7 @@ def test_whoever_waits_for_too_long_is_told_how_to_free_the_lock(monkeypatch):
     with TeamLock(["stuck"]), pytest.raises(LockUnusable) as raised:
         TeamLock(["stuck"]).__enter__()
 
-    assert "update team-<name> --active-slots 0" in str(raised.value)
+    assert "update team-stuck --active-slots 0" in str(raised.value)
 
 
 # The lock is lost

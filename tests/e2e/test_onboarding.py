@@ -45,6 +45,7 @@ def test_the_artifacts_tell_the_changes_and_the_way_in_but_no_secret(shared):
         assert base64.b64encode(f"{username}:{password}".encode()).decode() not in shown
 
 
+@pytest.mark.long
 def test_a_dry_run_shows_the_changes_and_makes_none(shared):
     name = shared.name("demo")
 
@@ -59,6 +60,7 @@ def test_a_dry_run_shows_the_changes_and_makes_none(shared):
     assert not shared.has_group("demo")
 
 
+@pytest.mark.long
 def test_a_dry_run_sends_no_write_to_the_sandbox(bench):
     bench.run("onboard-team", team={"name": "demo"}, dry_run=True)
 
@@ -86,6 +88,7 @@ def test_a_bad_team_is_refused_by_the_api_itself(bench, team, said):
     assert bench.sandbox.requests.total() == 0
 
 
+@pytest.mark.long
 def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench):
     """On the sandbox, which counts the calls: none."""
     run = bench.run("onboard-team", team={"name": "demo", "profile": "large"})
@@ -98,6 +101,7 @@ def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench
     assert not (bench.declared / "teams" / "demo.yaml").exists()
 
 
+@pytest.mark.long
 def test_bad_declared_state_ends_the_batch_before_any_call_and_names_every_fault(bench):
     """On the sandbox, which counts the calls: none."""
     bench.declare("good")
@@ -132,6 +136,7 @@ def test_a_failing_team_is_named_with_its_reason_and_the_others_are_onboarded(sh
     assert shared.artifact("onboarding-progress", run)["data"] == 100
 
 
+@pytest.mark.long
 def test_the_schedule_takes_what_is_new_or_changed_and_nothing_else(shared):
     one, two = shared.name("one"), shared.name("two")
     shared.declare(one)
@@ -146,6 +151,7 @@ def test_the_schedule_takes_what_is_new_or_changed_and_nothing_else(shared):
     assert third["state"]["message"] == "1 of 1 teams changed, 0 failed."
 
 
+@pytest.mark.long
 def test_where_no_team_is_new_no_write_is_sent_to_the_sandbox(bench):
     bench.declare("one")
     bench.run("onboard-teams")
@@ -157,6 +163,7 @@ def test_where_no_team_is_new_no_write_is_sent_to_the_sandbox(bench):
     assert bench.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_a_missing_block_is_named(shared):
     run = shared.run("onboard-teams", harbor="nowhere")
 
@@ -166,6 +173,7 @@ def test_a_missing_block_is_named(shared):
     )
 
 
+@pytest.mark.long
 def test_the_same_key_makes_one_run(shared):
     team = {"name": shared.name("demo")}
     first = shared.start("onboard-team", key=f"{shared.block}-1", team=team)

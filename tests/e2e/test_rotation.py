@@ -105,6 +105,7 @@ def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     }
 
 
+@pytest.mark.long
 def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
     run = teams.run("rotate-robots", dry_run=True)
 
@@ -121,6 +122,7 @@ def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
     assert teams.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_what_is_compromised_waits_for_a_persons_word(teams):
     before = all_live(teams)
     asked = {"teams": ["new"], "purposes": ["pull"], "compromised": True, "reason": "leaked"}
@@ -141,6 +143,7 @@ def test_what_is_compromised_waits_for_a_persons_word(teams):
     assert names.count("pull-a") == 1, "the other team's"
 
 
+@pytest.mark.long
 def test_what_is_refused_by_a_person_changes_nothing(teams):
     before = all_live(teams)
     id = teams.start("rotate-robots", teams=["new"], compromised=True)
@@ -156,6 +159,7 @@ def test_what_is_refused_by_a_person_changes_nothing(teams):
     assert teams.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
     teams.sandbox.kubernetes.delete("Secret", "harbor-ci", "team-old")
     secret = {"name": "harbor-ci", "namespace": "team-old"}
@@ -180,6 +184,7 @@ def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
         ({"store": "local-file-system/none"}, "There is no block"),
     ],
 )
+@pytest.mark.long
 def test_what_is_asked_wrongly_is_refused_before_anything_is_changed(teams, asked, said):
     run = teams.run("rotate-robots", **asked)
 

@@ -14,7 +14,12 @@ from tests.bench import connections, write
 from tests.e2e.test_secrets import Case, Spoil, SpoiltSandbox, on, run_all
 from tests.flow_bench import wide
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900), pytest.mark.usefixtures("platform")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("platform"),
+]
 
 FORCED = {"force": True}
 COMPROMISED = {"compromised": True, "ask": False, "reason": "leaked"}

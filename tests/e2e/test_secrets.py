@@ -20,7 +20,12 @@ from tenantry.sandbox.controls import whole_answer
 from tests.flow_bench import FlowBench, wide
 from tests.secrets_search import Finding, Known, Search, WatchedSandbox, files, tables
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.usefixtures("platform")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("platform"),
+]
 
 RICH = {
     "name": "demo",

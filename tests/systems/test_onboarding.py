@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tenantry import explain
 from tenantry.declared import Team
-from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.onboarding import Outcome, onboard, plan_all
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
@@ -304,7 +304,7 @@ def until_done(bench: Bench) -> None:
     for attempt in range(3):
         try:
             bench.onboard()
-        except SystemUnavailable:
+        except (SystemUnavailable, BrokenPromise):
             if attempt == 2:
                 raise
         else:

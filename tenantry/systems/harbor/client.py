@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -74,6 +75,11 @@ class HarborClient:
             _check_version(info["harbor_version"])
             self._info = info
         return self._info
+
+    def version(self) -> tuple[int, int]:
+        """Harbor's version, as (2, 15)."""
+        found = re.match(r"v?(\d+)\.(\d+)", str(self.info()["harbor_version"]))
+        return (int(found[1]), int(found[2])) if found else OLDEST
 
     def is_administrator(self) -> bool:
         """Whether the account is a system administrator."""
@@ -171,6 +177,32 @@ class HarborClient:
             return answer.status_code == 200
 
         return read(ask)
+
+    def tried_client(self) -> str:
+        """What Harbor's OIDC provider says to the client id and secret that Harbor holds.
+
+        Harbor never shows the secret. A login that comes back with a made-up code has Harbor show
+        it to the provider, which looks at the client before it looks at the code. Nobody is
+        logged in.
+
+        Returns:
+            The words of Harbor's answer: `oauth2: "invalid_grant" …` where only the code was
+            refused; empty where `/c/` does not lead to Harbor's core.
+        """
+        begun = read(lambda: self._exchange("GET", "/c/oidc/login"))
+        if begun.status_code != httpx.codes.FOUND:
+            return _words(begun)
+        state = parse_qs(urlsplit(begun.headers.get("location", "")).query).get("state")
+        if not state:
+            return ""
+        cookies = "; ".join(f"{name}={value}" for name, value in begun.cookies.items())
+        answer = self._exchange(
+            "GET",
+            "/c/oidc/callback",
+            params={"state": state[0], "code": "tenantry-tries-the-client"},
+            headers={"Cookie": cookies},
+        )
+        return _words(answer)
 
     # One call
 
@@ -273,6 +305,15 @@ def _failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | 
         403: "The account of the Harbor connection must be a system administrator.",
     }.get(status, "")
     return SystemRefused("harbor", call, reason, status=status, advice=advice)
+
+
+def _words(answer: httpx.Response) -> str:
+    """What Harbor's core says is wrong; empty if it is a page of the portal or of a proxy."""
+    try:
+        is_harbors = bool(answer.json()["errors"])
+    except (ValueError, LookupError, TypeError):
+        return ""
+    return without_secrets(_reason(answer), answer.request.headers) if is_harbors else ""
 
 
 def _reason(answer: httpx.Response) -> str:

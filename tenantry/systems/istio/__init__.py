@@ -1,4 +1,4 @@
-"""Istio: the team's routes in the mesh, as VirtualServices in its namespace."""
+"""Istio: the team's routes in the mesh, as VirtualServices or HTTPRoutes in its namespace."""
 
 from collections.abc import Sequence
 
@@ -6,61 +6,69 @@ from tenantry.declared import Declaration, Route, Team
 from tenantry.errors import SystemRefused
 from tenantry.plan import Change
 from tenantry.resources import Observed, Resource
+from tenantry.systems.istio.routes import Backend, Rule, spec
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient
 
-_KIND = "VirtualService"
+_KINDS = ("VirtualService", "HTTPRoute")
 
 
 class Istio:
     """The mesh's part of onboarding."""
 
-    def __init__(self, client: KubernetesClient, state: Declaration) -> None:
+    def __init__(
+        self, client: KubernetesClient, state: Declaration, *, extras: bool = False
+    ) -> None:
         self._client = client
         self._state = state
+        self._extras = extras
 
     def desired(self, team: Team) -> list[Resource]:
-        """A VirtualService a route."""
+        """An object a route."""
         return [self._route(team, name, route) for name, route in team.routes.items()]
 
+    def _kind(self, route: Route) -> str:
+        return route.kind or self._state.platform.mesh.route_kind
+
     def _route(self, team: Team, name: str, route: Route) -> Resource:
-        # Without `gateways` a VirtualService serves the mesh only; the first match wins.
-        spec = {
-            "hosts": [route.host],
-            "gateways": [route.gateway or self._state.platform.mesh.gateway],
-            "http": [
-                {
-                    "match": [{"uri": {"prefix": path.prefix}}],
-                    "route": [
-                        {
-                            "destination": {
-                                "host": f"{path.service}.{team.slug}.svc.cluster.local",
-                                "port": {"number": path.port},
-                            }
-                        }
-                    ],
-                }
-                for path in route.paths
-            ],
-        }
+        gateway = route.gateway or self._state.platform.mesh.gateway
+        rules = [
+            Rule((path.prefix,), Backend(path.service, team.slug, path.port))
+            for path in route.paths
+        ]
+        kind = self._kind(route)
+        content = {"spec": spec(kind, route.host, gateway, rules)}
         return objects.resource(
-            _KIND, name, team, {"spec": spec}, namespace=team.slug, stage="Istio", system="istio"
+            kind, name, team, content, namespace=team.slug, stage="Istio", system="istio"
         )
 
     def observe(self, teams: Sequence[Team]) -> Observed:
-        """The VirtualServices in the teams' first namespaces; none where there is no Istio."""
+        """The routes in the teams' first namespaces; none where their kind is not installed.
+
+        HTTPRoutes are looked at where the declared state has any, or extras are asked for: elsewhere
+        it would cost a call.
+        """
         seen = Observed()
+        declared = self._state.teams.values()
+        used = {self._kind(route) for team in declared for route in team.routes.values()}
+        used |= {"VirtualService", self._state.platform.mesh.route_kind}
+        needed = {self._kind(route) for team in teams for route in team.routes.values()}
+        for kind in _KINDS:
+            if kind in used or self._extras:
+                self._observe(kind, teams, seen, needed=kind in needed)
+        return seen
+
+    def _observe(self, kind: str, teams: Sequence[Team], seen: Observed, *, needed: bool) -> None:
         try:
-            routes = list(objects.observe(self._client, _KIND, [team.slug for team in teams]))
+            routes = list(objects.observe(self._client, kind, [team.slug for team in teams]))
         except SystemRefused as error:
-            if error.status != 404 or any(team.routes for team in teams):
+            if error.status != 404 or needed:
                 raise
-            return seen
+            return
         for found in routes:
             metadata = found["metadata"]
-            id = objects.id_of(_KIND, metadata["name"], metadata["namespace"], "istio")
+            id = objects.id_of(kind, metadata["name"], metadata["namespace"], "istio")
             seen.live[id] = objects.live(found)
-        return seen
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""

@@ -4,9 +4,7 @@ Groups and clients carry our mark as an attribute, mappers as their name.
 """
 
 import json
-import re
 from collections.abc import Sequence
-from typing import Any
 
 from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
@@ -14,13 +12,19 @@ from tenantry.errors import ChangedMeanwhile
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
+from tenantry.systems.keycloak.clients import (
+    ADOPTED,
+    MANAGED_BY,
+    apply_client,
+    client_fields,
+    groups_mapper,
+    named,
+    observed_fields,
+)
 
-_MANAGED_BY = "app.kubernetes.io/managed-by"
 _TEAM = "tenantry.io/team"
-_ADOPTED = "tenantry.io/adopted"
 _MAPPER = "tenantry "
 """What the names of our mappers begin with; the team's slug follows."""
-_URIS = ("post.logout.redirect.uris", "##")
 
 
 def client_id(team: Team, name: str) -> str:
@@ -42,7 +46,7 @@ class Keycloak:
     def desired(self, team: Team) -> list[Resource]:
         """The team's group, members, mappers and clients."""
         group = Id("keycloak", "group", team.oidc_group)
-        marks = {_MANAGED_BY: ["tenantry"], _TEAM: [team.name]}
+        marks = {MANAGED_BY: ["tenantry"], _TEAM: [team.name]}
         wanted = [Resource(group, "Keycloak", {"attributes": marks})]
         for member in team.members or ():
             id = _member_id(team, member)
@@ -54,9 +58,8 @@ class Keycloak:
 
     def _mapper(self, team: Team, alias: str, provider: ExternalProvider, group: Id) -> Resource:
         """Puts people into the group whose token names it, in the provider's words."""
-        expected = provider.group_name.replace("{group}", team.oidc_group)
-        names = team.external_groups.get(alias, [expected])
-        claims = [{"key": provider.groups_claim, "value": _pattern(names, provider.ignore_case)}]
+        names = provider.expression(team.oidc_group, team.external_groups.get(alias))
+        claims = [{"key": provider.groups_claim, "value": names}]
         parent = self._settings.parent_group
         path = f"/{parent}/{team.oidc_group}" if parent else f"/{team.oidc_group}"
         config = {
@@ -84,8 +87,8 @@ class Keycloak:
             id = Id("keycloak", "group", name)
             with seen.noting(id, owners.get(name)):
                 attributes = found.get("attributes") or {}
-                ours = attributes.get(_MANAGED_BY) == ["tenantry"]
-                marked = ours and _ADOPTED not in attributes
+                ours = attributes.get(MANAGED_BY) == ["tenantry"]
+                marked = ours and ADOPTED not in attributes
                 team = next(iter(attributes.get(_TEAM) or ()), None) if ours else None
                 fields = {"attributes": attributes}
                 seen.live[id] = Live(fields, ours, marked=marked, team=team, handle=found)
@@ -99,7 +102,7 @@ class Keycloak:
         """The teams' groups by name."""
         path, parent = "groups", self._settings.parent_group
         if parent is not None:
-            found = _named(self._client.get("groups", search=parent, exact="true"), parent)
+            found = named(self._client.get("groups", search=parent, exact="true"), parent)
             if found is None:
                 return {}
             path = f"groups/{found['id']}/children"
@@ -115,7 +118,7 @@ class Keycloak:
             }
         groups: dict[str, Representation] = {}
         for name in names:
-            group = _named(self._client.get(path, search=name, exact="true", **full), name)
+            group = named(self._client.get(path, search=name, exact="true", **full), name)
             if group is not None:
                 groups[name] = group
         return groups
@@ -123,9 +126,10 @@ class Keycloak:
     def _is_left_over(self, found: Representation) -> bool:
         """Whether it carries the mark of a team that does not declare it any more."""
         attributes = found.get("attributes") or {}
-        owner = self._state.teams.get(next(iter(attributes.get(_TEAM) or ()), ""))
-        ours: bool = attributes.get(_MANAGED_BY) == ["tenantry"]
-        return ours and (owner is None or owner.oidc_group != found["name"])
+        if attributes.get(MANAGED_BY) != ["tenantry"] or not attributes.get(_TEAM):
+            return False  # the platform's own bear no team's mark
+        owner = self._state.teams.get(attributes[_TEAM][0])
+        return owner is None or owner.oidc_group != found["name"]
 
     def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
         """The group's members, and which declared ones are not in the realm yet."""
@@ -154,7 +158,7 @@ class Keycloak:
 
     def _user(self, name: str) -> Representation | None:
         users = self._client.get("users", username=name, exact="true", briefRepresentation="true")
-        return _named(users, name.lower(), key="username")
+        return named(users, name.lower(), key="username")
 
     def _observe_mappers(self, teams: Sequence[Team], seen: Observed) -> None:
         for alias in self._settings.external_providers:
@@ -169,10 +173,11 @@ class Keycloak:
             for mapper in mappers:
                 id = Id("keycloak", "identity provider mapper", f"{alias}/{mapper['name']}")
                 ours = mapper["name"].startswith(_MAPPER)
-                named = mapper["name"].removeprefix(f"{_MAPPER}team-") if ours else None
-                with seen.noting(id, named):
+                team_mark = f"{_MAPPER}team-"
+                whose = mapper["name"].partition(team_mark)[2] if ours else ""
+                with seen.noting(id, whose or None):
                     leads_to = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
-                    owner = owners.get(leads_to) or named
+                    owner = owners.get(leads_to) or whose or None
                     seen.live[id] = Live(mapper, ours, marked=ours, team=owner, handle=mapper)
         if self._extras:
             self._observe_providers(seen)
@@ -181,9 +186,11 @@ class Keycloak:
         """The identity providers of the realm that nobody declares."""
         with seen.noting(Id("keycloak", "identity provider", "*"), None):
             for provider in self._client.get("identity-provider/instances") or ():
-                if provider["alias"] not in self._settings.external_providers:
-                    id = Id("keycloak", "identity provider", provider["alias"])
-                    seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=provider)
+                alias = provider["alias"]
+                if alias not in self._settings.external_providers:
+                    path = f"identity-provider/instances/{alias}"
+                    id = Id("keycloak", "identity provider", alias)
+                    seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=path)
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
         wanted = {client_id(team, name) for team in teams for name in team.oidc_clients}
@@ -198,16 +205,17 @@ class Keycloak:
             id = Id("keycloak", "client", client["clientId"])
             team = self._team_of_client(client)
             with seen.noting(id, team):
-                fields = _client_fields(client)
-                ours = fields["attributes"].get(_MANAGED_BY) == "tenantry"
-                marked = ours and _ADOPTED not in fields["attributes"]
+                fields = observed_fields(client)
+                ours = fields["attributes"].get(MANAGED_BY) == "tenantry"
+                marked = ours and ADOPTED not in fields["attributes"]
                 seen.live[id] = Live(fields, ours, marked=marked, team=team, handle=client)
 
     def _team_of_client(self, client: Representation) -> str | None:
         """The team whose mark a client bears, or else the one whose name its id begins with."""
         attributes = client.get("attributes")
-        if isinstance(attributes, dict) and attributes.get(_MANAGED_BY) == "tenantry":
-            return str(attributes.get(_TEAM))
+        if isinstance(attributes, dict) and attributes.get(MANAGED_BY) == "tenantry":
+            team: str | None = attributes.get(_TEAM)  # the platform's own bear none
+            return team
         name = str(client["clientId"]).removeprefix("team-")
         while name != client["clientId"] and "-" in name:
             name = name.rsplit("-", 1)[0]
@@ -231,7 +239,7 @@ class Keycloak:
             case "identity provider mapper":
                 self._apply_mapper(change)
             case "client":
-                self._apply_client(change)
+                apply_client(self._client, change)
 
     def _apply_group(self, change: Change) -> None:
         name = change.id.key
@@ -242,7 +250,7 @@ class Keycloak:
             return
         group = change.live.handle
         if change.adopts:
-            attributes[_ADOPTED] = ["true"]
+            attributes[ADOPTED] = ["true"]
         attributes = (group.get("attributes") or {}) | attributes
         self._client.put(f"groups/{group['id']}", {"name": name, "attributes": attributes})
 
@@ -250,7 +258,7 @@ class Keycloak:
         parent = self._settings.parent_group
         if parent is None:
             return "groups"
-        found = _named(self._client.get("groups", search=parent, exact="true"), parent)
+        found = named(self._client.get("groups", search=parent, exact="true"), parent)
         id = found["id"] if found else self._create_parent(parent)
         return f"groups/{id}/children"
 
@@ -258,7 +266,7 @@ class Keycloak:
         try:
             return self._client.post("groups", {"name": parent})
         except ChangedMeanwhile:  # another team's onboarding was faster
-            found = _named(self._client.get("groups", search=parent, exact="true"), parent)
+            found = named(self._client.get("groups", search=parent, exact="true"), parent)
             if found is None:
                 raise
             return str(found["id"])
@@ -267,7 +275,7 @@ class Keycloak:
         user = self._user(user_name)
         path = self._parent_path()
         groups = self._client.get(path, search=group_name, exact="true")
-        group = _named(groups, group_name)
+        group = named(groups, group_name)
         if user is None or group is None:
             call = f"PUT /admin/realms/{self._client.realm}/users/…/groups/…"
             text = f"user '{user_name}' or group '{group_name}' is gone"
@@ -285,28 +293,6 @@ class Keycloak:
             id = change.live.handle["id"]
             self._client.put(f"{path}/{id}", {**change.live.handle, **body})
 
-    def _apply_client(self, change: Change) -> None:
-        name = change.id.key
-        fields = dict(change.resource.fields)
-        mapper = {"name": "groups", **fields.pop("groups mapper")}
-        if change.live is None:
-            self._client.post("clients", {"clientId": name, **fields, "protocolMappers": [mapper]})
-            return
-        before: Representation = change.live.handle
-        path = f"clients/{before['id']}"
-        attributes = (before.get("attributes") or {}) | fields["attributes"]
-        if change.adopts:
-            attributes[_ADOPTED] = "true"
-        self._client.put(path, {**before, **fields, "attributes": attributes})
-        # PUT of a client leaves its mappers alone: they have their own address.
-        if any(difference.field.startswith("groups mapper") for difference in change.differences):
-            own = _named(before.get("protocolMappers"), "groups")
-            if own is None:
-                self._client.post(f"{path}/protocol-mappers/models", mapper)
-            else:
-                body = {**own, **mapper}
-                self._client.put(f"{path}/protocol-mappers/models/{own['id']}", body)
-
 
 def _mapper_id(alias: str, team: Team) -> Id:
     return Id("keycloak", "identity provider mapper", f"{alias}/{_MAPPER}{team.slug}")
@@ -320,8 +306,6 @@ def _address(id: Id, live: Live) -> str:
     """Where something lies that is to be deleted."""
     if id.kind == "group member":
         return str(live.handle)
-    if id.kind == "identity provider":
-        return f"identity-provider/instances/{id.key}"
     number = live.handle["id"]
     if id.kind == "client":
         return f"clients/{number}"
@@ -329,62 +313,13 @@ def _address(id: Id, live: Live) -> str:
 
 
 def _client(team: Team, name: str, own: OidcClient) -> Resource:
-    separator = _URIS[1]
-    attributes = {
-        _MANAGED_BY: "tenantry",
-        _TEAM: team.name,
-        _URIS[0]: separator.join(sorted(own.post_logout_redirect_uris)),
-        "pkce.code.challenge.method": "S256" if own.public else "",
-    }
-    fields = {
-        "enabled": True,
-        "protocol": "openid-connect",
-        "publicClient": own.public,
-        # The code flow only: the others hand out tokens where they can be taken.
-        "standardFlowEnabled": True,
-        "implicitFlowEnabled": False,
-        "directAccessGrantsEnabled": False,
-        "serviceAccountsEnabled": False,
-        "redirectUris": sorted(own.redirect_uris),
-        "webOrigins": sorted(own.web_origins),
-        "attributes": attributes,
-        "groups mapper": {
-            "protocol": "openid-connect",
-            "protocolMapper": "oidc-group-membership-mapper",
-            "config": {
-                "claim.name": "groups",
-                # Leaf names: Harbor and RBAC compare the whole string, slash included.
-                "full.path": "false",
-                "id.token.claim": "true",
-                "access.token.claim": "true",
-                "userinfo.token.claim": "true",
-            },
-        },
-    }
+    fields = client_fields(
+        {MANAGED_BY: "tenantry", _TEAM: team.name},
+        redirect_uris=own.redirect_uris,
+        post_logout_redirect_uris=own.post_logout_redirect_uris,
+        web_origins=own.web_origins,
+        public=own.public,
+        pkce=own.public,
+    )
+    fields["groups mapper"] = groups_mapper()
     return Resource(Id("keycloak", "client", client_id(team, name)), "Keycloak", fields)
-
-
-def _client_fields(client: Representation) -> Representation:
-    """A client in the form of the desired fields: lists sorted, the one mapper by its name."""
-    attributes = dict(client.get("attributes") or {})
-    key, separator = _URIS
-    uris = attributes.get(key, "")
-    attributes[key] = separator.join(sorted(uris.split(separator)))
-    return {
-        **{key: value for key, value in client.items() if key not in ("secret", "protocolMappers")},
-        "redirectUris": sorted(client.get("redirectUris") or []),
-        "webOrigins": sorted(client.get("webOrigins") or []),
-        "attributes": attributes,
-        "groups mapper": _named(client.get("protocolMappers"), "groups"),
-    }
-
-
-def _named(items: Any, name: str, *, key: str = "name") -> Representation | None:
-    """The item of exactly this name: Keycloak's searches may find more than was asked for."""
-    return next((item for item in items or () if item[key] == name), None)
-
-
-def _pattern(names: Sequence[str], ignore_case: bool) -> str:
-    """A regular expression (Java's) that matches one of these names."""
-    alternatives = "|".join(re.escape(name) for name in names)
-    return ("(?i)" if ignore_case else "") + f"({alternatives})"

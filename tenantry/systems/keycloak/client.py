@@ -34,6 +34,7 @@ class KeycloakClient:
     def __init__(self, account: KeycloakAccount, realm: str) -> None:
         self.realm = realm
         self.url = account.url
+        self.verify = account.verify
         self._account = account
         self._connection = KeycloakOpenIDConnection(
             server_url=f"{account.url}/",
@@ -68,16 +69,29 @@ class KeycloakClient:
     @cached_property
     def issuer(self) -> str:
         """The realm's issuer in its own words: it need not be the address that we use."""
-        realm = KeycloakOpenID(
+        return self._issuer_of(self.realm)
+
+    def issuer_to_be(self) -> str:
+        """The realm's issuer, also if the realm is still to be made: as its neighbour spells it."""
+        try:
+            return self.issuer
+        except SystemRefused as error:
+            if error.status != 404:
+                raise
+        neighbour = self._issuer_of(self._account.realm)
+        return neighbour.removesuffix(self._account.realm) + self.realm
+
+    def _issuer_of(self, realm: str) -> str:
+        openid = KeycloakOpenID(
             server_url=f"{self.url}/",
-            realm_name=self.realm,
+            realm_name=realm,
             client_id=self._account.client_id,
             verify=self._account.verify,
             timeout=int(TIMEOUT),
             max_retries=0,
         )
-        call = f"GET /realms/{self.realm}/.well-known/openid-configuration"
-        document = read(lambda: self._translate(call, realm.well_known))
+        call = f"GET /realms/{realm}/.well-known/openid-configuration"
+        document = read(lambda: self._translate(call, openid.well_known))
         return str(document["issuer"])
 
     def realm_exists(self) -> bool:
@@ -116,10 +130,23 @@ class KeycloakClient:
             return str(self._send("POST", path, body=body))
         except SystemRefused as error:
             if error.status == 409:
-                raise ChangedMeanwhile(
-                    error.system, error.call, error.reason, status=409
-                ) from error
+                raise _faster(error) from error
             raise
+
+    def create_realm(self, settings: Representation) -> None:
+        """Creates our realm. The token is renewed: an older one may have no rights in it.
+
+        Raises:
+            ChangedMeanwhile: somebody was faster.
+        """
+        body = {"realm": self.realm, "enabled": True, **settings}
+        try:
+            self._exchange("POST", "admin/realms", body=body)
+        except SystemRefused as error:
+            if error.status == 409:
+                raise _faster(error) from error
+            raise
+        self.log_in()
 
     def put(self, path: str, body: Representation | None = None) -> None:
         """Changes something."""
@@ -143,6 +170,16 @@ class KeycloakClient:
     ) -> Any:
         realm = quote(self.realm, safe="")
         full = f"admin/realms/{realm}" + (f"/{path}" if path else "")
+        return self._exchange(method, full, query=query, body=body)
+
+    def _exchange(
+        self,
+        method: str,
+        full: str,
+        *,
+        query: dict[str, Any] | None = None,
+        body: Representation | None = None,
+    ) -> Any:
         call = f"{method} /{full}"
         connection = self._connection
         if method == "GET":
@@ -182,6 +219,10 @@ class KeycloakClient:
             body = {"password": self._account.password.get_secret_value()}
             status, content = error.response_code or 0, error.response_body or b""
             raise _failure(call, status, content, headers, body) from None
+
+
+def _faster(error: SystemRefused) -> ChangedMeanwhile:
+    return ChangedMeanwhile(error.system, error.call, error.reason, status=409)
 
 
 def _failure(

@@ -44,6 +44,8 @@ class Kind(NamedTuple):
         return f"{root}{inside}/{self.plural}" + (f"/{name}" if name else "")
 
 
+GATEWAY_API = "Gateway of the Gateway API"
+
 KINDS = {
     kind.kind: kind
     for kind in (
@@ -55,9 +57,24 @@ KINDS = {
         Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
         Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
         Kind("ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", namespaced=False),
+        Kind("Service", "v1", "services"),
+        Kind("Pod", "v1", "pods"),
         Kind("VirtualService", "networking.istio.io/v1", "virtualservices"),
+        Kind("Gateway", "networking.istio.io/v1", "gateways"),
+        Kind("PeerAuthentication", "security.istio.io/v1", "peerauthentications"),
+        Kind("RequestAuthentication", "security.istio.io/v1", "requestauthentications"),
+        Kind("AuthorizationPolicy", "security.istio.io/v1", "authorizationpolicies"),
+        Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
     )
+} | {
+    # Of two kinds of one name, the second is called by its group, too.
+    GATEWAY_API: Kind("Gateway", "gateway.networking.k8s.io/v1", "gateways"),
 }
+
+
+def _kind_of(manifest: Object) -> Kind:
+    named = (manifest["kind"], manifest["apiVersion"])
+    return next(kind for kind in KINDS.values() if (kind.kind, kind.api_version) == named)
 
 
 class KubernetesClient:
@@ -143,7 +160,7 @@ class KubernetesClient:
             ChangedMeanwhile: another manager owns a field, and `force` is off.
         """
         metadata = manifest["metadata"]
-        path = KINDS[manifest["kind"]].path(metadata.get("namespace"), metadata["name"])
+        path = _kind_of(manifest).path(metadata.get("namespace"), metadata["name"])
         query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
         try:
             return self._call("PATCH", path, query, manifest, "application/apply-patch+yaml")

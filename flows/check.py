@@ -1,0 +1,42 @@
+"""Runbook: see that the systems work together, before a user finds out that they do not."""
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from tasks import onboarding, platform
+from tenantry.checks import tell
+from tenantry.errors import TenantryError
+
+BlockName = Annotated[str, Field(min_length=1)]
+
+
+@flow(name="check-platform", flow_run_name="check the platform", retries=0)
+def check_platform(
+    declared_state: BlockName = "default",
+    harbor: BlockName = "default",
+    keycloak: BlockName = "default",
+    cluster: BlockName = "default",
+) -> Any:
+    """Check the chain from a person's login to a pull. Nothing is changed.
+
+    Args:
+        declared_state: Name of the Declared State block.
+        harbor: Name of the Harbor Connection block.
+        keycloak: Name of the Keycloak Connection block.
+        cluster: Name of the Cluster Connection block.
+    """
+    try:
+        declaration = onboarding.read_declared_state(declared_state)
+        with onboarding.connected(declaration, harbor, keycloak, cluster) as systems:
+            onboarding.check_connections(systems, configuring=True)
+            found = platform.check_all(systems)
+            platform.publish_findings(found)
+            told = [tell.summary(found), *(f"{f.check}: {f.resource}: {f.cause}" for f in found)]
+            in_order = not any(f.severity == "critical" or f.class_ == "unreadable" for f in found)
+            state = Completed if in_order else Failed
+            return state(message="\n".join(told))
+    except TenantryError as error:
+        return Failed(message=str(error))

@@ -1,0 +1,59 @@
+"""Runbook: bring what is the platform's own to what is declared of it: single sign-on first of all."""
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from tasks import onboarding, platform
+from tasks.locks import TeamLock
+from tenantry import explain
+from tenantry.errors import TenantryError
+from tenantry.onboarding import Outcome, refuse
+from tenantry.resources import PLATFORM, STAGES
+from tenantry.systems import LOOKS_AT_PLATFORM
+
+BlockName = Annotated[str, Field(min_length=1)]
+
+
+@flow(name="configure-platform", flow_run_name="configure the platform", retries=0)
+def configure_platform(
+    dry_run: bool = False,
+    declared_state: BlockName = "default",
+    harbor: BlockName = "default",
+    keycloak: BlockName = "default",
+    cluster: BlockName = "default",
+) -> Any:
+    """Configure the realm, its external providers, Harbor's client, and Harbor.
+
+    Args:
+        dry_run: Show the changes and make none.
+        declared_state: Name of the Declared State block.
+        harbor: Name of the Harbor Connection block.
+        keycloak: Name of the Keycloak Connection block.
+        cluster: Name of the Cluster Connection block.
+    """
+    try:
+        declaration = onboarding.read_declared_state(declared_state)
+        if not declaration.platform.is_managed:
+            return Completed(message="Nothing of the platform's own is declared.")
+        with onboarding.connected(declaration, harbor, keycloak, cluster) as systems:
+            onboarding.check_connections(systems, configuring=True)
+            look = platform.Look(systems)
+            for system in LOOKS_AT_PLATFORM:
+                platform.look_at(system, look)
+            plan = look.plan()
+            platform.publish_plan(plan)
+            if dry_run:
+                return Completed(message=f"Dry run: {explain.summary([Outcome(PLATFORM, plan)])}")
+            if plan.changes:
+                with TeamLock([PLATFORM]) as lock:
+                    plan = platform.look_again(look)
+                    for stage in STAGES:
+                        if plan.in_stage(stage):
+                            platform.apply_stage(stage, look, plan, lock)
+            refuse(plan)
+            return Completed(message=explain.summary([Outcome(PLATFORM, plan)]))
+    except TenantryError as error:
+        return Failed(message=str(error))

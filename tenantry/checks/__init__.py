@@ -1,0 +1,111 @@
+"""Checks that the systems work together: from a person's login to a pull, through the mesh.
+
+Each check only reads. What it finds is in place and as somebody wanted it, and does
+not work: that tells it from drift, which is what is not as declared.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from tenantry.checks import login, mesh, reach, robots
+from tenantry.checks.findings import Finding
+from tenantry.checks.login import Login
+from tenantry.checks.mesh import Mesh
+from tenantry.errors import TenantryError
+from tenantry.resources import Id
+from tenantry.systems import Systems
+
+__all__ = ["CHECKS", "Finding", "check_all"]
+
+_Work = list[tuple[str, Callable[[], Iterator[Finding]]]]
+
+_OF_LOGIN: dict[str, Callable[[Login], Iterator[Finding]]] = {
+    "issuer": login.issuer,
+    "client secret": login.client_secret,
+    "redirect URI": login.redirect_uri,
+    "PKCE": login.pkce,
+    "scopes": login.scopes,
+    "claims": login.claims,
+    "group type": login.group_type,
+    "group filter": login.group_filter,
+    "admin group": login.admin_group,
+    "robots": robots.robots,
+    "robot prefix": robots.robot_prefix,
+    "keys": reach.keys,
+}
+_OF_MESH: dict[str, Callable[[Mesh], Iterator[Finding]]] = {
+    "issuers in the mesh": mesh.issuers,
+    "port names": mesh.port_names,
+    "port protocols": mesh.port_protocols,
+    "sidecars": mesh.sidecars,
+    "route order": mesh.route_order,
+    "hosts": mesh.hosts,
+    "destinations": mesh.destinations,
+    "docker tokens": mesh.docker_tokens,
+}
+
+CHECKS = (
+    "issuer",
+    "client secret",
+    "redirect URI",
+    "PKCE",
+    "scopes",
+    "claims",
+    "group type",
+    "group filter",
+    "admin group",
+    "robot expiry",
+    "robot access",
+    "robot prefix",
+    "keys",
+    "clocks",
+    "port names",
+    "port protocols",
+    "sidecars",
+    "route order",
+    "hosts",
+    "destinations",
+    "docker tokens",
+)
+"""What findings are called by, in the order in which they are told."""
+
+
+def check_all(systems: Systems) -> list[Finding]:
+    """All that the checks find, the critical first. What one can't read is a finding, too.
+
+    Logins are checked only where Harbor has a provider.
+    """
+    chain, between = Login(systems), Mesh(systems)
+    work: _Work = [(name, partial(check, between)) for name, check in _OF_MESH.items()]
+    of_login = _OF_LOGIN
+    try:
+        without = not chain.settings.get("oidc_endpoint")
+    except TenantryError as error:
+        return [_unreadable("issuer", error), *_flat(work)]
+    if without:
+        of_login = {name: _OF_LOGIN[name] for name in ("robots", "robot prefix")}
+    work += [(name, partial(check, chain)) for name, check in of_login.items()]
+    found = _flat(work)
+    return sorted(
+        found, key=lambda f: (f.severity != "critical", f.team, CHECKS.index(f.check), f.resource)
+    )
+
+
+def _flat(work: _Work) -> list[Finding]:
+    # One after another: they share what they read.
+    found: list[Finding] = []
+    for name, check in work:
+        try:
+            found += check()
+        except TenantryError as error:
+            found.append(_unreadable(name, error))
+    return found
+
+
+def _unreadable(check: str, error: TenantryError) -> Finding:
+    known = {"robots": "robot expiry", "issuers in the mesh": "issuer"}.get(check, check)
+    system = getattr(error, "system", "harbor")
+    remedy = "Let the system answer, and check again."
+    return Finding(
+        known, "warning", Id(system, "check", known), str(error), remedy, class_="unreadable"
+    )

@@ -1,0 +1,99 @@
+"""Robots that soon stop working, may do more than declared, or are called otherwise than written."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from tenantry.checks.findings import Finding
+from tenantry.checks.login import Login
+from tenantry.declared import Team
+from tenantry.resources import Live
+from tenantry.systems.credentials.pairs import GRACE, live_robot, pair
+from tenantry.systems.credentials.places import annotations_of, places
+from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.configuration import SETTINGS
+from tenantry.systems.harbor.robots import (
+    FAR_OFF,
+    expires_at,
+    robot_fields,
+    robot_id,
+    short_name,
+)
+
+
+def robots(login: Login) -> Iterator[Finding]:
+    """Each team's robots: how long they live, and what they may do."""
+    for team in login.systems.state.teams.values():
+        project = login.harbor.find(f"/projects/{team.slug}", by_name=True)
+        if project is None:
+            continue
+        query = f"Level=project,ProjectID={project['project_id']}"
+        found = {short_name(row): row for row in login.harbor.pages("/robots", q=query)}
+        for purpose in team.active_robots:
+            rows = {name: found[name] for name in pair(purpose) if name in found}
+            live = _live(login, team, purpose, rows)
+            for name, row in rows.items():
+                if name == live:  # its like in the pair is on its way out
+                    yield from _expiry(team, purpose, row, login.systems.clock())
+                yield from _access(team, purpose, row, login.systems.clock())
+
+
+def _live(login: Login, team: Team, purpose: str, rows: Mapping[str, Row]) -> str:
+    first = login.systems.credentials.secrets.read(places(team, purpose)[0])
+    numbers = {name: row["id"] for name, row in rows.items()}
+    return live_robot(purpose, annotations_of(first), _username(first), numbers)
+
+
+def _expiry(team: Team, purpose: str, row: Row, now: datetime) -> Iterator[Finding]:
+    told: str = robot_fields(row, now)["expiry"]
+    rotation, expires = team.active_robots[purpose].rotation, expires_at(row)
+    if told == FAR_OFF or expires is None:
+        return
+    remedy = "Onboard the team again: that renews it."
+    if rotation and expires > now:
+        if expires - timedelta(days=rotation.before_expiry_days) + GRACE > now:
+            return  # the next rotation takes it in time
+        remedy = "Run rotate-robots, which should have exchanged it by now."
+    yield Finding(
+        "robot expiry",
+        "critical" if expires <= now else "warning",
+        robot_id(team.slug, short_name(row)),
+        f"its credential expires or expired {told}",
+        remedy,
+        team.name,
+    )
+
+
+def _access(team: Team, purpose: str, row: Row, now: datetime) -> Iterator[Finding]:
+    fields = robot_fields(row, now)
+    more = sorted({*fields["access"]} - {*team.active_robots[purpose].access})
+    if more and not fields["disabled"]:
+        yield Finding(
+            "robot access",
+            "critical",
+            robot_id(team.slug, short_name(row)),
+            f"it may do more than is declared: {', '.join(more)}",
+            "Onboard the team again: that takes it away; or declare it.",
+            team.name,
+        )
+
+
+def robot_prefix(login: Login) -> Iterator[Finding]:
+    """The names in the robots' Secrets begin with Harbor's prefix for robots."""
+    prefix = str(login.settings["robot_name_prefix"])
+    for team in login.systems.state.teams.values():
+        for place in (place for purpose in team.active_robots for place in places(team, purpose)):
+            name = _username(login.systems.credentials.secrets.read(place))
+            if name is not None and not name.startswith(f"{prefix}{team.slug}+"):
+                yield Finding(
+                    "robot prefix",
+                    "critical",
+                    SETTINGS,
+                    f"robot_name_prefix is '{prefix}', and Secret {place.namespace}/{place.name} "
+                    f"was written for '{name}': that name no longer opens Harbor",
+                    "Set the prefix back, or onboard the team again, which writes the Secret anew.",
+                    team.name,
+                )
+
+
+def _username(secret: Live | None) -> str | None:
+    return secret.fields["username"] if secret else None

@@ -1,0 +1,197 @@
+"""Harbor's own configuration: single sign-on and its further settings.
+
+The client's secret goes from Keycloak to Harbor in memory. Harbor never gives it
+back, so whether it is right is judged by having Harbor use it.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tenantry.declared import Declaration
+from tenantry.errors import BrokenPromise
+from tenantry.plan import Change
+from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.harbor.client import HarborClient, Row
+
+SINGLE_SIGN_ON = Id("harbor", "configuration", "single sign-on")
+SETTINGS = Id("harbor", "configuration", "settings")
+
+SECRET = "oidc_client_secret"  # noqa: S105 a setting's name
+WORKS, FAILS, UNTRIED = "works", "does not work", "not tried"
+_LATER = {"oidc_logout": False, "oidc_group_filter": ""}
+"""Settings that older versions lack, and what those do instead."""
+_TAKES_HOLD = 6.0
+"""Seconds in which Harbor takes note of a changed provider: it keeps what it knows for 3."""
+_NAMED = 5
+_log = logging.getLogger(__name__)
+
+
+class HarborConfiguration:
+    """Harbor's part of what is the platform's."""
+
+    def __init__(self, client: HarborClient, state: Declaration) -> None:
+        self._client = client
+        self._declared = state.platform.harbor
+
+    # Desired
+
+    def desired(self, issuer: Callable[[], str], observed: Observed) -> list[Resource]:
+        """Single sign-on and further settings, as far as they are declared.
+
+        Args:
+            issuer: tells the realm's issuer in its own words.
+            observed: what was seen.
+        """
+        wanted = []
+        if self._declared.single_sign_on:
+            wanted.append(self._single_sign_on(issuer(), observed))
+        settings = dict(self._declared.configuration)
+        if self._declared.single_sign_on:
+            settings.setdefault("project_creation_restriction", "adminonly")
+        if settings:
+            wanted.append(Resource(SETTINGS, "Harbor", settings))
+        return wanted
+
+    def _single_sign_on(self, issuer: str, observed: Observed) -> Resource:
+        sign_on = self._declared.single_sign_on
+        assert sign_on is not None
+        fields: dict[str, Any] = {
+            "auth_mode": "oidc_auth",
+            "oidc_name": sign_on.provider_name,
+            "oidc_endpoint": issuer,
+            "oidc_client_id": sign_on.client_id,
+            "oidc_scope": ",".join(sign_on.scopes),
+            "oidc_groups_claim": sign_on.groups_claim,
+            "oidc_user_claim": sign_on.user_claim,
+            "oidc_auto_onboard": sign_on.auto_onboard,
+            "oidc_admin_group": sign_on.admin_group or "",
+            "oidc_group_filter": sign_on.group_filter or "",
+            "oidc_logout": sign_on.logout,
+            "oidc_verify_cert": sign_on.verify_certificate,
+            "oidc_extra_redirect_parms": json.dumps(sign_on.redirect_parameters, sort_keys=True),
+            SECRET: WORKS,
+        }
+        live = observed.live.get(SINGLE_SIGN_ON)
+        for name, absent in _LATER.items():
+            declared = name.removeprefix("oidc_") in sign_on.model_fields_set
+            if live and name not in live.fields and (fields[name] == absent or not declared):
+                del fields[name]
+        client = Id("keycloak", "client", sign_on.client_id)
+        return Resource(
+            SINGLE_SIGN_ON, "Harbor", fields, working=(SECRET,), inside=(client,), body=client
+        )
+
+    # Observed
+
+    def observe(self, issuer: Callable[[], str]) -> Observed:
+        """What Harbor is configured to, and whether the client it holds works."""
+        seen = Observed()
+        if not (self._declared.single_sign_on or self._declared.configuration):
+            return seen
+        held = self._client.get("/configurations")
+        fields = {name: entry["value"] for name, entry in held.items()}
+        locked = self._locked(held)
+        if self._declared.single_sign_on:
+            own = {**fields, SECRET: self._tried(fields, issuer())}
+            parameters = own.get("oidc_extra_redirect_parms")
+            own["oidc_extra_redirect_parms"] = _normal(parameters)
+            seen.live[SINGLE_SIGN_ON] = Live(own, locked=locked)
+        seen.live[SETTINGS] = Live(fields, locked=locked | self._unknown(fields))
+        return seen
+
+    def _tried(self, fields: Row, issuer: str) -> str:
+        """Whether Harbor's client works; only where it is the client that is declared."""
+        sign_on = self._declared.single_sign_on
+        assert sign_on is not None
+        place = (fields.get("auth_mode"), fields.get("oidc_endpoint"), fields.get("oidc_client_id"))
+        if place != ("oidc_auth", issuer, sign_on.client_id):
+            return UNTRIED
+        return self._verdict(self._client.tried_client())
+
+    def _verdict(self, words: str) -> str:
+        if "unauthorized_client" in words or "invalid_client" in words:
+            return FAILS
+        if "invalid_grant" not in words:
+            _log.warning(
+                "Whether Harbor's OIDC client secret works can't be told: %s. It is taken to.",
+                words or "/c/ does not lead to Harbor's core",
+            )
+        return WORKS
+
+    def _locked(self, held: Row) -> dict[str, str]:
+        """The settings that nobody can change now, and why."""
+        locked = {name for name, entry in held.items() if not entry["editable"]}
+        if not locked:
+            return {}
+        if locked == {"auth_mode"}:
+            return {"auth_mode": self._who_is_there()}
+        text = (
+            "Harbor says that it is read-only: it is set by CONFIG_OVERWRITE_JSON of Harbor's "
+            "core. Change it there, or take that variable away"
+        )
+        # The secret has no entry of its own; where all else is read-only, so is it.
+        return dict.fromkeys((*locked, SECRET), text)
+
+    def _who_is_there(self) -> str:
+        users = [str(user["username"]) for user in self._client.pages("/users")]
+        told = ", ".join(users[:_NAMED])
+        more = f" and {len(users) - _NAMED} more" if len(users) > _NAMED else ""
+        return (
+            f"Harbor changes its auth_mode only while it has no users but its administrator, and "
+            f"there are {len(users)}: {told}{more}. Delete them in Harbor first; what they own stays"
+        )
+
+    def _unknown(self, fields: Row) -> dict[str, str]:
+        missing = [name for name in self._declared.configuration if name not in fields]
+        return dict.fromkeys(missing, "this version of Harbor has no such setting")
+
+    # Apply
+
+    def apply(self, change: Change, secret: Callable[[str], str]) -> None:
+        """Writes what differs.
+
+        Args:
+            change: the change.
+            secret: gives the secret of a client of the realm.
+
+        Raises:
+            BrokenPromise: Harbor took the settings, and its client still does not work.
+        """
+        fields = change.resource.fields
+        names = {difference.field.split(".")[0] for difference in change.differences}
+        body = {name: value for name, value in fields.items() if name in names and name != SECRET}
+        if change.id != SINGLE_SIGN_ON:
+            self._client.put("/configurations", body)
+            return
+        # In one call: between two, nobody could log in.
+        client_id = fields["oidc_client_id"]
+        body |= {name: fields[name] for name in ("oidc_endpoint", "oidc_client_id")}
+        self._client.put("/configurations", body | {SECRET: secret(client_id)})
+        self.prove(client_id)
+
+    def prove(self, client_id: str) -> None:
+        """Sees that Harbor's client works, once Harbor has taken note of it.
+
+        Raises:
+            BrokenPromise: it does not.
+        """
+        until = time.monotonic() + _TAKES_HOLD
+        while self._verdict(self._client.tried_client()) == FAILS:
+            if time.monotonic() > until:
+                raise BrokenPromise(
+                    "harbor",
+                    "PUT /api/v2.0/configurations",
+                    f"the realm refuses client '{client_id}' with the secret that Harbor was given",
+                )
+            time.sleep(0.5)
+
+
+def _normal(parameters: Any) -> Any:
+    """Harbor's redirect parameters, JSON in a string, spelled as we do."""
+    try:
+        return json.dumps(json.loads(parameters or "{}"), sort_keys=True)
+    except (TypeError, ValueError):
+        return parameters

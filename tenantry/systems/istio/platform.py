@@ -1,0 +1,198 @@
+"""The mesh's part of what is the platform's: Gateways, and Harbor's place behind them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from tenantry.declared import Declaration
+from tenantry.declared.platform import DeclaredGateway, HarborInMesh
+from tenantry.errors import SystemRefused
+from tenantry.plan import Change
+from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
+from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.istio.routes import Backend, Rule, spec
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import GATEWAY_API, KubernetesClient, Object
+
+_NAME = "harbor"
+_CORE = ("/api/", "/c/", "/service/", "/v2/")
+_OLD_CORE = ("/v1/", "/chartrepo/")
+_OLD_PATHS_UNTIL = (2, 8)
+"""The first Harbor without charts, whose own proxy answers `/v1/` with 404."""
+_ROUTES = ("VirtualService", "HTTPRoute")
+_SIDECAR = "istio-proxy"
+_TOLD = 3
+
+
+class IstioPlatform:
+    """The mesh's part of what is the platform's."""
+
+    def __init__(self, client: KubernetesClient, harbor: HarborClient, state: Declaration) -> None:
+        """
+        Args:
+            client: the cluster.
+            harbor: tells which Harbor it is.
+            state: what is declared.
+        """
+        self._client = client
+        self._harbor = harbor
+        self._mesh = state.platform.mesh
+
+    # Desired
+
+    def desired(self) -> list[Resource]:
+        """Gateways first, and last what would shut out whoever is not in the mesh yet."""
+        gateways = [_gateway(key, each) for key, each in self._mesh.gateways.items()]
+        return [*gateways, *(self._harbors(self._mesh.harbor) if self._mesh.harbor else ())]
+
+    def _harbors(self, declared: HarborInMesh) -> Iterator[Resource]:
+        namespace = objects.id_of("Namespace", declared.namespace)
+        if declared.inject is not False:
+            key, value = _label(declared)
+            id = Id("istio", "injection", declared.namespace)
+            yield Resource(id, "Istio", {key: value}, inside=(namespace,))
+        kind = declared.kind or self._mesh.route_kind
+        gateway = declared.gateway or self._mesh.gateway
+        content = {"spec": spec(kind, declared.host, gateway, self._rules(declared))}
+        yield _object(kind, _NAME, declared.namespace, content)
+        if declared.strict_mtls:
+            content = {"spec": {"mtls": {"mode": "STRICT"}}}
+            yield _object("PeerAuthentication", "default", declared.namespace, content)
+
+    def _rules(self, declared: HarborInMesh) -> list[Rule]:
+        """What Harbor's own proxy does, which the mesh's gateway takes the place of."""
+        paths: tuple[str, ...] = _CORE
+        if self._harbor.version() < _OLD_PATHS_UNTIL:
+            paths += _OLD_CORE
+        core, portal = declared.core, declared.portal
+        return [
+            Rule(("/service/notifications",), None),  # for Harbor's own jobs only
+            Rule(paths, Backend(core.service, declared.namespace, core.port)),
+            Rule(("/",), Backend(portal.service, declared.namespace, portal.port)),
+        ]
+
+    # Observed
+
+    def observe(self) -> Observed:
+        """What the cluster holds of it."""
+        seen = Observed()
+        for key, gateway in self._mesh.gateways.items():
+            namespace, name = key.split("/", 1)
+            found = self._client.get(_gateway_kind(gateway), name, namespace)
+            if found is not None:
+                seen.live[_istio_id(_gateway_kind(gateway), name, namespace)] = objects.live(found)
+        if self._mesh.harbor is not None:
+            self._observe_harbors(self._mesh.harbor, seen)
+        return seen
+
+    def _observe_harbors(self, declared: HarborInMesh, seen: Observed) -> None:
+        name = declared.namespace
+        wanted = {resource.id.kind: resource.id for resource in self._harbors(declared)}
+        namespace = self._client.get("Namespace", name)
+        if namespace is None:
+            for id in wanted.values():
+                seen.waiting[id] = f"there is no namespace '{name}'"
+            return
+        seen.live[Id("istio", "injection", name)] = _injection(namespace, declared)
+        for kind in (*_ROUTES, "PeerAuthentication"):
+            for found in self._list(kind, name, needed=kind in wanted):
+                id = _istio_id(kind, found["metadata"]["name"], name)
+                live = objects.live(found)
+                # Without a team's mark, what carries ours in Harbor's namespace is the platform's.
+                seen.live[id] = replace(live, team=live.team or PLATFORM) if live.ours else live
+        if declared.strict_mtls:
+            bare = sorted(_without_sidecar(self._client.list("Pod", name)))
+            if bare:
+                more = f" and {len(bare) - _TOLD} more" if len(bare) > _TOLD else ""
+                seen.waiting[wanted["PeerAuthentication"]] = (
+                    f"pods without a sidecar would be shut out: {', '.join(bare[:_TOLD])}{more}. "
+                    "Restart them once the namespace is labelled for injection"
+                )
+
+    def _list(self, kind: str, namespace: str, *, needed: bool) -> Iterator[Object]:
+        try:
+            yield from self._client.list(kind, namespace)
+        except SystemRefused as error:
+            if error.status != 404 or needed:
+                raise  # the kind is not installed
+
+    # Apply
+
+    def apply(self, change: Change) -> None:
+        """Carries out one change."""
+        if change.id.kind == "injection":
+            labels = dict(change.resource.fields)
+            body = {"metadata": {"labels": labels}}
+            self._client.merge("Namespace", change.id.key, None, body)
+        else:
+            objects.apply(self._client, change)
+
+
+def _istio_id(kind: str, name: str, namespace: str) -> Id:
+    return objects.id_of(kind, name, namespace, "istio")
+
+
+def _object(kind: str, name: str, namespace: str, content: dict[str, Any]) -> Resource:
+    made = objects.resource(
+        kind, name, None, content, namespace=namespace, stage="Istio", system="istio"
+    )
+    return replace(made, shared=False)
+
+
+def _gateway_kind(declared: DeclaredGateway) -> str:
+    return "Gateway" if declared.api == "istio" else GATEWAY_API
+
+
+def _gateway(key: str, declared: DeclaredGateway) -> Resource:
+    namespace, name = key.split("/", 1)
+    if declared.api == "istio":
+        server = {
+            "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+            "hosts": list(declared.hosts),
+            "tls": {"mode": "SIMPLE", "credentialName": declared.certificate},
+        }
+        content: dict[str, Any] = {
+            "spec": {"selector": dict(declared.selector), "servers": [server]}
+        }
+    else:
+        # Routes come from the namespaces of teams and of Harbor.
+        reference = {"group": "", "kind": "Secret", "name": declared.certificate}
+        listeners = [
+            {
+                "name": f"https-{number}",
+                "hostname": host,
+                "port": 443,
+                "protocol": "HTTPS",
+                "allowedRoutes": {"namespaces": {"from": "All"}},
+                "tls": {"mode": "Terminate", "certificateRefs": [reference]},
+            }
+            for number, host in enumerate(declared.hosts)
+        ]
+        content = {"spec": {"gatewayClassName": declared.gateway_class, "listeners": listeners}}
+    return _object(_gateway_kind(declared), name, namespace, content)
+
+
+def _label(declared: HarborInMesh) -> tuple[str, str]:
+    if isinstance(declared.inject, str):
+        return "istio.io/rev", declared.inject
+    return "istio-injection", "enabled"
+
+
+def _injection(namespace: Object, declared: HarborInMesh) -> Live:
+    """The label; one that says something else is somebody's decision."""
+    labels = namespace["metadata"].get("labels") or {}
+    key, value = _label(declared)
+    there = labels.get(key)
+    if key == "istio.io/rev" and labels.get("istio-injection"):
+        reason = "the label istio-injection is there, too, and goes before it: take it off"
+        return Live({key: None}, locked={key: reason})
+    return Live({key: there}, ours=there in (None, value))
+
+
+def _without_sidecar(pods: Iterator[Object]) -> Iterator[str]:
+    for pod in pods:
+        spec = pod.get("spec") or {}
+        containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if not ended and _SIDECAR not in [container["name"] for container in containers]:
+            yield str(pod["metadata"]["name"])

@@ -1,0 +1,59 @@
+"""Configuring the platform through a real Prefect server, as its schedule and people start it."""
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+DECLARED = """
+name: Test
+harbor:
+  single_sign_on: {}
+keycloak:
+  realm: signed-on
+  realm_settings: {}
+"""
+
+
+def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
+    bench.declare_platform(DECLARED)
+
+    dry = bench.run("configure-platform", dry_run=True)
+    assert dry["state"]["message"] == "Dry run: The platform: 4 to create, 2 to update."
+    assert bench.sandbox.requests.writes() == 0
+
+    first = bench.run("configure-platform")
+    assert first["state"]["message"] == "The platform: 4 to create, 2 to update."
+    assert "keycloak" in bench.artifact("plan-platform", first)["data"]
+    bench.task_runs(first, "look at Keycloak", "look at Harbor", "Keycloak", "Harbor")
+    secret = bench.sandbox.harbor.configuration["oidc_client_secret"]
+    assert secret
+    assert secret not in bench.artifact("plan-platform", first)["data"]
+
+    bench.sandbox.requests.reset()
+    second = bench.run("configure-platform")
+    assert second["state"]["message"] == "The platform: nothing to do."
+    assert bench.sandbox.requests.writes() == 0
+
+
+@pytest.mark.long
+def test_where_nothing_is_declared_no_system_is_called(bench):
+    run = bench.run("configure-platform")
+
+    assert run["state"]["message"] == "Nothing of the platform's own is declared."
+    assert bench.sandbox.requests.total() == 0
+
+
+@pytest.mark.long
+def test_the_check_passes_on_what_was_configured_and_tells_what_broke(bench):
+    bench.declare_platform(DECLARED)
+    bench.run("configure-platform")
+
+    first = bench.run("check-platform")
+    assert first["state"]["message"] == "All checks passed."
+
+    bench.sandbox.harbor.configuration["oidc_client_secret"] = "another"
+    bench.sandbox.harbor.provider = None
+    second = bench.run("check-platform")
+    assert second["state_type"] == "FAILED"
+    assert second["state"]["message"].startswith("1 finding: 1 critical.\nclient secret: ")
+    assert "Run configure-platform" in bench.artifact("platform-checks", second)["data"]

@@ -1,0 +1,331 @@
+"""What is the platform's own, on Keycloak and Harbor: configured, looked at again, and interrupted."""
+
+import base64
+from typing import Any
+
+import httpx
+import pytest
+
+from tenantry.errors import NotOurs
+from tenantry.onboarding import configure, plan_platform
+from tenantry.plan import Plan
+from tenantry.sandbox.harbor import users
+from tenantry.sandbox.keycloak.builtin import new_realm
+from tests.bench import SHOP, Bench, actions, found, ids
+from tests.crash import Snapshot
+from tests.real.servers import browser
+from tests.wire import Kill, Killed, Wire, no_delays, one_worker
+
+REALM = "main"
+PASSWORD = "wonderland"
+SIGN_ON: dict[str, Any] = {
+    "name": "Test",
+    "harbor": {"single_sign_on": {"admin_group": "platform-admins"}},
+    "keycloak": {"realm": REALM, "realm_settings": {}, "groups": {"platform-admins": {}}},
+}
+
+
+def whole(bench: Bench) -> dict[str, Any]:
+    """A platform that declares something of each kind; its provider is a realm beside ours."""
+    sandbox = bench.sandbox
+    sandbox.keycloak.realms["corp"] = new_realm("corp", {"enabled": True})
+    sandbox.kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sso"}})
+    secret(bench, "the provider's")
+    connection = {
+        "issuer": f"{sandbox.keycloak.url}/realms/corp",
+        "client_id": "broker",
+        "client_secret": {"namespace": "sso", "name": "corp"},
+    }
+    return {
+        "name": "Test",
+        "harbor": {
+            "single_sign_on": {"admin_group": "platform-admins", "group_filter": "^team-"},
+            "configuration": {"token_expiration": 25, "robot_name_prefix": "bot$"},
+        },
+        "keycloak": {
+            "realm": REALM,
+            "realm_settings": {
+                "access_token_minutes": 5,
+                "session_idle_minutes": 60,
+                "brute_force_protection": True,
+                "unmanaged_attributes": "admin-edit",
+            },
+            "groups": {"platform-admins": {"external_groups": {"corp": ["Admins"]}}},
+            "external_providers": {"corp": {"group_name": "k8s-{group}", "connection": connection}},
+        },
+    }
+
+
+def secret(bench: Bench, value: str) -> None:
+    """Puts the external provider's secret where it is declared to lie."""
+    data = {"client-secret": base64.b64encode(value.encode()).decode()}
+    metadata = {"name": "corp", "namespace": "sso"}
+    bench.sandbox.kubernetes.put(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+    )
+
+
+def plan(bench: Bench) -> Plan:
+    outcome = plan_platform(bench.systems)
+    if outcome.error:
+        raise outcome.error
+    assert outcome.plan is not None
+    return outcome.plan
+
+
+@pytest.fixture
+def signed_on(bench: Bench) -> Bench:
+    """A platform with single sign-on, configured, and nothing else."""
+    bench.declare(SHOP, platform=SIGN_ON)
+    configure(bench.systems)
+    return bench
+
+
+def log_in(bench: Bench, name: str) -> httpx.Response:
+    """What Harbor answers in the end to somebody who logs in with a browser."""
+    url = bench.sandbox.harbor.ext_endpoint
+    client, answer = browser.log_in_at(
+        f"{url}/c/oidc/login", f"{url}/c/oidc/callback", name, PASSWORD
+    )
+    client.close()
+    return answer
+
+
+# One pass
+
+
+def test_one_pass_configures_all_and_a_second_writes_nothing(bench: Bench) -> None:
+    bench.declare(SHOP, platform=whole(bench))
+
+    outcome = configure(bench.systems)
+    assert [str(change.id) for change in outcome.done] == [
+        "keycloak/realm/main",
+        "keycloak/user profile/main",
+        "keycloak/group/platform-admins",
+        "keycloak/identity provider/corp",
+        "keycloak/identity provider mapper/corp/tenantry username",
+        "keycloak/identity provider mapper/corp/tenantry email",
+        "keycloak/identity provider mapper/corp/tenantry group platform-admins",
+        "keycloak/client/harbor",
+        "keycloak/claim/harbor/groups",
+        "keycloak/client scopes/harbor",
+        "harbor/configuration/single sign-on",
+        "harbor/configuration/settings",
+    ]
+
+    bench.sandbox.requests.reset()
+    with bench.process() as systems:
+        assert configure(systems).plan == Plan("")
+    assert bench.sandbox.requests.writes() == 0
+    assert bench.sandbox.harbor.configuration["project_creation_restriction"] == "adminonly"
+
+
+def test_onboarding_comes_after_it_and_neither_undoes_the_other(bench: Bench) -> None:
+    bench.declare(SHOP, platform=whole(bench))
+    configure(bench.systems)
+    bench.onboard()
+
+    assert plan(bench).is_empty
+    assert bench.plan().is_empty
+
+
+def test_nothing_declared_is_nothing_asked_and_nothing_done(bench: Bench) -> None:
+    bench.declare(SHOP)
+    assert not bench.state.platform.is_managed
+
+    assert configure(bench.systems).plan == Plan("")
+    assert bench.sandbox.requests.total() == 0
+
+
+def test_settings_that_others_made_beside_ours_stay(signed_on: Bench) -> None:
+    realm = signed_on.sandbox.keycloak.realms[REALM]
+    realm.settings["attributes"]["theirs"] = "kept"
+    realm.settings["accessTokenLifespan"] = 1234
+    realm.settings["attributes"]["app.kubernetes.io/managed-by"] = "tenantry"
+    signed_on.sandbox.harbor.configuration["session_timeout"] = 7
+
+    assert plan(signed_on).is_empty
+    signed_on.declare(
+        platform={
+            **SIGN_ON,
+            "keycloak": {**SIGN_ON["keycloak"], "realm_settings": {"display_name": "Main"}},
+        }
+    )
+    assert found(plan(signed_on)) == {"keycloak/realm/main": {"displayName": (None, "Main")}}
+    configure(signed_on.systems)
+    assert realm.settings["attributes"]["theirs"] == "kept"
+    assert realm.settings["accessTokenLifespan"] == 1234
+
+
+# Logins
+
+
+def test_a_person_logs_in_and_is_a_developer_by_the_claim_alone(signed_on: Bench) -> None:
+    signed_on.onboard()
+    keycloak = signed_on.sandbox.keycloak
+    ann = keycloak.add_user(REALM, "ann", email="ann@example.test", password=PASSWORD)
+    ann.first_name, ann.last_name = "Ann", "Example"
+    realm = keycloak.realms[REALM]
+    group = realm.child_named(None, "team-shop")
+    assert group is not None
+    realm.join(ann, group)
+
+    answer = log_in(signed_on, "ann")
+
+    assert (answer.status_code, answer.headers["location"]) == (302, "/"), answer.text
+    (user,) = (u for u in signed_on.sandbox.harbor.users.values() if u.username == "ann")
+    assert user.groups == ["team-shop"]
+
+
+def test_another_claim_is_there_before_harbor_asks_for_it_and_the_old_one_goes_after(
+    signed_on: Bench,
+) -> None:
+    signed_on.declare(
+        platform={
+            **SIGN_ON,
+            "harbor": {
+                "single_sign_on": {"admin_group": "platform-admins", "groups_claim": "teams"}
+            },
+        }
+    )
+    assert [(change.action, str(change.id)) for change in configure(signed_on.systems).done] == [
+        ("create", "keycloak/claim/harbor/teams"),
+        ("update", "harbor/configuration/single sign-on"),
+        ("delete", "keycloak/claim/harbor/groups"),
+    ]
+    assert plan(signed_on).is_empty
+
+
+def test_a_run_that_dies_anywhere_leaves_logins_working(signed_on: Bench) -> None:
+    user = signed_on.sandbox.keycloak.add_user(
+        REALM, "ann", email="ann@example.test", password=PASSWORD
+    )
+    user.first_name, user.last_name = "Ann", "Example"
+    changed = {
+        **SIGN_ON,
+        "harbor": {
+            "single_sign_on": {"groups_claim": "teams", "client_id": "registry", "logout": False},
+            "configuration": {"token_expiration": 20},
+        },
+    }
+    signed_on.declare(platform=changed)
+    before = Snapshot(signed_on.sandbox)
+
+    def go_on() -> None:
+        with signed_on.process() as systems:
+            configure(systems)
+
+    with no_delays(), one_worker():
+        with Wire() as wire:
+            go_on()
+        for number in range(1, len(wire.requests) + 1):
+            before.restore()
+            with pytest.raises(Killed), Wire(Kill(number, "after")):
+                go_on()
+            signed_on.sandbox.harbor.provider = None  # its few seconds of memory are over
+            assert log_in(signed_on, "ann").status_code == 302, f"after request {number}"
+            go_on()
+            assert plan(signed_on).is_empty
+
+
+# The client's secret
+
+
+def test_a_secret_that_no_longer_works_is_found_by_trying_it_and_mended(signed_on: Bench) -> None:
+    harbor = signed_on.sandbox.harbor
+    right = harbor.configuration["oidc_client_secret"]
+    harbor.configuration["oidc_client_secret"] = "another"
+    harbor.provider = None
+
+    assert found(plan(signed_on)) == {
+        "harbor/configuration/single sign-on": {"oidc_client_secret": ("does not work", "works")}
+    }
+    done = configure(signed_on.systems).done
+
+    assert ids(done) == ["harbor/configuration/single sign-on"]
+    assert harbor.configuration["oidc_client_secret"] == right
+    assert right not in repr(done)
+
+
+def test_a_providers_secret_is_read_where_it_lies_and_written_anew_when_it_changes(
+    bench: Bench,
+) -> None:
+    bench.declare(platform=whole(bench))
+    outcome = configure(bench.systems)
+    provider = bench.sandbox.keycloak.realms[REALM].providers["corp"]
+    assert provider["config"]["clientSecret"] == "the provider's"
+    assert "the provider's" not in repr(outcome)
+
+    secret(bench, "a newer one")
+    assert list(actions(plan(bench))) == ["keycloak/identity provider/corp"]
+    configure(bench.systems)
+    provider = bench.sandbox.keycloak.realms[REALM].providers["corp"]
+    assert provider["config"]["clientSecret"] == "a newer one"
+    assert plan(bench).is_empty
+
+
+# What can't be done is said, and the rest is done
+
+
+def test_what_is_somebody_elses_is_refused_until_it_may_be_adopted(bench: Bench) -> None:
+    bench.sandbox.keycloak.realms[REALM] = new_realm(REALM, {"enabled": True})
+    bench.declare(platform=SIGN_ON)
+
+    with pytest.raises(NotOurs) as refused:
+        configure(bench.systems)
+    assert "keycloak/realm/main: it exists and Tenantry did not make it" in str(refused.value)
+    assert "let the platform adopt it (adopt: if-identical)" in str(refused.value)
+    assert bench.sandbox.harbor.configuration["oidc_client_id"] == "harbor"
+
+    bench.declare(platform={**SIGN_ON, "adopt": "if-identical"})
+    configure(bench.systems)
+    assert plan(bench).is_empty
+
+
+def test_an_auth_mode_that_cannot_change_is_explained_with_who_is_there(bench: Bench) -> None:
+    harbor = bench.sandbox.harbor
+    harbor.configuration["auth_mode"] = "db_auth"
+    users.onboard(harbor, "ann", "a@b.test", "1", "https://old.test", [])
+    bench.declare(platform=SIGN_ON)
+
+    with pytest.raises(NotOurs) as refused:
+        configure(bench.systems)
+    assert "it differs in auth_mode" in str(refused.value)
+    assert "there are 1: ann. Delete them in Harbor first" in str(refused.value)
+    assert harbor.configuration["oidc_client_id"] == ""
+    assert harbor.configuration["project_creation_restriction"] == "adminonly"
+
+
+def test_a_setting_that_this_harbor_has_not_is_named(bench: Bench) -> None:
+    bench.declare(platform={"name": "x", "harbor": {"configuration": {"no_such_setting": 1}}})
+    with pytest.raises(NotOurs, match="no_such_setting; this version of Harbor has no such"):
+        configure(bench.systems)
+
+
+def test_a_provider_that_is_down_costs_its_own_part_only(bench: Bench) -> None:
+    declared = whole(bench)
+    del bench.sandbox.keycloak.realms["corp"]
+    bench.declare(platform=declared)
+
+    outcome = configure(bench.systems)
+    assert outcome.plan is not None
+    (wait,) = (w for w in outcome.plan.waiting if "discovery" in w.reason)
+    assert str(wait.id) == "keycloak/identity provider/corp"
+    assert "harbor/configuration/single sign-on" in ids(outcome.done)
+
+
+def test_an_alias_that_people_are_linked_to_is_not_pointed_elsewhere(bench: Bench) -> None:
+    declared = whole(bench)
+    bench.declare(platform=declared)
+    configure(bench.systems)
+    keycloak = bench.sandbox.keycloak
+    user = keycloak.add_user(REALM, "ann")
+    user.links["corp"] = {"identityProvider": "corp", "userId": "1", "userName": "ann"}
+    keycloak.realms["new"] = new_realm("new", {"enabled": True})
+    provider = declared["keycloak"]["external_providers"]["corp"]
+    provider["connection"]["issuer"] = f"{keycloak.url}/realms/new"
+    bench.declare(platform=declared)
+
+    (refusal,) = plan(bench).refusals
+    assert "people are linked to" in refusal.reason
+    assert "under an alias of its own" in refusal.reason
