@@ -29,7 +29,7 @@ test-long: setup
 
 test-real: setup
 	$(BIN)/python -m tests.real.servers.prerequisites
-	$(BIN)/python -m pytest tests/real tests/conformance -m real --target real $(ARGS)
+	$(BIN)/python -m pytest tests/real tests/conformance -m "real and not long" --target real $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check --quiet .

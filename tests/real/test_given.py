@@ -103,7 +103,8 @@ def used() -> Iterator[Used]:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(600)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mode", ["oidc_auth", "db_auth"])
 def test_the_suites_leave_a_given_harbor_as_they_found_it(used: Used, mode: str) -> None:
     """The cases of conformance; where it has to be made ready for a flow, a run of one too."""
@@ -119,7 +120,8 @@ def test_the_suites_leave_a_given_harbor_as_they_found_it(used: Used, mode: str)
 
 
 @pytest.mark.real
-@pytest.mark.timeout(600)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_the_suites_leave_a_given_keycloak_and_cluster_as_they_found_them(used: Used) -> None:
     used.add_user()
     harbor, elsewhere = used.holds(), used.holds_elsewhere()
