@@ -1,16 +1,14 @@
 """Runbook: see that the systems work together, before a user finds out that they do not."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
 from prefect.states import Completed, Failed
-from pydantic import Field
 
+from flows.onboard import BlockName
 from tasks import onboarding, platform
 from tenantry.checks import tell
 from tenantry.errors import TenantryError
-
-BlockName = Annotated[str, Field(min_length=1)]
 
 
 @flow(name="check-platform", flow_run_name="check the platform", retries=0)

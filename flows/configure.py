@@ -1,11 +1,11 @@
 """Runbook: bring what is the platform's own to what is declared of it: single sign-on first of all."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
 from prefect.states import Completed, Failed
-from pydantic import Field
 
+from flows.onboard import BlockName
 from tasks import onboarding, platform
 from tasks.locks import TeamLock
 from tenantry import explain
@@ -13,8 +13,6 @@ from tenantry.errors import TenantryError
 from tenantry.onboarding import Outcome, refuse
 from tenantry.resources import PLATFORM, STAGES
 from tenantry.systems import LOOKS_AT_PLATFORM
-
-BlockName = Annotated[str, Field(min_length=1)]
 
 
 @flow(name="configure-platform", flow_run_name="configure the platform", retries=0)
@@ -43,16 +41,16 @@ def configure_platform(
             look = platform.Look(systems)
             for system in LOOKS_AT_PLATFORM:
                 platform.look_at(system, look)
-            plan = look.plan()
+            plan = look.plan(look.observed)
             platform.publish_plan(plan)
             if dry_run:
                 return Completed(message=f"Dry run: {explain.summary([Outcome(PLATFORM, plan)])}")
             if plan.changes:
                 with TeamLock([PLATFORM]) as lock:
-                    plan = platform.look_again(look)
+                    plan = onboarding.look_again(look)
                     for stage in STAGES:
                         if plan.in_stage(stage):
-                            platform.apply_stage(stage, look, plan, lock)
+                            onboarding.apply_stage(stage, look, plan, lock)
             refuse(plan)
             return Completed(message=explain.summary([Outcome(PLATFORM, plan)]))
     except TenantryError as error:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tasks import onboarding as tasks
 from tasks.locks import TeamLock
+from tasks.pages import artifact_key
 from tenantry import explain
 from tenantry.calls import WIDTH
 from tenantry.declared import Team
@@ -51,7 +52,7 @@ def onboard_team(
                 tasks.look_at(system, walk)
             plan = systems.plan(team, walk.observed)
             outcome = Outcome(team.name, plan)
-            tasks.publish_plan(tasks.artifact_key("plan", team.name), [outcome])
+            tasks.publish_plan(artifact_key("plan", team.name), [outcome])
             if dry_run:
                 return Completed(message=f"Dry run: {explain.summary([outcome])}")
             if plan.changes:

@@ -11,7 +11,7 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from tasks.locks import LockUnusable, TeamLock
-from tasks.shards import SHARD
+from tasks.shards import SHARD, named
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
 from tenantry import drift
 from tenantry.declared import Team
@@ -164,8 +164,7 @@ class Shard:
     @property
     def name(self) -> str:
         """Which teams they are."""
-        teams = [_told(team) for team in self.remedy.teams]
-        return teams[0] if len(teams) == 1 else f"{len(teams)} teams, {teams[0]} to {teams[-1]}"
+        return named([_told(team) for team in self.remedy.teams])
 
     @property
     def left(self) -> Remedy:

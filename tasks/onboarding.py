@@ -1,28 +1,24 @@
 """The tasks of onboarding: each looks at a system, or brings one to what is declared."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import (
-    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run, task_run
 from prefect.states import Completed, Failed
 
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
 from tasks.locks import LockUnusable, TeamLock
-from tasks.shards import parts, run_all
+from tasks.pages import artifact_key, publish_pages
+from tasks.shards import named, parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
 from tenantry import explain, onboarding, welcome
 from tenantry.connections import Connections
@@ -32,6 +28,19 @@ from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
 from tenantry.systems import LOOKS, Systems
+
+
+class Planned(Protocol):
+    """What a run is about that has a single plan: one team, or the platform."""
+
+    systems: Systems
+    observed: Observed
+
+    def look(self) -> Observed:
+        """Looks at it anew."""
+
+    def plan(self, observed: Observed) -> Plan:
+        """What it takes to bring it to what is declared."""
 
 
 class Walk:
@@ -44,6 +53,14 @@ class Walk:
         self.systems = systems
         self.teams = list(teams)
         self.observed = Observed()
+
+    def look(self) -> Observed:
+        """All that the systems hold of the teams now."""
+        return self.systems.observe(self.teams)
+
+    def plan(self, observed: Observed) -> Plan:
+        """The plan of a run's only team."""
+        return self.systems.plan(self.teams[0], observed)
 
     def pick(self, outcomes: Iterable[Outcome]) -> list[Team]:
         """The teams of these outcomes, in the same order."""
@@ -131,23 +148,23 @@ def look_at(system: str, walk: Walk) -> None:
 
 
 @step("look again", "look again, under the lock")
-def look_again(walk: Walk) -> Plan:
-    """The plan of a run's only team, now that nobody else changes it."""
-    walk.observed = walk.systems.observe(walk.teams)
-    plan = walk.systems.plan(walk.teams[0], walk.observed)
+def look_again(walk: Planned) -> Plan:
+    """The plan, now that nobody else changes what it is about."""
+    walk.observed = walk.look()
+    plan = walk.plan(walk.observed)
     if not plan.changes:
         get_run_logger().info("Another run has done it meanwhile: nothing is left to do.")
     return plan
 
 
 @step("apply", "{stage}")
-def apply_stage(stage: Stage, walk: Walk, plan: Plan, lock: TeamLock) -> None:
+def apply_stage(stage: Stage, walk: Planned, plan: Plan, lock: TeamLock) -> None:
     """Makes the planned changes of one stage. A retry looks and plans anew before it writes."""
     observed = walk.observed
     if is_retry():
         lock.hold()
-        observed = walk.systems.observe(walk.teams)
-        plan = walk.systems.plan(walk.teams[0], observed)
+        observed = walk.look()
+        plan = walk.plan(observed)
     onboarding.apply(walk.systems, plan, observed, [stage], lock, _log_change)
 
 
@@ -166,8 +183,7 @@ class Shard:
     @property
     def name(self) -> str:
         """Which teams they are."""
-        teams = list(self.outcomes)
-        return teams[0] if len(teams) == 1 else f"{len(teams)} teams, {teams[0]} to {teams[-1]}"
+        return named(list(self.outcomes))
 
     @property
     def left(self) -> list[Outcome]:
@@ -305,39 +321,21 @@ def publish_plan(key: str, outcomes: Sequence[Outcome]) -> None:
 
 def publish_guide(walk: Walk, team: Team, plan: Plan) -> None:
     """What the team is told, as a Markdown artifact."""
-    create_markdown_artifact(key=_guide_key(team), markdown=_guide(walk, team, plan))
+    publish_pages([_guide(walk, team, plan)])
 
 
 def publish_guides(walk: Walk, outcomes: Iterable[Outcome]) -> None:
-    """What the teams are told that changed; one client for all, since each costs more than a call."""
+    """What the teams are told that changed."""
     told = [each for each in outcomes if each.is_done and each.done and each.plan is not None]
-    with get_client(sync_client=True) as client:
-        for team, outcome in zip(walk.pick(told), told, strict=True):
-            text = _guide(walk, team, cast(Plan, outcome.plan))
-            client.create_artifact(
-                ArtifactCreate(
-                    key=_guide_key(team),
-                    type="markdown",
-                    data=text,
-                    flow_run_id=flow_run.id,
-                    task_run_id=task_run.id,
-                )
-            )
+    pairs = zip(walk.pick(told), told, strict=True)
+    publish_pages(_guide(walk, team, cast(Plan, outcome.plan)) for team, outcome in pairs)
 
 
-def _guide_key(team: Team) -> str:
-    return artifact_key("welcome", team.name)
-
-
-def _guide(walk: Walk, team: Team, plan: Plan) -> str:
+def _guide(walk: Walk, team: Team, plan: Plan) -> tuple[str, str]:
     systems = walk.systems
     realm = systems.state.platform.keycloak.realm
-    return welcome.guide(team, systems.credentials.registry, realm, plan)
-
-
-def artifact_key(*parts: str) -> str:
-    """A stable key, so that the UI shows an artifact's history."""
-    return re.sub(r"[^a-z0-9-]+", "-", "-".join(parts))
+    text = welcome.guide(team, systems.credentials.registry, realm, plan)
+    return artifact_key("welcome", team.name), text
 
 
 def _log_change(change: Change) -> None:

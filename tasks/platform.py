@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 
-from tasks.locks import TeamLock
-from tasks.step import is_retry, step
-from tenantry import checks, explain, onboarding
+from tasks.step import step
+from tenantry import checks, explain
 from tenantry.checks import Finding, tell
 from tenantry.onboarding import Outcome
-from tenantry.plan import Change, Plan
-from tenantry.resources import Observed, Stage
+from tenantry.plan import Plan
+from tenantry.resources import Observed
 from tenantry.systems import LOOKS_AT_PLATFORM, Systems
 
 
@@ -25,36 +24,19 @@ class Look:
         self.systems = systems
         self.observed = Observed()
 
-    def plan(self) -> Plan:
+    def look(self) -> Observed:
+        """All that the systems hold of the platform's own now."""
+        return self.systems.observe_platform()
+
+    def plan(self, observed: Observed) -> Plan:
         """What it takes to bring the platform to what is declared."""
-        return self.systems.plan_platform(self.observed)
+        return self.systems.plan_platform(observed)
 
 
 @step("look at", "look at {system}")
 def look_at(system: str, look: Look) -> None:
     """Reads what one system holds of the platform's own."""
     LOOKS_AT_PLATFORM[system](look.systems, look.observed)
-
-
-@step("look again", "look again, under the lock")
-def look_again(look: Look) -> Plan:
-    """The plan, now that nobody else changes the platform."""
-    look.observed = look.systems.observe_platform()
-    plan = look.plan()
-    if not plan.changes:
-        get_run_logger().info("Another run has done it meanwhile: nothing is left to do.")
-    return plan
-
-
-@step("configure", "{stage}")
-def apply_stage(stage: Stage, look: Look, plan: Plan, lock: TeamLock) -> None:
-    """Makes the planned changes of one stage. A retry looks and plans anew before it writes."""
-    observed = look.observed
-    if is_retry():
-        lock.hold()
-        observed = look.systems.observe_platform()
-        plan = look.systems.plan_platform(observed)
-    onboarding.apply(look.systems, plan, observed, [stage], lock, _log_change)
 
 
 def publish_plan(plan: Plan) -> None:
@@ -81,7 +63,3 @@ def publish_findings(found: Sequence[Finding]) -> None:
     create_table_artifact(
         key="platform-checks", table=tell.document(found), description=tell.summary(found)
     )
-
-
-def _log_change(change: Change) -> None:
-    get_run_logger().info("%s: %s %s", change.stage, change.action, change.id)

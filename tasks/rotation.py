@@ -1,6 +1,6 @@
 """The tasks of rotation: looks at the robots, and walks those that have something to do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,18 +8,17 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run
 from prefect.input import RunInput
-from prefect.runtime import flow_run, task_run
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from tasks.locks import LockUnusable, TeamLock
-from tasks.onboarding import artifact_key
-from tasks.shards import parts, run_all
+from tasks.pages import artifact_key, publish_pages
+from tasks.shards import named, parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, step
 from tasks.store import BlockStore
 from tenantry import rotation
@@ -149,8 +148,7 @@ class Shard:
     @property
     def name(self) -> str:
         """Which teams they are."""
-        teams = list(dict.fromkeys(outcome.team for outcome in self.outcomes.values()))
-        return teams[0] if len(teams) == 1 else f"{len(teams)} teams, {teams[0]} to {teams[-1]}"
+        return named(list(dict.fromkeys(outcome.team for outcome in self.outcomes.values())))
 
     @property
     def left(self) -> list[Outcome]:
@@ -223,7 +221,7 @@ def rotate_shard(shard: Shard, run: Rotation) -> None:
                     finished(
                         replace(outcome, done=(), state="failed", note=str(error), error=error)
                     )
-    publish_pages(ended, datetime.now(UTC))
+    publish_pages(_pages(ended, datetime.now(UTC)))
     shard.check()
 
 
@@ -267,20 +265,12 @@ def publish_table(outcomes: Sequence[Outcome], now: datetime) -> None:
     )
 
 
-def publish_pages(outcomes: Iterable[Outcome], now: datetime) -> None:
-    """What was done to each pair, as Markdown artifacts; one client for all, as each costs."""
-    with get_client(sync_client=True) as client:
-        for outcome in outcomes:
-            if outcome.done or outcome.error:
-                client.create_artifact(
-                    ArtifactCreate(
-                        key=artifact_key("rotation", outcome.team, outcome.purpose),
-                        type="markdown",
-                        data=report.page(outcome, now),
-                        flow_run_id=flow_run.id,
-                        task_run_id=task_run.id,
-                    )
-                )
+def _pages(outcomes: Iterable[Outcome], now: datetime) -> Iterator[tuple[str, str]]:
+    """What was done to each pair, by the key of its artifact."""
+    for outcome in outcomes:
+        if outcome.done or outcome.error:
+            key = artifact_key("rotation", outcome.team, outcome.purpose)
+            yield key, report.page(outcome, now)
 
 
 def conclude(run: Rotation, outcomes: Sequence[Outcome]) -> State[Any]:

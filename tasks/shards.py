@@ -29,6 +29,11 @@ class Unfinished(Protocol):
 S = TypeVar("S", bound=Unfinished)
 
 
+def named(teams: Sequence[str]) -> str:
+    """Which teams a shard has, in the name of its task."""
+    return teams[0] if len(teams) == 1 else f"{len(teams)} teams, {teams[0]} to {teams[-1]}"
+
+
 def parts(teams: Sequence[T]) -> tuple[list[Sequence[T]], bool]:
     """What there is to do for teams, in the parts that share a task; and whether each is alone."""
     alone = len(teams) <= ALONE

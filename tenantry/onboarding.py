@@ -72,12 +72,12 @@ def apply(
     """
     check = lock.check if lock else lambda: None
 
-    def told(change: Change) -> None:
+    def made(change: Change) -> None:
         report(change)
         check()
 
     check()
-    systems.apply(plan, observed, stages, told)
+    systems.apply(plan, observed, stages, made)
 
 
 def onboard(

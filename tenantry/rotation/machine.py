@@ -8,6 +8,7 @@ team's lock.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from tenantry.errors import (
     BrokenPromise,
@@ -16,7 +17,7 @@ from tenantry.errors import (
     SystemUnavailable,
     TenantryError,
 )
-from tenantry.rotation.assess import Outcome, assess, next_due
+from tenantry.rotation.assess import Outcome, Step, assess, next_due
 from tenantry.rotation.due import Order
 from tenantry.rotation.pair import ODD, Pair, Unread, known
 from tenantry.rotation.probe import Probe
@@ -64,7 +65,7 @@ class Machine:
         walk = _Walk(self, pair, outcome)
         try:
             for step in outcome.steps:
-                getattr(walk, step)()
+                walk.take(step)
         except (TenantryError, *ODD) as odd:
             error = known(odd)
             return replace(walk.outcome, state="failed", error=error, note=str(error))
@@ -90,6 +91,26 @@ class _Walk:
         self._machine._told(f"{self._pair.name}: {text}")
 
     # Steps
+
+    def take(self, step: Step) -> None:
+        """Takes one of the steps."""
+        match step:
+            case "kill":
+                self.kill()
+            case "rotate":
+                self.rotate()
+            case "drop":
+                self.drop()
+            case "publish":
+                self.publish()
+            case "overlap":
+                self.overlap()
+            case "retire":
+                self.retire()
+            case "delete":
+                self.delete()
+            case _:
+                assert_never(step)
 
     def rotate(self) -> None:
         """Publishes the other robot of the pair, made afresh; or the same one, if that is dead."""

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from tenantry.systems.harbor.client import Row
-from tenantry.systems.harbor.robots import short_name
 
 ROBOT = "tenantry.io/robot"
 """Annotation of a Secret: which robot of the pair it holds, such as `pull-a`."""
@@ -97,11 +96,6 @@ def moment(text: str | None) -> datetime | None:
 def written(time: datetime) -> str:
     """A time as annotations hold it."""
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def name_of(row: Row) -> str:
-    """What PREVIOUS calls a robot: a system's robot has no project to leave out."""
-    return short_name(row)
 
 
 def in_rotation(
