@@ -125,13 +125,14 @@ class Bench:
         return self
 
     @contextmanager
-    def process(self) -> Iterator[Systems]:
+    def process(self, *, extras: bool = False) -> Iterator[Systems]:
         """The systems as a process has them that starts now, and ends with the context."""
-        with self._systems() as systems:
+        with self._systems(extras=extras) as systems:
             yield systems
 
-    def _systems(self) -> Systems:
-        return Systems(connections(self.sandbox), self.state, clock=self.sandbox.clock.now)
+    def _systems(self, *, extras: bool = False) -> Systems:
+        sandbox = self.sandbox
+        return Systems(connections(sandbox), self.state, extras=extras, clock=sandbox.clock.now)
 
     @property
     def teams(self) -> list[Team]:

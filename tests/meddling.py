@@ -1,16 +1,22 @@
 """Whatever may befall a team's robots, in any order: a state machine for hypothesis."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tenantry import drift
+from tenantry.declared import Team
+from tenantry.locks import Lock
 from tenantry.onboarding import onboard
+from tenantry.rotation.pair import NotOnboarded
+from tenantry.systems import Systems
 from tests.bench import Bench, Data
 from tests.crash import MOMENTS, Snapshot
+from tests.locks import Alone, Mutex
 from tests.rotation_bench import logins, order, pairs_are_in_order, pass_time, robots, run
 from tests.wire import Kill, Killed, Moment, Wire, no_delays, one_worker
 
@@ -23,22 +29,6 @@ TEAM: Data = {
 }
 SECRET = "team-shop/harbor-pull"
 Login = tuple[str, str]
-
-
-class Mutex:
-    """A lock that keeps the threads of a test apart, as a team's lock keeps runs apart."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    def check(self) -> None:
-        """It is never lost."""
 
 
 def at_once(*works: Callable[[], object]) -> None:
@@ -61,7 +51,7 @@ def at_once(*works: Callable[[], object]) -> None:
 
 
 class Meddling(RuleBasedStateMachine):
-    """Onboarding, rotation, crashes, time, and somebody who meddles.
+    """Onboarding, rotation, remediation of drift, crashes, time, and somebody who meddles.
 
     What always holds, unless somebody meddled since: what is published works, and what was
     published before works for as long as it overlaps. What holds after one undisturbed run of
@@ -125,6 +115,14 @@ class Meddling(RuleBasedStateMachine):
     def onboard_and_die(self, number: int, moment: Moment) -> None:
         self._die(self._onboard, number, moment)
 
+    @rule()
+    def remediate(self) -> None:
+        self._run(self._remediate)
+
+    @rule(number=st.integers(1, 40), moment=st.sampled_from(MOMENTS))
+    def remediate_and_die(self, number: int, moment: Moment) -> None:
+        self._die(self._remediate, number, moment)
+
     @rule(force=st.booleans())
     def all_at_once(self, force: bool) -> None:
         lock = Mutex()
@@ -132,6 +130,7 @@ class Meddling(RuleBasedStateMachine):
             lambda: at_once(
                 lambda: self._rotate(lock, force=force),
                 lambda: self._onboard(lock),
+                lambda: self._remediate(lock),
                 lambda: self._rotate(lock),
             )
         )
@@ -217,12 +216,20 @@ class Meddling(RuleBasedStateMachine):
         with self.bench.process() as systems:
             given = order(self.bench, **asked)
             for outcome in run(self.bench, given, systems=systems, lock=lock).values():
-                if outcome.error is not None:
+                if outcome.error is not None and not self._is_gone(outcome.error):
                     raise outcome.error
+
+    def _is_gone(self, error: Exception) -> bool:
+        """Whether somebody took away all that there was to rotate."""
+        return self._meddled and isinstance(error, NotOnboarded)
 
     def _onboard(self, lock: Any = None) -> None:
         with self.bench.process() as systems:
             onboard(systems, self.bench.team(), lock=lock)
+
+    def _remediate(self, lock: Any = None) -> None:
+        with self.bench.process(extras=True) as systems:
+            remediate(systems, self.bench.teams, lock or Alone())
 
     def _run(self, work: Callable[[], object]) -> None:
         with no_delays():
@@ -235,6 +242,16 @@ class Meddling(RuleBasedStateMachine):
                     work()
             except Killed:
                 pass
+
+
+def remediate(systems: Systems, teams: Sequence[Team], lock: Lock) -> None:
+    """Looks for drift and mends all of it, extras with our mark removed."""
+    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+    order = drift.Order("all")
+    remedy = drift.choose(detected, order.remediate)
+    for mended in drift.mend(systems, remedy, order, lock, approved=False):
+        if mended.error is not None:
+            raise mended.error
 
 
 def machine(made: Bench) -> type[Meddling]:

@@ -15,6 +15,7 @@ from tenantry.systems.credentials.places import places
 from tenantry.systems.harbor.robots import robot_id
 from tests.bench import Bench, Data
 from tests.images import image, push
+from tests.locks import Alone
 from tests.sandbox.calls import Caller
 
 ROTATED: Data = {"max_age_days": 20}
@@ -26,17 +27,6 @@ SHOP: Data = {
     },
 }
 """A team whose credentials are due between 15 and 20 days after they were published."""
-
-
-class Alone:
-    """The lock of a test in which nobody else is at work."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def check(self) -> None:
-        """It is never lost."""
 
 
 def pass_time(bench: Bench, **much: float) -> None:

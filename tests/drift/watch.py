@@ -9,6 +9,7 @@ from tenantry.drift import Detected, Mended, Order, Remediate, Report, SystemNam
 from tenantry.systems import Systems
 from tests.bench import REALM, Bench, Data, connections
 from tests.drift.catalogue import provider
+from tests.locks import Alone
 
 SHOP: Data = {
     "name": "shop",
@@ -58,17 +59,6 @@ PLATFORM: Data = {
 }
 
 
-class NoLock:
-    """Nobody else is at work."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def check(self) -> None:
-        """It is never lost."""
-
-
 def mend(
     systems: Systems,
     detected: Detected,
@@ -79,7 +69,7 @@ def mend(
     """Does what is to be done, as a run does."""
     remedy = drift.choose(detected, remediate, remove)
     order = Order(remediate, tuple(remove), asked)
-    done = drift.mend(systems, remedy, order, NoLock(), approved=True)
+    done = drift.mend(systems, remedy, order, Alone(), approved=True)
     errors = {each.team: each.error for each in done if each.error}
     assert not errors, errors
     assert not [each.team for each in done if each.differs]

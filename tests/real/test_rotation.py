@@ -26,11 +26,11 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.bench import prepare, write
 from tests.images import image, push
+from tests.locks import Alone
 from tests.real.conftest import Cluster
 from tests.real.servers import prerequisites
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster
-from tests.rotation_bench import Alone
 from tests.sandbox.calls import Caller
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]

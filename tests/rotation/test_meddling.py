@@ -9,7 +9,8 @@ from tenantry.onboarding import onboard
 from tests.bench import Bench
 from tests.crash import Snapshot
 from tests.interleave import Interleaving
-from tests.meddling import TEAM, Mutex, at_once, machine
+from tests.locks import Mutex
+from tests.meddling import TEAM, at_once, machine, remediate
 from tests.rotation_bench import SHOP, logins, order, pairs_are_in_order, pass_time, run
 
 
@@ -36,7 +37,7 @@ def test_of_two_rotations_at_once_one_rotates(bench: Bench) -> None:
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_beside_another_rotation_and_onboarding_in_any_order_of_requests(
+def test_beside_another_rotation_onboarding_and_remediation_in_any_order_of_requests(
     data: st.DataObject, interleaved: tuple[Bench, Snapshot]
 ) -> None:
     bench, start = interleaved
@@ -55,7 +56,12 @@ def test_beside_another_rotation_and_onboarding_in_any_order_of_requests(
         with bench.process() as systems:
             onboard(systems, bench.team(), lock=beside.lock(["shop"]))
 
-    errors = beside.run({"one": rotate, "two": rotate, "onboarding": mend})
+    def mend_drift() -> None:
+        with bench.process(extras=True) as systems:
+            remediate(systems, bench.teams, beside.lock(["shop"]))
+
+    procedures = {"one": rotate, "two": rotate, "onboarding": mend, "remediation": mend_drift}
+    errors = beside.run(procedures)
     assert errors == {}
     assert sorted(rotated) == [False, True]
     pairs_are_in_order(bench)
@@ -64,7 +70,7 @@ def test_beside_another_rotation_and_onboarding_in_any_order_of_requests(
 
 @pytest.fixture
 def interleaved(bench: Bench) -> tuple[Bench, Snapshot]:
-    """An onboarded team of which a fence is lost, so that onboarding has something to write."""
+    """An onboarded team of which a fence is lost: onboarding and remediation have something to write."""
     bench.declare(TEAM).onboard()
     pass_time(bench, hours=1)
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-default-deny", "team-shop")
