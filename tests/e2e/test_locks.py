@@ -97,6 +97,26 @@ def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
 
 
 @pytest.mark.long
+def test_two_batches_at_once_bring_each_team_once(bench):
+    platform = bench.platform
+    names = [f"both{number:02}" for number in range(14)]
+    for name in names:
+        bench.declare(name)
+    with TeamLock(names):
+        runs = [bench.start("onboard-teams", which="all") for _ in range(2)]
+        platform.wait_for(lambda: all("Waiting for" in said(platform, run) for run in runs))
+        writes_of_both = bench.sandbox.requests.writes()
+    ended = [platform.wait_for_run(run) for run in runs]
+
+    assert writes_of_both == 0, "nothing is written while somebody else has the locks"
+    assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
+    assert robots(bench) == ["ci-a"] * 14 + ["pull-a"] * 14
+    rows = "".join(bench.artifact("onboarding-result", run)["data"] for run in ended)
+    assert rows.count('"done"') == 14
+    assert [slots(platform, name) for name in names] == [0] * 14
+
+
+@pytest.mark.long
 def test_a_dead_holders_lock_is_free_within_about_a_minute(bench, record_property):
     code = (
         "from tasks.locks import TeamLock; import time\n"

@@ -14,12 +14,17 @@ keycloak:
 """
 
 
-def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
+@pytest.mark.long
+def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(bench):
     bench.declare_platform(DECLARED)
 
-    dry = bench.run("configure-platform", dry_run=True)
-    assert dry["state"]["message"] == "Dry run: The platform: 4 to create, 2 to update."
+    run = bench.run("configure-platform", dry_run=True)
+    assert run["state"]["message"] == "Dry run: The platform: 4 to create, 2 to update."
     assert bench.sandbox.requests.writes() == 0
+
+
+def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
+    bench.declare_platform(DECLARED)
 
     first = bench.run("configure-platform")
     assert first["state"]["message"] == "The platform: 4 to create, 2 to update."
