@@ -118,6 +118,8 @@ def drift(
     # Its libraries take the other commands longer to start.
     from tenantry import drift as core
     from tenantry.drift import reports
+    from tenantry.drift.history import Folder as HistoryFolder
+    from tenantry.drift.history import History
     from tenantry.drift.reports import terminal
 
     state = declared.load(folder)
@@ -125,8 +127,8 @@ def drift(
     asked = _systems(system)
     if output and not output.parent.is_dir():
         raise TenantryError(f"--output: there is no folder {output.parent}; make it first.")
-    store = core.Folder(history) if history else None
-    past = core.History.read(store) if store else core.History.empty()
+    store = HistoryFolder(history) if history else None
+    past = History.read(store) if store else History.empty()
     with Systems(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
         found = core.detect(systems, teams, core.look(systems, teams, asked), asked)
     report = found.report
