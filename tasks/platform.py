@@ -1,13 +1,12 @@
 """The tasks of configuring the platform, and of checking that its systems work together."""
 
-from collections.abc import Sequence
-
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from tasks.step import step
 from tenantry import checks, explain
-from tenantry.checks import Finding, tell
+from tenantry.drift import Finding, Report
+from tenantry.drift.reports import summary
 from tenantry.onboarding import Outcome
 from tenantry.plan import Plan
 from tenantry.resources import Observed
@@ -54,12 +53,11 @@ def check_all(systems: Systems) -> list[Finding]:
     """Reads what a login and a pull depend on; each finding is a line of the log."""
     found = checks.check_all(systems)
     for finding in found:
-        get_run_logger().warning("%s: %s: %s", finding.check, finding.resource, finding.cause)
+        get_run_logger().warning("%s: %s", finding.resource, finding.words)
     return found
 
 
-def publish_findings(found: Sequence[Finding]) -> None:
+def publish_report(report: Report) -> None:
     """The findings as a table artifact."""
-    create_table_artifact(
-        key="platform-checks", table=tell.document(found), description=tell.summary(found)
-    )
+    rows = [summary.row(finding, {}, report.time) for finding in report.findings]
+    create_table_artifact(key="platform-checks", table=rows, description=report.summary)

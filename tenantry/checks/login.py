@@ -6,8 +6,9 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from tenantry.checks.findings import Finding
+from tenantry.checks.view import View
 from tenantry.declared import Team
+from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 from tenantry.systems import Systems
 from tenantry.systems.harbor.configuration import SINGLE_SIGN_ON
@@ -18,11 +19,11 @@ _OIDC_GROUP = 3
 _PKCE_SINCE = (2, 13)
 
 
-class Login:
+class Login(View):
     """What Harbor and the realm say of each other. Read once, when a check asks for it."""
 
     def __init__(self, systems: Systems) -> None:
-        self.systems = systems
+        super().__init__(systems)
         self.harbor = systems.harbor_client
         self.realm = systems.keycloak_client
 
@@ -83,7 +84,7 @@ def issuer(login: Login) -> Iterator[Finding]:
     """Harbor's endpoint is the realm's issuer, letter for letter."""
     endpoint, told = str(login.settings["oidc_endpoint"]), login.realm.issuer
     if endpoint != told:
-        yield Finding(
+        yield login.finding(
             "issuer",
             "critical",
             SINGLE_SIGN_ON,
@@ -109,7 +110,7 @@ def client_secret(login: Login) -> Iterator[Finding]:
     """The realm takes the client id and secret that Harbor holds."""
     words = login.harbor.tried_client()
     if "unauthorized_client" in words or "invalid_client" in words:
-        yield Finding(
+        yield login.finding(
             "client secret",
             "critical",
             SINGLE_SIGN_ON,
@@ -117,7 +118,7 @@ def client_secret(login: Login) -> Iterator[Finding]:
             "Run configure-platform: it hands Harbor the client's secret.",
         )
     elif words and "invalid_grant" not in words:
-        yield Finding(
+        yield login.finding(
             "client secret",
             "critical",
             SINGLE_SIGN_ON,
@@ -132,7 +133,7 @@ def redirect_uri(login: Login) -> Iterator[Finding]:
     callback = f"{str(login.harbor.info()['external_url']).rstrip('/')}/c/oidc/callback"
     client = login.client
     if client is None:
-        yield Finding(
+        yield login.finding(
             "redirect URI",
             "critical",
             login.client_resource,
@@ -140,7 +141,7 @@ def redirect_uri(login: Login) -> Iterator[Finding]:
             "Declare harbor.single_sign_on and run configure-platform, or create the client.",
         )
     elif not any(_covers(uri, callback) for uri in client.get("redirectUris") or ()):
-        yield Finding(
+        yield login.finding(
             "redirect URI",
             "critical",
             login.client_resource,
@@ -157,7 +158,7 @@ def pkce(login: Login) -> Iterator[Finding]:
     """The client does not ask for PKCE of a Harbor that has none."""
     method = ((login.client or {}).get("attributes") or {}).get("pkce.code.challenge.method")
     if method == "S256" and login.harbor.version() < _PKCE_SINCE:
-        yield Finding(
+        yield login.finding(
             "PKCE",
             "critical",
             login.client_resource,
@@ -165,7 +166,7 @@ def pkce(login: Login) -> Iterator[Finding]:
             "Take it off the client (configure-platform does), or update Harbor.",
         )
     elif method == "plain":
-        yield Finding(
+        yield login.finding(
             "PKCE",
             "critical",
             login.client_resource,
@@ -180,7 +181,7 @@ def scopes(login: Login) -> Iterator[Finding]:
     if login.client is not None:
         missing = [scope for scope in asked if scope not in login.had | {"openid"}]
         if missing:
-            yield Finding(
+            yield login.finding(
                 "scopes",
                 "critical",
                 login.client_resource,
@@ -188,7 +189,7 @@ def scopes(login: Login) -> Iterator[Finding]:
                 "Assign it to the client, or take it out of Harbor's oidc_scope.",
             )
     if "openid" not in asked:
-        yield Finding(
+        yield login.finding(
             "scopes",
             "critical",
             SINGLE_SIGN_ON,
@@ -196,7 +197,7 @@ def scopes(login: Login) -> Iterator[Finding]:
             "Add it (configure-platform does).",
         )
     if "offline_access" not in asked:
-        yield Finding(
+        yield login.finding(
             "scopes",
             "warning",
             SINGLE_SIGN_ON,
@@ -246,7 +247,7 @@ def _claim(login: Login, cause: str, team: Team) -> Finding:
         "Correct the mappers of Harbor's client and its scopes (configure-platform does), or the "
         "user's profile."
     )
-    return Finding("claims", "critical", login.client_resource, cause, remedy, team.name)
+    return login.finding("claims", "critical", login.client_resource, cause, remedy, team.name)
 
 
 def group_type(login: Login) -> Iterator[Finding]:
@@ -255,7 +256,7 @@ def group_type(login: Login) -> Iterator[Finding]:
     for group in login.harbor.pages("/usergroups"):
         name = group["group_name"]
         if name in owners and group["group_type"] != _OIDC_GROUP:
-            yield Finding(
+            yield login.finding(
                 "group type",
                 "critical",
                 Id("harbor", "user group", name),
@@ -275,7 +276,7 @@ def group_filter(login: Login) -> Iterator[Finding]:
     try:
         pattern = re.compile(text)
     except re.error:
-        yield Finding(
+        yield login.finding(
             "group filter",
             "warning",
             SINGLE_SIGN_ON,
@@ -285,7 +286,7 @@ def group_filter(login: Login) -> Iterator[Finding]:
         return
     for team in login.systems.state.teams.values():
         if not pattern.search(team.oidc_group):
-            yield Finding(
+            yield login.finding(
                 "group filter",
                 "critical",
                 SINGLE_SIGN_ON,
@@ -304,7 +305,7 @@ def admin_group(login: Login) -> Iterator[Finding]:
     members = login.realm.get(f"groups/{group['id']}/members", max=1) if group else None
     if not members:
         what = "nobody is in it" if group else "the realm has no such group"
-        yield Finding(
+        yield login.finding(
             "admin group",
             "warning",
             Id("keycloak", "group", name),

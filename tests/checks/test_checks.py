@@ -271,7 +271,7 @@ def test_an_issuer_but_for_a_slash_breaks_the_login_and_both_are_told(whole: Ben
     assert ("issuer", SETTINGS) in found
     with whole.process() as systems:
         (issuer,) = (f for f in checks.check_all(systems) if f.check == "issuer")
-    assert issuer.cause.endswith(": a slash at the end")
+    assert issuer.detail.endswith(": a slash at the end")
 
 
 def test_robots_close_to_their_expiry_are_told(whole: Bench) -> None:
@@ -281,7 +281,7 @@ def test_robots_close_to_their_expiry_are_told(whole: Bench) -> None:
     with whole.process() as systems:
         (finding,) = checks.check_all(systems)
     assert (finding.check, finding.team, finding.severity) == ("robot expiry", "shop", "warning")
-    assert finding.cause == "its credential expires or expired in 3 days"
+    assert finding.detail == "its credential expires or expired in 3 days"
 
 
 def test_a_robot_that_rotation_will_exchange_in_time_is_not_told(whole: Bench) -> None:
@@ -295,7 +295,7 @@ def test_a_robot_that_rotation_will_exchange_in_time_is_not_told(whole: Bench) -
     with whole.process() as systems:
         (finding,) = checks.check_all(systems)
     assert finding.check == "robot expiry"
-    assert finding.remedy.startswith("Run rotate-robots")
+    assert finding.advice.startswith("Run rotate-robots")
 
 
 def test_the_old_robot_of_a_pair_may_expire(whole: Bench) -> None:
@@ -310,7 +310,10 @@ def test_the_old_robot_of_a_pair_may_expire(whole: Bench) -> None:
 
 def test_a_changed_prefix_is_told_for_each_secret_that_it_breaks(whole: Bench) -> None:
     harbor(whole, robot_name_prefix="bot$")
-    assert seen(whole) == [("robot prefix", "harbor/configuration/settings")] * 2
+    assert seen(whole) == [
+        ("robot prefix", "kubernetes/Secret/team-shop/harbor-ci"),
+        ("robot prefix", "kubernetes/Secret/team-shop/harbor-pull"),
+    ]
 
 
 def test_what_cannot_be_read_is_a_finding_and_the_rest_is_checked(whole: Bench) -> None:
