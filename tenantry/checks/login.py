@@ -39,6 +39,11 @@ class Login(View):
         return named(self.realm.get("clients", clientId=name), name, key="clientId")
 
     @property
+    def misnamed(self) -> bool:
+        """Whether Harbor calls the realm otherwise than it does itself: no login works then."""
+        return str(self.settings["oidc_endpoint"]) != self.realm.issuer
+
+    @property
     def asked(self) -> list[str]:
         """The scopes that Harbor asks for."""
         named = (scope.strip() for scope in str(self.settings["oidc_scope"]).split(","))
@@ -83,7 +88,7 @@ class Login(View):
 def issuer(login: Login) -> Iterator[Finding]:
     """Harbor's endpoint is the realm's issuer, letter for letter."""
     endpoint, told = str(login.settings["oidc_endpoint"]), login.realm.issuer
-    if endpoint != told:
+    if login.misnamed:
         yield login.finding(
             "issuer",
             "critical",
@@ -117,7 +122,7 @@ def client_secret(login: Login) -> Iterator[Finding]:
             f"the realm refuses Harbor's client: {words}",
             "Run configure-platform: it hands Harbor the client's secret.",
         )
-    elif words and "invalid_grant" not in words:
+    elif words and "invalid_grant" not in words and not login.misnamed:
         yield login.finding(
             "client secret",
             "critical",
@@ -219,7 +224,7 @@ def claims(login: Login) -> Iterator[Finding]:
     for name in ("iss", "sub", "email", "email_verified"):
         if token.get(name) is None:
             yield _claim(login, f"{told} has no '{name}'", team)
-    if token.get("iss") not in (None, login.settings["oidc_endpoint"]):
+    if token.get("iss") not in (None, login.settings["oidc_endpoint"]) and not login.misnamed:
         yield _claim(login, f"{told} is issued by '{token['iss']}'", team)
     yield from _groups(login, token, told, team)
 

@@ -1,7 +1,6 @@
 """Whether what a login needs is reached from where the flows run, and whether clocks agree."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -49,7 +48,7 @@ def _keys(login: Login, id: Id, issuer: str) -> Iterator[Finding]:
         )
     date = document.headers.get("date")
     if date:
-        skew = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+        skew = (parsedate_to_datetime(date) - login.systems.clock()).total_seconds()
         if abs(skew) > _SKEW:
             yield login.finding(
                 "clocks",
