@@ -141,7 +141,7 @@ class Systems:
         desired = [
             *self.keycloak_platform.desired(observed),
             *self.harbor_configuration.desired(self.keycloak_client.issuer_to_be, observed),
-            *self.istio_platform.desired(),
+            *self.istio_platform.desired(self.keycloak_client.issuer_to_be, observed),
         ]
         return make_plan(self.state.platform, desired, observed)
 
