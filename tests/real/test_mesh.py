@@ -31,7 +31,12 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
         "route_kind": kind,
         "gateway": f"{namespace}/public",
         "gateways": {f"{namespace}/public": gateway},
-        "harbor": {"host": "registry.example.com", "namespace": namespace},
+        "harbor": {
+            "host": "registry.example.com",
+            "namespace": namespace,
+            "portal_tokens": {"required": True, "audiences": ["gate"]},
+            "app_protocols": {"harbor-redis": {6379: "tcp"}},
+        },
     }
     path = {"service": "web", "port": 80}
     shop = {
@@ -43,6 +48,10 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
         prepare(sandbox)
         core: Any = kubernetes.client.CoreV1Api(client)
         core.create_namespace({"metadata": {"name": namespace}})
+        for name, port in (("harbor-core", 80), ("harbor-portal", 80), ("harbor-redis", 6379)):
+            selector = {"app": "harbor", "component": name.removeprefix("harbor-")}
+            spec = {"selector": selector, "ports": [{"name": "x", "port": port}]}
+            core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
         addresses = sandbox.addresses()
         connections = Connections(
             harbor=HarborAccount.model_validate(addresses["harbor"]),
@@ -57,7 +66,12 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
                     "injection",
                     kind,
                     "PeerAuthentication",
+                    "RequestAuthentication",
+                    "AuthorizationPolicy",
+                    "appProtocol",
                 ]
+                (port,) = core.read_namespaced_service("harbor-redis", namespace).spec.ports
+                assert (port.name, port.app_protocol) == ("x", "tcp")
                 assert onboarding.configure(systems).done == ()
                 assert onboarding.onboard(systems, state.teams[team]).done == ()
         finally:
