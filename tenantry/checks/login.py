@@ -14,9 +14,9 @@ from tenantry.systems import Systems
 from tenantry.systems.harbor.configuration import SINGLE_SIGN_ON
 from tenantry.systems.keycloak.client import Representation
 from tenantry.systems.keycloak.clients import named
+from tenantry.systems.keycloak.harbors_client import PKCE_SINCE
 
 _OIDC_GROUP = 3
-_PKCE_SINCE = (2, 13)
 
 
 class Login(View):
@@ -162,7 +162,7 @@ def _covers(uri: str, callback: str) -> bool:
 def pkce(login: Login) -> Iterator[Finding]:
     """The client does not ask for PKCE of a Harbor that has none."""
     method = ((login.client or {}).get("attributes") or {}).get("pkce.code.challenge.method")
-    if method == "S256" and login.harbor.version() < _PKCE_SINCE:
+    if method == "S256" and login.harbor.version() < PKCE_SINCE:
         yield login.finding(
             "PKCE",
             "critical",

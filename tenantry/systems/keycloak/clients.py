@@ -8,6 +8,9 @@ from tenantry.systems.keycloak.client import KeycloakClient, Representation
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 ADOPTED = "tenantry.io/adopted"
+TEAM = "tenantry.io/team"
+MARKS = {MANAGED_BY: "tenantry"}
+"""The mark of what is the platform's own, as attributes that have one value."""
 _URIS = ("post.logout.redirect.uris", "##")
 
 
