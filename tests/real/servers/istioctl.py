@@ -2,13 +2,14 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.real.servers import golang
 from tests.real.servers.cache import Progress, quiet
-from tests.real.servers.processes import run
+from tests.real.servers.processes import ServerError
 
 SOURCE = Path(__file__).parent / "istioctl"
 _PACKAGE = "istio.io/istio/istioctl/cmd/istioctl"
@@ -32,36 +33,38 @@ def prepare(progress: Progress = quiet) -> Path:
     return golang.program(SOURCE, found[1], "-s -w", _PACKAGE, told, progress)
 
 
-def validate(folder: Path, objects: Sequence[dict[str, Any]]) -> str:
-    """What `validate` says of manifests, errors and warnings; empty if nothing."""
-    file = folder / "manifests.json"
-    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
-    output = run(
-        "istioctl validate",
-        [str(prepare()), "validate", "-f", str(file)],
-        directory=folder,
-        timeout=120,
-        may_fail=True,
-    )
-    return "" if "valid" in output and "arning" not in output and "rror" not in output else output
+def validate(folder: Path, objects: Sequence[dict[str, Any]]) -> list[str]:
+    """What `validate` says of manifests, errors and warnings."""
+    file = folder / "manifests.yaml"
+    file.write_text("\n---\n".join(map(json.dumps, objects)))  # JSON is YAML
+    done = _run("validate", "-f", str(file))
+    said = [
+        line.strip().removeprefix("* ")
+        for line in (done.stdout + done.stderr).splitlines()
+        if line.strip().startswith("* ")
+    ]
+    if not said and '" is valid' not in done.stdout:
+        raise ServerError(f"istioctl validate: {done.stdout}{done.stderr}")
+    return said
 
 
-def analyze(folder: Path, kubeconfig: Path, *namespaces: str) -> list[Message]:
+def analyze(kubeconfig: Path, *namespaces: str) -> list[Message]:
     """What `analyze` says of these namespaces of a cluster."""
     found: list[Message] = []
     for namespace in namespaces:
-        output = run(
-            "istioctl analyze",
-            [
-                *(str(prepare()), "analyze", "--kubeconfig", str(kubeconfig)),
-                *("--namespace", namespace, "--output", "json", "--failure-threshold", "Error"),
-            ],
-            directory=folder,
-            timeout=120,
-            may_fail=True,
+        done = _run(
+            *("analyze", "--kubeconfig", str(kubeconfig), "--namespace", namespace),
+            *("--output", "json"),
         )
-        for each in json.loads(output[output.index("[") : output.rindex("]") + 1] or "[]"):
+        if "[" not in done.stdout:
+            raise ServerError(f"istioctl analyze: {done.stdout}{done.stderr}")
+        for each in json.loads(done.stdout):
             told = Message(each["code"], each["level"], each.get("origin", ""), each["message"])
             if told not in found:
                 found.append(told)
     return found
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(prepare()), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
