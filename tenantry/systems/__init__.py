@@ -67,7 +67,7 @@ class Systems:
         self.kubernetes = Kubernetes(self.kubernetes_client, state, extras=extras)
         self.keycloak = Keycloak(self.keycloak_client, state, extras=extras)
         self.harbor = Harbor(self.harbor_client, state, clock, extras=extras)
-        self.istio = Istio(self.kubernetes_client, state, extras=extras)
+        self.istio = Istio(self.kubernetes_client, state)
         self.keycloak_platform = KeycloakPlatform(
             self.keycloak_client, self.harbor_client, self.kubernetes_client, state, extras=extras
         )

@@ -104,6 +104,19 @@ def test_a_route_of_the_other_kind_takes_the_place_of_the_first(harbors: Bench) 
     assert plan(harbors).is_empty
 
 
+@pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
+def test_a_teams_last_route_goes_when_it_is_declared_no_more(bench: Bench, kind: str) -> None:
+    other = "HTTPRoute" if kind == "VirtualService" else "VirtualService"
+    declare(bench, {"route_kind": kind}, {**SHOP, **ROUTE})
+    bench.onboard()
+    assert bench.sandbox.kubernetes.get(kind, "web", "team-shop") is not None
+
+    declare(bench, {"route_kind": other}, SHOP)
+    bench.onboard()
+    assert bench.sandbox.kubernetes.get(kind, "web", "team-shop") is None
+    assert bench.plan().is_empty
+
+
 def test_mutual_tls_waits_until_every_pod_has_a_sidecar(harbors: Bench) -> None:
     declare(harbors, MESH)
     put(harbors, "v1", "Pod", "core-1", "harbor", spec={"containers": [{"name": "core"}]})
