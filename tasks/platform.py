@@ -19,8 +19,14 @@ class Look:
     It is no dataclass on purpose: Prefect looks into those, and this one holds secrets.
     """
 
-    def __init__(self, systems: Systems) -> None:
+    def __init__(self, systems: Systems, *, renew_client_secret: bool = False) -> None:
+        """
+        Args:
+            systems: the systems.
+            renew_client_secret: plan a new secret of Harbor's client, whatever its age.
+        """
         self.systems = systems
+        systems.keycloak_platform.harbors_client.secret.asked_for = renew_client_secret
         self.observed = Observed()
 
     def look(self) -> Observed:

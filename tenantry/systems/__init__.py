@@ -69,7 +69,12 @@ class Systems:
         self.harbor = Harbor(self.harbor_client, state, clock, extras=extras)
         self.istio = Istio(self.kubernetes_client, state)
         self.keycloak_platform = KeycloakPlatform(
-            self.keycloak_client, self.harbor_client, self.kubernetes_client, state, extras=extras
+            self.keycloak_client,
+            self.harbor_client,
+            self.kubernetes_client,
+            state,
+            clock,
+            extras=extras,
         )
         self.harbor_configuration = HarborConfiguration(self.harbor_client, state)
         self.istio_platform = IstioPlatform(self.kubernetes_client, self.harbor_client, state)
@@ -249,14 +254,15 @@ class Systems:
                 report(change)
 
     def _apply_to_platform(self, change: Change) -> None:
-        match change.id.system:
-            case "keycloak":
+        client = self.keycloak_platform.harbors_client
+        match change.id.system, change.id.kind:
+            case "keycloak", "client secret":
+                client.secret.apply(change, self.harbor_configuration.hand_over)
+            case "keycloak", _:
                 self.keycloak_platform.apply(change)
-            case "harbor":
-                self.harbor_configuration.apply(
-                    change, self.keycloak_platform.harbors_client.secret
-                )
-            case "istio":
+            case "harbor", _:
+                self.harbor_configuration.apply(change, client.secret_of)
+            case "istio", _:
                 self.istio_platform.apply(change)
 
     def _apply(self, change: Change, observed: Observed) -> None:

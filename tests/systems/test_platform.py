@@ -313,7 +313,7 @@ def test_a_read_only_configuration_is_reported_and_not_fought(bench: Bench) -> N
     client = bench.sandbox.keycloak.realms[REALM].client_named("harbor")
     assert client is not None  # all the rest is done
 
-    mine = bench.systems.keycloak_platform.harbors_client.secret("harbor")
+    mine = bench.systems.keycloak_platform.harbors_client.secret_of("harbor")
     wanted = {resource.id: resource.fields for resource in desired_of_harbor(bench)}
     for fields in wanted.values():
         harbor.overwrite_configuration({**fields, "oidc_client_secret": mine})

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from tenantry.calls import Clock
 from tenantry.declared.single_sign_on import SingleSignOn
 from tenantry.errors import ChangedMeanwhile
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.client_secret import ClientSecret
 from tenantry.systems.keycloak.clients import (
     ADOPTED,
     MANAGED_BY,
@@ -31,19 +33,25 @@ class HarborsClient:
     KINDS = ("client", "claim", "client scopes")
 
     def __init__(
-        self, client: KeycloakClient, harbor: HarborClient, sign_on: SingleSignOn | None
+        self,
+        client: KeycloakClient,
+        harbor: HarborClient,
+        sign_on: SingleSignOn | None,
+        clock: Clock,
     ) -> None:
         """
         Args:
             client: the realm.
             harbor: tells where its client's logins return to, and which Harbor it is.
             sign_on: what is declared; None: nothing is.
+            clock: the time that the secret's age is told by.
         """
         self._client = client
         self._harbor = harbor
         self._sign_on = sign_on
+        self.secret = ClientSecret(client, sign_on, clock)
 
-    def desired(self) -> Iterator[Resource]:
+    def desired(self, observed: Observed) -> Iterator[Resource]:
         """The client before what is in it."""
         sign_on = self._sign_on
         if sign_on is None:
@@ -71,6 +79,8 @@ class HarborsClient:
             scopes["offline_access"] = "optional"
         scopes_id = Id("keycloak", "client scopes", sign_on.client_id)
         yield Resource(scopes_id, "Keycloak", scopes, shares=id)
+        if id in observed.live:  # a new one has a new secret
+            yield from self.secret.desired()
 
     def observe(self, seen: Observed) -> None:
         """Adds what there is of it."""
@@ -84,6 +94,7 @@ class HarborsClient:
             marked = ours and ADOPTED not in fields["attributes"]
             client = Id("keycloak", "client", name)
             seen.live[client] = Live(fields, ours, marked=marked, handle=found)
+            self.secret.observe(found, seen)
             for mapper in found.get("protocolMappers") or ():
                 if mapper["protocolMapper"] == _GROUPS_MAPPER:
                     claim = (mapper.get("config") or {}).get("claim.name")
@@ -134,7 +145,7 @@ class HarborsClient:
             if name not in (found.get(lists[wanted]) or ()):
                 self._client.put(f"{path}/{wanted}-client-scopes/{ids[name]}")
 
-    def secret(self, client_id: str) -> str:
+    def secret_of(self, client_id: str) -> str:
         """The secret of a client of the realm: for Harbor, and never to be shown."""
         found = self._client.get(f"clients/{self._number(client_id)}/client-secret") or {}
         if not found.get("value"):

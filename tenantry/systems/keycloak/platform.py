@@ -4,6 +4,7 @@ A realm, a group, a client and a provider carry our mark; what lies in one of th
 shares its owner.
 """
 
+from tenantry.calls import Clock
 from tenantry.declared import Declaration
 from tenantry.errors import SystemRefused
 from tenantry.plan import Change
@@ -25,6 +26,7 @@ class KeycloakPlatform:
         harbor: HarborClient,
         kubernetes: KubernetesClient,
         state: Declaration,
+        clock: Clock,
         *,
         extras: bool = False,
     ) -> None:
@@ -34,6 +36,7 @@ class KeycloakPlatform:
             harbor: tells where its client's logins return to, and which Harbor it is.
             kubernetes: holds the secrets of external providers.
             state: what is declared.
+            clock: the time that ages are told by.
             extras: look for groups that nobody declares any more, too.
         """
         declared, sign_on = state.platform.keycloak, state.platform.harbor.single_sign_on
@@ -42,14 +45,14 @@ class KeycloakPlatform:
         self._sign_on = sign_on
         self._realm = Realm(client, declared, extras=extras)
         self._providers = Providers(client, kubernetes, declared)
-        self.harbors_client = HarborsClient(client, harbor, sign_on)
+        self.harbors_client = HarborsClient(client, harbor, sign_on, clock)
 
     def desired(self, observed: Observed) -> list[Resource]:
         """Every resource of the platform's in Keycloak."""
         return [
             *self._realm.desired(),
             *self._providers.desired(observed),
-            *self.harbors_client.desired(),
+            *self.harbors_client.desired(observed),
         ]
 
     def observe(self) -> Observed:
