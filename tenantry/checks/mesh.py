@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from tenantry.checks.findings import Finding
+from tenantry.checks.view import View
+from tenantry.drift.findings import Finding
 from tenantry.errors import SystemRefused
 from tenantry.resources import PLATFORM, Id
 from tenantry.systems import Systems
@@ -22,11 +23,11 @@ _SIDECAR = "istio-proxy"
 _PORT_NAME = re.compile(rf"({'|'.join(sorted(_PROTOCOLS, key=len, reverse=True))})(-.+)?")
 
 
-class Mesh:
+class Mesh(View):
     """What the cluster holds of the mesh. Read once, when a check asks for it."""
 
     def __init__(self, systems: Systems) -> None:
-        self.systems = systems
+        super().__init__(systems)
         self.client = systems.kubernetes_client
         harbor = systems.state.platform.mesh.harbor
         self.harbor = harbor.namespace if harbor else "harbor"
@@ -193,7 +194,7 @@ def _port_name(mesh: Mesh, service: Object, port: dict[str, Any]) -> Finding:
             "port's appProtocol (tcp for redis and the database, http for the others); do not "
             "rename it behind the chart's back."
         )
-    return Finding(
+    return mesh.finding(
         "port names",
         "warning",
         Id("kubernetes", "Service", f"{namespace}/{name}"),
@@ -229,7 +230,7 @@ def port_protocols(mesh: Mesh) -> Iterator[Finding]:
             uses[metadata["namespace"], port["port"]].setdefault(is_http, metadata["name"])
     for (namespace, number), names in uses.items():
         if len(names) > 1:
-            yield Finding(
+            yield mesh.finding(
                 "port protocols",
                 "warning",
                 Id("kubernetes", "Service", f"{namespace}/{names[False]}"),
@@ -248,7 +249,7 @@ def sidecars(mesh: Mesh) -> Iterator[Finding]:
         containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
         ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
         if not ended and _SIDECAR not in [container["name"] for container in containers]:
-            yield Finding(
+            yield mesh.finding(
                 "sidecars",
                 "warning",
                 Id("kubernetes", "Pod", f"{mesh.harbor}/{pod['metadata']['name']}"),
@@ -263,7 +264,7 @@ def route_order(mesh: Mesh) -> Iterator[Finding]:
         for index, path in enumerate(route.paths if route.ordered else ()):
             for earlier in route.paths[:index]:
                 if path.prefix.startswith(earlier.prefix) and not earlier.conditional:
-                    yield Finding(
+                    yield mesh.finding(
                         "route order",
                         "critical",
                         route.id,
@@ -284,7 +285,7 @@ def hosts(mesh: Mesh) -> Iterator[Finding]:
                 key = gateway if "/" in gateway else f"{route.namespace}/{gateway}"
                 other = first.setdefault((key, host), route)
                 if other is not route:
-                    yield Finding(
+                    yield mesh.finding(
                         "hosts",
                         "critical",
                         route.id,
@@ -312,7 +313,7 @@ def destinations(mesh: Mesh) -> Iterator[Finding]:
                 told.add((service, namespace, port))
                 if known is None or (port is not None and port not in known):
                     what = "there is no such Service" if known is None else "it has no such port"
-                    yield Finding(
+                    yield mesh.finding(
                         "destinations",
                         "critical" if mesh.team(route.namespace) == PLATFORM else "warning",
                         route.id,
@@ -332,7 +333,7 @@ def docker_tokens(mesh: Mesh) -> Iterator[Finding]:
             continue
         where = _selects(mesh, namespace, spec, core)
         if where:
-            yield Finding(
+            yield mesh.finding(
                 "docker tokens",
                 "critical",
                 objects.id_of("RequestAuthentication", metadata["name"], namespace, "istio"),
@@ -391,7 +392,7 @@ def issuers(mesh: Mesh) -> Iterator[Finding]:
         for rule in (found.get("spec") or {}).get("jwtRules") or ():
             named = str(rule.get("issuer", ""))
             if named != realm.issuer and _means(named, realm.issuer):
-                yield Finding(
+                yield mesh.finding(
                     "issuer",
                     "critical",
                     objects.id_of(

@@ -54,11 +54,13 @@ def test_the_check_passes_on_what_was_configured_and_tells_what_broke(bench):
     bench.run("configure-platform")
 
     first = bench.run("check-platform")
-    assert first["state"]["message"] == "All checks passed."
+    assert first["state"]["message"] == "0 teams, 21 checks: passed."
 
     bench.sandbox.harbor.configuration["oidc_client_secret"] = "another"
     bench.sandbox.harbor.provider = None
     second = bench.run("check-platform")
     assert second["state_type"] == "FAILED"
-    assert second["state"]["message"].startswith("1 finding: 1 critical.\nclient secret: ")
+    assert second["state"]["message"].startswith(
+        "0 teams, 21 checks: 1 finding (1 critical).\nclient secret: "
+    )
     assert "Run configure-platform" in bench.artifact("platform-checks", second)["data"]

@@ -1,65 +1,211 @@
-"""What is written into the mesh is what a real API server's schemas want, and stays as written."""
+"""What is written into the mesh is what a real API server's schemas want, and stays as written.
 
+Istio's own judge finds nothing in it, and of planted faults no more than the checks do.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import kubernetes
 import pytest
 
-from tenantry import onboarding
+from tenantry import checks, onboarding
 from tenantry.connections import Cluster as ClusterAddress
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
+from tenantry.systems.kubernetes.client import GATEWAY_API, KINDS
 from tests.bench import prepare, write
 from tests.real.conftest import Cluster
+from tests.real.servers import istioctl
 from tests.real.servers.apiserver import connect
 from tests.real.test_servers import unique
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
+class Lab:
+    """Harbor's namespace and a team's on the real API server; Harbor and Keycloak simulated."""
+
+    def __init__(self, kind: str, cluster: Cluster, sandbox: Sandbox, folder: Path) -> None:
+        self.kubeconfig, self.folder = cluster.kubeconfig, folder
+        self.harbor, self.name = unique("harbor"), unique("t")
+        self.team = f"team-{self.name}"
+        self.namespaces = (self.harbor, self.team)
+        api = "istio" if kind == "VirtualService" else "gateway-api"
+        gateway = {"hosts": ["*.example.com"], "certificate": "wildcard", "api": api}
+        mesh: dict[str, Any] = {
+            "route_kind": kind,
+            "gateway": f"{self.harbor}/public",
+            "gateways": {f"{self.harbor}/public": gateway},
+            "harbor": {
+                "host": "registry.example.com",
+                "namespace": self.harbor,
+                "portal_tokens": {"required": True, "audiences": ["gate"]},
+                "app_protocols": {"harbor-redis": {6379: "tcp"}},
+            },
+        }
+        path = {"service": "web", "port": 80}
+        shop = {
+            "name": self.name,
+            "routes": {"web": {"host": "shop.example.com", "paths": [path]}},
+        }
+        self.state = load(write(folder, shop, platform={"name": "Mesh", "mesh": mesh}))
+        addresses = sandbox.addresses()
+        self.connections = Connections(
+            harbor=HarborAccount.model_validate(addresses["harbor"]),
+            keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
+            kubernetes=ClusterAddress(kubeconfig=str(self.kubeconfig)),
+        )
+
+    def __enter__(self) -> Self:
+        self._client = connect(self.kubeconfig)
+        self.core: Any = kubernetes.client.CoreV1Api(self._client)
+        self.custom: Any = kubernetes.client.CustomObjectsApi(self._client)
+        self.core.create_namespace({"metadata": {"name": self.harbor}})
+        self.service("harbor-core", self.harbor, "http-web", 80)
+        self.service("harbor-portal", self.harbor, "http-portal", 80)
+        self.service("harbor-redis", self.harbor, "x", 6379)
+        # What analysis asks of a gateway: pods, and the certificate.
+        labels = {"istio": "ingress"}
+        spec = {"containers": [{"name": "istio-proxy", "image": "proxy"}]}
+        self.pod("gateway", {"metadata": {"name": "gateway", "labels": labels}, "spec": spec})
+        body = {"metadata": {"name": "wildcard"}, "type": "kubernetes.io/tls"}
+        files = {"tls.crt": "", "tls.key": ""}
+        self.core.create_namespaced_secret(self.harbor, {**body, "data": files})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for namespace in self.namespaces:
+            with contextlib.suppress(kubernetes.client.ApiException):
+                self.core.delete_namespace(namespace)
+        self._client.close()
+
+    def service(self, name: str, namespace: str, port_name: str, port: int) -> None:
+        selector = {"app": "harbor", "component": name.removeprefix("harbor-")}
+        spec = {"selector": selector, "ports": [{"name": port_name, "port": port}]}
+        self.core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
+
+    def pod(self, name: str, body: dict[str, Any]) -> None:
+        """A pod, once the namespace has the account that it runs as."""
+        for _ in range(100):
+            with contextlib.suppress(kubernetes.client.ApiException):
+                self.core.read_namespaced_service_account("default", self.harbor)
+                break
+            time.sleep(0.1)
+        self.core.create_namespaced_pod(self.harbor, {"metadata": {"name": name}, **body})
+
+    def route(self, name: str, host: str, *rules: dict[str, Any], to: str = "web") -> None:
+        """A VirtualService of the team's, at the platform's gateway."""
+        destination = {"host": f"{to}.{self.team}.svc.cluster.local", "port": {"number": 80}}
+        http = [{**rule, "route": [{"destination": destination}]} for rule in rules]
+        spec = {"hosts": [host], "gateways": [f"{self.harbor}/public"], "http": http}
+        body = {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        place = ("networking.istio.io", "v1", self.team, "virtualservices")
+        self.custom.create_namespaced_custom_object(*place, body)
+
+    def written(self, systems: Systems) -> list[dict[str, Any]]:
+        """All of the mesh's that is in the two namespaces."""
+        kinds = ("VirtualService", "HTTPRoute", "Gateway", GATEWAY_API)
+        kinds += ("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy")
+        return [
+            {"apiVersion": KINDS[kind].api_version, "kind": KINDS[kind].kind, **found}
+            for kind in kinds
+            for namespace in self.namespaces
+            for found in systems.kubernetes_client.list(kind, namespace)
+        ]
+
+    def services(self) -> list[dict[str, Any]]:
+        """All Services that are in the two namespaces."""
+        clean = self._client.sanitize_for_serialization
+        return [
+            {"apiVersion": "v1", "kind": "Service", **clean(found)}
+            for namespace in self.namespaces
+            for found in self.core.list_namespaced_service(namespace).items
+        ]
+
+    def told(self) -> set[tuple[str, str]]:
+        """What `analyze` says of the namespaces: code and object."""
+        found = istioctl.analyze(self.kubeconfig, *self.namespaces)
+        return {(each.code, each.origin) for each in found}
+
+
 @pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
 def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
     kind: str, real_kubernetes: Cluster, tmp_path: Path
 ) -> None:
-    namespace, team = unique("harbor"), unique("t")
-    api = "istio" if kind == "VirtualService" else "gateway-api"
-    gateway = {"hosts": ["*.example.com"], "certificate": "wildcard", "api": api}
-    mesh: dict[str, Any] = {
-        "route_kind": kind,
-        "gateway": f"{namespace}/public",
-        "gateways": {f"{namespace}/public": gateway},
-        "harbor": {"host": "registry.example.com", "namespace": namespace},
-    }
-    path = {"service": "web", "port": 80}
-    shop = {
-        "name": team,
-        "routes": {"web": {"host": "shop.example.com", "paths": [path]}},
-    }
-    state = load(write(tmp_path, shop, platform={"name": "Mesh", "mesh": mesh}))
-    with Sandbox() as sandbox, connect(real_kubernetes.kubeconfig) as client:
-        prepare(sandbox)
-        core: Any = kubernetes.client.CoreV1Api(client)
-        core.create_namespace({"metadata": {"name": namespace}})
-        addresses = sandbox.addresses()
-        connections = Connections(
-            harbor=HarborAccount.model_validate(addresses["harbor"]),
-            keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
-            kubernetes=ClusterAddress(kubeconfig=str(real_kubernetes.kubeconfig)),
+    """And `istioctl validate` and `analyze` find nothing in them."""
+    with (
+        Sandbox() as sandbox,
+        Lab(kind, real_kubernetes, prepare(sandbox), tmp_path) as lab,
+        Systems(lab.connections, lab.state) as systems,
+    ):
+        first = onboarding.configure(systems)
+        onboarding.onboard(systems, lab.state.teams[lab.name])
+        assert [change.id.kind for change in first.done][1:] == [
+            "injection",
+            kind,
+            "PeerAuthentication",
+            "RequestAuthentication",
+            "AuthorizationPolicy",
+            "appProtocol",
+        ]
+        (port,) = lab.core.read_namespaced_service("harbor-redis", lab.harbor).spec.ports
+        assert (port.name, port.app_protocol) == ("x", "tcp")
+        assert onboarding.configure(systems).done == ()
+        assert onboarding.onboard(systems, lab.state.teams[lab.name]).done == ()
+
+        lab.service("web", lab.team, "http", 80)
+        manifests = lab.written(systems)
+        assert len(manifests) == 6
+        assert istioctl.validate(tmp_path, manifests) == []
+        assert lab.told() == set()
+        assert [f for f in checks.check_all(systems) if f.team == lab.name] == []
+
+
+def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
+    real_kubernetes: Cluster, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    with (
+        Sandbox() as sandbox,
+        Lab("VirtualService", real_kubernetes, prepare(sandbox), tmp_path) as lab,
+        Systems(lab.connections, lab.state) as systems,
+    ):
+        onboarding.configure(systems)
+        onboarding.onboard(systems, lab.state.teams[lab.name])
+        lab.service("web", lab.team, "http", 80)
+        assert lab.told() == set()
+
+        lab.service("harbor-registry", lab.harbor, "registry", 5000)
+        lab.service("old", lab.team, "tcp-old", 80)
+        lab.pod("core-1", {"spec": {"containers": [{"name": "core", "image": "core"}]}})
+        everything, api = (
+            {"match": [{"uri": {"prefix": "/"}}]},
+            {"match": [{"uri": {"prefix": "/api/"}}]},
         )
-        try:
-            with Systems(connections, state) as systems:
-                first = onboarding.configure(systems)
-                onboarding.onboard(systems, state.teams[team])
-                assert [change.id.kind for change in first.done][1:] == [
-                    "injection",
-                    kind,
-                    "PeerAuthentication",
-                ]
-                assert onboarding.configure(systems).done == ()
-                assert onboarding.onboard(systems, state.teams[team]).done == ()
-        finally:
-            core.delete_namespace(namespace)
-            core.delete_namespace(f"team-{team}")
+        lab.route("swallowed", "a.example.com", everything, api)
+        lab.route("all-first", "b.example.com", {}, api)
+        lab.route("same", "shop.example.com", everything)
+        lab.route("nowhere", "c.example.com", everything, to="gone")
+
+        theirs = {origin for _, origin in lab.told()}
+        said = istioctl.validate(tmp_path, [*lab.written(systems), *lab.services()])
+        found = checks.check_all(systems)
+        ours = {f"{each.resource.kind} {each.resource.key}" for each in found}
+        record_property("analyze", len(theirs))
+        record_property("validate", len(said))
+        record_property("checks", len(ours))
+        assert theirs
+        assert theirs <= ours
+        for line in said:
+            assert any(name.rpartition("/")[2] in line for name in ours), line
+        assert f"VirtualService {lab.team}/same" in ours - theirs

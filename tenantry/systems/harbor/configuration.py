@@ -172,6 +172,18 @@ class HarborConfiguration:
         self._client.put("/configurations", body | {SECRET: secret(client_id)})
         self.prove(client_id)
 
+    def hand_over(self, secret: str) -> None:
+        """Gives Harbor another secret of its client, and waits until it uses that.
+
+        Raises:
+            BrokenPromise: its client does not work then.
+        """
+        self._client.put("/configurations", {SECRET: secret})
+        time.sleep(_TAKES_HOLD)
+        sign_on = self._declared.single_sign_on
+        assert sign_on is not None
+        self.prove(sign_on.client_id)
+
     def prove(self, client_id: str) -> None:
         """Sees that Harbor's client works, once Harbor has taken note of it.
 
