@@ -7,7 +7,7 @@ writes spoils nothing: the newest whole one counts.
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tenantry.errors import TenantryError
 from tenantry.migration.snapshot import Record, Situation
@@ -50,15 +50,17 @@ class Journal(Record):
     """The switch was begun: from then on the way back leads through all of it."""
     rolling_back: bool = False
     """The way back was begun: there is no other any more."""
+    finishing: bool = False
+    """The end was begun: there is no way back any more."""
     switched_at: datetime | None = None
     soak_hours: int
     keep_days: int
     over_at: datetime | None = None
     forgotten: bool = False
     """The snapshot was deleted."""
-    returned: dict[str, datetime] = {}
+    returned: dict[str, datetime] = Field(default_factory=dict)
     """When a person's rights were restored, by the user's id at the time of the snapshot."""
-    deleted: list[str] = []
+    deleted: list[str] = Field(default_factory=list)
     """Whose users were deleted, by the same id: written before the deletion."""
 
     @property

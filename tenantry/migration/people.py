@@ -6,13 +6,14 @@ roles); of Harbor a page for each 100 users and one each, and one for each proje
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tenantry.calls import each
 from tenantry.migration.snapshot import HarborUser, Link, Person
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.keycloak.client import KeycloakClient
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Told how many of how many are done."""
 
@@ -78,7 +79,7 @@ def read_people(
 ) -> list[Person]:
     """Users as they were listed, by user name; service accounts are left out."""
     wanted = [user for user in users if not user.get("serviceAccountClientId")]
-    step = counting(progress, len(wanted))
+    step: Callable[[Person], Person] = counting(progress, len(wanted))
     found = each(lambda user: step(read_person(client, user)), wanted)
     return sorted(found, key=lambda person: person.username)
 
@@ -95,7 +96,7 @@ def read_harbor(client: HarborClient, progress: Progress = silent) -> list[Harbo
     for project, rows in zip(projects, found, strict=True):
         for user, role in rows:
             members[user][project["name"]] = role
-    step = counting(progress, len(listed))
+    step: Callable[[HarborUser], HarborUser] = counting(progress, len(listed))
 
     def whole(row: dict[str, Any]) -> HarborUser:
         # The answer holds the CLI secret: only this one field of it is looked at.
@@ -136,11 +137,11 @@ def join(people: Sequence[Person], users: Sequence[HarborUser], issuer: str) -> 
     ]
 
 
-def counting(progress: Progress, of: int) -> Callable[[Any], Any]:
+def counting(progress: Progress, of: int) -> Callable[[T], T]:
     """A function that gives back what it is given, and tells how many it has been given."""
     done = 0
 
-    def step(value: Any) -> Any:
+    def step(value: T) -> T:
         nonlocal done
         done += 1
         if done % 50 == 0 or done == of:

@@ -32,6 +32,8 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 _MARKS = {MANAGED_BY: "tenantry"}
 _SECRET_VERSION = "tenantry.io/secret-version"  # noqa: S105 no secret
 """Which version of the Kubernetes Secret a provider's secret was read from."""
+MIGRATION = "tenantry.io/migration"
+"""Which migration has a provider in hand: what it shows and hides is nobody else's business."""
 _PKCE_SINCE = (2, 13)
 """The first Harbor that protects its login with PKCE; older ones fail where it is asked for."""
 _POLICIES = {
@@ -120,6 +122,8 @@ class KeycloakPlatform:
             secret = observed.live.get(_secret_id(connection.client_secret))
             if document and secret:
                 fields = _provider_fields(connection, document.fields, secret.fields["version"])
+                if id in observed.live and _in_migration(observed.live[id]):
+                    del fields["hideOnLogin"]
                 yield Resource(id, "Keycloak", fields, body=connection.client_secret)
             else:  # it waits, and says for what
                 yield Resource(id, "Keycloak", {})
@@ -442,6 +446,10 @@ class KeycloakPlatform:
             call = f"GET /admin/realms/{self._client.realm}/clients"
             raise ChangedMeanwhile("keycloak", call, f"client '{client_id}' is gone")
         return str(found["id"])
+
+
+def _in_migration(provider: Live) -> bool:
+    return MIGRATION in (provider.fields.get("config") or {})
 
 
 def _group_id(name: str) -> Id:
