@@ -11,7 +11,7 @@ from tenantry.migration.identities import check_known
 from tenantry.migration.match import Matched, match
 from tenantry.migration.order import Order, divide
 from tenantry.migration.people import Progress, silent
-from tenantry.migration.snapshot import HarborUser, Identity, Person
+from tenantry.migration.snapshot import HarborUser, Identity, Person, Situation
 from tenantry.systems import Systems
 
 OLDEST_KEYCLOAK = (26, 7)
@@ -121,6 +121,7 @@ def inspect(
         *_about_matches(inspection),
         *_about_second_accounts(systems, inspection, new),
         *_about_us(systems, people),
+        *_about_issuer(systems),
         *_about_harbor(people, users),
         *_about_others(systems, people),
     ]
@@ -235,6 +236,19 @@ def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Finding]:
         yield Finding("own account", text, (own,), blocking=True)
 
 
+def _about_issuer(systems: Systems) -> Iterator[Finding]:
+    """Whether Harbor trusts the realm that stays."""
+    setting = systems.harbor_client.get("/configurations").get("oidc_endpoint") or {}
+    trusted = str(setting.get("value") or "").rstrip("/")
+    issuer = systems.keycloak_client.issuer.rstrip("/")
+    if trusted and trusted != issuer:
+        text = (
+            f"Harbor trusts '{trusted}', and the realm's issuer is '{issuer}': this is a change of "
+            "Harbor's issuer, which is no replacement of a provider behind the realm."
+        )
+        yield Finding("issuer", text, blocking=True)
+
+
 def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iterator[Finding]:
     known = {person.harbor.id for person in people if person.harbor}
     names = {person.username: person for person in people}
@@ -265,7 +279,7 @@ def _about_others(systems: Systems, people: Sequence[Person]) -> Iterator[Findin
     yield Finding("robots", "Robots and service accounts are nobody's logins: they work on.")
 
 
-def refuse_other_situation(situation: str) -> None:
+def refuse_other_situation(situation: Situation) -> None:
     """Refuses what is not there yet, by name.
 
     Raises:

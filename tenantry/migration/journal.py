@@ -42,6 +42,8 @@ class Journal(Record):
     plan: str
     """The hash of the plan: the snapshot's checksum."""
     phase: Phase
+    run: str = ""
+    """The run that made the plan: when it goes on after its approval, it makes no other."""
     began: datetime
     waves: int
     waves_done: int = 0

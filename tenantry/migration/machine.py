@@ -115,9 +115,23 @@ class Migration:
             )
 
     def export(
-        self, inspection: Inspection, old: str, new: str, order: Order, situation: Situation
+        self,
+        inspection: Inspection,
+        old: str,
+        new: str,
+        order: Order,
+        situation: Situation,
+        run: str = "",
     ) -> str:
         """Writes the snapshot, reads it back, and begins the journal.
+
+        Args:
+            inspection: who is moved.
+            old: what is replaced.
+            new: what replaces it.
+            order: what was asked for.
+            situation: what changes.
+            run: who makes the plan.
 
         Returns:
             The hash of the plan, to be approved.
@@ -156,6 +170,7 @@ class Migration:
                 new=new,
                 plan=plan,
                 phase="exported",
+                run=run,
                 began=before.began if before and before.is_on else now,
                 waves=len(snapshot.waves),
                 soak_hours=order.soak_hours,

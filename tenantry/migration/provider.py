@@ -5,6 +5,7 @@ Harbor needs nothing. People are linked to the new provider before anybody sees 
 shown and the old one is hidden; the old one's links stay as the way back until the end.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, TenantryError
@@ -16,6 +17,32 @@ from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.platform import MIGRATION
 
 _PROVIDERS = "identity-provider/instances"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How everybody stands."""
+
+    linked: int
+    to_come: int
+    """Whose wave is still to come."""
+    mended: int
+    """Who had lost the link, and was linked again."""
+    lost: frozenset[str]
+    """Ids of those who were exported, and are no users of the realm any more."""
+    late: int
+    """Who came by the old provider after the export, and is not linked to the new one."""
+
+    def __str__(self) -> str:
+        text = f"{self.linked} linked, {self.to_come} to come"
+        for number, words in (
+            (self.mended, "linked again"),
+            (len(self.lost), "deleted meanwhile"),
+            (self.late, "came by the old provider after the export"),
+        ):
+            if number:
+                text += f", {number} {words}"
+        return text
 
 
 class ProviderMigration(Migration):
@@ -75,21 +102,19 @@ class ProviderMigration(Migration):
             self.note(phase="switched", switched_at=self.clock())
         self.told(f"'{new}' is shown and '{old}' hidden.")
 
-    def follow_up(self) -> int:
-        """Links again whoever lost the link that was made.
-
-        Returns:
-            How many lack it now: whoever is let go, or gone, is not among them.
-        """
+    def follow_up(self) -> Standing:
+        """Links again whoever lost the link that was made, and tells how everybody stands."""
         entry = self.entry
-        if entry.waves_done == 0 or entry.rolling_back:
-            return len(self.snapshot.moving)
+        done = [p for p in self.snapshot.moving if (p.wave or 0) < entry.waves_done]
         with self.lock:
             linked = read.linked(self._keycloak, entry.new)
-            done = [p for p in self.snapshot.moving if (p.wave or 0) < entry.waves_done]
             lacking = [person for person in done if person.id not in linked]
-            self.for_each(self._link, lacking)
-        return len(self.snapshot.moving) - len(done)
+            mended = [] if entry.rolling_back else self.for_each(self._link, lacking)
+        lost = {each.id for each, made in zip(lacking, mended, strict=False) if not made}
+        come = set(read.linked(self._keycloak, entry.old)) if not entry.finishing else set()
+        late = come - {person.id for person in self.snapshot.people} - set(linked)
+        to_come = len(self.snapshot.moving) - len(done)
+        return Standing(len(done) - len(lost), to_come, sum(mended), frozenset(lost), len(late))
 
     def finish(self, *, now: bool = False) -> None:
         """Takes the old provider away, with everybody's links to it: there is no way back.
