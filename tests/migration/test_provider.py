@@ -8,6 +8,7 @@ import pytest
 from tenantry.errors import TenantryError
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
+from tenantry.migration.inspect import check_versions
 from tests.bench import Bench
 from tests.migration_bench import NEW, OLD, ORDER, MigrationBench
 
@@ -295,3 +296,19 @@ def test_a_journal_cut_short_by_a_killed_run_is_the_one_before(made: MigrationBe
     made.migrate()
 
     assert made.hidden() == {OLD: True, NEW: False}
+
+
+@pytest.mark.parametrize(
+    ("harbor", "keycloak", "said"),
+    [("v2.3.5-abc", "26.7.3", "needs 2.4"), ("v2.15.2-abc", "26.6.9", "tested with 26.7")],
+)
+def test_old_systems_are_refused_by_name(
+    harbor: str, keycloak: str, said: str, made: MigrationBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made.bench.process() as systems:
+        told = {**systems.harbor_client.get("/systeminfo"), "harbor_version": harbor}
+        monkeypatch.setattr(systems.harbor_client, "get", lambda path: told)
+        monkeypatch.setattr(systems.keycloak_client, "version", lambda: keycloak)
+
+        with pytest.raises(TenantryError, match=said):
+            check_versions(systems)
