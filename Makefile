@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
-        show-rotate show-platform clean
+        show-rotate show-platform show-migrate clean
 
 setup: $(READY)
 
@@ -60,6 +60,10 @@ show-rotate: setup
 show-platform: setup
 	$(BIN)/python -m tests.real.servers.prerequisites
 	$(BIN)/python -m tests.show.platform
+
+show-migrate: setup
+	$(BIN)/python -m tests.real.servers.prerequisites
+	$(BIN)/python -m tests.show.migrate
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationError
 
 from tenantry import declared
 from tenantry.declared import Declaration, Team
+from tenantry.declared.edit import Edit, edit
 from tenantry.errors import TenantryError
 
 if TYPE_CHECKING:  # what is for Git is loaded where it is used: it takes a run's start longer
@@ -111,6 +112,23 @@ class DeclaredState(Block):
 
             return git.push_team(repository, team, dry_run)
         return declared.declare(self._folder(), team, dry_run)
+
+    def edit(self, change: Edit, message: str) -> Declaration:
+        """Changes the declared state's own files, all of them or none.
+
+        Args:
+            change: what is done to each file; doing it twice does no more than once.
+            message: the commit's message, a sentence.
+
+        Raises:
+            DeclarationError: it is faulty, or would be.
+            TenantryError: it can't be read or saved, and why.
+        """
+        if repository := self._repository():
+            from tenantry.declared import git
+
+            return git.push_edit(repository, change, message)
+        return edit(self._folder(), change)[0]
 
     def check(self) -> str:
         """Whether the declared state can be read and is in order, in a sentence.

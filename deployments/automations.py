@@ -46,6 +46,8 @@ def automations(silence: timedelta = 3 * HEARTBEAT) -> list[Automation]:
                 "prefect.flow-run.Failed",
                 "prefect.flow-run.Cancelled",
                 "prefect.flow-run.Crashed",
+                # It waits for a person, and no process is held.
+                "prefect.flow-run.Suspended",
             },
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,

@@ -80,9 +80,9 @@ def connected(
 ) -> Iterator[Systems]:
     """The systems that the blocks of these names lead to."""
     connections = Connections(
-        harbor=_load(HarborConnection, harbor).account(),
-        keycloak=_load(KeycloakConnection, keycloak).account(),
-        kubernetes=_load(ClusterConnection, cluster).cluster(),
+        harbor=load_block(HarborConnection, harbor).account(),
+        keycloak=load_block(KeycloakConnection, keycloak).account(),
+        kubernetes=load_block(ClusterConnection, cluster).cluster(),
     )
     with Systems(
         connections, declaration, probe_credentials=probe_credentials, extras=extras
@@ -90,7 +90,7 @@ def connected(
         yield systems
 
 
-def _load(block: Any, name: str) -> Any:
+def load_block(block: Any, name: str) -> Any:
     """A block by its name.
 
     Raises:
@@ -111,7 +111,7 @@ def _load(block: Any, name: str) -> Any:
 @step("read declared state")
 def read_declared_state(block: str, commit: str | None = None) -> Declaration:
     """Reads and checks the declared state, at a commit if given; every fault is named."""
-    declaration: Declaration = _load(DeclaredState, block).read(commit)
+    declaration: Declaration = load_block(DeclaredState, block).read(commit)
     teams = len(declaration.teams)
     get_run_logger().info("%d teams are declared in %s.", teams, declaration.origin)
     return declaration
@@ -120,7 +120,7 @@ def read_declared_state(block: str, commit: str | None = None) -> Declaration:
 @step("save team to declared state")
 def save_team(block: str, team: Team, dry_run: bool) -> Declaration:
     """Checks the team beside all others, and writes it to the declared state before any call."""
-    declaration: Declaration = _load(DeclaredState, block).declare(team, dry_run)
+    declaration: Declaration = load_block(DeclaredState, block).declare(team, dry_run)
     if not dry_run:
         get_run_logger().info("Declared in %s.", declaration.origin)
     return declaration

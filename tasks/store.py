@@ -1,11 +1,17 @@
 """Where runs keep files: reports, their history, and audit trails."""
 
+from pathlib import Path
 from typing import Any
 
 from prefect.blocks.core import Block
-from prefect.filesystems import WritableFileSystem
+from prefect.filesystems import LocalFileSystem, WritableFileSystem
 
 from tenantry.errors import TenantryError
+from tenantry.migration.store import keep_private
+
+
+class NoStore(TenantryError):
+    """There is no block of that name."""
 
 
 class BlockStore:
@@ -17,7 +23,8 @@ class BlockStore:
             name: type and name of the block, such as `local-file-system/drift`.
 
         Raises:
-            TenantryError: there is no such block, or files can't be kept in it.
+            NoStore: there is no such block.
+            TenantryError: files can't be kept in it.
         """
         self.name = name
         try:
@@ -28,7 +35,7 @@ class BlockStore:
                 "Create it in the UI under Blocks, or name another as type/name, such as "
                 "local-file-system/drift."
             )
-            raise TenantryError(text) from None
+            raise NoStore(text) from None
         # What can be written can be read: a WritableFileSystem has both, and is no Readable one.
         if not isinstance(block, WritableFileSystem):
             text = f"Block '{name}' is no file system: no file can be kept in it."
@@ -45,9 +52,14 @@ class BlockStore:
                 return None
             raise self._failed("read", name, error) from None
 
-    def write(self, name: str, content: bytes) -> None:
-        """Writes a file."""
+    def write(self, name: str, content: bytes, *, private: bool = False) -> None:
+        """Writes a file; a private one is for its owner's eyes.
+
+        That is so on a disk. Of a bucket, the bucket's own policy says who may read.
+        """
         try:
+            if private and isinstance(self._block, LocalFileSystem):
+                keep_private(Path(self._block.basepath or ".").expanduser() / name)
             self._block.write_path(name, content)
         except Exception as error:  # noqa: BLE001 each kind of store has its own
             raise self._failed("written", name, error) from None

@@ -2,7 +2,7 @@
 
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from dulwich.object_store import commit_tree_changes
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from tenantry import calls
+from tenantry.declared.edit import Edit, edit
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
 from tenantry.declared.state import (
@@ -70,14 +71,7 @@ def push_team(repository: Repository, team: Team, dry_run: bool = False) -> Decl
     """
     remote = Remote(repository)
     first: tuple[Head, Any] | None = None
-    for attempt in stamina.retry_context(
-        on=ChangedMeanwhile,
-        attempts=TRIES,
-        timeout=None,
-        wait_initial=0.05,
-        wait_max=2.0,
-        wait_jitter=0.5,
-    ):
+    for attempt in _tries():
         with attempt:
             head = calls.read(remote.fetch)
             with _written_out(repository, head) as folder:
@@ -90,12 +84,56 @@ def push_team(repository: Repository, team: Team, dry_run: bool = False) -> Decl
                 if content != first[1]:
                     raise _conflict(repository, team.name, first[0], head, content, wanted)
                 path = save_team(folder, team)
-                name = path.relative_to(folder).as_posix()
-                commit = _push(
-                    remote, repository, head, name, path, _message(team, content, wanted)
-                )
+                files = {path.relative_to(folder).as_posix(): path}
+                message = _message(team, content, wanted)
+                commit = _push(remote, repository, head, files, message)
                 return replace(declaration, origin=_origin(repository, commit))
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def push_edit(repository: Repository, change: Edit, message: str) -> Declaration:
+    """Commits a change of the declared state's files on the branch's head and pushes it.
+
+    Nothing is pushed where it changes nothing. If somebody else pushes first, it is made again on
+    the new head.
+
+    Args:
+        repository: where the declared state is.
+        change: what is done to each file.
+        message: the commit's, a sentence.
+
+    Raises:
+        DeclarationError: the declared state is faulty, or would be.
+        SystemRefused: the push is not allowed.
+        ChangedMeanwhile: others were faster each time.
+        SystemUnavailable: the repository does not answer.
+    """
+    remote = Remote(repository)
+    for attempt in _tries():
+        with attempt:
+            head = calls.read(remote.fetch)
+            with _written_out(repository, head) as folder:
+                declaration, paths = edit(folder, change)
+                if not paths:
+                    return replace(declaration, origin=_origin(repository, head.id))
+                files = {path.relative_to(folder).as_posix(): path for path in paths}
+                commit = _push(remote, repository, head, files, f"{message}\n")
+                return replace(declaration, origin=_origin(repository, commit))
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _tries() -> Iterator[stamina.Attempt]:
+    """Tries of a push, while others are faster."""
+    return iter(
+        stamina.retry_context(
+            on=ChangedMeanwhile,
+            attempts=TRIES,
+            timeout=None,
+            wait_initial=0.05,
+            wait_max=2.0,
+            wait_jitter=0.5,
+        )
+    )
 
 
 def _origin(repository: Repository, commit: str) -> str:
@@ -173,16 +211,18 @@ def _write(head: Head, folder: Path, entries: list[Any]) -> None:
 
 
 def _push(
-    remote: Remote, repository: Repository, head: Head, name: str, path: Path, message: str
+    remote: Remote, repository: Repository, head: Head, files: Mapping[str, Path], message: str
 ) -> str:
-    """Pushes a commit with one file changed, and gives its hash."""
+    """Pushes a commit with these files changed, and gives its hash."""
     known = set(head.objects)
-    blob = Blob.from_string(path.read_bytes())
-    head.objects.add_object(blob)
-    inside = "/".join(filter(None, (repository.path, name)))
-    change = (inside.encode(), stat.S_IFREG | 0o644, ObjectID(blob.id))
+    changes = []
+    for name, path in files.items():
+        blob = Blob.from_string(path.read_bytes())
+        head.objects.add_object(blob)
+        inside = "/".join(filter(None, (repository.path, name)))
+        changes.append((inside.encode(), stat.S_IFREG | 0o644, ObjectID(blob.id)))
     commit = Commit()
-    commit.tree = commit_tree_changes(head.objects, head.commit.tree, [change])
+    commit.tree = commit_tree_changes(head.objects, head.commit.tree, changes)
     commit.parents = [head.commit.id]
     commit.author = commit.committer = repository.author.encode()
     commit.author_time = commit.commit_time = int(time.time())

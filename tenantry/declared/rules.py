@@ -96,6 +96,7 @@ def check_platform(platform: Platform) -> Iterator[Fault]:
                 ("keycloak", "realm_settings", "login_failures"),
                 "counts for nothing while brute_force_protection is off",
             )
+    yield from _check_replaced(platform)
     if platform.keycloak.parent_group in platform.keycloak.groups:
         text = f"'{platform.keycloak.parent_group}' is the teams' parent_group"
         yield ("keycloak", "groups", platform.keycloak.parent_group or ""), text
@@ -103,6 +104,23 @@ def check_platform(platform: Platform) -> Iterator[Fault]:
     harbor = platform.mesh.harbor
     if harbor and harbor.host.startswith("*"):
         yield ("mesh", "harbor", "host"), f"'{harbor.host}' must be one host name"
+
+
+def _check_replaced(platform: Platform) -> Iterator[Fault]:
+    """A provider that replaces another, which must be there, and only one of them."""
+    providers = platform.keycloak.external_providers
+    first: str | None = None
+    for alias, provider in providers.items():
+        place = ("keycloak", "external_providers", alias, "replaces")
+        if provider.replaces is None:
+            continue
+        if provider.replaces == alias or provider.replaces not in providers:
+            yield place, f"'{provider.replaces}' is no other of keycloak.external_providers"
+        elif provider.connection is None:
+            yield place, "needs a 'connection': the provider is shown and hidden by it"
+        elif first:
+            yield place, f"'{first}' replaces a provider already: one after the other"
+        first = first or alias
 
 
 _CHOICES = {"project_creation_restriction": ("everyone", "adminonly")}

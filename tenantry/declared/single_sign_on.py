@@ -108,6 +108,9 @@ class ExternalProvider(Model):
     """Whether the provider's spelling may differ in upper and lower case."""
     connection: ProviderConnection | None = None
     """How the realm gets there. Without it the provider must exist in the realm."""
+    replaces: Annotated[str, Field(min_length=1)] | None = None
+    """The alias of the provider whose people are to log in through this one. `hidden` of both is
+    turned by the migration, which takes the old one away in the end."""
 
     def names(self, group: str, own: list[str] | None = None) -> list[str]:
         """The provider's names of a group; none where only the pattern tells.

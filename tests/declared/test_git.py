@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tenantry.declared import Team
-from tenantry.declared.git import TRIES, load_commit, push_team
+from tenantry.declared.git import TRIES, load_commit, push_edit, push_team
 from tenantry.declared.remote import Remote
 from tenantry.declared.repository import Repository
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
@@ -494,3 +494,39 @@ def test_nobodys_change_is_ever_lost(
         teams = load_commit(Repository(url=bare.url)).teams
         assert (teams["shop"].contact if "shop" in teams else None) == expected
         assert ("data" in teams) == (other and ours != before)
+
+
+# Edits of several files
+
+
+def renamed(name: str, document: Any) -> None:
+    """The platform and a team get another name for people."""
+    document["name" if name == "platform.yaml" else "display_name"] = "Changed"
+
+
+def test_an_edit_of_several_files_is_one_commit_and_the_second_time_none(
+    bare: BareRepository, repository: Repository
+) -> None:
+    bare.commit({"teams/shop.yaml": SHOP})
+
+    declaration = push_edit(repository, renamed, "Call it otherwise")
+
+    assert declaration.platform.name == "Changed"
+    assert declaration.teams["shop"].display_name == "Changed"
+    assert bare.show("teams/shop.yaml").startswith("# Ours since 2019\n")
+    before = bare.head
+    assert push_edit(repository, renamed, "Call it otherwise").platform.name == "Changed"
+    assert bare.head == before
+
+
+def test_an_edit_that_loses_a_race_is_made_again_on_the_new_head(
+    bare: BareRepository,
+    repository: Repository,
+    somebody_pushes: Callable[[Callable[[], Any]], None],
+) -> None:
+    bare.commit({"teams/shop.yaml": SHOP})
+    somebody_pushes(lambda: bare.commit({"teams/data.yaml": "name: data\n"}))
+
+    declaration = push_edit(repository, renamed, "Call it otherwise")
+
+    assert {team.display_name for team in declaration.teams.values()} == {"Changed"}

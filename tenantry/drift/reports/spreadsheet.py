@@ -22,7 +22,7 @@ def text(report: Report, history: History) -> str:
         since[id].isoformat(timespec="seconds") if id in since else "" for id in ids
     ]
     for column in table.columns[table.dtypes == "str"]:
-        table[column] = table[column].map(_harmless)
+        table[column] = table[column].map(harmless)
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
@@ -52,6 +52,6 @@ def _rows(finding: Finding) -> list[dict[str, object]]:
     return [one | field for field in fields] or [one]
 
 
-def _harmless(value: str) -> str:
+def harmless(value: str) -> str:
     """Text that a spreadsheet would take for a formula is shown as text."""
     return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -35,7 +35,7 @@ class KeycloakClient:
         self.realm = realm
         self.url = account.url
         self.verify = account.verify
-        self._account = account
+        self.account = account
         self._connection = KeycloakOpenIDConnection(
             server_url=f"{account.url}/",
             username=account.username,
@@ -56,7 +56,7 @@ class KeycloakClient:
 
     def log_in(self) -> None:
         """Gets the first token, so that many threads don't each get one."""
-        read(lambda: self._translate(f"POST /realms/{self._account.realm}/…/token", self._log_in))
+        read(lambda: self._translate(f"POST /realms/{self.account.realm}/…/token", self._log_in))
 
     def _log_in(self) -> None:
         self._connection.get_token()
@@ -78,15 +78,15 @@ class KeycloakClient:
         except SystemRefused as error:
             if error.status != 404:
                 raise
-        neighbour = self._issuer_of(self._account.realm)
-        return neighbour.removesuffix(self._account.realm) + self.realm
+        neighbour = self._issuer_of(self.account.realm)
+        return neighbour.removesuffix(self.account.realm) + self.realm
 
     def _issuer_of(self, realm: str) -> str:
         openid = KeycloakOpenID(
             server_url=f"{self.url}/",
             realm_name=realm,
-            client_id=self._account.client_id,
-            verify=self._account.verify,
+            client_id=self.account.client_id,
+            verify=self.account.verify,
             timeout=int(TIMEOUT),
             max_retries=0,
         )
@@ -216,7 +216,7 @@ class KeycloakClient:
             raise SystemUnavailable("keycloak", call, "the answer is not what it must be") from None
         except KeycloakError as error:
             headers = self._connection.headers or {}
-            body = {"password": self._account.password.get_secret_value()}
+            body = {"password": self.account.password.get_secret_value()}
             status, content = error.response_code or 0, error.response_body or b""
             raise _failure(call, status, content, headers, body) from None
 

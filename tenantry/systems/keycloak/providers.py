@@ -19,6 +19,8 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 
 _SECRET_VERSION = "tenantry.io/secret-version"  # noqa: S105 no secret
 """Which version of the Kubernetes Secret a provider's secret was read from."""
+MIGRATION = "tenantry.io/migration"
+"""Which migration has a provider in hand: what it shows and hides is nobody else's business."""
 
 
 class Providers:
@@ -59,6 +61,8 @@ class Providers:
             secret = observed.live.get(_secret_id(connection.client_secret))
             if document and secret:
                 fields = _provider_fields(connection, document.fields, secret.fields["version"])
+                if id in observed.live and _in_migration(observed.live[id]):
+                    del fields["hideOnLogin"]
                 yield Resource(id, "Keycloak", fields, body=connection.client_secret)
             else:  # it waits, and says for what
                 yield Resource(id, "Keycloak", {})
@@ -202,6 +206,10 @@ class Providers:
             id = change.live.handle
             config = {**(change.live.fields.get("config") or {}), **body["config"]}
             self._client.put(f"{path}/{id}", {**body, "id": id, "config": config})
+
+
+def _in_migration(provider: Live) -> bool:
+    return MIGRATION in (provider.fields.get("config") or {})
 
 
 def _provider_id(alias: str) -> Id:

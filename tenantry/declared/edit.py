@@ -1,0 +1,74 @@
+"""Changes of the declared state's own files, with their comments kept."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tenantry.declared.state import Declaration, load
+
+Edit = Callable[[str, Any], None]
+"""Changes one file in place, given its name (`platform.yaml`, `teams/shop.yaml`) and its content
+as nested mappings and lists. Doing it twice does no more than doing it once."""
+
+
+def edit(folder: Path, change: Edit) -> tuple[Declaration, list[Path]]:
+    """Changes the files of a declared state, all of them or none.
+
+    Args:
+        folder: the declared state.
+        change: what is done to each file.
+
+    Returns:
+        The declared state as it is then, and the files that were written.
+
+    Raises:
+        DeclarationError: it is faulty, or would be; nothing was written.
+    """
+    load(folder)
+    texts = _changed(folder, change)
+    if texts:
+        with tempfile.TemporaryDirectory(prefix="tenantry-") as name:
+            trial = Path(name) / folder.name
+            shutil.copytree(folder, trial, ignore=shutil.ignore_patterns(".git"))
+            for path, text in texts.items():
+                (trial / path.relative_to(folder)).write_text(text, encoding="utf-8")
+            load(trial)
+        for path, text in texts.items():
+            _write(path, text)
+    return load(folder), list(texts)
+
+
+def _changed(folder: Path, change: Edit) -> dict[Path, str]:
+    """The new text of each file that the change makes another."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # long lines stay as their author broke them
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    texts = {}
+    for path in (folder / "platform.yaml", *sorted((folder / "teams").glob("*.y*ml"))):
+        before = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"))
+        if document is None:
+            continue
+        change(path.relative_to(folder).as_posix(), document)
+        body = StringIO()
+        yaml.dump(document, body)
+        if YAML(typ="safe").load(body.getvalue()) != before:
+            texts[path] = body.getvalue()
+    return texts
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old one or the new one; its mode stays."""
+    mode = path.stat().st_mode & 0o777
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    Path(temporary).chmod(mode)
+    Path(temporary).replace(path)

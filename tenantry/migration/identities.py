@@ -1,0 +1,168 @@
+"""Who there is at the new provider: from a file, or from its own admin API where it is a Keycloak."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import pandas as pd
+
+from tenantry.connections import KeycloakAccount
+from tenantry.errors import TenantryError
+from tenantry.migration.snapshot import Identity
+from tenantry.systems.keycloak.client import KeycloakClient
+
+Match = Literal["email", "username", "mapping"]
+"""How a user of the realm is found at the new provider: by e-mail address, by user name, or by a
+file that names both."""
+_ALWAYS = ("external_id", "external_username")
+_MOST_FAULTS = 200
+
+
+class FaultyFile(TenantryError):
+    """A file of people is faulty; each line of the message names a row, counted as a spreadsheet
+    counts them: the header is row 1.
+    """
+
+
+def from_keycloak(account: KeycloakAccount, issuer: str) -> list[Identity]:
+    """Everybody whom the new provider knows, by its admin API.
+
+    Args:
+        account: an account that may list the users there.
+        issuer: the provider's issuer, which names its realm.
+
+    Raises:
+        TenantryError: the issuer is not that of a realm, or there is none.
+    """
+    found = re.fullmatch(r".+/realms/([^/]+)", issuer)
+    if found is None:
+        raise TenantryError(
+            f"'{issuer}' is no realm of a Keycloak, so it has no admin API that can be asked. "
+            "Export its people to a file, and name that in 'people'."
+        )
+    client = KeycloakClient(account, found[1])
+    try:
+        client.log_in()
+        if not client.realm_exists():
+            raise TenantryError(f"Keycloak at {account.url} has no realm '{found[1]}'.")
+        return [
+            Identity(
+                external_id=user["id"],
+                external_username=user["username"],
+                email=user.get("email") or "",
+            )
+            for user in client.pages("users", briefRepresentation="true")
+        ]
+    finally:
+        client.close()
+
+
+def from_file(name: str, data: bytes, match: Match) -> list[Identity]:
+    """Everybody in a CSV or Excel file.
+
+    Args:
+        name: the file's name, whose ending tells which it is.
+        data: its content. CSV is UTF-8, its fields separated by commas or semicolons.
+        match: what the rows are matched by, and so which column there must be besides
+            `external_id` and `external_username`: `email`, or `username` of `mapping`.
+
+    Raises:
+        FaultyFile: with every fault.
+    """
+    table = _table(name, data)
+    table.columns = [str(column).strip().lower() for column in table.columns]
+    needed = [*_ALWAYS, *{"email": ["email"], "mapping": ["username"]}.get(match, [])]
+    missing = [column for column in needed if column not in table.columns]
+    if missing:
+        there = ", ".join(table.columns) or "none"
+        raise FaultyFile(
+            f"{name}: row 1: there is no column {', '.join(missing)} (there are: {there}). To match "
+            f"by {match} it needs {', '.join(needed)}."
+        )
+    table = table.apply(lambda column: column.astype(str).str.strip())
+    table = table[(table[needed] != "").any(axis="columns")]
+    faults = list(_faults(table, needed, match))
+    if table.empty:
+        faults = [(1, "there are no rows below the header")]
+    if faults:
+        raise _faulty(name, sorted(faults))
+    return [
+        Identity(
+            external_id=row["external_id"],
+            external_username=row["external_username"],
+            email=row.get("email", ""),
+            username=row.get("username", ""),
+        )
+        for row in table.to_dict("records")
+    ]
+
+
+def check_known(name: str, identities: Sequence[Identity], known: set[str]) -> None:
+    """Refuses a mapping that names users whom the realm does not have.
+
+    Raises:
+        FaultyFile: with every fault. Rows are told by the user: the file itself was in order.
+    """
+    unknown = [each.username for each in identities if each.username.lower() not in known]
+    if unknown:
+        text = "'{}' is no user of the realm who is linked to the old provider"
+        more = f" (and {len(unknown) - _MOST_FAULTS} more)" if len(unknown) > _MOST_FAULTS else ""
+        rows = {each.username: row for row, each in enumerate(identities, 2)}
+        lines = [f"row {rows[user]}: {text.format(user)}" for user in unknown[:_MOST_FAULTS]]
+        raise FaultyFile("\n".join(f"{name}: {line}" for line in lines) + more)
+
+
+def _table(name: str, data: bytes) -> "pd.DataFrame":
+    if name.lower().endswith((".xlsx", ".xlsm")):
+        try:
+            return pd.read_excel(io.BytesIO(data), dtype=str, keep_default_na=False)
+        except Exception as error:  # noqa: BLE001 a broken file breaks openpyxl in many ways
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise FaultyFile(f"{name}: it can't be read as an Excel sheet ({told}).") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data[: error.start].count(b"\n") + 1
+        raise FaultyFile(
+            f"{name}: row {row}: it is not UTF-8 (byte {data[error.start]:#04x}). Save it anew as "
+            "CSV UTF-8."
+        ) from None
+    header = text.partition("\n")[0]
+    separator = ";" if header.count(";") > header.count(",") else ","
+    try:
+        return pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            index_col=False,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        told = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        raise FaultyFile(f"{name}: it can't be read as CSV: {told}.") from None
+
+
+def _faults(
+    table: "pd.DataFrame", needed: Sequence[str], match: Match
+) -> Iterator[tuple[int, str]]:
+    """Rows and what is wrong with each."""
+    for column in needed:
+        for index in table.index[table[column] == ""]:
+            yield int(index) + 2, f"'{column}' is empty"
+    unique = ["external_id", *(["username"] if match == "mapping" else [])]
+    for column in unique:
+        folded = table[column].str.lower() if column == "username" else table[column]
+        first: dict[str, int] = {}
+        for index, value in folded.items():
+            row = int(index) + 2
+            if value and first.setdefault(value, row) != row:
+                yield row, f"{column} '{table.at[index, column]}' is in row {first[value]}, too"
+
+
+def _faulty(name: str, faults: Sequence[tuple[int, str]]) -> FaultyFile:
+    lines = [f"{name}: row {row}: {text}" for row, text in faults[:_MOST_FAULTS]]
+    if len(faults) > _MOST_FAULTS:
+        lines.append(f"{name}: and {len(faults) - _MOST_FAULTS} more faults")
+    return FaultyFile("\n".join(lines))

@@ -1,0 +1,292 @@
+"""The look before anything is done: who is who, and what stands in the way. Nothing is written."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tenantry.calls import each
+from tenantry.errors import SystemRefused, TenantryError
+from tenantry.migration import people as read
+from tenantry.migration.identities import check_known
+from tenantry.migration.match import Matched, match
+from tenantry.migration.order import Order, divide
+from tenantry.migration.people import Progress, silent
+from tenantry.migration.snapshot import HarborUser, Identity, Person, Situation
+from tenantry.systems import Systems
+
+OLDEST_KEYCLOAK = (26, 7)
+"""The oldest Keycloak that this was tested with."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know before people are moved."""
+
+    what: str
+    text: str
+    """A sentence without names."""
+    who: tuple[str, ...] = ()
+    """User names, for the file in the store; never for an artifact."""
+    blocking: bool = False
+
+
+@dataclass
+class Inspection:
+    """What was found."""
+
+    people: list[Person]
+    """All who are linked to the old provider, matched, joined with Harbor, and with their waves."""
+    waves: list[str]
+    matched: dict[str, Matched]
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def blocking(self) -> list[Finding]:
+        """What must be settled first."""
+        return [finding for finding in self.findings if finding.blocking]
+
+    @property
+    def summary(self) -> str:
+        """The counts, in a sentence."""
+        states = [each.state for each in self.matched.values()]
+        told = ", ".join(
+            f"{states.count(state)} {state}" for state in ("matched", "unmatched", "ambiguous")
+        )
+        gone = sum(person.wave is None for person in self.people)
+        return f"{len(self.people)} people: {told}; {gone} let go; {len(self.waves)} waves."
+
+    def refuse(self) -> None:
+        """Stops here if something must be settled first.
+
+        Raises:
+            TenantryError: and what.
+        """
+        if self.blocking:
+            lines = [f"{finding.what}: {finding.text}" for finding in self.blocking]
+            raise TenantryError("\n".join(["Nothing was changed. First settle this:", *lines]))
+
+
+def check_versions(systems: Systems) -> None:
+    """Whether Harbor and Keycloak are new enough.
+
+    Raises:
+        SystemRefused: one is not. Before Harbor 2.4 nobody who came by OIDC can be deleted.
+    """
+    systems.harbor_client.info()
+    version = systems.keycloak_client.version()
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found and (int(found[1]), int(found[2])) < OLDEST_KEYCLOAK:
+        oldest = ".".join(map(str, OLDEST_KEYCLOAK))
+        text = f"it is version {version}, and a migration was tested with {oldest} and later only"
+        raise SystemRefused("keycloak", "GET /admin/serverinfo", text, advice="Update Keycloak.")
+
+
+def inspect(
+    systems: Systems,
+    old: str,
+    new: str,
+    identities: Sequence[Identity],
+    order: Order,
+    *,
+    file: str = "",
+    progress: Progress = silent,
+) -> Inspection:
+    """Reads everybody, matches them, and looks for what stands in the way.
+
+    Args:
+        systems: the systems.
+        old: the alias of the provider that is replaced.
+        new: the alias of the one that replaces it.
+        identities: everybody at the new provider.
+        order: what is asked for.
+        file: the name of the file that the identities are from, if they are.
+        progress: told how far the look has come.
+
+    Raises:
+        TenantryError: the order, or the file, names people whom nobody knows.
+    """
+    keycloak = systems.keycloak_client
+    listed = read.linked(keycloak, old)
+    people = read.read_people(keycloak, listed.values(), progress)
+    if order.match == "mapping":
+        check_known(file, identities, {person.username for person in people})
+    users = read.read_harbor(systems.harbor_client)
+    people = read.join(people, users, keycloak.issuer)
+    matched = match(people, identities, order.match)
+    people = [each.model_copy(update={"new": matched[each.id].identity}) for each in people]
+    people, waves = divide(people, order)
+    inspection = Inspection(people, waves, matched)
+    inspection.findings += [
+        *_about_providers(systems, old, new),
+        *_about_matches(inspection),
+        *_about_second_accounts(systems, inspection, new),
+        *_about_us(systems, people),
+        *_about_issuer(systems),
+        *_about_harbor(people, users),
+        *_about_others(systems, people),
+    ]
+    return inspection
+
+
+def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Finding]:
+    keycloak = systems.keycloak_client
+    path = "identity-provider/instances"
+    there = {alias: keycloak.get(f"{path}/{alias}") for alias in (old, new)}
+    for alias, provider in there.items():
+        if provider is None:
+            advice = "run configure-platform" if alias == new else "correct 'replaces'"
+            text = f"the realm has no identity provider '{alias}': {advice}."
+            yield Finding("provider missing", text, blocking=True)
+    if there[new] is not None and not there[new].get("hideOnLogin"):
+        text = (
+            f"'{new}' is on the login page already: whoever logs in by it before being linked may "
+            "get a second account. Declare it hidden, and run configure-platform."
+        )
+        yield Finding("provider shown", text, blocking=True)
+    if all(there.values()):
+        filled = {
+            alias: {
+                (mapper.get("config") or {}).get("group")
+                for mapper in keycloak.get(f"{path}/{alias}/mappers") or ()
+            }
+            - {None}
+            for alias in (old, new)
+        }
+        lacking = len(filled[old] - filled[new])
+        if lacking:
+            text = (
+                f"{lacking} groups that '{old}' puts people into have no mapper of '{new}': at "
+                "their first login people would fall out of them. Declare the new provider's names "
+                "of the groups, and run configure-platform and onboard-teams (which: all)."
+            )
+            yield Finding("mappers missing", text, blocking=True)
+
+
+def _about_matches(inspection: Inspection) -> Iterator[Finding]:
+    if not inspection.people:
+        text = "nobody is linked to the old provider: there is nobody to move."
+        yield Finding("nobody", text, blocking=True)
+    for state in ("unmatched", "ambiguous"):
+        found = [
+            person
+            for person in inspection.people
+            if person.wave is not None and inspection.matched[person.id].state == state
+        ]
+        if found:
+            text = (
+                f"{len(found)} people are {state} at the new provider. Correct it there or here, "
+                "say who is who by a mapping file, or let them go by name (let_go)."
+            )
+            yield Finding(state, text, tuple(each.username for each in found), blocking=True)
+    gone = [person.username for person in inspection.people if person.wave is None]
+    if gone:
+        text = f"{len(gone)} people are let go: they can't log in once the old provider is hidden."
+        yield Finding("let go", text, tuple(gone))
+
+
+def _about_second_accounts(systems: Systems, inspection: Inspection, new: str) -> Iterator[Finding]:
+    """Whoever has been at the new provider already, and is somebody else here for it."""
+    keycloak = systems.keycloak_client
+    there = read.linked(keycloak, new)
+    links = each(lambda id: read.links(keycloak, id), there)
+    holders = {
+        link.user_id: id
+        for id, found in zip(there, links, strict=True)
+        for link in found
+        if link.provider == new
+    }
+    wrong = [
+        person.username
+        for person in inspection.people
+        if person.new and not _is_free(person, person.new.external_id, new, holders)
+    ]
+    if wrong:
+        text = (
+            f"{len(wrong)} people's identities at the new provider are linked to another user of "
+            "the realm, or they are linked to another identity. Delete that user or link, if it is "
+            "a second account; nothing is taken from anybody here."
+        )
+        yield Finding("second account", text, tuple(wrong), blocking=True)
+
+
+def _is_free(person: Person, identity: str, new: str, holders: dict[str, str]) -> bool:
+    """Whether the person is, or can be, linked to an identity, and nobody else is."""
+    link = person.link(new)
+    return holders.get(identity, person.id) == person.id and (
+        link is None or link.user_id == identity
+    )
+
+
+def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Finding]:
+    """Whoever runs this keeps a way in."""
+    names = {person.username for person in people}
+    account = systems.keycloak_client.account
+    if account.realm == systems.keycloak_client.realm and account.username.lower() in names:
+        text = (
+            "the account of the Keycloak connection is one of those who are moved: whoever runs "
+            "this could lock themselves out. Use an account of the realm 'master'."
+        )
+        yield Finding("own account", text, (account.username,), blocking=True)
+    own = systems.harbor_client.account.username
+    if any(person.harbor and person.harbor.username == own for person in people):
+        text = (
+            "the account of the Harbor connection is one of those who are moved. Use the local "
+            "administrator."
+        )
+        yield Finding("own account", text, (own,), blocking=True)
+
+
+def _about_issuer(systems: Systems) -> Iterator[Finding]:
+    """Whether Harbor trusts the realm that stays."""
+    setting = systems.harbor_client.get("/configurations").get("oidc_endpoint") or {}
+    trusted = str(setting.get("value") or "").rstrip("/")
+    issuer = systems.keycloak_client.issuer.rstrip("/")
+    if trusted and trusted != issuer:
+        text = (
+            f"Harbor trusts '{trusted}', and the realm's issuer is '{issuer}': this is a change of "
+            "Harbor's issuer, which is no replacement of a provider behind the realm."
+        )
+        yield Finding("issuer", text, blocking=True)
+
+
+def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iterator[Finding]:
+    known = {person.harbor.id for person in people if person.harbor}
+    names = {person.username: person for person in people}
+    others = [
+        user.username for user in users if user.id not in known and user.username.lower() in names
+    ]
+    if others:
+        text = (
+            f"{len(others)} users of Harbor have a person's name and another subject or issuer: "
+            "their logins end in 409 already, whatever is done here."
+        )
+        yield Finding("strangers in Harbor", text, tuple(others))
+    for what, chosen in (
+        ("administrators", [p for p in people if p.harbor and p.harbor.admin]),
+        ("owners", [p for p in people if p.harbor and p.harbor.owns]),
+        ("direct members", [p for p in people if p.harbor and p.harbor.members]),
+    ):
+        if chosen:
+            text = f"{len(chosen)} people are {what} in Harbor by themselves, not by a group."
+            yield Finding(what, text, tuple(person.username for person in chosen))
+
+
+def _about_others(systems: Systems, people: Sequence[Person]) -> Iterator[Finding]:
+    others = read.count(systems.keycloak_client) - len(people)
+    if others > 0:
+        text = f"{others} users of the realm are not linked to the old provider; nothing is done."
+        yield Finding("others", text)
+    yield Finding("robots", "Robots and service accounts are nobody's logins: they work on.")
+
+
+def refuse_other_situation(situation: Situation) -> None:
+    """Refuses what is not there yet, by name.
+
+    Raises:
+        TenantryError: and what can be done.
+    """
+    if situation != "provider":
+        raise TenantryError(
+            f"Situation '{situation}' can't be migrated by this version: it replaces an external "
+            "provider behind a realm that stays ('provider'). Nothing was changed."
+        )

@@ -1,0 +1,114 @@
+"""The journal: how far the migration that is on has come. It holds no names.
+
+Two files take turns, each with a number and a checksum, so that a run that is killed while it
+writes spoils nothing: the newest whole one counts.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from tenantry.errors import TenantryError
+from tenantry.migration.snapshot import Record, Situation
+from tenantry.migration.store import FOLDER, Altered, Store, sealed, unsealed
+
+Phase = Literal["exported", "approved", "moving", "moved", "switched", "finished", "rolled back"]
+"""The last thing that was begun or done:
+
+    exported     the snapshot is in the store
+    approved     somebody has approved its plan
+    moving       some waves are done, or being done
+    moved        all waves are done
+    switched     the new one is what people see
+    finished     the old one is gone
+    rolled back  all is as it was
+"""
+OVER = ("finished", "rolled back")
+_FILES = (f"{FOLDER}/journal-0.json", f"{FOLDER}/journal-1.json")
+
+
+class Journal(Record):
+    """One migration."""
+
+    version: Literal[1] = 1
+    number: int = 0
+    """How often it was written."""
+    id: str
+    situation: Situation
+    realm: str
+    old: str
+    new: str
+    plan: str
+    """The hash of the plan: the snapshot's checksum."""
+    phase: Phase
+    run: str = ""
+    """The run that made the plan: when it goes on after its approval, it makes no other."""
+    began: datetime
+    waves: int
+    waves_done: int = 0
+    approved_by: str = ""
+    switching: bool = False
+    """The switch was begun: from then on the way back leads through all of it."""
+    rolling_back: bool = False
+    """The way back was begun: there is no other any more."""
+    finishing: bool = False
+    """The end was begun: there is no way back any more."""
+    switched_at: datetime | None = None
+    soak_hours: int
+    keep_days: int
+    over_at: datetime | None = None
+    forgotten: bool = False
+    """The snapshot was deleted."""
+    returned: dict[str, datetime] = Field(default_factory=dict)
+    """When a person's rights were restored, by the user's id at the time of the snapshot."""
+    deleted: list[str] = Field(default_factory=list)
+    """Whose users were deleted, by the same id: written before the deletion."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is under way."""
+        return self.phase not in OVER
+
+    @property
+    def told(self) -> str:
+        """What it is called in a message."""
+        return f"the migration from '{self.old}' to '{self.new}' (begun {self.began:%Y-%m-%d})"
+
+    def after(self, **changes: Any) -> "Journal":
+        """The next entry."""
+        return self.model_copy(update=changes)
+
+
+def read(store: Store) -> Journal | None:
+    """The newest entry that is whole; None if there never was a migration.
+
+    Raises:
+        Altered: there is one and it can't be read.
+        TenantryError: the store can't be read.
+    """
+    found: list[Journal] = []
+    broken: TenantryError | None = None
+    for name in _FILES:
+        data = store.read(name)
+        if data is None:
+            continue
+        try:
+            content, _ = unsealed(data, f"{name} in {store.name}")
+            found.append(Journal.model_validate(content))
+        except ValidationError:
+            text = f"{name} in {store.name} is of another version of Tenantry: use that one."
+            raise Altered(text) from None
+        except Altered as error:
+            broken = error
+    if not found and broken:
+        raise broken
+    return max(found, key=lambda journal: journal.number, default=None)
+
+
+def write(store: Store, journal: Journal) -> Journal:
+    """Writes the next entry, over the older of the two files."""
+    entry = journal.after(number=journal.number + 1)
+    name = _FILES[entry.number % 2]
+    store.write(name, sealed(entry.model_dump(mode="json")), private=True)
+    return entry

@@ -1,0 +1,241 @@
+"""What all migrations have in common: one at a time, exported, approved, and written down."""
+
+import secrets
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from tenantry.calls import Clock, each, real_time
+from tenantry.declared.edit import Edit
+from tenantry.errors import TenantryError
+from tenantry.locks import Lock
+from tenantry.migration import journal as journals
+from tenantry.migration import snapshot as snapshots
+from tenantry.migration.inspect import Inspection
+from tenantry.migration.journal import Journal
+from tenantry.migration.order import Order
+from tenantry.migration.people import Progress, silent
+from tenantry.migration.snapshot import Situation, Snapshot
+from tenantry.migration.store import Store
+from tenantry.systems import Systems
+
+Declare = Callable[[Edit, str], object]
+"""Changes the declared state, and saves it under a message."""
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class Migration:
+    """A migration, as a process has it that starts now: all it knows is in the store.
+
+    Each method may be called again after a process died in it: it goes on where that one was.
+    """
+
+    def __init__(
+        self,
+        systems: Systems,
+        store: Store,
+        declare: Declare,
+        lock: Lock,
+        *,
+        clock: Clock = real_time,
+        told: Callable[[str], object] = lambda text: None,
+        progress: Progress = silent,
+    ) -> None:
+        """
+        Args:
+            systems: the systems.
+            store: where the snapshot and the journal are.
+            declare: changes the declared state.
+            lock: the platform's. It is held while something is written.
+            clock: the time.
+            told: takes a line for the log, without names.
+            progress: told how far a step has come.
+        """
+        self.systems = systems
+        self.store = store
+        self.declare = declare
+        self.lock = lock
+        self.clock = clock
+        self.told = told
+        self.progress = progress
+        self.journal = journals.read(store)
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a migration is under way."""
+        return self.journal is not None and self.journal.is_on
+
+    @property
+    def entry(self) -> Journal:
+        """The journal of the migration that is on.
+
+        Raises:
+            TenantryError: there is none.
+        """
+        if self.journal is None or not self.journal.is_on:
+            raise TenantryError(f"No migration is on in {self.store.name}.")
+        return self.journal
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot of the migration that is on.
+
+        Raises:
+            Altered: it is not what was exported and approved.
+        """
+        if self._snapshot is None:
+            found, told = snapshots.load(self.store, self.entry.id)
+            if told != self.entry.plan:
+                raise TenantryError(
+                    f"The snapshot in {self.store.name} is not the one that the journal names: its "
+                    "checksum differs. Nothing was changed; bring both back from a backup."
+                )
+            self._snapshot = found
+        return self._snapshot
+
+    def note(self, **changes: Any) -> None:
+        """Writes down how far it has come."""
+        self.journal = journals.write(self.store, self.entry.after(**changes))
+
+    # Beginning
+
+    def refuse_second(self, old: str, new: str) -> None:
+        """Refuses to begin while another is on.
+
+        Raises:
+            TenantryError: it is, and which.
+        """
+        realm = self.systems.keycloak_client.realm
+        if self.is_on and (self.entry.old, self.entry.new, self.entry.realm) != (old, new, realm):
+            raise TenantryError(
+                f"In {self.store.name} {self.entry.told} is on ({self.entry.phase}). Finish it or "
+                "roll it back first: two at once would move the same people twice."
+            )
+
+    def export(
+        self,
+        inspection: Inspection,
+        old: str,
+        new: str,
+        order: Order,
+        situation: Situation,
+        run: str = "",
+    ) -> str:
+        """Writes the snapshot, reads it back, and begins the journal.
+
+        Args:
+            inspection: who is moved.
+            old: what is replaced.
+            new: what replaces it.
+            order: what was asked for.
+            situation: what changes.
+            run: who makes the plan.
+
+        Returns:
+            The hash of the plan, to be approved.
+
+        Raises:
+            TenantryError: something must be settled first, or a migration is past that point.
+        """
+        inspection.refuse()
+        self.refuse_second(old, new)
+        if self.is_on and (self.entry.switching or self.entry.rolling_back):
+            text = f"{self.entry.told} is {self.entry.phase}: it can't be planned anew."
+            raise TenantryError(text)
+        with self.lock:
+            now = self.clock()
+            snapshot = Snapshot(
+                id=f"{now:%Y%m%d}-{secrets.token_hex(4)}",
+                made=now,
+                situation=situation,
+                realm=self.systems.keycloak_client.realm,
+                issuer=self.systems.keycloak_client.issuer,
+                old=old,
+                new=new,
+                match=order.match,
+                people=inspection.people,
+                waves=inspection.waves,
+            )
+            self.lock.check()
+            plan = snapshots.save(self.store, snapshot)
+            before = self.journal
+            entry = Journal(
+                number=before.number if before else 0,
+                id=snapshot.id,
+                situation=situation,
+                realm=snapshot.realm,
+                old=old,
+                new=new,
+                plan=plan,
+                phase="exported",
+                run=run,
+                began=before.began if before and before.is_on else now,
+                waves=len(snapshot.waves),
+                soak_hours=order.soak_hours,
+                keep_days=order.keep_days,
+            )
+            self.journal = journals.write(self.store, entry)
+            self._snapshot = snapshot
+            if before and before.is_on:
+                snapshots.forget(self.store, before.id, now)
+        return plan
+
+    def approve(self, plan: str, by: str) -> None:
+        """Takes down that somebody approved a plan.
+
+        Raises:
+            TenantryError: it is not the plan that there is now.
+        """
+        if plan != self.entry.plan:
+            raise TenantryError(
+                f"What was approved is plan {plan[:12] or '(none)'}, and the plan is now "
+                f"{self.entry.plan[:12]}: look at it, and approve that one."
+            )
+        if self.entry.phase == "exported":
+            with self.lock:
+                self.note(phase="approved", approved_by=by)
+
+    # The end
+
+    def soaked(self) -> datetime:
+        """When the soak time is over.
+
+        Raises:
+            TenantryError: it has not begun.
+        """
+        if self.entry.switched_at is None:
+            raise TenantryError(
+                f"{self.entry.told} is {self.entry.phase}, not switched yet: it can't be finished."
+            )
+        return self.entry.switched_at + timedelta(hours=self.entry.soak_hours)
+
+    def forget(self) -> bool:
+        """Deletes the snapshot of a migration whose time is over; whether it did."""
+        entry = self.journal
+        if entry is None or entry.over_at is None or entry.forgotten:
+            return False
+        if self.clock() < entry.over_at + timedelta(days=entry.keep_days):
+            return False
+        snapshots.forget(self.store, entry.id, self.clock())
+        self.journal = journals.write(self.store, entry.after(forgotten=True))
+        return True
+
+    # At work
+
+    def for_each(self, work: Callable[[A], T], things: Iterable[A]) -> list[T]:
+        """Does something for each, while the lock is held, and tells how far it has come."""
+        things = list(things)
+        done = 0
+
+        def one(thing: A) -> T:
+            nonlocal done
+            self.lock.check()
+            result = work(thing)
+            done += 1
+            if done % 50 == 0 or done == len(things):
+                self.progress(done, len(things))
+            return result
+
+        return each(one, things)

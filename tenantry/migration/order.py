@@ -1,0 +1,93 @@
+"""What the operator asks for, and the waves that people are moved in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tenantry.errors import TenantryError
+from tenantry.migration.identities import Match
+from tenantry.migration.snapshot import Person
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a migration is to be done."""
+
+    match: Match = "email"
+    """What people are matched by."""
+    pilot: tuple[str, ...] = ()
+    """User names of those who are moved first."""
+    groups: tuple[str, ...] = ()
+    """Groups whose people come next, a wave each, in this order."""
+    percent: int = 100
+    """How many percent of all the others are a wave."""
+    let_go: tuple[str, ...] = ()
+    """User names of those who are left behind."""
+    soak_hours: int = 168
+    """Hours between the switch and the end, in which the way back stays open."""
+    keep_days: int = 30
+    """Days after the end in which the snapshot is kept."""
+
+    def __post_init__(self) -> None:
+        """Refuses what can't be meant."""
+        if not 1 <= self.percent <= 100:
+            raise TenantryError(f"percent is {self.percent}; it must be from 1 to 100.")
+        if self.soak_hours < 0 or self.keep_days < 0:
+            raise TenantryError("soak_hours and keep_days must not be negative.")
+        both = sorted({*self.pilot} & {*self.let_go})
+        if both:
+            raise TenantryError(f"{', '.join(both)}: in the pilot and let go at once.")
+
+
+def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[str]]:
+    """The people with their waves, and the waves' names.
+
+    Raises:
+        TenantryError: the order names people or groups that nobody is, or is in; all of them.
+    """
+    _refuse_unknown(people, order)
+    wave: dict[str, int | None] = {
+        person.id: None for person in people if _named(person, order.let_go)
+    }
+    names: list[str] = []
+
+    def make(name: str, members: list[Person]) -> None:
+        if members:
+            wave.update({person.id: len(names) for person in members})
+            names.append(name)
+
+    make("pilot", [person for person in people if _named(person, order.pilot)])
+    for group in order.groups:
+        path = _path(group)
+        make(group, [each for each in people if each.id not in wave and path in each.groups])
+    rest = [person for person in people if person.id not in wave]
+    size = max(1, -(-len(rest) * order.percent // 100))
+    for first in range(0, len(rest), size):
+        part = rest[first : first + size]
+        make("the others" if size >= len(rest) else f"others {first + 1} to {first + size}", part)
+    return [person.model_copy(update={"wave": wave[person.id]}) for person in people], names
+
+
+def _named(person: Person, names: Sequence[str]) -> bool:
+    return person.username in {name.lower() for name in names}
+
+
+def _path(group: str) -> str:
+    return group if group.startswith("/") else f"/{group}"
+
+
+def _refuse_unknown(people: Sequence[Person], order: Order) -> None:
+    known = {person.username for person in people}
+    held = {path for person in people for path in person.groups}
+    faults = [
+        f"{parameter}: nobody of user name '{name}' is linked to the old provider"
+        for parameter, names in (("pilot", order.pilot), ("let_go", order.let_go))
+        for name in names
+        if name.lower() not in known
+    ]
+    faults += [
+        f"groups: nobody who is linked to the old provider is in '{group}'"
+        for group in order.groups
+        if _path(group) not in held
+    ]
+    if faults:
+        raise TenantryError("\n".join(faults))

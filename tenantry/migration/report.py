@@ -1,0 +1,170 @@
+"""What people are told: counts for artifacts, and names for files that only the store's owner reads."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tenantry.calls import each
+from tenantry.declared import Team
+from tenantry.drift.reports.spreadsheet import harmless
+from tenantry.migration import people as read
+from tenantry.migration.inspect import Inspection
+from tenantry.migration.journal import Journal
+from tenantry.migration.snapshot import Person, Snapshot
+from tenantry.migration.store import FOLDER, Store
+from tenantry.systems import Systems
+
+INSPECTION = f"{FOLDER}/inspection.csv"
+"""Who is who, and what stands in whose way, as of the last look."""
+_ROLES = {1: "project admin", 2: "developer", 3: "guest", 4: "maintainer", 5: "limited guest"}
+
+
+@dataclass(frozen=True)
+class Right:
+    """One right of one person, before and after."""
+
+    person: str
+    right: str
+    before: str
+    after: str
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing was lost, gained or changed."""
+        return self.before == self.after
+
+
+def inspected(inspection: Inspection) -> list[dict[str, object]]:
+    """The findings as a table, without names."""
+    return [
+        {
+            "finding": finding.what,
+            "stops it": "yes" if finding.blocking else "",
+            "people": len(finding.who) or "",
+            "text": finding.text,
+        }
+        for finding in sorted(inspection.findings, key=lambda finding: not finding.blocking)
+    ]
+
+
+def write_inspection(store: Store, inspection: Inspection) -> None:
+    """Writes who is who to the store."""
+    concerned: dict[str, list[str]] = {}
+    for finding in inspection.findings:
+        for name in finding.who:
+            concerned.setdefault(name, []).append(finding.what)
+    rows = [
+        {
+            "username": person.username,
+            "email": person.email,
+            "state": inspection.matched[person.id].state,
+            "why": inspection.matched[person.id].why,
+            "external_id": person.new.external_id if person.new else "",
+            "external_username": person.new.external_username if person.new else "",
+            "wave": "let go" if person.wave is None else inspection.waves[person.wave],
+            "findings": ", ".join(concerned.pop(person.username, ())),
+        }
+        for person in inspection.people
+    ]
+    others = [{"username": name, "findings": ", ".join(found)} for name, found in concerned.items()]
+    _write_table(store, INSPECTION, [*rows, *others])
+
+
+def compare(systems: Systems, snapshot: Snapshot) -> list[Right]:
+    """Everybody's rights as they were exported beside what they are now, right by right.
+
+    It costs two requests a person (groups and roles), two a user of Harbor that is not as it was
+    listed, and what a look at Harbor costs.
+    """
+    keycloak = systems.keycloak_client
+    users = {user.subiss: user for user in read.read_harbor(systems.harbor_client)}
+
+    def now(person: Person) -> Person:
+        return person.model_copy(
+            update={
+                "groups": read.groups(keycloak, person.id),
+                "roles": read.roles(keycloak, person.id),
+                "harbor": users.get(person.id + snapshot.issuer),
+            }
+        )
+
+    after = each(now, snapshot.people)
+    return [
+        right
+        for old, new in zip(snapshot.people, after, strict=True)
+        for right in _rights(old, new)
+    ]
+
+
+def _rights(old: Person, new: Person) -> Iterator[Right]:
+    before, after = dict(_held(old)), dict(_held(new))
+    for right in dict.fromkeys((*before, *after)):
+        yield Right(old.username, right, before.get(right, ""), after.get(right, ""))
+
+
+def _held(person: Person) -> Iterator[tuple[str, str]]:
+    for group in person.groups:
+        yield f"group {group}", "member"
+    for role in person.roles:
+        yield f"realm role {role}", "given"
+    user = person.harbor
+    if user is not None:
+        yield "user in Harbor", str(user.id)
+        for project, role_id in user.members.items():
+            yield f"project {project}", _ROLES.get(role_id, str(role_id))
+        for project in user.owns:
+            yield f"owner of {project}", "yes"
+        if user.admin:
+            yield "administrator of Harbor", "yes"
+
+
+def write_rights(store: Store, name: str, rights: Sequence[Right]) -> None:
+    """Writes the comparison to the store."""
+    rows = [
+        {
+            "username": right.person,
+            "right": right.right,
+            "before": right.before,
+            "after": right.after,
+            "equal": "yes" if right.is_equal else "NO",
+        }
+        for right in rights
+    ]
+    _write_table(store, name, rows)
+
+
+def by_team(
+    snapshot: Snapshot, journal: Journal, lost: set[str], teams: Sequence[Team]
+) -> list[dict[str, object]]:
+    """How many of each team's people are through, and how many are not: no names.
+
+    Args:
+        snapshot: everybody.
+        journal: how far it has come.
+        lost: ids of people who were linked and are not any more.
+        teams: the declared teams.
+    """
+    by_group = {team.oidc_group: team.name for team in teams}
+    counts: dict[str, Counter[str]] = {}
+    for person in snapshot.people:
+        if person.wave is None:
+            state = "let go"
+        elif person.wave >= journal.waves_done:
+            state = "to come"
+        else:
+            state = "lost" if person.id in lost else "linked"
+        names = {by_group.get(group.rpartition("/")[2]) for group in person.groups} - {None}
+        for name in names or {"(no team)"}:
+            counts.setdefault(str(name), Counter())[state] += 1
+    states = ("linked", "to come", "lost", "let go")
+    return [
+        {"team": team, "people": found.total(), **{state: found[state] for state in states}}
+        for team, found in sorted(counts.items())
+    ]
+
+
+def _write_table(store: Store, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+    table = pd.DataFrame(rows).fillna("").map(harmless)
+    store.write(name, table.to_csv(index=False, lineterminator="\n").encode(), private=True)

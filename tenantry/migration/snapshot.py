@@ -1,0 +1,167 @@
+"""The snapshot: who everybody was, and what they could do, before anything was changed.
+
+It holds personal data and no secret: what Harbor calls a CLI secret is neither read from the
+answer nor kept.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tenantry.errors import BrokenPromise
+from tenantry.migration.store import FOLDER, Altered, Store, sealed, unsealed
+
+Situation = Literal["provider", "users", "issuer"]
+"""What changes: the external provider behind the realm; the realm's users; or the issuer that
+Harbor trusts."""
+
+
+class Record(BaseModel):
+    """A part of the snapshot or of the journal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Link(Record):
+    """What ties a user of the realm to an external provider."""
+
+    provider: str
+    user_id: str
+    user_name: str = ""
+
+
+class Identity(Record):
+    """Somebody at the new provider."""
+
+    external_id: str
+    external_username: str
+    email: str = ""
+    username: str = ""
+    """The user of the realm whose it is, where somebody says so."""
+
+
+class HarborUser(Record):
+    """Somebody in Harbor."""
+
+    id: int
+    username: str
+    email: str = ""
+    subiss: str
+    admin: bool = False
+    members: dict[str, int] = {}
+    """The role, by the project, of direct memberships."""
+    owns: list[str] = []
+    """Projects that the user owns."""
+
+
+class Person(Record):
+    """A user of the realm, and the same person in Harbor and at the new provider."""
+
+    id: str
+    username: str
+    email: str = ""
+    first_name: str = ""
+    last_name: str = ""
+    enabled: bool = True
+    created: int = 0
+    attributes: dict[str, list[str]] = {}
+    links: list[Link] = []
+    groups: list[str] = []
+    """Paths."""
+    roles: list[str] = []
+    """Realm roles given to the user."""
+    harbor: HarborUser | None = None
+    new: Identity | None = None
+    """Who it is at the new provider; None if nobody knows."""
+    wave: int | None = None
+    """When it is the person's turn, from 0; None if it is let go."""
+
+    def link(self, provider: str) -> Link | None:
+        """The link to a provider."""
+        return next((link for link in self.links if link.provider == provider), None)
+
+
+class Snapshot(Record):
+    """What was exported, who is who, and in which order they are moved: the plan itself."""
+
+    version: Literal[1] = 1
+    id: str
+    made: datetime
+    situation: Situation
+    realm: str
+    issuer: str
+    """The realm's issuer, in its own words."""
+    old: str
+    new: str
+    match: str
+    people: list[Person]
+    waves: list[str]
+    """The waves' names, in order."""
+
+    def wave(self, number: int) -> list[Person]:
+        """The people of a wave."""
+        return [person for person in self.people if person.wave == number]
+
+    @property
+    def moving(self) -> list[Person]:
+        """Everybody who is not let go."""
+        return [person for person in self.people if person.wave is not None]
+
+
+def name(id: str) -> str:
+    """The name of the file in the store."""
+    return f"{FOLDER}/{id}/snapshot.json"
+
+
+def save(store: Store, snapshot: Snapshot) -> str:
+    """Writes it, and reads it back.
+
+    Returns:
+        Its checksum: the hash of the plan.
+
+    Raises:
+        BrokenPromise: what is read is not what was written.
+    """
+    content = snapshot.model_dump(mode="json")
+    store.write(name(snapshot.id), sealed(content), private=True)
+    read, told = load(store, snapshot.id)
+    if read != snapshot:
+        call = f"write {name(snapshot.id)} to {store.name}"
+        raise BrokenPromise("store", call, "it reads back as something else")
+    return told
+
+
+def load(store: Store, id: str) -> tuple[Snapshot, str]:
+    """Reads it, with its checksum.
+
+    Raises:
+        Altered: it is gone, not whole, or not what was written.
+    """
+    what = f"The snapshot {name(id)} in {store.name}"
+    data = store.read(name(id))
+    if data is None:
+        raise Altered(f"{what} is gone. Nothing was changed; bring it back from a backup.")
+    content, told = unsealed(data, what)
+    return _read(content, what), told
+
+
+def _read(content: dict[str, Any], what: str) -> Snapshot:
+    try:
+        return Snapshot.model_validate(content)
+    except ValidationError:
+        text = f"{what} is of another version of Tenantry: use the one that wrote it."
+        raise Altered(text) from None
+
+
+def forget(store: Store, id: str, when: datetime) -> None:
+    """Overwrites it: stores have no way to delete that all of them share."""
+    text = f"Deleted by Tenantry at {when.isoformat(timespec='seconds')}, as declared.\n"
+    for file in (name(id), report_name(id)):
+        if store.read(file) is not None:
+            store.write(file, text.encode(), private=True)
+
+
+def report_name(id: str) -> str:
+    """The name of the file with everybody before and after."""
+    return f"{FOLDER}/{id}/report.csv"

@@ -1,0 +1,63 @@
+"""A migration is killed at each of its requests, and run again; and what it costs is counted.
+
+At some requests; at all of them with `--whole` as in `make show-migrate`.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Bench, MishapSandbox, prepare
+from tests.migration_bench import MigrationBench
+from tests.migration_crash import WAYS, migrate
+from tests.wire import Wire, no_delays, one_worker
+
+Record = Callable[[str, object], None]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_killed_at_any_request_the_next_run_goes_on(
+    way: str, bench: Bench, whole: bool, record_property: Record
+) -> None:
+    driver = WAYS[way](MigrationBench(bench, people=5 if whole else 2))
+    crashes = driver.everywhere(every=1 if whole else 5)
+    record_property("crashes", crashes)
+    assert crashes > (10 if whole else 2)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_run_that_goes_on_may_be_killed_too(
+    seed: int, bench: Bench, whole: bool, record_property: Record
+) -> None:
+    runs = 20 if whole else 2
+    crashes = migrate(MigrationBench(bench, people=5 if whole else 2)).seeded(seed, runs, crashes=3)
+    record_property("crashes", crashes)
+    assert crashes >= runs
+
+
+def requests(people: int, folder: Path) -> Counter[str]:
+    """How many requests each step makes, by method."""
+    counts: Counter[str] = Counter()
+    with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
+        made = MigrationBench(bench, people=people)
+        steps: dict[str, Callable[[], object]] = {
+            "look and export": lambda: made.migrate(until="exported"),
+            "link": lambda: made.migrate(until="moved"),
+            "switch": made.migrate,
+            "finish": made.finish,
+        }
+        for name, step in steps.items():
+            with no_delays(), one_worker(), Wire() as wire:
+                step()
+            counts.update(f"{name}: {request.method}" for request in wire.requests)
+    return counts
+
+
+def test_what_a_person_more_costs(tmp_path: Path) -> None:
+    """Links, groups and roles, and the user in Harbor; then the link, looked for by both ends."""
+    few, more = requests(2, tmp_path / "few"), requests(4, tmp_path / "more")
+
+    assert more - few == {"look and export: GET": 2 * 4, "link: GET": 2 * 2, "link: POST": 2 * 1}
+    assert few - more == {}

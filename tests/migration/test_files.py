@@ -1,0 +1,150 @@
+"""Files of people: all faults at once, with the rows as a spreadsheet counts them."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenantry.errors import TenantryError
+from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak
+from tenantry.migration.match import match
+from tenantry.migration.order import Order
+from tenantry.migration.snapshot import Identity, Person
+from tests.bench import Bench, connections
+from tests.migration_bench import MigrationBench
+
+GOOD = "external_id,external_username,username,email\n7,ann.b,ann,ann@corp.test\n8,bob,bob,\n"
+
+
+def sheet(text: str) -> bytes:
+    """The same as an Excel file."""
+    out = io.BytesIO()
+    pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False).to_excel(out, index=False)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("people.csv", GOOD.encode()),
+        ("people.csv", GOOD.replace(",", ";").encode("utf-8-sig")),
+        ("people.csv", (GOOD + "\n,,,\n").encode()),
+        ("people.xlsx", sheet(GOOD)),
+    ],
+)
+def test_csv_and_excel_are_read_alike(name: str, data: bytes) -> None:
+    ann, bob = from_file(name, data, "mapping")
+    assert (ann.external_id, ann.external_username, ann.username) == ("7", "ann.b", "ann")
+    assert (bob.external_id, bob.email) == ("8", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "by", "faults"),
+    [
+        (
+            "external_id,external_username,username\n7,ann,ann\n7,b,bob\n,c,cid\n9,d,ANN\n",
+            "mapping",
+            [
+                "row 3: external_id '7' is in row 2, too",
+                "row 4: 'external_id' is empty",
+                "row 5: username 'ANN' is in row 2, too",
+            ],
+        ),
+        ("external_id,username\n7,ann\n", "email", ["row 1: there is no column external_username"]),
+        ("external_id,external_username,email\n", "email", ["row 1: there are no rows"]),
+        ("", "email", ["can't be read as CSV"]),
+        ("external_id,external_username,email\n1,a,b\n1,2,3,4,5\n", "email", ["line 3"]),
+    ],
+)
+def test_all_faults_are_listed_with_their_rows(text: str, by: Match, faults: list[str]) -> None:
+    with pytest.raises(FaultyFile) as raised:
+        from_file("people.csv", text.encode(), by)
+
+    lines = str(raised.value).splitlines()
+    assert len(lines) == len(faults)
+    for line, fault in zip(lines, faults, strict=True):
+        assert line.startswith("people.csv: ")
+        assert fault in line
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("people.csv", GOOD.replace("bob", "björn").encode("latin-1"), "row 3: it is not UTF-8"),
+        ("people.xlsx", GOOD.encode(), "can't be read as an Excel sheet"),
+    ],
+)
+def test_another_encoding_is_told(name: str, data: bytes, said: str) -> None:
+    with pytest.raises(FaultyFile, match=said):
+        from_file(name, data, "mapping")
+
+
+def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench) -> None:
+    made = MigrationBench(bench, people=2)
+    text = "external_id,external_username,username\n1,a,user00\n2,b,nobody\n3,c,noone\n"
+    found = from_file("people.csv", text.encode(), "mapping")
+    made.sandbox.requests.reset()
+
+    with pytest.raises(FaultyFile) as raised:
+        made.inspect(Order(match="mapping"), found, "people.csv")
+
+    assert [line.partition(" is no user")[0] for line in str(raised.value).splitlines()] == [
+        "people.csv: row 3: 'nobody'",
+        "people.csv: row 4: 'noone'",
+    ]
+    assert made.sandbox.requests.writes() == 0
+
+
+def test_a_mapping_file_says_who_is_who(bench: Bench, tmp_path: Path) -> None:
+    made = MigrationBench(bench, people=2)
+    text = "external_id,external_username,username\nx1,a,USER00\nx2,b,user01\n"
+    found = made.inspect(Order(match="mapping"), from_file("p.csv", text.encode(), "mapping"))
+
+    assert {p.username: p.new and p.new.external_id for p in found.people} == {
+        "user00": "x1",
+        "user01": "x2",
+    }
+
+
+def test_only_a_keycloak_has_an_admin_api(bench: Bench) -> None:
+    with pytest.raises(TenantryError, match="Export its people to a file"):
+        from_keycloak(connections(bench.sandbox).keycloak, "https://login.example.com/v2.0")
+    with pytest.raises(TenantryError, match="has no realm 'nowhere'"):
+        from_keycloak(connections(bench.sandbox).keycloak, "https://x.example.com/realms/nowhere")
+
+
+names = st.sampled_from(["ann", "Ann", "ANN", "bob", "cid", ""])
+
+
+@given(
+    ours=st.lists(st.tuples(names, names), max_size=6),
+    theirs=st.lists(st.tuples(names, names), max_size=6),
+    by=st.sampled_from(["email", "username"]),
+)
+def test_nobody_is_ever_two_and_no_two_are_ever_one(
+    ours: list[tuple[str, str]], theirs: list[tuple[str, str]], by: Match
+) -> None:
+    people = [
+        Person(id=f"p{number}", username=name, email=email)
+        for number, (name, email) in enumerate(ours)
+    ]
+    there = [
+        Identity(external_id=f"i{number}", external_username=name, email=email)
+        for number, (name, email) in enumerate(theirs)
+    ]
+
+    found = match(people, there, by)
+
+    assert set(found) == {person.id for person in people}
+    taken = [each.identity.external_id for each in found.values() if each.identity]
+    assert len(taken) == len(set(taken))
+    for person in people:
+        identity = found[person.id].identity
+        if identity:
+            ours_key = person.email if by == "email" else person.username
+            key = identity.email if by == "email" else identity.external_username
+            assert ours_key.casefold() == key.casefold() != ""
+            assert found[person.id].state == "matched"

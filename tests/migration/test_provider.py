@@ -1,0 +1,314 @@
+"""An external provider is replaced: nobody's id changes, and nobody's rights."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tenantry.errors import TenantryError
+from tenantry.migration import journal as journals
+from tenantry.migration import snapshot as snapshots
+from tenantry.migration.inspect import check_versions
+from tests.bench import Bench
+from tests.migration_bench import NEW, OLD, ORDER, MigrationBench
+
+Phases = pytest.mark.parametrize("until", ["exported", "approved", "moving", "moved", "switched"])
+
+
+@pytest.fixture
+def made(bench: Bench) -> MigrationBench:
+    return MigrationBench(bench)
+
+
+def test_everybody_is_linked_ahead_and_nobodys_ids_or_rights_change(made: MigrationBench) -> None:
+    before, links = made.rights(), made.links(OLD)
+
+    made.migrate()
+
+    assert made.hidden() == {OLD: True, NEW: False}
+    there = {each.external_username: each.external_id for each in made.identities()}
+    assert made.links(NEW) == {name: there[name] for name in links}
+    assert made.links(OLD) == links, "the way back"
+    assert made.rights() == before
+
+    made.finish()
+
+    assert made.hidden() == {NEW: False}
+    assert made.links(OLD) == {}
+    assert made.rights() == before
+
+
+def test_the_pilot_is_first_and_the_switch_waits_for_all_waves(made: MigrationBench) -> None:
+    made.migrate(until="moving")
+
+    assert list(made.links(NEW)) == ["user00"]
+    assert made.hidden() == {OLD: False, NEW: True}
+    with made.process() as migration, pytest.raises(TenantryError, match="waves come before"):
+        migration.switch()
+
+
+def test_waves_by_group_and_by_percentage(made: MigrationBench) -> None:
+    order = replace(ORDER, groups=("team-t1",), percent=50, let_go=("user04",))
+    found = made.inspect(order)
+
+    assert found.waves == ["pilot", "team-t1", "the others"]
+    waves = {person.username: person.wave for person in found.people}
+    assert waves == {"user00": 0, "user01": 1, "user02": 2, "user03": 1, "user04": None}
+    assert found.summary == "5 people: 5 matched, 0 unmatched, 0 ambiguous; 1 let go; 3 waves."
+
+
+def test_what_a_migration_has_in_hand_is_not_mended(made: MigrationBench) -> None:
+    made.migrate()
+    assert made.configure() == []
+    made.realm.providers[NEW]["hideOnLogin"] = True
+    assert made.configure() == [], "shown and hidden is the migration's business"
+
+    made.realm.providers[NEW]["hideOnLogin"] = False
+    made.finish()
+    assert made.configure() == []
+    assert OLD not in (made.bench.folder / "platform.yaml").read_text().replace("corp-", "")
+    made.realm.providers[NEW]["hideOnLogin"] = True
+    assert made.configure() == [f"keycloak/identity provider/{NEW}"], "and then it is no more"
+
+
+@Phases
+def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
+    before, links, hidden = made.rights(), made.links(OLD), made.hidden()
+    declared = made.bench.state.platform
+    made.migrate(until=until)
+
+    with made.process() as migration:
+        migration.roll_back()
+
+    assert made.rights() == before
+    assert (made.links(OLD), made.links(NEW), made.hidden()) == (links, {}, hidden)
+    assert made.configure() == []
+    assert made.bench.state.platform == declared
+    made.migrate()
+    assert made.hidden() == {OLD: True, NEW: False}, "it may be begun anew"
+
+
+def test_after_the_end_there_is_no_way_back_and_before_its_time_no_end(
+    made: MigrationBench,
+) -> None:
+    made.migrate()
+    with made.process() as migration, pytest.raises(TenantryError, match="soak time"):
+        migration.finish()
+    made.finish()
+    with made.process() as migration, pytest.raises(TenantryError, match="No migration is on"):
+        migration.roll_back()
+
+
+def test_a_link_that_was_there_before_stays_when_it_is_undone(made: MigrationBench) -> None:
+    there = {each.external_username: each.external_id for each in made.identities()}
+    made.person("user01").links[NEW] = {"userId": there["user01"], "userName": "user01"}
+    made.migrate()
+    with made.process() as migration:
+        migration.roll_back()
+
+    assert made.links(NEW) == {"user01": there["user01"]}
+
+
+def test_the_follow_up_links_again_whoever_lost_the_link(made: MigrationBench) -> None:
+    made.migrate()
+    links = made.links(NEW)
+    del made.person("user02").links[NEW]
+    made.sandbox.clock.move(25 * 3600)
+    with made.process() as migration, pytest.raises(TenantryError, match="1 people are not linked"):
+        migration.finish()
+    assert made.hidden()[OLD], "nothing was taken away"
+
+    with made.process() as migration:
+        assert str(migration.follow_up()) == "5 linked, 0 to come, 1 linked again"
+
+    assert made.links(NEW) == links
+
+
+def test_whoever_comes_by_the_old_one_after_the_export_stops_the_switch(
+    made: MigrationBench,
+) -> None:
+    made.migrate(until="moved")
+    made.add_person("late")
+
+    with made.process() as migration, pytest.raises(TenantryError, match="1 people came by"):
+        migration.switch()
+    assert made.hidden() == {OLD: False, NEW: True}
+
+    plan = made.plan()
+    with made.process() as migration:
+        migration.approve(plan, "Ann")
+        migration.move()
+        migration.switch()
+    assert "late" in made.links(NEW)
+
+
+def test_a_second_migration_is_refused_while_one_is_on(made: MigrationBench) -> None:
+    made.migrate(until="approved")
+
+    with made.process() as migration, pytest.raises(TenantryError, match="is on"):
+        migration.refuse_second(NEW, "other")
+
+
+def test_only_the_plan_that_was_looked_at_is_approved(made: MigrationBench) -> None:
+    old = made.plan()
+    made.plan()
+
+    with made.process() as migration:
+        with pytest.raises(TenantryError, match="the plan is now"):
+            migration.approve(old, "Ann")
+        with pytest.raises(TenantryError, match="not approved"):
+            migration.move()
+    assert made.links(NEW) == {}
+
+
+# What stands in the way
+
+
+def test_whoever_could_be_two_stops_it(made: MigrationBench) -> None:
+    made.add_person("twin")
+    made.add_identity("twin2", "TWIN@corp.test")
+    made.add_person("gone", there=False)
+
+    found = made.inspect()
+
+    with pytest.raises(TenantryError, match="1 people are ambiguous") as raised:
+        found.refuse()
+    assert "1 people are unmatched" in str(raised.value)
+    assert "twin" not in str(raised.value), "names are for the file in the store"
+    let_go = replace(ORDER, let_go=("twin", "gone"))
+    made.inspect(let_go).refuse()
+
+
+def test_a_user_name_given_anew_is_no_match(made: MigrationBench) -> None:
+    made.add_person("eve", there=False)
+    made.add_identity("eve", "another.eve@corp.test")
+
+    found = made.inspect(replace(ORDER, match="username"))
+
+    assert [each.who for each in found.blocking] == [("eve",)]
+    assert found.matched[made.person("eve").id].why.endswith("given anew")
+
+
+def test_a_second_account_stops_it(made: MigrationBench) -> None:
+    there = {each.external_username: each.external_id for each in made.identities()}
+    made.add_person("double", there=False).links[NEW] = {"userId": there["user01"]}
+
+    found = made.inspect(replace(ORDER, let_go=("double",)))
+
+    assert [each.what for each in found.blocking] == ["second account"]
+
+
+def hide_not(made: MigrationBench) -> None:
+    made.realm.providers[NEW]["hideOnLogin"] = False
+
+
+def forget_provider(made: MigrationBench) -> None:
+    del made.realm.providers[NEW]
+
+
+def forget_mappers(made: MigrationBench) -> None:
+    made.realm.provider_mappers = {
+        id: mapper
+        for id, mapper in made.realm.provider_mappers.items()
+        if mapper["identityProviderAlias"] == OLD or "group" not in mapper["config"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (hide_not, "provider shown"),
+        (forget_provider, "provider missing"),
+        (forget_mappers, "mappers missing"),
+    ],
+)
+def test_a_new_provider_that_is_not_ready_stops_it(
+    spoil: Callable[[MigrationBench], None], what: str, made: MigrationBench
+) -> None:
+    spoil(made)
+    assert what in [each.what for each in made.inspect().blocking]
+
+
+def test_unknown_names_are_refused_all_at_once(made: MigrationBench) -> None:
+    with pytest.raises(TenantryError) as raised:
+        made.inspect(replace(ORDER, pilot=("nobody",), let_go=("noone",), groups=("none",)))
+
+    assert [line.split(":")[0] for line in str(raised.value).splitlines()] == [
+        "pilot",
+        "let_go",
+        "groups",
+    ]
+
+
+# What is kept
+
+
+def test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time(
+    made: MigrationBench,
+) -> None:
+    made.migrate()
+    journal = journals.read(made.store)
+    assert journal is not None
+    folder = made.bench.folder.parent / "store"
+    path = folder / snapshots.name(journal.id)
+    assert path.stat().st_mode & 0o777 == 0o600
+    kept = "".join(file.read_text() for file in folder.rglob("*.json"))
+    secrets = [*made.sandbox.harbor.issued_secrets, "broker-secret"]
+    assert not any(secret in kept for secret in secrets)
+    assert "user01" not in (folder / "migration/journal-0.json").read_text()
+
+    made.finish()
+    with made.process() as migration:
+        assert not migration.forget()
+    made.sandbox.clock.move(31 * 86400)
+    with made.process() as migration:
+        assert migration.forget()
+        assert not migration.forget()
+    assert "user01" not in path.read_text()
+
+
+@pytest.mark.parametrize("spoil", ["cut", "altered", "gone"])
+def test_a_snapshot_that_is_not_whole_is_refused(spoil: str, made: MigrationBench) -> None:
+    made.migrate(until="approved")
+    journal = journals.read(made.store)
+    assert journal is not None
+    path = made.bench.folder.parent / "store" / snapshots.name(journal.id)
+    text = path.read_text()
+    if spoil == "gone":
+        path.unlink()
+    else:
+        path.write_text(text[:-200] if spoil == "cut" else text.replace("user01", "user09"))
+    made.sandbox.requests.reset()
+
+    with made.process() as migration, pytest.raises(TenantryError, match="snapshot"):
+        migration.move()
+
+    assert made.links(NEW) == {}
+
+
+def test_a_journal_cut_short_by_a_killed_run_is_the_one_before(made: MigrationBench) -> None:
+    made.migrate(until="moved")
+    journal = journals.read(made.store)
+    assert journal is not None
+    newest = made.bench.folder.parent / f"store/migration/journal-{journal.number % 2}.json"
+    newest.write_text(newest.read_text()[:100])
+
+    made.migrate()
+
+    assert made.hidden() == {OLD: True, NEW: False}
+
+
+@pytest.mark.parametrize(
+    ("harbor", "keycloak", "said"),
+    [("v2.3.5-abc", "26.7.3", "needs 2.4"), ("v2.15.2-abc", "26.6.9", "tested with 26.7")],
+)
+def test_old_systems_are_refused_by_name(
+    harbor: str, keycloak: str, said: str, made: MigrationBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made.bench.process() as systems:
+        told = {**systems.harbor_client.get("/systeminfo"), "harbor_version": harbor}
+        monkeypatch.setattr(systems.harbor_client, "get", lambda path: told)
+        monkeypatch.setattr(systems.keycloak_client, "version", lambda: keycloak)
+
+        with pytest.raises(TenantryError, match=said):
+            check_versions(systems)

@@ -1,0 +1,229 @@
+"""A platform whose people come by one external provider, and are to come by another."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tenantry import declared
+from tenantry.connections import KeycloakAccount
+from tenantry.declared.edit import edit
+from tenantry.migration import identities
+from tenantry.migration.inspect import Inspection, inspect
+from tenantry.migration.order import Order
+from tenantry.migration.provider import ProviderMigration
+from tenantry.migration.snapshot import Identity
+from tenantry.migration.store import FolderStore
+from tenantry.sandbox.harbor.users import sign_in
+from tenantry.sandbox.keycloak.builtin import new_realm
+from tenantry.sandbox.keycloak.state import User, new_id
+from tenantry.systems import Systems
+from tests.bench import REALM, Bench, Data
+
+OLD, NEW = "corp", "login"
+ORDER = Order(pilot=("user00",), soak_hours=24)
+
+
+class NoLock:
+    """Nobody else is at work."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def check(self) -> None:
+        """It is always held."""
+
+
+def providers(base: str, old: str = "corp-old", new: str = "corp-new") -> dict[str, Any]:
+    """Both providers, as they are declared."""
+    secret = {"namespace": "tenantry", "name": "providers", "key": "secret"}
+    shared = {"client_id": "broker", "client_secret": secret}
+    return {
+        OLD: {"connection": {"issuer": f"{base}/realms/{old}", **shared}},
+        NEW: {
+            "connection": {"issuer": f"{base}/realms/{new}", "hidden": True, **shared},
+            "replaces": OLD,
+        },
+    }
+
+
+def put_secret(bench: Bench) -> None:
+    """The secret of the realm's client at both providers."""
+    names = {"name": "providers", "namespace": "tenantry"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tenantry"}}
+    data = {"secret": base64.b64encode(b"broker-secret").decode()}
+    bench.sandbox.kubernetes.put(namespace)
+    bench.sandbox.kubernetes.put(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": names, "data": data}
+    )
+
+
+class MigrationBench:
+    """People, teams and both providers in a sandbox, and a migration as a process has it."""
+
+    def __init__(self, bench: Bench, people: int = 5, teams: int = 2) -> None:
+        self.bench = bench
+        self.sandbox = bench.sandbox
+        self.teams = [f"t{number}" for number in range(teams)]
+        self.base = self.sandbox.addresses()["keycloak"]["url"]
+        self.store = FolderStore(bench.folder.parent / "store")
+        for name in ("corp-old", "corp-new"):
+            self.sandbox.keycloak.realms[name] = new_realm(name, {"enabled": True})
+        put_secret(bench)
+        platform: Data = {
+            "name": "Test platform",
+            "keycloak": {"realm": REALM, "external_providers": providers(self.base)},
+        }
+        bench.declare(*({"name": name} for name in self.teams), platform=platform)
+        self.configure()
+        for team in bench.teams:
+            bench.onboard(team.name)
+        self._groups = {group.name: group for group in self.realm.groups.values()}
+        for number in range(people):
+            self.add_person(f"user{number:02}", self.teams[number % teams])
+
+    @property
+    def realm(self) -> Any:
+        """The platform's realm in the sandbox."""
+        return self.sandbox.keycloak.realms[REALM]
+
+    @property
+    def issuer(self) -> str:
+        """Its issuer."""
+        return f"{self.base}/realms/{REALM}"
+
+    def configure(self) -> list[str]:
+        """Brings the platform to what is declared, and tells what was changed."""
+        self.bench.state = declared.load(self.bench.folder)
+        with self.bench.process() as systems:
+            seen = systems.observe_platform()
+            plan = systems.plan_platform(seen)
+            systems.apply(plan, seen)
+        return [str(change.id) for change in plan.changes]
+
+    # People
+
+    def add_person(self, name: str, team: str | None = None, *, there: bool = True) -> User:
+        """Somebody who came by the old provider, has been in Harbor, and is at the new one."""
+        email = f"{name}@corp.test"
+        user = User(new_id(), name, 1_700_000_000_000, enabled=True, email=email)
+        user.first_name, user.last_name, user.password = name.title(), "Person", name
+        user.links[OLD] = {"userId": f"old-{name}", "userName": name}
+        self.realm.add_user(user)
+        groups = [f"team-{team}"] if team else []
+        for group in groups:
+            self.realm.join(user, self._groups[group])
+        sign_in(self.sandbox.harbor, name, email, user.id, self.issuer, groups)
+        if there:
+            self.add_identity(name, email)
+        return user
+
+    def add_identity(self, name: str, email: str) -> str:
+        """Somebody at the new provider."""
+        user = User(new_id(), name, 1_700_000_000_000, enabled=True, email=email)
+        realm = self.sandbox.keycloak.realms["corp-new"]
+        realm.users[user.id] = user
+        return user.id
+
+    def person(self, name: str) -> User:
+        """A user of the realm."""
+        found: User = self.realm.user_named(name)
+        return found
+
+    def rights(self) -> dict[str, Any]:
+        """Everybody's rights, right by right, as Harbor and Keycloak hold them."""
+        harbor = self.sandbox.harbor
+        users = {
+            user.username: (user.id, user.subiss, user.sysadmin) for user in harbor.users.values()
+        }
+        groups = {user.username: (user.id, sorted(user.groups)) for user in self.everybody()}
+        members = {
+            project.name: sorted(
+                (member.entity_type, member.entity_id, member.role_id)
+                for member in project.members.values()
+            )
+            for project in harbor.projects.values()
+        }
+        return {"harbor": users, "keycloak": groups, "members": members}
+
+    def everybody(self) -> Sequence[User]:
+        """All users of the realm."""
+        return list(self.realm.users.values())
+
+    def links(self, alias: str) -> dict[str, str]:
+        """Who is linked to a provider, and as whom."""
+        return {
+            user.username: user.links[alias]["userId"]
+            for user in self.everybody()
+            if alias in user.links
+        }
+
+    def hidden(self) -> dict[str, bool]:
+        """Which providers are on the login page, and which are not."""
+        return {
+            alias: bool(provider.get("hideOnLogin"))
+            for alias, provider in self.realm.providers.items()
+        }
+
+    # The migration
+
+    @contextmanager
+    def process(self, **options: Any) -> Iterator[ProviderMigration]:
+        """A migration as a process has it that starts now."""
+        self.bench.state = declared.load(self.bench.folder)
+        with self.bench.process() as systems:
+            yield self.migration(systems, **options)
+
+    def migration(self, systems: Systems, **options: Any) -> ProviderMigration:
+        """The same, on systems that are there."""
+        return ProviderMigration(
+            systems,
+            self.store,
+            lambda change, message: edit(self.bench.folder, change),
+            NoLock(),
+            clock=self.sandbox.clock.now,
+            **options,
+        )
+
+    def identities(self) -> list[Identity]:
+        """Everybody at the new provider, by its admin API."""
+        account = KeycloakAccount.model_validate(self.sandbox.addresses()["keycloak"])
+        return identities.from_keycloak(account, f"{self.base}/realms/corp-new")
+
+    def inspect(
+        self, order: Order = ORDER, found: Sequence[Identity] | None = None, file: str = ""
+    ) -> Inspection:
+        """The look."""
+        with self.bench.process() as systems:
+            there = self.identities() if found is None else found
+            return inspect(systems, OLD, NEW, there, order, file=file)
+
+    def plan(self, order: Order = ORDER) -> str:
+        """The look and the export; the hash of the plan."""
+        found = self.inspect(order)
+        with self.process() as migration:
+            return migration.export(found, OLD, NEW, order, "provider")
+
+    def migrate(self, order: Order = ORDER, until: str = "switched") -> None:
+        """All of it up to a phase, going on where another process has stopped."""
+        with self.process() as migration:
+            on = migration.is_on
+        if not on:
+            self.plan(order)
+        if until == "exported":
+            return
+        with self.process() as migration:
+            migration.approve(migration.entry.plan, "Ann")
+            if until == "approved":
+                return
+            migration.move(1 if until == "moving" else None)
+            if until in ("moving", "moved"):
+                return
+            migration.switch()
+
+    def finish(self) -> None:
+        """The end, after the soak time."""
+        self.sandbox.clock.move(25 * 3600)
+        with self.process() as migration:
+            migration.finish()

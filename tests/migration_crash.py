@@ -1,0 +1,134 @@
+"""The steps of a migration, each to be killed at any of its requests."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.crash import Driver
+from tests.migration_bench import NEW, OLD, MigrationBench
+
+
+class Kept:
+    """The declared state and the store at one moment, which the driver knows nothing of."""
+
+    def __init__(self, made: MigrationBench) -> None:
+        self._folders = [made.bench.folder, made.bench.folder.parent / "store"]
+        self._kept = made.bench.folder.parent / f"kept-{len(list(_siblings(made)))}"
+        for folder in self._folders:
+            if folder.exists():
+                shutil.copytree(folder, self._kept / folder.name)
+
+    def restore(self) -> None:
+        """Makes them as they were."""
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+            if (self._kept / folder.name).exists():
+                shutil.copytree(self._kept / folder.name, folder)
+
+
+def _siblings(made: MigrationBench) -> list[Path]:
+    return list(made.bench.folder.parent.iterdir())
+
+
+class MigrationDriver(Driver):
+    """Restores the declared state and the store, too, before each crash."""
+
+    def __init__(
+        self,
+        made: MigrationBench,
+        procedure: Callable[[], object],
+        check: Callable[[], None],
+    ) -> None:
+        super().__init__(made.sandbox, procedure, check)
+        kept, restore = Kept(made), self._start.restore
+
+        def restore_all() -> None:
+            restore()
+            kept.restore()
+
+        self._start.restore = restore_all  # type: ignore[method-assign]
+
+
+def _moved(made: MigrationBench, *, hidden: dict[str, bool]) -> Callable[[], None]:
+    """Everybody is there, is linked once, and may do what they might before."""
+    rights, old = made.rights(), made.links(OLD)
+    there = {each.external_username: each.external_id for each in made.identities()}
+
+    def check() -> None:
+        assert made.rights() == rights
+        assert made.hidden() == hidden
+        assert made.links(NEW) == {name: there[name] for name in old}
+        assert made.links(OLD) == (old if OLD in hidden else {})
+        assert made.configure() == []
+
+    return check
+
+
+def migrate(made: MigrationBench) -> MigrationDriver:
+    """From the first look to the switch."""
+    return MigrationDriver(made, made.migrate, _moved(made, hidden={OLD: True, NEW: False}))
+
+
+def finish(made: MigrationBench) -> MigrationDriver:
+    """The old provider goes."""
+    made.migrate()
+    made.sandbox.clock.move(25 * 3600)
+
+    def procedure() -> None:
+        with made.process() as migration:
+            if migration.is_on:
+                migration.finish()
+
+    return MigrationDriver(made, procedure, _moved(made, hidden={NEW: False}))
+
+
+def roll_back(made: MigrationBench) -> MigrationDriver:
+    """All of it is undone after the switch."""
+    rights, links, hidden = made.rights(), made.links(OLD), made.hidden()
+    made.migrate()
+
+    def procedure() -> None:
+        with made.process() as migration:
+            if migration.is_on:
+                migration.roll_back()
+
+    def check() -> None:
+        assert made.rights() == rights
+        assert (made.links(OLD), made.links(NEW), made.hidden()) == (links, {}, hidden)
+        assert made.configure() == []
+
+    return MigrationDriver(made, procedure, check)
+
+
+def turned_back(made: MigrationBench) -> MigrationDriver:
+    """A run is killed on the way there, and the next one rolls back."""
+    rights, links, hidden = made.rights(), made.links(OLD), made.hidden()
+    begun = False
+
+    def procedure() -> None:
+        nonlocal begun
+        with made.process() as migration:
+            on = migration.is_on
+            if begun and on:
+                migration.roll_back()
+                return
+        begun = True
+        made.migrate()
+        with made.process() as migration:
+            migration.roll_back()
+
+    def check() -> None:
+        nonlocal begun
+        begun = False
+        with made.process() as migration:
+            if migration.is_on:
+                migration.roll_back()
+        assert made.rights() == rights
+        assert (made.links(OLD), made.links(NEW), made.hidden()) == (links, {}, hidden)
+
+    return MigrationDriver(made, procedure, check)
+
+
+WAYS: dict[str, Callable[[MigrationBench], MigrationDriver]] = {
+    each.__name__: each for each in (migrate, finish, roll_back, turned_back)
+}

@@ -1,0 +1,234 @@
+"""A platform on a real Keycloak: the realm, the provider its people come by, and the next one.
+
+Harbor is the sandbox's. People log in through Harbor by posting forms, as a browser does.
+"""
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tenantry import declared, onboarding
+from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.declared.edit import edit
+from tenantry.migration import identities
+from tenantry.migration.inspect import Inspection, inspect
+from tenantry.migration.order import Order
+from tenantry.migration.provider import ProviderMigration
+from tenantry.migration.store import FolderStore
+from tenantry.sandbox import Sandbox
+from tenantry.systems import Systems
+from tests.bench import write
+from tests.migration_bench import NEW, OLD, NoLock
+from tests.real.conftest import Keycloak
+from tests.real.servers import browser
+from tests.real.test_servers import QUICK_PASSWORDS, connected, unique
+from tests.sandbox.calls import Caller
+
+PASSWORD = "wonderland"
+SECRET = "the-brokers-secret"
+_CLAIMS = ("id.token.claim", "access.token.claim", "userinfo.token.claim")
+
+
+class MigrationLab:
+    """People in teams, both providers, and a migration as a process has it that starts now."""
+
+    def __init__(
+        self, keycloak: Keycloak, sandbox: Sandbox, folder: Path, people: int, teams: int
+    ) -> None:
+        self.realm, self.old, self.new = (unique(each) for each in ("platform", "old", "new"))
+        self.url, self.sandbox, self.folder = keycloak.url, sandbox, folder / "state"
+        self.store = FolderStore(folder / "store")
+        self.admin = connected(keycloak)
+        self.account = KeycloakAccount.model_validate(vars(keycloak))
+        addresses = sandbox.addresses()
+        self.connections = Connections(
+            harbor=HarborAccount.model_validate(addresses["harbor"]),
+            keycloak=self.account,
+            kubernetes=Cluster.model_validate(addresses["kubernetes"]),
+        )
+        harbor = addresses["harbor"]
+        self.harbor = harbor["url"]
+        self.caller = Caller(self.harbor, harbor["username"], harbor["password"])
+        self.teams = [f"t{number}" for number in range(teams)]
+        self.names = [f"user{number:02}" for number in range(people)]
+        self._put_secret()
+        for realm, alias, group in ((self.old, OLD, "old-{}"), (self.new, NEW, "new-{}")):
+            self._make_provider(realm, alias, group)
+        self._declare()
+        with self.systems() as systems:
+            onboarding.configure(systems)
+            for team in systems.state.teams.values():
+                onboarding.onboard(systems, team)
+
+    def close(self) -> None:
+        """Takes the realms away."""
+        for realm in (self.realm, self.old, self.new):
+            self.admin.delete_realm(realm)
+
+    def _put_secret(self) -> None:
+        names = {"name": "broker", "namespace": "sso"}
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sso"}}
+        data = {"client-secret": base64.b64encode(SECRET.encode()).decode()}
+        self.sandbox.kubernetes.put(namespace)
+        self.sandbox.kubernetes.put(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": names, "data": data}
+        )
+
+    def _make_provider(self, realm: str, alias: str, group: str) -> None:
+        """A provider with everybody; the new one has them under other names and other ids."""
+        mapper = {
+            "name": "groups",
+            "protocol": "openid-connect",
+            "protocolMapper": "oidc-group-membership-mapper",
+            "config": {
+                "claim.name": "groups",
+                "full.path": "false",
+                **dict.fromkeys(_CLAIMS, "true"),
+            },
+        }
+        client = {
+            "clientId": "broker",
+            "secret": SECRET,
+            "redirectUris": [f"{self.url}/realms/{self.realm}/broker/{alias}/endpoint"],
+            "protocolMappers": [mapper],
+        }
+        self.admin.create_realm(
+            {
+                "realm": realm,
+                "enabled": True,
+                "passwordPolicy": QUICK_PASSWORDS,
+                "duplicateEmailsAllowed": True,
+                "loginWithEmailAllowed": False,
+                "groups": [{"name": group.format(f"team-{team}")} for team in self.teams],
+                "clients": [client],
+                "users": [
+                    self._user(name, realm, group.format(f"team-{self.team_of(number)}"))
+                    for number, name in enumerate(self.names)
+                ],
+            }
+        )
+
+    def _user(self, name: str, realm: str, group: str | None = None) -> dict[str, Any]:
+        return {
+            "username": self.name_at(realm, name),
+            "enabled": True,
+            "email": f"{name}@example.test",
+            "emailVerified": True,
+            "firstName": name.title(),
+            "lastName": "Example",
+            "credentials": [{"type": "password", "value": PASSWORD, "temporary": False}],
+            "groups": [f"/{group}"] if group else [],
+        }
+
+    def team_of(self, number: int) -> str:
+        """The team of the person of this number."""
+        return self.teams[number % len(self.teams)]
+
+    def name_at(self, realm: str, name: str) -> str:
+        """What a person is called at a provider."""
+        return f"{name}.new" if realm == self.new else name
+
+    def add_at(self, realm: str, name: str, **changes: Any) -> str:
+        """Somebody more at a provider; the id."""
+        self.admin.change_current_realm(realm)
+        id: str = self.admin.create_user({**self._user(name, realm), **changes})
+        return id
+
+    def remove_at(self, realm: str, username: str) -> None:
+        """Takes somebody away."""
+        self.admin.change_current_realm(realm)
+        self.admin.delete_user(self.admin.get_user_id(username))
+
+    def _declare(self) -> None:
+        reference = {"namespace": "sso", "name": "broker"}
+        shared = {"client_id": "broker", "client_secret": reference, "trust_email": True}
+        providers = {
+            OLD: {
+                "group_name": "old-{group}",
+                "connection": {"issuer": f"{self.url}/realms/{self.old}", **shared},
+            },
+            NEW: {
+                "group_name": "new-{group}",
+                "connection": {
+                    "issuer": f"{self.url}/realms/{self.new}",
+                    "hidden": True,
+                    **shared,
+                },
+                "replaces": OLD,
+            },
+        }
+        platform = {
+            "name": "Migration",
+            "harbor": {"single_sign_on": {"redirect_parameters": {"kc_idp_hint": OLD}}},
+            "keycloak": {
+                "realm": self.realm,
+                "realm_settings": {},
+                "external_providers": providers,
+            },
+        }
+        write(self.folder, *({"name": team} for team in self.teams), platform=platform)
+
+    def systems(self) -> Systems:
+        """The systems, for what is declared now."""
+        return Systems(self.connections, declared.load(self.folder))
+
+    # Logins
+
+    def log_in(self, name: str, realm: str) -> dict[str, Any]:
+        """What Harbor says of a person who logs in by the provider that Harbor sends people to."""
+        client, answer = self._walk(name, realm)
+        assert answer.status_code == 302, f"{answer.status_code}: {answer.text}"
+        current: dict[str, Any] = client.get(f"{self.harbor}/api/v2.0/users/current").json()
+        client.close()
+        return current
+
+    def refused(self, name: str, realm: str) -> tuple[int, str]:
+        """What Harbor answers to somebody whom it does not let in."""
+        client, answer = self._walk(name, realm)
+        client.close()
+        return answer.status_code, answer.text
+
+    def _walk(self, name: str, realm: str) -> tuple[httpx.Client, httpx.Response]:
+        login, back = (f"{self.harbor}/c/oidc/{step}" for step in ("login", "callback"))
+        return browser.log_in_at(login, back, self.name_at(realm, name), PASSWORD)
+
+    def all_log_in(self, names: list[str], realm: str) -> dict[str, int]:
+        """Everybody's id in Harbor, after a login at the first try."""
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda name: self.log_in(name, realm), names))
+        return {name: each["user_id"] for name, each in zip(names, found, strict=True)}
+
+    def send_to(self, alias: str) -> None:
+        """Has Harbor send people to a provider, as somebody would who knows no better."""
+        told = json.dumps({"kc_idp_hint": alias})
+        answer = self.caller("PUT", "/configurations", json={"oidc_extra_redirect_parms": told})
+        assert answer.status_code == 200, answer.text
+
+    # The migration
+
+    def migration(self, systems: Systems) -> ProviderMigration:
+        """A migration as a process has it that starts now."""
+        return ProviderMigration(
+            systems,
+            self.store,
+            lambda change, message: edit(self.folder, change),
+            NoLock(),
+            clock=self.sandbox.clock.now,
+        )
+
+    def inspect(self, order: Order) -> Inspection:
+        """The look, by the new provider's own admin API."""
+        there = identities.from_keycloak(self.account, f"{self.url}/realms/{self.new}")
+        with self.systems() as systems:
+            return inspect(systems, OLD, NEW, there, order)
+
+    def plan(self, order: Order) -> None:
+        """Looked at, exported and approved."""
+        found = self.inspect(order)
+        with self.systems() as systems:
+            migration = self.migration(systems)
+            migration.approve(migration.export(found, OLD, NEW, order, "provider"), "Ann")

@@ -1,0 +1,144 @@
+"""People of a real Keycloak are moved to another provider, and log in to Harbor all the while."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tenantry import onboarding
+from tenantry.errors import TenantryError
+from tenantry.migration import report
+from tenantry.migration.order import Order
+from tenantry.sandbox import Sandbox
+from tests.migration_bench import NEW, OLD
+from tests.real.conftest import Keycloak
+from tests.real.migration_lab import MigrationLab
+from tests.real.servers.browser import LoginError
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+Record = Callable[[str, object], None]
+Make = Callable[[int, int], MigrationLab]
+PEOPLE, TEAMS = 50, 6
+ORDER = Order(pilot=("user00",), soak_hours=24)
+
+
+@pytest.fixture
+def make(real_keycloak: Keycloak, tmp_path: Path) -> Iterator[Make]:
+    with Sandbox() as sandbox:
+        labs: list[MigrationLab] = []
+
+        def made(people: int, teams: int) -> MigrationLab:
+            labs.append(MigrationLab(real_keycloak, sandbox, tmp_path, people, teams))
+            return labs[-1]
+
+        yield made
+        for lab in labs:
+            lab.close()
+
+
+def naive_switch(lab: MigrationLab) -> tuple[str, int, str]:
+    """What becomes of somebody who is sent to the new provider without a migration."""
+    lab.add_at(lab.old, "naive")
+    lab.add_at(lab.new, "naive")
+    lab.log_in("naive", lab.old)
+    lab.send_to(NEW)
+    with pytest.raises(LoginError) as raised:
+        lab.log_in("naive", lab.new)
+    lab.remove_at(lab.realm, "naive")
+    status, text = lab.refused("naive", lab.new)
+    lab.send_to(OLD)
+    lab.remove_at(lab.realm, "naive")
+    lab.remove_at(lab.old, "naive")
+    lab.remove_at(lab.new, "naive.new")
+    (user,) = [each for each in lab.caller.json("/users") if each["username"].startswith("naive")]
+    assert lab.caller("DELETE", f"/users/{user['user_id']}").status_code == 200
+    return str(raised.value), status, text
+
+
+def give_rights(lab: MigrationLab, ids: dict[str, int]) -> None:
+    """Rights that no group gives: direct members, administrators, an owner."""
+    for number, name in enumerate(lab.names[1:6]):
+        body = {"role_id": 1 + number % 4, "member_user": {"username": name}}
+        answer = lab.caller("POST", f"/projects/team-{lab.teams[-1]}/members", json=body)
+        assert answer.status_code == 201, answer.text
+    for name in lab.names[6:8]:
+        path = f"/users/{ids[name]}/sysadmin"
+        assert lab.caller("PUT", path, json={"sysadmin_flag": True}).status_code == 200
+    lab.sandbox.harbor.projects[f"team-{lab.teams[0]}"].owner_id = ids[lab.names[8]]
+
+
+def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
+    make: Make, record_property: Record
+) -> None:
+    lab = make(PEOPLE, TEAMS)
+    ids = lab.all_log_in(lab.names, lab.old)
+    give_rights(lab, ids)
+
+    words, status, text = naive_switch(lab)
+    assert "already exists" in words
+    assert (status, "already exists" in text) == (409, True), text
+
+    gone, pair = lab.names[-2:], lab.names[9]
+    for name in gone:
+        lab.remove_at(lab.new, f"{name}.new")
+    lab.add_at(lab.new, "second", email=f"{pair}@example.test")
+    with pytest.raises(TenantryError, match="2 people are unmatched") as raised:
+        lab.inspect(ORDER).refuse()
+    assert "1 people are ambiguous" in str(raised.value)
+    lab.remove_at(lab.new, "second.new")
+
+    lab.plan(replace(ORDER, let_go=tuple(gone)))
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        assert migration.move(1) == 1
+    lab.send_to(NEW)  # the pilot, by kc_idp_hint, while the login page shows the old one only
+    assert lab.log_in("user00", lab.new)["user_id"] == ids["user00"]
+    lab.send_to(OLD)
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        migration.move()
+        migration.switch()
+
+    staying = [name for name in lab.names if name not in gone]
+    after = lab.all_log_in(staying, lab.new)
+    assert after == {name: ids[name] for name in staying}
+    with lab.systems() as systems:
+        assert onboarding.configure(systems).done == (), "nothing is mended"
+        migration = lab.migration(systems)
+        rights = report.compare(systems, migration.snapshot)
+        assert [right for right in rights if not right.is_equal] == []
+        lab.sandbox.clock.move(25 * 3600)
+        migration.finish()
+    assert lab.all_log_in(staying[:4], lab.new) == {name: ids[name] for name in staying[:4]}
+    with lab.systems() as systems:
+        assert onboarding.configure(systems).done == (), "the declared state says the same"
+    record_property("people", len(after))
+    record_property("rights", len(rights))
+    record_property("naive", f"{status}: {text.strip()[:100]}")
+
+
+@pytest.mark.parametrize("until", ["approved", "moving", "moved", "switched"])
+def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -> None:
+    lab = make(3, 2)
+    ids = lab.all_log_in(lab.names, lab.old)
+    lab.plan(ORDER)
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        if until != "approved":
+            migration.move(1 if until == "moving" else None)
+        if until == "switched":
+            migration.switch()
+    if until == "switched":
+        assert lab.all_log_in(lab.names, lab.new) == ids
+
+    with lab.systems() as systems:
+        lab.migration(systems).roll_back()
+
+    assert lab.all_log_in(lab.names, lab.old) == ids
+    with lab.systems() as systems:
+        assert onboarding.configure(systems).done == ()
+    lab.send_to(NEW)
+    with pytest.raises(LoginError, match="already exists"):
+        lab.log_in("user01", lab.new)

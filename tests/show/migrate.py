@@ -1,0 +1,188 @@
+"""What a migration to another identity provider must show, measured: `make show-migrate`."""
+
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tenantry import declared
+from tenantry.connections import Connections
+from tenantry.declared.edit import edit
+from tenantry.migration import identities, report
+from tenantry.migration.inspect import inspect
+from tenantry.migration.order import Order
+from tenantry.migration.provider import ProviderMigration
+from tenantry.migration.store import FolderStore
+from tenantry.systems import Systems
+from tests.bench import Bench, MishapSandbox, connections, prepare
+from tests.migration_bench import NEW, OLD, MigrationBench, NoLock
+from tests.show.report import Report, Shown
+from tests.show.results import run_tests
+
+PEOPLE, TEAMS = 5000, 6
+_MEGABYTE = 1024
+
+
+def main() -> int:
+    report = Report("Migration of identity providers")
+    for measure in (crash, cases, flow, logins, five_thousand):
+        report.show(measure)
+    return report.close()
+
+
+def crash() -> list[Shown]:
+    """A crash at each request, before and after, of each step of a migration"""
+    found = run_tests("--whole", "--timeout=1800", "tests/migration/test_crash.py")
+    ways = [
+        Shown(
+            f"{case.parameters.strip('[]')}, 5 people: killed before and after each request, its "
+            "answer lost too; nobody is lost, nobody linked twice, all rights as before",
+            f"{case.told.get('crashes')} crashes, all finished by the next run",
+            case.passed,
+        )
+        for case in found.named("test_killed_at_any_request_the_next_run_goes_on")
+    ]
+    return [
+        *ways,
+        found.named("test_the_run_that_goes_on_may_be_killed_too").line(
+            "the runs that go on are killed too, seeded", "crashes"
+        ),
+        found.named("test_what_a_person_more_costs").line("requests a person, exactly"),
+        found.line("all of tests/migration/test_crash.py"),
+    ]
+
+
+DEMANDS = {
+    "test_everybody_is_linked_ahead_and_nobodys_ids_or_rights_change": "users are linked ahead; no "
+    "id changes, in Keycloak nor in Harbor",
+    "test_it_is_undone_from_any_phase": "rolled back from every phase",
+    "test_a_link_that_was_there_before_stays_when_it_is_undone": "what was there before stays",
+    "test_what_a_migration_has_in_hand_is_not_mended": "configure-platform and drift mend nothing "
+    "that a migration has in hand",
+    "test_the_follow_up_links_again_whoever_lost_the_link": "the hourly run links again whoever "
+    "lost the link",
+    "test_whoever_comes_by_the_old_one_after_the_export_stops_the_switch": "late arrivals are not "
+    "locked out",
+    "test_a_second_migration_is_refused_while_one_is_on": "a second migration is refused",
+    "test_only_the_plan_that_was_looked_at_is_approved": "the approval is for one plan, by hash",
+    "test_whoever_could_be_two_stops_it": "ambiguous and unmatched people stop it; no name is told",
+    "test_all_faults_are_listed_with_their_rows": "a mapping file: all faults with their rows",
+    "test_another_encoding_is_told": "a mapping file of another encoding",
+    "test_users_whom_the_realm_does_not_have_are_told_by_their_rows": "a mapping file with unknown "
+    "users: nothing touched",
+    "test_a_snapshot_that_is_not_whole_is_refused": "a snapshot cut short, altered or gone is "
+    "refused",
+    "test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time": "the snapshot: its "
+    "owner's only, no secret, deleted in its time",
+    "test_old_systems_are_refused_by_name": "floors: Harbor 2.4, Keycloak 26.7",
+}
+
+
+def cases() -> list[Shown]:
+    """All of tests/migration"""
+    found = run_tests("tests/migration")
+    lines = [found.named(name).line(demand) for name, demand in DEMANDS.items()]
+    return [*lines, found.line(f"all of these tests, {found.seconds:.0f} s")]
+
+
+def flow() -> list[Shown]:
+    """The flow through a real Prefect server"""
+    found = run_tests("tests/e2e/test_migration.py")
+    approved = "test_a_person_approves_a_plan_for_days_and_the_run_goes_on"
+    return [
+        found.named(approved).line(
+            "a suspended run holds no process, is resumed by a form, and goes on to the end"
+        ),
+        found.line("all of tests/e2e/test_migration.py"),
+    ]
+
+
+def logins() -> list[Shown]:
+    """Fifty people on a real Keycloak, with their logins through Harbor"""
+    found = run_tests("-m", "real", "--target", "real", "tests/real/test_migration.py")
+    fifty = found.named("test_fifty_people_are_moved_and_everybodys_first_login_is_right")
+    return [
+        fifty.line("before: the naive switch ends in", "naive"),
+        fifty.line(
+            "50 people in 6 groups, an ambiguous pair, two who never come back: everybody else's "
+            "first login works, no Harbor id changes, right by right equal",
+            "people",
+            "rights",
+        ),
+        found.named("test_after_a_roll_back_everybody_logs_in_as_before").line(
+            "rolled back from every phase, with logins proven afterwards"
+        ),
+    ]
+
+
+# Five thousand
+
+
+def five_thousand() -> list[Shown]:
+    """Five thousand people in the sandbox, moved by a process of its own"""
+    with (
+        MishapSandbox() as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+        Bench(prepare(sandbox), Path(folder) / "state") as bench,
+    ):
+        made = MigrationBench(bench, people=PEOPLE, teams=TEAMS)
+        sandbox.requests.reset()
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(1) as pool:
+            steps = pool.apply(_migrate, (connections(sandbox), bench.folder, made.issuer))
+        total = sandbox.requests.total()
+        linked = len(made.links(NEW))
+    minutes = sum(step["seconds"] for step in steps) / 60
+    first, last = steps[0]["memory"], steps[-1]["memory"]
+    told = ", ".join(f"{step['name']} {step['seconds']:.0f} s" for step in steps)
+    return [
+        Shown(f"{PEOPLE} people: minutes, not hours", f"{minutes:.1f} min ({told})", minutes < 60),
+        Shown(
+            "all of them are linked",
+            f"{linked} of {PEOPLE}; {total / PEOPLE:.1f} requests a person in all",
+            linked == PEOPLE,
+        ),
+        Shown(
+            "memory is flat once everybody is read",
+            f"peak {first} MB after the look, {last} MB at the end",
+            last - first < 100,
+        ),
+    ]
+
+
+def _migrate(given: Connections, folder: Path, issuer: str) -> list[dict[str, Any]]:
+    """From the look to the end; how long each step took, and the process's peak of memory."""
+    steps: list[dict[str, Any]] = []
+    order = Order(soak_hours=0, percent=25)
+    there = identities.from_keycloak(given.keycloak, issuer.replace("/platform", "/corp-new"))
+    with Systems(given, declared.load(folder)) as systems:
+
+        def change(edits: Any, message: str) -> object:
+            return edit(folder, edits)
+
+        store = FolderStore(folder.parent / "store")
+        migration = ProviderMigration(systems, store, change, NoLock())
+
+        def look() -> None:
+            found = inspect(systems, OLD, NEW, there, order)
+            migration.approve(migration.export(found, OLD, NEW, order, "provider"), "Ann")
+
+        for name, step in (
+            ("look", look),
+            ("link", migration.move),
+            ("switch", migration.switch),
+            ("compare", lambda: report.compare(systems, migration.snapshot)),
+            ("finish", migration.finish),
+        ):
+            began = time.monotonic()
+            step()
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _MEGABYTE
+            steps.append({"name": name, "seconds": time.monotonic() - began, "memory": peak})
+    return steps
+
+
+if __name__ == "__main__":
+    sys.exit(main())
