@@ -20,8 +20,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import GATEWAY_API, KINDS
 from tests.bench import prepare, write
-from tests.real.conftest import Cluster
-from tests.real.servers import istioctl
+from tests.real.conftest import Cluster, Istioctl
 from tests.real.servers.apiserver import connect
 from tests.real.test_servers import unique
 
@@ -133,7 +132,7 @@ class Lab:
             for found in self.core.list_namespaced_service(namespace).items
         ]
 
-    def told(self) -> set[tuple[str, str]]:
+    def told(self, istioctl: Istioctl) -> set[tuple[str, str]]:
         """What `analyze` says of the namespaces: code and object."""
         found = istioctl.analyze(self.kubeconfig, *self.namespaces)
         return {(each.code, each.origin) for each in found}
@@ -141,7 +140,7 @@ class Lab:
 
 @pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
 def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
-    kind: str, real_kubernetes: Cluster, tmp_path: Path
+    kind: str, real_kubernetes: Cluster, real_istioctl: Istioctl, tmp_path: Path
 ) -> None:
     """And `istioctl validate` and `analyze` find nothing in them."""
     with (
@@ -167,13 +166,16 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
         lab.service("web", lab.team, "http", 80)
         manifests = lab.written(systems)
         assert len(manifests) == 6
-        assert istioctl.validate(tmp_path, manifests) == []
-        assert lab.told() == set()
+        assert real_istioctl.validate(tmp_path, manifests) == []
+        assert lab.told(real_istioctl) == set()
         assert [f for f in checks.check_all(systems) if f.team == lab.name] == []
 
 
 def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
-    real_kubernetes: Cluster, tmp_path: Path, record_property: Callable[[str, object], None]
+    real_kubernetes: Cluster,
+    real_istioctl: Istioctl,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with (
         Sandbox() as sandbox,
@@ -183,7 +185,7 @@ def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
         onboarding.configure(systems)
         onboarding.onboard(systems, lab.state.teams[lab.name])
         lab.service("web", lab.team, "http", 80)
-        assert lab.told() == set()
+        assert lab.told(real_istioctl) == set()
 
         lab.service("harbor-registry", lab.harbor, "registry", 5000)
         lab.service("old", lab.team, "tcp-old", 80)
@@ -197,8 +199,8 @@ def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
         lab.route("same", "shop.example.com", everything)
         lab.route("nowhere", "c.example.com", everything, to="gone")
 
-        theirs = {origin for _, origin in lab.told()}
-        said = istioctl.validate(tmp_path, [*lab.written(systems), *lab.services()])
+        theirs = {origin for _, origin in lab.told(real_istioctl)}
+        said = real_istioctl.validate(tmp_path, [*lab.written(systems), *lab.services()])
         found = checks.check_all(systems)
         ours = {f"{each.resource.kind} {each.resource.key}" for each in found}
         record_property("analyze", len(theirs))
