@@ -49,7 +49,7 @@ class Istioctl:
             for line in (done.stdout + done.stderr).splitlines()
             if line.strip().startswith("* ")
         ]
-        if not said and '" is valid' not in done.stdout:
+        if not said and '" is valid' not in done.stdout + done.stderr:
             raise ServerError(f"istioctl validate: {done.stdout}{done.stderr}")
         return said
 
