@@ -25,6 +25,7 @@ from tests.real.conftest import Cluster, Istioctl
 from tests.real.servers.apiserver import connect
 from tests.real.servers.certificates import Authority
 from tests.real.test_servers import unique
+from tests.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -156,7 +157,11 @@ class Lab:
 
 @pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
 def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
-    kind: str, real_kubernetes: Cluster, real_istioctl: Istioctl, tmp_path: Path
+    kind: str,
+    real_kubernetes: Cluster,
+    real_istioctl: Istioctl,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """And `istioctl validate` and `analyze` find nothing in them."""
     with (
@@ -176,12 +181,16 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
         ]
         (port,) = lab.core.read_namespaced_service("harbor-redis", lab.harbor).spec.ports
         assert (port.name, port.app_protocol) == ("x", "tcp")
-        assert onboarding.configure(systems).done == ()
-        assert onboarding.onboard(systems, lab.state.teams[lab.name]).done == ()
+        with Wire() as wire:
+            assert onboarding.configure(systems).done == ()
+            assert onboarding.onboard(systems, lab.state.teams[lab.name]).done == ()
+        assert [str(each) for each in wire.requests if each.is_write] == []
+        record_property("requests", len(wire.requests))
 
         lab.service("web", lab.team, "http", 80)
         manifests = lab.written(systems)
         assert len(manifests) == 6
+        record_property("objects", len(manifests))
         assert real_istioctl.validate(tmp_path, manifests) == []
         assert lab.told(real_istioctl) == set()
         assert [f for f in checks.check_all(systems) if f.team == lab.name] == []

@@ -22,6 +22,7 @@ from tests.real.servers import browser
 from tests.real.test_servers import QUICK_PASSWORDS, connected, unique, with_user
 from tests.sandbox.calls import Caller
 from tests.systems.test_client_secret import POLICIES
+from tests.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -159,17 +160,19 @@ def lab(real_keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory) -> It
             lab.keycloak.delete_realm(realm)
 
 
-def test_a_second_run_finds_nothing_to_do(lab: Lab) -> None:
+def test_a_second_run_writes_nothing(
+    lab: Lab, record_property: Callable[[str, object], None]
+) -> None:
     """What a real Keycloak adds to what it is given is no drift."""
-    lab.sandbox.requests.reset()
-    with Systems(lab.connections, lab.declare()) as systems:
+    with Wire() as wire, Systems(lab.connections, lab.declare()) as systems:
         outcome = onboarding.configure(systems)
         assert outcome.done == ()
         assert outcome.plan is not None
         assert outcome.plan.is_empty
         team = onboarding.onboard(systems, systems.state.teams["demo"])
         assert team.done == ()
-    assert lab.sandbox.requests.writes() == 0
+    assert [str(each) for each in wire.requests if each.is_write] == []
+    record_property("requests", len(wire.requests))
 
 
 def test_a_person_of_the_external_provider_is_a_developer_by_the_claim_alone(lab: Lab) -> None:
