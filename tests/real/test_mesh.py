@@ -3,6 +3,7 @@
 Istio's own judge finds nothing in it, and of planted faults no more than the checks do.
 """
 
+import base64
 import contextlib
 import time
 from collections.abc import Callable
@@ -20,10 +21,11 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import GATEWAY_API, KINDS
 from tests.bench import prepare, write
-from tests.real.conftest import Cluster
-from tests.real.servers import istioctl
+from tests.real.conftest import Cluster, Istioctl
 from tests.real.servers.apiserver import connect
+from tests.real.servers.certificates import Authority
 from tests.real.test_servers import unique
+from tests.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -34,16 +36,21 @@ class Lab:
     def __init__(self, kind: str, cluster: Cluster, sandbox: Sandbox, folder: Path) -> None:
         self.kubeconfig, self.folder = cluster.kubeconfig, folder
         self.harbor, self.name = unique("harbor"), unique("t")
-        self.team = f"team-{self.name}"
+        self.team, self.domain = f"team-{self.name}", f"{self.name}.example.com"
         self.namespaces = (self.harbor, self.team)
         api = "istio" if kind == "VirtualService" else "gateway-api"
-        gateway = {"hosts": ["*.example.com"], "certificate": "wildcard", "api": api}
+        gateway = {
+            "hosts": [f"*.{self.domain}"],
+            "certificate": self.name,
+            "api": api,
+            "selector": {"istio": self.harbor},
+        }
         mesh: dict[str, Any] = {
             "route_kind": kind,
             "gateway": f"{self.harbor}/public",
             "gateways": {f"{self.harbor}/public": gateway},
             "harbor": {
-                "host": "registry.example.com",
+                "host": f"registry.{self.domain}",
                 "namespace": self.harbor,
                 "portal_tokens": {"required": True, "audiences": ["gate"]},
                 "app_protocols": {"harbor-redis": {6379: "tcp"}},
@@ -52,7 +59,7 @@ class Lab:
         path = {"service": "web", "port": 80}
         shop = {
             "name": self.name,
-            "routes": {"web": {"host": "shop.example.com", "paths": [path]}},
+            "routes": {"web": {"host": f"shop.{self.domain}", "paths": [path]}},
         }
         self.state = load(write(folder, shop, platform={"name": "Mesh", "mesh": mesh}))
         addresses = sandbox.addresses()
@@ -70,13 +77,8 @@ class Lab:
         self.service("harbor-core", self.harbor, "http-web", 80)
         self.service("harbor-portal", self.harbor, "http-portal", 80)
         self.service("harbor-redis", self.harbor, "x", 6379)
-        # What analysis asks of a gateway: pods, and the certificate.
-        labels = {"istio": "ingress"}
-        spec = {"containers": [{"name": "istio-proxy", "image": "proxy"}]}
-        self.pod("gateway", {"metadata": {"name": "gateway", "labels": labels}, "spec": spec})
-        body = {"metadata": {"name": "wildcard"}, "type": "kubernetes.io/tls"}
-        files = {"tls.crt": "", "tls.key": ""}
-        self.core.create_namespaced_secret(self.harbor, {**body, "data": files})
+        self._gateway()
+        self.pod("portal", {"labels": {"app": "harbor", "component": "portal"}})
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,19 +87,33 @@ class Lab:
                 self.core.delete_namespace(namespace)
         self._client.close()
 
+    def _gateway(self) -> None:
+        """What analysis asks of a gateway: pods, their Service, and a certificate."""
+        self.pod("gateway", {"labels": {"istio": self.harbor}})
+        ports = [{"name": "https", "port": 443}]
+        spec = {"selector": {"istio": self.harbor}, "ports": ports}
+        self.core.create_namespaced_service(self.harbor, {"metadata": {"name": "gw"}, "spec": spec})
+        pair = Authority(self.folder).server("gw", hosts=[f"*.{self.domain}"], addresses=[])
+        files = {"tls.crt": pair.certificate, "tls.key": pair.key}
+        data = {name: base64.b64encode(file.read_bytes()).decode() for name, file in files.items()}
+        body = {"metadata": {"name": self.name}, "type": "kubernetes.io/tls", "data": data}
+        self.core.create_namespaced_secret(self.harbor, body)
+
     def service(self, name: str, namespace: str, port_name: str, port: int) -> None:
         selector = {"app": "harbor", "component": name.removeprefix("harbor-")}
         spec = {"selector": selector, "ports": [{"name": port_name, "port": port}]}
         self.core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
 
-    def pod(self, name: str, body: dict[str, Any]) -> None:
+    def pod(self, name: str, metadata: dict[str, Any], container: str = "istio-proxy") -> None:
         """A pod, once the namespace has the account that it runs as."""
         for _ in range(100):
             with contextlib.suppress(kubernetes.client.ApiException):
                 self.core.read_namespaced_service_account("default", self.harbor)
                 break
             time.sleep(0.1)
-        self.core.create_namespaced_pod(self.harbor, {"metadata": {"name": name}, **body})
+        spec = {"containers": [{"name": container, "image": container}]}
+        body = {"metadata": {"name": name, **metadata}, "spec": spec}
+        self.core.create_namespaced_pod(self.harbor, body)
 
     def route(self, name: str, host: str, *rules: dict[str, Any], to: str = "web") -> None:
         """A VirtualService of the team's, at the platform's gateway."""
@@ -133,7 +149,7 @@ class Lab:
             for found in self.core.list_namespaced_service(namespace).items
         ]
 
-    def told(self) -> set[tuple[str, str]]:
+    def told(self, istioctl: Istioctl) -> set[tuple[str, str]]:
         """What `analyze` says of the namespaces: code and object."""
         found = istioctl.analyze(self.kubeconfig, *self.namespaces)
         return {(each.code, each.origin) for each in found}
@@ -141,7 +157,11 @@ class Lab:
 
 @pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
 def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
-    kind: str, real_kubernetes: Cluster, tmp_path: Path
+    kind: str,
+    real_kubernetes: Cluster,
+    real_istioctl: Istioctl,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """And `istioctl validate` and `analyze` find nothing in them."""
     with (
@@ -161,19 +181,26 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
         ]
         (port,) = lab.core.read_namespaced_service("harbor-redis", lab.harbor).spec.ports
         assert (port.name, port.app_protocol) == ("x", "tcp")
-        assert onboarding.configure(systems).done == ()
-        assert onboarding.onboard(systems, lab.state.teams[lab.name]).done == ()
+        with Wire() as wire:
+            assert onboarding.configure(systems).done == ()
+            assert onboarding.onboard(systems, lab.state.teams[lab.name]).done == ()
+        assert [str(each) for each in wire.requests if each.is_write] == []
+        record_property("requests", len(wire.requests))
 
         lab.service("web", lab.team, "http", 80)
         manifests = lab.written(systems)
         assert len(manifests) == 6
-        assert istioctl.validate(tmp_path, manifests) == []
-        assert lab.told() == set()
+        record_property("objects", len(manifests))
+        assert real_istioctl.validate(tmp_path, manifests) == []
+        assert lab.told(real_istioctl) == set()
         assert [f for f in checks.check_all(systems) if f.team == lab.name] == []
 
 
 def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
-    real_kubernetes: Cluster, tmp_path: Path, record_property: Callable[[str, object], None]
+    real_kubernetes: Cluster,
+    real_istioctl: Istioctl,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with (
         Sandbox() as sandbox,
@@ -183,22 +210,22 @@ def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
         onboarding.configure(systems)
         onboarding.onboard(systems, lab.state.teams[lab.name])
         lab.service("web", lab.team, "http", 80)
-        assert lab.told() == set()
+        assert lab.told(real_istioctl) == set()
 
         lab.service("harbor-registry", lab.harbor, "registry", 5000)
         lab.service("old", lab.team, "tcp-old", 80)
-        lab.pod("core-1", {"spec": {"containers": [{"name": "core", "image": "core"}]}})
+        lab.pod("core-1", {}, container="core")
         everything, api = (
             {"match": [{"uri": {"prefix": "/"}}]},
             {"match": [{"uri": {"prefix": "/api/"}}]},
         )
-        lab.route("swallowed", "a.example.com", everything, api)
-        lab.route("all-first", "b.example.com", {}, api)
-        lab.route("same", "shop.example.com", everything)
-        lab.route("nowhere", "c.example.com", everything, to="gone")
+        lab.route("swallowed", f"a.{lab.domain}", everything, api)
+        lab.route("all-first", f"b.{lab.domain}", {}, api)
+        lab.route("same", f"shop.{lab.domain}", everything)
+        lab.route("nowhere", f"c.{lab.domain}", everything, to="gone")
 
-        theirs = {origin for _, origin in lab.told()}
-        said = istioctl.validate(tmp_path, [*lab.written(systems), *lab.services()])
+        theirs = {origin for _, origin in lab.told(real_istioctl)}
+        said = real_istioctl.validate(tmp_path, [*lab.written(systems), *lab.services()])
         found = checks.check_all(systems)
         ours = {f"{each.resource.kind} {each.resource.key}" for each in found}
         record_property("analyze", len(theirs))

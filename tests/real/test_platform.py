@@ -4,14 +4,14 @@ Harbor is the sandbox's, or the one that is given; the external provider is a se
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tenantry import onboarding
+from tenantry import checks, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.sandbox import Sandbox
@@ -21,6 +21,8 @@ from tests.real.conftest import Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import QUICK_PASSWORDS, connected, unique, with_user
 from tests.sandbox.calls import Caller
+from tests.systems.test_client_secret import POLICIES
+from tests.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -35,7 +37,7 @@ class Lab:
         self.realm, self.corp = unique("platform"), unique("corp")
         self.sandbox, self.folder = sandbox, folder
         self.keycloak = connected(keycloak)
-        self.url = keycloak.url
+        self.url, self.verify = keycloak.url, keycloak.verify
         self.admin = connected(keycloak)
         self._external_provider()
         self._secret()
@@ -158,17 +160,19 @@ def lab(real_keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory) -> It
             lab.keycloak.delete_realm(realm)
 
 
-def test_a_second_run_finds_nothing_to_do(lab: Lab) -> None:
+def test_a_second_run_writes_nothing(
+    lab: Lab, record_property: Callable[[str, object], None]
+) -> None:
     """What a real Keycloak adds to what it is given is no drift."""
-    lab.sandbox.requests.reset()
-    with Systems(lab.connections, lab.declare()) as systems:
+    with Wire() as wire, Systems(lab.connections, lab.declare()) as systems:
         outcome = onboarding.configure(systems)
         assert outcome.done == ()
         assert outcome.plan is not None
         assert outcome.plan.is_empty
         team = onboarding.onboard(systems, systems.state.teams["demo"])
         assert team.done == ()
-    assert lab.sandbox.requests.writes() == 0
+    assert [str(each) for each in wire.requests if each.is_write] == []
+    record_property("requests", len(wire.requests))
 
 
 def test_a_person_of_the_external_provider_is_a_developer_by_the_claim_alone(lab: Lab) -> None:
@@ -210,3 +214,137 @@ def test_a_wrong_secret_in_harbor_is_told_by_the_real_keycloak(lab: Lab) -> None
             ("oidc_client_secret", "does not work", "works")
         ]
         assert onboarding.configure(systems).done == ()
+
+
+# The checks, on a real Keycloak
+
+
+def seen(lab: Lab) -> list[tuple[str, str]]:
+    with Systems(lab.connections, lab.declare()) as systems:
+        return [(each.check, str(each.resource)) for each in checks.check_all(systems)]
+
+
+@pytest.fixture
+def in_order(lab: Lab) -> Iterator[Lab]:
+    """The platform with somebody in each group; what a test does to it is mended afterwards."""
+    for name, group in (("ann", "team-demo"), ("boss", "platform-admins")):
+        lab.keycloak.change_current_realm(lab.realm)
+        if not lab.keycloak.get_user_id(name):
+            user = with_user(lab.keycloak, name, PASSWORD)
+            lab.keycloak.group_user_add(user, lab.keycloak.get_group_by_path(f"/{group}")["id"])
+    assert seen(lab) == []
+    yield lab
+    lab.sandbox.harbor.provider = None
+    with Systems(lab.connections, lab.declare()) as systems:
+        onboarding.configure(systems)
+
+
+def harbors_client(lab: Lab) -> Any:
+    lab.keycloak.change_current_realm(lab.realm)
+    return lab.keycloak.get_client(lab.keycloak.get_client_id("harbor"))
+
+
+def redirected_elsewhere(lab: Lab) -> None:
+    client = harbors_client(lab)
+    client["redirectUris"] = ["https://old.example.com/c/oidc/callback"]
+    lab.keycloak.update_client(client["id"], client)
+
+
+def groups_as_paths(lab: Lab) -> None:
+    client = harbors_client(lab)
+    (mapper,) = client["protocolMappers"]
+    mapper["config"]["full.path"] = "true"
+    lab.keycloak.update_client_mapper(client["id"], mapper["id"], mapper)
+
+
+def plain_pkce(lab: Lab) -> None:
+    client = harbors_client(lab)
+    client["attributes"]["pkce.code.challenge.method"] = "plain"
+    lab.keycloak.update_client(client["id"], client)
+
+
+def another_secret(lab: Lab) -> None:
+    lab.sandbox.harbor.configuration["oidc_client_secret"] = "another"
+    lab.sandbox.harbor.provider = None
+
+
+def a_slash_more(lab: Lab) -> None:
+    lab.sandbox.harbor.configuration["oidc_endpoint"] += "/"
+    lab.sandbox.harbor.provider = None
+
+
+CLIENT, SETTINGS = "keycloak/client/harbor", "harbor/configuration/single sign-on"
+
+
+@pytest.mark.parametrize(
+    ("plant", "finding"),
+    [
+        (redirected_elsewhere, ("redirect URI", CLIENT)),
+        (groups_as_paths, ("claims", CLIENT)),
+        (plain_pkce, ("PKCE", CLIENT)),
+        (another_secret, ("client secret", SETTINGS)),
+        (a_slash_more, ("issuer", SETTINGS)),
+    ],
+)
+def test_a_fault_planted_on_the_real_keycloak_is_found_and_nothing_else(
+    plant: Callable[[Lab], None], finding: tuple[str, str], in_order: Lab
+) -> None:
+    plant(in_order)
+    assert seen(in_order) == [finding]
+
+
+# The secret of Harbor's client
+
+
+def renewed(lab: Lab) -> tuple[str, list[str]]:
+    """Renews it; what the plan says of its age, and the secrets that Harbor held on the way."""
+    with Systems(lab.connections, lab.declare()) as systems:
+        held = [str(lab.sandbox.harbor.configuration["oidc_client_secret"])]
+        systems.keycloak_platform.harbors_client.secret.asked_for = True
+        (change,) = onboarding.configure(systems).done
+        held.append(str(lab.sandbox.harbor.configuration["oidc_client_secret"]))
+        (age,) = (each.old for each in change.differences if each.field == "age")
+        assert onboarding.configure(systems).done == ()
+        return str(age), held
+
+
+def opens(lab: Lab, secret: str) -> bool:
+    """Whether the realm takes a secret of Harbor's client."""
+    form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": "x"}
+    answer = httpx.post(
+        f"{lab.url}/realms/{lab.realm}/protocol/openid-connect/token",
+        data={**form, "client_id": "harbor", "client_secret": secret},
+        verify=lab.verify,
+    )
+    return answer.json()["error"] == "invalid_grant"
+
+
+def test_a_renewed_secret_is_handed_to_harbor_and_the_plan_says_what_it_costs(lab: Lab) -> None:
+    age, (old, new) = renewed(lab)
+    assert "the realm has no client policy with the executor secret-rotation" in age
+    assert (opens(lab, old), opens(lab, new)) == (False, True)
+
+
+def test_two_secrets_overlap_where_the_realm_has_the_policy(
+    real_keycloak_with_rotation: Keycloak, tmp_path: Path
+) -> None:
+    with Sandbox() as sandbox:
+        lab = Lab(real_keycloak_with_rotation, sandbox, tmp_path)
+        with Systems(lab.connections, lab.declare()) as systems:
+            onboarding.configure(systems)
+            for name, body in POLICIES.items():
+                systems.keycloak_client.put(f"client-policies/{name}", body)
+            path = f"clients/{harbors_client(lab)['id']}/client-secret"
+            first = str(systems.keycloak_client.get(path)["value"])
+
+            # Interrupted after the renewal: both work, and the next run finishes it.
+            second = str(systems.keycloak_client.post(path, {})["value"])
+            assert (opens(lab, first), opens(lab, second)) == (True, True)
+            (change,) = onboarding.configure(systems).done
+            assert [each.field for each in change.differences] == ["in use"]
+            assert lab.sandbox.harbor.configuration["oidc_client_secret"] == second
+            assert (opens(lab, first), opens(lab, second)) == (False, True)
+
+        age, (old, new) = renewed(lab)
+        assert "secret-rotation" not in age
+        assert (old, opens(lab, old), opens(lab, new)) == (second, False, True)

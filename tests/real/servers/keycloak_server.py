@@ -33,6 +33,8 @@ PASSWORD = "admin"
 
 # What the tests use, prepared before the first of them.
 RELATIVE_PATHS = ("/", "/auth")
+ROTATION = "client-secret-rotation"
+"""The feature by which two secrets of a client overlap: a preview, off by default."""
 
 _CHECKSUM = "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f"
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{KEYCLOAK_VERSION}:zip"
