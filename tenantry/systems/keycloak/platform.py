@@ -435,17 +435,30 @@ class KeycloakPlatform:
 
     def secret(self, client_id: str) -> str:
         """The secret of a client of the realm: for Harbor, and never to be shown."""
-        found = self._client.get(f"clients/{self._number(client_id)}/client-secret") or {}
-        if not found.get("value"):
-            raise ChangedMeanwhile("keycloak", "GET …/client-secret", f"'{client_id}' has none")
-        return str(found["value"])
+        return secret_of(self._client, client_id)
 
     def _number(self, client_id: str) -> str:
-        found = named(self._client.get("clients", clientId=client_id), client_id, key="clientId")
-        if found is None:
-            call = f"GET /admin/realms/{self._client.realm}/clients"
-            raise ChangedMeanwhile("keycloak", call, f"client '{client_id}' is gone")
-        return str(found["id"])
+        return _number_of(self._client, client_id)
+
+
+def secret_of(client: KeycloakClient, client_id: str) -> str:
+    """The secret of a client of a realm, never to be shown.
+
+    Raises:
+        ChangedMeanwhile: there is no such client, or it has none.
+    """
+    found = client.get(f"clients/{_number_of(client, client_id)}/client-secret") or {}
+    if not found.get("value"):
+        raise ChangedMeanwhile("keycloak", "GET …/client-secret", f"'{client_id}' has none")
+    return str(found["value"])
+
+
+def _number_of(client: KeycloakClient, client_id: str) -> str:
+    found = named(client.get("clients", clientId=client_id), client_id, key="clientId")
+    if found is None:
+        call = f"GET /admin/realms/{client.realm}/clients"
+        raise ChangedMeanwhile("keycloak", call, f"client '{client_id}' is gone")
+    return str(found["id"])
 
 
 def _in_migration(provider: Live) -> bool:
