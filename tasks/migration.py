@@ -1,15 +1,8 @@
 """The tasks of a migration to another identity provider: one for each phase, each safe to repeat."""
 
-import time
 from collections.abc import Sequence
-from typing import Any
 
 from prefect import get_run_logger
-from prefect.artifacts import (
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
 from prefect.client.orchestration import get_client
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
@@ -18,24 +11,31 @@ from pydantic import Field
 
 from blocks import DeclaredState, KeycloakConnection
 from tasks.locks import TeamLock
+from tasks.migration_report import Progress, publish_rights
 from tasks.onboarding import load_block
 from tasks.step import step
 from tasks.store import BlockStore
-from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
 from tenantry.migration import inspect as inspecting
-from tenantry.migration import report
-from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak
+from tenantry.migration import inspect_issuer, journal, report
+from tenantry.migration.identities import (
+    FaultyFile,
+    Match,
+    from_file,
+    from_keycloak,
+    of_realm,
+)
 from tenantry.migration.inspect import Inspection
+from tenantry.migration.issuer import IssuerMigration
+from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.order import Order
-from tenantry.migration.provider import ProviderMigration, Standing
-from tenantry.migration.snapshot import Identity, report_name
+from tenantry.migration.provider import ProviderMigration
+from tenantry.migration.snapshot import Identity, Situation, report_name
 from tenantry.resources import PLATFORM
 from tenantry.systems import Systems
 
 PATIENCE = 14 * 24 * 3600
 """Seconds that a suspended run waits for its approval. No process waits with it."""
-_SECONDS_BETWEEN = 5.0
 
 
 class Approval(RunInput):
@@ -52,14 +52,24 @@ class Move:
     It is no dataclass on purpose: Prefect looks into those, and this one holds secrets.
     """
 
-    def __init__(self, systems: Systems, store: BlockStore, declared_state: str) -> None:
+    def __init__(
+        self,
+        systems: Systems,
+        store: BlockStore,
+        declared_state: str,
+        situation: Situation,
+        old: str = "",
+        new: str = "",
+    ) -> None:
         self.systems = systems
         self.store = store
+        self.situation = situation
+        self.old, self.new = old, new
         self.progress = Progress()
         block = load_block(DeclaredState, declared_state)
-        self.migration = ProviderMigration(
+        self.migration = _KINDS[situation](
             systems,
-            self.store,
+            store,
             block.edit,
             TeamLock([PLATFORM]),
             told=get_run_logger().info,
@@ -67,41 +77,67 @@ class Move:
         )
 
 
-class Progress:
-    """The progress artifact, with how long the rest will take."""
-
-    def __init__(self) -> None:
-        self._artifact: Any = None
-        self._what = ""
-        self._began = self._said = 0.0
-
-    def begin(self, what: str) -> None:
-        """Begins at nought, with what is being done now."""
-        self._what, self._began, self._said = what, time.monotonic(), 0.0
-
-    def __call__(self, done: int, of: int) -> None:
-        """So many are done; said every few seconds, and at the end."""
-        now = time.monotonic()
-        if done < of and now < self._said + _SECONDS_BETWEEN:
-            return
-        self._said = now
-        left = (now - self._began) * (of - done) / max(done, 1)
-        text = f"{self._what}: {done} of {of}, about {left / 60:.0f} min left"
-        if self._artifact is None:
-            self._artifact = create_progress_artifact(
-                progress=0.0, key="migration-progress", description=text
-            )
-        update_progress_artifact(self._artifact, progress=100 * done / max(of, 1), description=text)
-        get_run_logger().info(text)
+_KINDS: dict[Situation, type[Migration]] = {
+    "provider": ProviderMigration,
+    "issuer": IssuerMigration,
+}
 
 
-def providers(declaration: Declaration) -> tuple[str, str]:
-    """The aliases of the provider that is replaced, and of the one that replaces it.
+def begin(
+    systems: Systems, store: BlockStore, declared_state: str, action: str, asked: str
+) -> Move | None:
+    """The migration that is on, or the one that the declared state asks for.
+
+    Args:
+        systems: the systems.
+        store: where its journal is.
+        declared_state: name of the block that it changes.
+        action: what the run is to do.
+        asked: the situation that the operator asks for, or `auto`.
+
+    Returns:
+        None if none is on, and the run is no beginning of one.
 
     Raises:
-        TenantryError: none is declared to replace another.
+        TenantryError: nothing is declared to be migrated, or another migration is on.
     """
-    for alias, provider in declaration.platform.keycloak.external_providers.items():
+    entry = journal.read(store)
+    if entry is not None and entry.is_on:
+        move = Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
+        if action in ("inspect", "migrate"):
+            if asked not in ("auto", entry.situation):
+                raise TenantryError(f"{entry.told} is on, and is one of '{entry.situation}'.")
+            if not entry.switching:
+                move.migration.refuse_second(*_asked(systems, entry.situation))
+        return move
+    if action == "follow up":
+        return None
+    if action in ("finish", "roll back"):
+        raise TenantryError(f"No migration is on in {store.name}.")
+    situation = _situation(systems, asked)
+    return Move(systems, store, declared_state, situation, *_asked(systems, situation))
+
+
+def _situation(systems: Systems, asked: str) -> Situation:
+    """The least intrusive one that fits: an external provider that is declared to be replaced."""
+    if asked == "provider":
+        return "provider"
+    if asked == "issuer":
+        return "issuer"
+    if asked == "users":
+        raise TenantryError(
+            "Users of the realm can't be deleted and made anew by this version: replace the "
+            "provider (situation 'provider'), which keeps them. Nothing was changed."
+        )
+    providers = systems.state.platform.keycloak.external_providers.values()
+    return "provider" if any(provider.replaces for provider in providers) else "issuer"
+
+
+def _asked(systems: Systems, situation: Situation) -> tuple[str, str]:
+    """What is replaced, and what replaces it: aliases of providers, or issuers."""
+    if situation == "issuer":
+        return inspect_issuer.issuers(systems)
+    for alias, provider in systems.state.platform.keycloak.external_providers.items():
         if provider.replaces:
             return provider.replaces, alias
     raise TenantryError(
@@ -124,16 +160,10 @@ def check_versions(systems: Systems) -> None:
 
 
 @step("read the new provider's people")
-def read_identities(
-    move: Move, declaration: Declaration, new: str, match: Match, people: str, keycloak: str
-) -> list[Identity]:
-    """From a file in the store, or from the new provider's admin API."""
-    if bool(people) == bool(keycloak):
-        given = "both are given" if people else "neither is given"
-        raise TenantryError(
-            "Who there is at the new provider is read from a file in the store ('people') or from "
-            f"its own admin API ('new_keycloak'), and {given}."
-        )
+def read_identities(move: Move, match: Match, people: str, keycloak: str) -> list[Identity]:
+    """From a file in the store, or from the new provider's, or the realm's, own admin API."""
+    if people and keycloak:
+        raise TenantryError("Both 'people' and 'new_keycloak' are given: one of them says who.")
     if people:
         data = move.store.read(people)
         if data is None:
@@ -141,40 +171,45 @@ def read_identities(
         return from_file(people, data, match)
     if match == "mapping":
         raise TenantryError("A mapping is a file: name it in 'people'.")
-    connection = declaration.platform.keycloak.external_providers[new].connection
-    assert connection is not None
-    account = load_block(KeycloakConnection, keycloak).account()
-    return from_keycloak(account, connection.issuer)
+    if move.situation == "issuer" and not keycloak:
+        return of_realm(move.systems.keycloak_client)
+    if not keycloak:
+        raise TenantryError(
+            "Who there is at the new provider is read from a file in the store ('people') or from "
+            "its own admin API ('new_keycloak'), and neither is given."
+        )
+    issuer = move.new
+    if move.situation == "provider":
+        providers = move.systems.state.platform.keycloak.external_providers
+        connection = providers[move.new].connection
+        assert connection is not None
+        issuer = connection.issuer
+    return from_keycloak(load_block(KeycloakConnection, keycloak).account(), issuer)
 
 
 @step("inspect")
-def inspect(
-    move: Move, old: str, new: str, identities: Sequence[Identity], order: Order, people: str
-) -> Inspection:
+def inspect(move: Move, identities: Sequence[Identity], order: Order, people: str) -> Inspection:
     """Reads everybody, and writes nothing to the systems."""
     move.progress.begin("Looking")
-    found = inspecting.inspect(
-        move.systems, old, new, identities, order, file=people, progress=move.progress
+    look = inspect_issuer.inspect if move.situation == "issuer" else inspecting.inspect
+    found = look(
+        move.systems,
+        move.old,
+        move.new,
+        identities,
+        order,
+        file=people,
+        progress=move.progress,
     )
     report.write_inspection(move.store, found)
     get_run_logger().info(found.summary)
     return found
 
 
-def publish_inspection(move: Move, found: Inspection) -> None:
-    """What was found as a table artifact, without names."""
-    where = f"Who is who: `{report.INSPECTION}` in block `{move.store.name}`."
-    create_table_artifact(
-        key="migration-inspection",
-        table=report.inspected(found),
-        description=f"{found.summary} {where}",
-    )
-
-
 @step("export")
-def export(move: Move, found: Inspection, old: str, new: str, order: Order) -> str:
+def export(move: Move, found: Inspection, order: Order) -> str:
     """Writes the snapshot to the store, and reads it back."""
-    return move.migration.export(found, old, new, order, "provider", str(flow_run.id))
+    return move.migration.export(found, move.old, move.new, order, move.situation, str(flow_run.id))
 
 
 def ask(move: Move, approved_plan: str) -> None:
@@ -221,40 +256,45 @@ def approve(move: Move, plan: str, by: str) -> None:
     move.migration.approve(plan, by)
 
 
-@step("link wave", "link wave {name}")
-def link_wave(move: Move, name: str) -> None:
-    """Links the people of the next wave to the new provider."""
-    move.progress.begin(f"Linking {name}")
+@step("move wave", "move wave {name}")
+def move_wave(move: Move, name: str) -> None:
+    """Links the people of the next wave to the new provider, or deletes them to come back."""
+    move.progress.begin(f"Wave {name}")
     move.migration.move(1)
 
 
-def link_waves(move: Move, waves: int | None) -> int:
-    """A task for each wave; how many waves are left."""
+def move_waves(move: Move, waves: int | None) -> None:
+    """A task for each wave."""
     migration = move.migration
     for name in migration.snapshot.waves[migration.entry.waves_done :][:waves]:
-        link_wave(move, name)
-    return migration.entry.waves - migration.entry.waves_done
+        move_wave(move, name)
+
+
+def left(move: Move) -> int:
+    """How many waves are still to come."""
+    return move.migration.entry.waves - move.migration.entry.waves_done
+
+
+def stands(move: Move) -> str:
+    """Where it stands, and what comes next, in words."""
+    entry = move.migration.entry
+    if entry.switched_at is None:
+        return f"{left(move)} waves are left, and the switch."
+    until = f"{move.migration.soaked():%Y-%m-%d %H:%M} UTC"
+    more = f" {left(move)} waves are left." if left(move) else ""
+    return f"Switched from '{entry.old}' to '{entry.new}'.{more} Finish it from {until} on."
 
 
 @step("switch")
 def switch(move: Move) -> None:
-    """Shows the new provider and hides the old one."""
+    """Lets people log in by the new one."""
     move.migration.switch()
 
 
 @step("follow up")
 def follow_up(move: Move) -> Standing:
-    """Links again whoever lost the link, and tells how everybody stands."""
+    """Mends or gives back what people lack, and tells how everybody stands."""
     return move.migration.follow_up()
-
-
-def publish_standing(move: Move, declaration: Declaration, standing: Standing) -> None:
-    """How many of each team's people are through, as a table artifact that an owner can be sent."""
-    entry = move.migration.entry
-    teams = list(declaration.teams.values())
-    table = report.by_team(move.migration.snapshot, entry, set(standing.lost), teams)
-    text = f"{entry.told}: {entry.phase}; {standing}."
-    create_table_artifact(key="migration-by-team", table=table, description=text)
 
 
 @step("compare rights")
@@ -264,30 +304,19 @@ def compare(move: Move) -> tuple[int, int]:
     rights = report.compare(move.systems, move.migration.snapshot)
     name = report_name(entry.id)
     report.write_rights(move.store, name, rights)
-    differing = [right for right in rights if not right.is_equal]
-    rows: dict[str, int] = {}
-    for right in differing:
-        kind = right.right.partition(" ")[0]
-        rows[kind] = rows.get(kind, 0) + 1
-    create_table_artifact(
-        key="migration-rights",
-        table=[{"right": kind, "differing": number} for kind, number in sorted(rows.items())],
-        description=f"{len(rights)} rights compared, {len(differing)} differ. Right by right: "
-        f"`{name}` in block `{move.store.name}`.",
-    )
-    return len(rights), len(differing)
+    return len(rights), publish_rights(move.store, name, rights)
 
 
 @step("finish")
-def finish(move: Move, now: bool) -> None:
-    """Takes the old provider away."""
-    move.migration.finish(now=now)
+def finish(move: Move, let_go: Sequence[str], now: bool) -> None:
+    """Takes the old provider away, or ends the wait for those who come back."""
+    move.migration.finish(tuple(let_go), now=now)
 
 
 @step("roll back")
-def roll_back(move: Move) -> int:
-    """Undoes all of it."""
-    move.progress.begin("Taking links away")
+def roll_back(move: Move) -> str:
+    """Undoes all of it; what was undone, in words."""
+    move.progress.begin("Undoing")
     return move.migration.roll_back()
 
 

@@ -4,14 +4,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench import REALM, Bench
 from tests.crash import Driver
+from tests.issuer_bench import TO, IssuerBench
 from tests.migration_bench import NEW, OLD, MigrationBench
+
+Made = MigrationBench | IssuerBench
 
 
 class Kept:
     """The declared state and the store at one moment, which the driver knows nothing of."""
 
-    def __init__(self, made: MigrationBench) -> None:
+    def __init__(self, made: Made) -> None:
         self._folders = [made.bench.folder, made.bench.folder.parent / "store"]
         self._kept = made.bench.folder.parent / f"kept-{len(list(_siblings(made)))}"
         for folder in self._folders:
@@ -26,7 +30,7 @@ class Kept:
                 shutil.copytree(self._kept / folder.name, folder)
 
 
-def _siblings(made: MigrationBench) -> list[Path]:
+def _siblings(made: Made) -> list[Path]:
     return list(made.bench.folder.parent.iterdir())
 
 
@@ -35,7 +39,7 @@ class MigrationDriver(Driver):
 
     def __init__(
         self,
-        made: MigrationBench,
+        made: Made,
         procedure: Callable[[], object],
         check: Callable[[], None],
     ) -> None:
@@ -129,6 +133,77 @@ def turned_back(made: MigrationBench) -> MigrationDriver:
     return MigrationDriver(made, procedure, check)
 
 
-WAYS: dict[str, Callable[[MigrationBench], MigrationDriver]] = {
-    each.__name__: each for each in (migrate, finish, roll_back, turned_back)
+def _back_with_all(made: IssuerBench) -> Callable[[], None]:
+    """Nobody is lost, and everybody has what they had, once."""
+    rights = made.rights()
+
+    def check() -> None:
+        with made.process() as migration:
+            assert not migration.is_on
+        assert made.rights() == rights
+        assert made.configure() == []
+
+    return check
+
+
+def reissue(made: IssuerBench) -> MigrationDriver:
+    """From the first look to the end: switch, deletion, logins, and what is given back."""
+
+    def procedure() -> None:
+        made.migrate()
+        made.come_back(TO)
+        made.sandbox.clock.move(25 * 3600)
+        with made.process() as migration:
+            migration.follow_up()
+            migration.finish()
+
+    return MigrationDriver(made, _once(made, procedure), _back_with_all(made))
+
+
+def reissue_back(made: IssuerBench) -> MigrationDriver:
+    """Undone when some have come back already, and one of them unseen."""
+    check = _back_with_all(made)
+    made.migrate()
+    made.come_back(TO, made.names[:1])
+    with made.process() as migration:
+        migration.follow_up()
+    made.come_back(TO, made.names[1:2])
+
+    def procedure() -> None:
+        with made.process() as migration:
+            migration.roll_back()
+        made.come_back(REALM)
+        with made.process() as migration:
+            if migration.is_on:
+                migration.follow_up()
+
+    return MigrationDriver(made, _once(made, procedure), check)
+
+
+def _once(made: IssuerBench, procedure: Callable[[], None]) -> Callable[[], None]:
+    """Does nothing once the migration is over: the next run after the end begins no other."""
+
+    def unless_over() -> None:
+        with made.process() as migration:
+            entry = migration.journal
+            if entry is not None and not entry.is_on:
+                return
+        procedure()
+
+    return unless_over
+
+
+def _provider(way: Callable[[MigrationBench], MigrationDriver]) -> "Way":
+    return lambda bench, people: way(MigrationBench(bench, people))
+
+
+def _issuer(way: Callable[[IssuerBench], MigrationDriver]) -> "Way":
+    return lambda bench, people: way(IssuerBench(bench, people))
+
+
+Way = Callable[[Bench, int], MigrationDriver]
+
+WAYS: dict[str, Way] = {
+    **{each.__name__: _provider(each) for each in (migrate, finish, roll_back, turned_back)},
+    **{each.__name__: _issuer(each) for each in (reissue, reissue_back)},
 }

@@ -28,6 +28,16 @@ def shown(alias: str, instead_of: str) -> Edit:
     return change
 
 
+def realm(name: str) -> Edit:
+    """Makes another realm the platform's."""
+
+    def change(file: str, document: Any) -> None:
+        if file == "platform.yaml":
+            document.setdefault("keycloak", {})["realm"] = name
+
+    return change
+
+
 def replaced(old: str, by: str) -> Edit:
     """Takes a provider out, and every name that groups have there."""
 

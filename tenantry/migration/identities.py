@@ -46,16 +46,21 @@ def from_keycloak(account: KeycloakAccount, issuer: str) -> list[Identity]:
         client.log_in()
         if not client.realm_exists():
             raise TenantryError(f"Keycloak at {account.url} has no realm '{found[1]}'.")
-        return [
-            Identity(
-                external_id=user["id"],
-                external_username=user["username"],
-                email=user.get("email") or "",
-            )
-            for user in client.pages("users", briefRepresentation="true")
-        ]
+        return of_realm(client)
     finally:
         client.close()
+
+
+def of_realm(client: KeycloakClient) -> list[Identity]:
+    """Everybody whom a realm knows."""
+    return [
+        Identity(
+            external_id=user["id"],
+            external_username=user["username"],
+            email=user.get("email") or "",
+        )
+        for user in client.pages("users", briefRepresentation="true")
+    ]
 
 
 def from_file(name: str, data: bytes, match: Match) -> list[Identity]:
@@ -106,7 +111,7 @@ def check_known(name: str, identities: Sequence[Identity], known: set[str]) -> N
     """
     unknown = [each.username for each in identities if each.username.lower() not in known]
     if unknown:
-        text = "'{}' is no user of the realm who is linked to the old provider"
+        text = "'{}' is none of those who are to be moved"
         more = f" (and {len(unknown) - _MOST_FAULTS} more)" if len(unknown) > _MOST_FAULTS else ""
         rows = {each.username: row for row, each in enumerate(identities, 2)}
         lines = [f"row {rows[user]}: {text.format(user)}" for user in unknown[:_MOST_FAULTS]]

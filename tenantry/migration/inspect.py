@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tenantry.calls import each
 from tenantry.errors import SystemRefused, TenantryError
@@ -11,7 +12,7 @@ from tenantry.migration.identities import check_known
 from tenantry.migration.match import Matched, match
 from tenantry.migration.order import Order, divide
 from tenantry.migration.people import Progress, silent
-from tenantry.migration.snapshot import HarborUser, Identity, Person, Situation
+from tenantry.migration.snapshot import HarborUser, Identity, Person
 from tenantry.systems import Systems
 
 OLDEST_KEYCLOAK = (26, 7)
@@ -39,6 +40,8 @@ class Inspection:
     waves: list[str]
     matched: dict[str, Matched]
     findings: list[Finding] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """How Harbor logs people in, where that is what changes."""
 
     @property
     def blocking(self) -> list[Finding]:
@@ -118,7 +121,7 @@ def inspect(
     inspection = Inspection(people, waves, matched)
     inspection.findings += [
         *_about_providers(systems, old, new),
-        *_about_matches(inspection),
+        *about_matches(inspection),
         *_about_second_accounts(systems, inspection, new),
         *_about_us(systems, people),
         *_about_issuer(systems),
@@ -162,9 +165,10 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Finding]:
             yield Finding("mappers missing", text, blocking=True)
 
 
-def _about_matches(inspection: Inspection) -> Iterator[Finding]:
+def about_matches(inspection: Inspection) -> Iterator[Finding]:
+    """Who has no match, or more than one."""
     if not inspection.people:
-        text = "nobody is linked to the old provider: there is nobody to move."
+        text = "there is nobody to move."
         yield Finding("nobody", text, blocking=True)
     for state in ("unmatched", "ambiguous"):
         found = [
@@ -180,7 +184,7 @@ def _about_matches(inspection: Inspection) -> Iterator[Finding]:
             yield Finding(state, text, tuple(each.username for each in found), blocking=True)
     gone = [person.username for person in inspection.people if person.wave is None]
     if gone:
-        text = f"{len(gone)} people are let go: they can't log in once the old provider is hidden."
+        text = f"{len(gone)} people are let go: they are left behind, and lose their way in."
         yield Finding("let go", text, tuple(gone))
 
 
@@ -261,6 +265,11 @@ def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iter
             "their logins end in 409 already, whatever is done here."
         )
         yield Finding("strangers in Harbor", text, tuple(others))
+    yield from about_rights(people)
+
+
+def about_rights(people: Sequence[Person]) -> Iterator[Finding]:
+    """Who has something in Harbor by themselves."""
     for what, chosen in (
         ("administrators", [p for p in people if p.harbor and p.harbor.admin]),
         ("owners", [p for p in people if p.harbor and p.harbor.owns]),
@@ -277,16 +286,3 @@ def _about_others(systems: Systems, people: Sequence[Person]) -> Iterator[Findin
         text = f"{others} users of the realm are not linked to the old provider; nothing is done."
         yield Finding("others", text)
     yield Finding("robots", "Robots and service accounts are nobody's logins: they work on.")
-
-
-def refuse_other_situation(situation: Situation) -> None:
-    """Refuses what is not there yet, by name.
-
-    Raises:
-        TenantryError: and what can be done.
-    """
-    if situation != "provider":
-        raise TenantryError(
-            f"Situation '{situation}' can't be migrated by this version: it replaces an external "
-            "provider behind a realm that stays ('provider'). Nothing was changed."
-        )

@@ -60,10 +60,10 @@ class Journal(Record):
     over_at: datetime | None = None
     forgotten: bool = False
     """The snapshot was deleted."""
-    returned: dict[str, datetime] = Field(default_factory=dict)
-    """When a person's rights were restored, by the user's id at the time of the snapshot."""
-    deleted: list[str] = Field(default_factory=list)
-    """Whose users were deleted, by the same id: written before the deletion."""
+    returned: dict[str, int] = Field(default_factory=dict)
+    """Whose rights were restored: the new user's id in Harbor, by the person's."""
+    returned_back: dict[str, int] = Field(default_factory=dict)
+    """The same on the way back."""
 
     @property
     def is_on(self) -> bool:

@@ -1,9 +1,10 @@
 """What all migrations have in common: one at a time, exported, approved, and written down."""
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tenantry.calls import Clock, each, real_time
 from tenantry.declared.edit import Edit
@@ -25,7 +26,15 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
-class Migration:
+class Standing(Protocol):
+    """How everybody stands; as a text it is the counts."""
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Ids of those whose wave was done, and who are not through."""
+
+
+class Migration(ABC):
     """A migration, as a process has it that starts now: all it knows is in the store.
 
     Each method may be called again after a process died in it: it goes on where that one was.
@@ -99,6 +108,33 @@ class Migration:
         """Writes down how far it has come."""
         self.journal = journals.write(self.store, self.entry.after(**changes))
 
+    # What each kind has of its own
+
+    @abstractmethod
+    def move(self, waves: int | None = None) -> int:
+        """Moves the next waves, all if not given, and gives how many are left."""
+
+    @abstractmethod
+    def switch(self) -> None:
+        """Lets people log in by the new one."""
+
+    @abstractmethod
+    def follow_up(self) -> Standing:
+        """Mends or gives back what people lack, and tells how everybody stands."""
+
+    @abstractmethod
+    def finish(self, let_go: tuple[str, ...] = (), *, now: bool = False) -> None:
+        """Ends it once the soak time is over; there is no way back then.
+
+        Args:
+            let_go: user names of those who are waited for no longer.
+            now: do not wait for the soak time.
+        """
+
+    @abstractmethod
+    def roll_back(self) -> str:
+        """Undoes all of it; what was undone, in words."""
+
     # Beginning
 
     def refuse_second(self, old: str, new: str) -> None:
@@ -157,6 +193,7 @@ class Migration:
                 match=order.match,
                 people=inspection.people,
                 waves=inspection.waves,
+                settings=inspection.settings,
             )
             self.lock.check()
             plan = snapshots.save(self.store, snapshot)
@@ -197,7 +234,34 @@ class Migration:
             with self.lock:
                 self.note(phase="approved", approved_by=by)
 
+    def refuse_unless_approved(self) -> None:
+        """Refuses to go on with what is not approved, or is being undone.
+
+        Raises:
+            TenantryError: and which.
+        """
+        if self.entry.rolling_back:
+            raise TenantryError(f"{self.entry.told} is being rolled back: finish that first.")
+        if self.entry.phase == "exported":
+            text = f"{self.entry.told} is not approved yet: plan {self.entry.plan[:12]}."
+            raise TenantryError(text)
+
     # The end
+
+    def refuse_early(self, *, now: bool) -> None:
+        """Refuses to end what is not switched, is being undone, or has not soaked.
+
+        Raises:
+            TenantryError: and why.
+        """
+        until = self.soaked()
+        if self.entry.rolling_back:
+            raise TenantryError(f"{self.entry.told} is being rolled back: finish that first.")
+        if not now and self.clock() < until:
+            raise TenantryError(
+                f"The soak time of {self.entry.told} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
+                "the way back with it. Nothing was changed."
+            )
 
     def soaked(self) -> datetime:
         """When the soak time is over.
@@ -218,7 +282,7 @@ class Migration:
             return False
         if self.clock() < entry.over_at + timedelta(days=entry.keep_days):
             return False
-        snapshots.forget(self.store, entry.id, self.clock())
+        snapshots.forget(self.store, entry.id, self.clock(), entry.waves)
         self.journal = journals.write(self.store, entry.after(forgotten=True))
         return True
 

@@ -26,11 +26,14 @@ class Order:
     """Hours between the switch and the end, in which the way back stays open."""
     keep_days: int = 30
     """Days after the end in which the snapshot is kept."""
+    largest_wave: int = 50
+    """How many percent of Harbor's people one wave may delete at most."""
 
     def __post_init__(self) -> None:
         """Refuses what can't be meant."""
-        if not 1 <= self.percent <= 100:
-            raise TenantryError(f"percent is {self.percent}; it must be from 1 to 100.")
+        for name in ("percent", "largest_wave"):
+            if not 1 <= getattr(self, name) <= 100:
+                raise TenantryError(f"{name} is {getattr(self, name)}; it must be from 1 to 100.")
         if self.soak_hours < 0 or self.keep_days < 0:
             raise TenantryError("soak_hours and keep_days must not be negative.")
         both = sorted({*self.pilot} & {*self.let_go})
@@ -79,13 +82,13 @@ def _refuse_unknown(people: Sequence[Person], order: Order) -> None:
     known = {person.username for person in people}
     held = {path for person in people for path in person.groups}
     faults = [
-        f"{parameter}: nobody of user name '{name}' is linked to the old provider"
+        f"{parameter}: nobody of user name '{name}' is to be moved"
         for parameter, names in (("pilot", order.pilot), ("let_go", order.let_go))
         for name in names
         if name.lower() not in known
     ]
     faults += [
-        f"groups: nobody who is linked to the old provider is in '{group}'"
+        f"groups: nobody who is to be moved is in '{group}'"
         for group in order.groups
         if _path(group) not in held
     ]

@@ -33,6 +33,11 @@ class Standing:
     late: int
     """Who came by the old provider after the export, and is not linked to the new one."""
 
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Ids of those whose wave was done, and who are not through."""
+        return self.lost
+
     def __str__(self) -> str:
         text = f"{self.linked} linked, {self.to_come} to come"
         for number, words in (
@@ -64,7 +69,7 @@ class ProviderMigration(Migration):
         Raises:
             TenantryError: it is not approved, or a link is not what it must be.
         """
-        self._refuse_unless_approved()
+        self.refuse_unless_approved()
         while self.entry.waves_done < self.entry.waves and (waves is None or waves > 0):
             with self.lock:
                 if self.entry.phase == "approved":
@@ -116,23 +121,17 @@ class ProviderMigration(Migration):
         to_come = len(self.snapshot.moving) - len(done)
         return Standing(len(done) - len(lost), to_come, sum(mended), frozenset(lost), len(late))
 
-    def finish(self, *, now: bool = False) -> None:
+    def finish(self, let_go: tuple[str, ...] = (), *, now: bool = False) -> None:
         """Takes the old provider away, with everybody's links to it: there is no way back.
 
         Args:
+            let_go: nobody is waited for here; whoever is left behind was let go by the plan.
             now: do not wait for the soak time.
 
         Raises:
             TenantryError: it is too early, or somebody would lose the way in.
         """
-        until = self.soaked()
-        if self.entry.rolling_back:
-            raise TenantryError(f"{self.entry.told} is being rolled back: finish that first.")
-        if not now and self.clock() < until:
-            raise TenantryError(
-                f"The soak time of {self.entry.told} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
-                "the way back with it. Nothing was changed."
-            )
+        self.refuse_early(now=now)
         with self.lock:
             old, new = self.entry.old, self.entry.new
             if not self.entry.finishing:
@@ -144,11 +143,11 @@ class ProviderMigration(Migration):
             self._mark(None)
             self.note(phase="finished", over_at=self.clock())
 
-    def roll_back(self) -> int:
+    def roll_back(self) -> str:
         """Undoes all of it: the old provider is shown, and the links that were made are taken away.
 
         Returns:
-            How many links were taken away.
+            How many links were taken away, in words.
 
         Raises:
             TenantryError: the end was begun.
@@ -168,7 +167,7 @@ class ProviderMigration(Migration):
             gone = sum(self.for_each(self._unlink, people))
             self._mark(None)
             self.note(phase="rolled back", over_at=self.clock())
-        return gone
+        return f"{gone} links taken away"
 
     # One person
 
@@ -268,13 +267,6 @@ class ProviderMigration(Migration):
             self._put(alias, {**provider, "config": config})
 
     # What must hold
-
-    def _refuse_unless_approved(self) -> None:
-        if self.entry.rolling_back:
-            raise TenantryError(f"{self.entry.told} is being rolled back: finish that first.")
-        if self.entry.phase == "exported":
-            text = f"{self.entry.told} is not approved yet: plan {self.entry.plan[:12]}."
-            raise TenantryError(text)
 
     def _refuse_unlinked(self) -> None:
         """Refuses to close the old way in for anybody who has no new one."""

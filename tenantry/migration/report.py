@@ -11,6 +11,7 @@ from tenantry.declared import Team
 from tenantry.drift.reports.spreadsheet import harmless
 from tenantry.migration import people as read
 from tenantry.migration.inspect import Inspection
+from tenantry.migration.issuer import subject_after
 from tenantry.migration.journal import Journal
 from tenantry.migration.snapshot import Person, Snapshot
 from tenantry.migration.store import FOLDER, Store
@@ -79,9 +80,13 @@ def compare(systems: Systems, snapshot: Snapshot) -> list[Right]:
     listed, and what a look at Harbor costs.
     """
     keycloak = systems.keycloak_client
+    stays = snapshot.situation == "provider"
     users = {user.subiss: user for user in read.read_harbor(systems.harbor_client)}
 
     def now(person: Person) -> Person:
+        if not stays:  # of the realm there is nothing to compare: it is another one
+            subject = subject_after(person, snapshot.new)
+            return person.model_copy(update={"harbor": users.get(subject)})
         return person.model_copy(
             update={
                 "groups": read.groups(keycloak, person.id),
@@ -94,24 +99,24 @@ def compare(systems: Systems, snapshot: Snapshot) -> list[Right]:
     return [
         right
         for old, new in zip(snapshot.people, after, strict=True)
-        for right in _rights(old, new)
+        for right in _rights(old, new, stays)
     ]
 
 
-def _rights(old: Person, new: Person) -> Iterator[Right]:
-    before, after = dict(_held(old)), dict(_held(new))
+def _rights(old: Person, new: Person, stays: bool) -> Iterator[Right]:
+    before, after = dict(_held(old, stays)), dict(_held(new, stays))
     for right in dict.fromkeys((*before, *after)):
         yield Right(old.username, right, before.get(right, ""), after.get(right, ""))
 
 
-def _held(person: Person) -> Iterator[tuple[str, str]]:
+def _held(person: Person, stays: bool) -> Iterator[tuple[str, str]]:
     for group in person.groups:
         yield f"group {group}", "member"
     for role in person.roles:
         yield f"realm role {role}", "given"
     user = person.harbor
     if user is not None:
-        yield "user in Harbor", str(user.id)
+        yield "user in Harbor", str(user.id) if stays else "yes"
         for project, role_id in user.members.items():
             yield f"project {project}", _ROLES.get(role_id, str(role_id))
         for project in user.owns:
@@ -136,14 +141,14 @@ def write_rights(store: Store, name: str, rights: Sequence[Right]) -> None:
 
 
 def by_team(
-    snapshot: Snapshot, journal: Journal, lost: set[str], teams: Sequence[Team]
+    snapshot: Snapshot, journal: Journal, lacking: frozenset[str], teams: Sequence[Team]
 ) -> list[dict[str, object]]:
     """How many of each team's people are through, and how many are not: no names.
 
     Args:
         snapshot: everybody.
         journal: how far it has come.
-        lost: ids of people who were linked and are not any more.
+        lacking: ids of people whose wave was done, and who are not through.
         teams: the declared teams.
     """
     by_group = {team.oidc_group: team.name for team in teams}
@@ -154,11 +159,11 @@ def by_team(
         elif person.wave >= journal.waves_done:
             state = "to come"
         else:
-            state = "lost" if person.id in lost else "linked"
+            state = "pending" if person.id in lacking else "moved"
         names = {by_group.get(group.rpartition("/")[2]) for group in person.groups} - {None}
         for name in names or {"(no team)"}:
             counts.setdefault(str(name), Counter())[state] += 1
-    states = ("linked", "to come", "lost", "let go")
+    states = ("moved", "to come", "pending", "let go")
     return [
         {"team": team, "people": found.total(), **{state: found[state] for state in states}}
         for team, found in sorted(counts.items())

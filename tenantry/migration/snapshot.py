@@ -4,6 +4,7 @@ It holds personal data and no secret: what Harbor calls a CLI secret is neither 
 answer nor kept.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tenantry.errors import BrokenPromise
 from tenantry.migration.store import FOLDER, Altered, Store, sealed, unsealed
 
-Situation = Literal["provider", "users", "issuer"]
-"""What changes: the external provider behind the realm; the realm's users; or the issuer that
-Harbor trusts."""
+Situation = Literal["provider", "issuer"]
+"""What changes: the external provider behind the realm, or the issuer that Harbor trusts."""
 
 
 class Record(BaseModel):
@@ -98,6 +98,8 @@ class Snapshot(Record):
     people: list[Person]
     waves: list[str]
     """The waves' names, in order."""
+    settings: dict[str, Any] = {}
+    """How Harbor logs people in, without the client's secret, which it never shows."""
 
     def wave(self, number: int) -> list[Person]:
         """The people of a wave."""
@@ -154,10 +156,40 @@ def _read(content: dict[str, Any], what: str) -> Snapshot:
         raise Altered(text) from None
 
 
-def forget(store: Store, id: str, when: datetime) -> None:
+def save_wave(store: Store, id: str, number: int, users: Sequence[HarborUser]) -> None:
+    """Writes what a wave's people have in Harbor at the last moment, and reads it back.
+
+    Raises:
+        BrokenPromise: what is read is not what was written.
+    """
+    content = {"users": [user.model_dump(mode="json") for user in users]}
+    store.write(_wave(id, number), sealed(content), private=True)
+    if load_wave(store, id, number) != list(users):
+        call = f"write {_wave(id, number)} to {store.name}"
+        raise BrokenPromise("store", call, "it reads back as something else")
+
+
+def load_wave(store: Store, id: str, number: int) -> list[HarborUser] | None:
+    """The same, read; None if the wave has not begun.
+
+    Raises:
+        Altered: it is not what was written.
+    """
+    data = store.read(_wave(id, number))
+    if data is None:
+        return None
+    content, _ = unsealed(data, f"{_wave(id, number)} in {store.name}")
+    return [HarborUser.model_validate(user) for user in content["users"]]
+
+
+def _wave(id: str, number: int) -> str:
+    return f"{FOLDER}/{id}/wave-{number}.json"
+
+
+def forget(store: Store, id: str, when: datetime, waves: int = 0) -> None:
     """Overwrites it: stores have no way to delete that all of them share."""
     text = f"Deleted by Tenantry at {when.isoformat(timespec='seconds')}, as declared.\n"
-    for file in (name(id), report_name(id)):
+    for file in (name(id), report_name(id), *(_wave(id, number) for number in range(waves))):
         if store.read(file) is not None:
             store.write(file, text.encode(), private=True)
 

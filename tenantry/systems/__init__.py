@@ -7,6 +7,7 @@ the namespace, and a robot's secret goes into one.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ from tenantry.systems.istio import Istio
 from tenantry.systems.istio.platform import IstioPlatform
 from tenantry.systems.keycloak import Keycloak
 from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
 from tenantry.systems.kubernetes import Kubernetes, objects, project_mark
 from tenantry.systems.kubernetes.client import KubernetesClient
@@ -254,14 +256,14 @@ class Systems:
                 report(change)
 
     def _apply_to_platform(self, change: Change) -> None:
-        client = self.keycloak_platform.harbors_client
         match change.id.system, change.id.kind:
             case "keycloak", "client secret":
-                client.secret.apply(change, self.harbor_configuration.hand_over)
+                secret = self.keycloak_platform.harbors_client.secret
+                secret.apply(change, self.harbor_configuration.hand_over)
             case "keycloak", _:
                 self.keycloak_platform.apply(change)
             case "harbor", _:
-                self.harbor_configuration.apply(change, client.secret_of)
+                self.harbor_configuration.apply(change, partial(secret_of, self.keycloak_client))
             case "istio", _:
                 self.istio_platform.apply(change)
 

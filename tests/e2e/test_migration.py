@@ -77,7 +77,7 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     run = flows.platform.wait_for_run(id)
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert run["state"]["message"].startswith(f"Switched: '{NEW}' is shown, '{OLD}' hidden.")
+    assert run["state"]["message"].startswith(f"Switched from '{OLD}' to '{NEW}'.")
     assert made.hidden() == {OLD: True, NEW: False}
     assert len(made.links(NEW)) == 5
 
@@ -103,7 +103,7 @@ def plan_of(made: MigrationBench) -> str:
     [
         ({}, "neither is given"),
         ({"people": "none.csv"}, "there is no such file"),
-        ({"situation": "issuer"}, "can't be migrated by this version"),
+        ({"situation": "users"}, "can't be deleted and made anew"),
         ({"new_keycloak": "none"}, "There is no block 'Keycloak Connection'"),
         ({"store": "local-file-system/none"}, "There is no block"),
     ],
@@ -128,7 +128,7 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
     refused = flows.run("migrate", approved_plan="0" * 64)
     assert "the plan is now" in refused["state"]["message"]
     moved = flows.run("migrate", approved_plan=plan, waves=1)
-    assert moved["state"]["message"] == "1 waves are left, and the switch after them."
+    assert moved["state"]["message"] == "1 waves are left, and the switch."
     back = flows.run("roll back")
     assert back["state"]["message"].endswith("1 links taken away.")
     assert made.links(NEW) == {}

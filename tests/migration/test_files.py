@@ -91,7 +91,7 @@ def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench)
     with pytest.raises(FaultyFile) as raised:
         made.inspect(Order(match="mapping"), found, "people.csv")
 
-    assert [line.partition(" is no user")[0] for line in str(raised.value).splitlines()] == [
+    assert [line.partition(" is none of")[0] for line in str(raised.value).splitlines()] == [
         "people.csv: row 3: 'nobody'",
         "people.csv: row 4: 'noone'",
     ]

@@ -12,6 +12,7 @@ from tenantry.plan import Plan
 from tenantry.resources import Resource
 from tenantry.sandbox.harbor import users
 from tenantry.sandbox.keycloak.builtin import new_realm
+from tenantry.systems.keycloak.harbors_client import secret_of
 from tests.bench import SHOP, Bench, actions, found, ids
 from tests.crash import Snapshot
 from tests.real.servers import browser
@@ -313,7 +314,7 @@ def test_a_read_only_configuration_is_reported_and_not_fought(bench: Bench) -> N
     client = bench.sandbox.keycloak.realms[REALM].client_named("harbor")
     assert client is not None  # all the rest is done
 
-    mine = bench.systems.keycloak_platform.harbors_client.secret_of("harbor")
+    mine = secret_of(bench.systems.keycloak_client, "harbor")
     wanted = {resource.id: resource.fields for resource in desired_of_harbor(bench)}
     for fields in wanted.values():
         harbor.overwrite_configuration({**fields, "oidc_client_secret": mine})

@@ -95,7 +95,9 @@ class HarborConfiguration:
         fields = {name: entry["value"] for name, entry in held.items()}
         locked = self._locked(held)
         if self._declared.single_sign_on:
-            own = {**fields, SECRET: self._tried(fields, issuer())}
+            told = issuer()
+            locked = locked | self._known_by_another(fields, told)
+            own = {**fields, SECRET: self._tried(fields, told)}
             parameters = own.get("oidc_extra_redirect_parms")
             own["oidc_extra_redirect_parms"] = _normal(parameters)
             seen.live[SINGLE_SIGN_ON] = Live(own, locked=locked)
@@ -134,6 +136,20 @@ class HarborConfiguration:
         )
         # The secret has no entry of its own; where all else is read-only, so is it.
         return dict.fromkeys((*locked, SECRET), text)
+
+    def _known_by_another(self, fields: Row, issuer: str) -> dict[str, str]:
+        """Whose issuer changes while people are known by it: none of them would be known again."""
+        before = fields.get("oidc_endpoint")
+        if fields.get("auth_mode") != "oidc_auth" or not before or before == issuer:
+            return {}
+        if not self._client.get("/users", page=1, page_size=1):
+            return {}
+        text = (
+            f"Harbor knows its people by '{before}', and at '{issuer}' their logins would end in "
+            "409 (already exists). Run migrate-identity-provider, which lets them come back with "
+            "all their rights"
+        )
+        return {"oidc_endpoint": text}
 
     def _who_is_there(self) -> str:
         users = [str(user["username"]) for user in self._client.pages("/users")]
@@ -183,6 +199,33 @@ class HarborConfiguration:
         sign_on = self._declared.single_sign_on
         assert sign_on is not None
         self.prove(sign_on.client_id)
+
+    def switch(self, issuer: str, secret: Callable[[str], str]) -> None:
+        """Lets Harbor trust the realm, in one call: between two, nobody could log in.
+
+        Raises:
+            SystemRefused: Harbor does not reach the issuer; nothing was changed.
+            BrokenPromise: Harbor took the settings, and its client does not work.
+        """
+        wanted = dict(self._single_sign_on(issuer, Observed()).fields)
+        del wanted[SECRET]
+        known = self._client.get("/configurations")
+        body = {name: value for name, value in wanted.items() if name in known}
+        self.trust(body, secret)
+
+    def trust(self, settings: Row, secret: Callable[[str], str]) -> None:
+        """Lets Harbor log people in by these settings, once it reaches the issuer.
+
+        Raises:
+            SystemRefused: it does not; nothing was changed.
+            BrokenPromise: Harbor took the settings, and its client does not work.
+        """
+        verify = bool(settings.get("oidc_verify_cert", True))
+        body = {"url": settings["oidc_endpoint"], "verify_cert": verify}
+        self._client.post("/system/oidc/ping", body)
+        client_id = str(settings["oidc_client_id"])
+        self._client.put("/configurations", {**settings, SECRET: secret(client_id)})
+        self.prove(client_id)
 
     def prove(self, client_id: str) -> None:
         """Sees that Harbor's client works, once Harbor has taken note of it.

@@ -125,7 +125,7 @@ class HarborsClient:
     def _apply_claim(self, change: Change) -> None:
         client_id, claim = change.id.key.split("/", 1)
         if change.live is None:
-            path = f"clients/{self._number(client_id)}/protocol-mappers/models"
+            path = f"clients/{_number_of(self._client, client_id)}/protocol-mappers/models"
             self._client.post(path, {"name": f"groups as {claim}", **change.resource.fields})
         else:
             config = change.live.fields["config"] | change.resource.fields["config"]
@@ -133,7 +133,7 @@ class HarborsClient:
             self._client.put(change.live.handle, body)
 
     def _apply_scopes(self, change: Change) -> None:
-        number = self._number(change.id.key)
+        number = _number_of(self._client, change.id.key)
         path = f"clients/{number}"
         found = self._client.get(path)
         ids = {scope["name"]: scope["id"] for scope in self._client.get("client-scopes")}
@@ -145,16 +145,22 @@ class HarborsClient:
             if name not in (found.get(lists[wanted]) or ()):
                 self._client.put(f"{path}/{wanted}-client-scopes/{ids[name]}")
 
-    def secret_of(self, client_id: str) -> str:
-        """The secret of a client of the realm: for Harbor, and never to be shown."""
-        found = self._client.get(f"clients/{self._number(client_id)}/client-secret") or {}
-        if not found.get("value"):
-            raise ChangedMeanwhile("keycloak", "GET …/client-secret", f"'{client_id}' has none")
-        return str(found["value"])
 
-    def _number(self, client_id: str) -> str:
-        found = named(self._client.get("clients", clientId=client_id), client_id, key="clientId")
-        if found is None:
-            call = f"GET /admin/realms/{self._client.realm}/clients"
-            raise ChangedMeanwhile("keycloak", call, f"client '{client_id}' is gone")
-        return str(found["id"])
+def secret_of(client: KeycloakClient, client_id: str) -> str:
+    """The secret of a client of a realm, never to be shown.
+
+    Raises:
+        ChangedMeanwhile: there is no such client, or it has none.
+    """
+    found = client.get(f"clients/{_number_of(client, client_id)}/client-secret") or {}
+    if not found.get("value"):
+        raise ChangedMeanwhile("keycloak", "GET …/client-secret", f"'{client_id}' has none")
+    return str(found["value"])
+
+
+def _number_of(client: KeycloakClient, client_id: str) -> str:
+    found = named(client.get("clients", clientId=client_id), client_id, key="clientId")
+    if found is None:
+        call = f"GET /admin/realms/{client.realm}/clients"
+        raise ChangedMeanwhile("keycloak", call, f"client '{client_id}' is gone")
+    return str(found["id"])

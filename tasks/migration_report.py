@@ -1,0 +1,93 @@
+"""What a run of a migration shows while it goes on, and leaves behind: counts, never names."""
+
+import time
+from contextvars import copy_context
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from tasks.store import BlockStore
+from tenantry.declared import Declaration
+from tenantry.migration import report
+from tenantry.migration.inspect import Inspection
+from tenantry.migration.machine import Migration, Standing
+from tenantry.migration.report import Right
+
+_SECONDS_BETWEEN = 5.0
+
+
+class Progress:
+    """The progress artifact, with how long the rest will take."""
+
+    def __init__(self) -> None:
+        self._artifact: Any = None
+        self._what = ""
+        self._began = self._said = 0.0
+        self._context = copy_context()
+
+    def begin(self, what: str) -> None:
+        """Begins at nought, with what is being done now."""
+        self._what, self._began, self._said = what, time.monotonic(), 0.0
+        self._context = copy_context()
+
+    def __call__(self, done: int, of: int) -> None:
+        """So many are done; said every few seconds, and at the end."""
+        now = time.monotonic()
+        if done < of and now < self._said + _SECONDS_BETWEEN:
+            return
+        self._said = now
+        # It is told from the core's own threads, which know of no run.
+        self._context.copy().run(self._say, done, of, now)
+
+    def _say(self, done: int, of: int, now: float) -> None:
+        left = (now - self._began) * (of - done) / max(done, 1)
+        text = f"{self._what}: {done} of {of}, about {left / 60:.0f} min left"
+        if self._artifact is None:
+            self._artifact = create_progress_artifact(
+                progress=0.0, key="migration-progress", description=text
+            )
+        update_progress_artifact(self._artifact, progress=100 * done / max(of, 1), description=text)
+        get_run_logger().info(text)
+
+
+def publish_inspection(store: BlockStore, found: Inspection) -> None:
+    """What was found as a table artifact, without names."""
+    where = f"Who is who: `{report.INSPECTION}` in block `{store.name}`."
+    create_table_artifact(
+        key="migration-inspection",
+        table=report.inspected(found),
+        description=f"{found.summary} {where}",
+    )
+
+
+def publish_standing(
+    migration: Migration, declaration: Declaration, told: str, standing: Standing
+) -> None:
+    """How many of each team's people are through, as a table artifact that an owner can be sent."""
+    teams = list(declaration.teams.values())
+    entry = migration.journal
+    assert entry is not None
+    table = report.by_team(migration.snapshot, entry, standing.lacking, teams)
+    text = f"{told}: {entry.phase}; {standing}."
+    create_table_artifact(key="migration-by-team", table=table, description=text)
+
+
+def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
+    """How many rights differ, by kind, as a table artifact; how many they are in all."""
+    differing = [right for right in rights if not right.is_equal]
+    rows: dict[str, int] = {}
+    for right in differing:
+        kind = right.right.partition(" ")[0]
+        rows[kind] = rows.get(kind, 0) + 1
+    create_table_artifact(
+        key="migration-rights",
+        table=[{"right": kind, "differing": number} for kind, number in sorted(rows.items())],
+        description=f"{len(rights)} rights compared, {len(differing)} differ. Right by right: "
+        f"`{name}` in block `{store.name}`.",
+    )
+    return len(differing)

@@ -1,0 +1,181 @@
+"""The look before Harbor's issuer changes. Nothing is written."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tenantry.calls import each
+from tenantry.errors import TenantryError
+from tenantry.migration import people as read
+from tenantry.migration.identities import check_known
+from tenantry.migration.inspect import Finding, Inspection, about_matches, about_rights
+from tenantry.migration.issuer import SETTINGS, no_way_back, old_realm
+from tenantry.migration.match import match
+from tenantry.migration.order import Order, divide
+from tenantry.migration.people import Progress, silent
+from tenantry.migration.snapshot import HarborUser, Identity, Person
+from tenantry.systems import Systems
+
+_FEW = 3
+"""A wave of so few people is never too large."""
+
+
+def issuers(systems: Systems) -> tuple[str, str]:
+    """The issuer that Harbor trusts, and the one of the realm that is declared.
+
+    Raises:
+        TenantryError: they are the same, or Harbor's single sign-on is not declared.
+    """
+    if systems.state.platform.harbor.single_sign_on is None:
+        raise TenantryError(
+            "harbor.single_sign_on is not declared in platform.yaml, so Harbor's issuer is not "
+            "Tenantry's to change."
+        )
+    setting = systems.harbor_client.get("/configurations").get("oidc_endpoint") or {}
+    old, new = str(setting.get("value") or ""), systems.keycloak_client.issuer
+    if old == new:
+        raise TenantryError(f"Harbor trusts '{new}' already: its issuer does not change.")
+    return old, new
+
+
+def inspect(
+    systems: Systems,
+    old: str,
+    new: str,
+    identities: Sequence[Identity],
+    order: Order,
+    *,
+    file: str = "",
+    progress: Progress = silent,
+) -> Inspection:
+    """Reads everybody whom Harbor knows by the old issuer, and matches them with the new one's.
+
+    Args:
+        systems: the systems; the realm is the new one.
+        old: the issuer that Harbor trusts.
+        new: the issuer that it is to trust.
+        identities: everybody whom the new issuer knows; `external_id` is what it calls `sub`.
+        order: what is asked for.
+        file: the name of the file that the identities are from, if they are.
+        progress: told how far the look has come.
+
+    Raises:
+        TenantryError: the order, or the file, names people whom nobody knows.
+    """
+    users = read.read_harbor(systems.harbor_client, progress)
+    ours = [user for user in users if user.subiss.endswith(old)]
+    people = [_person(user) for user in sorted(ours, key=lambda user: user.username)]
+    if order.match == "mapping":
+        check_known(file, identities, {person.username.lower() for person in people})
+    matched = match(people, identities, order.match)
+    people = each(lambda person: _joined(systems, person, matched[person.id].identity), people)
+    people, waves = divide(people, order)
+    held = systems.harbor_client.get("/configurations")
+    settings = {name: held[name]["value"] for name in SETTINGS if name in held}
+    inspection = Inspection(people, waves, matched, settings=settings)
+    inspection.findings += [
+        *about_matches(inspection),
+        *_about_client(systems),
+        *_about_mesh(systems, old, new),
+        *_about_waves(inspection, len(users), order),
+        *_about_us(systems, people),
+        *about_rights(people),
+        *_about_losses(people),
+        *_about_others(users, len(ours)),
+        *_about_way_back(systems, old),
+    ]
+    return inspection
+
+
+def _person(user: HarborUser) -> Person:
+    return Person(id=f"harbor-{user.id}", username=user.username, email=user.email, harbor=user)
+
+
+def _joined(systems: Systems, person: Person, identity: Identity | None) -> Person:
+    """The person with the identity, and with the groups that it has in the new realm."""
+    if identity is None:
+        return person
+    groups = read.groups(systems.keycloak_client, identity.external_id)
+    return person.model_copy(update={"new": identity, "groups": groups})
+
+
+def _about_client(systems: Systems) -> Iterator[Finding]:
+    sign_on = systems.state.platform.harbor.single_sign_on
+    assert sign_on is not None
+    if not systems.keycloak_client.get("clients", clientId=sign_on.client_id):
+        text = f"the realm has no client '{sign_on.client_id}' for Harbor: run configure-platform."
+        yield Finding("client missing", text, blocking=True)
+
+
+def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Finding]:
+    """Rules that take the old issuer's tokens must take the new one's before the switch."""
+    found = systems.kubernetes_client.list("RequestAuthentication")
+    lacking = [
+        f"{rule['metadata']['namespace']}/{rule['metadata']['name']}"
+        for rule in found
+        if (trusted := _trusted(rule)) and old in trusted and new not in trusted
+    ]
+    if lacking:
+        text = (
+            f"RequestAuthentication {', '.join(lacking)} takes tokens of '{old}' and not of "
+            f"'{new}': requests would end in 401. List both issuers until the end."
+        )
+        yield Finding("mesh", text, blocking=True)
+
+
+def _trusted(rule: dict[str, Any]) -> set[str]:
+    rules = (rule.get("spec") or {}).get("jwtRules") or ()
+    return {str(each.get("issuer")) for each in rules}
+
+
+def _about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[Finding]:
+    sizes = Counter(person.wave for person in inspection.people if person.wave is not None)
+    most = max(_FEW, users * order.largest_wave // 100)
+    large = [inspection.waves[wave] for wave, size in sizes.items() if size > most]
+    if large:
+        text = (
+            f"{len(large)} waves would delete more than {order.largest_wave}% of Harbor's people "
+            "at once. Make them smaller (percent), or say that it is meant (largest_wave)."
+        )
+        yield Finding("large wave", text, blocking=True)
+
+
+def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Finding]:
+    own = systems.harbor_client.account.username
+    if any(person.username == own for person in people):
+        text = (
+            "the account of the Harbor connection is one of those who would be deleted. Use the "
+            "local administrator."
+        )
+        yield Finding("own account", text, (own,), blocking=True)
+
+
+def _about_losses(people: Sequence[Person]) -> Iterator[Finding]:
+    text = "Everybody's CLI secret ends: whoever uses docker by hand needs a new one."
+    yield Finding("CLI secrets", text)
+    alone = [p.username for p in people if p.new and not p.groups]
+    if alone:
+        text = f"{len(alone)} people are in no group of the new realm: no team's rights await them."
+        yield Finding("no group", text, tuple(alone))
+    owners = [p.username for p in people if p.harbor and p.harbor.owns]
+    if owners:
+        text = (
+            f"{len(owners)} people own projects: Harbor has no way to give that back. They are "
+            "project admins again where they were members."
+        )
+        yield Finding("ownership", text, tuple(owners))
+
+
+def _about_others(users: Sequence[HarborUser], ours: int) -> Iterator[Finding]:
+    if len(users) > ours:
+        text = f"{len(users) - ours} users of Harbor are local or of other issuers; they stay."
+        yield Finding("others", text)
+    yield Finding("robots", "Robots are nobody's logins: they work on.")
+
+
+def _about_way_back(systems: Systems, old: str) -> Iterator[Finding]:
+    realm = old_realm(systems.keycloak_client, old)
+    if realm is None:
+        yield Finding("no way back", no_way_back(old))
+    else:
+        realm.close()

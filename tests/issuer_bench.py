@@ -1,0 +1,180 @@
+"""A platform whose Harbor is to trust another realm, with people who log in by posting forms."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tenantry import declared
+from tenantry.declared.edit import edit
+from tenantry.migration import identities
+from tenantry.migration.inspect import Inspection
+from tenantry.migration.inspect_issuer import inspect, issuers
+from tenantry.migration.issuer import IssuerMigration
+from tenantry.migration.order import Order
+from tenantry.migration.snapshot import Identity
+from tenantry.migration.store import FolderStore
+from tenantry.sandbox.harbor.users import sign_in
+from tenantry.sandbox.keycloak.builtin import new_realm
+from tenantry.sandbox.keycloak.state import User, new_id
+from tests.bench import REALM, Bench, Data
+from tests.migration_bench import NoLock
+from tests.real.servers import browser
+
+TO = "people"
+ORDER = Order(pilot=("user00",), percent=100, largest_wave=100, soak_hours=24)
+
+
+class IssuerBench:
+    """Harbor trusts the realm `platform`; what is declared by now is the realm `people`."""
+
+    def __init__(self, bench: Bench, people: int = 5, teams: int = 2) -> None:
+        self.bench, self.sandbox = bench, bench.sandbox
+        self.teams = [f"t{number}" for number in range(teams)]
+        self.base = self.sandbox.addresses()["keycloak"]["url"]
+        self.harbor = self.sandbox.addresses()["harbor"]["url"]
+        self.store = FolderStore(bench.folder.parent / "store")
+        self.sandbox.keycloak.realms[TO] = new_realm(TO, {"enabled": True})
+        for realm in (REALM, TO):
+            self.declare(realm)
+            self.configure()
+            for team in bench.teams:
+                bench.onboard(team.name)
+            for number in range(people):
+                self.add_person(realm, f"user{number:02}", self.teams[number % teams])
+        self.give_rights()
+
+    def declare(self, realm: str) -> None:
+        """Makes a realm the declared one."""
+        platform: Data = {
+            "name": "Test platform",
+            "harbor": {"single_sign_on": {}},
+            "keycloak": {"realm": realm},
+        }
+        self.bench.declare(*({"name": name} for name in self.teams), platform=platform)
+
+    def configure(self) -> list[str]:
+        """Brings the platform to what is declared, and tells what was refused."""
+        self.bench.state = declared.load(self.bench.folder)
+        with self.bench.process() as systems:
+            seen = systems.observe_platform()
+            plan = systems.plan_platform(seen)
+            systems.apply(plan, seen)
+        return [f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals]
+
+    def issuer(self, realm: str) -> str:
+        """The issuer of a realm."""
+        return f"{self.base}/realms/{realm}"
+
+    # People
+
+    def add_person(self, realm: str, name: str, team: str) -> str:
+        """Somebody in a realm; who is in the first one has been in Harbor."""
+        held = self.sandbox.keycloak.realms[realm]
+        user = User(new_id(), name, 1_700_000_000_000, enabled=True, email=f"{name}@corp.test")
+        user.first_name, user.last_name, user.password = name.title(), "Person", name
+        held.add_user(user)
+        group = next(group for group in held.groups.values() if group.name == f"team-{team}")
+        held.join(user, group)
+        if realm == REALM:
+            issuer = self.issuer(realm)
+            sign_in(self.sandbox.harbor, name, user.email, user.id, issuer, [group.name])
+        return user.id
+
+    def give_rights(self) -> None:
+        """What no group gives: direct members, an administrator, an owner."""
+        with self.bench.process() as systems:
+            for name, role in (("user00", 1), ("user01", 4)):
+                body = {"role_id": role, "member_user": {"username": name}}
+                systems.harbor_client.post("/projects/team-t1/members", body)
+        self.user("user01").sysadmin = True
+        self.sandbox.harbor.projects["team-t0"].owner_id = self.user("user00").id
+
+    def user(self, name: str) -> Any:
+        """A user of Harbor."""
+        return next(u for u in self.sandbox.harbor.users.values() if u.username == name)
+
+    def log_in(self, name: str) -> int:
+        """Logs in through the pages, and gives the status of Harbor's answer."""
+        login, back = (f"{self.harbor}/c/oidc/{step}" for step in ("login", "callback"))
+        self.sandbox.harbor.provider = None  # what it remembers for 3 s
+        client, answer = browser.log_in_at(login, back, name, name)
+        client.close()
+        return answer.status_code
+
+    @property
+    def names(self) -> list[str]:
+        """Everybody whom the first realm knows."""
+        return sorted(user.username for user in self.sandbox.keycloak.realms[REALM].users.values())
+
+    def come_back(self, realm: str, names: Sequence[str] | None = None) -> None:
+        """What a login does, without the pages."""
+        held = self.sandbox.keycloak.realms[realm]
+        for name in self.names if names is None else names:
+            user = held.user_named(name)
+            assert user is not None
+            groups = [held.groups[group].name for group in user.groups]
+            issuer = self.issuer(realm)
+            sign_in(self.sandbox.harbor, name, user.email, user.id, issuer, groups)
+
+    def rights(self) -> dict[str, Any]:
+        """What everybody has in Harbor, by name."""
+        harbor = self.sandbox.harbor
+        names = {user.id: user.username for user in harbor.users.values()}
+        return {
+            "members": {
+                project.name: sorted(
+                    (names.get(member.entity_id, "gone"), member.role_id)
+                    for member in project.members.values()
+                    if member.entity_type == "u"
+                )
+                for project in harbor.projects.values()
+            },
+            "people": {user.username: user.sysadmin for user in harbor.users.values()},
+        }
+
+    @property
+    def trusted(self) -> str:
+        """The issuer that Harbor trusts."""
+        return str(self.sandbox.harbor.configuration["oidc_endpoint"])
+
+    # The migration
+
+    @contextmanager
+    def process(self) -> Iterator[IssuerMigration]:
+        """A migration as a process has it that starts now."""
+        self.bench.state = declared.load(self.bench.folder)
+        with self.bench.process() as systems:
+            yield IssuerMigration(
+                systems,
+                self.store,
+                lambda change, message: edit(self.bench.folder, change),
+                NoLock(),
+                clock=self.sandbox.clock.now,
+            )
+
+    def inspect(self, order: Order = ORDER, found: Sequence[Identity] | None = None) -> Inspection:
+        """The look."""
+        with self.bench.process() as systems:
+            old, new = issuers(systems)
+            there = identities.of_realm(systems.keycloak_client) if found is None else found
+            return inspect(systems, old, new, there, order)
+
+    def migrate(self, order: Order = ORDER, until: str = "moved") -> None:
+        """All of it up to a phase, going on where another process has stopped."""
+        with self.process() as migration:
+            on = migration.is_on
+        if not on:
+            found = self.inspect(order)
+            with self.process() as migration:
+                old, new = self.issuer(REALM), self.issuer(TO)
+                migration.export(found, old, new, order, "issuer")
+        if until == "exported":
+            return
+        with self.process() as migration:
+            migration.approve(migration.entry.plan, "Ann")
+            if until == "approved":
+                return
+            migration.switch()
+            if until == "switched":
+                return
+            migration.move(1 if until == "moving" else None)
