@@ -190,9 +190,9 @@ def _port_name(mesh: Mesh, service: Object, port: dict[str, Any]) -> Finding:
     remedy = "Name it <protocol>[-suffix], such as http-web, or set its appProtocol."
     if namespace == mesh.harbor:
         remedy = (
-            "Harbor's chart names its ports itself, some not at all: update the chart, or set the "
-            "port's appProtocol (tcp for redis and the database, http for the others); do not "
-            "rename it behind the chart's back."
+            "Harbor's chart names its ports itself, some not at all: update the chart, or declare "
+            "the port in mesh.harbor.app_protocols (tcp for redis and the database, http for the "
+            "others) and run configure-platform; do not rename it behind the chart's back."
         )
     return mesh.finding(
         "port names",
