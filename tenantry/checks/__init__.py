@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from tenantry.checks import login, mesh, reach, robots
+from tenantry.checks import login, mesh, ports, reach, robots, tokens
 from tenantry.checks.login import Login
 from tenantry.checks.mesh import Mesh
 from tenantry.checks.view import View
@@ -36,14 +36,14 @@ _OF_LOGIN: dict[str, Callable[[Login], Iterator[Finding]]] = {
     "keys": reach.keys,
 }
 _OF_MESH: dict[str, Callable[[Mesh], Iterator[Finding]]] = {
-    "issuers in the mesh": mesh.issuers,
-    "port names": mesh.port_names,
-    "port protocols": mesh.port_protocols,
-    "sidecars": mesh.sidecars,
+    "issuers in the mesh": tokens.issuers,
+    "port names": ports.port_names,
+    "port protocols": ports.port_protocols,
+    "sidecars": ports.sidecars,
     "route order": mesh.route_order,
     "hosts": mesh.hosts,
     "destinations": mesh.destinations,
-    "docker tokens": mesh.docker_tokens,
+    "docker tokens": tokens.docker_tokens,
 }
 
 CHECKS = (

@@ -199,7 +199,8 @@ def test_the_mesh_is_configured_and_checked_with_just_the_rights_that_ship(
         assert len(onboarding.configure(systems).done) == 7
         assert onboarding.configure(systems).done == ()
         assert not [f for f in checks.check_all(systems) if f.class_ == "unreadable"]
-    platform["mesh"] = {**mesh, "harbor": {"host": harbor["host"], "namespace": namespace}}
+    less = {"host": harbor["host"], "namespace": namespace}
+    platform["mesh"] = {**mesh, "gateway": f"{namespace}/public", "harbor": less}
     with ours.systems(account, platform=platform) as systems:
         assert {change.action for change in onboarding.configure(systems).done} == {"delete"}
 

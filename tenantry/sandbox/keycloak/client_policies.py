@@ -38,7 +38,10 @@ def set_profiles(realm: Realm, call: Call) -> Response:
     for profile in call.body.get("profiles") or ():
         for executor in profile.get("executors") or ():
             if executor.get("executor") != _EXECUTOR:
-                raise invalid("proposed client profile contains the executor, which does not exist")
+                raise invalid(
+                    "proposed client profile contains the executor, which does not have valid "
+                    "provider, or has invalid configuration."
+                )
     realm.client_policies["profiles"] = call.body.get("profiles") or []
     return done()
 
