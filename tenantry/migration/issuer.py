@@ -188,7 +188,7 @@ class IssuerMigration(Migration):
         found = snapshots.load_wave(self.store, id, number)
         if found is None:
             wave = {p.harbor.id for p in self.snapshot.wave(number) if p.harbor}
-            found = [user for user in read.read_harbor(self._harbor) if user.id in wave]
+            found = read.read_harbor(self._harbor, only=wave)
             snapshots.save_wave(self.store, id, number, found)
         return found
 

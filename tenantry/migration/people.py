@@ -5,7 +5,7 @@ roles); of Harbor a page for each 100 users and one each, and one for each proje
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from tenantry.calls import each
@@ -84,9 +84,17 @@ def read_people(
     return sorted(found, key=lambda person: person.username)
 
 
-def read_harbor(client: HarborClient, progress: Progress = silent) -> list[HarborUser]:
-    """Everybody in Harbor but its local administrator, with what each has directly."""
-    listed = list(client.pages("/users"))
+def read_harbor(
+    client: HarborClient, progress: Progress = silent, *, only: Collection[int] | None = None
+) -> list[HarborUser]:
+    """Everybody in Harbor but its local administrator, with what each has directly.
+
+    Args:
+        client: Harbor.
+        progress: told how far it has come.
+        only: ids of users, to read no others.
+    """
+    listed = [row for row in client.pages("/users") if only is None or row["user_id"] in only]
     projects = list(client.pages("/projects"))
     owned: dict[int, list[str]] = defaultdict(list)
     for project in projects:

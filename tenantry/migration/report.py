@@ -85,8 +85,9 @@ def compare(systems: Systems, snapshot: Snapshot) -> list[Right]:
 
     def now(person: Person) -> Person:
         if not stays:  # of the realm there is nothing to compare: it is another one
-            subject = subject_after(person, snapshot.new)
-            return person.model_copy(update={"harbor": users.get(subject)})
+            before = person.harbor.subiss if person.harbor else ""
+            user = users.get(subject_after(person, snapshot.new)) or users.get(before)
+            return person.model_copy(update={"harbor": user})
         return person.model_copy(
             update={
                 "groups": read.groups(keycloak, person.id),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench, MishapSandbox, prepare
+from tests.issuer_bench import TO, IssuerBench
 from tests.migration_bench import MigrationBench
 from tests.migration_crash import WAYS, migrate
 from tests.wire import Wire, no_delays, one_worker
@@ -60,4 +61,42 @@ def test_what_a_person_more_costs(tmp_path: Path) -> None:
     few, more = requests(2, tmp_path / "few"), requests(4, tmp_path / "more")
 
     assert more - few == {"look and export: GET": 2 * 4, "link: GET": 2 * 2, "link: POST": 2 * 1}
+    assert few - more == {}
+
+
+def issuer_requests(people: int, folder: Path) -> Counter[str]:
+    """The same, where Harbor's issuer changes and everybody comes back at once."""
+    counts: Counter[str] = Counter()
+    with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
+        made = IssuerBench(bench, people=people)
+
+        def back() -> None:
+            with made.process() as migration:
+                migration.follow_up()
+
+        steps: dict[str, Callable[[], object]] = {
+            "look and export": lambda: made.migrate(until="exported"),
+            "switch": lambda: made.migrate(until="switched"),
+            "delete": made.migrate,
+            "come back": back,
+        }
+        for name, step in steps.items():
+            if step is back:
+                made.come_back(TO)
+            with no_delays(), one_worker(), Wire() as wire:
+                step()
+            counts.update(f"{name}: {request.method}" for request in wire.requests)
+    return counts
+
+
+def test_what_a_person_more_costs_where_the_issuer_changes(tmp_path: Path) -> None:
+    """The user in Harbor and groups; the user twice and the deletion; and one look at the return."""
+    few, more = issuer_requests(2, tmp_path / "few"), issuer_requests(4, tmp_path / "more")
+
+    assert more - few == {
+        "look and export: GET": 2 * 2,
+        "delete: GET": 2 * 2,
+        "delete: DELETE": 2 * 1,
+        "come back: GET": 2 * 1,
+    }
     assert few - more == {}

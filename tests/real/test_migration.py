@@ -13,6 +13,7 @@ from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox
 from tests.migration_bench import NEW, OLD
 from tests.real.conftest import Keycloak
+from tests.real.issuer_lab import IssuerLab
 from tests.real.migration_lab import MigrationLab
 from tests.real.servers.browser import LoginError
 
@@ -57,7 +58,7 @@ def naive_switch(lab: MigrationLab) -> tuple[str, int, str]:
     return str(raised.value), status, text
 
 
-def give_rights(lab: MigrationLab, ids: dict[str, int]) -> None:
+def give_rights(lab: MigrationLab | IssuerLab, ids: dict[str, int]) -> None:
     """Rights that no group gives: direct members, administrators, an owner."""
     for number, name in enumerate(lab.names[1:6]):
         body = {"role_id": 1 + number % 4, "member_user": {"username": name}}

@@ -5,19 +5,22 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tenantry import declared
 from tenantry.connections import Connections
 from tenantry.declared.edit import edit
-from tenantry.migration import identities, report
+from tenantry.migration import identities, inspect_issuer, report
 from tenantry.migration.inspect import inspect
+from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.store import FolderStore
 from tenantry.systems import Systems
 from tests.bench import Bench, MishapSandbox, connections, prepare
+from tests.issuer_bench import TO, IssuerBench
 from tests.migration_bench import NEW, OLD, MigrationBench, NoLock
 from tests.show.report import Report, Shown
 from tests.show.results import run_tests
@@ -28,7 +31,7 @@ _MEGABYTE = 1024
 
 def main() -> int:
     report = Report("Migration of identity providers")
-    for measure in (crash, cases, flow, logins, five_thousand):
+    for measure in (crash, cases, flow, logins, five_thousand, five_thousand_come_back):
         report.show(measure)
     return report.close()
 
@@ -51,6 +54,9 @@ def crash() -> list[Shown]:
             "the runs that go on are killed too, seeded", "crashes"
         ),
         found.named("test_what_a_person_more_costs").line("requests a person, exactly"),
+        found.named("test_what_a_person_more_costs_where_the_issuer_changes").line(
+            "requests a person, exactly, where the issuer changes"
+        ),
         found.line("all of tests/migration/test_crash.py"),
     ]
 
@@ -77,6 +83,18 @@ DEMANDS = {
     "refused",
     "test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time": "the snapshot: its "
     "owner's only, no secret, deleted in its time",
+    "test_the_naive_switch_is_refused_and_ends_in_409": "another issuer: the naive switch is refused "
+    "by configure-platform, and by hand ends in 409",
+    "test_everybody_comes_back_with_all_that_they_had": "another issuer: everybody comes back with "
+    "memberships, roles and the administrator's flag",
+    "test_whoever_does_not_come_back_is_pending_until_let_go": "whoever does not come back is "
+    "pending, until let go by name",
+    "test_nobody_is_deleted_before_the_switch_nor_without_being_exported": "nobody is deleted before "
+    "the switch, nor without being in the snapshot",
+    "test_what_is_given_back_is_given_once": "what is given back is given once",
+    "test_a_wave_that_is_too_large_needs_a_further_word": "no more than the declared share is deleted "
+    "at once without a further word",
+    "test_a_rule_that_takes_the_old_issuers_tokens_only_stops_it": "both issuers in the mesh first",
     "test_old_systems_are_refused_by_name": "floors: Harbor 2.4, Keycloak 26.7",
 }
 
@@ -102,13 +120,22 @@ def flow() -> list[Shown]:
 
 def logins() -> list[Shown]:
     """Fifty people on a real Keycloak, with their logins through Harbor"""
-    found = run_tests("-m", "real", "--target", "real", "tests/real/test_migration.py")
+    places = ("tests/real/test_migration.py", "tests/real/test_issuer_migration.py")
+    found = run_tests("-m", "real", "--target", "real", *places)
     fifty = found.named("test_fifty_people_are_moved_and_everybodys_first_login_is_right")
+    back = found.named("test_fifty_people_come_back_with_all_that_they_had")
     return [
         fifty.line("before: the naive switch ends in", "naive"),
         fifty.line(
-            "50 people in 6 groups, an ambiguous pair, two who never come back: everybody else's "
-            "first login works, no Harbor id changes, right by right equal",
+            "another provider, 50 people in 6 groups, an ambiguous pair, two who never come back: "
+            "everybody else's first login works, no Harbor id changes, right by right equal",
+            "people",
+            "rights",
+        ),
+        back.line("another issuer: the naive switch ends in", "naive"),
+        back.line(
+            "another issuer, the same people: everybody else's first login works, all rights are "
+            "back but a project's ownership, for which Harbor has no call",
             "people",
             "rights",
         ),
@@ -135,15 +162,19 @@ def five_thousand() -> list[Shown]:
             steps = pool.apply(_migrate, (connections(sandbox), bench.folder, made.issuer))
         total = sandbox.requests.total()
         linked = len(made.links(NEW))
+    return _figures("linked", linked, total, steps)
+
+
+def _figures(what: str, through: int, total: int, steps: list[dict[str, Any]]) -> list[Shown]:
     minutes = sum(step["seconds"] for step in steps) / 60
     first, last = steps[0]["memory"], steps[-1]["memory"]
     told = ", ".join(f"{step['name']} {step['seconds']:.0f} s" for step in steps)
     return [
         Shown(f"{PEOPLE} people: minutes, not hours", f"{minutes:.1f} min ({told})", minutes < 60),
         Shown(
-            "all of them are linked",
-            f"{linked} of {PEOPLE}; {total / PEOPLE:.1f} requests a person in all",
-            linked == PEOPLE,
+            f"all of them are {what}",
+            f"{through} of {PEOPLE}; {total / PEOPLE:.1f} requests a person in all",
+            through == PEOPLE,
         ),
         Shown(
             "memory is flat once everybody is read",
@@ -170,17 +201,65 @@ def _migrate(given: Connections, folder: Path, issuer: str) -> list[dict[str, An
             found = inspect(systems, OLD, NEW, there, order)
             migration.approve(migration.export(found, OLD, NEW, order, "provider"), "Ann")
 
-        for name, step in (
-            ("look", look),
-            ("link", migration.move),
-            ("switch", migration.switch),
-            ("compare", lambda: report.compare(systems, migration.snapshot)),
-            ("finish", migration.finish),
-        ):
-            began = time.monotonic()
-            step()
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _MEGABYTE
-            steps.append({"name": name, "seconds": time.monotonic() - began, "memory": peak})
+        _time(
+            steps,
+            look=look,
+            link=migration.move,
+            switch=migration.switch,
+            compare=lambda: report.compare(systems, migration.snapshot),
+            finish=migration.finish,
+        )
+    return steps
+
+
+def _time(steps: list[dict[str, Any]], **work: Callable[[], object]) -> None:
+    """Does one after the other; how long each took, and the process's peak of memory."""
+    for name, step in work.items():
+        began = time.monotonic()
+        step()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _MEGABYTE
+        steps.append({"name": name, "seconds": time.monotonic() - began, "memory": peak})
+
+
+def five_thousand_come_back() -> list[Shown]:
+    """Five thousand people in the sandbox whose issuer changes, and who all come back"""
+    with (
+        MishapSandbox() as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+        Bench(prepare(sandbox), Path(folder) / "state") as bench,
+    ):
+        made = IssuerBench(bench, people=PEOPLE, teams=TEAMS)
+        sandbox.requests.reset()
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(1) as pool:
+            given = (connections(sandbox), bench.folder)
+            steps = pool.apply(_reissue, (*given, False))
+            made.come_back(TO)
+            steps += pool.apply(_reissue, (*given, True))
+        total = sandbox.requests.total()
+        back = len({*made.names} & {*made.rights()["people"]})
+    return _figures("back", back, total, steps)
+
+
+def _reissue(given: Connections, folder: Path, back: bool) -> list[dict[str, Any]]:
+    """Up to the last wave, or what comes after the logins."""
+    steps: list[dict[str, Any]] = []
+    order = Order(soak_hours=0, percent=25)
+    with Systems(given, declared.load(folder)) as systems:
+        store = FolderStore(folder.parent / "store")
+        migration = IssuerMigration(systems, store, lambda edits, message: None, NoLock())
+
+        def look() -> None:
+            there = identities.of_realm(systems.keycloak_client)
+            old, new = inspect_issuer.issuers(systems)
+            found = inspect_issuer.inspect(systems, old, new, there, order)
+            plan = migration.export(found, old, new, order, "issuer")
+            migration.approve(plan, "Ann")
+
+        if back:
+            _time(steps, restore=migration.follow_up, finish=migration.finish)
+        else:
+            _time(steps, look=look, switch=migration.switch, delete=migration.move)
     return steps
 
 

@@ -1,0 +1,126 @@
+"""Harbor trusts another realm of a real Keycloak, and its people come back with all they had."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tenantry import onboarding
+from tenantry.errors import TenantryError
+from tenantry.migration import report
+from tenantry.migration.issuer import old_realm
+from tenantry.migration.order import Order
+from tenantry.sandbox import Sandbox
+from tenantry.systems.keycloak.platform import secret_of
+from tests.real.conftest import Keycloak
+from tests.real.issuer_lab import IssuerLab
+from tests.real.test_migration import PEOPLE, TEAMS, give_rights
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+
+Record = Callable[[str, object], None]
+Make = Callable[[int, int], IssuerLab]
+ORDER = Order(pilot=("user00",), percent=50, soak_hours=24)
+
+
+@pytest.fixture
+def make(real_keycloak: Keycloak, tmp_path: Path) -> Iterator[Make]:
+    with Sandbox() as sandbox:
+        labs: list[IssuerLab] = []
+
+        def made(people: int, teams: int) -> IssuerLab:
+            labs.append(IssuerLab(real_keycloak, sandbox, tmp_path, people, teams))
+            return labs[-1]
+
+        yield made
+        for lab in labs:
+            lab.close()
+
+
+def naive_switch(lab: IssuerLab) -> tuple[int, str]:
+    """What becomes of somebody at the new issuer while Harbor knows the person by the old one."""
+    with lab.systems() as systems:
+        held = systems.harbor_client.get("/configurations")["oidc_endpoint"]["value"]
+        secret = systems.keycloak_platform.secret
+        systems.harbor_configuration.switch(systems.keycloak_client.issuer, secret)
+        status, text, _ = lab.log_in("user00")
+        old = old_realm(systems.keycloak_client, held)
+        assert old is not None
+        back = {"oidc_endpoint": held, "oidc_client_secret": secret_of(old, "harbor")}
+        systems.harbor_client.put("/configurations", back)
+        old.close()
+    return status, text
+
+
+def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_property: Record) -> None:
+    lab = make(PEOPLE, TEAMS)
+    give_rights(lab, lab.ids)
+    assert lab.refused is not None
+    assert [refusal.id.kind for refusal in lab.refused.refusals] == ["configuration"]
+    status, text = naive_switch(lab)
+    assert (status, "already exists" in text) == (409, True), text
+
+    gone, pair = lab.names[-2:], lab.names[9]
+    lab.add_at(lab.new, "second", email=f"{pair}@example.test")
+    with pytest.raises(TenantryError, match="1 people are ambiguous"):
+        lab.inspect(ORDER).refuse()
+    lab.remove_at(lab.new, "second")
+
+    lab.plan(ORDER)
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        migration.switch()
+        assert migration.move(1) == 2
+    assert lab.log_in("user00")[0] == 302, "the pilot"
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        migration.move()
+    staying = [name for name in lab.names if name not in gone]
+    assert len(set(lab.all_log_in(staying).values())) == len(staying)
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        standing = migration.follow_up()
+        assert (standing.returned, len(standing.pending)) == (PEOPLE - 2, 2)
+        rights = report.compare(systems, migration.snapshot)
+        differing = [right for right in rights if not right.is_equal]
+        assert {right.person for right in differing} == {*gone, lab.names[8]}
+        owned = [right.right for right in differing if right.person == lab.names[8]]
+        assert owned == [f"owner of team-{lab.teams[0]}"], "no call of Harbor's gives it back"
+        lab.sandbox.clock.move(25 * 3600)
+        with pytest.raises(TenantryError, match="2 people have not come back"):
+            migration.finish()
+        migration.finish(tuple(gone))
+    lab.all_log_in(staying[:4])
+    with lab.systems() as systems:
+        assert onboarding.configure(systems).done == ()
+    record_property("people", len(staying))
+    record_property("rights", len(rights))
+    record_property("naive", f"{status}: {text.strip()[:100]}")
+
+
+@pytest.mark.parametrize("until", ["approved", "switched", "moving", "moved", "returned"])
+def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -> None:
+    lab = make(4, 2)
+    lab.plan(replace(ORDER, largest_wave=100))
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        if until != "approved":
+            migration.switch()
+        if until not in ("approved", "switched"):
+            migration.move(1 if until == "moving" else None)
+        if until == "returned":
+            lab.all_log_in(lab.names[:2])
+            migration.follow_up()
+
+    with lab.systems() as systems:
+        lab.migration(systems).roll_back()
+    lab.all_log_in(lab.names)
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        if migration.is_on:
+            assert migration.follow_up().pending == frozenset()
+        assert not migration.is_on
+    if until != "approved":
+        with lab.systems() as systems:
+            assert onboarding.configure(systems).done == ()
