@@ -221,7 +221,7 @@ def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
         )
         lab.route("swallowed", f"a.{lab.domain}", everything, api)
         lab.route("all-first", f"b.{lab.domain}", {}, api)
-        lab.route("same", f"shop.{lab.domain}", everything)
+        lab.route("web-again", f"shop.{lab.domain}", everything)
         lab.route("nowhere", f"c.{lab.domain}", everything, to="gone")
 
         theirs = {origin for _, origin in lab.told(real_istioctl)}
@@ -235,4 +235,4 @@ def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
         assert theirs <= ours
         for line in said:
             assert any(name.rpartition("/")[2] in line for name in ours), line
-        assert f"VirtualService {lab.team}/same" in ours - theirs
+        assert f"VirtualService {lab.team}/web-again" in ours - theirs

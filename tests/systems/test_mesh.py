@@ -78,6 +78,14 @@ def test_harbors_routes_come_in_the_order_that_works_and_a_second_run_writes_not
     assert harbors.sandbox.requests.writes() == 0
 
 
+def test_an_old_harbor_has_its_old_paths_at_core_too(harbors: Bench) -> None:
+    harbors.sandbox.harbor.version = "v2.7.4-0d8fe5a1"
+    declare(harbors, MESH)
+    configure(harbors.systems)
+    _, core, _ = spec(harbors, "VirtualService")["http"]
+    assert [match["uri"]["prefix"] for match in core["match"]] == [*CORE, "/v1/", "/chartrepo/"]
+
+
 def test_an_http_route_says_the_same(harbors: Bench) -> None:
     declare(harbors, {"route_kind": "HTTPRoute", **MESH}, {**SHOP, **ROUTE})
     configure(harbors.systems)
