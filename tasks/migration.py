@@ -207,9 +207,10 @@ def inspect(move: Move, identities: Sequence[Identity], order: Order, people: st
 
 
 @step("export")
-def export(move: Move, found: Inspection, order: Order) -> str:
+def export(move: Move, found: Inspection, order: Order) -> None:
     """Writes the snapshot to the store, and reads it back."""
-    return move.migration.export(found, move.old, move.new, order, move.situation, str(flow_run.id))
+    plan = move.migration.export(found, move.old, move.new, order, move.situation, str(flow_run.id))
+    get_run_logger().info("The plan, to be approved: %s", plan)
 
 
 def ask(move: Move, approved_plan: str) -> None:

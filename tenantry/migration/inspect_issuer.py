@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tenantry.calls import each
-from tenantry.errors import TenantryError
+from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import people as read
 from tenantry.migration.identities import check_known
 from tenantry.migration.inspect import Finding, Inspection, about_matches, about_rights
@@ -109,7 +109,12 @@ def _about_client(systems: Systems) -> Iterator[Finding]:
 
 def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Finding]:
     """Rules that take the old issuer's tokens must take the new one's before the switch."""
-    found = systems.kubernetes_client.list("RequestAuthentication")
+    try:
+        found = list(systems.kubernetes_client.list("RequestAuthentication"))
+    except SystemRefused as error:
+        if error.status != 404:
+            raise
+        return  # Istio is not installed
     lacking = [
         f"{rule['metadata']['namespace']}/{rule['metadata']['name']}"
         for rule in found

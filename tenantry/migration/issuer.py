@@ -63,6 +63,7 @@ class IssuerMigration(Migration):
         self.refuse_unless_approved()
         with self.lock:
             if not self.entry.switching:
+                self._refuse_late()
                 self.note(switching=True)
             self.lock.check()
             secret = self.systems.keycloak_platform.secret
@@ -178,6 +179,18 @@ class IssuerMigration(Migration):
                 finally:
                     old.close()
         return str(self.follow_up())
+
+    def _refuse_late(self) -> None:
+        """Refuses to lock out whoever came by the old issuer after the export."""
+        exported = {p.harbor.id for p in self.snapshot.people if p.harbor}
+        rows = [row["user_id"] for row in self._harbor.pages("/users")]
+        subjects = self.for_each(self._subject, [id for id in rows if id not in exported])
+        late = sum(subject.endswith(self.entry.old) for subject in subjects)
+        if late:
+            raise TenantryError(
+                f"{late} people came by '{self.entry.old}' for the first time after the export, and "
+                "would be locked out. Run 'migrate' with anew: true, which plans them too."
+            )
 
     # One person
 

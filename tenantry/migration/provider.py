@@ -284,6 +284,6 @@ class ProviderMigration(Migration):
         if late:
             raise TenantryError(
                 f"{len(late)} people came by '{self.entry.old}' for the first time after the "
-                "export, and would be locked out. Before the switch, run 'inspect' and 'migrate' "
-                "with anew: true, which plans them too; after it, link or delete them by hand."
+                "export, and would be locked out. Before the switch, run 'migrate' with anew: true, "
+                "which plans them too; after it, link or delete them by hand."
             )

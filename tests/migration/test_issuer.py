@@ -85,10 +85,23 @@ def test_nobody_is_deleted_before_the_switch_nor_without_being_exported(
     with made.process() as migration, pytest.raises(TenantryError, match="before the switch"):
         migration.move()
     made.come_back(REALM)
+    made.migrate(until="switched")
     made.add_person(REALM, "late", "t0")
     made.migrate()
 
     assert set(made.rights()["people"]) == {"admin", "late"}
+
+
+def test_whoever_comes_by_the_old_issuer_after_the_export_stops_the_switch(
+    made: IssuerBench,
+) -> None:
+    made.migrate(until="approved")
+    made.add_person(REALM, "late", "t0")
+
+    with made.process() as migration, pytest.raises(TenantryError, match="1 people came by"):
+        migration.switch()
+
+    assert made.trusted == made.issuer(REALM)
 
 
 def test_what_was_given_between_export_and_deletion_comes_back_too(made: IssuerBench) -> None:
