@@ -50,7 +50,7 @@ def naive_switch(lab: MigrationLab) -> tuple[str, int, str]:
     lab.remove_at(lab.realm, "naive")
     status, text = lab.refused("naive", lab.new)
     lab.send_to(OLD)
-    lab.remove_at(lab.realm, "naive")
+    lab.remove_at(lab.realm, "naive.new")
     lab.remove_at(lab.old, "naive")
     lab.remove_at(lab.new, "naive.new")
     (user,) = [each for each in lab.caller.json("/users") if each["username"].startswith("naive")]
