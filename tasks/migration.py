@@ -280,9 +280,9 @@ def stands(move: Move) -> str:
     """Where it stands, and what comes next, in words."""
     entry = move.migration.entry
     if entry.switched_at is None:
-        return f"{left(move)} waves are left, and the switch."
+        return f"Waves left: {left(move)}; then the switch."
     until = f"{move.migration.soaked():%Y-%m-%d %H:%M} UTC"
-    more = f" {left(move)} waves are left." if left(move) else ""
+    more = f" Waves left: {left(move)}." if left(move) else ""
     return f"Switched from '{entry.old}' to '{entry.new}'.{more} Finish it from {until} on."
 
 

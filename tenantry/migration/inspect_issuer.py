@@ -139,8 +139,8 @@ def _about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[F
     large = [inspection.waves[wave] for wave, size in sizes.items() if size > most]
     if large:
         text = (
-            f"{len(large)} waves would delete more than {order.largest_wave}% of Harbor's people "
-            "at once. Make them smaller (percent), or say that it is meant (largest_wave)."
+            f"Waves that would delete more than {order.largest_wave}% of Harbor's people at once: "
+            f"{len(large)}. Make them smaller (percent), or say that it is meant (largest_wave)."
         )
         yield Finding("large wave", text, blocking=True)
 
@@ -160,12 +160,12 @@ def _about_losses(people: Sequence[Person]) -> Iterator[Finding]:
     yield Finding("CLI secrets", text)
     alone = [p.username for p in people if p.new and not p.groups]
     if alone:
-        text = f"{len(alone)} people are in no group of the new realm: no team's rights await them."
+        text = f"In no group of the new realm: {len(alone)}. No team's rights await them."
         yield Finding("no group", text, tuple(alone))
     owners = [p.username for p in people if p.harbor and p.harbor.owns]
     if owners:
         text = (
-            f"{len(owners)} people own projects: Harbor has no way to give that back. They are "
+            f"Owners of projects: {len(owners)}. Harbor has no way to give that back. They are "
             "project admins again where they were members."
         )
         yield Finding("ownership", text, tuple(owners))

@@ -145,8 +145,8 @@ class IssuerMigration(Migration):
         pending = standing.pending - gone
         if pending or standing.to_come:
             raise TenantryError(
-                f"{len(pending)} people have not come back yet, and {standing.to_come} are still "
-                "to come: what they had is given back once they log in. Wait, or let them go by "
+                f"Not come back yet: {len(pending)}; still to come: {standing.to_come}. "
+                "What they had is given back once they log in. Wait, or let them go by "
                 "name (let_go)."
             )
         with self.lock:
@@ -188,8 +188,8 @@ class IssuerMigration(Migration):
         late = sum(subject.endswith(self.entry.old) for subject in subjects)
         if late:
             raise TenantryError(
-                f"{late} people came by '{self.entry.old}' for the first time after the export, and "
-                "would be locked out. Run 'migrate' with anew: true, which plans them too."
+                f"Came by '{self.entry.old}' for the first time after the export: {late}. They would "
+                "be locked out. Run 'migrate' with anew: true, which plans them too."
             )
 
     # One person

@@ -277,13 +277,13 @@ class ProviderMigration(Migration):
         lacking = (old & ours) - new - let_go
         if lacking:
             raise TenantryError(
-                f"{len(lacking)} people are not linked to '{self.entry.new}' any more, and would "
-                "be locked out: run 'follow up', which links them again."
+                f"Not linked to '{self.entry.new}' any more: {len(lacking)}. They would be locked "
+                "out: run 'follow up', which links them again."
             )
         late = old - ours - new
         if late:
             raise TenantryError(
-                f"{len(late)} people came by '{self.entry.old}' for the first time after the "
-                "export, and would be locked out. Before the switch, run 'migrate' with anew: true, "
+                f"Came by '{self.entry.old}' for the first time after the export: {len(late)}. They "
+                "would be locked out. Before the switch, run 'migrate' with anew: true, "
                 "which plans them too; after it, link or delete them by hand."
             )
