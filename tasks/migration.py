@@ -106,7 +106,7 @@ def begin(
         move = Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
         if action in ("inspect", "migrate"):
             if asked not in ("auto", entry.situation):
-                raise TenantryError(f"{entry.told} is on, and is one of '{entry.situation}'.")
+                raise TenantryError(f"The {entry.told} is on, and is one of '{entry.situation}'.")
             if not entry.switching:
                 move.migration.refuse_second(*_asked(systems, entry.situation))
         return move

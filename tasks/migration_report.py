@@ -74,7 +74,7 @@ def publish_standing(
     assert entry is not None
     table = report.by_team(migration.snapshot, entry, standing.lacking, teams)
     since = f" since {entry.switched_at:%Y-%m-%d %H:%M} UTC" if entry.switched_at else ""
-    text = f"{told}: {entry.phase}{since}; {standing}."
+    text = f"The {told}: {entry.phase}{since}; {standing}."
     create_table_artifact(key="migration-by-team", table=table, description=text)
 
 

@@ -86,7 +86,9 @@ class IssuerMigration(Migration):
         """
         self.refuse_unless_approved()
         if self.entry.switched_at is None:
-            text = f"{self.entry.told} is {self.entry.phase}: nobody is deleted before the switch."
+            text = (
+                f"The {self.entry.told} is {self.entry.phase}: nobody is deleted before the switch."
+            )
             raise TenantryError(text)
         while self.entry.waves_done < self.entry.waves and (waves is None or waves > 0):
             with self.lock:

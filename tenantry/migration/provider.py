@@ -95,7 +95,7 @@ class ProviderMigration(Migration):
         if self.entry.phase == "switched":
             return
         if self.entry.phase != "moved":
-            text = f"{self.entry.told} is {self.entry.phase}: its waves come before the switch."
+            text = f"The {self.entry.told} is {self.entry.phase}: its waves come before the switch."
             raise TenantryError(text)
         with self.lock:
             if not self.entry.switching:
@@ -153,7 +153,7 @@ class ProviderMigration(Migration):
             TenantryError: the end was begun.
         """
         if self.entry.finishing:
-            text = f"{self.entry.told} is being finished, and there is no way back: finish it."
+            text = f"The {self.entry.told} is being finished, and there is no way back: finish it."
             raise TenantryError(text)
         with self.lock:
             old, new = self.entry.old, self.entry.new
