@@ -1,18 +1,19 @@
 """Harbor's issuer changes: everybody comes back by logging in, with all that they had."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from tenantry.errors import TenantryError
 from tenantry.migration import report
-from tests.bench import REALM, Bench
+from tests.bench import REALM
 from tests.issuer_bench import ORDER, TO, IssuerBench
 
 
 @pytest.fixture
-def made(bench: Bench) -> IssuerBench:
-    return IssuerBench(bench)
+def made(issuer_platform: Callable[[], IssuerBench], no_waiting: None) -> IssuerBench:
+    return issuer_platform()
 
 
 def test_the_naive_switch_is_refused_and_ends_in_409(made: IssuerBench) -> None:

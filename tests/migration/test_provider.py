@@ -9,15 +9,14 @@ from tenantry.errors import TenantryError
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.inspect import check_versions
-from tests.bench import Bench
 from tests.migration_bench import NEW, OLD, ORDER, MigrationBench
 
 Phases = pytest.mark.parametrize("until", ["exported", "approved", "moving", "moved", "switched"])
 
 
 @pytest.fixture
-def made(bench: Bench) -> MigrationBench:
-    return MigrationBench(bench)
+def made(provider_platform: Callable[[], MigrationBench], no_waiting: None) -> MigrationBench:
+    return provider_platform()
 
 
 def test_everybody_is_linked_ahead_and_nobodys_ids_or_rights_change(made: MigrationBench) -> None:
