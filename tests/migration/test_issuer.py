@@ -56,7 +56,21 @@ def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -
     made.come_back(TO, ["user00", "user02", "user03", "user04"])
     made.sandbox.clock.move(25 * 3600)
     with made.process() as migration:
-        assert len(migration.follow_up().pending) == 1
+        standing = migration.follow_up()
+        assert len(standing.pending) == 1
+        teams = list(made.bench.state.teams.values())
+        stands = (migration.snapshot, migration.entry, standing.lacking, teams)
+        report.write_people(made.store, *stands)
+        assert report.by_team(*stands)[1] == {
+            "team": "t1",
+            "people": 2,
+            "moved": 1,
+            "to come": 0,
+            "pending": 1,
+            "let go": 0,
+        }
+        kept = made.store.read(f"migration/{migration.entry.id}/people.csv") or b""
+        assert b"t1,user01,user01@corp.test,pending" in kept.splitlines()
         with pytest.raises(TenantryError, match="Not come back yet: 1"):
             migration.finish()
         migration.finish(("user01",))
