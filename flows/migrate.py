@@ -111,7 +111,7 @@ def migrate_identity_provider(
                 return _finish(move, order.let_go, skip_soak)
             if action == "roll back":
                 told = move.migration.entry.told
-                return Completed(message=f"Rolled back {told}: {tasks.roll_back(move)}.")
+                return Completed(message=f"Rolled back the {told}: {tasks.roll_back(move)}.")
             check_connections(systems)
             tasks.check_versions(systems)
             if action == "inspect" or not tasks.is_planned(move, anew):
@@ -151,7 +151,7 @@ def _follow_up(move: tasks.Move, declaration: Declaration) -> Any:
     told = move.migration.entry.told
     standing = tasks.follow_up(move)
     if not move.migration.is_on:
-        return Completed(message=f"Rolled back {told}: {standing}.")
+        return Completed(message=f"Rolled back the {told}: {standing}.")
     migration_report.publish_standing(move.migration, declaration, told, standing)
     _, differing = tasks.compare(move)
     return Completed(message=f"{standing}; {differing} rights differ.")
@@ -162,4 +162,6 @@ def _finish(move: tasks.Move, let_go: Sequence[str], skip_soak: bool) -> Any:
     told = move.migration.entry.told
     compared, differing = tasks.compare(move)
     tasks.finish(move, let_go, skip_soak)
-    return Completed(message=f"Finished {told}: {compared} rights compared, {differing} differ.")
+    return Completed(
+        message=f"Finished the {told}: {compared} rights compared, {differing} differ."
+    )

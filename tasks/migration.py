@@ -106,7 +106,7 @@ def begin(
         move = Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
         if action in ("inspect", "migrate"):
             if asked not in ("auto", entry.situation):
-                raise TenantryError(f"{entry.told} is on, and is one of '{entry.situation}'.")
+                raise TenantryError(f"The {entry.told} is on, and is one of '{entry.situation}'.")
             if not entry.switching:
                 move.migration.refuse_second(*_asked(systems, entry.situation))
         return move
@@ -207,9 +207,10 @@ def inspect(move: Move, identities: Sequence[Identity], order: Order, people: st
 
 
 @step("export")
-def export(move: Move, found: Inspection, order: Order) -> str:
+def export(move: Move, found: Inspection, order: Order) -> None:
     """Writes the snapshot to the store, and reads it back."""
-    return move.migration.export(found, move.old, move.new, order, move.situation, str(flow_run.id))
+    plan = move.migration.export(found, move.old, move.new, order, move.situation, str(flow_run.id))
+    get_run_logger().info("The plan, to be approved: %s", plan)
 
 
 def ask(move: Move, approved_plan: str) -> None:
@@ -279,9 +280,9 @@ def stands(move: Move) -> str:
     """Where it stands, and what comes next, in words."""
     entry = move.migration.entry
     if entry.switched_at is None:
-        return f"{left(move)} waves are left, and the switch."
+        return f"Waves left: {left(move)}; then the switch."
     until = f"{move.migration.soaked():%Y-%m-%d %H:%M} UTC"
-    more = f" {left(move)} waves are left." if left(move) else ""
+    more = f" Waves left: {left(move)}." if left(move) else ""
     return f"Switched from '{entry.old}' to '{entry.new}'.{more} Finish it from {until} on."
 
 

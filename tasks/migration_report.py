@@ -17,6 +17,7 @@ from tenantry.migration import report
 from tenantry.migration.inspect import Inspection
 from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.report import Right
+from tenantry.migration.snapshot import people_name
 
 _SECONDS_BETWEEN = 5.0
 
@@ -72,9 +73,12 @@ def publish_standing(
     teams = list(declaration.teams.values())
     entry = migration.journal
     assert entry is not None
-    table = report.by_team(migration.snapshot, entry, standing.lacking, teams)
+    stands = (migration.snapshot, entry, standing.lacking, teams)
+    report.write_people(migration.store, *stands)
+    table = report.by_team(*stands)
     since = f" since {entry.switched_at:%Y-%m-%d %H:%M} UTC" if entry.switched_at else ""
-    text = f"{told}: {entry.phase}{since}; {standing}."
+    text = f"The {told}: {entry.phase}{since}; {standing}. Who they are: "
+    text += f"`{people_name(entry.id)}` in block `{migration.store.name}`."
     create_table_artifact(key="migration-by-team", table=table, description=text)
 
 

@@ -79,7 +79,6 @@ class MigrationBench:
         self.configure()
         for team in bench.teams:
             bench.onboard(team.name)
-        self._groups = {group.name: group for group in self.realm.groups.values()}
         for number in range(people):
             self.add_person(f"user{number:02}", self.teams[number % teams])
 
@@ -112,8 +111,9 @@ class MigrationBench:
         user.links[OLD] = {"userId": f"old-{name}", "userName": name}
         self.realm.add_user(user)
         groups = [f"team-{team}"] if team else []
-        for group in groups:
-            self.realm.join(user, self._groups[group])
+        for group in self.realm.groups.values():
+            if group.name in groups:
+                self.realm.join(user, group)
         sign_in(self.sandbox.harbor, name, email, user.id, self.issuer, groups)
         if there:
             self.add_identity(name, email)

@@ -2,10 +2,9 @@
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from tests.bench import REALM, Bench
-from tests.crash import Driver
+from tests.crash import Driver, Snapshot
 from tests.issuer_bench import TO, IssuerBench
 from tests.migration_bench import NEW, OLD, MigrationBench
 
@@ -13,25 +12,24 @@ Made = MigrationBench | IssuerBench
 
 
 class Kept:
-    """The declared state and the store at one moment, which the driver knows nothing of."""
+    """A sandbox, its declared state and its store at one moment: they can be made so again."""
 
     def __init__(self, made: Made) -> None:
-        self._folders = [made.bench.folder, made.bench.folder.parent / "store"]
-        self._kept = made.bench.folder.parent / f"kept-{len(list(_siblings(made)))}"
-        for folder in self._folders:
-            if folder.exists():
-                shutil.copytree(folder, self._kept / folder.name)
+        self._sandbox = Snapshot(made.sandbox)
+        folder = made.bench.folder
+        self._folders = [folder, folder.parent / "store"]
+        self._kept = folder.parent / f"kept-{len(list(folder.parent.iterdir()))}"
+        for each in self._folders:
+            if each.exists():
+                shutil.copytree(each, self._kept / each.name)
 
     def restore(self) -> None:
-        """Makes them as they were."""
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
-            if (self._kept / folder.name).exists():
-                shutil.copytree(self._kept / folder.name, folder)
-
-
-def _siblings(made: Made) -> list[Path]:
-    return list(made.bench.folder.parent.iterdir())
+        """Makes all of it as it was."""
+        self._sandbox.restore()
+        for each in self._folders:
+            shutil.rmtree(each, ignore_errors=True)
+            if (self._kept / each.name).exists():
+                shutil.copytree(self._kept / each.name, each)
 
 
 class MigrationDriver(Driver):
@@ -44,13 +42,7 @@ class MigrationDriver(Driver):
         check: Callable[[], None],
     ) -> None:
         super().__init__(made.sandbox, procedure, check)
-        kept, restore = Kept(made), self._start.restore
-
-        def restore_all() -> None:
-            restore()
-            kept.restore()
-
-        self._start.restore = restore_all  # type: ignore[method-assign]
+        self._start = Kept(made)  # type: ignore[assignment]
 
 
 def _moved(made: MigrationBench, *, hidden: dict[str, bool]) -> Callable[[], None]:

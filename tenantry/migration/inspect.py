@@ -158,7 +158,7 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Finding]:
         lacking = len(filled[old] - filled[new])
         if lacking:
             text = (
-                f"{lacking} groups that '{old}' puts people into have no mapper of '{new}': at "
+                f"Groups that '{old}' puts people into and '{new}' has no mapper for: {lacking}. At "
                 "their first login people would fall out of them. Declare the new provider's names "
                 "of the groups, and run configure-platform and onboard-teams (which: all)."
             )
@@ -178,13 +178,13 @@ def about_matches(inspection: Inspection) -> Iterator[Finding]:
         ]
         if found:
             text = (
-                f"{len(found)} people are {state} at the new provider. Correct it there or here, "
+                f"{state.title()} at the new provider: {len(found)}. Correct it there or here, "
                 "say who is who by a mapping file, or let them go by name (let_go)."
             )
             yield Finding(state, text, tuple(each.username for each in found), blocking=True)
     gone = [person.username for person in inspection.people if person.wave is None]
     if gone:
-        text = f"{len(gone)} people are let go: they are left behind, and lose their way in."
+        text = f"Let go: {len(gone)}. They are left behind, and lose their way in."
         yield Finding("let go", text, tuple(gone))
 
 
@@ -206,8 +206,8 @@ def _about_second_accounts(systems: Systems, inspection: Inspection, new: str) -
     ]
     if wrong:
         text = (
-            f"{len(wrong)} people's identities at the new provider are linked to another user of "
-            "the realm, or they are linked to another identity. Delete that user or link, if it is "
+            f"Identities at the new provider that another user of the realm is linked to, or people "
+            f"who are linked to another identity: {len(wrong)}. Delete that user or link, if it is "
             "a second account; nothing is taken from anybody here."
         )
         yield Finding("second account", text, tuple(wrong), blocking=True)
@@ -276,7 +276,7 @@ def about_rights(people: Sequence[Person]) -> Iterator[Finding]:
         ("direct members", [p for p in people if p.harbor and p.harbor.members]),
     ):
         if chosen:
-            text = f"{len(chosen)} people are {what} in Harbor by themselves, not by a group."
+            text = f"{what.capitalize()} in Harbor by themselves, not by a group: {len(chosen)}."
             yield Finding(what, text, tuple(person.username for person in chosen))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tenantry.calls import each
-from tenantry.errors import TenantryError
+from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import people as read
 from tenantry.migration.identities import check_known
 from tenantry.migration.inspect import Finding, Inspection, about_matches, about_rights
@@ -109,7 +109,12 @@ def _about_client(systems: Systems) -> Iterator[Finding]:
 
 def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Finding]:
     """Rules that take the old issuer's tokens must take the new one's before the switch."""
-    found = systems.kubernetes_client.list("RequestAuthentication")
+    try:
+        found = list(systems.kubernetes_client.list("RequestAuthentication"))
+    except SystemRefused as error:
+        if error.status != 404:
+            raise
+        return  # Istio is not installed
     lacking = [
         f"{rule['metadata']['namespace']}/{rule['metadata']['name']}"
         for rule in found
@@ -134,8 +139,8 @@ def _about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[F
     large = [inspection.waves[wave] for wave, size in sizes.items() if size > most]
     if large:
         text = (
-            f"{len(large)} waves would delete more than {order.largest_wave}% of Harbor's people "
-            "at once. Make them smaller (percent), or say that it is meant (largest_wave)."
+            f"Waves that would delete more than {order.largest_wave}% of Harbor's people at once: "
+            f"{len(large)}. Make them smaller (percent), or say that it is meant (largest_wave)."
         )
         yield Finding("large wave", text, blocking=True)
 
@@ -155,12 +160,12 @@ def _about_losses(people: Sequence[Person]) -> Iterator[Finding]:
     yield Finding("CLI secrets", text)
     alone = [p.username for p in people if p.new and not p.groups]
     if alone:
-        text = f"{len(alone)} people are in no group of the new realm: no team's rights await them."
+        text = f"In no group of the new realm: {len(alone)}. No team's rights await them."
         yield Finding("no group", text, tuple(alone))
     owners = [p.username for p in people if p.harbor and p.harbor.owns]
     if owners:
         text = (
-            f"{len(owners)} people own projects: Harbor has no way to give that back. They are "
+            f"Owners of projects: {len(owners)}. Harbor has no way to give that back. They are "
             "project admins again where they were members."
         )
         yield Finding("ownership", text, tuple(owners))

@@ -64,6 +64,7 @@ class IssuerMigration(Migration):
         self.refuse_unless_approved()
         with self.lock:
             if not self.entry.switching:
+                self._refuse_late()
                 self.note(switching=True)
             self.lock.check()
             secret = partial(secret_of, self.systems.keycloak_client)
@@ -86,7 +87,9 @@ class IssuerMigration(Migration):
         """
         self.refuse_unless_approved()
         if self.entry.switched_at is None:
-            text = f"{self.entry.told} is {self.entry.phase}: nobody is deleted before the switch."
+            text = (
+                f"The {self.entry.told} is {self.entry.phase}: nobody is deleted before the switch."
+            )
             raise TenantryError(text)
         while self.entry.waves_done < self.entry.waves and (waves is None or waves > 0):
             with self.lock:
@@ -145,8 +148,8 @@ class IssuerMigration(Migration):
         pending = standing.pending - gone
         if pending or standing.to_come:
             raise TenantryError(
-                f"{len(pending)} people have not come back yet, and {standing.to_come} are still "
-                "to come: what they had is given back once they log in. Wait, or let them go by "
+                f"Not come back yet: {len(pending)}; still to come: {standing.to_come}. "
+                "What they had is given back once they log in. Wait, or let them go by "
                 "name (let_go)."
             )
         with self.lock:
@@ -179,6 +182,18 @@ class IssuerMigration(Migration):
                 finally:
                     old.close()
         return str(self.follow_up())
+
+    def _refuse_late(self) -> None:
+        """Refuses to lock out whoever came by the old issuer after the export."""
+        exported = {p.harbor.id for p in self.snapshot.people if p.harbor}
+        rows = [row["user_id"] for row in self._harbor.pages("/users")]
+        subjects = self.for_each(self._subject, [id for id in rows if id not in exported])
+        late = sum(subject.endswith(self.entry.old) for subject in subjects)
+        if late:
+            raise TenantryError(
+                f"Came by '{self.entry.old}' for the first time after the export: {late}. They would "
+                "be locked out. Run 'migrate' with anew: true, which plans them too."
+            )
 
     # One person
 

@@ -72,8 +72,8 @@ class Journal(Record):
 
     @property
     def told(self) -> str:
-        """What it is called in a message."""
-        return f"the migration from '{self.old}' to '{self.new}' (begun {self.began:%Y-%m-%d})"
+        """What it is called in a message, after an article."""
+        return f"migration from '{self.old}' to '{self.new}' (begun {self.began:%Y-%m-%d})"
 
     def after(self, **changes: Any) -> "Journal":
         """The next entry."""

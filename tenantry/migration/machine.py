@@ -146,7 +146,7 @@ class Migration(ABC):
         realm = self.systems.keycloak_client.realm
         if self.is_on and (self.entry.old, self.entry.new, self.entry.realm) != (old, new, realm):
             raise TenantryError(
-                f"In {self.store.name} {self.entry.told} is on ({self.entry.phase}). Finish it or "
+                f"In {self.store.name} the {self.entry.told} is on ({self.entry.phase}). Finish it or "
                 "roll it back first: two at once would move the same people twice."
             )
 
@@ -178,7 +178,7 @@ class Migration(ABC):
         inspection.refuse()
         self.refuse_second(old, new)
         if self.is_on and (self.entry.switching or self.entry.rolling_back):
-            text = f"{self.entry.told} is {self.entry.phase}: it can't be planned anew."
+            text = f"The {self.entry.told} is {self.entry.phase}: it can't be planned anew."
             raise TenantryError(text)
         with self.lock:
             now = self.clock()
@@ -241,9 +241,9 @@ class Migration(ABC):
             TenantryError: and which.
         """
         if self.entry.rolling_back:
-            raise TenantryError(f"{self.entry.told} is being rolled back: finish that first.")
+            raise TenantryError(f"The {self.entry.told} is being rolled back: finish that first.")
         if self.entry.phase == "exported":
-            text = f"{self.entry.told} is not approved yet: plan {self.entry.plan[:12]}."
+            text = f"The {self.entry.told} is not approved yet: plan {self.entry.plan[:12]}."
             raise TenantryError(text)
 
     # The end
@@ -256,10 +256,10 @@ class Migration(ABC):
         """
         until = self.soaked()
         if self.entry.rolling_back:
-            raise TenantryError(f"{self.entry.told} is being rolled back: finish that first.")
+            raise TenantryError(f"The {self.entry.told} is being rolled back: finish that first.")
         if not now and self.clock() < until:
             raise TenantryError(
-                f"The soak time of {self.entry.told} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
+                f"The soak time of the {self.entry.told} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
                 "the way back with it. Nothing was changed."
             )
 
@@ -271,7 +271,7 @@ class Migration(ABC):
         """
         if self.entry.switched_at is None:
             raise TenantryError(
-                f"{self.entry.told} is {self.entry.phase}, not switched yet: it can't be finished."
+                f"The {self.entry.told} is {self.entry.phase}, not switched yet: it can't be finished."
             )
         return self.entry.switched_at + timedelta(hours=self.entry.soak_hours)
 

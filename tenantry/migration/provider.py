@@ -95,7 +95,7 @@ class ProviderMigration(Migration):
         if self.entry.phase == "switched":
             return
         if self.entry.phase != "moved":
-            text = f"{self.entry.told} is {self.entry.phase}: its waves come before the switch."
+            text = f"The {self.entry.told} is {self.entry.phase}: its waves come before the switch."
             raise TenantryError(text)
         with self.lock:
             if not self.entry.switching:
@@ -153,7 +153,7 @@ class ProviderMigration(Migration):
             TenantryError: the end was begun.
         """
         if self.entry.finishing:
-            text = f"{self.entry.told} is being finished, and there is no way back: finish it."
+            text = f"The {self.entry.told} is being finished, and there is no way back: finish it."
             raise TenantryError(text)
         with self.lock:
             old, new = self.entry.old, self.entry.new
@@ -277,13 +277,13 @@ class ProviderMigration(Migration):
         lacking = (old & ours) - new - let_go
         if lacking:
             raise TenantryError(
-                f"{len(lacking)} people are not linked to '{self.entry.new}' any more, and would "
-                "be locked out: run 'follow up', which links them again."
+                f"Not linked to '{self.entry.new}' any more: {len(lacking)}. They would be locked "
+                "out: run 'follow up', which links them again."
             )
         late = old - ours - new
         if late:
             raise TenantryError(
-                f"{len(late)} people came by '{self.entry.old}' for the first time after the "
-                "export, and would be locked out. Before the switch, run 'inspect' and 'migrate' "
-                "with anew: true, which plans them too; after it, link or delete them by hand."
+                f"Came by '{self.entry.old}' for the first time after the export: {len(late)}. They "
+                "would be locked out. Before the switch, run 'migrate' with anew: true, "
+                "which plans them too; after it, link or delete them by hand."
             )

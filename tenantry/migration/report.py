@@ -13,7 +13,7 @@ from tenantry.migration import people as read
 from tenantry.migration.inspect import Inspection
 from tenantry.migration.issuer import subject_after
 from tenantry.migration.journal import Journal
-from tenantry.migration.snapshot import Person, Snapshot
+from tenantry.migration.snapshot import Person, Snapshot, people_name
 from tenantry.migration.store import FOLDER, Store
 from tenantry.systems import Systems
 
@@ -152,8 +152,37 @@ def by_team(
         lacking: ids of people whose wave was done, and who are not through.
         teams: the declared teams.
     """
-    by_group = {team.oidc_group: team.name for team in teams}
     counts: dict[str, Counter[str]] = {}
+    for team, _, state in _standing(snapshot, journal, lacking, teams):
+        counts.setdefault(team, Counter())[state] += 1
+    states = ("moved", "to come", "pending", "let go")
+    return [
+        {"team": team, "people": found.total(), **{state: found[state] for state in states}}
+        for team, found in sorted(counts.items())
+    ]
+
+
+def write_people(
+    store: Store,
+    snapshot: Snapshot,
+    journal: Journal,
+    lacking: frozenset[str],
+    teams: Sequence[Team],
+) -> None:
+    """Writes the same to the store with names, sorted by team: what a team's owner can be sent."""
+    rows = [
+        {"team": team, "username": person.username, "email": person.email, "state": state}
+        for team, person, state in _standing(snapshot, journal, lacking, teams)
+    ]
+    rows.sort(key=lambda row: (row["team"], row["state"], row["username"]))
+    _write_table(store, people_name(snapshot.id), rows)
+
+
+def _standing(
+    snapshot: Snapshot, journal: Journal, lacking: frozenset[str], teams: Sequence[Team]
+) -> Iterator[tuple[str, Person, str]]:
+    """Each team's people, and how each stands; who is in two teams is there twice."""
+    by_group = {team.oidc_group: team.name for team in teams}
     for person in snapshot.people:
         if person.wave is None:
             state = "let go"
@@ -162,13 +191,7 @@ def by_team(
         else:
             state = "pending" if person.id in lacking else "moved"
         names = {by_group.get(group.rpartition("/")[2]) for group in person.groups} - {None}
-        for name in names or {"(no team)"}:
-            counts.setdefault(str(name), Counter())[state] += 1
-    states = ("moved", "to come", "pending", "let go")
-    return [
-        {"team": team, "people": found.total(), **{state: found[state] for state in states}}
-        for team, found in sorted(counts.items())
-    ]
+        yield from ((str(name), person, state) for name in sorted(map(str, names)) or ["(no team)"])
 
 
 def _write_table(store: Store, name: str, rows: Sequence[Mapping[str, object]]) -> None:

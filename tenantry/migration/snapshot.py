@@ -189,7 +189,12 @@ def _wave(id: str, number: int) -> str:
 def forget(store: Store, id: str, when: datetime, waves: int = 0) -> None:
     """Overwrites it: stores have no way to delete that all of them share."""
     text = f"Deleted by Tenantry at {when.isoformat(timespec='seconds')}, as declared.\n"
-    for file in (name(id), report_name(id), *(_wave(id, number) for number in range(waves))):
+    for file in (
+        name(id),
+        report_name(id),
+        people_name(id),
+        *(_wave(id, number) for number in range(waves)),
+    ):
         if store.read(file) is not None:
             store.write(file, text.encode(), private=True)
 
@@ -197,3 +202,8 @@ def forget(store: Store, id: str, when: datetime, waves: int = 0) -> None:
 def report_name(id: str) -> str:
     """The name of the file with everybody before and after."""
     return f"{FOLDER}/{id}/report.csv"
+
+
+def people_name(id: str) -> str:
+    """The name of the file with how everybody stands, by team."""
+    return f"{FOLDER}/{id}/people.csv"

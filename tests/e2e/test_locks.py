@@ -95,7 +95,8 @@ def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
     bench.task_runs(ended[0], "onboard 14 teams, beside00 to beside13")
     rows = bench.artifact("onboarding-result", ended[0])["data"]
     assert rows.count('"done"') == 14
-    assert all(f"welcome-{name}" for name in names)
+    told = bench.artifact("welcome-14-teams-beside00-to-beside13", ended[0])["data"]
+    assert all(f"# {name}: you are on board" in told for name in names if name != names[3])
 
 
 @pytest.mark.long

@@ -128,7 +128,7 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
     refused = flows.run("migrate", approved_plan="0" * 64)
     assert "the plan is now" in refused["state"]["message"]
     moved = flows.run("migrate", approved_plan=plan, waves=1)
-    assert moved["state"]["message"] == "1 waves are left, and the switch."
+    assert moved["state"]["message"] == "Waves left: 1; then the switch."
     back = flows.run("roll back")
     assert back["state"]["message"].endswith("1 links taken away.")
     assert made.links(NEW) == {}

@@ -1,5 +1,6 @@
 """Harbor's issuer changes: everybody comes back by logging in, with all that they had."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -8,13 +9,13 @@ import pytest
 from tenantry.errors import TenantryError
 from tenantry.migration import report
 from tenantry.systems.keycloak.harbors_client import secret_of
-from tests.bench import REALM, Bench
+from tests.bench import REALM
 from tests.issuer_bench import ORDER, TO, IssuerBench
 
 
 @pytest.fixture
-def made(bench: Bench) -> IssuerBench:
-    return IssuerBench(bench)
+def made(issuer_platform: Callable[[], IssuerBench], no_waiting: None) -> IssuerBench:
+    return issuer_platform()
 
 
 def test_the_naive_switch_is_refused_and_ends_in_409(made: IssuerBench) -> None:
@@ -57,8 +58,22 @@ def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -
     made.come_back(TO, ["user00", "user02", "user03", "user04"])
     made.sandbox.clock.move(25 * 3600)
     with made.process() as migration:
-        assert len(migration.follow_up().pending) == 1
-        with pytest.raises(TenantryError, match="1 people have not come back"):
+        standing = migration.follow_up()
+        assert len(standing.pending) == 1
+        teams = list(made.bench.state.teams.values())
+        stands = (migration.snapshot, migration.entry, standing.lacking, teams)
+        report.write_people(made.store, *stands)
+        assert report.by_team(*stands)[1] == {
+            "team": "t1",
+            "people": 2,
+            "moved": 1,
+            "to come": 0,
+            "pending": 1,
+            "let go": 0,
+        }
+        kept = made.store.read(f"migration/{migration.entry.id}/people.csv") or b""
+        assert b"t1,user01,user01@corp.test,pending" in kept.splitlines()
+        with pytest.raises(TenantryError, match="Not come back yet: 1"):
             migration.finish()
         migration.finish(("user01",))
         assert not migration.is_on
@@ -87,10 +102,23 @@ def test_nobody_is_deleted_before_the_switch_nor_without_being_exported(
     with made.process() as migration, pytest.raises(TenantryError, match="before the switch"):
         migration.move()
     made.come_back(REALM)
+    made.migrate(until="switched")
     made.add_person(REALM, "late", "t0")
     made.migrate()
 
     assert set(made.rights()["people"]) == {"admin", "late"}
+
+
+def test_whoever_comes_by_the_old_issuer_after_the_export_stops_the_switch(
+    made: IssuerBench,
+) -> None:
+    made.migrate(until="approved")
+    made.add_person(REALM, "late", "t0")
+
+    with made.process() as migration, pytest.raises(TenantryError, match="after the export: 1"):
+        migration.switch()
+
+    assert made.trusted == made.issuer(REALM)
 
 
 def test_what_was_given_between_export_and_deletion_comes_back_too(made: IssuerBench) -> None:

@@ -50,7 +50,7 @@ def naive_switch(lab: MigrationLab) -> tuple[str, int, str]:
     lab.remove_at(lab.realm, "naive")
     status, text = lab.refused("naive", lab.new)
     lab.send_to(OLD)
-    lab.remove_at(lab.realm, "naive")
+    lab.remove_at(lab.realm, "naive.new")
     lab.remove_at(lab.old, "naive")
     lab.remove_at(lab.new, "naive.new")
     (user,) = [each for each in lab.caller.json("/users") if each["username"].startswith("naive")]
@@ -85,9 +85,9 @@ def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
     for name in gone:
         lab.remove_at(lab.new, f"{name}.new")
     lab.add_at(lab.new, "second", email=f"{pair}@example.test")
-    with pytest.raises(TenantryError, match="2 people are unmatched") as raised:
+    with pytest.raises(TenantryError, match="Unmatched at the new provider: 2") as raised:
         lab.inspect(ORDER).refuse()
-    assert "1 people are ambiguous" in str(raised.value)
+    assert "Ambiguous at the new provider: 1" in str(raised.value)
     lab.remove_at(lab.new, "second.new")
 
     lab.plan(replace(ORDER, let_go=tuple(gone)))

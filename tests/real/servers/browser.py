@@ -175,6 +175,8 @@ def _walk(
         form = next((each for each in page.forms if each.action), None)
         if response.status_code != 200 or form is None:
             raise LoginError(f"HTTP {response.status_code}: {_shortened(page.text)}")
+        if "already exists" in page.text:  # it offers to link the accounts, and asks no end
+            raise LoginError(f"Refused: {_shortened(page.text)}")
         if "password-new" in form.values:
             raise LoginError("Keycloak asks for a new password.")
         if "password" in form.values:

@@ -1,0 +1,60 @@
+"""Two platforms are made once for all tests of a file, and are as new for each."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+from unittest import mock
+
+import pytest
+
+from tenantry import declared
+from tests.bench import Bench, MishapSandbox, prepare
+from tests.issuer_bench import IssuerBench
+from tests.migration_bench import MigrationBench
+from tests.migration_crash import Kept
+
+Made = TypeVar("Made", MigrationBench, IssuerBench)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_clients() -> Iterator[None]:
+    """A client reads all certificates when it is made, 20 ms long, and the sandbox has no TLS."""
+    context = cache(ssl.create_default_context)
+    with mock.patch("ssl.create_default_context", context):
+        yield
+
+
+@contextmanager
+def once(make: Callable[[Bench], Made], folder: Path) -> Iterator[Callable[[], Made]]:
+    """Makes one; each call gives it as it was then."""
+    with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
+        made = make(bench)
+        kept = Kept(made)
+
+        def renewed() -> Made:
+            kept.restore()
+            made.bench.state = declared.load(bench.folder)
+            return made
+
+        yield renewed
+
+
+@pytest.fixture(scope="module")
+def provider_platform(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[], MigrationBench]]:
+    """People who come by a provider, and are to come by another."""
+    with once(MigrationBench, tmp_path_factory.mktemp("provider")) as renewed:
+        yield renewed
+
+
+@pytest.fixture(scope="module")
+def issuer_platform(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[], IssuerBench]]:
+    """People whom Harbor knows by an issuer, and is to know by another."""
+    with once(IssuerBench, tmp_path_factory.mktemp("issuer")) as renewed:
+        yield renewed
