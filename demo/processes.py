@@ -164,10 +164,9 @@ class LocalPlatform:
         process.stop()
         self._processes.remove(process)
 
-    def restart_flows(self) -> None:
-        """Serves the flows anew, after someone else has taken their deployments over."""
+    def stop_flows(self) -> None:
+        """Serves the flows no more, so that someone else may take their deployments over."""
         self.stop(self._flows)
-        self.serve_flows()
 
     def kill_flows(self) -> None:
         """Kills what serves the flows, and all runs that it started, with SIGKILL."""

@@ -46,6 +46,7 @@ class Worker:
     def __enter__(self) -> Self:
         pool = ("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
         self._platform.run(*pool)
+        self._platform.stop_flows()
         self.start()
         self._platform.run("deploy", "--all")
         self._platform.run("deployments/parameters.py")
@@ -54,7 +55,7 @@ class Worker:
     def __exit__(self, *raised: object) -> None:
         if self._process:
             self._platform.stop(self._process)
-        self._platform.restart_flows()
+        self._platform.serve_flows()
 
     def start(self) -> None:
         """Starts it."""

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from demo.processes import program
+from tests.flow_bench import Worker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -16,18 +16,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 @pytest.mark.long
 def test_a_worker_runs_what_prefect_yaml_declares(shared):
     platform = shared.platform
-    platform.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
     served = platform.call("GET", "deployments/name/onboard-team/onboard-team")
-    worker = platform.start(
-        "the worker", [program("prefect"), "worker", "start", "--pool", "tenantry"]
-    )
-    try:
-        platform.run("deploy", "--all")
+    with Worker(platform):
         deployed = platform.call("GET", "deployments/name/onboard-team/onboard-team")
         run = shared.run("onboard-team", team={"name": shared.name("demo")})
-    finally:
-        platform.stop(worker)
-        platform.restart_flows()
 
     assert served["id"] == deployed["id"]
     assert deployed["work_pool_name"] == "tenantry"

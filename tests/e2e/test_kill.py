@@ -19,7 +19,7 @@ from tests.bench import connections
 from tests.flow_bench import FlowBench, Worker, wide
 from tests.invariants import counts_once
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(2400)]
 
 FLOWS = ("onboard-team", "onboard-teams")
 CLIENTS = {"web": {"redirect_uris": ["https://a.example/*"]}}
