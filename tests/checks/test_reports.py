@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from tenantry import checks
-from tenantry.drift import History, Report
+from tenantry.drift import Report
+from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, schema, summary, terminal, write
 from tests.bench import Bench
 from tests.checks.faults import CLIENT, SHOP, old_harbor, prepare
