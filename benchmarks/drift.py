@@ -28,6 +28,7 @@ from benchmarks.onboard import core, count, origins, sandbox
 from tenantry import drift
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
+from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
 from tenantry.systems import Systems
 
@@ -131,7 +132,7 @@ def _detect(
         began = time.process_time()
         report = drift.detect(systems, teams, seen).report
         judged = time.process_time()
-    history = drift.History.empty().after(report)
+    history = History.empty().after(report)
     for form in FILES:
         write(form, report, history)
     return report, (judged - began, time.process_time() - judged)

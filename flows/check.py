@@ -7,7 +7,7 @@ from prefect.states import Completed, Failed
 
 from flows.onboard import BlockName
 from tasks import onboarding, platform
-from tenantry.checks import tell
+from tenantry import checks
 from tenantry.errors import TenantryError
 
 
@@ -31,8 +31,9 @@ def check_platform(
         with onboarding.connected(declaration, harbor, keycloak, cluster) as systems:
             onboarding.check_connections(systems, configuring=True)
             found = platform.check_all(systems)
-            platform.publish_findings(found)
-            told = [tell.summary(found), *(f"{f.check}: {f.resource}: {f.cause}" for f in found)]
+            report = checks.report(systems, found)
+            platform.publish_report(report)
+            told = [report.summary, *(f"{f.check}: {f.resource}: {f.detail}" for f in found)]
             in_order = not any(f.severity == "critical" or f.class_ == "unreadable" for f in found)
             state = Completed if in_order else Failed
             return state(message="\n".join(told))

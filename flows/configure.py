@@ -18,6 +18,7 @@ from tenantry.systems import LOOKS_AT_PLATFORM
 @flow(name="configure-platform", flow_run_name="configure the platform", retries=0)
 def configure_platform(
     dry_run: bool = False,
+    renew_client_secret: bool = False,
     declared_state: BlockName = "default",
     harbor: BlockName = "default",
     keycloak: BlockName = "default",
@@ -27,6 +28,7 @@ def configure_platform(
 
     Args:
         dry_run: Show the changes and make none.
+        renew_client_secret: Renew the secret of Harbor's client in the realm now, whatever its age.
         declared_state: Name of the Declared State block.
         harbor: Name of the Harbor Connection block.
         keycloak: Name of the Keycloak Connection block.
@@ -38,7 +40,7 @@ def configure_platform(
             return Completed(message="Nothing of the platform's own is declared.")
         with onboarding.connected(declaration, harbor, keycloak, cluster) as systems:
             onboarding.check_connections(systems, configuring=True)
-            look = platform.Look(systems)
+            look = platform.Look(systems, renew_client_secret=renew_client_secret)
             for system in LOOKS_AT_PLATFORM:
                 platform.look_at(system, look)
             plan = look.plan(look.observed)

@@ -40,7 +40,7 @@ class Watch:
         self.teams = list(teams)
         self.asked = tuple(asked)
         self.again = again
-        self.observed: Observed = begin(self.asked)
+        self.observed: Observed = begin(self.asked, systems, self.teams)
 
 
 @step("look at", "look{watch.again} at {system}")

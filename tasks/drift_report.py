@@ -15,8 +15,9 @@ from prefect.states import Completed, Failed
 
 from tasks.drift import Outcome
 from tasks.store import BlockStore
-from tenantry.drift import Finding, History, Report
+from tenantry.drift import Finding, Report
 from tenantry.drift.findings import CLASSES, SEVERITIES, team_name
+from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, summary, write
 
 FINDINGS, SUMMARY = "drift-findings", "drift-summary"

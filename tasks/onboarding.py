@@ -227,11 +227,9 @@ class Shard:
 def onboard_shard(shard: Shard, walk: Walk) -> None:
     """Onboards some teams of many, under their locks; a retry does those that are left."""
     log = get_run_logger()
-    ended: list[Outcome] = []
 
     def finished(outcome: Outcome) -> None:
         shard.keep(outcome)
-        ended.append(outcome)
         if outcome.error is None:
             log.info("%s: %d changes made.", outcome.team, len(outcome.done))
         else:
@@ -246,7 +244,7 @@ def onboard_shard(shard: Shard, walk: Walk) -> None:
         except LockUnusable as error:  # these teams' failure; the others go on
             for team in error.teams:
                 finished(replace(shard.outcomes[team], done=(), error=error))
-    publish_guides(walk, ended)
+    publish_guides(walk, shard)
     shard.check()
 
 
@@ -324,11 +322,14 @@ def publish_guide(walk: Walk, team: Team, plan: Plan) -> None:
     publish_pages([_guide(walk, team, plan)])
 
 
-def publish_guides(walk: Walk, outcomes: Iterable[Outcome]) -> None:
-    """What the teams are told that changed."""
-    told = [each for each in outcomes if each.is_done and each.done and each.plan is not None]
+def publish_guides(walk: Walk, shard: Shard) -> None:
+    """What a shard's teams are told that changed, on one page: each page costs the server time."""
+    told = [each for each in shard.outcomes.values() if each.is_done and each.done and each.plan]
     pairs = zip(walk.pick(told), told, strict=True)
-    publish_pages(_guide(walk, team, cast(Plan, outcome.plan)) for team, outcome in pairs)
+    guides = [_guide(walk, team, cast(Plan, outcome.plan)) for team, outcome in pairs]
+    if len(shard.outcomes) > 1 and guides:
+        guides = [(artifact_key("welcome", shard.name), "\n\n".join(text for _, text in guides))]
+    publish_pages(guides)
 
 
 def _guide(walk: Walk, team: Team, plan: Plan) -> tuple[str, str]:

@@ -1,13 +1,11 @@
 """The tasks of configuring the platform, and of checking that its systems work together."""
 
-from collections.abc import Sequence
-
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from tasks.step import step
 from tenantry import checks, explain
-from tenantry.checks import Finding, tell
+from tenantry.drift import Finding, Report
 from tenantry.onboarding import Outcome
 from tenantry.plan import Plan
 from tenantry.resources import Observed
@@ -20,8 +18,14 @@ class Look:
     It is no dataclass on purpose: Prefect looks into those, and this one holds secrets.
     """
 
-    def __init__(self, systems: Systems) -> None:
+    def __init__(self, systems: Systems, *, renew_client_secret: bool = False) -> None:
+        """
+        Args:
+            systems: the systems.
+            renew_client_secret: plan a new secret of Harbor's client, whatever its age.
+        """
         self.systems = systems
+        systems.keycloak_platform.harbors_client.secret.asked_for = renew_client_secret
         self.observed = Observed()
 
     def look(self) -> Observed:
@@ -54,12 +58,13 @@ def check_all(systems: Systems) -> list[Finding]:
     """Reads what a login and a pull depend on; each finding is a line of the log."""
     found = checks.check_all(systems)
     for finding in found:
-        get_run_logger().warning("%s: %s: %s", finding.check, finding.resource, finding.cause)
+        get_run_logger().warning("%s: %s", finding.resource, finding.words)
     return found
 
 
-def publish_findings(found: Sequence[Finding]) -> None:
+def publish_report(report: Report) -> None:
     """The findings as a table artifact."""
-    create_table_artifact(
-        key="platform-checks", table=tell.document(found), description=tell.summary(found)
-    )
+    from tenantry.drift.reports import summary  # with pandas, which configuring can do without
+
+    rows = [summary.row(finding, {}, report.time) for finding in report.findings]
+    create_table_artifact(key="platform-checks", table=rows, description=report.summary)

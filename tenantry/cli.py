@@ -16,7 +16,8 @@ from tenantry.errors import DeclarationError, TenantryError
 from tenantry.systems import Systems
 
 if TYPE_CHECKING:
-    from tenantry.drift import SystemName
+    from tenantry.drift import Report, SystemName
+    from tenantry.drift.history import History
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -117,42 +118,32 @@ def drift(
     """
     # Its libraries take the other commands longer to start.
     from tenantry import drift as core
-    from tenantry.drift import reports
-    from tenantry.drift.reports import terminal
+    from tenantry.drift.history import Folder as HistoryFolder
+    from tenantry.drift.history import History
 
     state = declared.load(folder)
     teams = state.pick(team)
     asked = _systems(system)
-    if output and not output.parent.is_dir():
-        raise TenantryError(f"--output: there is no folder {output.parent}; make it first.")
-    store = core.Folder(history) if history else None
-    past = core.History.read(store) if store else core.History.empty()
+    _check_output(output)
+    store = HistoryFolder(history) if history else None
+    past = History.read(store) if store else History.empty()
     with Systems(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
         found = core.detect(systems, teams, core.look(systems, teams, asked), asked)
     report = found.report
     now = past.after(report)
-    if format == "table":
-        told = Console(width=None if sys.stdout.isatty() and not output else 160, record=True)
-        with told.capture() as captured:
-            told.print(terminal.table(report, now, full=full))
-        text = captured.get()
-    else:
-        text = reports.write(format, report, now)
-    if output:
-        output.write_text(text, encoding="utf-8")
-    else:
-        typer.echo(text, nl=False)
+    _write(report, now, format, output, full=full)
     if store:
         now.write(store)
-    if report.unreadable:
-        raise typer.Exit(UNREADABLE)
-    raise typer.Exit(FOUND if report.drift else IN_SYNC)
+    raise typer.Exit(_status(report))
 
 
 @app.command()
 def check(
     folder: Folder,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    format: Annotated[Format, typer.Option(help="How the report is written.")] = "table",
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report to this file.")
+    ] = None,
 ) -> None:
     """Check that the systems work together, from a login to a pull. Nothing is changed.
 
@@ -161,20 +152,15 @@ def check(
     Exit status: 0 nothing found, 2 findings, 3 something could not be read, 1 error.
     """
     from tenantry import checks  # of no use to other commands
-    from tenantry.checks import tell
+    from tenantry.drift.history import History
 
     state = declared.load(folder)
+    _check_output(output)
     with Systems(_connections(), state) as systems:
         systems.check(configuring=True)
-        found = checks.check_all(systems)
-    if as_json:
-        typer.echo(json.dumps(tell.document(found), indent=2))
-    else:
-        width = None if sys.stdout.isatty() else 200
-        Console(width=width).print(tell.table(found))
-    if any(finding.class_ == "unreadable" for finding in found):
-        raise typer.Exit(UNREADABLE)
-    raise typer.Exit(FOUND if found else IN_SYNC)
+        report = checks.report(systems, checks.check_all(systems))
+    _write(report, History.empty(), format, output)
+    raise typer.Exit(_status(report))
 
 
 @app.command()
@@ -193,6 +179,36 @@ def sandbox(
     from tenantry.sandbox import serve  # the servers' libraries are of no use to other commands
 
     serve(state, realistic=realistic)
+
+
+def _check_output(output: Path | None) -> None:
+    if output and not output.parent.is_dir():
+        raise TenantryError(f"--output: there is no folder {output.parent}; make it first.")
+
+
+def _write(
+    report: "Report", history: "History", format: Format, output: Path | None, *, full: bool = False
+) -> None:
+    from tenantry.drift import reports
+    from tenantry.drift.reports import terminal
+
+    if format == "table":
+        told = Console(width=None if sys.stdout.isatty() and not output else 160, record=True)
+        with told.capture() as captured:
+            told.print(terminal.table(report, history, full=full))
+        text = captured.get()
+    else:
+        text = reports.write(format, report, history)
+    if output:
+        output.write_text(text, encoding="utf-8")
+    else:
+        typer.echo(text, nl=False)
+
+
+def _status(report: "Report") -> int:
+    if report.unreadable:
+        return UNREADABLE
+    return FOUND if report.findings else IN_SYNC
 
 
 def _systems(names: list[str] | None) -> "tuple[SystemName, ...]":

@@ -31,6 +31,9 @@ _FENCES = (
     "VirtualService",
     "HTTPRoute",
     "PeerAuthentication",
+    "RequestAuthentication",
+    "AuthorizationPolicy",
+    "appProtocol",
     "claim",
 )
 """Kinds that hold nothing: what was made for a team, or for the platform, goes when it is declared

@@ -124,12 +124,15 @@ class Observed:
         unreadable: what could not be read, and why: what lies in it is not known either. Its ids
             may stand for many (`Id.covers`).
         waiting: resources that can't be made yet, and what they wait for.
+        platform: what was seen of the platform's own, where a look at teams took that in: apart
+            from the rest, since a mapper, say, can be a team's in something of the platform's.
     """
 
     def __init__(self) -> None:
         self.live: dict[Id, Live] = {}
         self.unreadable: dict[Id, Unreadable] = {}
         self.waiting: dict[Id, str] = {}
+        self.platform: Observed | None = None
         self._marked: dict[str | None, list[Id]] = {}
         self._sorted = 0
 

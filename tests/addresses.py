@@ -20,6 +20,9 @@ class GivenHarbor(HarborAccount):
     """A Harbor and its administrator; the password is the one that Harbor's installer puts in."""
 
     password: SecretStr = SecretStr(ADMIN_PASSWORD)
+    sign_on: bool = False
+    """Whether its OIDC provider may be replaced. Harbor never shows the provider's secret, so that
+    nobody can put it back."""
 
 
 class GivenKeycloak(Account):

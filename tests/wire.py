@@ -37,6 +37,12 @@ class Request:
     unreachable: Callable[[], Exception]
 
     @property
+    def is_write(self) -> bool:
+        """Whether it changes a system: to log in, or to try a secret, is not to write."""
+        logs_in = urlsplit(self.url).path.endswith(("/token", "/c/login"))
+        return self.method not in ("GET", "HEAD") and not logs_in
+
+    @property
     def system(self) -> str:
         """Host and port."""
         return urlsplit(self.url).netloc

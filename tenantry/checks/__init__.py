@@ -4,18 +4,20 @@ Each check only reads. What it finds is in place and as somebody wanted it, and 
 not work: that tells it from drift, which is what is not as declared.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
-from tenantry.checks import login, mesh, reach, robots
-from tenantry.checks.findings import Finding
+from tenantry.checks import login, mesh, ports, reach, robots, tokens
 from tenantry.checks.login import Login
 from tenantry.checks.mesh import Mesh
+from tenantry.checks.view import View
+from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope
 from tenantry.errors import TenantryError
 from tenantry.resources import Id
 from tenantry.systems import Systems
 
-__all__ = ["CHECKS", "Finding", "check_all"]
+__all__ = ["CHECKS", "check_all", "report"]
 
 _Work = list[tuple[str, Callable[[], Iterator[Finding]]]]
 
@@ -34,14 +36,14 @@ _OF_LOGIN: dict[str, Callable[[Login], Iterator[Finding]]] = {
     "keys": reach.keys,
 }
 _OF_MESH: dict[str, Callable[[Mesh], Iterator[Finding]]] = {
-    "issuers in the mesh": mesh.issuers,
-    "port names": mesh.port_names,
-    "port protocols": mesh.port_protocols,
-    "sidecars": mesh.sidecars,
+    "issuers in the mesh": tokens.issuers,
+    "port names": ports.port_names,
+    "port protocols": ports.port_protocols,
+    "sidecars": ports.sidecars,
     "route order": mesh.route_order,
     "hosts": mesh.hosts,
     "destinations": mesh.destinations,
-    "docker tokens": mesh.docker_tokens,
+    "docker tokens": tokens.docker_tokens,
 }
 
 CHECKS = (
@@ -81,31 +83,44 @@ def check_all(systems: Systems) -> list[Finding]:
     try:
         without = not chain.settings.get("oidc_endpoint")
     except TenantryError as error:
-        return [_unreadable("issuer", error), *_flat(work)]
+        return [_unreadable(chain, "issuer", error), *_flat(chain, work)]
     if without:
         of_login = {name: _OF_LOGIN[name] for name in ("robots", "robot prefix")}
     work += [(name, partial(check, chain)) for name, check in of_login.items()]
-    found = _flat(work)
+    found = _flat(chain, work)
     return sorted(
         found, key=lambda f: (f.severity != "critical", f.team, CHECKS.index(f.check), f.resource)
     )
 
 
-def _flat(work: _Work) -> list[Finding]:
+def report(systems: Systems, found: Sequence[Finding]) -> Report:
+    """What the checks have found, in the forms of a report."""
+    state = systems.state
+    return Report(
+        platform=state.platform.name,
+        origin=state.origin,
+        base=state.base,
+        time=datetime.now(UTC),
+        scope=Scope(tuple(state.teams), SYSTEMS, all_teams=True, credentials=True),
+        resources=0,
+        findings=tuple(found),
+        checks=CHECKS,
+    )
+
+
+def _flat(view: View, work: _Work) -> list[Finding]:
     # One after another: they share what they read.
     found: list[Finding] = []
     for name, check in work:
         try:
             found += check()
         except TenantryError as error:
-            found.append(_unreadable(name, error))
+            found.append(_unreadable(view, name, error))
     return found
 
 
-def _unreadable(check: str, error: TenantryError) -> Finding:
+def _unreadable(view: View, check: str, error: TenantryError) -> Finding:
     known = {"robots": "robot expiry", "issuers in the mesh": "issuer"}.get(check, check)
-    system = getattr(error, "system", "harbor")
-    remedy = "Let the system answer, and check again."
-    return Finding(
-        known, "warning", Id(system, "check", known), str(error), remedy, class_="unreadable"
-    )
+    id = Id(getattr(error, "system", "harbor"), "check", known)
+    advice = "Let the system answer, and check again."
+    return view.finding(known, "warning", id, str(error), advice, class_="unreadable")

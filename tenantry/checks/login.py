@@ -6,23 +6,24 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from tenantry.checks.findings import Finding
+from tenantry.checks.view import View
 from tenantry.declared import Team
+from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 from tenantry.systems import Systems
 from tenantry.systems.harbor.configuration import SINGLE_SIGN_ON
 from tenantry.systems.keycloak.client import Representation
 from tenantry.systems.keycloak.clients import named
+from tenantry.systems.keycloak.harbors_client import PKCE_SINCE
 
 _OIDC_GROUP = 3
-_PKCE_SINCE = (2, 13)
 
 
-class Login:
+class Login(View):
     """What Harbor and the realm say of each other. Read once, when a check asks for it."""
 
     def __init__(self, systems: Systems) -> None:
-        self.systems = systems
+        super().__init__(systems)
         self.harbor = systems.harbor_client
         self.realm = systems.keycloak_client
 
@@ -36,6 +37,11 @@ class Login:
         """Harbor's client in the realm."""
         name = self.settings["oidc_client_id"]
         return named(self.realm.get("clients", clientId=name), name, key="clientId")
+
+    @property
+    def misnamed(self) -> bool:
+        """Whether Harbor calls the realm otherwise than it does itself: no login works then."""
+        return str(self.settings["oidc_endpoint"]) != self.realm.issuer
 
     @property
     def asked(self) -> list[str]:
@@ -82,8 +88,8 @@ class Login:
 def issuer(login: Login) -> Iterator[Finding]:
     """Harbor's endpoint is the realm's issuer, letter for letter."""
     endpoint, told = str(login.settings["oidc_endpoint"]), login.realm.issuer
-    if endpoint != told:
-        yield Finding(
+    if login.misnamed:
+        yield login.finding(
             "issuer",
             "critical",
             SINGLE_SIGN_ON,
@@ -109,15 +115,15 @@ def client_secret(login: Login) -> Iterator[Finding]:
     """The realm takes the client id and secret that Harbor holds."""
     words = login.harbor.tried_client()
     if "unauthorized_client" in words or "invalid_client" in words:
-        yield Finding(
+        yield login.finding(
             "client secret",
             "critical",
             SINGLE_SIGN_ON,
             f"the realm refuses Harbor's client: {words}",
             "Run configure-platform: it hands Harbor the client's secret.",
         )
-    elif words and "invalid_grant" not in words:
-        yield Finding(
+    elif words and "invalid_grant" not in words and not login.misnamed:
+        yield login.finding(
             "client secret",
             "critical",
             SINGLE_SIGN_ON,
@@ -132,7 +138,7 @@ def redirect_uri(login: Login) -> Iterator[Finding]:
     callback = f"{str(login.harbor.info()['external_url']).rstrip('/')}/c/oidc/callback"
     client = login.client
     if client is None:
-        yield Finding(
+        yield login.finding(
             "redirect URI",
             "critical",
             login.client_resource,
@@ -140,7 +146,7 @@ def redirect_uri(login: Login) -> Iterator[Finding]:
             "Declare harbor.single_sign_on and run configure-platform, or create the client.",
         )
     elif not any(_covers(uri, callback) for uri in client.get("redirectUris") or ()):
-        yield Finding(
+        yield login.finding(
             "redirect URI",
             "critical",
             login.client_resource,
@@ -156,8 +162,8 @@ def _covers(uri: str, callback: str) -> bool:
 def pkce(login: Login) -> Iterator[Finding]:
     """The client does not ask for PKCE of a Harbor that has none."""
     method = ((login.client or {}).get("attributes") or {}).get("pkce.code.challenge.method")
-    if method == "S256" and login.harbor.version() < _PKCE_SINCE:
-        yield Finding(
+    if method == "S256" and login.harbor.version() < PKCE_SINCE:
+        yield login.finding(
             "PKCE",
             "critical",
             login.client_resource,
@@ -165,7 +171,7 @@ def pkce(login: Login) -> Iterator[Finding]:
             "Take it off the client (configure-platform does), or update Harbor.",
         )
     elif method == "plain":
-        yield Finding(
+        yield login.finding(
             "PKCE",
             "critical",
             login.client_resource,
@@ -180,7 +186,7 @@ def scopes(login: Login) -> Iterator[Finding]:
     if login.client is not None:
         missing = [scope for scope in asked if scope not in login.had | {"openid"}]
         if missing:
-            yield Finding(
+            yield login.finding(
                 "scopes",
                 "critical",
                 login.client_resource,
@@ -188,7 +194,7 @@ def scopes(login: Login) -> Iterator[Finding]:
                 "Assign it to the client, or take it out of Harbor's oidc_scope.",
             )
     if "openid" not in asked:
-        yield Finding(
+        yield login.finding(
             "scopes",
             "critical",
             SINGLE_SIGN_ON,
@@ -196,7 +202,7 @@ def scopes(login: Login) -> Iterator[Finding]:
             "Add it (configure-platform does).",
         )
     if "offline_access" not in asked:
-        yield Finding(
+        yield login.finding(
             "scopes",
             "warning",
             SINGLE_SIGN_ON,
@@ -218,7 +224,7 @@ def claims(login: Login) -> Iterator[Finding]:
     for name in ("iss", "sub", "email", "email_verified"):
         if token.get(name) is None:
             yield _claim(login, f"{told} has no '{name}'", team)
-    if token.get("iss") not in (None, login.settings["oidc_endpoint"]):
+    if token.get("iss") not in (None, login.settings["oidc_endpoint"]) and not login.misnamed:
         yield _claim(login, f"{told} is issued by '{token['iss']}'", team)
     yield from _groups(login, token, told, team)
 
@@ -246,7 +252,7 @@ def _claim(login: Login, cause: str, team: Team) -> Finding:
         "Correct the mappers of Harbor's client and its scopes (configure-platform does), or the "
         "user's profile."
     )
-    return Finding("claims", "critical", login.client_resource, cause, remedy, team.name)
+    return login.finding("claims", "critical", login.client_resource, cause, remedy, team.name)
 
 
 def group_type(login: Login) -> Iterator[Finding]:
@@ -255,7 +261,7 @@ def group_type(login: Login) -> Iterator[Finding]:
     for group in login.harbor.pages("/usergroups"):
         name = group["group_name"]
         if name in owners and group["group_type"] != _OIDC_GROUP:
-            yield Finding(
+            yield login.finding(
                 "group type",
                 "critical",
                 Id("harbor", "user group", name),
@@ -275,7 +281,7 @@ def group_filter(login: Login) -> Iterator[Finding]:
     try:
         pattern = re.compile(text)
     except re.error:
-        yield Finding(
+        yield login.finding(
             "group filter",
             "warning",
             SINGLE_SIGN_ON,
@@ -285,7 +291,7 @@ def group_filter(login: Login) -> Iterator[Finding]:
         return
     for team in login.systems.state.teams.values():
         if not pattern.search(team.oidc_group):
-            yield Finding(
+            yield login.finding(
                 "group filter",
                 "critical",
                 SINGLE_SIGN_ON,
@@ -304,7 +310,7 @@ def admin_group(login: Login) -> Iterator[Finding]:
     members = login.realm.get(f"groups/{group['id']}/members", max=1) if group else None
     if not members:
         what = "nobody is in it" if group else "the realm has no such group"
-        yield Finding(
+        yield login.finding(
             "admin group",
             "warning",
             Id("keycloak", "group", name),

@@ -1,32 +1,22 @@
-"""The mesh between the gateway and Harbor: port names, routes, and rules about tokens."""
+"""What the cluster holds of the mesh, and whether its routes lead where they should."""
 
-import re
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
 
-from tenantry.checks.findings import Finding
+from tenantry.checks.routes import Route, http_route, virtual_service
+from tenantry.checks.view import View
+from tenantry.drift.findings import Finding
 from tenantry.errors import SystemRefused
-from tenantry.resources import PLATFORM, Id
+from tenantry.resources import PLATFORM
 from tenantry.systems import Systems
-from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 
-_HTTP = ("http", "http2", "https", "grpc", "grpc-web")
-_PROTOCOLS = (*_HTTP, "tcp", "tls", "udp", "mongo", "mysql", "redis")
-_PLAIN_HTTP = ("http", "http2", "grpc", "grpc-web", "kubernetes.io/h2c", "kubernetes.io/ws")
-_ANY: list[dict[str, Any]] = [{}]
-"""What a rule without conditions matches."""
-_SIDECAR = "istio-proxy"
-_PORT_NAME = re.compile(rf"({'|'.join(sorted(_PROTOCOLS, key=len, reverse=True))})(-.+)?")
 
-
-class Mesh:
+class Mesh(View):
     """What the cluster holds of the mesh. Read once, when a check asks for it."""
 
     def __init__(self, systems: Systems) -> None:
-        self.systems = systems
+        super().__init__(systems)
         self.client = systems.kubernetes_client
         harbor = systems.state.platform.mesh.harbor
         self.harbor = harbor.namespace if harbor else "harbor"
@@ -54,11 +44,11 @@ class Mesh:
         return self._all("Service")
 
     @cached_property
-    def routes(self) -> "list[Route]":
+    def routes(self) -> list[Route]:
         """All routes, of both kinds, each with its paths in the order in which they win."""
         return [
-            *(_virtual_service(found) for found in self._all("VirtualService")),
-            *(_http_route(found) for found in self._all("HTTPRoute")),
+            *(virtual_service(found) for found in self._all("VirtualService")),
+            *(http_route(found) for found in self._all("HTTPRoute")),
         ]
 
     @cached_property
@@ -76,185 +66,9 @@ class Mesh:
         return next((team.name for team in teams if namespace in team.namespaces), PLATFORM)
 
 
-class Path(NamedTuple):
-    """One path of a route."""
-
-    prefix: str
-    """What it begins with; `/` also where a rule has no path."""
-    conditional: bool
-    """Whether it takes only part of these requests: by a method, a header and so on."""
-    destinations: tuple[tuple[str, str, int | None], ...]
-    """Service, namespace and port of each."""
-
-
-class Route(NamedTuple):
-    """A VirtualService or HTTPRoute."""
-
-    id: Id
-    namespace: str
-    hosts: tuple[str, ...]
-    gateways: tuple[str, ...]
-    paths: tuple[Path, ...]
-    ordered: bool
-    """Whether the first path wins, and not the longest."""
-
-
 def _is_member(labels: dict[str, str]) -> bool:
     injection = labels.get("istio-injection")
     return injection == "enabled" or (injection is None and bool(labels.get("istio.io/rev")))
-
-
-def _virtual_service(found: Object) -> Route:
-    metadata, spec = found["metadata"], found.get("spec") or {}
-    namespace = metadata["namespace"]
-    paths = []
-    for rule in spec.get("http") or ():
-        to = tuple(
-            (*_service(part["destination"].get("host", ""), namespace), _port(part))
-            for part in rule.get("route") or ()
-        )
-        for match in rule.get("match") or _ANY:
-            uri = match.get("uri") or {}
-            others = bool({*match} - {"uri", "name"})
-            exact = "exact" in uri or "regex" in uri
-            prefix = uri.get("prefix") or uri.get("exact") or ("" if exact else "/")
-            if prefix:
-                paths.append(Path(prefix, others or exact, to))
-    return Route(
-        objects.id_of("VirtualService", metadata["name"], namespace, "istio"),
-        namespace,
-        tuple(spec.get("hosts") or ()),
-        tuple(spec.get("gateways") or ("mesh",)),
-        tuple(paths),
-        ordered=True,
-    )
-
-
-def _http_route(found: Object) -> Route:
-    metadata, spec = found["metadata"], found.get("spec") or {}
-    namespace = metadata["namespace"]
-    paths = []
-    for rule in spec.get("rules") or ():
-        to = tuple(
-            (ref["name"], ref.get("namespace", namespace), ref.get("port"))
-            for ref in rule.get("backendRefs") or ()
-            if ref.get("kind", "Service") == "Service"
-        )
-        for match in rule.get("matches") or _ANY:
-            path = match.get("path") or {}
-            others = bool({*match} - {"path"}) or path.get("type") in ("Exact", "RegularExpression")
-            paths.append(Path(path.get("value", "/"), others, to))
-    parents = (
-        f"{parent.get('namespace', namespace)}/{parent['name']}"
-        for parent in spec.get("parentRefs") or ()
-    )
-    return Route(
-        objects.id_of("HTTPRoute", metadata["name"], namespace, "istio"),
-        namespace,
-        tuple(spec.get("hostnames") or ()),
-        tuple(parents),
-        tuple(paths),
-        ordered=False,
-    )
-
-
-def _service(host: str, namespace: str) -> tuple[str, str]:
-    """Service and namespace of a destination; no namespace where it is no Service's name."""
-    name, _, rest = host.partition(".")
-    if not rest:
-        return name, namespace
-    where, _, domain = rest.partition(".")
-    return (name, where) if domain in ("", "svc") or domain.startswith("svc.") else (host, "")
-
-
-def _port(part: dict[str, Any]) -> int | None:
-    number: int | None = (part["destination"].get("port") or {}).get("number")
-    return number
-
-
-def port_names(mesh: Mesh) -> Iterator[Finding]:
-    """Ports of the mesh's Services tell their protocol."""
-    for service in mesh.services:
-        namespace = service["metadata"]["namespace"]
-        if namespace not in mesh.members:
-            continue
-        for port in (service.get("spec") or {}).get("ports") or ():
-            if _protocol(port) is None:
-                yield _port_name(mesh, service, port)
-
-
-def _port_name(mesh: Mesh, service: Object, port: dict[str, Any]) -> Finding:
-    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
-    told = f"is named '{port['name']}'" if port.get("name") else "has no name"
-    remedy = "Name it <protocol>[-suffix], such as http-web, or set its appProtocol."
-    if namespace == mesh.harbor:
-        remedy = (
-            "Harbor's chart names its ports itself, some not at all: update the chart, or set the "
-            "port's appProtocol (tcp for redis and the database, http for the others); do not "
-            "rename it behind the chart's back."
-        )
-    return Finding(
-        "port names",
-        "warning",
-        Id("kubernetes", "Service", f"{namespace}/{name}"),
-        f"port {port['port']} {told}: the mesh takes it for plain TCP at the gateway, where rules "
-        "about paths and tokens never match",
-        remedy,
-        mesh.team(namespace),
-    )
-
-
-def _protocol(port: dict[str, Any]) -> str | None:
-    """What the mesh takes a port for; None if it has to guess."""
-    if port.get("appProtocol"):
-        return str(port["appProtocol"]).lower()
-    if port.get("protocol") == "UDP":
-        return "udp"
-    found = _PORT_NAME.fullmatch(str(port.get("name", "")).lower())
-    return found[1] if found else None
-
-
-def port_protocols(mesh: Mesh) -> Iterator[Finding]:
-    """No port number is HTTP in one Service of a namespace and TCP in another."""
-    uses: dict[tuple[str, int], dict[bool, str]] = defaultdict(dict)
-    for service in mesh.services:
-        metadata = service["metadata"]
-        if metadata["namespace"] not in mesh.members:
-            continue
-        for port in (service.get("spec") or {}).get("ports") or ():
-            protocol = _protocol(port)
-            if protocol is None or protocol == "udp":
-                continue
-            is_http = protocol in _PLAIN_HTTP
-            uses[metadata["namespace"], port["port"]].setdefault(is_http, metadata["name"])
-    for (namespace, number), names in uses.items():
-        if len(names) > 1:
-            yield Finding(
-                "port protocols",
-                "warning",
-                Id("kubernetes", "Service", f"{namespace}/{names[False]}"),
-                f"port {number} is TCP here, and HTTP in Service '{names[True]}'",
-                "Give one of the two another number.",
-                mesh.team(namespace),
-            )
-
-
-def sidecars(mesh: Mesh) -> Iterator[Finding]:
-    """Where Harbor's namespace is in the mesh, so are its pods."""
-    if mesh.harbor not in mesh.members:
-        return
-    for pod in mesh.pods():
-        spec = pod.get("spec") or {}
-        containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        if not ended and _SIDECAR not in [container["name"] for container in containers]:
-            yield Finding(
-                "sidecars",
-                "warning",
-                Id("kubernetes", "Pod", f"{mesh.harbor}/{pod['metadata']['name']}"),
-                "it has no sidecar, though its namespace is labelled for injection",
-                "Restart it: the label acts on new pods only.",
-            )
 
 
 def route_order(mesh: Mesh) -> Iterator[Finding]:
@@ -263,7 +77,7 @@ def route_order(mesh: Mesh) -> Iterator[Finding]:
         for index, path in enumerate(route.paths if route.ordered else ()):
             for earlier in route.paths[:index]:
                 if path.prefix.startswith(earlier.prefix) and not earlier.conditional:
-                    yield Finding(
+                    yield mesh.finding(
                         "route order",
                         "critical",
                         route.id,
@@ -284,7 +98,7 @@ def hosts(mesh: Mesh) -> Iterator[Finding]:
                 key = gateway if "/" in gateway else f"{route.namespace}/{gateway}"
                 other = first.setdefault((key, host), route)
                 if other is not route:
-                    yield Finding(
+                    yield mesh.finding(
                         "hosts",
                         "critical",
                         route.id,
@@ -312,7 +126,7 @@ def destinations(mesh: Mesh) -> Iterator[Finding]:
                 told.add((service, namespace, port))
                 if known is None or (port is not None and port not in known):
                     what = "there is no such Service" if known is None else "it has no such port"
-                    yield Finding(
+                    yield mesh.finding(
                         "destinations",
                         "critical" if mesh.team(route.namespace) == PLATFORM else "warning",
                         route.id,
@@ -320,92 +134,3 @@ def destinations(mesh: Mesh) -> Iterator[Finding]:
                         "Correct the route, or create the Service.",
                         mesh.team(route.namespace),
                     )
-
-
-def docker_tokens(mesh: Mesh) -> Iterator[Finding]:
-    """No rule about tokens reads the one that docker sends to Harbor."""
-    core = _labels_of_core(mesh)
-    for found in mesh.authentications:
-        metadata, spec = found["metadata"], found.get("spec") or {}
-        namespace = metadata["namespace"]
-        if not any(map(_reads_authorization, spec.get("jwtRules") or ())):
-            continue
-        where = _selects(mesh, namespace, spec, core)
-        if where:
-            yield Finding(
-                "docker tokens",
-                "critical",
-                objects.id_of("RequestAuthentication", metadata["name"], namespace, "istio"),
-                f"it reads Authorization {where}: docker sends Harbor's own token there, which no "
-                "rule of it knows, so that every pull and push is refused with 401; excluded "
-                "paths in an AuthorizationPolicy come too late",
-                "Let it select the portal only, or read the token from a header of its own "
-                "(fromHeaders).",
-            )
-
-
-def _reads_authorization(rule: dict[str, Any]) -> bool:
-    headers, parameters = rule.get("fromHeaders") or [], rule.get("fromParams") or []
-    cookies = rule.get("fromCookies") or []
-    if not (headers or parameters or cookies):
-        return True
-    return any(header.get("name", "").lower() == "authorization" for header in headers)
-
-
-def _labels_of_core(mesh: Mesh) -> dict[str, str] | None:
-    for service in mesh.services:
-        metadata = service["metadata"]
-        if (metadata["name"], metadata["namespace"]) == (mesh.core, mesh.harbor):
-            return (service.get("spec") or {}).get("selector") or {}
-    return None
-
-
-def _selects(mesh: Mesh, namespace: str, spec: dict[str, Any], core: dict[str, str] | None) -> str:
-    """Where a policy catches docker's requests, in words; empty if it does not."""
-    targets = [*(spec.get("targetRefs") or ()), *filter(None, [spec.get("targetRef")])]
-    if targets:
-        kinds = {(target.get("kind"), target.get("name")) for target in targets}
-        if any(kind == "Gateway" for kind, _ in kinds):
-            return "at the gateway"
-        caught = namespace == mesh.harbor and ("Service", mesh.core) in kinds
-        return "before Harbor's core" if caught else ""
-    labels = (spec.get("selector") or {}).get("matchLabels") or {}
-    if namespace == mesh.systems.state.platform.mesh.control_plane_namespace and not labels:
-        return "in the whole mesh"
-    if namespace in (
-        mesh.gateway_namespace,
-        mesh.systems.state.platform.mesh.control_plane_namespace,
-    ):
-        return "at the gateway"
-    if namespace != mesh.harbor:
-        return ""
-    in_core = not labels or (core is not None and labels.items() <= core.items())
-    return "before Harbor's core" if in_core else ""
-
-
-def issuers(mesh: Mesh) -> Iterator[Finding]:
-    """Rules about the realm's tokens name its issuer letter for letter."""
-    realm = mesh.systems.keycloak_client
-    for found in mesh.authentications:
-        metadata = found["metadata"]
-        for rule in (found.get("spec") or {}).get("jwtRules") or ():
-            named = str(rule.get("issuer", ""))
-            if named != realm.issuer and _means(named, realm.issuer):
-                yield Finding(
-                    "issuer",
-                    "critical",
-                    objects.id_of(
-                        "RequestAuthentication", metadata["name"], metadata["namespace"], "istio"
-                    ),
-                    f"it names the issuer '{named}', and the realm calls itself '{realm.issuer}'",
-                    "Write it letter for letter as the realm does.",
-                    mesh.team(metadata["namespace"]),
-                )
-
-
-def _means(one: str, other: str) -> bool:
-    def bare(issuer: str) -> str:
-        rest = issuer.partition("://")[2].rstrip("/").lower()
-        return rest.replace("/auth/realms/", "/realms/")
-
-    return bare(one) == bare(other)

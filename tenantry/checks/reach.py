@@ -1,14 +1,13 @@
 """Whether what a login needs is reached from where the flows run, and whether clocks agree."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
 
 from tenantry.calls import TIMEOUT
-from tenantry.checks.findings import Finding
 from tenantry.checks.login import Login
+from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 
 _SKEW = 30.0
@@ -26,9 +25,9 @@ def keys(login: Login) -> Iterator[Finding]:
     providers = {Id("keycloak", "identity provider", a): url for a, url in connections.items()}
     for id, issuer in {realm: login.realm.issuer, **providers}.items():
         try:
-            yield from _keys(id, issuer, login.realm.verify if id == realm else True)
+            yield from _keys(login, id, issuer)
         except (httpx.HTTPError, ValueError, LookupError) as error:
-            yield Finding(
+            yield login.finding(
                 "keys",
                 "critical",
                 id,
@@ -37,20 +36,21 @@ def keys(login: Login) -> Iterator[Finding]:
             )
 
 
-def _keys(id: Id, issuer: str, verify: bool | str) -> Iterator[Finding]:
+def _keys(login: Login, id: Id, issuer: str) -> Iterator[Finding]:
+    verify = login.realm.verify if id.kind == "realm" else True
     with httpx.Client(verify=verify, timeout=TIMEOUT, follow_redirects=True) as http:
         url = f"{issuer.removesuffix('/')}/.well-known/openid-configuration"
         document = http.get(url).raise_for_status()
         answer = http.get(document.json()["jwks_uri"]).raise_for_status()
     if not answer.json()["keys"]:
-        yield Finding(
+        yield login.finding(
             "keys", "critical", id, f"'{issuer}' shows no keys", "Give it an active signing key."
         )
     date = document.headers.get("date")
     if date:
-        skew = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+        skew = (parsedate_to_datetime(date) - login.systems.clock()).total_seconds()
         if abs(skew) > _SKEW:
-            yield Finding(
+            yield login.finding(
                 "clocks",
                 "warning",
                 id,

@@ -1,16 +1,15 @@
 """Robots that soon stop working, may do more than declared, or are called otherwise than written."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from tenantry.checks.findings import Finding
 from tenantry.checks.login import Login
 from tenantry.declared import Team
+from tenantry.drift.findings import Finding
 from tenantry.resources import Live
 from tenantry.systems.credentials.pairs import GRACE, live_robot, pair
 from tenantry.systems.credentials.places import annotations_of, places
 from tenantry.systems.harbor.client import Row
-from tenantry.systems.harbor.configuration import SETTINGS
 from tenantry.systems.harbor.robots import (
     FAR_OFF,
     expires_at,
@@ -18,6 +17,7 @@ from tenantry.systems.harbor.robots import (
     robot_id,
     short_name,
 )
+from tenantry.systems.kubernetes import objects
 
 
 def robots(login: Login) -> Iterator[Finding]:
@@ -33,8 +33,8 @@ def robots(login: Login) -> Iterator[Finding]:
             live = _live(login, team, purpose, rows)
             for name, row in rows.items():
                 if name == live:  # its like in the pair is on its way out
-                    yield from _expiry(team, purpose, row, login.systems.clock())
-                yield from _access(team, purpose, row, login.systems.clock())
+                    yield from _expiry(login, team, purpose, row)
+                yield from _access(login, team, purpose, row)
 
 
 def _live(login: Login, team: Team, purpose: str, rows: Mapping[str, Row]) -> str:
@@ -43,7 +43,8 @@ def _live(login: Login, team: Team, purpose: str, rows: Mapping[str, Row]) -> st
     return live_robot(purpose, annotations_of(first), _username(first), numbers)
 
 
-def _expiry(team: Team, purpose: str, row: Row, now: datetime) -> Iterator[Finding]:
+def _expiry(login: Login, team: Team, purpose: str, row: Row) -> Iterator[Finding]:
+    now = login.systems.clock()
     told: str = robot_fields(row, now)["expiry"]
     rotation, expires = team.active_robots[purpose].rotation, expires_at(row)
     if told == FAR_OFF or expires is None:
@@ -53,7 +54,7 @@ def _expiry(team: Team, purpose: str, row: Row, now: datetime) -> Iterator[Findi
         if expires - timedelta(days=rotation.before_expiry_days) + GRACE > now:
             return  # the next rotation takes it in time
         remedy = "Run rotate-robots, which should have exchanged it by now."
-    yield Finding(
+    yield login.finding(
         "robot expiry",
         "critical" if expires <= now else "warning",
         robot_id(team.slug, short_name(row)),
@@ -63,11 +64,11 @@ def _expiry(team: Team, purpose: str, row: Row, now: datetime) -> Iterator[Findi
     )
 
 
-def _access(team: Team, purpose: str, row: Row, now: datetime) -> Iterator[Finding]:
-    fields = robot_fields(row, now)
+def _access(login: Login, team: Team, purpose: str, row: Row) -> Iterator[Finding]:
+    fields = robot_fields(row, login.systems.clock())
     more = sorted({*fields["access"]} - {*team.active_robots[purpose].access})
     if more and not fields["disabled"]:
-        yield Finding(
+        yield login.finding(
             "robot access",
             "critical",
             robot_id(team.slug, short_name(row)),
@@ -84,12 +85,12 @@ def robot_prefix(login: Login) -> Iterator[Finding]:
         for place in (place for purpose in team.active_robots for place in places(team, purpose)):
             name = _username(login.systems.credentials.secrets.read(place))
             if name is not None and not name.startswith(f"{prefix}{team.slug}+"):
-                yield Finding(
+                yield login.finding(
                     "robot prefix",
                     "critical",
-                    SETTINGS,
-                    f"robot_name_prefix is '{prefix}', and Secret {place.namespace}/{place.name} "
-                    f"was written for '{name}': that name no longer opens Harbor",
+                    objects.id_of("Secret", place.name, place.namespace),
+                    f"it was written for '{name}', and Harbor's robot_name_prefix is '{prefix}': that name "
+                    "no longer opens Harbor",
                     "Set the prefix back, or onboard the team again, which writes the Secret anew.",
                     team.name,
                 )

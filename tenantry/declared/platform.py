@@ -68,13 +68,31 @@ RouteKind = Literal["VirtualService", "HTTPRoute"]
 """Istio's own kind of route, or that of the Gateway API."""
 
 
+Port = Annotated[int, Field(ge=1, le=65535)]
+"""A port's number."""
+
+
 class ServicePort(Model):
     """A Service, and the port that answers."""
 
     service: ObjectName
     """The Service."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 80
+    port: Port = 80
     """Its port."""
+
+
+class PortalTokens(Model):
+    """Tokens of the realm's at Harbor's portal. Core, and so docker, is never asked for one."""
+
+    required: bool = False
+    """Let nobody reach the portal without one. For a platform whose gateway logs people in itself
+    and passes their token on; a browser alone sends none."""
+    audiences: list[Label] = []
+    """Whom a token must be for; anybody if not given."""
+
+
+AppProtocol = Literal["http", "http2", "https", "grpc", "grpc-web", "tcp", "tls", "redis"]
+"""What the mesh can take a port for."""
 
 
 class HarborInMesh(Model):
@@ -98,6 +116,11 @@ class HarborInMesh(Model):
     strict_mtls: bool = True
     """Let pods of the namespace be reached through the mesh only. Waits until all of them have a
     sidecar."""
+    portal_tokens: PortalTokens | None = None
+    """Have the mesh look at tokens that reach the portal. It looks at none if not given."""
+    app_protocols: dict[ObjectName, dict[Port, AppProtocol]] = {}
+    """Protocols of ports that Harbor's chart names as the mesh does not know them, or not at all:
+    by Service and port, such as `harbor-redis: {6379: tcp}`. The port's name stays the chart's."""
 
 
 class DeclaredGateway(Model):

@@ -191,5 +191,9 @@ class SingleSignOn(Model):
     """Logging out of Harbor logs out of the realm, too (Harbor 2.13 and later)."""
     verify_certificate: bool = True
     """Whether Harbor checks the realm's certificate."""
+    secret_max_age_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    """Renew the client's secret when it is older, and hand Harbor the new one. Where a client
+    policy of the realm has the executor `secret-rotation`, the old one works on meanwhile;
+    elsewhere whoever logs in in that second is refused. It is never renewed if not given."""
     redirect_parameters: dict[str, str] = {}
     """What Harbor adds to the address of the login page, such as `kc_idp_hint: corp`."""

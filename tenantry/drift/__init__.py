@@ -2,7 +2,6 @@
 
 from tenantry.drift.detect import LOOKS, Detected, detect, look
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope, SystemName
-from tenantry.drift.history import Folder, History, Store
 from tenantry.drift.remedy import Mended, Order, Remediate, Remedy, choose, mend
 
 __all__ = [
@@ -10,15 +9,12 @@ __all__ = [
     "SYSTEMS",
     "Detected",
     "Finding",
-    "Folder",
-    "History",
     "Mended",
     "Order",
     "Remediate",
     "Remedy",
     "Report",
     "Scope",
-    "Store",
     "SystemName",
     "choose",
     "detect",

@@ -32,7 +32,8 @@ REMOVABLE = frozenset(
         *("member", "user member", "robot", "immutable-tag rule"),
         *("group member", "client", "identity provider", "identity provider mapper"),
         *("RoleBinding", "Secret", "ResourceQuota", "LimitRange", "NetworkPolicy"),
-        *("VirtualService", "HTTPRoute"),
+        *("VirtualService", "HTTPRoute", "PeerAuthentication"),
+        *("RequestAuthentication", "AuthorizationPolicy", "appProtocol", "claim"),
     }
 )
 """Kinds of extras that can be removed. Projects, groups and namespaces hold what is a team's:
@@ -59,16 +60,27 @@ def _kubernetes(systems: Systems, teams: Sequence[Team], observed: Observed) -> 
 def _keycloak(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
     check_keycloak(systems.keycloak_client)
     systems.look_at_keycloak(teams, observed)
+    _platforms("keycloak", systems.look_at_realm, observed)
 
 
 def _harbor(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
     # Who is no administrator is shown a part of it, and would miss all the rest.
     check_harbor(systems.harbor_client)
     systems.look_at_harbor(teams, observed)
+    _platforms("harbor", systems.look_at_configuration, observed)
 
 
 def _istio(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
     observed.add(systems.istio.observe(teams))
+    _platforms("istio", systems.look_at_mesh, observed)
+
+
+def _platforms(system: SystemName, look: Callable[[Observed], None], observed: Observed) -> None:
+    """What is the platform's own: what fails there costs the teams nothing."""
+    if observed.platform is not None:
+        del observed.platform.unreadable[whole(system)]  # it is looked at now
+        with observed.platform.noting(whole(system), PLATFORM):
+            look(observed.platform)
 
 
 _SECRETS = (Id("kubernetes", "Secret", "*"), Id("kubernetes", "ServiceAccount", "*"))
@@ -116,7 +128,7 @@ def note(name: str, error: TenantryError, observed: Observed) -> None:
 
 def look(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -> Observed:
     """All that it takes to judge these systems; what can't be read is noted."""
-    observed = begin(asked)
+    observed = begin(asked, systems, teams)
 
     def take(name: str) -> None:
         try:
@@ -130,9 +142,16 @@ def look(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -
     return observed
 
 
-def begin(asked: Sequence[SystemName]) -> Observed:
-    """What is known before the first look: nothing, and which systems are not looked at."""
+def begin(asked: Sequence[SystemName], systems: Systems, teams: Sequence[Team]) -> Observed:
+    """What is known before the first look: nothing, and which systems are not looked at.
+
+    A look at all teams takes in what is the platform's own.
+    """
     observed = Observed()
+    if systems.state.platform.is_managed and len(teams) == len(systems.state.teams):
+        observed.platform = Observed()
+        for system in SYSTEMS:
+            observed.platform.unreadable[whole(system)] = Unreadable(NotLookedAt(), PLATFORM)
     taken = {id.system for group in looks(asked) for name in group for id in LOOKS[name].covers}
     for system in SYSTEMS:
         if system not in taken:
@@ -146,7 +165,7 @@ class Detected:
 
     report: Report
     plans: dict[str, Plan]
-    """By team; what the teams share is in the first one's."""
+    """By team, the platform's own first; what the teams share is in the first one's."""
     extras: dict[Id, Live]
     """What nobody declares."""
     observed: Observed
@@ -205,12 +224,10 @@ class _Detection:
         findings: list[Finding] = []
         plans: dict[str, Plan] = {}
         waiting: list[tuple[str, Refusal]] = []
-        for team in self._teams.values():
-            plan = self._plan(team)
-            if plan is not None:
-                plans[team.name] = plan
-                findings += self._of_plan(plan)
-                waiting += [(team.name, w) for w in plan.waiting if w.id.system in self._asked]
+        for plan in self._plans():
+            plans[plan.team] = plan
+            findings += self._of_plan(plan)
+            waiting += [(plan.team, w) for w in plan.waiting if w.id.system in self._asked]
         extras = dict(self._extras())
         findings += (found for id, live in extras.items() if (found := self._extra(id, live)))
         findings += self._unreadable()
@@ -227,6 +244,25 @@ class _Detection:
             ignored=tuple(self._ignored),
         )
         return Detected(report, plans, extras, self._observed)
+
+    def _plans(self) -> Iterator[Plan]:
+        if self._observed.platform is not None and (plan := self._platforms_plan()) is not None:
+            yield plan
+        for team in self._teams.values():
+            if (plan := self._plan(team)) is not None:
+                yield plan
+
+    def _platforms_plan(self) -> Plan | None:
+        seen = self._observed.platform
+        assert seen is not None
+        try:
+            desired = self._systems.desired_platform(seen)
+        except TenantryError as error:
+            system = error.system if isinstance(error, CallFailed) else "harbor"
+            seen.unreadable[Id(system, "platform", "*")] = Unreadable(error, PLATFORM)
+            return None
+        self._desired.update(resource.id for resource in desired)
+        return make_plan(self._state.platform, desired, seen, partial=True)
 
     def _plan(self, team: Team) -> Plan | None:
         try:
@@ -312,7 +348,8 @@ class _Detection:
     # What nobody declares
 
     def _extras(self) -> Iterator[tuple[Id, Live]]:
-        for id, live in self._observed.live.items():
+        platforms = self._observed.platform.live if self._observed.platform else {}
+        for id, live in (*self._observed.live.items(), *platforms.items()):
             if live.team is None or id.system not in self._asked or id in self._desired:
                 continue
             team = self._teams.get(live.team)
@@ -345,7 +382,8 @@ class _Detection:
     # What could not be read
 
     def _unreadable(self) -> Iterator[Finding]:
-        for id, unread in self._observed.unreadable.items():
+        platforms = self._observed.platform.unreadable if self._observed.platform else {}
+        for id, unread in {**platforms, **self._observed.unreadable}.items():
             if not isinstance(unread.error, NotLookedAt):
                 team = unread.team or PLATFORM
                 where = locate(self._state, team, id)

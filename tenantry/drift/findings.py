@@ -1,4 +1,4 @@
-"""What a look for drift came to: findings, in one report."""
+"""What a look at the systems came to, for drift or by the checks: findings, in one report."""
 
 import hashlib
 from collections import Counter
@@ -27,7 +27,7 @@ RULE = Id("declared state", "ignore rule", "*")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a drift report."""
+    """One line of a report."""
 
     class_: FindingClass
     severity: Severity
@@ -44,11 +44,22 @@ class Finding:
     """Whether an extra carries Tenantry's mark."""
     remedy: Action | None = None
     """What remediation would do about it; None if that is nothing."""
+    check: str = ""
+    """The check that has found it, as `docs/checks.md` calls it; empty if it is drift."""
+    advice: str = ""
+    """What a person is to do about it, where remediation can't."""
 
     @property
     def id(self) -> str:
         """What the finding is known by from one run to the next."""
-        return f"{self.class_}: {self.resource}"
+        return ": ".join(filter(None, [self.class_, self.check, str(self.resource)]))
+
+    @property
+    def words(self) -> str:
+        """What there is to say of it beside its fields: in sentences, with what to do."""
+        if not self.check:
+            return self.detail
+        return f"{self.check}: {self.detail.rstrip('.')}. {self.advice}"
 
     @property
     def fingerprint(self) -> str:
@@ -78,7 +89,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Report:
-    """What a look for drift came to, the most severe first."""
+    """What a look at the systems came to, the most severe first."""
 
     platform: str
     """How people call the platform."""
@@ -95,6 +106,13 @@ class Report:
     waiting: tuple[tuple[str, Refusal], ...] = ()
     """By team: what can't be made yet, and what it waits for. It is no drift."""
     ignored: tuple[Ignored, ...] = ()
+    checks: tuple[str, ...] = ()
+    """The checks that were made; none if it was looked for drift."""
+
+    @property
+    def title(self) -> str:
+        """What it is a report of."""
+        return "Checks" if self.checks else "Drift"
 
     @property
     def unreadable(self) -> tuple[Finding, ...]:
@@ -113,9 +131,13 @@ class Report:
     @property
     def summary(self) -> str:
         """What it comes to, in a line."""
-        looked = f"{_number(len(self.scope.teams), 'team')}, {self.resources} resources"
+        looked, well = f"{_number(len(self.scope.teams), 'team')}, ", "in sync"
+        if self.checks:
+            looked, well = looked + f"{len(self.checks)} checks", "passed"
+        else:
+            looked += f"{self.resources} resources"
         if not self.findings:
-            return f"{looked}: in sync."
+            return f"{looked}: {well}."
         severities = Counter(finding.severity for finding in self.findings)
         told = ", ".join(f"{severities[s]} {s}" for s in SEVERITIES if severities[s])
         return f"{looked}: {_number(len(self.findings), 'finding')} ({told})."

@@ -34,7 +34,24 @@ def locate(state: Declaration, team: str, id: Id, field: str = "") -> Location:
 
 
 def _of_platform(id: Id) -> Place:
-    return ("keycloak", "external_providers") if id.kind == "identity provider" else ()
+    """The place in `platform.yaml`, or the closest to it that is declared."""
+    match id.system, id.kind:
+        case "harbor", "configuration":
+            settings = id.key == "settings"
+            return ("harbor", "configuration" if settings else "single_sign_on")
+        case "keycloak", "realm" | "user profile":
+            return ("keycloak", "realm_settings")
+        case "keycloak", "identity provider" | "identity provider mapper":
+            return ("keycloak", "external_providers", id.key.split("/")[0])
+        case "keycloak", "group":
+            return ("keycloak", "groups", id.key)
+        case "keycloak", "client" | "claim" | "client scopes":
+            return ("harbor", "single_sign_on")
+        case "istio", "Gateway":
+            return ("mesh", "gateways", id.key)
+        case "istio", _:
+            return ("mesh", "harbor")
+    return ()
 
 
 def place(team: Team, id: Id, field: str = "") -> Place:

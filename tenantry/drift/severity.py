@@ -11,7 +11,9 @@ _ACCESS = frozenset(
         *("project", "member", "user member", "robot"),
         *("group", "group member", "client", "identity provider", "identity provider mapper"),
         *("Namespace", "RoleBinding", "ClusterRole", "Secret", "ServiceAccount"),
-        *("NetworkPolicy", "VirtualService", "HTTPRoute"),
+        *("NetworkPolicy", "VirtualService", "HTTPRoute", "Gateway"),
+        *("realm", "claim", "client scopes"),
+        *("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"),
     }
 )
 """Kinds that let somebody or something in: without one of them access is lost."""
@@ -30,7 +32,12 @@ _FIELDS = {
     "member": ("role",),
     "robot": ("access", "disabled"),
     "client": ("[!a]*",),  # all but the attributes
+    "claim": ("*",),
+    "configuration": ("auth_mode", "oidc_*", "project_creation_restriction", "self_registration"),
     "identity provider mapper": ("*",),
+    **dict.fromkeys(
+        ("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"), ("spec*",)
+    ),
     "Namespace": ("metadata.labels.pod-security.kubernetes.io/enforce",),
     "RoleBinding": ("roleRef*", "subjects*"),
     "ClusterRole": ("rules*",),

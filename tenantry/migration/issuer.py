@@ -7,6 +7,7 @@ is given back once the person has logged in. What a group gives is there at that
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from tenantry.errors import ChangedMeanwhile, SystemRefused, TenantryError
 from tenantry.migration import declare
@@ -16,7 +17,7 @@ from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import HarborUser, Person
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.keycloak.client import KeycloakClient
-from tenantry.systems.keycloak.platform import secret_of
+from tenantry.systems.keycloak.harbors_client import secret_of
 
 SETTINGS = (
     *("oidc_endpoint", "oidc_client_id", "oidc_name", "oidc_scope", "oidc_groups_claim"),
@@ -66,7 +67,7 @@ class IssuerMigration(Migration):
                 self._refuse_late()
                 self.note(switching=True)
             self.lock.check()
-            secret = self.systems.keycloak_platform.secret
+            secret = partial(secret_of, self.systems.keycloak_client)
             self.systems.harbor_configuration.switch(self.entry.new, secret)
             self.note(phase="switched", switched_at=self.clock())
         self.told("Harbor trusts the new issuer.")
@@ -176,7 +177,7 @@ class IssuerMigration(Migration):
                     self.declare(declare.realm(realm), f"Let people log in by {realm} again")
                     self.lock.check()
                     self.systems.harbor_configuration.trust(
-                        self.snapshot.settings, lambda client_id: secret_of(old, client_id)
+                        self.snapshot.settings, partial(secret_of, old)
                     )
                 finally:
                     old.close()

@@ -14,7 +14,7 @@ from tenantry.migration import people as read
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import Link, Person
 from tenantry.systems.keycloak.client import KeycloakClient
-from tenantry.systems.keycloak.platform import MIGRATION
+from tenantry.systems.keycloak.providers import MIGRATION
 
 _PROVIDERS = "identity-provider/instances"
 

@@ -7,6 +7,7 @@ the namespace, and a robot's secret goes into one.
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,7 @@ from tenantry.systems.istio import Istio
 from tenantry.systems.istio.platform import IstioPlatform
 from tenantry.systems.keycloak import Keycloak
 from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
 from tenantry.systems.kubernetes import Kubernetes, objects, project_mark
 from tenantry.systems.kubernetes.client import KubernetesClient
@@ -67,9 +69,14 @@ class Systems:
         self.kubernetes = Kubernetes(self.kubernetes_client, state, extras=extras)
         self.keycloak = Keycloak(self.keycloak_client, state, extras=extras)
         self.harbor = Harbor(self.harbor_client, state, clock, extras=extras)
-        self.istio = Istio(self.kubernetes_client, state, extras=extras)
+        self.istio = Istio(self.kubernetes_client, state)
         self.keycloak_platform = KeycloakPlatform(
-            self.keycloak_client, self.harbor_client, self.kubernetes_client, state
+            self.keycloak_client,
+            self.harbor_client,
+            self.kubernetes_client,
+            state,
+            clock,
+            extras=extras,
         )
         self.harbor_configuration = HarborConfiguration(self.harbor_client, state)
         self.istio_platform = IstioPlatform(self.kubernetes_client, self.harbor_client, state)
@@ -132,18 +139,21 @@ class Systems:
         """Adds what the cluster holds of Gateways and of Harbor's place in the mesh."""
         observed.add(self.istio_platform.observe())
 
+    def desired_platform(self, observed: Observed) -> list[Resource]:
+        """Every resource of the platform's own."""
+        return [
+            *self.keycloak_platform.desired(observed),
+            *self.harbor_configuration.desired(self.keycloak_client.issuer_to_be, observed),
+            *self.istio_platform.desired(self.keycloak_client.issuer_to_be, observed),
+        ]
+
     def plan_platform(self, observed: Observed) -> Plan:
         """What it takes to bring the platform to what is declared.
 
         Raises:
             TenantryError: part of it could not be read.
         """
-        desired = [
-            *self.keycloak_platform.desired(observed),
-            *self.harbor_configuration.desired(self.keycloak_client.issuer_to_be, observed),
-            *self.istio_platform.desired(),
-        ]
-        return make_plan(self.state.platform, desired, observed)
+        return make_plan(self.state.platform, self.desired_platform(observed), observed)
 
     # Observed
 
@@ -246,12 +256,15 @@ class Systems:
                 report(change)
 
     def _apply_to_platform(self, change: Change) -> None:
-        match change.id.system:
-            case "keycloak":
+        match change.id.system, change.id.kind:
+            case "keycloak", "client secret":
+                secret = self.keycloak_platform.harbors_client.secret
+                secret.apply(change, self.harbor_configuration.hand_over)
+            case "keycloak", _:
                 self.keycloak_platform.apply(change)
-            case "harbor":
-                self.harbor_configuration.apply(change, self.keycloak_platform.secret)
-            case "istio":
+            case "harbor", _:
+                self.harbor_configuration.apply(change, partial(secret_of, self.keycloak_client))
+            case "istio", _:
                 self.istio_platform.apply(change)
 
     def _apply(self, change: Change, observed: Observed) -> None:

@@ -137,6 +137,36 @@ def test_an_apply_of_another_version_is_a_conflict(core: Any, team: str) -> None
 
 
 @confirmed
+def test_an_apply_for_an_object_that_is_gone_makes_none(core: Any, team: str) -> None:
+    uid = "0b1e4c1a-6a0f-4f2e-9d5e-1f4f0a3c7b11"
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "uid": uid}}
+    with pytest.raises(client.ApiException, match="uid mismatch: the provided object") as raised:
+        core.patch_namespaced_config_map(
+            "c", team, applied, field_manager="tenantry", _content_type=APPLY
+        )
+    assert raised.value.status == 409
+    told = json.loads(raised.value.body)["message"]
+    assert told == (
+        f'Operation cannot be fulfilled on configmaps "c": uid mismatch: the provided object '
+        f"specified uid {uid}, and no existing object was found"
+    )
+
+
+@confirmed
+def test_an_apply_sets_a_field_of_an_item_and_leaves_the_rest(core: Any, team: str) -> None:
+    ports = [{"name": "x", "port": 6379}, {"name": "http", "port": 80}]
+    core.create_namespaced_service(team, {"metadata": {"name": "s"}, "spec": {"ports": ports}})
+    head = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}
+    wanted = [{"port": 6379, "protocol": "TCP", "appProtocol": "tcp"}]
+    for body, expected in (({"spec": {"ports": wanted}}, "tcp"), ({}, None)):
+        found = core.patch_namespaced_service(
+            "s", team, {**head, **body}, field_manager="tenantry", _content_type=APPLY
+        )
+        shown = [(port.name, port.port, port.app_protocol) for port in found.spec.ports]
+        assert shown == [("x", 6379, expected), ("http", 80, None)]
+
+
+@confirmed
 def test_a_plain_write_never_conflicts_and_owns_what_it_sets(core: Any, team: str) -> None:
     apply(core, team, {"a": "1", "b": "2"})
     patch = {"data": {"a": "drifted"}}

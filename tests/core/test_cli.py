@@ -389,11 +389,12 @@ def test_check_tells_cause_and_remedy_and_its_status_says_so(run: Run, bench: Be
     bench.onboard()
     bench.sandbox.harbor.configuration["oidc_endpoint"] = ""
     status, out, err = run("check", bench.folder, **environment(bench.sandbox))
-    assert (status, out, err) == (0, "All checks passed.\n", "")
+    assert (status, out, err) == (0, "1 team, 21 checks: passed.\n", "")
 
     bench.sandbox.harbor.configuration["robot_name_prefix"] = "bot$"
-    status, out, err = run("check", bench.folder, "--json", **environment(bench.sandbox))
+    status, out, err = run("check", bench.folder, "--format", "json", **environment(bench.sandbox))
     assert (status, err) == (cli.FOUND, "")
-    first, second = json.loads(out)
+    first, second = json.loads(out)["findings"]
     assert first["check"] == second["check"] == "robot prefix"
-    assert "onboard the team again" in first["remedy"]
+    assert "onboard the team again" in first["advice"]
+    assert first["location"]["file"] == "teams/shop.yaml"

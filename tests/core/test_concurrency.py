@@ -211,7 +211,7 @@ def test_runs_beside_each_other_and_beside_manual_changes_leave_what_is_declared
         run_state_machine_as_test(
             Beside,
             settings=settings(
-                max_examples=40 if whole else 3,
+                max_examples=40 if whole else 2,
                 stateful_step_count=4 if whole else 2,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

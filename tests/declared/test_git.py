@@ -447,7 +447,7 @@ def test_no_folder_is_left(
 CONTACTS = st.sampled_from(["#a", "#b", "#c"])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     before=st.none() | CONTACTS,
     theirs=st.none() | CONTACTS,

@@ -116,6 +116,20 @@ def walk_the_platform(bench: Bench) -> None:
         bench.sandbox.kubernetes.put(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         )
+    for name in ("harbor-core", "harbor-portal"):
+        labels = {"app": "harbor", "component": name.removeprefix("harbor-")}
+        bench.sandbox.kubernetes.put(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": name, "namespace": "harbor"},
+                "spec": {"ports": [{"name": "x", "port": 80}], "selector": labels},
+            }
+        )
+    guards = {
+        "portal_tokens": {"required": True},
+        "app_protocols": {"harbor-core": {80: "http"}},
+    }
     hosts: dict[str, Any] = {"hosts": ["*.example.com"], "certificate": "wildcard"}
     for kind in ("VirtualService", "HTTPRoute", "VirtualService"):
         mesh = {
@@ -124,7 +138,11 @@ def walk_the_platform(bench: Bench) -> None:
                 "ingress/one": hosts,
                 "ingress/two": {**hosts, "api": "gateway-api"},
             },
-            "harbor": {"host": "registry.example.com", "strict_mtls": kind == "VirtualService"},
+            "harbor": {
+                "host": "registry.example.com",
+                "strict_mtls": kind == "VirtualService",
+                **(guards if kind == "VirtualService" else {}),
+            },
         }
         bench.declare(rich("shop"), platform={"mesh": mesh})
         configure(bench.systems)

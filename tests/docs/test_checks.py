@@ -1,6 +1,7 @@
 """Each check is explained, and none that is not there."""
 
 from tenantry.checks import CHECKS
+from tests.checks.faults import FAULTS
 from tests.docs.test_docs import cells, read
 
 
@@ -11,3 +12,8 @@ def test_the_table_of_checks_has_every_check_with_all_its_columns() -> None:
         assert symptom, name
         assert cause, name
         assert remedy, name
+
+
+def test_every_check_has_its_planted_fault() -> None:
+    """That of the robots' prefix breaks two Secrets, and so has a test of its own."""
+    assert {fault.check for fault in FAULTS} | {"robot prefix"} == set(CHECKS)

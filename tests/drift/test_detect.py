@@ -117,6 +117,34 @@ def test_what_is_the_platforms_own_is_no_extra_and_no_teams(watched: Watched) ->
 
     assert told(watched.report()) == set()
 
+    # What is done to it is told, and mended; what is declared no more stays.
+    sandbox, realm = watched.sandbox, watched.sandbox.keycloak.realms["platform"]
+    harbor = realm.client_named("harbor")
+    assert harbor is not None
+    harbor["redirectUris"] = ["*"]
+    realm.settings["accessTokenLifespan"] = 36000
+    sandbox.harbor.configuration["project_creation_restriction"] = "everyone"
+    sandbox.kubernetes.delete("VirtualService", "harbor", "harbor")
+    marked = {"app.kubernetes.io/managed-by": ["tenantry"]}
+    watched.systems.keycloak_client.post("groups", {"name": "auditors", "attributes": marked})
+
+    assert told(watched.report()) == {
+        "changed keycloak/client/harbor",
+        "changed keycloak/realm/platform",
+        "changed harbor/configuration/settings",
+        "missing istio/VirtualService/harbor/harbor",
+        "extra keycloak/group/auditors",
+    }
+    found = {str(each.resource): each for each in watched.report().findings}
+    assert {each.team for each in found.values()} == {""}
+    assert found["keycloak/client/harbor"].severity == "critical"
+    assert found["keycloak/realm/platform"].location.file == "platform.yaml"
+    assert told(watched.report("shop")) == set()
+
+    mend(watched.systems, watched.detect(), "all")
+    assert told(watched.report()) == {"extra keycloak/group/auditors"}
+    assert harbor["redirectUris"] != ["*"]
+
 
 def test_a_route_of_the_gateway_api_is_found_and_mended_as_any_other(watched: Watched) -> None:
     routes = {"web": {**SHOP["routes"]["web"], "kind": "HTTPRoute"}}

@@ -14,8 +14,9 @@ import pytest
 from rich.console import Console
 
 from tenantry.declared import Location
-from tenantry.drift import Finding, Folder, History, Report, Scope
+from tenantry.drift import Finding, Report, Scope
 from tenantry.drift.findings import SYSTEMS, ordered
+from tenantry.drift.history import Folder, History
 from tenantry.drift.reports import FILES, schema, summary, terminal, write
 from tenantry.errors import TenantryError
 from tenantry.plan import Refusal

@@ -13,6 +13,7 @@ from demo.processes import program
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
+@pytest.mark.long
 def test_a_worker_runs_what_prefect_yaml_declares(shared):
     platform = shared.platform
     platform.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")

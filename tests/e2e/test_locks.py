@@ -3,6 +3,7 @@
 The locks are the server's, so each test has teams of its own.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAc
 from tenantry.declared import load
 from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
 from tenantry.systems import Systems
+from tests.flow_bench import wide
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -93,7 +95,29 @@ def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
     bench.task_runs(ended[0], "onboard 14 teams, beside00 to beside13")
     rows = bench.artifact("onboarding-result", ended[0])["data"]
     assert rows.count('"done"') == 14
-    assert all(f"welcome-{name}" for name in names)
+    told = bench.artifact("welcome-14-teams-beside00-to-beside13", ended[0])["data"]
+    assert all(f"# {name}: you are on board" in told for name in names if name != names[3])
+
+
+@pytest.mark.long
+def test_two_batches_at_once_bring_each_team_once(bench):
+    platform = bench.platform
+    names = [f"both{number:02}" for number in range(14)]
+    for name in names:
+        bench.declare(name)
+    with wide(platform, "onboard-teams"), TeamLock(names):
+        runs = [bench.start("onboard-teams", which="all") for _ in range(2)]
+        platform.wait_for(lambda: all("Waiting for" in said(platform, run) for run in runs))
+        writes_of_both = bench.sandbox.requests.writes()
+    ended = [platform.wait_for_run(run) for run in runs]
+
+    assert writes_of_both == 0, "nothing is written while somebody else has the locks"
+    assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
+    assert robots(bench) == ["ci-a"] * 14 + ["pull-a"] * 14
+    tables = [json.loads(bench.artifact("onboarding-result", run)["data"]) for run in ended]
+    changed = Counter(row["team"] for rows in tables for row in rows if row["changes"])
+    assert changed == Counter(names)
+    assert [slots(platform, name) for name in names] == [0] * 14
 
 
 @pytest.mark.long
@@ -162,7 +186,9 @@ def test_a_lock_that_somebody_switched_off_is_named_and_costs_its_team_only(benc
     names = [f"off{number:02}" for number in range(14)]
     for name in names:
         bench.declare(name)
-    with TeamLock(names), get_client(sync_client=True) as client:
+    with TeamLock(names):
+        pass  # they are made when they are first taken
+    with get_client(sync_client=True) as client:
         client.update_global_concurrency_limit(
             limit_name("off03"), GlobalConcurrencyLimitUpdate(active=False)
         )

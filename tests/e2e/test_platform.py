@@ -14,12 +14,17 @@ keycloak:
 """
 
 
-def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
+@pytest.mark.long
+def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(bench):
     bench.declare_platform(DECLARED)
 
-    dry = bench.run("configure-platform", dry_run=True)
-    assert dry["state"]["message"] == "Dry run: The platform: 4 to create, 2 to update."
+    run = bench.run("configure-platform", dry_run=True)
+    assert run["state"]["message"] == "Dry run: The platform: 4 to create, 2 to update."
     assert bench.sandbox.requests.writes() == 0
+
+
+def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
+    bench.declare_platform(DECLARED)
 
     first = bench.run("configure-platform")
     assert first["state"]["message"] == "The platform: 4 to create, 2 to update."
@@ -49,11 +54,13 @@ def test_the_check_passes_on_what_was_configured_and_tells_what_broke(bench):
     bench.run("configure-platform")
 
     first = bench.run("check-platform")
-    assert first["state"]["message"] == "All checks passed."
+    assert first["state"]["message"] == "0 teams, 21 checks: passed."
 
     bench.sandbox.harbor.configuration["oidc_client_secret"] = "another"
     bench.sandbox.harbor.provider = None
     second = bench.run("check-platform")
     assert second["state_type"] == "FAILED"
-    assert second["state"]["message"].startswith("1 finding: 1 critical.\nclient secret: ")
+    assert second["state"]["message"].startswith(
+        "0 teams, 21 checks: 1 finding (1 critical).\nclient secret: "
+    )
     assert "Run configure-platform" in bench.artifact("platform-checks", second)["data"]

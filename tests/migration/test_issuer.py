@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from tenantry.errors import TenantryError
 from tenantry.migration import report
+from tenantry.systems.keycloak.harbors_client import secret_of
 from tests.bench import REALM
 from tests.issuer_bench import ORDER, TO, IssuerBench
 
@@ -25,7 +27,7 @@ def test_the_naive_switch_is_refused_and_ends_in_409(made: IssuerBench) -> None:
 
     with made.process() as migration:  # what somebody does by hand
         systems = migration.systems
-        secret = systems.keycloak_platform.secret
+        secret = partial(secret_of, systems.keycloak_client)
         systems.harbor_configuration.switch(made.issuer(TO), secret)
     assert made.log_in("user01") == 409
 

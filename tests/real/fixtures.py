@@ -14,7 +14,8 @@ from tests.real.servers import prerequisites
 from tests.real.servers.apiserver import RealKubernetes
 from tests.real.servers.cache import quiet
 from tests.real.servers.given import members_role_kept, ready
-from tests.real.servers.keycloak_server import RealKeycloak
+from tests.real.servers.istioctl import Istioctl
+from tests.real.servers.keycloak_server import ROTATION, RealKeycloak
 from tests.real.servers.processes import ServerError
 
 Server = TypeVar("Server")
@@ -55,8 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fetch and build before the first test: inside one, its time limit would count."""
-    wanted = _wanted(session)
-    wanted["keycloak"] |= "real_keycloak_under_auth" in _used_fixtures(session)
+    used = _used_fixtures(session)
+    wanted = _wanted(session) | {
+        "rotation": "real_keycloak_with_rotation" in used,
+        "mesh": "real_istioctl" in used,
+    }
+    wanted["keycloak"] |= "real_keycloak_under_auth" in used
     if session.config.option.collectonly or not any(wanted.values()):
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -117,6 +122,29 @@ def real_keycloak_under_auth() -> Iterator[Keycloak]:
 
     with _or_fail(start) as server:
         yield Keycloak(server.url, server.username, server.password)
+
+
+@pytest.fixture
+def real_keycloak_with_rotation() -> Iterator[Keycloak]:
+    """A Keycloak of one's own that has the client policies' executor `secret-rotation`."""
+
+    def start() -> RealKeycloak:
+        prerequisites.check(kubernetes=False, skopeo=False)
+        return RealKeycloak(features=ROTATION)
+
+    with _or_fail(start) as server:
+        yield Keycloak(server.url, server.username, server.password)
+
+
+@pytest.fixture(scope="session")
+def real_istioctl() -> Istioctl:
+    """The mesh's own judge of its configuration."""
+
+    def build() -> Istioctl:
+        prerequisites.check(keycloak=False, skopeo=False)
+        return Istioctl()
+
+    return _or_fail(build)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tenantry.migration import report
 from tenantry.migration.issuer import old_realm
 from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox
-from tenantry.systems.keycloak.platform import secret_of
+from tenantry.systems.keycloak.harbors_client import secret_of
 from tests.real.conftest import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.test_migration import PEOPLE, TEAMS, give_rights
@@ -42,7 +43,7 @@ def naive_switch(lab: IssuerLab) -> tuple[int, str]:
     """What becomes of somebody at the new issuer while Harbor knows the person by the old one."""
     with lab.systems() as systems:
         held = systems.harbor_client.get("/configurations")["oidc_endpoint"]["value"]
-        secret = systems.keycloak_platform.secret
+        secret = partial(secret_of, systems.keycloak_client)
         systems.harbor_configuration.switch(systems.keycloak_client.issuer, secret)
         status, text, _ = lab.log_in("user00")
         old = old_realm(systems.keycloak_client, held)

@@ -1,26 +1,33 @@
 """From nothing to a person's login through an external provider: Keycloak is real.
 
-Harbor is the sandbox's, or the one that is given; the external provider is a second realm.
+Harbor is the sandbox's, or the one that is given if its provider may be replaced; the external
+provider is a second realm.
 """
 
 import base64
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tenantry import onboarding
+from tenantry import checks, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
+from tests.addresses import GivenHarbor
 from tests.bench import write
 from tests.real.conftest import Keycloak
 from tests.real.servers import browser
-from tests.real.test_servers import QUICK_PASSWORDS, connected, unique, with_user
+from tests.real.servers.given import remove_from_harbor
+from tests.real.test_servers import QUICK_PASSWORDS, connected, with_user
 from tests.sandbox.calls import Caller
+from tests.systems.test_client_secret import POLICIES
+from tests.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -31,24 +38,61 @@ SECRET = "the-brokers-secret"
 class Lab:
     """A platform that is declared, and the external provider that its people come from."""
 
-    def __init__(self, keycloak: Keycloak, sandbox: Sandbox, folder: Path) -> None:
-        self.realm, self.corp = unique("platform"), unique("corp")
+    def __init__(
+        self,
+        keycloak: Keycloak,
+        sandbox: Sandbox,
+        folder: Path,
+        harbor: HarborAccount | None = None,
+    ) -> None:
+        self.mark = uuid.uuid4().hex[:8]
+        self.realm, self.corp = f"platform-{self.mark}", f"corp-{self.mark}"
+        self.team = f"demo-{self.mark}"
         self.sandbox, self.folder = sandbox, folder
         self.keycloak = connected(keycloak)
-        self.url = keycloak.url
+        self.url, self.verify = keycloak.url, keycloak.verify
         self.admin = connected(keycloak)
         self._external_provider()
         self._secret()
         addresses = sandbox.addresses()
         self.connections = Connections(
-            harbor=HarborAccount.model_validate(addresses["harbor"]),
+            harbor=harbor or HarborAccount.model_validate(addresses["harbor"]),
             keycloak=KeycloakAccount.model_validate(vars(keycloak)),
             kubernetes=Cluster.model_validate(addresses["kubernetes"]),
         )
-        self.harbor = addresses["harbor"]["url"]
-        self.caller = Caller(
-            self.harbor, addresses["harbor"]["username"], addresses["harbor"]["password"]
-        )
+        account = self.connections.harbor
+        self.harbor = account.url
+        self.caller = Caller(account.url, account.username, account.password.get_secret_value())
+        self.before = self.settings()
+
+    def settings(self) -> dict[str, Any]:
+        """Harbor's settings as they are."""
+        found = self.caller.json("/configurations").items()
+        return {name: each["value"] for name, each in found if each["value"] is not None}
+
+    def set(self, **settings: Any) -> None:
+        """Changes some of Harbor's settings behind Tenantry's back, and waits until they hold."""
+        assert self.caller("PUT", "/configurations", json=settings).status_code == 200
+        self.sandbox.harbor.provider = None
+        time.sleep(0 if self.harbor == self.sandbox.addresses()["harbor"]["url"] else 4)
+
+    def secret(self) -> str:
+        """The secret of Harbor's client, as Keycloak has it."""
+        self.keycloak.change_current_realm(self.realm)
+        number = self.keycloak.get_client_id("harbor")
+        return str(self.keycloak.get_client_secrets(number)["value"])
+
+    def close(self) -> None:
+        """Removes what was made, and puts Harbor's settings back, as far as it shows them."""
+        for user in self.caller.json(f"/users?q=username%3D~{self.mark}"):
+            self.caller("DELETE", f"/users/{user['user_id']}")
+        remove_from_harbor(self.connections.harbor, self.mark)
+        now = self.settings()
+        changed = {name: value for name, value in self.before.items() if now.get(name) != value}
+        if changed:
+            self.set(**changed)
+        for realm in (self.realm, self.corp):
+            self.keycloak.delete_realm(realm)
 
     def _external_provider(self) -> None:
         """What the provider's own people do: a client for us, and the claim with their groups."""
@@ -128,15 +172,17 @@ class Lab:
                 },
             },
         }
-        return load(write(self.folder, {"name": "demo"}, platform=platform))
+        return load(write(self.folder, {"name": self.team}, platform=platform))
 
-    def person(self, name: str, *groups: str) -> None:
-        """Somebody whom the external provider knows, in groups of its own."""
+    def person(self, name: str, *groups: str) -> str:
+        """Somebody whom the external provider knows, in groups of its own; the user's name."""
+        name = f"{name}-{self.mark}"
         user = with_user(self.admin, name, PASSWORD)
         for group in groups:
             made = self.admin.create_group({"name": group}, skip_exists=True)
             found = made or self.admin.get_group_by_path(f"/{group}")["id"]
             self.admin.group_user_add(user, found)
+        return name
 
     def log_in(self, name: str) -> tuple[httpx.Client, httpx.Response]:
         return browser.log_in_at(
@@ -145,53 +191,60 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def lab(real_keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(
+    real_keycloak: Keycloak,
+    given_harbor: GivenHarbor | None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lab]:
     with Sandbox() as sandbox:
-        lab = Lab(real_keycloak, sandbox, tmp_path_factory.mktemp("platform"))
+        folder = tmp_path_factory.mktemp("platform")
+        harbor = given_harbor if given_harbor and given_harbor.sign_on else None
+        lab = Lab(real_keycloak, sandbox, folder, harbor)
         with Systems(lab.connections, lab.declare()) as systems:
             systems.check(configuring=True)
             onboarding.configure(systems)
             for team in systems.state.teams.values():
                 onboarding.onboard(systems, team)
         yield lab
-        for realm in (lab.realm, lab.corp):
-            lab.keycloak.delete_realm(realm)
+        lab.close()
 
 
-def test_a_second_run_finds_nothing_to_do(lab: Lab) -> None:
+def test_a_second_run_writes_nothing(
+    lab: Lab, record_property: Callable[[str, object], None]
+) -> None:
     """What a real Keycloak adds to what it is given is no drift."""
-    lab.sandbox.requests.reset()
-    with Systems(lab.connections, lab.declare()) as systems:
+    with Wire() as wire, Systems(lab.connections, lab.declare()) as systems:
         outcome = onboarding.configure(systems)
         assert outcome.done == ()
         assert outcome.plan is not None
         assert outcome.plan.is_empty
-        team = onboarding.onboard(systems, systems.state.teams["demo"])
+        team = onboarding.onboard(systems, systems.state.teams[lab.team])
         assert team.done == ()
-    assert lab.sandbox.requests.writes() == 0
+    assert [str(each) for each in wire.requests if each.is_write] == []
+    record_property("requests", len(wire.requests))
 
 
 def test_a_person_of_the_external_provider_is_a_developer_by_the_claim_alone(lab: Lab) -> None:
-    lab.person("alice", "K8S-team-demo-PROD", "choir")
+    alice = lab.person("alice", f"K8S-team-{lab.team}-PROD", "choir")
 
-    client, answer = lab.log_in("alice")
+    client, answer = lab.log_in(alice)
     with_api = f"{lab.harbor}/api/v2.0"
-    project = client.get(f"{with_api}/projects/team-demo").json()
+    project = client.get(f"{with_api}/projects/team-{lab.team}").json()
     current = client.get(f"{with_api}/users/current").json()
     client.close()
 
     assert (answer.status_code, answer.headers["location"]) == (302, "/"), answer.text
-    assert (current["username"], current["email"]) == ("alice", "alice@example.test")
+    assert (current["username"], current["email"]) == (alice, f"{alice}@example.test")
     assert project["current_user_role_ids"] == [2]
-    members = lab.caller.json("/projects/team-demo/members")
-    assert "alice" not in [member["entity_name"] for member in members]
+    members = lab.caller.json(f"/projects/team-{lab.team}/members")
+    assert alice not in [member["entity_name"] for member in members]
     assert not current.get("admin_role_in_auth")
 
 
 def test_an_administrator_of_the_external_provider_is_harbors(lab: Lab) -> None:
-    lab.person("root", "K8s-Admins")
+    root = lab.person("root", "K8s-Admins")
 
-    client, answer = lab.log_in("root")
+    client, answer = lab.log_in(root)
     current = client.get(f"{lab.harbor}/api/v2.0/users/current").json()
     client.close()
 
@@ -200,8 +253,7 @@ def test_an_administrator_of_the_external_provider_is_harbors(lab: Lab) -> None:
 
 
 def test_a_wrong_secret_in_harbor_is_told_by_the_real_keycloak(lab: Lab) -> None:
-    lab.sandbox.harbor.configuration["oidc_client_secret"] = "another"
-    lab.sandbox.harbor.provider = None
+    lab.set(oidc_client_secret="another")
 
     with Systems(lab.connections, lab.declare()) as systems:
         outcome = onboarding.configure(systems)
@@ -210,3 +262,134 @@ def test_a_wrong_secret_in_harbor_is_told_by_the_real_keycloak(lab: Lab) -> None
             ("oidc_client_secret", "does not work", "works")
         ]
         assert onboarding.configure(systems).done == ()
+
+
+# The checks, on a real Keycloak
+
+
+def seen(lab: Lab) -> list[tuple[str, str]]:
+    with Systems(lab.connections, lab.declare()) as systems:
+        return [(each.check, str(each.resource)) for each in checks.check_all(systems)]
+
+
+@pytest.fixture
+def in_order(lab: Lab) -> Iterator[Lab]:
+    """The platform with somebody in each group; what a test does to it is mended afterwards."""
+    for name, group in (("ann", f"team-{lab.team}"), ("boss", "platform-admins")):
+        lab.keycloak.change_current_realm(lab.realm)
+        if not lab.keycloak.get_user_id(name):
+            user = with_user(lab.keycloak, name, PASSWORD)
+            lab.keycloak.group_user_add(user, lab.keycloak.get_group_by_path(f"/{group}")["id"])
+    assert seen(lab) == []
+    yield lab
+    with Systems(lab.connections, lab.declare()) as systems:
+        onboarding.configure(systems)
+
+
+def harbors_client(lab: Lab) -> Any:
+    lab.keycloak.change_current_realm(lab.realm)
+    return lab.keycloak.get_client(lab.keycloak.get_client_id("harbor"))
+
+
+def redirected_elsewhere(lab: Lab) -> None:
+    client = harbors_client(lab)
+    client["redirectUris"] = ["https://old.example.com/c/oidc/callback"]
+    lab.keycloak.update_client(client["id"], client)
+
+
+def groups_as_paths(lab: Lab) -> None:
+    client = harbors_client(lab)
+    (mapper,) = client["protocolMappers"]
+    mapper["config"]["full.path"] = "true"
+    lab.keycloak.update_client_mapper(client["id"], mapper["id"], mapper)
+
+
+def plain_pkce(lab: Lab) -> None:
+    client = harbors_client(lab)
+    client["attributes"]["pkce.code.challenge.method"] = "plain"
+    lab.keycloak.update_client(client["id"], client)
+
+
+def another_secret(lab: Lab) -> None:
+    lab.set(oidc_client_secret="another")
+
+
+def a_slash_more(lab: Lab) -> None:
+    lab.set(oidc_endpoint=lab.settings()["oidc_endpoint"] + "/")
+
+
+CLIENT, SETTINGS = "keycloak/client/harbor", "harbor/configuration/single sign-on"
+
+
+@pytest.mark.parametrize(
+    ("plant", "finding"),
+    [
+        (redirected_elsewhere, ("redirect URI", CLIENT)),
+        (groups_as_paths, ("claims", CLIENT)),
+        (plain_pkce, ("PKCE", CLIENT)),
+        (another_secret, ("client secret", SETTINGS)),
+        (a_slash_more, ("issuer", SETTINGS)),
+    ],
+)
+def test_a_fault_planted_on_the_real_keycloak_is_found_and_nothing_else(
+    plant: Callable[[Lab], None], finding: tuple[str, str], in_order: Lab
+) -> None:
+    plant(in_order)
+    assert seen(in_order) == [finding]
+
+
+# The secret of Harbor's client
+
+
+def renewed(lab: Lab) -> tuple[str, list[str]]:
+    """Renews it; what the plan says of its age, and the secrets before and after."""
+    with Systems(lab.connections, lab.declare()) as systems:
+        held = [lab.secret()]
+        systems.keycloak_platform.harbors_client.secret.asked_for = True
+        (change,) = onboarding.configure(systems).done
+        held.append(lab.secret())
+        (age,) = (each.old for each in change.differences if each.field == "age")
+        assert onboarding.configure(systems).done == ()
+        return str(age), held
+
+
+def opens(lab: Lab, secret: str) -> bool:
+    """Whether the realm takes a secret of Harbor's client."""
+    form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": "x"}
+    answer = httpx.post(
+        f"{lab.url}/realms/{lab.realm}/protocol/openid-connect/token",
+        data={**form, "client_id": "harbor", "client_secret": secret},
+        verify=lab.verify,
+    )
+    return answer.json()["error"] == "invalid_grant"
+
+
+def test_a_renewed_secret_is_handed_to_harbor_and_the_plan_says_what_it_costs(lab: Lab) -> None:
+    age, (old, new) = renewed(lab)
+    assert "the realm has no client policy with the executor secret-rotation" in age
+    assert (opens(lab, old), opens(lab, new)) == (False, True)
+
+
+def test_two_secrets_overlap_where_the_realm_has_the_policy(
+    real_keycloak_with_rotation: Keycloak, tmp_path: Path
+) -> None:
+    with Sandbox() as sandbox:
+        lab = Lab(real_keycloak_with_rotation, sandbox, tmp_path)
+        with Systems(lab.connections, lab.declare()) as systems:
+            onboarding.configure(systems)
+            for name, body in POLICIES.items():
+                systems.keycloak_client.put(f"client-policies/{name}", body)
+            path, first = f"clients/{harbors_client(lab)['id']}/client-secret", lab.secret()
+
+            # Interrupted after the renewal: both work, and the next run finishes it.
+            systems.keycloak_client.post(path, {})
+            second = lab.secret()
+            assert (opens(lab, first), opens(lab, second)) == (True, True)
+            (change,) = onboarding.configure(systems).done
+            assert [each.field for each in change.differences] == ["in use"]
+            assert lab.sandbox.harbor.configuration["oidc_client_secret"] == second
+            assert (opens(lab, first), opens(lab, second)) == (False, True)
+
+        age, (old, new) = renewed(lab)
+        assert "secret-rotation" not in age
+        assert (old, opens(lab, old), opens(lab, new)) == (second, False, True)

@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from demo.processes import ROOT
-from tenantry import onboarding
+from tenantry import checks, onboarding
 from tenantry.connections import Cluster as ClusterAccount
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
@@ -24,7 +24,7 @@ from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.addresses import GivenHarbor
-from tests.bench import prepare, write
+from tests.bench import PLATFORM, prepare, write
 from tests.real.conftest import Cluster
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
@@ -91,14 +91,18 @@ class ClusterOfOurs:
                     raise
                 time.sleep(0.1)
 
-    def systems(self, account: ClusterAccount, **team: Any) -> Systems:
+    def systems(
+        self, account: ClusterAccount, platform: Data | None = None, **team: Any
+    ) -> Systems:
         """Harbor and Keycloak, and this cluster as that account."""
         connections = Connections(
             harbor=self._harbor,
             keycloak=self._keycloak,
             kubernetes=account,
         )
-        return Systems(connections, load(write(self._folder, {"name": self.team, **team})))
+        one = {"name": self.team, **team}
+        state = load(write(self._folder, one, platform=platform or PLATFORM))
+        return Systems(connections, state)
 
     def onboard(self, account: ClusterAccount, **team: Any) -> onboarding.Outcome:
         with self.systems(account, **team) as systems:
@@ -152,6 +156,7 @@ def without(verb: str) -> Callable[[list[Data]], None]:
     return change
 
 
+GATEWAY: Data = {"hosts": ["*.example.com"], "certificate": "wildcard"}
 RICH: Data = {
     "namespace": {"quota": {"pods": 50}, "limits": {"default": {"cpu": "500m"}}},
     "further_namespaces": {"jobs": {"mesh": False}},
@@ -172,6 +177,32 @@ def test_a_team_is_onboarded_with_just_the_rights_that_ship(ours: ClusterOfOurs)
     assert ours.plan(account, **rich(ours)).changes == ()
     bound = ours.rbac.read_namespaced_role_binding("tenantry-team", f"team-{ours.team}")
     assert bound.role_ref.name == "tenantry-team-member"
+
+
+def test_the_mesh_is_configured_and_checked_with_just_the_rights_that_ship(
+    ours: ClusterOfOurs,
+) -> None:
+    account, namespace = ours.account(), f"harbor-{ours.mark}"
+    ours.core.create_namespace({"metadata": {"name": namespace}})
+    for name in ("harbor-portal", "harbor-redis"):
+        spec = {"selector": {"component": name}, "ports": [{"name": "x", "port": 80}]}
+        ours.core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
+    harbor = {
+        "host": f"{ours.mark}.example.com",
+        "namespace": namespace,
+        "portal_tokens": {"required": True},
+        "app_protocols": {"harbor-redis": {80: "tcp"}},
+    }
+    mesh = {"gateways": {f"{namespace}/public": GATEWAY}, "harbor": harbor}
+    platform = {"name": "Mesh", "mesh": {**mesh, "gateway": f"{namespace}/public"}}
+    with ours.systems(account, platform=platform) as systems:
+        assert len(onboarding.configure(systems).done) == 7
+        assert onboarding.configure(systems).done == ()
+        assert not [f for f in checks.check_all(systems) if f.class_ == "unreadable"]
+    less = {"host": harbor["host"], "namespace": namespace}
+    platform["mesh"] = {**mesh, "gateway": f"{namespace}/public", "harbor": less}
+    with ours.systems(account, platform=platform) as systems:
+        assert {change.action for change in onboarding.configure(systems).done} == {"delete"}
 
 
 def test_the_role_of_the_teams_people_may_be_made_and_mended(ours: ClusterOfOurs) -> None:

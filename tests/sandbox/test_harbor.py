@@ -89,6 +89,19 @@ def test_the_auth_mode_is_free_again_after_the_last_user(admin, harbor) -> None:
     assert admin("PUT", "/configurations", json={"auth_mode": "db_auth"}).status_code == 200
 
 
+def test_a_configuration_that_its_environment_sets_is_shown_and_taken_from_nobody(
+    admin, harbor
+) -> None:
+    harbor.overwrite_configuration({"robot_token_duration": 7})
+    shown = admin.json("/configurations")
+    assert shown["robot_token_duration"] == {"editable": False, "value": 7}
+    assert {setting["editable"] for setting in shown.values()} == {False}
+    told = "current config is init by env variable: CONFIG_OVERWRITE_JSON, it cannot be updated"
+    for body in ({"robot_token_duration": 7}, {"robot_token_duration": 8}, {"no_such": 1}):
+        assert refused(admin("PUT", "/configurations", json=body), 403, told)
+    harbor.read_only_configuration = False
+
+
 def test_users_of_the_provider(admin, harbor) -> None:
     alice = harbor.sign_in("alice", "alice@lab.test", "sub-1", "iss", [])
     harbor.sign_in("bob", None, "sub-2", "iss", [])

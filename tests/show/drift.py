@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import drift as benchmark
-from tenantry.drift import History
+from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, schema, write
 from tests.bench import MishapSandbox, prepare
 from tests.drift.catalogue import Mutation, extras, told

@@ -113,6 +113,8 @@ class Results:
 def run_tests(*words: str) -> Results:
     """Runs pytest, and tells of each test whether it passed. One that was skipped did not.
 
+    What pytest says of those that failed is printed.
+
     Args:
         words: What to run, as pytest takes it.
 
@@ -126,6 +128,8 @@ def run_tests(*words: str) -> Results:
         if not path.exists():
             raise RuntimeError((done.stdout + done.stderr).strip().splitlines()[-1])
         cases = [_case(each) for each in ElementTree.parse(path).iter("testcase")]
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
     return Results(cases, time.monotonic() - began)
 
 

@@ -147,7 +147,7 @@ def kills() -> list[Shown]:
             "test_runs_whose_server_is_killed_between_two_tasks_finish_when_they_are_run_again"
         ).line(
             "what serves the flows is killed at each boundary between two tasks; the automation "
-            "notices the silence and the runs finish",
+            "notices the silence (of the first five) and the runs finish",
             "kills",
         ),
         found.named(

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
-from tenantry.sandbox.harbor import SimulatedHarbor, system
+from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Group, Project
 from tenantry.systems.harbor.client import HarborClient
 from tests.bench import SHOP, Bench, Data, actions, connections, found, ids
@@ -382,10 +382,8 @@ def client(bench: Bench, **account: Any) -> HarborClient:
 
 
 @pytest.mark.parametrize("version", ["v2.3.5-abc", "v1.10.0", "2.0.0"])
-def test_a_harbor_older_than_2_4_is_refused_by_its_version(
-    version: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(system, "VERSION", version)
+def test_a_harbor_older_than_2_4_is_refused_by_its_version(version: str, bench: Bench) -> None:
+    bench.sandbox.harbor.version = version
     bench.declare(SHOP)
     with pytest.raises(SystemRefused) as refused:
         bench.systems.check()
@@ -394,10 +392,8 @@ def test_a_harbor_older_than_2_4_is_refused_by_its_version(
 
 
 @pytest.mark.parametrize("version", ["v2.4.0", "v2.15.2-5f0cd1e5", "v3.0.0-dev"])
-def test_a_harbor_from_2_4_on_is_accepted(
-    version: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(system, "VERSION", version)
+def test_a_harbor_from_2_4_on_is_accepted(version: str, bench: Bench) -> None:
+    bench.sandbox.harbor.version = version
     sentence = bench.declare(SHOP).systems.check()[0]
     assert sentence.startswith(f"Harbor {version} at ")
     assert sentence.endswith(" knows 'admin'.")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tenantry.errors import TenantryError
 from tenantry.onboarding import configure, plan_platform
 from tenantry.plan import Plan
 from tests.bench import SHOP, Bench, found, ids
@@ -77,6 +78,14 @@ def test_harbors_routes_come_in_the_order_that_works_and_a_second_run_writes_not
     assert harbors.sandbox.requests.writes() == 0
 
 
+def test_an_old_harbor_has_its_old_paths_at_core_too(harbors: Bench) -> None:
+    harbors.sandbox.harbor.version = "v2.7.4-0d8fe5a1"
+    declare(harbors, MESH)
+    configure(harbors.systems)
+    _, core, _ = spec(harbors, "VirtualService")["http"]
+    assert [match["uri"]["prefix"] for match in core["match"]] == [*CORE, "/v1/", "/chartrepo/"]
+
+
 def test_an_http_route_says_the_same(harbors: Bench) -> None:
     declare(harbors, {"route_kind": "HTTPRoute", **MESH}, {**SHOP, **ROUTE})
     configure(harbors.systems)
@@ -101,6 +110,19 @@ def test_a_route_of_the_other_kind_takes_the_place_of_the_first(harbors: Bench) 
         ("delete", "istio/VirtualService/harbor/harbor"),
     ]
     assert plan(harbors).is_empty
+
+
+@pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
+def test_a_teams_last_route_goes_when_it_is_declared_no_more(bench: Bench, kind: str) -> None:
+    other = "HTTPRoute" if kind == "VirtualService" else "VirtualService"
+    declare(bench, {"route_kind": kind}, {**SHOP, **ROUTE})
+    bench.onboard()
+    assert bench.sandbox.kubernetes.get(kind, "web", "team-shop") is not None
+
+    declare(bench, {"route_kind": other}, SHOP)
+    bench.onboard()
+    assert bench.sandbox.kubernetes.get(kind, "web", "team-shop") is None
+    assert bench.plan().is_empty
 
 
 def test_mutual_tls_waits_until_every_pod_has_a_sidecar(harbors: Bench) -> None:
@@ -154,3 +176,107 @@ def test_a_gateway_is_made_and_stays_as_declared(bench: Bench, api: str) -> None
     gateway["hosts"] = ["*.example.com", "*.example.org"]
     declare(bench, {"gateways": {"istio-ingress/public": gateway}})
     assert len(found(plan(bench))) == 1
+
+
+# The portal's tokens
+
+
+def service(bench: Bench, name: str, **ports: int) -> None:
+    listed = [{"name": each, "port": number} for each, number in ports.items()]
+    selector = {"app": "harbor", "component": name.removeprefix("harbor-")}
+    put(bench, "v1", "Service", name, "harbor", spec={"selector": selector, "ports": listed})
+
+
+def test_the_portal_asks_for_a_token_and_dockers_paths_for_none(harbors: Bench) -> None:
+    tokens = {"required": True, "audiences": ["gate"]}
+    declare(harbors, {"harbor": {**MESH["harbor"], "portal_tokens": tokens}})
+    (first, second) = (w for w in plan(harbors).waiting if "portal" in w.id.key)
+    assert first.reason == second.reason
+    assert "Service 'harbor-portal', which tells the portal's pods, is not there" in first.reason
+
+    service(harbors, "harbor-core", http=80)
+    service(harbors, "harbor-portal", http=80)
+    done = ids(configure(harbors.systems).done)
+    assert done[-2:] == [
+        "istio/RequestAuthentication/harbor/harbor-portal",
+        "istio/AuthorizationPolicy/harbor/harbor-portal",
+    ]
+    issuer = harbors.systems.keycloak_client.issuer
+    pods = {"matchLabels": {"app": "harbor", "component": "portal"}}
+    assert spec(harbors, "RequestAuthentication", "harbor-portal") == {
+        "selector": pods,
+        "jwtRules": [
+            {
+                "issuer": issuer,
+                "jwksUri": f"{issuer}/protocol/openid-connect/certs",
+                "audiences": ["gate"],
+                "forwardOriginalToken": True,
+            }
+        ],
+    }
+    policy = spec(harbors, "AuthorizationPolicy", "harbor-portal")
+    assert policy["selector"] == pods
+    assert plan(harbors).is_empty
+
+    declare(harbors, MESH)
+    assert [(c.action, c.id.kind) for c in configure(harbors.systems).done] == [
+        ("delete", "AuthorizationPolicy"),
+        ("delete", "RequestAuthentication"),
+    ]
+    assert plan(harbors).is_empty
+
+
+# The protocols of ports that the chart does not name
+
+
+def test_app_protocol_is_set_where_declared_and_let_go_again(harbors: Bench) -> None:
+    service(harbors, "harbor-redis", x=6379, other=80)
+    protocols = {"harbor-redis": {6379: "tcp"}}
+    declare(harbors, {"harbor": {**MESH["harbor"], "app_protocols": protocols}})
+    configure(harbors.systems)
+
+    redis, other = spec(harbors, "Service", "harbor-redis")["ports"]
+    assert (redis["name"], redis["appProtocol"]) == ("x", "tcp")
+    assert "appProtocol" not in other
+    assert plan(harbors).is_empty
+
+    declare(harbors, MESH)
+    (change,) = configure(harbors.systems).done
+    assert (change.action, str(change.id)) == ("delete", "istio/appProtocol/harbor/harbor-redis")
+    redis, other = spec(harbors, "Service", "harbor-redis")["ports"]
+    assert "appProtocol" not in redis
+    assert (redis["name"], redis["port"], other["name"]) == ("x", 6379, "other")
+    assert plan(harbors).is_empty
+
+
+def test_an_app_protocol_that_the_chart_sets_and_a_port_that_is_not_there_are_refused(
+    harbors: Bench,
+) -> None:
+    ports = [{"name": "x", "port": 6379, "appProtocol": "redis"}]
+    put(harbors, "v1", "Service", "harbor-redis", "harbor", spec={"ports": ports})
+    service(harbors, "harbor-core", http=80)
+    protocols = {
+        "harbor-redis": {6379: "tcp"},
+        "harbor-core": {81: "http"},
+        "harbor-db": {5432: "tcp"},
+    }
+    declare(harbors, {"harbor": {**MESH["harbor"], "app_protocols": protocols}})
+
+    reasons = {refusal.id.key: refusal.reason for refusal in plan(harbors).refusals}
+    assert "whoever wrote the Service set it" in reasons["harbor/harbor-redis"]
+    assert "the Service has no such port" in reasons["harbor/harbor-core"]
+    (wait,) = plan(harbors).waiting
+    assert wait.reason == "there is no Service 'harbor-db'"
+
+
+def test_a_service_that_is_gone_before_the_write_is_not_made_anew(harbors: Bench) -> None:
+    service(harbors, "harbor-redis", x=6379)
+    protocols = {"harbor-redis": {6379: "tcp"}}
+    declare(harbors, {"harbor": {**MESH["harbor"], "app_protocols": protocols}})
+    observed = harbors.systems.observe_platform()
+    planned = harbors.systems.plan_platform(observed)
+    harbors.sandbox.kubernetes.delete("Service", "harbor-redis", "harbor")
+
+    with pytest.raises(TenantryError):
+        harbors.systems.apply(planned, observed)
+    assert harbors.sandbox.kubernetes.get("Service", "harbor-redis", "harbor") is None

@@ -9,8 +9,10 @@ import pytest
 from tenantry.errors import NotOurs
 from tenantry.onboarding import configure, plan_platform
 from tenantry.plan import Plan
+from tenantry.resources import Resource
 from tenantry.sandbox.harbor import users
 from tenantry.sandbox.keycloak.builtin import new_realm
+from tenantry.systems.keycloak.harbors_client import secret_of
 from tests.bench import SHOP, Bench, actions, found, ids
 from tests.crash import Snapshot
 from tests.real.servers import browser
@@ -294,6 +296,35 @@ def test_an_auth_mode_that_cannot_change_is_explained_with_who_is_there(bench: B
     assert "there are 1: ann. Delete them in Harbor first" in str(refused.value)
     assert harbor.configuration["oidc_client_id"] == ""
     assert harbor.configuration["project_creation_restriction"] == "adminonly"
+
+
+def test_a_read_only_configuration_is_reported_and_not_fought(bench: Bench) -> None:
+    harbor = bench.sandbox.harbor
+    harbor.overwrite_configuration({"oidc_name": "Theirs"})
+    bench.declare(platform=SIGN_ON)
+
+    with pytest.raises(NotOurs) as refused:
+        configure(bench.systems)
+    assert "harbor/configuration/single sign-on" in str(refused.value)
+    assert "harbor/configuration/settings" in str(refused.value)
+    assert "it is set by CONFIG_OVERWRITE_JSON" in str(refused.value)
+    assert harbor.configuration["oidc_name"] == "Theirs"
+    asked = [each.method for each in bench.sandbox.requests.log if "configur" in each.target]
+    assert set(asked) == {"GET"}
+    client = bench.sandbox.keycloak.realms[REALM].client_named("harbor")
+    assert client is not None  # all the rest is done
+
+    mine = secret_of(bench.systems.keycloak_client, "harbor")
+    wanted = {resource.id: resource.fields for resource in desired_of_harbor(bench)}
+    for fields in wanted.values():
+        harbor.overwrite_configuration({**fields, "oidc_client_secret": mine})
+    assert plan(bench).is_empty
+
+
+def desired_of_harbor(bench: Bench) -> list[Resource]:
+    systems = bench.systems
+    issuer = systems.keycloak_client.issuer_to_be
+    return systems.harbor_configuration.desired(issuer, systems.observe_platform())
 
 
 def test_a_setting_that_this_harbor_has_not_is_named(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""The drift report in the forms that people and programs read."""
+"""The report in the forms that people and programs read."""
 
 from collections.abc import Callable
 from typing import Literal

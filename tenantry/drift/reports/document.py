@@ -1,4 +1,4 @@
-"""The drift report as JSON, for programs."""
+"""The report as JSON, for programs."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -71,6 +71,10 @@ class Finding(_Part):
     """Whether an extra carries Tenantry's mark."""
     remedy: Action | None
     """What remediation would do about it; null if that is nothing."""
+    check: str
+    """The check that has found it; empty if it is drift."""
+    advice: str
+    """What a person is to do about it, where remediation can't."""
     open_since: datetime | None
     """Since when it is known to be open."""
 
@@ -126,7 +130,7 @@ class Summary(_Part):
 
 
 class Document(_Part):
-    """A drift report of Tenantry's."""
+    """A report of Tenantry's: of drift, or of the checks."""
 
     version: Literal[1] = 1
     """Version of this form."""
@@ -138,6 +142,8 @@ class Document(_Part):
     """When it was looked, in UTC."""
     scope: Scope
     """What was looked at."""
+    checks: list[str]
+    """The checks that were made; none if it was looked for drift."""
     summary: Summary
     """What it comes to."""
     findings: list[Finding]
@@ -163,6 +169,7 @@ def document(report: Report, history: History) -> Document:
             all_teams=report.scope.all_teams,
             credentials=report.scope.credentials,
         ),
+        checks=list(report.checks),
         summary=Summary(
             in_sync=not found,
             resources=report.resources,
@@ -198,6 +205,8 @@ def _finding(found: findings.Finding, since: datetime | None) -> Finding:
         location=DeclaredAt(file=found.location.file, line=found.location.line),
         marked=found.marked,
         remedy=found.remedy,
+        check=found.check,
+        advice=found.advice,
         open_since=since,
     )
 

@@ -1,4 +1,4 @@
-"""The drift report as one page that needs nothing else, to read and to send on."""
+"""The report as one page that needs nothing else, to read and to send on."""
 
 from collections import Counter
 from datetime import datetime
@@ -63,7 +63,7 @@ def _row(finding: Finding, since: datetime | None, now: datetime) -> dict[str, A
         "key": key,
         "fields": fields[:_OPEN_FIELDS],
         "more": fields[_OPEN_FIELDS:],
-        "detail": finding.detail,
+        "words": finding.words,
         "place": f"{finding.location.file}:{finding.location.line}",
         "age": age(since, now),
         "seconds": int((now - since).total_seconds()) if since else 0,

@@ -1,6 +1,7 @@
-"""The drift report as SARIF 2.1.0: a code host shows it on the lines of the declared state."""
+"""The report as SARIF 2.1.0: a code host shows it on the lines of the declared state."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
@@ -26,14 +27,15 @@ _RULES: dict[FindingClass, tuple[str, str]] = {
 def text(report: Report, history: History) -> str:
     """The report as SARIF. Code hosts resolve the files' paths from the repository's root."""
     since = history.open_since()
+    rules = [*map(_check, report.checks)] if report.checks else [*map(_rule, CLASSES)]
     driver = {
         "name": "Tenantry",
         "version": version("tenantry"),
-        "rules": [_rule(class_) for class_ in CLASSES],
+        "rules": rules,
     }
     run = {
         "tool": {"driver": driver},
-        "automationDetails": {"id": "tenantry/drift/"},
+        "automationDetails": {"id": f"tenantry/{report.title.lower()}/"},
         "columnKind": "utf16CodeUnits",
         "invocations": [
             {
@@ -41,9 +43,7 @@ def text(report: Report, history: History) -> str:
                 "endTimeUtc": report.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
         ],
-        "results": [
-            _result(finding, report.base, since.get(finding.id)) for finding in report.findings
-        ],
+        "results": [_result(finding, report, since.get(finding.id)) for finding in report.findings],
     }
     content = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(content, indent=2) + "\n"
@@ -59,15 +59,25 @@ def _rule(class_: FindingClass) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, base: str, since: datetime | None) -> dict[str, Any]:
-    path = f"{base.strip('/')}/{finding.location.file}".lstrip("/")
+def _check(name: str) -> dict[str, Any]:
+    return {
+        "id": f"checks/{name}",
+        "shortDescription": {"text": f"Check: {name}"},
+        "properties": {"tags": ["checks"]},
+    }
+
+
+def _result(finding: Finding, report: Report, since: datetime | None) -> dict[str, Any]:
+    rule = f"checks/{finding.check}" if finding.check else f"drift/{finding.class_}"
+    order: Sequence[str] = report.checks or CLASSES
+    path = f"{report.base.strip('/')}/{finding.location.file}".lstrip("/")
     place = {
         "artifactLocation": {"uri": quote(path)},
         "region": {"startLine": finding.location.line},
     }
     return {
-        "ruleId": f"drift/{finding.class_}",
-        "ruleIndex": CLASSES.index(finding.class_),
+        "ruleId": rule,
+        "ruleIndex": order.index(finding.check or finding.class_),
         "level": _LEVELS[finding.severity],
         "message": {"text": _message(finding)},
         "locations": [{"physicalLocation": place}],
@@ -85,6 +95,6 @@ def _message(finding: Finding) -> str:
         f"{f.field}: desired {explain.text(f.new)}, actual {explain.text(f.old)}"
         for f in finding.fields
     ]
-    told = "; ".join([*fields, *([finding.detail] if finding.detail else [])])
+    told = "; ".join([*fields, *([finding.words] if finding.words else [])])
     head = f"{finding.resource} is {finding.class_}"
     return f"{head}: {told}" if told else f"{head}."

@@ -1,4 +1,4 @@
-"""The drift report as CSV: a row a finding, or a row each of its fields, for a spreadsheet."""
+"""The report as CSV: a row a finding, or a row each of its fields, for a spreadsheet."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ from tenantry.drift.history import History
 
 COLUMNS = [
     *("severity", "class", "team", "system", "kind", "key", "field", "desired", "actual"),
-    *("detail", "file", "line", "remedy", "open_since"),
+    *("detail", "file", "line", "remedy", "open_since", "check", "advice"),
 ]
 
 
@@ -42,6 +42,8 @@ def _rows(finding: Finding) -> list[dict[str, object]]:
         "file": finding.location.file,
         "line": finding.location.line,
         "remedy": finding.remedy or "",
+        "check": finding.check,
+        "advice": finding.advice,
     }
     fields = [
         {"field": f.field, "desired": explain.whole(f.new), "actual": explain.whole(f.old)}

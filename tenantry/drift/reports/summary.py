@@ -1,4 +1,4 @@
-"""The drift report as Prefect's UI shows it: Markdown, and rows of a table."""
+"""The report as Prefect's UI shows it: Markdown, and rows of a table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ def row(finding: Finding, since: Mapping[str, datetime], now: datetime) -> dict[
         "class": finding.class_,
         "team": team_name(finding.team),
         "resource": str(finding.resource),
-        "field: actual → desired": told(finding),
-        "open": age(since.get(finding.id), now),
+        "finding" if finding.check else "field: actual → desired": told(finding),
+        **({} if finding.check else {"open": age(since.get(finding.id), now)}),
         "declared at": f"{finding.location.file}:{finding.location.line}",
     }
 

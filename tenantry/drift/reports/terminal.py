@@ -1,4 +1,4 @@
-"""The drift report as a table on a terminal."""
+"""The report as a table on a terminal."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ def table(report: Report, history: History, *, full: bool = False) -> Renderable
     for severity in SEVERITIES:
         found = [finding for finding in report.findings if finding.severity == severity]
         if found:
-            parts += [_table(severity, found, since, report.time, grouped=grouped), Text()]
+            parts += [_table(severity, found, report, since, grouped=grouped), Text()]
     if report.findings and len(report.scope.teams) > 1:
         parts += [_by_team(report), Text()]
     for _, each in report.waiting[:ALIKE]:
@@ -53,15 +53,18 @@ def table(report: Report, history: History, *, full: bool = False) -> Renderable
 def _table(
     severity: Severity,
     found: Sequence[Finding],
+    report: Report,
     since: dict[str, datetime],
-    now: datetime,
     *,
     grouped: bool,
 ) -> Table:
     colour = COLOURS[severity]
     title = f"[{colour}]{severity.capitalize()}[/] ({len(found)})"
     shown = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
-    for column in ("Team", "Class", "Resource", "Field: actual → desired", "Open"):
+    columns = ["Team", "Class", "Resource"]
+    # The checks keep no history.
+    columns += ["Finding"] if report.checks else ["Field: actual → desired", "Open"]
+    for column in columns:
         shown.add_column(column, overflow="fold", no_wrap=column in ("Class", "Open"))
     groups = _groups(found) if grouped else [[finding] for finding in found]
     for group in groups:
@@ -71,13 +74,14 @@ def _table(
             more = (
                 f"\n[dim]… and {len(group) - 1} more like it in {_teams(group)}[/]" if alike else ""
             )
-            shown.add_row(
+            cells = [
                 escape(team_name(finding.team)),
                 f"[{colour}]{finding.class_}[/]",
                 escape(resource) + more,
                 escape(told(finding)),
-                age(since.get(finding.id), now),
-            )
+                age(since.get(finding.id), report.time),
+            ]
+            shown.add_row(*cells[: len(columns)])
     return shown
 
 
@@ -104,7 +108,7 @@ def told(finding: Finding) -> str:
     lines = [difference(found) for found in finding.fields[:_FIELDS]]
     more = len(finding.fields) - _FIELDS
     lines += [f"… and {more} more fields"] * (more > 0)
-    return "\n".join([*lines, *([finding.detail] if finding.detail else [])])
+    return "\n".join([*lines, *([finding.words] if finding.words else [])])
 
 
 def difference(found: Difference) -> str:

@@ -12,6 +12,7 @@ import inspect
 import secrets
 import uuid
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -90,6 +91,8 @@ class SimulatedHarbor:
         login_delay: Seconds that a wrong password takes, and locks its name.
         race_window: Seconds between the reading and the writing of a robot or a member: what
             happens to two writers at once is decided in there.
+        version: What it says of its version; it behaves like this one all the same.
+        read_only_configuration: Whether its configuration is set by CONFIG_OVERWRITE_JSON.
         unhealthy: Components that ``/health`` calls broken, and what it says of them.
         provider: The OIDC provider as it was last found, with the settings of that time.
         blobs: What the blobs hold, in files. Never in a dump, which has their digests and sizes.
@@ -102,6 +105,8 @@ class SimulatedHarbor:
         self.ext_endpoint = ext_endpoint
         self.login_delay = 1.5
         self.race_window = 0.001
+        self.version = system.VERSION
+        self.read_only_configuration = False
         self.unhealthy: dict[str, str] = {}
         self.issued_secrets: list[str] = []
         self.locked: Counter[str] = Counter()
@@ -117,6 +122,12 @@ class SimulatedHarbor:
         self.groups, self.users = state.groups, state.users
         self.configuration = state.configuration
         self.provider: Provider | None = None
+
+    def overwrite_configuration(self, settings: Mapping[str, Any]) -> None:
+        """Start anew with CONFIG_OVERWRITE_JSON: these settings hold, and none can be changed."""
+        self.configuration |= settings
+        self.provider = None
+        self.read_only_configuration = True
 
     def dump(self) -> dict[str, Any]:
         """The state, fit for JSON, without the records of anonymous sessions."""

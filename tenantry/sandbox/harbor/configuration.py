@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's configuration. Not simulated: CONFIG_OVERWRITE_JSON, and any use of LDAP's."""
+"""Harbor 2.15.2's configuration. Not simulated: any use of LDAP's settings."""
 
 from typing import Any
 
@@ -85,8 +85,12 @@ def defaults() -> dict[str, Any]:
 def get_configurations(call: Call) -> Response:
     """Every setting with its value, and whether it can be changed now."""
     _require_admin(call)
+    fixed = call.harbor.read_only_configuration
     shown = {
-        name: {"editable": name != "auth_mode" or not _has_users(call), "value": value}
+        name: {
+            "editable": not fixed and (name != "auth_mode" or not _has_users(call)),
+            "value": value,
+        }
         for name, value in call.harbor.configuration.items()
         if name not in _HIDDEN
     }
@@ -98,6 +102,11 @@ def update_configurations(call: Call) -> Response:
     """Set what is sent; what nobody knows passes unsaid."""
     body = call.body("configurations", _SHAPE)
     _require_admin(call)
+    if call.harbor.read_only_configuration:
+        raise Refusal(
+            403,
+            "current config is init by env variable: CONFIG_OVERWRITE_JSON, it cannot be updated",
+        )
     held = call.harbor.configuration
     changes = {k: v for k, v in body.items() if k in _DEFAULTS and v is not None}
     mode = changes.get("auth_mode", held["auth_mode"])

@@ -49,7 +49,7 @@ def systeminfo(call: Call) -> Response:
         info |= {
             "current_time": stamp(harbor.clock.now()),
             "external_url": harbor.ext_endpoint,
-            "harbor_version": VERSION,
+            "harbor_version": harbor.version,
             "has_ca_root": False,
             "notification_enable": settings["notification_enable"],
             "project_creation_restriction": settings["project_creation_restriction"],

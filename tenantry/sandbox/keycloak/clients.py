@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from . import client_policies
 from .answers import (
     JSON,
     Call,
@@ -114,6 +115,7 @@ def update_client(realm: Realm, call: Call, client_id: str) -> Response:
         client["secret"] = new_secret()
     if client["publicClient"]:
         client.pop("secret", None)
+    client_policies.updated(realm, client, call.now)
     _service_account(realm, client, call)
     return done()
 
@@ -138,11 +140,9 @@ def get_secret(realm: Realm, call: Call, client_id: str) -> Response:
 
 @routes("POST", "clients/{client}/client-secret")
 def renew_secret(realm: Realm, call: Call, client_id: str) -> Response:
-    """A new secret; the old one is worth nothing from now on."""
+    """A new secret; the old one is worth nothing from now on, unless a policy keeps it."""
     client = found(realm, client_id)
-    client["secret"] = new_secret()
-    client["attributes"]["client.secret.creation.time"] = str(int(call.now.timestamp()))
-    return answer({"type": "secret", "value": client["secret"]})
+    return answer({"type": "secret", "value": client_policies.renewed(realm, client, call.now)})
 
 
 @routes("GET", "clients/{client}/service-account-user")

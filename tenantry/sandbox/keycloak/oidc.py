@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote
 from starlette.responses import Response
 
 from .answers import JSON, Call, answer, done, not_found, oauth_error
+from .client_policies import takes
 from .login import LoginPages, incomplete, user_with_password
 from .state import Realm, User
 from .tokens import Keys, claims, scopes_in_force, token_set, told
@@ -194,7 +195,7 @@ def _client(realm: Realm, call: Call, form: dict[str, str]) -> JSON:
         raise oauth_error(401, "invalid_client", _CREDENTIALS)
     if client["bearerOnly"]:
         raise oauth_error(401, "invalid_client", "Bearer-only not allowed")
-    if not client["publicClient"] and secret != client["secret"]:
+    if not client["publicClient"] and not takes(realm, client, secret, call.now):
         raise oauth_error(401, "unauthorized_client", _CREDENTIALS)
     return client
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from . import clients, evaluation, groups, mapper_paths, providers, scopes, users
+from . import client_policies, clients, evaluation, groups, mapper_paths, providers, scopes, users
 from .answers import JSON, Call, Refused, answer, created, done, exists, invalid, not_found
 from .builtin import new_realm
 from .oidc import OpenID, bearer, realm_named
@@ -27,6 +27,7 @@ _ROUTES = [
     groups.routes,
     users.routes,
     clients.routes,
+    client_policies.routes,
     evaluation.routes,
     scopes.routes,
     mapper_paths.routes,

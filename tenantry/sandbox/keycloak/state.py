@@ -88,6 +88,9 @@ class Realm:
     roles: dict[str, str] = field(default_factory=dict)
     providers: dict[str, JSON] = field(default_factory=dict)
     provider_mappers: dict[str, JSON] = field(default_factory=dict)
+    client_policies: dict[str, list[JSON]] = field(
+        default_factory=lambda: {"profiles": [], "policies": []}
+    )
     sessions: dict[str, str] = field(default_factory=dict)
     # What the tokens of a session say otherwise, and who comes next to the login page.
     session_claims: dict[str, JSON] = field(default_factory=dict)

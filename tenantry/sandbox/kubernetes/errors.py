@@ -84,6 +84,13 @@ def another(kind: Kind, name: str, namespace: str, wanted: str, real: str) -> Re
     return Refused(409, "Conflict", message, details(kind, name))
 
 
+def no_such_uid(kind: Kind, name: str, wanted: str) -> Refused:
+    """A server-side apply was meant for an object that is not there."""
+    why = f"uid mismatch: the provided object specified uid {wanted}, and no existing object was found"
+    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
+    return Refused(409, "Conflict", message, details(kind, name))
+
+
 def modified(kind: Kind, name: str) -> Refused:
     """The resourceVersion sent along is no longer the object's."""
     why = "the object has been modified; please apply your changes to the latest version"

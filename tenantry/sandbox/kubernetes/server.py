@@ -27,6 +27,7 @@ from .errors import (
     missing_value,
     modified,
     no_resource,
+    no_such_uid,
     not_allowed,
     not_simulated,
     precondition,
@@ -332,6 +333,8 @@ class SimulatedKubernetes:
             self._store.check_namespace(kind, config)
             if metadata.get("resourceVersion"):
                 raise modified(kind, name)
+            if metadata.get("uid"):
+                raise no_such_uid(kind, name, metadata["uid"])
         elif metadata.get("resourceVersion") not in (None, old.obj["metadata"]["resourceVersion"]):
             raise modified(kind, name)
         write = self._store.by(manager, "Apply")

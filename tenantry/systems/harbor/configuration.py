@@ -188,6 +188,18 @@ class HarborConfiguration:
         self._client.put("/configurations", body | {SECRET: secret(client_id)})
         self.prove(client_id)
 
+    def hand_over(self, secret: str) -> None:
+        """Gives Harbor another secret of its client, and waits until it uses that.
+
+        Raises:
+            BrokenPromise: its client does not work then.
+        """
+        self._client.put("/configurations", {SECRET: secret})
+        time.sleep(_TAKES_HOLD)
+        sign_on = self._declared.single_sign_on
+        assert sign_on is not None
+        self.prove(sign_on.client_id)
+
     def switch(self, issuer: str, secret: Callable[[str], str]) -> None:
         """Lets Harbor trust the realm, in one call: between two, nobody could log in.
 

@@ -16,12 +16,9 @@ _KINDS = ("VirtualService", "HTTPRoute")
 class Istio:
     """The mesh's part of onboarding."""
 
-    def __init__(
-        self, client: KubernetesClient, state: Declaration, *, extras: bool = False
-    ) -> None:
+    def __init__(self, client: KubernetesClient, state: Declaration) -> None:
         self._client = client
         self._state = state
-        self._extras = extras
 
     def desired(self, team: Team) -> list[Resource]:
         """An object a route."""
@@ -45,17 +42,12 @@ class Istio:
     def observe(self, teams: Sequence[Team]) -> Observed:
         """The routes in the teams' first namespaces; none where their kind is not installed.
 
-        HTTPRoutes are looked at where the declared state has any, or extras are asked for: elsewhere
-        it would cost a call.
+        Of both kinds, whichever is declared: a route that is declared no more may be of either.
         """
         seen = Observed()
-        declared = self._state.teams.values()
-        used = {self._kind(route) for team in declared for route in team.routes.values()}
-        used |= {"VirtualService", self._state.platform.mesh.route_kind}
         needed = {self._kind(route) for team in teams for route in team.routes.values()}
         for kind in _KINDS:
-            if kind in used or self._extras:
-                self._observe(kind, teams, seen, needed=kind in needed)
+            self._observe(kind, teams, seen, needed=kind in needed)
         return seen
 
     def _observe(self, kind: str, teams: Sequence[Team], seen: Observed, *, needed: bool) -> None:

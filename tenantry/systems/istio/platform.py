@@ -1,6 +1,6 @@
 """The mesh's part of what is the platform's: Gateways, and Harbor's place behind them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,9 @@ from tenantry.errors import SystemRefused
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.istio import ports
 from tenantry.systems.istio.routes import Backend, Rule, spec
+from tenantry.systems.istio.tokens import NAME, rules
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import GATEWAY_API, KubernetesClient, Object
 
@@ -20,6 +22,8 @@ _OLD_CORE = ("/v1/", "/chartrepo/")
 _OLD_PATHS_UNTIL = (2, 8)
 """The first Harbor without charts, whose own proxy answers `/v1/` with 404."""
 _ROUTES = ("VirtualService", "HTTPRoute")
+_TOKENS = ("AuthorizationPolicy", "RequestAuthentication")
+"""In the order in which they may go."""
 _SIDECAR = "istio-proxy"
 _TOLD = 3
 
@@ -40,10 +44,21 @@ class IstioPlatform:
 
     # Desired
 
-    def desired(self) -> list[Resource]:
-        """Gateways first, and last what would shut out whoever is not in the mesh yet."""
-        gateways = [_gateway(key, each) for key, each in self._mesh.gateways.items()]
-        return [*gateways, *(self._harbors(self._mesh.harbor) if self._mesh.harbor else ())]
+    def desired(self, issuer: Callable[[], str], observed: Observed) -> list[Resource]:
+        """Gateways first, and last what would shut out whoever is not in the mesh yet.
+
+        Args:
+            issuer: tells the realm's issuer in its own words.
+            observed: what was seen.
+        """
+        wanted = [_gateway(key, each) for key, each in self._mesh.gateways.items()]
+        if harbor := self._mesh.harbor:
+            wanted += [
+                *self._harbors(harbor),
+                *_tokens(harbor, issuer, observed),
+                *ports.desired(harbor.namespace, harbor.app_protocols),
+            ]
+        return wanted
 
     def _harbors(self, declared: HarborInMesh) -> Iterator[Resource]:
         namespace = objects.id_of("Namespace", declared.namespace)
@@ -90,12 +105,18 @@ class IstioPlatform:
         wanted = {resource.id.kind: resource.id for resource in self._harbors(declared)}
         namespace = self._client.get("Namespace", name)
         if namespace is None:
-            for id in wanted.values():
+            tokens = (_istio_id(kind, NAME, name) for kind in _TOKENS)
+            services = (ports.id_of(name, service) for service in declared.app_protocols)
+            for id in (*wanted.values(), *tokens, *services):
                 seen.waiting[id] = f"there is no namespace '{name}'"
             return
         seen.live[Id("istio", "injection", name)] = _injection(namespace, declared)
-        for kind in (*_ROUTES, "PeerAuthentication"):
-            for found in self._list(kind, name, needed=kind in wanted):
+        seen.add(ports.observe(self._client, name, declared.app_protocols))
+        if declared.portal_tokens:
+            self._observe_portal(declared, seen)
+        for kind in (*_ROUTES, "PeerAuthentication", *_TOKENS):
+            needed = kind in wanted or (kind in _TOKENS and declared.portal_tokens is not None)
+            for found in self._list(kind, name, needed=needed):
                 id = _istio_id(kind, found["metadata"]["name"], name)
                 live = objects.live(found)
                 # Without a team's mark, what carries ours in Harbor's namespace is the platform's.
@@ -108,6 +129,19 @@ class IstioPlatform:
                     f"pods without a sidecar would be shut out: {', '.join(bare[:_TOLD])}{more}. "
                     "Restart them once the namespace is labelled for injection"
                 )
+
+    def _observe_portal(self, declared: HarborInMesh, seen: Observed) -> None:
+        """The labels of the portal's pods, as its Service selects them."""
+        service, namespace = declared.portal.service, declared.namespace
+        found = self._client.get("Service", service, namespace)
+        selector = (found["spec"].get("selector") if found else None) or {}
+        if selector:
+            seen.live[_portal_id(declared)] = Live(selector)
+            return
+        reason = "selects no pods" if found else "is not there"
+        for kind in _TOKENS:
+            id = _istio_id(kind, NAME, namespace)
+            seen.waiting[id] = f"Service '{service}', which tells the portal's pods, {reason}"
 
     def _list(self, kind: str, namespace: str, *, needed: bool) -> Iterator[Object]:
         try:
@@ -124,8 +158,25 @@ class IstioPlatform:
             labels = dict(change.resource.fields)
             body = {"metadata": {"labels": labels}}
             self._client.merge("Namespace", change.id.key, None, body)
+        elif change.id.kind == ports.KIND:
+            ports.apply(self._client, change)
         else:
             objects.apply(self._client, change)
+
+
+def _tokens(
+    declared: HarborInMesh, issuer: Callable[[], str], observed: Observed
+) -> Iterator[Resource]:
+    if declared.portal_tokens is None:
+        return
+    portal = observed.live.get(_portal_id(declared))
+    selector = portal.fields if portal else {}  # without it, both wait
+    for kind, content in rules(declared.portal_tokens, issuer(), selector):
+        yield _object(kind, NAME, declared.namespace, {"spec": content})
+
+
+def _portal_id(declared: HarborInMesh) -> Id:
+    return Id("istio", "portal's pods", f"{declared.namespace}/{declared.portal.service}")
 
 
 def _istio_id(kind: str, name: str, namespace: str) -> Id:

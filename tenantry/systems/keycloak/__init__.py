@@ -15,6 +15,7 @@ from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import (
     ADOPTED,
     MANAGED_BY,
+    TEAM,
     apply_client,
     client_fields,
     groups_mapper,
@@ -22,7 +23,6 @@ from tenantry.systems.keycloak.clients import (
     observed_fields,
 )
 
-_TEAM = "tenantry.io/team"
 _MAPPER = "tenantry "
 """What the names of our mappers begin with; the team's slug follows."""
 
@@ -46,7 +46,7 @@ class Keycloak:
     def desired(self, team: Team) -> list[Resource]:
         """The team's group, members, mappers and clients."""
         group = Id("keycloak", "group", team.oidc_group)
-        marks = {MANAGED_BY: ["tenantry"], _TEAM: [team.name]}
+        marks = {MANAGED_BY: ["tenantry"], TEAM: [team.name]}
         wanted = [Resource(group, "Keycloak", {"attributes": marks})]
         for member in team.members or ():
             id = _member_id(team, member)
@@ -89,7 +89,7 @@ class Keycloak:
                 attributes = found.get("attributes") or {}
                 ours = attributes.get(MANAGED_BY) == ["tenantry"]
                 marked = ours and ADOPTED not in attributes
-                team = next(iter(attributes.get(_TEAM) or ()), None) if ours else None
+                team = next(iter(attributes.get(TEAM) or ()), None) if ours else None
                 fields = {"attributes": attributes}
                 seen.live[id] = Live(fields, ours, marked=marked, team=team, handle=found)
         for part in each(lambda team: self._members(team, groups), teams):
@@ -126,9 +126,9 @@ class Keycloak:
     def _is_left_over(self, found: Representation) -> bool:
         """Whether it carries the mark of a team that does not declare it any more."""
         attributes = found.get("attributes") or {}
-        if attributes.get(MANAGED_BY) != ["tenantry"] or not attributes.get(_TEAM):
+        if attributes.get(MANAGED_BY) != ["tenantry"] or not attributes.get(TEAM):
             return False  # the platform's own bear no team's mark
-        owner = self._state.teams.get(attributes[_TEAM][0])
+        owner = self._state.teams.get(attributes[TEAM][0])
         return owner is None or owner.oidc_group != found["name"]
 
     def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
@@ -214,7 +214,7 @@ class Keycloak:
         """The team whose mark a client bears, or else the one whose name its id begins with."""
         attributes = client.get("attributes")
         if isinstance(attributes, dict) and attributes.get(MANAGED_BY) == "tenantry":
-            team: str | None = attributes.get(_TEAM)  # the platform's own bear none
+            team: str | None = attributes.get(TEAM)  # the platform's own bear none
             return team
         name = str(client["clientId"]).removeprefix("team-")
         while name != client["clientId"] and "-" in name:
@@ -314,7 +314,7 @@ def _address(id: Id, live: Live) -> str:
 
 def _client(team: Team, name: str, own: OidcClient) -> Resource:
     fields = client_fields(
-        {MANAGED_BY: "tenantry", _TEAM: team.name},
+        {MANAGED_BY: "tenantry", TEAM: team.name},
         redirect_uris=own.redirect_uris,
         post_logout_redirect_uris=own.post_logout_redirect_uris,
         web_origins=own.web_origins,

@@ -8,6 +8,11 @@ from tenantry.systems.keycloak.client import KeycloakClient, Representation
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 ADOPTED = "tenantry.io/adopted"
+TEAM = "tenantry.io/team"
+ROTATED = "client.secret.rotated"
+"""The attribute with a client's secret before the last: never to be shown."""
+MARKS = {MANAGED_BY: "tenantry"}
+"""The mark of what is the platform's own, as attributes that have one value."""
 _URIS = ("post.logout.redirect.uris", "##")
 
 
@@ -61,6 +66,7 @@ def groups_mapper(claim: str = "groups") -> dict[str, Any]:
 def observed_fields(client: Representation) -> Representation:
     """A client in the form of the desired fields: lists sorted, the one mapper by its name."""
     attributes = dict(client.get("attributes") or {})
+    attributes.pop(ROTATED, None)
     key, separator = _URIS
     uris = attributes.get(key, "")
     attributes[key] = separator.join(sorted(uris.split(separator)))

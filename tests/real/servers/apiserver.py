@@ -8,9 +8,6 @@ import base64
 import hashlib
 import json
 import os
-import subprocess
-import tempfile
-import time
 import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +18,7 @@ import kubernetes
 import urllib3
 from ruamel.yaml import YAML
 
+from tests.real.servers import golang
 from tests.real.servers.cache import (
     Progress,
     cache_directory,
@@ -34,7 +32,6 @@ from tests.real.servers.processes import (
     Servers,
     free_ports,
     retry_on_taken_port,
-    run,
 )
 
 KUBERNETES_VERSION = "1.37.2"
@@ -47,15 +44,6 @@ _LINKER = (
     f" -X {_VERSION_PACKAGE}.gitVersion=v{KUBERNETES_VERSION}"
     f" -X {_VERSION_PACKAGE}.gitMajor={_MAJOR} -X {_VERSION_PACKAGE}.gitMinor={_MINOR}"
 )
-_BUILD = ["go", "build", "-mod=readonly", "-trimpath", "-ldflags", _LINKER]
-# Set whatever the user's own settings are: another value of one of these compiles all anew.
-_GO_SETTINGS = {
-    "CGO_ENABLED": "0",
-    "GOFLAGS": "-buildvcs=false",
-    "GOTOOLCHAIN": "local",
-    "GOWORK": "off",
-}
-_BUILD_TIMEOUT = 3600.0
 
 # Module, version, its checksum as Go computes it, and where its definitions are.
 _DEFINITIONS = [
@@ -308,48 +296,10 @@ def _apply(servers: Servers, api: Any, definitions: list[dict[str, Any]]) -> Non
     servers.wait_until("the custom resources are served", served, timeout=60)
 
 
-def _go_environment() -> dict[str, str]:
-    return os.environ | _GO_SETTINGS
-
-
-def _go_version() -> str:
-    done = subprocess.run(
-        ["go", "env", "GOVERSION", "GOOS", "GOARCH"],
-        capture_output=True,
-        text=True,
-        env=_go_environment(),
-        check=True,
-    )
-    return done.stdout
-
-
 def _binary(progress: Progress) -> Path:
-    """Return the server's program, built first unless one of just this source is cached."""
-    digest = hashlib.sha256()
-    for name in ("main.go", "go.mod", "go.sum"):
-        digest.update((SOURCE / name).read_bytes())
-    digest.update(json.dumps([_go_version(), _BUILD, _GO_SETTINGS], sort_keys=True).encode())
-    name = f"kubernetes_apiserver-{KUBERNETES_VERSION}-{digest.hexdigest()[:16]}"
-    binary = cache_directory() / name
-    if binary.exists():
-        return binary
-    with only_one("kubernetes_apiserver"), temporary_sibling(binary) as temporary:
-        if binary.exists():  # another process built it while this one waited
-            return binary
-        started = time.monotonic()
-        progress(f"Building Kubernetes {KUBERNETES_VERSION} (once; 5 to 12 minutes) ...")
-        made = temporary / "kubernetes_apiserver"
-        run(
-            "Building Kubernetes",
-            [*_BUILD, "-o", str(made), "."],
-            directory=SOURCE,
-            environment=_go_environment(),
-            timeout=_BUILD_TIMEOUT,
-            progress=progress,
-        )
-        made.rename(binary)
-        progress(f"Built Kubernetes in {time.monotonic() - started:.0f} seconds.")
-    return binary
+    """Return the server's program."""
+    told = f"Kubernetes {KUBERNETES_VERSION} (once; 5 to 12 minutes)"
+    return golang.program(SOURCE, KUBERNETES_VERSION, _LINKER, ".", told, progress)
 
 
 def _definitions(progress: Progress) -> list[dict[str, Any]]:
@@ -374,7 +324,7 @@ def _fetched_definitions(progress: Progress) -> list[dict[str, Any]]:
     reader = YAML(typ="safe")
     found: list[dict[str, Any]] = []
     for module, version, checksum, place in _DEFINITIONS:
-        archive = _module(module, version, checksum, progress)
+        archive = golang.module(module, version, checksum, progress)
         prefix = f"{module}@{version}/{place}"
         with zipfile.ZipFile(archive) as file:
             names = [name for name in file.namelist() if name.startswith(prefix)]
@@ -388,25 +338,3 @@ def _fetched_definitions(progress: Progress) -> list[dict[str, Any]]:
 def _only_definitions(documents: Iterable[Any]) -> list[dict[str, Any]]:
     kind = "CustomResourceDefinition"
     return [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
-
-
-def _module(module: str, version: str, checksum: str, progress: Progress) -> Path:
-    """Return the archive of a Go module, fetched if need be."""
-    with tempfile.TemporaryDirectory(prefix="tenantry-module-") as outside_any_module:
-        output = run(
-            f"Fetching {module}",
-            ["go", "mod", "download", "-json", f"{module}@{version}"],
-            directory=Path(outside_any_module),
-            environment=_go_environment(),
-            timeout=600,
-            progress=progress,
-            may_fail=True,
-        )
-    answer = json.loads(output)
-    # An `Error` alone is no reason to give up: Go fails, next to the fetched archive, over a module
-    # that asks for a newer Go, and of these modules only YAML files are read.
-    if "Zip" not in answer:
-        raise ServerError(f"Fetching {module} {version}: {answer.get('Error', output)}")
-    if answer.get("Sum") != checksum:
-        raise ServerError(f"{module} {version} is not what it was: {answer.get('Sum')}")
-    return Path(answer["Zip"])

@@ -33,6 +33,8 @@ PASSWORD = "admin"
 
 # What the tests use, prepared before the first of them.
 RELATIVE_PATHS = ("/", "/auth")
+ROTATION = "client-secret-rotation"
+"""The feature by which two secrets of a client overlap: a preview, off by default."""
 
 _CHECKSUM = "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f"
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{KEYCLOAK_VERSION}:zip"
@@ -59,10 +61,13 @@ _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 _LAYOUT = 1
 
 
-def prepare(relative_path: str = "/", progress: Progress = quiet) -> Path:
-    """Fetch, build and first start Keycloak, unless cached; return the prepared directory."""
+def prepare(relative_path: str = "/", progress: Progress = quiet, features: str = "") -> Path:
+    """Fetch, build and first start Keycloak, unless cached; return the prepared directory.
+
+    `features` are such as are off by default.
+    """
     path = _normal(relative_path)
-    prepared = _prepared_directory(path)
+    prepared = _prepared_directory(path, features)
     if prepared.exists():
         return prepared
     distribution = _distribution(progress)
@@ -77,9 +82,10 @@ def prepare(relative_path: str = "/", progress: Progress = quiet) -> Path:
         shutil.copytree(distribution, home, copy_function=_link_or_copy)
         shutil.rmtree(home / "lib" / "quarkus")
         shutil.copytree(distribution / "lib" / "quarkus", home / "lib" / "quarkus")
+        build = ["build", "--db=dev-file", f"--http-relative-path={path}"]
         run(
             "Building Keycloak",
-            [str(home / "bin" / "kc.sh"), "build", "--db=dev-file", f"--http-relative-path={path}"],
+            [str(home / "bin" / "kc.sh"), *build, *([f"--features={features}"] * bool(features))],
             directory=home,
             environment=_environment(),
             timeout=900,
@@ -101,9 +107,11 @@ class RealKeycloak:
     username = USERNAME
     password = PASSWORD
 
-    def __init__(self, relative_path: str = "/", progress: Progress = quiet) -> None:
+    def __init__(
+        self, relative_path: str = "/", progress: Progress = quiet, features: str = ""
+    ) -> None:
         self._path = _normal(relative_path)
-        prepared = prepare(self._path, progress)
+        prepared = prepare(self._path, progress, features)
         self._servers = retry_on_taken_port(lambda: self._start(prepared))
 
     def stop(self) -> None:
@@ -186,8 +194,17 @@ def _normal(relative_path: str) -> str:
     return "/" + relative_path.strip("/")
 
 
-def _prepared_directory(path: str) -> Path:
-    key = json.dumps([_LAYOUT, _CHECKSUM, _ARTIFACT, _START, _JAVA_OPTIONS, path])
+def _prepared_directory(path: str, features: str) -> Path:
+    parts = [
+        _LAYOUT,
+        _CHECKSUM,
+        _ARTIFACT,
+        _START,
+        _JAVA_OPTIONS,
+        path,
+        *([features] * bool(features)),
+    ]
+    key = json.dumps(parts)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return cache_directory() / f"keycloak-{KEYCLOAK_VERSION}-{digest}"
 

@@ -49,17 +49,31 @@ def check(*, kubernetes: bool = True, keycloak: bool = True, skopeo: bool = True
         raise ServerError(f"The tests against real servers cannot run here:\n{lines}")
 
 
-def prepare(*, kubernetes: bool = True, keycloak: bool = True, progress: Progress = quiet) -> None:
-    """Fetch and build what is not in the cache yet; with all of it there this is instant."""
-    # Imported here: a plain check must work, and explain itself, in a bare Python.
-    from tests.real.servers import apiserver, keycloak_server
+def prepare(
+    *,
+    kubernetes: bool = True,
+    keycloak: bool = True,
+    rotation: bool = True,
+    mesh: bool = True,
+    progress: Progress = quiet,
+) -> None:
+    """Fetch and build what is not in the cache yet; with all of it there this is instant.
 
-    check(kubernetes=kubernetes, keycloak=keycloak, skopeo=False)
+    `rotation` is the Keycloak that lets two secrets of a client overlap, `mesh` is istioctl.
+    """
+    # Imported here: a plain check must work, and explain itself, in a bare Python.
+    from tests.real.servers import apiserver, istioctl, keycloak_server
+
+    check(kubernetes=kubernetes or mesh, keycloak=keycloak or rotation, skopeo=False)
     if keycloak:
         for path in keycloak_server.RELATIVE_PATHS:
             keycloak_server.prepare(path, progress)
+    if rotation:
+        keycloak_server.prepare(progress=progress, features=keycloak_server.ROTATION)
     if kubernetes:
         apiserver.prepare(progress)
+    if mesh:
+        istioctl.prepare(progress)
 
 
 def main(arguments: Sequence[str]) -> int:

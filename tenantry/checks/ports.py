@@ -1,0 +1,102 @@
+"""Ports of the mesh's Services, and pods that are outside of it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from tenantry.checks.mesh import Mesh
+from tenantry.drift.findings import Finding
+from tenantry.resources import Id
+from tenantry.systems.kubernetes.client import Object
+
+_HTTP = ("http", "http2", "https", "grpc", "grpc-web")
+_PROTOCOLS = (*_HTTP, "tcp", "tls", "udp", "mongo", "mysql", "redis")
+_PLAIN_HTTP = ("http", "http2", "grpc", "grpc-web", "kubernetes.io/h2c", "kubernetes.io/ws")
+_SIDECAR = "istio-proxy"
+_PORT_NAME = re.compile(rf"({'|'.join(sorted(_PROTOCOLS, key=len, reverse=True))})(-.+)?")
+
+
+def port_names(mesh: Mesh) -> Iterator[Finding]:
+    """Ports of the mesh's Services tell their protocol."""
+    for service in mesh.services:
+        namespace = service["metadata"]["namespace"]
+        if namespace not in mesh.members:
+            continue
+        for port in (service.get("spec") or {}).get("ports") or ():
+            if _protocol(port) is None:
+                yield _port_name(mesh, service, port)
+
+
+def _port_name(mesh: Mesh, service: Object, port: dict[str, Any]) -> Finding:
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    told = f"is named '{port['name']}'" if port.get("name") else "has no name"
+    remedy = "Name it <protocol>[-suffix], such as http-web, or set its appProtocol."
+    if namespace == mesh.harbor:
+        remedy = (
+            "Harbor's chart names its ports itself, some not at all: update the chart, or declare "
+            "the port in mesh.harbor.app_protocols (tcp for redis and the database, http for the "
+            "others) and run configure-platform; do not rename it behind the chart's back."
+        )
+    return mesh.finding(
+        "port names",
+        "warning",
+        Id("kubernetes", "Service", f"{namespace}/{name}"),
+        f"port {port['port']} {told}: the mesh takes it for plain TCP at the gateway, where rules "
+        "about paths and tokens never match",
+        remedy,
+        mesh.team(namespace),
+    )
+
+
+def _protocol(port: dict[str, Any]) -> str | None:
+    """What the mesh takes a port for; None if it has to guess."""
+    if port.get("appProtocol"):
+        return str(port["appProtocol"]).lower()
+    if port.get("protocol") == "UDP":
+        return "udp"
+    found = _PORT_NAME.fullmatch(str(port.get("name", "")).lower())
+    return found[1] if found else None
+
+
+def port_protocols(mesh: Mesh) -> Iterator[Finding]:
+    """No port number is HTTP in one Service of a namespace and TCP in another."""
+    uses: dict[tuple[str, int], dict[bool, str]] = defaultdict(dict)
+    for service in mesh.services:
+        metadata = service["metadata"]
+        if metadata["namespace"] not in mesh.members:
+            continue
+        for port in (service.get("spec") or {}).get("ports") or ():
+            protocol = _protocol(port)
+            if protocol is None or protocol == "udp":
+                continue
+            is_http = protocol in _PLAIN_HTTP
+            uses[metadata["namespace"], port["port"]].setdefault(is_http, metadata["name"])
+    for (namespace, number), names in uses.items():
+        if len(names) > 1:
+            yield mesh.finding(
+                "port protocols",
+                "warning",
+                Id("kubernetes", "Service", f"{namespace}/{names[False]}"),
+                f"port {number} is TCP here, and HTTP in Service '{names[True]}'",
+                "Give one of the two another number.",
+                mesh.team(namespace),
+            )
+
+
+def sidecars(mesh: Mesh) -> Iterator[Finding]:
+    """Where Harbor's namespace is in the mesh, so are its pods."""
+    if mesh.harbor not in mesh.members:
+        return
+    for pod in mesh.pods():
+        spec = pod.get("spec") or {}
+        containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if not ended and _SIDECAR not in [container["name"] for container in containers]:
+            yield mesh.finding(
+                "sidecars",
+                "warning",
+                Id("kubernetes", "Pod", f"{mesh.harbor}/{pod['metadata']['name']}"),
+                "it has no sidecar, though its namespace is labelled for injection",
+                "Restart it: the label acts on new pods only.",
+            )

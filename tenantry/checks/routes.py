@@ -1,0 +1,103 @@
+"""Routes of both kinds, as what they come to: hosts, gateways, and paths in the order that wins."""
+
+from typing import Any, NamedTuple
+
+from tenantry.resources import Id
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import Object
+
+_ANY: list[dict[str, Any]] = [{}]
+"""What a rule without conditions matches."""
+
+
+class Path(NamedTuple):
+    """One path of a route."""
+
+    prefix: str
+    """What it begins with; `/` also where a rule has no path."""
+    conditional: bool
+    """Whether it takes only part of these requests: by a method, a header and so on."""
+    destinations: tuple[tuple[str, str, int | None], ...]
+    """Service, namespace and port of each."""
+
+
+class Route(NamedTuple):
+    """A VirtualService or HTTPRoute."""
+
+    id: Id
+    namespace: str
+    hosts: tuple[str, ...]
+    gateways: tuple[str, ...]
+    paths: tuple[Path, ...]
+    ordered: bool
+    """Whether the first path wins, and not the longest."""
+
+
+def virtual_service(found: Object) -> Route:
+    """A VirtualService: the first of its paths wins."""
+    metadata, spec = found["metadata"], found.get("spec") or {}
+    namespace = metadata["namespace"]
+    paths = []
+    for rule in spec.get("http") or ():
+        to = tuple(
+            (*_service(part["destination"].get("host", ""), namespace), _port(part))
+            for part in rule.get("route") or ()
+        )
+        for match in rule.get("match") or _ANY:
+            uri = match.get("uri") or {}
+            others = bool({*match} - {"uri", "name"})
+            exact = "exact" in uri or "regex" in uri
+            prefix = uri.get("prefix") or uri.get("exact") or ("" if exact else "/")
+            if prefix:
+                paths.append(Path(prefix, others or exact, to))
+    return Route(
+        objects.id_of("VirtualService", metadata["name"], namespace, "istio"),
+        namespace,
+        tuple(spec.get("hosts") or ()),
+        tuple(spec.get("gateways") or ("mesh",)),
+        tuple(paths),
+        ordered=True,
+    )
+
+
+def http_route(found: Object) -> Route:
+    """An HTTPRoute: the longest of its paths wins."""
+    metadata, spec = found["metadata"], found.get("spec") or {}
+    namespace = metadata["namespace"]
+    paths = []
+    for rule in spec.get("rules") or ():
+        to = tuple(
+            (ref["name"], ref.get("namespace", namespace), ref.get("port"))
+            for ref in rule.get("backendRefs") or ()
+            if ref.get("kind", "Service") == "Service"
+        )
+        for match in rule.get("matches") or _ANY:
+            path = match.get("path") or {}
+            others = bool({*match} - {"path"}) or path.get("type") in ("Exact", "RegularExpression")
+            paths.append(Path(path.get("value", "/"), others, to))
+    parents = (
+        f"{parent.get('namespace', namespace)}/{parent['name']}"
+        for parent in spec.get("parentRefs") or ()
+    )
+    return Route(
+        objects.id_of("HTTPRoute", metadata["name"], namespace, "istio"),
+        namespace,
+        tuple(spec.get("hostnames") or ()),
+        tuple(parents),
+        tuple(paths),
+        ordered=False,
+    )
+
+
+def _service(host: str, namespace: str) -> tuple[str, str]:
+    """Service and namespace of a destination; no namespace where it is no Service's name."""
+    name, _, rest = host.partition(".")
+    if not rest:
+        return name, namespace
+    where, _, domain = rest.partition(".")
+    return (name, where) if domain in ("", "svc") or domain.startswith("svc.") else (host, "")
+
+
+def _port(part: dict[str, Any]) -> int | None:
+    number: int | None = (part["destination"].get("port") or {}).get("number")
+    return number

@@ -1,0 +1,125 @@
+"""The secret of Harbor's client: when it is renewed, and how Harbor gets from one to the next.
+
+Where a client policy of the realm has the executor `secret-rotation`, Keycloak lets the old
+secret work on beside the new one, until that is taken back. Elsewhere the old one is worth
+nothing from the moment on in which there is a new one.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from tenantry.calls import Clock
+from tenantry.declared.single_sign_on import SingleSignOn
+from tenantry.errors import SystemRefused
+from tenantry.plan import Change
+from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.keycloak.client import KeycloakClient, Representation
+from tenantry.systems.keycloak.clients import ROTATED
+
+KIND = "client secret"
+_EXECUTOR = "secret-rotation"
+_CREATED = "client.secret.creation.time"
+_OLD_ENDS = "client.secret.rotated.expiration.time"
+_TAKEN, _NOT_TAKEN = "Harbor's", "perhaps not Harbor's: the one before still works, too"
+_NO_OVERLAP = (
+    "the realm has no client policy with the executor secret-rotation: whoever logs in between "
+    "its renewal and Harbor's next configuration, a second or less, is refused"
+)
+
+
+class ClientSecret:
+    """The secret of Harbor's client.
+
+    Attributes:
+        asked_for: Whether somebody asked for a new one now, whatever its age.
+    """
+
+    def __init__(self, client: KeycloakClient, sign_on: SingleSignOn | None, clock: Clock) -> None:
+        self._client = client
+        self._sign_on = sign_on
+        self._clock = clock
+        self.asked_for = False
+
+    def desired(self) -> Iterator[Resource]:
+        """Young enough, and the one that Harbor has."""
+        if self._sign_on is None:
+            return
+        fields = {"in use": _TAKEN}
+        if self._limit:
+            fields["age"] = self._limit
+        client = Id("keycloak", "client", self._sign_on.client_id)
+        yield Resource(_id(self._sign_on), "Harbor", fields, inside=(client,))
+
+    @property
+    def _limit(self) -> str:
+        if self.asked_for:
+            return "new"
+        days = self._sign_on.secret_max_age_days if self._sign_on else None
+        return f"at most {days} days" if days else ""
+
+    def observe(self, found: Representation, seen: Observed) -> None:
+        """Adds what there is, given the client."""
+        assert self._sign_on is not None
+        attributes = found.get("attributes") or {}
+        in_use = _NOT_TAKEN if self._overlaps(attributes) else _TAKEN
+        fields = {"in use": in_use, "age": self._age(attributes)}
+        seen.live[_id(self._sign_on)] = Live(fields, handle=found["id"])
+
+    def _overlaps(self, attributes: Representation) -> bool:
+        ends = attributes.get(_OLD_ENDS)
+        return bool(attributes.get(ROTATED)) and (
+            ends is None or float(ends) > self._clock().timestamp()
+        )
+
+    def _age(self, attributes: Representation) -> str:
+        """The limit itself where it is kept; else the age, and what a renewal costs."""
+        created = attributes.get(_CREATED)
+        told = "not known"
+        if created:
+            age = self._clock() - datetime.fromtimestamp(float(created), UTC)
+            days = self._sign_on.secret_max_age_days if self._sign_on else None
+            if not self.asked_for and (days is None or age.days <= days):
+                return self._limit
+            told = f"{age.days} days"
+        if not self._limit or self._rotates():
+            return told
+        return f"{told}; {_NO_OVERLAP}"
+
+    def _rotates(self) -> bool:
+        """Whether a policy of the realm's has the executor. Conditions are Keycloak's to judge."""
+        try:
+            profiles = self._client.get("client-policies/profiles") or {}
+            policies = self._client.get("client-policies/policies") or {}
+        except SystemRefused:  # a realm in which we may not look
+            return False
+        able = {
+            profile["name"]
+            for profile in profiles.get("profiles") or ()
+            if any(each["executor"] == _EXECUTOR for each in profile.get("executors") or ())
+        }
+        return any(
+            policy.get("enabled") and able.intersection(policy.get("profiles") or ())
+            for policy in policies.get("policies") or ()
+        )
+
+    def apply(self, change: Change, hand_over: Callable[[str], None]) -> None:
+        """Renews the secret if that is due, hands it over, and takes the old one back.
+
+        Args:
+            change: the change.
+            hand_over: gives Harbor a secret, and comes back when Harbor uses it.
+        """
+        assert change.live is not None
+        path = f"clients/{change.live.handle}"
+        if any(difference.field == "age" for difference in change.differences):
+            self._client.post(f"{path}/client-secret", {})
+            self.asked_for = False
+        held = self._client.get(f"{path}/client-secret") or {}
+        hand_over(str(held["value"]))
+        client = self._client.get(path) or {}
+        if self._overlaps(client.get("attributes") or {}):
+            self._client.delete(f"{path}/client-secret/rotated")
+
+
+def _id(sign_on: SingleSignOn) -> Id:
+    return Id("keycloak", KIND, sign_on.client_id)

@@ -1,0 +1,166 @@
+"""Harbor's client in the realm: where its logins return to, and what its tokens hold."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from tenantry.calls import Clock
+from tenantry.declared.single_sign_on import SingleSignOn
+from tenantry.errors import ChangedMeanwhile
+from tenantry.plan import Change
+from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
+from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.client_secret import ClientSecret
+from tenantry.systems.keycloak.clients import (
+    ADOPTED,
+    MANAGED_BY,
+    MARKS,
+    apply_client,
+    client_fields,
+    groups_mapper,
+    named,
+    observed_fields,
+)
+
+PKCE_SINCE = (2, 13)
+"""The first Harbor that protects its login with PKCE; older ones fail where it is asked for."""
+_GROUPS_MAPPER = "oidc-group-membership-mapper"
+
+
+class HarborsClient:
+    """Harbor's client, its groups claim and its scopes."""
+
+    KINDS = ("client", "claim", "client scopes")
+
+    def __init__(
+        self,
+        client: KeycloakClient,
+        harbor: HarborClient,
+        sign_on: SingleSignOn | None,
+        clock: Clock,
+    ) -> None:
+        """
+        Args:
+            client: the realm.
+            harbor: tells where its client's logins return to, and which Harbor it is.
+            sign_on: what is declared; None: nothing is.
+            clock: the time that the secret's age is told by.
+        """
+        self._client = client
+        self._harbor = harbor
+        self._sign_on = sign_on
+        self.secret = ClientSecret(client, sign_on, clock)
+
+    def desired(self, observed: Observed) -> Iterator[Resource]:
+        """The client before what is in it."""
+        sign_on = self._sign_on
+        if sign_on is None:
+            return
+        info = self._harbor.info()
+        url = str(info["external_url"]).rstrip("/")
+        origin = urlsplit(url)
+        id = Id("keycloak", "client", sign_on.client_id)
+        fields = client_fields(
+            MARKS,
+            redirect_uris=[f"{url}/c/oidc/callback"],
+            post_logout_redirect_uris=[f"{url}/account/sign-in"],
+            web_origins=[f"{origin.scheme}://{origin.netloc}"],
+            public=False,
+            pkce=self._harbor.version() >= PKCE_SINCE,
+        )
+        yield Resource(id, "Keycloak", fields)
+        claim = Id("keycloak", "claim", f"{sign_on.client_id}/{sign_on.groups_claim}")
+        yield Resource(claim, "Keycloak", groups_mapper(sign_on.groups_claim), shares=id)
+        scopes = dict.fromkeys(("basic", *sign_on.scopes), "default")
+        scopes.pop("openid", None)
+        if (
+            "offline_access" in scopes
+        ):  # as a default one it would make every session an offline one
+            scopes["offline_access"] = "optional"
+        scopes_id = Id("keycloak", "client scopes", sign_on.client_id)
+        yield Resource(scopes_id, "Keycloak", scopes, shares=id)
+        if id in observed.live:  # a new one has a new secret
+            yield from self.secret.desired()
+
+    def observe(self, seen: Observed) -> None:
+        """Adds what there is of it."""
+        if self._sign_on is None:
+            return
+        name = self._sign_on.client_id
+        found = named(self._client.get("clients", clientId=name), name, key="clientId")
+        if found is not None:
+            fields = observed_fields(found)
+            ours = fields["attributes"].get(MANAGED_BY) == "tenantry"
+            marked = ours and ADOPTED not in fields["attributes"]
+            client = Id("keycloak", "client", name)
+            seen.live[client] = Live(fields, ours, marked=marked, handle=found)
+            self.secret.observe(found, seen)
+            for mapper in found.get("protocolMappers") or ():
+                if mapper["protocolMapper"] == _GROUPS_MAPPER:
+                    claim = (mapper.get("config") or {}).get("claim.name")
+                    id = Id("keycloak", "claim", f"{name}/{claim}")
+                    path = f"clients/{found['id']}/protocol-mappers/models/{mapper['id']}"
+                    seen.live[id] = Live(mapper, ours, marked=marked, team=PLATFORM, handle=path)
+            assigned = dict.fromkeys(found.get("defaultClientScopes") or (), "default")
+            assigned |= dict.fromkeys(found.get("optionalClientScopes") or (), "optional")
+            scopes = Id("keycloak", "client scopes", name)
+            seen.live[scopes] = Live(assigned, ours, handle=found["id"])
+        known = {scope["name"] for scope in self._client.get("client-scopes") or ()}
+        missing = sorted({*self._sign_on.scopes} - known - {"openid"})
+        if missing:
+            seen.waiting[Id("keycloak", "client scopes", name)] = (
+                f"realm '{self._client.realm}' has no client scope {', '.join(missing)}"
+            )
+
+    def apply(self, change: Change) -> None:
+        """Carries out one change."""
+        match change.id.kind:
+            case "client":
+                apply_client(self._client, change)
+            case "claim":
+                self._apply_claim(change)
+            case "client scopes":
+                self._apply_scopes(change)
+
+    def _apply_claim(self, change: Change) -> None:
+        client_id, claim = change.id.key.split("/", 1)
+        if change.live is None:
+            path = f"clients/{_number_of(self._client, client_id)}/protocol-mappers/models"
+            self._client.post(path, {"name": f"groups as {claim}", **change.resource.fields})
+        else:
+            config = change.live.fields["config"] | change.resource.fields["config"]
+            body = {**change.live.fields, **change.resource.fields, "config": config}
+            self._client.put(change.live.handle, body)
+
+    def _apply_scopes(self, change: Change) -> None:
+        number = _number_of(self._client, change.id.key)
+        path = f"clients/{number}"
+        found = self._client.get(path)
+        ids = {scope["name"]: scope["id"] for scope in self._client.get("client-scopes")}
+        lists = {"default": "defaultClientScopes", "optional": "optionalClientScopes"}
+        for name, wanted in change.resource.fields.items():
+            other = "optional" if wanted == "default" else "default"
+            if name in (found.get(lists[other]) or ()):
+                self._client.delete(f"{path}/{other}-client-scopes/{ids[name]}")
+            if name not in (found.get(lists[wanted]) or ()):
+                self._client.put(f"{path}/{wanted}-client-scopes/{ids[name]}")
+
+
+def secret_of(client: KeycloakClient, client_id: str) -> str:
+    """The secret of a client of a realm, never to be shown.
+
+    Raises:
+        ChangedMeanwhile: there is no such client, or it has none.
+    """
+    found = client.get(f"clients/{_number_of(client, client_id)}/client-secret") or {}
+    if not found.get("value"):
+        raise ChangedMeanwhile("keycloak", "GET …/client-secret", f"'{client_id}' has none")
+    return str(found["value"])
+
+
+def _number_of(client: KeycloakClient, client_id: str) -> str:
+    found = named(client.get("clients", clientId=client_id), client_id, key="clientId")
+    if found is None:
+        call = f"GET /admin/realms/{client.realm}/clients"
+        raise ChangedMeanwhile("keycloak", call, f"client '{client_id}' is gone")
+    return str(found["id"])

