@@ -86,8 +86,10 @@ class IssuerLab:
 
     def _fill(self, realm: str) -> None:
         self.admin.change_current_realm(realm)
+        # Who is imported has no role by default, and without it no offline token.
+        roles = {"realmRoles": [f"default-roles-{realm}"]}
         users = [
-            self._user(name, f"/team-{self.teams[number % len(self.teams)]}")
+            self._user(name, f"/team-{self.teams[number % len(self.teams)]}") | roles
             for number, name in enumerate(self.names)
         ]
         self.admin.partial_import_realm(realm, {"ifResourceExists": "FAIL", "users": users})
