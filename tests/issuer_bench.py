@@ -17,7 +17,7 @@ from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.bench import REALM, Bench, Data
-from tests.migration_bench import NoLock
+from tests.locks import Alone
 from tests.real.servers import browser
 
 TO = "people"
@@ -148,7 +148,7 @@ class IssuerBench:
                 systems,
                 self.store,
                 lambda change, message: edit(self.bench.folder, change),
-                NoLock(),
+                Alone(),
                 clock=self.sandbox.clock.now,
             )
 

@@ -19,20 +19,10 @@ from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tenantry.systems import Systems
 from tests.bench import REALM, Bench, Data
+from tests.locks import Alone
 
 OLD, NEW = "corp", "login"
 ORDER = Order(pilot=("user00",), soak_hours=24)
-
-
-class NoLock:
-    """Nobody else is at work."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def check(self) -> None:
-        """It is always held."""
 
 
 def providers(base: str, old: str = "corp-old", new: str = "corp-new") -> dict[str, Any]:
@@ -181,7 +171,7 @@ class MigrationBench:
             systems,
             self.store,
             lambda change, message: edit(self.bench.folder, change),
-            NoLock(),
+            Alone(),
             clock=self.sandbox.clock.now,
             **options,
         )

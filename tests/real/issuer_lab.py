@@ -20,7 +20,7 @@ from tenantry.migration.store import FolderStore
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.bench import write
-from tests.migration_bench import NoLock
+from tests.locks import Alone
 from tests.real.conftest import Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import QUICK_PASSWORDS, connected, unique
@@ -157,7 +157,7 @@ class IssuerLab:
             systems,
             self.store,
             lambda change, message: edit(self.folder, change),
-            NoLock(),
+            Alone(),
             clock=self.sandbox.clock.now,
         )
 

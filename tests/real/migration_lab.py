@@ -22,7 +22,8 @@ from tenantry.migration.store import FolderStore
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.bench import write
-from tests.migration_bench import NEW, OLD, NoLock
+from tests.locks import Alone
+from tests.migration_bench import NEW, OLD
 from tests.real.conftest import Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import QUICK_PASSWORDS, connected, unique
@@ -217,7 +218,7 @@ class MigrationLab:
             systems,
             self.store,
             lambda change, message: edit(self.folder, change),
-            NoLock(),
+            Alone(),
             clock=self.sandbox.clock.now,
         )
 

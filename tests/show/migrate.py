@@ -21,7 +21,8 @@ from tenantry.migration.store import FolderStore
 from tenantry.systems import Systems
 from tests.bench import Bench, MishapSandbox, connections, prepare
 from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import NEW, OLD, MigrationBench, NoLock
+from tests.locks import Alone
+from tests.migration_bench import NEW, OLD, MigrationBench
 from tests.show.report import Report, Shown
 from tests.show.results import run_tests
 
@@ -195,7 +196,7 @@ def _migrate(given: Connections, folder: Path, issuer: str) -> list[dict[str, An
             return edit(folder, edits)
 
         store = FolderStore(folder.parent / "store")
-        migration = ProviderMigration(systems, store, change, NoLock())
+        migration = ProviderMigration(systems, store, change, Alone())
 
         def look() -> None:
             found = inspect(systems, OLD, NEW, there, order)
@@ -247,7 +248,7 @@ def _reissue(given: Connections, folder: Path, back: bool) -> list[dict[str, Any
     order = Order(soak_hours=0, percent=25)
     with Systems(given, declared.load(folder)) as systems:
         store = FolderStore(folder.parent / "store")
-        migration = IssuerMigration(systems, store, lambda edits, message: None, NoLock())
+        migration = IssuerMigration(systems, store, lambda edits, message: None, Alone())
 
         def look() -> None:
             there = identities.of_realm(systems.keycloak_client)
