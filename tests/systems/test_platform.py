@@ -179,6 +179,18 @@ def test_a_person_logs_in_and_is_a_developer_by_the_claim_alone(signed_on: Bench
     assert user.groups == ["team-shop"]
 
 
+def test_an_issuer_but_for_its_slash_is_mended_though_people_are_known(signed_on: Bench) -> None:
+    signed_on.onboard()
+    harbor = signed_on.sandbox.harbor
+    issuer = harbor.configuration["oidc_endpoint"]
+    users.onboard(harbor, "ann", "ann@example.test", "1", issuer, [])
+    harbor.configuration["oidc_endpoint"] = f"{issuer}/"
+
+    configure(signed_on.systems)
+
+    assert harbor.configuration["oidc_endpoint"] == issuer
+
+
 def test_another_claim_is_there_before_harbor_asks_for_it_and_the_old_one_goes_after(
     signed_on: Bench,
 ) -> None:

@@ -138,9 +138,14 @@ class HarborConfiguration:
         return dict.fromkeys((*locked, SECRET), text)
 
     def _known_by_another(self, fields: Row, issuer: str) -> dict[str, str]:
-        """Whose issuer changes while people are known by it: none of them would be known again."""
-        before = fields.get("oidc_endpoint")
-        if fields.get("auth_mode") != "oidc_auth" or not before or before == issuer:
+        """Whose issuer changes while people are known by it: none of them would be known again.
+
+        One that differs in its last slash only is the same issuer, at which nobody could log in.
+        """
+        before = str(fields.get("oidc_endpoint") or "")
+        if fields.get("auth_mode") != "oidc_auth" or not before:
+            return {}
+        if before.rstrip("/") == issuer.rstrip("/"):
             return {}
         if not self._client.get("/users", page=1, page_size=1):
             return {}
