@@ -53,6 +53,7 @@ def flows(platform: Any, tmp_path: Path) -> Iterator[Flows]:
         yield Flows(platform, made, f"migration-{tmp_path.name[-1]}", tmp_path / "store")
 
 
+@pytest.mark.long
 def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> None:
     made = flows.made
     before = made.rights()
