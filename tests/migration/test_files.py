@@ -34,6 +34,7 @@ def sheet(text: str) -> bytes:
         ("people.csv", (GOOD + "\n,,,\n").encode()),
         ("people.xlsx", sheet(GOOD)),
     ],
+    ids=["commas", "semicolons", "empty lines", "Excel"],
 )
 def test_csv_and_excel_are_read_alike(name: str, data: bytes) -> None:
     ann, bob = from_file(name, data, "mapping")
