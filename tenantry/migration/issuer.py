@@ -6,6 +6,7 @@ come back under the old one), then its users are deleted, wave by wave, and what
 is given back once the person has logged in. What a group gives is there at that login.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -72,39 +73,22 @@ class IssuerMigration(Migration):
             self.note(phase="switched", switched_at=self.clock())
         self.told("Harbor trusts the new issuer.")
 
-    def move(self, waves: int | None = None) -> int:
-        """Deletes the users of the next waves, so that they can come back.
-
-        Args:
-            waves: how many waves; all that are left if not given.
-
-        Returns:
-            How many waves are left.
-
-        Raises:
-            TenantryError: Harbor does not trust the new issuer yet, or a user is not who was
-                exported.
-        """
+    def refuse_to_move(self) -> None:
+        """Refuses to delete anybody before that is approved, and Harbor trusts the new issuer."""
         self.refuse_unless_approved()
         if self.entry.switched_at is None:
             text = (
                 f"The {self.entry.told} is {self.entry.phase}: nobody is deleted before the switch."
             )
             raise TenantryError(text)
-        while self.entry.waves_done < self.entry.waves and (waves is None or waves > 0):
-            with self.lock:
-                number = self.entry.waves_done
-                users = self._record(number)
-                if self.entry.phase == "switched":
-                    self.note(phase="moving")
-                gone = sum(self.for_each(self._delete, users))
-                done = number + 1
-                phase = "moved" if done == self.entry.waves else "moving"
-                self.note(waves_done=done, phase=phase)
-            name = self.snapshot.waves[number]
-            self.told(f"Wave '{name}': {len(users)} people, {gone} deleted now.")
-            waves = None if waves is None else waves - 1
-        return self.entry.waves - self.entry.waves_done
+
+    def move_wave(self, number: int) -> tuple[int, str]:
+        """Deletes the users of a wave, so that they can come back."""
+        users = self._record(number)
+        if self.entry.phase == "switched":
+            self.note(phase="moving")
+        gone = sum(self.for_each(self._delete, users))
+        return len(users), f"{gone} deleted"
 
     def follow_up(self) -> Returned:
         """Gives back what people had directly, to those who have logged in since."""
@@ -185,10 +169,8 @@ class IssuerMigration(Migration):
 
     def _refuse_late(self) -> None:
         """Refuses to lock out whoever came by the old issuer after the export."""
-        exported = {p.harbor.id for p in self.snapshot.people if p.harbor}
-        rows = [row["user_id"] for row in self._harbor.pages("/users")]
-        subjects = self.for_each(self._subject, [id for id in rows if id not in exported])
-        late = sum(subject.endswith(self.entry.old) for subject in subjects)
+        newcomers = self._newcomers().values()
+        late = sum(subject.endswith(self.entry.old) for subject in newcomers)
         if late:
             raise TenantryError(
                 f"Came by '{self.entry.old}' for the first time after the export: {late}. They would "
@@ -222,14 +204,10 @@ class IssuerMigration(Migration):
 
     def _delete_returned(self) -> None:
         """Deletes who came under the new issuer: the same name could not come back by the old."""
-        exported = {p.harbor.id for p in self.snapshot.people if p.harbor}
         subjects = {subject_after(p, self.entry.new) for p in self.snapshot.moving}
-        known = exported | {*self.entry.returned_back.values()}
-        fresh = [r["user_id"] for r in self._harbor.pages("/users") if r["user_id"] not in known]
-        found = zip(fresh, self.for_each(self._subject, fresh), strict=True)
         wrong = [
             HarborUser(id=id, username="", subiss=subject)
-            for id, subject in found
+            for id, subject in self._newcomers(self.entry.returned_back.values()).items()
             if subject in subjects
         ]
         self.for_each(self._delete, wrong)
@@ -284,15 +262,16 @@ class IssuerMigration(Migration):
             return {}
         subjects = self._subjects()
         wanted = {subjects[id]: id for id in waiting}
-        known = {p.harbor.id for p in self.snapshot.people if p.harbor}
-        known |= {*self.entry.returned.values(), *self.entry.returned_back.values()}
-        rows = [row["user_id"] for row in self._harbor.pages("/users")]
-        fresh = [id for id in rows if id not in known]
-        come = {}
-        for id, subject in zip(fresh, self.for_each(self._subject, fresh), strict=True):
-            if subject in wanted:
-                come[wanted[subject]] = id
-        return come
+        known = (*self.entry.returned.values(), *self.entry.returned_back.values())
+        newcomers = self._newcomers(known).items()
+        return {wanted[subject]: id for id, subject in newcomers if subject in wanted}
+
+    def _newcomers(self, known: Iterable[int] = ()) -> dict[int, str]:
+        """What Harbor knows those by, by their ids, who were not exported and are not `known`."""
+        old = {p.harbor.id for p in self.snapshot.people if p.harbor}.union(known)
+        ids = [row["user_id"] for row in self._harbor.pages("/users")]
+        fresh = [id for id in ids if id not in old]
+        return dict(zip(fresh, self.for_each(self._subject, fresh), strict=True))
 
     def _subject(self, id: int) -> str:
         # The answer holds the CLI secret: only this one field of it is looked at.

@@ -15,7 +15,7 @@ from tenantry.migration import snapshot as snapshots
 from tenantry.migration.inspect import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.order import Order
-from tenantry.migration.people import Progress, silent
+from tenantry.migration.people import Progress, counting, silent
 from tenantry.migration.snapshot import Situation, Snapshot
 from tenantry.migration.store import Store
 from tenantry.systems import Systems
@@ -111,8 +111,23 @@ class Migration(ABC):
     # What each kind has of its own
 
     @abstractmethod
-    def move(self, waves: int | None = None) -> int:
-        """Moves the next waves, all if not given, and gives how many are left."""
+    def refuse_to_move(self) -> None:
+        """Refuses to move anybody before it is time.
+
+        Raises:
+            TenantryError: and why.
+        """
+
+    @abstractmethod
+    def move_wave(self, number: int) -> tuple[int, str]:
+        """Moves the people of a wave, and notes that they are being moved.
+
+        Returns:
+            How many they are, and what was needed now, in words.
+
+        Raises:
+            TenantryError: somebody, or a link, is not what it must be.
+        """
 
     @abstractmethod
     def switch(self) -> None:
@@ -246,6 +261,30 @@ class Migration(ABC):
             text = f"The {self.entry.told} is not approved yet: plan {self.entry.plan[:12]}."
             raise TenantryError(text)
 
+    # The waves
+
+    def move(self, waves: int | None = None) -> int:
+        """Moves the people of the next waves.
+
+        Args:
+            waves: how many waves; all that are left if not given.
+
+        Returns:
+            How many waves are left.
+
+        Raises:
+            TenantryError: it is not time, or somebody can't be moved; those before are.
+        """
+        self.refuse_to_move()
+        first, last = self.entry.waves_done, self.entry.waves
+        for number in range(first, last if waves is None else min(last, first + waves)):
+            with self.lock:
+                people, needed = self.move_wave(number)
+                done = number + 1
+                self.note(waves_done=done, phase="moved" if done == last else "moving")
+            self.told(f"Wave '{self.snapshot.waves[number]}': {people} people, {needed} now.")
+        return last - self.entry.waves_done
+
     # The end
 
     def refuse_early(self, *, now: bool) -> None:
@@ -291,15 +330,10 @@ class Migration(ABC):
     def for_each(self, work: Callable[[A], T], things: Iterable[A]) -> list[T]:
         """Does something for each, while the lock is held, and tells how far it has come."""
         things = list(things)
-        done = 0
+        step: Callable[[T], T] = counting(self.progress, len(things))
 
         def one(thing: A) -> T:
-            nonlocal done
             self.lock.check()
-            result = work(thing)
-            done += 1
-            if done % 50 == 0 or done == len(things):
-                self.progress(done, len(things))
-            return result
+            return step(work(thing))
 
         return each(one, things)

@@ -126,14 +126,8 @@ def read_harbor(
 
 def memberships(client: HarborClient, project: str) -> Iterable[tuple[int, int]]:
     """The users that are direct members of a project, and their roles."""
-    path = f"/projects/{project}/members"
-    page = 1
-    while True:
-        rows = client.get(path, by_name=True, page=page, page_size=100)
-        yield from ((row["entity_id"], row["role_id"]) for row in rows if row["entity_type"] == "u")
-        if len(rows) < 100:
-            return
-        page += 1
+    rows = client.pages(f"/projects/{project}/members", by_name=True)
+    return ((row["entity_id"], row["role_id"]) for row in rows if row["entity_type"] == "u")
 
 
 def join(people: Sequence[Person], users: Sequence[HarborUser], issuer: str) -> list[Person]:

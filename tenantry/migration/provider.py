@@ -57,34 +57,18 @@ class ProviderMigration(Migration):
     def _keycloak(self) -> KeycloakClient:
         return self.systems.keycloak_client
 
-    def move(self, waves: int | None = None) -> int:
-        """Links the people of the next waves.
-
-        Args:
-            waves: how many waves; all that are left if not given.
-
-        Returns:
-            How many waves are left.
-
-        Raises:
-            TenantryError: it is not approved, or a link is not what it must be.
-        """
+    def refuse_to_move(self) -> None:
+        """Refuses to link anybody before that is approved."""
         self.refuse_unless_approved()
-        while self.entry.waves_done < self.entry.waves and (waves is None or waves > 0):
-            with self.lock:
-                if self.entry.phase == "approved":
-                    self._mark(self.entry.id)
-                    self.note(phase="moving")
-                number = self.entry.waves_done
-                people = self.snapshot.wave(number)
-                made = sum(self.for_each(self._link, people))
-                done = number + 1
-                phase = "moved" if done == self.entry.waves else "moving"
-                self.note(waves_done=done, phase=phase)
-            name = self.snapshot.waves[number]
-            self.told(f"Wave '{name}': {len(people)} people, {made} linked now.")
-            waves = None if waves is None else waves - 1
-        return self.entry.waves - self.entry.waves_done
+
+    def move_wave(self, number: int) -> tuple[int, str]:
+        """Links the people of a wave."""
+        if self.entry.phase == "approved":
+            self._mark(self.entry.id)
+            self.note(phase="moving")
+        people = self.snapshot.wave(number)
+        made = sum(self.for_each(self._link, people))
+        return len(people), f"{made} linked"
 
     def switch(self) -> None:
         """Shows the new provider, and hides the old one; the declared state says so first.
