@@ -5,19 +5,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from tenantry import declared
-from tenantry.declared.edit import edit
 from tenantry.migration import identities
 from tenantry.migration.inspect import Inspection
 from tenantry.migration.inspect_issuer import inspect, issuers
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.migration.snapshot import Identity
-from tenantry.migration.store import FolderStore
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.bench import REALM, Bench, Data
-from tests.locks import Alone
+from tests.migration_store import FolderStore, begin
 from tests.real.servers import browser
 
 TO = "people"
@@ -144,13 +142,8 @@ class IssuerBench:
         """A migration as a process has it that starts now."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
-            yield IssuerMigration(
-                systems,
-                self.store,
-                lambda change, message: edit(self.bench.folder, change),
-                Alone(),
-                clock=self.sandbox.clock.now,
-            )
+            clock = self.sandbox.clock.now
+            yield begin(IssuerMigration, systems, self.store, self.bench.folder, clock=clock)
 
     def inspect(self, order: Order = ORDER, found: Sequence[Identity] | None = None) -> Inspection:
         """The look."""

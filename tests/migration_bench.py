@@ -7,19 +7,17 @@ from typing import Any
 
 from tenantry import declared
 from tenantry.connections import KeycloakAccount
-from tenantry.declared.edit import edit
 from tenantry.migration import identities
 from tenantry.migration.inspect import Inspection, inspect
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import Identity
-from tenantry.migration.store import FolderStore
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tenantry.systems import Systems
 from tests.bench import REALM, Bench, Data
-from tests.locks import Alone
+from tests.migration_store import FolderStore, begin
 
 OLD, NEW = "corp", "login"
 ORDER = Order(pilot=("user00",), soak_hours=24)
@@ -167,14 +165,8 @@ class MigrationBench:
 
     def migration(self, systems: Systems, **options: Any) -> ProviderMigration:
         """The same, on systems that are there."""
-        return ProviderMigration(
-            systems,
-            self.store,
-            lambda change, message: edit(self.bench.folder, change),
-            Alone(),
-            clock=self.sandbox.clock.now,
-            **options,
-        )
+        clock, folder = self.sandbox.clock.now, self.bench.folder
+        return begin(ProviderMigration, systems, self.store, folder, clock=clock, **options)
 
     def identities(self) -> list[Identity]:
         """Everybody at the new provider, by its admin API."""

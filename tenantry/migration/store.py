@@ -25,27 +25,6 @@ class Store(Protocol):
         """Writes a file; a private one is for its owner's eyes, where the store knows of owners."""
 
 
-class FolderStore:
-    """A folder of this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.name = str(folder)
-
-    def read(self, name: str) -> bytes | None:
-        """A file's content; None if there is no such file."""
-        path = self._folder / name
-        return path.read_bytes() if path.exists() else None
-
-    def write(self, name: str, content: bytes, *, private: bool = False) -> None:
-        """Writes a file."""
-        path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if private:
-            keep_private(path)
-        path.write_bytes(content)
-
-
 def keep_private(path: Path) -> None:
     """Makes a file, if there is none, that only its owner may read, before anything is in it."""
     path.parent.mkdir(parents=True, exist_ok=True)

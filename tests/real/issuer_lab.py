@@ -9,18 +9,16 @@ from typing import Any
 
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
-from tenantry.declared.edit import edit
 from tenantry.errors import NotOurs
 from tenantry.migration import identities
 from tenantry.migration.inspect import Inspection
 from tenantry.migration.inspect_issuer import inspect, issuers
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
-from tenantry.migration.store import FolderStore
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.bench import write
-from tests.locks import Alone
+from tests.migration_store import FolderStore, begin
 from tests.real.conftest import Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import QUICK_PASSWORDS, connected, unique
@@ -153,13 +151,8 @@ class IssuerLab:
 
     def migration(self, systems: Systems) -> IssuerMigration:
         """A migration as a process has it that starts now."""
-        return IssuerMigration(
-            systems,
-            self.store,
-            lambda change, message: edit(self.folder, change),
-            Alone(),
-            clock=self.sandbox.clock.now,
-        )
+        clock = self.sandbox.clock.now
+        return begin(IssuerMigration, systems, self.store, self.folder, clock=clock)
 
     def inspect(self, order: Order) -> Inspection:
         """The look, by the new realm's own admin API."""

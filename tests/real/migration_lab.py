@@ -13,17 +13,15 @@ import httpx
 
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
-from tenantry.declared.edit import edit
 from tenantry.migration import identities
 from tenantry.migration.inspect import Inspection, inspect
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
-from tenantry.migration.store import FolderStore
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.bench import write
-from tests.locks import Alone
 from tests.migration_bench import NEW, OLD
+from tests.migration_store import FolderStore, begin
 from tests.real.conftest import Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import QUICK_PASSWORDS, connected, unique
@@ -214,13 +212,8 @@ class MigrationLab:
 
     def migration(self, systems: Systems) -> ProviderMigration:
         """A migration as a process has it that starts now."""
-        return ProviderMigration(
-            systems,
-            self.store,
-            lambda change, message: edit(self.folder, change),
-            Alone(),
-            clock=self.sandbox.clock.now,
-        )
+        clock = self.sandbox.clock.now
+        return begin(ProviderMigration, systems, self.store, self.folder, clock=clock)
 
     def inspect(self, order: Order) -> Inspection:
         """The look, by the new provider's own admin API."""

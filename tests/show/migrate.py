@@ -11,18 +11,16 @@ from typing import Any
 
 from tenantry import declared
 from tenantry.connections import Connections
-from tenantry.declared.edit import edit
 from tenantry.migration import identities, inspect_issuer, report
 from tenantry.migration.inspect import inspect
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
-from tenantry.migration.store import FolderStore
 from tenantry.systems import Systems
 from tests.bench import Bench, MishapSandbox, connections, prepare
 from tests.issuer_bench import TO, IssuerBench
-from tests.locks import Alone
 from tests.migration_bench import NEW, OLD, MigrationBench
+from tests.migration_store import FolderStore, begin
 from tests.show.report import Report, Shown
 from tests.show.results import run_tests
 
@@ -191,12 +189,8 @@ def _migrate(given: Connections, folder: Path, issuer: str) -> list[dict[str, An
     order = Order(soak_hours=0, percent=25)
     there = identities.from_keycloak(given.keycloak, issuer.replace("/platform", "/corp-new"))
     with Systems(given, declared.load(folder)) as systems:
-
-        def change(edits: Any, message: str) -> object:
-            return edit(folder, edits)
-
         store = FolderStore(folder.parent / "store")
-        migration = ProviderMigration(systems, store, change, Alone())
+        migration = begin(ProviderMigration, systems, store, folder)
 
         def look() -> None:
             found = inspect(systems, OLD, NEW, there, order)
@@ -248,7 +242,7 @@ def _reissue(given: Connections, folder: Path, back: bool) -> list[dict[str, Any
     order = Order(soak_hours=0, percent=25)
     with Systems(given, declared.load(folder)) as systems:
         store = FolderStore(folder.parent / "store")
-        migration = IssuerMigration(systems, store, lambda edits, message: None, Alone())
+        migration = begin(IssuerMigration, systems, store, folder)
 
         def look() -> None:
             there = identities.of_realm(systems.keycloak_client)

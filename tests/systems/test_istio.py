@@ -105,16 +105,3 @@ def test_a_route_of_somebody_elses_is_refused_until_it_may_be_adopted(bench: Ben
     assert route(bench)["spec"]["hosts"] == ["shop.example.com"]
     assert route(bench)["metadata"]["annotations"] == {"tenantry.io/adopted": "true"}
     assert bench.plan() == Plan("shop")
-
-
-@pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
-def test_the_last_route_that_is_declared_no_more_goes_whatever_its_kind(
-    kind: str, bench: Bench
-) -> None:
-    declared = {"web": {**TEAM["routes"]["web"], "gateway": "gate/way", "kind": kind}}
-    bench.declare({**TEAM, "routes": declared}).onboard()
-    assert bench.sandbox.kubernetes.get(kind, "web", "team-shop") is not None
-
-    bench.declare({"name": "shop"}).onboard()
-
-    assert bench.sandbox.kubernetes.get(kind, "web", "team-shop") is None

@@ -1,0 +1,38 @@
+"""A migration as a process of the tests has it: its store is a folder, and nobody else is at work."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tenantry.declared.edit import edit
+from tenantry.migration.machine import Migration
+from tenantry.migration.store import keep_private
+from tenantry.systems import Systems
+from tests.locks import Alone
+
+M = TypeVar("M", bound=Migration)
+
+
+class FolderStore:
+    """A folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.name = str(folder)
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None if there is no such file."""
+        path = self._folder / name
+        return path.read_bytes() if path.exists() else None
+
+    def write(self, name: str, content: bytes, *, private: bool = False) -> None:
+        """Writes a file, which a private one's owner only may read."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            keep_private(path)
+        path.write_bytes(content)
+
+
+def begin(kind: type[M], systems: Systems, store: FolderStore, declared: Path, **options: Any) -> M:
+    """A migration of a kind, which changes the declared state in a folder."""
+    return kind(systems, store, lambda change, message: edit(declared, change), Alone(), **options)
