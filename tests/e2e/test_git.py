@@ -122,6 +122,7 @@ def test_a_faulty_commit_fails_the_step_and_says_where(bench, server, repository
     assert "teams/shop.yaml:2: colour: unknown key" in done.stderr
 
 
+@pytest.mark.long
 def test_a_team_that_came_by_the_api_is_pushed(bench, server, repository, tmp_path):
     run = bench.run("onboard-team", team={"name": "demo", "contact": "#demo"})
 

@@ -23,6 +23,7 @@ def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(bench):
     assert bench.sandbox.requests.writes() == 0
 
 
+@pytest.mark.long
 def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
     bench.declare_platform(DECLARED)
 
