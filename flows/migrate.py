@@ -1,6 +1,7 @@
 """Runbook: move people to another identity provider, losing no access. See docs/migrate.md."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
@@ -40,6 +41,7 @@ def migrate_identity_provider(
     groups: list[str] | None = None,
     percent: Percent = 100,
     let_go: list[str] | None = None,
+    reimport: list[str] | None = None,
     soak_hours: Hours = 168,
     keep_days: Hours = 30,
     largest_wave: Percent = 50,
@@ -62,9 +64,10 @@ def migrate_identity_provider(
         action: "inspect" only looks. "migrate" goes on from where the migration stands, up to the
             switch and the last wave. "follow up" mends or gives back what people lack, and tells
             how everybody stands. "finish" ends it. "roll back" undoes all of it.
-        situation: What changes: an external provider behind the realm ("provider"), or the issuer
+        situation: What changes: an external provider behind the realm ("provider"), the same with
+            all users made anew in the realm, so that they have other ids ("users"), or the issuer
             that Harbor trusts ("issuer"). "auto" is the first, if a provider is declared to replace
-            another. "users" (made anew in the realm) is refused.
+            another, and never the second.
         match: Who is who at the new provider: by "email", by "username", or by a "mapping" file.
         people: A CSV or Excel file in the store with the new provider's people.
         new_keycloak: Or the Keycloak Connection block of the new provider, where it is a Keycloak.
@@ -73,10 +76,12 @@ def migrate_identity_provider(
         groups: Groups whose people come next, a wave each.
         percent: How many percent of all the others make a wave.
         let_go: User names of those who are left behind.
+        reimport: User names of those who can't be linked to the new provider: they are deleted in
+            the realm and imported with the same id.
         soak_hours: Hours between the switch and the end, in which the way back stays open.
         keep_days: Days after the end in which the snapshot is kept.
-        largest_wave: How many percent of Harbor's people one wave may delete at most, where the
-            issuer changes.
+        largest_wave: How many percent of Harbor's people one wave may delete at most, where its
+            users are deleted.
         anew: Plan anew, though a plan was made already; before the switch only.
         approved_plan: The hash of the plan that is approved hereby, so that nobody is asked.
         waves: How many waves to move now; all that are left if not given.
@@ -90,14 +95,15 @@ def migrate_identity_provider(
     """
     try:
         order = Order(
-            match,
-            tuple(pilot or ()),
-            tuple(groups or ()),
-            percent,
-            tuple(let_go or ()),
-            soak_hours,
-            keep_days,
-            largest_wave,
+            match=match,
+            pilot=tuple(pilot or ()),
+            groups=tuple(groups or ()),
+            percent=percent,
+            let_go=tuple(let_go or ()),
+            reimport=tuple(reimport or ()),
+            soak_hours=soak_hours,
+            keep_days=keep_days,
+            largest_wave=largest_wave,
         )
         kept = BlockStore(store)
         declaration = read_declared_state(declared_state)
@@ -112,6 +118,7 @@ def migrate_identity_provider(
             if action == "roll back":
                 told = move.migration.entry.told
                 return Completed(message=f"Rolled back the {told}: {tasks.roll_back(move)}.")
+            order = replace(order, recreate=move.situation == "users")
             check_connections(systems)
             tasks.check_versions(systems)
             if action == "inspect" or not tasks.is_planned(move, anew):
@@ -125,9 +132,9 @@ def migrate_identity_provider(
             tasks.ask(move, approved_plan)
             if move.situation == "issuer" and switch:
                 tasks.switch(move)
-            if move.situation == "provider" or switch:
+            if move.situation != "issuer" or switch:
                 tasks.move_waves(move, waves)
-            if move.situation == "provider" and switch and not tasks.left(move):
+            if move.situation != "issuer" and switch and not tasks.left(move):
                 tasks.switch(move)
             return Completed(message=tasks.stands(move))
     except NoStore as error:

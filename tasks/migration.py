@@ -79,6 +79,7 @@ class Move:
 
 _KINDS: dict[Situation, type[Migration]] = {
     "provider": ProviderMigration,
+    "users": ProviderMigration,
     "issuer": IssuerMigration,
 }
 
@@ -120,15 +121,8 @@ def begin(
 
 def _situation(systems: Systems, asked: str) -> Situation:
     """The least intrusive one that fits: an external provider that is declared to be replaced."""
-    if asked == "provider":
-        return "provider"
-    if asked == "issuer":
-        return "issuer"
-    if asked == "users":
-        raise TenantryError(
-            "Users of the realm can't be deleted and made anew by this version: replace the "
-            "provider (situation 'provider'), which keeps them. Nothing was changed."
-        )
+    if asked in _KINDS:
+        return asked
     providers = systems.state.platform.keycloak.external_providers.values()
     return "provider" if any(provider.replaces for provider in providers) else "issuer"
 
@@ -179,7 +173,7 @@ def read_identities(move: Move, match: Match, people: str, keycloak: str) -> lis
             "its own admin API ('new_keycloak'), and neither is given."
         )
     issuer = move.new
-    if move.situation == "provider":
+    if move.situation != "issuer":
         providers = move.systems.state.platform.keycloak.external_providers
         connection = providers[move.new].connection
         assert connection is not None
@@ -227,13 +221,15 @@ def ask(move: Move, approved_plan: str) -> None:
     if approved_plan:
         approve(move, approved_plan, f"{_who()}, by parameter")
         return
+    remade = sum(person.way != "link" for person in snapshot.moving)
+    more = f" {remade} are deleted and made anew in the realm." if remade else ""
     waves = "\n".join(
         f"1. {name}: {len(snapshot.wave(number))}" for number, name in enumerate(snapshot.waves)
     )
     text = (
         f"**{len(snapshot.moving)} people** move from `{entry.old}` to `{entry.new}`, in these "
-        f"waves:\n\n{waves}\n\n{len(snapshot.people) - len(snapshot.moving)} are let go. Who they "
-        f"are: `{report.INSPECTION}` in block `{move.store.name}`; what was found: the artifact "
+        f"waves:\n\n{waves}\n\n{len(snapshot.people) - len(snapshot.moving)} are let go.{more} Who "
+        f"they are: `{report.INSPECTION}` in block `{move.store.name}`; what was found: the artifact "
         f"`migration-inspection` of this run.\n\nPlan `{entry.plan[:12]}`."
     )
     form = Approval.with_initial_data(
@@ -259,7 +255,9 @@ def approve(move: Move, plan: str, by: str) -> None:
 
 @step("move wave", "move wave {name}")
 def move_wave(move: Move, name: str) -> None:
-    """Links the people of the next wave to the new provider, or deletes them to come back."""
+    """Links the people of the next wave to the new provider, makes them anew, or deletes them to
+    come back.
+    """
     move.progress.begin(f"Wave {name}")
     move.migration.move(1)
 
@@ -302,7 +300,7 @@ def follow_up(move: Move) -> Standing:
 def compare(move: Move) -> tuple[int, int]:
     """Everybody's rights before and after, to the store; how many there are, and how many differ."""
     entry = move.migration.entry
-    rights = report.compare(move.systems, move.migration.snapshot)
+    rights = report.compare(move.migration)
     name = report_name(entry.id)
     report.write_rights(move.store, name, rights)
     return len(rights), publish_rights(move.store, name, rights)

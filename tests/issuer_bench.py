@@ -15,6 +15,7 @@ from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.bench import REALM, Bench, Data
+from tests.migration_bench import harbor_rights
 from tests.migration_store import FolderStore, begin
 from tests.real.servers import browser
 
@@ -116,19 +117,7 @@ class IssuerBench:
 
     def rights(self) -> dict[str, Any]:
         """What everybody has in Harbor, by name."""
-        harbor = self.sandbox.harbor
-        names = {user.id: user.username for user in harbor.users.values()}
-        return {
-            "members": {
-                project.name: sorted(
-                    (names.get(member.entity_id, "gone"), member.role_id)
-                    for member in project.members.values()
-                    if member.entity_type == "u"
-                )
-                for project in harbor.projects.values()
-            },
-            "people": {user.username: user.sysadmin for user in harbor.users.values()},
-        }
+        return harbor_rights(self.sandbox)
 
     @property
     def trusted(self) -> str:

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from tenantry import declared
@@ -12,6 +13,7 @@ from tenantry.migration.inspect import Inspection, inspect
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import Identity
+from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
@@ -21,6 +23,7 @@ from tests.migration_store import FolderStore, begin
 
 OLD, NEW = "corp", "login"
 ORDER = Order(pilot=("user00",), soak_hours=24)
+ANEW = replace(ORDER, recreate=True, largest_wave=100)
 
 
 def providers(base: str, old: str = "corp-old", new: str = "corp-new") -> dict[str, Any]:
@@ -45,6 +48,22 @@ def put_secret(bench: Bench) -> None:
     bench.sandbox.kubernetes.put(
         {"apiVersion": "v1", "kind": "Secret", "metadata": names, "data": data}
     )
+
+
+def harbor_rights(sandbox: Sandbox) -> dict[str, Any]:
+    """What everybody has in Harbor, by name."""
+    names = {user.id: user.username for user in sandbox.harbor.users.values()}
+    return {
+        "members": {
+            project.name: sorted(
+                (names.get(member.entity_id, "gone"), member.role_id)
+                for member in project.members.values()
+                if member.entity_type == "u"
+            )
+            for project in sandbox.harbor.projects.values()
+        },
+        "people": {user.username: user.sysadmin for user in sandbox.harbor.users.values()},
+    }
 
 
 class MigrationBench:
@@ -93,6 +112,14 @@ class MigrationBench:
 
     def add_person(self, name: str, team: str | None = None, *, there: bool = True) -> User:
         """Somebody who came by the old provider, has been in Harbor, and is at the new one."""
+        user = self.add_person_to_realm(name, team)
+        self.log_in(name)
+        if there:
+            self.add_identity(name, user.email or "")
+        return user
+
+    def add_person_to_realm(self, name: str, team: str | None = None) -> User:
+        """Somebody who came by the old provider."""
         email = f"{name}@corp.test"
         user = User(new_id(), name, 1_700_000_000_000, enabled=True, email=email)
         user.first_name, user.last_name, user.password = name.title(), "Person", name
@@ -102,9 +129,6 @@ class MigrationBench:
         for group in self.realm.groups.values():
             if group.name in groups:
                 self.realm.join(user, group)
-        sign_in(self.sandbox.harbor, name, email, user.id, self.issuer, groups)
-        if there:
-            self.add_identity(name, email)
         return user
 
     def add_identity(self, name: str, email: str) -> str:
@@ -134,6 +158,47 @@ class MigrationBench:
             for project in harbor.projects.values()
         }
         return {"harbor": users, "keycloak": groups, "members": members}
+
+    def give_rights(self) -> None:
+        """What no group gives, in Harbor and in the realm."""
+        with self.bench.process() as systems:
+            for name, role in (("user00", 1), ("user01", 4)):
+                body = {"role_id": role, "member_user": {"username": name}}
+                systems.harbor_client.post("/projects/team-t1/members", body)
+        self.user("user01").sysadmin = True
+        self.sandbox.harbor.projects["team-t0"].owner_id = self.user("user00").id
+        self.realm.roles["auditor"] = new_id()
+        self.person("user00").roles.append("auditor")
+        client = next(iter(self.realm.clients.values()))["clientId"]
+        self.realm.client_roles[client] = {"reader": new_id()}
+        self.person("user01").client_roles[client] = ["reader"]
+
+    def user(self, name: str) -> Any:
+        """A user of Harbor."""
+        return next(u for u in self.sandbox.harbor.users.values() if u.username == name)
+
+    def rights_by_name(self) -> dict[str, Any]:
+        """What everybody has, where ids are other ones by now."""
+        held = {
+            user.username: (
+                sorted(self.realm.groups[group].name for group in user.groups),
+                user.roles,
+                user.has_default_role,
+                user.client_roles,
+            )
+            for user in self.everybody()
+        }
+        return {**harbor_rights(self.sandbox), "realm": held}
+
+    def log_in(self, name: str) -> None:
+        """What a login to Harbor does, without the pages.
+
+        Raises:
+            Conflict: Harbor knows the name by another subject.
+        """
+        user = self.person(name)
+        groups = [self.realm.groups[group].name for group in user.groups]
+        sign_in(self.sandbox.harbor, name, user.email or "", user.id, self.issuer, groups)
 
     def everybody(self) -> Sequence[User]:
         """All users of the realm."""
@@ -185,7 +250,8 @@ class MigrationBench:
         """The look and the export; the hash of the plan."""
         found = self.inspect(order)
         with self.process() as migration:
-            return migration.export(found, OLD, NEW, order, "provider")
+            situation = "users" if order.recreate else "provider"
+            return migration.export(found, OLD, NEW, order, situation)
 
     def migrate(self, order: Order = ORDER, until: str = "switched") -> None:
         """All of it up to a phase, going on where another process has stopped."""

@@ -2,11 +2,12 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 from tests.bench import REALM, Bench
 from tests.crash import Driver, Snapshot
 from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import NEW, OLD, MigrationBench
+from tests.migration_bench import ANEW, NEW, OLD, ORDER, MigrationBench
 
 Made = MigrationBench | IssuerBench
 
@@ -63,6 +64,15 @@ def _moved(made: MigrationBench, *, hidden: dict[str, bool]) -> Callable[[], Non
 def migrate(made: MigrationBench) -> MigrationDriver:
     """From the first look to the switch."""
     return MigrationDriver(made, made.migrate, _moved(made, hidden={OLD: True, NEW: False}))
+
+
+def reimport(made: MigrationBench) -> MigrationDriver:
+    """The same, where all but the pilot are deleted and imported with the same id."""
+    made.give_rights()
+    order = replace(ORDER, reimport=tuple(sorted(made.links(OLD)))[1:])
+    return MigrationDriver(
+        made, lambda: made.migrate(order), _moved(made, hidden={OLD: True, NEW: False})
+    )
 
 
 def finish(made: MigrationBench) -> MigrationDriver:
@@ -125,6 +135,61 @@ def turned_back(made: MigrationBench) -> MigrationDriver:
     return MigrationDriver(made, procedure, check)
 
 
+def remake(made: MigrationBench) -> MigrationDriver:
+    """Everybody is made anew, comes back in Harbor, and the old provider goes."""
+    made.give_rights()
+    rights, names = made.rights_by_name(), sorted(made.links(OLD))
+    there = {each.external_username: each.external_id for each in made.identities()}
+
+    def procedure() -> None:
+        made.migrate(ANEW)
+        for name in names:
+            made.log_in(name)
+        made.sandbox.clock.move(25 * 3600)
+        with made.process() as migration:
+            migration.finish()
+
+    def check() -> None:
+        with made.process() as migration:
+            assert not migration.is_on
+        assert made.rights_by_name() == rights
+        assert (made.links(OLD), made.links(NEW)) == ({}, there)
+        assert made.configure() == []
+
+    return MigrationDriver(made, _once(made, procedure), check)
+
+
+def remake_back(made: MigrationBench) -> MigrationDriver:
+    """Undone when some have come back already, and one of them unseen."""
+    made.give_rights()
+    rights, links, names = made.rights_by_name(), made.links(OLD), sorted(made.links(OLD))
+    ids = {user.username: user.id for user in made.everybody()}
+    made.migrate(ANEW)
+    made.log_in(names[0])
+    with made.process() as migration:
+        migration.follow_up()
+    made.log_in(names[1])
+
+    def procedure() -> None:
+        with made.process() as migration:
+            migration.roll_back()
+        for name in names:
+            made.log_in(name)
+        with made.process() as migration:
+            if migration.is_on:
+                migration.follow_up()
+
+    def check() -> None:
+        with made.process() as migration:
+            assert not migration.is_on
+        assert {user.username: user.id for user in made.everybody()} == ids
+        assert made.rights_by_name() == rights
+        assert (made.links(OLD), made.links(NEW)) == (links, {})
+        assert made.configure() == []
+
+    return MigrationDriver(made, _once(made, procedure), check)
+
+
 def _back_with_all(made: IssuerBench) -> Callable[[], None]:
     """Nobody is lost, and everybody has what they had, once."""
     rights = made.rights()
@@ -172,7 +237,7 @@ def reissue_back(made: IssuerBench) -> MigrationDriver:
     return MigrationDriver(made, _once(made, procedure), check)
 
 
-def _once(made: IssuerBench, procedure: Callable[[], None]) -> Callable[[], None]:
+def _once(made: Made, procedure: Callable[[], None]) -> Callable[[], None]:
     """Does nothing once the migration is over: the next run after the end begins no other."""
 
     def unless_over() -> None:
@@ -194,8 +259,9 @@ def _issuer(way: Callable[[IssuerBench], MigrationDriver]) -> "Way":
 
 
 Way = Callable[[Bench, int], MigrationDriver]
+_PROVIDER = (migrate, reimport, finish, roll_back, turned_back, remake, remake_back)
 
 WAYS: dict[str, Way] = {
-    **{each.__name__: _provider(each) for each in (migrate, finish, roll_back, turned_back)},
+    **{each.__name__: _provider(each) for each in _PROVIDER},
     **{each.__name__: _issuer(each) for each in (reissue, reissue_back)},
 }

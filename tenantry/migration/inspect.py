@@ -1,7 +1,8 @@
 """The look before anything is done: who is who, and what stands in the way. Nothing is written."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,8 @@ from tenantry.migration.people import Progress, silent
 from tenantry.migration.snapshot import HarborUser, Identity, Person
 from tenantry.systems import Systems
 
+_FEW = 3
+"""A wave of so few people is never too large."""
 OLDEST_KEYCLOAK = (26, 7)
 """The oldest Keycloak that this was tested with."""
 
@@ -125,9 +128,15 @@ def inspect(
         *_about_second_accounts(systems, inspection, new),
         *_about_us(systems, people),
         *_about_issuer(systems),
+        *_about_remade(systems, people, listed),
         *_about_harbor(people, users),
         *_about_others(systems, people),
     ]
+    if order.recreate:
+        inspection.findings += [
+            *about_waves(inspection, len(users), order),
+            *about_losses(people),
+        ]
     return inspection
 
 
@@ -278,6 +287,58 @@ def about_rights(people: Sequence[Person]) -> Iterator[Finding]:
         if chosen:
             text = f"{what.capitalize()} in Harbor by themselves, not by a group: {len(chosen)}."
             yield Finding(what, text, tuple(person.username for person in chosen))
+
+
+def about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[Finding]:
+    """Whether a wave deletes more of Harbor's people than is allowed without a further word."""
+    sizes = Counter(person.wave for person in inspection.people if person.wave is not None)
+    most = max(_FEW, users * order.largest_wave // 100)
+    large = [inspection.waves[wave] for wave, size in sizes.items() if size > most]
+    if large:
+        text = (
+            f"Waves that would delete more than {order.largest_wave}% of Harbor's people at once: "
+            f"{len(large)}. Make them smaller (percent), or say that it is meant (largest_wave)."
+        )
+        yield Finding("large wave", text, blocking=True)
+
+
+def about_losses(people: Sequence[Person]) -> Iterator[Finding]:
+    """What those lose whose users in Harbor are deleted."""
+    text = "Everybody's CLI secret ends: whoever uses docker by hand needs a new one."
+    yield Finding("CLI secrets", text)
+    owners = [p.username for p in people if p.harbor and p.harbor.owns]
+    if owners:
+        text = (
+            f"Owners of projects: {len(owners)}. Harbor has no way to give that back. They are "
+            "project admins again where they were members."
+        )
+        yield Finding("ownership", text, tuple(owners))
+
+
+def _about_remade(
+    systems: Systems, people: Sequence[Person], listed: Mapping[str, dict[str, Any]]
+) -> Iterator[Finding]:
+    """What those lose who are deleted in the realm, and who must not be."""
+    remade = [p for p in people if p.way != "link" and p.wave is not None]
+    if not remade:
+        return
+    foreign = [p.username for p in remade if listed[p.id].get("federationLink")]
+    if foreign:
+        text = (
+            f"Users of a user federation (LDAP) who would be deleted, maybe there too: {len(foreign)}. "
+            "In the realm's user federation, 'Unlink users' makes them the realm's own."
+        )
+        yield Finding("user federation", text, tuple(foreign), blocking=True)
+    yield Finding(
+        "made anew",
+        f"Deleted and made anew in the realm: {len(remade)}. Their sessions end.",
+        tuple(person.username for person in remade),
+    )
+    own = each(lambda p: systems.keycloak_client.get(f"users/{p.id}/credentials"), remade)
+    losing = [person.username for person, found in zip(remade, own, strict=True) if found]
+    if losing:
+        text = f"Passwords and second factors of the realm's own are lost: {len(losing)} people's."
+        yield Finding("credentials", text, tuple(losing))
 
 
 def _about_others(systems: Systems, people: Sequence[Person]) -> Iterator[Finding]:

@@ -1,6 +1,5 @@
 """The look before Harbor's issuer changes. Nothing is written."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,16 +7,20 @@ from tenantry.calls import each
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import people as read
 from tenantry.migration.identities import check_known
-from tenantry.migration.inspect import Finding, Inspection, about_matches, about_rights
+from tenantry.migration.inspect import (
+    Finding,
+    Inspection,
+    about_losses,
+    about_matches,
+    about_rights,
+    about_waves,
+)
 from tenantry.migration.issuer import SETTINGS, no_way_back, old_realm
 from tenantry.migration.match import match
 from tenantry.migration.order import Order, divide
 from tenantry.migration.people import Progress, silent
 from tenantry.migration.snapshot import HarborUser, Identity, Person
 from tenantry.systems import Systems
-
-_FEW = 3
-"""A wave of so few people is never too large."""
 
 
 def issuers(systems: Systems) -> tuple[str, str]:
@@ -77,10 +80,11 @@ def inspect(
         *about_matches(inspection),
         *_about_client(systems),
         *_about_mesh(systems, old, new),
-        *_about_waves(inspection, len(users), order),
+        *about_waves(inspection, len(users), order),
         *_about_us(systems, people),
         *about_rights(people),
-        *_about_losses(people),
+        *_about_groups(people),
+        *about_losses(people),
         *_about_others(users, len(ours)),
         *_about_way_back(systems, old),
     ]
@@ -133,18 +137,6 @@ def _trusted(rule: dict[str, Any]) -> set[str]:
     return {str(each.get("issuer")) for each in rules}
 
 
-def _about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[Finding]:
-    sizes = Counter(person.wave for person in inspection.people if person.wave is not None)
-    most = max(_FEW, users * order.largest_wave // 100)
-    large = [inspection.waves[wave] for wave, size in sizes.items() if size > most]
-    if large:
-        text = (
-            f"Waves that would delete more than {order.largest_wave}% of Harbor's people at once: "
-            f"{len(large)}. Make them smaller (percent), or say that it is meant (largest_wave)."
-        )
-        yield Finding("large wave", text, blocking=True)
-
-
 def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Finding]:
     own = systems.harbor_client.account.username
     if any(person.username == own for person in people):
@@ -155,20 +147,11 @@ def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Finding]:
         yield Finding("own account", text, (own,), blocking=True)
 
 
-def _about_losses(people: Sequence[Person]) -> Iterator[Finding]:
-    text = "Everybody's CLI secret ends: whoever uses docker by hand needs a new one."
-    yield Finding("CLI secrets", text)
+def _about_groups(people: Sequence[Person]) -> Iterator[Finding]:
     alone = [p.username for p in people if p.new and not p.groups]
     if alone:
         text = f"In no group of the new realm: {len(alone)}. No team's rights await them."
         yield Finding("no group", text, tuple(alone))
-    owners = [p.username for p in people if p.harbor and p.harbor.owns]
-    if owners:
-        text = (
-            f"Owners of projects: {len(owners)}. Harbor has no way to give that back. They are "
-            "project admins again where they were members."
-        )
-        yield Finding("ownership", text, tuple(owners))
 
 
 def _about_others(users: Sequence[HarborUser], ours: int) -> Iterator[Finding]:

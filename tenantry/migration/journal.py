@@ -52,6 +52,8 @@ class Journal(Record):
     """The switch was begun: from then on the way back leads through all of it."""
     rolling_back: bool = False
     """The way back was begun: there is no other any more."""
+    undone: bool = False
+    """What can be undone is: all that is left is that people come back."""
     finishing: bool = False
     """The end was begun: there is no way back any more."""
     switched_at: datetime | None = None

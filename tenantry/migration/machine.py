@@ -16,7 +16,7 @@ from tenantry.migration.inspect import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.order import Order
 from tenantry.migration.people import Progress, counting, silent
-from tenantry.migration.snapshot import Situation, Snapshot
+from tenantry.migration.snapshot import Person, Situation, Snapshot
 from tenantry.migration.store import Store
 from tenantry.systems import Systems
 
@@ -109,6 +109,14 @@ class Migration(ABC):
         self.journal = journals.write(self.store, self.entry.after(**changes))
 
     # What each kind has of its own
+
+    @abstractmethod
+    def subject(self, person: Person) -> str:
+        """What Harbor knows a person by who is moved: subject and issuer, with nothing between."""
+
+    @abstractmethod
+    def keycloak_id(self, person: Person) -> str | None:
+        """The id of a person in the realm now; None if it is another realm by now."""
 
     @abstractmethod
     def refuse_to_move(self) -> None:
@@ -300,6 +308,18 @@ class Migration(ABC):
             raise TenantryError(
                 f"The soak time of the {self.entry.told} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
                 "the way back with it. Nothing was changed."
+            )
+
+    def refuse_half_undone(self) -> None:
+        """Refuses to look after people while the way back is under way, or has stopped.
+
+        Raises:
+            TenantryError: it is.
+        """
+        if self.entry.rolling_back and not self.entry.undone:
+            raise TenantryError(
+                f"The {self.entry.told} is being rolled back, and that did not come to its end: run "
+                "'roll back' again."
             )
 
     def soaked(self) -> datetime:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tenantry.errors import TenantryError
 from tenantry.migration.identities import Match
-from tenantry.migration.snapshot import Person
+from tenantry.migration.snapshot import Person, Way
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Order:
     """How many percent of all the others are a wave."""
     let_go: tuple[str, ...] = ()
     """User names of those who are left behind."""
+    reimport: tuple[str, ...] = ()
+    """User names of those who can't be linked: they are deleted and imported with the same id."""
+    recreate: bool = False
+    """Everybody is deleted and made anew with another id, and comes back in Harbor."""
     soak_hours: int = 168
     """Hours between the switch and the end, in which the way back stays open."""
     keep_days: int = 30
@@ -36,13 +40,16 @@ class Order:
                 raise TenantryError(f"{name} is {getattr(self, name)}; it must be from 1 to 100.")
         if self.soak_hours < 0 or self.keep_days < 0:
             raise TenantryError("soak_hours and keep_days must not be negative.")
-        both = sorted({*self.pilot} & {*self.let_go})
-        if both:
-            raise TenantryError(f"{', '.join(both)}: in the pilot and let go at once.")
+        for name in ("pilot", "reimport"):
+            if both := sorted({*getattr(self, name)} & {*self.let_go}):
+                raise TenantryError(f"{', '.join(both)}: in {name} and let go at once.")
+        if self.reimport and self.recreate:
+            text = "reimport keeps people's ids, and situation 'users' gives everybody another one."
+            raise TenantryError(text)
 
 
 def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[str]]:
-    """The people with their waves, and the waves' names.
+    """The people with their waves and ways, and the waves' names.
 
     Raises:
         TenantryError: the order names people or groups that nobody is, or is in; all of them.
@@ -67,7 +74,17 @@ def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[s
     for first in range(0, len(rest), size):
         part = rest[first : first + size]
         make("the others" if size >= len(rest) else f"others {first + 1} to {first + size}", part)
-    return [person.model_copy(update={"wave": wave[person.id]}) for person in people], names
+    divided = [
+        person.model_copy(update={"wave": wave[person.id], "way": _way(person, order)})
+        for person in people
+    ]
+    return divided, names
+
+
+def _way(person: Person, order: Order) -> Way:
+    if order.recreate:
+        return "recreate"
+    return "reimport" if _named(person, order.reimport) else "link"
 
 
 def _named(person: Person, names: Sequence[str]) -> bool:
@@ -83,8 +100,8 @@ def _refuse_unknown(people: Sequence[Person], order: Order) -> None:
     held = {path for person in people for path in person.groups}
     faults = [
         f"{parameter}: nobody of user name '{name}' is to be moved"
-        for parameter, names in (("pilot", order.pilot), ("let_go", order.let_go))
-        for name in names
+        for parameter in ("pilot", "let_go", "reimport")
+        for name in getattr(order, parameter)
         if name.lower() not in known
     ]
     faults += [

@@ -1,7 +1,7 @@
 """Reads everybody from Keycloak and from Harbor. Nothing is written here.
 
 What it costs: of Keycloak a page for each 100 people and three requests each (links, groups,
-roles); of Harbor a page for each 100 users and one each, and one for each project's members.
+roles of the realm and of clients); of Harbor a page for each 100 users and one each, and one for each project's members.
 """
 
 from collections import defaultdict
@@ -36,6 +36,7 @@ def count(client: KeycloakClient, **query: str) -> int:
 def read_person(client: KeycloakClient, user: dict[str, Any]) -> Person:
     """A user as it was listed, with links, groups and roles."""
     id = user["id"]
+    realm_roles, client_roles = roles(client, id)
     return Person(
         id=id,
         username=user["username"],
@@ -43,11 +44,14 @@ def read_person(client: KeycloakClient, user: dict[str, Any]) -> Person:
         first_name=user.get("firstName") or "",
         last_name=user.get("lastName") or "",
         enabled=user.get("enabled", True),
+        email_verified=user.get("emailVerified", False),
+        required_actions=user.get("requiredActions") or [],
         created=user.get("createdTimestamp") or 0,
         attributes=user.get("attributes") or {},
         links=links(client, id),
         groups=groups(client, id),
-        roles=roles(client, id),
+        roles=realm_roles,
+        client_roles=client_roles,
     )
 
 
@@ -68,10 +72,23 @@ def groups(client: KeycloakClient, id: str) -> list[str]:
     return sorted(group["path"] for group in client.pages(f"users/{id}/groups"))
 
 
-def roles(client: KeycloakClient, id: str) -> list[str]:
-    """The realm roles given to a user."""
-    found = client.get(f"users/{id}/role-mappings/realm") or ()
-    return sorted(role["name"] for role in found)
+def roles(client: KeycloakClient, id: str) -> tuple[list[str], dict[str, list[str]]]:
+    """The roles given to a user: those of the realm, and those of clients by the client."""
+    found = client.get(f"users/{id}/role-mappings") or {}
+    clients = sorted((found.get("clientMappings") or {}).items())
+    return _names(found.get("realmMappings")), {
+        name: _names(mapped.get("mappings")) for name, mapped in clients
+    }
+
+
+def _names(roles: Iterable[dict[str, Any]] | None) -> list[str]:
+    return sorted(role["name"] for role in roles or ())
+
+
+def held(client: KeycloakClient, id: str) -> Person | None:
+    """A user as it is now; None if there is none."""
+    user = client.get(f"users/{id}")
+    return read_person(client, user) if user else None
 
 
 def read_people(

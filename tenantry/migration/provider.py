@@ -3,16 +3,24 @@
 Harbor knows a person by the realm's issuer and the realm's id of the person. Neither changes, so
 Harbor needs nothing. People are linked to the new provider before anybody sees it; then it is
 shown and the old one is hidden; the old one's links stay as the way back until the end.
+
+Whoever can't be linked is deleted and imported with the same id. Whoever is to have another id is
+made anew with all rights and links, and comes back in Harbor by the next login.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, TenantryError
 from tenantry.migration import declare
 from tenantry.migration import people as read
+from tenantry.migration.keycloak_users import check_rights, replace
 from tenantry.migration.machine import Migration
-from tenantry.migration.snapshot import Link, Person
+from tenantry.migration.returns import Returned, Returns
+from tenantry.migration.snapshot import HarborUser, Link, Person, Wave, load_wave, save_wave
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.providers import MIGRATION
 
@@ -32,11 +40,13 @@ class Standing:
     """Ids of those who were exported, and are no users of the realm any more."""
     late: int
     """Who came by the old provider after the export, and is not linked to the new one."""
+    back: Returned | None
+    """How those stand who were made anew, if anybody is."""
 
     @property
     def lacking(self) -> frozenset[str]:
         """Ids of those whose wave was done, and who are not through."""
-        return self.lost
+        return self.lost | (self.back.pending if self.back else frozenset())
 
     def __str__(self) -> str:
         text = f"{self.linked} linked, {self.to_come} to come"
@@ -47,7 +57,7 @@ class Standing:
         ):
             if number:
                 text += f", {number} {words}"
-        return text
+        return f"{text}; in Harbor {self.back}" if self.back else text
 
 
 class ProviderMigration(Migration):
@@ -61,14 +71,36 @@ class ProviderMigration(Migration):
         """Refuses to link anybody before that is approved."""
         self.refuse_unless_approved()
 
+    @property
+    def returns(self) -> Returns:
+        """Whoever is made anew has to come back."""
+        return Returns(self, lambda person: person.way == "recreate")
+
+    def subject(self, person: Person) -> str:
+        """What Harbor knows a person by who is moved."""
+        return self._recreated.get(person.id, person.id) + self.snapshot.issuer
+
+    def keycloak_id(self, person: Person) -> str:
+        """The id of a person in the realm now."""
+        moved = {} if self.entry.undone else self._recreated
+        return moved.get(person.id, person.id)
+
     def move_wave(self, number: int) -> tuple[int, str]:
-        """Links the people of a wave."""
+        """Links the people of a wave, or makes them anew."""
         if self.entry.phase == "approved":
             self._mark(self.entry.id)
             self.note(phase="moving")
         people = self.snapshot.wave(number)
-        made = sum(self.for_each(self._link, people))
-        return len(people), f"{made} linked"
+        linked = sum(self.for_each(self._link, [p for p in people if p.way == "link"]))
+        text = f"{linked} linked"
+        remade = [person for person in people if person.way != "link"]
+        if remade:
+            check_rights(self._keycloak)
+            wave = self._record(number, remade)
+            users = {user.subiss: user for user in wave.users}
+            self.for_each(lambda person: self._remake(person, wave, users), wave.people)
+            text += f", {len(wave.people)} made anew"
+        return len(people), text
 
     def switch(self) -> None:
         """Shows the new provider, and hides the old one; the declared state says so first.
@@ -92,30 +124,38 @@ class ProviderMigration(Migration):
         self.told(f"'{new}' is shown and '{old}' hidden.")
 
     def follow_up(self) -> Standing:
-        """Links again whoever lost the link that was made, and tells how everybody stands."""
+        """Links again whoever lost the link, gives back what is due, and tells how everybody stands."""
+        self.refuse_half_undone()
         entry = self.entry
         done = [p for p in self.snapshot.moving if (p.wave or 0) < entry.waves_done]
         with self.lock:
+            back = self.returns.follow_up() if self.returns.people else None
             linked = read.linked(self._keycloak, entry.new)
-            lacking = [person for person in done if person.id not in linked]
+            lacking = [p for p in done if self.keycloak_id(p) not in linked]
             mended = [] if entry.rolling_back else self.for_each(self._link, lacking)
+            if entry.rolling_back and not (back and back.pending):
+                self.note(phase="rolled back", over_at=self.clock())
         lost = {each.id for each, made in zip(lacking, mended, strict=False) if not made}
         come = set(read.linked(self._keycloak, entry.old)) if not entry.finishing else set()
-        late = come - {person.id for person in self.snapshot.people} - set(linked)
+        late = come - self._ours - set(linked)
         to_come = len(self.snapshot.moving) - len(done)
-        return Standing(len(done) - len(lost), to_come, sum(mended), frozenset(lost), len(late))
+        standing = (len(done) - len(lost), to_come, sum(mended), frozenset(lost), len(late), back)
+        return Standing(*standing)
 
     def finish(self, let_go: tuple[str, ...] = (), *, now: bool = False) -> None:
         """Takes the old provider away, with everybody's links to it: there is no way back.
 
         Args:
-            let_go: nobody is waited for here; whoever is left behind was let go by the plan.
+            let_go: user names of those who are waited for no longer, where people were made anew.
             now: do not wait for the soak time.
 
         Raises:
             TenantryError: it is too early, or somebody would lose the way in.
         """
         self.refuse_early(now=now)
+        if self.returns.people and not self.entry.finishing:
+            with self.lock:
+                self.returns.refuse_pending(self.returns.follow_up(), let_go)
         with self.lock:
             old, new = self.entry.old, self.entry.new
             if not self.entry.finishing:
@@ -128,10 +168,11 @@ class ProviderMigration(Migration):
             self.note(phase="finished", over_at=self.clock())
 
     def roll_back(self) -> str:
-        """Undoes all of it: the old provider is shown, and the links that were made are taken away.
+        """Undoes all of it: the old provider is shown, the links that were made are taken away, and
+        whoever was made anew is what he or she was, and comes back in Harbor once more.
 
         Returns:
-            How many links were taken away, in words.
+            What was undone, in words. It is over once all have come back, which `follow_up` sees.
 
         Raises:
             TenantryError: the end was begun.
@@ -148,27 +189,31 @@ class ProviderMigration(Migration):
                 self._show(old, instead_of=new)
             begun = self.entry.phase not in ("exported", "approved")
             people = self.snapshot.moving if begun else []
-            gone = sum(self.for_each(self._unlink, people))
+            remade = [(person, wave) for wave in self._waves() for person in wave.people]
+            self.for_each(lambda each: self._make_as_it_was(*each), remade)
+            gone = sum(self.for_each(self._unlink, [p for p in people if p.way != "recreate"]))
             self._mark(None)
-            self.note(phase="rolled back", over_at=self.clock())
-        return f"{gone} links taken away"
+            text = f"{gone} links taken away"
+            if not any(wave.users for wave in self._waves()):
+                self.note(phase="rolled back", over_at=self.clock())
+                return text
+            self.note(undone=True)
+        return f"{text}; {self.follow_up()}"
 
     # One person
 
     def _link(self, person: Person) -> bool:
         """Links a person, unless that is done; whether it was needed."""
         assert person.new is not None
-        alias, wanted = self.entry.new, person.new
+        alias, wanted, id = self.entry.new, person.new, self.keycloak_id(person)
         for _ in range(2):
-            links = read.links(self._keycloak, person.id)
+            links = read.links(self._keycloak, id)
             found = next((link for link in links if link.provider == alias), None)
             if found is not None:
                 self._refuse_other(person, found)
                 return False
-            holders = self._keycloak.get("users", idpAlias=alias, idpUserId=wanted.external_id)
-            if any(user["id"] != person.id for user in holders or ()):
-                raise self._second_account(person)
-            if not links and self._keycloak.get(f"users/{person.id}") is None:
+            self._refuse_held(person, id)
+            if not links and self._keycloak.get(f"users/{id}") is None:
                 # Deleted by somebody since the export: it has no way in to lose.
                 self.told("Somebody who was exported is no user of the realm any more: left out.")
                 return False
@@ -178,7 +223,7 @@ class ProviderMigration(Migration):
                 "userName": wanted.external_username,
             }
             try:
-                self._keycloak.post(f"users/{person.id}/federated-identity/{alias}", body)
+                self._keycloak.post(f"users/{id}/federated-identity/{alias}", body)
             except ChangedMeanwhile:  # linked a moment ago: by whom, the next look tells
                 continue
             return True
@@ -198,6 +243,38 @@ class ProviderMigration(Migration):
         self._keycloak.delete(f"users/{person.id}/federated-identity/{alias}")
         return True
 
+    def _remake(self, person: Person, wave: Wave, users: dict[str, HarborUser]) -> None:
+        """Deletes a person and imports it; with another id, Harbor's user is deleted after it."""
+        assert person.new is not None
+        id = wave.ids.get(person.id, person.id)
+        self._refuse_held(person, id)
+        new = person.new
+        kept = [link for link in person.links if link.provider != self.entry.new]
+        made = Link(
+            provider=self.entry.new, user_id=new.external_id, user_name=new.external_username
+        )
+        replace(self._keycloak, person, id, [*kept, made])
+        user = users.get(person.id + self.snapshot.issuer)
+        if user is not None:
+            self.returns.delete(user)
+
+    def _make_as_it_was(self, person: Person, wave: Wave) -> None:
+        """The same back: with the former id and links, if the person was deleted at all."""
+        id = wave.ids.get(person.id)
+        if id is not None:
+            was = person.model_copy(update={"id": id})
+            replace(self._keycloak, was, person.id, person.links)
+        elif self._keycloak.get(f"users/{person.id}") is None:
+            replace(self._keycloak, person, person.id, person.links)
+
+    def _refuse_held(self, person: Person, id: str) -> None:
+        """Refuses where another user of the realm has the person's new identity already."""
+        assert person.new is not None
+        query = {"idpAlias": self.entry.new, "idpUserId": person.new.external_id}
+        holders = self._keycloak.get("users", **query)
+        if any(user["id"] not in (person.id, id) for user in holders or ()):
+            raise self._second_account(person)
+
     def _refuse_other(self, person: Person, found: Link) -> None:
         assert person.new is not None
         if found.user_id != person.new.external_id:
@@ -211,6 +288,45 @@ class ProviderMigration(Migration):
             advice="Somebody logged in there before being linked. Delete the second account, or "
             "the wrong link, and run it again: it goes on where it stopped.",
         )
+
+    # Who was made anew
+
+    @property
+    def _ours(self) -> set[str]:
+        """The ids that those who were exported have, or had."""
+        return {person.id for person in self.snapshot.people} | {*self._recreated.values()}
+
+    @cached_property
+    def _recreated(self) -> dict[str, str]:
+        """The new ids of those who were made anew, by their former ones."""
+        return {old: new for wave in self._waves() for old, new in wave.ids.items()}
+
+    def _waves(self) -> list[Wave]:
+        """What was taken down of the waves in which somebody was deleted."""
+        if all(person.way == "link" for person in self.snapshot.moving):
+            return []
+        id = self.entry.id
+        found = (load_wave(self.store, id, number) for number in range(self.entry.waves))
+        return [wave for wave in found if wave is not None]
+
+    def _record(self, number: int, people: Sequence[Person]) -> Wave:
+        """What those have who are made anew, as it was right before the first of them was deleted."""
+        found = load_wave(self.store, self.entry.id, number)
+        if found is None:
+            held = self.for_each(lambda person: read.held(self._keycloak, person.id), people)
+            now = [
+                there.model_copy(update={"way": person.way, "new": person.new})
+                for person, there in zip(people, held, strict=True)
+                if there is not None
+            ]
+            if len(now) < len(people):
+                text = "People who were exported are no users of the realm any more: left out: {}."
+                self.told(text.format(len(people) - len(now)))
+            ids = {person.id: str(uuid4()) for person in now if person.way == "recreate"}
+            found = Wave(users=self.returns.users_of(number), people=now, ids=ids)
+            save_wave(self.store, self.entry.id, number, found)
+            self.__dict__.pop("_recreated", None)
+        return found
 
     # The providers
 
@@ -257,7 +373,7 @@ class ProviderMigration(Migration):
         old = set(read.linked(self._keycloak, self.entry.old))
         new = set(read.linked(self._keycloak, self.entry.new))
         let_go = {person.id for person in self.snapshot.people if person.wave is None}
-        ours = {person.id for person in self.snapshot.people}
+        ours = self._ours
         lacking = (old & ours) - new - let_go
         if lacking:
             raise TenantryError(

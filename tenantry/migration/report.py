@@ -11,11 +11,10 @@ from tenantry.declared import Team
 from tenantry.drift.reports.spreadsheet import harmless
 from tenantry.migration import people as read
 from tenantry.migration.inspect import Inspection
-from tenantry.migration.issuer import subject_after
 from tenantry.migration.journal import Journal
+from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import Person, Snapshot, people_name
 from tenantry.migration.store import FOLDER, Store
-from tenantry.systems import Systems
 
 INSPECTION = f"{FOLDER}/inspection.csv"
 """Who is who, and what stands in whose way, as of the last look."""
@@ -73,34 +72,31 @@ def write_inspection(store: Store, inspection: Inspection) -> None:
     _write_table(store, INSPECTION, [*rows, *others])
 
 
-def compare(systems: Systems, snapshot: Snapshot) -> list[Right]:
+def compare(migration: Migration) -> list[Right]:
     """Everybody's rights as they were exported beside what they are now, right by right.
 
     It costs two requests a person (groups and roles), two a user of Harbor that is not as it was
     listed, and what a look at Harbor costs.
     """
-    keycloak = systems.keycloak_client
-    stays = snapshot.situation == "provider"
-    users = {user.subiss: user for user in read.read_harbor(systems.harbor_client)}
+    keycloak, snapshot = migration.systems.keycloak_client, migration.snapshot
+    users = {user.subiss: user for user in read.read_harbor(migration.systems.harbor_client)}
 
     def now(person: Person) -> Person:
-        if not stays:  # of the realm there is nothing to compare: it is another one
-            before = person.harbor.subiss if person.harbor else ""
-            user = users.get(subject_after(person, snapshot.new)) or users.get(before)
+        before = person.harbor.subiss if person.harbor else ""
+        user = users.get(migration.subject(person)) or users.get(before)
+        id = migration.keycloak_id(person)
+        if id is None:
             return person.model_copy(update={"harbor": user})
-        return person.model_copy(
-            update={
-                "groups": read.groups(keycloak, person.id),
-                "roles": read.roles(keycloak, person.id),
-                "harbor": users.get(person.id + snapshot.issuer),
-            }
-        )
+        roles, client_roles = read.roles(keycloak, id)
+        held = {"roles": roles, "client_roles": client_roles}
+        groups = read.groups(keycloak, id)
+        return person.model_copy(update={"groups": groups, "harbor": user, **held})
 
     after = each(now, snapshot.people)
     return [
         right
         for old, new in zip(snapshot.people, after, strict=True)
-        for right in _rights(old, new, stays)
+        for right in _rights(old, new, snapshot.situation == "provider")
     ]
 
 
@@ -115,6 +111,9 @@ def _held(person: Person, stays: bool) -> Iterator[tuple[str, str]]:
         yield f"group {group}", "member"
     for role in person.roles:
         yield f"realm role {role}", "given"
+    for client, roles in person.client_roles.items():
+        for role in roles:
+            yield f"role {role} of client {client}", "given"
     user = person.harbor
     if user is not None:
         yield "user in Harbor", str(user.id) if stays else "yes"

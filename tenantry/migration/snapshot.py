@@ -4,7 +4,6 @@ It holds personal data and no secret: what Harbor calls a CLI secret is neither 
 answer nor kept.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,8 +12,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tenantry.errors import BrokenPromise
 from tenantry.migration.store import FOLDER, Altered, Store, sealed, unsealed
 
-Situation = Literal["provider", "issuer"]
-"""What changes: the external provider behind the realm, or the issuer that Harbor trusts."""
+Situation = Literal["provider", "users", "issuer"]
+"""What changes: the external provider behind the realm, the same with the realm's users made anew,
+or the issuer that Harbor trusts."""
+Way = Literal["link", "reimport", "recreate"]
+"""How a user of the realm gets to the new provider: by a link; deleted and imported with the same id;
+or deleted and made with another id, which Harbor takes for another person."""
 
 
 class Record(BaseModel):
@@ -64,6 +67,8 @@ class Person(Record):
     first_name: str = ""
     last_name: str = ""
     enabled: bool = True
+    email_verified: bool = False
+    required_actions: list[str] = []
     created: int = 0
     attributes: dict[str, list[str]] = {}
     links: list[Link] = []
@@ -71,9 +76,12 @@ class Person(Record):
     """Paths."""
     roles: list[str] = []
     """Realm roles given to the user."""
+    client_roles: dict[str, list[str]] = {}
+    """Roles of clients given to the user, by the client."""
     harbor: HarborUser | None = None
     new: Identity | None = None
     """Who it is at the new provider; None if nobody knows."""
+    way: Way = "link"
     wave: int | None = None
     """When it is the person's turn, from 0; None if it is let go."""
 
@@ -109,6 +117,18 @@ class Snapshot(Record):
     def moving(self) -> list[Person]:
         """Everybody who is not let go."""
         return [person for person in self.people if person.wave is not None]
+
+
+class Wave(Record):
+    """What a wave's people had right before the first of them was deleted."""
+
+    users: list[HarborUser] = []
+    """Who is deleted in Harbor."""
+    people: list[Person] = []
+    """Who is deleted in the realm."""
+    ids: dict[str, str] = {}
+    """The ids of those who are made with another one, by the former: known before they are made, so
+    that whoever goes on makes nobody twice."""
 
 
 def name(id: str) -> str:
@@ -156,21 +176,20 @@ def _read(content: dict[str, Any], what: str) -> Snapshot:
         raise Altered(text) from None
 
 
-def save_wave(store: Store, id: str, number: int, users: Sequence[HarborUser]) -> None:
-    """Writes what a wave's people have in Harbor at the last moment, and reads it back.
+def save_wave(store: Store, id: str, number: int, wave: Wave) -> None:
+    """Writes what a wave's people have at the last moment, and reads it back.
 
     Raises:
         BrokenPromise: what is read is not what was written.
     """
-    content = {"users": [user.model_dump(mode="json") for user in users]}
-    store.write(_wave(id, number), sealed(content), private=True)
-    if load_wave(store, id, number) != list(users):
+    store.write(_wave(id, number), sealed(wave.model_dump(mode="json")), private=True)
+    if load_wave(store, id, number) != wave:
         call = f"write {_wave(id, number)} to {store.name}"
         raise BrokenPromise("store", call, "it reads back as something else")
 
 
-def load_wave(store: Store, id: str, number: int) -> list[HarborUser] | None:
-    """The same, read; None if the wave has not begun.
+def load_wave(store: Store, id: str, number: int) -> Wave | None:
+    """The same, read; None if nobody of the wave was deleted yet.
 
     Raises:
         Altered: it is not what was written.
@@ -179,7 +198,7 @@ def load_wave(store: Store, id: str, number: int) -> list[HarborUser] | None:
     if data is None:
         return None
     content, _ = unsealed(data, f"{_wave(id, number)} in {store.name}")
-    return [HarborUser.model_validate(user) for user in content["users"]]
+    return Wave.model_validate(content)
 
 
 def _wave(id: str, number: int) -> str:

@@ -42,7 +42,7 @@ def test_everybody_comes_back_with_all_that_they_had(made: IssuerBench) -> None:
         assert str(migration.follow_up()) == (
             "5 returned, 0 pending, 0 to come, 5 of them restored now"
         )
-        rights = report.compare(migration.systems, migration.snapshot)
+        rights = report.compare(migration)
         differing = [right for right in rights if not right.is_equal]
         assert [right.right for right in differing] == ["owner of team-t0"], "said beforehand"
         made.sandbox.clock.move(25 * 3600)

@@ -82,7 +82,7 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
         migration = lab.migration(systems)
         standing = migration.follow_up()
         assert (standing.returned, len(standing.pending)) == (PEOPLE - 2, 2)
-        rights = report.compare(systems, migration.snapshot)
+        rights = report.compare(migration)
         differing = [right for right in rights if not right.is_equal]
         assert {right.person for right in differing} == {*gone, lab.names[8]}
         owned = [right.right for right in differing if right.person == lab.names[8]]

@@ -108,7 +108,7 @@ def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
     with lab.systems() as systems:
         assert onboarding.configure(systems).done == (), "nothing is mended"
         migration = lab.migration(systems)
-        rights = report.compare(systems, migration.snapshot)
+        rights = report.compare(migration)
         assert [right for right in rights if not right.is_equal] == []
         migration.finish(now=True)
     assert lab.all_log_in(staying[:4], lab.new) == {name: ids[name] for name in staying[:4]}

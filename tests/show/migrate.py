@@ -201,7 +201,7 @@ def _migrate(given: Connections, folder: Path, issuer: str) -> list[dict[str, An
             look=look,
             link=migration.move,
             switch=migration.switch,
-            compare=lambda: report.compare(systems, migration.snapshot),
+            compare=lambda: report.compare(migration),
             finish=migration.finish,
         )
     return steps

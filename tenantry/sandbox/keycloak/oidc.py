@@ -96,6 +96,11 @@ class OpenID:
         """The tokens of a user that has been let in."""
         if scopes_in_force(realm, client, scope) is None:
             raise oauth_error(400, "invalid_scope", f"Invalid scopes: {scope}")
+        user = realm.users[realm.sessions[session]]
+        allowed = user.has_default_role or "offline_access" in user.roles
+        if "offline_access" in scope.split() and not allowed:
+            words = "Offline tokens not allowed for the user or client"
+            raise oauth_error(400, "not_allowed", words)
         issuer = issuer_of(realm, base)
         return token_set(self._keys, realm, client, session, scope, issuer, now)
 

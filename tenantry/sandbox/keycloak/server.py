@@ -11,7 +11,17 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from . import client_policies, clients, evaluation, groups, mapper_paths, providers, scopes, users
+from . import (
+    client_policies,
+    clients,
+    evaluation,
+    groups,
+    imports,
+    mapper_paths,
+    providers,
+    scopes,
+    users,
+)
 from .answers import JSON, Call, Refused, answer, created, done, exists, invalid, not_found
 from .builtin import new_realm
 from .oidc import OpenID, bearer, realm_named
@@ -26,6 +36,7 @@ _IMPORTED = ("users", "groups", "clients", "clientScopes", "identityProviders", 
 _ROUTES = [
     groups.routes,
     users.routes,
+    imports.routes,
     clients.routes,
     client_policies.routes,
     evaluation.routes,

@@ -57,10 +57,13 @@ class User:
     attributes: dict[str, list[str]] = field(default_factory=dict)
     required_actions: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
+    has_default_role: bool = True
+    client_roles: dict[str, list[str]] = field(default_factory=dict)
     groups: list[str] = field(default_factory=list)
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     password: str | None = None
     service_account_of: str | None = None
+    federation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Realm:
     default_scopes: dict[str, Assigned] = field(default_factory=dict)
     client_scopes: dict[str, dict[str, Assigned]] = field(default_factory=dict)
     roles: dict[str, str] = field(default_factory=dict)
+    client_roles: dict[str, dict[str, str]] = field(default_factory=dict)
     providers: dict[str, JSON] = field(default_factory=dict)
     provider_mappers: dict[str, JSON] = field(default_factory=dict)
     client_policies: dict[str, list[JSON]] = field(

@@ -207,7 +207,8 @@ def _claim(
                 return name, sorted(realm.path(group) for group in groups)
             return name, sorted({group.name for group in groups})
         case "oidc-usermodel-realm-role-mapper":
-            return name, [f"default-roles-{realm.name.lower()}", *user.roles]
+            default = [f"default-roles-{realm.name.lower()}"] if user.has_default_role else []
+            return name, [*default, *user.roles]
         case "oidc-hardcoded-claim-mapper":
             return name, config.get("claim.value")
         case "oidc-audience-mapper":

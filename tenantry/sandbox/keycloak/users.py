@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from uuid import UUID, uuid5
 
 from starlette.responses import Response
 
@@ -57,6 +58,8 @@ def shown(realm: Realm, user: User, *, brief: bool = False) -> JSON:
         actions = list(user.required_actions)
         rep |= {"totp": False, "disableableCredentialTypes": [], "requiredActions": actions}
         rep["notBefore"] = 0
+    if user.federation:
+        rep["federationLink"] = user.federation
     if user.service_account_of:
         rep["serviceAccountClientId"] = user.service_account_of
     return rep
@@ -69,7 +72,7 @@ def _visible(realm: Realm, attributes: dict[str, list[str]]) -> dict[str, list[s
     return {key: value for key, value in attributes.items() if key in managed}
 
 
-def _accepted(realm: Realm, given: JSON) -> dict[str, list[str]]:
+def accepted(realm: Realm, given: JSON) -> dict[str, list[str]]:
     """The attributes that stay: what the profile doesn't know is dropped without a word."""
     anything = realm.profile.get("unmanagedAttributePolicy") in ("ENABLED", "ADMIN_EDIT")
     managed = {each["name"] for each in realm.profile["attributes"]}
@@ -188,13 +191,13 @@ def create_user(realm: Realm, call: Call) -> Response:
         email_verified=bool(rep.get("emailVerified")),
         first_name=rep.get("firstName"),
         last_name=rep.get("lastName"),
-        attributes=_accepted(realm, rep.get("attributes") or {}),
+        attributes=accepted(realm, rep.get("attributes") or {}),
         required_actions=list(rep.get("requiredActions") or ()),
     )
     realm.add_user(user)
-    _set_credentials(user, rep)
+    set_credentials(user, rep)
     for link in rep.get("federatedIdentities") or ():
-        user.links[link["identityProvider"]] = _link(link)
+        user.links[link["identityProvider"]] = link_of(link)
     for group in groups:
         realm.join(user, group)
     return created(f"{call.base}/admin/realms/{realm.name}/users/{user.id}")
@@ -256,10 +259,10 @@ def update_user(realm: Realm, call: Call, user_id: str) -> Response:
     if rep.get("requiredActions") is not None:
         user.required_actions = list(rep["requiredActions"])
     if whole:
-        user.attributes = _accepted(realm, rep["attributes"])
+        user.attributes = accepted(realm, rep["attributes"])
     if any(credential.get("value") is None for credential in rep.get("credentials") or ()):
         raise invalid("Could not update user!")
-    _set_credentials(user, rep)
+    set_credentials(user, rep)
     return done()
 
 
@@ -276,16 +279,59 @@ def reset_password(realm: Realm, call: Call, user_id: str) -> Response:
     user, rep = _found(realm, user_id), call.body
     if not rep.get("value"):
         raise invalid("Empty password not allowed")
-    _set_credentials(user, {"credentials": [rep]})
+    set_credentials(user, {"credentials": [rep]})
     return done()
 
 
 @routes("GET", "users/{user}/role-mappings/realm")
 def list_roles_of_user(realm: Realm, call: Call, user_id: str) -> Response:
     """The realm roles given to the user."""
+    return answer(_realm_roles(realm, _found(realm, user_id)))
+
+
+@routes("GET", "users/{user}/role-mappings")
+def list_all_roles_of_user(realm: Realm, call: Call, user_id: str) -> Response:
+    """The roles given to the user: the realm's, and those of clients by the client."""
     user = _found(realm, user_id)
-    default = f"default-roles-{realm.name.lower()}"
-    return answer([role(realm, name) for name in (default, *user.roles)])
+    mappings: JSON = {}
+    if given := _realm_roles(realm, user):
+        mappings["realmMappings"] = given
+    by_client = {}
+    for name, roles in user.client_roles.items():
+        client = realm.client_named(name)
+        if client is not None:
+            mapped = [_client_role(realm, client, each) for each in roles]
+            by_client[name] = {"id": client["id"], "client": name, "mappings": mapped}
+    if by_client:
+        mappings["clientMappings"] = by_client
+    return answer(mappings)
+
+
+def _realm_roles(realm: Realm, user: User) -> list[JSON]:
+    default = [f"default-roles-{realm.name.lower()}"] if user.has_default_role else []
+    return [role(realm, name) for name in (*default, *user.roles)]
+
+
+def _client_role(realm: Realm, client: JSON, name: str) -> JSON:
+    return {
+        "id": realm.client_roles[client["clientId"]][name],
+        "name": name,
+        "composite": False,
+        "clientRole": True,
+        "containerId": client["id"],
+    }
+
+
+@routes("GET", "users/{user}/credentials")
+def list_credentials(realm: Realm, call: Call, user_id: str) -> Response:
+    """What the user proves itself by; never the secret of it."""
+    user = _found(realm, user_id)
+    if user.password is None:
+        return answer([])
+    data = '{"hashIterations":1,"algorithm":"pbkdf2-sha256","additionalParameters":{}}'
+    id = str(uuid5(UUID(user.id), "password"))
+    made = {"createdDate": user.created, "credentialData": data}
+    return answer([{"id": id, "type": "password", **made}])
 
 
 @routes("POST", "users/{user}/role-mappings/realm")
@@ -338,7 +384,7 @@ def add_link(realm: Realm, call: Call, user_id: str, alias: str) -> Response:
     user, rep = _found(realm, user_id), call.body
     if alias in user.links:
         raise exists("User is already linked with provider")
-    user.links[alias] = _link(rep)
+    user.links[alias] = link_of(rep)
     return done()
 
 
@@ -350,7 +396,8 @@ def remove_link(realm: Realm, call: Call, user_id: str, alias: str) -> Response:
     return done()
 
 
-def _link(rep: JSON) -> dict[str, str]:
+def link_of(rep: JSON) -> dict[str, str]:
+    """What is kept of a link's representation."""
     return {key: rep[key] for key in ("userId", "userName") if rep.get(key) is not None}
 
 
@@ -364,7 +411,8 @@ def _refuse_email(realm: Realm, email: str | None, owner: User | None) -> None:
         raise Refused(409, {"errorMessage": "User exists with same email"})
 
 
-def _set_credentials(user: User, rep: JSON) -> None:
+def set_credentials(user: User, rep: JSON) -> None:
+    """Set the passwords of a representation."""
     for credential in rep.get("credentials") or ():
         if credential.get("type", "password") == "password":
             user.password = credential["value"]

@@ -1,0 +1,213 @@
+"""Users of Harbor who are deleted, and get back what they had directly once they have logged in again.
+
+Harbor knows people by subject and issuer, makes no user ahead, and refuses a second one of the same
+name with 409: whoever's subject or issuer changes has to be deleted there first. What a group gives
+is there at the next login; the rest is given back here.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tenantry.errors import SystemRefused, TenantryError
+from tenantry.migration import people as read
+from tenantry.migration import snapshot as snapshots
+from tenantry.migration.journal import Journal
+from tenantry.migration.machine import Migration
+from tenantry.migration.snapshot import HarborUser, Person
+from tenantry.systems.harbor.client import HarborClient
+
+_BATCH = 50
+
+
+@dataclass(frozen=True)
+class Returned:
+    """How those stand who had, or will have, to come back."""
+
+    returned: int = 0
+    pending: frozenset[str] = frozenset()
+    """Ids of those who were deleted, and have not logged in since."""
+    to_come: int = 0
+    """Whose wave is still to come."""
+    restored: int = 0
+    """Whose rights were given back by this look."""
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Ids of those whose wave was done, and who are not through."""
+        return self.pending
+
+    def __str__(self) -> str:
+        text = f"{self.returned} returned, {len(self.pending)} pending, {self.to_come} to come"
+        return f"{text}, {self.restored} of them restored now" if self.restored else text
+
+
+class Returns:
+    """What is done in Harbor to those of a migration who have to come back."""
+
+    def __init__(self, migration: Migration, concerns: Callable[[Person], bool]) -> None:
+        """
+        Args:
+            migration: whose people they are. Its `subject` says what Harbor knows each by afterwards.
+            concerns: whether a person who has a user in Harbor has to come back.
+        """
+        self._migration = migration
+        self._concerns = concerns
+
+    @property
+    def _harbor(self) -> HarborClient:
+        return self._migration.systems.harbor_client
+
+    @property
+    def _entry(self) -> Journal:
+        return self._migration.entry
+
+    @property
+    def people(self) -> list[Person]:
+        """Who has to come back, or will have to."""
+        moving = self._migration.snapshot.moving
+        return [person for person in moving if person.harbor and self._concerns(person)]
+
+    def users_of(self, number: int) -> list[HarborUser]:
+        """What those of a wave have in Harbor now."""
+        wave = {p.harbor.id for p in self.people if p.harbor and p.wave == number}
+        return read.read_harbor(self._harbor, only=wave) if wave else []
+
+    def delete(self, user: HarborUser) -> bool:
+        """Deletes a user who was exported, unless that is done; whether it was needed.
+
+        Raises:
+            SystemRefused: it is somebody else by now.
+        """
+        found = self._harbor.find(f"/users/{user.id}")
+        if found is None:  # Harbor gives no id twice
+            return False
+        subiss = (found.get("oidc_user_meta") or {}).get("subiss")
+        if not user.subiss or subiss != user.subiss or user.id == 1:
+            call = f"DELETE /api/v2.0/users/{user.id}"
+            text = "it is not the user who was exported, and is not deleted"
+            raise SystemRefused("harbor", call, text, advice="Look who that is, and run it again.")
+        self._harbor.delete(f"/users/{user.id}")
+        return True
+
+    def follow_up(self) -> Returned:
+        """Gives back what people had directly, to those who have logged in since.
+
+        On the way back, whoever came under the new subject or issuer is deleted before: the same
+        name could not come back by the old. It is over once nobody is pending.
+        """
+        back = self._entry.rolling_back
+        if back:
+            self._delete_returned()
+        returned = self._returned
+        users = self._deleted()
+        waiting = {id: user for id, user in users.items() if id not in returned}
+        come = self._come(waiting)
+        ids = list(come)
+        for first in range(0, len(ids), _BATCH):
+            part = ids[first : first + _BATCH]
+            self._migration.for_each(lambda id: self._restore(waiting[id], come[id]), part)
+            returned = returned | {id: come[id] for id in part}
+            self._migration.note(**{"returned_back" if back else "returned": returned})
+        pending = frozenset(set(users) - set(returned))
+        done = self._entry.waves_done
+        to_come = 0 if back else sum((person.wave or 0) >= done for person in self.people)
+        return Returned(len(returned), pending, to_come, len(ids))
+
+    def refuse_pending(self, standing: Returned, let_go: tuple[str, ...]) -> None:
+        """Refuses to end what somebody is still to come back from, who is not let go.
+
+        Raises:
+            TenantryError: and how many they are.
+        """
+        gone = {person.id for person in self.people if person.username in let_go}
+        pending = standing.pending - gone
+        if pending or standing.to_come:
+            raise TenantryError(
+                f"Not come back yet: {len(pending)}; still to come: {standing.to_come}. What they had "
+                "is given back once they log in. Wait, or let them go by name (let_go)."
+            )
+
+    def newcomers(self, known: Iterable[int] = ()) -> dict[int, str]:
+        """What Harbor knows those by, by their ids, who were not exported and are not `known`."""
+        people = self._migration.snapshot.people
+        old = {person.harbor.id for person in people if person.harbor}.union(known)
+        ids = [row["user_id"] for row in self._harbor.pages("/users")]
+        fresh = [id for id in ids if id not in old]
+        return dict(zip(fresh, self._migration.for_each(self._subject, fresh), strict=True))
+
+    # One person
+
+    def _restore(self, user: HarborUser, id: int) -> None:
+        """Gives a person what the former user had directly. What somebody gave since stays."""
+        for project, role in user.members.items():
+            try:
+                if id in dict(read.memberships(self._harbor, project)):
+                    continue
+                body = {"role_id": role, "member_user": {"user_id": id}}
+                self._harbor.post(f"/projects/{project}/members", body, by_name=True)
+            except SystemRefused as error:
+                if error.status == 409:  # a moment ago, or by a call whose answer was lost
+                    continue
+                if error.status == 404:
+                    text = "A project of somebody who came back is gone: nothing to give back."
+                    self._migration.told(text)
+                    continue
+                raise
+        if user.admin and not self._harbor.get(f"/users/{id}").get("sysadmin_flag"):
+            self._harbor.put(f"/users/{id}/sysadmin", {"sysadmin_flag": True})
+
+    def _delete_returned(self) -> None:
+        """Deletes who came under the new subject or issuer."""
+        subjects = {self._migration.subject(person) for person in self.people}
+        newcomers = self.newcomers(self._entry.returned_back.values())
+        wrong = [
+            HarborUser(id=id, username="", subiss=subject)
+            for id, subject in newcomers.items()
+            if subject in subjects
+        ]
+        self._migration.for_each(self.delete, wrong)
+
+    # Who is where
+
+    @property
+    def _returned(self) -> dict[str, int]:
+        entry = self._entry
+        return dict(entry.returned_back if entry.rolling_back else entry.returned)
+
+    def _deleted(self) -> dict[str, HarborUser]:
+        """What those had who were deleted, by the person's id."""
+        by_id = {person.harbor.id: person.id for person in self.people if person.harbor}
+        migration, entry = self._migration, self._entry
+        begun = entry.waves_done + (1 if entry.phase == "moving" else 0)
+        found = {
+            by_id[user.id]: user
+            for number in range(min(begun, entry.waves))
+            for user in (snapshots.load_wave(migration.store, entry.id, number) or _NOBODY).users
+        }
+        if begun > entry.waves_done:  # of a wave that is under way, some may still be there
+            there = {row["user_id"] for row in self._harbor.pages("/users")}
+            found = {id: user for id, user in found.items() if user.id not in there}
+        return found
+
+    def _come(self, waiting: dict[str, HarborUser]) -> dict[str, int]:
+        """Who of those has a user again, under what Harbor knows the person by now."""
+        if not waiting:
+            return {}
+        back = self._entry.rolling_back
+        wanted = {
+            person.harbor.subiss if back else self._migration.subject(person): person.id
+            for person in self.people
+            if person.harbor and person.id in waiting
+        }
+        known = (*self._entry.returned.values(), *self._entry.returned_back.values())
+        newcomers = self.newcomers(known).items()
+        return {wanted[subject]: id for id, subject in newcomers if subject in wanted}
+
+    def _subject(self, id: int) -> str:
+        # The answer holds the CLI secret: only this one field of it is looked at.
+        found: dict[str, Any] = self._harbor.find(f"/users/{id}") or {}
+        return str((found.get("oidc_user_meta") or {}).get("subiss") or "")
+
+
+_NOBODY = snapshots.Wave()

@@ -1,0 +1,214 @@
+"""Users of the realm are made anew for another provider: they come back with all that they had."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tenantry.errors import SystemRefused, TenantryError
+from tenantry.migration import report
+from tenantry.sandbox.harbor.wire import Refusal
+from tests.migration_bench import ANEW, NEW, OLD, ORDER, MigrationBench
+
+
+@pytest.fixture
+def made(provider_platform: Callable[[], MigrationBench], no_waiting: None) -> MigrationBench:
+    bench = provider_platform()
+    bench.give_rights()
+    return bench
+
+
+def names(made: MigrationBench) -> list[str]:
+    return sorted(user.username for user in made.everybody())
+
+
+def ids(made: MigrationBench) -> dict[str, str]:
+    return {user.username: user.id for user in made.everybody()}
+
+
+def follow_up(made: MigrationBench) -> str:
+    with made.process() as migration:
+        return str(migration.follow_up())
+
+
+def test_a_user_made_anew_by_hand_is_refused_by_harbor(made: MigrationBench) -> None:
+    old = made.person("user00")
+    made.realm.remove_user(old)
+    made.add_person_to_realm("user00", "t0")
+    with pytest.raises(Refusal) as raised:
+        made.log_in("user00")
+    assert raised.value.status == 409
+
+
+def test_everybody_has_another_id_and_all_that_they_had(made: MigrationBench) -> None:
+    before, was = made.rights_by_name(), ids(made)
+
+    made.migrate(ANEW)
+
+    assert made.hidden() == {OLD: True, NEW: False}
+    there = {each.external_username: each.external_id for each in made.identities()}
+    assert made.links(NEW) == there
+    assert set(made.links(OLD)) == set(there), "the way back"
+    assert not {*ids(made).values()} & {*was.values()}
+    assert made.rights_by_name()["realm"] == before["realm"], "at once"
+    assert made.rights_by_name()["people"] == {"admin": True}
+
+    for name in names(made):
+        made.log_in(name)
+    assert follow_up(made) == (
+        "5 linked, 0 to come; in Harbor 5 returned, 0 pending, 0 to come, 5 of them restored now"
+    )
+    assert made.rights_by_name() == before
+    with made.process() as migration:
+        rights = report.compare(migration)
+    differing = [right.right for right in rights if not right.is_equal]
+    assert differing == ["owner of team-t0"], "said beforehand"
+    assert {"realm role auditor", "project team-t1"} < {right.right for right in rights}
+
+    made.finish()
+    assert made.links(OLD) == {}
+    assert made.rights_by_name() == before
+    assert made.configure() == []
+
+
+def test_whoever_does_not_come_back_is_waited_for_until_let_go(made: MigrationBench) -> None:
+    made.migrate(ANEW)
+    for name in names(made)[1:]:
+        made.log_in(name)
+    made.sandbox.clock.move(25 * 3600)
+    with made.process() as migration:
+        with pytest.raises(TenantryError, match="Not come back yet: 1"):
+            migration.finish()
+        standing = migration.follow_up()
+        teams = list(made.bench.state.teams.values())
+        by_team = report.by_team(migration.snapshot, migration.entry, standing.lacking, teams)
+        assert [(row["team"], row["pending"]) for row in by_team] == [("t0", 1), ("t1", 0)]
+        migration.finish(("user00",))
+        assert not migration.is_on
+
+
+@pytest.mark.parametrize("until", ["exported", "approved", "moving", "moved", "switched", "back"])
+def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
+    before, was, links, hidden = made.rights_by_name(), ids(made), made.links(OLD), made.hidden()
+    made.migrate(ANEW, until="switched" if until == "back" else until)
+    if until == "back":
+        for name in ("user00", "user01"):
+            made.log_in(name)
+        follow_up(made)
+        made.log_in("user02")  # nobody has noticed yet
+
+    with made.process() as migration:
+        migration.roll_back()
+
+    assert ids(made) == was, "everybody has the former id"
+    assert (made.links(OLD), made.links(NEW), made.hidden()) == (links, {}, hidden)
+    for name in names(made):
+        made.log_in(name)
+    with made.process() as migration:
+        if migration.is_on:
+            migration.follow_up()
+        assert not migration.is_on
+    assert made.rights_by_name() == before
+    assert made.configure() == []
+
+
+def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
+    made: MigrationBench,
+) -> None:
+    made.migrate(ANEW)
+    with made.process() as migration:
+        migration.note(rolling_back=True)
+    with pytest.raises(TenantryError, match="run 'roll back' again"):
+        follow_up(made)
+
+
+def test_nobody_is_deleted_while_importing_is_not_allowed(made: MigrationBench) -> None:
+    made.migrate(ANEW, until="approved")
+    was = ids(made)
+    # The account may manage users, and not the realm.
+    made.sandbox.controls.fail(403, system="keycloak", path="*/partialImport")
+    with made.process() as migration, pytest.raises(SystemRefused, match="lacks this right"):
+        migration.move()
+    assert ids(made) == was
+
+
+def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -> None:
+    made.migrate(ANEW, until="moving")
+    with made.process() as migration:
+        number = migration.entry.waves_done
+        people = [person for person in migration.snapshot.wave(number)]
+        migration._record(number, people)
+    group = next(group for group in made.realm.groups.values() if group.name == "team-t1")
+    made.realm.remove_group(group)
+
+    made.migrate(ANEW)
+
+    assert set(made.links(NEW)) == set(names(made))
+
+
+def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
+    made: MigrationBench,
+) -> None:
+    made.migrate(ANEW, until="moving")
+    with made.process() as migration:
+        number = migration.entry.waves_done
+        migration._record(number, migration.snapshot.wave(number))
+    made.realm.remove_user(made.person("user03"))
+    stray = made.add_person_to_realm("user03", "t1")
+    with made.process() as migration, pytest.raises(SystemRefused, match="at that very moment"):
+        migration.move()
+    made.realm.remove_user(stray)
+
+    made.migrate(ANEW)
+
+    assert set(made.links(NEW)) == {f"user{number:02}" for number in range(5)}
+
+
+# By the same id
+
+
+def test_whoever_cannot_be_linked_is_imported_with_the_same_id(made: MigrationBench) -> None:
+    before = made.rights()
+    order = replace(ORDER, reimport=("user01", "User02"))
+    [told] = [each for each in made.inspect(order).findings if each.what == "made anew"]
+    assert told.who == ("user01", "user02")
+
+    made.migrate(order)
+
+    there = {each.external_username: each.external_id for each in made.identities()}
+    assert made.links(NEW) == there
+    assert made.rights() == before, "Harbor needs nothing"
+    assert made.person("user01").password is None
+    with made.process() as migration:
+        assert [right for right in report.compare(migration) if not right.is_equal] == []
+
+    with made.process() as migration:
+        migration.roll_back()
+        assert not migration.is_on
+    assert made.links(NEW) == {}
+    assert made.rights() == before
+
+
+def test_users_of_a_user_federation_are_not_deleted(made: MigrationBench) -> None:
+    made.person("user01").federation = "ldap"
+    found = made.inspect(replace(ORDER, reimport=("user01",)))
+    assert [(each.what, each.who) for each in found.blocking] == [("user federation", ("user01",))]
+    assert made.inspect(ORDER).blocking == []
+
+
+def test_what_the_order_cannot_mean_is_refused(made: MigrationBench) -> None:
+    with pytest.raises(TenantryError, match="nobody of user name 'nobody'"):
+        made.inspect(replace(ORDER, reimport=("nobody",)))
+    with pytest.raises(TenantryError, match="keeps people's ids"):
+        replace(ANEW, reimport=("user01",))
+    with pytest.raises(TenantryError, match="in reimport and let go"):
+        replace(ORDER, reimport=("user01",), let_go=("user01",))
+
+
+def test_it_says_what_is_lost(made: MigrationBench) -> None:
+    found = {each.what: each for each in made.inspect(ANEW).findings}
+    assert found["credentials"].who == tuple(names(made))
+    assert found["ownership"].who == ("user00",)
+    assert "CLI secrets" in found
+    [large] = made.inspect(replace(ANEW, largest_wave=50)).blocking
+    assert large.what == "large wave"
