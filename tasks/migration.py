@@ -16,8 +16,7 @@ from tasks.onboarding import load_block
 from tasks.step import step
 from tasks.store import BlockStore
 from tenantry.errors import TenantryError
-from tenantry.migration import inspect as inspecting
-from tenantry.migration import inspect_issuer, journal, report
+from tenantry.migration import inspect_issuer, inspect_provider, inspection, journal, report
 from tenantry.migration.identities import (
     FaultyFile,
     Match,
@@ -25,7 +24,7 @@ from tenantry.migration.identities import (
     from_keycloak,
     of_realm,
 )
-from tenantry.migration.inspect import Inspection
+from tenantry.migration.inspection import Inspection
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.order import Order
@@ -150,7 +149,7 @@ def is_planned(move: Move, anew: bool) -> bool:
 @step("check versions")
 def check_versions(systems: Systems) -> None:
     """Whether Harbor and Keycloak are new enough for this."""
-    inspecting.check_versions(systems)
+    inspection.check_versions(systems)
 
 
 @step("read the new provider's people")
@@ -185,7 +184,7 @@ def read_identities(move: Move, match: Match, people: str, keycloak: str) -> lis
 def inspect(move: Move, identities: Sequence[Identity], order: Order, people: str) -> Inspection:
     """Reads everybody, and writes nothing to the systems."""
     move.progress.begin("Looking")
-    look = inspect_issuer.inspect if move.situation == "issuer" else inspecting.inspect
+    look = inspect_issuer.inspect if move.situation == "issuer" else inspect_provider.inspect
     found = look(
         move.systems,
         move.old,

@@ -14,7 +14,7 @@ from prefect.artifacts import (
 from tasks.store import BlockStore
 from tenantry.declared import Declaration
 from tenantry.migration import report
-from tenantry.migration.inspect import Inspection
+from tenantry.migration.inspection import Inspection
 from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.report import Right
 from tenantry.migration.snapshot import people_name

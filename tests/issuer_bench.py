@@ -6,8 +6,8 @@ from typing import Any
 
 from tenantry import declared
 from tenantry.migration import identities
-from tenantry.migration.inspect import Inspection
 from tenantry.migration.inspect_issuer import inspect, issuers
+from tenantry.migration.inspection import Inspection
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.migration.snapshot import Identity

@@ -9,7 +9,8 @@ from typing import Any
 from tenantry import declared
 from tenantry.connections import KeycloakAccount
 from tenantry.migration import identities
-from tenantry.migration.inspect import Inspection, inspect
+from tenantry.migration.inspect_provider import inspect
+from tenantry.migration.inspection import Inspection
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import Identity

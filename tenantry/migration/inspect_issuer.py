@@ -7,9 +7,9 @@ from tenantry.calls import each
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import people as read
 from tenantry.migration.identities import check_known
-from tenantry.migration.inspect import (
-    Finding,
+from tenantry.migration.inspection import (
     Inspection,
+    Notice,
     about_losses,
     about_matches,
     about_rights,
@@ -76,7 +76,7 @@ def inspect(
     held = systems.harbor_client.get("/configurations")
     settings = {name: held[name]["value"] for name in SETTINGS if name in held}
     inspection = Inspection(people, waves, matched, settings=settings)
-    inspection.findings += [
+    inspection.notices += [
         *about_matches(inspection),
         *_about_client(systems),
         *_about_mesh(systems, old, new),
@@ -103,15 +103,15 @@ def _joined(systems: Systems, person: Person, identity: Identity | None) -> Pers
     return person.model_copy(update={"new": identity, "groups": groups})
 
 
-def _about_client(systems: Systems) -> Iterator[Finding]:
+def _about_client(systems: Systems) -> Iterator[Notice]:
     sign_on = systems.state.platform.harbor.single_sign_on
     assert sign_on is not None
     if not systems.keycloak_client.get("clients", clientId=sign_on.client_id):
         text = f"the realm has no client '{sign_on.client_id}' for Harbor: run configure-platform."
-        yield Finding("client missing", text, blocking=True)
+        yield Notice("client missing", text, blocking=True)
 
 
-def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Finding]:
+def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Notice]:
     """Rules that take the old issuer's tokens must take the new one's before the switch."""
     try:
         found = list(systems.kubernetes_client.list("RequestAuthentication"))
@@ -129,7 +129,7 @@ def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Finding]:
             f"RequestAuthentication {', '.join(lacking)} takes tokens of '{old}' and not of "
             f"'{new}': requests would end in 401. List both issuers until the end."
         )
-        yield Finding("mesh", text, blocking=True)
+        yield Notice("mesh", text, blocking=True)
 
 
 def _trusted(rule: dict[str, Any]) -> set[str]:
@@ -137,33 +137,33 @@ def _trusted(rule: dict[str, Any]) -> set[str]:
     return {str(each.get("issuer")) for each in rules}
 
 
-def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Finding]:
+def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
     own = systems.harbor_client.account.username
     if any(person.username == own for person in people):
         text = (
             "the account of the Harbor connection is one of those who would be deleted. Use the "
             "local administrator."
         )
-        yield Finding("own account", text, (own,), blocking=True)
+        yield Notice("own account", text, (own,), blocking=True)
 
 
-def _about_groups(people: Sequence[Person]) -> Iterator[Finding]:
+def _about_groups(people: Sequence[Person]) -> Iterator[Notice]:
     alone = [p.username for p in people if p.new and not p.groups]
     if alone:
         text = f"In no group of the new realm: {len(alone)}. No team's rights await them."
-        yield Finding("no group", text, tuple(alone))
+        yield Notice("no group", text, tuple(alone))
 
 
-def _about_others(users: Sequence[HarborUser], ours: int) -> Iterator[Finding]:
+def _about_others(users: Sequence[HarborUser], ours: int) -> Iterator[Notice]:
     if len(users) > ours:
         text = f"{len(users) - ours} users of Harbor are local or of other issuers; they stay."
-        yield Finding("others", text)
-    yield Finding("robots", "Robots are nobody's logins: they work on.")
+        yield Notice("others", text)
+    yield Notice("robots", "Robots are nobody's logins: they work on.")
 
 
-def _about_way_back(systems: Systems, old: str) -> Iterator[Finding]:
+def _about_way_back(systems: Systems, old: str) -> Iterator[Notice]:
     realm = old_realm(systems.keycloak_client, old)
     if realm is None:
-        yield Finding("no way back", no_way_back(old))
+        yield Notice("no way back", no_way_back(old))
     else:
         realm.close()

@@ -12,7 +12,7 @@ from tenantry.errors import TenantryError
 from tenantry.locks import Lock
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
-from tenantry.migration.inspect import Inspection
+from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.order import Order
 from tenantry.migration.people import Progress, counting, silent

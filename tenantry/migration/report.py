@@ -10,7 +10,7 @@ from tenantry.calls import each
 from tenantry.declared import Team
 from tenantry.drift.reports.spreadsheet import harmless
 from tenantry.migration import people as read
-from tenantry.migration.inspect import Inspection
+from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import Person, Snapshot, people_name
@@ -37,24 +37,24 @@ class Right:
 
 
 def inspected(inspection: Inspection) -> list[dict[str, object]]:
-    """The findings as a table, without names."""
+    """The notices as a table, without names."""
     return [
         {
-            "finding": finding.what,
-            "stops it": "yes" if finding.blocking else "",
-            "people": len(finding.who) or "",
-            "text": finding.text,
+            "notice": notice.what,
+            "stops it": "yes" if notice.blocking else "",
+            "people": len(notice.who) or "",
+            "text": notice.text,
         }
-        for finding in sorted(inspection.findings, key=lambda finding: not finding.blocking)
+        for notice in sorted(inspection.notices, key=lambda notice: not notice.blocking)
     ]
 
 
 def write_inspection(store: Store, inspection: Inspection) -> None:
     """Writes who is who to the store."""
     concerned: dict[str, list[str]] = {}
-    for finding in inspection.findings:
-        for name in finding.who:
-            concerned.setdefault(name, []).append(finding.what)
+    for notice in inspection.notices:
+        for name in notice.who:
+            concerned.setdefault(name, []).append(notice.what)
     rows = [
         {
             "username": person.username,
@@ -64,11 +64,11 @@ def write_inspection(store: Store, inspection: Inspection) -> None:
             "external_id": person.new.external_id if person.new else "",
             "external_username": person.new.external_username if person.new else "",
             "wave": "let go" if person.wave is None else inspection.waves[person.wave],
-            "findings": ", ".join(concerned.pop(person.username, ())),
+            "notices": ", ".join(concerned.pop(person.username, ())),
         }
         for person in inspection.people
     ]
-    others = [{"username": name, "findings": ", ".join(found)} for name, found in concerned.items()]
+    others = [{"username": name, "notices": ", ".join(found)} for name, found in concerned.items()]
     _write_table(store, INSPECTION, [*rows, *others])
 
 

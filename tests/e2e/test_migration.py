@@ -92,6 +92,31 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     assert made.rights() == before
 
 
+@pytest.mark.long
+def test_users_are_made_anew_where_that_is_demanded(flows: Flows) -> None:
+    made = flows.made
+    made.give_rights()
+    before = made.rights_by_name()
+    plan = {"situation": "users", "new_keycloak": flows.block, "largest_wave": 100}
+
+    looked = flows.run("inspect", **plan)
+    assert "made anew" in flows.artifact("migration-inspection", looked)
+    id = flows.start("migrate", soak_hours=0, **plan)
+    flows.platform.wait_for(lambda: flows.platform.flow_run(id)["state_name"] == "Suspended")
+    moved = flows.run("migrate", approved_plan=plan_of(made))
+    assert moved["state"]["message"].startswith(f"Switched from '{OLD}' to '{NEW}'.")
+    assert made.rights_by_name()["people"] == {"admin": True}
+
+    for user in made.everybody():
+        made.log_in(user.username)
+    back = flows.run("follow up")
+    assert "in Harbor 5 returned, 0 pending" in back["state"]["message"]
+    assert back["state"]["message"].endswith("; 1 rights differ."), "a project's owner"
+    assert made.rights_by_name() == before
+    done = flows.run("finish")
+    assert done["state_type"] == "COMPLETED", done["state"]["message"]
+
+
 def plan_of(made: MigrationBench) -> str:
     """The plan that waits."""
     with made.process() as migration:
@@ -104,7 +129,7 @@ def plan_of(made: MigrationBench) -> str:
     [
         ({}, "neither is given"),
         ({"people": "none.csv"}, "there is no such file"),
-        ({"situation": "users"}, "can't be deleted and made anew"),
+        ({"situation": "users", "reimport": ["user01"]}, "keeps people's ids"),
         ({"new_keycloak": "none"}, "There is no block 'Keycloak Connection'"),
         ({"store": "local-file-system/none"}, "There is no block"),
     ],

@@ -136,8 +136,7 @@ def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -
     made.migrate(ANEW, until="moving")
     with made.process() as migration:
         number = migration.entry.waves_done
-        people = [person for person in migration.snapshot.wave(number)]
-        migration._record(number, people)
+        migration._record(number, migration.snapshot.wave(number))
     group = next(group for group in made.realm.groups.values() if group.name == "team-t1")
     made.realm.remove_group(group)
 
@@ -170,7 +169,7 @@ def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
 def test_whoever_cannot_be_linked_is_imported_with_the_same_id(made: MigrationBench) -> None:
     before = made.rights()
     order = replace(ORDER, reimport=("user01", "User02"))
-    [told] = [each for each in made.inspect(order).findings if each.what == "made anew"]
+    [told] = [each for each in made.inspect(order).notices if each.what == "made anew"]
     assert told.who == ("user01", "user02")
 
     made.migrate(order)
@@ -206,9 +205,21 @@ def test_what_the_order_cannot_mean_is_refused(made: MigrationBench) -> None:
 
 
 def test_it_says_what_is_lost(made: MigrationBench) -> None:
-    found = {each.what: each for each in made.inspect(ANEW).findings}
+    found = {each.what: each for each in made.inspect(ANEW).notices}
     assert found["credentials"].who == tuple(names(made))
     assert found["ownership"].who == ("user00",)
     assert "CLI secrets" in found
     [large] = made.inspect(replace(ANEW, largest_wave=50)).blocking
     assert large.what == "large wave"
+
+
+def test_who_is_called_otherwise_there_is_told(made: MigrationBench) -> None:
+    there = [
+        each.model_copy(update={"external_username": "Smith"})
+        if each.external_username == "user01"
+        else each
+        for each in made.identities()
+    ]
+    found = {each.what: each.who for each in made.inspect(found=there).notices}
+    assert found["other names"] == ("user01",)
+    assert "other names" not in {each.what for each in made.inspect().notices}

@@ -11,8 +11,8 @@ from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.errors import NotOurs
 from tenantry.migration import identities
-from tenantry.migration.inspect import Inspection
 from tenantry.migration.inspect_issuer import inspect, issuers
+from tenantry.migration.inspection import Inspection
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox

@@ -14,7 +14,8 @@ import httpx
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.migration import identities
-from tenantry.migration.inspect import Inspection, inspect
+from tenantry.migration.inspect_provider import inspect
+from tenantry.migration.inspection import Inspection
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
 from tenantry.sandbox import Sandbox
@@ -226,4 +227,5 @@ class MigrationLab:
         found = self.inspect(order)
         with self.systems() as systems:
             migration = self.migration(systems)
-            migration.approve(migration.export(found, OLD, NEW, order, "provider"), "Ann")
+            situation = "users" if order.recreate else "provider"
+            migration.approve(migration.export(found, OLD, NEW, order, situation), "Ann")

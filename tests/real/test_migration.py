@@ -23,6 +23,7 @@ Record = Callable[[str, object], None]
 Make = Callable[[int, int], MigrationLab]
 PEOPLE, TEAMS = 50, 6
 ORDER = Order(pilot=("user00",), soak_hours=24)
+ANEW = replace(ORDER, recreate=True, largest_wave=100)
 
 
 @pytest.fixture
@@ -142,3 +143,112 @@ def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -
     lab.send_to(NEW)
     with pytest.raises(LoginError, match="already exists"):
         lab.log_in("user01", lab.new)
+
+
+# Made anew
+
+
+def ids_in_realm(lab: MigrationLab) -> dict[str, str]:
+    lab.admin.change_current_realm(lab.realm)
+    return {user["username"]: user["id"] for user in lab.admin.get_users({})}
+
+
+def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
+    make: Make, record_property: Record
+) -> None:
+    lab = make(PEOPLE, TEAMS)
+    give_rights(lab, lab.all_log_in(lab.names, lab.old))
+    was = ids_in_realm(lab)
+    words, status, text = naive_switch(lab)
+    assert "already exists" in words
+    assert (status, "already exists" in text) == (409, True), text
+
+    gone, pair = lab.names[-2:], lab.names[9]
+    lab.add_at(lab.new, "second", email=f"{pair}@example.test")
+    with pytest.raises(TenantryError, match="Ambiguous at the new provider: 1"):
+        lab.inspect(ANEW).refuse()
+    lab.remove_at(lab.new, "second.new")
+
+    lab.plan(ANEW)
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        assert migration.move(1) == 1
+    lab.send_to(NEW)
+    lab.log_in("user00", lab.new)  # the pilot
+    lab.send_to(OLD)
+    lab.log_in("user01", lab.old)  # whose turn is still to come
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        migration.move()
+        migration.switch()
+
+    staying = [name for name in lab.names if name not in gone]
+    lab.all_log_in(staying, lab.new)
+    now = ids_in_realm(lab)
+    assert len(now) == len(was), "and whoever came by the new provider bears its name"
+    assert not {*now.values()} & {*was.values()}
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        standing = migration.follow_up()
+        assert (standing.back.returned, len(standing.back.pending)) == (PEOPLE - 2, 2)
+        rights = report.compare(migration)
+        differing = [right for right in rights if not right.is_equal]
+        assert {right.person for right in differing} == {*gone, lab.names[8]}
+        owned = [right.right for right in differing if right.person == lab.names[8]]
+        assert owned == [f"owner of team-{lab.teams[0]}"], "no call of Harbor's gives it back"
+        with pytest.raises(TenantryError, match="Not come back yet: 2"):
+            migration.finish(now=True)
+        migration.finish(tuple(gone), now=True)
+    lab.all_log_in(staying[:4], lab.new)
+    with lab.systems() as systems:
+        assert onboarding.configure(systems).done == ()
+    record_property("people", len(staying))
+    record_property("rights", len(rights))
+    record_property("naive", f"{status}: {text.strip()[:100]}")
+
+
+@pytest.mark.parametrize("until", ["moving", "moved", "switched", "returned"])
+def test_those_who_were_made_anew_get_their_ids_back(until: str, make: Make) -> None:
+    lab = make(3, 2)
+    lab.all_log_in(lab.names, lab.old)
+    was = ids_in_realm(lab)
+    lab.plan(ANEW)
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        migration.move(1 if until == "moving" else None)
+        if until in ("switched", "returned"):
+            migration.switch()
+    if until == "returned":
+        lab.all_log_in(lab.names[:2], lab.new)
+        with lab.systems() as systems:
+            lab.migration(systems).follow_up()
+
+    with lab.systems() as systems:
+        lab.migration(systems).roll_back()
+
+    assert ids_in_realm(lab) == was
+    lab.all_log_in(lab.names, lab.old)
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        if migration.is_on:
+            migration.follow_up()
+        assert not migration.is_on
+    with lab.systems() as systems:
+        assert onboarding.configure(systems).done == ()
+
+
+def test_whoever_is_imported_with_the_same_id_is_the_same_to_harbor(make: Make) -> None:
+    lab = make(3, 2)
+    ids, was = lab.all_log_in(lab.names, lab.old), ids_in_realm(lab)
+
+    lab.plan(replace(ORDER, reimport=("user01", "user02")))
+    with lab.systems() as systems:
+        migration = lab.migration(systems)
+        migration.move()
+        migration.switch()
+
+    assert ids_in_realm(lab) == was
+    assert lab.all_log_in(lab.names, lab.new) == ids
+    with lab.systems() as systems:
+        rights = report.compare(lab.migration(systems))
+    assert [right for right in rights if not right.is_equal] == []

@@ -12,7 +12,7 @@ from typing import Any
 from tenantry import declared
 from tenantry.connections import Connections
 from tenantry.migration import identities, inspect_issuer, report
-from tenantry.migration.inspect import inspect
+from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
