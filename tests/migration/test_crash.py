@@ -12,7 +12,7 @@ import pytest
 
 from tests.bench import Bench, MishapSandbox, prepare
 from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import MigrationBench
+from tests.migration_bench import ANEW, MigrationBench
 from tests.migration_crash import WAYS, migrate
 from tests.wire import Wire, no_delays, one_worker
 
@@ -48,22 +48,28 @@ def test_the_run_that_goes_on_may_be_killed_too(
     assert crashes >= runs
 
 
-def requests(people: int, folder: Path) -> Counter[str]:
+def counted(steps: dict[str, Callable[[], object]]) -> Counter[str]:
     """How many requests each step makes, by method."""
     counts: Counter[str] = Counter()
+    for name, step in steps.items():
+        with no_delays(), one_worker(), Wire() as wire:
+            step()
+        counts.update(f"{name}: {request.method}" for request in wire.requests)
+    return counts
+
+
+def requests(people: int, folder: Path) -> Counter[str]:
+    """How many it takes to link people."""
     with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
         made = MigrationBench(bench, people=people)
-        steps: dict[str, Callable[[], object]] = {
-            "look and export": lambda: made.migrate(until="exported"),
-            "link": lambda: made.migrate(until="moved"),
-            "switch": made.migrate,
-            "finish": made.finish,
-        }
-        for name, step in steps.items():
-            with no_delays(), one_worker(), Wire() as wire:
-                step()
-            counts.update(f"{name}: {request.method}" for request in wire.requests)
-    return counts
+        return counted(
+            {
+                "look and export": lambda: made.migrate(until="exported"),
+                "link": lambda: made.migrate(until="moved"),
+                "switch": made.migrate,
+                "finish": made.finish,
+            }
+        )
 
 
 def test_what_a_person_more_costs(tmp_path: Path) -> None:
@@ -74,9 +80,38 @@ def test_what_a_person_more_costs(tmp_path: Path) -> None:
     assert few - more == {}
 
 
+def remade_requests(people: int, folder: Path) -> Counter[str]:
+    """The same, where people are made anew and everybody comes back at once."""
+    with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
+        made = MigrationBench(bench, people=people)
+        counts = counted(
+            {
+                "look and export": lambda: made.migrate(ANEW, until="exported"),
+                "make anew": lambda: made.migrate(until="moved"),
+                "switch": made.migrate,
+            }
+        )
+        for user in made.everybody():
+            made.log_in(user.username)
+        return counts + counted({"come back": made.finish})
+
+
+def test_what_a_person_more_costs_who_is_made_anew(tmp_path: Path) -> None:
+    """Credentials too; all of it once more, the identity's holder, and both ends of the import."""
+    few, more = remade_requests(2, tmp_path / "few"), remade_requests(4, tmp_path / "more")
+
+    assert more - few == {
+        "look and export: GET": 2 * 5,
+        "make anew: GET": 2 * 9,
+        "make anew: DELETE": 2 * 2,
+        "make anew: POST": 2 * 1,
+        "come back: GET": 2 * 1,
+    }
+    assert few - more == {}
+
+
 def issuer_requests(people: int, folder: Path) -> Counter[str]:
     """The same, where Harbor's issuer changes and everybody comes back at once."""
-    counts: Counter[str] = Counter()
     with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
         made = IssuerBench(bench, people=people)
 
@@ -84,19 +119,15 @@ def issuer_requests(people: int, folder: Path) -> Counter[str]:
             with made.process() as migration:
                 migration.follow_up()
 
-        steps: dict[str, Callable[[], object]] = {
-            "look and export": lambda: made.migrate(until="exported"),
-            "switch": lambda: made.migrate(until="switched"),
-            "delete": made.migrate,
-            "come back": back,
-        }
-        for name, step in steps.items():
-            if step is back:
-                made.come_back(TO)
-            with no_delays(), one_worker(), Wire() as wire:
-                step()
-            counts.update(f"{name}: {request.method}" for request in wire.requests)
-    return counts
+        counts = counted(
+            {
+                "look and export": lambda: made.migrate(until="exported"),
+                "switch": lambda: made.migrate(until="switched"),
+                "delete": made.migrate,
+            }
+        )
+        made.come_back(TO)
+        return counts + counted({"come back": back})
 
 
 def test_what_a_person_more_costs_where_the_issuer_changes(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ _MEGABYTE = 1024
 
 def main() -> int:
     report = Report("Migration of identity providers")
-    for measure in (crash, cases, flow, logins, five_thousand, five_thousand_come_back):
+    for measure in MEASURES:
         report.show(measure)
     return report.close()
 
@@ -53,6 +53,9 @@ def crash() -> list[Shown]:
             "the runs that go on are killed too, seeded", "crashes"
         ),
         found.named("test_what_a_person_more_costs").line("requests a person, exactly"),
+        found.named("test_what_a_person_more_costs_who_is_made_anew").line(
+            "requests a person, exactly, who is made anew"
+        ),
         found.named("test_what_a_person_more_costs_where_the_issuer_changes").line(
             "requests a person, exactly, where the issuer changes"
         ),
@@ -82,6 +85,17 @@ DEMANDS = {
     "refused",
     "test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time": "the snapshot: its "
     "owner's only, no secret, deleted in its time",
+    "test_a_user_made_anew_by_hand_is_refused_by_harbor": "made anew by hand: 409",
+    "test_everybody_has_another_id_and_all_that_they_had": "made anew: another id, and all rights at "
+    "once or after the next login",
+    "test_whoever_does_not_come_back_is_waited_for_until_let_go": "made anew: whoever does not come "
+    "back is waited for, until let go by name",
+    "test_nobody_is_deleted_while_importing_is_not_allowed": "made anew: nobody is deleted before it "
+    "is sure that importing is allowed",
+    "test_a_group_that_is_gone_meanwhile_locks_nobody_out": "made anew: a group that is gone "
+    "meanwhile locks nobody out",
+    "test_whoever_cannot_be_linked_is_imported_with_the_same_id": "the fallback: deleted and imported "
+    "with the same id; Harbor needs nothing",
     "test_the_naive_switch_is_refused_and_ends_in_409": "another issuer: the naive switch is refused "
     "by configure-platform, and by hand ends in 409",
     "test_everybody_comes_back_with_all_that_they_had": "another issuer: everybody comes back with "
@@ -123,6 +137,7 @@ def logins() -> list[Shown]:
     found = run_tests("-m", "real", "--target", "real", *places)
     fifty = found.named("test_fifty_people_are_moved_and_everybodys_first_login_is_right")
     back = found.named("test_fifty_people_come_back_with_all_that_they_had")
+    anew = found.named("test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had")
     return [
         fifty.line("before: the naive switch ends in", "naive"),
         fifty.line(
@@ -138,8 +153,21 @@ def logins() -> list[Shown]:
             "people",
             "rights",
         ),
+        anew.line("made anew: somebody who is made anew by hand ends in", "naive"),
+        anew.line(
+            "made anew, the same people: everybody else's first login works, all rights are back but "
+            "a project's ownership",
+            "people",
+            "rights",
+        ),
+        found.named("test_whoever_is_imported_with_the_same_id_is_the_same_to_harbor").line(
+            "imported with the same id: no Harbor id changes"
+        ),
         found.named("test_after_a_roll_back_everybody_logs_in_as_before").line(
             "rolled back from every phase, with logins proven afterwards"
+        ),
+        found.named("test_those_who_were_made_anew_get_their_ids_back").line(
+            "rolled back from every phase where people were made anew: the former ids, and logins"
         ),
     ]
 
@@ -216,6 +244,56 @@ def _time(steps: list[dict[str, Any]], **work: Callable[[], object]) -> None:
         steps.append({"name": name, "seconds": time.monotonic() - began, "memory": peak})
 
 
+def five_thousand_made_anew() -> list[Shown]:
+    """Five thousand people in the sandbox who are made anew, and who all come back"""
+    with (
+        MishapSandbox() as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+        Bench(prepare(sandbox), Path(folder) / "state") as bench,
+    ):
+        made = MigrationBench(bench, people=PEOPLE, teams=TEAMS)
+        before = {user.id for user in made.everybody()}
+        sandbox.requests.reset()
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(1) as pool:
+            given = (connections(sandbox), bench.folder, made.issuer)
+            steps = pool.apply(_remake, (*given, False))
+            for user in made.everybody():
+                made.log_in(user.username)
+            steps += pool.apply(_remake, (*given, True))
+        total = sandbox.requests.total()
+        anew = {user.id for user in made.everybody()} - before
+        known = {user.subiss.removesuffix(made.issuer) for user in sandbox.harbor.users.values()}
+    return _figures("made anew, and back", len(anew & known), total, steps)
+
+
+def _remake(given: Connections, folder: Path, issuer: str, back: bool) -> list[dict[str, Any]]:
+    """Up to the switch, or what comes after the logins."""
+    steps: list[dict[str, Any]] = []
+    order = Order(soak_hours=0, percent=25, recreate=True)
+    with Systems(given, declared.load(folder)) as systems:
+        store = FolderStore(folder.parent / "store")
+        migration = begin(ProviderMigration, systems, store, folder)
+
+        def look() -> None:
+            there = identities.from_keycloak(
+                given.keycloak, issuer.replace("/platform", "/corp-new")
+            )
+            found = inspect(systems, OLD, NEW, there, order)
+            migration.approve(migration.export(found, OLD, NEW, order, "users"), "Ann")
+
+        if back:
+            _time(
+                steps,
+                restore=migration.follow_up,
+                compare=lambda: report.compare(migration),
+                finish=migration.finish,
+            )
+        else:
+            _time(steps, look=look, remake=migration.move, switch=migration.switch)
+    return steps
+
+
 def five_thousand_come_back() -> list[Shown]:
     """Five thousand people in the sandbox whose issuer changes, and who all come back"""
     with (
@@ -257,6 +335,11 @@ def _reissue(given: Connections, folder: Path, back: bool) -> list[dict[str, Any
             _time(steps, look=look, switch=migration.switch, delete=migration.move)
     return steps
 
+
+MEASURES = (
+    *(crash, cases, flow, logins),
+    *(five_thousand, five_thousand_made_anew, five_thousand_come_back),
+)
 
 if __name__ == "__main__":
     sys.exit(main())
