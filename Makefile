@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Each run of a flow is a process of its own: without its byte code, kept once, it would compile all of
+# Prefect anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
         show-rotate show-platform show-migrate clean
 

@@ -1,8 +1,11 @@
 """What all tests share: a sandbox of their own, a declared state beside it, no waiting."""
 
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import stamina
@@ -28,6 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def whole(request: pytest.FixtureRequest) -> bool:
     """Whether to sweep over everything, however long it takes."""
     return bool(request.config.getoption("--whole"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_clients() -> Iterator[None]:
+    """A client reads all certificates when it is made, 20 ms long, and the sandbox has no TLS."""
+    context = cache(ssl.create_default_context)
+    with mock.patch("ssl.create_default_context", context):
+        yield
 
 
 @pytest.fixture

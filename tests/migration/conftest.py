@@ -1,12 +1,9 @@
 """Two platforms are made once for all tests of a file, and are as new for each."""
 
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
-from unittest import mock
 
 import pytest
 
@@ -17,14 +14,6 @@ from tests.migration_bench import MigrationBench
 from tests.migration_crash import Kept
 
 Made = TypeVar("Made", MigrationBench, IssuerBench)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def quick_clients() -> Iterator[None]:
-    """A client reads all certificates when it is made, 20 ms long, and the sandbox has no TLS."""
-    context = cache(ssl.create_default_context)
-    with mock.patch("ssl.create_default_context", context):
-        yield
 
 
 @contextmanager
