@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -222,6 +223,8 @@ class Unreliable:
 
 @pytest.mark.long
 def test_the_documented_calls_work_as_they_stand(bench):
+    missing = [tool for tool in ("curl", "jq") if shutil.which(tool) is None]
+    assert not missing, f"docs/api.md calls {', '.join(missing)}: install it (apt-get install)"
     fill_in(bench.sandbox.addresses(), bench.declared)  # as `default`
     page = (ROOT / "docs" / "api.md").read_text()
     by_hand = page.partition("## By hand")[2].partition("\n## ")[0]
