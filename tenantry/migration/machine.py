@@ -77,6 +77,11 @@ class Migration(ABC):
         return self.journal is not None and self.journal.is_on
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it is too late to plan it anew."""
+        return self.entry.switching or self.entry.rolling_back
+
+    @property
     def entry(self) -> Journal:
         """The journal of the migration that is on.
 
@@ -200,7 +205,7 @@ class Migration(ABC):
         """
         inspection.refuse()
         self.refuse_second(old, new)
-        if self.is_on and (self.entry.switching or self.entry.rolling_back):
+        if self.is_on and self.is_settled:
             text = f"The {self.entry.told} is {self.entry.phase}: it can't be planned anew."
             raise TenantryError(text)
         with self.lock:

@@ -72,6 +72,11 @@ class ProviderMigration(Migration):
         self.refuse_unless_approved()
 
     @property
+    def is_settled(self) -> bool:
+        """Also once people were made anew: what they had is in this plan's records only."""
+        return super().is_settled or bool(self._recreated)
+
+    @property
     def returns(self) -> Returns:
         """Whoever is made anew has to come back."""
         return Returns(self, lambda person: person.way == "recreate")
@@ -385,5 +390,6 @@ class ProviderMigration(Migration):
             raise TenantryError(
                 f"Came by '{self.entry.old}' for the first time after the export: {len(late)}. They "
                 "would be locked out. Before the switch, run 'migrate' with anew: true, "
-                "which plans them too; after it, link or delete them by hand."
+                "which plans them too; after it, or once people were made anew, link or delete them "
+                "by hand."
             )

@@ -122,6 +122,14 @@ def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
         follow_up(made)
 
 
+def test_once_somebody_is_made_anew_it_is_not_planned_anew(made: MigrationBench) -> None:
+    made.migrate(ANEW, until="moving")
+    with pytest.raises(TenantryError, match="can't be planned anew"):
+        made.plan(ANEW)
+    made.migrate(ANEW)
+    assert made.hidden() == {OLD: True, NEW: False}
+
+
 def test_nobody_is_deleted_while_importing_is_not_allowed(made: MigrationBench) -> None:
     made.migrate(ANEW, until="approved")
     was = ids(made)
