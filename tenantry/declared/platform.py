@@ -5,7 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tenantry.declared.drift import Drift
-from tenantry.declared.single_sign_on import ExternalProvider, PlatformGroup, Realm, SingleSignOn
+from tenantry.declared.single_sign_on import (
+    ExternalProvider,
+    Issuer,
+    PlatformGroup,
+    Realm,
+    SingleSignOn,
+)
 from tenantry.declared.team import Adopt, TeamSettings
 from tenantry.declared.types import (
     Alias,
@@ -89,6 +95,8 @@ class PortalTokens(Model):
     and passes their token on; a browser alone sends none."""
     audiences: list[Label] = []
     """Whom a token must be for; anybody if not given."""
+    other_issuers: list[Issuer] = []
+    """Further issuers whose tokens are taken: while people move to another one, the former."""
 
 
 AppProtocol = Literal["http", "http2", "https", "grpc", "grpc-web", "tcp", "tls", "redis"]

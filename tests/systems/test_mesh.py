@@ -218,6 +218,20 @@ def test_the_portal_asks_for_a_token_and_dockers_paths_for_none(harbors: Bench) 
     assert policy["selector"] == pods
     assert plan(harbors).is_empty
 
+    former = "https://login.example.com/realms/old"  # while people move to another issuer
+    tokens["other_issuers"] = [former]
+    declare(harbors, {"harbor": {**MESH["harbor"], "portal_tokens": tokens}})
+    configure(harbors.systems)
+    rules = spec(harbors, "RequestAuthentication", "harbor-portal")["jwtRules"]
+    assert [(rule["issuer"], "jwksUri" in rule) for rule in rules] == [
+        (issuer, True),
+        (former, False),
+    ]
+    [rule] = spec(harbors, "AuthorizationPolicy", "harbor-portal")["rules"]
+    principals = [f"{issuer}/*", f"{former}/*"]
+    assert rule["from"] == [{"source": {"requestPrincipals": principals}}]
+    assert plan(harbors).is_empty
+
     declare(harbors, MESH)
     assert [(c.action, c.id.kind) for c in configure(harbors.systems).done] == [
         ("delete", "AuthorizationPolicy"),

@@ -5,7 +5,7 @@ docker sends Harbor's own. So it selects the portal's pods only: core never meet
 does the gateway.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tenantry.declared.platform import PortalTokens
@@ -24,16 +24,11 @@ def rules(
         selector: the labels of the portal's pods.
     """
     pods = {"matchLabels": dict(selector)}
-    rule: dict[str, Any] = {
-        "issuer": issuer,
-        "jwksUri": f"{issuer}/protocol/openid-connect/certs",
-        "forwardOriginalToken": True,
-    }
-    if declared.audiences:
-        rule["audiences"] = sorted(declared.audiences)
-    yield "RequestAuthentication", {"selector": pods, "jwtRules": [rule]}
+    issuers = list(dict.fromkeys((issuer, *declared.other_issuers)))
+    jwt = [_rule(each, declared.audiences, realm=each == issuer) for each in issuers]
+    yield "RequestAuthentication", {"selector": pods, "jwtRules": jwt}
     if declared.required:
-        source = {"source": {"requestPrincipals": [f"{issuer}/*"]}}
+        source = {"source": {"requestPrincipals": [f"{each}/*" for each in issuers]}}
         yield (
             "AuthorizationPolicy",
             {
@@ -42,3 +37,12 @@ def rules(
                 "rules": [{"from": [source]}],
             },
         )
+
+
+def _rule(issuer: str, audiences: Sequence[str], *, realm: bool) -> dict[str, Any]:
+    rule: dict[str, Any] = {"issuer": issuer, "forwardOriginalToken": True}
+    if realm:  # where another's keys are, Istio reads in its discovery document
+        rule["jwksUri"] = f"{issuer}/protocol/openid-connect/certs"
+    if audiences:
+        rule["audiences"] = sorted(audiences)
+    return rule
