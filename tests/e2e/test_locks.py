@@ -59,7 +59,7 @@ def robots(bench: Any) -> list[str]:
 @pytest.mark.long
 def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
     platform = bench.platform
-    bench.sandbox.controls.delay(0.1)  # whoever has the lock has it for some seconds
+    bench.sandbox.controls.delay(0.4)  # so long that the other looks while one has the lock
     with TeamLock(["twice"]):
         runs = [bench.start("onboard-team", team={"name": "twice"}) for _ in range(2)]
         platform.wait_for(lambda: all("Waiting for" in said(platform, run) for run in runs))
