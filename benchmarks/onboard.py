@@ -184,8 +184,8 @@ class Memory:
 
 
 def _below(process: int) -> Iterator[int]:
-    for children in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
+    for task in Path(f"/proc/{process}/task").glob("*"):
+        for child in map(int, _read(process, f"task/{task.name}/children").split()):
             yield child
             yield from _below(child)
 
