@@ -1,14 +1,16 @@
 """A real Keycloak with two realms: the one that Harbor trusts, and the one that it is to trust.
 
-Harbor is the sandbox's. People log in through it by posting forms, as a browser does.
+Harbor is the sandbox's, or the one that is given if its provider may be replaced. People log in
+through it by posting forms, as a browser does.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tenantry import declared, onboarding
-from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.connections import Cluster, Connections, KeycloakAccount
 from tenantry.errors import NotOurs
 from tenantry.migration import identities
 from tenantry.migration.inspect_issuer import inspect, issuers
@@ -20,33 +22,50 @@ from tenantry.systems import Systems
 from tests.bench import write
 from tests.migration_store import FolderStore, begin
 from tests.real.conftest import Keycloak
-from tests.real.servers import browser
-from tests.real.test_servers import QUICK_PASSWORDS, connected, unique
-from tests.sandbox.calls import Caller
+from tests.real.lab_harbor import LabHarbor, new_mark
+from tests.real.test_servers import QUICK_PASSWORDS, connected
 
 PASSWORD = "wonderland"
 
 
 class IssuerLab:
-    """Harbor trusts the first realm; what is declared by now is the second."""
+    """Harbor trusts the first realm; what is declared by now is the second.
+
+    Teams and people have the lab's mark in their names, as has what comes of them in Harbor.
+
+    Attributes:
+        ids: everybody's id in Harbor, by the first realm.
+        refused: the words in which Tenantry refused to let Harbor trust the second.
+    """
 
     def __init__(
-        self, keycloak: Keycloak, sandbox: Sandbox, folder: Path, people: int, teams: int
+        self,
+        keycloak: Keycloak,
+        sandbox: Sandbox,
+        harbor: LabHarbor,
+        folder: Path,
+        people: int,
+        teams: int,
     ) -> None:
-        self.old, self.new = unique("old"), unique("new")
+        self.mark = new_mark()
+        self.old, self.new = f"old-{self.mark}", f"new-{self.mark}"
         self.url, self.sandbox, self.folder = keycloak.url, sandbox, folder / "state"
+        self.harbor = harbor
         self.store = FolderStore(folder / "store")
         self.admin = connected(keycloak)
-        harbor = sandbox.addresses()["harbor"]
-        self.harbor = harbor["url"]
-        self.caller = Caller(self.harbor, harbor["username"], harbor["password"])
         self.connections = Connections(
-            harbor=HarborAccount.model_validate(harbor),
+            harbor=harbor.account,
             keycloak=KeycloakAccount.model_validate(vars(keycloak)),
             kubernetes=Cluster.model_validate(sandbox.addresses()["kubernetes"]),
         )
-        self.teams = [f"t{number}" for number in range(teams)]
-        self.names = [f"user{number:02}" for number in range(people)]
+        self.teams = [f"t{number}-{self.mark}" for number in range(teams)]
+        self.names = [f"user{number:02}-{self.mark}" for number in range(people)]
+        self.ids: dict[str, int] = {}
+        self.refused = ""
+
+    def set_up(self) -> None:
+        """Makes all of it, and everybody logs in by the first realm."""
+        self.harbor.forget_provider()
         for realm in (self.old, self.new):
             self._make_realm(realm)
             self._declare(realm)
@@ -59,9 +78,11 @@ class IssuerLab:
                 self.ids = self.all_log_in(self.names)
 
     def close(self) -> None:
-        """Takes the realms away."""
-        for realm in (self.old, self.new):
-            self.admin.delete_realm(realm)
+        """Takes the realms away, and what was made in Harbor."""
+        with ExitStack() as stack:  # each of them, whatever becomes of the others
+            for realm in (self.old, self.new):
+                stack.callback(self.admin.delete_realm, realm)
+            self.harbor.close(self.mark)
 
     def _configure(self, systems: Systems) -> str:
         """Configures the platform, and gives the words in which it was refused."""
@@ -131,21 +152,22 @@ class IssuerLab:
 
     def log_in(self, name: str) -> tuple[int, str, int]:
         """Status and text of Harbor's answer to a login, and the id of whoever is in then."""
-        self.sandbox.harbor.provider = None  # what Harbor remembers of its settings for 3 s
-        login, back = (f"{self.harbor}/c/oidc/{step}" for step in ("login", "callback"))
-        client, answer = browser.log_in_at(login, back, name, PASSWORD)
-        id = 0
-        if answer.status_code == 302:
-            id = client.get(f"{self.harbor}/api/v2.0/users/current").json()["user_id"]
-        client.close()
-        return answer.status_code, answer.text, id
+        self.harbor.settle()
+        return self._log_in(name)
 
     def all_log_in(self, names: list[str]) -> dict[str, int]:
         """Everybody's id in Harbor, after a login at the first try."""
+        self.harbor.settle()
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(self.log_in, names))
+            found = list(pool.map(self._log_in, names))
         assert {status for status, _, _ in found} == {302}, found
         return {name: id for name, (_, _, id) in zip(names, found, strict=True)}
+
+    def _log_in(self, name: str) -> tuple[int, str, int]:
+        client, answer = self.harbor.log_in(name, PASSWORD)
+        id = self.harbor.current(client)["user_id"] if answer.status_code == 302 else 0
+        client.close()
+        return answer.status_code, answer.text, id
 
     # The migration
 

@@ -1,18 +1,20 @@
 """A platform on a real Keycloak: the realm, the provider its people come by, and the next one.
 
-Harbor is the sandbox's. People log in through Harbor by posting forms, as a browser does.
+Harbor is the sandbox's, or the one that is given if its provider may be replaced. People log in
+through Harbor by posting forms, as a browser does.
 """
 
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tenantry import declared, onboarding
-from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.connections import Cluster, Connections, KeycloakAccount
 from tenantry.migration import identities
 from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.inspection import Inspection
@@ -24,9 +26,8 @@ from tests.bench import write
 from tests.migration_bench import NEW, OLD
 from tests.migration_store import FolderStore, begin
 from tests.real.conftest import Keycloak
-from tests.real.servers import browser
-from tests.real.test_servers import QUICK_PASSWORDS, connected, unique
-from tests.sandbox.calls import Caller
+from tests.real.lab_harbor import LabHarbor, new_mark
+from tests.real.test_servers import QUICK_PASSWORDS, connected
 
 PASSWORD = "wonderland"
 SECRET = "the-brokers-secret"
@@ -34,40 +35,55 @@ _CLAIMS = ("id.token.claim", "access.token.claim", "userinfo.token.claim")
 
 
 class MigrationLab:
-    """People in teams, both providers, and a migration as a process has it that starts now."""
+    """People in teams, both providers, and a migration as a process has it that starts now.
+
+    Teams and people have the lab's mark in their names, as has what comes of them in Harbor.
+    """
 
     def __init__(
-        self, keycloak: Keycloak, sandbox: Sandbox, folder: Path, people: int, teams: int
+        self,
+        keycloak: Keycloak,
+        sandbox: Sandbox,
+        harbor: LabHarbor,
+        folder: Path,
+        people: int,
+        teams: int,
     ) -> None:
-        self.realm, self.old, self.new = (unique(each) for each in ("platform", "old", "new"))
+        self.mark = new_mark()
+        self.realm, self.old, self.new = (
+            f"{name}-{self.mark}" for name in ("platform", "old", "new")
+        )
         self.url, self.sandbox, self.folder = keycloak.url, sandbox, folder / "state"
+        self.harbor = harbor
         self.store = FolderStore(folder / "store")
         self.admin = connected(keycloak)
         self.account = KeycloakAccount.model_validate(vars(keycloak))
-        addresses = sandbox.addresses()
         self.connections = Connections(
-            harbor=HarborAccount.model_validate(addresses["harbor"]),
+            harbor=harbor.account,
             keycloak=self.account,
-            kubernetes=Cluster.model_validate(addresses["kubernetes"]),
+            kubernetes=Cluster.model_validate(sandbox.addresses()["kubernetes"]),
         )
-        harbor = addresses["harbor"]
-        self.harbor = harbor["url"]
-        self.caller = Caller(self.harbor, harbor["username"], harbor["password"])
-        self.teams = [f"t{number}" for number in range(teams)]
-        self.names = [f"user{number:02}" for number in range(people)]
+        self.teams = [f"t{number}-{self.mark}" for number in range(teams)]
+        self.names = [f"user{number:02}-{self.mark}" for number in range(people)]
+
+    def set_up(self) -> None:
+        """Makes all of it."""
         self._put_secret()
         for realm, alias, group in ((self.old, OLD, "old-{}"), (self.new, NEW, "new-{}")):
             self._make_provider(realm, alias, group)
         self._declare()
+        self.harbor.forget_provider()
         with self.systems() as systems:
             onboarding.configure(systems)
             for team in systems.state.teams.values():
                 onboarding.onboard(systems, team)
 
     def close(self) -> None:
-        """Takes the realms away."""
-        for realm in (self.realm, self.old, self.new):
-            self.admin.delete_realm(realm)
+        """Takes the realms away, and what was made in Harbor."""
+        with ExitStack() as stack:  # each of them, whatever becomes of the others
+            for realm in (self.realm, self.old, self.new):
+                stack.callback(self.admin.delete_realm, realm)
+            self.harbor.close(self.mark)
 
     def _put_secret(self) -> None:
         names = {"name": "broker", "namespace": "sso"}
@@ -180,34 +196,36 @@ class MigrationLab:
 
     def log_in(self, name: str, realm: str) -> dict[str, Any]:
         """What Harbor says of a person who logs in by the provider that Harbor sends people to."""
-        client, answer = self._walk(name, realm)
-        assert answer.status_code == 302, f"{answer.status_code}: {answer.text}"
-        current: dict[str, Any] = client.get(f"{self.harbor}/api/v2.0/users/current").json()
-        client.close()
-        return current
+        self.harbor.settle()
+        return self._log_in(name, realm)
 
     def refused(self, name: str, realm: str) -> tuple[int, str]:
         """What Harbor answers to somebody whom it does not let in."""
+        self.harbor.settle()
         client, answer = self._walk(name, realm)
         client.close()
         return answer.status_code, answer.text
 
-    def _walk(self, name: str, realm: str) -> tuple[httpx.Client, httpx.Response]:
-        login, back = (f"{self.harbor}/c/oidc/{step}" for step in ("login", "callback"))
-        self.sandbox.harbor.provider = None  # what Harbor remembers of its settings for 3 s
-        return browser.log_in_at(login, back, self.name_at(realm, name), PASSWORD)
-
     def all_log_in(self, names: list[str], realm: str) -> dict[str, int]:
         """Everybody's id in Harbor, after a login at the first try."""
+        self.harbor.settle()
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(lambda name: self.log_in(name, realm), names))
+            found = list(pool.map(lambda name: self._log_in(name, realm), names))
         return {name: each["user_id"] for name, each in zip(names, found, strict=True)}
+
+    def _log_in(self, name: str, realm: str) -> dict[str, Any]:
+        client, answer = self._walk(name, realm)
+        assert answer.status_code == 302, f"{answer.status_code}: {answer.text}"
+        current = self.harbor.current(client)
+        client.close()
+        return current
+
+    def _walk(self, name: str, realm: str) -> tuple[httpx.Client, httpx.Response]:
+        return self.harbor.log_in(self.name_at(realm, name), PASSWORD)
 
     def send_to(self, alias: str) -> None:
         """Has Harbor send people to a provider, as somebody would who knows no better."""
-        told = json.dumps({"kc_idp_hint": alias})
-        answer = self.caller("PUT", "/configurations", json={"oidc_extra_redirect_parms": told})
-        assert answer.status_code == 200, answer.text
+        self.harbor.set(oidc_extra_redirect_parms=json.dumps({"kc_idp_hint": alias}))
 
     # The migration
 

@@ -23,13 +23,19 @@ from tests.sandbox.calls import Caller
 # What every request may move on or make, and nobody sees: layers go with Harbor's next garbage collection.
 _UNSEEN = ("sessions", "sequences", "policies", "audit", "token_key")
 
+# A login by a claim, and a migration of each kind that is undone, or ends.
+LOGINS = (
+    "administrator_of_the_external or same_id or (ids_back and returned) "
+    "or (roll_back and (switched or returned))"
+)
+
 
 class Used:
     """Systems that others work with: projects, robots, groups, realms and namespaces of theirs."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._harbor, self._keycloak = sandbox.harbor, sandbox.keycloak
-        self._kubernetes = sandbox.kubernetes
+        self._kubernetes, self._requests = sandbox.kubernetes, sandbox.requests
         self.addresses = sandbox.addresses()
         self.address = sandbox.addresses()["harbor"]
         self.account = HarborAccount.model_validate(self.address)
@@ -64,6 +70,11 @@ class Used:
     def add_user(self) -> None:
         """Somebody logs in through the provider."""
         sign_in(self._harbor, "theirs", "them@example.com", "1", "https://idp.test", ["theirs"])
+
+    def logins(self) -> int:
+        """How many people were let in through the provider."""
+        asked = self._requests.log
+        return sum("/c/oidc/callback" in each.target and each.status == 302 for each in asked)
 
     def holds(self) -> dict[str, Any]:
         """All that Harbor holds, secrets included."""
@@ -134,9 +145,30 @@ def test_the_suites_leave_a_given_keycloak_and_cluster_as_they_found_them(used: 
     assert used.holds_elsewhere() == elsewhere
 
 
-def passes(chosen: str, variables: dict[str, str]) -> None:
+@pytest.mark.real
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_logins_leave_a_given_harbor_as_they_found_it_but_for_the_providers_secret(
+    used: Used,
+) -> None:
+    """A login to the platform, and a migration of each kind with its way back."""
+    used.add_user()
+    used.set(oidc_client_id="theirs", oidc_client_secret="theirs")
+    before = used.holds()
+    places = ("test_platform", "test_migration", "test_issuer_migration")
+    cases = [f"tests/real/{place}.py" for place in places]
+    variables = {**used.variables("harbor"), "TENANTRY_TEST_HARBOR_SIGN_ON": "true"}
+    passes(LOGINS, variables, *cases)
+    assert used.logins() >= 5 * 3 * 2, "five times three people or more, before and after"
+    after = used.holds()
+    for held in (before, after):
+        del held["configuration"]["oidc_client_secret"]
+    assert after == before
+
+
+def passes(chosen: str, variables: dict[str, str], *places: str) -> None:
     """These cases pass on what the variables give."""
-    cases = ["tests/conformance", "tests/e2e/test_onboarding.py"]
+    cases = places or ("tests/conformance", "tests/e2e/test_onboarding.py")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", *cases, "-k", chosen],
         cwd=ROOT,

@@ -5,9 +5,8 @@ provider is a second realm.
 """
 
 import base64
-import time
-import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,15 @@ import httpx
 import pytest
 
 from tenantry import checks, onboarding
-from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
+from tenantry.connections import Cluster, Connections, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.addresses import GivenHarbor
 from tests.bench import write
 from tests.real.conftest import Keycloak
-from tests.real.servers import browser
-from tests.real.servers.given import remove_from_harbor
+from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected, with_user
-from tests.sandbox.calls import Caller
 from tests.systems.test_client_secret import POLICIES
 from tests.wire import Wire
 
@@ -42,39 +39,27 @@ class Lab:
         self,
         keycloak: Keycloak,
         sandbox: Sandbox,
+        harbor: LabHarbor,
         folder: Path,
-        harbor: HarborAccount | None = None,
     ) -> None:
-        self.mark = uuid.uuid4().hex[:8]
+        self.mark = new_mark()
         self.realm, self.corp = f"platform-{self.mark}", f"corp-{self.mark}"
-        self.team = f"demo-{self.mark}"
-        self.sandbox, self.folder = sandbox, folder
+        self.team, self.admins = f"demo-{self.mark}", f"platform-admins-{self.mark}"
+        self.sandbox, self.harbor, self.folder = sandbox, harbor, folder
         self.keycloak = connected(keycloak)
         self.url, self.verify = keycloak.url, keycloak.verify
         self.admin = connected(keycloak)
+        self.connections = Connections(
+            harbor=harbor.account,
+            keycloak=KeycloakAccount.model_validate(vars(keycloak)),
+            kubernetes=Cluster.model_validate(sandbox.addresses()["kubernetes"]),
+        )
+
+    def set_up(self) -> None:
+        """Makes the external provider, and leaves Harbor without one."""
         self._external_provider()
         self._secret()
-        addresses = sandbox.addresses()
-        self.connections = Connections(
-            harbor=harbor or HarborAccount.model_validate(addresses["harbor"]),
-            keycloak=KeycloakAccount.model_validate(vars(keycloak)),
-            kubernetes=Cluster.model_validate(addresses["kubernetes"]),
-        )
-        account = self.connections.harbor
-        self.harbor = account.url
-        self.caller = Caller(account.url, account.username, account.password.get_secret_value())
-        self.before = self.settings()
-
-    def settings(self) -> dict[str, Any]:
-        """Harbor's settings as they are."""
-        found = self.caller.json("/configurations").items()
-        return {name: each["value"] for name, each in found if each["value"] is not None}
-
-    def set(self, **settings: Any) -> None:
-        """Changes some of Harbor's settings behind Tenantry's back, and waits until they hold."""
-        assert self.caller("PUT", "/configurations", json=settings).status_code == 200
-        self.sandbox.harbor.provider = None
-        time.sleep(0 if self.harbor == self.sandbox.addresses()["harbor"]["url"] else 4)
+        self.harbor.forget_provider()
 
     def secret(self) -> str:
         """The secret of Harbor's client, as Keycloak has it."""
@@ -83,16 +68,11 @@ class Lab:
         return str(self.keycloak.get_client_secrets(number)["value"])
 
     def close(self) -> None:
-        """Removes what was made, and puts Harbor's settings back, as far as it shows them."""
-        for user in self.caller.json(f"/users?q=username%3D~{self.mark}"):
-            self.caller("DELETE", f"/users/{user['user_id']}")
-        remove_from_harbor(self.connections.harbor, self.mark)
-        now = self.settings()
-        changed = {name: value for name, value in self.before.items() if now.get(name) != value}
-        if changed:
-            self.set(**changed)
-        for realm in (self.realm, self.corp):
-            self.keycloak.delete_realm(realm)
+        """Takes the realms away, and what was made in Harbor."""
+        with ExitStack() as stack:  # each of them, whatever becomes of the others
+            for realm in (self.realm, self.corp):
+                stack.callback(self.keycloak.delete_realm, realm)
+            self.harbor.close(self.mark)
 
     def _external_provider(self) -> None:
         """What the provider's own people do: a client for us, and the claim with their groups."""
@@ -140,7 +120,7 @@ class Lab:
             "name": "Logins",
             "harbor": {
                 "single_sign_on": {
-                    "admin_group": "platform-admins",
+                    "admin_group": self.admins,
                     "redirect_parameters": {"kc_idp_hint": "corp"},
                 }
             },
@@ -156,7 +136,7 @@ class Lab:
                     "unmanaged_attributes": "admin-edit",
                     "display_name": "The platform",
                 },
-                "groups": {"platform-admins": {"external_groups": {"corp": ["K8s-Admins"]}}},
+                "groups": {self.admins: {"external_groups": {"corp": ["K8s-Admins"]}}},
                 "external_providers": {
                     "corp": {
                         "group_name": "k8s-{group}-prod",
@@ -185,9 +165,7 @@ class Lab:
         return name
 
     def log_in(self, name: str) -> tuple[httpx.Client, httpx.Response]:
-        return browser.log_in_at(
-            f"{self.harbor}/c/oidc/login", f"{self.harbor}/c/oidc/callback", name, PASSWORD
-        )
+        return self.harbor.log_in(name, PASSWORD)
 
 
 @pytest.fixture(scope="module")
@@ -198,15 +176,16 @@ def lab(
 ) -> Iterator[Lab]:
     with Sandbox() as sandbox:
         folder = tmp_path_factory.mktemp("platform")
-        harbor = given_harbor if given_harbor and given_harbor.sign_on else None
-        lab = Lab(real_keycloak, sandbox, folder, harbor)
-        with Systems(lab.connections, lab.declare()) as systems:
-            systems.check(configuring=True)
-            onboarding.configure(systems)
-            for team in systems.state.teams.values():
-                onboarding.onboard(systems, team)
-        yield lab
-        lab.close()
+        lab = Lab(real_keycloak, sandbox, LabHarbor(sandbox, given_harbor), folder)
+        with closing(lab):
+            lab.set_up()
+            with Systems(lab.connections, lab.declare()) as systems:
+                systems.check(configuring=True)
+                onboarding.configure(systems)
+                for team in systems.state.teams.values():
+                    onboarding.onboard(systems, team)
+            lab.harbor.settle()
+            yield lab
 
 
 def test_a_second_run_writes_nothing(
@@ -228,15 +207,14 @@ def test_a_person_of_the_external_provider_is_a_developer_by_the_claim_alone(lab
     alice = lab.person("alice", f"K8S-team-{lab.team}-PROD", "choir")
 
     client, answer = lab.log_in(alice)
-    with_api = f"{lab.harbor}/api/v2.0"
-    project = client.get(f"{with_api}/projects/team-{lab.team}").json()
-    current = client.get(f"{with_api}/users/current").json()
+    project = client.get(f"{lab.harbor.url}/api/v2.0/projects/team-{lab.team}").json()
+    current = lab.harbor.current(client)
     client.close()
 
     assert (answer.status_code, answer.headers["location"]) == (302, "/"), answer.text
     assert (current["username"], current["email"]) == (alice, f"{alice}@example.test")
     assert project["current_user_role_ids"] == [2]
-    members = lab.caller.json(f"/projects/team-{lab.team}/members")
+    members = lab.harbor.caller.json(f"/projects/team-{lab.team}/members")
     assert alice not in [member["entity_name"] for member in members]
     assert not current.get("admin_role_in_auth")
 
@@ -245,7 +223,7 @@ def test_an_administrator_of_the_external_provider_is_harbors(lab: Lab) -> None:
     root = lab.person("root", "K8s-Admins")
 
     client, answer = lab.log_in(root)
-    current = client.get(f"{lab.harbor}/api/v2.0/users/current").json()
+    current = lab.harbor.current(client)
     client.close()
 
     assert answer.status_code == 302, answer.text
@@ -253,7 +231,7 @@ def test_an_administrator_of_the_external_provider_is_harbors(lab: Lab) -> None:
 
 
 def test_a_wrong_secret_in_harbor_is_told_by_the_real_keycloak(lab: Lab) -> None:
-    lab.set(oidc_client_secret="another")
+    lab.harbor.set(oidc_client_secret="another")
 
     with Systems(lab.connections, lab.declare()) as systems:
         outcome = onboarding.configure(systems)
@@ -275,7 +253,7 @@ def seen(lab: Lab) -> list[tuple[str, str]]:
 @pytest.fixture
 def in_order(lab: Lab) -> Iterator[Lab]:
     """The platform with somebody in each group; what a test does to it is mended afterwards."""
-    for name, group in (("ann", f"team-{lab.team}"), ("boss", "platform-admins")):
+    for name, group in (("ann", f"team-{lab.team}"), ("boss", lab.admins)):
         lab.keycloak.change_current_realm(lab.realm)
         if not lab.keycloak.get_user_id(name):
             user = with_user(lab.keycloak, name, PASSWORD)
@@ -311,11 +289,11 @@ def plain_pkce(lab: Lab) -> None:
 
 
 def another_secret(lab: Lab) -> None:
-    lab.set(oidc_client_secret="another")
+    lab.harbor.set(oidc_client_secret="another")
 
 
 def a_slash_more(lab: Lab) -> None:
-    lab.set(oidc_endpoint=lab.settings()["oidc_endpoint"] + "/")
+    lab.harbor.set(oidc_endpoint=lab.harbor.settings()["oidc_endpoint"] + "/")
 
 
 CLIENT, SETTINGS = "keycloak/client/harbor", "harbor/configuration/single sign-on"
@@ -374,7 +352,8 @@ def test_two_secrets_overlap_where_the_realm_has_the_policy(
     real_keycloak_with_rotation: Keycloak, tmp_path: Path
 ) -> None:
     with Sandbox() as sandbox:
-        lab = Lab(real_keycloak_with_rotation, sandbox, tmp_path)
+        lab = Lab(real_keycloak_with_rotation, sandbox, LabHarbor(sandbox), tmp_path)
+        lab.set_up()
         with Systems(lab.connections, lab.declare()) as systems:
             onboarding.configure(systems)
             for name, body in POLICIES.items():
