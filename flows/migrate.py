@@ -161,7 +161,7 @@ def _follow_up(move: tasks.Move, declaration: Declaration) -> Any:
         return Completed(message=f"Rolled back the {told}: {standing}.")
     migration_report.publish_standing(move.migration, declaration, told, standing)
     _, differing = tasks.compare(move)
-    return Completed(message=f"{standing}; {differing} rights differ.")
+    return Completed(message=f"{standing}; rights that differ: {differing}.")
 
 
 def _finish(move: tasks.Move, let_go: Sequence[str], skip_soak: bool) -> Any:

@@ -55,7 +55,7 @@ class Inspection:
             f"{states.count(state)} {state}" for state in ("matched", "unmatched", "ambiguous")
         )
         gone = sum(person.wave is None for person in self.people)
-        return f"{len(self.people)} people: {told}; {gone} let go; {len(self.waves)} waves."
+        return f"{len(self.people)} people: {told}; {gone} let go; waves: {len(self.waves)}."
 
     def refuse(self) -> None:
         """Stops here if something must be settled first.

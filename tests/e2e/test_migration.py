@@ -70,7 +70,7 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     flows.platform.wait_for(lambda: flows.platform.flow_run(id)["state_name"] == "Suspended")
     assert made.links(NEW) == {}
     other = flows.run("follow up")  # nothing is held meanwhile
-    assert other["state"]["message"] == "0 linked, 5 to come; 0 rights differ."
+    assert other["state"]["message"] == "0 linked, 5 to come; rights that differ: 0."
 
     answer = {"run_input": {"approve": True, "plan": plan_of(made), "your_name": "Ann"}}
     told = flows.platform.call("POST", f"flow_runs/{id}/resume", answer)
@@ -83,7 +83,7 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     assert len(made.links(NEW)) == 5
 
     followed = flows.run("follow up")
-    assert followed["state"]["message"] == "5 linked, 0 to come; 0 rights differ."
+    assert followed["state"]["message"] == "5 linked, 0 to come; rights that differ: 0."
     assert "user01" not in flows.artifact("migration-by-team", followed)
     done = flows.run("finish")
     assert done["state_type"] == "COMPLETED", done["state"]["message"]
@@ -111,7 +111,7 @@ def test_users_are_made_anew_where_that_is_demanded(flows: Flows) -> None:
         made.log_in(user.username)
     back = flows.run("follow up")
     assert "in Harbor 5 returned, 0 pending" in back["state"]["message"]
-    assert back["state"]["message"].endswith("; 1 rights differ."), "a project's owner"
+    assert back["state"]["message"].endswith("; rights that differ: 1."), "a project's owner"
     assert made.rights_by_name() == before
     done = flows.run("finish")
     assert done["state_type"] == "COMPLETED", done["state"]["message"]
