@@ -16,6 +16,9 @@ from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
+from tests.addresses import GivenHarbor
+from tests.real import lab_harbor
+from tests.real.lab_harbor import LabHarbor
 from tests.real.servers.given import PROVIDER, ready, remove_from_harbor
 from tests.real.servers.processes import ServerError
 from tests.sandbox.calls import Caller
@@ -67,9 +70,9 @@ class Used:
         """Changes its configuration."""
         assert self.admin("PUT", "/configurations", json=settings).status_code == 200
 
-    def add_user(self) -> None:
+    def add_user(self, name: str = "theirs", group: str = "theirs") -> None:
         """Somebody logs in through the provider."""
-        sign_in(self._harbor, "theirs", "them@example.com", "1", "https://idp.test", ["theirs"])
+        sign_in(self._harbor, name, f"{name}@example.com", name, "https://idp.test", [group])
 
     def logins(self) -> int:
         """How many people were let in through the provider."""
@@ -233,5 +236,29 @@ def test_what_bears_the_mark_is_removed_and_nothing_else(used: Used) -> None:
     assert answer.status_code == 201
 
     remove_from_harbor(used.account, mark)
+
+    assert used.holds() == before
+
+
+@pytest.mark.parametrize("sign_on", [True, False])
+def test_a_lab_uses_a_given_harbor_where_it_may_and_leaves_it_as_it_was(
+    used: Used, sign_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab_harbor, "_REMEMBERS", 0)
+    used.set(oidc_client_id="theirs")
+    before, mark = used.holds(), lab_harbor.new_mark()
+    given = GivenHarbor.model_validate({**used.address, "sign_on": sign_on})
+
+    with Sandbox() as sandbox:
+        harbor = LabHarbor(sandbox, given)
+        assert (harbor.url == used.account.url) is sign_on
+        assert harbor.is_the_sandboxs is not sign_on
+        harbor.forget_provider()
+        harbor.set(oidc_client_id="ours", oidc_endpoint="http://idp.test")
+        harbor.caller.made("/projects", {"project_name": f"team-{mark}"})
+        for number in range(11 if sign_on else 0):  # more than Harbor's pages hold
+            used.add_user(f"user{number:02}-{mark}", f"team-{mark}")
+        assert (used.holds() != before) is sign_on
+        harbor.close(mark)
 
     assert used.holds() == before
