@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from .answers import JSON, Call, Refused, Routes, answer, duplicate, exists, unknown_error
 from .state import Realm, User, new_id
-from .users import accepted, link_of, set_credentials
+from .users import link_of, set_credentials, user_of
 
 routes = Routes()
 
@@ -70,23 +70,16 @@ def _plan(realm: Realm, rep: JSON, policy: str) -> tuple[JSON, Any, str]:
 
 def _take_in(realm: Realm, rep: JSON, call: Call) -> User:
     default = f"default-roles-{realm.name.lower()}"
-    roles = [role for role in rep.get("realmRoles") or () if role != default]
-    email = rep.get("email")
-    user = User(
-        id=rep.get("id") or new_id(),
-        username=rep["username"].lower(),
-        created=rep.get("createdTimestamp") or int(call.now.timestamp() * 1000),
-        enabled=bool(rep.get("enabled")),
-        email=email.lower() if email else None,
-        email_verified=bool(rep.get("emailVerified")),
-        first_name=rep.get("firstName"),
-        last_name=rep.get("lastName"),
-        attributes=accepted(realm, rep.get("attributes") or {}),
-        required_actions=list(rep.get("requiredActions") or ()),
-        roles=roles,
-        has_default_role=default in (rep.get("realmRoles") or ()),
-        client_roles={name: list(held) for name, held in (rep.get("clientRoles") or {}).items()},
-    )
+    given = list(rep.get("realmRoles") or ())
+    roles = [role for role in given if role != default]
+    more: JSON = {
+        "roles": roles,
+        "has_default_role": default in given,
+        "client_roles": {name: list(held) for name, held in (rep.get("clientRoles") or {}).items()},
+    }
+    if rep.get("createdTimestamp"):
+        more["created"] = rep["createdTimestamp"]
+    user = user_of(realm, rep, rep.get("id") or new_id(), call, **more)
     for role in roles:
         realm.roles.setdefault(role, new_id())
     for name, held in user.client_roles.items():

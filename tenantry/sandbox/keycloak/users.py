@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID, uuid5
 
 from starlette.responses import Response
@@ -182,18 +183,7 @@ def create_user(realm: Realm, call: Call) -> Response:
         groups.append(group)
     if any(credential.get("value") is None for credential in rep.get("credentials") or ()):
         raise unknown_error()
-    user = User(
-        id=new_id(),
-        username=username,
-        created=int(call.now.timestamp() * 1000),
-        enabled=bool(rep.get("enabled")),
-        email=email.lower() if email else None,
-        email_verified=bool(rep.get("emailVerified")),
-        first_name=rep.get("firstName"),
-        last_name=rep.get("lastName"),
-        attributes=accepted(realm, rep.get("attributes") or {}),
-        required_actions=list(rep.get("requiredActions") or ()),
-    )
+    user = user_of(realm, {**rep, "username": username}, new_id(), call)
     realm.add_user(user)
     set_credentials(user, rep)
     for link in rep.get("federatedIdentities") or ():
@@ -201,6 +191,24 @@ def create_user(realm: Realm, call: Call) -> Response:
     for group in groups:
         realm.join(user, group)
     return created(f"{call.base}/admin/realms/{realm.name}/users/{user.id}")
+
+
+def user_of(realm: Realm, rep: JSON, id: str, call: Call, **more: Any) -> User:
+    """A user as a representation has it, that is made now unless something else is said."""
+    email = rep.get("email")
+    made: dict[str, Any] = {"created": int(call.now.timestamp() * 1000), **more}
+    return User(
+        id=id,
+        username=rep["username"].lower(),
+        enabled=bool(rep.get("enabled")),
+        email=email.lower() if email else None,
+        email_verified=bool(rep.get("emailVerified")),
+        first_name=rep.get("firstName"),
+        last_name=rep.get("lastName"),
+        attributes=accepted(realm, rep.get("attributes") or {}),
+        required_actions=list(rep.get("requiredActions") or ()),
+        **made,
+    )
 
 
 @routes("GET", "users/profile")
