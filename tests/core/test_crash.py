@@ -126,6 +126,7 @@ def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(
     assert crashes > (30 if whole else 6)
 
 
+@pytest.mark.long
 def test_mending_killed_at_any_request_is_finished_by_the_next_run(
     bench: Bench, whole: bool, record_property: Callable[[str, object], None]
 ) -> None:
@@ -153,6 +154,7 @@ def test_the_run_that_goes_on_may_be_killed_too(
     assert crashes >= runs
 
 
+@pytest.mark.long
 def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
     bench: Bench, whole: bool, record_property: Callable[[str, object], None]
 ) -> None:

@@ -68,6 +68,7 @@ def test_what_has_lost_its_mark_is_told_of_and_left_alone(kind: str, watched: Wa
     assert told(watched.report()) == first.tells
 
 
+@pytest.mark.long
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -35,6 +35,7 @@ def driver(watched: Watched, numbers: list[int]) -> Driver:
     return Driver(watched.sandbox, run, check)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("numbers", [[3, 44, 77, 120, 180, 239, 244, 251]])
 def test_a_run_that_was_killed_while_it_mends_leaves_the_rest_to_the_next(
     numbers: list[int], watched: Watched

@@ -1,12 +1,11 @@
 """A migration is killed at each of its requests, and run again; and what it costs is counted.
 
-At some requests; at all of them with `--whole` as in `make show-migrate`.
+At some requests (`make test-long`); at all of them with `--whole` as in `make show-migrate`.
 """
 
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,18 +15,11 @@ from tests.migration_bench import ANEW, MigrationBench
 from tests.migration_crash import WAYS, migrate
 from tests.wire import Wire, no_delays, one_worker
 
-FIRST = ("migrate", "reissue")
-"""Ways that `make test` has a sample of; the others are for `make test-long`."""
-
-
-def later(way: str) -> Any:
-    return pytest.param(way, marks=pytest.mark.long)
-
-
 Record = Callable[[str, object], None]
 
 
-@pytest.mark.parametrize("way", [each if each in FIRST else later(each) for each in WAYS])
+@pytest.mark.long
+@pytest.mark.parametrize("way", WAYS)
 def test_killed_at_any_request_the_next_run_goes_on(
     way: str, bench: Bench, whole: bool, record_property: Record
 ) -> None:

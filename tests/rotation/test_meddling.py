@@ -14,6 +14,7 @@ from tests.meddling import TEAM, at_once, machine, remediate
 from tests.rotation_bench import SHOP, logins, order, pairs_are_in_order, pass_time, run
 
 
+@pytest.mark.long
 def test_whatever_befalls_them_the_invariants_hold(bench: Bench) -> None:
     some = settings(max_examples=6, stateful_step_count=8, deadline=None, print_blob=True)
     run_state_machine_as_test(machine(bench), settings=some)
@@ -35,6 +36,7 @@ def test_of_two_rotations_at_once_one_rotates(bench: Bench) -> None:
     pairs_are_in_order(bench)
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_beside_another_rotation_onboarding_and_remediation_in_any_order_of_requests(

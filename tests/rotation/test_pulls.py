@@ -1,5 +1,7 @@
 """No pull fails while credentials are rotated; rotated in place, as others do it, many do."""
 
+import pytest
+
 from tests.bench import Bench
 from tests.pullers import failed_pulls, in_place
 from tests.rotation_bench import SHOP, enabled, logins, none_opens, order, pass_time, run
@@ -16,6 +18,7 @@ def rotated(bench: Bench) -> None:
     run(bench)
 
 
+@pytest.mark.long
 def test_no_pull_fails_while_all_is_rotated_and_nothing_old_opens_afterwards(bench: Bench) -> None:
     bench.declare(SHOP).onboard()
     pass_time(bench, hours=1)
