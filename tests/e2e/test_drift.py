@@ -103,6 +103,7 @@ def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
     )
 
 
+@pytest.mark.long
 def test_drift_is_told_by_artifacts_events_and_files_and_mended_when_told_to(bench, tmp_path):
     LocalFileSystem(basepath=str(tmp_path / "kept")).save(bench.block, overwrite=True)
     store = f"local-file-system/{bench.block}"

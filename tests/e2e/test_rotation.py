@@ -74,6 +74,7 @@ def store(folder: Path) -> str:
     return f"local-file-system/{folder.name.replace('_', '-')}"
 
 
+@pytest.mark.long
 def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     kept = store(tmp_path)
 
