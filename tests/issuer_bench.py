@@ -15,7 +15,7 @@ from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.bench import REALM, Bench, Data
-from tests.migration_bench import harbor_rights
+from tests.migration_bench import give_harbor_rights, harbor_rights, harbor_user
 from tests.migration_store import FolderStore, begin
 from tests.real.servers import browser
 
@@ -40,7 +40,7 @@ class IssuerBench:
                 bench.onboard(team.name)
             for number in range(people):
                 self.add_person(realm, f"user{number:02}", self.teams[number % teams])
-        self.give_rights()
+        give_harbor_rights(bench)
 
     def declare(self, realm: str) -> None:
         """Makes a realm the declared one."""
@@ -79,18 +79,9 @@ class IssuerBench:
             sign_in(self.sandbox.harbor, name, user.email, user.id, issuer, [group.name])
         return user.id
 
-    def give_rights(self) -> None:
-        """What no group gives: direct members, an administrator, an owner."""
-        with self.bench.process() as systems:
-            for name, role in (("user00", 1), ("user01", 4)):
-                body = {"role_id": role, "member_user": {"username": name}}
-                systems.harbor_client.post("/projects/team-t1/members", body)
-        self.user("user01").sysadmin = True
-        self.sandbox.harbor.projects["team-t0"].owner_id = self.user("user00").id
-
     def user(self, name: str) -> Any:
         """A user of Harbor."""
-        return next(u for u in self.sandbox.harbor.users.values() if u.username == name)
+        return harbor_user(self.sandbox, name)
 
     def log_in(self, name: str) -> int:
         """Logs in through the pages, and gives the status of Harbor's answer."""

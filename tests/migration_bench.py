@@ -67,6 +67,22 @@ def harbor_rights(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
+def give_harbor_rights(bench: Bench) -> None:
+    """What no group gives: direct members, an administrator, an owner."""
+    with bench.process() as systems:
+        for name, role in (("user00", 1), ("user01", 4)):
+            body = {"role_id": role, "member_user": {"username": name}}
+            systems.harbor_client.post("/projects/team-t1/members", body)
+    harbor_user(bench.sandbox, "user01").sysadmin = True
+    owner = harbor_user(bench.sandbox, "user00")
+    bench.sandbox.harbor.projects["team-t0"].owner_id = owner.id
+
+
+def harbor_user(sandbox: Sandbox, name: str) -> Any:
+    """A user of Harbor."""
+    return next(user for user in sandbox.harbor.users.values() if user.username == name)
+
+
 class MigrationBench:
     """People, teams and both providers in a sandbox, and a migration as a process has it."""
 
@@ -162,21 +178,12 @@ class MigrationBench:
 
     def give_rights(self) -> None:
         """What no group gives, in Harbor and in the realm."""
-        with self.bench.process() as systems:
-            for name, role in (("user00", 1), ("user01", 4)):
-                body = {"role_id": role, "member_user": {"username": name}}
-                systems.harbor_client.post("/projects/team-t1/members", body)
-        self.user("user01").sysadmin = True
-        self.sandbox.harbor.projects["team-t0"].owner_id = self.user("user00").id
+        give_harbor_rights(self.bench)
         self.realm.roles["auditor"] = new_id()
         self.person("user00").roles.append("auditor")
         client = next(iter(self.realm.clients.values()))["clientId"]
         self.realm.client_roles[client] = {"reader": new_id()}
         self.person("user01").client_roles[client] = ["reader"]
-
-    def user(self, name: str) -> Any:
-        """A user of Harbor."""
-        return next(u for u in self.sandbox.harbor.users.values() if u.username == name)
 
     def rights_by_name(self) -> dict[str, Any]:
         """What everybody has, where ids are other ones by now."""
@@ -195,7 +202,7 @@ class MigrationBench:
         """What a login to Harbor does, without the pages.
 
         Raises:
-            Conflict: Harbor knows the name by another subject.
+            Refusal: Harbor knows the name by another subject.
         """
         user = self.person(name)
         groups = [self.realm.groups[group].name for group in user.groups]

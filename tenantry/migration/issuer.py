@@ -10,7 +10,6 @@ from functools import partial
 
 from tenantry.errors import ChangedMeanwhile, SystemRefused, TenantryError
 from tenantry.migration import declare
-from tenantry.migration import snapshot as snapshots
 from tenantry.migration.machine import Migration
 from tenantry.migration.returns import Returned, Returns
 from tenantry.migration.snapshot import Person, Wave
@@ -66,10 +65,7 @@ class IssuerMigration(Migration):
 
     def move_wave(self, number: int) -> tuple[int, str]:
         """Deletes the users of a wave, so that they can come back."""
-        wave = snapshots.load_wave(self.store, self.entry.id, number)
-        if wave is None:
-            wave = Wave(users=self.returns.users_of(number))
-            snapshots.save_wave(self.store, self.entry.id, number, wave)
+        wave = self.recorded(number, lambda: Wave(users=self.returns.users_of(number)))
         if self.entry.phase == "switched":
             self.note(phase="moving")
         gone = sum(self.for_each(self.returns.delete, wave.users))

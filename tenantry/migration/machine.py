@@ -16,7 +16,14 @@ from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.order import Order
 from tenantry.migration.people import Progress, counting, silent
-from tenantry.migration.snapshot import Person, Situation, Snapshot
+from tenantry.migration.snapshot import (
+    Person,
+    Situation,
+    Snapshot,
+    Wave,
+    load_wave,
+    save_wave,
+)
 from tenantry.migration.store import Store
 from tenantry.systems import Systems
 
@@ -275,6 +282,14 @@ class Migration(ABC):
             raise TenantryError(text)
 
     # The waves
+
+    def recorded(self, number: int, take_down: Callable[[], Wave]) -> Wave:
+        """What a wave's people had right before the first of them was deleted: taken down once."""
+        found = load_wave(self.store, self.entry.id, number)
+        if found is None:
+            found = take_down()
+            save_wave(self.store, self.entry.id, number, found)
+        return found
 
     def move(self, waves: int | None = None) -> int:
         """Moves the people of the next waves.

@@ -1,7 +1,8 @@
 """Reads everybody from Keycloak and from Harbor. Nothing is written here.
 
 What it costs: of Keycloak a page for each 100 people and three requests each (links, groups,
-roles of the realm and of clients); of Harbor a page for each 100 users and one each, and one for each project's members.
+roles of the realm and of clients); of Harbor a page for each 100 users and one each, and one for
+each project's members.
 """
 
 from collections import defaultdict

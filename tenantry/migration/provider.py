@@ -20,7 +20,7 @@ from tenantry.migration import people as read
 from tenantry.migration.keycloak_users import check_rights, replace
 from tenantry.migration.machine import Migration
 from tenantry.migration.returns import Returned, Returns
-from tenantry.migration.snapshot import HarborUser, Link, Person, Wave, load_wave, save_wave
+from tenantry.migration.snapshot import HarborUser, Link, Person, Wave, load_wave
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.providers import MIGRATION
 
@@ -194,12 +194,13 @@ class ProviderMigration(Migration):
                 self._show(old, instead_of=new)
             begun = self.entry.phase not in ("exported", "approved")
             people = self.snapshot.moving if begun else []
-            remade = [(person, wave) for wave in self._waves() for person in wave.people]
+            waves = self._waves()
+            remade = [(person, wave) for wave in waves for person in wave.people]
             self.for_each(lambda each: self._make_as_it_was(*each), remade)
             gone = sum(self.for_each(self._unlink, [p for p in people if p.way != "recreate"]))
             self._mark(None)
             text = f"{gone} links taken away"
-            if not any(wave.users for wave in self._waves()):
+            if not any(wave.users for wave in waves):
                 self.note(phase="rolled back", over_at=self.clock())
                 return text
             self.note(undone=True)
@@ -315,23 +316,23 @@ class ProviderMigration(Migration):
         return [wave for wave in found if wave is not None]
 
     def _record(self, number: int, people: Sequence[Person]) -> Wave:
-        """What those have who are made anew, as it was right before the first of them was deleted."""
-        found = load_wave(self.store, self.entry.id, number)
-        if found is None:
-            held = self.for_each(lambda person: read.held(self._keycloak, person.id), people)
-            now = [
-                there.model_copy(update={"way": person.way, "new": person.new})
-                for person, there in zip(people, held, strict=True)
-                if there is not None
-            ]
-            if len(now) < len(people):
-                text = "People who were exported are no users of the realm any more: left out: {}."
-                self.told(text.format(len(people) - len(now)))
-            ids = {person.id: str(uuid4()) for person in now if person.way == "recreate"}
-            found = Wave(users=self.returns.users_of(number), people=now, ids=ids)
-            save_wave(self.store, self.entry.id, number, found)
-            self.__dict__.pop("_recreated", None)
-        return found
+        wave = self.recorded(number, lambda: self._take_down(number, people))
+        self.__dict__.pop("_recreated", None)  # which knows of the wave from now on
+        return wave
+
+    def _take_down(self, number: int, people: Sequence[Person]) -> Wave:
+        """What those have who are made anew, and the ids that they are to get."""
+        held = self.for_each(lambda person: read.held(self._keycloak, person.id), people)
+        now = [
+            there.model_copy(update={"way": person.way, "new": person.new})
+            for person, there in zip(people, held, strict=True)
+            if there is not None
+        ]
+        if len(now) < len(people):
+            text = "People who were exported are no users of the realm any more: left out: {}."
+            self.told(text.format(len(people) - len(now)))
+        ids = {person.id: str(uuid4()) for person in now if person.way == "recreate"}
+        return Wave(users=self.returns.users_of(number), people=now, ids=ids)
 
     # The providers
 

@@ -194,7 +194,7 @@ def new_realm(name: str, given: JSON) -> Realm:
     )
     realm.settings["attributes"] = {**_settings(name)["attributes"], **given.get("attributes", {})}
     realm.settings["id"] = realm.id
-    roles = [f"default-roles-{name.lower()}", *_ADMIN_ROLES]
+    roles = [realm.default_role, *_ADMIN_ROLES]
     if name == "master":
         roles += ["admin", "create-realm"]
     realm.roles = {role: new_id() for role in roles}

@@ -189,7 +189,7 @@ def list_members(realm: Realm, call: Call, group_id: str) -> Response:
 
 def by_path(realm: Realm, path: list[str]) -> Response:
     """The group at a path of names."""
-    group = realm.group_at([name for name in path if name])
+    group = realm.group_at(path)
     if group is None:
         raise not_found("Group path does not exist")
     return answer(shown(realm, group, access=False))

@@ -135,6 +135,15 @@ class Realm:
         found = self._by_email.get(email.lower())
         return self.users[found] if found else None
 
+    @property
+    def default_role(self) -> str:
+        """The role that has those which everybody is given."""
+        return f"default-roles-{self.name.lower()}"
+
+    def roles_of(self, user: User) -> list[str]:
+        """The realm roles given to a user."""
+        return [*([self.default_role] if user.has_default_role else []), *user.roles]
+
     def add_user(self, user: User) -> None:
         """Take the user in."""
         self.users[user.id] = user
@@ -229,9 +238,9 @@ class Realm:
         return f"{above}/{group.name}"
 
     def group_at(self, path: list[str]) -> Group | None:
-        """The group whose path consists of these names."""
+        """The group whose path consists of these names; empty ones count for nothing."""
         found: Group | None = None
-        for name in path:
+        for name in filter(None, path):
             found = self.child_named(found.id if found else None, name)
             if found is None:
                 return None

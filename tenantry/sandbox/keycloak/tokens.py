@@ -207,8 +207,7 @@ def _claim(
                 return name, sorted(realm.path(group) for group in groups)
             return name, sorted({group.name for group in groups})
         case "oidc-usermodel-realm-role-mapper":
-            default = [f"default-roles-{realm.name.lower()}"] if user.has_default_role else []
-            return name, [*default, *user.roles]
+            return name, realm.roles_of(user)
         case "oidc-hardcoded-claim-mapper":
             return name, config.get("claim.value")
         case "oidc-audience-mapper":

@@ -1,7 +1,7 @@
 """Users, what the user profile lets in, and their links to identity providers."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -21,7 +21,7 @@ from .answers import (
     not_found,
     unknown_error,
 )
-from .state import Realm, User, new_id
+from .state import Group, Realm, User, new_id
 
 routes = Routes()
 
@@ -73,7 +73,7 @@ def _visible(realm: Realm, attributes: dict[str, list[str]]) -> dict[str, list[s
     return {key: value for key, value in attributes.items() if key in managed}
 
 
-def accepted(realm: Realm, given: JSON) -> dict[str, list[str]]:
+def _accepted(realm: Realm, given: JSON) -> dict[str, list[str]]:
     """The attributes that stay: what the profile doesn't know is dropped without a word."""
     anything = realm.profile.get("unmanagedAttributePolicy") in ("ENABLED", "ADMIN_EDIT")
     managed = {each["name"] for each in realm.profile["attributes"]}
@@ -177,20 +177,25 @@ def create_user(realm: Realm, call: Call) -> Response:
         raise invalid_field("username", "error-invalid-length", 3, 255)
     groups = []
     for path in rep.get("groups") or ():
-        group = realm.group_at([name for name in path.split("/") if name])
+        group = realm.group_at(path.split("/"))
         if group is None:
             raise invalid("Could not create user! See server log for more details.")
         groups.append(group)
     if any(credential.get("value") is None for credential in rep.get("credentials") or ()):
         raise unknown_error()
     user = user_of(realm, {**rep, "username": username}, new_id(), call)
+    take_in(realm, user, rep, groups)
+    return created(f"{call.base}/admin/realms/{realm.name}/users/{user.id}")
+
+
+def take_in(realm: Realm, user: User, rep: JSON, groups: Iterable[Group]) -> None:
+    """Put a user in with the passwords and links of its representation, and into groups."""
     realm.add_user(user)
-    set_credentials(user, rep)
+    _set_credentials(user, rep)
     for link in rep.get("federatedIdentities") or ():
-        user.links[link["identityProvider"]] = link_of(link)
+        user.links[link["identityProvider"]] = _link(link)
     for group in groups:
         realm.join(user, group)
-    return created(f"{call.base}/admin/realms/{realm.name}/users/{user.id}")
 
 
 def user_of(realm: Realm, rep: JSON, id: str, call: Call, **more: Any) -> User:
@@ -205,7 +210,7 @@ def user_of(realm: Realm, rep: JSON, id: str, call: Call, **more: Any) -> User:
         email_verified=bool(rep.get("emailVerified")),
         first_name=rep.get("firstName"),
         last_name=rep.get("lastName"),
-        attributes=accepted(realm, rep.get("attributes") or {}),
+        attributes=_accepted(realm, rep.get("attributes") or {}),
         required_actions=list(rep.get("requiredActions") or ()),
         **made,
     )
@@ -267,10 +272,10 @@ def update_user(realm: Realm, call: Call, user_id: str) -> Response:
     if rep.get("requiredActions") is not None:
         user.required_actions = list(rep["requiredActions"])
     if whole:
-        user.attributes = accepted(realm, rep["attributes"])
+        user.attributes = _accepted(realm, rep["attributes"])
     if any(credential.get("value") is None for credential in rep.get("credentials") or ()):
         raise invalid("Could not update user!")
-    set_credentials(user, rep)
+    _set_credentials(user, rep)
     return done()
 
 
@@ -287,14 +292,15 @@ def reset_password(realm: Realm, call: Call, user_id: str) -> Response:
     user, rep = _found(realm, user_id), call.body
     if not rep.get("value"):
         raise invalid("Empty password not allowed")
-    set_credentials(user, {"credentials": [rep]})
+    _set_credentials(user, {"credentials": [rep]})
     return done()
 
 
 @routes("GET", "users/{user}/role-mappings/realm")
 def list_roles_of_user(realm: Realm, call: Call, user_id: str) -> Response:
     """The realm roles given to the user."""
-    return answer(_realm_roles(realm, _found(realm, user_id)))
+    user = _found(realm, user_id)
+    return answer([role(realm, name) for name in realm.roles_of(user)])
 
 
 @routes("GET", "users/{user}/role-mappings")
@@ -302,8 +308,8 @@ def list_all_roles_of_user(realm: Realm, call: Call, user_id: str) -> Response:
     """The roles given to the user: the realm's, and those of clients by the client."""
     user = _found(realm, user_id)
     mappings: JSON = {}
-    if given := _realm_roles(realm, user):
-        mappings["realmMappings"] = given
+    if given := realm.roles_of(user):
+        mappings["realmMappings"] = [role(realm, name) for name in given]
     by_client = {}
     for name, roles in user.client_roles.items():
         client = realm.client_named(name)
@@ -313,11 +319,6 @@ def list_all_roles_of_user(realm: Realm, call: Call, user_id: str) -> Response:
     if by_client:
         mappings["clientMappings"] = by_client
     return answer(mappings)
-
-
-def _realm_roles(realm: Realm, user: User) -> list[JSON]:
-    default = [f"default-roles-{realm.name.lower()}"] if user.has_default_role else []
-    return [role(realm, name) for name in (*default, *user.roles)]
 
 
 def _client_role(realm: Realm, client: JSON, name: str) -> JSON:
@@ -372,7 +373,7 @@ def role(realm: Realm, name: str) -> JSON:
     return {
         "id": realm.roles[name],
         "name": name,
-        "composite": name in ("admin", f"default-roles-{realm.name.lower()}"),
+        "composite": name in ("admin", realm.default_role),
         "clientRole": False,
         "containerId": realm.id,
     }
@@ -392,7 +393,7 @@ def add_link(realm: Realm, call: Call, user_id: str, alias: str) -> Response:
     user, rep = _found(realm, user_id), call.body
     if alias in user.links:
         raise exists("User is already linked with provider")
-    user.links[alias] = link_of(rep)
+    user.links[alias] = _link(rep)
     return done()
 
 
@@ -404,8 +405,7 @@ def remove_link(realm: Realm, call: Call, user_id: str, alias: str) -> Response:
     return done()
 
 
-def link_of(rep: JSON) -> dict[str, str]:
-    """What is kept of a link's representation."""
+def _link(rep: JSON) -> dict[str, str]:
     return {key: rep[key] for key in ("userId", "userName") if rep.get(key) is not None}
 
 
@@ -419,8 +419,7 @@ def _refuse_email(realm: Realm, email: str | None, owner: User | None) -> None:
         raise Refused(409, {"errorMessage": "User exists with same email"})
 
 
-def set_credentials(user: User, rep: JSON) -> None:
-    """Set the passwords of a representation."""
+def _set_credentials(user: User, rep: JSON) -> None:
     for credential in rep.get("credentials") or ():
         if credential.get("type", "password") == "password":
             user.password = credential["value"]
