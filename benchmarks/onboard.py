@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -40,6 +41,18 @@ from tenantry.systems import Systems
 RUNS = ("all teams are new", "nothing is to do", "one team has changed")
 
 
+class Timer:
+    """Seconds, and seconds of CPU of this process, while the context lasts."""
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.monotonic() - self._began[0]
+        self.cpu = time.process_time() - self._began[1]
+
+
 @dataclass
 class Measured:
     """What one run cost.
@@ -48,11 +61,14 @@ class Measured:
         seconds: from the call that starts it to its end.
         running: of these, seconds in which the flow ran; the rest is Prefect starting it.
         requests: to the four systems.
+        cpu: seconds of CPU, of everything but the sandbox: they tell more than seconds where
+            all share two cores.
         memory: the most that the process held, in MiB.
     """
 
     seconds: float
     requests: int
+    cpu: float
     running: float | None = None
     memory: float | None = None
     note: str = ""
@@ -160,11 +176,17 @@ def onboard_all(systems: Systems, teams: Sequence[Team]) -> None:
 # Prefect
 
 
-class Memory:
-    """Watches how much the process holds that runs the flow."""
+class Watch:
+    """Watches what Prefect's processes use: the server, what serves the flows, and the run.
+
+    Attributes:
+        memory: the most that the process held that runs the flow, in MiB.
+    """
 
     def __init__(self) -> None:
-        self.most = 0.0
+        self.memory = 0.0
+        self._before = {process: _cpu(process) for process in _below(os.getpid())}
+        self._now = dict(self._before)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -176,11 +198,17 @@ class Memory:
         self._stop.set()
         self._thread.join()
 
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that they took."""
+        return sum(self._now.values()) - sum(self._before.values())
+
     def _watch(self) -> None:
-        while not self._stop.wait(0.1):
+        while not self._stop.wait(0.5):
             for process in _below(os.getpid()):
+                self._now[process] = max(_cpu(process), self._now.get(process, 0.0))
                 if b"prefect.engine" in _read(process, "cmdline"):
-                    self.most = max(self.most, _most_held(process))
+                    self.memory = max(self.memory, _most_held(process))
 
 
 def _below(process: int) -> Iterator[int]:
@@ -197,6 +225,14 @@ def _read(process: int, file: str) -> bytes:
         return b""
 
 
+def _cpu(process: int) -> float:
+    """Seconds of CPU that a process has taken; 0 for the sandbox, and if it has ended."""
+    if b"sandbox" in _read(process, "cmdline"):
+        return 0.0
+    fields = _read(process, "stat").rpartition(b")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def _most_held(process: int) -> float:
     for line in _read(process, "status").splitlines():
         if line.startswith(b"VmHWM"):
@@ -207,14 +243,22 @@ def _most_held(process: int) -> float:
 def through_prefect(platform: LocalPlatform, addresses: dict[str, Any]) -> Measured:
     """One run of `onboard-teams`, from the call to its end."""
     count(addresses)
-    began = time.monotonic()
-    with Memory() as memory:
-        run = platform.wait_for_run(platform.create_run("onboard-teams/onboard-teams", {}), 900)
-    seconds = time.monotonic() - began
+    began = datetime.now(UTC)
+    with Watch() as watch:
+        made = platform.create_run("onboard-teams/onboard-teams", {})
+        # Seldom looked at: the looking would cost the server a tenth of what the run costs it.
+        run = platform.wait_for_run(made, 900, every=2)
+    seconds = (datetime.fromisoformat(run["end_time"]) - began).total_seconds()
     if run["state_type"] != "COMPLETED":
         raise SystemExit(run["state"]["message"])
-    running = run["total_run_time"]
-    return Measured(seconds, count(addresses), running, memory.most, run["state"]["message"])
+    return Measured(
+        seconds,
+        count(addresses),
+        watch.cpu,
+        run["total_run_time"],
+        watch.memory,
+        run["state"]["message"],
+    )
 
 
 def measure(teams: int, latency: float) -> list[Result]:
@@ -236,12 +280,10 @@ def _core_and_recordings(
             state = load(folder)
             count(addresses)
             recording = Recording()
-            began = time.monotonic()
-            with recorded(recording):
+            with recorded(recording), Timer() as timer:
                 core(addresses, state)
-            seconds = time.monotonic() - began
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            measured.append(Measured(seconds, count(addresses), memory=memory))
+            measured.append(Measured(timer.seconds, count(addresses), timer.cpu, memory=memory))
             recordings.append(Recorded(recording, origins(addresses)))
     return measured, recordings
 
@@ -271,9 +313,10 @@ def floors(recordings: list[Recorded], latency: float) -> list[Measured]:
             for recording, _ in recordings:
                 count(addresses)
                 floor.differing.clear()
-                seconds = floor.seconds(recording)
+                with Timer() as timer:
+                    seconds = floor.seconds(recording)
                 others = ", ".join(f"{n} of {what}" for what, n in floor.differing.items())
-                measured.append(Measured(seconds, count(addresses), note=others))
+                measured.append(Measured(seconds, count(addresses), timer.cpu, note=others))
     return measured
 
 
@@ -293,7 +336,17 @@ def _prefect(folder: Path, teams: int, latency: float) -> list[Measured]:
 def table(results: Sequence[Result], teams: int) -> Table:
     """The results side by side."""
     shown = Table(title=f"Onboarding {teams} teams", title_justify="left", title_style="bold")
-    for column in ("run", "way", "seconds", "of the floor", "running", "requests", "MiB", ""):
+    for column in (
+        "run",
+        "way",
+        "seconds",
+        "of the floor",
+        "running",
+        "CPU",
+        "requests",
+        "MiB",
+        "",
+    ):
         shown.add_column(column, justify="left" if column in ("run", "way", "") else "right")
     for run, core, floor, prefect in results:
         for way, one in (("floor", floor), ("core alone", core), ("Prefect", prefect)):
@@ -303,6 +356,7 @@ def table(results: Sequence[Result], teams: int) -> Table:
                 f"{one.seconds:.1f}",
                 f"{one.seconds / floor.seconds:.2f}",
                 f"{one.running:.1f}" if one.running else "",
+                f"{one.cpu:.1f}",
                 str(one.requests),
                 f"{one.memory:.0f}" if one.memory else "",
                 one.note,

@@ -8,7 +8,6 @@ does. The floor makes the same requests again by a bare thread pool, each team's
 
 import argparse
 import tempfile
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -24,6 +23,7 @@ from benchmarks.onboard import (
     Measured,
     NoLock,
     Recorded,
+    Timer,
     count,
     floors,
     onboard_all,
@@ -110,13 +110,15 @@ def measure(robots: int, latency: float) -> Result:
                 onboard_all(systems, list(state.teams.values()))
             set_latency(addresses, latency)
             count(addresses)
-            began = time.monotonic()
-            with recorded(recording), connect(addresses, state, clock=_later) as systems:
+            with (
+                recorded(recording),
+                Timer() as timer,
+                connect(addresses, state, clock=_later) as systems,
+            ):
                 outcomes = rotate_all(systems)
-            seconds = time.monotonic() - began
             left = [outcome for outcome in outcomes if not outcome.rotated]
             note = f"{len(left)} not rotated: {left[0].note}" if left else ""
-            core = Measured(seconds, count(addresses), note=note)
+            core = Measured(timer.seconds, count(addresses), timer.cpu, note=note)
             made = [Recorded(each, origins(addresses)) for each in (onboarding, recording)]
         _, floor = floors(made, latency)
     return Result(core, floor)
@@ -130,11 +132,12 @@ def table(result: Result, robots: int) -> Table:
     """Both side by side."""
     title = f"Rotating {robots} robots"
     shown = Table(title=title, title_justify="left", title_style="bold")
-    for column in ("way", "seconds", "of the floor", "requests", ""):
+    for column in ("way", "seconds", "of the floor", "CPU", "requests", ""):
         shown.add_column(column, justify="left" if column in ("way", "") else "right")
     for way, one in (("floor", result.floor), ("core alone", result.core)):
         ratio = one.seconds / result.floor.seconds
-        shown.add_row(way, f"{one.seconds:.1f}", f"{ratio:.2f}", str(one.requests), one.note)
+        figures = (f"{one.seconds:.1f}", f"{ratio:.2f}", f"{one.cpu:.1f}", str(one.requests))
+        shown.add_row(way, *figures, one.note)
     return shown
 
 

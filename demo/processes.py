@@ -239,8 +239,8 @@ class LocalPlatform:
         run: dict[str, Any] = self.call("GET", f"flow_runs/{id}")
         return run
 
-    def wait_for_run(self, id: str, seconds: float = 120) -> dict[str, Any]:
-        """Waits until a run has ended, and gives it."""
+    def wait_for_run(self, id: str, seconds: float = 120, every: float = 0.3) -> dict[str, Any]:
+        """Waits until a run has ended, and gives it; looks `every` so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
             run = self.flow_run(id)
@@ -249,7 +249,7 @@ class LocalPlatform:
             self.check()
             if time.monotonic() > deadline:
                 raise ProcessDied(f"run {id} is {run['state_name']} after {seconds:.0f} s")
-            time.sleep(0.3)
+            time.sleep(every)
 
 
 def start_sandbox(platform: LocalPlatform) -> dict[str, Any]:

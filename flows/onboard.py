@@ -103,11 +103,11 @@ def onboard_teams(
         chosen = declaration.pick(teams)
         with tasks.connected(declaration, harbor, keycloak, cluster) as systems:
             tasks.check_connections(systems)
-            if which == "new":
-                chosen = tasks.find_new(systems, chosen)
-            if not chosen:
-                return Completed(message="No team is new or changed.")
             walk = tasks.Walk(systems, chosen)
+            if which == "new":
+                walk.teams = tasks.find_new(walk)
+            if not walk.teams:
+                return Completed(message="No team is new or changed.")
             for system in LOOKS:
                 tasks.look_at(system, walk)
             outcomes = tasks.plan_all(walk)

@@ -184,8 +184,8 @@ def speed() -> list[Shown]:
         Shown(
             f"{run}: by Prefect, beside the floor of the same run (aim: {AIM} times)",
             f"{prefect.seconds:.1f} s, {prefect.seconds / floor.seconds:.2f} times {floor.seconds:.1f}"
-            f" s; running {prefect.running:.1f} s; {prefect.requests} requests; "
-            f"{prefect.memory:.0f} MiB",
+            f" s; running {prefect.running:.1f} s; CPU {prefect.cpu:.1f} s, the floor's {floor.cpu:.1f}; "
+            f"{prefect.requests} requests; {prefect.memory:.0f} MiB",
             prefect.requests <= core.requests * 1.02 + 20,
         )
         for run, core, floor, prefect in results
