@@ -79,6 +79,14 @@ def _check_robot(team: Team, name: str) -> Iterator[Fault]:
             yield ("robots", name, "sinks", index), text
 
 
+def check_hosts(platform: Platform, team: Team) -> Iterator[Fault]:
+    """Which routes would take Harbor's own traffic: of two for a host, which goes first is open."""
+    harbor = platform.mesh.harbor
+    for name, route in team.routes.items():
+        if harbor is not None and route.host == harbor.host:
+            yield ("routes", name, "host"), f"'{route.host}' is Harbor's own (mesh.harbor.host)"
+
+
 def check_platform(platform: Platform) -> Iterator[Fault]:
     """What is wrong with the platform by itself."""
     sign_on = platform.harbor.single_sign_on

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from tenantry.declared.types import GroupName, Label, Model, ObjectName
+from tenantry.declared.types import ExternalNames, GroupName, Label, Model, ObjectName
 
 Positive = Annotated[int, Field(ge=1, le=10 * 366 * 24 * 60)]
 
@@ -135,7 +135,7 @@ class ExternalProvider(Model):
 class PlatformGroup(Model):
     """A group of the platform's own people, such as its administrators."""
 
-    external_groups: dict[str, list[str]] = {}
+    external_groups: dict[str, ExternalNames] = {}
     """Names that the group has at the external identity providers, by the provider's alias. Where
     none is given, nobody comes into the group from there."""
 

@@ -249,7 +249,7 @@ class _Reading:
                 text = f"'{alias}' is not among keycloak.external_providers of platform.yaml"
                 self.faults.append(document.fault(("external_groups", alias), text))
         team = complete(platform, raw)
-        for place, text in rules.check_team(team):
+        for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
             self.faults.append(self._blame(place, text, document, platform_file, raw.profile))
         return team
 

@@ -9,6 +9,7 @@ from tenantry.declared.types import (
     Access,
     ClusterRoleName,
     Cron,
+    ExternalNames,
     GatewayName,
     GroupName,
     Host,
@@ -293,7 +294,7 @@ class Identity(Model):
     members: list[str] | None = None
     """User names of the group's members in Keycloak. If not given, Tenantry leaves membership
     alone."""
-    external_groups: dict[str, list[str]] = {}
+    external_groups: dict[str, ExternalNames] = {}
     """Names that the group has at the external identity providers, by the provider's alias, where
     they differ from what the platform expects."""
     drift: Drift = Drift()

@@ -71,6 +71,10 @@ def _check_group(value: str) -> str:
 
 GroupName = Annotated[str, AfterValidator(_check_group)]
 
+ExternalNames = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+"""Names that a group has at an external identity provider. An empty list could mean "nobody" and
+"the usual name" as well: who means the latter leaves the provider out."""
+
 
 def quantity(value: str) -> Decimal:
     """The number that a Kubernetes quantity stands for: `1000m` and `1` are equal.

@@ -71,6 +71,32 @@ def test_a_name_that_some_system_would_refuse_is_refused(name: Any, tmp_path: Pa
     assert "1 to 58 lower-case letters and digits" in fault
 
 
+def test_a_route_for_harbors_own_host_is_refused(tmp_path: Path) -> None:
+    """Two routes for one host at one gateway: the team's might take docker's logins."""
+    team = (
+        "name: shop\nroutes:\n  web:\n    host: registry.example.com\n"
+        "    paths: [{service: s, port: 1}]\n"
+    )
+    folder = write(tmp_path, team, platform="mesh:\n  harbor: {host: registry.example.com}\n")
+    (fault,) = faults(folder)
+    assert fault == (
+        "teams/team-0.yaml:4: routes.web.host: 'registry.example.com' is Harbor's own "
+        "(mesh.harbor.host)"
+    )
+
+
+def test_a_group_without_a_name_at_a_provider_is_refused(tmp_path: Path) -> None:
+    """It would have read as the usual name, and let those in who bear that."""
+    platform = (
+        "keycloak:\n  external_providers: {corp: {}}\n"
+        "  groups:\n    admins:\n      external_groups: {corp: []}\n"
+    )
+    team = "name: shop\nexternal_groups: {corp: []}\n"
+    platforms, teams = sorted(faults(write(tmp_path, team, platform=platform)))
+    assert platforms.startswith("platform.yaml:5: keycloak.groups.admins.external_groups.corp: ")
+    assert teams.startswith("teams/team-0.yaml:2: external_groups.corp: ")
+
+
 @pytest.mark.parametrize(
     ("field", "text"),
     [
