@@ -49,10 +49,10 @@ def configure_platform(
                 return Completed(message=f"Dry run: {explain.summary([Outcome(PLATFORM, plan)])}")
             if plan.changes:
                 with TeamLock([PLATFORM]) as lock:
-                    plan = onboarding.look_again(look)
+                    plan = left = onboarding.look_again(look)
                     for stage in STAGES:
-                        if plan.in_stage(stage):
-                            onboarding.apply_stage(stage, look, plan, lock)
+                        if left.in_stage(stage):
+                            left = onboarding.apply_stage(stage, look, left, lock)
             refuse(plan)
             return Completed(message=explain.summary([Outcome(PLATFORM, plan)]))
     except TenantryError as error:

@@ -57,10 +57,10 @@ def onboard_team(
                 return Completed(message=f"Dry run: {explain.summary([outcome])}")
             if plan.changes:
                 with TeamLock([team.name]) as lock:
-                    plan = tasks.look_again(walk)
+                    plan = left = tasks.look_again(walk)
                     for stage in STAGES:
-                        if plan.in_stage(stage):
-                            tasks.apply_stage(stage, walk, plan, lock)
+                        if left.in_stage(stage):
+                            left = tasks.apply_stage(stage, walk, left, lock)
             tasks.publish_guide(walk, team, plan)
             refuse(plan)
             return Completed(message=explain.summary([Outcome(team.name, plan)]))

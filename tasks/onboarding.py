@@ -20,7 +20,7 @@ from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakC
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.shards import named, parts, run_all
-from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
+from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_last_try, is_retry, step
 from tenantry import explain, onboarding, welcome
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
@@ -145,8 +145,18 @@ def find_new(walk: Walk) -> list[Team]:
 
 @step("look at", "look at {system}")
 def look_at(system: str, walk: Walk) -> None:
-    """Reads what one system holds of the teams."""
-    LOOKS[system](walk.systems, walk.teams, walk.observed)
+    """Reads what one system holds of the teams, again where a team could not be read.
+
+    What can't be read at the last try either is the failure of that team alone.
+    """
+    seen = Observed()
+    seen.add(walk.observed)
+    LOOKS[system](walk.systems, walk.teams, seen)
+    for id, part in seen.unreadable.items():
+        fresh = id not in walk.observed.unreadable
+        if fresh and isinstance(part.error, RETRIED) and not is_last_try():
+            raise part.error
+    walk.observed = seen
 
 
 @step("look again", "look again, under the lock")
@@ -160,14 +170,19 @@ def look_again(walk: Planned) -> Plan:
 
 
 @step("apply", "{stage}")
-def apply_stage(stage: Stage, walk: Planned, plan: Plan, lock: TeamLock) -> None:
-    """Makes the planned changes of one stage. A retry looks and plans anew before it writes."""
-    observed = walk.observed
+def apply_stage(stage: Stage, walk: Planned, plan: Plan, lock: TeamLock) -> Plan:
+    """Makes the planned changes of one stage. A retry looks and plans anew before it writes.
+
+    Returns:
+        The plan that the next stage is to go by: another one after a retry, since the lock may
+        have been somebody else's meanwhile.
+    """
     if is_retry():
         lock.hold()
-        observed = walk.look()
-        plan = walk.plan(observed)
-    onboarding.apply(walk.systems, plan, observed, [stage], lock, _log_change)
+        walk.observed = walk.look()
+        plan = walk.plan(walk.observed)
+    onboarding.apply(walk.systems, plan, walk.observed, [stage], lock, _log_change)
+    return plan
 
 
 def plan_all(walk: Walk) -> list[Outcome]:

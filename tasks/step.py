@@ -49,8 +49,10 @@ def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 class Step(Generic[P, T]):
     """A Prefect task that is called like the function it is made of."""
 
-    def __init__(self, task: Task[P, T]) -> None:
+    def __init__(self, task: Task[P, T], plain: Callable[P, T]) -> None:
         self._task = task
+        self.plain = plain
+        """The function itself, without Prefect."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs the task, and raises what made it fail."""
@@ -83,19 +85,18 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
             except TenantryError as error:
                 return cast(T, Failed(message=str(error), data=error))
 
-        return Step(
-            Task(
-                task,
-                name=name,
-                task_run_name=run_name or name,
-                cache_policy=NO_CACHE,
-                persist_result=False,
-                retries=len(DELAYS),
-                retry_delay_seconds=[float(delay) for delay in DELAYS],
-                retry_jitter_factor=0.5,
-                retry_condition_fn=may_pass,
-            )
+        made = Task(
+            task,
+            name=name,
+            task_run_name=run_name or name,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=len(DELAYS),
+            retry_delay_seconds=[float(delay) for delay in DELAYS],
+            retry_jitter_factor=0.5,
+            retry_condition_fn=may_pass,
         )
+        return Step(made, work)
 
     return decorate
 
@@ -103,3 +104,8 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
 def is_retry() -> bool:
     """Whether the running task has been tried before: what was seen then may be old."""
     return (task_run.run_count or 1) > 1
+
+
+def is_last_try() -> bool:
+    """Whether the running task is not tried again if it fails now."""
+    return (task_run.run_count or 1) > len(DELAYS)

@@ -200,7 +200,11 @@ def onboard_many(
 
         def bring(pair: tuple[Team, Outcome]) -> None:
             team, outcome = pair
-            finished(_bring(systems, _without_others(outcome, plans[team.name]), seen, lock))
+            first = plans[team.name]
+            if outcome.plan is None:  # it stays a team with changes, which another try looks at
+                finished(replace(outcome, plan=first))
+            else:
+                finished(_bring(systems, _without_others(outcome, first), seen, lock))
 
         each(bring, work)
 
@@ -216,8 +220,7 @@ def _without_others(outcome: Outcome, first: Plan | None) -> Outcome:
 
 def _bring(systems: Systems, outcome: Outcome, seen: Observed, lock: Lock) -> Outcome:
     done: list[Change] = []
-    if outcome.plan is None:
-        return outcome
+    assert outcome.plan is not None
     try:
         apply(systems, outcome.plan, seen, lock=lock, report=done.append)
         refuse(outcome.plan)

@@ -132,7 +132,9 @@ def _steps(pair: Pair, why: Why | None, now: datetime) -> tuple[Step, ...]:
         steps.append("publish")
     if pair.in_use and (pair.outdated or pair.until is None):
         # Whoever reads a sink that is only written now needs the old robot all that time.
-        return tuple(steps) if pair.outdated else (*steps, "overlap")
+        if not pair.outdated:
+            return (*steps, "overlap")
+        return (*steps, "rotate") if why is not None and pair.is_old_dead(now) else tuple(steps)
     if why is not None and not pair.is_overlapping(now):
         return (*(step for step in steps if step != "drop"), "rotate")
     if pair.in_use and not pair.is_overlapping(now):

@@ -63,9 +63,17 @@ class Machine:
         if isinstance(pair, Unread) or not outcome.steps:
             return outcome
         walk = _Walk(self, pair, outcome)
+        refused: SystemRefused | None = None
         try:
             for step in outcome.steps:
-                walk.take(step)
+                try:
+                    walk.take(step)
+                except SystemRefused as error:
+                    if step != "publish" or "rotate" not in outcome.steps:
+                        raise
+                    refused = error  # no sink may keep a robot until it expires
+            if refused is not None:
+                raise refused
         except (TenantryError, *ODD) as odd:
             error = known(odd)
             return replace(walk.outcome, state="failed", error=error, note=str(error))
@@ -197,14 +205,9 @@ class _Walk:
     # Parts of them
 
     def _make_sure_that_it_is_dead(self) -> None:
-        """Asks again before a robot is deleted whose credential is published.
-
-        Harbor answers a login with 401 also where it can't look the robot up.
-        """
-        account, first = self._harbor.account, self._pair.first
-        if not self._harbor.opens(account.username, account.password.get_secret_value()):
-            reason = "it refuses the connection's own account, so it cannot tell who is dead"
-            raise SystemUnavailable("harbor", "GET /service/token", reason)
+        """Asks again before a robot is deleted whose credential is published."""
+        self._issuer.check_that_it_tells()
+        first = self._pair.first
         held: Credential | None = first.handle["credential"] if first else None
         if held is not None and self._harbor.opens(held.username, held.password):
             reason = f"'{held.username}' is let in again"
@@ -280,13 +283,21 @@ class _Walk:
     def _write_sinks(
         self, sinks: "list[Sink] | tuple[Sink, ...]", credential: Credential, short: str
     ) -> None:
+        """Writes all of them, whichever fails, and raises the first failure then."""
+        failures: list[TenantryError] = []
         for sink in sinks:
             self._machine._check()
-            sink.write(credential, short)
-            if sink.read() != credential:
-                reason = "what was written there cannot be read back"
-                raise BrokenPromise("kubernetes", f"sink {sink.name}", reason)
-            self._did(f"published it in {sink.name}")
+            try:
+                sink.write(credential, short)
+                if sink.read() != credential:
+                    reason = "what was written there cannot be read back"
+                    raise BrokenPromise("kubernetes", f"sink {sink.name}", reason)
+            except TenantryError as error:
+                failures.append(error)
+            else:
+                self._did(f"published it in {sink.name}")
+        if failures:
+            raise failures[0]
 
     def _delete(self, name: str, row: Row, why: str) -> None:
         self._machine._check()

@@ -112,6 +112,11 @@ class Pair:
         """Whether somebody may still use an old robot."""
         return bool(self.in_use) and (self.until is None or self.until > now)
 
+    def is_old_dead(self, now: datetime) -> bool:
+        """Whether all old robots have expired, so that nobody needs them, whatever holds them."""
+        ends = [expires_at(row) for row in self.in_use.values()]
+        return all(end is not None and end <= now for end in ends)
+
     def gone_at(self, row: Row) -> datetime:
         """When a disabled robot is to be deleted."""
         disabled = moment(row["update_time"])
@@ -198,6 +203,11 @@ def look(
     return [pair for pairs in each(look_at, wanted) for pair in pairs]
 
 
+def _waits_for(sinks: Sequence[str]) -> str:
+    """That there is no place for some sinks yet; empty if there are none."""
+    return f"there is no namespace yet for {', '.join(sinks)}" if sinks else ""
+
+
 def _not_onboarded(team: Team, reason: str) -> NotOnboarded:
     advice = f"Onboard team '{team.name}' first."
     return NotOnboarded("harbor", f"robots of {team.slug}", reason, advice=advice)
@@ -232,15 +242,19 @@ class _Looking:
         if first is None and not self._rows:
             raise _not_onboarded(self._team, f"there is no '{pair(self._purpose)[0]}'")
         refuse_unwritable(place, first)
-        sinks = (*(SecretSink(self._credentials.secrets, place) for place in others), *further)
-        held = [(sink, sink.read()) for sink in sinks]
+        own_sinks = [SecretSink(self._credentials.secrets, place) for place in others]
+        held: list[tuple[Sink, Credential | None]] = [(sink, sink.read()) for sink in own_sinks]
+        waiting = [sink.name for sink in own_sinks if sink.waits()]
+        held = [(sink, found) for sink, found in held if sink.name not in waiting]
+        held += [(sink, sink.read()) for sink in further]
         annotations = first.fields["metadata"].get("annotations") or {} if first else {}
         own: Credential | None = first.handle["credential"] if first else None
         username = own.username if own else None
         numbers = {name: row["id"] for name, row in self._rows.items()}
         live = live_robot(self._purpose, annotations, username, numbers)
         published = self._working(live, [own, *(credential for _, credential in held)])
-        outdated: list[Sink | None] = [] if own == published else [None]
+        for_us = first is not None and first.fields["registry"] == self._credentials.registry
+        outdated: list[Sink | None] = [] if own == published and for_us else [None]
         outdated += [sink for sink, credential in held if credential != published]
         return Pair(
             self._team,
@@ -253,9 +267,9 @@ class _Looking:
             place,
             first,
             published,
-            self._problem(live, place, first, published),
+            self._problem(live, place, first, published) or _waits_for(waiting),
             tuple(outdated) if published else (),
-            sinks,
+            tuple(sink for sink, _ in held),
         )
 
     def _mark(self) -> ProjectMark:
@@ -291,6 +305,9 @@ class _Looking:
                     "robots at once"
                 )
             return f"the {secret} holds the credential of '{held.username}'"
+        registry, found = self._credentials.registry, first.fields["registry"]
+        if published is not None and held == published and found != registry:
+            return f"the {secret} is for '{found}', and Harbor's registry is '{registry}'"
         if published is not None:
             return "" if held == published else f"the {secret} holds another password"
         if row is None:

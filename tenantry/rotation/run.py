@@ -72,7 +72,8 @@ def rotate_many(
         TenantryError: the lock could not be taken. Of the pairs whose outcome was not told, none
             was touched.
     """
-    work = {outcome.name: outcome for outcome in chosen if outcome.steps}
+    # What could not be read is looked at once more.
+    work = {outcome.name: outcome for outcome in chosen if outcome.steps or outcome.error}
     results = {outcome.name: outcome for outcome in chosen}
     for outcome in chosen:
         if outcome.name not in work:

@@ -20,7 +20,7 @@ class Sink(Protocol):
         """What people call it."""
 
     def read(self) -> Credential | None:
-        """What it holds; None if that is nothing, or cannot be understood.
+        """What it holds; None if that is nothing, for another host, or cannot be understood.
 
         Raises:
             TenantryError: it can't be read, or could not be written.
@@ -51,7 +51,14 @@ class SecretSink:
         """What it holds."""
         self._live = self._secrets.read(self._place)
         refuse_unwritable(self._place, self._live)
-        return self._live.handle["credential"] if self._live else None
+        if self._live is None or self._live.fields["registry"] != self._secrets.registry:
+            return None
+        found: Credential | None = self._live.handle["credential"]
+        return found
+
+    def waits(self) -> bool:
+        """Whether nothing was read since there is no namespace to hold it yet."""
+        return self._live is None and self._secrets.waits(self._place)
 
     def write(self, credential: Credential, robot: str) -> None:
         """Writes it in place: pods and kubelets know it by its uid."""

@@ -1,5 +1,7 @@
 """What a rotation does, and what it does where something is in its way."""
 
+import base64
+import json
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -450,6 +452,17 @@ def test_onboarding_mends_a_changed_prefix_without_new_passwords_too(pull: Bench
 # By hand
 
 
+def test_a_renamed_registry_is_written_and_no_password_is_changed(pull: Bench) -> None:
+    run(pull)
+    (_, password), *_ = logins(pull).values()
+    pull.declare({**PULL}, platform={**PLATFORM, "harbor": {"registry": "new.example.com"}})
+    outcome = the(run(pull))
+    assert "Harbor's registry is 'new.example.com'" in outcome.note
+    assert not outcome.rotated
+    content = json.loads(base64.b64decode(secret(pull)["data"][".dockerconfigjson"]))
+    assert content["auths"]["new.example.com"]["password"] == password
+
+
 def test_a_forced_rotation_waits_for_the_end_of_an_overlap(pull: Bench) -> None:
     run(pull)
     pass_time(pull, hours=1)
@@ -565,6 +578,56 @@ def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
     add_namespace(bench)
     bench.onboard()
     pairs_are_in_order(bench)
+
+
+def test_a_sink_whose_namespace_is_missing_keeps_no_robot_from_its_turn(bench: Bench) -> None:
+    bench.declare(SPREAD_OUT).onboard()
+    outcome = the(run(bench))
+    assert (outcome.steps, outcome.error) == ((), None)
+    assert outcome.note.startswith("there is no namespace yet for pipelines/")
+    pass_time(bench, days=20)
+    outcome = the(run(bench))
+    assert (outcome.rotated, outcome.error) == (True, None)
+    add_namespace(bench)
+    bench.onboard()
+    pairs_are_in_order(bench)
+
+
+def test_a_sink_that_is_refused_keeps_neither_the_others_nor_the_robot_from_their_turn(
+    spread_out: Bench,
+) -> None:
+    before = logins(spread_out)
+    _, refused, *_ = before
+    namespace, name = refused.split("/")
+    fail(spread_out, "PATCH", f"/{namespace}/secrets/{name}", 403)
+    assert the(run(spread_out)).error is not None
+    after = logins(spread_out)
+    assert [place for place in after if after[place] == before[place]] == [refused]
+    pass_time(spread_out, days=20)
+    outcome = the(run(spread_out))
+    assert outcome.rotated, "what the sink still holds has expired anyway"
+    assert outcome.error is not None
+    mend(spread_out)
+    run(spread_out)
+    pairs_are_in_order(spread_out)
+
+
+# What could not be read
+
+
+def test_a_team_that_could_not_be_read_is_looked_at_once_more(pull: Bench) -> None:
+    tries = 0
+
+    def mishap(system: str, method: str, path: str) -> Any:
+        nonlocal tries
+        if (method, path) != ("GET", "/api/v2.0/robots"):
+            return None
+        tries += 1
+        return 503 if tries <= 4 else None
+
+    pull.sandbox.mishap = mishap
+    outcome = the(run(pull))
+    assert (outcome.rotated, outcome.error) == (True, None)
 
 
 # Its pace

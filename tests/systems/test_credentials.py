@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tenantry.errors import BrokenPromise, SystemRefused
+from tenantry.errors import BrokenPromise, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.harbor.model import Robot
 from tests.bench import REALM, SHOP, Bench, Data, actions, found, ids
@@ -275,8 +275,9 @@ def test_a_secret_for_another_host_is_written_for_ours_with_a_password_that_work
 ) -> None:
     put(shop, data=docker("old.example.com", *shop.login("harbor-pull")))
     differences = found(shop.plan())[SECRET]
+    assert list(differences) == ["registry"]
     assert differences["registry"] == ("old.example.com", registry(shop))
-    shop.onboard()
+    assert not renewed(shop, shop.onboard)
     content = json.loads(shop.secret("harbor-pull")[".dockerconfigjson"])
     assert list(content["auths"]) == [registry(shop)]
     is_well(shop)
@@ -353,6 +354,20 @@ def test_a_secret_that_does_not_open_harbor_right_after_its_renewal_is_not_writt
     assert shop.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop") is None
     shop.sandbox.mishap = lambda system, method, path: None
     shop.onboard()
+    is_well(shop)
+
+
+def test_no_secret_is_renewed_while_harbor_lets_nobody_in(shop: Bench) -> None:
+    """It answers 401 also where it can't look a robot up: the old secret may be a good one."""
+    shop.sandbox.mishap = lambda system, method, path: 401 if path == "/service/token" else None
+    assert SECRET in found(shop.plan())
+
+    def onboard() -> None:
+        with pytest.raises(SystemUnavailable, match="refuses the connection's own account"):
+            shop.onboard()
+
+    assert not renewed(shop, onboard)
+    shop.sandbox.mishap = lambda system, method, path: None
     is_well(shop)
 
 

@@ -13,10 +13,11 @@ from rich.console import Console
 from tenantry import explain
 from tenantry.declared import Team
 from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, SystemUnavailable
-from tenantry.onboarding import Outcome, onboard, plan_all
+from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tests.bench import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
+from tests.locks import Alone
 
 RICH: Data = {
     "name": "shop",
@@ -391,6 +392,26 @@ def test_a_team_that_cannot_be_read_leaves_the_others_planned(bench: Bench) -> N
     assert isinstance(data.error, SystemUnavailable)
     assert data.error.call == f"GET {members}"
     assert shop.plan == Plan("shop")
+
+
+def test_a_team_that_cannot_be_read_under_the_lock_is_looked_at_by_the_next_try(
+    bench: Bench,
+) -> None:
+    bench.declare(SHOP)
+    bench.onboard()
+    bench.declare({**SHOP, "harbor": {"storage_quota": "5Gi"}})
+    planned = plan_all(bench.systems, bench.teams)
+    number = bench.sandbox.harbor.projects["team-shop"].id
+    members = f"/api/v2.0/projects/{number}/members"
+    bench.sandbox.mishap = lambda system, method, path: 500 if path == members else None
+    outcomes: list[Outcome] = []
+    onboard_many(bench.systems, bench.teams, planned, Alone(), outcomes.append)
+    assert isinstance(outcomes[0].error, SystemUnavailable)
+    assert outcomes[0].has_changes
+    bench.sandbox.mishap = lambda system, method, path: None
+    onboard_many(bench.systems, bench.teams, outcomes[:1], Alone(), outcomes.append)
+    assert outcomes[1].error is None
+    assert bench.plan() == Plan("shop")
 
 
 def test_a_refusal_names_what_is_in_the_way_and_the_rest_of_the_team_is_done(bench: Bench) -> None:

@@ -254,7 +254,7 @@ class Credentials:
                             told = {"credential": _OPENS if opens else _CLOSED}
                             live = replace(live, fields={**live.fields, **told})
                         seen.live[place.id] = live
-                    elif place.is_foreign and not self._has_namespace(place):
+                    elif place.is_foreign and self.secrets.waits(place):
                         seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         for client in team.oidc_clients:
             id = secret_id(team.slug, f"oidc-{client}")
@@ -267,9 +267,6 @@ class Credentials:
 
     def _read(self, namespace: str, name: str, present: Collection[str]) -> Object | None:
         return self._kubernetes.get("Secret", name, namespace) if namespace in present else None
-
-    def _has_namespace(self, place: Place) -> bool:
-        return self._kubernetes.get("Namespace", place.namespace) is not None
 
     # Apply
 
@@ -312,10 +309,13 @@ class Credentials:
         if sink.robot not in self._robots:
             raise ChangedMeanwhile("harbor", "GET /api/v2.0/robots", f"{sink.robot} is gone")
         number, name = self._robots[sink.robot]
-        for candidate in _held(sink, name, observed):
+        held = list(_held(sink, name, observed))
+        for candidate in held:
             if self._harbor.opens(candidate.username, candidate.password):
                 self._proven[sink.robot] = candidate
                 return candidate
+        if held:
+            self.issuer.check_that_it_tells()
         answer = self._harbor.patch(f"/robots/{number}", {})
         call = f"PATCH /api/v2.0/robots/{number}"
         (secret,) = texts("harbor", call, answer, "secret")

@@ -38,17 +38,21 @@ def type_of(format: SecretFormat) -> str:
 
 
 def content(secret: Object, format: SecretFormat, registry: str) -> tuple[str, Credential | None]:
-    """The host that a Secret is for, and the credential in it; as far as it can be read."""
+    """The host that a Secret is for, and the credential in it; as far as it can be read.
+
+    A Secret for a single other host gives that and its credential: where the registry was renamed
+    the password is still good.
+    """
     data = secret.get("data") or {}
     if format == "basic":
         username, password = decode(data.get("username")), decode(data.get("password"))
         return registry, Credential(username, password) if username and password else None
     try:
         auths: Mapping[str, Any] = json.loads(base64.b64decode(data[_KEYS[format]]))["auths"]
-        entry = auths.get(registry)
-        if entry is None:
+        host = registry if registry in auths or len(auths) != 1 else next(iter(auths))
+        if host not in auths:
             return ", ".join(sorted(auths)), None
-        return registry, Credential(entry["username"], entry["password"])
+        return host, Credential(auths[host]["username"], auths[host]["password"])
     except (KeyError, ValueError, TypeError, AttributeError):
         return "", None
 

@@ -74,6 +74,11 @@ class Secrets:
         self._kubernetes = kubernetes
         self._registry = registry
 
+    @property
+    def registry(self) -> str:
+        """The host that the credentials are for."""
+        return self._registry()
+
     def read(self, place: Place, *, harbor: bool = True) -> Live | None:
         """A robot's Secret as it is; None if there is none.
 
@@ -90,7 +95,7 @@ class Secrets:
         fields = {"metadata": marks(secret), "type": secret.get("type")}
         credential = None
         if harbor:
-            fields["registry"], credential = content(secret, place.format, self._registry())
+            fields["registry"], credential = content(secret, place.format, self.registry)
             fields["username"] = credential.username if credential else None
         handle = {
             "uid": secret["metadata"]["uid"],
@@ -98,6 +103,10 @@ class Secrets:
             "immutable": bool(secret.get("immutable")),
         }
         return Live(fields, objects.is_ours(secret), handle=handle)
+
+    def waits(self, place: Place) -> bool:
+        """Whether there is no namespace to hold a Secret that was not found."""
+        return self._kubernetes.get("Namespace", place.namespace) is None
 
     def resource(
         self, place: Place, robot: Id, annotations: Mapping[str, str], fields: Mapping[str, Any]
@@ -137,7 +146,7 @@ class Secrets:
     def apply(self, change: Change, credential: Credential) -> None:
         """Carries out the change of a Secret that `resource` made."""
         place: Place = change.resource.body.place
-        data = data_of(place.format, self._registry(), credential)
+        data = data_of(place.format, self.registry, credential)
         write(self._kubernetes, change, place.team, data)
 
 

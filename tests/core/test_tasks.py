@@ -1,0 +1,60 @@
+"""What the tasks of onboarding do when they are tried again, without a scheduler."""
+
+from collections.abc import Iterator
+
+import pytest
+from prefect.logging import disable_run_logger
+
+from tasks import onboarding as tasks
+from tenantry.errors import SystemUnavailable
+from tests.bench import SHOP, Bench
+from tests.locks import Alone
+
+
+class Regained(Alone):
+    """A lock that was lost, and somebody else's until it is held again."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def hold(self) -> None:
+        """Somebody else has done it all meanwhile."""
+        self._bench.onboard()
+
+
+@pytest.fixture(autouse=True)
+def _without_prefect() -> Iterator[None]:
+    with disable_run_logger():
+        yield
+
+
+def test_after_a_lost_lock_the_next_stages_go_by_what_is_seen_then(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.declare(SHOP)
+    walk = tasks.Walk(bench.systems, bench.teams)
+    plan = tasks.look_again.plain(walk)
+    assert plan.in_stage("Credentials")
+    monkeypatch.setattr(tasks, "is_retry", lambda: True)
+    left = tasks.apply_stage.plain("Kubernetes", walk, plan, Regained(bench))
+    assert not left.changes
+    assert walk.observed.live
+
+
+def test_a_team_that_cannot_be_read_is_looked_at_again_and_fails_alone_in_the_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.declare(SHOP, {"name": "data"})
+    for name in ("shop", "data"):
+        bench.onboard(name)
+    number = bench.sandbox.harbor.projects["team-data"].id
+    members = f"/api/v2.0/projects/{number}/members"
+    bench.sandbox.mishap = lambda system, method, path: 500 if path == members else None
+    walk = tasks.Walk(bench.systems, bench.teams)
+    with pytest.raises(SystemUnavailable, match=members):
+        tasks.look_at.plain("Harbor", walk)
+    assert not walk.observed.unreadable, "the next try begins anew"
+    monkeypatch.setattr(tasks, "is_last_try", lambda: True)
+    tasks.look_at.plain("Harbor", walk)
+    assert walk.observed.failure("data") is not None
+    assert walk.observed.failure("shop") is None
