@@ -29,7 +29,7 @@ from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
-from tenantry.migration.snapshot import Identity, Situation, report_name
+from tenantry.migration.snapshot import INSPECTION, Identity, Situation, report_name
 from tenantry.resources import PLATFORM
 from tenantry.systems import Systems
 
@@ -228,7 +228,7 @@ def ask(move: Move, approved_plan: str) -> None:
     text = (
         f"**{len(snapshot.moving)} people** move from `{entry.old}` to `{entry.new}`, in these "
         f"waves:\n\n{waves}\n\n{len(snapshot.people) - len(snapshot.moving)} are let go.{more} Who "
-        f"they are: `{report.INSPECTION}` in block `{move.store.name}`; what was found: the artifact "
+        f"they are: `{INSPECTION}` in block `{move.store.name}`; what was found: the artifact "
         f"`migration-inspection` of this run.\n\nPlan `{entry.plan[:12]}`."
     )
     form = Approval.with_initial_data(

@@ -17,7 +17,7 @@ from tenantry.migration import report
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.report import Right
-from tenantry.migration.snapshot import people_name
+from tenantry.migration.snapshot import INSPECTION, people_name
 
 _SECONDS_BETWEEN = 5.0
 
@@ -58,7 +58,7 @@ class Progress:
 
 def publish_inspection(store: BlockStore, found: Inspection) -> None:
     """What was found as a table artifact, without names."""
-    where = f"Who is who: `{report.INSPECTION}` in block `{store.name}`."
+    where = f"Who is who: `{INSPECTION}` in block `{store.name}`."
     create_table_artifact(
         key="migration-inspection",
         table=report.inspected(found),

@@ -108,7 +108,9 @@ def about_matches(inspection: Inspection) -> Iterator[Notice]:
 
 def about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[Notice]:
     """Whether a wave deletes more of Harbor's people than is allowed without a further word."""
-    sizes = Counter(person.wave for person in inspection.people if person.wave is not None)
+    sizes = Counter(
+        each.wave for each in inspection.people if each.harbor and each.wave is not None
+    )
     most = max(_FEW, users * order.largest_wave // 100)
     large = [inspection.waves[wave] for wave, size in sizes.items() if size > most]
     if large:

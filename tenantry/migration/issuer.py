@@ -6,9 +6,10 @@ come back under the old one), then its users are deleted, wave by wave, and what
 is given back once the person has logged in. What a group gives is there at that login.
 """
 
+from contextlib import ExitStack
 from functools import partial
 
-from tenantry.errors import ChangedMeanwhile, SystemRefused, TenantryError
+from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import declare
 from tenantry.migration.machine import Migration
 from tenantry.migration.returns import Returned, Returns
@@ -30,7 +31,12 @@ class IssuerMigration(Migration):
     @property
     def returns(self) -> Returns:
         """Everybody has to come back."""
-        return Returns(self, lambda person: True)
+        return Returns(self, lambda person: True, issuer=self.entry.new)
+
+    @property
+    def is_settled(self) -> bool:
+        """Not yet where the switch was begun, and Harbor did not take it."""
+        return self.entry.rolling_back or (self.entry.switching and not self._is_old_trusted())
 
     def subject(self, person: Person) -> str:
         """What Harbor knows a person by under the new issuer."""
@@ -45,8 +51,9 @@ class IssuerMigration(Migration):
             return
         self.refuse_unless_approved()
         with self.lock:
-            if not self.entry.switching:
+            if not self.entry.switching or self._is_old_trusted():
                 self._refuse_late()
+            if not self.entry.switching:
                 self.note(switching=True)
             self.lock.check()
             secret = partial(secret_of, self.systems.keycloak_client)
@@ -104,26 +111,30 @@ class IssuerMigration(Migration):
             sees.
 
         Raises:
-            TenantryError: the old realm is out of reach.
+            TenantryError: the old realm is out of reach; nothing was changed.
         """
-        with self.lock:
-            if not self.entry.rolling_back:
-                self.note(rolling_back=True)
+        with self.lock, ExitStack() as stack:
+            old = None
             if self.entry.switching:
                 old = old_realm(self.systems.keycloak_client, self.entry.old)
-                if old is None:
+                if old is not None:
+                    stack.callback(old.close)
+                elif not self._is_old_trusted():
                     raise TenantryError(no_way_back(self.entry.old))
-                realm = old.realm
-                try:
-                    self.declare(declare.realm(realm), f"Let people log in by {realm} again")
-                    self.lock.check()
-                    self.systems.harbor_configuration.trust(
-                        self.snapshot.settings, partial(secret_of, old)
-                    )
-                finally:
-                    old.close()
+            if not self.entry.rolling_back:
+                self.note(rolling_back=True)
+            if old is not None:
+                self.declare(declare.realm(old.realm), f"Let people log in by {old.realm} again")
+                self.lock.check()
+                secret = partial(secret_of, old)
+                self.systems.harbor_configuration.trust(self.snapshot.settings, secret)
             self.note(undone=True)
         return str(self.follow_up())
+
+    def _is_old_trusted(self) -> bool:
+        """Whether Harbor trusts the old issuer, whatever was begun."""
+        found = self.systems.harbor_client.get("/configurations")["oidc_endpoint"]["value"]
+        return bool(found == self.entry.old)
 
     def _refuse_late(self) -> None:
         """Refuses to lock out whoever came by the old issuer after the export."""
@@ -143,10 +154,11 @@ def old_realm(client: KeycloakClient, issuer: str) -> KeycloakClient | None:
     try:
         if found.realm_exists() and found.issuer == issuer:
             return found
-    except ChangedMeanwhile:
-        raise
     except SystemRefused:
         pass
+    except TenantryError:
+        found.close()
+        raise
     found.close()
     return None
 

@@ -47,6 +47,8 @@ class Journal(Record):
     began: datetime
     waves: int
     waves_done: int = 0
+    recorded: int = 0
+    """Of so many waves it was taken down what their people have, and read back."""
     approved_by: str = ""
     switching: bool = False
     """The switch was begun: from then on the way back leads through all of it."""

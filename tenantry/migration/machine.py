@@ -24,7 +24,7 @@ from tenantry.migration.snapshot import (
     load_wave,
     save_wave,
 )
-from tenantry.migration.store import Store
+from tenantry.migration.store import Altered, Store
 from tenantry.systems import Systems
 
 Declare = Callable[[Edit, str], object]
@@ -250,8 +250,8 @@ class Migration(ABC):
             )
             self.journal = journals.write(self.store, entry)
             self._snapshot = snapshot
-            if before and before.is_on:
-                snapshots.forget(self.store, before.id, now)
+            if before and not before.forgotten:
+                snapshots.forget(self.store, before.id, now, before.waves)
         return plan
 
     def approve(self, plan: str, by: str) -> None:
@@ -285,11 +285,26 @@ class Migration(ABC):
 
     def recorded(self, number: int, take_down: Callable[[], Wave]) -> Wave:
         """What a wave's people had right before the first of them was deleted: taken down once."""
-        found = load_wave(self.store, self.entry.id, number)
+        found = self.record_of(number)
         if found is None:
             found = take_down()
             save_wave(self.store, self.entry.id, number, found)
+        if self.entry.recorded <= number:
+            self.note(recorded=number + 1)
         return found
+
+    def record_of(self, number: int) -> Wave | None:
+        """What was taken down of a wave; None if nobody of it was deleted yet.
+
+        Raises:
+            Altered: it is not what was written.
+        """
+        try:
+            return load_wave(self.store, self.entry.id, number)
+        except Altered:
+            if self.entry.recorded > number:
+                raise
+            return None  # whoever wrote it died in that, and before anybody was deleted
 
     def move(self, waves: int | None = None) -> int:
         """Moves the people of the next waves.
@@ -361,7 +376,7 @@ class Migration(ABC):
             return False
         if self.clock() < entry.over_at + timedelta(days=entry.keep_days):
             return False
-        snapshots.forget(self.store, entry.id, self.clock(), entry.waves)
+        snapshots.forget(self.store, entry.id, self.clock(), entry.waves, inspection=True)
         self.journal = journals.write(self.store, entry.after(forgotten=True))
         return True
 

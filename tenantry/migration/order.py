@@ -41,7 +41,8 @@ class Order:
         if self.soak_hours < 0 or self.keep_days < 0:
             raise TenantryError("soak_hours and keep_days must not be negative.")
         for name in ("pilot", "reimport"):
-            if both := sorted({*getattr(self, name)} & {*self.let_go}):
+            let_go = {each.casefold() for each in self.let_go}
+            if both := sorted(each for each in getattr(self, name) if each.casefold() in let_go):
                 raise TenantryError(f"{', '.join(both)}: in {name} and let go at once.")
         if self.reimport and self.recreate:
             text = "reimport keeps people's ids, and situation 'users' gives everybody another one."
@@ -56,7 +57,7 @@ def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[s
     """
     _refuse_unknown(people, order)
     wave: dict[str, int | None] = {
-        person.id: None for person in people if _named(person, order.let_go)
+        person.id: None for person in people if is_named(person, order.let_go)
     }
     names: list[str] = []
 
@@ -65,7 +66,7 @@ def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[s
             wave.update({person.id: len(names) for person in members})
             names.append(name)
 
-    make("pilot", [person for person in people if _named(person, order.pilot)])
+    make("pilot", [person for person in people if is_named(person, order.pilot)])
     for group in order.groups:
         path = _path(group)
         make(group, [each for each in people if each.id not in wave and path in each.groups])
@@ -84,11 +85,12 @@ def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[s
 def _way(person: Person, order: Order) -> Way:
     if order.recreate:
         return "recreate"
-    return "reimport" if _named(person, order.reimport) else "link"
+    return "reimport" if is_named(person, order.reimport) else "link"
 
 
-def _named(person: Person, names: Sequence[str]) -> bool:
-    return person.username in {name.lower() for name in names}
+def is_named(person: Person, names: Sequence[str]) -> bool:
+    """Whether a person is among user names, whichever way they are spelled: Harbor keeps capitals."""
+    return person.username.casefold() in {name.casefold() for name in names}
 
 
 def _path(group: str) -> str:
@@ -96,13 +98,13 @@ def _path(group: str) -> str:
 
 
 def _refuse_unknown(people: Sequence[Person], order: Order) -> None:
-    known = {person.username for person in people}
+    known = {person.username.casefold() for person in people}
     held = {path for person in people for path in person.groups}
     faults = [
         f"{parameter}: nobody of user name '{name}' is to be moved"
         for parameter in ("pilot", "let_go", "reimport")
         for name in getattr(order, parameter)
-        if name.lower() not in known
+        if name.casefold() not in known
     ]
     faults += [
         f"groups: nobody who is to be moved is in '{group}'"

@@ -20,7 +20,7 @@ from tenantry.migration import people as read
 from tenantry.migration.keycloak_users import check_rights, replace
 from tenantry.migration.machine import Migration
 from tenantry.migration.returns import Returned, Returns
-from tenantry.migration.snapshot import HarborUser, Link, Person, Wave, load_wave
+from tenantry.migration.snapshot import HarborUser, Link, Person, Wave
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.providers import MIGRATION
 
@@ -74,7 +74,7 @@ class ProviderMigration(Migration):
     @property
     def is_settled(self) -> bool:
         """Also once people were made anew: what they had is in this plan's records only."""
-        return super().is_settled or bool(self._recreated)
+        return super().is_settled or bool(self._waves())
 
     @property
     def returns(self) -> Returns:
@@ -119,10 +119,12 @@ class ProviderMigration(Migration):
             text = f"The {self.entry.told} is {self.entry.phase}: its waves come before the switch."
             raise TenantryError(text)
         with self.lock:
-            if not self.entry.switching:
-                self._refuse_unlinked()
-                self.note(switching=True)
             old, new = self.entry.old, self.entry.new
+            # Also where an earlier try ended before the old one was hidden.
+            if not (self._provider(old) or {}).get("hideOnLogin"):
+                self._refuse_unlinked()
+            if not self.entry.switching:
+                self.note(switching=True)
             self.declare(declare.shown(new, instead_of=old), f"Show {new} in place of {old}")
             self._show(new, instead_of=old)
             self.note(phase="switched", switched_at=self.clock())
@@ -134,7 +136,7 @@ class ProviderMigration(Migration):
         entry = self.entry
         done = [p for p in self.snapshot.moving if (p.wave or 0) < entry.waves_done]
         with self.lock:
-            back = self.returns.follow_up() if self.returns.people else None
+            back = self.returns.follow_up() if self.returns.concerned else None
             linked = read.linked(self._keycloak, entry.new)
             lacking = [p for p in done if self.keycloak_id(p) not in linked]
             mended = [] if entry.rolling_back else self.for_each(self._link, lacking)
@@ -163,8 +165,9 @@ class ProviderMigration(Migration):
                 self.returns.refuse_pending(self.returns.follow_up(), let_go)
         with self.lock:
             old, new = self.entry.old, self.entry.new
-            if not self.entry.finishing:
+            if self._provider(old) is not None:  # also where an earlier try ended before that
                 self._refuse_unlinked()
+            if not self.entry.finishing:
                 self.note(finishing=True)
             self.declare(declare.replaced(old, by=new), f"Take {old} away: {new} has replaced it")
             self.lock.check()
@@ -200,7 +203,7 @@ class ProviderMigration(Migration):
             gone = sum(self.for_each(self._unlink, [p for p in people if p.way != "recreate"]))
             self._mark(None)
             text = f"{gone} links taken away"
-            if not any(wave.users for wave in waves):
+            if not waves or not self.returns.concerned:
                 self.note(phase="rolled back", over_at=self.clock())
                 return text
             self.note(undone=True)
@@ -311,8 +314,7 @@ class ProviderMigration(Migration):
         """What was taken down of the waves in which somebody was deleted."""
         if all(person.way == "link" for person in self.snapshot.moving):
             return []
-        id = self.entry.id
-        found = (load_wave(self.store, id, number) for number in range(self.entry.waves))
+        found = (self.record_of(number) for number in range(self.entry.waves))
         return [wave for wave in found if wave is not None]
 
     def _record(self, number: int, people: Sequence[Person]) -> Wave:

@@ -13,11 +13,9 @@ from tenantry.migration import people as read
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.machine import Migration
-from tenantry.migration.snapshot import Person, Snapshot, people_name
-from tenantry.migration.store import FOLDER, Store
+from tenantry.migration.snapshot import INSPECTION, Person, Snapshot, people_name
+from tenantry.migration.store import Store
 
-INSPECTION = f"{FOLDER}/inspection.csv"
-"""Who is who, and what stands in whose way, as of the last look."""
 _ROLES = {1: "project admin", 2: "developer", 3: "guest", 4: "maintainer", 5: "limited guest"}
 
 

@@ -14,6 +14,7 @@ from tenantry.migration import people as read
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.journal import Journal
 from tenantry.migration.machine import Migration
+from tenantry.migration.order import is_named
 from tenantry.migration.snapshot import HarborUser, Person
 from tenantry.systems.harbor.client import HarborClient
 
@@ -45,14 +46,18 @@ class Returned:
 class Returns:
     """What is done in Harbor to those of a migration who have to come back."""
 
-    def __init__(self, migration: Migration, concerns: Callable[[Person], bool]) -> None:
+    def __init__(
+        self, migration: Migration, concerns: Callable[[Person], bool], issuer: str = ""
+    ) -> None:
         """
         Args:
             migration: whose people they are. Its `subject` says what Harbor knows each by afterwards.
             concerns: whether a person who has a user in Harbor has to come back.
+            issuer: the new one, if it changes: who came by it can't stay on the way back.
         """
         self._migration = migration
         self._concerns = concerns
+        self._issuer = issuer
 
     @property
     def _harbor(self) -> HarborClient:
@@ -63,15 +68,28 @@ class Returns:
         return self._migration.entry
 
     @property
+    def concerned(self) -> list[Person]:
+        """Whom Harbor will know by something else, whether it knew them at the export or not."""
+        return [person for person in self._migration.snapshot.moving if self._concerns(person)]
+
+    @property
     def people(self) -> list[Person]:
         """Who has to come back, or will have to."""
-        moving = self._migration.snapshot.moving
-        return [person for person in moving if person.harbor and self._concerns(person)]
+        return [person for person in self.concerned if person.harbor]
 
     def users_of(self, number: int) -> list[HarborUser]:
-        """What those of a wave have in Harbor now."""
-        wave = {p.harbor.id for p in self.people if p.harbor and p.wave == number}
-        return read.read_harbor(self._harbor, only=wave) if wave else []
+        """What those of a wave have in Harbor now: also who came there after the export."""
+        wave = [person for person in self.concerned if person.wave == number]
+        ids = {person.harbor.id for person in wave if person.harbor}
+        bare = {self._former(person) for person in wave if not person.harbor}
+        if bare:
+            ids |= {id for id, subject in self.newcomers().items() if subject in bare}
+        return read.read_harbor(self._harbor, only=ids) if ids else []
+
+    def _former(self, person: Person) -> str:
+        """What Harbor knows a person by before the migration, or would."""
+        issuer = self._migration.snapshot.issuer
+        return person.harbor.subiss if person.harbor else person.id + issuer
 
     def delete(self, user: HarborUser) -> bool:
         """Deletes a user who was exported, unless that is done; whether it was needed.
@@ -120,7 +138,7 @@ class Returns:
         Raises:
             TenantryError: and how many they are.
         """
-        gone = {person.id for person in self.people if person.username in let_go}
+        gone = {person.id for person in self.people if is_named(person, let_go)}
         pending = standing.pending - gone
         if pending or standing.to_come:
             raise TenantryError(
@@ -159,12 +177,12 @@ class Returns:
 
     def _delete_returned(self) -> None:
         """Deletes who came under the new subject or issuer."""
-        subjects = {self._migration.subject(person) for person in self.people}
+        subjects = {self._migration.subject(person) for person in self.concerned}
         newcomers = self.newcomers(self._entry.returned_back.values())
         wrong = [
             HarborUser(id=id, username="", subiss=subject)
             for id, subject in newcomers.items()
-            if subject in subjects
+            if subject in subjects or (self._issuer and subject.endswith(self._issuer))
         ]
         self._migration.for_each(self.delete, wrong)
 
@@ -177,13 +195,13 @@ class Returns:
 
     def _deleted(self) -> dict[str, HarborUser]:
         """What those had who were deleted, by the person's id."""
-        by_id = {person.harbor.id: person.id for person in self.people if person.harbor}
+        by_subject = {self._former(person): person.id for person in self.concerned}
         migration, entry = self._migration, self._entry
         begun = entry.waves_done + (1 if entry.phase == "moving" else 0)
         found = {
-            by_id[user.id]: user
+            by_subject[user.subiss]: user
             for number in range(min(begun, entry.waves))
-            for user in (snapshots.load_wave(migration.store, entry.id, number) or _NOBODY).users
+            for user in (migration.record_of(number) or _NOBODY).users
         }
         if begun > entry.waves_done:  # of a wave that is under way, some may still be there
             there = {row["user_id"] for row in self._harbor.pages("/users")}
@@ -196,9 +214,9 @@ class Returns:
             return {}
         back = self._entry.rolling_back
         wanted = {
-            person.harbor.subiss if back else self._migration.subject(person): person.id
-            for person in self.people
-            if person.harbor and person.id in waiting
+            self._former(person) if back else self._migration.subject(person): person.id
+            for person in self.concerned
+            if person.id in waiting
         }
         known = (*self._entry.returned.values(), *self._entry.returned_back.values())
         newcomers = self.newcomers(known).items()

@@ -205,17 +205,30 @@ def _wave(id: str, number: int) -> str:
     return f"{FOLDER}/{id}/wave-{number}.json"
 
 
-def forget(store: Store, id: str, when: datetime, waves: int = 0) -> None:
-    """Overwrites it: stores have no way to delete that all of them share."""
+def forget(store: Store, id: str, when: datetime, waves: int, *, inspection: bool = False) -> None:
+    """Overwrites it: stores have no way to delete that all of them share.
+
+    Args:
+        store: where it is.
+        id: the snapshot's.
+        when: the time.
+        waves: how many there were.
+        inspection: the last look goes, too.
+    """
     text = f"Deleted by Tenantry at {when.isoformat(timespec='seconds')}, as declared.\n"
     for file in (
         name(id),
         report_name(id),
         people_name(id),
         *(_wave(id, number) for number in range(waves)),
+        *([INSPECTION] if inspection else []),
     ):
         if store.read(file) is not None:
             store.write(file, text.encode(), private=True)
+
+
+INSPECTION = f"{FOLDER}/inspection.csv"
+"""Who is who, and what stands in whose way, as of the last look."""
 
 
 def report_name(id: str) -> str:

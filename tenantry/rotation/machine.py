@@ -68,10 +68,10 @@ class Machine:
             for step in outcome.steps:
                 try:
                     walk.take(step)
-                except SystemRefused as error:
+                except SystemRefused as refusal:
                     if step != "publish" or "rotate" not in outcome.steps:
                         raise
-                    refused = error  # no sink may keep a robot until it expires
+                    refused = refusal  # no sink may keep a robot until it expires
             if refused is not None:
                 raise refused
         except (TenantryError, *ODD) as odd:

@@ -6,8 +6,9 @@ from functools import partial
 
 import pytest
 
-from tenantry.errors import TenantryError
+from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
+from tenantry.sandbox.keycloak.state import User, new_id
 from tenantry.systems.keycloak.harbors_client import secret_of
 from tests.bench import REALM
 from tests.issuer_bench import ORDER, TO, IssuerBench
@@ -158,6 +159,67 @@ def test_it_is_undone_from_any_phase(until: str, made: IssuerBench) -> None:
     if until not in ("exported", "approved"):
         assert made.bench.state.platform.keycloak.realm == REALM
         assert made.configure() == []
+
+
+def test_without_a_way_back_it_goes_on_as_if_nobody_had_asked_for_one(made: IssuerBench) -> None:
+    made.migrate()
+    made.come_back(TO, ["user00"])
+    old = made.sandbox.keycloak.realms.pop(REALM)
+    with made.process() as migration, pytest.raises(TenantryError, match="no way back"):
+        migration.roll_back()
+
+    made.sandbox.keycloak.realms[REALM] = old
+    made.come_back(TO)
+    with made.process() as migration:
+        assert str(migration.follow_up()).startswith("5 returned, 0 pending")
+        made.sandbox.clock.move(25 * 3600)
+        migration.finish()
+
+
+def test_a_switch_that_harbor_refuses_is_begun_anew_and_locks_nobody_out(
+    made: IssuerBench,
+) -> None:
+    made.migrate(until="approved")
+    made.bench.sandbox.mishap = lambda system, method, path: (
+        400 if path == "/api/v2.0/system/oidc/ping" else None
+    )
+    with made.process() as migration, pytest.raises(SystemRefused):
+        migration.switch()
+    made.bench.sandbox.mishap = lambda system, method, path: None
+    made.add_person(REALM, "late", "t0")
+    made.add_person(TO, "late", "t0")
+    with made.process() as migration, pytest.raises(TenantryError, match="after the export: 1"):
+        migration.switch()
+    with made.process() as migration:
+        old, new = made.issuer(REALM), made.issuer(TO)
+        migration.export(made.inspect(), old, new, ORDER, "issuer")
+    made.migrate()
+    assert [made.log_in(name) for name in (*made.names, "late")] == [302] * len(made.names) + [302]
+
+
+def test_whoever_came_by_the_new_issuer_only_comes_back_by_the_old(made: IssuerBench) -> None:
+    made.migrate()
+    for realm in (TO, REALM):
+        held = made.sandbox.keycloak.realms[realm]
+        user = User(new_id(), "fresh", 1_700_000_000_000, enabled=True, email="fresh@corp.test")
+        user.first_name, user.last_name, user.password = "Fresh", "Person", "fresh"
+        held.add_user(user)
+    assert made.log_in("fresh") == 302
+    with made.process() as migration:
+        migration.roll_back()
+    assert made.log_in("fresh") == 302
+
+
+def test_names_are_named_however_they_are_spelled(made: IssuerBench) -> None:
+    made.user("user01").username = "User01"
+    order = replace(ORDER, pilot=("USER00",), let_go=("uSer01",))
+    found = made.inspect(order)
+    assert {person.username: person.wave for person in found.people if person.wave != 1} == {
+        "user00": 0,
+        "User01": None,
+    }
+    with pytest.raises(TenantryError, match="in pilot and let go at once"):
+        replace(order, pilot=("user01",))
 
 
 def test_a_wave_that_is_too_large_needs_a_further_word(made: IssuerBench) -> None:

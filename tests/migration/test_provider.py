@@ -256,6 +256,8 @@ def test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time(
     assert not any(secret in kept for secret in secrets)
     assert "user01" not in (folder / "migration/journal-0.json").read_text()
 
+    look = folder / snapshots.INSPECTION
+    look.write_text("user01")
     made.finish()
     with made.process() as migration:
         assert not migration.forget()
@@ -263,7 +265,17 @@ def test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time(
     with made.process() as migration:
         assert migration.forget()
         assert not migration.forget()
-    assert "user01" not in path.read_text()
+    assert "user01" not in path.read_text() + look.read_text()
+
+
+def test_the_snapshot_of_one_that_is_over_goes_when_another_begins(made: MigrationBench) -> None:
+    made.migrate()
+    with made.process() as migration:
+        kept = made.bench.folder.parent / "store" / snapshots.name(migration.entry.id)
+        migration.roll_back()
+    assert "user01" in kept.read_text()
+    made.plan()
+    assert "user01" not in kept.read_text()
 
 
 @pytest.mark.parametrize("spoil", ["cut", "altered", "gone"])

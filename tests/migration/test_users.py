@@ -122,6 +122,56 @@ def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
         follow_up(made)
 
 
+def test_whoever_comes_to_harbor_between_export_and_wave_is_let_in_afterwards(
+    made: MigrationBench,
+) -> None:
+    made.add_identity("bare", made.add_person_to_realm("bare", "t0").email or "")
+    before = ids(made)
+    made.migrate(ANEW, until="approved")
+    made.log_in("bare")
+    made.migrate(ANEW)
+    for name in names(made):
+        made.log_in(name)
+    assert "6 returned, 0 pending" in follow_up(made)
+    with made.process() as migration:
+        migration.roll_back()
+    assert ids(made) == before
+    for name in names(made):
+        made.log_in(name)
+    follow_up(made)
+
+
+def test_whoever_comes_to_harbor_after_the_wave_only_is_let_in_after_the_way_back(
+    made: MigrationBench,
+) -> None:
+    made.add_identity("bare", made.add_person_to_realm("bare", "t0").email or "")
+    made.migrate(ANEW)
+    made.log_in("bare")
+    with made.process() as migration:
+        migration.roll_back()
+    for name in names(made):
+        made.log_in(name)
+
+
+def test_a_record_of_a_wave_that_was_cut_short_is_made_again(made: MigrationBench) -> None:
+    made.migrate(ANEW, until="approved")
+    with made.process() as migration:
+        name = f"migration/{migration.entry.id}/wave-0.json"
+    made.store.write(name, b'{"sealed": ', private=True)
+    made.migrate(ANEW)
+    made.store.write(name, b'{"sealed": ', private=True)
+    with pytest.raises(TenantryError, match="cut short"):
+        follow_up(made)
+
+
+def test_a_wave_is_as_large_as_what_it_deletes_in_harbor(made: MigrationBench) -> None:
+    for number in range(30):
+        made.add_person_to_realm(f"bare{number}")
+        made.add_identity(f"bare{number}", f"bare{number}@corp.test")
+    found = made.inspect(replace(ANEW, largest_wave=100))
+    assert "large wave" not in {notice.what for notice in found.notices}
+
+
 def test_once_somebody_is_made_anew_it_is_not_planned_anew(made: MigrationBench) -> None:
     made.migrate(ANEW, until="moving")
     with pytest.raises(TenantryError, match="can't be planned anew"):
