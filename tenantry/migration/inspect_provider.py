@@ -135,7 +135,9 @@ def _about_second_accounts(systems: Systems, inspection: Inspection, new: str) -
     wrong = [
         person.username
         for person in inspection.people
-        if person.new and not _is_free(person, person.new.external_id, new, holders)
+        if person.new
+        and person.wave is not None
+        and not _is_free(person, person.new.external_id, new, holders)
     ]
     if wrong:
         text = (

@@ -28,7 +28,7 @@ _PROVIDERS = "identity-provider/instances"
 
 
 @dataclass(frozen=True)
-class Standing:
+class Linked:
     """How everybody stands."""
 
     linked: int
@@ -111,8 +111,10 @@ class ProviderMigration(Migration):
         """Shows the new provider, and hides the old one; the declared state says so first.
 
         Raises:
-            TenantryError: not everybody is linked, or people came by the old one since the export.
+            TenantryError: not everybody is linked, people came by the old one since the export, or
+                it is being undone.
         """
+        self.refuse_unless_approved()
         if self.entry.phase == "switched":
             return
         if self.entry.phase != "moved":
@@ -130,7 +132,7 @@ class ProviderMigration(Migration):
             self.note(phase="switched", switched_at=self.clock())
         self.told(f"'{new}' is shown and '{old}' hidden.")
 
-    def follow_up(self) -> Standing:
+    def follow_up(self) -> Linked:
         """Links again whoever lost the link, gives back what is due, and tells how everybody stands."""
         self.refuse_half_undone()
         entry = self.entry
@@ -147,7 +149,7 @@ class ProviderMigration(Migration):
         late = come - self._ours - set(linked)
         to_come = len(self.snapshot.moving) - len(done)
         standing = (len(done) - len(lost), to_come, sum(mended), frozenset(lost), len(late), back)
-        return Standing(*standing)
+        return Linked(*standing)
 
     def finish(self, let_go: tuple[str, ...] = (), *, now: bool = False) -> None:
         """Takes the old provider away, with everybody's links to it: there is no way back.

@@ -195,6 +195,7 @@ def test_a_second_account_stops_it(made: MigrationBench) -> None:
     found = made.inspect(replace(ORDER, let_go=("double",)))
 
     assert [each.what for each in found.blocking] == ["second account"]
+    made.inspect(replace(ORDER, let_go=("double", "user01"))).refuse()
 
 
 def hide_not(made: MigrationBench) -> None:

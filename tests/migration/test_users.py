@@ -120,6 +120,8 @@ def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
         migration.note(rolling_back=True)
     with pytest.raises(TenantryError, match="run 'roll back' again"):
         follow_up(made)
+    with made.process() as migration, pytest.raises(TenantryError, match="being rolled back"):
+        migration.switch()
 
 
 def test_whoever_comes_to_harbor_between_export_and_wave_is_let_in_afterwards(
