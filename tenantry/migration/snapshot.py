@@ -18,6 +18,8 @@ or the issuer that Harbor trusts."""
 Way = Literal["link", "reimport", "recreate"]
 """How a user of the realm gets to the new provider: by a link; deleted and imported with the same id;
 or deleted and made with another id, which Harbor takes for another person."""
+INSPECTION = f"{FOLDER}/inspection.csv"
+"""Who is who, and what stands in whose way, as of the last look."""
 
 
 class Record(BaseModel):
@@ -225,10 +227,6 @@ def forget(store: Store, id: str, when: datetime, waves: int, *, inspection: boo
     ):
         if store.read(file) is not None:
             store.write(file, text.encode(), private=True)
-
-
-INSPECTION = f"{FOLDER}/inspection.csv"
-"""Who is who, and what stands in whose way, as of the last look."""
 
 
 def report_name(id: str) -> str:

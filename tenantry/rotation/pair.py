@@ -305,11 +305,12 @@ class _Looking:
                     "robots at once"
                 )
             return f"the {secret} holds the credential of '{held.username}'"
-        registry, found = self._credentials.registry, first.fields["registry"]
-        if published is not None and held == published and found != registry:
-            return f"the {secret} is for '{found}', and Harbor's registry is '{registry}'"
+        if published is not None and held != published:
+            return f"the {secret} holds another password"
         if published is not None:
-            return "" if held == published else f"the {secret} holds another password"
+            registry, found = self._credentials.registry, first.fields["registry"]
+            told = f"the {secret} is for '{found}', and Harbor's registry is '{registry}'"
+            return "" if found == registry else told
         if row is None:
             return f"robot '{live}' is gone"
         expires = expires_at(row)

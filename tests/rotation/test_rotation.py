@@ -449,9 +449,6 @@ def test_onboarding_mends_a_changed_prefix_without_new_passwords_too(pull: Bench
     assert set(logins(pull).values()) == {("bot-team-shop+pull-a", password)}
 
 
-# By hand
-
-
 def test_a_renamed_registry_is_written_and_no_password_is_changed(pull: Bench) -> None:
     run(pull)
     (_, password), *_ = logins(pull).values()
@@ -461,6 +458,9 @@ def test_a_renamed_registry_is_written_and_no_password_is_changed(pull: Bench) -
     assert not outcome.rotated
     content = json.loads(base64.b64decode(secret(pull)["data"][".dockerconfigjson"]))
     assert content["auths"]["new.example.com"]["password"] == password
+
+
+# By hand
 
 
 def test_a_forced_rotation_waits_for_the_end_of_an_overlap(pull: Bench) -> None:
