@@ -45,7 +45,9 @@ def automations(silence: timedelta = 3 * HEARTBEAT) -> list[Automation]:
                 "prefect.flow-run.Completed",
                 "prefect.flow-run.Failed",
                 "prefect.flow-run.Cancelled",
-                "prefect.flow-run.Crashed",
+                # Not `Crashed`: the server gives one event to both automations in turn, and where
+                # SQLite is locked it can't take this one in, which would keep it from the other.
+                "prefect.flow-run.AwaitingRetry",
                 # It waits for a person, and no process is held.
                 "prefect.flow-run.Suspended",
             },

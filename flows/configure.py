@@ -42,7 +42,7 @@ def configure_platform(
             onboarding.check_connections(systems, configuring=True)
             look = platform.Look(systems, renew_client_secret=renew_client_secret)
             for system in LOOKS_AT_PLATFORM:
-                platform.look_at(system, look)
+                onboarding.look_at(system, look)
             plan = look.plan(look.observed)
             platform.publish_plan(plan)
             if dry_run:

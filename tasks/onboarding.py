@@ -37,6 +37,9 @@ class Planned(Protocol):
     systems: Systems
     observed: Observed
 
+    def look_at(self, system: str, seen: Observed) -> None:
+        """Adds what one system holds of it to what is seen."""
+
     def look(self) -> Observed:
         """Looks at it anew."""
 
@@ -55,6 +58,10 @@ class Walk:
         self.systems = systems
         self.teams = list(teams)
         self.observed = Observed()
+
+    def look_at(self, system: str, seen: Observed) -> None:
+        """Adds what one system holds of the teams to what is seen."""
+        LOOKS[system](self.systems, self.teams, seen)
 
     def look(self) -> Observed:
         """All that the systems hold of the teams now."""
@@ -144,14 +151,14 @@ def find_new(walk: Walk) -> list[Team]:
 
 
 @step("look at", "look at {system}")
-def look_at(system: str, walk: Walk) -> None:
-    """Reads what one system holds of the teams, again where a team could not be read.
+def look_at(system: str, walk: Planned) -> None:
+    """Reads what one system holds of a run's teams, again where one could not be read.
 
     What can't be read at the last try either is the failure of that team alone.
     """
     seen = Observed()
     seen.add(walk.observed)
-    LOOKS[system](walk.systems, walk.teams, seen)
+    walk.look_at(system, seen)
     for id, part in seen.unreadable.items():
         fresh = id not in walk.observed.unreadable
         if fresh and isinstance(part.error, RETRIED) and not is_last_try():

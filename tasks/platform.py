@@ -28,6 +28,10 @@ class Look:
         systems.keycloak_platform.harbors_client.secret.asked_for = renew_client_secret
         self.observed = Observed()
 
+    def look_at(self, system: str, seen: Observed) -> None:
+        """Adds what one system holds of the platform's own to what is seen."""
+        LOOKS_AT_PLATFORM[system](self.systems, seen)
+
     def look(self) -> Observed:
         """All that the systems hold of the platform's own now."""
         return self.systems.observe_platform()
@@ -35,12 +39,6 @@ class Look:
     def plan(self, observed: Observed) -> Plan:
         """What it takes to bring the platform to what is declared."""
         return self.systems.plan_platform(observed)
-
-
-@step("look at", "look at {system}")
-def look_at(system: str, look: Look) -> None:
-    """Reads what one system holds of the platform's own."""
-    LOOKS_AT_PLATFORM[system](look.systems, look.observed)
 
 
 def publish_plan(plan: Plan) -> None:

@@ -27,6 +27,8 @@ SHOP: Data = {
     },
 }
 """A team whose credentials are due between 15 and 20 days after they were published."""
+PULL: Data = {**SHOP, "robots": {"pull": SHOP["robots"]["pull"], "ci": None}}
+"""A team with one such credential."""
 
 
 def pass_time(bench: Bench, **much: float) -> None:
@@ -159,3 +161,33 @@ def push_image(bench: Bench, team: str = "shop", repository: str = "web") -> Non
     caller = Caller(url, *bench.login("harbor-ci", f"team-{team}"))
     answer = push(caller, f"team-{team}/{repository}", image())
     assert answer.status_code == 201, answer.text
+
+
+def secret(bench: Bench, name: str = "harbor-pull", namespace: str = "team-shop") -> dict[str, Any]:
+    """A Secret as the cluster holds it."""
+    held = bench.sandbox.kubernetes.get("Secret", name, namespace)
+    assert held is not None
+    return held
+
+
+def change_secret(bench: Bench, **changes: Any) -> None:
+    """Somebody changes the pull credential's Secret."""
+    bench.sandbox.kubernetes.put({**secret(bench), **changes})
+
+
+def fail(bench: Bench, method: str, part: str, answer: Any) -> None:
+    """Lets the requests of a method fail whose path has a part."""
+    bench.sandbox.mishap = lambda system, asked, path: (
+        answer if asked == method and part in path else None
+    )
+
+
+def mend(bench: Bench) -> None:
+    """Lets nothing fail any more."""
+    bench.sandbox.mishap = lambda system, method, path: None
+
+
+def the(outcomes: dict[str, Outcome]) -> Outcome:
+    """The only outcome of a run."""
+    (outcome,) = outcomes.values()
+    return outcome

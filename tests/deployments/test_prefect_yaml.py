@@ -223,6 +223,8 @@ def test_the_automations_are_valid_and_are_for_our_runs_only(automations: dict[s
     assert died.actions[0].state == "CRASHED"
     assert again.trigger.posture is Posture.Reactive
     assert again.trigger.expect == {"prefect.flow-run.Crashed"}
+    assert not again.trigger.expect & died.trigger.expect, "one could lose it for the other"
+    assert "prefect.flow-run.AwaitingRetry" in died.trigger.expect, "what waits has not died"
     assert again.trigger.match.model_dump()["prefect.run-count"] == "1", "once only"
     assert again.actions[0].state == "SCHEDULED"
 

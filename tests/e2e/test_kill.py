@@ -164,7 +164,9 @@ def kill_at(
             crashed = {"state": {"type": "CRASHED", "name": "Crashed"}}
             for walk in walks.values():
                 platform.call("POST", f"flow_runs/{walk.run}/set_state", crashed)
-        return {place: _settled(platform, walk) for place, walk in walks.items()}
+        wrong = {place: _settled(platform, walk) for place, walk in walks.items()}
+        assert not lost(platform, "prefect.flow-run.Crashed"), "an automation never saw them"
+        return wrong
 
 
 def _settled(platform: LocalPlatform, walk: Walk) -> list[str]:
@@ -179,6 +181,12 @@ def _settled(platform: LocalPlatform, walk: Walk) -> list[str]:
     if run["run_count"] != 2:
         found.append(f"the run was run {run['run_count']} times")
     return found
+
+
+def lost(platform: LocalPlatform, event: str) -> list[Path]:
+    """The server's notes of events of a kind that it gave up taking in."""
+    letters = Path(platform.env["PREFECT_HOME"]) / "dlq"
+    return [path for path in letters.glob("*") if event in path.read_text()]
 
 
 def wrong_of(wrong: dict[Place, list[str]]) -> dict[Place, list[str]]:

@@ -1,29 +1,20 @@
-"""What a rotation does, and what it does where something is in its way."""
+"""What a rotation does, what it costs, and how it goes beside other work."""
 
-import base64
-import json
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from tenantry.connections import HarborAccount
-from tenantry.errors import BrokenPromise, NotOurs, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
-from tenantry.rotation import Outcome
-from tenantry.systems import check_harbor
 from tenantry.systems.credentials.pairs import PREVIOUS, SINCE, UNTIL
-from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.robots import robot_id
-from tests.bench import PLATFORM, Bench, Data
+from tests.bench import PLATFORM, Bench
 from tests.rotation_bench import (
+    PULL,
     ROTATED,
     SHOP,
-    SPREAD_OUT,
-    add_namespace,
     all_open,
+    change_secret,
     enabled,
     logins,
     none_opens,
@@ -34,52 +25,9 @@ from tests.rotation_bench import (
     push_image,
     robots,
     run,
+    secret,
+    the,
 )
-
-PULL: Data = {**SHOP, "robots": {"pull": SHOP["robots"]["pull"], "ci": None}}
-UPLOADS = "/blobs/uploads/"
-
-
-@pytest.fixture
-def shop(bench: Bench) -> Bench:
-    """A team whose two credentials are due."""
-    bench.declare(SHOP).onboard()
-    pass_time(bench, days=20)
-    return bench
-
-
-@pytest.fixture
-def pull(bench: Bench) -> Bench:
-    """A team whose only credential is due."""
-    bench.declare(PULL).onboard()
-    pass_time(bench, days=20)
-    return bench
-
-
-def secret(bench: Bench, name: str = "harbor-pull", namespace: str = "team-shop") -> dict[str, Any]:
-    held = bench.sandbox.kubernetes.get("Secret", name, namespace)
-    assert held is not None
-    return held
-
-
-def change_secret(bench: Bench, **changes: Any) -> None:
-    bench.sandbox.kubernetes.put({**secret(bench), **changes})
-
-
-def fail(bench: Bench, method: str, part: str, answer: Any) -> None:
-    """Lets the requests of a method fail whose path has a part."""
-    bench.sandbox.mishap = lambda system, asked, path: (
-        answer if asked == method and part in path else None
-    )
-
-
-def mend(bench: Bench) -> None:
-    bench.sandbox.mishap = lambda system, method, path: None
-
-
-def the(outcomes: dict[str, Outcome]) -> Outcome:
-    (outcome,) = outcomes.values()
-    return outcome
 
 
 def requests(bench: Bench) -> Counter[str]:
@@ -189,6 +137,16 @@ def test_a_robot_that_expires_before_it_is_old_is_rotated_in_time(bench: Bench) 
     assert the(run(bench)).why == "expiry"
 
 
+@pytest.mark.parametrize("name", ["web", "apps/web"])
+def test_an_image_of_the_project_is_pulled_where_there_is_one(name: str, shop: Bench) -> None:
+    push_image(shop, repository=name)
+    shop.sandbox.requests.reset()
+    outcomes = run(shop)
+    for outcome in outcomes.values():
+        assert f"pulled a manifest of team-shop/{name}" in " ".join(outcome.done)
+    assert requests(shop)["pull a manifest"] == 4  # before and after, for each
+
+
 # What it costs
 
 
@@ -232,232 +190,6 @@ def test_the_requests_of_retiring_and_deleting(pull: Bench) -> None:
         pull.sandbox.requests.reset()
         run(pull)
         assert requests(pull) == looks | {call: 1}
-
-
-# What is in its way
-
-
-@pytest.mark.parametrize(
-    ("method", "part", "answer"),
-    [
-        ("POST", UPLOADS, 403),
-        ("PATCH", "/secrets/harbor-ci", 422),
-        ("PATCH", "/secrets/harbor-ci", 403),
-    ],
-)
-def test_what_fails_before_it_is_published_is_dropped_and_the_old_one_stays(
-    method: str, part: str, answer: Any, shop: Bench
-) -> None:
-    before = logins(shop)
-    fail(shop, method, part, answer)
-    outcome = run(shop, purposes=["ci"])["shop/ci"]
-    assert outcome.state == "failed"
-    assert isinstance(outcome.error, BrokenPromise | SystemRefused)
-    assert not outcome.rotated
-    mend(shop)
-    assert logins(shop) == before
-    assert set(robots(shop)) == {"ci-a", "pull-a"}
-    assert all_open(shop, before)
-    assert run(shop, purposes=["ci"])["shop/ci"].state == "rotated"
-
-
-def test_a_robot_that_may_do_nothing_is_not_published(pull: Bench) -> None:
-    """Harbor's token service answers 200 to it all the same: the token's access is empty."""
-    real = pull.systems.credentials.issuer.make
-
-    def make(project: str, short: str, robot: Any, mark: Any) -> Any:
-        made = real(project, short, robot, mark)
-        robots(pull)[short].permissions[0].access[:] = [("tag", "list")]
-        return made
-
-    pull.systems.credentials.issuer.make = make  # type: ignore[method-assign]
-    outcome = the(run(pull))
-    assert "logs in but may not pull in team-shop/" in str(outcome.error)
-    assert set(robots(pull)) == {"pull-a"}
-    assert published(pull) == "pull-a"
-
-
-def test_a_secret_whose_answer_was_lost_is_looked_at(pull: Bench) -> None:
-    fail(pull, "PATCH", "/secrets/", "lost")
-    assert the(run(pull)).state == "rotated"
-    mend(pull)
-    pairs_are_in_order(pull)
-
-
-def test_a_robot_whose_answer_was_lost_is_dropped_by_the_next_run(pull: Bench) -> None:
-    fail(pull, "POST", "/robots", "lost")
-    assert isinstance(the(run(pull)).error, SystemUnavailable)
-    assert set(robots(pull)) == {"pull-a", "pull-b"}
-    mend(pull)
-    assert the(run(pull)).state == "rotated"
-    pairs_are_in_order(pull)
-
-
-def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
-    bench: Bench,
-) -> None:
-    bench.declare(PULL).onboard()
-    bench.systems.credentials.issuer.make(
-        "team-shop", "pull-b", bench.team().active_robots["pull"], "created"
-    )
-    assert the(run(bench)).done == ("deleted pull-b: it was made and never published",)
-    assert published(bench) == "pull-a"
-    pairs_are_in_order(bench)
-
-
-def test_nothing_is_retired_while_what_is_published_does_not_work(pull: Bench) -> None:
-    first = logins(pull)
-    run(pull)
-    pass_time(pull, hours=25)
-    pull.declare({**PULL, "robots": {"pull": {"expiry_days": 30}, "ci": None}})
-    robots(pull)["pull-b"].disabled = True
-    outcome = the(run(pull))
-    assert outcome.state == "broken"
-    assert "robot 'pull-b' is disabled; no rotation is declared" in outcome.note
-    assert all_open(pull, first)
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"immutable": True}, "it is immutable"),
-        ({"metadata": {"name": "harbor-pull", "namespace": "team-shop"}}, "Tenantry did not make"),
-    ],
-)
-def test_a_secret_that_cannot_be_written_stops_it_before_anything_is_made(
-    changes: Data, told: str, pull: Bench
-) -> None:
-    change_secret(pull, **changes)
-    pull.sandbox.requests.reset()
-    outcome = the(run(pull))
-    assert told in str(outcome.error)
-    assert isinstance(outcome.error, NotOurs | SystemRefused)
-    assert pull.sandbox.requests.writes() == 0
-
-
-def test_a_team_that_is_not_onboarded_waits_and_cannot_be_forced(bench: Bench) -> None:
-    bench.declare(PULL)
-    assert the(run(bench)).state == "waits"
-    outcome = the(run(bench, order(bench, force=True)))
-    assert "there is no such project. Onboard team 'shop' first." in str(outcome.error)
-
-
-def test_a_robots_account_is_told_that_no_robot_may_rotate(bench: Bench) -> None:
-    bench.declare(PULL).onboard()
-    username, password = bench.login("harbor-pull")
-    url = bench.sandbox.addresses()["harbor"]["url"]
-    account = HarborAccount(url=url, username=username, password=SecretStr(password))
-    client = HarborClient(account)
-    with pytest.raises(SystemRefused, match=r"no robot may renew another's secret"):
-        check_harbor(client)
-    client.close()
-
-
-def test_a_lost_lock_stops_all_writes(pull: Bench) -> None:
-    class Lost:
-        def __enter__(self) -> None: ...
-        def __exit__(self, *_: object) -> None: ...
-        def check(self) -> None:
-            raise SystemUnavailable("prefect", "lock", "it is lost")
-
-    pull.sandbox.requests.reset()
-    assert "it is lost" in str(the(run(pull, lock=Lost())).error)
-    assert pull.sandbox.requests.writes() == 0
-
-
-def test_an_upload_that_cannot_be_cancelled_is_no_fault_of_the_credential(shop: Bench) -> None:
-    fail(shop, "DELETE", UPLOADS, 503)
-    assert run(shop, purposes=["ci"])["shop/ci"].state == "rotated"
-
-
-def test_nothing_of_the_tests_stays_in_the_registry(shop: Bench) -> None:
-    run(shop)
-    assert shop.sandbox.harbor.uploads == {}
-    assert shop.systems.harbor_client.get("/projects/team-shop", by_name=True)["repo_count"] == 0
-
-
-@pytest.mark.parametrize("name", ["web", "apps/web"])
-def test_an_image_of_the_project_is_pulled_where_there_is_one(name: str, shop: Bench) -> None:
-    push_image(shop, repository=name)
-    shop.sandbox.requests.reset()
-    outcomes = run(shop)
-    for outcome in outcomes.values():
-        assert f"pulled a manifest of team-shop/{name}" in " ".join(outcome.done)
-    assert requests(shop)["pull a manifest"] == 4  # before and after, for each
-
-
-# Credentials that do not work
-
-
-def test_a_dead_credential_is_exchanged(bench: Bench) -> None:
-    bench.declare(PULL).onboard()
-    bench.systems.harbor_client.patch(f"/robots/{robots(bench)['pull-a'].id}", {})
-    outcome = the(run(bench))
-    assert (outcome.why, outcome.robot) == ("broken", "pull-b")
-    pairs_are_in_order(bench)
-
-
-def test_a_dead_one_beside_one_that_overlaps_is_made_anew_and_the_old_one_stays(
-    pull: Bench,
-) -> None:
-    first = logins(pull)
-    run(pull)
-    pull.systems.harbor_client.patch(f"/robots/{robots(pull)['pull-b'].id}", {})
-    assert the(run(pull)).robot == "pull-b"
-    pairs_are_in_order(pull)
-    assert all_open(pull, first)
-
-
-def test_what_harbor_refuses_for_a_moment_is_not_deleted(pull: Bench) -> None:
-    """It answers 401 also where it can't look a robot up; then it refuses everybody."""
-    run(pull)
-    before = logins(pull)
-    fail(pull, "GET", "/service/token", 401)
-    outcome = the(run(pull))
-    assert "it refuses the connection's own account" in str(outcome.error)
-    mend(pull)
-    assert all_open(pull, before)
-    assert set(robots(pull)) == {"pull-a", "pull-b"}
-    assert the(run(pull)).state == "overlaps"
-
-
-def test_an_expired_robot_is_explained_and_exchanged(bench: Bench) -> None:
-    bench.declare(PULL).onboard()
-    pass_time(bench, days=31)
-    bench.declare({**PULL, "robots": {"pull": {"expiry_days": 30}, "ci": None}})
-    assert "robot 'pull-a' expired at" in the(run(bench)).note
-    bench.declare(PULL)
-    assert the(run(bench)).state == "rotated"
-    pairs_are_in_order(bench)
-
-
-def test_a_changed_prefix_is_explained_and_no_password_is_changed(pull: Bench) -> None:
-    run(pull)
-    (_, password), *_ = logins(pull).values()
-    pull.systems.harbor_client.put("/configurations", {"robot_name_prefix": "bot-"})
-    outcome = the(run(pull))
-    assert "its robot_name_prefix was changed, which renames all robots at once" in outcome.note
-    assert not outcome.rotated
-    assert set(logins(pull).values()) == {("bot-team-shop+pull-b", password)}
-    pairs_are_in_order(pull)
-
-
-def test_onboarding_mends_a_changed_prefix_without_new_passwords_too(pull: Bench) -> None:
-    (_, password), *_ = logins(pull).values()
-    pull.systems.harbor_client.put("/configurations", {"robot_name_prefix": "bot-"})
-    pull.onboard()
-    assert set(logins(pull).values()) == {("bot-team-shop+pull-a", password)}
-
-
-def test_a_renamed_registry_is_written_and_no_password_is_changed(pull: Bench) -> None:
-    run(pull)
-    (_, password), *_ = logins(pull).values()
-    pull.declare({**PULL}, platform={**PLATFORM, "harbor": {"registry": "new.example.com"}})
-    outcome = the(run(pull))
-    assert "Harbor's registry is 'new.example.com'" in outcome.note
-    assert not outcome.rotated
-    content = json.loads(base64.b64decode(secret(pull)["data"][".dockerconfigjson"]))
-    assert content["auths"]["new.example.com"]["password"] == password
 
 
 # By hand
@@ -524,110 +256,6 @@ def test_what_is_compromised_goes_though_its_secret_is_gone(bench: Bench) -> Non
     assert the(run(bench, order(bench, compromised=True))).rotated
     assert none_opens(bench, before)
     pairs_are_in_order(bench)
-
-
-# Sinks
-
-
-@pytest.fixture
-def spread_out(bench: Bench) -> Bench:
-    """A credential in four Secrets, due."""
-    add_namespace(bench)
-    bench.declare(SPREAD_OUT).onboard()
-    pass_time(bench, days=20)
-    return bench
-
-
-def test_every_sink_gets_the_new_credential(spread_out: Bench) -> None:
-    before = logins(spread_out)
-    assert len(before) == 4
-    the(run(spread_out))
-    after = logins(spread_out)
-    assert len(set(after.values())) == 1
-    assert after.items().isdisjoint(before.items())
-    assert secret(spread_out, "pull-shop", "pipelines")["type"] == "kubernetes.io/basic-auth"
-    pairs_are_in_order(spread_out)
-
-
-def test_a_sink_that_fails_gets_it_later_and_the_old_one_serves_that_much_longer(
-    spread_out: Bench,
-) -> None:
-    before = logins(spread_out)
-    fail(spread_out, "PATCH", "/pipelines/secrets/pull-shop", 403)
-    outcome = the(run(spread_out))
-    assert outcome.rotated
-    assert outcome.error is not None
-    pass_time(spread_out, hours=30)
-    assert the(run(spread_out)).error is not None
-    assert all_open(spread_out, before), "nothing is retired while a sink holds the old one"
-    mend(spread_out)
-    run(spread_out)
-    pairs_are_in_order(spread_out)
-    pass_time(spread_out, hours=23)
-    run(spread_out)
-    assert all_open(spread_out, before)
-    pass_time(spread_out, hours=2)
-    run(spread_out)
-    assert none_opens(spread_out, before)
-
-
-def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
-    bench.declare(SPREAD_OUT).onboard()
-    waiting = {str(wait.id): wait.reason for wait in bench.plan().waiting}
-    assert set(waiting.values()) == {"there is no namespace 'pipelines'"}
-    add_namespace(bench)
-    bench.onboard()
-    pairs_are_in_order(bench)
-
-
-def test_a_sink_whose_namespace_is_missing_keeps_no_robot_from_its_turn(bench: Bench) -> None:
-    bench.declare(SPREAD_OUT).onboard()
-    outcome = the(run(bench))
-    assert (outcome.steps, outcome.error) == ((), None)
-    assert outcome.note.startswith("there is no namespace yet for pipelines/")
-    pass_time(bench, days=20)
-    outcome = the(run(bench))
-    assert (outcome.rotated, outcome.error) == (True, None)
-    add_namespace(bench)
-    bench.onboard()
-    pairs_are_in_order(bench)
-
-
-def test_a_sink_that_is_refused_keeps_neither_the_others_nor_the_robot_from_their_turn(
-    spread_out: Bench,
-) -> None:
-    before = logins(spread_out)
-    _, refused, *_ = before
-    namespace, name = refused.split("/")
-    fail(spread_out, "PATCH", f"/{namespace}/secrets/{name}", 403)
-    assert the(run(spread_out)).error is not None
-    after = logins(spread_out)
-    assert [place for place in after if after[place] == before[place]] == [refused]
-    pass_time(spread_out, days=20)
-    outcome = the(run(spread_out))
-    assert outcome.rotated, "what the sink still holds has expired anyway"
-    assert outcome.error is not None
-    mend(spread_out)
-    run(spread_out)
-    pairs_are_in_order(spread_out)
-
-
-# What could not be read
-
-
-def test_a_team_that_could_not_be_read_is_looked_at_once_more(pull: Bench) -> None:
-    tries = 0
-
-    def mishap(system: str, method: str, path: str) -> Any:
-        nonlocal tries
-        if (method, path) != ("GET", "/api/v2.0/robots"):
-            return None
-        tries += 1
-        return 503 if tries <= 4 else None
-
-    pull.sandbox.mishap = mishap
-    outcome = the(run(pull))
-    assert (outcome.rotated, outcome.error) == (True, None)
 
 
 # Its pace

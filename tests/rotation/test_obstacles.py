@@ -1,0 +1,183 @@
+"""What is in the way of a rotation: failures, lost answers, rights that are missing."""
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from tenantry.connections import HarborAccount
+from tenantry.errors import BrokenPromise, NotOurs, SystemRefused, SystemUnavailable
+from tenantry.systems import check_harbor
+from tenantry.systems.harbor.client import HarborClient
+from tests.bench import Bench, Data
+from tests.rotation_bench import (
+    PULL,
+    all_open,
+    change_secret,
+    fail,
+    logins,
+    mend,
+    order,
+    pairs_are_in_order,
+    pass_time,
+    published,
+    robots,
+    run,
+    the,
+)
+
+UPLOADS = "/blobs/uploads/"
+
+
+@pytest.mark.parametrize(
+    ("method", "part", "answer"),
+    [
+        ("POST", UPLOADS, 403),
+        ("PATCH", "/secrets/harbor-ci", 422),
+        ("PATCH", "/secrets/harbor-ci", 403),
+    ],
+)
+def test_what_fails_before_it_is_published_is_dropped_and_the_old_one_stays(
+    method: str, part: str, answer: Any, shop: Bench
+) -> None:
+    before = logins(shop)
+    fail(shop, method, part, answer)
+    outcome = run(shop, purposes=["ci"])["shop/ci"]
+    assert outcome.state == "failed"
+    assert isinstance(outcome.error, BrokenPromise | SystemRefused)
+    assert not outcome.rotated
+    mend(shop)
+    assert logins(shop) == before
+    assert set(robots(shop)) == {"ci-a", "pull-a"}
+    assert all_open(shop, before)
+    assert run(shop, purposes=["ci"])["shop/ci"].state == "rotated"
+
+
+def test_a_robot_that_may_do_nothing_is_not_published(pull: Bench) -> None:
+    """Harbor's token service answers 200 to it all the same: the token's access is empty."""
+    real = pull.systems.credentials.issuer.make
+
+    def make(project: str, short: str, robot: Any, mark: Any) -> Any:
+        made = real(project, short, robot, mark)
+        robots(pull)[short].permissions[0].access[:] = [("tag", "list")]
+        return made
+
+    pull.systems.credentials.issuer.make = make  # type: ignore[method-assign]
+    outcome = the(run(pull))
+    assert "logs in but may not pull in team-shop/" in str(outcome.error)
+    assert set(robots(pull)) == {"pull-a"}
+    assert published(pull) == "pull-a"
+
+
+def test_a_secret_whose_answer_was_lost_is_looked_at(pull: Bench) -> None:
+    fail(pull, "PATCH", "/secrets/", "lost")
+    assert the(run(pull)).state == "rotated"
+    mend(pull)
+    pairs_are_in_order(pull)
+
+
+def test_a_robot_whose_answer_was_lost_is_dropped_by_the_next_run(pull: Bench) -> None:
+    fail(pull, "POST", "/robots", "lost")
+    assert isinstance(the(run(pull)).error, SystemUnavailable)
+    assert set(robots(pull)) == {"pull-a", "pull-b"}
+    mend(pull)
+    assert the(run(pull)).state == "rotated"
+    pairs_are_in_order(pull)
+
+
+def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
+    bench: Bench,
+) -> None:
+    bench.declare(PULL).onboard()
+    bench.systems.credentials.issuer.make(
+        "team-shop", "pull-b", bench.team().active_robots["pull"], "created"
+    )
+    assert the(run(bench)).done == ("deleted pull-b: it was made and never published",)
+    assert published(bench) == "pull-a"
+    pairs_are_in_order(bench)
+
+
+def test_nothing_is_retired_while_what_is_published_does_not_work(pull: Bench) -> None:
+    first = logins(pull)
+    run(pull)
+    pass_time(pull, hours=25)
+    pull.declare({**PULL, "robots": {"pull": {"expiry_days": 30}, "ci": None}})
+    robots(pull)["pull-b"].disabled = True
+    outcome = the(run(pull))
+    assert outcome.state == "broken"
+    assert "robot 'pull-b' is disabled; no rotation is declared" in outcome.note
+    assert all_open(pull, first)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"immutable": True}, "it is immutable"),
+        ({"metadata": {"name": "harbor-pull", "namespace": "team-shop"}}, "Tenantry did not make"),
+    ],
+)
+def test_a_secret_that_cannot_be_written_stops_it_before_anything_is_made(
+    changes: Data, told: str, pull: Bench
+) -> None:
+    change_secret(pull, **changes)
+    pull.sandbox.requests.reset()
+    outcome = the(run(pull))
+    assert told in str(outcome.error)
+    assert isinstance(outcome.error, NotOurs | SystemRefused)
+    assert pull.sandbox.requests.writes() == 0
+
+
+def test_a_team_that_is_not_onboarded_waits_and_cannot_be_forced(bench: Bench) -> None:
+    bench.declare(PULL)
+    assert the(run(bench)).state == "waits"
+    outcome = the(run(bench, order(bench, force=True)))
+    assert "there is no such project. Onboard team 'shop' first." in str(outcome.error)
+
+
+def test_a_robots_account_is_told_that_no_robot_may_rotate(bench: Bench) -> None:
+    bench.declare(PULL).onboard()
+    username, password = bench.login("harbor-pull")
+    url = bench.sandbox.addresses()["harbor"]["url"]
+    account = HarborAccount(url=url, username=username, password=SecretStr(password))
+    client = HarborClient(account)
+    with pytest.raises(SystemRefused, match=r"no robot may renew another's secret"):
+        check_harbor(client)
+    client.close()
+
+
+def test_a_lost_lock_stops_all_writes(pull: Bench) -> None:
+    class Lost:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+        def check(self) -> None:
+            raise SystemUnavailable("prefect", "lock", "it is lost")
+
+    pull.sandbox.requests.reset()
+    assert "it is lost" in str(the(run(pull, lock=Lost())).error)
+    assert pull.sandbox.requests.writes() == 0
+
+
+def test_an_upload_that_cannot_be_cancelled_is_no_fault_of_the_credential(shop: Bench) -> None:
+    fail(shop, "DELETE", UPLOADS, 503)
+    assert run(shop, purposes=["ci"])["shop/ci"].state == "rotated"
+
+
+def test_nothing_of_the_tests_stays_in_the_registry(shop: Bench) -> None:
+    run(shop)
+    assert shop.sandbox.harbor.uploads == {}
+    assert shop.systems.harbor_client.get("/projects/team-shop", by_name=True)["repo_count"] == 0
+
+
+def test_a_team_that_could_not_be_read_is_looked_at_once_more(pull: Bench) -> None:
+    tries = 0
+
+    def mishap(system: str, method: str, path: str) -> Any:
+        nonlocal tries
+        if (method, path) != ("GET", "/api/v2.0/robots"):
+            return None
+        tries += 1
+        return 503 if tries <= 4 else None
+
+    pull.sandbox.mishap = mishap
+    outcome = the(run(pull))
+    assert (outcome.rotated, outcome.error) == (True, None)

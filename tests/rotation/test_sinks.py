@@ -1,0 +1,102 @@
+"""A credential that is written to several Secrets, and what becomes of one that is not."""
+
+import pytest
+
+from tests.bench import Bench
+from tests.rotation_bench import (
+    SPREAD_OUT,
+    add_namespace,
+    all_open,
+    fail,
+    logins,
+    mend,
+    none_opens,
+    pairs_are_in_order,
+    pass_time,
+    run,
+    secret,
+    the,
+)
+
+
+@pytest.fixture
+def spread_out(bench: Bench) -> Bench:
+    """A credential in four Secrets, due."""
+    add_namespace(bench)
+    bench.declare(SPREAD_OUT).onboard()
+    pass_time(bench, days=20)
+    return bench
+
+
+def test_every_sink_gets_the_new_credential(spread_out: Bench) -> None:
+    before = logins(spread_out)
+    assert len(before) == 4
+    the(run(spread_out))
+    after = logins(spread_out)
+    assert len(set(after.values())) == 1
+    assert after.items().isdisjoint(before.items())
+    assert secret(spread_out, "pull-shop", "pipelines")["type"] == "kubernetes.io/basic-auth"
+    pairs_are_in_order(spread_out)
+
+
+def test_a_sink_that_fails_gets_it_later_and_the_old_one_serves_that_much_longer(
+    spread_out: Bench,
+) -> None:
+    before = logins(spread_out)
+    fail(spread_out, "PATCH", "/pipelines/secrets/pull-shop", 403)
+    outcome = the(run(spread_out))
+    assert outcome.rotated
+    assert outcome.error is not None
+    pass_time(spread_out, hours=30)
+    assert the(run(spread_out)).error is not None
+    assert all_open(spread_out, before), "nothing is retired while a sink holds the old one"
+    mend(spread_out)
+    run(spread_out)
+    pairs_are_in_order(spread_out)
+    pass_time(spread_out, hours=23)
+    run(spread_out)
+    assert all_open(spread_out, before)
+    pass_time(spread_out, hours=2)
+    run(spread_out)
+    assert none_opens(spread_out, before)
+
+
+def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
+    bench.declare(SPREAD_OUT).onboard()
+    waiting = {str(wait.id): wait.reason for wait in bench.plan().waiting}
+    assert set(waiting.values()) == {"there is no namespace 'pipelines'"}
+    add_namespace(bench)
+    bench.onboard()
+    pairs_are_in_order(bench)
+
+
+def test_a_sink_whose_namespace_is_missing_keeps_no_robot_from_its_turn(bench: Bench) -> None:
+    bench.declare(SPREAD_OUT).onboard()
+    outcome = the(run(bench))
+    assert (outcome.steps, outcome.error) == ((), None)
+    assert outcome.note.startswith("there is no namespace yet for pipelines/")
+    pass_time(bench, days=20)
+    outcome = the(run(bench))
+    assert (outcome.rotated, outcome.error) == (True, None)
+    add_namespace(bench)
+    bench.onboard()
+    pairs_are_in_order(bench)
+
+
+def test_a_sink_that_is_refused_keeps_neither_the_others_nor_the_robot_from_their_turn(
+    spread_out: Bench,
+) -> None:
+    before = logins(spread_out)
+    _, refused, *_ = before
+    namespace, name = refused.split("/")
+    fail(spread_out, "PATCH", f"/{namespace}/secrets/{name}", 403)
+    assert the(run(spread_out)).error is not None
+    after = logins(spread_out)
+    assert [place for place in after if after[place] == before[place]] == [refused]
+    pass_time(spread_out, days=20)
+    outcome = the(run(spread_out))
+    assert outcome.rotated, "what the sink still holds has expired anyway"
+    assert outcome.error is not None
+    mend(spread_out)
+    run(spread_out)
+    pairs_are_in_order(spread_out)
