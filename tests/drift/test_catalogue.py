@@ -33,6 +33,7 @@ def test_what_was_just_onboarded_is_in_sync(watched: Watched) -> None:
     assert told(watched.report()) == set()
 
 
+@pytest.mark.long
 def test_every_change_and_deletion_is_found_and_mended(watched: Watched) -> None:
     seen = watched.detect()
     for names in rounds(catalogue(watched, seen)):

@@ -231,6 +231,7 @@ def anew(bench: Bench) -> Iterator[Bench]:
         yield bench.declare(SHOP)
 
 
+@pytest.mark.long
 def test_the_answer_to_any_write_may_be_lost_and_nothing_is_made_twice(bench: Bench) -> None:
     rounds = anew(bench)
     next(rounds).onboard()
@@ -244,6 +245,7 @@ def test_the_answer_to_any_write_may_be_lost_and_nothing_is_made_twice(bench: Be
         as_it_must_be(fresh)
 
 
+@pytest.mark.long
 def test_any_write_may_be_refused_for_now_and_the_next_run_goes_on(bench: Bench) -> None:
     rounds = anew(bench)
     next(rounds).onboard()

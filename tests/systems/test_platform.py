@@ -210,6 +210,7 @@ def test_another_claim_is_there_before_harbor_asks_for_it_and_the_old_one_goes_a
     assert plan(signed_on).is_empty
 
 
+@pytest.mark.long
 def test_a_run_that_dies_anywhere_leaves_logins_working(signed_on: Bench) -> None:
     user = signed_on.sandbox.keycloak.add_user(
         REALM, "ann", email="ann@example.test", password=PASSWORD
