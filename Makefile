@@ -25,7 +25,7 @@ $(READY): pyproject.toml uv.lock
 demo: setup
 	$(BIN)/python -m demo $(ARGS)
 
-test: setup lint
+test: setup
 	$(BIN)/python -m pytest -m "not real and not long" -n 2 --dist loadgroup $(ARGS)
 
 test-long: setup

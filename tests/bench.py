@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from tenantry.resources import Id, Observed, Stage
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems import Systems
+from tests.crash import Snapshot
 
 Data = Mapping[str, Any]
 S = TypeVar("S", bound=Sandbox)
@@ -119,7 +121,12 @@ class Bench:
         """Declares exactly these teams, as a process would find them that starts now."""
         for path in (self.folder / "teams").glob("*"):
             path.unlink()
-        self.state = declared.load(write(self.folder, *teams, platform=platform))
+        write(self.folder, *teams, platform=platform)
+        return self.load()
+
+    def load(self) -> Self:
+        """Reads what is declared, as a process does that starts now."""
+        self.state = declared.load(self.folder)
         self.systems = self._systems()
         self._opened.append(self.systems)
         return self
@@ -181,6 +188,51 @@ class Bench:
     def opens(self, name: str, namespace: str = "team-shop") -> bool:
         """Whether what a robot's Secret holds opens Harbor."""
         return self.systems.harbor_client.opens(*self.login(name, namespace))
+
+
+Prepare = Callable[[Bench], object]
+"""Declares something, and brings the sandbox to what tests begin with."""
+
+
+class Prepared:
+    """A sandbox that is prepared once, and is the same again for each test that begins.
+
+    Preparing it takes longer than most tests: it is for those of a module that begin alike.
+    """
+
+    def __init__(self, folder: Path, prepare: Prepare) -> None:
+        """
+        Args:
+            folder: where the declared state is kept that they begin with.
+            prepare: called once, in the beginning.
+        """
+        self._folder = folder
+        self._prepare = prepare
+        self._sandbox = MishapSandbox()
+
+    def __enter__(self) -> Self:
+        prepare(self._sandbox.__enter__())
+        with Bench(self._sandbox, self._folder) as bench:
+            self._prepare(bench)
+        self._snapshot = Snapshot(self._sandbox)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._sandbox.__exit__(None, None, None)
+
+    @contextmanager
+    def bench(self, folder: Path) -> Iterator[Bench]:
+        """The sandbox as it was prepared; what is declared lies in a folder of its own."""
+        self._snapshot.restore()
+        shutil.copytree(self._folder, folder)
+        harbor = self._sandbox.harbor
+        settings = {name: getattr(harbor, name) for name in ("version", "login_delay")}
+        try:
+            with Bench(self._sandbox, folder) as bench:
+                yield bench.load()
+        finally:
+            vars(harbor).update(settings)
+            vars(self._sandbox).pop("mishap", None)
 
 
 def found(plan: Plan) -> dict[str, dict[str, tuple[Any, Any]]]:

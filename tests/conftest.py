@@ -1,8 +1,9 @@
 """What all tests share: a sandbox of their own, a declared state beside it, no waiting."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from unittest import mock
@@ -12,7 +13,7 @@ import stamina
 
 from tenantry.declared import Declaration
 from tenantry.systems import Systems
-from tests.bench import SHOP, Bench, MishapSandbox, prepare
+from tests.bench import SHOP, Bench, MishapSandbox, Prepare, Prepared, prepare
 
 pytest_plugins = ["tests.real.fixtures"]
 
@@ -68,6 +69,28 @@ def bench(sandbox: MishapSandbox, tmp_path: Path) -> Iterator[Bench]:
     """The sandbox and a place to declare teams; none is declared yet."""
     with Bench(sandbox, tmp_path / "state") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Prepare], Prepared]]:
+    """Sandboxes of a module's tests, by what prepares them."""
+    with ExitStack() as stack:
+
+        @cache
+        def prepared(prepare: Prepare) -> Prepared:
+            folder = tmp_path_factory.mktemp("prepared")
+            return stack.enter_context(Prepared(folder, prepare))
+
+        yield prepared
+
+
+@pytest.fixture
+def begin(
+    prepared: Callable[[Prepare], Prepared], no_waiting: None, tmp_path: Path
+) -> Iterator[Callable[[Prepare], Bench]]:
+    """A bench to begin with that a function prepares: once for all tests of the module."""
+    with ExitStack() as stack:
+        yield lambda prepare: stack.enter_context(prepared(prepare).bench(tmp_path / "state"))
 
 
 @pytest.fixture

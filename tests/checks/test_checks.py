@@ -1,16 +1,14 @@
 """Each check sees the fault that is planted for it, and nothing else; in order it finds nothing."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tenantry import checks
 from tenantry.sandbox.keycloak.builtin import new_realm
-from tests.bench import Bench, MishapSandbox
-from tests.bench import prepare as quick
+from tests.bench import Bench, Prepare
 from tests.checks.faults import (
     FAULTS,
     PLATFORM,
@@ -22,37 +20,12 @@ from tests.checks.faults import (
     prepare,
     wrong_issuer,
 )
-from tests.crash import Snapshot
-
-
-@pytest.fixture(scope="module")
-def in_order(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MishapSandbox]:
-    """A sandbox with a platform in order, made once: that takes longer than to check it."""
-    with MishapSandbox() as sandbox:
-        with Bench(quick(sandbox), tmp_path_factory.mktemp("in-order")) as bench:
-            prepare(bench)
-        yield sandbox
-
-
-@pytest.fixture(scope="module")
-def snapshot(in_order: MishapSandbox) -> Snapshot:
-    return Snapshot(in_order)
 
 
 @pytest.fixture
-def whole(
-    in_order: MishapSandbox,
-    snapshot: Snapshot,
-    no_waiting: None,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Bench]:
+def whole(begin: Callable[[Prepare], Bench]) -> Bench:
     """A platform in order."""
-    snapshot.restore()
-    monkeypatch.setattr(in_order, "mishap", in_order.mishap)  # it is put back afterwards
-    monkeypatch.setattr(in_order.harbor, "version", in_order.harbor.version)
-    with Bench(in_order, tmp_path) as bench:
-        yield bench.declare(SHOP, platform=PLATFORM)
+    return begin(prepare)
 
 
 def seen(bench: Bench) -> list[tuple[str, str]]:

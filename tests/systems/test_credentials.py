@@ -11,7 +11,7 @@ import pytest
 from tenantry.errors import BrokenPromise, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.harbor.model import Robot
-from tests.bench import REALM, SHOP, Bench, Data, actions, found, ids
+from tests.bench import REALM, SHOP, Bench, Data, Prepare, actions, found, ids
 
 TEAM: Data = {
     "name": "shop",
@@ -27,11 +27,14 @@ CI_SECRET = "kubernetes/Secret/team-shop/harbor-ci"
 ACCOUNT = "kubernetes/ServiceAccount/team-shop/default"
 
 
-@pytest.fixture
-def shop(bench: Bench) -> Bench:
-    """The team, onboarded."""
+def onboard(bench: Bench) -> None:
     bench.declare(TEAM).onboard()
-    return bench
+
+
+@pytest.fixture
+def shop(begin: Callable[[Prepare], Bench]) -> Bench:
+    """The team, onboarded."""
+    return begin(onboard)
 
 
 def robot(bench: Bench, name: str = "pull-a") -> Robot:

@@ -11,7 +11,7 @@ from tenantry.plan import Plan
 from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Group, Project
 from tenantry.systems.harbor.client import HarborClient
-from tests.bench import SHOP, Bench, Data, actions, connections, found, ids
+from tests.bench import SHOP, Bench, Data, Prepare, actions, connections, found, ids
 
 RULES = [{"latest_pushed": 3}, {"pulled_within_days": 30, "tags": "v*", "untagged": False}]
 TEAM: Data = {
@@ -32,11 +32,14 @@ TEAM: Data = {
 ROLES = {"projectAdmin": 1, "developer": 2, "guest": 3, "maintainer": 4, "limitedGuest": 5}
 
 
-@pytest.fixture
-def shop(bench: Bench) -> Bench:
-    """The team, onboarded."""
+def onboard(bench: Bench) -> None:
     bench.declare(TEAM).onboard()
-    return bench
+
+
+@pytest.fixture
+def shop(begin: Callable[[Prepare], Bench]) -> Bench:
+    """The team, onboarded."""
+    return begin(onboard)
 
 
 def project(bench: Bench) -> Project:

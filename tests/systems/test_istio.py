@@ -1,12 +1,13 @@
 """Istio: a team's routes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tenantry.errors import SystemRefused
 from tenantry.plan import Plan
-from tests.bench import Bench, Data, found, ids
+from tests.bench import Bench, Data, Prepare, found, ids
 
 TEAM: Data = {
     "name": "shop",
@@ -23,11 +24,14 @@ TEAM: Data = {
 ROUTE = "istio/VirtualService/team-shop/web"
 
 
-@pytest.fixture
-def shop(bench: Bench) -> Bench:
-    """The team, onboarded."""
+def onboard(bench: Bench) -> None:
     bench.declare(TEAM, platform={"mesh": {"gateway": "gate/way"}}).onboard()
-    return bench
+
+
+@pytest.fixture
+def shop(begin: Callable[[Prepare], Bench]) -> Bench:
+    """The team, onboarded."""
+    return begin(onboard)
 
 
 def route(bench: Bench) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.keycloak.state import Group, Realm, new_id
 from tenantry.systems.keycloak.client import KeycloakClient
-from tests.bench import PLATFORM, REALM, SHOP, Bench, Data, connections, found, ids
+from tests.bench import PLATFORM, REALM, SHOP, Bench, Data, Prepare, connections, found, ids
 
 TEAM: Data = {
     "name": "shop",
@@ -64,15 +64,18 @@ def add_provider(bench: Bench) -> None:
     bench.systems.keycloak_client.post("identity-provider/instances", body)
 
 
-@pytest.fixture
-def shop(bench: Bench) -> Bench:
-    """The team, onboarded with all that Keycloak can hold of it."""
+def onboard(bench: Bench) -> None:
     for name in ("ann", "bob", "eve"):
         bench.sandbox.keycloak.add_user(REALM, name)
     bench.declare(TEAM, platform=CORP)
     add_provider(bench)
     bench.onboard()
-    return bench
+
+
+@pytest.fixture
+def shop(begin: Callable[[Prepare], Bench]) -> Bench:
+    """The team, onboarded with all that Keycloak can hold of it."""
+    return begin(onboard)
 
 
 def members(bench: Bench) -> list[str]:

@@ -11,7 +11,7 @@ from tenantry.connections import Cluster
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.systems.kubernetes.client import KubernetesClient
-from tests.bench import SHOP, Bench, Data, actions, found, ids
+from tests.bench import SHOP, Bench, Data, Prepare, actions, found, ids
 
 TEAM: Data = {
     "name": "shop",
@@ -35,11 +35,14 @@ POLICIES = (
 )
 
 
-@pytest.fixture
-def shop(bench: Bench) -> Bench:
-    """The team, onboarded."""
+def onboard(bench: Bench) -> None:
     bench.declare(TEAM).onboard()
-    return bench
+
+
+@pytest.fixture
+def shop(begin: Callable[[Prepare], Bench]) -> Bench:
+    """The team, onboarded."""
+    return begin(onboard)
 
 
 def get(bench: Bench, kind: str, name: str, namespace: str | None = "team-shop") -> dict[str, Any]:

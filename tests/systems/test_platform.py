@@ -1,6 +1,7 @@
 """What is the platform's own, on Keycloak and Harbor: configured, looked at again, and interrupted."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from tenantry.resources import Resource
 from tenantry.sandbox.harbor import users
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems.keycloak.harbors_client import secret_of
-from tests.bench import SHOP, Bench, actions, found, ids
+from tests.bench import SHOP, Bench, Prepare, actions, found, ids
 from tests.crash import Snapshot
 from tests.real.servers import browser
 from tests.wire import Kill, Killed, Wire, no_delays, one_worker
@@ -75,12 +76,15 @@ def plan(bench: Bench) -> Plan:
     return outcome.plan
 
 
-@pytest.fixture
-def signed_on(bench: Bench) -> Bench:
-    """A platform with single sign-on, configured, and nothing else."""
+def sign_on(bench: Bench) -> None:
     bench.declare(SHOP, platform=SIGN_ON)
     configure(bench.systems)
-    return bench
+
+
+@pytest.fixture
+def signed_on(begin: Callable[[Prepare], Bench]) -> Bench:
+    """A platform with single sign-on, configured, and nothing else."""
+    return begin(sign_on)
 
 
 def log_in(bench: Bench, name: str) -> httpx.Response:
