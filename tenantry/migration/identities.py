@@ -16,6 +16,7 @@ Match = Literal["email", "username", "mapping"]
 """How a user of the realm is found at the new provider: by e-mail address, by user name, or by a
 file that names both."""
 _ALWAYS = ("external_id", "external_username")
+_FIRST = 2  # the header is row 1
 _MOST_FAULTS = 200
 
 
@@ -98,8 +99,9 @@ def from_file(name: str, data: bytes, match: Match) -> list[Identity]:
             external_username=row["external_username"],
             email=row.get("email", ""),
             username=row.get("username", ""),
+            row=number,
         )
-        for row in table.to_dict("records")
+        for number, row in zip(table.index + _FIRST, table.to_dict("records"), strict=True)
     ]
 
 
@@ -107,15 +109,15 @@ def check_known(name: str, identities: Sequence[Identity], known: set[str]) -> N
     """Refuses a mapping that names users whom the realm does not have.
 
     Raises:
-        FaultyFile: with every fault. Rows are told by the user: the file itself was in order.
+        FaultyFile: with every fault; the file itself was in order.
     """
-    unknown = [each.username for each in identities if each.username.lower() not in known]
-    if unknown:
-        text = "'{}' is none of those who are to be moved"
-        more = f" (and {len(unknown) - _MOST_FAULTS} more)" if len(unknown) > _MOST_FAULTS else ""
-        rows = {each.username: row for row, each in enumerate(identities, 2)}
-        lines = [f"row {rows[user]}: {text.format(user)}" for user in unknown[:_MOST_FAULTS]]
-        raise FaultyFile("\n".join(f"{name}: {line}" for line in lines) + more)
+    faults = [
+        (each.row or 0, f"'{each.username}' is none of those who are to be moved")
+        for each in identities
+        if each.username.lower() not in known
+    ]
+    if faults:
+        raise _faulty(name, faults)
 
 
 def _table(name: str, data: bytes) -> "pd.DataFrame":
@@ -155,13 +157,13 @@ def _faults(
     """Rows and what is wrong with each."""
     for column in needed:
         for index in table.index[table[column] == ""]:
-            yield int(index) + 2, f"'{column}' is empty"
+            yield int(index) + _FIRST, f"'{column}' is empty"
     unique = ["external_id", *(["username"] if match == "mapping" else [])]
     for column in unique:
         folded = table[column].str.lower() if column == "username" else table[column]
         first: dict[str, int] = {}
         for index, value in folded.items():
-            row = int(index) + 2
+            row = int(index) + _FIRST
             if value and first.setdefault(value, row) != row:
                 yield row, f"{column} '{table.at[index, column]}' is in row {first[value]}, too"
 

@@ -7,7 +7,7 @@ answer nor kept.
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tenantry.errors import BrokenPromise
 from tenantry.migration.store import FOLDER, Altered, Store, sealed, unsealed
@@ -44,6 +44,8 @@ class Identity(Record):
     email: str = ""
     username: str = ""
     """The user of the realm whose it is, where somebody says so."""
+    row: int | None = Field(default=None, exclude=True)
+    """Where it is in the file that it comes from, as a spreadsheet counts: the header is row 1."""
 
 
 class HarborUser(Record):

@@ -85,7 +85,7 @@ def test_another_encoding_is_told(name: str, data: bytes, said: str) -> None:
 
 def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench) -> None:
     made = MigrationBench(bench, people=2)
-    text = "external_id,external_username,username\n1,a,user00\n2,b,nobody\n3,c,noone\n"
+    text = "external_id,external_username,username\n1,a,user00\n,,\n2,b,nobody\n\n3,c,noone\n"
     found = from_file("people.csv", text.encode(), "mapping")
     made.sandbox.requests.reset()
 
@@ -93,8 +93,8 @@ def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench)
         made.inspect(Order(match="mapping"), found, "people.csv")
 
     assert [line.partition(" is none of")[0] for line in str(raised.value).splitlines()] == [
-        "people.csv: row 3: 'nobody'",
-        "people.csv: row 4: 'noone'",
+        "people.csv: row 4: 'nobody'",
+        "people.csv: row 6: 'noone'",
     ]
     assert made.sandbox.requests.writes() == 0
 
