@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from prefect.logging import disable_run_logger
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks import onboarding as tasks
+from tasks.locks import impatient_client
 from tenantry.errors import SystemUnavailable
 from tests.bench import SHOP, Bench
 from tests.locks import Alone
@@ -26,6 +29,24 @@ class Regained(Alone):
 def _without_prefect() -> Iterator[None]:
     with disable_run_logger():
         yield
+
+
+def test_a_lock_is_asked_for_again_soon_where_prefects_server_is_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("prefect.client.base.time.sleep", waited.append)
+    answers = iter([503, 503, 503, 200])
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(next(answers), json={})
+
+    settings = {PREFECT_API_URL: "http://prefect.test/api", PREFECT_CLIENT_MAX_RETRIES: 3}
+    with temporary_settings(settings), impatient_client() as client:
+        client._client._transport = httpx.MockTransport(busy)
+        assert client._client.get("/v2/concurrency_limits/team-shop").is_success
+    soon = zip([0.25, 0.5, 1.0], waited, strict=True)
+    assert all(least <= seconds <= 1.3 * least for least, seconds in soon), waited
 
 
 def test_after_a_lost_lock_the_next_stages_go_by_what_is_seen_then(
