@@ -226,6 +226,8 @@ class Prepared:
         self._snapshot.restore()
         shutil.copytree(self._folder, folder)
         harbor = self._sandbox.harbor
+        for passing in (harbor.uploads, harbor.locked):  # no state of Harbor's database
+            passing.clear()
         settings = {name: getattr(harbor, name) for name in ("version", "login_delay")}
         try:
             with Bench(self._sandbox, folder) as bench:

@@ -382,6 +382,7 @@ def _push_from_a_process(url: str, contact: str, start: Any, results: Any) -> No
         results.put((contact, str(error)))
 
 
+@pytest.mark.long
 def test_of_two_processes_that_change_one_team_one_wins(
     bare: BareRepository, server: HttpServer
 ) -> None:
@@ -411,6 +412,7 @@ def _die_before_the_push(url: str) -> None:
     push_team(Repository(url=url), team())
 
 
+@pytest.mark.long
 def test_killed_between_commit_and_push_nothing_is_half_done(
     bare: BareRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -447,6 +449,7 @@ def test_no_folder_is_left(
 CONTACTS = st.sampled_from(["#a", "#b", "#c"])
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     before=st.none() | CONTACTS,

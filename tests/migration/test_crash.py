@@ -88,6 +88,7 @@ def remade_requests(people: int, folder: Path) -> Counter[str]:
         return counts + counted({"come back": made.finish})
 
 
+@pytest.mark.long
 def test_what_a_person_more_costs_who_is_made_anew(tmp_path: Path) -> None:
     """Credentials too; all of it once more, the identity's holder, and both ends of the import."""
     few, more = remade_requests(2, tmp_path / "few"), remade_requests(4, tmp_path / "more")
@@ -122,6 +123,7 @@ def issuer_requests(people: int, folder: Path) -> Counter[str]:
         return counts + counted({"come back": back})
 
 
+@pytest.mark.long
 def test_what_a_person_more_costs_where_the_issuer_changes(tmp_path: Path) -> None:
     """The user in Harbor and groups; the user twice and the deletion; and one look at the return."""
     few, more = issuer_requests(2, tmp_path / "few"), issuer_requests(4, tmp_path / "more")

@@ -1,22 +1,33 @@
 """Teams to rotate for."""
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.bench import Bench
+from tests.bench import Bench, Data, Prepare
 from tests.rotation_bench import PULL, SHOP, pass_time
 
 
+def _due(bench: Bench, team: Data) -> None:
+    bench.declare(team).onboard()
+    pass_time(bench, days=20)
+
+
+def _both(bench: Bench) -> None:
+    _due(bench, SHOP)
+
+
+def _one(bench: Bench) -> None:
+    _due(bench, PULL)
+
+
 @pytest.fixture
-def shop(bench: Bench) -> Bench:
+def shop(begin: Callable[[Prepare], Bench]) -> Bench:
     """A team whose two credentials are due."""
-    bench.declare(SHOP).onboard()
-    pass_time(bench, days=20)
-    return bench
+    return begin(_both)
 
 
 @pytest.fixture
-def pull(bench: Bench) -> Bench:
+def pull(begin: Callable[[Prepare], Bench]) -> Bench:
     """A team whose only credential is due."""
-    bench.declare(PULL).onboard()
-    pass_time(bench, days=20)
-    return bench
+    return begin(_one)
