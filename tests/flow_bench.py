@@ -116,6 +116,7 @@ class FlowBench:
 
         def all_ended() -> bool:
             found = self.platform.call("POST", "task_runs/filter", body)
+            states.clear()  # a task may have had another name while it began
             states.update({task["name"]: task["state_name"] for task in found})
             recorded = bool(states) and set(names) <= set(states)
             return recorded and not {"Running", "Pending"} & set(states.values())
