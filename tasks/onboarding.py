@@ -32,7 +32,7 @@ from tenantry.systems import LOOKS, Systems
 
 
 class Planned(Protocol):
-    """What a run is about that has a single plan: one team, or the platform."""
+    """What a run is about: some teams, or the platform. Only one team, or the platform, is planned."""
 
     systems: Systems
     observed: Observed

@@ -105,24 +105,31 @@ class FlowBench:
         assert found, f"run {run['name']} has no artifact {key}"
         return found[-1]
 
-    def task_runs(self, run: dict[str, Any], *names: str) -> dict[str, str]:
-        """Names and states of an ended run's tasks; the server records them a moment later.
+    def task_runs(self, run: dict[str, Any]) -> list[dict[str, Any]]:
+        """The server's records of all tasks of an ended run.
 
-        Args:
-            names: tasks that there must be: no answer tells whether all are recorded by now.
+        It has them a moment later, one after the other, and some under another name at first. How
+        many there must be tells the run's log: each task has a last word there, and then the run.
         """
-        body = {"flow_runs": {"id": {"any_": [run["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
-        states: dict[str, str] = {}
+        of_run = {"any_": [run["id"]]}
+        records: list[dict[str, Any]] = []
 
-        def all_ended() -> bool:
-            found = self.platform.call("POST", "task_runs/filter", body)
-            states.clear()  # a task may have had another name while it began
-            states.update({task["name"]: task["state_name"] for task in found})
-            recorded = bool(states) and set(names) <= set(states)
-            return recorded and not {"Running", "Pending"} & set(states.values())
+        def all_recorded() -> bool:
+            body = {"logs": {"flow_run_id": of_run}, "sort": "TIMESTAMP_DESC"}
+            lines = self.platform.call("POST", "logs/filter", body)
+            said = "Finished in state "
+            ended = {line["task_run_id"] for line in lines if line["message"].startswith(said)}
+            body = {"flow_runs": {"id": of_run}, "sort": "EXPECTED_START_TIME_ASC"}
+            records[:] = self.platform.call("POST", "task_runs/filter", body)
+            recorded = {record["id"] for record in records if record["end_time"]}
+            return None in ended and ended - {None} <= recorded
 
-        self.platform.wait_for(all_ended)
-        return states
+        self.platform.wait_for(all_recorded)
+        return records
+
+    def task_states(self, run: dict[str, Any]) -> dict[str, str]:
+        """Names and states of an ended run's tasks."""
+        return {record["name"]: record["state_name"] for record in self.task_runs(run)}
 
 
 class SharedBench(FlowBench):

@@ -121,9 +121,9 @@ def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(
     neighbours(bench)
     bench.declare(SHOP, DATA)
     driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check_for(bench, "shop"))
-    crashes = driver.everywhere([moment], every=1 if whole else 6)
+    crashes = driver.everywhere([moment], every=1 if whole else 4)
     record_property("crashes", crashes)
-    assert crashes > (30 if whole else 4)
+    assert crashes > (30 if whole else 6)
 
 
 @pytest.mark.long

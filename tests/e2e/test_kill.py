@@ -83,33 +83,11 @@ class Walk:
         self.start()
         run = self._platform.wait_for_run(self.run)
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
-        ends = [datetime.fromisoformat(task["end_time"]).timestamp() for task in self._tasks()]
+        tasks = self._bench.task_runs(run)
+        ends = [datetime.fromisoformat(task["end_time"]).timestamp() for task in tasks]
         counts = [sum(moment <= end for moment in self.times) for end in ends]
         # After the last task, and between tasks that ask nothing, a run can't be held.
         return sorted({count for count in counts if count < len(self.times)})
-
-    def _tasks(self) -> list[dict[str, Any]]:
-        """The records of all tasks of the ended run.
-
-        The server has them one after the other. How many there must be tells the run's log, in
-        which each task has a last word before the run has its own.
-        """
-        of_run = {"any_": [self.run]}
-        last = "Finished in state "
-        found: list[dict[str, Any]] = []
-
-        def all_recorded() -> bool:
-            body: dict[str, Any] = {"logs": {"flow_run_id": of_run}, "limit": 200}
-            lines = self._platform.call("POST", "logs/filter", body)
-            ended = {line["task_run_id"] for line in lines if line["message"].startswith(last)}
-            found[:] = self._platform.call(
-                "POST", "task_runs/filter", {"flow_runs": {"id": of_run}}
-            )
-            recorded = {task["id"] for task in found if task["end_time"]}
-            return None in ended and ended - {None} <= recorded
-
-        self._platform.wait_for(all_recorded)
-        return found
 
     def faults(self) -> list[str]:
         """What is not as declared, or there twice, on the sandbox."""

@@ -92,7 +92,7 @@ def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
 
     assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
     assert robots(bench) == ["ci-a"] * 14 + ["pull-a"] * 14
-    bench.task_runs(ended[0], "onboard 14 teams, beside00 to beside13")
+    assert "onboard 14 teams, beside00 to beside13" in bench.task_states(ended[0])
     rows = bench.artifact("onboarding-result", ended[0])["data"]
     assert rows.count('"done"') == 14
     told = bench.artifact("welcome-14-teams-beside00-to-beside13", ended[0])["data"]

@@ -30,7 +30,8 @@ def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
     first = bench.run("configure-platform")
     assert first["state"]["message"] == "The platform: 4 to create, 2 to update."
     assert "keycloak" in bench.artifact("plan-platform", first)["data"]
-    bench.task_runs(first, "look at Keycloak", "look at Harbor", "Keycloak", "Harbor")
+    tasks = {"look at Keycloak", "look at Harbor", "Keycloak", "Harbor"}
+    assert tasks <= set(bench.task_states(first))
     secret = bench.sandbox.harbor.configuration["oidc_client_secret"]
     assert secret
     assert secret not in bench.artifact("plan-platform", first)["data"]
