@@ -90,9 +90,23 @@ class Faults:
     """Strikes the requests of one procedure, counted from 1 with one worker thread."""
 
     def __init__(
-        self, bench: Bench, procedure: Callable[[Systems], object], check: Callable[[], None]
+        self,
+        bench: Bench,
+        procedure: Callable[[Systems], object],
+        check: Callable[[], None],
+        is_read_again: Callable[[Request], bool] = lambda request: False,
     ) -> None:
+        """Prepare to strike a procedure's requests.
+
+        Args:
+            bench: the bench.
+            procedure: what is run.
+            check: asserts that the sandbox is as it must be after the run, or the one that follows.
+            is_read_again: whether the procedure makes this read a second time by design, so that a
+                refusal of the first does not end it.
+        """
         self._bench = bench
+        self._is_read_again = is_read_again
         self._sandbox: Sandbox = bench.sandbox
         self._start = Snapshot(bench.sandbox)
         self._procedure = procedure
@@ -166,7 +180,8 @@ class Faults:
         return run
 
     def _judge(self, run: Run, fault: Fault, request: Request) -> None:
-        if fault.fails(self.system(request), request):
+        refused = fault.fails(self.system(request), request)
+        if refused and not self._is_read_again(request):
             assert run.error is not None, "it must not be taken for what may pass"
         elif run.error is not None:
             raise run.error

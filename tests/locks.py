@@ -1,6 +1,7 @@
 """The locks that the tests of the core give to procedures, as `tenantry.locks.Lock` has them."""
 
 import threading
+from collections.abc import Callable
 
 
 class Alone:
@@ -25,3 +26,14 @@ class Mutex(Alone):
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+class Noted(Alone):
+    """A lock that notes after how many requests it was taken."""
+
+    def __init__(self, requests: Callable[[], int]) -> None:
+        self._requests = requests
+        self.taken_after = 0
+
+    def __enter__(self) -> None:
+        self.taken_after = self._requests()

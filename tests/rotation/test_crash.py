@@ -10,6 +10,7 @@ import pytest
 from tenantry.systems import Systems
 from tests.bench import Bench, Data
 from tests.faults import FAULTS, Faults
+from tests.locks import Noted
 from tests.rotation_bench import ROTATED, SPREAD_OUT, order, pairs_are_in_order, run
 from tests.rotation_crash import WAYS, due, rotate
 
@@ -52,9 +53,10 @@ def test_any_request_of_a_rotation_may_fail_once(
     """The push of a test is tried too; all is as it must be after the same run, or the next."""
     due(bench, CI)
     given = order(bench, force=True)
+    lock = Noted(bench.sandbox.requests.total)
 
     def procedure(systems: Systems) -> None:
-        for outcome in run(bench, given, systems=systems).values():
+        for outcome in run(bench, given, systems=systems, lock=lock).values():
             if outcome.error is not None:
                 raise outcome.error
 
@@ -64,8 +66,10 @@ def test_any_request_of_a_rotation_may_fail_once(
         assert held is not None
         assert held["metadata"]["annotations"]["tenantry.io/robot"] == "ci-b"
 
-    faults = Faults(bench, procedure, check)
+    # What could not be read before the lock was taken is read once more under it.
+    faults = Faults(bench, procedure, check, lambda request: request.number <= before_lock)
     requests = faults.requests()
+    before_lock = lock.taken_after
     first = list(FAULTS).index(name) % SOME
     struck = requests if whole else requests[first::SOME]
     runs = [faults.strike(name, request) for request in struck]
