@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, ValidationError
 from tenantry import declared
 from tenantry.declared import Declaration, Team
 from tenantry.declared.edit import Edit, edit
-from tenantry.errors import TenantryError
+from tenantry.errors import DeclarationError, TenantryError
 
 if TYPE_CHECKING:  # what is for Git is loaded where it is used: it takes a run's start longer
     from tenantry.declared.repository import Repository
@@ -71,19 +71,19 @@ class DeclaredState(Block):
     )
 
     def read(self, commit: str | None = None) -> Declaration:
-        """The declared state, checked.
+        """Return the declared state, without the teams whose files are faulty.
 
         Args:
             commit: the full hash of a commit of the branch; its latest if not given.
 
         Raises:
-            DeclarationError: with every fault.
+            DeclarationError: the platform is faulty; with every fault.
             TenantryError: it can't be read, and why.
         """
         if repository := self._repository():
             from tenantry.declared import git
 
-            return git.load_commit(repository, commit)
+            return _strict(git.load_commit(repository, commit))
         if commit:
             text = (
                 f"The Declared State block names the folder {self.folder}, which has no commits, "
@@ -91,7 +91,7 @@ class DeclaredState(Block):
                 "let the block name a repository."
             )
             raise TenantryError(text)
-        return declared.load(self._folder())
+        return _strict(declared.read(self._folder()))
 
     def declare(self, team: Team, dry_run: bool = False) -> Declaration:
         """Checks a team beside all others, and writes its file unless it says the same already.
@@ -174,3 +174,9 @@ class DeclaredState(Block):
             ).replace("Value error, ", "")
             text = f"The Declared State block is faulty: {faults}. Correct the block."
             raise TenantryError(text) from None
+
+
+def _strict(declaration: Declaration) -> Declaration:
+    if faults := declaration.faults:
+        raise DeclarationError([f"{declaration.origin} is faulty:", *faults])
+    return declaration

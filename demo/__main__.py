@@ -20,7 +20,7 @@ from demo.processes import ROOT, LocalPlatform, ProcessDied, start_sandbox
 from tenantry import explain, onboarding
 from tenantry.connections import Connections
 from tenantry.declared import Team, load
-from tenantry.declared.state import plain
+from tenantry.declared.merge import plain
 from tenantry.errors import TenantryError
 from tenantry.systems import Systems
 

@@ -1,17 +1,12 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
 from tenantry.declared.drift import Drift, IgnoreRule
+from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
+from tenantry.declared.reading import check_alone, load, read
+from tenantry.declared.saving import declare, save_team
 from tenantry.declared.single_sign_on import ExternalProvider
-from tenantry.declared.state import (
-    Declaration,
-    Location,
-    check_alone,
-    complete,
-    declare,
-    load,
-    save_team,
-)
+from tenantry.declared.state import Declaration, LeftOut, Location
 from tenantry.declared.team import (
     Namespace,
     OidcClient,
@@ -28,6 +23,7 @@ __all__ = [
     "Drift",
     "ExternalProvider",
     "IgnoreRule",
+    "LeftOut",
     "Location",
     "Namespace",
     "OidcClient",
@@ -42,5 +38,6 @@ __all__ = [
     "complete",
     "declare",
     "load",
+    "read",
     "save_team",
 ]

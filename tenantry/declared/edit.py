@@ -10,7 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tenantry.declared.state import Declaration, load
+from tenantry.declared.reading import load
+from tenantry.declared.state import Declaration
 
 Edit = Callable[[str, Any], None]
 """Changes one file in place, given its name (`platform.yaml`, `teams/shop.yaml`) and its content

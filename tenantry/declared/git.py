@@ -15,17 +15,12 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from tenantry import calls
 from tenantry.declared.edit import Edit, edit
+from tenantry.declared.merge import Data
+from tenantry.declared.reading import check_alone, read
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
-from tenantry.declared.state import (
-    Data,
-    Declaration,
-    as_declared,
-    check_alone,
-    find_team,
-    load,
-    save_team,
-)
+from tenantry.declared.saving import as_declared, find_team, save_team
+from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
 
@@ -143,7 +138,7 @@ def _origin(repository: Repository, commit: str) -> str:
 def _load(repository: Repository, head: Head, folder: Path) -> Declaration:
     origin = _origin(repository, head.id)
     try:
-        declaration = load(folder)
+        declaration = read(folder)
     except DeclarationError as error:
         raise DeclarationError([f"{origin} is faulty:", *error.faults]) from None
     if head.id != head.branch_at:
@@ -200,8 +195,10 @@ def _write(head: Head, folder: Path, entries: list[Any]) -> None:
     for entry in entries:
         name = entry.path.decode(errors="replace")
         if not stat.S_ISREG(entry.mode) or "/" in name:
-            text = f"{folder.name}/{name}:1: is a link or a folder; it must be a file"
-            raise DeclarationError([text if folder.name == "teams" else text.split("/", 1)[1]])
+            if folder.name != "teams":
+                raise DeclarationError([f"{name}:1: is a link or a folder; it must be a file"])
+            (folder / name.replace("/", "_")).mkdir()  # a fault of this team when it is read
+            continue
         blob = head.objects[entry.sha]
         assert isinstance(blob, Blob)
         (folder / name).write_bytes(blob.data)

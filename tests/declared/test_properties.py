@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from tenantry import declared
-from tenantry.declared.state import merge
+from tenantry.declared.merge import merge
 from tenantry.declared.types import Quantity, TeamName, quantity
 from tenantry.errors import DeclarationError
 from tenantry.resources import Amount
