@@ -2,9 +2,8 @@
 
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from tenantry import kubeconfig
 from tenantry.connections import Cluster, HarborAccount, KeycloakAccount
 from tenantry.errors import TenantryError
 from tenantry.systems import check_harbor, check_keycloak, check_kubernetes
@@ -141,30 +140,29 @@ class ClusterConnection(Block):
 
     kubeconfig: SecretStr | None = Field(
         default=None,
-        description="What stands in a kubeconfig file. If empty, the service account of the pod "
-        "that the flow runs in is used.",
+        description="The content of a kubeconfig: YAML, JSON, or base64 of either. This command "
+        f"prints one that fits into the field: {kubeconfig.COMMAND}. If the field is empty, the "
+        "service account of the pod that runs the flow is used.",
     )
     context: str | None = Field(
-        default=None, description="The context to use; the kubeconfig's current one if empty."
+        default=None,
+        description="The context to use. If empty, the current context of the kubeconfig.",
     )
 
     def cluster(self) -> Cluster:
-        """The connection as the core takes it.
+        """Return the connection as the core takes it.
 
         Raises:
-            TenantryError: the kubeconfig is not one.
+            TenantryError: the kubeconfig is faulty.
         """
-        if self.kubeconfig is None:
-            return Cluster(context=self.context)
+        given = self.kubeconfig.get_secret_value() if self.kubeconfig else ""
+        context = (self.context or "").strip() or None
+        if not given.strip():
+            return Cluster(context=context)
         try:
-            content = YAML(typ="safe").load(self.kubeconfig.get_secret_value())
-        except YAMLError:
-            content = None
-        if not isinstance(content, dict) or "clusters" not in content:
-            # The parser's own message would quote the file, and with it the token.
-            text = "The Cluster Connection's kubeconfig is not the content of a kubeconfig file."
-            raise TenantryError(f"{text} Correct the block.") from None
-        return Cluster(kubeconfig_content=content, context=self.context)
+            return Cluster(kubeconfig_content=kubeconfig.parse(given), context=context)
+        except TenantryError as error:
+            raise TenantryError(f"The Cluster Connection is faulty: {error}") from None
 
     def check(self) -> str:
         """Whether address and credentials work, in a sentence.

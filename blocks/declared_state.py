@@ -55,11 +55,13 @@ class DeclaredState(Block):
     )
     ssh_key: SecretStr | None = Field(
         default=None,
-        description="A private key without a passphrase that may read and push, for SSH.",
+        description="For SSH, a private key without a passphrase that may read and push: the "
+        "file's content, or its base64 (base64 -w0 FILE) where a form loses line breaks.",
     )
     known_hosts: str | None = Field(
         default=None,
-        description="The public keys of the SSH server, as ssh-keyscan prints them.",
+        description="The public keys of the SSH server, as ssh-keyscan prints them, or base64 of "
+        "that.",
     )
     verify: bool | str = Field(
         default=True,

@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tenantry.pasted import Secret, Word
 
 
 class Account(BaseModel):
     """An address, and an account there."""
 
-    url: str
+    url: Word
     """Scheme, host and port, and the path that the system is served under, if any."""
-    username: str = "admin"
+    username: Word = "admin"
     """User name of the account."""
-    password: SecretStr
+    password: Secret
     """Its password."""
     verify: bool | str = True
     """Check the server's certificate: true, false, or the path of a CA bundle."""
@@ -23,7 +25,8 @@ class Account(BaseModel):
     @classmethod
     def _check_verify(cls, value: Any) -> Any:
         known = {"true": True, "false": False}
-        value = known.get(value.lower(), value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            value = known.get(value.strip().lower(), value.strip())
         if isinstance(value, str) and not Path(value).exists():
             raise ValueError(f"there is no CA bundle at {value!r}; allowed: true, false, a path")
         return value
@@ -43,9 +46,9 @@ class HarborAccount(Account):
 class KeycloakAccount(Account):
     """Keycloak, and an account that may manage the platform's realm."""
 
-    realm: str = "master"
+    realm: Word = "master"
     """The realm that the account itself lives in."""
-    client_id: str = "admin-cli"
+    client_id: Word = "admin-cli"
     """The client that it logs in with."""
 
 
@@ -56,7 +59,7 @@ class Cluster(BaseModel):
     """Path of a kubeconfig file."""
     kubeconfig_content: dict[str, Any] | None = Field(default=None, repr=False)
     """Or what stands in one."""
-    context: str | None = None
+    context: Word | None = None
     """The context to use; the file's current one if not given."""
 
 

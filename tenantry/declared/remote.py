@@ -29,6 +29,7 @@ from dulwich.repo import MemoryRepo, Repo
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from tenantry.calls import MAY_PASS, TIMEOUT, retry_after
+from tenantry.declared.keys import read_private_key
 from tenantry.declared.repository import Repository
 from tenantry.declared.ssh import Ssh
 from tenantry.errors import (
@@ -235,7 +236,9 @@ class Remote:
         if place.scheme == "file":
             return LocalGitClient()
         if place.scheme == "ssh":
-            ssh = closing.enter_context(Ssh(call, repository.ssh_key, repository.known_hosts or ""))
+            assert repository.ssh_key is not None  # the model demands it
+            key = read_private_key(repository.ssh_key.get_secret_value())
+            ssh = closing.enter_context(Ssh(call, key, repository.known_hosts or ""))
             return SSHGitClient(place.host, place.port, place.username, vendor=ssh)
         client = _HttpClient(repository, call, self._hide)
         closing.callback(client.pool_manager.clear)

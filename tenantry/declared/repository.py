@@ -7,8 +7,10 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from dulwich.refs import Ref, check_ref_format
-from paramiko.hostkeys import HostKeyEntry
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
+
+from tenantry.declared.keys import ADVICE, read_known_hosts, read_private_key
+from tenantry.pasted import Secret, Word
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,15 @@ class Repository(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    url: str
+    url: Word
     """`https://…`, `ssh://…`, `git@host:path`, or `file:///…`; never with a password in it."""
-    branch: str = "main"
+    branch: Word = "main"
     """The branch that is read and pushed to."""
-    path: str = ""
+    path: Word = ""
     """The folder inside the repository that holds `platform.yaml`; empty for its root."""
-    username: str = "git"
+    username: Word = "git"
     """The account that the token belongs to."""
-    token: SecretStr | None = None
+    token: Secret | None = None
     """A token, or a password, for `https://`."""
     ssh_key: SecretStr | None = None
     """A private key without a passphrase, for SSH."""
@@ -44,7 +46,7 @@ class Repository(BaseModel):
     """The server's public keys, as in a `known_hosts` file."""
     verify: bool | str = True
     """Check the server's certificate: true, false, or the path of a CA bundle."""
-    author: str = "Tenantry <tenantry@localhost>"
+    author: Word = "Tenantry <tenantry@localhost>"
     """Who the commits are by, as `Name <address>`."""
 
     @property
@@ -81,7 +83,8 @@ class Repository(BaseModel):
     @classmethod
     def _check_verify(cls, value: Any) -> Any:
         known = {"true": True, "false": False}
-        value = known.get(value.lower(), value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            value = known.get(value.strip().lower(), value.strip())
         if isinstance(value, str) and not Path(value).is_file():
             raise ValueError(f"there is no CA bundle at {value!r}; allowed: true, false, a path")
         return value
@@ -93,13 +96,21 @@ class Repository(BaseModel):
             raise ValueError(f"{value!r} must be a name and an address: 'Name <name@example.com>'")
         return value
 
+    @field_validator("ssh_key")
+    @classmethod
+    def _check_ssh_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        try:
+            read_private_key(value.get_secret_value())
+        except ValueError as error:
+            raise ValueError(f"the SSH key {error}. {ADVICE}") from None
+        return value
+
     @field_validator("known_hosts")
     @classmethod
     def _check_known_hosts(cls, value: str | None) -> str | None:
-        for number, line in enumerate((value or "").splitlines(), start=1):
-            if line.strip() and not line.lstrip().startswith("#") and not _is_host_key(line):
-                raise ValueError(f"line {number} is no host's public key, as ssh-keyscan prints it")
-        return value
+        return read_known_hosts(value) if value else value
 
     @model_validator(mode="after")
     def _check_credentials(self) -> Self:
@@ -114,13 +125,6 @@ class Repository(BaseModel):
         elif scheme == "file" and self.token is not None:
             raise ValueError("file:// takes no credentials")
         return self
-
-
-def _is_host_key(line: str) -> bool:
-    try:
-        return HostKeyEntry.from_line(line) is not None
-    except Exception:  # noqa: BLE001 paramiko tells a broken key in many ways
-        return False
 
 
 def _take_apart(url: str) -> Place:

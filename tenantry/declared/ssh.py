@@ -2,19 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from io import StringIO
 from types import TracebackType
 from typing import Any, Self
 
 import paramiko
 from dulwich.client import SSHVendor
 from paramiko.hostkeys import HostKeyEntry
-from pydantic import SecretStr
 
 from tenantry.calls import TIMEOUT
 from tenantry.errors import SystemRefused, SystemUnavailable
-
-_KINDS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
 class Ssh(SSHVendor):
@@ -24,7 +20,7 @@ class Ssh(SSHVendor):
     as the context.
     """
 
-    def __init__(self, call: str, key: SecretStr | None, known_hosts: str) -> None:
+    def __init__(self, call: str, key: paramiko.PKey, known_hosts: str) -> None:
         self._call = call
         self._key = key
         self._known_hosts = known_hosts
@@ -68,7 +64,7 @@ class Ssh(SSHVendor):
                 host,
                 port=port or 22,
                 username=username,
-                pkey=self._private_key(),
+                pkey=self._key,
                 allow_agent=False,
                 look_for_keys=False,
                 timeout=TIMEOUT,
@@ -84,21 +80,6 @@ class Ssh(SSHVendor):
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._told(error, username) from None
         return _Running(channel)
-
-    def _private_key(self) -> paramiko.PKey:
-        text = self._key.get_secret_value().strip() + "\n" if self._key else ""
-        for kind in _KINDS:
-            try:
-                return kind.from_private_key(StringIO(text))
-            except paramiko.PasswordRequiredException:
-                reason = "the SSH key is protected by a passphrase"
-                break
-            except Exception:  # noqa: BLE001, S112 its text may quote the key; the next kind may fit
-                continue
-        else:
-            reason = "the SSH key is not a private key (Ed25519, ECDSA or RSA)"
-        advice = "Give the Declared State block one made by: ssh-keygen -t ed25519 -N ''"
-        raise SystemRefused("git", self._call, reason, advice=advice) from None
 
     def _told(self, error: Exception, username: str | None) -> Exception:
         if isinstance(error, paramiko.AuthenticationException):

@@ -1,6 +1,9 @@
 """The blocks: what a person fills in once in the UI, and what `check` says of it."""
 
+import base64
 import json
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +11,12 @@ import pytest
 from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import SecretStr
+from ruamel.yaml import YAML
 
 import blocks
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
 from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
+from tenantry.kubeconfig import COMMAND
 from tests.bench import MishapSandbox
 
 BLOCKS: list[type[Block]] = [
@@ -51,6 +56,28 @@ def cluster(content: Any) -> ClusterConnection:
     text = content if isinstance(content, str) else json.dumps(content)
     return ClusterConnection(kubeconfig=SecretStr(text))
 
+
+def as_yaml(content: Any) -> str:
+    text = StringIO()
+    YAML(typ="safe").dump(content, text)
+    return text.getvalue()
+
+
+def as_base64(text: str) -> str:
+    return base64.encodebytes(text.encode()).decode()
+
+
+ENCODINGS: dict[str, Callable[[Any], str]] = {
+    "YAML": as_yaml,
+    "YAML of another system": lambda content: "\ufeff" + as_yaml(content).replace("\n", "\r\n"),
+    "JSON": lambda content: json.dumps(content, indent=4),
+    "JSON indented by tabs": lambda content: json.dumps(content, indent="\t"),
+    "JSON without line breaks": lambda content: json.dumps(content, indent=4).replace("\n", " "),
+    "base64 of YAML": lambda content: as_base64(as_yaml(content)),
+    "base64 of JSON": lambda content: as_base64(json.dumps(content)),
+    "base64 without line breaks": lambda content: "".join(as_base64(as_yaml(content)).split()),
+    "base64 with blanks": lambda content: as_base64(as_yaml(content)).replace("\n", " "),
+}
 
 # What the UI shows
 
@@ -97,7 +124,11 @@ def test_the_server_is_told_which_fields_to_encrypt(block: type[Block], secrets:
     [
         HarborConnection(url=DEAD, password=SecretStr(PASSWORD)),
         KeycloakConnection(url=DEAD, password=SecretStr(PASSWORD)),
-        ClusterConnection(kubeconfig=SecretStr(f"clusters: []\nusers: [{{token: {PASSWORD}}}]")),
+        ClusterConnection(
+            kubeconfig=SecretStr(
+                f"clusters: []\ncontexts: []\nusers: [{{name: a, user: {{token: {PASSWORD}}}}}]"
+            )
+        ),
     ],
     ids=lambda block: type(block).__name__,
 )
@@ -223,27 +254,107 @@ def test_an_address_without_a_scheme_is_told_without_the_password(block: Any) ->
     )
 
 
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_kubeconfig_works_in_every_form_that_fits_into_the_field(
+    encode: Callable[[Any], str], sandbox: MishapSandbox
+) -> None:
+    said = cluster(encode(kubeconfig(sandbox))).check()
+
+    assert said.endswith("accepts the credentials.")
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n"])
+def test_an_empty_kubeconfig_is_the_same_as_none(blank: str) -> None:
+    assert cluster(blank).cluster() == ClusterConnection().cluster()
+
+
+@pytest.mark.parametrize("between", ["", " "], ids=["dropped", "blanks"])
+def test_lost_line_breaks_are_named_with_the_command_that_avoids_them(
+    between: str, sandbox: MishapSandbox
+) -> None:
+    text = between.join(as_yaml(kubeconfig(sandbox)).splitlines())
+
+    with pytest.raises(TenantryError) as faulty:
+        cluster(text).check()
+
+    assert str(faulty.value) == (
+        "The Cluster Connection is faulty: The kubeconfig has lost its line breaks, probably in a "
+        f"one-line form field. Paste what this command prints: {COMMAND}"
+    )
+
+
+@pytest.mark.parametrize("field", [COMMAND, "base64"])
+def test_the_form_names_the_forms_and_the_command(field: str) -> None:
+    assert field in str(ClusterConnection.model_fields["kubeconfig"].description)
+
+
+NOT_ONE = "is not the content of a kubeconfig file"
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("content", "said"),
     [
-        "",
-        PASSWORD,
-        f"users: [{PASSWORD}",
-        f"users:\n  - token: {PASSWORD}\n",
-        f"- {PASSWORD}\n",
-        f"clusters: *{PASSWORD}\n",
-        f"\x00{PASSWORD}",
+        (PASSWORD, NOT_ONE),
+        (f"users: [{PASSWORD}\n", NOT_ONE),
+        (f"users:\n  - token: {PASSWORD}\n", NOT_ONE),
+        (f"- {PASSWORD}\n", NOT_ONE),
+        (f"clusters: *{PASSWORD}\n", NOT_ONE),
+        (f"\x00{PASSWORD}", NOT_ONE),
+        (f'{{"{PASSWORD}": ', NOT_ONE),
+        (f"/root/{PASSWORD}", "is the path of a file, not its content"),
+        (
+            f"clusters: [{{name: a}}]\ncontexts: {{}}\nusers: [{PASSWORD}]\n",
+            (
+                "is faulty: clusters[0].cluster: is missing; contexts: must be a list; "
+                "users[0]: must be a mapping"
+            ),
+        ),
+        (
+            "clusters: [{name: a, cluster: {server: 10.0.0.1:6443}}]\ncontexts: []\n",
+            "is faulty: clusters[0].cluster.server: must begin with https:// or http://",
+        ),
+        (
+            "clusters: []\ncontexts: []\nusers: [{name: a, user: {token: REDACTED}}]\n",
+            "has no credentials: kubectl prints them only with --raw",
+        ),
     ],
 )
-def test_what_is_no_kubeconfig_is_told_and_not_quoted(content: str) -> None:
+def test_a_faulty_kubeconfig_is_reported_and_not_quoted(content: str, said: str) -> None:
     with pytest.raises(TenantryError) as faulty:
         cluster(content).check()
 
     assert str(faulty.value) == (
-        "The Cluster Connection's kubeconfig is not the content of a kubeconfig file. "
-        "Correct the block."
+        f"The Cluster Connection is faulty: The kubeconfig {said}. "
+        f"Paste what this command prints: {COMMAND}"
     )
+    assert PASSWORD not in str(faulty.value)
     assert faulty.value.__suppress_context__ or faulty.value.__context__ is None
+
+
+def test_a_kubeconfig_that_names_a_file_is_reported_with_the_command_that_inlines_it(
+    sandbox: MishapSandbox,
+) -> None:
+    content = kubeconfig(sandbox)
+    content["clusters"][0]["cluster"] = {
+        "server": "https://127.0.0.1:9",
+        "certificate-authority": "/nowhere/ca.crt",
+    }
+
+    with pytest.raises(SystemRefused) as refused:
+        cluster(content).check()
+
+    assert "/nowhere/ca.crt" in str(refused.value)
+    assert COMMAND in str(refused.value)
+
+
+def test_line_breaks_around_a_value_do_not_count(sandbox: MishapSandbox) -> None:
+    """The form's fields have several lines: a line break at the end is easily typed or pasted."""
+    harbor, keycloak = address(sandbox, "harbor"), address(sandbox, "keycloak")
+
+    assert HarborConnection(**{name: f"{value}\n" for name, value in harbor.items()}).check()
+    assert KeycloakConnection(**{name: f"{value}\n" for name, value in keycloak.items()}).check()
+    text = json.dumps(kubeconfig(sandbox))
+    assert ClusterConnection(kubeconfig=SecretStr(f"{text}\n"), context="sandbox\n").check()
 
 
 @pytest.mark.parametrize(

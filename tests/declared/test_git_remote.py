@@ -31,6 +31,15 @@ from tests.git_server import (
 SHOP = Team(name="shop")
 
 
+def private(key: paramiko.PKey) -> str:
+    text = StringIO()
+    key.write_private_key(text)
+    return text.getvalue()
+
+
+KEY = private(paramiko.ECDSAKey.generate())
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> BareRepository:
     return BareRepository(tmp_path / "git")
@@ -252,12 +261,6 @@ def test_a_private_ca_is_trusted_by_its_file(
 # SSH
 
 
-def private(key: paramiko.PKey, password: str | None = None) -> str:
-    text = StringIO()
-    key.write_private_key(text, password=password)
-    return text.getvalue()
-
-
 @pytest.fixture(scope="module")
 def user_key() -> paramiko.RSAKey:
     return paramiko.RSAKey.generate(2048)
@@ -314,18 +317,6 @@ def test_a_server_with_another_key_is_not_talked_to(ssh: SshServer, ssh_key: str
         with pytest.raises(SystemRefused, match="the server's key is not one of known_hosts"):
             load_commit(by_ssh(ssh, ssh_key, known_hosts=known_hosts))
     assert ssh.commands == []
-
-
-@pytest.mark.parametrize("text", ["", "not a key", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
-def test_what_is_no_key_is_told_and_not_quoted(text: str, ssh: SshServer) -> None:
-    with pytest.raises(SystemRefused, match="the SSH key is not a private key") as refused:
-        load_commit(by_ssh(ssh, text))
-    assert not text or text not in str(refused.value)
-
-
-def test_a_key_with_a_passphrase_is_told(ssh: SshServer, user_key: paramiko.RSAKey) -> None:
-    with pytest.raises(SystemRefused, match="the SSH key is protected by a passphrase"):
-        load_commit(by_ssh(ssh, private(user_key, "secret")))
 
 
 def test_the_ssh_servers_own_words_are_told(ssh: SshServer, ssh_key: str) -> None:
@@ -442,11 +433,11 @@ def test_no_thread_is_left(bare: BareRepository, ssh: SshServer, ssh_key: str) -
         ({"verify": "/nowhere.crt"}, "no CA bundle at '/nowhere.crt'"),
         ({"author": "Bot"}, "must be a name and an address"),
         ({"author": "Bot <a@b>\nx"}, "must be a name and an address"),
-        ({"ssh_key": "x"}, "an SSH key is for ssh://"),
+        ({"ssh_key": KEY}, "an SSH key is for ssh://"),
         ({"url": "file:///x", "token": "x"}, "file:// takes no credentials"),
         ({"url": "git@example.com:x.git"}, "SSH needs both an SSH key and the server's known_host"),
-        ({"known_hosts": "example.com ssh-rsa"}, "line 1 is no host's public key"),
-        ({"known_hosts": "# x\n\nexample.com ssh-rsa A@"}, "line 3 is no host's public key"),
+        ({"known_hosts": "example.com ssh-rsa"}, "line 1 is not a host's public key"),
+        ({"known_hosts": "# x\n\nexample.com ssh-rsa A@"}, "line 3 is not a host's public key"),
     ],
 )
 def test_a_faulty_field_is_told(given: dict[str, Any], said: str) -> None:

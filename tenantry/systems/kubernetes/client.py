@@ -17,6 +17,7 @@ from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import Cluster
 from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.kubeconfig import COMMAND
 
 MANAGER = "tenantry"
 """Our one field manager."""
@@ -93,8 +94,7 @@ class KubernetesClient:
                 "kubernetes",
                 f"read {cluster.kubeconfig or 'the cluster connection'}",
                 str(error).splitlines()[0],
-                advice="Give the cluster connection a kubeconfig; without one, only a pod of the "
-                "cluster can connect.",
+                advice=_advice(cluster),
             ) from None
         # urllib3's own retries would repeat writes whose answer was lost.
         configuration.retries = False
@@ -245,6 +245,15 @@ class KubernetesClient:
                 "kubernetes", call, "the answer is not JSON", status=answer.status
             )
         raise _failure(method, call, answer, content, request)
+
+
+def _advice(cluster: Cluster) -> str:
+    if cluster.kubeconfig_content is None and cluster.kubeconfig is None:
+        return (
+            "Give the cluster connection a kubeconfig; without one, only a pod of the cluster can "
+            "connect."
+        )
+    return f"This command prints a kubeconfig that needs no other files: {COMMAND}"
 
 
 def _configure(configuration: kube.Configuration, cluster: Cluster) -> None:
