@@ -1,5 +1,6 @@
 """What ships for production says what it means: Prefect ignores an unknown key of a deployment."""
 
+import asyncio
 import inspect
 import runpy
 from importlib import import_module
@@ -13,6 +14,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.server.schemas.schedules import CronSchedule as ServerSchedule
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ruamel.yaml import YAML
 
@@ -145,6 +147,16 @@ def test_the_parameters_are_the_flows(declared: Deployment) -> None:
 def test_the_schedules_are_such_as_prefect_takes(declared: Deployment) -> None:
     for schedule in declared.schedules:
         assert CronSchedule(**schedule.model_dump()).timezone == schedule.timezone
+
+
+@each_deployment
+def test_the_server_finds_the_next_runs_of_a_schedule(declared: Deployment) -> None:
+    """With the locked packages: with others, the server's scheduler raises for each deployment."""
+    for schedule in declared.schedules:
+        dates = asyncio.run(ServerSchedule(**schedule.model_dump()).get_dates(n=3))
+
+        assert len(dates) == 3
+        assert dates == sorted(set(dates))
 
 
 # deployments/serve.py
