@@ -8,9 +8,19 @@
     │   └── ChangedMeanwhile    ... after another look: someone was faster, or an answer was lost
     └── BrokenPromise           us: a write was accepted and yet what it should do does not hold
 
+    └── Unexpected              the developers: an error that no rule foresaw, kept to one team
+
 No message ever holds a secret or a request's body: the messages are shown in
 the UI and kept in Prefect's database.
 """
+
+import logging
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+_LOG = logging.getLogger("tenantry")
+_ROOT = Path(__file__).parent.parent
 
 
 class TenantryError(Exception):
@@ -74,3 +84,38 @@ class ChangedMeanwhile(SystemUnavailable):
 
 class BrokenPromise(CallFailed):
     """A call succeeded, but reading it back (or trying it) shows that it did not take."""
+
+
+class Unexpected(TenantryError):
+    """An error that no rule foresaw. It is the failure of what was being done, and of nothing else."""
+
+
+def readable(error: Exception, work: str) -> TenantryError:
+    """Return an error as a user reads it: itself if it is Tenantry's, else its type and place.
+
+    What it says is left out, since it may quote a secret. The frames are logged at debug level.
+
+    Args:
+        error: what was raised.
+        work: what was being done, such as `planning team 'shop'`.
+    """
+    if isinstance(error, TenantryError):
+        return error
+    kind = type(error).__name__
+    frames = traceback.format_list(traceback.extract_tb(error.__traceback__)[-30:])
+    _LOG.debug("%s while %s\n%s", kind, work, "".join(frames))
+    return Unexpected(
+        f"{kind} while {work} (at {_place(error.__traceback__)}). A value that Tenantry does not "
+        "expect is declared, or stored in a system; nothing else is affected. Please report it."
+    )
+
+
+def _place(trace: TracebackType | None) -> str:
+    """The innermost line of ours that an error came through."""
+    place = "an unknown place"
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        if path.is_relative_to(_ROOT / "tenantry"):
+            place = f"{path.relative_to(_ROOT).as_posix()}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

@@ -1,37 +1,142 @@
 """Which group each name of an external identity provider leads to: to one, and to one only."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from tenantry.declared.claims import Claim, Conflict
 from tenantry.declared.platform import Platform
 from tenantry.declared.rules import Fault
 from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.team import Team
 
-
-def check(platform: Platform, teams: Sequence[Team]) -> Iterator[tuple[Team | None, Fault]]:
-    """What is wrong with the names, each with the team at fault; None: the platform."""
-    yield from _check_groups(platform, teams)
-    for alias, provider in platform.keycloak.external_providers.items():
-        place = ("keycloak", "external_providers", alias, "groups")
-        yield from ((None, (place, text)) for text in _doubles(provider))
-        known = {team.oidc_group for team in teams} | {*platform.keycloak.groups}
-        for name, group in provider.groups.items():
-            if teams and group not in known:
-                yield None, ((*place, name), f"no team has the group '{group}'")
-        yield from _clashes(alias, provider, platform, teams)
+_OWN, _BY_RULE, _BY_TABLE = range(3)
+"""Ranks of a claim for a name: a team's own `external_groups` does not take what the platform
+gives to another team."""
 
 
-def _check_groups(platform: Platform, teams: Sequence[Team]) -> Iterator[tuple[Team | None, Fault]]:
+def check_platform(platform: Platform) -> Iterator[Fault]:
+    """What is wrong with the names that the platform declares, whatever the teams declare."""
     for name, group in platform.keycloak.groups.items():
         for alias in group.external_groups:
             if alias not in platform.keycloak.external_providers:
-                place = ("keycloak", "groups", name, "external_groups", alias)
-                yield None, (place, f"'{alias}' is not among keycloak.external_providers")
+                text = f"'{alias}' is not among keycloak.external_providers"
+                yield ("keycloak", "groups", name, "external_groups", alias), text
+    for alias, provider in platform.keycloak.external_providers.items():
+        place = ("keycloak", "external_providers", alias, "groups")
+        yield from ((place, text) for text in _doubles(provider))
+
+
+def check_groups(platform: Platform, teams: Sequence[Team]) -> Iterator[Fault]:
+    """Which names of the platform's tables lead to a group that no team has."""
+    known = {team.oidc_group for team in teams} | {*platform.keycloak.groups}
+    for alias, provider in platform.keycloak.external_providers.items():
+        for name, group in provider.groups.items():
+            if teams and group not in known:
+                place = ("keycloak", "external_providers", alias, "groups", name)
+                yield place, f"no team has the group '{group}'"
+
+
+def conflicts(platform: Platform, teams: Sequence[Team]) -> Iterator[Conflict]:
+    """Return the names that a team claims and that lead to another group as well."""
     for team in teams:
         if team.oidc_group in platform.keycloak.groups:
+            place = ("group",) if team.group else ("name",)
             text = f"the group '{team.oidc_group}' is the platform's own (keycloak.groups)"
-            yield team, (("group",) if team.group else ("name",), text)
+            yield Conflict(Claim(team, "the group", team.oidc_group, place), text, decided=True)
+    for alias, provider in platform.keycloak.external_providers.items():
+        yield from _Names(alias, provider, platform, teams).conflicts()
+
+
+class _Names:
+    """The names of one provider."""
+
+    def __init__(
+        self, alias: str, provider: ExternalProvider, platform: Platform, teams: Sequence[Team]
+    ) -> None:
+        self._alias = alias
+        self._provider = provider
+        self._platforms = {
+            _folded(provider, name): group
+            for group, own in platform.keycloak.groups.items()
+            for name in own.external_groups.get(alias, ())
+        }
+        self._claims: dict[str, list[Claim]] = defaultdict(list)
+        self._by_pattern: list[Claim] = []
+        for team in teams:
+            self._add(team)
+
+    def _add(self, team: Team) -> None:
+        own = team.external_groups.get(self._alias)
+        what = f"the name of provider '{self._alias}'"
+        names = self._provider.names(team.oidc_group, own)
+        place = ("external_groups", self._alias) if own else ("name",)
+        for name in names:
+            by_table = self._provider.groups.get(name) == team.oidc_group
+            rank = _OWN if own else _BY_TABLE if by_table else _BY_RULE
+            claim = Claim(team, what, name, place, rank)
+            self._claims[_folded(self._provider, name)].append(claim)
+        if not names:
+            self._by_pattern.append(Claim(team, what, team.oidc_group, place, _BY_RULE))
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Return the claims that do not go together."""
+        for name, claims in self._claims.items():
+            yield from self._of_name(name, claims)
+        flags = re.IGNORECASE if self._provider.ignore_case else 0
+        for claim in self._by_pattern:
+            try:
+                expression = re.compile(self._provider.expression(claim.team.oidc_group), flags)
+            except (re.error, OverflowError, RecursionError) as error:
+                text = f"provider '{self._alias}' has a pattern that cannot be used: {error}"
+                yield Conflict(claim, text, decided=True)
+            else:
+                yield from self._of_pattern(claim, expression)
+
+    def _of_name(self, name: str, claims: Sequence[Claim]) -> Iterator[Conflict]:
+        platforms = self._platforms.get(name)
+        for claim in claims:
+            if platforms is not None:
+                yield self._two_groups(claim, platforms, decided=True)
+                continue
+            group = claim.team.oidc_group
+            rivals = [other for other in claims if other.team.oidc_group != group]
+            ahead = [other for other in rivals if other.rank >= claim.rank]
+            if ahead:
+                rival = min(ahead, key=lambda other: (-other.rank, other.team.name))
+                yield self._two_groups(
+                    claim, rival.team.oidc_group, decided=rival.rank > claim.rank
+                )
+
+    def _two_groups(self, claim: Claim, group: str, *, decided: bool) -> Conflict:
+        told = f"'{claim.name}' of provider '{self._alias}' leads to the group '{group}', too"
+        return Conflict(claim, told, decided=decided)
+
+    def _of_pattern(self, claim: Claim, expression: re.Pattern[str]) -> Iterator[Conflict]:
+        """A name that leads to another group, and by the pattern to this one as well."""
+        own = claim.team.oidc_group
+        for name, group in self._platforms.items():
+            if group != own and expression.fullmatch(name):
+                yield Conflict(claim, self._by_both(name, group, own), decided=True)
+        likely = [
+            *((name, other) for name, found in self._claims.items() for other in found),
+            *((_folded(self._provider, each.name), each) for each in self._by_pattern),
+        ]
+        for name, other in likely:
+            group = other.team.oidc_group
+            if group == own or not expression.fullmatch(name):
+                continue
+            text = self._by_both(name, group, own)
+            if other.rank >= claim.rank:
+                yield Conflict(claim, text, decided=other.rank > claim.rank)
+            if other.rank <= claim.rank:
+                yield Conflict(other, text, decided=other.rank < claim.rank)
+
+    def _by_both(self, name: str, group: str, by_pattern: str) -> str:
+        return (
+            f"'{name}' of provider '{self._alias}' leads to '{group}', and by the provider's "
+            f"pattern to '{by_pattern}' as well"
+        )
 
 
 def _doubles(provider: ExternalProvider) -> Iterator[str]:
@@ -44,39 +149,6 @@ def _doubles(provider: ExternalProvider) -> Iterator[str]:
                 f"'{other}' and '{name}' both lead to '{group}'; if that is meant, say "
                 "several_names: true"
             )
-
-
-def _clashes(
-    alias: str, provider: ExternalProvider, platform: Platform, teams: Sequence[Team]
-) -> Iterator[tuple[Team | None, Fault]]:
-    """A name that leads to two groups."""
-    owners: dict[str, str] = {}
-    for group, own in platform.keycloak.groups.items():
-        for name in own.external_groups.get(alias, ()):
-            owners.setdefault(_folded(provider, name), group)
-    by_pattern: list[Team] = []
-    for team in teams:
-        own_names = team.external_groups.get(alias)
-        names = provider.names(team.oidc_group, own_names)
-        if not names:
-            by_pattern.append(team)
-        for name in names:
-            other = owners.setdefault(_folded(provider, name), team.oidc_group)
-            if other != team.oidc_group:
-                place = ("external_groups", alias) if own_names else ("name",)
-                text = f"'{name}' of provider '{alias}' leads to the group '{other}', too"
-                yield team, (place, text)
-    flags = re.IGNORECASE if provider.ignore_case else 0
-    for team in by_pattern:
-        expression = re.compile(provider.expression(team.oidc_group), flags)
-        likely = {**owners, **{_folded(provider, t.oidc_group): t.oidc_group for t in by_pattern}}
-        for name, group in likely.items():
-            if group != team.oidc_group and expression.fullmatch(name):
-                text = (
-                    f"'{name}' of provider '{alias}' leads to '{group}', and by the provider's "
-                    f"pattern to '{team.oidc_group}' as well"
-                )
-                yield team, (("name",), text)
 
 
 def _folded(provider: ExternalProvider, name: str) -> str:

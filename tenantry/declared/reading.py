@@ -4,22 +4,30 @@ A faulty `platform.yaml` stops everything. A faulty file of a team keeps that te
 other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from tenantry.declared import external_names, rules
+from tenantry.declared import claims, external_names, rules
+from tenantry.declared.claims import Conflict
 from tenantry.declared.faults import Document, Place, explain
 from tenantry.declared.files import read_document, team_files
 from tenantry.declared.merge import complete, plain
 from tenantry.declared.platform import Platform
-from tenantry.declared.state import Declaration, Documents, LeftOut, location_of
+from tenantry.declared.salvage import name_in, readable_part, said_in
+from tenantry.declared.state import (
+    Contested,
+    Declaration,
+    Documents,
+    LeftOut,
+    location_of,
+)
 from tenantry.declared.team import Team
 from tenantry.declared.types import Model
-from tenantry.errors import DeclarationError
+from tenantry.errors import DeclarationError, readable
 
 M = TypeVar("M", bound=Model)
 
@@ -57,22 +65,22 @@ class _File:
 
     path: Path
     name: str
-    document: Document | None = None
+    document: Document = field(default_factory=lambda: Document("", {}))
+    is_whole: bool = False
+    """Whether all of it could be read, so that it can be judged together with the others."""
     team: Team | None = None
-    """With all defaults, where the platform could be read."""
+    """With all defaults; the readable part of it where the file is faulty."""
     faults: list[str] = field(default_factory=list)
+    contested: list[Contested] = field(default_factory=list)
+    is_rival: bool = False
+    """Whether its name is another file's, so that nothing else of it counts."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The name of its team: what it says, or the file's own name where it says nothing."""
-        if self.team is not None:
-            return (self.team.name,)
-        said = self.document.data.get("name") if self.document else None
-        return (said if isinstance(said, str) and said else self.path.stem,)
+    def is_faulty(self) -> bool:
+        return bool(self.faults or self.contested)
 
     def fault(self, place: Place, text: str) -> None:
         """Takes down a fault at a field."""
-        assert self.document is not None
         self.faults.append(self.document.fault(place, text))
 
 
@@ -96,26 +104,37 @@ class _Reading:
         except DeclarationError as error:
             self.faults += error.faults
             return
-        for place, text in rules.check_platform(self.platform):
+        found = rules.check_platform(self.platform), external_names.check_platform(self.platform)
+        for place, text in (fault for faults in found for fault in faults):
             self.faults.append(self.platform_file.fault(place, text))
+
+    # Each team by itself
 
     def read_teams(self) -> None:
         """Reads each team's file by itself."""
         for path in team_files(self.folder):
-            file = _File(path, str(path.relative_to(self.folder)))
+            name = str(path.relative_to(self.folder))
+            file = _File(path, name, Document(name, {}))
             self.files.append(file)
             try:
-                file.document = read_document(self.folder, path)
-                file.team = _validate(file.document, Team)
+                self._read_team(file)
             except DeclarationError as error:
                 file.faults += error.faults
-                continue
-            if self.platform is not None:
-                self._complete(file, file.team, self.platform)
+            except Exception as error:  # noqa: BLE001 one file's fault, whatever it is
+                file.fault((), f"can't be checked: {readable(error, 'checking it')}")
+            if not file.is_whole:
+                file.team = self._readable_part(file)
 
-    def _complete(self, file: _File, given: Team, platform: Platform) -> None:
-        assert file.document is not None
-        document = file.document
+    def _read_team(self, file: _File) -> None:
+        file.document = read_document(self.folder, file.path)
+        given = _validate(file.document, Team)
+        if self.platform is None:
+            file.team, file.is_whole = given, True
+        else:
+            self.complete(file, given, self.platform)
+
+    def complete(self, file: _File, given: Team, platform: Platform) -> None:
+        """Fills in a team's defaults, and checks it as it will be."""
         if given.profile is not None and given.profile not in platform.profiles:
             known = ", ".join(platform.profiles) or "none"
             text = f"'{given.profile}' is no profile in platform.yaml; profiles there: {known}"
@@ -125,9 +144,14 @@ class _Reading:
             if alias not in platform.keycloak.external_providers:
                 text = f"'{alias}' is not among keycloak.external_providers of platform.yaml"
                 file.fault(("external_groups", alias), text)
-        file.team = complete(platform, given)
-        for place, text in (*rules.check_team(file.team), *rules.check_hosts(platform, file.team)):
-            file.faults.append(self._blame(place, text, document, given.profile))
+        try:
+            team = complete(platform, given)
+        except ValidationError as error:  # what the file and the defaults come to together
+            file.faults += explain(error, Team, file.document)
+            return
+        for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
+            file.faults.append(self._blame(place, text, file.document, given.profile))
+        file.team, file.is_whole = team, True
 
     def _blame(self, place: Place, text: str, document: Document, profile: str | None) -> str:
         """The fault at the file that the field's value came from."""
@@ -136,28 +160,57 @@ class _Reading:
             text = f"{text} (as team file {document.name} has it)"
         return found.fault(at, text)
 
+    def _readable_part(self, file: _File) -> Team | None:
+        name = name_in(file.path)
+        try:
+            if not file.document.data:
+                name = said_in(file.path) or name
+            given = readable_part(plain(file.document.data), name)
+            return complete(self.platform, given) if given and self.platform else given
+        except Exception:  # noqa: BLE001 then nothing but its name is known
+            return Team(name=name) if name else None
+
+    # All together
+
     def check_together(self) -> None:
         """Checks the teams against each other."""
-        known = [(file.team, file) for file in self.files if file.team is not None]
-        files = {id(team): file for team, file in known}
-        first: dict[str, _File] = {}
-        unique: list[Team] = []
-        for team, file in known:
-            other = first.setdefault(team.name, file)
-            if other is file:
-                unique.append(team)
+        self._check_names()
+        files = {id(file.team): file for file in self.files if file.team and not file.is_rival}
+        teams = [file.team for file in files.values() if file.team]
+        for conflict in self._conflicts(teams):
+            file = files[id(conflict.claim.team)]
+            fault = file.document.fault(conflict.claim.place, conflict.text)
+            if conflict.decided:
+                file.faults.append(fault)
             else:
-                file.fault(("name",), f"team '{team.name}' is also declared in {other.name}")
-        for team, (place, text) in rules.check_together(unique):
-            files[id(team)].fault(place, text)
-        if self.platform is None:
-            return
-        teams = [team for team, _ in known]
-        for at_fault, (place, text) in external_names.check(self.platform, teams):
-            if at_fault is None:
+                claim = conflict.claim
+                file.contested.append(Contested(claim.what, claim.name, fault))
+        if self.platform and all(file.is_whole for file in self.files):
+            for place, text in external_names.check_groups(self.platform, teams):
                 self.other_faults.append(self.platform_file.fault(place, text))
-            else:
-                files[id(at_fault)].fault(place, text)
+
+    def _conflicts(self, teams: Sequence[Team]) -> Iterator[Conflict]:
+        yield from claims.conflicts(teams)
+        if self.platform is not None:
+            yield from external_names.conflicts(self.platform, teams)
+
+    def _check_names(self) -> None:
+        """`teams/<name>.yaml` owns its name. Elsewhere two files of one name are contested."""
+        by_name: dict[str, list[_File]] = {}
+        for file in self.files:
+            if file.team is not None:
+                by_name.setdefault(file.team.name, []).append(file)
+        for name, files in by_name.items():
+            owners = [file for file in files if file.path.stem == name]
+            for file in files if len(files) > 1 else ():
+                other = next(each for each in [*owners, *files] if each is not file)
+                text = f"team '{name}' is also declared in {other.name}"
+                if len(owners) == 1 and file is not owners[0]:
+                    file.fault(("name",), text)
+                    file.is_rival = True
+                elif len(owners) != 1:
+                    fault = file.document.fault(("name",), text)
+                    file.contested.append(Contested("the team", name, fault))
 
     def result(self) -> Declaration:
         """Return what was read.
@@ -166,26 +219,39 @@ class _Reading:
             DeclarationError: the platform is faulty.
         """
         if self.faults or self.platform is None:
-            found = [fault for file in self.files for fault in file.faults]
-            raise DeclarationError(
-                sorted([*self.faults, *self.other_faults, *found], key=location_of)
-            )
-        good = [file for file in self.files if not file.faults]
+            found = [*self.faults, *self.other_faults]
+            for file in self.files:
+                found += [*file.faults, *(each.fault for each in file.contested)]
+            raise DeclarationError(sorted(found, key=location_of))
+        good = [file for file in self.files if not file.is_faulty]
         teams = {file.team.name: file.team for file in good if file.team}
-        documents = {file.team.name: file.document for file in good if file.team and file.document}
         return Declaration(
             self.platform,
             dict(sorted(teams.items())),
             str(self.folder),
             _base(self.folder),
-            Documents(self.platform_file, documents),
-            tuple(
-                LeftOut(file.name, _in_order(file.faults), file.names, file.team)
-                for file in self.files
-                if file.faults
+            Documents(
+                self.platform_file,
+                {file.team.name: file.document for file in good if file.team},
             ),
+            tuple(_left_out(file, teams) for file in self.files if file.is_faulty),
             tuple(self.other_faults),
         )
+
+
+def _left_out(file: _File, teams: dict[str, Team]) -> LeftOut:
+    """A file with what it counts for: nothing that a file without faults declares."""
+    said = file.team.name if file.team and not file.is_rival else None
+    names = dict.fromkeys(name for name in (said, name_in(file.path)) if name)
+    return LeftOut(
+        file.name,
+        tuple(sorted(file.faults, key=location_of)),
+        tuple(file.contested),
+        tuple(name for name in names if name not in teams),
+        None if file.is_rival else file.team,
+        file.document,
+        is_whole=file.is_whole,
+    )
 
 
 def _validate(document: Document, model: type[M]) -> M:
@@ -193,10 +259,6 @@ def _validate(document: Document, model: type[M]) -> M:
         return model.model_validate(plain(document.data))
     except ValidationError as error:
         raise DeclarationError(explain(error, model, document)) from None
-
-
-def _in_order(faults: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(faults, key=location_of))
 
 
 def _base(folder: Path) -> str:
@@ -209,25 +271,41 @@ def _base(folder: Path) -> str:
 def check_alone(declaration: Declaration, team: Team) -> Declaration:
     """The declaration with a team that came by the API, checked as its file would be.
 
+    What it claims must be no other team's, not even by a convention: that would leave the other
+    team out.
+
     Raises:
         DeclarationError: with every fault, each as `team NAME: field: …`.
     """
-    document = Document(f"team {team.name}", {})
-    file = _File(Path(f"{team.name}.yaml"), document.name, document, team)
+    name = f"team {team.name}"
+    file = _File(Path(f"{team.name}.yaml"), name, Document(name, {}))
+    platform = declaration.platform
     reading = _Reading(Path())
-    reading._complete(file, team, declaration.platform)
-    completed = file.team
-    if completed is not None:
-        others = [other for other in declaration.teams.values() if other.name != team.name]
-        together = [
-            *rules.check_together([*others, completed]),
-            *external_names.check(declaration.platform, [*others, completed]),
-        ]
-        for at_fault, (place, text) in together:
-            if at_fault is completed:
-                file.fault(place, text)
-    if completed is None or file.faults:
+    reading.platform = platform
+    reading.complete(file, team, platform)
+    if file.team is not None:
+        others = [each.team for each in declaration.left_out if each.team is not None]
+        rivals = [each for each in (*declaration.teams.values(), *others) if each.name != team.name]
+        _check_beside(file, file.team, rivals, reading._conflicts)
+    if file.team is None or file.faults:
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
-    teams = {**declaration.teams, team.name: completed}
+    teams = {**declaration.teams, team.name: file.team}
     left_out = tuple(each for each in declaration.left_out if team.name not in each.names)
     return replace(declaration, teams=dict(sorted(teams.items())), left_out=left_out)
+
+
+def _check_beside(
+    file: _File,
+    team: Team,
+    others: Sequence[Team],
+    conflicts: Callable[[Sequence[Team]], Iterator[Conflict]],
+) -> None:
+    """Takes down what a team and these others claim both."""
+    known = {(c.claim.team.name, c.claim.place, c.text) for c in conflicts(others)}
+    for conflict in conflicts([*others, team]):
+        claim = conflict.claim
+        if claim.team is team:
+            file.fault(claim.place, conflict.text)
+        elif (claim.team.name, claim.place, conflict.text) not in known:
+            text = f"{claim.what} '{claim.name}' is also declared by team '{claim.team.name}'"
+            file.fault((), text)

@@ -1,8 +1,9 @@
 """Rules that concern several fields, or several teams: checked on the teams as they will be."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from tenantry.declared.claims import claims_of
 from tenantry.declared.faults import Place
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import SOONEST, RetentionRule, Team
@@ -22,10 +23,10 @@ def check_team(team: Team) -> Iterator[Fault]:
     for name in team.active_robots:
         yield from _check_robot(team, name)
     claimed: set[tuple[str, str]] = set()
-    for what, name, place in _claims(team):
-        if (what, name) in claimed:
-            yield place, f"{what} '{name}' is declared twice"
-        claimed.add((what, name))
+    for claim in claims_of(team):
+        if claim[1:3] in claimed:
+            yield claim.place, f"{claim.what} '{claim.name}' is declared twice"
+        claimed.add((claim.what, claim.name))
     if team.oidc_group in team.harbor.groups:
         text = f"'{team.oidc_group}' is the team's own group: give its role in 'harbor.role'"
         yield ("harbor", "groups", team.oidc_group), text
@@ -177,36 +178,3 @@ def _check_routes(team: Team) -> Iterator[Fault]:
                         "what begins so; put the longer prefix first"
                     )
                     yield ("routes", name, "paths", index, "prefix"), text
-
-
-def check_together(teams: Iterable[Team]) -> Iterator[tuple[Team, Fault]]:
-    """What two teams claim both; the later one is at fault."""
-    owners: dict[tuple[str, str], tuple[Team, Place]] = {}
-    for team in teams:
-        for what, name, place in _claims(team):
-            other, there = owners.setdefault((what, name), (team, place))
-            # Two of the same namespace are told of by the namespace.
-            own = what == "the Secret" and "sinks" not in (*place, *there)
-            if other is not team and not own:
-                yield team, (place, f"{what} '{name}' is also declared by team '{other.name}'")
-
-
-def _claims(team: Team) -> Iterator[tuple[str, str, Place]]:
-    for namespace in team.namespaces:
-        key = namespace.removeprefix(f"{team.slug}-")
-        first = namespace == team.slug
-        yield "the namespace", namespace, ("name",) if first else ("further_namespaces", key)
-    yield "the group", team.oidc_group, ("group",) if team.group else ("name",)
-    for name in team.oidc_clients:
-        yield "the OIDC client", f"{team.slug}-{name}", ("oidc_clients", name)
-        yield "the Secret", f"{team.slug}/oidc-{name}", ("oidc_clients", name)
-    for purpose, robot in team.active_robots.items():
-        for namespace in team.namespaces if robot.attach else [team.slug]:
-            yield "the Secret", f"{namespace}/harbor-{purpose}", ("robots", purpose)
-        for index, sink in enumerate(team.sinks(purpose)):
-            place: Place = ("robots", purpose, "sinks", index)
-            yield "the Secret", f"{sink.namespace}/{sink.name}", place
-        for index, name in enumerate(team.replaced(purpose)):
-            yield "the robot", name, ("robots", purpose, "replaces", index)
-    for name, route in team.routes.items():
-        yield "the host", route.host, ("routes", name, "host")

@@ -47,6 +47,17 @@ class Documents:
 
 
 @dataclass(frozen=True)
+class Contested:
+    """A claim of a team's that another team makes as well, and that no convention decides."""
+
+    what: str
+    """Its kind, as in messages: `the host`."""
+    name: str
+    fault: str
+    """What a user reads of it, as `file:line: field: …`."""
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """A team's file whose faults keep its team out of every run.
 
@@ -56,17 +67,30 @@ class LeftOut:
 
     file: str
     """The file, relative to the declared state's folder."""
-    faults: tuple[str, ...]
-    """Each as `file:line: field: …`."""
+    definite: tuple[str, ...]
+    """The faults that only the author can correct, each as `file:line: field: …`."""
+    contested: tuple[Contested, ...]
+    """What the systems may decide: whoever holds it keeps it."""
     names: tuple[str, ...]
     """The names of teams that the file may declare: the one that it gives, or its own name."""
     team: Team | None = None
-    """The team with all defaults, as far as the file can be read; None if it cannot be."""
+    """The team with all defaults, as far as the file can be read; None if not even its name can."""
+    document: Document = field(default_factory=lambda: Document("", {}), repr=False)
+    """The file's content; empty if it cannot be read."""
+    is_whole: bool = False
+    """Whether `team` is all that the file declares."""
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """All faults, in the order of their lines."""
+        found = [*self.definite, *(each.fault for each in self.contested)]
+        return tuple(sorted(found, key=location_of))
 
     @property
     def location(self) -> Location:
-        """The line of the first fault."""
-        return location_of(self.faults[0])._replace(file=self.file)
+        """The line of the first fault in the file."""
+        own = [where for fault in self.faults if (where := location_of(fault)).file == self.file]
+        return own[0] if own else Location(self.file, 1)
 
 
 _NOT_OF_TEAMS: Any = {

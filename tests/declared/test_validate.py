@@ -338,43 +338,62 @@ def test_a_fault_is_told_with_file_line_field_and_what_is_allowed(
 
 def test_two_teams_of_one_name_are_refused(tmp_path: Path) -> None:
     assert faults(write(tmp_path, "name: shop\n", "\nname: shop\n")) == [
-        "teams/team-1.yaml:2: name: team 'shop' is also declared in teams/team-0.yaml"
+        "teams/team-0.yaml:1: name: team 'shop' is also declared in teams/team-1.yaml",
+        "teams/team-1.yaml:2: name: team 'shop' is also declared in teams/team-0.yaml",
+    ]
+
+
+def test_a_file_owns_the_name_that_it_bears(tmp_path: Path) -> None:
+    write(tmp_path, "name: shop\n", {"name": "shop"})
+    assert faults(tmp_path) == [
+        "teams/team-0.yaml:1: name: team 'shop' is also declared in teams/shop.yaml"
     ]
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "fault"),
+    ("one", "other", "expected"),
     [
         pytest.param(
             "name: a-b\n",
             "name: a\nfurther_namespaces:\n  b: {}\n",
-            "3: further_namespaces.b: the namespace 'team-a-b' is also declared by team 'a-b'",
+            ["1:3: further_namespaces.b: the namespace 'team-a-b' is also declared by team 'a-b'"],
             id="a namespace",
         ),
         pytest.param(
             "name: a\n",
             "name: b\ngroup: team-a\n",
-            "2: group: the group 'team-a' is also declared by team 'a'",
+            ["1:2: group: the group 'team-a' is also declared by team 'a'"],
             id="a group",
         ),
         pytest.param(
             "name: a-b\noidc_clients:\n  c: {redirect_uris: [https://x.example/]}\n",
             "name: a\noidc_clients:\n  b-c: {redirect_uris: [https://y.example/]}\n",
-            "3: oidc_clients.b-c: the OIDC client 'team-a-b-c' is also declared by team 'a-b'",
+            [
+                "0:3: oidc_clients.c: the OIDC client 'team-a-b-c' is also declared by team 'a'",
+                "1:3: oidc_clients.b-c: the OIDC client 'team-a-b-c' is also declared by team 'a-b'",
+            ],
             id="an OIDC client",
         ),
         pytest.param(
             "name: a\nroutes:\n  r: {host: x.example, paths: [{service: s, port: 1}]}\n",
             "name: b\nroutes:\n  r: {host: x.example, paths: [{service: s, port: 1}]}\n",
-            "3: routes.r.host: the host 'x.example' is also declared by team 'a'",
+            [
+                "0:3: routes.r.host: the host 'x.example' is also declared by team 'b'",
+                "1:3: routes.r.host: the host 'x.example' is also declared by team 'a'",
+            ],
             id="a host",
         ),
     ],
 )
 def test_what_two_teams_both_claim_is_refused(
-    one: str, other: str, fault: str, tmp_path: Path
+    one: str, other: str, expected: list[str], tmp_path: Path
 ) -> None:
-    assert faults(write(tmp_path, one, other)) == [f"teams/team-1.yaml:{fault}"]
+    """The intruder where a convention tells, else both: validate does not call the systems."""
+    found = faults(write(tmp_path, one, other))
+    assert found == [f"teams/team-{fault[0]}.yaml:{fault[2:]}" for fault in expected]
+    assert sorted(faults(write(tmp_path, other, one))) == sorted(
+        f"teams/team-{1 - int(fault[0])}.yaml:{fault[2:]}" for fault in expected
+    ), "whichever file is read first"
 
 
 def test_a_fault_of_a_default_is_told_where_the_default_stands(tmp_path: Path) -> None:
@@ -409,7 +428,7 @@ def test_a_folder_with_a_teams_file_name_is_named(tmp_path: Path) -> None:
     write(tmp_path, "name: shop\n")
     (tmp_path / "teams" / "data.yaml").mkdir()
     (fault,) = faults(tmp_path)
-    assert fault.startswith("teams/data.yaml:1: can't be read: ")
+    assert fault == "teams/data.yaml:1: is a link or a folder; it must be a file"
 
 
 def test_a_faulty_state_is_refused_before_any_call(bench: Bench) -> None:
