@@ -23,6 +23,7 @@ from tenantry.declared.types import (
     Model,
     ObjectName,
     ProfileName,
+    ServiceName,
     SettingName,
 )
 
@@ -81,7 +82,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class ServicePort(Model):
     """A Service, and the port that answers."""
 
-    service: ObjectName
+    service: ServiceName
     """The Service."""
     port: Port = 80
     """Its port."""
@@ -126,7 +127,7 @@ class HarborInMesh(Model):
     sidecar."""
     portal_tokens: PortalTokens | None = None
     """Have the mesh look at tokens that reach the portal. It looks at none if not given."""
-    app_protocols: dict[ObjectName, dict[Port, AppProtocol]] = {}
+    app_protocols: dict[ServiceName, dict[Port, AppProtocol]] = {}
     """Protocols of ports that Harbor's chart names as the mesh does not know them, or not at all:
     by Service and port, such as `harbor-redis: {6379: tcp}`. The port's name stays the chart's."""
 

@@ -3,23 +3,19 @@
 import re
 from collections.abc import Iterator
 
+from tenantry.declared import harbor_rules, kubernetes_rules, mesh_rules
 from tenantry.declared.claims import claims_of
 from tenantry.declared.faults import Place
 from tenantry.declared.platform import Platform
-from tenantry.declared.team import SOONEST, RetentionRule, Team
+from tenantry.declared.team import SOONEST, Team
+from tenantry.declared.types import is_subdomain
 
 Fault = tuple[Place, str]
 
 
 def check_team(team: Team) -> Iterator[Fault]:
     """What is wrong with one team, its defaults filled in."""
-    if len(team.slug) > 63:
-        yield ("name",), f"'{team.slug}' is longer than the 63 characters of a namespace's name"
-    for name in team.namespaces:
-        if len(name) > 63:
-            key = name.removeprefix(f"{team.slug}-")
-            text = f"the namespace '{name}' would have over 63 characters"
-            yield ("further_namespaces", key), text
+    yield from kubernetes_rules.check_namespaces(team)
     for name in team.active_robots:
         yield from _check_robot(team, name)
     claimed: set[tuple[str, str]] = set()
@@ -27,20 +23,10 @@ def check_team(team: Team) -> Iterator[Fault]:
         if claim[1:3] in claimed:
             yield claim.place, f"{claim.what} '{claim.name}' is declared twice"
         claimed.add((claim.what, claim.name))
-    if team.oidc_group in team.harbor.groups:
-        text = f"'{team.oidc_group}' is the team's own group: give its role in 'harbor.role'"
-        yield ("harbor", "groups", team.oidc_group), text
-    if team.harbor.prevent_vulnerable and team.harbor.severity is None:
-        yield (
-            ("harbor", "prevent_vulnerable"),
-            "says to refuse vulnerable images, but not from which severity on: give 'severity'",
-        )
-    yield from _check_retention(team)
-    yield from _check_routes(team)
+    yield from harbor_rules.check_project(team)
 
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_SECRET = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def _check_robot(team: Team, name: str) -> Iterator[Fault]:
@@ -75,17 +61,14 @@ def _check_robot(team: Team, name: str) -> Iterator[Fault]:
         )
         yield (*place, "overlap_hours"), text
     for index, sink in enumerate(team.sinks(name)):
-        if not (_NAMESPACE.fullmatch(sink.namespace) and _SECRET.fullmatch(sink.name)):
+        if not (_NAMESPACE.fullmatch(sink.namespace) and is_subdomain(sink.name)):
             text = f"'{sink.namespace}/{sink.name}' is no name of a Secret"
             yield ("robots", name, "sinks", index), text
 
 
 def check_hosts(platform: Platform, team: Team) -> Iterator[Fault]:
-    """Which routes would take Harbor's own traffic: of two for a host, which goes first is open."""
-    harbor = platform.mesh.harbor
-    for name, route in team.routes.items():
-        if harbor is not None and route.host == harbor.host:
-            yield ("routes", name, "host"), f"'{route.host}' is Harbor's own (mesh.harbor.host)"
+    """What is wrong with a team's routes, as the platform has them."""
+    yield from mesh_rules.check_routes(platform, team)
 
 
 def check_platform(platform: Platform) -> Iterator[Fault]:
@@ -109,10 +92,8 @@ def check_platform(platform: Platform) -> Iterator[Fault]:
     if platform.keycloak.parent_group in platform.keycloak.groups:
         text = f"'{platform.keycloak.parent_group}' is the teams' parent_group"
         yield ("keycloak", "groups", platform.keycloak.parent_group or ""), text
-    yield from _check_settings(platform)
-    harbor = platform.mesh.harbor
-    if harbor and harbor.host.startswith("*"):
-        yield ("mesh", "harbor", "host"), f"'{harbor.host}' must be one host name"
+    yield from harbor_rules.check_settings(platform)
+    yield from mesh_rules.check_gateways(platform)
 
 
 def _check_replaced(platform: Platform) -> Iterator[Fault]:
@@ -130,51 +111,3 @@ def _check_replaced(platform: Platform) -> Iterator[Fault]:
         elif first:
             yield place, f"'{first}' replaces a provider already: one after the other"
         first = first or alias
-
-
-_CHOICES = {"project_creation_restriction": ("everyone", "adminonly")}
-_POSITIVE = ("robot_token_duration", "token_expiration", "session_timeout")
-_SWITCHES = ("self_registration", "read_only", "quota_per_project_enable", "primary_auth_mode")
-
-
-def _check_settings(platform: Platform) -> Iterator[Fault]:
-    """Values that Harbor would refuse."""
-    for name, value in platform.harbor.configuration.items():
-        place = ("harbor", "configuration", name)
-        if name in _CHOICES and value not in _CHOICES[name]:
-            yield place, f"'{value}' is none of {', '.join(_CHOICES[name])}"
-        elif name in _POSITIVE and (isinstance(value, bool | str) or value < 1):
-            yield place, f"'{value}' must be a whole number greater than 0"
-        elif name in _SWITCHES and not isinstance(value, bool):
-            yield place, f"'{value}' must be true or false"
-        elif name == "robot_name_prefix" and not (isinstance(value, str) and value):
-            yield place, f"'{value}' must be a text"
-
-
-def _check_retention(team: Team) -> Iterator[Fault]:
-    retention = team.harbor.retention
-    if retention is None:
-        return
-    counts = ("latest_pushed", "latest_pulled", "pushed_within_days", "pulled_within_days")
-    seen: list[RetentionRule] = []
-    for index, rule in enumerate(retention.rules):
-        place = ("harbor", "retention", "rules", index)
-        given = [name for name in counts if getattr(rule, name) is not None]
-        if len(given) != 1:
-            text = f"gives {' and '.join(given) or 'none'}; exactly one of {', '.join(counts)}"
-            yield place, text
-        if rule in seen:
-            yield place, "is there twice; Harbor refuses identical rules"
-        seen.append(rule)
-
-
-def _check_routes(team: Team) -> Iterator[Fault]:
-    for name, route in team.routes.items():
-        for index, path in enumerate(route.paths):
-            for earlier in route.paths[:index]:
-                if path.prefix.startswith(earlier.prefix):
-                    text = (
-                        f"'{path.prefix}' is never reached: '{earlier.prefix}' before it takes "
-                        "what begins so; put the longer prefix first"
-                    )
-                    yield ("routes", name, "paths", index, "prefix"), text

@@ -1,14 +1,16 @@
 """What a team declares. Only what is set counts: the rest comes from the platform's defaults."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tenantry.declared.drift import Drift
+from tenantry.declared.harbor_values import Access, Cron, Pattern
+from tenantry.declared.keycloak_values import PostLogoutUri, RedirectUri, WebOrigin
+from tenantry.declared.network_policies import NetworkPolicySpec
+from tenantry.declared.quotas import Amounts, Quota
 from tenantry.declared.types import (
-    Access,
     ClusterRoleName,
-    Cron,
     ExternalNames,
     GatewayName,
     GroupName,
@@ -17,7 +19,7 @@ from tenantry.declared.types import (
     Label,
     Model,
     ProfileName,
-    Quantity,
+    ServiceName,
     ShortName,
     StorageQuota,
     TeamName,
@@ -41,9 +43,9 @@ class RetentionRule(Model):
     """Keep what was pushed in the last so many days."""
     pulled_within_days: Annotated[int, Field(ge=1)] | None = None
     """Keep what was pulled in the last so many days."""
-    repositories: str = "**"
+    repositories: Pattern = "**"
     """Repositories of the project that the rule is for, as a doublestar pattern."""
-    tags: str = "**"
+    tags: Pattern = "**"
     """Tags that the rule is for, as a doublestar pattern."""
     untagged: bool = True
     """Whether artifacts without a tag are kept as well."""
@@ -62,9 +64,9 @@ class Retention(Model):
 class ImmutableTags(Model):
     """Tags that nobody can overwrite or delete."""
 
-    repositories: str = "**"
+    repositories: Pattern = "**"
     """Repositories of the project that the rule is for, as a doublestar pattern."""
-    tags: str = "**"
+    tags: Pattern = "**"
     """Tags that the rule is for, as a doublestar pattern, such as `v*`."""
 
 
@@ -167,13 +169,13 @@ class Robot(Model):
 class Limits(Model):
     """What a container gets that says nothing itself, and what it may ask for at most."""
 
-    default: dict[Key, Quantity] = {}
+    default: Amounts = {}
     """Limits of a container that declares none, such as `memory: 512Mi`."""
-    default_request: dict[Key, Quantity] = {}
+    default_request: Amounts = {}
     """Requests of a container that declares none."""
-    max: dict[Key, Quantity] = {}
+    max: Amounts = {}
     """The most that one container may be given."""
-    min: dict[Key, Quantity] = {}
+    min: Amounts = {}
     """The least that one container must ask for."""
 
 
@@ -190,7 +192,7 @@ class Network(Model):
     """The sidecars' connection to Istio's control plane."""
     allow_gateway: bool = True
     """Traffic from the mesh's ingress gateway."""
-    policies: dict[ShortName, dict[str, Any]] = {}
+    policies: dict[ShortName, NetworkPolicySpec] = {}
     """Further NetworkPolicies by name, each the `spec` of one."""
 
 
@@ -206,7 +208,7 @@ class Namespace(Model):
     `privileged`."""
     mesh: bool | Label = True
     """Inject Istio's sidecar: true, false, or the name of a revision."""
-    quota: dict[Key, Quantity] = {}
+    quota: Quota = {}
     """The ResourceQuota, by resource, such as `requests.cpu: 4`."""
     limits: Limits = Limits()
     """The LimitRange for containers."""
@@ -223,11 +225,11 @@ class OidcClient(Model):
     Secret `oidc-<name>` of the team's namespace.
     """
 
-    redirect_uris: Annotated[list[str], Field(min_length=1)]
+    redirect_uris: Annotated[list[RedirectUri], Field(min_length=1)]
     """Where a login may return to, exactly as the application asks for it."""
-    post_logout_redirect_uris: list[str] = []
+    post_logout_redirect_uris: list[PostLogoutUri] = []
     """Where a logout may return to."""
-    web_origins: list[str] = []
+    web_origins: list[WebOrigin] = []
     """Origins that a browser may call Keycloak from."""
     public: bool = False
     """Whether the client has no secret (an application in the browser)."""
@@ -237,8 +239,9 @@ class RoutePath(Model):
     """One path of a route and the Service that answers it."""
 
     prefix: Annotated[str, Field(pattern="^/")] = "/"
-    """What the path begins with."""
-    service: ShortName
+    """What the path begins with: letter for letter in a VirtualService (`/api` fits `/apiary`), by
+    whole parts in an HTTPRoute (it fits `/api/x` only)."""
+    service: ServiceName
     """A Service in the team's namespace."""
     port: Annotated[int, Field(ge=1, le=65535)]
     """Port of the Service."""
@@ -250,7 +253,8 @@ class Route(Model):
     host: Host
     """The host name."""
     paths: Annotated[list[RoutePath], Field(min_length=1)]
-    """Which Service answers which path. The first that fits wins."""
+    """Which Service answers which path. In a VirtualService the first prefix that fits wins, in an
+    HTTPRoute the longest."""
     gateway: GatewayName | None = None
     """The Gateway, as `namespace/name`; the platform's if not given."""
     kind: Literal["VirtualService", "HTTPRoute"] | None = None

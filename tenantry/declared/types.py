@@ -89,8 +89,8 @@ def quantity(value: str) -> Decimal:
 def _check_quantity(value: str) -> str:
     if not _QUANTITY.fullmatch(value):
         raise ValueError("a quantity is a number with an optional unit, as 500m, 4, 10Gi")
-    if quantity(value) <= 0:
-        raise ValueError("a quantity must be greater than 0")
+    if quantity(value) < 0:
+        raise ValueError("a quantity must not be negative")
     return value
 
 
@@ -99,7 +99,7 @@ def _as_text(value: Any) -> Any:
 
 
 Quantity = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_quantity)]
-"""A Kubernetes quantity, such as `500m`, `4` or `10Gi`; greater than 0."""
+"""A Kubernetes quantity, such as `500m`, `4` or `10Gi`; 0 or greater."""
 
 UNLIMITED = "unlimited"
 
@@ -114,6 +114,8 @@ def _check_storage(value: str) -> str:
         return value
     try:
         size = storage_bytes(_check_quantity(value))
+        if quantity(value) <= 0:
+            raise ValueError("a storage quota must be greater than 0")
     except ValueError as fault:
         raise ValueError(f"{fault}; or 'unlimited'") from None
     if not 1 <= size <= MAX_STORAGE:
@@ -123,27 +125,6 @@ def _check_storage(value: str) -> str:
 
 StorageQuota = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_storage)]
 """How much a Harbor project may hold: `10Gi`, or `unlimited`."""
-
-
-def _check_cron(value: str) -> str:
-    if len(value.split()) != 5 or not re.fullmatch(r"[\d*/,\-A-Za-z ]+", value):
-        raise ValueError("a schedule has five fields: minute hour day month weekday, as 0 3 * * *")
-    return value
-
-
-Cron = Annotated[str, AfterValidator(_check_cron)]
-
-
-def _check_access(value: str) -> str:
-    if not re.fullmatch(r"[a-z]+(-[a-z]+)*:[a-z]+(-[a-z]+)*", value):
-        raise ValueError("access is a resource and an action of Harbor's, as repository:pull")
-    if value == "robot:update":
-        raise ValueError("Harbor grants robot:update to no robot")
-    return value
-
-
-Access = Annotated[str, AfterValidator(_check_access)]
-"""One permission of a robot inside the team's project, as `repository:pull`."""
 
 
 def _check_host(value: str) -> str:
@@ -156,22 +137,43 @@ def _check_host(value: str) -> str:
 Host = Annotated[str, AfterValidator(_check_host)]
 
 _NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_DOMAIN = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _OURS = ("app.kubernetes.io/managed-by", "tenantry.io/")
 
 
-def _check_key(value: str) -> str:
-    if not re.fullmatch(rf"({_DOMAIN}/)?{_NAME}", value):
+def is_subdomain(value: str) -> bool:
+    """Return whether a value is a DNS subdomain as Kubernetes defines it, such as `example.com`."""
+    return len(value) <= 253 and _SUBDOMAIN.fullmatch(value) is not None
+
+
+def check_label_key(value: str) -> str:
+    """Return the key of a label or annotation.
+
+    Raises:
+        ValueError: Kubernetes would refuse it.
+    """
+    domain, separator, name = value.rpartition("/")
+    if not re.fullmatch(_NAME, name) or (separator and not is_subdomain(domain)):
         raise ValueError(
             "a key is up to 63 letters, digits, '-', '_' and '.', with a domain and '/' before it "
             "where wanted, as example.com/cost-centre"
         )
-    if value.startswith(_OURS):
+    return value
+
+
+def _check_key(value: str) -> str:
+    if check_label_key(value).startswith(_OURS):
         raise ValueError("is a mark that Tenantry sets itself")
     return value
 
 
-def _check_label(value: str) -> str:
+def check_label(value: str) -> str:
+    """Return the value of a label.
+
+    Raises:
+        ValueError: Kubernetes would refuse it.
+    """
     if value and not re.fullmatch(_NAME, value):
         raise ValueError(
             "a label's value is up to 63 letters, digits, '-', '_' and '.', and begins and ends "
@@ -183,7 +185,7 @@ def _check_label(value: str) -> str:
 Key = Annotated[str, AfterValidator(_check_key)]
 """The key of a label or annotation, or the name of a resource that a quota counts."""
 
-Label = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_label)]
+Label = Annotated[str, BeforeValidator(_as_text), AfterValidator(check_label)]
 """The value of a label."""
 
 
@@ -197,7 +199,8 @@ ClusterRoleName = Annotated[str, AfterValidator(_check_role_name)]
 
 
 def _check_gateway(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?", value):
+    namespace, _, name = value.partition("/")
+    if not (re.fullmatch(_LABEL, namespace) and len(namespace) <= 63 and is_subdomain(name)):
         raise ValueError("a gateway is namespace/name, as istio-ingress/public")
     return value
 
@@ -218,13 +221,30 @@ Alias = Annotated[str, AfterValidator(_check_alias)]
 
 
 def _check_object_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", value):
-        raise ValueError("a name is up to 253 lower-case letters, digits, '-' and '.'")
+    if not is_subdomain(value):
+        raise ValueError(
+            "a name is up to 253 lower-case letters, digits, '-' and '.'; each part between dots "
+            "begins and ends with a letter or digit"
+        )
     return value
 
 
 ObjectName = Annotated[str, AfterValidator(_check_object_name)]
 """The name of an object of Kubernetes'."""
+
+
+def _check_service(value: str) -> str:
+    if not re.fullmatch(_LABEL, value) or len(value) > 63:
+        raise ValueError(
+            "a Service's name is 1 to 63 lower-case letters, digits and dashes, and begins and "
+            "ends with a letter or digit"
+        )
+    return value
+
+
+ServiceName = Annotated[str, AfterValidator(_check_service)]
+"""The name of a Service of Kubernetes'."""
+
 
 _SECRET_SETTINGS = (
     "ldap_search_password",

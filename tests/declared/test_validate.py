@@ -34,7 +34,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_files_and_lines(tmp_path: P
     quantity = "a quantity is a number with an optional unit, as 500m, 4, 10Gi"
     assert faults(write(tmp_path, first, second, platform=platform)) == [
         (
-            "platform.yaml:4: defaults.harbor.storage_quota: 0: a quantity must be greater than 0; "
+            "platform.yaml:4: defaults.harbor.storage_quota: 0: a storage quota must be greater than 0; "
             "or 'unlimited'"
         ),
         f"teams/team-0.yaml:1: name: 'Shop': {words} dashes",
@@ -157,12 +157,12 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param(
             "name: shop\nharbor:\n  storage_quota: -5Gi\n",
-            "3: harbor.storage_quota: '-5Gi': a quantity must be greater than 0; or 'unlimited'",
+            "3: harbor.storage_quota: '-5Gi': a quantity must not be negative; or 'unlimited'",
             id="negative storage quota",
         ),
         pytest.param(
             "name: shop\nharbor:\n  storage_quota: 0\n",
-            "3: harbor.storage_quota: 0: a quantity must be greater than 0; or 'unlimited'",
+            "3: harbor.storage_quota: 0: a storage quota must be greater than 0; or 'unlimited'",
             id="storage quota of 0",
         ),
         pytest.param(
@@ -185,7 +185,7 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param(
             "name: shop\nnamespace:\n  limits:\n    max:\n      memory: -1\n",
-            "5: namespace.limits.max.memory: -1: a quantity must be greater than 0",
+            "5: namespace.limits.max.memory: -1: a quantity must not be negative",
             id="negative limit",
         ),
         pytest.param(

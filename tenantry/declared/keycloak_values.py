@@ -1,0 +1,67 @@
+"""Values that Keycloak checks itself: addresses of an OIDC client.
+
+Keycloak 26 accepts what Java's `java.net.URI` can parse, without a fragment and without a scheme
+that runs code, and keeps 255 characters of it.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_MAX_URI = 255
+_ALLOWED = r"[\w\-!.~'()*:@&=+$,;/]|%[0-9A-Fa-f]{2}|[^\x00-\x7f]"
+_URI = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:(?=.))?"
+    rf"(//(?=.)(\[[0-9A-Fa-f:.]+\](:\d*)?|(?:(?!/)(?:{_ALLOWED}))*))?"
+    rf"(?P<path>(?:{_ALLOWED})*)"
+    rf"(\?(?:{_ALLOWED}|[/?\[\]])*)?",
+    re.ASCII,
+)
+_RELATIVE_WITH_COLON = re.compile(r"[^/?]*:")
+
+
+def _check_text(value: str) -> None:
+    if not value:
+        raise ValueError("an address must not be empty; remove it")
+    if len(value) > _MAX_URI:
+        raise ValueError(f"an address has up to {_MAX_URI} characters")
+    if re.search(r"\s", value) or not value.isprintable():
+        raise ValueError("an address must not contain blanks or control characters")
+
+
+def _check_redirect(value: str) -> str:
+    _check_text(value)
+    if "#" in value:
+        raise ValueError("a redirect URI must not have a fragment; remove '#' and what follows")
+    found = _URI.fullmatch(value)
+    without_host = value.endswith("://") or value == "//"
+    if not found or without_host or (not found["scheme"] and _RELATIVE_WITH_COLON.match(value)):
+        raise ValueError("is not a URI, such as https://shop.example.com/oauth2/callback")
+    if (found["scheme"] or "").lower() in ("javascript:", "data:", "vbscript:"):
+        raise ValueError(f"the scheme '{found['scheme']}' is not allowed in a redirect URI")
+    return value
+
+
+RedirectUri = Annotated[str, AfterValidator(_check_redirect)]
+"""Where a login may return to."""
+
+
+def _check_logout(value: str) -> str:
+    _check_text(value)
+    if "##" in value:
+        raise ValueError("must not contain '##', which separates addresses in Keycloak")
+    return value
+
+
+PostLogoutUri = Annotated[str, AfterValidator(_check_logout)]
+"""Where a logout may return to."""
+
+
+def _check_origin(value: str) -> str:
+    _check_text(value)
+    return value
+
+
+WebOrigin = Annotated[str, AfterValidator(_check_origin)]
+"""An origin of a browser application."""

@@ -1,0 +1,42 @@
+"""Rules of Kubernetes' that concern several fields of a namespace, its policies included."""
+
+from collections.abc import Iterator
+
+from tenantry.declared import network_policies
+from tenantry.declared.faults import Place
+from tenantry.declared.quotas import check_limits
+from tenantry.declared.team import Namespace, Team
+
+_MAX_ANNOTATIONS = 250 * 1024
+"""Bytes of annotations: Kubernetes allows 256 KiB, and Tenantry's own need a few."""
+
+
+def check_namespaces(team: Team) -> Iterator[tuple[Place, str]]:
+    """Return what the API server would refuse of a team's namespaces and of their contents."""
+    if len(team.slug) > 63:
+        yield ("name",), f"'{team.slug}' is longer than the 63 characters of a namespace's name"
+    for name in team.namespaces:
+        if len(name) > 63:
+            key = name.removeprefix(f"{team.slug}-")
+            text = f"the namespace '{name}' would have over 63 characters"
+            yield ("further_namespaces", key), text
+    first = dict.fromkeys(_check_contents(team.namespace))
+    yield from ((("namespace", *place), text) for place, text in first)
+    for key, namespace in team.further_namespaces.items():
+        for place, text in _check_contents(namespace):
+            # What a further namespace has from the first one is reported there.
+            if (place, text) not in first:
+                yield ("further_namespaces", key, *place), text
+
+
+def _check_contents(namespace: Namespace) -> Iterator[tuple[Place, str]]:
+    limits = namespace.limits
+    amounts = {name: getattr(limits, name) for name in type(limits).model_fields}
+    yield from ((("limits", *place), text) for place, text in check_limits(amounts))
+    for name, spec in namespace.network.policies.items():
+        where: Place = ("network", "policies", name)
+        yield from (((*where, *place), text) for place, text in network_policies.check(spec))
+    size = sum(len(key) + len(value.encode()) for key, value in namespace.annotations.items())
+    if size > _MAX_ANNOTATIONS:
+        text = f"{size} bytes; all annotations of a namespace have up to {_MAX_ANNOTATIONS}"
+        yield ("annotations",), text

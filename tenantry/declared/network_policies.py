@@ -1,0 +1,199 @@
+"""The `spec` of a NetworkPolicy, checked as Kubernetes' API server checks it.
+
+Fields and types come from the schema that Kubernetes publishes, in the form of the Python client's
+generated models. The rules below are those that the API server applies and that the schema does not
+hold (pkg/apis/networking/validation of Kubernetes 1.37).
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from kubernetes.client.models.v1_network_policy_spec import V1NetworkPolicySpec
+from pydantic import BeforeValidator, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails
+
+from tenantry.declared.faults import Place
+from tenantry.declared.types import check_label, check_label_key
+
+Spec = dict[str, Any]
+
+_PROTOCOLS = ("TCP", "UDP", "SCTP")
+_DIRECTIONS = {"ingress": "from", "egress": "to"}
+
+
+def _check_schema(value: Any) -> Any:
+    """Check the names and types of the fields; return the value without fields that are null."""
+    known = V1NetworkPolicySpec.model_validate(value).to_dict(serialize=True)
+    wanted = _without_nulls(value)
+    unknown = [
+        InitErrorDetails(type="extra_forbidden", loc=place, input=name)
+        for place, name in _unknown(wanted, known, ())
+    ]
+    if unknown:
+        raise ValidationError.from_exception_data("NetworkPolicySpec", unknown)
+    return wanted
+
+
+def _unknown(value: Any, known: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    """Return the fields that the model accepts under their names in Python, as `pod_selector`."""
+    if isinstance(value, Mapping) and isinstance(known, Mapping):
+        for key, below in value.items():
+            if key in known:
+                yield from _unknown(below, known[key], (*place, key))
+            else:
+                yield (*place, key), key
+    elif isinstance(value, list):
+        for index, (below, other) in enumerate(zip(value, known, strict=True)):
+            yield from _unknown(below, other, (*place, index))
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return the value without fields that are null, which the API server takes for absent."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(below) for key, below in value.items() if below is not None}
+    if isinstance(value, list | tuple):
+        return [_without_nulls(below) for below in value]
+    return value
+
+
+class _PublishedSchema:
+    """The JSON Schema that Kubernetes publishes for the type."""
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(V1NetworkPolicySpec.__pydantic_core_schema__)
+
+
+NetworkPolicySpec = Annotated[Spec, BeforeValidator(_check_schema), _PublishedSchema()]
+"""The `spec` of a NetworkPolicy. Its fields are Kubernetes' own."""
+
+
+def check(spec: Spec) -> Iterator[tuple[Place, str]]:
+    """Return what the API server would refuse in a spec that matches the schema."""
+    yield from _check_selector(spec.get("podSelector"), ("podSelector",))
+    types = spec.get("policyTypes") or []
+    if len(types) > 2:
+        yield ("policyTypes",), "has more than two entries; allowed: Ingress, Egress"
+    for index, kind in enumerate(types):
+        if kind not in ("Ingress", "Egress"):
+            yield ("policyTypes", index), f"'{kind}': must be Ingress or Egress"
+    for direction, peers in _DIRECTIONS.items():
+        for number, rule in enumerate(spec.get(direction) or []):
+            place: Place = (direction, number)
+            for index, port in enumerate(rule.get("ports") or []):
+                yield from _check_port(port, (*place, "ports", index))
+            for index, peer in enumerate(rule.get(peers) or []):
+                yield from _check_peer(peer, (*place, peers, index))
+
+
+def _check_port(port: Spec, place: Place) -> Iterator[tuple[Place, str]]:
+    protocol = port.get("protocol", "TCP")
+    if protocol not in _PROTOCOLS:
+        yield (*place, "protocol"), f"'{protocol}': must be one of {', '.join(_PROTOCOLS)}"
+    number, end = port.get("port"), port.get("endPort")
+    if isinstance(number, int) and not 1 <= number <= 65535:
+        yield (*place, "port"), f"{number}: a port is a number from 1 to 65535"
+    if isinstance(number, str) and not _is_port_name(number):
+        text = (
+            f"'{number}': a port is a number from 1 to 65535, or the name of a container's port: "
+            "up to 15 lower-case letters, digits and single dashes, with at least one letter"
+        )
+        yield (*place, "port"), text
+    if end is None:
+        return
+    if not isinstance(number, int):
+        yield (*place, "endPort"), "needs a numeric 'port', the first port of the range"
+    elif not max(number, 1) <= end <= 65535:
+        yield (*place, "endPort"), f"{end}: must lie between 'port' ({number}) and 65535"
+
+
+def _is_port_name(name: str) -> bool:
+    return bool(re.fullmatch(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*", name)) and len(name) <= 15
+
+
+def _check_peer(peer: Spec, place: Place) -> Iterator[tuple[Place, str]]:
+    given = [key for key in ("ipBlock", "podSelector", "namespaceSelector") if key in peer]
+    if not given:
+        yield place, "names no peer; give podSelector, namespaceSelector or ipBlock"
+    if "ipBlock" in given and len(given) > 1:
+        yield place, f"gives ipBlock and {given[1]}; give them as two entries of the list"
+    for key in ("podSelector", "namespaceSelector"):
+        yield from _check_selector(peer.get(key), (*place, key))
+    if "ipBlock" in peer:
+        yield from _check_block(peer["ipBlock"], (*place, "ipBlock"))
+
+
+def _check_selector(selector: Spec | None, place: Place) -> Iterator[tuple[Place, str]]:
+    for key, value in ((selector or {}).get("matchLabels") or {}).items():
+        yield from _check_text(check_label_key, key, (*place, "matchLabels", key))
+        yield from _check_text(check_label, value, (*place, "matchLabels", key))
+    for index, need in enumerate((selector or {}).get("matchExpressions") or []):
+        here: Place = (*place, "matchExpressions", index)
+        yield from _check_text(check_label_key, need["key"], (*here, "key"))
+        values, operator = need.get("values") or [], need["operator"]
+        if operator in ("In", "NotIn"):
+            if not values:
+                yield (*here, "values"), f"the operator {operator} needs at least one value"
+        elif operator not in ("Exists", "DoesNotExist"):
+            text = f"'{operator}': must be one of In, NotIn, Exists, DoesNotExist"
+            yield (*here, "operator"), text
+        elif values:
+            yield (*here, "values"), f"the operator {operator} takes no values; remove them"
+        for number, value in enumerate(values):
+            yield from _check_text(check_label, value, (*here, "values", number))
+
+
+def _check_text(check: Any, value: str, place: Place) -> Iterator[tuple[Place, str]]:
+    try:
+        check(value)
+    except ValueError as error:
+        yield place, f"'{value}': {error}"
+
+
+def _check_block(block: Spec, place: Place) -> Iterator[tuple[Place, str]]:
+    """Check addresses as Kubernetes 1.36 and later do: no address bits beyond the prefix."""
+    whole = None
+    try:
+        whole = _network(block["cidr"])
+    except ValueError as error:
+        yield (*place, "cidr"), f"'{block['cidr']}': {error}"
+    for index, text in enumerate(block.get("except") or []):
+        try:
+            part = _network(text)
+        except ValueError as error:
+            yield (*place, "except", index), f"'{text}': {error}"
+            continue
+        if whole and (
+            part.version != whole.version
+            or part.prefixlen <= whole.prefixlen
+            or not part.subnet_of(whole)  # type: ignore[arg-type]
+        ):
+            fault = f"'{text}': must be a part of '{block['cidr']}', and smaller"
+            yield (*place, "except", index), fault
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return the addresses of a CIDR.
+
+    Raises:
+        ValueError: with what is wrong, and the CIDR that was probably meant.
+    """
+    allowed = "must be a CIDR, such as 10.1.0.0/24 or 2001:db8::/64"
+    if not re.fullmatch(r"[0-9A-Fa-f.:]+/(0|[1-9]\d{0,2})", text, re.ASCII):
+        raise ValueError(allowed)
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(allowed) from None
+    if str(ipaddress.ip_interface(text).ip) != str(network.network_address):
+        raise ValueError(
+            f"has address bits beyond its prefix length; write {network}, or "
+            f"{ipaddress.ip_interface(text).ip}/{network.max_prefixlen} for the one address"
+        )
+    if network.version == 6 and network.network_address.ipv4_mapped:
+        raise ValueError("is an IPv4 address in the form of IPv6; write it in the form of IPv4")
+    return network
