@@ -8,7 +8,7 @@ import difflib
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 _ALL = ("create", "read", "update", "delete", "list")
 
@@ -37,6 +37,8 @@ ROBOT_PERMISSIONS: dict[str, tuple[str, ...]] = {
 }
 """What Harbor grants a robot inside a project: the actions, by resource."""
 
+_PERMISSIONS = [f"{name}:{each}" for name, actions in ROBOT_PERMISSIONS.items() for each in actions]
+
 
 def _check_access(value: str) -> str:
     resource, separator, action = value.partition(":")
@@ -46,8 +48,7 @@ def _check_access(value: str) -> str:
         return value
     if value == "robot:update":
         raise ValueError("Harbor grants robot:update to no robot")
-    known = [f"{name}:{each}" for name, actions in ROBOT_PERMISSIONS.items() for each in actions]
-    near = difflib.get_close_matches(value, known, n=1, cutoff=0.8)
+    near = difflib.get_close_matches(value, _PERMISSIONS, n=1, cutoff=0.8)
     if near:
         hint = f"did you mean '{near[0]}'?"
     elif resource in ROBOT_PERMISSIONS:
@@ -57,7 +58,9 @@ def _check_access(value: str) -> str:
     raise ValueError(f"Harbor grants no robot this permission; {hint}")
 
 
-Access = Annotated[str, AfterValidator(_check_access)]
+Access = Annotated[
+    str, AfterValidator(_check_access), Field(json_schema_extra={"enum": [*_PERMISSIONS]})
+]
 """One permission of a robot inside the team's project, as `repository:pull`."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -106,7 +109,11 @@ def _check_part(part: str, name: str, least: int, most: int, names: dict[str, in
         raise ValueError(f"'{part}' has a step of 0; a step is 1 or more")
 
 
-Cron = Annotated[str, AfterValidator(_check_cron)]
+Cron = Annotated[
+    str,
+    AfterValidator(_check_cron),
+    Field(json_schema_extra={"pattern": r"^ *([^ ]+ +){4}[^ ]+ *$"}),
+]
 """When Harbor does something: minute, hour, day, month, weekday."""
 
 
@@ -141,5 +148,5 @@ def _check_pattern(value: str) -> str:
     return value
 
 
-Pattern = Annotated[str, AfterValidator(_check_pattern)]
+Pattern = Annotated[str, AfterValidator(_check_pattern), Field(json_schema_extra={"minLength": 1})]
 """A doublestar pattern of repositories or tags."""

@@ -7,7 +7,7 @@ that runs code, and keeps 255 characters of it.
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 _MAX_URI = 255
 _ALLOWED = r"[\w\-!.~'()*:@&=+$,;/]|%[0-9A-Fa-f]{2}|[^\x00-\x7f]"
@@ -43,7 +43,11 @@ def _check_redirect(value: str) -> str:
     return value
 
 
-RedirectUri = Annotated[str, AfterValidator(_check_redirect)]
+RedirectUri = Annotated[
+    str,
+    AfterValidator(_check_redirect),
+    Field(json_schema_extra={"pattern": r"^[^\s#]+$", "maxLength": _MAX_URI}),
+]
 """Where a login may return to."""
 
 
@@ -54,7 +58,11 @@ def _check_logout(value: str) -> str:
     return value
 
 
-PostLogoutUri = Annotated[str, AfterValidator(_check_logout)]
+PostLogoutUri = Annotated[
+    str,
+    AfterValidator(_check_logout),
+    Field(json_schema_extra={"pattern": r"^\S+$", "maxLength": _MAX_URI}),
+]
 """Where a logout may return to."""
 
 
@@ -63,5 +71,9 @@ def _check_origin(value: str) -> str:
     return value
 
 
-WebOrigin = Annotated[str, AfterValidator(_check_origin)]
+WebOrigin = Annotated[
+    str,
+    AfterValidator(_check_origin),
+    Field(json_schema_extra={"pattern": r"^\S+$", "maxLength": _MAX_URI}),
+]
 """An origin of a browser application."""

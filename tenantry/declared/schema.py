@@ -6,6 +6,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team
@@ -13,17 +14,45 @@ from tenantry.declared.types import Model
 
 FILES: dict[str, type[Model]] = {"platform.schema.json": Platform, "team.schema.json": Team}
 
+_KUBERNETES = "V1"
+"""What the names of Kubernetes' own types begin with in its Python client."""
+
 
 def texts() -> dict[str, str]:
     """The schema files' contents by file name."""
     return {
         name: json.dumps(
-            {"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema(),
-            indent=2,
+            {"$schema": "https://json-schema.org/draft/2020-12/schema"} | content(model), indent=2
         )
         + "\n"
         for name, model in FILES.items()
     }
+
+
+def content(model: type[Model]) -> dict[str, Any]:
+    """Return the JSON Schema of a model, with Kubernetes' own types described in short."""
+    found = model.model_json_schema()
+    for name, definition in found["$defs"].items():
+        if name.startswith(_KUBERNETES):
+            known_as = name.removeprefix(_KUBERNETES)
+            definition["description"] = f"Kubernetes' {known_as}; see its API reference."
+            for key, field in definition["properties"].items():
+                field["description"] = f"`{key}` of Kubernetes' {known_as}."
+                field.pop("title", None)
+    _close(found)
+    return found
+
+
+def _close(node: Any) -> None:
+    """Allow no keys but those of the pattern, where the keys of a mapping have one."""
+    if isinstance(node, dict):
+        if "patternProperties" in node:
+            node.setdefault("additionalProperties", False)
+        for below in node.values():
+            _close(below)
+    elif isinstance(node, list):
+        for below in node:
+            _close(below)
 
 
 if __name__ == "__main__":

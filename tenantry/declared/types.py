@@ -9,11 +9,19 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from kubernetes.utils.quantity import parse_quantity
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # As Kubernetes writes it; its parser for Python takes NaN and infinity as well.
-_QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2}|[KMGTPE]i|[numkMGTPE])?", re.ASCII)
+_AMOUNT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[numkMGTPE])?"
+_QUANTITY = re.compile(_AMOUNT)
 _MAX_LABEL = 63  # a Kubernetes name; Harbor and Keycloak allow more
 _PREFIX = "team-"
 MAX_STORAGE = 1024 * 2**40  # Harbor refuses quotas above 1024 TiB
@@ -98,7 +106,22 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-Quantity = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_quantity)]
+def text_or_number(pattern: str) -> WithJsonSchema:
+    """Return the JSON Schema of a text that YAML reads as a number if it is not quoted."""
+    return WithJsonSchema({"type": ["string", "number"], "pattern": f"^({pattern})$"})
+
+
+def text_like(pattern: str) -> Any:
+    """Return what the JSON Schema of a text says about its form."""
+    return Field(json_schema_extra={"pattern": f"^({pattern})$"})
+
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    AfterValidator(_check_quantity),
+    text_or_number(_AMOUNT),
+]
 """A Kubernetes quantity, such as `500m`, `4` or `10Gi`; 0 or greater."""
 
 UNLIMITED = "unlimited"
@@ -123,18 +146,26 @@ def _check_storage(value: str) -> str:
     return value
 
 
-StorageQuota = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_storage)]
+StorageQuota = Annotated[
+    str,
+    BeforeValidator(_as_text),
+    AfterValidator(_check_storage),
+    text_or_number(rf"{UNLIMITED}|{_AMOUNT}"),
+]
 """How much a Harbor project may hold: `10Gi`, or `unlimited`."""
 
 
+_HOST_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = rf"(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*"
+
+
 def _check_host(value: str) -> str:
-    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-    if len(value) > 253 or not re.fullmatch(rf"(\*\.)?{label}(\.{label})*", value):
+    if len(value) > 253 or not re.fullmatch(_HOST, value):
         raise ValueError("a host is a DNS name in lower case, as shop.example.com")
     return value
 
 
-Host = Annotated[str, AfterValidator(_check_host)]
+Host = Annotated[str, AfterValidator(_check_host), text_like(_HOST)]
 
 _NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -182,10 +213,12 @@ def check_label(value: str) -> str:
     return value
 
 
-Key = Annotated[str, AfterValidator(_check_key)]
+Key = Annotated[str, AfterValidator(_check_key), text_like(rf"({_LABEL}(\.{_LABEL})*/)?{_NAME}")]
 """The key of a label or annotation, or the name of a resource that a quota counts."""
 
-Label = Annotated[str, BeforeValidator(_as_text), AfterValidator(check_label)]
+Label = Annotated[
+    str, BeforeValidator(_as_text), AfterValidator(check_label), text_or_number(rf"({_NAME})?")
+]
 """The value of a label."""
 
 
@@ -195,7 +228,7 @@ def _check_role_name(value: str) -> str:
     return value
 
 
-ClusterRoleName = Annotated[str, AfterValidator(_check_role_name)]
+ClusterRoleName = Annotated[str, AfterValidator(_check_role_name), text_like("[A-Za-z0-9:._-]+")]
 
 
 def _check_gateway(value: str) -> str:
@@ -205,7 +238,9 @@ def _check_gateway(value: str) -> str:
     return value
 
 
-GatewayName = Annotated[str, AfterValidator(_check_gateway)]
+GatewayName = Annotated[
+    str, AfterValidator(_check_gateway), text_like(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*")
+]
 
 
 def _check_alias(value: str) -> str:
@@ -216,7 +251,7 @@ def _check_alias(value: str) -> str:
     return value
 
 
-Alias = Annotated[str, AfterValidator(_check_alias)]
+Alias = Annotated[str, AfterValidator(_check_alias), text_like("[A-Za-z0-9][-_.A-Za-z0-9]*")]
 """What an identity provider is called in a realm."""
 
 
@@ -229,7 +264,9 @@ def _check_object_name(value: str) -> str:
     return value
 
 
-ObjectName = Annotated[str, AfterValidator(_check_object_name)]
+ObjectName = Annotated[
+    str, AfterValidator(_check_object_name), text_like(rf"{_LABEL}(\.{_LABEL})*")
+]
 """The name of an object of Kubernetes'."""
 
 
@@ -242,7 +279,7 @@ def _check_service(value: str) -> str:
     return value
 
 
-ServiceName = Annotated[str, AfterValidator(_check_service)]
+ServiceName = Annotated[str, AfterValidator(_check_service), text_like(_LABEL)]
 """The name of a Service of Kubernetes'."""
 
 
@@ -264,5 +301,5 @@ def _check_setting(value: str) -> str:
     return value
 
 
-SettingName = Annotated[str, AfterValidator(_check_setting)]
+SettingName = Annotated[str, AfterValidator(_check_setting), text_like("[a-z][a-z0-9_]*")]
 """The name of a setting in Harbor's configuration API."""

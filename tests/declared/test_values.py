@@ -1,0 +1,26 @@
+"""Values that a system would accept or refuse: the table of cases, put to `validate`."""
+
+from pathlib import Path
+
+import pytest
+
+from tenantry import declared
+from tenantry.errors import DeclarationError
+from tests.bench import write
+from tests.declared.cases import ALL, Case
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.kind}-{case.id}")
+def test_what_the_systems_refuse_is_refused_first_and_nothing_else(
+    case: Case, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, {"name": "shop", **case.content})
+    if case.fault is None:
+        assert list(declared.load(folder).teams) == ["shop"]
+        return
+    with pytest.raises(DeclarationError) as refused:
+        declared.load(folder)
+    [fault] = refused.value.faults
+    where, _, said = fault.partition(": ")
+    assert where.startswith("teams/shop.yaml:"), fault
+    assert said.startswith(case.fault), fault
