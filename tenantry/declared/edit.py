@@ -1,7 +1,6 @@
 """Changes of the declared state's own files, with their comments kept."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from io import StringIO
@@ -10,6 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tenantry.declared import files, parsing
 from tenantry.declared.reading import load
 from tenantry.declared.state import Declaration
 
@@ -35,10 +35,14 @@ def edit(folder: Path, change: Edit) -> tuple[Declaration, list[Path]]:
     texts = _changed(folder, change)
     if texts:
         with tempfile.TemporaryDirectory(prefix="tenantry-") as name:
-            trial = Path(name) / folder.name
-            shutil.copytree(folder, trial, ignore=shutil.ignore_patterns(".git"))
-            for path, text in texts.items():
-                (trial / path.relative_to(folder)).write_text(text, encoding="utf-8")
+            trial = Path(name)
+            (trial / "teams").mkdir()
+            for path in (folder / "platform.yaml", *files.team_files(folder)):
+                copy = trial / path.relative_to(folder)
+                if path in texts:
+                    copy.write_text(texts[path], encoding="utf-8")
+                else:
+                    copy.write_bytes(path.read_bytes())
             load(trial)
         for path, text in texts.items():
             _write(path, text)
@@ -52,15 +56,15 @@ def _changed(folder: Path, change: Edit) -> dict[Path, str]:
     yaml.width = 4096  # long lines stay as their author broke them
     yaml.indent(mapping=2, sequence=4, offset=2)
     texts = {}
-    for path in (folder / "platform.yaml", *sorted((folder / "teams").glob("*.y*ml"))):
-        before = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        document = yaml.load(path.read_text(encoding="utf-8"))
+    for path in (folder / "platform.yaml", *files.team_files(folder)):
+        before = files.read(path).data
+        document = yaml.load(path.read_text(encoding="utf-8-sig"))
         if document is None:
             continue
         change(path.relative_to(folder).as_posix(), document)
         body = StringIO()
         yaml.dump(document, body)
-        if YAML(typ="safe").load(body.getvalue()) != before:
+        if parsing.parse(body.getvalue()).data != before:
             texts[path] = body.getvalue()
     return texts
 

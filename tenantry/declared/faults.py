@@ -2,13 +2,15 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tenantry.declared.parsing import Lines, source_text
 from tenantry.declared.types import Model
 
 Place = tuple[str | int, ...]
@@ -22,7 +24,9 @@ class Document:
     name: str
     """The file's name, relative to the declared state's folder."""
     data: Any
-    """Its content, as ruamel.yaml's round-trip loader gives it."""
+    """Its content as plain values."""
+    lines: Lines = field(default=Lines(1))
+    """The lines of its keys."""
 
     def has(self, place: Place) -> bool:
         """Whether the document has this very field."""
@@ -39,17 +43,13 @@ class Document:
         return f"{self.name}:{line}: {field}: {text}" if field else f"{self.name}:{line}: {text}"
 
     def _walk(self, place: Place) -> tuple[Place, int]:
-        node, line = self.data, 1
+        node, line = self.lines, 1
         found: Place = ()
         for step in place:
-            try:
-                if isinstance(node, Mapping):
-                    line = node.lc.key(step)[0] + 1  # type: ignore[attr-defined]
-                else:
-                    line = node.lc.item(step)[0] + 1
-                node = node[step]
-            except (KeyError, IndexError, TypeError, AttributeError):
-                return found, line
+            if step not in node.below:
+                break
+            node = node.below[step]
+            line = node.line
             found = (*found, step)
         return found, line
 
@@ -72,14 +72,59 @@ def explain(error: ValidationError, model: type[Model], document: Document) -> l
     ]
 
 
+_KINDS: dict[str, str] = {
+    "model_type": "must hold keys and values",
+    "dict_type": "must hold keys and values",
+    "list_type": "must be a list",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a smaller number",
+    "date_type": "must be a date, such as 2026-12-31",
+    "date_parsing": "must be a date, such as 2026-12-31",
+    "date_from_datetime_parsing": "must be a date, such as 2026-12-31",
+    "date_from_datetime_inexact": "must be a date without a time",
+    "string_type": "must be text",
+}
+"""What a value must be, by pydantic's type of the error."""
+
+
+def describe(value: Any) -> str:
+    """Return the kind of a value as the author of a file knows it."""
+    if isinstance(value, Mapping):
+        return "keys and values"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, date):
+        return "a date"
+    return "nothing" if value is None else "text"
+
+
 def _value(detail: ErrorDetails) -> str:
     """What was given, where that is one value and the fault is in it."""
     value = detail["input"]
-    told = detail["type"] in ("extra_forbidden", "missing") or isinstance(value, Mapping | list)
-    return "" if told else f"{value!r}: "
+    if value is None or detail["type"] in ("extra_forbidden", "missing"):
+        return ""
+    if isinstance(value, Mapping | list):
+        return ""
+    return f"{source_text(value) if not isinstance(value, str) else repr(value)}: "
 
 
 def _texts(details: list[ErrorDetails], model: type[Model], place: Place) -> Iterator[str]:
+    wanted = [_KINDS[d["type"]] for d in details if d["type"] in _KINDS]
+    value = details[0]["input"]
+    if wanted and value is None:
+        yield (
+            "has no value (perhaps all lines below it are commented out); "
+            f"it {' or '.join(dict.fromkeys(wanted))}: add a value, or remove the key"
+        )
+        return
     for detail in details:
         text = detail["msg"]
         if detail["type"] == "extra_forbidden":
@@ -91,6 +136,11 @@ def _texts(details: list[ErrorDetails], model: type[Model], place: Place) -> Ite
             yield "is required"
         elif detail["type"] == "value_error":
             yield text.removeprefix("Value error, ")
+        elif detail["type"] == "string_type" and isinstance(value, bool | int | float | date):
+            yield f"must be text: quote it, as '{source_text(value)}'"
+        elif detail["type"] in _KINDS:
+            given = describe(value) if isinstance(value, Mapping | list) else ""
+            yield _KINDS[detail["type"]] + (f", not {given}" if given else "")
         else:
             yield text[0].lower() + text[1:]
 

@@ -1,22 +1,14 @@
-"""Reads one file of the declared state: its text as YAML, with the lines that its keys stand on."""
+"""Finds and reads the files of the declared state."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-from tenantry.declared.faults import Document
-from tenantry.declared.merge import plain
+from tenantry.declared import parsing
+from tenantry.declared.faults import Document, describe
+from tenantry.declared.parsing import Content, FaultyText
 from tenantry.errors import DeclarationError
 
-MALFORMED = (YAMLError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
-"""What the YAML parser raises for text that is none: of impossible dates, tags or depth too."""
-
-
-def team_files(folder: Path) -> list[Path]:
-    """Return the files of a declared state that declare a team each."""
-    return sorted((folder / "teams").glob("*.y*ml"))
+_ENDINGS = (".yaml", ".yml")
 
 
 def read_document(folder: Path, path: Path) -> Document:
@@ -25,27 +17,110 @@ def read_document(folder: Path, path: Path) -> Document:
     Raises:
         DeclarationError: it cannot be read, or is not a mapping in YAML.
     """
-    name = str(path.relative_to(folder))
+    name = path.relative_to(folder).as_posix()
     try:
-        data = YAML().load(path.read_text(encoding="utf-8"))
-        plain(data)  # an alias may stand for what holds it
+        content = read(path)
+    except FaultyText as fault:
+        text = fault.text
+        if name == "platform.yaml" and (hint := platform_hint(_names(folder))):
+            text = f"is missing; {hint}"
+        raise DeclarationError([f"{name}:{fault.line}: {text}"]) from None
+    if isinstance(content.data, Mapping):
+        return Document(name, content.data, content.lines)
+    what = "is empty" if content.data is None else f"holds {describe(content.data)}"
+    raise DeclarationError([f"{name}:1: {what}; it must hold keys and values"])
+
+
+def read(path: Path) -> Content:
+    """Return the content of a file.
+
+    Raises:
+        FaultyText: it cannot be read, or is not YAML.
+    """
+    try:
+        if path.is_file() and path.stat().st_size > parsing.MAX_BYTES:
+            raise parsing.too_large()
+        return parsing.parse(path.read_bytes())
     except FileNotFoundError:
-        fault = f"{name}:1: is missing; a declared state needs it"
+        if path.is_symlink():
+            text = f"is a link to '{path.readlink()}', which does not exist"
+            raise FaultyText(1, f"{text}; correct or remove the link") from None
+        raise FaultyText(1, "is missing; a declared state needs it") from None
     except IsADirectoryError:
-        fault = f"{name}:1: is a link or a folder; it must be a file"
-    except UnicodeDecodeError:
-        fault = f"{name}:1: is not UTF-8 text"
+        raise FaultyText(1, "is a link or a folder; it must be a file") from None
     except OSError as error:
-        fault = f"{name}:1: can't be read: {error.strerror}"
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        fault = f"{name}:{line}: is not YAML: {error.problem}"
-    except MALFORMED as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        fault = f"{name}:1: is not YAML: {lines[0]}"
-    else:
-        if isinstance(data, Mapping):
-            return Document(name, data)
-        what = "is empty" if data is None else f"holds a {type(data).__name__}"
-        fault = f"{name}:1: {what}; it must hold keys and values"
-    raise DeclarationError([fault])
+        raise FaultyText(1, f"can't be read: {error.strerror}") from None
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def is_team_file(name: str) -> bool:
+    """Whether a file of this name in `teams/` declares a team.
+
+    What editors and macOS leave behind (`.#shop.yaml`, `._shop.yaml`, `#shop.yaml#`) does not.
+    """
+    return name.endswith(_ENDINGS) and not is_hidden(name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is left alone."""
+    return name.startswith((".", "#")) or name.endswith("~")
+
+
+def team_files(folder: Path) -> list[Path]:
+    """Return the files that declare the teams of a declared state, sorted by name."""
+    teams = folder / "teams"
+    if not teams.is_dir():
+        return []
+    return sorted(path for path in teams.iterdir() if is_team_file(path.name))
+
+
+def check_folder(folder: Path) -> list[str]:
+    """Return the fault of a `teams` that is not a folder."""
+    teams = folder / "teams"
+    if teams.is_symlink() and not teams.exists():
+        return [f"teams:1: is a link to '{teams.readlink()}', which does not exist"]
+    if teams.exists() and not teams.is_dir():
+        return ["teams:1: is a file; it must be a folder with a file for each team"]
+    return []
+
+
+def misplaced_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files that seem to declare a team but are not read, each with what to do."""
+    teams = folder / "teams"
+    if teams.is_dir():
+        for path in sorted(teams.iterdir()):
+            if not is_hidden(path.name):
+                yield from _misplaced(path)
+
+
+def _misplaced(path: Path) -> Iterator[tuple[Path, str]]:
+    if looks_like_yaml(path.name) and not is_team_file(path.name):
+        wanted = path.with_suffix(path.suffix.lower()).name
+        yield path, f"would not be read: rename it to '{wanted}'"
+    if path.is_dir() and not path.is_symlink() and not looks_like_yaml(path.name):
+        for below in sorted(path.rglob("*")):
+            parts = below.relative_to(path).parts
+            if looks_like_yaml(below.name) and not any(map(is_hidden, parts)):
+                yield (
+                    below,
+                    (
+                        f"would not be read: move it to 'teams/{below.name}', or rename the folder "
+                        f"to '.{path.name}' to keep it out"
+                    ),
+                )
+
+
+def looks_like_yaml(name: str) -> bool:
+    """Whether a person would expect a file of this name to be read."""
+    return name.lower().endswith(_ENDINGS) and not is_hidden(name)
+
+
+def platform_hint(names: Iterable[str]) -> str:
+    """Return what to do where `platform.yaml` is missing and these files are there."""
+    near = sorted(name for name in names if name.lower() in ("platform.yaml", "platform.yml"))
+    if not near or "platform.yaml" in near:
+        return ""
+    return f"rename '{near[0]}' to 'platform.yaml'"

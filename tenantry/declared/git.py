@@ -14,6 +14,7 @@ from dulwich.object_store import commit_tree_changes
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from tenantry import calls
+from tenantry.declared import files
 from tenantry.declared.edit import Edit, edit
 from tenantry.declared.merge import Data
 from tenantry.declared.reading import check_alone, read
@@ -24,6 +25,7 @@ from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
 
+_LONGEST_NAME = 200  # in bytes; file systems take 255
 TRIES = 16
 """How often a commit is made anew on a head that somebody else has pushed meanwhile."""
 
@@ -156,12 +158,9 @@ def _written_out(repository: Repository, head: Head) -> Iterator[Path]:
         folder = Path(name)
         root = _tree(repository, head)
         _write(head, folder, [entry for entry in root.items() if entry.path == b"platform.yaml"])
-        if b"teams" in root:
-            (folder / "teams").mkdir()
-            teams = head.objects[root[b"teams"][1]]
-            files = teams.items() if isinstance(teams, Tree) else []
-            wanted = (b".yaml", b".yml")
-            _write(head, folder / "teams", [each for each in files if each.path.endswith(wanted)])
+        for entry in root.items():
+            if entry.path == b"teams":
+                _write_teams(head, folder / "teams", entry)
         yield folder
 
 
@@ -181,19 +180,55 @@ def _tree(repository: Repository, head: Head) -> Tree:
         tree = head.objects[entry.sha]
     assert isinstance(tree, Tree)
     if b"platform.yaml" not in tree:
-        found = ", ".join(sorted(each.path.decode(errors="replace") for each in tree.items()))
+        names = sorted(map(_name_of, tree.items()))
+        found, hint = ", ".join(names), files.platform_hint(names)
         text = (
             f"{_origin(repository, head.id)} is no declared state: there is no platform.yaml "
-            f"in {repository.path or 'its root'} (but {found or 'nothing'}). Add one, or name "
-            "the folder that has it in 'path' of the Declared State block"
+            f"in {repository.path or 'its root'} (but {found or 'nothing'}). "
+            f"{hint[:1].upper() + hint[1:] or 'Add one'}, or name the folder that has it in "
+            "'path' of the Declared State block"
         )
         raise DeclarationError([text])
     return tree
 
 
+def _write_teams(head: Head, folder: Path, teams: Any) -> None:
+    """Write the teams' files. What `load` only names, such as files in sub-folders, is empty."""
+    if not stat.S_ISDIR(teams.mode):
+        folder.write_bytes(b"")  # `load` says that it must be a folder
+        return
+    folder.mkdir()
+    entries = _entries(head, teams)
+    wanted = [each for each in entries if files.looks_like_yaml(_name_of(each))]
+    _write(head, folder, wanted)
+    written: set[bytes] = set()  # a tree may hold the same tree many times, at every level
+    below = [(folder, each) for each in entries if each not in wanted]
+    while below:
+        parent, entry = below.pop()
+        name = _name_of(entry)
+        depth = len(parent.relative_to(folder).parts)
+        if files.is_hidden(name) or "/" in name or len(entry.path) > _LONGEST_NAME or depth > 8:
+            continue
+        if stat.S_ISDIR(entry.mode) and entry.sha not in written:
+            written.add(entry.sha)
+            (parent / name).mkdir(exist_ok=True)
+            below.extend((parent / name, each) for each in _entries(head, entry))
+        elif parent != folder and files.looks_like_yaml(name):
+            (parent / name).write_bytes(b"")
+
+
+def _entries(head: Head, folder: Any) -> list[Any]:
+    tree = head.objects[folder.sha]
+    return list(tree.items()) if isinstance(tree, Tree) else []
+
+
+def _name_of(entry: Any) -> str:
+    return str(entry.path.decode(errors="replace"))
+
+
 def _write(head: Head, folder: Path, entries: list[Any]) -> None:
     for entry in entries:
-        name = entry.path.decode(errors="replace")
+        name = _name_of(entry)
         if not stat.S_ISREG(entry.mode) or "/" in name:
             if folder.name != "teams":
                 raise DeclarationError([f"{name}:1: is a link or a folder; it must be a file"])

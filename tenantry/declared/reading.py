@@ -14,7 +14,12 @@ from pydantic import ValidationError
 from tenantry.declared import claims, external_names, rules
 from tenantry.declared.claims import Conflict
 from tenantry.declared.faults import Document, Place, explain
-from tenantry.declared.files import read_document, team_files
+from tenantry.declared.files import (
+    check_folder,
+    misplaced_files,
+    read_document,
+    team_files,
+)
 from tenantry.declared.merge import complete, plain
 from tenantry.declared.platform import Platform
 from tenantry.declared.salvage import name_in, readable_part, said_in
@@ -98,6 +103,7 @@ class _Reading:
 
     def read_platform(self) -> None:
         """Reads `platform.yaml`."""
+        self.faults += check_folder(self.folder)
         try:
             self.platform_file = read_document(self.folder, self.folder / "platform.yaml")
             self.platform = _validate(self.platform_file, Platform)
@@ -112,6 +118,9 @@ class _Reading:
 
     def read_teams(self) -> None:
         """Reads each team's file by itself."""
+        for path, text in misplaced_files(self.folder):
+            name = path.relative_to(self.folder).as_posix()
+            self.files.append(_File(path, name, faults=[f"{name}:1: {text}"]))
         for path in team_files(self.folder):
             name = str(path.relative_to(self.folder))
             file = _File(path, name, Document(name, {}))

@@ -9,8 +9,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tenantry.declared.files import MALFORMED, team_files
-from tenantry.declared.merge import Data, plain
+from tenantry.declared import files
+from tenantry.declared.merge import Data
+from tenantry.declared.parsing import FaultyText
 from tenantry.declared.reading import check_alone, read
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team, TeamSettings
@@ -39,7 +40,7 @@ def as_declared(team: Team) -> Data:
 
 def find_team(folder: Path, name: str) -> tuple[Path, Any]:
     """The file that declares a team and what it says, or the file that would, and None."""
-    for candidate in team_files(folder):
+    for candidate in files.team_files(folder):
         content = _content(candidate)
         if isinstance(content, dict) and content.get("name") == name:
             return candidate, content
@@ -78,6 +79,6 @@ def save_team(folder: Path, team: Team) -> Path:
 def _content(path: Path) -> Any:
     """A file's content; None where it can't be read: `load` says what is wrong with it."""
     try:
-        return plain(YAML().load(path.read_text(encoding="utf-8")))
-    except (OSError, *MALFORMED):
+        return files.read(path).data
+    except FaultyText:
         return None

@@ -18,6 +18,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from tenantry.declared.parsing import source_text
+
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # As Kubernetes writes it; its parser for Python takes NaN and infinity as well.
 _AMOUNT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[numkMGTPE])?"
@@ -47,7 +49,7 @@ def _check_words(value: str, *, what: str, longest: int) -> str:
 def _words(what: str, longest: int) -> Any:
     return (
         # YAML reads an unquoted 123 as a number: say what is wrong with the name, not its type.
-        BeforeValidator(lambda v: str(v) if isinstance(v, int) else v),
+        BeforeValidator(lambda v: source_text(v) if isinstance(v, int) else v),
         AfterValidator(lambda v: _check_words(v, what=what, longest=longest)),
         Field(
             json_schema_extra={
@@ -102,8 +104,18 @@ def _check_quantity(value: str) -> str:
     return value
 
 
-def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+def _as_amount(value: Any) -> Any:
+    """A number counts as such, however it is spelled in YAML: `0x10` is 16."""
+    return str(value) if _is_number(value) else value
+
+
+def _as_written(value: Any) -> Any:
+    """A number where text is wanted keeps its text: `0042` and `1.10` stay as they are."""
+    return source_text(value) if _is_number(value) else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def text_or_number(pattern: str) -> WithJsonSchema:
@@ -118,7 +130,7 @@ def text_like(pattern: str) -> Any:
 
 Quantity = Annotated[
     str,
-    BeforeValidator(_as_text),
+    BeforeValidator(_as_amount),
     AfterValidator(_check_quantity),
     text_or_number(_AMOUNT),
 ]
@@ -148,7 +160,7 @@ def _check_storage(value: str) -> str:
 
 StorageQuota = Annotated[
     str,
-    BeforeValidator(_as_text),
+    BeforeValidator(_as_amount),
     AfterValidator(_check_storage),
     text_or_number(rf"{UNLIMITED}|{_AMOUNT}"),
 ]
@@ -217,7 +229,7 @@ Key = Annotated[str, AfterValidator(_check_key), text_like(rf"({_LABEL}(\.{_LABE
 """The key of a label or annotation, or the name of a resource that a quota counts."""
 
 Label = Annotated[
-    str, BeforeValidator(_as_text), AfterValidator(check_label), text_or_number(rf"({_NAME})?")
+    str, BeforeValidator(_as_written), AfterValidator(check_label), text_or_number(rf"({_NAME})?")
 ]
 """The value of a label."""
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -546,3 +547,35 @@ def test_an_edit_that_loses_a_race_is_made_again_on_the_new_head(
     declaration = push_edit(repository, renamed, "Call it otherwise")
 
     assert {team.display_name for team in declaration.teams.values()} == {"Changed"}
+
+
+def test_silently_wrong_teams_that_is_a_file_is_a_fault(
+    bare: BareRepository, repository: Repository
+) -> None:
+    """A push would have failed with an exception of the Git library."""
+    bare.commit({"teams": "name: shop\n"})
+    for call in (load_commit, lambda repository: push_team(repository, team())):
+        with pytest.raises(DeclarationError, match=r"teams:1: is a file; it must be a folder"):
+            call(repository)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("teams/sub/x.yaml", r"teams/sub/x\.yaml:1: would not be read: move it to 'teams/x\.yaml'"),
+        ("teams/x.YAML", r"teams/x\.YAML:1: would not be read: rename it to 'x\.yaml'"),
+    ],
+)
+def test_silently_wrong_file_that_would_not_be_read_is_a_fault_in_git_too(
+    name: str, fault: str, bare: BareRepository, repository: Repository
+) -> None:
+    bare.commit({name: "name: data\n"})
+    assert [found for found in load_commit(repository).faults if re.match(fault, found)]
+
+
+def test_message_for_a_misnamed_platform_file_names_it_in_git_too(
+    bare: BareRepository, repository: Repository
+) -> None:
+    bare.commit({"platform.yaml": None, "platform.yml": "name: Test\n"})
+    with pytest.raises(DeclarationError, match=r"Rename 'platform\.yml' to 'platform\.yaml'"):
+        load_commit(repository)

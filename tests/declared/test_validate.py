@@ -421,7 +421,7 @@ def test_a_missing_platform_file_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
     write(tmp_path, "name: shop\n")
     (tmp_path / "teams" / "team-0.yaml").write_bytes(b"name: sch\xf6p\n")
-    assert faults(tmp_path) == ["teams/team-0.yaml:1: is not UTF-8 text"]
+    assert faults(tmp_path) == ["teams/team-0.yaml:1: is not UTF-8 text; save the file as UTF-8"]
 
 
 def test_a_folder_with_a_teams_file_name_is_named(tmp_path: Path) -> None:
