@@ -5,7 +5,8 @@
     ├── SystemRefused           the operator: a system said no, and would say it again
     │   └── NotOurs             ... or we did: the thing exists and Tenantry did not make it
     ├── SystemUnavailable       time: the call may succeed later
-    │   └── ChangedMeanwhile    ... after another look: someone was faster, or an answer was lost
+    │   ├── ChangedMeanwhile    ... after another look: someone was faster, or an answer was lost
+    │   └── OddAnswer           ... or it answers in a form that Tenantry does not know
     └── BrokenPromise           us: a write was accepted and yet what it should do does not hold
 
     └── Unexpected              the developers: an error that no rule foresaw, kept to one team
@@ -80,6 +81,17 @@ class SystemUnavailable(CallFailed):
 
 class ChangedMeanwhile(SystemUnavailable):
     """The system is no longer as it was when the plan was made: look again, then go on."""
+
+
+class OddAnswer(SystemUnavailable):
+    """An answer lacks a member, or has one of another type than the API's documentation says."""
+
+    def __init__(self, system: str, call: str, reason: str) -> None:
+        advice = (
+            f"See whether this version of {system.capitalize()} is supported, and whether a proxy "
+            "changes its answers."
+        )
+        super().__init__(system, call, reason, advice=advice)
 
 
 class BrokenPromise(CallFailed):

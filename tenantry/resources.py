@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from tenantry.answers import ODD, not_understood
 from tenantry.declared.types import quantity
-from tenantry.errors import SystemUnavailable, TenantryError
+from tenantry.errors import OddAnswer, TenantryError
 
 Stage = Literal[
     "Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Clean up", "Mark as applied"
@@ -159,22 +160,25 @@ class Observed:
         return next(found, None)
 
     @contextmanager
-    def noting(self, id: Id, team: str | None) -> Iterator[None]:
+    def noting(self, id: Id, team: str | None, *, odd_only: bool = False) -> Iterator[None]:
         """What fails in this context is noted as unreadable, and the look goes on.
 
         So is an answer that has not the form that it should have.
+
+        Args:
+            id: the resource that is read.
+            team: its owner.
+            odd_only: note nothing but answers that are not understood; raise all else.
         """
         try:
             yield
         except TenantryError as error:
+            if odd_only and not isinstance(error, OddAnswer):
+                raise
             self.unreadable[id] = Unreadable(error, team)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            told = SystemUnavailable(
-                id.system,
-                f"{id.kind} {id.key}",
-                f"an answer of an unexpected form ({type(error).__name__}: {error})",
-            )
-            self.unreadable[id] = Unreadable(told, team)
+        except ODD as error:
+            reason = not_understood(error, id.system, f"{id.kind} {id.key}")
+            self.unreadable[id] = Unreadable(reason, team)
 
     def add(self, other: "Observed") -> None:
         """Takes in what another look has seen."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from tenantry.answers import understood
 from tenantry.checks import login, mesh, ports, reach, robots, tokens
 from tenantry.checks.login import Login
 from tenantry.checks.mesh import Mesh
@@ -81,7 +82,8 @@ def check_all(systems: Systems) -> list[Finding]:
     work: _Work = [(name, partial(check, between)) for name, check in _OF_MESH.items()]
     of_login = _OF_LOGIN
     try:
-        without = not chain.settings.get("oidc_endpoint")
+        with understood("harbor", "read the configuration"):
+            without = not chain.settings.get("oidc_endpoint")
     except TenantryError as error:
         return [_unreadable(chain, "issuer", error), *_flat(chain, work)]
     if without:
@@ -113,7 +115,8 @@ def _flat(view: View, work: _Work) -> list[Finding]:
     found: list[Finding] = []
     for name, check in work:
         try:
-            found += check()
+            with understood("harbor", f"check {name}"):
+                found += check()
         except TenantryError as error:
             found.append(_unreadable(view, name, error))
     return found

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
 
 from tenantry.checks.view import View
 from tenantry.declared import Team
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 from tenantry.systems import Systems
+from tenantry.systems.harbor.client import Settings
 from tenantry.systems.harbor.configuration import SINGLE_SIGN_ON
 from tenantry.systems.keycloak.client import Representation
 from tenantry.systems.keycloak.clients import named
@@ -28,15 +28,15 @@ class Login(View):
         self.realm = systems.keycloak_client
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """Harbor's configuration."""
-        return {k: v["value"] for k, v in self.harbor.get("/configurations").items()}
+        return self.harbor.settings()
 
     @cached_property
     def client(self) -> Representation | None:
         """Harbor's client in the realm."""
         name = self.settings["oidc_client_id"]
-        return named(self.realm.get("clients", clientId=name), name, key="clientId")
+        return named(self.realm.rows("clients", clientId=name), name, key="clientId")
 
     @property
     def misnamed(self) -> bool:
@@ -65,24 +65,24 @@ class Login(View):
         """A team, and somebody in its group; None if there is nobody in any."""
         for team in self.systems.state.teams.values():
             group = self.group(team.oidc_group)
-            members = self.realm.get(f"groups/{group['id']}/members", max=1) if group else None
+            members = self.realm.rows(f"groups/{group['id']}/members", max=1) if group else None
             if members:
                 return team, members[0]
         return None
 
     def group(self, name: str) -> Representation | None:
         """The group of this name, wherever it is: claims carry leaf names."""
-        found = self.realm.get("groups", search=name, exact="true") or []
+        found = self.realm.rows("groups", search=name, exact="true") or []
         while found:
             if match := named(found, name):
                 return match
             found = [child for group in found for child in group.get("subGroups") or ()]
         parent = self.systems.state.platform.keycloak.parent_group
-        above = named(self.realm.get("groups", search=parent, exact="true"), parent or "")
+        above = named(self.realm.rows("groups", search=parent, exact="true"), parent or "")
         if parent is None or above is None:
             return None
         path = f"groups/{above['id']}/children"
-        return named(self.realm.get(path, search=name, exact="true"), name)
+        return named(self.realm.rows(path, search=name, exact="true"), name)
 
 
 def issuer(login: Login) -> Iterator[Finding]:
@@ -219,7 +219,7 @@ def claims(login: Login) -> Iterator[Finding]:
     # A scope that can't be had is the finding of another check.
     asked = " ".join(["openid", *(scope for scope in login.asked if scope in login.had)])
     path = f"clients/{login.client['id']}/evaluate-scopes/generate-example-id-token"
-    token = login.realm.get(path, userId=user["id"], scope=asked) or {}
+    token: Representation = login.realm.get(path, userId=user["id"], scope=asked) or {}
     told = f"an ID token for '{user['username']}'"
     for name in ("iss", "sub", "email", "email_verified"):
         if token.get(name) is None:
@@ -307,7 +307,7 @@ def admin_group(login: Login) -> Iterator[Finding]:
     if not name:
         return
     group = login.group(name)
-    members = login.realm.get(f"groups/{group['id']}/members", max=1) if group else None
+    members = login.realm.rows(f"groups/{group['id']}/members", max=1) if group else None
     if not members:
         what = "nobody is in it" if group else "the realm has no such group"
         yield login.finding(

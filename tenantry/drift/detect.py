@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tenantry.answers import understood
 from tenantry.declared import Team
 from tenantry.drift.findings import (
     SYSTEMS,
@@ -54,7 +55,8 @@ class _Look:
 
 def _kubernetes(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
     check_kubernetes(systems.kubernetes_client)
-    observed.add(systems.kubernetes.observe(teams))
+    with understood("kubernetes", "read the namespaces"):
+        observed.add(systems.kubernetes.observe(teams))
 
 
 def _keycloak(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
@@ -71,7 +73,8 @@ def _harbor(systems: Systems, teams: Sequence[Team], observed: Observed) -> None
 
 
 def _istio(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
-    observed.add(systems.istio.observe(teams))
+    with understood("istio", "read the routes"):
+        observed.add(systems.istio.observe(teams))
     _platforms("istio", systems.look_at_mesh, observed)
 
 
@@ -267,6 +270,7 @@ class _Detection:
     def _plan(self, team: Team) -> Plan | None:
         try:
             desired = self._systems.desired(team, self._observed)
+            plan = self._systems.plan(team, self._observed, partial=True)
         except TenantryError as error:
             system = error.system if isinstance(error, CallFailed) else "harbor"
             id = Id(system, "team", team.name)
@@ -277,7 +281,7 @@ class _Detection:
             resource.id in self._observed.live for resource in desired if not resource.shared
         ):
             self._new.add(team.name)
-        return make_plan(team, desired, self._observed, partial=True)
+        return plan
 
     # What is declared
 

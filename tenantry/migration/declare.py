@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from tenantry.answers import understood
 from tenantry.declared.edit import Edit
 from tenantry.locks import Lock
 from tenantry.systems.harbor.client import HarborClient
@@ -75,8 +76,8 @@ def _at(value: Any, *keys: str) -> Any:
 
 def hint_harbor(client: HarborClient, alias: str, instead_of: str, lock: Lock) -> None:
     """Where Harbor sends logins to the one provider straight away, sends them to the other."""
-    found = client.get("/configurations").get("oidc_extra_redirect_parms") or {}
-    parameters = json.loads(found.get("value") or "{}")
+    with understood("harbor", "read the setting oidc_extra_redirect_parms"):
+        parameters = dict(json.loads(client.settings().get("oidc_extra_redirect_parms") or "{}"))
     if parameters.get(_HINT) == instead_of:
         lock.check()
         told = json.dumps({**parameters, _HINT: alias})

@@ -34,8 +34,8 @@ def issuers(systems: Systems) -> tuple[str, str]:
             "harbor.single_sign_on is not declared in platform.yaml, so Harbor's issuer is not "
             "Tenantry's to change."
         )
-    setting = systems.harbor_client.get("/configurations").get("oidc_endpoint") or {}
-    old, new = str(setting.get("value") or ""), systems.keycloak_client.issuer
+    old = str(systems.harbor_client.settings().get("oidc_endpoint") or "")
+    new = systems.keycloak_client.issuer
     if old == new:
         raise TenantryError(f"Harbor trusts '{new}' already: its issuer does not change.")
     return old, new
@@ -73,8 +73,8 @@ def inspect(
     matched = match(people, identities, order.match)
     people = each(lambda person: _joined(systems, person, matched[person.id].identity), people)
     people, waves = divide(people, order)
-    held = systems.harbor_client.get("/configurations")
-    settings = {name: held[name]["value"] for name in SETTINGS if name in held}
+    held = systems.harbor_client.settings()
+    settings = {name: held[name] for name in SETTINGS if name in held}
     inspection = Inspection(people, waves, matched, settings=settings)
     inspection.notices += [
         *about_matches(inspection),
@@ -106,7 +106,7 @@ def _joined(systems: Systems, person: Person, identity: Identity | None) -> Pers
 def _about_client(systems: Systems) -> Iterator[Notice]:
     sign_on = systems.state.platform.harbor.single_sign_on
     assert sign_on is not None
-    if not systems.keycloak_client.get("clients", clientId=sign_on.client_id):
+    if not systems.keycloak_client.rows("clients", clientId=sign_on.client_id):
         text = f"the realm has no client '{sign_on.client_id}' for Harbor: run configure-platform."
         yield Notice("client missing", text, blocking=True)
 

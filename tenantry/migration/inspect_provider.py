@@ -84,7 +84,8 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
             advice = "run configure-platform" if alias == new else "correct 'replaces'"
             text = f"the realm has no identity provider '{alias}': {advice}."
             yield Notice("provider missing", text, blocking=True)
-    if there[new] is not None and not there[new].get("hideOnLogin"):
+    shown = there[new]
+    if shown is not None and not shown.get("hideOnLogin"):
         text = (
             f"'{new}' is on the login page already: whoever logs in by it before being linked may "
             "get a second account. Declare it hidden, and run configure-platform."
@@ -94,7 +95,7 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
         filled = {
             alias: {
                 (mapper.get("config") or {}).get("group")
-                for mapper in keycloak.get(f"{path}/{alias}/mappers") or ()
+                for mapper in keycloak.rows(f"{path}/{alias}/mappers") or ()
             }
             - {None}
             for alias in (old, new)
@@ -177,8 +178,7 @@ def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
 
 def _about_issuer(systems: Systems) -> Iterator[Notice]:
     """Whether Harbor trusts the realm that stays."""
-    setting = systems.harbor_client.get("/configurations").get("oidc_endpoint") or {}
-    trusted = str(setting.get("value") or "").rstrip("/")
+    trusted = str(systems.harbor_client.settings().get("oidc_endpoint") or "").rstrip("/")
     issuer = systems.keycloak_client.issuer.rstrip("/")
     if trusted and trusted != issuer:
         text = (
@@ -222,7 +222,7 @@ def _about_remade(
         f"Deleted and made anew in the realm: {len(remade)}. Their sessions end.",
         tuple(person.username for person in remade),
     )
-    own = each(lambda p: systems.keycloak_client.get(f"users/{p.id}/credentials"), remade)
+    own = each(lambda p: systems.keycloak_client.rows(f"users/{p.id}/credentials"), remade)
     losing = [person.username for person, found in zip(remade, own, strict=True) if found]
     if losing:
         text = f"Passwords and second factors of the realm's own are lost: {len(losing)} people's."

@@ -133,7 +133,7 @@ class IssuerMigration(Migration):
 
     def _is_old_trusted(self) -> bool:
         """Whether Harbor trusts the old issuer, whatever was begun."""
-        found = self.systems.harbor_client.get("/configurations")["oidc_endpoint"]["value"]
+        found = self.systems.harbor_client.settings()["oidc_endpoint"]
         return bool(found == self.entry.old)
 
     def _refuse_late(self) -> None:

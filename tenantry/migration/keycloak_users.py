@@ -43,7 +43,7 @@ def replace(client: KeycloakClient, person: Person, id: str, links: Sequence[Lin
 
 
 def _is_made(client: KeycloakClient, id: str, links: Sequence[Link]) -> bool:
-    found = client.get(f"users/{id}/federated-identity") or ()
+    found = client.rows(f"users/{id}/federated-identity") or ()
     held = {(link["identityProvider"], link.get("userId") or "") for link in found}
     return {(link.provider, link.user_id) for link in links} <= held
 
@@ -55,7 +55,7 @@ def _make(client: KeycloakClient, person: Person, id: str, links: Sequence[Link]
     except SystemUnavailable as error:
         # A group or a client that is gone by now breaks the import of who was in it.
         groups = [path for path in person.groups if client.get(f"group-by-path{path}")]
-        clients = {name for name in person.client_roles if client.get("clients", clientId=name)}
+        clients = {name for name in person.client_roles if client.rows("clients", clientId=name)}
         roles = {name: roles for name, roles in person.client_roles.items() if name in clients}
         if error.status != 500 or (groups == person.groups and roles == person.client_roles):
             raise

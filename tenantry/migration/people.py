@@ -31,7 +31,7 @@ def linked(client: KeycloakClient, provider: str) -> dict[str, dict[str, Any]]:
 
 def count(client: KeycloakClient, **query: str) -> int:
     """How many users the realm has."""
-    return int(client.get("users/count", **query) or 0)
+    return client.count("users/count", **query)
 
 
 def read_person(client: KeycloakClient, user: dict[str, Any]) -> Person:
@@ -64,7 +64,7 @@ def links(client: KeycloakClient, id: str) -> list[Link]:
             user_id=link.get("userId") or "",
             user_name=link.get("userName") or "",
         )
-        for link in client.get(f"users/{id}/federated-identity") or ()
+        for link in client.rows(f"users/{id}/federated-identity") or ()
     ]
 
 
@@ -75,7 +75,7 @@ def groups(client: KeycloakClient, id: str) -> list[str]:
 
 def roles(client: KeycloakClient, id: str) -> tuple[list[str], dict[str, list[str]]]:
     """The roles given to a user: those of the realm, and those of clients by the client."""
-    found = client.get(f"users/{id}/role-mappings") or {}
+    found: dict[str, Any] = client.get(f"users/{id}/role-mappings") or {}
     clients = sorted((found.get("clientMappings") or {}).items())
     return _names(found.get("realmMappings")), {
         name: _names(mapped.get("mappings")) for name, mapped in clients

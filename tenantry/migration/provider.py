@@ -282,7 +282,7 @@ class ProviderMigration(Migration):
         """Refuses where another user of the realm has the person's new identity already."""
         assert person.new is not None
         query = {"idpAlias": self.entry.new, "idpUserId": person.new.external_id}
-        holders = self._keycloak.get("users", **query)
+        holders = self._keycloak.rows("users", **query)
         if any(user["id"] not in (person.id, id) for user in holders or ()):
             raise self._second_account(person)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from tenantry.answers import ODD
 from tenantry.errors import (
     BrokenPromise,
     ChangedMeanwhile,
@@ -19,7 +20,7 @@ from tenantry.errors import (
 )
 from tenantry.rotation.assess import Outcome, Step, assess, next_due
 from tenantry.rotation.due import Order
-from tenantry.rotation.pair import ODD, Pair, Unread, known
+from tenantry.rotation.pair import Pair, Unread, known
 from tenantry.rotation.probe import Probe
 from tenantry.rotation.sinks import Sink
 from tenantry.systems import Systems

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tenantry.answers import ODD, not_understood
 from tenantry.calls import each
 from tenantry.declared import Robot, Team
-from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
-from tenantry.resources import Live
+from tenantry.errors import SystemRefused, TenantryError
+from tenantry.resources import Live, Observed
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
 from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
@@ -138,16 +139,11 @@ class Unread:
         return f"{self.team.name}/{self.purpose}"
 
 
-ODD = (LookupError, TypeError, ValueError, AttributeError)
-"""What an answer of an unexpected form ends in."""
-
-
 def known(error: Exception) -> TenantryError:
-    """The error, or one that says that an answer was odd. The answer is not told: it may be secret."""
+    """Return the error, or the one that says that an answer was not understood."""
     if isinstance(error, TenantryError):
         return error
-    reason = f"an answer of an unexpected form ({type(error).__name__})"
-    return SystemUnavailable("harbor", "read robots and Secrets", reason)
+    return not_understood(error, "harbor", "read robots and Secrets")
 
 
 class NotOnboarded(SystemRefused):
@@ -178,7 +174,8 @@ def look(
         for team in teams
     ]
     wanted = [(team, some) for team, some in wanted if some]
-    projects = systems.harbor.projects([team.slug for team, _ in wanted])
+    listed = Observed()
+    projects = systems.harbor.projects([team.slug for team, _ in wanted], listed)
     replaces = any(team.replaced(purpose) for team, some in wanted for purpose in some)
     everywhere = list(systems.harbor_client.pages("/robots")) if replaces else []
 
@@ -186,6 +183,8 @@ def look(
         team, some = asked
         try:
             project = projects.get(team.slug)
+            if project is None and (failure := listed.failure(team.name)) is not None:
+                raise failure
             if project is None:
                 raise _not_onboarded(team, "there is no such project")
             rows = systems.harbor.robots(project["project_id"])

@@ -107,6 +107,7 @@ class Fault(BaseModel):
 
 
 Chooser = Callable[[str, str, str], int | Kind | None]
+Alter = Callable[[str, str, str, bytes], bytes]
 
 
 class Logins(Protocol):
@@ -130,6 +131,8 @@ class Controls:
         clock: The time that the systems live in; ``clock.move(seconds)``.
         choose: Given system, method and path, the fault of a request that none of ``faults``
             strikes: for what a pattern can't say.
+        alter: Given system, method, path and the body of an answer of a request that nothing
+            strikes, the body that is sent instead.
     """
 
     def __init__(
@@ -144,6 +147,7 @@ class Controls:
         self._logins = logins
         self._sleep = sleep
         self.choose: Chooser | None = None
+        self.alter: Alter | None = None
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._latency: dict[str, float] = {}
@@ -236,7 +240,7 @@ class Controls:
         """Take back all faults; connections that are held are reset."""
         with self._lock:
             self._faults.clear()
-        self.choose = None
+        self.choose = self.alter = None
         self.release()
 
     def release(self) -> None:
@@ -263,6 +267,11 @@ class Controls:
             if seconds := self._latency.get(system):
                 await self._sleep(seconds)
             fault = self._strike(system, scope)
+            if fault is None and self.alter is not None:
+                start, body = await whole_answer(counted, scope, receive)
+                body = self.alter(system, scope["method"], scope["path"], body)
+                await _send_altered(start, body, send)
+                return
             if fault is None:
                 await counted(scope, receive, send)
                 return
@@ -370,6 +379,14 @@ async def _until_gone(receive: Receive) -> None:
     # An app that returned before would be answered for, with a 500.
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _send_altered(start: Message, body: bytes, send: Send) -> None:
+    headers = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+    if start["status"] not in _BODILESS:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({**start, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _send_spoiled(

@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from tenantry.answers import understood
 from tenantry.calls import Clock, real_time
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
@@ -129,23 +130,29 @@ class Systems:
 
     def look_at_realm(self, observed: Observed) -> None:
         """Adds what Keycloak holds of the platform's."""
-        observed.add(self.keycloak_platform.observe())
+        with understood("keycloak", "read the realm"):
+            observed.add(self.keycloak_platform.observe())
 
     def look_at_configuration(self, observed: Observed) -> None:
         """Adds what Harbor is configured to."""
-        observed.add(self.harbor_configuration.observe(self.keycloak_client.issuer_to_be))
+        with understood("harbor", "read the configuration"):
+            observed.add(self.harbor_configuration.observe(self.keycloak_client.issuer_to_be))
 
     def look_at_mesh(self, observed: Observed) -> None:
         """Adds what the cluster holds of Gateways and of Harbor's place in the mesh."""
-        observed.add(self.istio_platform.observe())
+        with understood("istio", "read the mesh"):
+            observed.add(self.istio_platform.observe())
 
     def desired_platform(self, observed: Observed) -> list[Resource]:
         """Every resource of the platform's own."""
-        return [
-            *self.keycloak_platform.desired(observed),
-            *self.harbor_configuration.desired(self.keycloak_client.issuer_to_be, observed),
-            *self.istio_platform.desired(self.keycloak_client.issuer_to_be, observed),
-        ]
+        issuer = self.keycloak_client.issuer_to_be
+        with understood("keycloak", "plan the realm"):
+            realm = self.keycloak_platform.desired(observed)
+        with understood("harbor", "plan the configuration"):
+            configuration = self.harbor_configuration.desired(issuer, observed)
+        with understood("istio", "plan the mesh"):
+            mesh = self.istio_platform.desired(issuer, observed)
+        return [*realm, *configuration, *mesh]
 
     def plan_platform(self, observed: Observed) -> Plan:
         """What it takes to bring the platform to what is declared.
@@ -166,17 +173,21 @@ class Systems:
 
     def look_at_kubernetes(self, teams: Sequence[Team], observed: Observed) -> None:
         """Adds what the cluster holds, routes included."""
-        observed.add(self.kubernetes.observe(teams))
-        observed.add(self.istio.observe(teams))
+        with understood("kubernetes", "read the namespaces"):
+            observed.add(self.kubernetes.observe(teams))
+        with understood("istio", "read the routes"):
+            observed.add(self.istio.observe(teams))
 
     def look_at_keycloak(self, teams: Sequence[Team], observed: Observed) -> None:
         """Adds what Keycloak holds."""
-        observed.add(self.keycloak.observe(teams))
+        with understood("keycloak", "read groups, mappers and clients"):
+            observed.add(self.keycloak.observe(teams))
 
     def look_at_harbor(self, teams: Sequence[Team], observed: Observed) -> None:
         """Adds what Harbor holds. Needs the look at Kubernetes."""
         marks = {team.slug: project_mark(team, observed) for team in teams}
-        seen = self.harbor.observe(teams, marks)
+        with understood("harbor", "read the projects"):
+            seen = self.harbor.observe(teams, marks)
         for team in teams:
             project = project_id(team.slug)
             live = seen.live.get(project)
@@ -190,7 +201,8 @@ class Systems:
 
     def look_at_credentials(self, teams: Sequence[Team], observed: Observed) -> None:
         """Adds the Secrets, and whether what they hold works. Needs all other looks."""
-        observed.add(self.credentials.observe(teams, observed))
+        with understood("kubernetes", "read the Secrets"):
+            observed.add(self.credentials.observe(teams, observed))
 
     def not_applied(self, teams: Sequence[Team]) -> list[Team]:
         """The teams whose namespace does not say that they are applied as now declared.
@@ -210,8 +222,9 @@ class Systems:
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
         """Every resource of a team's."""
         harbor = self.harbor.desired(team)
-        credentials = self.credentials.desired(team, observed)
-        adopts = may_adopt(team, harbor[0], [*harbor, *credentials], observed)
+        with understood("harbor", f"plan the credentials of team '{team.name}'"):
+            credentials = self.credentials.desired(team, observed)
+            adopts = may_adopt(team, harbor[0], [*harbor, *credentials], observed)
         return [
             *self.kubernetes.desired(team, observed, adopts_project=adopts),
             *self.keycloak.desired(team),
@@ -231,7 +244,9 @@ class Systems:
         Raises:
             TenantryError: part of the team could not be read.
         """
-        return make_plan(team, self.desired(team, observed), observed, partial=partial)
+        desired = self.desired(team, observed)
+        with understood("kubernetes", f"plan team '{team.name}'"):
+            return make_plan(team, desired, observed, partial=partial)
 
     # Applied
 
@@ -249,10 +264,11 @@ class Systems:
         """
         for stage in stages:
             for change in plan.in_stage(stage):
-                if plan.team == PLATFORM:
-                    self._apply_to_platform(change)
-                else:
-                    self._apply(change, observed)
+                with understood(change.id.system, f"{change.action} {change.id.kind}"):
+                    if plan.team == PLATFORM:
+                        self._apply_to_platform(change)
+                    else:
+                        self._apply(change, observed)
                 report(change)
 
     def _apply_to_platform(self, change: Change) -> None:

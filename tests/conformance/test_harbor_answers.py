@@ -70,7 +70,6 @@ def test_unknown_paths_and_verbs(caller: HarborCaller) -> None:
         (b'{"project_name": 7}', {}, "cannot unmarshal number into Go struct field"),
         (b'{"metadata": {"public": true}}', {}, "of type string"),
         (b"{}", {"Content-Type": "text/plain"}, "unsupported media type"),
-        (b'{"project_name":"x"}', {"Accept": "image/png"}, "unsupported media type"),
     ],
 )
 def test_faults_of_the_schema_are_422(
@@ -83,6 +82,17 @@ def test_faults_of_the_schema_are_422(
     assert error["code"] == "UNPROCESSABLE_ENTITY"
     assert error["message"].startswith("validation failure list:\n")
     assert fault in error["message"]
+
+
+def test_only_a_request_without_a_body_needs_an_answer_that_harbor_can_give(
+    caller: HarborCaller,
+) -> None:
+    image = {"Accept": "image/png"}
+    missing = unique("missing")
+    answer = caller("GET", f"/projects/{missing}", headers=image)
+    assert answer.status_code == 422
+    assert "unsupported media type requested" in answer.json()["errors"][0]["message"]
+    assert made(caller("POST", "/projects", json={"project_name": missing}, headers=image))
 
 
 def test_a_path_id_must_be_a_number(caller: HarborCaller, project: str) -> None:

@@ -149,10 +149,14 @@ def test_another_projects_robot_and_nobody_pull_nothing(
     assert unauthorized(stranger("GET", path, headers=OCI), f"{words} pull")
     realm = f"{caller.json('/systeminfo')['external_url']}/service/token"
     challenge = f'Bearer realm="{realm}",service="harbor-registry",scope="repository:{name}:'
-    assert unauthorized(nobody("GET", path, headers=OCI), f"{words} pull", f'{challenge}pull"')
+    needed = "authorize header needed to send HEAD to repository"
+    for method in ("GET", "HEAD"):
+        answer = nobody(method, path, headers=OCI)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == f'{challenge}pull"'
+        assert method == "HEAD" or refused(answer, 401, f"{needed}: {needed}")
     answer = nobody("POST", f"/v2/{name}/blobs/uploads/")
     assert unauthorized(answer, f"{words} push", f'{challenge}pull,push"')
-    assert nobody("HEAD", path, headers=OCI).status_code == 401
 
 
 def test_a_project_that_is_missing_is_named(ci: HarborCaller) -> None:
@@ -190,7 +194,7 @@ def test_an_upload_in_pieces(name: str, ci: HarborCaller) -> None:
     answer = ci("PATCH", first, headers=kind, content=b"hel")
     assert (answer.status_code, answer.headers["range"]) == (202, "0-2")
     assert ci("GET", rest_of(answer)).status_code == 204
-    assert fault(ci("PATCH", first, headers=kind, content=b"hel")) == (400, "BLOB_UPLOAD_INVALID")
+    assert fault(ci("PATCH", first, headers=kind, content=b"hel")) == (404, "BLOB_UPLOAD_INVALID")
     last = rest_of(ci("PATCH", rest_of(answer), headers=kind, content=b"lo"))
     assert ci("PUT", f"{last}&digest={digest_of(b'hello')}").status_code == 201
     assert ci("GET", f"/v2/{name}/blobs/{digest_of(b'hello')}").content == b"hello"
@@ -201,10 +205,14 @@ def test_what_does_not_fit_is_refused(name: str, ci: HarborCaller, pushed: Image
     wrong = f"{started}&digest={digest_of(b'other')}"
     assert fault(ci("PUT", wrong, content=b"hello")) == (400, "DIGEST_INVALID")
     answer = put_manifest(ci, name, image("unsent").manifest)
-    assert fault(answer) == (400, "MANIFEST_BLOB_UNKNOWN")
+    assert answer.status_code == 400
+    codes = [error["code"] for error in answer.json()["errors"]]
+    assert codes == ["MANIFEST_BLOB_UNKNOWN"] * 2  # its layer and its config
     answer = put_manifest(ci, name, pushed.manifest, digest_of(b"other"))
     assert fault(answer) == (400, "DIGEST_INVALID")
-    assert fault(put_manifest(ci, name, b"{}")) == (400, "MANIFEST_INVALID")
+    assert fault(put_manifest(ci, name, b"x")) == (400, "MANIFEST_INVALID")
+    # The registry behind Harbor looks at the version first, and calls another one an error of its own.
+    assert fault(put_manifest(ci, name, b"{}")) == (500, "UNKNOWN")
     answer = ci("GET", f"/v2/{name}/blobs/{digest_of(b'other')}")
     assert fault(answer) == (404, "BLOB_UNKNOWN")
     answer = ci("GET", f"/v2/{name}/manifests/9", headers=OCI)

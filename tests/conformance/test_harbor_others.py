@@ -1,7 +1,5 @@
 """What else was recorded of a Harbor: labels, webhooks, statistics, the log."""
 
-import pytest
-
 from tests.conformance.conftest import unique
 from tests.conformance.harbor import MARKS, HarborCaller, done, made
 from tests.sandbox.calls import API, refused
@@ -48,7 +46,9 @@ def test_statistics_are_for_who_is_known(
     assert refused(nobody("GET", "/statistics"), 401, "unauthorized")
 
 
-@pytest.mark.parametrize("path", ["/audit-logs", "/auditlog-exts"])
-def test_the_log_names_who_made_what(caller: HarborCaller, project: str, path: str) -> None:
-    rows = caller.json(f"{path}?q=operation%3Dcreate,resource%3D{project}")
-    assert [row["resource_type"] for row in rows] == ["project"]
+def test_the_log_names_who_made_what(caller: HarborCaller, project: str) -> None:
+    query = f"q=operation%3Dcreate,resource%3D{project}"
+    [row] = caller.json(f"/auditlog-exts?{query}")
+    assert row["resource_type"] == "project"
+    # Harbor 2.15 writes nothing to the log of before any more.
+    assert caller.json(f"/audit-logs?{query}") == []

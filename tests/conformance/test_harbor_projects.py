@@ -1,5 +1,6 @@
 """A Harbor's projects, their metadata and their summaries."""
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -86,7 +87,6 @@ def test_what_cannot_be_a_project(caller: HarborCaller, body: dict, message: str
 @pytest.mark.parametrize(
     "fields",
     [
-        {"project_name": "x" * 256},
         {"metadata": {"public": "maybe"}},
         {"storage_limit": 1024**5 + 1},
     ],
@@ -95,6 +95,18 @@ def test_what_else_cannot_be_a_project(caller: HarborCaller, fields: dict) -> No
     answer = caller("POST", "/projects", json={"project_name": unique("conformance")} | fields)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["code"] == "BAD_REQUEST"
+
+
+def test_a_name_has_255_characters_at_most(caller: HarborCaller) -> None:
+    answer = caller("POST", "/projects", json={"project_name": "x" * 256})
+    prefix, said = "validation failure list:\n", "should be at most 255 chars long"
+    assert refused(answer, 422, f"{prefix * 2}project_name in body {said}")
+
+
+def test_an_id_has_32_bits(caller: HarborCaller) -> None:
+    for id in (2**31 - 1, 2**63):  # beyond 64 bits it is taken for a name
+        assert refused(caller("GET", f"/projects/{id}"), 404, f"project {id} not found")
+    assert refused(caller("GET", "/projects/6985239969936"), 500, "internal server error")
 
 
 def test_a_letter_is_a_name(caller: HarborCaller) -> None:
@@ -135,7 +147,7 @@ def test_who_learns_that_a_project_is_missing(
 
 
 def test_digits_are_an_id_unless_said_otherwise(caller: HarborCaller) -> None:
-    name = str(int(unique("")[1:], 16))
+    name = str(random.randrange(10**9, MISSING))
     number = caller.made("/projects", {"project_name": name})
     assert caller("GET", f"/projects/{name}").status_code == 404
     assert caller.json(f"/projects/{number}")["name"] == name

@@ -289,7 +289,7 @@ def _change_project(resource: Resource, path: Path, observed: Observed) -> Act:
         number = systems.harbor.number(resource.id.key)
         client, value = systems.harbor_client, resource.fields[path[0]]
         if path[0] == "storage_quota":
-            (quota,) = client.get("/quotas", reference="project", reference_id=number)
+            (quota,) = client.rows("/quotas", reference="project", reference_id=number)
             client.put(f"/quotas/{quota['id']}", {"hard": {"storage": 12345678}})
             return
         another = "low" if path[0] == "severity" and value != "low" else other(value)
@@ -536,10 +536,10 @@ def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
 
     def add_member(systems: Systems) -> None:
         client = systems.keycloak_client
-        if not client.get("users", username="mallory", exact="true"):
+        if not client.rows("users", username="mallory", exact="true"):
             client.post("users", {"username": "mallory", "enabled": True})
-        (user,) = client.get("users", username="mallory", exact="true")
-        groups = client.get("groups", search=team.oidc_group, exact="true")
+        (user,) = client.rows("users", username="mallory", exact="true")
+        groups = client.rows("groups", search=team.oidc_group, exact="true")
         (group,) = (each for each in groups if each["name"] == team.oidc_group)
         client.put(f"users/{user['id']}/groups/{group['id']}")
 

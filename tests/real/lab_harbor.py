@@ -46,7 +46,7 @@ class LabHarbor:
     def settings(self) -> dict[str, Any]:
         """What it is set to, as far as it shows that."""
         found = self.caller.json("/configurations").items()
-        return {name: each["value"] for name, each in found if each["value"] is not None}
+        return {name: each["value"] for name, each in found if each.get("value") is not None}
 
     def set(self, **settings: Any) -> None:
         """Changes some settings behind Tenantry's back, and waits until they hold."""

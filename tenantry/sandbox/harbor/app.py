@@ -205,8 +205,15 @@ class SimulatedHarbor:
 
 
 def _check_accept(request: Request) -> None:
+    """Refuse a request whose Accept header Harbor cannot serve.
+
+    A request with a body is answered in the body's own type, so only others are refused.
+    """
     accepted = request.headers.get("accept", "*/*")
-    if request.scope["path"].startswith("/api/") and not any(
+    has_body = request.headers.get("content-length", "0") != "0"
+    if not request.scope["path"].startswith("/api/") or has_body:
+        return
+    if not any(
         kind in accepted for kind in ("*/*", "application/*", "application/json", "text/plain")
     ):
         raise invalid("unsupported media type requested, only [application/json] are available")

@@ -123,7 +123,7 @@ def _found(visit: Visit) -> tuple[str, Upload]:
     if upload is None or upload.name != visit.name:
         raise RegistryRefusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
     if visit.call.query.get("_state") != upload.state:
-        raise RegistryRefusal(400, "BLOB_UPLOAD_INVALID", "blob upload invalid")
+        raise RegistryRefusal(404, "BLOB_UPLOAD_INVALID", "blob upload invalid")
     return number, upload
 
 

@@ -86,7 +86,7 @@ def get_configurations(call: Call) -> Response:
     """Every setting with its value, and whether it can be changed now."""
     _require_admin(call)
     fixed = call.harbor.read_only_configuration
-    shown = {
+    shown: dict[str, Any] = {
         name: {
             "editable": not fixed and (name != "auth_mode" or not _has_users(call)),
             "value": value,
@@ -94,6 +94,8 @@ def get_configurations(call: Call) -> Response:
         for name, value in call.harbor.configuration.items()
         if name not in _HIDDEN
     }
+    # Its model has neither member, so it is always empty, whatever was set.
+    shown["scan_all_policy"] = {}
     return answer(shown)
 
 

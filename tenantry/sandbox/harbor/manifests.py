@@ -150,6 +150,8 @@ def _read(raw: bytes, kind: str) -> dict[str, Any]:
     """The manifest, if it is one of the kind it is said to be."""
     try:
         manifest = json.loads(raw.decode())  # in no other encoding
+        if kind in (_OCI_MANIFEST, _OCI_INDEX) and manifest.get("schemaVersion") != 2:
+            raise RegistryRefusal(500, "UNKNOWN", "unknown error", {})
         parts = references(manifest)
         sound = (
             kind in _KINDS and manifest["schemaVersion"] == 2 and all(map(storage.is_digest, parts))
@@ -173,8 +175,7 @@ def _parts(visit: Visit, manifest: dict[str, Any], kind: str) -> dict[str, int]:
         artifacts = repository.artifacts if repository else {}
         there = {digest: len(artifact.content.encode()) for digest, artifact in artifacts.items()}
     parts = references(manifest)
-    for part in parts:
-        if part not in there:
-            message = "blob unknown to registry"
-            raise RegistryRefusal(400, "MANIFEST_BLOB_UNKNOWN", message, {"digest": part})
+    if unknown := [{"digest": part} for part in parts if part not in there]:
+        message = "blob unknown to registry"
+        raise RegistryRefusal(400, "MANIFEST_BLOB_UNKNOWN", message, *unknown)
     return {part: there[part] for part in parts}

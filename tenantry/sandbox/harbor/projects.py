@@ -33,6 +33,7 @@ _SHAPE: Shape = {
     "storage_limit": int,
     "registry_id": int,
 }
+_LONGEST_NAME = 255
 _LOGGED = 10_000  # entries of the log that are kept
 _COUNTS = {
     PROJECT_ADMIN: "project_admin_count",
@@ -49,6 +50,16 @@ _FIELDS = {
     "update_time": lambda p: p.updated,
     "public": lambda p: p.public,
 }
+
+
+def _sent(call: Call) -> Any:
+    """Return the body that describes a project, if it is as the schema wants it."""
+    body = call.body("project", _SHAPE)
+    if len(body.get("project_name") or "") > _LONGEST_NAME:
+        # Harbor repeats its prefix for the faults of a model.
+        fault = f"project_name in body should be at most {_LONGEST_NAME} chars long"
+        raise invalid(f"validation failure list:\n{fault}")
+    return body
 
 
 def add_project(
@@ -145,7 +156,7 @@ def head_project(call: Call) -> Response:
 @routes.api("POST", "/projects")
 def create_project(call: Call) -> Response:
     """Create a project; its creator (for a robot: the admin) becomes a member of role 1."""
-    body = call.body("project", _SHAPE)
+    body = _sent(call)
     caller, settings = call.caller, call.harbor.configuration
     access.require_known(caller)
     if caller.robot and caller.robot.project_id:
@@ -166,10 +177,8 @@ def create_project(call: Call) -> Response:
         raise Refusal(400, f"metadata.public should only be 'true' or 'false', but got: '{public}'")
     check_limit(limit, "bad request: ")
     name = body.get("project_name") or ""
-    if not 1 <= len(name) <= 255:
-        raise Refusal(
-            400, f"Project name {name} is illegal in length. (greater than 255 or less than 1)"
-        )
+    if not name:
+        raise Refusal(400, "Project name  is illegal in length. (greater than 255 or less than 1)")
     if not NAME.fullmatch(name):
         raise Refusal(400, "project name is not in lower case or contains illegal characters")
     owner_id = caller.user.id if caller.user else ADMIN_ID
@@ -188,7 +197,7 @@ def get_project(call: Call) -> Response:
 @routes.api("PUT", "/projects/{project}")
 def update_project(call: Call) -> Response:
     """Merge metadata. Name, storage limit and the outer ``public`` pass without effect."""
-    body = call.body("project", _SHAPE)
+    body = _sent(call)
     project = call.project("update")
     changes = metadata.known(body.get("metadata"))
     stored = project.metadata.get("retention_id")

@@ -50,17 +50,17 @@ class Unauthorized(Refusal):
 class RegistryRefusal(Refusal):
     """A refusal of the registry behind Harbor, with one of its own codes."""
 
-    def __init__(self, status: int, code: str, message: str, detail: object = None) -> None:
+    def __init__(self, status: int, code: str, message: str, *details: object) -> None:
         super().__init__(status, message, code)
-        self.detail = detail
+        self.message = message
+        self.details = details
 
     def response(self) -> Response:
-        """As the registry writes it."""
+        """Return the answer as the registry writes it: an error for each detail, or one without."""
         error: dict[str, object] = {"code": self.code, "message": self.message}
-        if self.detail is not None:
-            error["detail"] = self.detail
+        errors = [{**error, "detail": detail} for detail in self.details] or [error]
         return Response(
-            compact({"errors": [error]}) + "\n",
+            compact({"errors": errors}) + "\n",
             self.status,
             headers={**VERSION, "content-type": "application/json; charset=utf-8"},
         )
@@ -116,7 +116,8 @@ def serves(method: str, template: str) -> Callable[[Inside], Inside]:
 
 def _admit(call: Call, name: str, action: str, wanted: list[tuple[str, str]]) -> Project:
     """The repository's project, if the caller may do this to it."""
-    if call.request.method == "HEAD" and "authorization" not in call.request.headers:
+    # The message names HEAD for a GET, too.
+    if call.request.method in ("GET", "HEAD") and "authorization" not in call.request.headers:
         raise Unauthorized(
             "authorize header needed to send HEAD to repository", _challenge(call, wanted)
         )

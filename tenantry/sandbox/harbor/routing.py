@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tenantry.sandbox.harbor.app import SimulatedHarbor
 
 BASE = "/api/v2.0"
+_INT32, _INT64 = 2**31 - 1, 2**63 - 1
 Reply = Response | Awaitable[Response]
 Handler = Callable[["Call"], Reply]
 
@@ -75,8 +76,8 @@ class Call:
         """The project that the path names, by name or id, if the caller may do this to it."""
         called, harbor = self.path["project"], self.harbor
         named = self.request.headers.get("x-is-resource-name", "").lower() in ("true", "1", "t")
-        if called.isdigit() and not named:
-            project = harbor.state.project(int(called))
+        if called.isdigit() and not named and int(called) <= _INT64:
+            project = harbor.state.project(_in_database(int(called)))
         else:
             project = harbor.projects.get(called)
         return access.require_project(harbor, self.caller, action, project, resource, called)
@@ -166,6 +167,13 @@ def _matched(known: list[str], segments: list[str]) -> dict[str, str] | None:
         elif pattern != segment:
             return None
     return params
+
+
+def _in_database(id: int) -> int:
+    """Return the id; Harbor's database has 32 bits for it, and Harbor answers 500 to a longer one."""
+    if id > _INT32:
+        raise Refusal(500, "")
+    return id
 
 
 routes = Routes()

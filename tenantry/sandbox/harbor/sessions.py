@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import secrets
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TOKEN = "x-harbor-csrf-token"
 _COOKIE = "_gorilla_csrf"
+_LASTS = 12 * 60 * 60  # seconds that the token's cookie is kept
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _KEPT = 20_000  # each call without a cookie leaves an anonymous record behind
 
@@ -37,6 +39,7 @@ class Csrf:
 
     def __init__(self, harbor: "SimulatedHarbor", request: Request) -> None:
         self._key = harbor.state.csrf_key.encode()
+        self._now = harbor.clock.now()
         self._request = request
         # Any cookie of that name, valid or not, makes it a session's request.
         self.needed = request.scope["path"].startswith("/c/") or "sid" in request.cookies
@@ -71,10 +74,11 @@ class Csrf:
         response.headers[TOKEN] = _masked(self._secret)
         if self._new:
             value = self._secret.hex()
+            until = format_datetime(self._now + timedelta(seconds=_LASTS), usegmt=True)
             _set(
                 response,
-                f"{_COOKIE}={value}.{self._signature(value)}; Path=/; Max-Age=43200; HttpOnly; "
-                "SameSite=Strict",
+                f"{_COOKIE}={value}.{self._signature(value)}; Path=/; Expires={until}; "
+                f"Max-Age={_LASTS}; HttpOnly; SameSite=Strict",
             )
 
 

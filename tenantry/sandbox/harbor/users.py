@@ -170,6 +170,8 @@ def search_users(call: Call) -> Response:
 def get_user(call: Call) -> Response:
     """One user; with OIDC also what ties it to the IdP, its CLI secret in clear."""
     user_id = call.number("user_id")
+    if not call.caller.known:
+        return Response(status_code=500)  # Harbor fails here instead of saying 401
     _require(call, "read", f"Not authorized to read user: {user_id}", user_id)
     return answer(_shown(found_user(call, user_id), meta=_by_oidc(call)))
 

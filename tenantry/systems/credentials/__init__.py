@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from tenantry.answers import texts
 from tenantry.calls import Clock, each, real_time
 from tenantry.declared import Robot, Team
 from tenantry.errors import ChangedMeanwhile
@@ -28,7 +29,6 @@ from tenantry.systems.credentials.contents import (
     encode,
     host_of,
     marks,
-    texts,
 )
 from tenantry.systems.credentials.issuing import Issuer
 from tenantry.systems.credentials.pairs import KEPT, ROBOT
@@ -199,11 +199,14 @@ class Credentials:
         present = {id.key for id in observed.live if id.kind == "Namespace"}
         for part in each(lambda team: self._observe_team(team, present, observed), teams):
             seen.add(part)
-        namespaces = [ns for team in teams for ns in team.namespaces if ns in present]
+        owners = {ns: team.name for team in teams for ns in team.namespaces if ns in present}
         found = objects.observe(
-            self._kubernetes, "ServiceAccount", namespaces, fieldSelector=f"metadata.name={ACCOUNT}"
+            self._kubernetes,
+            "ServiceAccount",
+            owners,
+            seen,
+            fieldSelector=f"metadata.name={ACCOUNT}",
         )
-        owners = {name: team.name for team in teams for name in team.namespaces}
         for account in found:
             metadata = account["metadata"]
             id = objects.id_of("ServiceAccount", metadata["name"], metadata["namespace"])
@@ -327,7 +330,7 @@ class Credentials:
         self._proven[robot] = credential
 
     def _oidc_data(self, sink: _ClientSecret) -> dict[str, str]:
-        found = self._keycloak.get("clients", clientId=sink.client)
+        found = self._keycloak.rows("clients", clientId=sink.client)
         if not found:
             call = f"GET /admin/realms/{self._keycloak.realm}/clients"
             raise ChangedMeanwhile("keycloak", call, f"client '{sink.client}' is gone")

@@ -4,10 +4,9 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from tenantry.declared.team import SecretFormat
-from tenantry.errors import SystemUnavailable
 from tenantry.systems.kubernetes.client import Object
 
 DOCKER = "kubernetes.io/dockerconfigjson"
@@ -48,7 +47,9 @@ def content(secret: Object, format: SecretFormat, registry: str) -> tuple[str, C
         username, password = decode(data.get("username")), decode(data.get("password"))
         return registry, Credential(username, password) if username and password else None
     try:
-        auths: Mapping[str, Any] = json.loads(base64.b64decode(data[_KEYS[format]]))["auths"]
+        auths: Mapping[str, Any] = json.loads(base64.b64decode(data.get(_KEYS[format]) or b""))[
+            "auths"
+        ]
         host = registry if registry in auths or len(auths) != 1 else next(iter(auths))
         if host not in auths:
             return ", ".join(sorted(auths)), None
@@ -83,15 +84,3 @@ def decode(text: str | None) -> str | None:
 def host_of(address: str) -> str:
     """Host and port of Harbor's registry_url, which comes with or without a scheme."""
     return address.split("://", 1)[-1].rstrip("/")
-
-
-def texts(system: str, call: str, answer: Any, *fields: str) -> list[str]:
-    """These fields of an answer, which must be texts; what it holds instead may be secret.
-
-    Raises:
-        SystemUnavailable: they are not.
-    """
-    found = [answer.get(field) if isinstance(answer, dict) else None for field in fields]
-    if not all(isinstance(text, str) and text for text in found):
-        raise SystemUnavailable(system, call, f"the answer lacks {' or '.join(fields)}")
-    return cast(list[str], found)

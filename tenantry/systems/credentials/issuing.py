@@ -3,9 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tenantry.answers import texts
 from tenantry.declared import Robot
-from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, SystemUnavailable
-from tenantry.systems.credentials.contents import Credential, texts
+from tenantry.errors import (
+    BrokenPromise,
+    ChangedMeanwhile,
+    OddAnswer,
+    SystemRefused,
+    SystemUnavailable,
+)
+from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.marks import ProjectMark, description
 from tenantry.systems.harbor.robots import new_robot
@@ -42,7 +49,7 @@ class Issuer:
         answer: Any = made.json() if made.content else None
         name, secret = texts("harbor", call, answer, "name", "secret")
         if not isinstance(answer.get("id"), int):
-            raise SystemUnavailable("harbor", call, "the answer lacks id")
+            raise OddAnswer("harbor", call, "the answer lacks id")
         return Made(answer["id"], Credential(name, secret))
 
     def prove(self, credential: Credential) -> None:

@@ -91,40 +91,51 @@ class Harbor:
             marks: what the teams' namespaces say of their projects, by the projects' names.
         """
         seen = Observed()
-        projects = self._projects([team.slug for team in teams], seen)
+        projects = self.projects([team.slug for team in teams], seen)
         for part in each(lambda team: self._observe_team(team, projects, marks), teams):
             seen.add(part)
         return seen
 
-    def projects(self, names: Sequence[str]) -> dict[str, Row]:
-        """Those of these projects that exist, as Harbor lists them."""
-        return self._projects(names, Observed())
+    def projects(self, names: Sequence[str], seen: Observed) -> dict[str, Row]:
+        """Return those of these projects that exist, as Harbor lists them.
 
-    def _projects(self, names: Sequence[str], seen: Observed) -> dict[str, Row]:
-        found: dict[str, Row] = {}
+        Args:
+            names: the projects.
+            seen: is given what could not be read of the list.
+        """
+        listed: dict[str, Row] = {}
         if len(names) <= FEW and not self._extras:
-            for name in names:
-                rows = self._client.pages("/projects", q=f"name={name}")
-                found |= {row["name"]: row for row in rows if row["name"] == name}
+            rows = [
+                row for name in names for row in self._client.pages("/projects", q=f"name={name}")
+            ]
         else:
-            wanted = set(names)
-            everything = {row["name"]: row for row in self._client.pages("/projects")}
-            found = {name: row for name, row in everything.items() if name in wanted}
-            if self._extras:
-                self._observe_left_over(everything, seen)
-        self._project_ids |= {name: row["project_id"] for name, row in found.items()}
-        return found
+            rows = list(self._client.pages("/projects"))
+        for row in rows:
+            # Without a number it can't be observed; without a name it may be anybody's.
+            name = str(dict.get(row, "name", "*"))
+            with seen.noting(project_id(name), self._owner(name)):
+                self._project_ids[row["name"]] = row["project_id"]
+                listed[row["name"]] = row
+        if self._extras:
+            self._observe_left_over(listed, seen)
+        return {name: row for name, row in listed.items() if name in names}
 
-    def _observe_left_over(self, projects: dict[str, Row], seen: Observed) -> None:
+    def _owner(self, project: str) -> str | None:
+        """Return the name of the team that a project's name belongs to."""
+        owners = (team.name for team in self._state.teams.values() if team.slug == project)
+        return next(owners, None)
+
+    def _observe_left_over(self, projects: Mapping[str, Row], seen: Observed) -> None:
         """The projects that were made for teams which nobody declares any more."""
         declared = {team.slug for team in self._state.teams.values()}
         for name, row in projects.items():
             if name.startswith("team-") and name not in declared:
-                robots = self.robots(row["project_id"])
-                if mark_of(robots) is not None:
-                    team = name.removeprefix("team-")
-                    marked = mark_of(robots) == "created"
-                    seen.live[project_id(name)] = Live({}, marked=marked, team=team)
+                with seen.noting(project_id(name), None):
+                    robots = self.robots(row["project_id"])
+                    if mark_of(robots) is not None:
+                        team = name.removeprefix("team-")
+                        marked = mark_of(robots) == "created"
+                        seen.live[project_id(name)] = Live({}, marked=marked, team=team)
 
     def robots(self, project: int) -> list[Row]:
         """All robots of a project, by its number."""
@@ -170,15 +181,15 @@ class Harbor:
                 role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
                 id = Id("harbor", kind, f"{name}/{row['entity_name']}")
                 seen.live[id] = Live({"role": role}, is_ours, team=owner, handle=row)
-        for row in robots:
-            short = short_name(row)
+        for robot in robots:
+            short = short_name(robot)
             with seen.noting(robot_id(name, short), team.name):
                 seen.live[robot_id(name, short)] = Live(
-                    robot_fields(row, self._clock()),
+                    robot_fields(robot, self._clock()),
                     is_ours,
-                    marked=mark_of([row]) is not None,
+                    marked=mark_of([robot]) is not None,
                     team=owner,
-                    handle=row,
+                    handle=robot,
                 )
         if team.harbor.retention is not None and "retention_id" in metadata:
             with seen.noting(Id("harbor", "retention policy", name), team.name):
@@ -251,7 +262,7 @@ class Harbor:
             self._client.put(f"/projects/{number}", {"metadata": _as_metadata(wrong)})
         if "storage_quota" in differing and storage is not None:
             # PUT of the project ignores the limit, and a quota's id is its own.
-            quotas = self._client.get("/quotas", reference="project", reference_id=number)
+            quotas = self._client.rows("/quotas", reference="project", reference_id=number)
             if not quotas:
                 raise ChangedMeanwhile("harbor", "GET /api/v2.0/quotas", "the project is gone")
             body = {"hard": {"storage": storage_bytes(storage)}}

@@ -11,20 +11,68 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from tenantry.answers import Answer, Members, many, one, parse
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import HarborAccount
-from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable
 from tenantry.systems.harbor.session import Session, has_ended, log_in, wrong_password
 
 OLDEST = (2, 4)
 SERVICE = "harbor-registry"
 """What Harbor's registry calls itself at the token service."""
+MEMBERS: Members = {
+    **dict.fromkeys(("id", "project_id", "role_id", "group_type", "user_id", "repo_count"), int),
+    **dict.fromkeys(("duration", "expires_at", "storage"), int),
+    **dict.fromkeys(("name", "level", "description", "namespace", "resource", "action"), str),
+    **dict.fromkeys(("entity_type", "entity_name", "group_name", "owner_name", "username"), str),
+    **dict.fromkeys(("creation_time", "update_time", "retention_id", "subiss", "digest"), str),
+    **dict.fromkeys(("template", "kind", "decoration", "pattern", "extras", "cron"), str),
+    **dict.fromkeys(("harbor_version", "external_url", "registry_url"), str),
+    **dict.fromkeys(("disable", "disabled", "editable", "sysadmin_flag"), bool),
+    **dict.fromkeys(("metadata", "quota", "hard", "oidc_user_meta", "scope_selectors"), dict),
+    **dict.fromkeys(("trigger", "settings", "params"), dict),
+    **{name: [dict] for name in ("permissions", "access", "rules", "tag_selectors", "repository")},
+}
+"""The types of what is read of Harbor's answers, as its API's description has them."""
 _PAGE = 100
 _API = "/api/v2.0"
 _log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+
+
+class Settings(dict[str, Any]):
+    """Harbor's settings by name, without those whose value Harbor does not show.
+
+    It shows no secret, and of some settings, such as `scan_all_policy`, a bare `{}`.
+
+    Attributes:
+        locked: the settings that Harbor says are not to be changed now.
+    """
+
+    def __init__(self, values: Row, locked: frozenset[str], call: str) -> None:
+        super().__init__(values)
+        self.locked = locked
+        self._call = call
+
+    def __missing__(self, name: str) -> Any:
+        raise OddAnswer("harbor", self._call, f"the answer lacks the setting '{name}'")
+
+    def text(self, name: str) -> str:
+        """Return a setting that must be text."""
+        return str(self._of(name, str, "text"))
+
+    def number(self, name: str) -> int:
+        """Return a setting that must be a number."""
+        return int(self._of(name, int, "a number"))
+
+    def _of(self, name: str, kind: type, described: str) -> Any:
+        value = self[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            reason = f"the setting '{name}' is not {described}"
+            raise OddAnswer("harbor", self._call, reason)
+        return value
 
 
 class HarborClient:
@@ -90,8 +138,8 @@ class HarborClient:
                 return False
             raise
 
-    def get(self, path: str, *, by_name: bool = False, **query: Any) -> Any:
-        """What lies at a path of the API.
+    def get(self, path: str, *, by_name: bool = False, **query: Any) -> Answer:
+        """Return the object at a path of the API.
 
         Args:
             path: below `/api/v2.0`.
@@ -100,9 +148,17 @@ class HarborClient:
             query: the query's parameters; `q` is decoded twice by Harbor, so a `+`
                 in it must be given as `%2B`.
         """
-        return read(lambda: self._send("GET", path, by_name=by_name, query=query)).json()
+        return one(self._read(path, by_name, query), "harbor", f"GET {_API}{path}")
 
-    def find(self, path: str, *, by_name: bool = False) -> Any:
+    def rows(self, path: str, *, by_name: bool = False, **query: Any) -> list[Answer]:
+        """Return the rows of one page of a list, with the arguments of `get`."""
+        return many(self._read(path, by_name, query), "harbor", f"GET {_API}{path}")
+
+    def _read(self, path: str, by_name: bool, query: Row) -> Any:
+        answer = read(lambda: self._send("GET", path, by_name=by_name, query=query))
+        return parse(answer.content, "harbor", f"GET {_API}{path}", MEMBERS)
+
+    def find(self, path: str, *, by_name: bool = False) -> Answer | None:
         """As `get`; None where Harbor says that there is no such thing."""
         try:
             return self.get(path, by_name=by_name)
@@ -111,11 +167,11 @@ class HarborClient:
                 return None
             raise
 
-    def pages(self, path: str, **query: Any) -> Iterator[Row]:
+    def pages(self, path: str, **query: Any) -> Iterator[Answer]:
         """All rows of a list. X-Total-Count is not believed: it counts what the list leaves out."""
         page = 1
         while True:
-            rows = self.get(path, page=page, page_size=_PAGE, **query)
+            rows = self.rows(path, page=page, page_size=_PAGE, **query)
             yield from rows
             if len(rows) < _PAGE:
                 return
@@ -142,9 +198,21 @@ class HarborClient:
         answer = self._send("PATCH", path, body=body)
         return answer.json() if answer.content else None
 
+    def settings(self) -> "Settings":
+        """Return Harbor's configuration."""
+        call = f"GET {_API}/configurations"
+        entries = {
+            name: entry
+            for name, entry in self.get("/configurations").items()
+            if isinstance(entry, Answer)
+        }
+        values = {name: entry.get("value") for name, entry in entries.items() if "value" in entry}
+        locked = frozenset(name for name in values if entries[name].get("editable") is False)
+        return Settings(values, locked, call)
+
     def token_lifetime(self) -> timedelta:
-        """How long a token of the registry lives, whatever becomes of whom it was issued to."""
-        return timedelta(minutes=self.get("/configurations")["token_expiration"]["value"])
+        """Return how long a token of the registry lives, whatever becomes of its owner."""
+        return timedelta(minutes=self.settings().number("token_expiration"))
 
     def outside(self, method: str, path: str, **options: Any) -> httpx.Response:
         """A call as docker makes it, with credentials of its own: outside the session and `/api`.

@@ -91,9 +91,8 @@ class HarborConfiguration:
         seen = Observed()
         if not (self._declared.single_sign_on or self._declared.configuration):
             return seen
-        held = self._client.get("/configurations")
-        fields = {name: entry["value"] for name, entry in held.items()}
-        locked = self._locked(held)
+        fields = self._client.settings()
+        locked = self._locked(fields.locked)
         if self._declared.single_sign_on:
             told = issuer()
             locked = locked | self._known_by_another(fields, told)
@@ -123,9 +122,8 @@ class HarborConfiguration:
             )
         return WORKS
 
-    def _locked(self, held: Row) -> dict[str, str]:
-        """The settings that nobody can change now, and why."""
-        locked = {name for name, entry in held.items() if not entry["editable"]}
+    def _locked(self, locked: frozenset[str]) -> dict[str, str]:
+        """Return why each of these settings cannot be changed now."""
         if not locked:
             return {}
         if locked == {"auth_mode"}:
@@ -147,7 +145,7 @@ class HarborConfiguration:
             return {}
         if before.rstrip("/") == issuer.rstrip("/"):
             return {}
-        if not self._client.get("/users", page=1, page_size=1):
+        if not self._client.rows("/users", page=1, page_size=1):
             return {}
         text = (
             f"Harbor knows its people by '{before}', and at '{issuer}' their logins would end in "
@@ -214,7 +212,7 @@ class HarborConfiguration:
         """
         wanted = dict(self._single_sign_on(issuer, Observed()).fields)
         del wanted[SECRET]
-        known = self._client.get("/configurations")
+        known = self._client.settings()
         body = {name: value for name, value in wanted.items() if name in known}
         self.trust(body, secret)
 

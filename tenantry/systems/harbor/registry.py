@@ -68,13 +68,13 @@ class Registry:
         To pull what was pushed last disturbs no retention rule that counts pulls.
         """
         path, query = f"/projects/{project}/repositories", {"page_size": 1, "sort": "-update_time"}
-        rows = self._client.get(path, by_name=True, **query)
+        rows = self._client.rows(path, by_name=True, **query)
         if not rows:
             return None
         name: str = rows[0]["name"]
         inside = name.removeprefix(f"{project}/").replace("/", "%252F")
         query = {"page_size": 1, "sort": "-push_time"}
-        found = self._client.get(f"{path}/{inside}/artifacts", by_name=True, **query)
+        found = self._client.rows(f"{path}/{inside}/artifacts", by_name=True, **query)
         return (name, found[0]["digest"]) if found else None
 
     def pull(self, token: Token, repository: str, reference: str) -> int:

@@ -52,7 +52,8 @@ class Istio:
 
     def _observe(self, kind: str, teams: Sequence[Team], seen: Observed, *, needed: bool) -> None:
         try:
-            routes = list(objects.observe(self._client, kind, [team.slug for team in teams]))
+            owners = {team.slug: team.name for team in teams}
+            routes = list(objects.observe(self._client, kind, owners, seen, "istio"))
         except SystemRefused as error:
             if error.status != 404 or needed:
                 raise

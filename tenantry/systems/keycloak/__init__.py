@@ -81,7 +81,7 @@ class Keycloak:
     def observe(self, teams: Sequence[Team]) -> Observed:
         """What the realm holds of these teams."""
         seen = Observed()
-        groups = self._groups(teams)
+        groups = self._groups(teams, seen)
         owners = {team.oidc_group: team.name for team in teams}
         for name, found in groups.items():
             id = Id("keycloak", "group", name)
@@ -98,30 +98,30 @@ class Keycloak:
         self._observe_clients(teams, seen)
         return seen
 
-    def _groups(self, teams: Sequence[Team]) -> dict[str, Representation]:
+    def _groups(self, teams: Sequence[Team], seen: Observed) -> dict[str, Representation]:
         """The teams' groups by name."""
         path, parent = "groups", self._settings.parent_group
         if parent is not None:
-            found = named(self._client.get("groups", search=parent, exact="true"), parent)
-            if found is None:
+            above = named(self._client.rows("groups", search=parent, exact="true"), parent)
+            if above is None:
                 return {}
-            path = f"groups/{found['id']}/children"
+            path = f"groups/{above['id']}/children"
         names = {team.oidc_group for team in teams}
         full = {"briefRepresentation": "false"}
         if len(names) > FEW or self._extras:
             # Groups under others are not in these lists, so a name is that of one group only.
-            found = {group["name"]: group for group in self._client.pages(path, **full)}
-            return {
-                name: group
-                for name, group in found.items()
-                if name in names or (self._extras and self._is_left_over(group))
-            }
-        groups: dict[str, Representation] = {}
-        for name in names:
-            group = named(self._client.get(path, search=name, exact="true", **full), name)
-            if group is not None:
-                groups[name] = group
-        return groups
+            listed = self._client.pages(path, **full)
+        else:
+            lists = (self._client.rows(path, search=name, exact="true", **full) for name in names)
+            listed = (group for groups in lists for group in groups or ())
+        found: dict[str, Representation] = {}
+        owners = {team.oidc_group: team.name for team in teams}
+        for group in listed:
+            name = str(dict.get(group, "name", "*"))
+            with seen.noting(Id("keycloak", "group", name), owners.get(name)):
+                if group["name"] in names or (self._extras and self._is_left_over(group)):
+                    found[name] = group
+        return found
 
     def _is_left_over(self, found: Representation) -> bool:
         """Whether it carries the mark of a team that does not declare it any more."""
@@ -157,12 +157,12 @@ class Keycloak:
         return seen
 
     def _user(self, name: str) -> Representation | None:
-        users = self._client.get("users", username=name, exact="true", briefRepresentation="true")
+        users = self._client.rows("users", username=name, exact="true", briefRepresentation="true")
         return named(users, name.lower(), key="username")
 
     def _observe_mappers(self, teams: Sequence[Team], seen: Observed) -> None:
         for alias in self._settings.external_providers:
-            mappers = self._client.get(f"identity-provider/instances/{alias}/mappers")
+            mappers = self._client.rows(f"identity-provider/instances/{alias}/mappers")
             if mappers is None:
                 for team in teams:
                     id = _mapper_id(alias, team)
@@ -171,10 +171,10 @@ class Keycloak:
                 continue
             owners = {team.oidc_group: team.name for team in self._state.teams.values()}
             for mapper in mappers:
-                id = Id("keycloak", "identity provider mapper", f"{alias}/{mapper['name']}")
-                ours = mapper["name"].startswith(_MAPPER)
-                team_mark = f"{_MAPPER}team-"
-                whose = mapper["name"].partition(team_mark)[2] if ours else ""
+                name = str(dict.get(mapper, "name", "*"))
+                id = Id("keycloak", "identity provider mapper", f"{alias}/{name}")
+                ours = name.startswith(_MAPPER)
+                whose = name.partition(f"{_MAPPER}team-")[2] if ours else ""
                 with seen.noting(id, whose or None):
                     leads_to = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
                     owner = owners.get(leads_to) or whose or None
@@ -185,7 +185,7 @@ class Keycloak:
     def _observe_providers(self, seen: Observed) -> None:
         """The identity providers of the realm that nobody declares."""
         with seen.noting(Id("keycloak", "identity provider", "*"), None):
-            for provider in self._client.get("identity-provider/instances") or ():
+            for provider in self._client.rows("identity-provider/instances") or ():
                 alias = provider["alias"]
                 if alias not in self._settings.external_providers:
                     path = f"identity-provider/instances/{alias}"
@@ -194,17 +194,18 @@ class Keycloak:
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
         wanted = {client_id(team, name) for team in teams for name in team.oidc_clients}
-        if self._extras:
-            found = [c for c in self._client.pages("clients") if self._team_of_client(c)]
-        elif len(wanted) > FEW:
-            found = [c for c in self._client.pages("clients") if c["clientId"] in wanted]
+        if self._extras or len(wanted) > FEW:
+            found = list(self._client.pages("clients"))
         else:
-            lists = (self._client.get("clients", clientId=name) for name in sorted(wanted))
-            found = [client for clients in lists for client in clients]
+            lists = (self._client.rows("clients", clientId=name) for name in sorted(wanted))
+            found = [client for clients in lists for client in clients or ()]
         for client in found:
-            id = Id("keycloak", "client", client["clientId"])
-            team = self._team_of_client(client)
-            with seen.noting(id, team):
+            name = str(dict.get(client, "clientId", "*"))
+            id = Id("keycloak", "client", name)
+            with seen.noting(id, self._team_of_name(name)):
+                team = self._team_of_client(client)
+                if name not in wanted and not (self._extras and team):
+                    continue
                 fields = observed_fields(client)
                 ours = fields["attributes"].get(MANAGED_BY) == "tenantry"
                 marked = ours and ADOPTED not in fields["attributes"]
@@ -212,12 +213,16 @@ class Keycloak:
 
     def _team_of_client(self, client: Representation) -> str | None:
         """The team whose mark a client bears, or else the one whose name its id begins with."""
-        attributes = client.get("attributes")
-        if isinstance(attributes, dict) and attributes.get(MANAGED_BY) == "tenantry":
+        attributes = client.get("attributes") or {}
+        if attributes.get(MANAGED_BY) == "tenantry":
             team: str | None = attributes.get(TEAM)  # the platform's own bear none
             return team
-        name = str(client["clientId"]).removeprefix("team-")
-        while name != client["clientId"] and "-" in name:
+        return self._team_of_name(client["clientId"])
+
+    def _team_of_name(self, client: str) -> str | None:
+        """Return the team whose name a client's id begins with."""
+        name = client.removeprefix("team-")
+        while name != client and "-" in name:
             name = name.rsplit("-", 1)[0]
             if name in self._state.teams:
                 return name
@@ -258,7 +263,7 @@ class Keycloak:
         parent = self._settings.parent_group
         if parent is None:
             return "groups"
-        found = named(self._client.get("groups", search=parent, exact="true"), parent)
+        found = named(self._client.rows("groups", search=parent, exact="true"), parent)
         id = found["id"] if found else self._create_parent(parent)
         return f"groups/{id}/children"
 
@@ -266,7 +271,7 @@ class Keycloak:
         try:
             return self._client.post("groups", {"name": parent})
         except ChangedMeanwhile:  # another team's onboarding was faster
-            found = named(self._client.get("groups", search=parent, exact="true"), parent)
+            found = named(self._client.rows("groups", search=parent, exact="true"), parent)
             if found is None:
                 raise
             return str(found["id"])
@@ -274,7 +279,7 @@ class Keycloak:
     def _add_member(self, group_name: str, user_name: str) -> None:
         user = self._user(user_name)
         path = self._parent_path()
-        groups = self._client.get(path, search=group_name, exact="true")
+        groups = self._client.rows(path, search=group_name, exact="true")
         group = named(groups, group_name)
         if user is None or group is None:
             call = f"PUT /admin/realms/{self._client.realm}/users/…/groups/…"

@@ -14,11 +14,25 @@ from urllib.parse import quote
 from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
+from tenantry.answers import Answer, Members, many, one, parse
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import KeycloakAccount
-from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable
 
+MEMBERS: Members = {
+    **dict.fromkeys(("id", "name", "username", "clientId", "alias", "path", "realm"), str),
+    **dict.fromkeys(("identityProvider", "userId", "userName", "protocolMapper"), str),
+    **dict.fromkeys(("executor", "email", "firstName", "lastName"), str),
+    **dict.fromkeys(("attributes", "config", "clientMappings"), dict),
+    **dict.fromkeys(("publicClient", "enabled", "emailVerified"), bool),
+    **{name: [str] for name in ("redirectUris", "webOrigins", "requiredActions")},
+    **{name: [str] for name in ("defaultClientScopes", "optionalClientScopes")},
+    **{name: [dict] for name in ("protocolMappers", "subGroups", "executors", "mappings")},
+    "realmMappings": [dict],
+    "createdTimestamp": int,
+}
+"""The types of what is read of Keycloak's answers, as its representations have them."""
 _PAGE = 100
 
 Representation = dict[str, Any]
@@ -63,8 +77,12 @@ class KeycloakClient:
 
     def version(self) -> str:
         """The server's version, as `26.7.3`; only a realm's administrator is told."""
-        info = read(lambda: self._translate("GET /admin/serverinfo", self._admin.get_server_info))
-        return str(info.get("systemInfo", {}).get("version", "of unknown version"))
+        call = "GET /admin/serverinfo"
+        info = read(lambda: self._translate(call, self._admin.get_server_info))
+        try:
+            return str(info["systemInfo"]["version"])
+        except (LookupError, TypeError):
+            return "of unknown version"
 
     @cached_property
     def issuer(self) -> str:
@@ -92,14 +110,33 @@ class KeycloakClient:
         )
         call = f"GET /realms/{realm}/.well-known/openid-configuration"
         document = read(lambda: self._translate(call, openid.well_known))
-        return str(document["issuer"])
+        issuer = document.get("issuer") if isinstance(document, dict) else None
+        if not isinstance(issuer, str) or not issuer:
+            raise OddAnswer("keycloak", call, "the answer lacks 'issuer'")
+        return issuer
 
     def realm_exists(self) -> bool:
         """Whether the realm is there."""
         return self.get("") is not None
 
-    def get(self, path: str, **query: Any) -> Any:
-        """What lies at a path below the realm; None if nothing does."""
+    def get(self, path: str, **query: Any) -> Answer | None:
+        """Return the object at a path below the realm; None if there is none."""
+        found = self._read(path, query)
+        return None if found is None else one(found, "keycloak", self._call("GET", path))
+
+    def rows(self, path: str, **query: Any) -> list[Answer] | None:
+        """Return the list at a path below the realm; None if there is none."""
+        found = self._read(path, query)
+        return None if found is None else many(found, "keycloak", self._call("GET", path))
+
+    def count(self, path: str, **query: Any) -> int:
+        """Return the number at a path below the realm; 0 if there is none."""
+        found = self._read(path, query) or 0
+        if not isinstance(found, int):
+            raise OddAnswer("keycloak", self._call("GET", path), "the answer is not a number")
+        return found
+
+    def _read(self, path: str, query: dict[str, Any]) -> Any:
         try:
             return read(lambda: self._send("GET", path, query=query))
         except SystemRefused as error:
@@ -107,11 +144,11 @@ class KeycloakClient:
                 return None
             raise
 
-    def pages(self, path: str, **query: Any) -> Iterator[Representation]:
+    def pages(self, path: str, **query: Any) -> Iterator[Answer]:
         """All items of a list below the realm, page by page to its end."""
         first = 0
         while True:
-            page = self.get(path, first=first, max=_PAGE, **query) or []
+            page = self.rows(path, first=first, max=_PAGE, **query) or []
             yield from page
             if len(page) < _PAGE:
                 return
@@ -168,9 +205,14 @@ class KeycloakClient:
         query: dict[str, Any] | None = None,
         body: Representation | None = None,
     ) -> Any:
+        return self._exchange(method, self._path(path), query=query, body=body)
+
+    def _path(self, path: str) -> str:
         realm = quote(self.realm, safe="")
-        full = f"admin/realms/{realm}" + (f"/{path}" if path else "")
-        return self._exchange(method, full, query=query, body=body)
+        return f"admin/realms/{realm}" + (f"/{path}" if path else "")
+
+    def _call(self, method: str, path: str) -> str:
+        return f"{method} /{self._path(path)}"
 
     def _exchange(
         self,
@@ -198,12 +240,7 @@ class KeycloakClient:
             raise _failure(call, answer.status_code, answer.content, sent.headers, sent.body, wait)
         if method == "POST":
             return answer.headers.get("Location", "").rsplit("/", 1)[-1]
-        try:
-            return answer.json() if answer.content else None
-        except ValueError:
-            raise SystemUnavailable(
-                "keycloak", call, "the answer is not JSON", status=answer.status_code
-            ) from None
+        return parse(answer.content, "keycloak", call, MEMBERS) if answer.content else None
 
     def _translate(self, call: str, work: Callable[[], Any]) -> Any:
         try:

@@ -8,6 +8,7 @@ nothing from the moment on in which there is a new one.
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from tenantry.answers import texts
 from tenantry.calls import Clock
 from tenantry.declared.single_sign_on import SingleSignOn
 from tenantry.errors import SystemRefused
@@ -88,8 +89,8 @@ class ClientSecret:
     def _rotates(self) -> bool:
         """Whether a policy of the realm's has the executor. Conditions are Keycloak's to judge."""
         try:
-            profiles = self._client.get("client-policies/profiles") or {}
-            policies = self._client.get("client-policies/policies") or {}
+            profiles: Representation = self._client.get("client-policies/profiles") or {}
+            policies: Representation = self._client.get("client-policies/policies") or {}
         except SystemRefused:  # a realm in which we may not look
             return False
         able = {
@@ -114,9 +115,10 @@ class ClientSecret:
         if any(difference.field == "age" for difference in change.differences):
             self._client.post(f"{path}/client-secret", {})
             self.asked_for = False
-        held = self._client.get(f"{path}/client-secret") or {}
-        hand_over(str(held["value"]))
-        client = self._client.get(path) or {}
+        call = f"GET /admin/realms/{self._client.realm}/{path}/client-secret"
+        (secret,) = texts("keycloak", call, self._client.get(f"{path}/client-secret"), "value")
+        hand_over(secret)
+        client: Representation = self._client.get(path) or {}
         if self._overlaps(client.get("attributes") or {}):
             self._client.delete(f"{path}/client-secret/rotated")
 

@@ -9,7 +9,7 @@ from tenantry.errors import ChangedMeanwhile
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient
-from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.client_secret import ClientSecret
 from tenantry.systems.keycloak.clients import (
     ADOPTED,
@@ -87,7 +87,7 @@ class HarborsClient:
         if self._sign_on is None:
             return
         name = self._sign_on.client_id
-        found = named(self._client.get("clients", clientId=name), name, key="clientId")
+        found = named(self._client.rows("clients", clientId=name), name, key="clientId")
         if found is not None:
             fields = observed_fields(found)
             ours = fields["attributes"].get(MANAGED_BY) == "tenantry"
@@ -105,7 +105,7 @@ class HarborsClient:
             assigned |= dict.fromkeys(found.get("optionalClientScopes") or (), "optional")
             scopes = Id("keycloak", "client scopes", name)
             seen.live[scopes] = Live(assigned, ours, handle=found["id"])
-        known = {scope["name"] for scope in self._client.get("client-scopes") or ()}
+        known = {scope["name"] for scope in self._client.rows("client-scopes") or ()}
         missing = sorted({*self._sign_on.scopes} - known - {"openid"})
         if missing:
             seen.waiting[Id("keycloak", "client scopes", name)] = (
@@ -135,8 +135,8 @@ class HarborsClient:
     def _apply_scopes(self, change: Change) -> None:
         number = _number_of(self._client, change.id.key)
         path = f"clients/{number}"
-        found = self._client.get(path)
-        ids = {scope["name"]: scope["id"] for scope in self._client.get("client-scopes")}
+        found: Representation = self._client.get(path) or {}
+        ids = {scope["name"]: scope["id"] for scope in self._client.rows("client-scopes") or ()}
         lists = {"default": "defaultClientScopes", "optional": "optionalClientScopes"}
         for name, wanted in change.resource.fields.items():
             other = "optional" if wanted == "default" else "default"
@@ -152,14 +152,16 @@ def secret_of(client: KeycloakClient, client_id: str) -> str:
     Raises:
         ChangedMeanwhile: there is no such client, or it has none.
     """
-    found = client.get(f"clients/{_number_of(client, client_id)}/client-secret") or {}
-    if not found.get("value"):
+    path = f"clients/{_number_of(client, client_id)}/client-secret"
+    found: Representation = client.get(path) or {}
+    secret = found.get("value")
+    if not isinstance(secret, str) or not secret:
         raise ChangedMeanwhile("keycloak", "GET …/client-secret", f"'{client_id}' has none")
-    return str(found["value"])
+    return secret
 
 
 def _number_of(client: KeycloakClient, client_id: str) -> str:
-    found = named(client.get("clients", clientId=client_id), client_id, key="clientId")
+    found = named(client.rows("clients", clientId=client_id), client_id, key="clientId")
     if found is None:
         call = f"GET /admin/realms/{client.realm}/clients"
         raise ChangedMeanwhile("keycloak", call, f"client '{client_id}' is gone")

@@ -124,7 +124,7 @@ class Providers:
         ours = config.get(MANAGED_BY) == "tenantry"
         locked = self._locked(alias, config, connection)
         seen.live[_provider_id(alias)] = Live(found, ours, handle=found, locked=locked)
-        for mapper in self._client.get(f"identity-provider/instances/{alias}/mappers") or ():
+        for mapper in self._client.rows(f"identity-provider/instances/{alias}/mappers") or ():
             own = ours or mapper["name"].startswith("tenantry ")
             id = Id("keycloak", "identity provider mapper", f"{alias}/{mapper['name']}")
             seen.live[id] = Live(mapper, own, handle=mapper["id"])
@@ -136,7 +136,7 @@ class Providers:
         before = config.get("issuer")
         if connection is None or before in (None, connection.issuer):
             return {}
-        if not self._client.get("users", idpAlias=alias, max=1):
+        if not self._client.rows("users", idpAlias=alias, max=1):
             return {}
         text = (
             f"people are linked to '{before}' under this alias, and at '{connection.issuer}' they "
@@ -190,8 +190,9 @@ class Providers:
     def _read(self, reference: SecretReference) -> str:
         found = self._kubernetes.get("Secret", reference.name, reference.namespace) or {}
         try:
-            return base64.b64decode(found["data"][reference.key]).decode().strip()
-        except (LookupError, ValueError):
+            data = found.get("data") or {}
+            return base64.b64decode(data.get(reference.key) or b"-").decode().strip()
+        except (TypeError, ValueError):
             call = f"GET Secret {reference.namespace}/{reference.name}"
             text = f"its key '{reference.key}' is gone, or is no text"
             raise ChangedMeanwhile("kubernetes", call, text) from None

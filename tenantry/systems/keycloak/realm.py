@@ -75,7 +75,7 @@ class Realm:
         seen.live[self._id("realm")] = Live(realm, ours, marked=marked, handle=realm)
         settings = self._declared.realm_settings
         if settings and settings.unmanaged_attributes:
-            profile = self._client.get("users/profile")
+            profile: Representation = self._client.get("users/profile") or {}
             seen.live[self._id("user profile")] = Live(profile, ours, handle=profile)
 
     def _observe_groups(self, seen: Observed) -> None:
@@ -98,7 +98,7 @@ class Realm:
                     yield group
             return
         for name in self._declared.groups:
-            found = named(self._client.get("groups", search=name, exact="true", **full), name)
+            found = named(self._client.rows("groups", search=name, exact="true", **full), name)
             if found is not None:
                 yield found
 
@@ -108,7 +108,8 @@ class Realm:
             case "realm":
                 self._apply_realm(change)
             case "user profile":
-                profile = change.live.handle if change.live else self._client.get("users/profile")
+                live = change.live
+                profile = (live.handle if live else self._client.get("users/profile")) or {}
                 self._client.put("users/profile", {**profile, **change.resource.fields})
             case "group":
                 self._apply_group(change)

@@ -6,7 +6,7 @@ intent is written here before the project is created), and the hash of what was
 declared when all of it was applied.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tenantry.calls import FEW, each
@@ -70,7 +70,7 @@ class Kubernetes:
         present: list[str] = []
         if self._extras:
             self._observe_left_over(seen)
-        for found in self.namespaces(names):
+        for found in self._namespaces(names, seen):
             name = found["metadata"]["name"]
             with seen.noting(objects.id_of("Namespace", name), names[name].name):
                 live = objects.live(found)
@@ -82,9 +82,13 @@ class Kubernetes:
                 seen.live[objects.id_of("Namespace", name)] = live
                 if name == names[name].slug and live.ours:
                     seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
-        lists = each(lambda kind: list(objects.observe(self._client, kind, present)), _INSIDE)
-        for kind, listed in zip(_INSIDE, lists, strict=True):
-            for found in listed:
+        owners = {name: names[name].name for name in present}
+
+        def listed(kind: str) -> list[Object]:
+            return list(objects.observe(self._client, kind, owners, seen))
+
+        for kind, inside in zip(_INSIDE, each(listed, _INSIDE), strict=True):
+            for found in inside:
                 metadata = found["metadata"]
                 id = objects.id_of(kind, metadata["name"], metadata["namespace"])
                 team = names[metadata["namespace"]].name
@@ -117,7 +121,7 @@ class Kubernetes:
                     id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
                     seen.live[id] = objects.live(found)
 
-    def namespaces(self, names: Sequence[str] | dict[str, Team]) -> list[Object]:
+    def namespaces(self, names: Sequence[str]) -> list[Object]:
         """Those of the namespaces that exist."""
         if len(names) <= FEW:
             found = (self._client.get("Namespace", name) for name in names)
@@ -125,6 +129,16 @@ class Kubernetes:
         return [
             live for live in self._client.list("Namespace") if live["metadata"]["name"] in names
         ]
+
+    def _namespaces(self, owners: Mapping[str, Team], seen: Observed) -> list[Object]:
+        """Return those of the namespaces that exist; one that is not understood is noted."""
+        if len(owners) > FEW:
+            return self.namespaces(list(owners))
+        found: list[Object] = []
+        for name, team in owners.items():
+            with seen.noting(objects.id_of("Namespace", name), team.name, odd_only=True):
+                found += self.namespaces([name])
+        return found
 
     def is_applied(self, team: Team, live: Object) -> bool:
         """Whether a team's namespace says that the team was applied as it is declared now."""

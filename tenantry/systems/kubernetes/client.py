@@ -13,12 +13,15 @@ import urllib3
 from kubernetes import client as kube
 from kubernetes import config as kube_config
 
+from tenantry.answers import Answer, Members, many, one, parse
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import Cluster
-from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable
 from tenantry.kubeconfig import COMMAND
 
+MEMBERS: Members = {"gitVersion": str}
+"""Only what no object can hold: a label, or a key of a Secret, may have any name."""
 MANAGER = "tenantry"
 """Our one field manager."""
 _PAGE = 500
@@ -114,7 +117,7 @@ class KubernetesClient:
         """One object; None if there is none."""
         path = KINDS[kind].path(namespace, name)
         try:
-            return read(lambda: self._call("GET", path))
+            return _object(read(lambda: self._call("GET", path)), f"GET {path}")
         except SystemRefused as error:
             if error.status == 404:
                 return None
@@ -142,12 +145,14 @@ class KubernetesClient:
         while more is not None:
             query = {"limit": str(_PAGE), **selectors} | ({"continue": more} if more else {})
 
-            def page(query: dict[str, str] = query) -> Object:
+            def page(query: dict[str, str] = query) -> Answer:
                 return self._call("GET", path, query, accept=accept)
 
             answer = read(page)
-            yield from answer.get("items") or []
-            more = answer["metadata"].get("continue") or None
+            call = f"GET {path}"
+            for item in many(answer.get("items") or [], "kubernetes", call):
+                yield _object(item, call)
+            more = one(answer["metadata"], "kubernetes", call).get("continue") or None
 
     def apply(self, manifest: Object, *, force: bool) -> Object:
         """Server-side apply with our field manager.
@@ -216,7 +221,7 @@ class KubernetesClient:
         body: Object | None = None,
         content_type: str | None = None,
         accept: str = _JSON,
-    ) -> Object:
+    ) -> Answer:
         headers = {"Accept": accept}
         if content_type:
             headers["Content-Type"] = content_type
@@ -234,16 +239,12 @@ class KubernetesClient:
             data = answer.read()  # type: ignore[no-untyped-call]
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise SystemUnavailable("kubernetes", call, _no_answer(error)) from None
+        if 200 <= answer.status < 300:
+            return one(parse(data, "kubernetes", call, MEMBERS), "kubernetes", call)
         try:
             content = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
-        if 200 <= answer.status < 300:
-            if isinstance(content, dict):
-                return content
-            raise SystemUnavailable(
-                "kubernetes", call, "the answer is not JSON", status=answer.status
-            )
         raise _failure(method, call, answer, content, request)
 
 
@@ -254,6 +255,24 @@ def _advice(cluster: Cluster) -> str:
             "connect."
         )
     return f"This command prints a kubeconfig that needs no other files: {COMMAND}"
+
+
+def _object(found: Answer, call: str) -> Object:
+    """Return an object, if it has the form that all kinds have in common.
+
+    Raises:
+        OddAnswer: it has another.
+    """
+    metadata = one(found["metadata"], "kubernetes", call)
+    texts = [metadata["name"], metadata.get("namespace", ""), metadata.get("uid", "")]
+    marks = [metadata.get(name) or {} for name in ("labels", "annotations")]
+    values = [value for mark in marks if isinstance(mark, dict) for value in mark.values()]
+    parts = [*marks, *(found.get(name) or {} for name in ("spec", "status", "data"))]
+    if not all(isinstance(text, str) for text in (*texts, *values)):
+        raise OddAnswer("kubernetes", call, "its metadata has something else where text belongs")
+    if not all(isinstance(part, dict) for part in parts):
+        raise OddAnswer("kubernetes", call, "an object has something else where a mapping belongs")
+    return found
 
 
 def _configure(configuration: kube.Configuration, cluster: Cluster) -> None:

@@ -4,13 +4,13 @@ Whatever is kept by the API server goes through here: the Kubernetes and the
 Istio rooms say which objects there are, this file how one is compared and written.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tenantry.calls import FEW
 from tenantry.declared.team import Team
 from tenantry.plan import Change
-from tenantry.resources import Exactly, Id, Live, Path, Resource, Stage, reach
+from tenantry.resources import Exactly, Id, Live, Observed, Path, Resource, Stage, reach
 from tenantry.systems.kubernetes.client import KINDS, MANAGER, KubernetesClient, Object
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -91,16 +91,31 @@ def _unwrap(value: Any) -> Any:
 
 
 def observe(
-    client: KubernetesClient, kind: str, namespaces: Iterable[str], **selectors: Any
+    client: KubernetesClient,
+    kind: str,
+    owners: Mapping[str, str],
+    seen: Observed,
+    system: str = "kubernetes",
+    **selectors: Any,
 ) -> Iterator[Object]:
-    """The objects of a kind in these namespaces, ours or not, in as few calls as is sensible."""
-    wanted = set(namespaces)
-    if len(wanted) <= FEW:
-        for namespace in sorted(wanted):
-            yield from client.list(kind, namespace, **selectors)
+    """Return the objects of a kind, ours or not, in as few calls as is sensible.
+
+    Args:
+        client: the cluster.
+        kind: the kind.
+        owners: the namespaces, and the team of each.
+        seen: is given the namespaces whose list is not understood.
+        system: how the objects are known in plans.
+        selectors: `labelSelector` and `fieldSelector`.
+    """
+    if len(owners) <= FEW:
+        for namespace in sorted(owners):
+            every = id_of(kind, "*", namespace, system)
+            with seen.noting(every, owners[namespace], odd_only=True):
+                yield from list(client.list(kind, namespace, **selectors))
     else:
         for live in client.list(kind, **selectors):
-            if live["metadata"]["namespace"] in wanted:
+            if live["metadata"]["namespace"] in owners:
                 yield live
 
 

@@ -1,0 +1,171 @@
+"""Reads the JSON of the systems' answers: a member that is missing or odd costs one fact, not the run.
+
+Each client parses its answers here. An object of an answer then names the call and the member
+where it lacks one, or has one of another type than the client's table says.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
+from types import TracebackType
+from typing import Any, NamedTuple, cast
+
+from tenantry.errors import OddAnswer, SystemUnavailable
+
+Kind = type | tuple[type, ...] | list[type]
+"""A type of JSON, several of them, or a list whose items are of one type."""
+Members = Mapping[str, Kind]
+"""The types of an API's members, by name. A member that is not listed may be anything."""
+
+ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""The errors that code runs into which takes an answer to have the documented form."""
+_NAMES: dict[type, str] = {
+    str: "text",
+    int: "a number",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
+_HERE = Path(__file__).parent.parent
+_log = logging.getLogger(__name__)
+
+
+class _Source(NamedTuple):
+    """The call that was answered."""
+
+    system: str
+    call: str
+    members: Members
+
+    def odd(self, reason: str) -> OddAnswer:
+        return OddAnswer(self.system, self.call, reason)
+
+
+class Answer(dict[str, Any]):
+    """A JSON object of an answer.
+
+    Reading a member raises OddAnswer where a `KeyError` is due, or where the member is of another
+    type than the API has for it. `get` takes null for a member that is missing.
+    """
+
+    def __init__(self, content: Mapping[str, Any], source: _Source) -> None:
+        super().__init__(content)
+        self._source = source
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle it as a plain dict: what is kept belongs to no call any more."""
+        return dict, (dict(self),)
+
+    def __missing__(self, member: str) -> Any:
+        raise self._source.odd(f"the answer lacks '{member}'")
+
+    def __getitem__(self, member: str) -> Any:
+        return self._checked(member, super().__getitem__(member))
+
+    def get(self, member: str, default: Any = None) -> Any:
+        """Return a member; the default if there is none, or if it is null."""
+        value = super().get(member)
+        return default if value is None else self._checked(member, value)
+
+    def _checked(self, member: str, value: Any) -> Any:
+        kind = self._source.members.get(member)
+        if kind is None or _is(value, kind):
+            return value
+        found = "null" if value is None else _NAMES.get(type(value), type(value).__name__)
+        reason = f"'{member}' is {found} in the answer, and should be {_described(kind)}"
+        raise self._source.odd(reason)
+
+
+def parse(content: bytes | str, system: str, call: str, members: Members) -> Any:
+    """Return the JSON of an answer, its objects as `Answer`.
+
+    Raises:
+        SystemUnavailable: it is not JSON.
+    """
+    source = _Source(system, call, members)
+    try:
+        return json.loads(content, object_hook=lambda found: Answer(found, source))
+    except (ValueError, RecursionError):
+        raise SystemUnavailable(system, call, "the answer is not JSON") from None
+
+
+def one(answer: Any, system: str, call: str) -> Answer:
+    """Return an answer that must be an object.
+
+    Raises:
+        OddAnswer: it is not.
+    """
+    if isinstance(answer, Answer):
+        return answer
+    raise OddAnswer(system, call, "the answer is not an object")
+
+
+def many(answer: Any, system: str, call: str) -> list[Answer]:
+    """Return an answer that must be a list of objects.
+
+    Raises:
+        OddAnswer: it is not.
+    """
+    if isinstance(answer, list) and all(isinstance(row, Answer) for row in answer):
+        return answer
+    raise OddAnswer(system, call, "the answer is not a list of objects")
+
+
+def texts(system: str, call: str, answer: Any, *members: str) -> list[str]:
+    """Return these members of an answer, which must be texts; what it holds instead may be secret.
+
+    Raises:
+        OddAnswer: they are not.
+    """
+    found = [dict.get(answer, name) if isinstance(answer, dict) else None for name in members]
+    if not all(isinstance(text, str) and text for text in found):
+        raise OddAnswer(system, call, f"the answer lacks {' or '.join(members)}")
+    return cast(list[str], found)
+
+
+@contextmanager
+def understood(system: str, call: str) -> Iterator[None]:
+    """Turn what code runs into by an answer of an unexpected form into an OddAnswer.
+
+    Args:
+        system: the system that answered.
+        call: what was done with the answer, in words.
+    """
+    try:
+        yield
+    except ODD as error:
+        raise not_understood(error, system, call) from None
+
+
+def not_understood(error: Exception, system: str, call: str) -> OddAnswer:
+    """Return the OddAnswer that stands for an error. It names the place: a value may be secret."""
+    _log.debug("An answer of %s was not understood", system, exc_info=error)
+    return OddAnswer(
+        system, call, f"an answer of an unexpected form ({type(error).__name__}{_at(error)})"
+    )
+
+
+def _at(error: Exception) -> str:
+    trace: TracebackType | None = error.__traceback__
+    frames = [frame for frame in extract_tb(trace) if Path(frame.filename).is_relative_to(_HERE)]
+    if not frames:
+        return ""
+    return f" at {Path(frames[-1].filename).relative_to(_HERE)}:{frames[-1].lineno}"
+
+
+def _is(value: Any, kind: Kind) -> bool:
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(_is(item, kind[0]) for item in value)
+    if isinstance(value, bool):  # to Python it is a number, too
+        return kind is bool or (isinstance(kind, tuple) and bool in kind)
+    return isinstance(value, kind)
+
+
+def _described(kind: Kind) -> str:
+    if isinstance(kind, list):
+        return f"a list, each item {_described(kind[0])}"
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join(_NAMES[each] for each in kinds)

@@ -1,0 +1,168 @@
+"""An answer with a member that is missing or odd costs one fact: a finding or a message, never the run."""
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from tenantry import checks, drift, onboarding
+from tenantry.errors import TenantryError
+from tenantry.onboarding import Outcome
+from tests.bench import Bench, Prepare
+from tests.checks.faults import prepare as prepare_platform
+from tests.drift.catalogue import provider
+from tests.drift.watch import DATA, PLATFORM, SHOP
+from tests.locks import Alone
+from tests.odd_answers import CHANGES, OddAnswers, Place
+from tests.rotation_bench import ROTATED, pass_time, run
+from tests.systems.test_platform import whole as declare_platform
+
+SAMPLE = 40
+"""Cases of each procedure in `make test`; `--whole` takes all."""
+SEED = 17
+"""Chooses the cases of the sample."""
+
+
+class Procedure(NamedTuple):
+    """What runs while an answer is odd.
+
+    Attributes:
+        prepare: brings the sandbox to what it begins with.
+        run: does it; returns the teams that it failed for, by name, and their errors.
+    """
+
+    prepare: Prepare
+    run: Callable[[Bench], dict[str, TenantryError]]
+
+
+def onboard(bench: Bench) -> dict[str, TenantryError]:
+    outcomes: dict[str, Outcome] = {}
+    with bench.process() as systems:
+        systems.check()
+        planned = onboarding.plan_all(systems, bench.teams)
+        onboarding.onboard_many(
+            systems, bench.teams, planned, Alone(), lambda each: outcomes.update({each.team: each})
+        )
+    assert outcomes.keys() == {team.name for team in bench.teams}
+    return {name: each.error for name, each in outcomes.items() if each.error is not None}
+
+
+def configure(bench: Bench) -> dict[str, TenantryError]:
+    with bench.process() as systems:
+        onboarding.configure(systems)
+    return {}
+
+
+def look_for_drift(bench: Bench) -> dict[str, TenantryError]:
+    with bench.process(extras=True) as systems:
+        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        report = drift.detect(systems, bench.teams, seen, drift.SYSTEMS).report
+    return {finding.team: TenantryError(finding.detail) for finding in report.findings}
+
+
+def check(bench: Bench) -> dict[str, TenantryError]:
+    with bench.process() as systems:
+        found = checks.check_all(systems)
+    return {finding.team: TenantryError(finding.detail) for finding in found}
+
+
+def rotate(bench: Bench) -> dict[str, TenantryError]:
+    with bench.process() as systems:
+        outcomes = run(bench, systems=systems)
+    return {each.team: each.error for each in outcomes.values() if each.error is not None}
+
+
+def declared(bench: Bench) -> None:
+    """Declare two teams with something of each kind."""
+    for name in ("ann", "bob"):
+        bench.sandbox.keycloak.add_user("platform", name)
+    bench.declare(SHOP, DATA, platform=PLATFORM)
+    bench.systems.keycloak_client.post("identity-provider/instances", provider("corp"))
+
+
+def onboarded(bench: Bench) -> None:
+    declared(bench)
+    assert onboard(bench) == {}
+
+
+def due(bench: Bench) -> None:
+    robots = {"pull": {"expiry_days": 30, "rotation": ROTATED}}
+    bench.declare({"name": "shop", "robots": robots}, {"name": "data", "robots": robots})
+    assert onboard(bench) == {}
+    pass_time(bench, days=21)
+
+
+def configured(bench: Bench) -> None:
+    bench.declare({"name": "shop"}, platform=declare_platform(bench))
+    configure(bench)
+
+
+PROCEDURES = {
+    "onboard new teams": Procedure(declared, onboard),
+    "onboard teams again": Procedure(onboarded, onboard),
+    "configure": Procedure(
+        lambda bench: bench.declare({"name": "shop"}, platform=declare_platform(bench)) and None,
+        configure,
+    ),
+    "configure again": Procedure(configured, configure),
+    "drift": Procedure(onboarded, look_for_drift),
+    "checks": Procedure(prepare_platform, check),
+    "rotate": Procedure(due, rotate),
+}
+
+
+def cases(odd: OddAnswers, procedure: Callable[[], object], whole: bool) -> list[tuple[Place, str]]:
+    found = [(place, change) for place in odd.places(procedure) for change in CHANGES]
+    return found if whole else random.Random(SEED).sample(found, SAMPLE)
+
+
+@pytest.mark.parametrize("name", PROCEDURES)
+def test_an_odd_answer_ends_in_a_message(
+    name: str,
+    begin: Callable[[Prepare], Bench],
+    whole: bool,
+    record_property: Callable[[str, object], None],
+) -> None:
+    prepare, procedure = PROCEDURES[name]
+    bench = begin(prepare)
+    odd = OddAnswers(bench)
+    chosen = cases(odd, lambda: procedure(bench), whole)
+    failed = 0
+    for place, change in chosen:
+        try:
+            failed += bool(odd.run(lambda: procedure(bench), place, change))
+        except TenantryError as error:
+            failed += 1
+            if change == "more":
+                raise AssertionError(f"{place}: an unknown member ends in: {error}") from error
+        except Exception as error:
+            error.add_note(f"{place}: {change}")
+            raise
+    record_property("cases", len(chosen))
+    record_property("failed", failed)
+
+
+@pytest.mark.parametrize("name", ["onboard new teams", "onboard teams again", "drift", "rotate"])
+def test_an_odd_answer_about_one_team_costs_the_other_nothing(
+    name: str, begin: Callable[[Prepare], Bench], whole: bool
+) -> None:
+    prepare, procedure = PROCEDURES[name]
+    bench = begin(prepare)
+    odd = OddAnswers(bench)
+
+    def about(system: str, path: str) -> bool:
+        project = bench.sandbox.harbor.projects.get("team-shop")
+        numbers = {str(project.id)} if system == "harbor" and project else set()
+        return "team-shop" in path or not numbers.isdisjoint(path.split("/"))
+
+    costly = []
+    for place, change in cases(odd, lambda: procedure(bench), whole):
+        try:
+            failed = odd.run(lambda: procedure(bench), place, change, about)
+        except TenantryError as error:
+            costly.append(f"{place} ({change}): {error}")
+        else:
+            if "data" in failed:
+                costly.append(f"{place} ({change}): {failed['data']}")
+    assert costly == []

@@ -1,0 +1,149 @@
+"""Changes a member of an answer, as a proxy or another version of a server would have it otherwise.
+
+    odd = OddAnswers(bench)
+    for place in odd.places(procedure): odd.run(procedure, place, "null")
+
+A place is a member of the answers to one kind of request. It is changed in all of them or, where a
+team's name is given, only in those about that team.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from tests.bench import Bench
+from tests.crash import Snapshot
+from tests.wire import no_delays
+
+R = TypeVar("R")
+
+CHANGES = ("missing", "null", "other type", "more")
+"""What becomes of a member: `more` leaves it, and puts an unknown one beside it."""
+_NUMBERS = re.compile(r"(?<=/)(\d+|[0-9a-f]{8}-[0-9a-f-]{27})(?=/|$)")
+_TOKENS = ("/token", "/c/login", "/service/token")
+
+
+class Place(NamedTuple):
+    """A member of answers.
+
+    Attributes:
+        system: the system that answers.
+        method: the method.
+        path: the path, its numbers as `*`.
+        member: the way to the member, an item of a list as `*`; empty for the whole answer.
+    """
+
+    system: str
+    method: str
+    path: str
+    member: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.system} {self.method} {self.path}: {'.'.join(self.member) or 'all'}"
+
+
+class OddAnswers:
+    """Changes answers of a bench's sandbox."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._start = Snapshot(bench.sandbox)
+
+    def places(self, procedure: Callable[[], object]) -> list[Place]:
+        """Return all places of the answers that a procedure gets."""
+        found: dict[Place, None] = {}
+
+        def note(system: str, method: str, path: str, body: bytes) -> bytes:
+            content = _content(path, body)
+            if content is not None:
+                kind = (system, method, _NUMBERS.sub("*", path))
+                found.update(dict.fromkeys(Place(*kind, member) for member in _members(content)))
+            return body
+
+        with self._answers(note):
+            procedure()
+        return list(found)
+
+    def run(
+        self,
+        procedure: Callable[[], R],
+        place: Place,
+        change: str,
+        about: Callable[[str, str], bool] = lambda system, path: True,
+    ) -> R:
+        """Return what a procedure returns while a place is changed.
+
+        Args:
+            procedure: the procedure.
+            place: the place.
+            change: one of CHANGES.
+            about: whether answers to a request to this system and path are changed.
+        """
+
+        def alter(system: str, method: str, path: str, body: bytes) -> bytes:
+            kind = (system, method, _NUMBERS.sub("*", path))
+            content = _content(path, body)
+            if content is None or kind != place[:3] or not about(system, path):
+                return body
+            return json.dumps(_changed(content, place.member, change)).encode()
+
+        with self._answers(alter):
+            return procedure()
+
+    @contextmanager
+    def _answers(self, alter: Callable[[str, str, str, bytes], bytes]) -> Iterator[None]:
+        self._start.restore()
+        controls = self._bench.sandbox.controls
+        controls.alter = alter
+        try:
+            with no_delays():
+                yield
+        finally:
+            controls.alter = None
+
+
+def _content(path: str, body: bytes) -> Any:
+    """Return the JSON of an answer that may be changed: that of logins belongs to libraries."""
+    if not body or path.endswith(_TOKENS):
+        return None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _members(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield from _members(value, (*path, name))
+    elif isinstance(content, list):
+        for item in content:
+            yield from _members(item, (*path, "*"))
+
+
+def _changed(content: Any, member: tuple[str, ...], change: str) -> Any:
+    if not member:
+        return _other(content, change)
+    name, *rest = member
+    if isinstance(content, list) and name == "*":
+        if not rest and change == "missing":
+            return []
+        return [_changed(item, tuple(rest), change) for item in content]
+    if not isinstance(content, dict) or name not in content:
+        return content
+    if not rest and change == "missing":
+        return {key: value for key, value in content.items() if key != name}
+    return {**content, name: _changed(content[name], tuple(rest), change)}
+
+
+def _other(value: Any, change: str) -> Any:
+    if change == "more":
+        return {**value, "x-unknown": [None, {"a": 1}]} if isinstance(value, dict) else value
+    if change in ("null", "missing"):
+        return None
+    if isinstance(value, str):
+        return 7
+    return "x" if not isinstance(value, list) else {"0": value}
