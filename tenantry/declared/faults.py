@@ -63,9 +63,21 @@ def _field_name(place: Place) -> str:
 
 def explain(error: ValidationError, model: type[Model], document: Document) -> list[str]:
     """A fault for each field that is wrong; what a union would take is told together."""
+    return explain_at(places_of(error, document), model, document)
+
+
+def places_of(error: ValidationError, document: Document) -> dict[Place, list[ErrorDetails]]:
+    """Return what is wrong, by the place in the document."""
     found: dict[Place, list[ErrorDetails]] = {}
     for detail in error.errors():
         found.setdefault(_place_in(document, detail["loc"]), []).append(detail)
+    return found
+
+
+def explain_at(
+    found: Mapping[Place, list[ErrorDetails]], model: type[Model], document: Document
+) -> list[str]:
+    """Return a fault for each place."""
     return [
         document.fault(place, _value(details[0]) + ", or ".join(_texts(details, model, place)))
         for place, details in found.items()

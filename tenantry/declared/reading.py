@@ -7,7 +7,6 @@ other.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -20,9 +19,16 @@ from tenantry.declared.files import (
     read_document,
     team_files,
 )
-from tenantry.declared.merge import complete, plain
+from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
-from tenantry.declared.salvage import name_in, readable_part, said_in
+from tenantry.declared.salvage import (
+    is_consequence,
+    name_in,
+    original_place,
+    read_model,
+    said_in,
+    valid_name,
+)
 from tenantry.declared.state import (
     Contested,
     Declaration,
@@ -31,10 +37,7 @@ from tenantry.declared.state import (
     location_of,
 )
 from tenantry.declared.team import Team
-from tenantry.declared.types import Model
 from tenantry.errors import DeclarationError, readable
-
-M = TypeVar("M", bound=Model)
 
 
 def load(folder: Path) -> Declaration:
@@ -62,6 +65,10 @@ def read(folder: Path) -> Declaration:
     reading.read_teams()
     reading.check_together()
     return reading.result()
+
+
+_NAMELESS = "a"
+"""The name that a team is checked by whose file gives none: short, so that no rule counts it."""
 
 
 @dataclass
@@ -96,6 +103,8 @@ class _Reading:
         self.folder = folder
         self.platform: Platform | None = None
         self.platform_file = Document("platform.yaml", {})
+        self.platform_left_out: frozenset[Place] = frozenset()
+        """The platform's fields that are faulty."""
         self.faults: list[str] = []
         """Of the platform."""
         self.other_faults: list[str] = []
@@ -106,13 +115,28 @@ class _Reading:
         self.faults += check_folder(self.folder)
         try:
             self.platform_file = read_document(self.folder, self.folder / "platform.yaml")
-            self.platform = _validate(self.platform_file, Platform)
         except DeclarationError as error:
             self.faults += error.faults
             return
-        found = rules.check_platform(self.platform), external_names.check_platform(self.platform)
-        for place, text in (fault for faults in found for fault in faults):
-            self.faults.append(self.platform_file.fault(place, text))
+        found = read_model(self.platform_file, Platform)
+        self.platform, self.platform_left_out = found.content, found.left_out
+        self.faults += found.faults
+        if self.platform is None:
+            return
+        faults = [*rules.check_platform(self.platform)]
+        if not self._is_left_out(("keycloak",)):
+            faults += external_names.check_platform(self.platform)
+        for place, text in faults:
+            place = original_place(place, self.platform_file.data, self.platform_left_out)
+            if not is_consequence(place, self.platform_left_out):
+                self.faults.append(self.platform_file.fault(place, text))
+
+    def _is_left_out(self, place: Place) -> bool:
+        """Return whether a part of the platform is not known, or not all of it."""
+        return any(
+            gone[: len(place)] == place or place[: len(gone)] == gone
+            for gone in self.platform_left_out
+        )
 
     # Each team by itself
 
@@ -131,26 +155,43 @@ class _Reading:
                 file.faults += error.faults
             except Exception as error:  # noqa: BLE001 one file's fault, whatever it is
                 file.fault((), f"can't be checked: {readable(error, 'checking it')}")
-            if not file.is_whole:
-                file.team = self._readable_part(file)
+            if file.team is None:
+                file.team = self._nameable(file)
 
     def _read_team(self, file: _File) -> None:
         file.document = read_document(self.folder, file.path)
-        given = _validate(file.document, Team)
-        if self.platform is None:
-            file.team, file.is_whole = given, True
-        else:
-            self.complete(file, given, self.platform)
+        name = valid_name(file.document.data.get("name")) or name_in(file.path)
+        found = read_model(file.document, Team, name=name or _NAMELESS)
+        file.faults += found.faults
+        if found.content is not None:
+            self.complete(file, found.content, found.left_out)
+        file.is_whole = file.is_whole and not found.faults
+        if name is None:
+            file.team = None
 
-    def complete(self, file: _File, given: Team, platform: Platform) -> None:
-        """Fills in a team's defaults, and checks it as it will be."""
-        if given.profile is not None and given.profile not in platform.profiles:
-            known = ", ".join(platform.profiles) or "none"
-            text = f"'{given.profile}' is no profile in platform.yaml; profiles there: {known}"
-            file.fault(("profile",), text)
+    def _nameable(self, file: _File) -> Team | None:
+        """Return a team of which nothing but the name can be read."""
+        name = valid_name(file.document.data.get("name")) or (
+            (not file.document.data and said_in(file.path)) or name_in(file.path)
+        )
+        return Team(name=name) if name else None
+
+    def complete(self, file: _File, given: Team, left_out: frozenset[Place] = frozenset()) -> None:
+        """Fills in a team's defaults, and checks it as it will be.
+
+        Args:
+            file: the team's file.
+            given: what it declares.
+            left_out: its fields that are faulty, and so not among what it declares.
+        """
+        platform = self.platform
+        if platform is None:
+            file.team, file.is_whole = given, True
             return
+        given, is_known = self._check_profile(file, given, platform)
         for alias in given.external_groups:
-            if alias not in platform.keycloak.external_providers:
+            known = alias in platform.keycloak.external_providers
+            if not known and not self._is_left_out(("keycloak", "external_providers")):
                 text = f"'{alias}' is not among keycloak.external_providers of platform.yaml"
                 file.fault(("external_groups", alias), text)
         try:
@@ -158,9 +199,32 @@ class _Reading:
         except ValidationError as error:  # what the file and the defaults come to together
             file.faults += explain(error, Team, file.document)
             return
+        unknown = {*left_out, *self._defaults_left_out(given.profile)}
         for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
-            file.faults.append(self._blame(place, text, file.document, given.profile))
-        file.team, file.is_whole = team, True
+            place = original_place(place, file.document.data, left_out)
+            if not is_consequence(place, unknown, None if is_known else file.document.has):
+                file.faults.append(self._blame(place, text, file.document, given.profile))
+        file.team, file.is_whole = team, is_known
+
+    def _check_profile(self, file: _File, given: Team, platform: Platform) -> tuple[Team, bool]:
+        """Return the team, without its profile if that is unknown, and whether it is known."""
+        profile = given.profile
+        if profile is None or profile in platform.profiles:
+            return given, True
+        if not self._is_left_out(("profiles", profile)):
+            known = ", ".join(platform.profiles) or "none"
+            text = f"'{profile}' is no profile in platform.yaml; profiles there: {known}"
+            file.fault(("profile",), text)
+        return given.model_copy(update={"profile": None}), False
+
+    def _defaults_left_out(self, profile: str | None) -> Iterator[Place]:
+        """Return the fields of a team whose defaults are faulty."""
+        for layer in (("defaults",), ("profiles", profile)):
+            for gone in self.platform_left_out:
+                if gone[: len(layer)] == layer:
+                    yield gone[len(layer) :]
+        if self._is_left_out(("mesh", "route_kind")):
+            yield ("mesh", "route_kind")
 
     def _blame(self, place: Place, text: str, document: Document, profile: str | None) -> str:
         """The fault at the file that the field's value came from."""
@@ -168,16 +232,6 @@ class _Reading:
         if found is self.platform_file:
             text = f"{text} (as team file {document.name} has it)"
         return found.fault(at, text)
-
-    def _readable_part(self, file: _File) -> Team | None:
-        name = name_in(file.path)
-        try:
-            if not file.document.data:
-                name = said_in(file.path) or name
-            given = readable_part(plain(file.document.data), name)
-            return complete(self.platform, given) if given and self.platform else given
-        except Exception:  # noqa: BLE001 then nothing but its name is known
-            return Team(name=name) if name else None
 
     # All together
 
@@ -194,13 +248,14 @@ class _Reading:
             else:
                 claim = conflict.claim
                 file.contested.append(Contested(claim.what, claim.name, fault))
-        if self.platform and all(file.is_whole for file in self.files):
+        whole = not self.platform_left_out and all(file.is_whole for file in self.files)
+        if self.platform and whole:
             for place, text in external_names.check_groups(self.platform, teams):
                 self.other_faults.append(self.platform_file.fault(place, text))
 
     def _conflicts(self, teams: Sequence[Team]) -> Iterator[Conflict]:
         yield from claims.conflicts(teams)
-        if self.platform is not None:
+        if self.platform is not None and not self._is_left_out(("keycloak",)):
             yield from external_names.conflicts(self.platform, teams)
 
     def _check_names(self) -> None:
@@ -263,13 +318,6 @@ def _left_out(file: _File, teams: dict[str, Team]) -> LeftOut:
     )
 
 
-def _validate(document: Document, model: type[M]) -> M:
-    try:
-        return model.model_validate(plain(document.data))
-    except ValidationError as error:
-        raise DeclarationError(explain(error, model, document)) from None
-
-
 def _base(folder: Path) -> str:
     folder = folder.resolve()
     root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
@@ -291,7 +339,7 @@ def check_alone(declaration: Declaration, team: Team) -> Declaration:
     platform = declaration.platform
     reading = _Reading(Path())
     reading.platform = platform
-    reading.complete(file, team, platform)
+    reading.complete(file, team)
     if file.team is not None:
         others = [each.team for each in declaration.left_out if each.team is not None]
         rivals = [each for each in (*declaration.teams.values(), *others) if each.name != team.name]

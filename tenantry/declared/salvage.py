@@ -1,24 +1,40 @@
-"""What can be read of a faulty team file: the name of the team, and what the team claims."""
+"""What can be read of a faulty file: all of it but its faulty fields, so that the rest is checked."""
 
 import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tenantry.declared.merge import Data
-from tenantry.declared.team import Team
-from tenantry.declared.types import TeamName
+from tenantry.declared.faults import Document, Place, explain_at, places_of
+from tenantry.declared.merge import plain
+from tenantry.declared.types import Model, TeamName
+
+M = TypeVar("M", bound=Model)
 
 _NAMES: TypeAdapter[str] = TypeAdapter(TeamName)
 _LINE = re.compile(r"^name: *[\"']?([a-z0-9-]{1,63})[\"']? *(#.*)?$", re.MULTILINE)
-_TRIES = 50
-"""How many faulty fields are left out one after another before only the name is kept."""
+_ROUNDS = 50
+"""How often faulty fields are left out before nothing of a file counts as readable."""
+
+
+@dataclass(frozen=True)
+class Readable(Generic[M]):
+    """A file's content without its faulty fields."""
+
+    content: M | None
+    """None if nothing of it can be read."""
+    faults: list[str] = field(default_factory=list)
+    """Each as `file:line: field: …`."""
+    left_out: frozenset[Place] = frozenset()
+    """The fields that are faulty."""
 
 
 def name_in(path: Path) -> str | None:
     """Return the name of the team that a file is named after; None if that is not a name."""
-    return _name(path.stem)
+    return valid_name(path.stem)
 
 
 def said_in(path: Path) -> str | None:
@@ -27,46 +43,160 @@ def said_in(path: Path) -> str | None:
         found = _LINE.search(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
-    return _name(found[1]) if found else None
+    return valid_name(found[1]) if found else None
 
 
-def _name(text: Any) -> str | None:
+def valid_name(text: Any) -> str | None:
+    """Return the name of a team; None if it cannot be one."""
     try:
         return _NAMES.validate_python(text)
     except ValidationError:
         return None
 
 
-def readable_part(data: Data, name: str | None) -> Team | None:
-    """Return a team without the fields that are faulty; None if it has no name.
+def read_model(document: Document, model: type[M], **instead: Any) -> Readable[M]:
+    """Return what can be read of a file, and all of its faults.
+
+    A field's fault hides those rules of pydantic's that look at several fields. So the faulty
+    fields are left out and the rest is read again, until it is free of faults.
 
     Args:
-        data: the content of its file.
-        name: the name that it has if it gives none that can be one.
+        document: the file.
+        model: what it holds.
+        instead: values of required fields, for those that are missing or faulty.
     """
-    name = _name(data.get("name")) or name
-    if name is None:
-        return None
-    part = {**data, "name": name}
-    for _ in range(_TRIES):
+    data = plain(document.data)
+    left_out: set[Place] = set()
+    faults: list[str] = []
+    for turn in range(_ROUNDS):
+        pruned = _without(data, left_out)
+        if turn:
+            pruned = {**instead, **pruned}
         try:
-            return Team.model_validate(part)
+            return Readable(model.model_validate(pruned), faults, frozenset(left_out))
         except ValidationError as error:
-            for detail in error.errors(include_url=False, include_context=False):
-                _leave_out(part, detail["loc"])
-    return Team(name=name)
+            found = places_of(error, Document(document.name, pruned))
+        moved = {original_place(place, data, left_out): details for place, details in found.items()}
+        gaps = {place for place in moved if _holds_any(place, left_out)}
+        new = {place: details for place, details in moved.items() if place not in gaps}
+        faults += explain_at(new, model, document)
+        more = {_existing(place, data) for place in new}
+        more |= {place[:-1] if place in left_out else place for place in gaps}
+        if turn and more <= {*left_out, ()}:
+            break
+        left_out |= more - {()}
+    return Readable(None, faults, frozenset(left_out))
 
 
-def _leave_out(data: Any, place: tuple[str | int, ...]) -> None:
-    """Takes a field out of plain data, or what it lies in, where it is missing itself."""
-    above: list[tuple[Any, Any]] = []
-    node: Any = data
+def _holds_any(place: Place, left_out: Iterable[Place]) -> bool:
+    """Return whether a place is a left-out one, or holds one."""
+    return any(gone[: len(place)] == place for gone in left_out)
+
+
+def original_place(place: Place, data: Any, left_out: Collection[Place]) -> Place:
+    """Return where a place was before anything was left out: indexes of lists have moved."""
+    found: Place = ()
+    node = data
     for step in place:
-        if (isinstance(node, dict) and step in node) or (
-            isinstance(node, list) and isinstance(step, int) and step < len(node)
-        ):
-            above.append((node, step))
-            node = above[-1][0][step]
-    if above:
-        holder, step = above[-1]
-        del holder[step]
+        if isinstance(node, list) and isinstance(step, int):
+            kept = [index for index in range(len(node)) if (*found, index) not in left_out]
+            step = kept[step] if step < len(kept) else step
+        found = (*found, step)
+        try:
+            node = node[step]
+        except (LookupError, TypeError):
+            node = None
+    return found
+
+
+def _existing(place: Place, data: Any) -> Place:
+    """Return the deepest part of a place that the data has."""
+    found: Place = ()
+    node = data
+    for step in place:
+        try:
+            node = node[step]
+        except (LookupError, TypeError):
+            break
+        found = (*found, step)
+    return found
+
+
+def _without(data: Any, left_out: Iterable[Place], place: Place = ()) -> Any:
+    if isinstance(data, Mapping):
+        kept = {key: below for key, below in data.items() if (*place, key) not in left_out}
+        return {key: _without(below, left_out, (*place, key)) for key, below in kept.items()}
+    if isinstance(data, list):
+        return [
+            _without(below, left_out, (*place, index))
+            for index, below in enumerate(data)
+            if (*place, index) not in left_out
+        ]
+    return data
+
+
+_NEEDED_BY: tuple[tuple[Place, Place], ...] = (
+    (("robots", "*", "expiry_days"), ("robots", "*", "rotation")),
+    (("robots", "*", "rotation"), ("robots", "*", "rotation")),
+    (("harbor", "severity"), ("harbor", "prevent_vulnerable")),
+    (("group",), ("harbor", "groups")),
+    (("namespace", "limits", "?", "*"), ("namespace", "limits", "default_request", "*")),
+    (
+        ("namespace", "limits", "?", "*"),
+        ("further_namespaces", "?", "limits", "default_request", "*"),
+    ),
+    (
+        ("further_namespaces", "*", "limits", "?", "*"),
+        ("further_namespaces", "*", "limits", "default_request", "*"),
+    ),
+    (("routes", "*", "kind"), ("routes", "*", "paths")),
+    (("mesh", "route_kind"), ("routes", "?", "paths")),
+    (
+        ("keycloak", "external_providers", "?"),
+        ("keycloak", "external_providers", "?", "replaces"),
+    ),
+)
+"""Fields, and those that no rule can judge without them: `*` is the same name in both, `?` any."""
+
+
+def is_consequence(
+    place: Place, left_out: Iterable[Place], is_given: Callable[[Place], bool] | None = None
+) -> bool:
+    """Return whether a rule's fault at a place may only be due to what was left out.
+
+    Args:
+        place: where the fault is.
+        left_out: the fields that are faulty, and so are not known.
+        is_given: tells whether a field is known, where any field may be unknown.
+    """
+    if _holds_any(place, left_out):
+        return True
+    for source, target in _NEEDED_BY:
+        bound = _bind(target, place)
+        if bound is None:
+            continue
+        needed = _fill(source, bound)
+        if any(_overlap(needed, gone) for gone in left_out):
+            return True
+        if is_given is not None and not is_given(needed):
+            return True
+    return False
+
+
+def _bind(pattern: Place, place: Place) -> list[Any] | None:
+    """Return what the `*` of a pattern stand for in a place at or below it; None if it is not."""
+    if len(place) < len(pattern):
+        return None
+    pairs = list(zip(pattern, place, strict=False))
+    if any(step not in ("*", "?", there) for step, there in pairs):
+        return None
+    return [there for step, there in pairs if step == "*"]
+
+
+def _fill(pattern: Place, bound: list[Any]) -> Place:
+    names = iter(bound)
+    return tuple(next(names, "?") if step == "*" else step for step in pattern)
+
+
+def _overlap(needed: Place, gone: Place) -> bool:
+    return all(step in ("?", there) for step, there in zip(needed, gone, strict=False))

@@ -448,7 +448,11 @@ def test_a_team_from_the_api_is_checked_as_its_file_would_be(tmp_path: Path) -> 
     with pytest.raises(DeclarationError) as refused:
         declared.check_alone(state, team)
     assert refused.value.faults == [
-        "team a: profile: 'gold' is no profile in platform.yaml; profiles there: none"
+        "team a: profile: 'gold' is no profile in platform.yaml; profiles there: none",
+        (
+            "team a: external_groups.corp: 'corp' is not among keycloak.external_providers of "
+            "platform.yaml"
+        ),
     ]
     team = declared.Team.model_validate({"name": "a", "further_namespaces": {"b": {}}})
     with pytest.raises(DeclarationError) as refused:
