@@ -178,7 +178,7 @@ def is_consequence(
         needed = _fill(source, bound)
         if any(_overlap(needed, gone) for gone in left_out):
             return True
-        if is_given is not None and not is_given(needed):
+        if is_given is not None and "?" not in needed and not is_given(needed):
             return True
     return False
 

@@ -198,7 +198,7 @@ FAULTY = [case for case in [*ALL, *OTHERS] if case.fault]
 
 def _overlap(one: Any, other: Any) -> bool:
     """Whether two parts of a file can't stand side by side, or are about the same value."""
-    if not isinstance(one, dict) or not isinstance(other, dict):
+    if not (isinstance(one, dict) and isinstance(other, dict) and one and other):
         return True
     return any(_overlap(one[key], other[key]) for key in one.keys() & other.keys())
 
