@@ -29,7 +29,7 @@ console = Console()
 
 
 def main(once: bool) -> int:
-    """Runs the demo; the exit status is 0 if all teams are as declared in the end."""
+    """Run the demo; the status is 0 if all teams are in sync and no process logged an error."""
     folder = Path(tempfile.mkdtemp(prefix="tenantry-demo-"))
     try:
         console.print("Starting the sandbox and a Prefect server; this takes about 20 seconds …")
@@ -44,12 +44,13 @@ def main(once: bool) -> int:
             succeeded = _onboard(platform)
             as_declared = _summarise(addresses, declared)
             _say_where(platform, addresses, declared)
+            logged = _show_errors(platform)
             if not once:
                 console.print("\nAll of it stays up until you press Ctrl-C.")
                 while True:
                     time.sleep(1)
                     platform.check()
-        return 0 if succeeded and as_declared else 1
+        return 0 if succeeded and as_declared and not logged else 1
     except KeyboardInterrupt:
         return 0
     except (ProcessDied, TenantryError) as error:
@@ -112,6 +113,14 @@ def _summarise(addresses: dict[str, Any], declared: Path) -> bool:
         console.print()
         console.print(explain.inventory(teams, observed, outcomes))
     return all(outcome.plan is not None and outcome.plan.is_empty for outcome in outcomes)
+
+
+def _show_errors(platform: LocalPlatform) -> bool:
+    """Print the errors in the logs of the processes, and return whether there are any."""
+    errors = platform.new_errors()
+    for error in errors:
+        console.print(f"[red]Logged as an error:[/] {error}", highlight=False)
+    return bool(errors)
 
 
 def _say_where(platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import httpx
 
+from demo.logs import LogReader
+
 ROOT = Path(__file__).parent.parent
 _READY_WITHIN = 180.0  # a fresh database on a busy machine takes a server a minute and more
 
@@ -26,7 +28,9 @@ class ProcessDied(Exception):
 class Process:
     """A process in a group of its own, with a log file; `stop` ends it and its children."""
 
-    def __init__(self, name: str, command: list[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: list[str], env: Mapping[str, str], log: Path, cwd: Path = ROOT
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("wb") as file:
@@ -35,7 +39,7 @@ class Process:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=dict(env),
-                cwd=ROOT,
+                cwd=cwd,
                 start_new_session=True,
             )
 
@@ -90,6 +94,9 @@ class LocalPlatform:
         self._port = port
         self._stack = ExitStack()
         self._processes: list[Process] = []
+        self._logs: list[Path] = []
+        self._log_reader = LogReader()
+        self._flows: Process | None = None
         temporary = folder / "tmp"
         temporary.mkdir(parents=True)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
@@ -146,17 +153,19 @@ class LocalPlatform:
 
     def start(self, name: str, command: list[str]) -> Process:
         """Starts a process that lives as long as the platform."""
-        log = self.folder / f"{name.replace(' ', '-')}.log"
+        stem = name.replace(" ", "-")
+        started = sum(log.stem.partition(".")[0] == stem for log in self._logs)
+        log = self.folder / (f"{stem}.{started + 1}.log" if started else f"{stem}.log")
+        self._logs.append(log)
         process = Process(name, command, self.env, log)
         self._stack.callback(process.stop)
         self._processes.append(process)
         return process
 
-    def serve_flows(self) -> None:
-        """Serves the deployments of prefect.yaml, and returns when the API takes runs of them."""
-        process = self._flows = self.start(
-            "the flows", [sys.executable, str(ROOT / "deployments" / "serve.py")]
-        )
+    def serve_flows(self, file: Path = ROOT / "prefect.yaml") -> None:
+        """Serves the deployments of a file, and returns when the API takes runs of them."""
+        command = [sys.executable, str(ROOT / "deployments" / "serve.py"), str(file)]
+        self._flows = process = self.start("the flows", command)
         self.wait_for(lambda: "Serving " in process.log.read_text(), process)
 
     def stop(self, process: Process) -> None:
@@ -164,13 +173,18 @@ class LocalPlatform:
         process.stop()
         self._processes.remove(process)
 
-    def stop_flows(self) -> None:
-        """Serves the flows no more, so that someone else may take their deployments over."""
-        self.stop(self._flows)
+    def stop_flows(self) -> bool:
+        """Stops serving the flows, and returns whether they were served."""
+        flows, self._flows = self._flows, None
+        if flows:
+            self.stop(flows)
+        return flows is not None
 
     def kill_flows(self) -> None:
         """Kills what serves the flows, and all runs that it started, with SIGKILL."""
-        self.kill(self._flows)
+        flows, self._flows = self._flows, None
+        assert flows, "the flows are not served"
+        self.kill(flows)
 
     def kill(self, process: Process) -> None:
         """Kills a process and all that it started, with SIGKILL."""
@@ -188,19 +202,25 @@ class LocalPlatform:
         if done.returncode:
             raise ProcessDied(f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}")
 
+    def new_errors(self) -> list[str]:
+        """Return what the processes have logged as errors since the last call, except noise."""
+        return self._log_reader.errors(self._logs)
+
     def check(self) -> None:
         """Raises ProcessDied if a process has ended."""
         for process in self._processes:
             process.check()
 
-    def wait_for(self, done: Any, process: Process | None = None) -> None:
+    def wait_for(
+        self, done: Any, process: Process | None = None, seconds: float = _READY_WITHIN
+    ) -> None:
         """Waits until `done()` is true, as long as the processes live."""
-        deadline = time.monotonic() + _READY_WITHIN
+        deadline = time.monotonic() + seconds
         while not done():
             self.check()
             if time.monotonic() > deadline:
                 name = process.name if process else "the platform"
-                raise ProcessDied(f"{name} is not ready after {_READY_WITHIN:.0f} s")
+                raise ProcessDied(f"{name} is not ready after {seconds:.0f} s")
             time.sleep(0.3)
 
     def wait_for_server(self) -> None:

@@ -1,10 +1,12 @@
 """Serves the deployments of prefect.yaml from one long-lived process, without a work pool.
 
     python deployments/serve.py
+    python deployments/serve.py other.yaml
 
 Runs get the environment that a worker would give them; what is set already stays.
 """
 
+import argparse
 import asyncio
 import os
 from contextlib import suppress
@@ -54,11 +56,14 @@ if __name__ == "__main__":
     # Beside this file; imported late since only a script finds it there.
     from parameters import refuse_unknown
 
-    for name, value in environment().items():
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path, default=PREFECT_YAML, help="prefect.yaml")
+    file = parser.parse_args().file
+    for name, value in environment(file).items():
         os.environ.setdefault(name, value)
     # What prefect.serve does, with a word to the API in between.
     runner = Runner(limit=None)
-    for deployment in deployments():
+    for deployment in deployments(file):
         runner.add_deployment(deployment)
     print(f"Serving {', '.join(refuse_unknown())}.", flush=True)
     with suppress(KeyboardInterrupt, TerminationSignal):

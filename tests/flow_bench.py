@@ -3,9 +3,13 @@
 import base64
 import itertools
 import json
+import os
+import signal
+import subprocess
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +20,7 @@ from keycloak import KeycloakAdmin
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from demo.blocks import fill_in
-from demo.processes import LocalPlatform, Process, program
+from demo.processes import ROOT, LocalPlatform, Process, program
 from tenantry.connections import HarborAccount
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
@@ -27,35 +31,38 @@ _names = (f"test-{number}" for number in itertools.count())
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
-    """A Prefect server with blocks, automations and the served flows."""
+    """A Prefect server with blocks, automations and the served flows; no process logs an error."""
     with LocalPlatform(tmp_path_factory.mktemp("platform")) as platform:
         platform.wait_for_server()
         with temporary_settings({PREFECT_API_URL: f"{platform.url}/api"}):
             platform.serve_flows()
             platform.run("deployments/automations.py")
             yield platform
+    assert platform.new_errors() == []
 
 
 class Worker:
-    """A worker with the deployments of prefect.yaml, instead of the served flows."""
+    """A worker with the deployments of a file, instead of the flows if they are served."""
 
-    def __init__(self, platform: LocalPlatform) -> None:
+    def __init__(self, platform: LocalPlatform, file: Path = ROOT / "prefect.yaml") -> None:
         self._platform = platform
+        self._file = file
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
         pool = ("work-pool", "create", "tenantry", "--type", "process", "--overwrite")
         self._platform.run(*pool)
-        self._platform.stop_flows()
+        self._served = self._platform.stop_flows()
         self.start()
-        self._platform.run("deploy", "--all")
+        self._platform.run("deploy", "--all", "--prefect-file", str(self._file))
         self._platform.run("deployments/parameters.py")
         return self
 
     def __exit__(self, *raised: object) -> None:
         if self._process:
             self._platform.stop(self._process)
-        self._platform.serve_flows()
+        if self._served:
+            self._platform.serve_flows(self._file)
 
     def start(self) -> None:
         """Starts it."""
@@ -249,3 +256,26 @@ def wide(platform: LocalPlatform, *flows: str) -> Iterator[None]:
     finally:
         for limit, number in limits.items():
             platform.call("PATCH", limit, {"limit": number})
+
+
+def kill_when_running(platform: LocalPlatform, id: str, after_runs: int = 0) -> None:
+    """Kill the process of a run with SIGKILL as soon as it runs for the next time."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        run = platform.flow_run(id)
+        if run["state_type"] == "RUNNING" and run["run_count"] > after_runs:
+            killed = _processes_of(id)
+            for pid in killed:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            assert killed, "the run's process was found"
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"the run did not start: {platform.flow_run(id)['state_name']}")
+
+
+def _processes_of(id: str) -> list[int]:
+    """Return the ids of the processes whose environment names the run."""
+    listed = subprocess.check_output(["ps", "axeww", "-o", "pid=,args="], text=True)
+    lines = (line for line in listed.splitlines() if id in line)
+    return [int(line.split(None, 1)[0]) for line in lines]

@@ -1,14 +1,10 @@
 """What ships for production: a worker's deployments, and the automations."""
 
-import contextlib
-import os
-import signal
-import subprocess
 import time
 
 import pytest
 
-from tests.flow_bench import Worker
+from tests.flow_bench import Worker, kill_when_running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -38,7 +34,7 @@ def test_a_run_whose_process_died_is_scheduled_again_once(bench):
     for deaths in (1, 2):
         id = bench.start("onboard-team", team={"name": f"demo{deaths}"})
         for death in range(deaths):
-            _kill_when_running(bench.platform, id, after_runs=death)
+            kill_when_running(bench.platform, id, after_runs=death)
         runs.append(_settled(bench.platform, id, deaths))
 
     died_once, died_twice = runs
@@ -47,29 +43,6 @@ def test_a_run_whose_process_died_is_scheduled_again_once(bench):
     assert "team-demo1" in bench.sandbox.harbor.projects
     assert died_twice["state_type"] == "CRASHED"
     assert died_twice["run_count"] == 2
-
-
-def _kill_when_running(platform, id: str, after_runs: int) -> None:
-    """SIGKILLs the process of a run as soon as it runs."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        run = platform.flow_run(id)
-        if run["state_type"] == "RUNNING" and run["run_count"] > after_runs:
-            killed = _processes_of(id)
-            for pid in killed:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            assert killed, "the run's process was found"
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"the run did not start: {platform.flow_run(id)['state_name']}")
-
-
-def _processes_of(id: str) -> list[int]:
-    """The processes whose environment names the run."""
-    listed = subprocess.check_output(["ps", "axeww", "-o", "pid=,args="], text=True)
-    lines = (line for line in listed.splitlines() if id in line)
-    return [int(line.split(None, 1)[0]) for line in lines]
 
 
 def _settled(platform, id: str, deaths: int) -> dict:

@@ -1,0 +1,211 @@
+"""The deployments of prefect.yaml, served and by a worker, on SQLite and on PostgreSQL.
+
+Schedules create runs that start, and the log of a run shows a traceback only for a bug.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from ruamel.yaml import YAML
+
+from demo.blocks import fill_in
+from demo.processes import ROOT, LocalPlatform
+from tenantry.sandbox import Sandbox
+from tests.flow_bench import Worker, kill_when_running
+from tests.postgres import Postgres
+from tests.sandbox.calls import Caller
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("prefect"),
+]
+
+EVERY_MINUTE = "onboard-teams"
+"""A deployment that finds nothing to do where no team is declared."""
+BUG, LONG = "have-a-bug", "take-long"
+
+Data = dict[str, Any]
+
+
+def deployments_for_tests(folder: Path) -> Path:
+    """Write a copy of prefect.yaml with a schedule of each minute and the tests' own flows."""
+    content: Data = YAML(typ="safe").load(ROOT / "prefect.yaml")
+    pool = content["deployments"][0]["work_pool"]
+    for deployment in content["deployments"]:
+        if deployment["name"] == EVERY_MINUTE:
+            deployment["schedules"] = [{"cron": "* * * * *", "timezone": "UTC"}]
+    for name in (BUG, LONG):
+        entrypoint = f"tests.faulty_flows.{name.replace('-', '_')}"
+        content["deployments"].append(
+            {
+                "name": name,
+                "entrypoint": entrypoint,
+                "description": name,
+                "tags": ["tenantry"],
+                "work_pool": pool,
+            }
+        )
+    copy = folder / "prefect.yaml"
+    YAML(typ="safe").dump(content, copy)
+    return copy
+
+
+@dataclass(frozen=True)
+class Running:
+    """A platform whose flows run in one of the ways, on a sandbox."""
+
+    platform: LocalPlatform
+    sandbox: Sandbox
+    declared: Path
+    deployments: list[Data]
+
+    def runs(self, deployment: str, *states: str) -> list[Data]:
+        """Return the scheduled runs of a deployment, the earliest first."""
+        body = {
+            "deployments": {"name": {"any_": [deployment]}},
+            "flow_runs": {"state": {"type": {"any_": list(states)}}},
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        found: list[Data] = self.platform.call("POST", "flow_runs/filter", body)
+        return [run for run in found if run["auto_scheduled"]]
+
+    def log(self, run: str) -> str:
+        """Return what a run has logged."""
+        body = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        return "\n".join(
+            line["message"] for line in self.platform.call("POST", "logs/filter", body)
+        )
+
+    def whole_log(self, run: str, end: str) -> str:
+        """Return what an ended run has logged, once the server has a text from its end."""
+        self.platform.wait_for(lambda: end in self.log(run))
+        return self.log(run)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalPlatform]:
+    with ExitStack() as stack:
+        settings = {"PYTHONPATH": str(ROOT)}  # for the tests' own flows
+        if request.param == "postgresql":
+            url = stack.enter_context(Postgres()).create("prefect")
+            driver = url.replace("postgresql:", "postgresql+asyncpg:")
+            settings["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = driver
+        folder = tmp_path_factory.mktemp(request.param)
+        platform = stack.enter_context(LocalPlatform(folder, settings))
+        platform.wait_for_server()
+        stack.enter_context(temporary_settings({PREFECT_API_URL: f"{platform.url}/api"}))
+        yield platform
+    assert [error for error in platform.new_errors() if "a bug of ours" not in error] == []
+
+
+@pytest.fixture(scope="module", params=["serve", "worker"])
+def running(
+    request: pytest.FixtureRequest,
+    server: LocalPlatform,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp(request.param)
+    declared = folder / "declared"
+    (declared / "teams").mkdir(parents=True)
+    (declared / "platform.yaml").write_text("name: test\n")
+    file = deployments_for_tests(folder)
+    content: Data = YAML(typ="safe").load(file)
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox())
+        fill_in(sandbox.addresses(), declared)
+        if request.param == "serve":
+            server.serve_flows(file)
+            stack.callback(server.stop_flows)
+        else:
+            stack.enter_context(Worker(server, file))
+        yield Running(server, sandbox, declared, content["deployments"])
+
+
+def test_each_deployment_with_a_schedule_gets_scheduled_runs(running: Running) -> None:
+    scheduled = {each["name"] for each in running.deployments if each.get("schedules")}
+
+    def planned() -> set[str]:
+        return {name for name in scheduled if running.runs(name, "SCHEDULED")}
+
+    running.platform.wait_for(lambda: planned() == scheduled, seconds=60)
+
+    assert EVERY_MINUTE in scheduled
+    assert len(scheduled) > 4
+
+
+def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
+    """Within its minute: before the next one is due."""
+    ended = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+    running.platform.wait_for(lambda: running.runs(EVERY_MINUTE, *ended))
+    run = running.runs(EVERY_MINUTE, *ended)[0]
+
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    due = datetime.fromisoformat(run["expected_start_time"])
+    started = datetime.fromisoformat(run["start_time"])
+    assert due <= started < due + timedelta(minutes=1)
+
+
+def refused_team(running: Running, folder: Path) -> str:
+    """Start a run for a team whose project exists and is not ours."""
+    harbor = running.sandbox.addresses()["harbor"]
+    Caller(harbor["url"], harbor["username"], harbor["password"]).made(
+        "/projects", {"project_name": "team-taken"}
+    )
+    return running.platform.create_run("onboard-team/onboard-team", {"team": {"name": "taken"}})
+
+
+def faulty_declaration(running: Running, folder: Path) -> str:
+    """Start a run that reads a faulty declared state."""
+    (folder / "platform.yaml").write_text("name: [1]\n")
+    fill_in(running.sandbox.addresses(), folder, "faulty")
+    return running.platform.create_run("detect-drift/detect-drift", {"declared_state": "faulty"})
+
+
+def system_down(running: Running, folder: Path) -> str:
+    """Start a run whose systems do not answer, however often it tries."""
+    with Sandbox() as sandbox:
+        fill_in(sandbox.addresses(), running.declared, "down")
+    blocks = dict.fromkeys(("harbor", "keycloak", "cluster"), "down")
+    return running.platform.create_run("check-platform/check-platform", blocks)
+
+
+@pytest.mark.parametrize("start", [refused_team, faulty_declaration, system_down])
+def test_an_expected_failure_leaves_no_traceback_in_the_log_of_its_run(
+    running: Running, start: Callable[[Running, Path], str], tmp_path: Path
+) -> None:
+    run = running.platform.wait_for_run(start(running, tmp_path))
+
+    assert run["state_type"] == "FAILED", run["state"]
+    log = running.whole_log(run["id"], "Finished in state Failed")
+    assert "Traceback" not in log
+    assert "Engine execution exited" not in log
+    assert run["state"]["message"].splitlines()[0] in log
+
+
+def test_a_bug_leaves_its_traceback_in_the_log_of_its_run(running: Running) -> None:
+    run = running.platform.create_run(f"{BUG}/{BUG}", {})
+    ended = running.platform.wait_for_run(run)
+
+    assert ended["state_type"] == "FAILED"
+    log = running.whole_log(run, "Finished in state Failed")
+    assert "Traceback (most recent call last)" in log
+    assert "RuntimeError: a bug of ours" in log
+    assert "in have_a_bug" in log
+
+
+def test_a_killed_run_is_crashed(running: Running) -> None:
+    run = running.platform.create_run(f"{LONG}/{LONG}", {})
+    kill_when_running(running.platform, run)
+
+    assert running.platform.wait_for_run(run)["state_type"] == "CRASHED"
