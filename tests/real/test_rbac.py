@@ -4,6 +4,9 @@ Harbor is the one that is given, or the sandbox's; Keycloak is the sandbox's.
 """
 
 import contextlib
+import os
+import shlex
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +28,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.addresses import GivenHarbor
 from tests.bench import PLATFORM, prepare, write
+from tests.docs.test_docs import fences, read
 from tests.real.conftest import Cluster
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
@@ -42,6 +46,7 @@ class ClusterOfOurs:
     ) -> None:
         self.mark = uuid.uuid4().hex[:8]
         self.team = f"shop-{self.mark}"
+        self._env = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
         self._kubeconfig: Data = YAML(typ="safe").load(cluster.kubeconfig)
         addresses = sandbox.addresses()
         self._harbor = harbor or HarborAccount.model_validate(addresses["harbor"])
@@ -52,14 +57,23 @@ class ClusterOfOurs:
         self.rbac = kubernetes.client.RbacAuthorizationV1Api(self._api)
 
     def account(self, change: Callable[[list[Data]], None] = lambda rules: None) -> ClusterAccount:
-        """Applies deployments/rbac.yaml under a name of its own, and logs in as its account."""
+        """Apply deployments/rbac.yaml under a name of its own, and log in as its account.
+
+        The command is that of docs/production.md.
+        """
         name = f"tenantry-{self.mark}"
-        text = (ROOT / "deployments" / "rbac.yaml").read_text()
-        for manifest in YAML(typ="safe").load_all(text):
+        yaml = YAML(typ="safe")
+        manifests: list[Data] = list(yaml.load_all(ROOT / "deployments" / "rbac.yaml"))
+        for manifest in manifests:
             _rename(manifest, name)
             if manifest["kind"] == "ClusterRole":
                 change(manifest["rules"])
-            kubernetes.utils.create_from_dict(self._api, manifest)
+        file = self._folder.parent / "deployments" / "rbac.yaml"
+        file.parent.mkdir()
+        yaml.dump_all(manifests, file)
+        page = fences(read("docs/production.md"), "shell")
+        (command,) = (block for block in page if block.startswith("kubectl apply "))
+        subprocess.run(shlex.split(command), cwd=file.parent.parent, env=self._env, check=True)
         request = {"spec": {"audiences": None, "expirationSeconds": 3600}}
         made = self.core.create_namespaced_service_account_token("tenantry", name, request)
         user = {"name": "tenantry", "user": {"token": made.status.token}}

@@ -31,7 +31,7 @@ def missing(*, kubernetes: bool = True, keycloak: bool = True, skopeo: bool = Tr
     if os.name != "posix":
         return ["The test servers need Linux or macOS."]
     if kubernetes:
-        found.append(_go())
+        found += [_go(), _kubectl()]
     if keycloak:
         java = _java()
         # Maven runs on Java: whether it works shows only once that is there.
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         check()
         if list(arguments) != ["prepare"]:
-            print("Java, Maven, Go and skopeo are there.")
+            print("Java, Maven, Go, kubectl and skopeo are there.")
             return 0
         _warn_of_full_disk()
         prepare(progress=lambda message: print(message, flush=True))
@@ -116,6 +116,15 @@ def _go() -> str | None:
     match = re.match(r"go(\d+)\.(\d+)", text.strip())
     if match is None or (int(match[1]), int(match[2])) < GO:
         return f"Go is too old ({text.strip() or 'it does not tell its version'}): {install}."
+    return None
+
+
+def _kubectl() -> str | None:
+    if shutil.which("kubectl") is None:
+        return (
+            "kubectl is missing: it runs the commands of the documentation; install it"
+            " (Debian and Ubuntu: apt-get install kubernetes-client; macOS: brew install kubectl)."
+        )
     return None
 
 
