@@ -156,6 +156,21 @@ def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
     assert due <= started < due + timedelta(minutes=1)
 
 
+def test_each_deployment_with_a_schedule_completes_on_a_platform_that_is_in_sync(
+    running: Running,
+) -> None:
+    """With the parameters of its schedule, and the blocks that the page on production names."""
+    platform = running.platform
+    scheduled = [each["name"] for each in running.deployments if each.get("schedules")]
+    runs = {name: platform.create_run(f"{name}/{name}", {}) for name in scheduled}
+    ended = {name: platform.wait_for_run(run) for name, run in runs.items()}
+    messages = {name: run["state"]["message"] for name, run in ended.items()}
+
+    assert {name: run["state_type"] for name, run in ended.items()} == dict.fromkeys(
+        scheduled, "COMPLETED"
+    ), messages
+
+
 def refused_team(running: Running, folder: Path) -> str:
     """Start a run for a team whose project exists and is not ours."""
     harbor = running.sandbox.addresses()["harbor"]
