@@ -32,6 +32,15 @@ EVERY_MINUTE = "onboard-teams"
 """A deployment that finds nothing to do where no team is declared."""
 BUG, LONG = "have-a-bug", "take-long"
 
+PLATFORM = """
+name: Test
+harbor:
+  single_sign_on: {}
+keycloak:
+  realm: signed-on
+  realm_settings: {}
+"""
+
 Data = dict[str, Any]
 
 
@@ -117,7 +126,7 @@ def running(
     folder = tmp_path_factory.mktemp(request.param)
     declared = folder / "declared"
     (declared / "teams").mkdir(parents=True)
-    (declared / "platform.yaml").write_text("name: test\n")
+    (declared / "platform.yaml").write_text(PLATFORM)
     file = deployments_for_tests(folder)
     content: Data = YAML(typ="safe").load(file)
     with ExitStack() as stack:
@@ -144,7 +153,7 @@ def test_each_deployment_with_a_schedule_gets_scheduled_runs(running: Running) -
 
 
 def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
-    """Within its minute: before the next one is due."""
+    """Within a minute. A runner prepares runs some seconds ahead, and may start one early."""
     ended = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
     running.platform.wait_for(lambda: running.runs(EVERY_MINUTE, *ended))
@@ -153,7 +162,7 @@ def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     due = datetime.fromisoformat(run["expected_start_time"])
     started = datetime.fromisoformat(run["start_time"])
-    assert due <= started < due + timedelta(minutes=1)
+    assert abs(started - due) < timedelta(minutes=1)
 
 
 def test_each_deployment_with_a_schedule_completes_on_a_platform_that_is_in_sync(
@@ -162,6 +171,9 @@ def test_each_deployment_with_a_schedule_completes_on_a_platform_that_is_in_sync
     """With the parameters of its schedule, and the blocks that the page on production names."""
     platform = running.platform
     scheduled = [each["name"] for each in running.deployments if each.get("schedules")]
+    first = platform.create_run("configure-platform/configure-platform", {})
+    assert platform.wait_for_run(first)["state_type"] == "COMPLETED"
+
     runs = {name: platform.create_run(f"{name}/{name}", {}) for name in scheduled}
     ended = {name: platform.wait_for_run(run) for name, run in runs.items()}
     messages = {name: run["state"]["message"] for name, run in ended.items()}
