@@ -7,8 +7,9 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, ValidationError
 
 from tenantry import declared
-from tenantry.declared import Declaration, Team
+from tenantry.declared import Declaration, IfDeclared, Proposal, Team
 from tenantry.declared.edit import Edit, edit
+from tenantry.declared.faults import Document
 from tenantry.errors import DeclarationError, TenantryError
 
 if TYPE_CHECKING:  # what is for Git is loaded where it is used: it takes a run's start longer
@@ -95,25 +96,42 @@ class DeclaredState(Block):
             raise TenantryError(text)
         return _strict(declared.read(self._folder()))
 
-    def declare(self, team: Team, dry_run: bool = False) -> Declaration:
-        """Checks a team beside all others, and writes its file unless it says the same already.
+    def propose(
+        self, team: Team, if_declared: IfDeclared, form: Document | None = None
+    ) -> Proposal:
+        """Return how a team would be declared, checked together with all other teams.
 
         Args:
-            team: what the file is to say.
-            dry_run: check it, and write nothing.
+            team: the team, with only the fields that were given.
+            if_declared: whether the given fields are merged into the file of a declared team, or
+                replace it.
+            form: where the team's fields are from, for messages.
+
+        Raises:
+            DeclarationError: with every fault.
+            TenantryError: the declared state cannot be read, and why.
+        """
+        if repository := self._repository():
+            from tenantry.declared import git
+
+            return git.propose_commit(repository, team, if_declared, form)
+        return declared.propose(self._folder(), team, if_declared, form)
+
+    def save_team(self, proposal: Proposal) -> Declaration:
+        """Write a team's file, unless it says the same already.
 
         Returns:
             The declared state with the team, and where it is declared now.
 
         Raises:
-            DeclarationError: with every fault.
-            TenantryError: it can't be read or saved, and why.
+            TenantryError: the team was changed since the proposal, or the file cannot be saved,
+                and why.
         """
         if repository := self._repository():
             from tenantry.declared import git
 
-            return git.push_team(repository, team, dry_run)
-        return declared.declare(self._folder(), team, dry_run)
+            return git.push_proposal(repository, proposal)
+        return declared.save(self._folder(), proposal)
 
     def edit(self, change: Edit, message: str) -> Declaration:
         """Changes the declared state's own files, all of them or none.

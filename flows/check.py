@@ -7,11 +7,12 @@ from prefect.states import Completed, Failed
 
 from flows.onboard import BlockName
 from tasks import onboarding, platform
+from tasks.names import run_name
 from tenantry import checks
 from tenantry.errors import TenantryError
 
 
-@flow(name="check-platform", flow_run_name="check the platform", retries=0)
+@flow(name="check-platform", flow_run_name=run_name("check the platform"), retries=0)
 def check_platform(
     declared_state: BlockName = "default",
     harbor: BlockName = "default",

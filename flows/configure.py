@@ -8,6 +8,7 @@ from prefect.states import Completed, Failed
 from flows.onboard import BlockName
 from tasks import onboarding, platform
 from tasks.locks import TeamLock
+from tasks.names import run_name
 from tenantry import explain
 from tenantry.errors import TenantryError
 from tenantry.onboarding import Outcome, refuse
@@ -15,7 +16,7 @@ from tenantry.resources import PLATFORM, STAGES
 from tenantry.systems import LOOKS_AT_PLATFORM
 
 
-@flow(name="configure-platform", flow_run_name="configure the platform", retries=0)
+@flow(name="configure-platform", flow_run_name=run_name("configure the platform"), retries=0)
 def configure_platform(
     dry_run: bool = False,
     renew_client_secret: bool = False,

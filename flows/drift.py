@@ -10,6 +10,7 @@ from flows.onboard import BlockName, Commit, StoreName
 from tasks import drift as tasks
 from tasks import drift_report
 from tasks.drift_report import FailOn
+from tasks.names import run_name
 from tasks.onboarding import connected, read_declared_state
 from tasks.store import BlockStore
 from tenantry.calls import WIDTH
@@ -19,7 +20,7 @@ from tenantry.errors import TenantryError
 
 @flow(
     name="detect-drift",
-    flow_run_name="detect drift",
+    flow_run_name=run_name("detect drift"),
     retries=0,
     task_runner=ThreadPoolTaskRunner(max_workers=WIDTH),  # type: ignore[arg-type]
 )

@@ -11,6 +11,7 @@ from pydantic import Field
 from flows.onboard import BlockName, StoreName
 from tasks import migration as tasks
 from tasks import migration_report
+from tasks.names import run_name
 from tasks.onboarding import check_connections, connected, read_declared_state
 from tasks.store import BlockStore, NoStore
 from tenantry.declared import Declaration
@@ -26,7 +27,7 @@ Hours = Annotated[int, Field(ge=0)]
 
 @flow(
     name="migrate-identity-provider",
-    flow_run_name="migrate identity provider: {action}",
+    flow_run_name=run_name("migrate identity provider: {action}"),
     retries=0,
     persist_result=False,
 )

@@ -5,14 +5,15 @@ from typing import Annotated, Any, Literal
 from prefect import flow, get_run_logger
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from tasks import onboarding as tasks
 from tasks.locks import TeamLock
+from tasks.names import run_name
 from tasks.pages import artifact_key
 from tenantry import explain
 from tenantry.calls import WIDTH
-from tenantry.declared import Team
+from tenantry.declared import IfDeclared, form_schema
 from tenantry.errors import TenantryError
 from tenantry.onboarding import Outcome, refuse
 from tenantry.resources import STAGES
@@ -20,12 +21,16 @@ from tenantry.systems import LOOKS
 
 BlockName = Annotated[str, Field(min_length=1)]
 StoreName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
+TeamForm = Annotated[Any, WithJsonSchema(form_schema())]
+"""A team as a caller gives it: its form is for people, and `read_form` says what is wrong."""
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
-@flow(name="onboard-team", flow_run_name="onboard {team.name}", retries=0)
+@flow(name="onboard-team", flow_run_name=run_name("onboard {team[name]}"), retries=0)
 def onboard_team(
-    team: Team,
+    team: TeamForm,
+    if_declared: IfDeclared = "refuse",
+    require_approval: bool = True,
     dry_run: bool = False,
     declared_state: BlockName = "default",
     harbor: BlockName = "default",
@@ -35,7 +40,12 @@ def onboard_team(
     """Declare one team and onboard it on all four systems.
 
     Args:
-        team: The whole team, as its file would say it. What is left out comes from the platform.
+        team: The team. What is left empty comes from its profile and from the platform.
+        if_declared: What to do if a team of this name is declared already, and differently:
+            "refuse" shows the difference and changes nothing, "merge" adds the given fields to its
+            file, "replace" lets its file hold only the given fields.
+        require_approval: Ask in the UI before a changed declaration deletes anything. Turn it off
+            for callers that no person attends.
         dry_run: Show the changes and make none; nothing is written to the declared state either.
         declared_state: Name of the Declared State block that the team is saved to.
         harbor: Name of the Harbor Connection block.
@@ -43,34 +53,43 @@ def onboard_team(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        declaration = tasks.save_team(declared_state, team, dry_run)
-        team = declaration.teams[team.name]
-        with tasks.connected(declaration, harbor, keycloak, cluster) as systems:
+        proposal = tasks.check_declaration(declared_state, team, if_declared)
+        declared = proposal.team
+        with tasks.connected(proposal.declaration, harbor, keycloak, cluster) as systems:
             tasks.check_connections(systems)
-            walk = tasks.Walk(systems, [team])
+            walk = tasks.Walk(systems, [declared])
             for system in LOOKS:
                 tasks.look_at(system, walk)
-            plan = systems.plan(team, walk.observed)
-            outcome = Outcome(team.name, plan)
-            tasks.publish_plan(artifact_key("plan", team.name), [outcome])
+            plan = systems.plan(declared, walk.observed)
+            outcome = Outcome(declared.name, plan)
+            tasks.publish_plan(artifact_key("plan", declared.name), [outcome])
             if dry_run:
                 return Completed(message=f"Dry run: {explain.summary([outcome])}")
+            guarded = require_approval and bool(proposal.changes)
+            if guarded and plan.removals:
+                tasks.approve(proposal, plan)
             if plan.changes:
-                with TeamLock([team.name]) as lock:
-                    plan = left = tasks.look_again(walk)
+                with TeamLock([declared.name]) as lock:
+                    first, plan = plan, tasks.look_again(walk)
+                    if guarded:
+                        tasks.refuse_other(first, plan)
+                    left = plan
+                    tasks.save_team(declared_state, proposal)
                     for stage in STAGES:
                         if left.in_stage(stage):
                             left = tasks.apply_stage(stage, walk, left, lock)
-            tasks.publish_guide(walk, team, plan)
+            else:
+                tasks.save_team(declared_state, proposal)
+            tasks.publish_guide(walk, declared, plan)
             refuse(plan)
-            return Completed(message=explain.summary([Outcome(team.name, plan)]))
+            return Completed(message=explain.summary([Outcome(declared.name, plan)]))
     except TenantryError as error:
         return Failed(message=str(error))
 
 
 @flow(
     name="onboard-teams",
-    flow_run_name="onboard {which} teams",
+    flow_run_name=run_name("onboard {which} teams"),
     retries=0,
     task_runner=ThreadPoolTaskRunner(max_workers=WIDTH),  # type: ignore[arg-type]
 )

@@ -8,6 +8,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.onboard import BlockName, StoreName
 from tasks import rotation as tasks
+from tasks.names import run_name
 from tasks.onboarding import connected, read_declared_state
 from tenantry.calls import WIDTH
 from tenantry.errors import TenantryError
@@ -16,7 +17,7 @@ from tenantry.rotation import Order, report
 
 @flow(
     name="rotate-robots",
-    flow_run_name="rotate robots",
+    flow_run_name=run_name("rotate robots"),
     retries=0,
     task_runner=ThreadPoolTaskRunner(max_workers=WIDTH),  # type: ignore[arg-type]
 )
@@ -67,7 +68,9 @@ def rotate_robots(
             by = tasks.who()
             if compromised and ask:
                 tasks.publish_table(outcomes, run.now)
-                by = f"{by}, approved by {tasks.ask(outcomes, run.token_lifetime)}"
+                by = f"{by}, approved by {tasks.approve(outcomes, run.token_lifetime)}"
+                shown, outcomes = outcomes, tasks.look(run, purposes)
+                tasks.refuse_other(shown, outcomes)
             tasks.begin_trail(run, store, by)
             outcomes = tasks.rotate_all(run, outcomes)
             tasks.publish_table(outcomes, run.now)

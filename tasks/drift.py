@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 
 from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run
-from prefect.input import RunInput
-from pydantic import Field
 
+from tasks.approval import NotApproved, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.shards import SHARD, named
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
@@ -23,8 +20,6 @@ from tenantry.systems import Systems
 
 ROUNDS = 3
 """How often a plan is made and approved anew while something else changes the systems."""
-PATIENCE = 3600
-"""Seconds that a run waits for its plan to be approved."""
 
 
 class Watch:
@@ -74,15 +69,6 @@ class Outcome:
     """Why nothing was done."""
 
 
-class Approval(RunInput):
-    """What a person is asked before anything is removed."""
-
-    approve: bool = Field(
-        default=False, description="Do all of it. If not, nothing is changed at all."
-    )
-    plan: str = Field(default="", description="The hash of the plan that this is about. Leave it.")
-
-
 def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> Outcome:
     """Shows what is to be done, asks if something is removed, and does it."""
     outcome = Outcome()
@@ -99,9 +85,12 @@ def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> O
             return outcome
         _show(remedy)
         approved = bool(remedy.removals) and ask
-        if approved and not _is_approved(remedy, number):
-            outcome.note = "It was not approved: nothing was changed."
-            return outcome
+        if approved:
+            try:
+                _approve(remedy, number)
+            except NotApproved as error:
+                outcome.note = str(error)
+                return outcome
         done = _mend_all(watch, remedy, order, approved=approved)
         outcome.teams += [each for each in done if not each.differs]
         differing = [each.team for each in done if each.differs]
@@ -124,8 +113,12 @@ def _show(remedy: Remedy) -> None:
     get_run_logger().info(text)
 
 
-def _is_approved(remedy: Remedy, number: int) -> bool:
-    """Whether a person has approved this very plan."""
+def _approve(remedy: Remedy, number: int) -> None:
+    """Wait until a person approves this very plan.
+
+    Raises:
+        NotApproved: it was refused, or nobody answered in time.
+    """
     lines = "\n".join(
         f"| {each.action} | {each.id.system} | {each.id.kind} | {each.id.key} |"
         for each in sorted(remedy.changes, key=lambda change: change.action != "delete")[:100]
@@ -133,23 +126,11 @@ def _is_approved(remedy: Remedy, number: int) -> bool:
     more = len(remedy.changes) - 100
     text = (
         f"**{len(remedy.changes)} changes, {len(remedy.removals)} of them remove something.** "
-        f"Plan `{remedy.hash}`; all fields are in the artifact *drift-remedy*.\n\n"
+        f"All fields are in the artifact *drift-remedy*.\n\n"
         f"| action | system | kind | resource |\n|---|---|---|---|\n{lines}\n"
         + (f"\n… and {more} more.\n" if more > 0 else "")
     )
-    form = Approval.with_initial_data(description=text, approve=False, plan=remedy.hash)
-    try:
-        # Another plan is another question: an answer to the last one must not count for it.
-        answer = pause_flow_run(
-            wait_for_input=form, timeout=PATIENCE, key=f"approve-{number}-{remedy.hash}"
-        )
-    except FlowPauseTimeout:
-        get_run_logger().warning("Nobody answered within %d minutes.", PATIENCE // 60)
-        return False
-    if answer is None or answer.plan != remedy.hash:
-        get_run_logger().warning("The answer is about another plan than %s.", remedy.hash)
-        return False
-    return answer.approve
+    require_approval(text, remedy.hash, key=f"approve-{number}-{remedy.hash}")
 
 
 class Shard:

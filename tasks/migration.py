@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.flow_runs import suspend_flow_run
-from prefect.input import RunInput
 from prefect.runtime import flow_run
-from pydantic import Field
 
 from blocks import DeclaredState, KeycloakConnection
+from tasks.approval import require_approval
 from tasks.locks import TeamLock
 from tasks.migration_report import Progress, publish_rights
 from tasks.onboarding import load_block
@@ -35,14 +33,6 @@ from tenantry.systems import Systems
 
 PATIENCE = 14 * 24 * 3600
 """Seconds that a suspended run waits for its approval. No process waits with it."""
-
-
-class Approval(RunInput):
-    """What a person is asked before anybody is moved."""
-
-    approve: bool = Field(default=False, description="Move people as the plan says.")
-    plan: str = Field(default="", description="The hash of the plan that this is about. Leave it.")
-    your_name: str = Field(default="", description="Who says so, for the journal.")
 
 
 class Move:
@@ -229,15 +219,14 @@ def ask(move: Move, approved_plan: str) -> None:
         f"**{len(snapshot.moving)} people** move from `{entry.old}` to `{entry.new}`, in these "
         f"waves:\n\n{waves}\n\n{len(snapshot.people) - len(snapshot.moving)} are let go.{more} Who "
         f"they are: `{INSPECTION}` in block `{move.store.name}`; what was found: the artifact "
-        f"`migration-inspection` of this run.\n\nPlan `{entry.plan[:12]}`."
+        f"`migration-inspection` of this run."
     )
-    form = Approval.with_initial_data(
-        description=text, approve=False, plan=entry.plan, your_name=""
+    key = f"plan-{entry.plan[:12]}"
+    approve(
+        move,
+        entry.plan,
+        require_approval(text, entry.plan, key=key, patience=PATIENCE, suspend=True),
     )
-    answer = suspend_flow_run(wait_for_input=form, timeout=PATIENCE, key=f"plan-{entry.plan[:12]}")
-    if not answer.approve:
-        raise TenantryError(f"{answer.your_name or 'Somebody'} refused: nothing was changed.")
-    approve(move, answer.plan, answer.your_name or "somebody in the UI")
 
 
 def _who() -> str:

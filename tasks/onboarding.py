@@ -17,14 +17,16 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
+from tasks.approval import NotApproved, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.shards import named, parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_last_try, is_retry, step
 from tenantry import explain, onboarding, welcome
 from tenantry.connections import Connections
-from tenantry.declared import Declaration, Team
+from tenantry.declared import Declaration, IfDeclared, Proposal, Team, read_form
 from tenantry.errors import TenantryError
+from tenantry.explain import plan_hash
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
@@ -126,13 +128,70 @@ def read_declared_state(block: str, commit: str | None = None) -> Declaration:
     return declaration
 
 
+@step("check declaration")
+def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Proposal:
+    """Return how the team of a call would be declared, checked together with all other teams.
+
+    If it changes the file of a team that is declared already, the difference is published.
+
+    Raises:
+        DeclarationError: the team is faulty; with every fault.
+        AlreadyDeclared: it would change the declaration of a team, and the call does not say to.
+    """
+    team, form = read_form(given)
+    proposal: Proposal = load_block(DeclaredState, block).propose(team, if_declared, form)
+    if proposal.changes:
+        create_table_artifact(
+            key=artifact_key("difference", team.name),
+            table=[change._asdict() for change in proposal.changes],
+            description=f"What this call changes in {proposal.file}.",
+        )
+    if if_declared == "refuse":
+        proposal.refuse()
+    return proposal
+
+
+def approve(proposal: Proposal, plan: Plan) -> None:
+    """Wait for a person's approval of a plan that deletes something of a declared team.
+
+    Raises:
+        NotApproved: it was refused, or nobody answered in time.
+    """
+    rows = "\n".join(
+        f"| {each.id.system} | {each.id.kind} | {each.id.key} |" for each in plan.removals
+    )
+    fields = ", ".join(f"`{change.field}`" for change in proposal.changes)
+    found = plan_hash(explain.steps(plan))
+    require_approval(
+        f"The new declaration of team `{plan.team}` **deletes {len(plan.removals)} resources**. It "
+        f"changes {fields} in `{proposal.file}`. All {len(plan.changes)} changes are in the "
+        f"artifact *{artifact_key('plan', plan.team)}*. Until you approve, neither the file nor "
+        f"any system is changed.\n\n| system | kind | resource |\n|---|---|---|\n{rows}",
+        found,
+        key=f"approve-{found}",
+    )
+
+
+def refuse_other(approved: Plan, now: Plan) -> None:
+    """Refuse a plan that deletes something and is not the one that was shown and approved.
+
+    Raises:
+        NotApproved: something else would be done.
+    """
+    deletes = approved.removals or now.removals
+    if deletes and explain.steps(now) != explain.steps(approved):
+        raise NotApproved(
+            f"The systems have changed since plan {plan_hash(explain.steps(approved))} was made: "
+            f"the present plan is {plan_hash(explain.steps(now))}. Nothing was changed. Start the "
+            "run again, and approve the plan that it shows."
+        )
+
+
 @step("save team to declared state")
-def save_team(block: str, team: Team, dry_run: bool) -> Declaration:
-    """Checks the team beside all others, and writes it to the declared state before any call."""
-    declaration: Declaration = load_block(DeclaredState, block).declare(team, dry_run)
-    if not dry_run:
-        get_run_logger().info("Declared in %s.", declaration.origin)
-    return declaration
+def save_team(block: str, proposal: Proposal) -> None:
+    """Write the team to the declared state, before any system is changed."""
+    declaration: Declaration = load_block(DeclaredState, block).save_team(proposal)
+    get_run_logger().info("Declared in %s.", declaration.origin)
 
 
 @step("check connections")

@@ -10,12 +10,10 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run
-from prefect.input import RunInput
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from tasks.approval import NotApproved, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.shards import named, parts, run_all
@@ -24,21 +22,13 @@ from tasks.store import BlockStore
 from tenantry import rotation
 from tenantry.declared import Team
 from tenantry.errors import TenantryError
+from tenantry.explain import plan_hash
 from tenantry.rotation import Order, Outcome, report
 from tenantry.rotation.audit import Nowhere, Store, Trail
 from tenantry.systems import Systems, check_harbor, check_kubernetes
 
 ROTATED = "tenantry.robot.rotated"
 FAILED = "tenantry.robot.rotation_failed"
-PATIENCE = 3600
-"""Seconds that a run waits for its approval."""
-
-
-class Approval(RunInput):
-    """What a person says to a run that would cut off whoever uses the old credentials."""
-
-    approved: bool = False
-    your_name: str = ""
 
 
 class Rotation:
@@ -109,33 +99,50 @@ def begin_trail(run: Rotation, block: str | None, by: str) -> None:
     run.trail = Trail(store, str(flow_run.id), by, run.order, run.now)
 
 
-def ask(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
-    """Waits for a person to approve that old credentials die before new ones are in place.
+def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
+    """Wait until a person approves that old credentials die before new ones are in place.
 
     Returns:
         The person's name, as given.
 
     Raises:
-        TenantryError: it was refused, or nobody answered in time.
+        NotApproved: it was refused, or nobody answered in time.
     """
-    due = [o.name for o in outcomes if o.why == "compromised" or "kill" in o.steps]
+    due = [outcome.name for outcome in _dying(outcomes)]
     minutes = token_lifetime.total_seconds() / 60
-    text = (
+    found = _plan(outcomes)
+    return require_approval(
         f"**{len(due)} credentials are deleted before new ones are in place**: "
-        f"{', '.join(due[:20])}{' …' if len(due) > 20 else ''}.\n\nPulls and pushes fail until "
-        "whoever makes them has read the new one. Tokens that Harbor has issued may still be used "
-        f"for up to {minutes:.0f} minutes."
+        f"{', '.join(due[:20])}{' …' if len(due) > 20 else ''}.\n\nPulls and pushes fail until the "
+        "clients have loaded the new credential. Tokens that Harbor has issued may still be used "
+        f"for up to {minutes:.0f} minutes. All credentials are in the artifact *robots*.",
+        found,
+        key=f"approve-{found}",
     )
-    form = Approval.with_initial_data(description=text, approved=False, your_name="")
-    try:
-        answer = pause_flow_run(wait_for_input=form, timeout=PATIENCE)
-    except FlowPauseTimeout:
-        raise TenantryError(
-            f"Nobody approved within {PATIENCE / 60:.0f} minutes: nothing was changed."
-        ) from None
-    if not answer.approved:
-        raise TenantryError(f"{answer.your_name or 'Somebody'} refused: nothing was changed.")
-    return answer.your_name or "somebody in the UI"
+
+
+def refuse_other(approved: Sequence[Outcome], now: Sequence[Outcome]) -> None:
+    """Refuse to delete other credentials than those that were approved.
+
+    Raises:
+        NotApproved: the credentials have changed meanwhile.
+    """
+    if _plan(now) != _plan(approved):
+        raise NotApproved(
+            f"The credentials have changed since plan {_plan(approved)} was made: the present plan "
+            f"is {_plan(now)}. Nothing was changed. Start the run again, and approve the plan that "
+            "it shows."
+        )
+
+
+def _dying(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The pairs whose credential is deleted before a new one is in place."""
+    return [o for o in outcomes if o.why == "compromised" or "kill" in o.steps]
+
+
+def _plan(outcomes: Sequence[Outcome]) -> str:
+    """Return the hash of what is to be approved."""
+    return plan_hash(f"{o.name}: {o.robot} {', '.join(o.steps)}" for o in _dying(outcomes))
 
 
 class Shard:

@@ -1,5 +1,6 @@
 """A plan, told to people and to programs. Showing never touches a system."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from tenantry.declared import Team
 from tenantry.onboarding import Outcome
-from tenantry.plan import Change
+from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM, Difference, Exactly, Id, Observed
 
 _SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
@@ -62,6 +63,20 @@ def rows(changes: Iterable[Change]) -> list[dict[str, str]]:
         }
         for change in changes
     ]
+
+
+def steps(plan: Plan) -> frozenset[str]:
+    """Return each change of a plan as a line with all values in full: to compare, not to show."""
+    return frozenset(
+        f"{plan.team}: {change.action} {change.id} "
+        + "; ".join(f"{d.field}: {whole(d.old)} → {whole(d.new)}" for d in change.differences)
+        for change in plan.changes
+    )
+
+
+def plan_hash(lines: Iterable[str]) -> str:
+    """Return a short hash of the steps of one or more plans: another one if anything differs."""
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
 
 
 def summary(outcomes: Iterable[Outcome]) -> str:

@@ -103,6 +103,11 @@ class Plan:
         """Whether there is nothing to do, and nothing in the way of it."""
         return not (self.changes or self.refusals)
 
+    @property
+    def removals(self) -> tuple[Change, ...]:
+        """The changes that delete something."""
+        return tuple(change for change in self.changes if change.action == "delete")
+
     def in_stage(self, stage: Stage) -> list[Change]:
         """The changes of one stage, in order."""
         return [change for change in self.changes if change.stage == stage]

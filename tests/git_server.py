@@ -15,6 +15,10 @@ from typing import Any, Self
 
 import paramiko
 
+from tenantry.declared import Declaration, Team
+from tenantry.declared.git import propose_commit, push_proposal
+from tenantry.declared.repository import Repository
+
 USERNAME = "tenantry-bot"
 TOKEN = "glpat-Zx9/Gq+7=tok"
 AUTHOR = {
@@ -32,6 +36,12 @@ def git(folder: Path, *words: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def push_team(repository: Repository, team: Team, dry_run: bool = False) -> Declaration:
+    """Declares a team as a run does: proposes it, then pushes it."""
+    proposal = propose_commit(repository, team)
+    return proposal.declaration if dry_run else push_proposal(repository, proposal)
 
 
 class BareRepository:

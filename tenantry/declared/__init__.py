@@ -1,10 +1,12 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
 from tenantry.declared.drift import Drift, IgnoreRule
+from tenantry.declared.form import read_form
+from tenantry.declared.form_schema import form_schema
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
 from tenantry.declared.reading import check_alone, load, read
-from tenantry.declared.saving import declare, save_team
+from tenantry.declared.saving import FieldChange, IfDeclared, Proposal, propose, save
 from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.state import Declaration, LeftOut, Location
 from tenantry.declared.team import (
@@ -22,12 +24,15 @@ __all__ = [
     "Declaration",
     "Drift",
     "ExternalProvider",
+    "FieldChange",
+    "IfDeclared",
     "IgnoreRule",
     "LeftOut",
     "Location",
     "Namespace",
     "OidcClient",
     "Platform",
+    "Proposal",
     "Robot",
     "Rotation",
     "Route",
@@ -36,8 +41,10 @@ __all__ = [
     "TeamSettings",
     "check_alone",
     "complete",
-    "declare",
+    "form_schema",
     "load",
+    "propose",
     "read",
-    "save_team",
+    "read_form",
+    "save",
 ]

@@ -16,11 +16,21 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 from tenantry import calls
 from tenantry.declared import files
 from tenantry.declared.edit import Edit, edit
+from tenantry.declared.faults import Document
 from tenantry.declared.merge import Data
 from tenantry.declared.reading import check_alone, read
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
-from tenantry.declared.saving import as_declared, find_team, save_team
+from tenantry.declared.saving import (
+    NONE,
+    IfDeclared,
+    Proposal,
+    differences,
+    find_team,
+    is_same,
+    propose,
+    save_team,
+)
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
@@ -47,42 +57,64 @@ def load_commit(repository: Repository, commit: str | None = None) -> Declaratio
         return _load(repository, head, folder)
 
 
-def push_team(repository: Repository, team: Team, dry_run: bool = False) -> Declaration:
-    """Commits a team's file on the branch's head and pushes it, unless it says the same already.
-
-    If somebody else pushes first, all of it is done again on the new head.
+def propose_commit(
+    repository: Repository,
+    team: Team,
+    if_declared: IfDeclared = "replace",
+    form: Document | None = None,
+) -> Proposal:
+    """Return how a team would be declared at the branch's head, checked together with all others.
 
     Args:
         repository: where the declared state is.
-        team: what its file is to say.
-        dry_run: check everything, and push nothing.
+        team: the team, with only the fields that were given.
+        if_declared: whether the given fields are merged into the file of a declared team, or
+            replace it.
+        form: where the team's fields are from, for messages.
+
+    Raises:
+        DeclarationError: the team, or the declared state beside it, is faulty.
+        SystemRefused: there is no such repository or branch, or no right to read it.
+        SystemUnavailable: the repository does not answer.
+    """
+    head = calls.read(Remote(repository).fetch)
+    with _written_out(repository, head) as folder:
+        declaration = _load(repository, head, folder)
+        proposal = propose(folder, team, if_declared, form, declaration)
+        proposal.commit = head.id
+        return proposal
+
+
+def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
+    """Commit a team's file on the branch's head and push it, unless it says the same already.
+
+    If somebody else pushes first, all of it is done again on the new head.
 
     Returns:
         The declared state with the team, checked, and where it is now.
 
     Raises:
-        DeclarationError: the team, or the declared state beside it, is faulty.
-        SystemRefused: the push is not allowed, or the same team was changed otherwise meanwhile.
+        DeclarationError: the declared state is faulty by now, or is with the team.
+        SystemRefused: the push is not allowed, or the same team was changed since the proposal.
         ChangedMeanwhile: others were faster each time.
         SystemUnavailable: the repository does not answer.
     """
     remote = Remote(repository)
-    first: tuple[Head, Any] | None = None
+    content = proposal.content
+    team = Team.model_validate(content)
     for attempt in _tries():
         with attempt:
             head = calls.read(remote.fetch)
             with _written_out(repository, head) as folder:
                 declaration = check_alone(_load(repository, head, folder), team)
-                path, content = find_team(folder, team.name)
-                wanted = as_declared(team)
-                if content == wanted or dry_run:
+                path, now = find_team(folder, team.name)
+                if is_same(now, content):
                     return declaration
-                first = first or (head, content)
-                if content != first[1]:
-                    raise _conflict(repository, team.name, first[0], head, content, wanted)
-                path = save_team(folder, team)
+                if now != proposal.before:
+                    raise _conflict(repository, proposal, head, now)
+                path = save_team(folder, content)
                 files = {path.relative_to(folder).as_posix(): path}
-                message = _message(team, content, wanted)
+                message = _message(team, now, content)
                 commit = _push(remote, repository, head, files, message)
                 return replace(declaration, origin=_origin(repository, commit))
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -269,36 +301,27 @@ def _push(
 def _message(team: Team, before: Data | None, after: Data) -> str:
     if before is None:
         return f"Declare team {team.name}\n"
-    changed = [field for field, *_ in _differences(before, after)]
+    changed = [change.field for change in differences(before, after)]
     return f"Change team {team.name}: {', '.join(changed)}\n"
 
 
 def _conflict(
-    repository: Repository, name: str, first: Head, now: Head, theirs: Any, ours: Data
+    repository: Repository, proposal: Proposal, head: Head, theirs: Data | None
 ) -> SystemRefused:
     """The same team, changed by somebody else while we were at it."""
-    told = "; ".join(
-        f"{field}: {there} there, {here} here"
-        for field, there, here in _differences(theirs or {}, ours)[:5]
+    fields = "; ".join(
+        f"{field}: {_or_nothing(there)} there, {_or_nothing(here)} here"
+        for field, there, here in list(differences(theirs or {}, proposal.content))[:5]
     )
     meanwhile = "changed" if theirs else "taken away"
     text = (
-        f"team '{name}' was {meanwhile} by somebody else between commit {first.id}, which this "
-        f"run began with, and commit {now.id}, the head of branch '{repository.branch}': {told}"
+        f"team '{proposal.content['name']}' was {meanwhile} by somebody else between commit "
+        f"{proposal.commit}, which this run began with, and commit {head.id}, the head of branch "
+        f"'{repository.branch}': {fields}"
     )
     advice = "Nothing was pushed. Decide what the team is to be, and declare it again."
     return SystemRefused("git", f"push to {repository.url}", text, advice=advice)
 
 
-def _differences(before: Data, after: Data, under: str = "") -> list[tuple[str, str, str]]:
-    """Fields that differ: name, and what is told of the value before and after."""
-    found: list[tuple[str, str, str]] = []
-    for key in {**before, **after}:
-        old, new = before.get(key), after.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{under}{key}.")
-            continue
-        told = [repr(side[key]) if key in side else "nothing" for side in (before, after)]
-        if told[0] != told[1]:
-            found.append((f"{under}{key}", told[0], told[1]))
-    return found
+def _or_nothing(value: str) -> str:
+    return "nothing" if value == NONE else value

@@ -325,17 +325,22 @@ def _base(folder: Path) -> str:
     return "" if path == "." else path
 
 
-def check_alone(declaration: Declaration, team: Team) -> Declaration:
+def check_alone(declaration: Declaration, team: Team, form: Document | None = None) -> Declaration:
     """The declaration with a team that came by the API, checked as its file would be.
 
     What it claims must be no other team's, not even by a convention: that would leave the other
     team out.
 
+    Args:
+        declaration: the declared state.
+        team: the team, with only what was given.
+        form: where the team's fields are from, for messages.
+
     Raises:
         DeclarationError: with every fault, each as `team NAME: field: …`.
     """
-    name = f"team {team.name}"
-    file = _File(Path(f"{team.name}.yaml"), name, Document(name, {}))
+    document = form or Document(f"team {team.name}", {})
+    file = _File(Path(f"{team.name}.yaml"), document.name, document)
     platform = declaration.platform
     reading = _Reading(Path())
     reading.platform = platform

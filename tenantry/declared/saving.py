@@ -1,35 +1,157 @@
-"""Writes the file of a team."""
+"""Declares one team in a folder: what would change in its file, and writing that."""
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from tenantry.declared import files
-from tenantry.declared.merge import Data
+from tenantry.declared import files, parsing
+from tenantry.declared.faults import Document, explain
+from tenantry.declared.merge import Data, merge
 from tenantry.declared.parsing import FaultyText
 from tenantry.declared.reading import check_alone, read
 from tenantry.declared.state import Declaration
-from tenantry.declared.team import Team, TeamSettings
+from tenantry.declared.team import Identity, Team, TeamSettings
+from tenantry.errors import DeclarationError, TenantryError
+
+IfDeclared = Literal["refuse", "merge", "replace"]
+"""What becomes of the file of a team that is declared already, and otherwise."""
+
+NONE = "(none)"
+"""Shown for a field that a file does not have."""
+_SHOWN = 10
+_LONGEST = 200
 
 
-def declare(folder: Path, team: Team, dry_run: bool = False) -> Declaration:
-    """Checks a team beside all others of a folder, and writes its file unless told not to.
+class AlreadyDeclared(TenantryError):
+    """The team is declared already, and otherwise than the call declares it."""
+
+
+class FieldChange(NamedTuple):
+    """A field of a team's file that a call changes."""
+
+    field: str
+    declared: str
+    """Its value in the file, or NONE."""
+    given: str
+    """Its value after the call, or NONE."""
+
+
+class Proposal:
+    """A team's declaration that was checked and is not saved yet.
+
+    It is not a dataclass on purpose: Prefect walks through those, with all teams in them.
+
+    Attributes:
+        declaration: the declared state with the team.
+        content: what the team's file is to say.
+        before: what its file says; None if the team is not declared.
+        file: the team's file, relative to the folder of the declared state.
+        commit: the commit that was read, where the declared state is in Git.
+    """
+
+    def __init__(
+        self, declaration: Declaration, content: Data, before: Data | None, file: str
+    ) -> None:
+        self.declaration = declaration
+        self.content = content
+        self.before = before
+        self.file = file
+        self.commit = ""
+
+    @property
+    def team(self) -> Team:
+        """The team with all defaults."""
+        return self.declaration.teams[self.content["name"]]
+
+    @property
+    def changes(self) -> list[FieldChange]:
+        """The fields that change in the file of a team that is declared already."""
+        if self.before is None or is_same(self.before, self.content):
+            return []
+        return list(differences(normal(self.before), normal(self.content)))
+
+    def refuse(self) -> None:
+        """Refuse to change the file of a team that is declared already.
+
+        Raises:
+            AlreadyDeclared: the call changes it; with each field that differs.
+        """
+        if changes := self.changes:
+            lines = [f"  {each.field}: {each.declared} → {each.given}" for each in changes[:_SHOWN]]
+            if len(changes) > _SHOWN:
+                lines.append(f"  and {len(changes) - _SHOWN} more")
+            raise AlreadyDeclared(
+                f"Team '{self.content['name']}' is already declared in {self.file}, and this call "
+                "declares it differently (declared → this call):\n" + "\n".join(lines) + "\n"
+                "Nothing was changed. Send if_declared = 'merge' to add the given fields to the "
+                "file, 'replace' to let the file hold only the given fields, or choose another "
+                "name."
+            )
+
+
+def propose(
+    folder: Path,
+    team: Team,
+    if_declared: IfDeclared = "replace",
+    form: Document | None = None,
+    declaration: Declaration | None = None,
+) -> Proposal:
+    """Return how a team would be declared in a folder, checked together with all other teams.
+
+    Args:
+        folder: the declared state.
+        team: the team, with only the fields that were given.
+        if_declared: whether the given fields are merged into the file of a declared team, or
+            replace it.
+        form: where the team's fields are from, for messages.
+        declaration: the folder's declared state, if it was read already.
+
+    Raises:
+        DeclarationError: with every fault.
+    """
+    declaration = declaration or read(folder)
+    path, before = find_team(folder, team.name)
+    file = path.relative_to(folder).as_posix()
+    if before is None and path.exists() and if_declared != "replace":
+        faults = [
+            fault for each in declaration.left_out if each.file == file for fault in each.faults
+        ]
+        text = (
+            f"team {team.name}: {file} exists and cannot be read. Correct it, or send if_declared "
+            "= 'replace' to write it again:"
+        )
+        raise DeclarationError([text, *faults])
+    content = as_declared(team)
+    if if_declared == "merge" and before is not None:
+        content = merge(before, content)
+        team = _validate(content, form)
+    return Proposal(check_alone(declaration, team, form), content, before, file)
+
+
+def save(folder: Path, proposal: Proposal) -> Declaration:
+    """Write a team's file, unless it says the same already.
 
     Returns:
         The declared state with the team; its origin is the team's file.
 
     Raises:
-        DeclarationError: with every fault; nothing was written.
+        AlreadyDeclared: the file has changed since the proposal was made; it stays as it is.
     """
-    declaration = check_alone(read(folder), team)
-    if dry_run:
-        return declaration
-    return replace(declaration, origin=str(save_team(folder, team)))
+    content = proposal.content
+    _, now = find_team(folder, content["name"])
+    if now != proposal.before and not is_same(now, content):
+        raise AlreadyDeclared(
+            f"{proposal.file} was changed while this run was planning, so this run changed "
+            "nothing. Check the file, and start the run again."
+        )
+    return replace(proposal.declaration, origin=str(save_team(folder, content)))
 
 
 def as_declared(team: Team) -> Data:
@@ -47,33 +169,133 @@ def find_team(folder: Path, name: str) -> tuple[Path, Any]:
     return folder / "teams" / f"{name}.yaml", None
 
 
-def save_team(folder: Path, team: Team) -> Path:
-    """Writes a team's file, unless it says the same already; its first comment lines stay.
+def save_team(folder: Path, content: Data) -> Path:
+    """Write a team's file, unless it says the same already; comments of what stays are kept.
 
     The write is atomic: a reader sees the old file or the new one.
 
     Returns:
         The file: the one that already declares the team, or `teams/<name>.yaml`.
     """
-    wanted = as_declared(team)
-    path, content = find_team(folder, team.name)
-    if content == wanted:
+    path, before = find_team(folder, content["name"])
+    if before is not None and is_same(before, content):
         return path
-    head = ""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        head = "".join(lines[: next((i for i, x in enumerate(lines) if x[:1] != "#"), None)])
-    body = StringIO()
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(wanted, body)
+    text = _text(path, before, content) if before is not None else _dump(content)
     path.parent.mkdir(exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".team-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(head + body.getvalue())
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".team-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
+
+
+def differences(before: Any, after: Any, under: str = "") -> Iterator[FieldChange]:
+    """Yield the fields in which two contents of a team's file differ."""
+    for key in {**before, **after}:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from differences(old, new, f"{under}{key}.")
+            continue
+        shown = [_shown(side[key]) if key in side else NONE for side in (before, after)]
+        if shown[0] != shown[1]:
+            yield FieldChange(f"{under}{key}", *shown)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
+
+
+def _validate(content: Data, form: Document | None) -> Team:
+    """The team of a merged file.
+
+    Raises:
+        DeclarationError: with every fault.
+    """
+    try:
+        return Team.model_validate(content)
+    except ValidationError as error:
+        document = form or Document(f"team {content['name']}", {})
+        raise DeclarationError(explain(error, Team, document)) from None
+
+
+def is_same(before: Any, after: Any) -> bool:
+    """Whether two contents declare the same team: `4` and `"4"` are one quota."""
+    return bool(normal(before) == normal(after))
+
+
+def normal(content: Any) -> Any:
+    """Return a content so that it can be compared: as `as_declared` writes it, without nulls."""
+    try:
+        given = as_declared(Team.model_validate(content))
+    except ValidationError:
+        return content
+    # No value is the default of each of these; among a team's settings it overrides a profile's.
+    return {k: v for k, v in given.items() if v is not None or k not in Identity.model_fields}
+
+
+def _text(path: Path, before: Data, content: Data) -> str:
+    """The new text of a file: as it is, with the differing values changed in their places."""
+    old = path.read_text(encoding="utf-8")
+    yaml = _yaml()
+    document = yaml.load(old)
+    _bring(document, before, content)
+    body = StringIO()
+    yaml.dump(document, body)
+    if is_same(parsing.parse(body.getvalue()).data, content):
+        return body.getvalue()
+    # Values that aliases share cannot be changed one by one: the comments at the top stay.
+    lines = old.splitlines(keepends=True)
+    head = lines[: next((i for i, x in enumerate(lines) if x[:1] != "#"), None)]
+    return "".join(head) + _dump(content)
+
+
+def _bring(document: Any, before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Change a mapping of a document, in place, from one content to another."""
+    for key in [key for key in document if key not in content]:
+        del document[key]
+    for key, value in content.items():
+        here = before.get(key)
+        inside = isinstance(here, dict) and isinstance(value, dict) and value
+        if inside and isinstance(document.get(key), dict):
+            _bring(document[key], here or {}, value)
+        elif key not in document or _as_text(here) != _as_text(value):
+            document[key] = value
+
+
+def _as_text(value: Any) -> Any:
+    """A value with its numbers as their author wrote them: `0042` is not `42`, `4` is `"4"`."""
+    if isinstance(value, dict):
+        return {key: _as_text(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_as_text(each) for each in value]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return parsing.source_text(value) if number else value
+
+
+def _dump(content: Data) -> str:
+    body = StringIO()
+    _yaml().dump(content, body)
+    return body.getvalue()
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # long lines stay as their author broke them
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    for kind, tag in ((parsing.Int, "int"), (parsing.Float, "float")):
+        yaml.representer.add_representer(kind, _as_written(f"tag:yaml.org,2002:{tag}"))
+    return yaml
+
+
+def _as_written(tag: str) -> Callable[[Any, Any], Any]:
+    return lambda representer, value: representer.represent_scalar(tag, value.text)
 
 
 def _content(path: Path) -> Any:

@@ -21,6 +21,8 @@ from pydantic import (
 from tenantry.declared.parsing import source_text
 
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+NAME_PATTERN = "^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$"
+"""The rule of `_WORDS` for JSON Schemas, which have no other way to require a letter."""
 # As Kubernetes writes it; its parser for Python takes NaN and infinity as well.
 _AMOUNT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[numkMGTPE])?"
 _QUANTITY = re.compile(_AMOUNT)
@@ -53,7 +55,7 @@ def _words(what: str, longest: int) -> Any:
         AfterValidator(lambda v: _check_words(v, what=what, longest=longest)),
         Field(
             json_schema_extra={
-                "pattern": "^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$",
+                "pattern": NAME_PATTERN,
                 "maxLength": longest,
                 "minLength": 1,
             }

@@ -1,6 +1,5 @@
 """What remediation does about drift: which of the planner's changes it takes, and doing them."""
 
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -50,7 +49,7 @@ class Remedy:
     @property
     def removals(self) -> tuple[Change, ...]:
         """The changes that remove something."""
-        return tuple(change for change in self.changes if change.action == "delete")
+        return tuple(change for plan in self.plans for change in plan.removals)
 
     @property
     def teams(self) -> tuple[str, ...]:
@@ -60,14 +59,12 @@ class Remedy:
     @property
     def steps(self) -> frozenset[str]:
         """What is to be done, each as a line."""
-        return frozenset(
-            f"{plan.team}: {line}" for plan in self.plans for line in _lines(plan.changes)
-        )
+        return frozenset(step for plan in self.plans for step in explain.steps(plan))
 
     @property
     def hash(self) -> str:
         """Differs whenever something else would be done."""
-        return hashlib.sha256("\n".join(sorted(self.steps)).encode()).hexdigest()[:12]
+        return explain.plan_hash(self.steps)
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -143,12 +140,6 @@ def _is_whole(detected: Detected, plan: Plan, taken: Sequence[Change]) -> bool:
 
 def _removal(id: Id, live: Live) -> Change:
     return Change("delete", Resource(id, _STAGES[id.system], {}), (), live)
-
-
-def _lines(changes: Sequence[Change]) -> Iterator[str]:
-    for change in changes:
-        fields = "; ".join(explain.difference(change, found) for found in change.differences)
-        yield f"{change.action} {change.id} {fields}"
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import paramiko
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from tenantry.declared import Team, remote, save_team
-from tenantry.declared.git import load_commit, push_team
+from tenantry.declared import Team, remote
+from tenantry.declared.git import load_commit
 from tenantry.declared.repository import Repository
+from tenantry.declared.saving import save_team
 from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
 from tests.git_server import (
     TOKEN,
@@ -26,6 +27,7 @@ from tests.git_server import (
     HttpServer,
     SshServer,
     files_with,
+    push_team,
 )
 
 SHOP = Team(name="shop")
@@ -342,9 +344,9 @@ def test_the_token_is_in_no_message_log_file_argument_or_address(
     monkeypatch.setenv("TMPDIR", str(room))
     seen: list[Path] = []
 
-    def save_and_look(folder: Path, team: Team) -> Path:
+    def save_and_look(folder: Path, content: dict[str, Any]) -> Path:
         seen.extend(files_with(TOKEN, folder))
-        return save_team(folder, team)
+        return save_team(folder, content)
 
     monkeypatch.setattr("tenantry.declared.git.save_team", save_and_look)
     push_team(by_http(server), SHOP)

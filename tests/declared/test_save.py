@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from tenantry import declared
-from tenantry.declared import Team, save_team
+from tenantry.declared import Team, saving
 from tests.bench import SHOP, write
+
+
+def save_team(folder: Path, team: Team) -> Path:
+    return saving.save_team(folder, saving.as_declared(team))
 
 
 def team(**more: object) -> Team:
@@ -55,11 +59,42 @@ def test_a_file_that_says_the_same_is_left_alone(text: str, tmp_path: Path) -> N
     assert path.stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_the_first_comment_lines_stay_and_the_rest_is_replaced(tmp_path: Path) -> None:
-    head = "# yaml-language-server: $schema=../team.schema.json\n# Ours since 2019\n"
-    write(tmp_path, f"{head}name: shop\ncontact: old\n")
-    path = save_team(tmp_path, team(contact="new"))
-    assert path.read_text() == f"{head}name: shop\ncontact: new\n"
+HEAD = "# yaml-language-server: $schema=../team.schema.json\n# Ours since 2019\n"
+
+
+def test_comments_of_what_stays_are_kept(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        f"{HEAD}name: shop # the web shop\n"
+        "contact: old # ask Ann first\n"
+        "harbor:\n  # agreed in May\n  storage_quota: 10Gi\n  public: true\n",
+    )
+    path = save_team(tmp_path, team(contact="new", harbor={"storage_quota": "10Gi"}))
+    assert path.read_text() == (
+        f"{HEAD}name: shop # the web shop\n"
+        "contact: new # ask Ann first\n"
+        "harbor:\n  # agreed in May\n  storage_quota: 10Gi\n"
+    )
+
+
+def test_where_an_alias_shares_what_changes_only_the_first_comment_lines_stay(
+    tmp_path: Path,
+) -> None:
+    text = "name: shop\nnamespace: &ns\n  labels: {a: b}\nfurther_namespaces:\n  dev: *ns\n"
+    write(tmp_path, f"{HEAD}{text}")
+    given = {"namespace": {"labels": {"a": "c"}}}
+    given["further_namespaces"] = {"dev": {"labels": {"a": "b"}}}
+    path = save_team(tmp_path, team(**given))
+    assert path.read_text().startswith(HEAD)
+    assert declared.load(tmp_path).teams["shop"].namespace.labels == {"a": "c"}
+    assert declared.load(tmp_path).teams["shop"].further_namespaces["dev"].labels == {"a": "b"}
+
+
+def test_a_number_and_its_text_declare_the_same(tmp_path: Path) -> None:
+    text = "name: shop\nnamespace: {quota: {requests.cpu: 4}}\nmembers:\n"
+    write(tmp_path, text)
+    path = save_team(tmp_path, team(namespace={"quota": {"requests.cpu": "4"}}))
+    assert path.read_text() == text
 
 
 def test_a_team_is_found_in_a_file_of_another_name(tmp_path: Path) -> None:

@@ -1,0 +1,207 @@
+"""Reads the team that a call of the API or the run form of the UI declares.
+
+The form has a few fields that people fill in, and `more` for everything else as YAML or JSON. The
+fields of a team file are accepted beside them, so that a program can send a team whole.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from tenantry.declared import parsing
+from tenantry.declared.faults import Document, Place, explain
+from tenantry.declared.merge import Data
+from tenantry.declared.parsing import FaultyText
+from tenantry.declared.team import Team
+from tenantry.errors import DeclarationError
+
+TEXTS = ("display_name", "contact", "profile")
+"""Fields of the form that are fields of a team file, too. Empty, they are not given."""
+
+_QUOTA: Place = ("harbor", "storage_quota")
+_ROLES: Place = ("harbor", "groups")
+
+
+@dataclass(frozen=True)
+class Form(Document):
+    """A team as a call gives it. Its faults name the form's own fields, and the lines of `more`."""
+
+    more: Document | None = None
+    more_is_text: bool = False
+    roles: tuple[str, ...] = ()
+    """The groups of the field `roles`, in its order."""
+    has_quota: bool = False
+
+    def fault(self, place: Place, text: str) -> str:
+        """Return a fault of the team's field as one of the form's."""
+        if self.has_quota and place == _QUOTA:
+            return f"{self.name}: quota: {text}"
+        if place[:2] == _ROLES and place[2:3] and place[2] in self.roles:
+            field = f"roles[{self.roles.index(str(place[2]))}]"
+            return f"{self.name}: {field}.role: {text}"
+        if self.more is not None and _has(self.more.data, place):
+            fault = self.more.fault(place, text)
+            if not self.more_is_text:
+                fault = fault.replace("more:1: ", "more: ", 1)
+            return f"{self.name}: {fault}"
+        return super().fault(place, text).replace(f"{self.name}:1: ", f"{self.name}: ", 1)
+
+
+def read_form(given: Any) -> tuple[Team, Form]:
+    """Return the team that the form declares, with only what was filled in, and the form itself.
+
+    Raises:
+        DeclarationError: with every fault, as `team NAME: field: …` or
+            `team NAME: more:LINE: field: …`.
+    """
+    if isinstance(given, Team):
+        given = given.model_dump(mode="json", exclude_unset=True)
+    if not isinstance(given, Mapping):
+        raise DeclarationError(["team: must be an object with at least a 'name'"])
+    fields = dict(given)
+    name = fields.get("name")
+    label = f"team {name}" if _is_short(name) else "team"
+    faults: list[str] = []
+    for key in TEXTS:
+        if key in fields and _is_empty(fields[key]):
+            del fields[key]
+    members = fields.get("members")
+    if members is None or (isinstance(members, list) and members and all(map(_is_empty, members))):
+        fields.pop("members", None)
+    elif isinstance(members, list):
+        fields["members"] = [member for member in members if not _is_empty(member)]
+    quota, roles, text = (fields.pop(key, None) for key in ("quota", "roles", "more"))
+    data: Data = fields
+    if not _is_empty(quota):
+        data, faults = _add(data, {"harbor": {"storage_quota": quota}}, label, "quota")
+    groups = dict(_groups(roles, label, faults))
+    if groups:
+        data, twice = _add(data, {"harbor": {"groups": groups}}, label, "roles")
+        faults += twice
+    more = _read_more(text, label, faults)
+    if more is not None:
+        data, twice = _add(data, more.data, label, "more")
+        faults += twice
+    form = Form(
+        label,
+        data,
+        more=more,
+        more_is_text=isinstance(text, str),
+        roles=tuple(groups),
+        has_quota=not _is_empty(quota),
+    )
+    try:
+        team = Team.model_validate(data)
+    except ValidationError as error:
+        faults += explain(error, Team, form)
+    if faults:
+        raise DeclarationError(faults)
+    return team, form
+
+
+def _is_short(name: Any) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= 63 and name.isprintable()
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a form's field was left as it was: null, or text without a character."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _groups(roles: Any, label: str, faults: list[str]) -> Iterator[tuple[str, Any]]:
+    """The groups of `roles` and their roles; rows that were left empty are passed over."""
+    if roles is None:
+        return
+    if not isinstance(roles, list):
+        faults.append(f"{label}: roles: must be a list of objects with 'group' and 'role'")
+        return
+    seen: set[str] = set()
+    for number, row in enumerate(roles):
+        at = f"{label}: roles[{number}]"
+        if row is None or (isinstance(row, Mapping) and all(map(_is_empty, row.values()))):
+            continue
+        if not isinstance(row, Mapping) or not row.keys() <= {"group", "role"}:
+            faults.append(f"{at}: must be an object with 'group' and 'role'")
+            continue
+        absent = [key for key in ("group", "role") if _is_empty(row.get(key))]
+        faults += [f"{at}.{key}: is required" for key in absent]
+        group = row.get("group")
+        if absent or not isinstance(group, str):
+            faults += [] if absent else [f"{at}.group: must be text"]
+        elif group in seen:
+            faults.append(f"{at}.group: '{group}' is there twice; remove one of them")
+        else:
+            seen.add(group)
+            yield group, row["role"]
+
+
+def _read_more(given: Any, label: str, faults: list[str]) -> Document | None:
+    """The content of `more`, with the lines of its keys where it is text."""
+    if _is_empty(given):
+        return None
+    if isinstance(given, Mapping):
+        return Document("more", dict(given)) if given else None
+    if not isinstance(given, str):
+        faults.append(f"{label}: more: must be text in YAML or JSON, or an object")
+        return None
+    try:
+        content = parsing.parse(_untabbed(given))
+    except FaultyText as fault:
+        faults.append(f"{label}: more:{fault.line}: {fault.text}")
+        return None
+    if isinstance(content.data, Mapping):
+        return Document("more", content.data, content.lines)
+    if content.data is not None:
+        faults.append(
+            f"{label}: more:1: must hold keys and values, as a team file does, such as "
+            "'namespace: {mesh: false}'"
+        )
+    return None
+
+
+def _untabbed(text: str) -> str:
+    """JSON may be indented with tabs, which YAML does not allow; it has no others in it."""
+    if "\t" in text:
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+    return text.replace("\t", " ") if "\t" in text else text
+
+
+def _add(data: Data, more: Any, label: str, field: str) -> tuple[Data, list[str]]:
+    """Both together, and a fault for each value that is given twice and differs."""
+    faults: list[str] = []
+
+    def add(under: Mapping[Any, Any], over: Mapping[Any, Any], place: Place) -> Data:
+        merged = dict(under)
+        for key, value in over.items():
+            here = (*place, key)
+            if key not in merged:
+                merged[key] = value
+            elif isinstance(merged[key], Mapping) and isinstance(value, Mapping):
+                merged[key] = add(merged[key], value, here)
+            elif merged[key] != value:
+                path = ".".join(map(str, here))
+                text = f"'{path}' is given elsewhere in the call, with another value; give it once"
+                faults.append(f"{label}: {field}: {text}")
+        return merged
+
+    return add(data, more, ()), faults
+
+
+def _has(data: Any, place: Sequence[Any]) -> bool:
+    """Whether a fault at a place is one of this data: it, or what it is missing from, is there."""
+    for step in place[:-1]:
+        if (isinstance(data, Mapping) and step in data) or (
+            isinstance(data, list) and isinstance(step, int) and step < len(data)
+        ):
+            data = data[step]
+        else:
+            return False
+    if len(place) == 1:
+        return isinstance(data, Mapping) and place[0] in data
+    return True
