@@ -247,11 +247,15 @@ class LocalPlatform:
         return answer.json() if answer.content else None
 
     def create_run(
-        self, deployment: str, parameters: dict[str, Any], key: str | None = None
+        self,
+        deployment: str,
+        parameters: dict[str, Any],
+        key: str | None = None,
+        name: str | None = None,
     ) -> str:
         """Creates a run of a deployment, named `flow/deployment`, and gives its id."""
         id = self.call("GET", f"deployments/name/{deployment}")["id"]
-        body = {"parameters": parameters, "idempotency_key": key}
+        body = {"parameters": parameters, "idempotency_key": key} | ({"name": name} if name else {})
         return str(self.call("POST", f"deployments/{id}/create_flow_run", body)["id"])
 
     def flow_run(self, id: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import kubernetes
 import pytest
@@ -96,9 +96,11 @@ class FlowBench:
     def blocks(self) -> dict[str, str]:
         return dict.fromkeys(("declared_state", "harbor", "keycloak", "cluster"), self.block)
 
-    def start(self, flow: str, key: str | None = None, **parameters: Any) -> str:
+    def start(
+        self, flow: str, key: str | None = None, named: str | None = None, **parameters: Any
+    ) -> str:
         """Starts a run through the API, as anybody does."""
-        return self.platform.create_run(f"{flow}/{flow}", self.blocks | parameters, key)
+        return self.platform.create_run(f"{flow}/{flow}", self.blocks | parameters, key, named)
 
     def run(self, flow: str, **parameters: Any) -> dict[str, Any]:
         """Runs a flow to its end, and gives the run."""
@@ -239,6 +241,41 @@ class SharedBench(FlowBench):
         )
         assert answer.status_code in (200, 401), answer.text
         return bool(answer.status_code == 200)
+
+
+class Question(NamedTuple):
+    """The form that a paused run waits with."""
+
+    description: str
+    schema: dict[str, Any]
+    keyset: dict[str, str]
+
+    @property
+    def plan(self) -> str:
+        """The hash of the plan that it asks about."""
+        return str(self.schema["properties"]["plan"]["default"])
+
+
+def paused(bench: Any, id: str) -> Question:
+    """Waits until a run is paused or suspended, and gives its question."""
+    platform: LocalPlatform = bench.platform
+    platform.wait_for(lambda: platform.flow_run(id)["state_type"] == "PAUSED")
+    keyset = platform.flow_run(id)["state"]["state_details"]["run_input_keyset"]
+    schema = platform.call("GET", f"flow_runs/{id}/input/{keyset['schema']}")
+    schema = schema if isinstance(schema, dict) else json.loads(schema)
+    described = platform.call("GET", f"flow_runs/{id}/input/{keyset['description']}")
+    return Question(str(described), schema, keyset)
+
+
+def answer(
+    bench: Any, id: str, *, approve: bool, plan: str | None = None, your_name: str = ""
+) -> str:
+    """Answers a run's question, and gives the hash of the plan that it asked about."""
+    asked = paused(bench, id).plan
+    given = {"approve": approve, "plan": asked if plan is None else plan, "your_name": your_name}
+    said = bench.platform.call("POST", f"flow_runs/{id}/resume", {"run_input": given})
+    assert said["status"] == "ACCEPT", said
+    return asked
 
 
 @contextmanager

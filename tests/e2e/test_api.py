@@ -127,8 +127,9 @@ def create(platform: LocalPlatform, body: dict[str, Any]) -> httpx.Response:
 @pytest.mark.parametrize(
     ("parameters", "field", "reason"),
     [
-        ({"team": {"name": "Demo"}}, "'team.name'", "'Demo' does not match"),
-        ({"team": {"name": "demo", "colour": "red"}}, "'team'", "'colour' was unexpected"),
+        ({"team": {"name": "Demo"}}, "'team.name'", "'1 to 58 lower-case letters and digits"),
+        ({"team": {"name": "demo\n"}}, "'team.name'", "'1 to 58 lower-case letters and digits"),
+        ({"team": {"name": "demo", "colour": "red"}}, "'team'", "'colour' is not one of ['name',"),
         (
             {"team": {"name": "demo", "harbor": {"role": "boss"}}},
             "'team.harbor.role'",

@@ -15,6 +15,8 @@ import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.filesystems import LocalFileSystem
 
+from tests.flow_bench import answer, paused
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
@@ -68,22 +70,6 @@ def put_by_hand(bench: Any, team: str, *, marked: bool = False) -> str:
     }
     bench.sandbox.kubernetes.put(binding)
     return f"kubernetes/RoleBinding/team-{team}/{name}"
-
-
-def paused(bench: Any, id: str) -> dict[str, Any]:
-    """The form that a run waits with."""
-    bench.platform.wait_for(lambda: bench.platform.flow_run(id)["state_type"] == "PAUSED")
-    keyset = bench.platform.flow_run(id)["state"]["state_details"]["run_input_keyset"]
-    schema = bench.platform.call("GET", f"flow_runs/{id}/input/{keyset['schema']}")
-    described = bench.platform.call("GET", f"flow_runs/{id}/input/{keyset['description']}")
-    value = schema if isinstance(schema, dict) else json.loads(schema)
-    return {"schema": value, "description": described, "keyset": keyset}
-
-
-def answer(bench: Any, id: str, *, approve: bool, plan: str) -> None:
-    body = {"run_input": {"approve": approve, "plan": plan}}
-    said = bench.platform.call("POST", f"flow_runs/{id}/resume", body)
-    assert said["status"] == "ACCEPT", said
 
 
 @pytest.mark.long
@@ -149,8 +135,8 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     put_by_hand(bench, "one", marked=True)
     id = bench.start("detect-drift", remediate="all")
     asked = paused(bench, id)
-    first = asked["schema"]["properties"]["plan"]["default"]
-    assert "RoleBinding | team-one/ours" in asked["description"]
+    first = asked.plan
+    assert "RoleBinding | team-one/ours" in asked.description
     # Meanwhile there is more to remove: what is approved is no longer what would be done.
     by_hand = put_by_hand(bench, "one")
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
@@ -160,11 +146,11 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     bench.platform.wait_for(
         lambda: (
             bench.platform.flow_run(id)["state_type"] == "PAUSED"
-            and paused(bench, id)["keyset"] != asked["keyset"]
+            and paused(bench, id).keyset != asked.keyset
         )
     )
     assert bench.sandbox.kubernetes.get("RoleBinding", "ours", "team-one") is not None
-    second = paused(bench, id)["schema"]["properties"]["plan"]["default"]
+    second = paused(bench, id).plan
     assert second != first
     answer(bench, id, approve=True, plan=second)
     run = bench.platform.wait_for_run(id)
@@ -183,12 +169,12 @@ def test_what_is_not_approved_is_left_as_it_is(bench):
     put_by_hand(bench, "one", marked=True)
     bench.sandbox.requests.reset()
     id = bench.start("detect-drift", remediate="all")
-    plan = paused(bench, id)["schema"]["properties"]["plan"]["default"]
+    plan = paused(bench, id).plan
 
     answer(bench, id, approve=False, plan=plan)
 
     run = bench.platform.wait_for_run(id)
-    assert "It was not approved: nothing was changed." in run["state"]["message"]
+    assert f"Someone refused plan {plan}: it was not carried out." in run["state"]["message"]
     assert bench.sandbox.requests.writes() == 0
 
 

@@ -137,7 +137,7 @@ def test_a_team_that_came_by_the_api_is_pushed(bench, server, repository, tmp_pa
 
 
 @pytest.mark.long
-def test_a_refused_push_ends_the_run_before_any_system_is_called(bench, server, repository):
+def test_a_refused_push_ends_the_run_before_any_system_is_changed(bench, server, repository):
     repository.hook("update", "echo 'main takes merge requests only' >&2; exit 1")
 
     run = bench.run("onboard-team", team={"name": "demo"})

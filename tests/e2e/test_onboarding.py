@@ -77,6 +77,7 @@ def test_a_dry_run_sends_no_write_to_the_sandbox(bench):
         ({"name": "123"}, "name"),
         ({"name": "demo", "colour": "red"}, "colour"),
         ({"name": "demo", "harbor": {"role": "master"}}, "role"),
+        ({"name": "demo\n"}, "'team.name'. Failure reason: '1 to 58 lower-case letters"),
     ],
 )
 def test_a_bad_team_is_refused_by_the_api_itself(bench, team, said):

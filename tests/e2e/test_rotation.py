@@ -12,6 +12,7 @@ from tenantry.declared import load
 from tenantry.onboarding import onboard
 from tenantry.systems import Systems
 from tests.bench import connections
+from tests.flow_bench import answer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -132,8 +133,7 @@ def test_what_is_compromised_waits_for_a_persons_word(teams):
     assert all_live(teams) == before
     assert teams.sandbox.requests.writes() == 0
 
-    answer = {"run_input": {"approved": True, "your_name": "Ann"}}
-    teams.platform.call("POST", f"flow_runs/{id}/resume", answer)
+    answer(teams, id, approve=True, your_name="Ann")
     run = teams.platform.wait_for_run(id)
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
@@ -150,12 +150,11 @@ def test_what_is_refused_by_a_person_changes_nothing(teams):
     id = teams.start("rotate-robots", teams=["new"], compromised=True)
     teams.platform.wait_for(lambda: teams.platform.flow_run(id)["state_type"] == "PAUSED")
 
-    answer = {"run_input": {"approved": False, "your_name": "Bob"}}
-    teams.platform.call("POST", f"flow_runs/{id}/resume", answer)
+    plan = answer(teams, id, approve=False, your_name="Bob")
     run = teams.platform.wait_for_run(id)
 
     assert run["state_type"] == "FAILED"
-    assert run["state"]["message"] == "Bob refused: nothing was changed."
+    assert run["state"]["message"] == f"Bob refused plan {plan}: it was not carried out."
     assert all_live(teams) == before
     assert teams.sandbox.requests.writes() == 0
 

@@ -1,0 +1,162 @@
+"""A call of onboard-team for a team that is declared already, through a real Prefect server."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.flow_bench import answer, paused
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+ROUTES = """routes:  # agreed with the network team
+  web:
+    host: shop.example.com
+    paths: [{service: web, port: 80}]
+"""
+FILE = f"# The web shop\nname: shop\ncontact: '#shop' # ask Ann\n{ROUTES}"
+
+
+@pytest.fixture
+def shop(bench: Any) -> Any:
+    """An onboarded team with a route."""
+    bench.declare_platform("name: test\nmesh: {gateway: istio-ingress/public}\n")
+    file = bench.declared / "teams" / "shop.yaml"
+    file.write_text(FILE)
+    run = bench.run("onboard-teams")
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert has_route(bench)
+    bench.sandbox.requests.reset()
+    bench.file = file
+    return bench
+
+
+def has_route(bench: Any) -> bool:
+    return any(
+        (each["kind"], each["metadata"].get("namespace")) == ("VirtualService", "team-shop")
+        for each in bench.sandbox.kubernetes.objects
+    )
+
+
+def test_a_declared_team_is_not_changed_unasked_and_the_difference_is_shown(shop):
+    run = shop.run("onboard-team", team={"name": "shop", "contact": "#new"})
+
+    assert run["state_type"] == "FAILED"
+    message = run["state"]["message"]
+    assert message.startswith("Team 'shop' is already declared in teams/shop.yaml")
+    assert "contact: '#shop' → '#new'" in message
+    assert "routes: " in message
+    assert "if_declared = 'merge'" in message
+    table = json.loads(shop.artifact("difference-shop", run)["data"])
+    assert [row["field"] for row in table] == ["contact", "routes"]
+    assert shop.file.read_text() == FILE
+    assert shop.sandbox.requests.total() == 0
+
+
+@pytest.mark.long
+def test_the_same_declaration_again_is_no_conflict(shop):
+    route = {"host": "shop.example.com", "paths": [{"service": "web", "port": 80}]}
+    run = shop.run(
+        "onboard-team", team={"name": "shop", "contact": "#shop", "routes": {"web": route}}
+    )
+
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert shop.file.read_text() == FILE
+    assert shop.sandbox.requests.writes() == 0
+
+
+@pytest.mark.long
+def test_merge_adds_what_is_given_and_asks_nobody_as_nothing_is_deleted(shop):
+    team = {"name": "shop", "contact": "#new", "quota": "5Gi"}
+    run = shop.run("onboard-team", team=team, if_declared="merge")
+
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    text = FILE.replace("'#shop'", "'#new'") + "harbor:\n  storage_quota: 5Gi\n"
+    assert shop.file.read_text() == text
+    assert has_route(shop)
+
+
+@pytest.mark.long
+def test_a_replacement_that_deletes_something_is_saved_only_when_a_person_approved_it(shop):
+    id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
+    asked = paused(shop, id)
+    assert "VirtualService" in asked.description
+    assert asked.plan in asked.description
+    assert all(field["description"] for field in asked.schema["properties"].values())
+    assert shop.file.read_text() == FILE, "the schedule would apply what nobody approved"
+    assert shop.sandbox.requests.writes() == 0
+
+    answer(shop, id, approve=True, your_name="Ann")
+
+    run = shop.platform.wait_for_run(id)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert shop.file.read_text() == "# The web shop\nname: shop\n"
+    assert not has_route(shop)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("approve", "plan"), [(False, None), (True, "0" * 12), (True, "")])
+def test_what_is_refused_or_approved_for_another_plan_leaves_everything_as_it_is(
+    shop, approve, plan
+):
+    id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
+
+    answer(shop, id, approve=approve, plan=plan)
+
+    run = shop.platform.wait_for_run(id)
+    assert run["state_type"] == "FAILED"
+    assert "not carried out" in run["state"]["message"]
+    assert shop.file.read_text() == FILE
+    assert shop.sandbox.requests.writes() == 0
+
+
+@pytest.mark.long
+def test_what_changes_while_a_person_decides_is_not_covered_by_the_approval(shop):
+    id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
+    paused(shop, id)
+    shop.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
+
+    answer(shop, id, approve=True)
+
+    run = shop.platform.wait_for_run(id)
+    assert run["state_type"] == "FAILED"
+    assert "The systems have changed since plan" in run["state"]["message"]
+    assert shop.file.read_text() == FILE
+    assert has_route(shop)
+
+
+@pytest.mark.long
+def test_a_team_file_that_changes_while_a_person_decides_is_not_overwritten(shop):
+    id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
+    paused(shop, id)
+    shop.file.write_text(f"{FILE}display_name: Theirs\n")
+
+    answer(shop, id, approve=True)
+
+    run = shop.platform.wait_for_run(id)
+    assert run["state_type"] == "FAILED"
+    assert "teams/shop.yaml was changed while this run was planning" in run["state"]["message"]
+    assert shop.file.read_text() == f"{FILE}display_name: Theirs\n"
+    assert has_route(shop)
+
+
+@pytest.mark.long
+def test_a_caller_that_no_person_attends_is_not_asked(shop):
+    run = shop.run(
+        "onboard-team", team={"name": "shop"}, if_declared="replace", require_approval=False
+    )
+
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert not has_route(shop)
+    assert shop.file.read_text() == "# The web shop\nname: shop\n"
+
+
+@pytest.mark.long
+def test_a_run_keeps_the_name_that_was_typed(bench):
+    for flow, more in (
+        ("onboard-team", {"team": {"name": "demo"}, "dry_run": True}),
+        ("detect-drift", {}),
+        ("rotate-robots", {"dry_run": True}),
+    ):
+        id = bench.start(flow, named="My request 4711", **more)
+        assert bench.platform.wait_for_run(id)["name"] == "My request 4711"
