@@ -1,20 +1,26 @@
 """What all calls to the systems have in common: when to try again, how wide to fan out, the time."""
 
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import stamina
 
-from tenantry.errors import SystemUnavailable
+from tenantry.errors import SystemUnavailable, TimedOut
 
 T = TypeVar("T")
 A = TypeVar("A")
 
 TIMEOUT = 30.0
 """Seconds that one call may take."""
+LONGEST_SILENCE = 1.5 * TIMEOUT
+"""Seconds without any answer after which a system is not waited for: its second time-out."""
+RETRY_AFTER = TIMEOUT
+"""Seconds after which a silent system is tried again."""
 WIDTH = 16
 """Calls under way at once. Measured: wider gains nothing against a server on two cores."""
 FEW = 4
@@ -61,6 +67,59 @@ def read(call: Callable[[], T]) -> T:
         with attempt:
             return call()
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class Patience:
+    """How long a system is waited for that accepts calls and does not answer them.
+
+    A call that times out costs TIMEOUT seconds, and a look makes many. So once a system has
+    answered nothing for LONGEST_SILENCE seconds, calls to it fail at once; every RETRY_AFTER
+    seconds one is let through, and any answer ends the silence. Safe to use from many threads.
+    """
+
+    def __init__(self, system: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._system = system
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._silent_since: float | None = None
+        self._next_try = 0.0
+
+    @contextmanager
+    def waiting(self, call: str) -> Iterator[None]:
+        """Wait for an answer to a call.
+
+        Raises:
+            SystemUnavailable: the system has been silent for too long, and the call is not made.
+        """
+        began = self._clock()
+        self._check(call, began)
+        try:
+            yield
+        except TimedOut:
+            with self._lock:
+                if self._silent_since is None:
+                    self._silent_since = began
+                self._next_try = self._clock() + RETRY_AFTER
+            raise
+        except Exception:
+            self._silent_since = None
+            raise
+        self._silent_since = None
+
+    def _check(self, call: str, now: float) -> None:
+        with self._lock:
+            since = self._silent_since
+            if since is None or now - since < LONGEST_SILENCE:
+                return
+            if now >= self._next_try:
+                self._next_try = now + RETRY_AFTER
+                return
+        raise SystemUnavailable(
+            self._system,
+            call,
+            f"it accepts connections and has answered nothing for {now - since:.0f} s, so it is "
+            "not waited for any longer",
+        )
 
 
 def each(work: Callable[[A], T], items: Iterable[A]) -> list[T]:

@@ -6,6 +6,7 @@
     │   └── NotOurs             ... or we did: the thing exists and Tenantry did not make it
     ├── SystemUnavailable       time: the call may succeed later
     │   ├── ChangedMeanwhile    ... after another look: someone was faster, or an answer was lost
+    │   ├── TimedOut            ... or it accepts connections and does not answer
     │   └── OddAnswer           ... or it answers in a form that Tenantry does not know
     └── BrokenPromise           us: a write was accepted and yet what it should do does not hold
 
@@ -77,6 +78,10 @@ class NotOurs(SystemRefused):
 
 class SystemUnavailable(CallFailed):
     """No answer, or one that may be better later: a time-out, a reset, 429, 502, 503, 504."""
+
+
+class TimedOut(SystemUnavailable):
+    """The system accepted the connection and did not answer in time."""
 
 
 class ChangedMeanwhile(SystemUnavailable):

@@ -234,6 +234,7 @@ class Prepared:
                 yield bench.load()
         finally:
             vars(harbor).update(settings)
+            self._sandbox.controls.take_down()
             vars(self._sandbox).pop("mishap", None)
 
 

@@ -70,16 +70,16 @@ class Driver:
         self, sandbox: Sandbox, procedure: Procedure, check: Check, *, wide: bool = False
     ) -> None:
         self._start = Snapshot(sandbox)
-        self._procedure = procedure
-        self._check = check
+        self.procedure = procedure
+        self.check = check
         self._wide = wide
 
     def requests(self) -> list[Request]:
         """The requests of a run that nothing befalls; it is checked too."""
-        with self._anew(), Wire() as wire:
-            self._procedure()
+        with self.anew(), Wire() as wire:
+            self.procedure()
         with no_delays():
-            self._check()
+            self.check()
         return wire.requests
 
     def crash(self, *crashes: Crash) -> int:
@@ -89,12 +89,12 @@ class Driver:
             How many runs were killed: one whose requests are fewer ends by itself.
         """
         killed: list[str] = []
-        with self._anew():
+        with self.anew():
             try:
                 for crash in crashes:
                     killed += self._killed(crash)
-                self._procedure()
-                self._check()
+                self.procedure()
+                self.check()
             except Exception as error:
                 error.add_note(f"killed {', then '.join(killed) or 'nowhere'}")
                 raise
@@ -136,12 +136,13 @@ class Driver:
         kill = Kill(crash.request, crash.moment)
         try:
             with Wire(kill):
-                self._procedure()
+                self.procedure()
         except Killed:
             yield f"{crash.moment} {kill.at}"
 
     @contextmanager
-    def _anew(self) -> Iterator[None]:
+    def anew(self) -> Iterator[None]:
+        """Begin from what the sandbox held at first; nothing waits in this context."""
         self._start.restore()
         with no_delays(), nullcontext() if self._wide else one_worker():
             yield

@@ -207,7 +207,6 @@ class _Walk:
 
     def _make_sure_that_it_is_dead(self) -> None:
         """Asks again before a robot is deleted whose credential is published."""
-        self._issuer.check_that_it_tells()
         first = self._pair.first
         held: Credential | None = first.handle["credential"] if first else None
         if held is not None and self._harbor.opens(held.username, held.password):

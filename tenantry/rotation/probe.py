@@ -17,6 +17,7 @@ class Probe:
     """
 
     def __init__(self, systems: Systems, project: Row, robot: Robot) -> None:
+        self._harbor = systems.harbor_client
         self._issuer = systems.credentials.issuer
         self._registry = Registry(systems.harbor_client)
         self._project: str = project["name"]
@@ -68,5 +69,6 @@ class Probe:
     def _fail(
         self, call: str, credential: Credential, what: str, status: int | None = None
     ) -> None:
+        self._harbor.check_that_it_judges()  # while its database is down, nobody may anything
         reason = f"robot '{credential.username}' logs in but {what}"
         raise BrokenPromise("harbor", call, reason, status=status)

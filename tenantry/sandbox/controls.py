@@ -1,7 +1,7 @@
 """Makes the simulated systems slow or faulty, from Python or over HTTP.
 
-The systems know nothing of it: what befalls a request is decided around their apps. Over HTTP the
-controls are a server of their own, so that no path of a system is taken away.
+The systems know nothing of it: what befalls a request is decided around their apps. Over HTTP it
+is `control_app.py` that serves them.
 """
 
 import asyncio
@@ -13,11 +13,8 @@ from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -123,6 +120,19 @@ class Logins(Protocol):
         """Await nobody any more."""
 
 
+Part = Literal["core", "database"]
+PARTS: tuple[Part, ...] = ("core", "database")
+
+
+class Harbor(Protocol):
+    """A Harbor whose parts can be down."""
+
+    database_is_down: bool
+
+    def end_sessions(self) -> None:
+        """Forget all sessions."""
+
+
 class Controls:
     """Latency, faults, the clock, the count of requests, and who logs in.
 
@@ -140,11 +150,14 @@ class Controls:
         requests: RequestCounter,
         clock: Clock,
         logins: Logins,
+        harbor: Harbor,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.requests = requests
         self.clock = clock
         self._logins = logins
+        self._harbor = harbor
+        self._core_is_down = False
         self._sleep = sleep
         self.choose: Chooser | None = None
         self.alter: Alter | None = None
@@ -205,6 +218,25 @@ class Controls:
         for name in (system,) if system else SYSTEMS:
             self._latency[name] = seconds
 
+    @property
+    def down(self) -> list[Part]:
+        """The parts of Harbor that are down."""
+        state = {"core": self._core_is_down, "database": self._harbor.database_is_down}
+        return [part for part in PARTS if state[part]]
+
+    def take_down(self, *parts: Part) -> None:
+        """Let exactly these parts of Harbor be down; none brings all of them back.
+
+        While its core is down, connections are reset. While its database is down, it answers what
+        Harbor answers then: mostly 401 or 500. Sessions that it was asked for meanwhile are dead.
+        """
+        self._core_is_down = "core" in parts
+        self._harbor.database_is_down = "database" in parts
+
+    def end_sessions(self) -> None:
+        """End all sessions of Harbor, as a restart of its Redis does."""
+        self._harbor.end_sessions()
+
     def log_in(
         self, username: str, claims: dict[str, Any] | None = None, realm: str = "platform"
     ) -> None:
@@ -231,8 +263,9 @@ class Controls:
         self._logins.expect_nobody()
 
     def clear(self) -> None:
-        """Take back all faults, latency and logins."""
+        """Take back all faults, latency and logins; nothing is down any more."""
         self.clear_faults()
+        self.take_down()
         self.clear_logins()
         self._latency.clear()
 
@@ -305,6 +338,8 @@ class Controls:
                 if fault._due:
                     fault._struck += 1
                     return fault
+        if system == "harbor" and self._core_is_down:
+            return Fault(fault="reset")
         chosen = self.choose(*asked) if self.choose else None
         return None if chosen is None else Fault(fault=chosen)
 
@@ -411,106 +446,3 @@ async def _send_spoiled(
     if how == "cut":
         scope["state"]["transport"].close()
         await _until_gone(receive)
-
-
-# --- Over HTTP -----------------------------------------------------------------------------------
-
-
-class _Latency(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    seconds: float = Field(ge=0, allow_inf_nan=False)
-    system: SystemName | None = None
-
-
-class _Move(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    move: float = Field(ge=-1e9, le=1e9)
-
-
-class _Login(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    username: str = Field(min_length=1)
-    claims: dict[str, Any] = Field(default_factory=dict)
-    realm: str = "platform"
-
-
-def control_app(controls: Controls) -> ASGIApp:
-    """The controls as an ASGI app; docs/sandbox.md lists what it answers."""
-
-    async def show_requests(request: Request) -> Response:
-        counts = sorted(controls.requests.counts().items())
-        rows = [{**kind._asdict(), "count": count} for kind, count in counts]
-        return JSONResponse(
-            {
-                "total": controls.requests.total(),
-                "writes": controls.requests.writes(),
-                "requests": rows,
-            }
-        )
-
-    async def forget_requests(request: Request) -> Response:
-        controls.requests.reset()
-        return Response(status_code=204)
-
-    async def set_fault(request: Request) -> Response:
-        fault = controls.add(Fault.model_validate_json(await request.body()))
-        return JSONResponse(fault.shown(), 201)
-
-    async def show_faults(request: Request) -> Response:
-        return JSONResponse([fault.shown() for fault in controls.faults])
-
-    async def clear_faults(request: Request) -> Response:
-        controls.clear_faults()
-        return Response(status_code=204)
-
-    async def set_latency(request: Request) -> Response:
-        asked = _Latency.model_validate_json(await request.body())
-        controls.delay(asked.seconds, asked.system)
-        return JSONResponse(controls.latency)
-
-    async def move_clock(request: Request) -> Response:
-        controls.clock.move(_Move.model_validate_json(await request.body()).move)
-        return JSONResponse({"now": controls.clock.now().isoformat()})
-
-    async def log_in(request: Request) -> Response:
-        asked = _Login.model_validate_json(await request.body())
-        try:
-            controls.log_in(asked.username, asked.claims, asked.realm)
-        except ValueError as error:
-            return JSONResponse({"errors": [str(error)]}, 422)
-        return JSONResponse(asked.model_dump(), 201)
-
-    async def show_logins(request: Request) -> Response:
-        return JSONResponse(controls.logins)
-
-    async def clear_logins(request: Request) -> Response:
-        controls.clear_logins()
-        return Response(status_code=204)
-
-    return Starlette(
-        routes=[
-            Route("/logins", show_logins, methods=["GET"]),
-            Route("/logins", log_in, methods=["POST"]),
-            Route("/logins", clear_logins, methods=["DELETE"]),
-            Route("/requests", show_requests, methods=["GET"]),
-            Route("/requests", forget_requests, methods=["DELETE"]),
-            Route("/faults", show_faults, methods=["GET"]),
-            Route("/faults", set_fault, methods=["POST"]),
-            Route("/faults", clear_faults, methods=["DELETE"]),
-            Route("/latency", set_latency, methods=["PUT"]),
-            Route("/clock", move_clock, methods=["POST"]),
-        ],
-        exception_handlers={ValidationError: _refuse},
-    )
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ValidationError)
-    faults = [
-        f"{'.'.join(str(part) for part in detail['loc']) or 'body'}: {detail['msg']}"
-        for detail in error.errors()
-    ]
-    return JSONResponse({"errors": faults}, 422)

@@ -22,7 +22,8 @@ import uvicorn
 from starlette.types import ASGIApp, Scope
 
 from tenantry.sandbox.clock import Clock
-from tenantry.sandbox.controls import Connection, Controls, control_app
+from tenantry.sandbox.control_app import control_app
+from tenantry.sandbox.controls import Connection, Controls
 from tenantry.sandbox.counting import RequestCounter, template_of
 from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD, SimulatedHarbor
 from tenantry.sandbox.harbor.routing import routes
@@ -85,7 +86,7 @@ class Sandbox:
         self.harbor = SimulatedHarbor(self.clock)
         self.costs = Costs(self.harbor) if realistic else None
         self.keycloak = SimulatedKeycloak(self.clock)
-        self.controls = Controls(self.requests, self.clock, self.keycloak)
+        self.controls = Controls(self.requests, self.clock, self.keycloak, self.harbor)
         self.kubernetes = SimulatedKubernetes(self.clock)
         self._systems: dict[str, System] = {
             "harbor": self.harbor,

@@ -318,6 +318,8 @@ def _change_robot(resource: Resource, path: Path, observed: Observed) -> Act:
             change = {"permissions": [{**permission, "access": [*permission["access"], more]}]}
         elif path[0] == "lifetime":
             change = {"duration": 3 if row["duration"] < 0 else -1}
+        elif path[0] == "description":
+            change = {"description": "changed by hand"}
         systems.harbor_client.put(f"/robots/{row['id']}", {**row, **change})
 
     return act

@@ -310,7 +310,9 @@ def test_latency_is_waited_before_anything_is_done() -> None:
         await Response()(scope, receive, send)
 
     clock = Clock()
-    controls = Controls(RequestCounter(), clock, SimulatedKeycloak(clock), sleep)
+    controls = Controls(
+        RequestCounter(), clock, SimulatedKeycloak(clock), SimulatedHarbor(clock), sleep
+    )
     around = controls.around("harbor", app, lambda scope: scope["path"])
 
     async def ask() -> None:

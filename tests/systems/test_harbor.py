@@ -1,15 +1,18 @@
 """Harbor: projects, quotas, members, retention and immutable tags; versions, logins, sessions."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from tenantry.connections import HarborAccount
 from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Group, Project
+from tenantry.systems import check_harbor
 from tenantry.systems.harbor.client import HarborClient
 from tests.bench import SHOP, Bench, Data, Prepare, actions, connections, found, ids
 
@@ -475,7 +478,31 @@ def test_basic_auth_serves_where_only_the_api_can_be_reached(
     bench.declare(TEAM).onboard()
     assert bench.plan() == Plan("shop")
     assert bench.opens("harbor-ci")
-    assert caplog.text.count("using basic auth") == 1
+    assert caplog.text.count("uses basic auth") == 1
+    assert "Route /c/ to it" in caplog.text
+
+
+def test_a_robot_as_account_is_refused_and_not_taken_for_a_fault_of_the_routes(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.declare(TEAM).onboard()
+    username, password = bench.login("harbor-ci")
+    address = bench.sandbox.addresses()["harbor"]["url"]
+    account = HarborAccount(url=address, username=username, password=SecretStr(password))
+    client = HarborClient(account)
+    with pytest.raises(SystemRefused, match=f"'{re.escape(username)}' is no system administrator"):
+        check_harbor(client)
+    client.close()
+    assert "Give the Harbor connection that account" in caplog.text
+    assert "Route /c/" not in caplog.text
+
+
+def test_read_only_mode_is_named_with_what_ends_it(bench: Bench) -> None:
+    bench.declare(TEAM)
+    bench.sandbox.harbor.configuration["read_only"] = True
+    with pytest.raises(SystemRefused, match="Harbor is in read-only mode: end that") as refusal:
+        bench.onboard()
+    assert "administrator" not in str(refusal.value)
 
 
 def test_a_harbor_that_knows_no_oidc_groups_is_refused_before_anything_is_made(

@@ -32,6 +32,7 @@ from tenantry.sandbox.harbor import (
     members,
     metadata,
     oidc,
+    outage,
     projects,
     quotas,
     registries,
@@ -45,7 +46,7 @@ from tenantry.sandbox.harbor import (
     users,
     webhooks,
 )
-from tenantry.sandbox.harbor.access import authenticated
+from tenantry.sandbox.harbor.access import NOBODY, authenticated
 from tenantry.sandbox.harbor.model import State, User
 from tenantry.sandbox.harbor.provider import Provider
 from tenantry.sandbox.harbor.routing import Call, routes
@@ -92,6 +93,8 @@ class SimulatedHarbor:
         race_window: Seconds between the reading and the writing of a robot or a member: what
             happens to two writers at once is decided in there.
         version: What it says of its version; it behaves like this one all the same.
+        database_is_down: Whether its database does not answer: it then takes everybody for
+            anonymous, and fails where it must read more than that.
         read_only_configuration: Whether its configuration is set by CONFIG_OVERWRITE_JSON.
         unhealthy: Components that ``/health`` calls broken, and what it says of them.
         provider: The OIDC provider as it was last found, with the settings of that time.
@@ -106,6 +109,7 @@ class SimulatedHarbor:
         self.login_delay = 1.5
         self.race_window = 0.001
         self.version = system.VERSION
+        self.database_is_down = False
         self.read_only_configuration = False
         self.unhealthy: dict[str, str] = {}
         self.issued_secrets: list[str] = []
@@ -128,6 +132,10 @@ class SimulatedHarbor:
         self.configuration |= settings
         self.provider = None
         self.read_only_configuration = True
+
+    def end_sessions(self) -> None:
+        """Forget all sessions, as Harbor does when its Redis is flushed or started again."""
+        self.state.sessions.clear()
 
     def dump(self) -> dict[str, Any]:
         """The state, fit for JSON, without the records of anonymous sessions."""
@@ -172,9 +180,14 @@ class SimulatedHarbor:
         return response
 
     async def _handle(self, request: Request, visit: Visit | None) -> Response:
+        if self.database_is_down:
+            return await outage.answer(request, lambda: self._call(request, visit))
+        return await self._call(request, visit)
+
+    async def _call(self, request: Request, visit: Visit | None) -> Response:
         try:
-            caller = await authenticated(self, request)
-            if not caller.known:
+            caller = NOBODY if self.database_is_down else await authenticated(self, request)
+            if not caller.known and not self.database_is_down:
                 caller = await oidc.by_id_token(self, request)
             if visit and not caller.known:
                 caller = visit.caller

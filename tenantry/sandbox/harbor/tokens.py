@@ -103,6 +103,7 @@ def _granted(call: Call, scope: str) -> dict[str, Any]:
         for action in _ACTIONS
         if kind == "repository"
         and project
+        and not call.harbor.database_is_down
         and access.may(call.harbor, call.caller, action, project, "repository")
     ]
     return {"type": kind, "name": name, "actions": actions}

@@ -118,6 +118,8 @@ class Credentials:
                 "access": sorted(set(robot.access)),
                 "disabled": False,
                 "lifetime": robot.expiry_days,
+                # It is the mark by which the robot and its project are known for Tenantry's.
+                "description": description(mark),
             }
             known = observed.live.get(id)
             if robot.rotation is None or self._has_expired(known):  # else it is rotated before
@@ -312,13 +314,10 @@ class Credentials:
         if sink.robot not in self._robots:
             raise ChangedMeanwhile("harbor", "GET /api/v2.0/robots", f"{sink.robot} is gone")
         number, name = self._robots[sink.robot]
-        held = list(_held(sink, name, observed))
-        for candidate in held:
+        for candidate in _held(sink, name, observed):
             if self._harbor.opens(candidate.username, candidate.password):
                 self._proven[sink.robot] = candidate
                 return candidate
-        if held:
-            self.issuer.check_that_it_tells()
         answer = self._harbor.patch(f"/robots/{number}", {})
         call = f"PATCH /api/v2.0/robots/{number}"
         (secret,) = texts("harbor", call, answer, "secret")

@@ -10,7 +10,6 @@ from tenantry.errors import (
     ChangedMeanwhile,
     OddAnswer,
     SystemRefused,
-    SystemUnavailable,
 )
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.harbor.client import HarborClient
@@ -65,19 +64,6 @@ class Issuer:
                 f"the new secret of robot '{credential.username}' does not open Harbor; somebody "
                 "else may be changing that robot, or it may be disabled or expired",
             )
-
-    def check_that_it_tells(self) -> None:
-        """Whether Harbor can tell now who is dead, asked before a credential is given up.
-
-        Harbor answers a login with 401 also where it can't look a robot up.
-
-        Raises:
-            SystemUnavailable: it refuses the connection's own account, too.
-        """
-        account = self._harbor.account
-        if not self._harbor.opens(account.username, account.password.get_secret_value()):
-            reason = "it refuses the connection's own account, so it cannot tell who is dead"
-            raise SystemUnavailable("harbor", "GET /service/token", reason)
 
     def opens(self, credential: Credential | None, tried: dict[Credential, bool]) -> bool:
         """Whether a credential opens Harbor, asked once each."""

@@ -12,11 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from tenantry.answers import Answer, Members, many, one, parse
-from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
-from tenantry.confidential import without_secrets
+from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read
 from tenantry.connections import HarborAccount
-from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable
-from tenantry.systems.harbor.session import Session, has_ended, log_in, wrong_password
+from tenantry.errors import SystemRefused, SystemUnavailable, TimedOut
+from tenantry.systems.harbor.refusals import failure, words
+from tenantry.systems.harbor.session import NoSession, Session, has_ended, log_in, wrong_password
+from tenantry.systems.harbor.settings import Settings
 
 OLDEST = (2, 4)
 SERVICE = "harbor-registry"
@@ -42,39 +43,6 @@ _log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-class Settings(dict[str, Any]):
-    """Harbor's settings by name, without those whose value Harbor does not show.
-
-    It shows no secret, and of some settings, such as `scan_all_policy`, a bare `{}`.
-
-    Attributes:
-        locked: the settings that Harbor says are not to be changed now.
-    """
-
-    def __init__(self, values: Row, locked: frozenset[str], call: str) -> None:
-        super().__init__(values)
-        self.locked = locked
-        self._call = call
-
-    def __missing__(self, name: str) -> Any:
-        raise OddAnswer("harbor", self._call, f"the answer lacks the setting '{name}'")
-
-    def text(self, name: str) -> str:
-        """Return a setting that must be text."""
-        return str(self._of(name, str, "text"))
-
-    def number(self, name: str) -> int:
-        """Return a setting that must be a number."""
-        return int(self._of(name, int, "a number"))
-
-    def _of(self, name: str, kind: type, described: str) -> Any:
-        value = self[name]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            reason = f"the setting '{name}' is not {described}"
-            raise OddAnswer("harbor", self._call, reason)
-        return value
-
-
 class HarborClient:
     """One Harbor.
 
@@ -96,6 +64,7 @@ class HarborClient:
             cookies=no_cookies,
             limits=httpx.Limits(max_connections=WIDTH, max_keepalive_connections=WIDTH),
         )
+        self._patience = Patience("harbor")
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._logged_in = False
@@ -119,6 +88,7 @@ class HarborClient:
         if self._info is None:
             info = self.get("/systeminfo")
             if "harbor_version" not in info:
+                self._check_database()
                 raise wrong_password(self.account)
             _check_version(info["harbor_version"])
             self._info = info
@@ -198,17 +168,9 @@ class HarborClient:
         answer = self._send("PATCH", path, body=body)
         return answer.json() if answer.content else None
 
-    def settings(self) -> "Settings":
+    def settings(self) -> Settings:
         """Return Harbor's configuration."""
-        call = f"GET {_API}/configurations"
-        entries = {
-            name: entry
-            for name, entry in self.get("/configurations").items()
-            if isinstance(entry, Answer)
-        }
-        values = {name: entry.get("value") for name, entry in entries.items() if "value" in entry}
-        locked = frozenset(name for name in values if entries[name].get("editable") is False)
-        return Settings(values, locked, call)
+        return Settings.of(self.get("/configurations"), f"GET {_API}/configurations")
 
     def token_lifetime(self) -> timedelta:
         """Return how long a token of the registry lives, whatever becomes of its owner."""
@@ -226,22 +188,49 @@ class HarborClient:
         """
         answer = self._exchange(method, path, **options)
         if answer.status_code in MAY_PASS or answer.status_code >= 500:
-            raise _failure(method, path.partition("?")[0], answer)
+            raise failure(method, path.partition("?")[0], answer)
         return answer
 
     def opens(self, username: str, password: str) -> bool:
-        """Whether a robot's credential works, as docker would use it.
+        """Return whether a robot's credential works, as docker would use it.
 
-        Asked without a scope: with one, Harbor answers 200 to a wrong secret too. It
-        goes outside the session, whose cookie would hide a wrong secret.
+        While Harbor's database is down, its token service refuses right credentials, too. So a
+        refusal counts if Harbor accepts the connection's own account afterwards, and if it refuses
+        the credential once more between two such controls.
+
+        Raises:
+            SystemUnavailable: Harbor can't tell now.
         """
+        for _ in range(2):
+            if self._gives_token(username, password):
+                return True
+            self.check_that_it_judges()
+        return False
+
+    def check_that_it_judges(self) -> None:
+        """Check that Harbor can tell right credentials from wrong ones now.
+
+        Raises:
+            SystemUnavailable: it refuses the connection's own account, too.
+        """
+        if not self._gives_token(self.account.username, self.account.password.get_secret_value()):
+            raise SystemUnavailable(
+                "harbor",
+                "GET /service/token",
+                "it refuses the connection's own account, so it cannot tell which credentials "
+                "work; so it does while its database is down",
+            )
+
+    def _gives_token(self, username: str, password: str) -> bool:
+        # Asked without a scope: with one, Harbor answers 200 to a wrong secret too. It goes
+        # outside the session, whose cookie would hide a wrong secret.
         path = "/service/token"
 
         def ask() -> bool:
             auth = httpx.BasicAuth(username, password)
             answer = self.outside("GET", path, params={"service": SERVICE}, auth=auth)
             if answer.status_code not in (200, 401):
-                raise _failure("GET", path, answer)
+                raise failure("GET", path, answer)
             return answer.status_code == 200
 
         return read(ask)
@@ -259,7 +248,7 @@ class HarborClient:
         """
         begun = read(lambda: self._exchange("GET", "/c/oidc/login"))
         if begun.status_code != httpx.codes.FOUND:
-            return _words(begun)
+            return words(begun)
         state = parse_qs(urlsplit(begun.headers.get("location", "")).query).get("state")
         if not state:
             return ""
@@ -270,7 +259,7 @@ class HarborClient:
             params={"state": state[0], "code": "tenantry-tries-the-client"},
             headers={"Cookie": cookies},
         )
-        return _words(answer)
+        return words(answer)
 
     # One call
 
@@ -298,15 +287,29 @@ class HarborClient:
                     continue
             if answer.is_success:
                 return _checked(method, path, answer)
-            raise _failure(method, _API + path, answer)
+            if answer.status_code == 401:
+                self._check_database()
+            raise failure(method, _API + path, answer)
         raise SystemUnavailable("harbor", f"{method} {_API}{path}", "the session ended twice")
 
+    def _check_database(self) -> None:
+        """Check that Harbor's database answers, without which it takes everybody for anonymous.
+
+        Raises:
+            SystemUnavailable: it does not.
+        """
+        path = f"{_API}/projects"
+        answer = self._exchange("GET", path, params={"page_size": 1})
+        if answer.status_code >= 500:
+            raise failure("GET", path, answer)
+
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            return self._http.request(method, path, **options)
-        except httpx.TransportError as error:
-            reason = f"no answer ({type(error).__name__})"
-            raise SystemUnavailable("harbor", f"{method} {path}", reason) from None
+        call = f"{method} {path.partition('?')[0]}"
+        with self._patience.waiting(call):
+            try:
+                return self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                raise _no_answer(call, error) from None
 
     def _in_session(self) -> Session | None:
         with self._lock:
@@ -321,18 +324,26 @@ class HarborClient:
                 self._log_in()
 
     def _log_in(self) -> None:
-        try:
-            self._session = log_in(self._http, self.account)
-        except httpx.TransportError as error:
-            reason = f"no answer ({type(error).__name__})"
-            raise SystemUnavailable("harbor", "POST /c/login", reason) from None
-        if self._session is None and not self._logged_in:
+        with self._patience.waiting("POST /c/login"):
+            try:
+                session = log_in(self._http, self.account)
+            except httpx.TransportError as error:
+                raise _no_answer("POST /c/login", error) from None
+        self._session = session if isinstance(session, Session) else None
+        if isinstance(session, NoSession) and not self._logged_in:
             _log.warning(
-                "Harbor's /c/login does not let us in (%s): using basic auth, which costs a "
-                "password check on every call. Route /c/ to Harbor's core to be faster.",
+                "Tenantry has no session in Harbor at %s and uses basic auth, which costs a "
+                "password check on every call: %s",
                 self.account.url,
+                session.value,
             )
         self._logged_in = True
+
+
+def _no_answer(call: str, error: httpx.TransportError) -> SystemUnavailable:
+    reason = f"no answer ({type(error).__name__})"
+    kind = TimedOut if isinstance(error, httpx.TimeoutException) else SystemUnavailable
+    return kind("harbor", call, reason)
 
 
 def _check_version(text: str) -> None:
@@ -358,35 +369,3 @@ def _checked(method: str, path: str, answer: httpx.Response) -> httpx.Response:
                 "harbor", call, "the answer is not JSON", status=answer.status_code
             ) from None
     return answer
-
-
-def _failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
-    call, status = f"{method} {path}", answer.status_code
-    sent = answer.request
-    reason = without_secrets(_reason(answer), sent.headers, sent.content)
-    # Harbor's 500 says nothing: it may be a race that another look settles.
-    if status in MAY_PASS or status >= 500:
-        wait = retry_after(answer.headers.get("Retry-After"))
-        return SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)
-    advice = {
-        401: "The credentials of the Harbor connection are not accepted.",
-        403: "The account of the Harbor connection must be a system administrator.",
-    }.get(status, "")
-    return SystemRefused("harbor", call, reason, status=status, advice=advice)
-
-
-def _words(answer: httpx.Response) -> str:
-    """What Harbor's core says is wrong; empty if it is a page of the portal or of a proxy."""
-    try:
-        is_harbors = bool(answer.json()["errors"])
-    except (ValueError, LookupError, TypeError):
-        return ""
-    return without_secrets(_reason(answer), answer.request.headers) if is_harbors else ""
-
-
-def _reason(answer: httpx.Response) -> str:
-    """Harbor's own words; its code is not to be relied on, the status is."""
-    try:
-        return str(answer.json()["errors"][0]["message"]).strip()
-    except (ValueError, LookupError, TypeError):
-        return answer.reason_phrase or "no reason given"

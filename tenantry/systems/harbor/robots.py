@@ -52,6 +52,7 @@ def robot_fields(row: Row, now: datetime) -> Row:
     lifetime = Lifetime.of(row, now)
     return {
         "access": sorted(access),
+        "description": row.get("description", ""),
         "disabled": row["disable"],
         "lifetime": lifetime,
         "expiry": lifetime.expiry,

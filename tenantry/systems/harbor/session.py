@@ -6,6 +6,7 @@ Measured on Harbor 2.15.2: a call in a session takes 2 ms where basic auth takes
 
 import time
 from dataclasses import dataclass, field
+from enum import Enum
 
 import httpx
 
@@ -44,11 +45,21 @@ class Session:
         self.token = answer.headers.get(CSRF, self.token)
 
 
-def log_in(http: httpx.Client, account: HarborAccount) -> Session | None:
+class NoSession(Enum):
+    """Why an account gets no session, and what to do."""
+
+    NOT_ROUTED = "/c/login does not lead to Harbor's core. Route /c/ to it."
+    NOT_LOCAL = (
+        "Harbor lets only its local administrator log in with a password. Give the Harbor "
+        "connection that account; robots and users of the provider have no such login."
+    )
+
+
+def log_in(http: httpx.Client, account: HarborAccount) -> Session | NoSession:
     """Logs in.
 
     Returns:
-        The session, or None where `/c/login` can't be reached (only `/api` is routed).
+        The session, or why the account gets none.
 
     Raises:
         SystemRefused: the password is wrong.
@@ -69,8 +80,10 @@ def log_in(http: httpx.Client, account: HarborAccount) -> Session | None:
         if answer.status_code == 200 and "sid" in session.cookies:
             session.take(answer)
             return session
+        if answer.status_code == 403 and _leads_to_provider(answer):
+            return NoSession.NOT_LOCAL
         if answer.status_code != 401:
-            return None
+            return NoSession.NOT_ROUTED
         if took >= _SLOW:
             raise wrong_password(account)
         time.sleep(LOCKED_FOR)
@@ -81,6 +94,14 @@ def log_in(http: httpx.Client, account: HarborAccount) -> Session | None:
         status=401,
         advice="Somebody keeps trying a wrong password for this user.",
     )
+
+
+def _leads_to_provider(answer: httpx.Response) -> bool:
+    """Return whether a refused login names the provider that its user is to log in at."""
+    try:
+        return "redirect_location" in answer.json()
+    except (ValueError, TypeError):
+        return False
 
 
 def _there(call: str, answer: httpx.Response) -> httpx.Response:

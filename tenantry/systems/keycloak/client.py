@@ -15,10 +15,10 @@ from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
 from tenantry.answers import Answer, Members, many, one, parse
-from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import KeycloakAccount
-from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable
+from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, TimedOut
 
 MEMBERS: Members = {
     **dict.fromkeys(("id", "name", "username", "clientId", "alias", "path", "realm"), str),
@@ -62,6 +62,7 @@ class KeycloakClient:
             max_retries=0,
             pool_maxsize=WIDTH,
         )
+        self._patience = Patience("keycloak")
         self._admin = KeycloakAdmin(connection=self._connection)
 
     def close(self) -> None:
@@ -243,11 +244,17 @@ class KeycloakClient:
         return parse(answer.content, "keycloak", call, MEMBERS) if answer.content else None
 
     def _translate(self, call: str, work: Callable[[], Any]) -> Any:
+        with self._patience.waiting(call):
+            return self._translated(call, work)
+
+    def _translated(self, call: str, work: Callable[[], Any]) -> Any:
         try:
             return work()
         except KeycloakConnectionError as error:
-            cause = type(error.__cause__ or error).__name__
-            raise SystemUnavailable("keycloak", call, f"no answer ({cause})") from None
+            cause = error.__cause__ or error
+            timed_out = "Timeout" in type(cause).__name__  # one of requests', which has several
+            kind = TimedOut if timed_out else SystemUnavailable
+            raise kind("keycloak", call, f"no answer ({type(cause).__name__})") from None
         except (TypeError, ValueError):
             # python-keycloak's message holds the whole answer, and so a token: none of it is said.
             raise SystemUnavailable("keycloak", call, "the answer is not what it must be") from None

@@ -14,10 +14,10 @@ from kubernetes import client as kube
 from kubernetes import config as kube_config
 
 from tenantry.answers import Answer, Members, many, one, parse
-from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, read, retry_after
+from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import Cluster
-from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable
+from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, TimedOut
 from tenantry.kubeconfig import COMMAND
 
 MEMBERS: Members = {"gitVersion": str}
@@ -104,6 +104,7 @@ class KubernetesClient:
         configuration.connection_pool_maxsize = WIDTH
         self._api = kube.ApiClient(configuration)
         self.host: str = configuration.host
+        self._patience = Patience("kubernetes")
 
     def close(self) -> None:
         """Closes the connections."""
@@ -234,11 +235,14 @@ class KubernetesClient:
             body=body,
             auth_settings=["BearerToken"],
         )
-        try:
-            answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
-            data = answer.read()  # type: ignore[no-untyped-call]
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise SystemUnavailable("kubernetes", call, _no_answer(error)) from None
+        with self._patience.waiting(call):
+            try:
+                answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
+                data = answer.read()  # type: ignore[no-untyped-call]
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                timed_out = isinstance(error, urllib3.exceptions.TimeoutError)
+                kind = TimedOut if timed_out else SystemUnavailable
+                raise kind("kubernetes", call, _no_answer(error)) from None
         if 200 <= answer.status < 300:
             return one(parse(data, "kubernetes", call, MEMBERS), "kubernetes", call)
         try:

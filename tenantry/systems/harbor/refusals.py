@@ -1,0 +1,46 @@
+"""Harbor's refusals as errors: its own words, who must act, and what to do."""
+
+import httpx
+
+from tenantry.calls import MAY_PASS, retry_after
+from tenantry.confidential import without_secrets
+from tenantry.errors import SystemRefused, SystemUnavailable
+
+_READ_ONLY = "read only mode"
+_ADVICE = {
+    401: "The credentials of the Harbor connection are not accepted.",
+    403: "The account of the Harbor connection must be a system administrator.",
+}
+
+
+def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
+    """Return the error that an answer stands for."""
+    call, status = f"{method} {path}", answer.status_code
+    sent = answer.request
+    reason = without_secrets(_reason(answer), sent.headers, sent.content)
+    # Harbor's 500 says nothing: it may be a race that another look settles.
+    if status in MAY_PASS or status >= 500:
+        wait = retry_after(answer.headers.get("Retry-After"))
+        return SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)
+    if _READ_ONLY in reason:
+        advice = "Harbor is in read-only mode: end that in its configuration, then run again."
+    else:
+        advice = _ADVICE.get(status, "")
+    return SystemRefused("harbor", call, reason, status=status, advice=advice)
+
+
+def words(answer: httpx.Response) -> str:
+    """What Harbor's core says is wrong; empty if it is a page of the portal or of a proxy."""
+    try:
+        is_harbors = bool(answer.json()["errors"])
+    except (ValueError, LookupError, TypeError):
+        return ""
+    return without_secrets(_reason(answer), answer.request.headers) if is_harbors else ""
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Harbor's own words; its code is not to be relied on, the status is."""
+    try:
+        return str(answer.json()["errors"][0]["message"]).strip()
+    except (ValueError, LookupError, TypeError):
+        return answer.reason_phrase or "no reason given"

@@ -1,0 +1,75 @@
+"""Lets a part of Harbor be down while a procedure runs, and tries the procedure again as a task does.
+
+    outages = Outages(bench.sandbox, driver)
+    outages.strike("database", first=7, length=20)
+
+An outage begins at one of the procedure's requests and ends some requests later, those of the tries
+that fail meanwhile included: so nothing here takes time.
+"""
+
+from typing import Any, Literal
+
+from tenantry.errors import TenantryError
+from tenantry.sandbox import Sandbox
+from tests.crash import Driver
+from tests.wire import Request, Send, Wire
+
+Outage = Literal["core", "database", "sessions"]
+OUTAGES: tuple[Outage, ...] = ("core", "database", "sessions")
+"""Harbor's core is killed and comes back; its database is down; its Redis is flushed."""
+
+
+class Outages:
+    """Interrupts a driver's procedure by outages of the sandbox's Harbor."""
+
+    def __init__(self, sandbox: Sandbox, driver: Driver) -> None:
+        self._controls = sandbox.controls
+        self._driver = driver
+
+    def strike(self, outage: Outage, first: int, length: int) -> int:
+        """Run the procedure through one outage, and check what is there in the end.
+
+        Args:
+            outage: what is down.
+            first: the number of the request, from 1, at which it begins.
+            length: how many requests it lasts.
+
+        Returns:
+            How often the procedure was tried.
+
+        Raises:
+            AssertionError: it does not end well although the outage is over.
+        """
+
+        def befall(request: Request, send: Send) -> Any:
+            if request.number == first:
+                if outage == "sessions":
+                    self._controls.end_sessions()
+                else:
+                    self._controls.take_down(outage)
+            elif request.number == first + length:
+                self._controls.take_down()
+            return send()
+
+        try:
+            with self._driver.anew():
+                tries = self._tried(Wire(befall), length)
+                self._controls.take_down()
+                self._driver.check()
+        except Exception as error:
+            error.add_note(f"{outage} is down from request {first} on, for {length} requests")
+            raise
+        finally:
+            self._controls.take_down()
+        return tries
+
+    def _tried(self, wire: Wire, length: int) -> int:
+        with wire:
+            for number in range(1, length + 3):
+                try:
+                    self._driver.procedure()
+                except TenantryError as error:
+                    failure = error
+                else:
+                    return number
+        raise AssertionError(f"it still fails after the outage: {failure}") from failure

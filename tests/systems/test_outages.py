@@ -1,0 +1,215 @@
+"""While a part of Harbor is down, nothing that works is renewed or called broken, and no run hangs."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tenantry import calls, checks, drift, onboarding
+from tenantry.errors import SystemUnavailable
+from tenantry.systems.harbor import client as harbor_client
+from tests.bench import Bench, Prepare
+from tests.crash import Driver
+from tests.invariants import as_declared
+from tests.migration_crash import WAYS
+from tests.outages import OUTAGES, Outage, Outages
+from tests.rotation_bench import PULL, all_open, logins, robots, run, the
+from tests.rotation_crash import due, rotate
+from tests.systems.test_platform import whole as declare_platform
+from tests.wire import no_delays
+
+TEAMS = ({"name": "shop"}, {"name": "data"})
+SAMPLE = 4
+"""Outages of each kind and procedure in `make test`; `--whole` takes ten times as many."""
+LENGTHS = (3, 12, 40)
+"""How many requests outages last: one read's tries, some reads, all tries of a task."""
+
+
+def onboarded(bench: Bench) -> None:
+    bench.declare(*TEAMS)
+    for team in bench.teams:
+        bench.onboard(team.name)
+
+
+@pytest.fixture(params=["in a session", "with basic auth"])
+def teams(begin: Callable[[Prepare], Bench], request: pytest.FixtureRequest) -> Bench:
+    bench = begin(onboarded)
+    if request.param == "with basic auth":
+        bench.sandbox.mishap = lambda system, method, path: 404 if path == "/c/login" else None
+    return bench
+
+
+def report(bench: Bench) -> drift.Report:
+    with bench.process(extras=True) as systems:
+        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        return drift.detect(systems, bench.teams, seen, drift.SYSTEMS).report
+
+
+def reissued(bench: Bench) -> int:
+    """Return how often a robot's secret was renewed."""
+    counts = bench.sandbox.requests.counts().items()
+    return sum(n for kind, n in counts if kind.method == "PATCH" and "/robots/" in kind.template)
+
+
+# Harbor's database is down
+
+
+def test_drift_calls_no_working_credential_broken(teams: Bench) -> None:
+    teams.sandbox.controls.take_down("database")
+    with no_delays():
+        found = report(teams)
+    assert {each.class_ for each in found.findings} == {"unreadable"}
+    teams.sandbox.controls.take_down()
+    assert report(teams).findings == ()
+
+
+def test_an_outage_that_begins_while_credentials_are_tried_makes_none_broken(teams: Bench) -> None:
+    before = teams.sandbox.mishap
+
+    def down(system: str, method: str, path: str) -> object:
+        if path == "/service/token":
+            teams.sandbox.controls.take_down("database")
+        return before(system, method, path)
+
+    teams.sandbox.mishap = down  # type: ignore[assignment]
+    with no_delays():
+        found = report(teams)
+    assert {each.class_ for each in found.findings} == {"unreadable"}
+    assert any("cannot tell which credentials work" in each.detail for each in found.findings)
+
+
+def test_onboarding_renews_nothing(teams: Bench) -> None:
+    teams.sandbox.requests.reset()
+    teams.sandbox.controls.take_down("database")
+    with no_delays(), teams.process() as systems:
+        with pytest.raises(SystemUnavailable):
+            systems.check()
+        with pytest.raises(SystemUnavailable):
+            onboarding.plan_all(systems, teams.teams)
+    teams.sandbox.controls.take_down()
+    assert reissued(teams) == 0
+    as_declared(teams)
+
+
+def test_a_run_that_begins_before_the_outage_renews_nothing(teams: Bench) -> None:
+    """What is published is dead: it is renewed, but not while Harbor can tell nothing."""
+    shop = next(r for r in robots(teams).values() if r.name == "pull-a")
+    shop.secret_hash = "0" * 64
+    with teams.process() as systems:
+        seen = systems.observe(teams.teams)
+        plan = systems.plan(teams.team("shop"), seen)
+        assert plan.changes
+        teams.sandbox.requests.reset()
+        teams.sandbox.controls.take_down("database")
+        with no_delays(), pytest.raises(SystemUnavailable):
+            systems.apply(plan, seen)
+    assert reissued(teams) == 0
+
+
+def test_rotation_exchanges_nothing(begin: Callable[[Prepare], Bench]) -> None:
+    bench = begin(lambda bench: due(bench, PULL))
+    held, before = logins(bench), robots(bench)
+    bench.sandbox.controls.take_down("database")
+    with no_delays(), pytest.raises(SystemUnavailable):
+        run(bench)
+    bench.sandbox.controls.take_down()
+    assert robots(bench) == before
+    assert all_open(bench, held)
+    assert the(run(bench)).state == "rotated"
+
+
+def test_checks_say_that_they_cannot_look(teams: Bench) -> None:
+    teams.sandbox.controls.take_down("database")
+    with no_delays(), teams.process() as systems:
+        found = checks.check_all(systems)
+    assert {each.class_ for each in found} == {"unreadable"}
+
+
+# A core that is frozen
+
+
+def test_a_harbor_that_answers_nothing_is_not_waited_for_at_each_call(
+    teams: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call times out after 30 seconds here, too, in a time of our own."""
+    monkeypatch.setattr(harbor_client, "TIMEOUT", 0.2)
+    monkeypatch.setattr(calls, "LONGEST_SILENCE", 0.3)
+    teams.sandbox.requests.reset()
+    teams.sandbox.controls.fail("timeout", system="harbor", times=None)
+    found = report(teams)
+    asked = sum(n for kind, n in teams.sandbox.requests.counts().items() if kind.system == "harbor")
+    assert {each.resource.system for each in found.findings} == {"harbor"}
+    assert {each.class_ for each in found.findings} == {"unreadable"}
+    assert any("has answered nothing for" in each.detail for each in found.findings)
+    assert asked <= 3
+    teams.sandbox.controls.clear()
+
+
+# Outages that end
+
+
+def onboard(bench: Bench) -> Driver:
+    bench.declare(*TEAMS)
+
+    def procedure() -> None:
+        with bench.process() as systems:
+            systems.check()
+            for team in bench.teams:
+                onboarding.onboard(systems, team)
+
+    def check() -> None:
+        as_declared(bench)
+        assert reissued(bench) == 0
+
+    return Driver(bench.sandbox, procedure, check)
+
+
+def configure(bench: Bench) -> Driver:
+    bench.declare({"name": "shop"}, platform=declare_platform(bench))
+
+    def procedure() -> None:
+        with bench.process() as systems:
+            onboarding.configure(systems)
+
+    def check() -> None:
+        with bench.process() as systems:
+            outcome = onboarding.plan_platform(systems)
+        assert (outcome.error, outcome.has_changes) == (None, False)
+
+    return Driver(bench.sandbox, procedure, check)
+
+
+def rotation(bench: Bench) -> Driver:
+    due(bench, PULL)
+    return rotate(bench)
+
+
+def migration(bench: Bench) -> Driver:
+    return WAYS["reissue"](bench, 4)
+
+
+PROCEDURES = {each.__name__: each for each in (onboard, configure, rotation, migration)}
+
+
+def endured(driver: Driver, bench: Bench, outage: Outage, runs: int) -> int:
+    """Return how many requests the procedure makes; it must get through these outages."""
+    last = len(driver.requests())
+    outages, choose = Outages(bench.sandbox, driver), random.Random(17)
+    for _ in range(runs):
+        outages.strike(outage, choose.randint(1, last), choose.choice(LENGTHS))
+    return last
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize("name", PROCEDURES)
+def test_a_procedure_gets_through_an_outage(
+    name: str,
+    outage: Outage,
+    bench: Bench,
+    whole: bool,
+    record_property: Callable[[str, object], None],
+) -> None:
+    runs = 10 * SAMPLE if whole else SAMPLE
+    requests = endured(PROCEDURES[name](bench), bench, outage, runs)
+    record_property("outages", runs)
+    assert requests > 10
