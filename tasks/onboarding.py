@@ -125,6 +125,7 @@ def read_declared_state(block: str, commit: str | None = None) -> Declaration:
     declaration: Declaration = load_block(DeclaredState, block).read(commit)
     teams = len(declaration.teams)
     get_run_logger().info("%d teams are declared in %s.", teams, declaration.origin)
+    _log_warnings(declaration)
     return declaration
 
 
@@ -192,6 +193,13 @@ def save_team(block: str, proposal: Proposal) -> None:
     """Write the team to the declared state, before any system is changed."""
     declaration: Declaration = load_block(DeclaredState, block).save_team(proposal)
     get_run_logger().info("Declared in %s.", declaration.origin)
+    _log_warnings(declaration)
+
+
+def _log_warnings(declaration: Declaration) -> None:
+    """Report the values that a later release will refuse."""
+    for warning in declaration.warnings:
+        get_run_logger().warning("%s", warning)
 
 
 @step("check connections")

@@ -42,9 +42,13 @@ Format = Literal["table", "json", "csv", "html", "sarif"]
 def validate(folder: Folder) -> None:
     """Check the declared state and name every fault.
 
-    Exit status: 0 if there is none, 1 otherwise.
+    Warnings name what a later release will refuse.
+
+    Exit status: 0 if there is no fault, 1 otherwise.
     """
     state = declared.load(folder)
+    for warning in state.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     noun = "team" if len(state.teams) == 1 else "teams"
     typer.echo(f"{folder}: {len(state.teams)} {noun} and the platform are in order.")
 

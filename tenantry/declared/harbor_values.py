@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from tenantry.declared.types import text_like
+
 _ALL = ("create", "read", "update", "delete", "list")
 
 ROBOT_PERMISSIONS: dict[str, tuple[str, ...]] = {
@@ -150,3 +152,40 @@ def _check_pattern(value: str) -> str:
 
 Pattern = Annotated[str, AfterValidator(_check_pattern), Field(json_schema_extra={"minLength": 1})]
 """A doublestar pattern of repositories or tags."""
+
+_DOMAIN = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_REGISTRY = rf"(https?://)?(\[[0-9A-Fa-f:]+\]|{_DOMAIN}(\.{_DOMAIN})*)(:[0-9]{{1,5}})?/?"
+
+
+def _check_registry(value: str) -> str:
+    if not re.fullmatch(_REGISTRY, value):
+        raise ValueError(
+            "a registry is a host, and a port where needed, without a path and without blanks, as "
+            "registry.example.com or registry.example.com:5000"
+        )
+    return value
+
+
+Registry = Annotated[str, AfterValidator(_check_registry), text_like(_REGISTRY)]
+"""What image names begin with."""
+
+_SECRET_SETTINGS = (
+    "ldap_search_password",
+    "uaa_client_secret",
+    "email_password",
+    "oidc_client_secret",
+)
+
+
+def _check_setting(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        raise ValueError("a setting is named as in Harbor's API, as robot_token_duration")
+    if value in _SECRET_SETTINGS:
+        raise ValueError("is a secret, and no secret is ever declared")
+    if value == "auth_mode" or value.startswith("oidc_"):
+        raise ValueError("belongs to harbor.single_sign_on: declare that instead")
+    return value
+
+
+SettingName = Annotated[str, AfterValidator(_check_setting), text_like("[a-z][a-z0-9_]*")]
+"""The name of a setting in Harbor's configuration API."""

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from tenantry.declared.types import text_like
+
 _MAX_URI = 255
 _ALLOWED = r"[\w\-!.~'()*:@&=+$,;/]|%[0-9A-Fa-f]{2}|[^\x00-\x7f]"
 _URI = re.compile(
@@ -77,3 +79,23 @@ WebOrigin = Annotated[
     Field(json_schema_extra={"pattern": r"^\S+$", "maxLength": _MAX_URI}),
 ]
 """An origin of a browser application."""
+
+
+def _check_user(value: str) -> str:
+    if not value or value != value.strip():
+        raise ValueError("a user name is not empty, and has no blanks around it")
+    return value
+
+
+UserName = Annotated[str, AfterValidator(_check_user), Field(json_schema_extra={"minLength": 1})]
+"""A user name in Keycloak, which keeps it in lower case."""
+
+
+def _check_realm(value: str) -> str:
+    if not re.fullmatch(r"[^\s/?#%\\]+", value):
+        raise ValueError("a realm's name has no blanks, '/', '?', '#', '%' and backslashes in it")
+    return value
+
+
+RealmName = Annotated[str, AfterValidator(_check_realm), text_like(r"[^\s/?#%\\]+")]
+"""The name of a realm, which is part of addresses."""

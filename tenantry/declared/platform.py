@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from tenantry.declared.drift import Drift
+from tenantry.declared.harbor_values import Registry, SettingName
+from tenantry.declared.keycloak_values import RealmName
 from tenantry.declared.single_sign_on import (
     ExternalProvider,
     Issuer,
@@ -21,17 +23,19 @@ from tenantry.declared.types import (
     Key,
     Label,
     Model,
+    NamespaceName,
     ObjectName,
     ProfileName,
+    Revision,
     ServiceName,
-    SettingName,
+    Whole,
 )
 
 
 class PlatformHarbor(Model):
     """Harbor, as far as all teams share it."""
 
-    registry: str | None = None
+    registry: Registry | None = None
     """Host (and port) that image names begin with, and so what the pull Secrets are for. Harbor's
     own word (`registry_url`) if not given."""
     single_sign_on: SingleSignOn | None = None
@@ -45,7 +49,7 @@ class PlatformHarbor(Model):
 class PlatformKeycloak(Model):
     """Keycloak, as far as all teams share it."""
 
-    realm: str = "platform"
+    realm: RealmName = "platform"
     """The realm that the teams' groups and clients live in. It must exist unless
     `realm_settings` are given."""
     realm_settings: Realm | None = None
@@ -65,7 +69,7 @@ class PlatformKubernetes(Model):
 
     group_prefix: str = ""
     """What the API server puts before OIDC group names (its `--oidc-groups-prefix`)."""
-    dns_namespace: str = "kube-system"
+    dns_namespace: NamespaceName = "kube-system"
     """Where the cluster's DNS runs."""
     dns_labels: dict[Key, Label] = {"k8s-app": "kube-dns"}
     """Labels of the cluster's DNS pods."""
@@ -75,7 +79,7 @@ RouteKind = Literal["VirtualService", "HTTPRoute"]
 """Istio's own kind of route, or that of the Gateway API."""
 
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 """A port's number."""
 
 
@@ -107,7 +111,7 @@ AppProtocol = Literal["http", "http2", "https", "grpc", "grpc-web", "tcp", "tls"
 class HarborInMesh(Model):
     """Harbor's place in the mesh: its routes, and what guards it."""
 
-    namespace: ObjectName = "harbor"
+    namespace: NamespaceName = "harbor"
     """The namespace that Harbor runs in."""
     host: Host
     """The host name that browsers and docker use."""
@@ -119,7 +123,7 @@ class HarborInMesh(Model):
     """The Gateway of the routes, as `namespace/name`; the platform's if not given."""
     kind: RouteKind | None = None
     """The kind of the routes; the platform's if not given."""
-    inject: bool | Label = True
+    inject: StrictBool | Revision = True
     """Label the namespace for injection of the sidecar: true, false (leave it alone), or the name
     of a revision."""
     strict_mtls: bool = True
@@ -151,9 +155,9 @@ class DeclaredGateway(Model):
 class PlatformMesh(Model):
     """Istio, as far as all teams share it."""
 
-    control_plane_namespace: str = "istio-system"
+    control_plane_namespace: NamespaceName = "istio-system"
     """Where istiod runs."""
-    gateway_namespace: str = "istio-ingress"
+    gateway_namespace: NamespaceName = "istio-ingress"
     """Where the ingress gateway's pods run."""
     gateway: GatewayName = "istio-ingress/public"
     """The Gateway that routes are bound to, as `namespace/name`."""
@@ -168,7 +172,7 @@ class PlatformMesh(Model):
 class PlatformRotation(Model):
     """The rotation of robots' credentials, as far as all teams share it."""
 
-    most_per_run: Annotated[int, Field(ge=1)] = 200
+    most_per_run: Annotated[Whole, Field(ge=1)] = 200
     """How many credentials one run exchanges at most. The most urgent come first, the rest is for
     the next run."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tenantry.declared import claims, external_names, rules
+from tenantry.declared import claims, external_names, rules, warnings
 from tenantry.declared.claims import Conflict
 from tenantry.declared.faults import Document, Place, explain
 from tenantry.declared.files import (
@@ -83,6 +83,7 @@ class _File:
     team: Team | None = None
     """With all defaults; the readable part of it where the file is faulty."""
     faults: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     contested: list[Contested] = field(default_factory=list)
     is_rival: bool = False
     """Whether its name is another file's, so that nothing else of it counts."""
@@ -108,6 +109,8 @@ class _Reading:
         self.faults: list[str] = []
         """Of the platform."""
         self.other_faults: list[str] = []
+        self.warnings: list[str] = []
+        """Of the platform."""
         self.files: list[_File] = []
 
     def read_platform(self) -> None:
@@ -130,6 +133,8 @@ class _Reading:
             place = original_place(place, self.platform_file.data, self.platform_left_out)
             if not is_consequence(place, self.platform_left_out):
                 self.faults.append(self.platform_file.fault(place, text))
+        for place, text in warnings.check_platform(self.platform):
+            self.warnings.append(self.platform_file.fault(place, text))
 
     def _is_left_out(self, place: Place) -> bool:
         """Return whether a part of the platform is not known, or not all of it."""
@@ -204,6 +209,8 @@ class _Reading:
             place = original_place(place, file.document.data, left_out)
             if not is_consequence(place, unknown, None if is_known else file.document.has):
                 file.faults.append(self._blame(place, text, file.document, given.profile))
+        for place, text in warnings.check_team(team):
+            file.warnings.append(self._blame(place, text, file.document, given.profile))
         file.team, file.is_whole = team, is_known
 
     def _check_profile(self, file: _File, given: Team, platform: Platform) -> tuple[Team, bool]:
@@ -300,7 +307,12 @@ class _Reading:
             ),
             tuple(_left_out(file, teams) for file in self.files if file.is_faulty),
             tuple(self.other_faults),
+            _in_order([*self.warnings, *(found for file in good for found in file.warnings)]),
         )
+
+
+def _in_order(found: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(dict.fromkeys(found), key=location_of))
 
 
 def _left_out(file: _File, teams: dict[str, Team]) -> LeftOut:
@@ -353,7 +365,13 @@ def check_alone(declaration: Declaration, team: Team, form: Document | None = No
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
     teams = {**declaration.teams, team.name: file.team}
     left_out = tuple(each for each in declaration.left_out if team.name not in each.names)
-    return replace(declaration, teams=dict(sorted(teams.items())), left_out=left_out)
+    told = [warning.replace(":1: ", ": ", 1) for warning in file.warnings]
+    return replace(
+        declaration,
+        teams=dict(sorted(teams.items())),
+        left_out=left_out,
+        warnings=(*declaration.warnings, *told),
+    )
 
 
 def _check_beside(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tenantry.declared import harbor_rules, kubernetes_rules, mesh_rules
+from tenantry.declared import harbor_rules, kubernetes_rules, labels, mesh_rules
 from tenantry.declared.claims import claims_of
 from tenantry.declared.faults import Place
 from tenantry.declared.platform import Platform
@@ -24,6 +24,7 @@ def check_team(team: Team) -> Iterator[Fault]:
             yield claim.place, f"{claim.what} '{claim.name}' is declared twice"
         claimed.add((claim.what, claim.name))
     yield from harbor_rules.check_project(team)
+    yield from labels.check(team)
 
 
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -5,9 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from tenantry.declared.types import ExternalNames, GroupName, Label, Model, ObjectName
+from tenantry.declared.types import (
+    ExternalNames,
+    GroupName,
+    Label,
+    Model,
+    NamespaceName,
+    ObjectName,
+    Whole,
+)
 
-Positive = Annotated[int, Field(ge=1, le=10 * 366 * 24 * 60)]
+Positive = Annotated[Whole, Field(ge=1, le=10 * 366 * 24 * 60)]
 
 
 def _check_url(value: str) -> str:
@@ -44,7 +52,7 @@ GroupPattern = Annotated[str, AfterValidator(_check_pattern)]
 class SecretReference(Model):
     """A key of a Kubernetes Secret: where a secret lies that is declared nowhere."""
 
-    namespace: ObjectName
+    namespace: NamespaceName
     """The Secret's namespace."""
     name: ObjectName
     """The Secret's name."""
@@ -156,7 +164,7 @@ class Realm(Model):
     CLI secret with it."""
     brute_force_protection: bool | None = None
     """Lock an account for a while after wrong passwords."""
-    login_failures: Annotated[int, Field(ge=1, le=1000)] | None = None
+    login_failures: Annotated[Whole, Field(ge=1, le=1000)] | None = None
     """So many wrong passwords lock an account, where `brute_force_protection` is on."""
     unmanaged_attributes: Literal["refused", "admin-view", "admin-edit", "enabled"] | None = None
     """What becomes of user attributes that the user profile does not name: refused, seen by
@@ -191,7 +199,7 @@ class SingleSignOn(Model):
     """Logging out of Harbor logs out of the realm, too (Harbor 2.13 and later)."""
     verify_certificate: bool = True
     """Whether Harbor checks the realm's certificate."""
-    secret_max_age_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    secret_max_age_days: Annotated[Whole, Field(ge=1, le=3660)] | None = None
     """Renew the client's secret when it is older, and hand Harbor the new one. Where a client
     policy of the realm has the executor `secret-rotation`, the old one works on meanwhile;
     elsewhere whoever logs in in that second is refused. It is never renewed if not given."""

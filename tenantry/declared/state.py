@@ -128,6 +128,8 @@ class Declaration:
     """The files with faults, in the order of their names."""
     other_faults: tuple[str, ...] = field(default=(), compare=False)
     """Faults between the platform and its teams that keep no team out."""
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    """Values that a later release will refuse, in the order of files and lines."""
 
     @property
     def faults(self) -> list[str]:

@@ -5,7 +5,7 @@ that whatever passes here is accepted there.
 """
 
 import re
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Annotated, Any
 
 from kubernetes.utils.quantity import parse_quantity
@@ -28,6 +28,7 @@ _AMOUNT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[numkM
 _QUANTITY = re.compile(_AMOUNT)
 _MAX_LABEL = 63  # a Kubernetes name; Harbor and Keycloak allow more
 _PREFIX = "team-"
+MAX_QUANTITY = 2**63 - 1
 MAX_STORAGE = 1024 * 2**40  # Harbor refuses quotas above 1024 TiB
 
 
@@ -94,8 +95,10 @@ def quantity(value: str) -> Decimal:
     Raises:
         ValueError: it is not a quantity.
     """
-    number = parse_quantity(value)  # type: ignore[no-untyped-call]
-    return number if isinstance(number, Decimal) else Decimal(number)
+    number = Decimal(parse_quantity(value))  # type: ignore[no-untyped-call]
+    with localcontext(prec=60):
+        # As Kubernetes keeps it: rounded up to billionths.
+        return (number * 10**9).to_integral_value(ROUND_CEILING) / 10**9
 
 
 def _check_quantity(value: str) -> str:
@@ -103,6 +106,8 @@ def _check_quantity(value: str) -> str:
         raise ValueError("a quantity is a number with an optional unit, as 500m, 4, 10Gi")
     if quantity(value) < 0:
         raise ValueError("a quantity must not be negative")
+    if quantity(value) > MAX_QUANTITY:
+        raise ValueError(f"a quantity is at most {MAX_QUANTITY}; Kubernetes lowers it to that")
     return value
 
 
@@ -118,6 +123,16 @@ def _as_written(value: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_whole(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number, not true or false")  # noqa: TRY004 for pydantic
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_check_whole)]
+"""A whole number. Python counts true and false as 1 and 0; a file means something else by them."""
 
 
 def text_or_number(pattern: str) -> WithJsonSchema:
@@ -144,6 +159,11 @@ UNLIMITED = "unlimited"
 def storage_bytes(value: str) -> int:
     """Bytes of a storage quota as Harbor counts them; `unlimited` is -1."""
     return -1 if value == UNLIMITED else int(quantity(value))
+
+
+def is_whole(value: str) -> bool:
+    """Return whether a storage quota is a whole number of bytes, or unlimited."""
+    return value == UNLIMITED or storage_bytes(value) == quantity(value)
 
 
 def _check_storage(value: str) -> str:
@@ -252,6 +272,36 @@ def _check_gateway(value: str) -> str:
     return value
 
 
+def _check_namespace(value: str) -> str:
+    if not re.fullmatch(_LABEL, value) or len(value) > 63:
+        raise ValueError(
+            "a namespace's name is 1 to 63 lower-case letters, digits and dashes, and begins and "
+            "ends with a letter or digit"
+        )
+    return value
+
+
+NamespaceName = Annotated[str, AfterValidator(_check_namespace), text_like(_LABEL)]
+"""The name of a namespace that exists."""
+
+
+def _check_revision(value: str) -> str:
+    if value.lower() in ("on", "off", "yes", "no", "y", "n", "true", "false"):
+        raise ValueError("the name of a revision; on and yes are written true, off and no false")
+    if not re.fullmatch(_LABEL, value) or len(value) > 63:
+        raise ValueError(
+            "the name of a revision, which is up to 63 lower-case letters, digits and dashes, as "
+            "1-20"
+        )
+    return value
+
+
+Revision = Annotated[
+    str, BeforeValidator(_as_written), AfterValidator(_check_revision), text_or_number(_LABEL)
+]
+"""A revision of Istio's control plane, or a tag of one."""
+
+
 GatewayName = Annotated[
     str, AfterValidator(_check_gateway), text_like(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*")
 ]
@@ -295,25 +345,3 @@ def _check_service(value: str) -> str:
 
 ServiceName = Annotated[str, AfterValidator(_check_service), text_like(_LABEL)]
 """The name of a Service of Kubernetes'."""
-
-
-_SECRET_SETTINGS = (
-    "ldap_search_password",
-    "uaa_client_secret",
-    "email_password",
-    "oidc_client_secret",
-)
-
-
-def _check_setting(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
-        raise ValueError("a setting is named as in Harbor's API, as robot_token_duration")
-    if value in _SECRET_SETTINGS:
-        raise ValueError("is a secret, and no secret is ever declared")
-    if value == "auth_mode" or value.startswith("oidc_"):
-        raise ValueError("belongs to harbor.single_sign_on: declare that instead")
-    return value
-
-
-SettingName = Annotated[str, AfterValidator(_check_setting), text_like("[a-z][a-z0-9_]*")]
-"""The name of a setting in Harbor's configuration API."""

@@ -107,7 +107,7 @@ def test_a_group_without_a_name_at_a_provider_is_refused(tmp_path: Path) -> None
         ("quota: {'requests cpu': 1}", "quota.requests cpu: 'requests cpu': a key is"),
         ("limits: {max: {'': 1}}", "a key is up to 63 letters"),
         ("cluster_role: a/b", "cluster_role: 'a/b': a ClusterRole's name is letters"),
-        ("mesh: 'not a revision'", "or a label's value is up to 63"),
+        ("mesh: 'not a revision'", "or the name of a revision, which is up to 63"),
     ],
 )
 def test_what_the_api_server_would_refuse_is_refused_first(

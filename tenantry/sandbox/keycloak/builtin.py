@@ -250,6 +250,7 @@ def add_client(realm: Realm, given: JSON) -> JSON:
     if root and not given.get("redirectUris"):
         client["redirectUris"] = [root.rstrip("/") + "/*"]
         client["webOrigins"] = ["/".join(root.split("/")[:3])]
+    keep_as_sets(client)
     if not public and not client["bearerOnly"] and not client.get("secret"):
         client["secret"] = new_secret()
     if given.get("protocolMappers"):
@@ -264,6 +265,12 @@ def add_client(realm: Realm, given: JSON) -> JSON:
         if scope:
             realm.client_scopes[client["id"]][scope["id"]] = "default"
     return client
+
+
+def keep_as_sets(client: JSON) -> None:
+    """Keep a client's addresses as Keycloak does: each once."""
+    for key in ("redirectUris", "webOrigins"):
+        client[key] = list(dict.fromkeys(each for each in client[key] if each))
 
 
 def _assigned(realm: Realm, given: JSON) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .answers import (
     invalid,
     not_found,
 )
-from .builtin import add_client
+from .builtin import add_client, keep_as_sets
 from .mappers import TYPES, completed, synchronized
 from .state import Realm, User, new_id, new_secret
 
@@ -108,6 +108,7 @@ def update_client(realm: Realm, call: Call, client_id: str) -> Response:
     attributes = {**client["attributes"], **given.pop("attributes", {})}
     mappers = given.pop("protocolMappers", None)
     client |= given
+    keep_as_sets(client)
     if mappers is not None:
         synchronized(client, [each for each in mappers if each.get("protocolMapper") in TYPES])
     client["attributes"] = {key: value for key, value in attributes.items() if value}

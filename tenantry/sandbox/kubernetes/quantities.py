@@ -37,8 +37,8 @@ def canonical(text: str) -> str:
     found = _FORM.fullmatch(text)
     assert found is not None
     suffix = found[2] or ""
-    if suffix in _BINARY and abs(amount) >= 1024:
-        whole = math.ceil(amount)
+    if suffix in _BINARY and abs(amount) >= 1024 and amount.denominator == 1:
+        whole = int(amount)
         for unit, size in reversed(_BINARY.items()):
             if whole % size == 0:
                 return f"{whole // size}{unit}"

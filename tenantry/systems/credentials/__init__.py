@@ -96,7 +96,7 @@ class Credentials:
     @property
     def registry(self) -> str:
         """The host that image names begin with, and so what the Secrets are for."""
-        return self._registry or host_of(self._harbor.info()["registry_url"])
+        return host_of(self._registry or self._harbor.info()["registry_url"])
 
     # Desired
 

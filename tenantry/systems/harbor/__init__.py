@@ -9,7 +9,7 @@ from typing import Any
 from tenantry.calls import FEW, Clock, each
 from tenantry.declared import Declaration, Team
 from tenantry.declared.team import ImmutableTags
-from tenantry.declared.types import UNLIMITED, storage_bytes
+from tenantry.declared.types import UNLIMITED, is_whole, storage_bytes
 from tenantry.errors import (
     BrokenPromise,
     ChangedMeanwhile,
@@ -64,7 +64,10 @@ class Harbor:
             key: value for key in _METADATA if (value := getattr(declared, key)) is not None
         }
         if declared.storage_quota is not None:
-            fields["storage_quota"] = Amount(declared.storage_quota)
+            quota = declared.storage_quota
+            if not is_whole(quota):
+                quota = str(storage_bytes(quota))  # Harbor keeps whole bytes
+            fields["storage_quota"] = Amount(quota)
         # Its mark stands on the namespace: without that, nobody would know it for ours.
         namespace = Id("kubernetes", "Namespace", name)
         wanted = [Resource(project, "Harbor", fields, inside=(namespace,))]

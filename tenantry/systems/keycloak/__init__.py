@@ -48,7 +48,7 @@ class Keycloak:
         group = Id("keycloak", "group", team.oidc_group)
         marks = {MANAGED_BY: ["tenantry"], TEAM: [team.name]}
         wanted = [Resource(group, "Keycloak", {"attributes": marks})]
-        for member in team.members or ():
+        for member in {name.lower(): name for name in team.members or ()}.values():
             id = _member_id(team, member)
             wanted.append(Resource(id, "Keycloak", {"member": True}, inside=(group,)))
         for alias, provider in self._settings.external_providers.items():

@@ -35,11 +35,11 @@ def client_fields(
         "implicitFlowEnabled": False,
         "directAccessGrantsEnabled": False,
         "serviceAccountsEnabled": False,
-        "redirectUris": sorted(redirect_uris),
-        "webOrigins": sorted(web_origins),
+        "redirectUris": sorted(set(redirect_uris)),
+        "webOrigins": sorted(set(web_origins)),
         "attributes": {
             **marks,
-            key: separator.join(sorted(post_logout_redirect_uris)),
+            key: separator.join(sorted(set(post_logout_redirect_uris))),
             "pkce.code.challenge.method": "S256" if pkce else "",
         },
     }
@@ -69,7 +69,7 @@ def observed_fields(client: Representation) -> Representation:
     attributes.pop(ROTATED, None)
     key, separator = _URIS
     uris = attributes.get(key, "")
-    attributes[key] = separator.join(sorted(uris.split(separator)))
+    attributes[key] = separator.join(sorted(set(uris.split(separator))))
     return {
         **{key: value for key, value in client.items() if key not in ("secret", "protocolMappers")},
         "redirectUris": sorted(client.get("redirectUris") or []),

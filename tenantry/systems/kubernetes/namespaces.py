@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tenantry.declared import Namespace, Platform, Team
+from tenantry.declared.labels import POD_SECURITY, injection
 from tenantry.resources import Amount, Exactly, Resource
 from tenantry.systems.kubernetes.objects import resource
 
@@ -65,8 +66,8 @@ def namespace(team: Team, name: str, declared: Namespace, annotations: dict[str,
     """The namespace itself."""
     labels = {
         **declared.labels,
-        "pod-security.kubernetes.io/enforce": declared.pod_security,
-        **_injection(declared.mesh),
+        POD_SECURITY: declared.pod_security,
+        **injection(declared.mesh),
     }
     return resource(
         "Namespace",
@@ -76,12 +77,6 @@ def namespace(team: Team, name: str, declared: Namespace, annotations: dict[str,
         more_labels=labels,
         annotations={**declared.annotations, **annotations},
     )
-
-
-def _injection(mesh: bool | str) -> dict[str, str]:
-    if isinstance(mesh, str):
-        return {"istio.io/rev": mesh}
-    return {"istio-injection": "enabled" if mesh else "disabled"}
 
 
 def contents(platform: Platform, team: Team, name: str, declared: Namespace) -> Iterator[Resource]:

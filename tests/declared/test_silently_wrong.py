@@ -1,0 +1,281 @@
+"""Values that used to be taken for others, or overruled, without a word: each with its verdict."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from typer.testing import CliRunner
+
+from tenantry import declared
+from tenantry.cli import app
+from tenantry.declared.platform import Platform
+from tenantry.declared.team import Team
+from tenantry.errors import DeclarationError
+from tests.bench import SHOP, write
+
+REVISION = "the name of a revision"
+NAMESPACE = "a namespace's name is 1 to 63 lower-case letters"
+REGISTRY = "a registry is a host, and a port where needed, without a path and without blanks"
+WHOLE = "must be a whole number, not true or false"
+
+TEAM_FAULTS: dict[str, tuple[str, str]] = {
+    **{
+        f"mesh: {word}": (f"namespace:\n  mesh: {word}", f"2: namespace.mesh: '{word}': must be tr")
+        for word in ("on", "off", "yes", "no", "On", "YES", "n")
+    },
+    "mesh: 1.20": (
+        "namespace:\n  mesh: 1.20",
+        "2: namespace.mesh: 1.20: must be true or false, or",
+    ),
+    "mesh: 'true'": ("namespace:\n  mesh: 'true'", "2: namespace.mesh: 'true': must be true or"),
+    "mesh: Canary": ("namespace:\n  mesh: Canary", "2: namespace.mesh: 'Canary': must be true"),
+    "mesh: false and injection": (
+        "namespace:\n  mesh: false\n  labels: {istio-injection: enabled}",
+        "3: namespace.labels.istio-injection: 'enabled': contradicts 'mesh', which is false",
+    ),
+    "mesh and no injection": (
+        "namespace:\n  labels: {istio-injection: disabled}",
+        "2: namespace.labels.istio-injection: 'disabled': contradicts 'mesh', which is true",
+    ),
+    "a revision and injection": (
+        "namespace:\n  mesh: canary\n  labels: {istio-injection: enabled}",
+        "3: namespace.labels.istio-injection: 'enabled': contradicts 'mesh', the revision canary",
+    ),
+    "two revisions": (
+        "namespace:\n  mesh: canary\n  labels: {istio.io/rev: stable}",
+        "3: namespace.labels.istio.io/rev: 'stable': contradicts 'mesh', which is canary",
+    ),
+    "Pod Security twice": (
+        "namespace:\n  labels: {pod-security.kubernetes.io/enforce: restricted}",
+        (
+            "2: namespace.labels.pod-security.kubernetes.io/enforce: 'restricted': contradicts "
+            "'pod_security', which is baseline; write pod_security: restricted, or remove the label"
+        ),
+    ),
+    "the name of another namespace": (
+        "namespace:\n  labels: {kubernetes.io/metadata.name: shop}",
+        (
+            "2: namespace.labels.kubernetes.io/metadata.name: 'shop': the API server sets this label "
+            "to 'team-shop'; remove it"
+        ),
+    ),
+    "the name of the first namespace": (
+        (
+            "namespace:\n  labels: {kubernetes.io/metadata.name: team-shop}\n"
+            "further_namespaces: {jobs: {}}"
+        ),
+        (
+            "3: further_namespaces.jobs.labels.kubernetes.io/metadata.name: 'team-shop': the API "
+            "server sets this label to 'team-shop-jobs'; remove it"
+        ),
+    ),
+    "true for days": (
+        "robots:\n  ci: {expiry_days: true}",
+        f"2: robots.ci.expiry_days: true: {WHOLE}",
+    ),
+    "false for a count": (
+        "harbor:\n  retention:\n    rules: [{latest_pushed: false}]",
+        f"3: harbor.retention.rules[0].latest_pushed: false: {WHOLE}",
+    ),
+    "true for a port": (
+        "routes:\n  web: {host: a.example, paths: [{service: web, port: true}]}",
+        f"2: routes.web.paths[0].port: true: {WHOLE}",
+    ),
+    "no user name": ("members: ['']", "1: members[0]: '': a user name is not empty"),
+    "blanks around a user name": ("members: ['ann ']", "1: members[0]: 'ann ': a user name is not"),
+    "a quantity that Kubernetes lowers": (
+        "namespace: {quota: {limits.memory: 9e20}}",
+        "1: namespace.quota.limits.memory: 9e20: a quantity is at most 9223372036854775807",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "fault"), TEAM_FAULTS.values(), ids=TEAM_FAULTS)
+def test_silently_wrong_value_of_a_team_is_a_fault(
+    content: str, fault: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DeclarationError) as refused:
+        declared.load(write(tmp_path, f"{content}\nname: shop\n"))
+    (found,) = refused.value.faults
+    assert found.startswith(f"teams/team-0.yaml:{fault}")
+
+
+PLATFORM_FAULTS: dict[str, tuple[str, str]] = {
+    "DNS in no namespace": (
+        "kubernetes: {dns_namespace: ''}",
+        f"kubernetes.dns_namespace: '': {NAMESPACE}",
+    ),
+    "a control plane in no namespace": (
+        "mesh: {control_plane_namespace: ''}",
+        f"mesh.control_plane_namespace: '': {NAMESPACE}",
+    ),
+    "a gateway in a namespace in upper case": (
+        "mesh: {gateway_namespace: Ingress}",
+        f"mesh.gateway_namespace: 'Ingress': {NAMESPACE}",
+    ),
+    "a registry with a path": (
+        "harbor: {registry: registry.example.com/shop}",
+        f"harbor.registry: 'registry.example.com/shop': {REGISTRY}",
+    ),
+    "a registry with a blank": (
+        "harbor: {registry: 'registry.example.com '}",
+        f"harbor.registry: 'registry.example.com ': {REGISTRY}",
+    ),
+    "no registry": ("harbor: {registry: ''}", f"harbor.registry: '': {REGISTRY}"),
+    "a realm with a path": ("keycloak: {realm: a/b}", "keycloak.realm: 'a/b': a realm's name has"),
+    "no realm": ("keycloak: {realm: ''}", "keycloak.realm: '': a realm's name has"),
+    "true for a number of credentials": (
+        "rotation: {most_per_run: true}",
+        f"rotation.most_per_run: true: {WHOLE}",
+    ),
+    "inject: yes": (
+        "mesh: {harbor: {host: a.example, inject: yes}}",
+        "mesh.harbor.inject: 'yes': must be true or false, or",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "fault"), PLATFORM_FAULTS.values(), ids=PLATFORM_FAULTS)
+def test_silently_wrong_value_of_the_platform_is_a_fault(
+    content: str, fault: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DeclarationError) as refused:
+        declared.load(write(tmp_path, platform=f"{content}\n"))
+    (found,) = refused.value.faults
+    assert found.startswith(f"platform.yaml:1: {fault}")
+
+
+WARNINGS: dict[str, tuple[str, str, str]] = {
+    "members that differ in case": (
+        "",
+        "members:\n  - Ann\n  - ann",
+        (
+            "teams/team-0.yaml:3: members[1]: 'ann' is there twice (Keycloak keeps user names in lower "
+            "case); remove one of them"
+        ),
+    ),
+    "a redirect URI twice": (
+        "",
+        "oidc_clients:\n  web:\n    redirect_uris:\n      - https://a/cb\n      - https://a/cb",
+        (
+            "teams/team-0.yaml:5: oidc_clients.web.redirect_uris[1]: 'https://a/cb' is there twice; "
+            "remove one of them"
+        ),
+    ),
+    "a web origin twice": (
+        "",
+        "oidc_clients:\n  web: {redirect_uris: [https://a/cb], web_origins: ['+', '+']}",
+        (
+            "teams/team-0.yaml:2: oidc_clients.web.web_origins[1]: '+' is there twice; remove one of "
+            "them"
+        ),
+    ),
+    "a part of a byte": (
+        "",
+        "harbor:\n  storage_quota: 10.3Gi",
+        (
+            "teams/team-0.yaml:2: harbor.storage_quota: '10.3Gi' is not a whole number of bytes; "
+            "Harbor gets 11059540787. Write a whole number of bytes, or a smaller unit"
+        ),
+    ),
+    "a default of a part of a byte": (
+        "defaults:\n  harbor:\n    storage_quota: 10.3Gi",
+        "",
+        (
+            "platform.yaml:3: defaults.harbor.storage_quota: '10.3Gi' is not a whole number of bytes; "
+            "Harbor gets 11059540787. Write a whole number of bytes, or a smaller unit (as team file "
+            "teams/team-0.yaml has it)"
+        ),
+    ),
+    "a revision without effect": (
+        "",
+        "namespace:\n  mesh: false\n  labels: {istio.io/rev: canary}",
+        (
+            "teams/team-0.yaml:3: namespace.labels.istio.io/rev: 'canary' has no effect: 'mesh' is "
+            "false, and Istio follows the label istio-injection, which that sets. Write mesh: canary, "
+            "or remove the label"
+        ),
+    ),
+    "a registry with a scheme": (
+        "harbor: {registry: https://registry.example.com}",
+        "",
+        (
+            "platform.yaml:1: harbor.registry: 'https://registry.example.com' has more than a host and "
+            "a port; write it without scheme and '/'"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("platform", "team", "warning"), WARNINGS.values(), ids=WARNINGS)
+def test_value_that_was_applied_without_harm_is_a_warning(
+    platform: str, team: str, warning: str, tmp_path: Path
+) -> None:
+    """It is shown by `tenantry validate`, which still ends well."""
+    folder = write(tmp_path, f"{team}\nname: shop\n", platform=f"{platform}\nname: Test\n")
+    assert declared.load(folder).warnings == (warning,)
+    result = CliRunner().invoke(app, ["validate", str(folder)])
+    assert result.exit_code == 0
+    assert result.stderr == f"warning: {warning}\n"
+    assert "1 team and the platform are in order" in result.stdout
+
+
+def test_a_state_in_order_has_no_warnings(tmp_path: Path) -> None:
+    assert declared.load(write(tmp_path, SHOP)).warnings == ()
+
+
+def test_a_team_from_the_api_has_its_warnings(tmp_path: Path) -> None:
+    state = declared.load(write(tmp_path))
+    team = Team.model_validate({"name": "shop", "members": ["Ann", "ann"]})
+    (warning,) = declared.check_alone(state, team).warnings
+    assert warning.startswith("team shop: members[1]: 'ann' is there twice")
+
+
+def _models(annotation: Any) -> set[type[BaseModel]]:
+    """All models that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.values()
+        return {annotation}.union(*(_models(field.annotation) for field in fields))
+    return set[type[BaseModel]]().union(*map(_models, get_args(annotation)))
+
+
+def _parts(annotation: Any) -> set[Any]:
+    return {annotation}.union(*map(_parts, get_args(annotation)))
+
+
+def test_silently_wrong_boolean_is_no_number_in_any_field() -> None:
+    """All fields that take numbers are found by their types, so none can be forgotten."""
+    tried, forgotten = 0, []
+    for model in _models(Team) | _models(Platform):
+        for name, field in model.model_fields.items():
+            parts = _parts(field.annotation)
+            if int not in parts or bool in parts or dict in map(get_origin, parts):
+                continue
+            tried += 1
+            adapter: TypeAdapter[Any] = TypeAdapter(
+                Annotated[field.annotation, Field(), *field.metadata]
+            )
+            with suppress(ValidationError):
+                adapter.validate_python(True)
+                forgotten.append(f"{model.__name__}.{name}")
+    assert tried > 15
+    assert not forgotten
+
+
+@given(text=st.text("0123456789._exa-", min_size=1, max_size=6).filter(lambda text: text.strip()))
+@settings(deadline=None, max_examples=100)
+def test_silently_wrong_revision_is_as_written_or_a_fault(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = write(
+        tmp_path_factory.getbasetemp() / "revision", f"name: shop\nnamespace: {{mesh: {text}}}\n"
+    )
+    try:
+        state = declared.load(folder)
+    except DeclarationError:
+        return
+    assert state.teams["shop"].namespace.mesh == text
