@@ -146,10 +146,8 @@ def _counted(addresses: dict[str, Any]) -> tuple[int, int]:
 
 def _floor(recording: Recording, addresses: dict[str, Any]) -> float:
     cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())
-    server = cluster["clusters"][0]["cluster"]["server"]
-    there = {**addresses, "kubernetes": {**addresses["kubernetes"], "url": server}}
     token = cluster["users"][0]["user"]["token"]
-    with Floor(origins(addresses), there, token) as floor:
+    with Floor(origins(addresses), addresses, token) as floor:
         return floor.seconds(recording)
 
 

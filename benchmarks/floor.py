@@ -9,6 +9,7 @@ says now.
 import base64
 import json
 import re
+import ssl
 import threading
 import time
 from collections import Counter, defaultdict
@@ -161,7 +162,12 @@ class Floor:
         )
         self._systems = origins
         self._clients = {
-            system: httpx.Client(base_url=addresses[system]["url"], limits=limits, timeout=60)
+            system: httpx.Client(
+                base_url=addresses[system]["url"],
+                limits=limits,
+                timeout=60,
+                verify=ssl.create_default_context(cafile=addresses[system].get("ca")),
+            )
             for system in origins.values()
         }
         self._addresses = addresses

@@ -297,9 +297,8 @@ class Recorded(NamedTuple):
 
 def origins(addresses: dict[str, Any]) -> dict[str, str]:
     """Which system is at which address."""
-    found = {addresses[system]["url"].rstrip("/"): system for system in ("harbor", "keycloak")}
-    cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())
-    return found | {cluster["clusters"][0]["cluster"]["server"]: "kubernetes"}
+    systems = ("harbor", "keycloak", "kubernetes")
+    return {addresses[system]["url"].rstrip("/"): system for system in systems}
 
 
 def floors(recordings: list[Recorded], latency: float) -> list[Measured]:
@@ -307,7 +306,6 @@ def floors(recordings: list[Recorded], latency: float) -> list[Measured]:
     measured = []
     with sandbox(latency) as addresses:
         cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())
-        addresses["kubernetes"]["url"] = cluster["clusters"][0]["cluster"]["server"]
         token = cluster["users"][0]["user"]["token"]
         with Floor(recordings[0].origins, addresses, token) as floor:
             for recording, _ in recordings:

@@ -48,7 +48,7 @@ def guide(team: Team, registry: str, realm: str, plan: Plan | None = None) -> st
             f"docker --config . push {registry}/{slug}/app:1.0",
             "```",
             "",
-            "Read it anew for each run: its content changes when it is rotated.",
+            "Read it again in each run: its content changes when the credential is rotated.",
             "",
         ]
     if any(robot.attach for robot in team.active_robots.values()):

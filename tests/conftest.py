@@ -36,7 +36,7 @@ def whole(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_clients() -> Iterator[None]:
-    """A client reads all certificates when it is made, 20 ms long, and the sandbox has no TLS."""
+    """A client reads all certificates when it is created, 20 ms long; few clients need them."""
     context = cache(ssl.create_default_context)
     with mock.patch("ssl.create_default_context", context):
         yield

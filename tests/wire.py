@@ -174,7 +174,7 @@ def no_delays() -> Iterator[None]:
     with (
         stamina.set_testing(True, attempts=4, cap=True),
         mock.patch("time.sleep", _no_sleep),
-        # A client reads all certificates when it is made, 20 ms long, and the sandbox has no TLS.
+        # A client reads all certificates when it is created, 20 ms long; few clients need them.
         mock.patch("ssl.create_default_context", cache(ssl.create_default_context)),
     ):
         yield

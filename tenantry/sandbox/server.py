@@ -12,8 +12,10 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import tempfile
 import threading
+from base64 import b64encode
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -21,6 +23,7 @@ from typing import Any, Protocol, Self
 import uvicorn
 from starlette.types import ASGIApp, Scope
 
+from tenantry.sandbox.certificates import Authority
 from tenantry.sandbox.clock import Clock
 from tenantry.sandbox.control_app import control_app
 from tenantry.sandbox.controls import Connection, Controls
@@ -36,7 +39,7 @@ from tenantry.sandbox.realistic import Costs
 HOST = "127.0.0.1"
 SAVING_EVERY = 3.0  # seconds: what a SIGKILL may cost
 REALM = "platform"  # the one realm beside master: the one that Harbor's logins go to
-BLOBS = "blobs"  # the folder beside the systems' state that holds what was pushed
+BLOBS = "blobs"  # the folder next to the systems' state that holds pushed content
 LOST_AFTER = 10.0  # seconds until a server that doesn't start or stop is given up
 
 
@@ -103,20 +106,27 @@ class Sandbox:
         return {
             "harbor": {"url": self._urls["harbor"], "username": ADMIN, "password": ADMIN_PASSWORD},
             "keycloak": {"url": self._urls["keycloak"], "username": "admin", "password": "admin"},
-            "kubernetes": {"kubeconfig": str(self._kubeconfig)},
+            "kubernetes": {
+                "kubeconfig": str(self._kubeconfig),
+                "url": self._urls["kubernetes"],
+                "ca": str(self._authority.certificate),
+            },
             "controls": {"url": self._urls["controls"]},
         }
 
     def __enter__(self) -> Self:
         sockets = [_listening(port) for port in (*self._ports, 0)]
         for name, listening in zip((*self._systems, "controls"), sockets, strict=True):
-            self._urls[name] = f"http://{HOST}:{listening.getsockname()[1]}"
+            # kubectl sends no token without TLS. The other clients need none on one machine.
+            scheme = "https" if name == "kubernetes" else "http"
+            self._urls[name] = f"{scheme}://{HOST}:{listening.getsockname()[1]}"
         self.harbor.ext_endpoint = self._urls["harbor"]
         self.keycloak.url = self._urls["keycloak"]
         self.kubernetes.url = self._urls["kubernetes"]
         self.keycloak.realms[REALM] = new_realm(REALM, {"enabled": True})
         self.harbor.configuration["oidc_endpoint"] = f"{self._urls['keycloak']}/realms/{REALM}"
         self._load()
+        self._authority = Authority(self._folder)
         self._write_kubeconfig()
         self._start(sockets)
         return self
@@ -136,9 +146,12 @@ class Sandbox:
             shutil.rmtree(self._folder, ignore_errors=True)
         else:
             self._kubeconfig.unlink(missing_ok=True)
+            self._authority.certificate.unlink(missing_ok=True)
 
     def _start(self, sockets: list[socket.socket]) -> None:
-        apps = [self._middleware(name, system.app) for name, system in self._systems.items()]
+        apps = {
+            name: self._middleware(name, system.app) for name, system in self._systems.items()
+        } | {"controls": control_app(self.controls)}
         self._servers = [
             uvicorn.Server(
                 uvicorn.Config(
@@ -150,9 +163,10 @@ class Sandbox:
                     ws="none",
                     server_header=False,
                     timeout_graceful_shutdown=1,
+                    ssl_context_factory=self._tls if name == "kubernetes" else None,
                 )
             )
-            for app in (*apps, control_app(self.controls))
+            for name, app in apps.items()
         ]
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(sockets)), name="sandbox", daemon=True
@@ -162,6 +176,15 @@ class Sandbox:
         if not ready.wait(LOST_AFTER):
             msg = "The sandbox's servers didn't start."
             raise RuntimeError(msg)
+
+    def _tls(self, *_: object) -> ssl.SSLContext:
+        """Return the TLS settings of the Kubernetes API, whose private key does not stay on disk."""
+        pair = self._authority.server("kubernetes", hosts=["localhost"], addresses=[HOST])
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+        pair.certificate.unlink()
+        pair.key.unlink()
+        return context
 
     def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
         if name == "harbor":
@@ -213,10 +236,19 @@ class Sandbox:
 
     def _write_kubeconfig(self) -> None:
         name = "sandbox"
+        certificate = self._authority.certificate.read_bytes()
         content = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": name, "cluster": {"server": self._urls["kubernetes"]}}],
+            "clusters": [
+                {
+                    "name": name,
+                    "cluster": {
+                        "server": self._urls["kubernetes"],
+                        "certificate-authority-data": b64encode(certificate).decode(),
+                    },
+                }
+            ],
             "users": [{"name": name, "user": {"token": self.kubernetes.token}}],
             "contexts": [
                 {"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}

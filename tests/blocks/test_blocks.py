@@ -241,6 +241,23 @@ def test_a_dead_address_is_told(system: str, said: str, sandbox: MishapSandbox) 
     assert str(unavailable.value) == said
 
 
+def test_a_certificate_that_is_not_trusted_is_reported_at_once(sandbox: MishapSandbox) -> None:
+    url = sandbox.kubernetes.url  # the one system with TLS
+    content = kubeconfig(sandbox)
+    del content["clusters"][0]["cluster"]["certificate-authority-data"]
+    password = SecretStr(PASSWORD)
+    said = {
+        "harbor": HarborConnection(url=url, password=password),
+        "keycloak": KeycloakConnection(url=url, password=password),
+        "kubeconfig": cluster(content),
+    }
+    for place, connection in said.items():
+        with pytest.raises(SystemRefused) as refused:
+            connection.check()
+        assert "the certificate of the server is not trusted: " in str(refused.value)
+        assert place in str(refused.value).rpartition(". ")[2].lower()
+
+
 @pytest.mark.parametrize("block", [HarborConnection, KeycloakConnection])
 def test_an_address_without_a_scheme_is_told_without_the_password(block: Any) -> None:
     connection = block(url="example.com", password=SecretStr(PASSWORD))

@@ -18,12 +18,12 @@ from tenantry.connections import Cluster as ClusterAddress
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
+from tenantry.sandbox.certificates import Authority
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import GATEWAY_API, KINDS
 from tests.bench import prepare, write
 from tests.real.conftest import Cluster, Istioctl
 from tests.real.servers.apiserver import connect
-from tests.real.servers.certificates import Authority
 from tests.real.test_servers import unique
 from tests.wire import Wire
 

@@ -1,8 +1,10 @@
 """Kubernetes: namespaces, what fences a team in, and whose it is."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -571,7 +573,9 @@ def cluster(server: str, token: str) -> KubernetesClient:
 
 
 def test_a_wrong_token_is_named_and_not_shown(bench: Bench) -> None:
-    wrong = cluster(bench.sandbox.kubernetes.url, "Wrong12345")
+    content = json.loads(Path(bench.sandbox.addresses()["kubernetes"]["kubeconfig"]).read_text())
+    content["users"][0]["user"]["token"] = "Wrong12345"
+    wrong = KubernetesClient(Cluster(kubeconfig_content=content))
     with pytest.raises(SystemRefused) as refused:
         wrong.get("Namespace", "default")
     assert refused.value.status == 401

@@ -1,4 +1,4 @@
-"""The kinds the API server knows, and what discovery says about them."""
+"""The kinds the API server knows."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -232,8 +232,6 @@ _BY_NAME = {(kind.group, kind.name): kind for kind in KINDS}
 NAMESPACE = _BY_NAME["", "Namespace"]
 SERVICE_ACCOUNT = _BY_NAME["", "ServiceAccount"]
 
-_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update"]
-
 
 def kind_named(name: str, group: str | None = None) -> Kind:
     """The kind of this name; `group` where two groups have one of that name."""
@@ -247,50 +245,6 @@ def kind_of(manifest: JSON) -> Kind:
     """The kind of an object."""
     group = manifest["apiVersion"].rpartition("/")[0]
     return kind_named(manifest["kind"], group)
-
-
-def core_versions(url: str) -> JSON:
-    """The answer of /api."""
-    address = {"clientCIDR": "0.0.0.0/0", "serverAddress": url.partition("//")[2]}
-    return {
-        "kind": "APIVersions",
-        "versions": ["v1"],
-        "serverAddressByClientCIDRs": [address],
-    }
-
-
-def group_list() -> JSON:
-    """The answer of /apis."""
-    groups = []
-    for name in dict.fromkeys(kind.group for kind in KINDS if kind.group):
-        version = {"groupVersion": f"{name}/v1", "version": "v1"}
-        groups.append({"name": name, "versions": [version], "preferredVersion": version})
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
-
-
-def resource_list(group: str, version: str) -> JSON | None:
-    """The answer of /api/v1 and /apis/<group>/<version>."""
-    kinds = [kind for kind in KINDS if (kind.group, kind.version) == (group, version)]
-    if not kinds:
-        return None
-    resources = [
-        {
-            "name": kind.plural,
-            "singularName": kind.name.lower(),
-            "namespaced": kind.namespaced,
-            "kind": kind.name,
-            "verbs": _VERBS,
-            "shortNames": list(kind.short),
-        }
-        for kind in kinds
-    ]
-    version_name = kinds[0].api_version
-    return {
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": version_name,
-        "resources": resources,
-    }
 
 
 def definition(kind: Kind) -> JSON:

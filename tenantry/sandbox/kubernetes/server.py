@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from . import continuation, kinds
+from . import continuation, discovery, kinds
 from .defaults import check_types, fill
 from .errors import (
     Cause,
@@ -169,16 +169,20 @@ class SimulatedKubernetes:
             raise unauthorized()
         match parts:
             case ["api"]:
-                return _json(kinds.core_versions(self.url))
+                return _json(discovery.core_versions(self.url))
             case ["apis"]:
-                return _json(kinds.group_list())
+                return _json(discovery.group_list())
             case ["api", version]:
-                return _found_or_404(kinds.resource_list("", version))
+                return _found_or_404(discovery.resource_list("", version))
             case ["apis", group]:
-                groups = kinds.group_list()["groups"]
+                groups = discovery.group_list()["groups"]
                 return _found_or_404(next((each for each in groups if each["name"] == group), None))
             case ["apis", group, version]:
-                return _found_or_404(kinds.resource_list(group, version))
+                return _found_or_404(discovery.resource_list(group, version))
+            case ["openapi", "v3"]:
+                return _json(discovery.openapi_index())
+            case ["openapi", "v3", *rest]:
+                return _found_or_404(discovery.openapi("/".join(rest)))
             case ["api", version, *rest]:
                 return self._object(request, raw, "", version, rest)
             case ["apis", group, version, *rest]:
@@ -207,6 +211,8 @@ class SimulatedKubernetes:
         headers = request.headers
         content_type = headers.get("content-type", "").partition(";")[0].strip()
         agent = headers.get("user-agent", "")
+        if content_type == _PROTOBUF:
+            raise not_simulated("protobuf; kubectl apply -f FILE sends JSON")
         call = Call(request.method, kind, namespace, name, query, content_type, agent, raw)
         self._store.tick()
         handler = _HANDLERS.get((call.method, name is not None))
@@ -379,6 +385,7 @@ class SimulatedKubernetes:
         return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
 
 
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
 _ABOUT_NAMESPACES = ("status", "finalize")
 _LIST = SimulatedKubernetes._list
 _HANDLERS: dict[tuple[str, bool], Callable[[SimulatedKubernetes, Call], Response]] = {

@@ -14,7 +14,7 @@ import httpx
 from tenantry.answers import Answer, Members, many, one, parse
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read
 from tenantry.connections import HarborAccount
-from tenantry.errors import SystemRefused, SystemUnavailable, TimedOut
+from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.harbor.refusals import failure, words
 from tenantry.systems.harbor.session import NoSession, Session, has_ended, log_in, wrong_password
 from tenantry.systems.harbor.settings import Settings
@@ -309,7 +309,7 @@ class HarborClient:
             try:
                 return self._http.request(method, path, **options)
             except httpx.TransportError as error:
-                raise _no_answer(call, error) from None
+                raise no_answer("harbor", call, error) from None
 
     def _in_session(self) -> Session | None:
         with self._lock:
@@ -328,7 +328,7 @@ class HarborClient:
             try:
                 session = log_in(self._http, self.account)
             except httpx.TransportError as error:
-                raise _no_answer("POST /c/login", error) from None
+                raise no_answer("harbor", "POST /c/login", error) from None
         self._session = session if isinstance(session, Session) else None
         if isinstance(session, NoSession) and not self._logged_in:
             _log.warning(
@@ -338,12 +338,6 @@ class HarborClient:
                 session.value,
             )
         self._logged_in = True
-
-
-def _no_answer(call: str, error: httpx.TransportError) -> SystemUnavailable:
-    reason = f"no answer ({type(error).__name__})"
-    kind = TimedOut if isinstance(error, httpx.TimeoutException) else SystemUnavailable
-    return kind("harbor", call, reason)
 
 
 def _check_version(text: str) -> None:

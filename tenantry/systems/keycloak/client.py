@@ -18,7 +18,7 @@ from tenantry.answers import Answer, Members, many, one, parse
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import KeycloakAccount
-from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, TimedOut
+from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 
 MEMBERS: Members = {
     **dict.fromkeys(("id", "name", "username", "clientId", "alias", "path", "realm"), str),
@@ -251,10 +251,7 @@ class KeycloakClient:
         try:
             return work()
         except KeycloakConnectionError as error:
-            cause = error.__cause__ or error
-            timed_out = "Timeout" in type(cause).__name__  # one of requests', which has several
-            kind = TimedOut if timed_out else SystemUnavailable
-            raise kind("keycloak", call, f"no answer ({type(cause).__name__})") from None
+            raise no_answer("keycloak", call, error.__cause__ or error) from None
         except (TypeError, ValueError):
             # python-keycloak's message holds the whole answer, and so a token: none of it is said.
             raise SystemUnavailable("keycloak", call, "the answer is not what it must be") from None

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from tenantry.calls import TIMEOUT, read
-from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
 
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
@@ -37,7 +37,7 @@ def _fetch(url: str) -> dict[str, Any]:
     try:
         answer = httpx.get(url, timeout=TIMEOUT, follow_redirects=True)
     except httpx.TransportError as error:
-        raise SystemUnavailable("provider", call, f"no answer ({type(error).__name__})") from None
+        raise no_answer("provider", call, error) from None
     if answer.status_code >= 500:
         raise SystemUnavailable("provider", call, answer.reason_phrase, status=answer.status_code)
     try:

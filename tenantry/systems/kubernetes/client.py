@@ -17,7 +17,7 @@ from tenantry.answers import Answer, Members, many, one, parse
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import Cluster
-from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, TimedOut
+from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 from tenantry.kubeconfig import COMMAND
 
 MEMBERS: Members = {"gitVersion": str}
@@ -240,9 +240,9 @@ class KubernetesClient:
                 answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
                 data = answer.read()  # type: ignore[no-untyped-call]
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                timed_out = isinstance(error, urllib3.exceptions.TimeoutError)
-                kind = TimedOut if timed_out else SystemUnavailable
-                raise kind("kubernetes", call, _no_answer(error)) from None
+                raise no_answer("kubernetes", call, error) from None
+            except kube.ApiException as error:  # the client's own wrapper of a failure of TLS
+                raise no_answer("kubernetes", call, error.__context__ or error) from None
         if 200 <= answer.status < 300:
             return one(parse(data, "kubernetes", call, MEMBERS), "kubernetes", call)
         try:
@@ -290,10 +290,6 @@ def _configure(configuration: kube.Configuration, cluster: Cluster) -> None:
         )
     else:
         kube_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-
-
-def _no_answer(error: Exception) -> str:
-    return f"no answer ({type(error).__name__})"
 
 
 def _changed(error: SystemRefused) -> ChangedMeanwhile:

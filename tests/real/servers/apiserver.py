@@ -18,6 +18,7 @@ import kubernetes
 import urllib3
 from ruamel.yaml import YAML
 
+from tenantry.sandbox.certificates import Authority, Pair, write_key
 from tests.real.servers import golang
 from tests.real.servers.cache import (
     Progress,
@@ -26,7 +27,6 @@ from tests.real.servers.cache import (
     quiet,
     temporary_sibling,
 )
-from tests.real.servers.certificates import Authority, Pair, write_key
 from tests.real.servers.processes import (
     ServerError,
     Servers,

@@ -1,4 +1,4 @@
-"""The few keys and certificates a Kubernetes API server needs, made for one run of the tests."""
+"""The keys and certificates that a Kubernetes API server needs, created for one run."""
 
 import datetime
 import ipaddress
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_LIFETIME = datetime.timedelta(days=2)
+_LIFETIME = datetime.timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Pair:
 
 
 class Authority:
-    """A certificate authority that lives in a directory and signs for two days."""
+    """A certificate authority that lives in a directory and signs for one year."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests' authority")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Tenantry sandbox")])
         certificate = (
             _builder(self._name, self._name, self._key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -110,7 +110,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # Valid a little before now, for a clock that is set back while the tests run.
+        # Valid a little before now, for a clock that is set back while it runs.
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + _LIFETIME)
     )
