@@ -1,12 +1,12 @@
 """The chain from the realm's token to Harbor's group: issuer, client, claims, groups."""
 
-import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
 
 from tenantry.checks.view import View
 from tenantry.declared import Team
+from tenantry.declared.expressions import Expression
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 from tenantry.systems import Systems
@@ -279,8 +279,8 @@ def group_filter(login: Login) -> Iterator[Finding]:
     if not text:
         return
     try:
-        pattern = re.compile(text)
-    except re.error:
+        pattern = Expression(text)
+    except ValueError:
         yield login.finding(
             "group filter",
             "warning",
@@ -290,7 +290,7 @@ def group_filter(login: Login) -> Iterator[Finding]:
         )
         return
     for team in login.systems.state.teams.values():
-        if not pattern.search(team.oidc_group):
+        if not pattern.is_in(team.oidc_group):
             yield login.finding(
                 "group filter",
                 "critical",

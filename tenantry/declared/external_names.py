@@ -1,15 +1,17 @@
 """Which group each name of an external identity provider leads to: to one, and to one only."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from string import ascii_lowercase, ascii_uppercase
 
 from tenantry.declared.claims import Claim, Conflict
+from tenantry.declared.expressions import Expression
 from tenantry.declared.platform import Platform
 from tenantry.declared.rules import Fault
 from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.team import Team
 
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _OWN, _BY_RULE, _BY_TABLE = range(3)
 """Ranks of a claim for a name: a team's own `external_groups` does not take what the platform
 gives to another team."""
@@ -83,11 +85,10 @@ class _Names:
         """Return the claims that do not go together."""
         for name, claims in self._claims.items():
             yield from self._of_name(name, claims)
-        flags = re.IGNORECASE if self._provider.ignore_case else 0
         for claim in self._by_pattern:
             try:
-                expression = re.compile(self._provider.expression(claim.team.oidc_group), flags)
-            except (re.error, OverflowError, RecursionError) as error:
+                expression = Expression(self._provider.expression(claim.team.oidc_group))
+            except ValueError as error:
                 text = f"provider '{self._alias}' has a pattern that cannot be used: {error}"
                 yield Conflict(claim, text, decided=True)
             else:
@@ -112,11 +113,11 @@ class _Names:
         told = f"'{claim.name}' of provider '{self._alias}' leads to the group '{group}', too"
         return Conflict(claim, told, decided=decided)
 
-    def _of_pattern(self, claim: Claim, expression: re.Pattern[str]) -> Iterator[Conflict]:
+    def _of_pattern(self, claim: Claim, expression: Expression) -> Iterator[Conflict]:
         """A name that leads to another group, and by the pattern to this one as well."""
         own = claim.team.oidc_group
         for name, group in self._platforms.items():
-            if group != own and expression.fullmatch(name):
+            if group != own and expression.matches(name):
                 yield Conflict(claim, self._by_both(name, group, own), decided=True)
         likely = [
             *((name, other) for name, found in self._claims.items() for other in found),
@@ -124,7 +125,7 @@ class _Names:
         ]
         for name, other in likely:
             group = other.team.oidc_group
-            if group == own or not expression.fullmatch(name):
+            if group == own or not expression.matches(name):
                 continue
             text = self._by_both(name, group, own)
             if other.rank >= claim.rank:
@@ -152,4 +153,5 @@ def _doubles(provider: ExternalProvider) -> Iterator[str]:
 
 
 def _folded(provider: ExternalProvider, name: str) -> str:
-    return name.casefold() if provider.ignore_case else name
+    """A name as Keycloak compares it: Java's `(?i)` knows the case of A to Z only."""
+    return name.translate(_LOWER) if provider.ignore_case else name

@@ -216,6 +216,7 @@ class _Builder:
         construct = self._constructor
         try:
             if tag in _TEXTS:
+                text.encode()  # an escape may stand for half a character
                 return text
             if tag == f"{_TAG}null":
                 return None
@@ -227,6 +228,8 @@ class _Builder:
                 return Float(construct.construct_yaml_float(node), text)
             if tag == f"{_TAG}timestamp":
                 return construct.construct_yaml_timestamp(node)
+        except UnicodeEncodeError:
+            raise FaultyText(line, "holds an escape that is not a character; remove it") from None
         except (ValueError, TypeError, LookupError, ArithmeticError, YAMLError):
             what = {"int": "a whole number", "float": "a number", "bool": "true or false"}
             kind = what.get(tag.removeprefix(_TAG), "a date")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from tenantry.declared import expressions
 from tenantry.declared.types import (
     ExternalNames,
     GroupName,
@@ -31,10 +32,7 @@ Issuer = Annotated[str, AfterValidator(_check_url)]
 
 
 def _check_expression(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from None
+    expressions.check(value)
     return value
 
 
@@ -105,8 +103,8 @@ class ExternalProvider(Model):
     """What the provider calls a team's group, with `{group}` for our name of it, such as
     `k8s-{group}-prod`."""
     pattern: GroupPattern | None = None
-    """The same as a regular expression (what Java and Python have in common) with `{group}` in
-    it, where the provider's names follow no single template. Goes before `group_name`."""
+    """The same as a regular expression (of RE2, as Keycloak understands it, too) with `{group}`
+    in it, where the provider's names follow no single template. Goes before `group_name`."""
     groups: dict[str, GroupName] = {}
     """The provider's names that follow no rule, and the group of ours that each leads to. Goes
     before `pattern`; a team's own `external_groups` goes before both."""
@@ -131,7 +129,7 @@ class ExternalProvider(Model):
         return listed or ([] if self.pattern else [self.group_name.replace("{group}", group)])
 
     def expression(self, group: str, own: list[str] | None = None) -> str:
-        """A regular expression, Java's and Python's, that the names of a group match whole."""
+        """A regular expression, Java's and RE2's, that the names of a group match whole."""
         names = self.names(group, own)
         if names:
             told = "|".join(re.escape(name) for name in names)

@@ -1,5 +1,6 @@
 """Who there is at the new provider: from a file, or from its own admin API where it is a Keycloak."""
 
+import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ import pandas as pd
 
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import TenantryError
+from tenantry.migration.case import fold
 from tenantry.migration.snapshot import Identity
 from tenantry.systems.keycloak.client import KeycloakClient
 
@@ -114,7 +116,7 @@ def check_known(name: str, identities: Sequence[Identity], known: set[str]) -> N
     faults = [
         (each.row or 0, f"'{each.username}' is none of those who are to be moved")
         for each in identities
-        if each.username.lower() not in known
+        if fold(each.username) not in known
     ]
     if faults:
         raise _faulty(name, faults)
@@ -137,6 +139,8 @@ def _table(name: str, data: bytes) -> "pd.DataFrame":
         ) from None
     header = text.partition("\n")[0]
     separator = ";" if header.count(";") > header.count(",") else ","
+    if faults := list(_shifted(text, separator)):
+        raise _faulty(name, faults)
     try:
         return pd.read_csv(
             io.StringIO(text),
@@ -151,6 +155,29 @@ def _table(name: str, data: bytes) -> "pd.DataFrame":
         raise FaultyFile(f"{name}: it can't be read as CSV: {told}.") from None
 
 
+def _shifted(text: str, separator: str) -> Iterator[tuple[int, str]]:
+    """Rows with more or fewer fields than the header: a separator in a field that is not quoted.
+
+    pandas drops the fields beyond the header's, and calls missing ones `nan`.
+    """
+    columns = 0
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    number = 0
+    try:
+        for number, row in enumerate(rows, start=1):
+            columns = columns or len(row)
+            if row and len(row) != columns:
+                yield (
+                    number,
+                    (
+                        f"it has {len(row)} fields, and the header has {columns}: put a field that "
+                        f"holds '{separator}' in double quotes"
+                    ),
+                )
+    except csv.Error as error:
+        yield number + 1, f"it can't be read as CSV: {error}"
+
+
 def _faults(
     table: "pd.DataFrame", needed: Sequence[str], match: Match
 ) -> Iterator[tuple[int, str]]:
@@ -160,7 +187,7 @@ def _faults(
             yield int(index) + _FIRST, f"'{column}' is empty"
     unique = ["external_id", *(["username"] if match == "mapping" else [])]
     for column in unique:
-        folded = table[column].str.lower() if column == "username" else table[column]
+        folded = table[column].map(fold) if column == "username" else table[column]
         first: dict[str, int] = {}
         for index, value in folded.items():
             row = int(index) + _FIRST

@@ -6,6 +6,7 @@ from typing import Any
 from tenantry.calls import each
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import people as read
+from tenantry.migration.case import fold
 from tenantry.migration.identities import check_known
 from tenantry.migration.inspection import (
     Inspection,
@@ -69,7 +70,7 @@ def inspect(
     ours = [user for user in users if user.subiss.endswith(old)]
     people = [_person(user) for user in sorted(ours, key=lambda user: user.username)]
     if order.match == "mapping":
-        check_known(file, identities, {person.username.lower() for person in people})
+        check_known(file, identities, {fold(person.username) for person in people})
     matched = match(people, identities, order.match)
     people = each(lambda person: _joined(systems, person, matched[person.id].identity), people)
     people, waves = divide(people, order)

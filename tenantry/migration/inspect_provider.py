@@ -5,6 +5,7 @@ from typing import Any
 
 from tenantry.calls import each
 from tenantry.migration import people as read
+from tenantry.migration.case import fold
 from tenantry.migration.identities import check_known
 from tenantry.migration.inspection import (
     Inspection,
@@ -112,7 +113,9 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
 
 def _about_names(people: Sequence[Person], new: str) -> Iterator[Notice]:
     """Who is called otherwise there: the realm follows a provider whose sync_mode is force."""
-    other = [p.username for p in people if p.new and p.new.external_username.lower() != p.username]
+    other = [
+        p.username for p in people if p.new and fold(p.new.external_username) != fold(p.username)
+    ]
     if other:
         text = (
             f"Other user names at '{new}': {len(other)}. From their first login by it they are called "
@@ -190,9 +193,9 @@ def _about_issuer(systems: Systems) -> Iterator[Notice]:
 
 def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iterator[Notice]:
     known = {person.harbor.id for person in people if person.harbor}
-    names = {person.username: person for person in people}
+    names = {fold(person.username): person for person in people}
     others = [
-        user.username for user in users if user.id not in known and user.username.lower() in names
+        user.username for user in users if user.id not in known and fold(user.username) in names
     ]
     if others:
         text = (

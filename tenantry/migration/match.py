@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from tenantry.migration.case import fold
 from tenantry.migration.identities import Match
 from tenantry.migration.snapshot import Identity, Person
 
@@ -32,8 +33,8 @@ def match(
     there: dict[str, list[Identity]] = defaultdict(list)
     for identity in identities:
         if key := _identity_key(identity, by):
-            there[key.casefold()].append(identity)
-    ours = Counter(key.casefold() for person in people if (key := _key(person, by)))
+            there[fold(key)].append(identity)
+    ours = Counter(fold(key) for person in people if (key := _key(person, by)))
     found = {person.id: _found(person, by, there, ours) for person in people}
     claimed = Counter(each.identity.external_id for each in found.values() if each.identity)
     return {
@@ -62,14 +63,14 @@ def _found(
     key = _key(person, by)
     if not key:
         return Matched("unmatched", why="has no e-mail address here")
-    candidates = there.get(key.casefold(), [])
+    candidates = there.get(fold(key), [])
     if not candidates:
         return Matched("unmatched", why=f"nobody there has this {_told(by)}")
     if len(candidates) > 1:
         spelled = {_identity_key(each, by) for each in candidates}
         why = "differing in upper and lower case only" if len(spelled) > 1 else "all the same"
         return Matched("ambiguous", why=f"{len(candidates)} people there, {why}")
-    if ours[key.casefold()] > 1:
+    if ours[fold(key)] > 1:
         return Matched("ambiguous", why=f"others here have the same {_told(by)}")
     identity = candidates[0]
     if by == "username" and _differ(person.email, identity.email):
@@ -83,4 +84,4 @@ def _told(by: Match) -> str:
 
 
 def _differ(ours: str, theirs: str) -> bool:
-    return bool(ours and theirs) and ours.casefold() != theirs.casefold()
+    return bool(ours and theirs) and fold(ours) != fold(theirs)

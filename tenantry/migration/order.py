@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tenantry.errors import TenantryError
+from tenantry.migration.case import fold
 from tenantry.migration.identities import Match
 from tenantry.migration.snapshot import Person, Way
 
@@ -41,8 +42,8 @@ class Order:
         if self.soak_hours < 0 or self.keep_days < 0:
             raise TenantryError("soak_hours and keep_days must not be negative.")
         for name in ("pilot", "reimport"):
-            let_go = {each.casefold() for each in self.let_go}
-            if both := sorted(each for each in getattr(self, name) if each.casefold() in let_go):
+            let_go = {fold(each) for each in self.let_go}
+            if both := sorted(each for each in getattr(self, name) if fold(each) in let_go):
                 raise TenantryError(f"{', '.join(both)}: in {name} and let go at once.")
         if self.reimport and self.recreate:
             text = "reimport keeps people's ids, and situation 'users' gives everybody another one."
@@ -90,7 +91,7 @@ def _way(person: Person, order: Order) -> Way:
 
 def is_named(person: Person, names: Sequence[str]) -> bool:
     """Whether a person is among user names, whichever way they are spelled: Harbor keeps capitals."""
-    return person.username.casefold() in {name.casefold() for name in names}
+    return fold(person.username) in {fold(name) for name in names}
 
 
 def _path(group: str) -> str:
@@ -98,13 +99,13 @@ def _path(group: str) -> str:
 
 
 def _refuse_unknown(people: Sequence[Person], order: Order) -> None:
-    known = {person.username.casefold() for person in people}
+    known = {fold(person.username) for person in people}
     held = {path for person in people for path in person.groups}
     faults = [
         f"{parameter}: nobody of user name '{name}' is to be moved"
         for parameter in ("pilot", "let_go", "reimport")
         for name in getattr(order, parameter)
-        if name.casefold() not in known
+        if fold(name) not in known
     ]
     faults += [
         f"groups: nobody who is to be moved is in '{group}'"

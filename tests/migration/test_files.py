@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.errors import TenantryError
+from tenantry.migration.case import fold
 from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak
 from tenantry.migration.match import match
 from tenantry.migration.order import Order
@@ -57,7 +58,11 @@ def test_csv_and_excel_are_read_alike(name: str, data: bytes) -> None:
         ("external_id,username\n7,ann\n", "email", ["row 1: there is no column external_username"]),
         ("external_id,external_username,email\n", "email", ["row 1: there are no rows"]),
         ("", "email", ["can't be read as CSV"]),
-        ("external_id,external_username,email\n1,a,b\n1,2,3,4,5\n", "email", ["line 3"]),
+        (
+            "external_id,external_username,email\n1,a,b\n1,2,3,4,5\n",
+            "email",
+            ["row 3: it has 5 fields"],
+        ),
     ],
 )
 def test_all_faults_are_listed_with_their_rows(text: str, by: Match, faults: list[str]) -> None:
@@ -117,7 +122,104 @@ def test_only_a_keycloak_has_an_admin_api(bench: Bench) -> None:
         from_keycloak(connections(bench.sandbox).keycloak, "https://x.example.com/realms/nowhere")
 
 
-names = st.sampled_from(["ann", "Ann", "ANN", "bob", "cid", ""])
+SHIFTED = {
+    "a comma in a name": (
+        "external_id,external_username,email\n1,ann,a@x\n2,Doe, Jane,j@x\n3,bob,b@x\n",
+        ["row 3: it has 4 fields, and the header has 3: put a field that holds ',' in double quo"],
+    ),
+    "a semicolon in a name": (
+        "external_id;external_username;email\n2;Doe; Jane;j@x\n",
+        ["row 2: it has 4 fields, and the header has 3: put a field that holds ';' in double quo"],
+    ),
+    "a field less": (
+        "external_id,external_username,email,username\n1,ann,a@x,ann\n2,bob,b@x\n",
+        ["row 3: it has 3 fields, and the header has 4"],
+    ),
+    "an open quote": (
+        'external_id,external_username,email\n1,"ann,a@x\n2,bob,b@x\n',
+        ["row 2: it can't be read as CSV: unexpected end of data"],
+    ),
+    "two rows, after a line break in a field": (
+        'external_id,external_username,email\n1,"a\nb",a@x\n\n2,c,d,e\n3,f\n',
+        ["row 4: it has 4 fields", "row 5: it has 2 fields"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "faults"), SHIFTED.values(), ids=SHIFTED)
+def test_silently_wrong_row_with_shifted_columns_is_a_fault(text: str, faults: list[str]) -> None:
+    with pytest.raises(FaultyFile) as raised:
+        from_file("people.csv", text.encode(), "email")
+    lines = str(raised.value).splitlines()
+    assert len(lines) == len(faults)
+    for line, fault in zip(lines, faults, strict=True):
+        assert line.startswith(f"people.csv: {fault}")
+
+
+def test_quoted_commas_shift_nothing() -> None:
+    text = 'external_id,external_username,email\n2,"Doe, Jane",j@x\n'
+    (jane,) = from_file("people.csv", text.encode(), "email")
+    assert (jane.external_username, jane.email) == ("Doe, Jane", "j@x")
+
+
+TWO_PEOPLE = [
+    ("groß", "gross"),
+    ("GROẞ", "GROSS"),
+    ("\ufb01nn", "finn"),
+    ("\u212aate", "kate"),
+    ("\u212bsa", "\u00e5sa"),
+    ("bo\u017fs", "boss"),
+    ("d\u0131lan", "dilan"),
+    ("i\u0307lker", "\u0130lker"),
+]
+ONE_PERSON = [("Ann", "ANN"), ("Änne", "änne"), ("ΩΜΕΓΑ", "ωμεγα"), ("ИВАН", "иван")]
+
+
+@pytest.mark.parametrize(("one", "other"), TWO_PEOPLE)
+@pytest.mark.parametrize("by", ["email", "username", "mapping"])
+def test_silently_wrong_match_of_two_names_that_only_look_alike_is_none(
+    one: str, other: str, by: Match
+) -> None:
+    for ours, theirs in ((one, other), (other, one)):
+        assert _matched(ours, theirs, by) == "unmatched"
+
+
+@pytest.mark.parametrize(("one", "other"), ONE_PERSON)
+@pytest.mark.parametrize("by", ["email", "username", "mapping"])
+def test_upper_and_lower_case_are_the_same_person(one: str, other: str, by: Match) -> None:
+    for ours, theirs in ((one, other), (other, one)):
+        assert _matched(ours, theirs, by) == "matched"
+
+
+def _matched(ours: str, theirs: str, by: Match) -> str:
+    person = Person(id="p", username=ours, email=ours)
+    identity = Identity(external_id="i", external_username=theirs, email=theirs, username=theirs)
+    return match([person], [identity], by)["p"].state
+
+
+@given(st.text(max_size=5), st.text(max_size=5))
+def test_silently_wrong_folding_of_different_names_to_one_never_happens(
+    one: str, other: str
+) -> None:
+    if fold(one) == fold(other):
+        assert len(one) == len(other)
+        assert all(_is_one_letter(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_silently_wrong_folding_is_none_for_any_letter() -> None:
+    """Each letter of Unicode shares its folded form with its own other case only."""
+    letters: dict[str, set[str]] = {}
+    for number in range(0x110000):
+        letters.setdefault(fold(chr(number)), set()).add(chr(number))
+    for folded, same in letters.items():
+        assert len(same) == 1 or same == {folded, folded.upper()}
+
+
+def _is_one_letter(one: str, other: str) -> bool:
+    return one == other or one.upper() == other or other.upper() == one
+
+
+names = st.sampled_from(["ann", "Ann", "ANN", "bob", "cid", "groß", "gross", ""])
 
 
 @given(
@@ -147,5 +249,6 @@ def test_nobody_is_ever_two_and_no_two_are_ever_one(
         if identity:
             ours_key = person.email if by == "email" else person.username
             key = identity.email if by == "email" else identity.external_username
-            assert ours_key.casefold() == key.casefold() != ""
+            assert ours_key != ""
+            assert all(_is_one_letter(a, b) for a, b in zip(ours_key, key, strict=True))
             assert found[person.id].state == "matched"
