@@ -1,4 +1,4 @@
-"""Three example teams, onboarded through the Prefect API on the sandbox.
+"""The example's platform and its three teams, brought to the sandbox through the Prefect API.
 
 make demo                   stays up until Ctrl-C
 make demo ARGS=--once       ends after the summary
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kubernetes import config, utils
 from rich.console import Console
 from ruamel.yaml import YAML
 
@@ -41,7 +42,8 @@ def main(once: bool) -> int:
             console.print("Serving the flows …")
             platform.serve_flows()
             platform.run(str(ROOT / "deployments" / "automations.py"))
-            succeeded = _onboard(platform)
+            succeeded = _configure(platform) and _onboard(platform)
+            _deploy(addresses)
             as_declared = _summarise(addresses, declared)
             _say_where(platform, addresses, declared)
             logged = _show_errors(platform)
@@ -77,6 +79,12 @@ def _fill_in_blocks(platform: LocalPlatform, addresses: dict[str, Any], declared
     fill_in(addresses, declared)
 
 
+def _configure(platform: LocalPlatform) -> bool:
+    console.print("Configuring the platform through the API …")
+    run = platform.wait_for_run(platform.create_run("configure-platform/configure-platform", {}))
+    return _report("platform", run)
+
+
 def _onboard(platform: LocalPlatform) -> bool:
     teams = [_example(path) for path in sorted((EXAMPLE / "teams").glob("*.yaml"))]
     console.print(f"Onboarding {len(teams)} teams through the API …")
@@ -87,11 +95,22 @@ def _onboard(platform: LocalPlatform) -> bool:
     succeeded = True
     for name, id in runs.items():
         run = platform.wait_for_run(id)
-        good = run["state_type"] == "COMPLETED"
-        succeeded = succeeded and good
-        mark = "[green]done[/]" if good else f"[red]{run['state_name']}[/]"
-        console.print(f"  {name}: {mark}, {run['state']['message']}", highlight=False)
+        succeeded = _report(name, run) and succeeded
     return succeeded
+
+
+def _report(name: str, run: dict[str, Any]) -> bool:
+    """Prints how a run ended, and returns whether it completed."""
+    good = run["state_type"] == "COMPLETED"
+    mark = "[green]done[/]" if good else f"[red]{run['state_name']}[/]"
+    console.print(f"  {name}: {mark}, {run['state']['message']}", highlight=False)
+    return good
+
+
+def _deploy(addresses: dict[str, Any]) -> None:
+    """What the team itself deploys: the Services that its route leads to."""
+    with config.new_client_from_config(addresses["kubernetes"]["kubeconfig"]) as api:
+        utils.create_from_yaml(api, str(ROOT / "demo" / "services.yaml"))
 
 
 def _example(path: Path) -> Team:
@@ -112,6 +131,7 @@ def _summarise(addresses: dict[str, Any], declared: Path) -> bool:
         outcomes = onboarding.plan_all(systems, teams, observed)
         console.print()
         console.print(explain.inventory(teams, observed, outcomes))
+        outcomes.append(onboarding.plan_platform(systems))
     return all(outcome.plan is not None and outcome.plan.is_empty for outcome in outcomes)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from tenantry.answers import understood
-from tenantry.checks import login, mesh, ports, reach, robots, tokens
+from tenantry.checks import groups, login, mesh, ports, reach, robots, tokens
 from tenantry.checks.login import Login
 from tenantry.checks.mesh import Mesh
 from tenantry.checks.view import View
@@ -29,9 +29,9 @@ _OF_LOGIN: dict[str, Callable[[Login], Iterator[Finding]]] = {
     "PKCE": login.pkce,
     "scopes": login.scopes,
     "claims": login.claims,
-    "group type": login.group_type,
-    "group filter": login.group_filter,
-    "admin group": login.admin_group,
+    "group type": groups.group_type,
+    "group filter": groups.group_filter,
+    "admin group": groups.admin_group,
     "robots": robots.robots,
     "robot prefix": robots.robot_prefix,
     "keys": reach.keys,
@@ -48,6 +48,7 @@ _OF_MESH: dict[str, Callable[[Mesh], Iterator[Finding]]] = {
 }
 
 CHECKS = (
+    "single sign-on",
     "issuer",
     "client secret",
     "redirect URI",
@@ -74,22 +75,22 @@ CHECKS = (
 
 
 def check_all(systems: Systems) -> list[Finding]:
-    """All that the checks find, the critical first. What one can't read is a finding, too.
+    """Return what the checks find, the critical first. What one cannot read is a finding, too.
 
-    Logins are checked only where Harbor has a provider.
+    Without single sign-on that is one finding, and no other check of the login is made.
     """
     chain, between = Login(systems), Mesh(systems)
     work: _Work = [(name, partial(check, between)) for name, check in _OF_MESH.items()]
     of_login = _OF_LOGIN
     try:
         with understood("harbor", "read the configuration"):
-            without = not chain.settings.get("oidc_endpoint")
+            without = list(login.single_sign_on(chain))
     except TenantryError as error:
-        return [_unreadable(chain, "issuer", error), *_flat(chain, work)]
+        return [_unreadable(chain, "single sign-on", error), *_flat(chain, work)]
     if without:
         of_login = {name: _OF_LOGIN[name] for name in ("robots", "robot prefix")}
     work += [(name, partial(check, chain)) for name, check in of_login.items()]
-    found = _flat(chain, work)
+    found = [*without, *_flat(chain, work)]
     return sorted(
         found, key=lambda f: (f.severity != "critical", f.team, CHECKS.index(f.check), f.resource)
     )

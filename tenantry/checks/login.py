@@ -6,7 +6,6 @@ from functools import cached_property
 
 from tenantry.checks.view import View
 from tenantry.declared import Team
-from tenantry.declared.expressions import Expression
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 from tenantry.systems import Systems
@@ -15,8 +14,6 @@ from tenantry.systems.harbor.settings import Settings
 from tenantry.systems.keycloak.client import Representation
 from tenantry.systems.keycloak.clients import named
 from tenantry.systems.keycloak.harbors_client import PKCE_SINCE
-
-_OIDC_GROUP = 3
 
 
 class Login(View):
@@ -37,6 +34,23 @@ class Login(View):
         """Harbor's client in the realm."""
         name = self.settings["oidc_client_id"]
         return named(self.realm.rows("clients", clientId=name), name, key="clientId")
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the platform declares single sign-on, so that configure-platform manages it."""
+        return self.systems.state.platform.harbor.single_sign_on is not None
+
+    def or_configure(self, advice: str, otherwise: str = "") -> str:
+        """Return advice with what configure-platform does about it.
+
+        Args:
+            advice: what a person can do by hand, without a full stop.
+            otherwise: what else there is to do, beginning with a comma.
+        """
+        if self.is_declared:
+            return f"{advice} (configure-platform does){otherwise}."
+        declare = "or declare harbor.single_sign_on and run configure-platform"
+        return f"{advice}, {declare}{otherwise}."
 
     @property
     def misnamed(self) -> bool:
@@ -85,6 +99,40 @@ class Login(View):
         return named(self.realm.rows(path, search=name, exact="true"), name)
 
 
+def single_sign_on(login: Login) -> Iterator[Finding]:
+    """Harbor logs people in through the realm, whether it was declared or set up by hand.
+
+    Without it, the other checks of the login would report one cause many times.
+    """
+    endpoint = str(login.settings["oidc_endpoint"] or "")
+    if login.is_declared:
+        if not endpoint:
+            yield login.finding(
+                "single sign-on",
+                "critical",
+                SINGLE_SIGN_ON,
+                "it is declared, and Harbor has no OIDC provider",
+                "Run configure-platform.",
+            )
+        return
+    if not endpoint:
+        why = "Harbor has no OIDC provider"
+    elif login.misnamed and not _how(endpoint, login.realm.issuer):
+        why = f"Harbor logs people in through '{endpoint}', which is another provider"
+    elif login.client is None:
+        why = f"realm '{login.realm.realm}' has no client for Harbor"
+    else:
+        return
+    yield login.finding(
+        "single sign-on",
+        "warning",
+        SINGLE_SIGN_ON,
+        f"it is not declared, and {why}: nobody can log in to Harbor through realm "
+        f"'{login.realm.realm}', and the groups of the teams have no effect in Harbor",
+        "Declare 'harbor: {single_sign_on: {}}' in platform.yaml and run configure-platform.",
+    )
+
+
 def issuer(login: Login) -> Iterator[Finding]:
     """Harbor's endpoint is the realm's issuer, letter for letter."""
     endpoint, told = str(login.settings["oidc_endpoint"]), login.realm.issuer
@@ -95,8 +143,10 @@ def issuer(login: Login) -> Iterator[Finding]:
             SINGLE_SIGN_ON,
             f"Harbor's oidc_endpoint is '{endpoint}', and the realm calls itself '{told}'"
             f"{_how(endpoint, told)}",
-            "Set Harbor's oidc_endpoint to the realm's own word (configure-platform does), or "
-            "Keycloak's hostname to the address that Harbor uses.",
+            login.or_configure(
+                "Set Harbor's oidc_endpoint to what the realm calls itself",
+                ", or set Keycloak's hostname to the address that Harbor uses",
+            ),
         )
 
 
@@ -120,7 +170,7 @@ def client_secret(login: Login) -> Iterator[Finding]:
             "critical",
             SINGLE_SIGN_ON,
             f"the realm refuses Harbor's client: {words}",
-            "Run configure-platform: it hands Harbor the client's secret.",
+            login.or_configure("Give Harbor the client's id and secret"),
         )
     elif words and "invalid_grant" not in words and not login.misnamed:
         yield login.finding(
@@ -143,7 +193,7 @@ def redirect_uri(login: Login) -> Iterator[Finding]:
             "critical",
             login.client_resource,
             f"realm '{login.realm.realm}' has no such client, and Harbor logs in as it",
-            "Declare harbor.single_sign_on and run configure-platform, or create the client.",
+            login.or_configure("Create the client"),
         )
     elif not any(_covers(uri, callback) for uri in client.get("redirectUris") or ()):
         yield login.finding(
@@ -151,7 +201,7 @@ def redirect_uri(login: Login) -> Iterator[Finding]:
             "critical",
             login.client_resource,
             f"no redirect URI covers '{callback}', which is made of Harbor's external URL",
-            "Add it to the client (configure-platform does), or correct Harbor's external URL.",
+            login.or_configure("Add it to the client", ", or correct Harbor's external URL"),
         )
 
 
@@ -168,7 +218,7 @@ def pkce(login: Login) -> Iterator[Finding]:
             "critical",
             login.client_resource,
             "the client requires PKCE, and Harbor sends it from version 2.13 on",
-            "Take it off the client (configure-platform does), or update Harbor.",
+            login.or_configure("Remove it from the client", ", or update Harbor"),
         )
     elif method == "plain":
         yield login.finding(
@@ -176,7 +226,7 @@ def pkce(login: Login) -> Iterator[Finding]:
             "critical",
             login.client_resource,
             "the client requires PKCE by 'plain', and Harbor sends S256",
-            "Set it to S256 (configure-platform does).",
+            login.or_configure("Set it to S256"),
         )
 
 
@@ -199,7 +249,7 @@ def scopes(login: Login) -> Iterator[Finding]:
             "critical",
             SINGLE_SIGN_ON,
             "Harbor's oidc_scope lacks openid: no login has an ID token",
-            "Add it (configure-platform does).",
+            login.or_configure("Add it"),
         )
     if "offline_access" not in asked:
         yield login.finding(
@@ -207,7 +257,7 @@ def scopes(login: Login) -> Iterator[Finding]:
             "warning",
             SINGLE_SIGN_ON,
             "Harbor's oidc_scope lacks offline_access: people's CLI secrets die with their login",
-            "Add it (configure-platform does), and let programs use robots.",
+            login.or_configure("Add it", ", and let programs use robots"),
         )
 
 
@@ -248,72 +298,7 @@ def _groups(login: Login, token: Representation, told: str, team: Team) -> Itera
 
 
 def _claim(login: Login, cause: str, team: Team) -> Finding:
-    remedy = (
-        "Correct the mappers of Harbor's client and its scopes (configure-platform does), or the "
-        "user's profile."
+    remedy = login.or_configure(
+        "Correct the mappers of Harbor's client and its scopes", ", or correct the user's profile"
     )
     return login.finding("claims", "critical", login.client_resource, cause, remedy, team.name)
-
-
-def group_type(login: Login) -> Iterator[Finding]:
-    """Harbor knows no team's group under another type than OIDC."""
-    owners = {team.oidc_group: team.name for team in login.systems.state.teams.values()}
-    for group in login.harbor.pages("/usergroups"):
-        name = group["group_name"]
-        if name in owners and group["group_type"] != _OIDC_GROUP:
-            yield login.finding(
-                "group type",
-                "critical",
-                Id("harbor", "user group", name),
-                f"Harbor knows it as type {group['group_type']}, and names are unique over all "
-                "types: who logs in with it gets nothing",
-                "Delete it in Harbor once you have noted its memberships, which go with it in "
-                "every project; then onboard the team again.",
-                owners[name],
-            )
-
-
-def group_filter(login: Login) -> Iterator[Finding]:
-    """Harbor's filter hides no team's group."""
-    text = str(login.settings.get("oidc_group_filter") or "")
-    if not text:
-        return
-    try:
-        pattern = Expression(text)
-    except ValueError:
-        yield login.finding(
-            "group filter",
-            "warning",
-            SINGLE_SIGN_ON,
-            f"oidc_group_filter '{text}' is no regular expression: Harbor ignores it silently",
-            "Correct harbor.single_sign_on.group_filter.",
-        )
-        return
-    for team in login.systems.state.teams.values():
-        if not pattern.is_in(team.oidc_group):
-            yield login.finding(
-                "group filter",
-                "critical",
-                SINGLE_SIGN_ON,
-                f"oidc_group_filter '{text}' hides '{team.oidc_group}'",
-                "Widen harbor.single_sign_on.group_filter.",
-                team.name,
-            )
-
-
-def admin_group(login: Login) -> Iterator[Finding]:
-    """Somebody is in the group of Harbor's administrators."""
-    name = str(login.settings.get("oidc_admin_group") or "")
-    if not name:
-        return
-    group = login.group(name)
-    members = login.realm.rows(f"groups/{group['id']}/members", max=1) if group else None
-    if not members:
-        what = "nobody is in it" if group else "the realm has no such group"
-        yield login.finding(
-            "admin group",
-            "warning",
-            Id("keycloak", "group", name),
-            f"it is Harbor's oidc_admin_group, and {what}",
-            "Put somebody in, or name another in harbor.single_sign_on.admin_group.",
-        )

@@ -366,6 +366,12 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
 
+    def shutdown(self) -> None:
+        """Close the connection, at once if it is idle: a TLS client need not agree first."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self.transport.abort()
+
 
 async def whole_answer(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
     """Let an app answer, and keep the answer: its start, and its body."""

@@ -152,6 +152,26 @@ def no_certificate(bench: Bench) -> None:
     bench.declare(SHOP, platform=platform)
 
 
+def not_declared(bench: Bench) -> None:
+    bench.declare(SHOP, platform={**PLATFORM, "harbor": {}})
+
+
+def no_client(bench: Bench) -> None:
+    not_declared(bench)
+    realm = bench.sandbox.keycloak.realms[REALM]
+    realm.clients = {id: c for id, c in realm.clients.items() if c["clientId"] != "harbor"}
+
+
+def no_provider(bench: Bench) -> None:
+    not_declared(bench)
+    harbor(bench, oidc_endpoint="")
+
+
+def another_provider(bench: Bench) -> None:
+    not_declared(bench)
+    harbor(bench, oidc_endpoint="https://login.example.com/v2.0")
+
+
 class Fault(NamedTuple):
     """Something to break, and the finding that it makes."""
 
@@ -161,6 +181,10 @@ class Fault(NamedTuple):
 
 
 FAULTS = [
+    Fault(no_client, "single sign-on", SETTINGS),
+    Fault(no_provider, "single sign-on", SETTINGS),
+    Fault(another_provider, "single sign-on", SETTINGS),
+    Fault(lambda b: harbor(b, oidc_endpoint=""), "single sign-on", SETTINGS),
     Fault(wrong_issuer, "issuer", SETTINGS),
     Fault(old_harbor, "PKCE", CLIENT),
     Fault(lambda b: client(b)["attributes"].update({PKCE: "plain"}), "PKCE", CLIENT),

@@ -118,8 +118,36 @@ def test_what_cannot_be_read_is_a_finding_and_the_rest_is_checked(whole: Bench) 
     assert {finding.check for finding in found} == {"route order", "hosts", "destinations"}
 
 
-def test_a_harbor_without_a_provider_is_checked_for_what_it_has(bench: Bench) -> None:
+@pytest.mark.parametrize("endpoint", ["", "https://login.example.com/v2.0", None])
+def test_without_single_sign_on_one_finding_says_so_and_what_to_declare(
+    endpoint: str | None, bench: Bench
+) -> None:
+    """With None, as the sandbox is: Harbor has an address, and the realm has no client."""
     bench.sandbox.keycloak.realms[REALM] = new_realm(REALM, {"enabled": True})
-    bench.declare({"name": "shop"})
-    bench.sandbox.harbor.configuration["oidc_endpoint"] = ""
-    assert seen(bench) == []
+    platform = {"name": "Test", "keycloak": {"realm": REALM}}
+    bench.declare({"name": "shop"}, platform=platform)
+    if endpoint is not None:
+        bench.sandbox.harbor.configuration["oidc_endpoint"] = endpoint
+    else:
+        issuer = f"{bench.sandbox.keycloak.url}/realms/{REALM}"
+        bench.sandbox.harbor.configuration["oidc_endpoint"] = issuer
+
+    with bench.process() as systems:
+        (finding,) = checks.check_all(systems)
+
+    assert (finding.check, finding.severity) == ("single sign-on", "warning")
+    assert finding.detail.startswith("it is not declared, and ")
+    assert "'harbor: {single_sign_on: {}}'" in finding.advice
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.check)
+def test_no_advice_leads_to_a_run_that_does_nothing(fault: Fault, whole: Bench) -> None:
+    """Where single sign-on was set up by hand, configure-platform has nothing to configure."""
+    fault.plant(whole)
+    without = {**PLATFORM, "harbor": {}}
+    whole.declare(SHOP, platform=without)
+
+    with whole.process() as systems:
+        for finding in checks.check_all(systems):
+            if "configure-platform" in finding.advice:
+                assert "eclare" in finding.advice.split("configure-platform")[0]

@@ -1,0 +1,75 @@
+"""The groups that logins bring to Harbor: their type, the filter, and the administrators."""
+
+from collections.abc import Iterator
+
+from tenantry.checks.login import Login
+from tenantry.declared.expressions import Expression
+from tenantry.drift.findings import Finding
+from tenantry.resources import Id
+from tenantry.systems.harbor.configuration import SINGLE_SIGN_ON
+
+_OIDC_GROUP = 3
+
+
+def group_type(login: Login) -> Iterator[Finding]:
+    """Harbor knows no team's group under another type than OIDC."""
+    owners = {team.oidc_group: team.name for team in login.systems.state.teams.values()}
+    for group in login.harbor.pages("/usergroups"):
+        name = group["group_name"]
+        if name in owners and group["group_type"] != _OIDC_GROUP:
+            yield login.finding(
+                "group type",
+                "critical",
+                Id("harbor", "user group", name),
+                f"Harbor knows it as type {group['group_type']}, and names are unique over all "
+                "types: who logs in with it gets nothing",
+                "Delete it in Harbor once you have noted its memberships, which go with it in "
+                "every project; then onboard the team again.",
+                owners[name],
+            )
+
+
+def group_filter(login: Login) -> Iterator[Finding]:
+    """Harbor's filter hides no team's group."""
+    text = str(login.settings.get("oidc_group_filter") or "")
+    if not text:
+        return
+    try:
+        pattern = Expression(text)
+    except ValueError:
+        yield login.finding(
+            "group filter",
+            "warning",
+            SINGLE_SIGN_ON,
+            f"oidc_group_filter '{text}' is no regular expression: Harbor ignores it silently",
+            "Correct harbor.single_sign_on.group_filter.",
+        )
+        return
+    for team in login.systems.state.teams.values():
+        if not pattern.is_in(team.oidc_group):
+            yield login.finding(
+                "group filter",
+                "critical",
+                SINGLE_SIGN_ON,
+                f"oidc_group_filter '{text}' hides '{team.oidc_group}'",
+                "Widen harbor.single_sign_on.group_filter.",
+                team.name,
+            )
+
+
+def admin_group(login: Login) -> Iterator[Finding]:
+    """Somebody is in the group of Harbor's administrators."""
+    name = str(login.settings.get("oidc_admin_group") or "")
+    if not name:
+        return
+    group = login.group(name)
+    members = login.realm.rows(f"groups/{group['id']}/members", max=1) if group else None
+    if not members:
+        what = "nobody is in it" if group else "the realm has no such group"
+        yield login.finding(
+            "admin group",
+            "warning",
+            Id("keycloak", "group", name),
+            f"it is Harbor's oidc_admin_group, and {what}",
+            "Put somebody in, or name another in harbor.single_sign_on.admin_group.",
+        )
