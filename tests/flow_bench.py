@@ -31,13 +31,14 @@ _names = (f"test-{number}" for number in itertools.count())
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
-    """A Prefect server with blocks, automations and the served flows."""
+    """A Prefect server with blocks, automations and the served flows; no process logs an error."""
     with LocalPlatform(tmp_path_factory.mktemp("platform")) as platform:
         platform.wait_for_server()
         with temporary_settings({PREFECT_API_URL: f"{platform.url}/api"}):
             platform.serve_flows()
             platform.run("deployments/automations.py")
             yield platform
+    assert platform.new_errors() == []
 
 
 class Worker:

@@ -34,6 +34,13 @@ class SandboxBench(FlowBench):
         self.sandbox = sandbox
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quiet_logs(platform: LocalPlatform) -> Iterator[None]:
+    """No process of the platform logs a traceback or an error while a module's tests run."""
+    yield
+    assert platform.new_errors() == []
+
+
 @pytest.fixture
 def bench(platform: LocalPlatform, tmp_path: Path) -> Iterator[SandboxBench]:
     with Sandbox() as sandbox:
