@@ -263,6 +263,25 @@ class LocalPlatform:
         run: dict[str, Any] = self.call("GET", f"flow_runs/{id}")
         return run
 
+    def run_log(self, id: str) -> str:
+        """Return what a run has logged so far, a line for each message."""
+        return "\n".join(line["message"] for line in self._log_lines(id))
+
+    def whole_log(self, id: str) -> str:
+        """Return what an ended run has logged, once the server has the line of its last state."""
+
+        def is_whole() -> bool:
+            own = [line for line in self._log_lines(id) if line["task_run_id"] is None]
+            return any(line["message"].startswith("Finished in state ") for line in own)
+
+        self.wait_for(is_whole)
+        return self.run_log(id)
+
+    def _log_lines(self, id: str) -> list[dict[str, Any]]:
+        body = {"logs": {"flow_run_id": {"any_": [id]}}, "sort": "TIMESTAMP_ASC"}
+        lines: list[dict[str, Any]] = self.call("POST", "logs/filter", body)
+        return lines
+
     def wait_for_run(self, id: str, seconds: float = 120, every: float = 0.3) -> dict[str, Any]:
         """Waits until a run has ended, and gives it; looks `every` so many seconds."""
         deadline = time.monotonic() + seconds

@@ -295,6 +295,17 @@ def wide(platform: LocalPlatform, *flows: str) -> Iterator[None]:
             platform.call("PATCH", limit, {"limit": number})
 
 
+def scheduled_runs(platform: LocalPlatform, deployment: str, *states: str) -> list[dict[str, Any]]:
+    """Return the runs that the server created for a deployment's schedule, the earliest first."""
+    body = {
+        "deployments": {"name": {"any_": [deployment]}},
+        "flow_runs": {"state": {"type": {"any_": list(states)}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+    }
+    found: list[dict[str, Any]] = platform.call("POST", "flow_runs/filter", body)
+    return [run for run in found if run["auto_scheduled"]]
+
+
 def kill_when_running(platform: LocalPlatform, id: str, after_runs: int = 0) -> None:
     """Kill the process of a run with SIGKILL as soon as it runs for the next time."""
     deadline = time.monotonic() + 90

@@ -3,10 +3,34 @@
 import time
 
 import pytest
+from ruamel.yaml import YAML
 
-from tests.flow_bench import Worker, kill_when_running
+from demo.processes import ROOT
+from tests.flow_bench import Worker, kill_when_running, scheduled_runs
 
+DEPLOYMENTS = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def test_each_deployment_with_a_schedule_gets_scheduled_runs(platform):
+    """While the flows are served; tests/production does it by a worker and on PostgreSQL too."""
+    scheduled = {each["name"] for each in DEPLOYMENTS if each.get("schedules")}
+
+    def planned() -> set[str]:
+        return {name for name in scheduled if scheduled_runs(platform, name, "SCHEDULED")}
+
+    platform.wait_for(lambda: planned() == scheduled, seconds=60)
+    assert len(scheduled) == 6
+
+
+def test_an_expected_failure_leaves_no_traceback_in_the_log_of_its_run(bench):
+    run = bench.run("onboard-teams", teams=["unknown"])
+
+    assert run["state_type"] == "FAILED"
+    log = bench.platform.whole_log(run["id"])
+    assert run["state"]["message"] in log
+    assert "Traceback" not in log
+    assert "Engine execution exited" not in log
 
 
 @pytest.mark.long

@@ -59,11 +59,6 @@ def run_of(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.split()[1].rstrip(":")
 
 
-def logs(bench: Any, run: str) -> str:
-    lines = bench.platform.call("POST", "logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
-    return "\n".join(line["message"] for line in lines)
-
-
 @pytest.mark.long
 def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger):
     commit = repository.commit({"teams/shop.yaml": "name: shop\n"})
@@ -77,8 +72,10 @@ def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger)
     assert "team-data" not in bench.sandbox.harbor.projects, "it came with a later commit"
     run = bench.platform.flow_run(run_of(done))
     assert run["parameters"]["commit"] == commit
-    bench.platform.wait_for(lambda: f"commit {commit} of branch 'main'" in logs(bench, run["id"]))
-    assert f"(which is at {later} by now)" in logs(bench, run["id"])
+    bench.platform.wait_for(
+        lambda: f"commit {commit} of branch 'main'" in bench.platform.run_log(run["id"])
+    )
+    assert f"(which is at {later} by now)" in bench.platform.run_log(run["id"])
 
 
 @pytest.mark.long
@@ -130,9 +127,9 @@ def test_a_team_that_came_by_the_api_is_pushed(bench, server, repository, tmp_pa
     assert repository.log[0] == "Platform <platform@example.com>: Declare team demo"
     assert repository.show("teams/demo.yaml") == "name: demo\ncontact: '#demo'\n"
     bench.platform.wait_for(
-        lambda: f"Declared in commit {repository.head}" in logs(bench, run["id"])
+        lambda: f"Declared in commit {repository.head}" in bench.platform.run_log(run["id"])
     )
-    assert TOKEN not in logs(bench, run["id"])
+    assert TOKEN not in bench.platform.run_log(run["id"])
     assert not list(files_with(TOKEN, tmp_path, bench.platform.folder))
 
 

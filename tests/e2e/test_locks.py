@@ -27,12 +27,6 @@ from tests.flow_bench import wide
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
-def said(platform: LocalPlatform, run: str) -> str:
-    """What a run has logged so far."""
-    body = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
-    return "\n".join(line["message"] for line in platform.call("POST", "logs/filter", body))
-
-
 def slots(platform: LocalPlatform, team: str) -> int:
     """How many have a team's lock."""
     return int(platform.call("GET", f"v2/concurrency_limits/{limit_name(team)}")["active_slots"])
@@ -62,7 +56,7 @@ def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
     bench.sandbox.controls.delay(0.4)  # so long that the other looks while one has the lock
     with TeamLock(["twice"]):
         runs = [bench.start("onboard-team", team={"name": "twice"}) for _ in range(2)]
-        platform.wait_for(lambda: all("Waiting for" in said(platform, run) for run in runs))
+        platform.wait_for(lambda: all("Waiting for" in platform.run_log(run) for run in runs))
         writes_of_both = bench.sandbox.requests.writes()
     ended = [platform.wait_for_run(run) for run in runs]
 
@@ -71,7 +65,7 @@ def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
     messages = sorted(run["state"]["message"] for run in ended)
     assert messages[0].endswith("to create.")
     assert messages[1] == "1 team: nothing to do."
-    platform.wait_for(lambda: any(f"({run})" in said(platform, o) for run in runs for o in runs))
+    platform.wait_for(lambda: any(f"({run})" in platform.run_log(o) for run in runs for o in runs))
     assert robots(bench) == ["ci-a", "pull-a"]
     assert slots(platform, "twice") == 0
 
@@ -86,7 +80,7 @@ def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
         batch = bench.start("onboard-teams")
         single = bench.start("onboard-team", team={"name": names[3]})
         platform.wait_for(
-            lambda: all("Waiting for" in said(platform, run) for run in (batch, single))
+            lambda: all("Waiting for" in platform.run_log(run) for run in (batch, single))
         )
     ended = [platform.wait_for_run(run) for run in (batch, single)]
 
@@ -107,7 +101,7 @@ def test_two_batches_at_once_bring_each_team_once(bench):
         bench.declare(name)
     with wide(platform, "onboard-teams"), TeamLock(names):
         runs = [bench.start("onboard-teams", which="all") for _ in range(2)]
-        platform.wait_for(lambda: all("Waiting for" in said(platform, run) for run in runs))
+        platform.wait_for(lambda: all("Waiting for" in platform.run_log(run) for run in runs))
         writes_of_both = bench.sandbox.requests.writes()
     ended = [platform.wait_for_run(run) for run in runs]
 
