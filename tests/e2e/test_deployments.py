@@ -9,7 +9,7 @@ from demo.processes import ROOT
 from tests.flow_bench import Worker, kill_when_running, scheduled_runs
 
 DEPLOYMENTS = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 def test_each_deployment_with_a_schedule_gets_scheduled_runs(platform):
@@ -67,6 +67,34 @@ def test_a_run_whose_process_died_is_scheduled_again_once(bench):
     assert "team-demo1" in bench.sandbox.harbor.projects
     assert died_twice["state_type"] == "CRASHED"
     assert died_twice["run_count"] == 2
+
+
+@pytest.mark.long
+def test_a_second_run_of_a_deployment_that_runs_one_at_a_time_is_cancelled(bench):
+    bench.sandbox.controls.delay(0.05)
+    runs = [bench.start("check-platform") for _ in range(2)]
+    states = [bench.platform.wait_for_run(id)["state_type"] for id in runs]
+
+    assert states.count("CANCELLED") == 1
+
+
+@pytest.mark.long
+def test_a_run_whose_machine_died_is_found_by_its_silence_and_runs_again(bench):
+    """No process is left to report it: its heartbeat stops, and the automations do the rest."""
+    bench.sandbox.controls.delay(0.05)
+    id = bench.start("onboard-team", team={"name": "demo"})
+    bench.platform.wait_for(lambda: bench.platform.flow_run(id)["state_type"] == "RUNNING")
+    bench.platform.kill_flows()
+    assert bench.platform.flow_run(id)["state_type"] == "RUNNING"
+
+    bench.platform.serve_flows()
+    ended = ("COMPLETED", "FAILED", "CANCELLED")
+    bench.platform.wait_for(lambda: bench.platform.flow_run(id)["state_type"] in ended, seconds=240)
+
+    run = bench.platform.flow_run(id)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert run["run_count"] == 2
+    assert "team-demo" in bench.sandbox.harbor.projects
 
 
 def _settled(platform, id: str, deaths: int) -> dict:

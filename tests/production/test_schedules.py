@@ -152,9 +152,13 @@ def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
 def test_each_deployment_with_a_schedule_completes_on_a_platform_that_is_in_sync(
     running: Running,
 ) -> None:
-    """With the parameters of its schedule, and the blocks that the page on production names."""
+    """With the parameters of its schedule, and the blocks that the page on production names.
+
+    Except the one that runs each minute: it runs one at a time, and a second run is cancelled.
+    """
     platform = running.platform
     scheduled = [each["name"] for each in running.deployments if each.get("schedules")]
+    scheduled.remove(EVERY_MINUTE)
     first = platform.create_run("configure-platform/configure-platform", {})
     assert platform.wait_for_run(first)["state_type"] == "COMPLETED"
 
