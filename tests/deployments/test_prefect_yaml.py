@@ -72,6 +72,7 @@ class Deployment(Strict):
 class PrefectYaml(Strict):
     name: str
     prefect_version: str = Field(alias="prefect-version")
+    pull: list[Any] = Field(max_length=0)
     definitions: dict[str, Any]
     deployments: list[Deployment]
 

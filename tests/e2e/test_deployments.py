@@ -43,6 +43,7 @@ def test_a_worker_runs_what_prefect_yaml_declares(shared):
 
     assert served["id"] == deployed["id"]
     assert deployed["work_pool_name"] == "tenantry"
+    assert not deployed["pull_steps"], "a worker elsewhere has no folder of ours"
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert shared.has_project("demo")
 

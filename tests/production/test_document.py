@@ -145,6 +145,7 @@ def test_each_command_works_in_the_order_of_the_page(tmp_path: Path) -> None:
                 fill_in_blocks(shell, sandbox, declared)
 
         assert sum("worker start" in block for block in done) == 1
+        assert deployed_from(url) == {()}
         assert ui_calls(url) == f"{url}/api"
         assert answers(url, None) == 401
         assert answers(url, ("admin", "change-me")) == 200
@@ -183,6 +184,12 @@ def fill_in_blocks(shell: Shell, sandbox: Sandbox, declared: Path) -> None:
 def ui_calls(url: str) -> str:
     """Return the address of the API that the UI calls."""
     return str(httpx.get(f"{url}/ui-settings").json()["api_url"])
+
+
+def deployed_from(url: str) -> set[tuple[str, ...]]:
+    """Return the pull steps of all deployments: a worker elsewhere lacks the checkout's folder."""
+    answer = httpx.post(f"{url}/api/deployments/filter", json={}, auth=("admin", "change-me"))
+    return {tuple(deployment["pull_steps"] or ()) for deployment in answer.json()}
 
 
 def answers(url: str, login: tuple[str, str] | None) -> int:

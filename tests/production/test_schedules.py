@@ -34,6 +34,7 @@ BUG, LONG = "have-a-bug", "take-long"
 
 PLATFORM = """
 name: Test
+adopt: if-identical
 harbor:
   single_sign_on: {}
 keycloak:
