@@ -5,6 +5,7 @@ that whatever passes here is accepted there.
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     WithJsonSchema,
+    field_validator,
 )
 
 from tenantry.declared.parsing import source_text
@@ -37,6 +39,34 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _check_characters(cls, value: Any) -> Any:
+        for text in _texts_in(value):
+            if found := _CONTROL.search(text):
+                raise ValueError(
+                    f"{text!r} contains the character U+{ord(found[0]):04X}, which not every "
+                    "system can store; remove it"
+                )
+        return value
+
+
+# Line feeds and tabs are legal in descriptions and annotations; names have rules of their own.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Return the texts of a field, but for those of models in it, which look at their own."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from _texts_in(key)
+            yield from _texts_in(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _texts_in(below)
+
 
 def _check_words(value: str, *, what: str, longest: int) -> str:
     allowed = (
@@ -52,7 +82,7 @@ def _check_words(value: str, *, what: str, longest: int) -> str:
 def _words(what: str, longest: int) -> Any:
     return (
         # YAML reads an unquoted 123 as a number: say what is wrong with the name, not its type.
-        BeforeValidator(lambda v: source_text(v) if isinstance(v, int) else v),
+        BeforeValidator(lambda v: source_text(v) if _is_number(v) else v),
         AfterValidator(lambda v: _check_words(v, what=what, longest=longest)),
         Field(
             json_schema_extra={

@@ -34,6 +34,10 @@ def namespace(**fields: Any) -> dict[str, Any]:
     return {"namespace": fields}
 
 
+def text(field: str, value: Any) -> Case:
+    return Case("text", {field: value}, f"{field}: ")
+
+
 def quota(name: str, amount: Any, fault: str | None = LEGAL) -> Case:
     told = fault and f"namespace.quota.{name}: {fault}"
     return Case("quota", namespace(quota={name: amount}), told)
@@ -132,7 +136,6 @@ KUBERNETES = [
     quota("storage", "1Gi", "'storage': is not a resource that a ResourceQuota limits;"),
     quota("pods", -1, "-1: a quantity must not be negative"),
     quota("pods", "many", "'many': a quantity is a number with an optional unit"),
-    quota("requests.cpu", "4 ", "'4 ': a quantity is a number with an optional unit"),
     quota("-x.io/a", 1, "'-x.io/a': a key is up to 63 letters"),
     quota("x..io/a", 1, "'x..io/a': a key is up to 63 letters"),
     # The limits of containers
@@ -190,7 +193,6 @@ KUBERNETES = [
     ),
     policy({"egres": []}, ".egres: unknown key; did you mean 'egress'?"),
     policy({"pod_selector": {}}, ".pod_selector: unknown key; did you mean 'podSelector'?"),
-    policy({"egress": [None]}, ".egress[0]: "),
     policy({"ingress": {}}, ".ingress: "),
     policy(["ingress"], ": "),
     ingress({"ports": [{"port": 5432}]}),
@@ -307,12 +309,23 @@ KUBERNETES = [
 """Put to the API server as well, with Istio's and the Gateway API's definitions."""
 
 FOR_VALIDATE_ONLY = [
+    # The API server takes the first for 4, and the second for a rule that allows everything.
+    quota("requests.cpu", "4 ", "'4 ': a quantity is a number with an optional unit"),
+    policy({"egress": [None]}, ".egress[0]: "),
+    # What one of the systems cannot store.
+    text("display_name", "Shop\0"),
+    text("contact", "a\x1bb"),
+    text("group", "sh\0op"),
+    text("members", ["ann", "b\0ob"]),
+    Case("text", namespace(annotations={"a": "b\0"}), "namespace.annotations: "),
+    Case("text", namespace(annotations={"a": "two\n\tlines"}), LEGAL),
+    Case("text", {"display_name": "Größe 🚀"}, LEGAL),
     service("x" * 64, "'xxxx"),
     service("Web", "'Web': a Service's name is 1 to 63 lower-case letters, digits and dashes"),
     service("web-", "'web-': a Service's name is 1 to 63"),
     service("web.team", "'web.team': a Service's name is 1 to 63"),
 ]
-"""What a route's definition does not check: that no Service can bear the name."""
+"""Not put to a system: it would take the value for another, or find the fault only later."""
 
 KEYCLOAK = [
     redirect("https://shop.example.com/oauth2/callback"),

@@ -1,16 +1,32 @@
 """The JSON Schemas that editors complete and check the declared state by."""
 
+import copy
 import json
 import re
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from tenantry import declared
 from tenantry.declared import schema
+from tests.declared.cases import ALL, Case
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "deployments" / "example"
+PUBLISHED = {
+    name.partition(".")[0]: Draft202012Validator(
+        json.loads((ROOT / "docs" / "schema" / name).read_text())
+    )
+    for name in schema.FILES
+}
 
 
 @pytest.mark.parametrize("name", schema.FILES)
@@ -43,3 +59,109 @@ def test_an_example_names_its_schema(path: Path) -> None:
     expected = "platform" if path.name == "platform.yaml" else "team"
     assert target == ROOT / "docs" / "schema" / f"{expected}.schema.json"
     assert target.is_file()
+
+
+# What the schemas accept
+
+
+def told(kind: str, content: Any) -> list[str]:
+    """What a published schema finds wrong with a file's content."""
+    plain = json.loads(json.dumps(content, default=str))  # dates are texts in JSON
+    return [f"{error.json_path}: {error.message}" for error in PUBLISHED[kind].iter_errors(plain)]
+
+
+def kind_of(name: str) -> str:
+    return "platform" if name.endswith("platform.yaml") else "team"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLE.rglob("*.yaml")), ids=lambda path: path.name)
+def test_a_schema_accepts_the_shipped_example(path: Path) -> None:
+    assert told(kind_of(path.name), YAML(typ="safe").load(path)) == []
+
+
+def snippets() -> Iterator[Any]:
+    """Every example of a file of the declared state in the documentation."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        fences = re.findall(r"^( *)```yaml\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
+        for number, (_, fence) in enumerate(fences):
+            snippet = textwrap.dedent(fence)
+            if named := re.match(r"# ((?:platform|teams/\w+)\.yaml)\n", snippet):
+                yield pytest.param(kind_of(named[1]), snippet, id=f"{page.name}-{number}")
+
+
+@pytest.mark.parametrize(("kind", "text"), list(snippets()))
+def test_a_schema_accepts_the_examples_of_the_documentation(kind: str, text: str) -> None:
+    assert told(kind, YAML(typ="safe").load(text)) == []
+
+
+def test_a_schema_accepts_unquoted_numbers_where_text_is_wanted() -> None:
+    team = "name: shop\nnamespace: {quota: {requests.cpu: 4}, labels: {cost-centre: 42}, mesh: 1}\n"
+    assert told("team", YAML(typ="safe").load(team)) == []
+
+
+LEGAL = [case for case in ALL if case.fault is None]
+BY_FORM = ("unknown key", "is required", "must be a list", "must hold keys", "Harbor grants no")
+
+
+@pytest.mark.parametrize("case", LEGAL, ids=lambda case: f"{case.kind}-{case.id}")
+def test_a_schema_accepts_what_validation_accepts(case: Case) -> None:
+    assert told("team", {"name": "shop", **case.content}) == []
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in ALL if case.fault and any(form in case.fault for form in BY_FORM)],
+    ids=lambda case: f"{case.kind}-{case.id}",
+)
+def test_a_schema_refuses_what_has_another_form(case: Case) -> None:
+    assert told("team", {"name": "shop", **case.content})
+
+
+def places(content: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield place
+    steps: Any = content.items() if isinstance(content, dict) else ()
+    if isinstance(content, list):
+        steps = enumerate(content)
+    for step, below in steps:
+        yield from places(below, (*place, step))
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    both = dict(one)
+    for key, value in other.items():
+        mine = both.get(key)
+        both[key] = merged(mine, value) if isinstance(mine, dict) and mine else value
+    return both
+
+
+@st.composite
+def teams(draw: st.DrawFn) -> dict[str, Any]:
+    """A team of several legal parts, with something else in one place."""
+    team: dict[str, Any] = {"name": "shop"}
+    for case in draw(st.lists(st.sampled_from(LEGAL), max_size=4)):
+        team = merged(team, copy.deepcopy(case.content))
+    place = draw(st.sampled_from(list(places(team))))
+    value = draw(
+        st.sampled_from([None, True, 0, -1, 1.5, 7, "", "x", "80", "no", "**", [], {}, ["x"]])
+        | st.just({"x": {}})
+    )
+    if not place:
+        return {**team, draw(st.sampled_from(["nmae", "harbor", "robots", "routes"])): value}
+    holder: Any = team
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = value
+    return team
+
+
+@settings(max_examples=500, deadline=None)
+@given(teams())
+@example({"name": "shop", "robots": {"ci": None}})
+@example({"name": "shop", "harbor": {"storage_quota": 5}})
+def test_no_schema_is_stricter_than_validation(team: dict[str, Any]) -> None:
+    try:
+        declared.Team.model_validate(team)
+    except ValidationError:
+        return
+    assert told("team", team) == []

@@ -63,11 +63,11 @@ CATALOGUE: dict[str, dict[str, tuple[str, ...]]] = {
         "scan": ("create", "read", "stop"),
         "scanner": ("create", "read"),
         "tag": ("create", "delete", "list"),
-        "tag-retention": ("create", "read", "update", "delete", "list", "operate"),
+        "tag-retention": _CRUDL,
     },
 }
 
-_RETENTION = CATALOGUE["project"]["tag-retention"]
+_RETENTION = (*_CRUDL, "operate")
 # What the roles may do, as far as something simulated asks for it.
 ROLES: dict[int, dict[str, tuple[str, ...]]] = {
     PROJECT_ADMIN: {

@@ -188,7 +188,7 @@ def _shown(policy: dict[str, Any], now: datetime) -> dict[str, Any]:
 # --- Cron ----------------------------------------------------------------------------------------
 
 _RANGES = (("seconds", 0, 59), ("minutes", 0, 59), ("hours", 0, 23))
-_DATES = (("days", 1, 31), ("months", 1, 12), ("weekdays", 0, 7))
+_DATES = (("days", 1, 31), ("months", 1, 12), ("weekdays", 0, 6))
 
 
 def next_time(cron: str, after: datetime) -> datetime:
@@ -207,7 +207,7 @@ def next_time(cron: str, after: datetime) -> datetime:
     for ahead in range(366 * 8):
         day = start.replace(hour=0, minute=0) + timedelta(days=ahead)
         weekday = day.isoweekday()
-        if day.month not in months or day.day not in days or not weekdays & {weekday, weekday % 7}:
+        if day.month not in months or day.day not in days or weekday % 7 not in weekdays:
             continue
         for hour in sorted(hours):
             for minute in sorted(minutes):
@@ -215,6 +215,18 @@ def next_time(cron: str, after: datetime) -> datetime:
                     return moment
     msg = f"{cron} never comes"
     raise ValueError(msg)
+
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_NAMES = {
+    **{name: number for number, name in enumerate(_MONTHS, start=1)},
+    **{name: number for number, name in enumerate(_WEEKDAYS)},
+}
+
+
+def _number(text: str) -> int:
+    return _NAMES[text.lower()] if text.lower() in _NAMES else int(text)
 
 
 def _numbers(text: str, name: str, low: int, high: int) -> set[int]:
@@ -225,8 +237,8 @@ def _numbers(text: str, name: str, low: int, high: int) -> set[int]:
         if span in ("*", "?"):
             start, end = low, high
         else:
-            start = int(first)
-            end = int(last) if dash else high if step else start
+            start = _number(first)
+            end = _number(last) if dash else high if step else start
         if not low <= start <= end <= high:
             msg = f"{name} out of range: {part}"
             raise ValueError(msg)

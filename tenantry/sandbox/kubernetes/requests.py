@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 from .defaults import string_maps
 from .errors import Cause, bad_option, bad_request, invalid, undecodable
 from .kinds import JSON, Kind
+from .policies import unfit_policy
 
 _LONGEST_MANAGER = 128
 _OPTIONS = {
@@ -127,6 +128,11 @@ def unfit(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
                 wanted = _SCHEMA_TYPES[fields[name]]
                 found.append((path, f"expected {wanted}, got &{{{_in_go(value)}}}"))
     return found
+
+
+def unfit_inside(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
+    """The same of what lies deeper, where the sandbox knows the published schema."""
+    return unfit_policy(obj.get("spec") or {}) if kind.name == "NetworkPolicy" else []
 
 
 def untyped_texts(kind: Kind, obj: JSON) -> list[tuple[str, str]]:

@@ -1,13 +1,15 @@
 """What makes an object invalid: names, labels, and each kind's own rules."""
 
 import json
+import math
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 
 from . import quantities
 from .errors import Cause, forbidden_value, missing_value, wrong_value
-from .kinds import JSON, RBAC, SECURITY, Kind
+from .kinds import GATEWAYS, JSON, RBAC, SECURITY, Kind
+from .policies import policy_causes, route_causes
 
 Rule = Callable[[JSON, JSON | None], Iterator[Cause]]
 
@@ -171,20 +173,45 @@ def _immutable(new: JSON, old: JSON | None) -> Iterator[Cause]:
 def _quota(new: JSON, old: JSON | None) -> Iterator[Cause]:
     for key, amount in new["spec"].get("hard", {}).items():
         field = f"spec.hard[{key}]"
+        standard = key in _STANDARD or _is_huge(key.removeprefix("requests."))
+        yield from _resource(field, key, standard or key == "storage")
+        if "/" not in key and not standard:
+            yield wrong_value(field, key, "must be a standard resource for quota")
         if quantities.value(amount) < 0:
             yield wrong_value(field, amount, "must be greater than or equal to 0")
-        if key in ("pods", "services", "secrets", "configmaps") or key.startswith("count/"):
-            if quantities.value(amount).denominator != 1:
-                yield wrong_value(field, amount, "must be an integer")
-        elif "/" not in key and "." not in key and key not in _RESOURCES:
-            why = "must be a standard resource type or fully qualified"
-            yield wrong_value(field, key, why)
-            yield wrong_value(field, key, "must be a standard resource for quota")
+        if (key in _COUNTED or _is_extended(key)) and _thousandths(amount) % 1000:
+            yield wrong_value(field, amount, "must be an integer")
 
 
-_RESOURCES = {
-    *("cpu", "memory", "storage", "ephemeral-storage", "persistentvolumeclaims"),
-    *("replicationcontrollers", "resourcequotas"),
+def _resource(field: str, key: str, is_standard: bool) -> Iterator[Cause]:
+    faults = key_faults(key)
+    if not faults and "/" not in key and not is_standard:
+        faults = ["must be a standard resource type or fully qualified"]
+    yield from (wrong_value(field, key, why) for why in faults)
+
+
+def _thousandths(amount: str) -> int:
+    return math.ceil(quantities.value(amount) * 1000)
+
+
+def _is_huge(key: str) -> bool:
+    return key.startswith("hugepages-")
+
+
+def _is_extended(key: str) -> bool:
+    return "/" in key and "kubernetes.io/" not in key and not key.startswith("requests.")
+
+
+_COMPUTE = ("cpu", "memory", "ephemeral-storage")
+_COUNTED = {
+    *("pods", "services", "secrets", "configmaps", "persistentvolumeclaims", "resourcequotas"),
+    *("replicationcontrollers", "services.nodeports", "services.loadbalancers"),
+}
+_STANDARD = {
+    *_COMPUTE,
+    *(f"{part}.{name}" for part in ("requests", "limits") for name in _COMPUTE),
+    "requests.storage",
+    *_COUNTED,
 }
 
 
@@ -199,15 +226,35 @@ _SPOKEN = {
 def _limits(new: JSON, old: JSON | None) -> Iterator[Cause]:
     order = ("min", "defaultRequest", "default", "max")
     for place, limit in enumerate((new.get("spec") or {}).get("limits") or ()):
+        path = f"spec.limits[{place}]"
+        for part in order:
+            for key in limit.get(part, {}):
+                yield from _container_resource(f"{path}.{part}[{key}]", key)
         for index, lower in enumerate(order):
             for upper in order[index + 1 :]:
                 for key in limit.get(lower, {}).keys() & limit.get(upper, {}).keys():
                     least, most = limit[lower][key], limit[upper][key]
                     if quantities.value(least) > quantities.value(most):
-                        field = f"spec.limits[{place}].{lower}[{key}]"
+                        field = f"{path}.{lower}[{key}]"
                         what = f"{_SPOKEN[lower]} value {least}"
                         why = f"{what} is greater than {_SPOKEN[upper]} value {most}"
                         yield wrong_value(field, least, why)
+        default, request = limit.get("default", {}), limit.get("defaultRequest", {})
+        for key in default.keys() & request.keys():
+            most, asked = default[key], request[key]
+            fixed = _is_huge(key) or ("/" in key and "kubernetes.io/" not in key)
+            if fixed and quantities.value(most) != quantities.value(asked):
+                why = f"default value {most} must equal to defaultRequest value {asked} in {key}"
+                yield wrong_value(f"{path}.defaultRequest[{key}]", asked, why)
+
+
+def _container_resource(field: str, key: str) -> Iterator[Cause]:
+    standard = key in _COMPUTE or _is_huge(key)
+    yield from _resource(field, key, standard or key in _STANDARD or key == "storage")
+    if "/" not in key and not standard:
+        yield wrong_value(field, key, "must be a standard resource for containers")
+    elif "/" in key and "kubernetes.io/" not in key and not _is_extended(key):
+        yield wrong_value(field, key, "doesn't follow extended resource name standard")
 
 
 def _binding(new: JSON, old: JSON | None) -> Iterator[Cause]:
@@ -246,10 +293,7 @@ def _service(new: JSON, old: JSON | None) -> Iterator[Cause]:
 
 
 def _policy(new: JSON, old: JSON | None) -> Iterator[Cause]:
-    for place, wanted in enumerate(new["spec"]["policyTypes"]):
-        if wanted not in ("Ingress", "Egress"):
-            why = f'Unsupported value: "{wanted}": supported values: "Ingress", "Egress"'
-            yield Cause(f"spec.policyTypes[{place}]", "FieldValueNotSupported", why)
+    yield from policy_causes(new["spec"], key_faults, value_faults)
 
 
 def _pod(new: JSON, old: JSON | None) -> Iterator[Cause]:
@@ -277,6 +321,7 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("", "Service"): _service,
     ("", "Pod"): _pod,
     ("networking.k8s.io", "NetworkPolicy"): _policy,
+    (GATEWAYS, "HTTPRoute"): route_causes,
     **dict.fromkeys(_IN_BINDING, _binding),
     (SECURITY, "AuthorizationPolicy"): _targeted,
     (SECURITY, "RequestAuthentication"): _targeted,

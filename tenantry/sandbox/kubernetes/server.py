@@ -45,6 +45,7 @@ from .requests import (
     prune,
     refuse_nulls,
     unfit,
+    unfit_inside,
     untyped_texts,
     without_nothing,
     without_nulls,
@@ -330,7 +331,8 @@ class SimulatedKubernetes:
         if metadata.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
         place(call, metadata)
-        for field, why in [*unfit(kind, config), *untyped_texts(kind, config)]:
+        found = [*unfit(kind, config), *unfit_inside(kind, config), *untyped_texts(kind, config)]
+        for field, why in found:
             raise untypable(kind, name, f".{field}: {why}")
         refuse_nulls(kind, config)
         config.pop("status", None)
