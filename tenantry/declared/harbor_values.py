@@ -39,14 +39,18 @@ ROBOT_PERMISSIONS: dict[str, tuple[str, ...]] = {
 }
 """What Harbor grants a robot inside a project: the actions, by resource."""
 
+CHARTS = ("helm-chart", "helm-chart-version", "helm-chart-version-label")
+"""Resources of Harbor before 2.8, which later versions do not have."""
+
 _PERMISSIONS = [f"{name}:{each}" for name, actions in ROBOT_PERMISSIONS.items() for each in actions]
+_OLD_PERMISSIONS = [f"{name}:{each}" for name in CHARTS for each in _ALL]
 
 
 def _check_access(value: str) -> str:
     resource, separator, action = value.partition(":")
     if not separator or not resource or not action:
         raise ValueError("access is a resource and an action of Harbor's, as repository:pull")
-    if action in ROBOT_PERMISSIONS.get(resource, ()):
+    if action in ROBOT_PERMISSIONS.get(resource, ()) or (resource in CHARTS and action in _ALL):
         return value
     if value == "robot:update":
         raise ValueError("Harbor grants robot:update to no robot")
@@ -61,7 +65,9 @@ def _check_access(value: str) -> str:
 
 
 Access = Annotated[
-    str, AfterValidator(_check_access), Field(json_schema_extra={"enum": [*_PERMISSIONS]})
+    str,
+    AfterValidator(_check_access),
+    Field(json_schema_extra={"enum": [*_PERMISSIONS, *_OLD_PERMISSIONS]}),
 ]
 """One permission of a robot inside the team's project, as `repository:pull`."""
 

@@ -61,7 +61,7 @@ def _check_http_route(route: Route, place: Place) -> Iterator[tuple[Place, str]]
         if fault:
             yield here, f"'{path.prefix}' {fault}"
         other = seen.setdefault(path.prefix.rstrip("/"), path)
-        if other is not path:
+        if (other.service, other.port) != (path.service, path.port):
             text = (
                 f"'{path.prefix}' is never reached: '{other.prefix}' before it is the same "
                 "prefix of an HTTPRoute; remove one of them"
@@ -83,6 +83,19 @@ def _path_fault(prefix: str) -> str | None:
             "percent-encoded, such as %20 for a blank"
         )
     return None
+
+
+def check_unreachable(platform: Platform, team: Team) -> Iterator[tuple[Place, str]]:
+    """Return the prefixes of VirtualServices that no request's path begins with."""
+    for name, route in team.routes.items():
+        for index, path in enumerate(route.paths):
+            is_http_route = (route.kind or platform.mesh.route_kind) == "HTTPRoute"
+            if not is_http_route and (found := re.search(r"[?#\s]|[^\x21-\x7e]", path.prefix)):
+                text = (
+                    f"'{path.prefix}' fits no request: a path has no {found[0]!r} in it; write it "
+                    "percent-encoded, or remove it"
+                )
+                yield ("routes", name, "paths", index, "prefix"), text
 
 
 def check_gateways(platform: Platform) -> Iterator[tuple[Place, str]]:

@@ -155,45 +155,75 @@ def _check_text(check: Any, value: str, place: Place) -> Iterator[tuple[Place, s
 
 
 def _check_block(block: Spec, place: Place) -> Iterator[tuple[Place, str]]:
-    """Check addresses as Kubernetes 1.36 and later do: no address bits beyond the prefix."""
-    whole = None
-    try:
-        whole = _network(block["cidr"])
-    except ValueError as error:
-        yield (*place, "cidr"), f"'{block['cidr']}': {error}"
+    whole = _network(block["cidr"])
+    if whole is None:
+        yield (*place, "cidr"), f"'{block['cidr']}': {_ALLOWED}"
     for index, text in enumerate(block.get("except") or []):
-        try:
-            part = _network(text)
-        except ValueError as error:
-            yield (*place, "except", index), f"'{text}': {error}"
-            continue
-        if whole and (
+        part = _network(text)
+        here: Place = (*place, "except", index)
+        if part is None:
+            yield here, f"'{text}': {_ALLOWED}"
+        elif whole and (
             part.version != whole.version
             or part.prefixlen <= whole.prefixlen
             or not part.subnet_of(whole)  # type: ignore[arg-type]
         ):
-            fault = f"'{text}': must be a part of '{block['cidr']}', and smaller"
-            yield (*place, "except", index), fault
+            yield here, f"'{text}': must be a part of '{block['cidr']}', and smaller"
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """Return the addresses of a CIDR.
+_ALLOWED = "must be a CIDR, such as 10.1.0.0/24 or 2001:db8::/64"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-    Raises:
-        ValueError: with what is wrong, and the CIDR that was probably meant.
-    """
-    allowed = "must be a CIDR, such as 10.1.0.0/24 or 2001:db8::/64"
-    if not re.fullmatch(r"[0-9A-Fa-f.:]+/(0|[1-9]\d{0,2})", text, re.ASCII):
-        raise ValueError(allowed)
+
+def _network(text: str) -> Network | None:
+    """Return the addresses of a CIDR; None if it is not one."""
+    found = re.fullmatch(r"([0-9A-Fa-f.:]+)/(\d{1,9})", text, re.ASCII)
+    if not found:
+        return None
     try:
-        network = ipaddress.ip_network(text, strict=False)
+        return ipaddress.ip_network(f"{_without_zeros(found[1])}/{int(found[2])}", strict=False)
     except ValueError:
-        raise ValueError(allowed) from None
-    if str(ipaddress.ip_interface(text).ip) != str(network.network_address):
-        raise ValueError(
-            f"has address bits beyond its prefix length; write {network}, or "
-            f"{ipaddress.ip_interface(text).ip}/{network.max_prefixlen} for the one address"
-        )
+        return None
+
+
+def _without_zeros(address: str) -> str:
+    """Return an address without the leading zeros that Kubernetes before 1.36 passed over."""
+    if ":" in address:
+        return address
+    return ".".join(part.lstrip("0") or part[:1] for part in address.split("."))
+
+
+def check_unclear(spec: Spec) -> Iterator[tuple[Place, str]]:
+    """Return the CIDRs that Kubernetes refuses from version 1.36 on, but where they are in place.
+
+    Older versions accept them, and so does an update of a policy that already holds them.
+    """
+    for direction, peers in _DIRECTIONS.items():
+        for number, rule in enumerate(spec.get(direction) or []):
+            for index, peer in enumerate(rule.get(peers) or []):
+                block = peer.get("ipBlock") or {}
+                place: Place = (direction, number, peers, index, "ipBlock")
+                given = [((*place, "cidr"), block.get("cidr"))]
+                given += [
+                    ((*place, "except", each), text)
+                    for each, text in enumerate(block.get("except") or [])
+                ]
+                for here, text in given:
+                    if text and (clear := _clear_form(text)):
+                        yield here, f"'{text}' is refused by Kubernetes 1.36 and later; {clear}"
+
+
+def _clear_form(text: str) -> str | None:
+    """Return how to write a CIDR that can be read in two ways; None if it can't."""
+    network = _network(text)
+    if network is None:
+        return None
     if network.version == 6 and network.network_address.ipv4_mapped:
-        raise ValueError("is an IPv4 address in the form of IPv6; write it in the form of IPv4")
-    return network
+        return "write the IPv4 address in the form of IPv4"
+    address, _, length = text.partition("/")
+    if _without_zeros(address) != address or str(int(length)) != length:
+        return f"write {network}, without leading zeros"
+    interface = ipaddress.ip_address(address)
+    if interface != network.network_address:
+        return f"write {network}, or {interface}/{network.max_prefixlen} for the one address"
+    return None

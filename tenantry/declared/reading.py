@@ -209,7 +209,7 @@ class _Reading:
             place = original_place(place, file.document.data, left_out)
             if not is_consequence(place, unknown, None if is_known else file.document.has):
                 file.faults.append(self._blame(place, text, file.document, given.profile))
-        for place, text in warnings.check_team(team):
+        for place, text in (*warnings.check_team(team), *warnings.check_routes(platform, team)):
             file.warnings.append(self._blame(place, text, file.document, given.profile))
         file.team, file.is_whole = team, is_known
 

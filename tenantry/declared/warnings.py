@@ -6,10 +6,12 @@ A warning stops nothing: `tenantry validate` shows it, and so does the log of ea
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tenantry.declared import labels
+from tenantry.declared import labels, mesh_rules, network_policies
 from tenantry.declared.faults import Place
+from tenantry.declared.harbor_values import CHARTS
+from tenantry.declared.keycloak_values import has_blank
 from tenantry.declared.platform import Platform
-from tenantry.declared.team import Team
+from tenantry.declared.team import Namespace, Team
 from tenantry.declared.types import is_whole, storage_bytes
 
 Warning = tuple[Place, str]
@@ -23,6 +25,11 @@ def check_team(team: Team) -> Iterator[Warning]:
         yield from _doubled((*place, "redirect_uris"), client.redirect_uris)
         yield from _doubled((*place, "post_logout_redirect_uris"), client.post_logout_redirect_uris)
         yield from _doubled((*place, "web_origins"), client.web_origins)
+        for field in ("post_logout_redirect_uris", "web_origins"):
+            for index, address in enumerate(getattr(client, field)):
+                if has_blank(address):
+                    text = f"'{address}' has a blank or a control character in it; remove it"
+                    yield (*place, field, index), text
     quota = team.harbor.storage_quota
     if quota is not None and not is_whole(quota):
         yield (
@@ -33,6 +40,32 @@ def check_team(team: Team) -> Iterator[Warning]:
             ),
         )
     yield from labels.check_unused(team)
+    yield from _check_policies(team)
+    for purpose, robot in team.active_robots.items():
+        for index, access in enumerate(robot.access):
+            if access.partition(":")[0] in CHARTS:
+                text = (
+                    f"'{access}' is refused by Harbor 2.8 and later, which has no charts; remove it"
+                )
+                yield ("robots", purpose, "access", index), text
+
+
+def check_routes(platform: Platform, team: Team) -> Iterator[Warning]:
+    """Return the warnings of a team's routes."""
+    yield from mesh_rules.check_unreachable(platform, team)
+
+
+def _check_policies(team: Team) -> Iterator[Warning]:
+    first: set[Warning] = set()
+    found: dict[Place, Namespace] = {("namespace",): team.namespace}
+    found |= {("further_namespaces", key): each for key, each in team.further_namespaces.items()}
+    for place, namespace in found.items():
+        for name, spec in namespace.network.policies.items():
+            for where, text in network_policies.check_unclear(spec):
+                warning = ("network", "policies", name, *where), text
+                if warning not in first:  # what a further namespace has from the first is there
+                    first.add(warning)
+                    yield (*place, *warning[0]), text
 
 
 def check_platform(platform: Platform) -> Iterator[Warning]:

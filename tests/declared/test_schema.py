@@ -160,8 +160,23 @@ def teams(draw: st.DrawFn) -> dict[str, Any]:
 @example({"name": "shop", "robots": {"ci": None}})
 @example({"name": "shop", "harbor": {"storage_quota": 5}})
 def test_no_schema_is_stricter_than_validation(team: dict[str, Any]) -> None:
+    """But for numbers and switches in quotes, which it takes for what is in them."""
     try:
-        declared.Team.model_validate(team)
+        read = declared.Team.model_validate(team).model_dump(mode="json", exclude_unset=True)
     except ValidationError:
         return
-    assert told("team", team) == []
+    if _is_unconverted(team, read):
+        assert told("team", team) == []
+
+
+def _is_unconverted(given: Any, read: Any) -> bool:
+    """Whether the values were taken as they are, or for the text that they are as numbers."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        nothing = {key for key, value in given.items() if value is None}
+        same = given.keys() - nothing == read.keys() - nothing
+        return same and all(_is_unconverted(given[key], read[key]) for key in read if key in given)
+    if isinstance(given, list) and isinstance(read, list):
+        return len(given) == len(read) and all(map(_is_unconverted, given, read))
+    if isinstance(given, int | float) and isinstance(read, str) and not isinstance(given, bool):
+        return read == str(given)
+    return type(given) is type(read) and given == read

@@ -16,7 +16,11 @@ def test_what_the_systems_refuse_is_refused_first_and_nothing_else(
 ) -> None:
     folder = write(tmp_path, {"name": "shop", **case.content})
     if case.fault is None:
-        assert list(declared.load(folder).teams) == ["shop"]
+        state = declared.load(folder)
+        assert list(state.teams) == ["shop"]
+        warnings = [warning.partition(": ")[2] for warning in state.warnings]
+        assert len(warnings) == bool(case.warning), warnings
+        assert all(warning.startswith(case.warning) for warning in warnings), warnings
         return
     with pytest.raises(DeclarationError) as refused:
         declared.load(folder)
