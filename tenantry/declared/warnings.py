@@ -25,11 +25,10 @@ def check_team(team: Team) -> Iterator[Warning]:
         yield from _doubled((*place, "redirect_uris"), client.redirect_uris)
         yield from _doubled((*place, "post_logout_redirect_uris"), client.post_logout_redirect_uris)
         yield from _doubled((*place, "web_origins"), client.web_origins)
-        for field in ("post_logout_redirect_uris", "web_origins"):
-            for index, address in enumerate(getattr(client, field)):
-                if has_blank(address):
-                    text = f"'{address}' has a blank or a control character in it; remove it"
-                    yield (*place, field, index), text
+        for index, origin in enumerate(client.web_origins):
+            if has_blank(origin):
+                text = f"'{origin}' has a blank or a control character in it; remove it"
+                yield (*place, "web_origins", index), text
     quota = team.harbor.storage_quota
     if quota is not None and not is_whole(quota):
         yield (

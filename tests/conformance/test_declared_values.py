@@ -167,14 +167,14 @@ def test_a_route(case: Case, server: ApiServer) -> None:
 
 
 @on_keycloak
-@cases(KEYCLOAK, "redirect")
-def test_a_redirect_uri(case: Case, admin: KeycloakAdmin) -> None:
+@cases(KEYCLOAK, "redirect", "logout", "origin")
+def test_an_address_of_a_client(case: Case, admin: KeycloakAdmin) -> None:
     [declared] = case.content["oidc_clients"].values()
     fields = client_fields(
         {},
         redirect_uris=declared["redirect_uris"],
-        post_logout_redirect_uris=[],
-        web_origins=[],
+        post_logout_redirect_uris=declared.get("post_logout_redirect_uris", []),
+        web_origins=declared.get("web_origins", []),
         public=False,
         pkce=True,
     )

@@ -107,6 +107,19 @@ def redirect(uri: str, fault: str | None = LEGAL, stricter: str = "") -> Case:
     return Case("redirect", content, told, stricter)
 
 
+def logout(uri: str, fault: str | None = LEGAL) -> Case:
+    web = {"redirect_uris": ["https://shop.example.com/"], "post_logout_redirect_uris": [uri]}
+    told = fault and f"oidc_clients.web.post_logout_redirect_uris[0]: {fault}"
+    return Case("logout", {"oidc_clients": {"web": web}}, told)
+
+
+def origin(value: str, fault: str | None = LEGAL, warning: str = "", stricter: str = "") -> Case:
+    web = {"redirect_uris": ["https://shop.example.com/"], "web_origins": [value]}
+    field = "oidc_clients.web.web_origins[0]: "
+    content = {"oidc_clients": {"web": web}}
+    return Case("origin", content, fault and field + fault, stricter, warning and field + warning)
+
+
 def schedule(cron: str, fault: str | None = LEGAL) -> Case:
     content = {"harbor": {"retention": {"rules": [{"latest_pushed": 3}], "schedule": cron}}}
     return Case("schedule", content, fault and f"harbor.retention.schedule: '{cron}': {fault}")
@@ -368,6 +381,18 @@ KEYCLOAK = [
     redirect("my_app://cb", "'my_app://cb': is not a URI"),
     redirect("javascript:alert(1)", "'javascript:alert(1)': the scheme 'javascript:' is not"),
     redirect("https://shop.example.com/" + "x" * 240, "'https://shop"),
+    redirect("JavaScript:x", "'JavaScript:x': the scheme 'JavaScript:' is not"),
+    redirect("data:x", "'data:x': the scheme 'data:' is not"),
+    redirect("vbscript:x"),
+    logout("+"),
+    logout("https://shop.example.com/" + "x" * 240),
+    logout("https://shop.example.com/#/", "'https://shop.example.com/#/': a redirect URI must"),
+    logout("https://shop.example.com/a b", "'https://shop.example.com/a b': an address must not"),
+    logout("https://shop.example.com/{id}", "'https://shop.example.com/{id}': is not a URI"),
+    origin("+"),
+    origin("https://shop.example.com"),
+    origin("https://shop.example.com" + "x" * 240, "'https://shop"),
+    origin("https://a b", warning="'https://a b' has a blank", stricter="no browser has it"),
     redirect("", "'': an address must not be empty", stricter="Keycloak drops it: never in sync"),
 ]
 """Put to a Keycloak as well."""

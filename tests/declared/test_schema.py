@@ -131,7 +131,8 @@ def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     both = dict(one)
     for key, value in other.items():
         mine = both.get(key)
-        both[key] = merged(mine, value) if isinstance(mine, dict) and mine else value
+        nested = isinstance(mine, dict) and isinstance(value, dict)
+        both[key] = merged(mine, value) if nested else value
     return both
 
 

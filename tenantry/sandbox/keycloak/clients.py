@@ -2,6 +2,8 @@
 
 from starlette.responses import Response
 
+from tenantry.declared.keycloak_values import MAX_URI, has_illegal_scheme, is_uri
+
 from . import client_policies
 from .answers import (
     JSON,
@@ -14,6 +16,8 @@ from .answers import (
     exists,
     invalid,
     not_found,
+    oauth_error,
+    unknown_error,
 )
 from .builtin import add_client, keep_as_sets
 from .mappers import TYPES, completed, synchronized
@@ -72,6 +76,7 @@ def create_client(realm: Realm, call: Call) -> Response:
         raise invalid("Client ID is missing")
     if realm.client_named(rep["clientId"]):
         raise exists(f"Client {rep['clientId']} already exists")
+    _check_addresses(rep)
     for mapper in rep.get("protocolMappers") or ():
         mapper["config"] = completed(mapper)
     ours = {"realm_client": "false"}
@@ -89,6 +94,25 @@ def create_client(realm: Realm, call: Call) -> Response:
     return created(f"{call.base}/admin/realms/{realm.name}/clients/{client['id']}")
 
 
+def _check_addresses(rep: JSON) -> None:
+    """Refuse addresses that the server refuses, or that its database has no room for."""
+    listed = rep.get("redirectUris") or []
+    logout = (rep.get("attributes") or {}).get("post.logout.redirect.uris") or ""
+    for what, uris in (("redirect", listed), ("post-logout redirect", logout.split("##"))):
+        for uri in filter(None, uris):
+            address, fragment, _ = uri.partition("#")
+            if not is_uri(address):
+                raise oauth_error(400, "invalid_input", f"A {what} URI is not a valid URI")
+            if has_illegal_scheme(uri):
+                raise oauth_error(400, "invalid_input", f"A {what} URI uses an illegal scheme")
+            if fragment:
+                raise oauth_error(
+                    400, "invalid_input", f"A {what} URI must not contain an URL fragment"
+                )
+    if any(len(uri) > MAX_URI for uri in [*listed, *(rep.get("webOrigins") or ())]):
+        raise unknown_error()
+
+
 @routes("GET", "clients/{client}")
 def get_client(realm: Realm, call: Call, client_id: str) -> Response:
     """One client, its secret in clear: the caller is an administrator."""
@@ -102,6 +126,7 @@ def update_client(realm: Realm, call: Call, client_id: str) -> Response:
     other = realm.client_named(rep.get("clientId") or client["clientId"])
     if other is not None and other is not client:
         raise duplicate()
+    _check_addresses(rep)
     given = {k: v for k, v in rep.items() if v is not None and k not in _NOT_PUT}
     if given.get("secret") == _MASK:
         del given["secret"]
