@@ -86,7 +86,7 @@ class DeclaredState(Block):
         if repository := self._repository():
             from tenantry.declared import git
 
-            return _strict(git.load_commit(repository, commit))
+            return git.load_commit(repository, commit)
         if commit:
             text = (
                 f"The Declared State block names the folder {self.folder}, which has no commits, "
@@ -94,7 +94,7 @@ class DeclaredState(Block):
                 "let the block name a repository."
             )
             raise TenantryError(text)
-        return _strict(declared.read(self._folder()))
+        return declared.read(self._folder())
 
     def propose(
         self, team: Team, if_declared: IfDeclared, form: Document | None = None
@@ -159,6 +159,8 @@ class DeclaredState(Block):
         """
         declaration = self.read()
         origin = declaration.origin
+        if faults := declaration.faults:
+            raise DeclarationError([f"{origin} is faulty:", *faults])
         return f"{origin} declares {len(declaration.teams)} teams and is in order."
 
     def _folder(self) -> Path:
@@ -194,9 +196,3 @@ class DeclaredState(Block):
             ).replace("Value error, ", "")
             text = f"The Declared State block is faulty: {faults}. Correct the block."
             raise TenantryError(text) from None
-
-
-def _strict(declaration: Declaration) -> Declaration:
-    if faults := declaration.faults:
-        raise DeclarationError([f"{declaration.origin} is faulty:", *faults])
-    return declaration

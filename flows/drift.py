@@ -64,7 +64,7 @@ def detect_drift(
     order = Order(remediate, tuple(remove or ()), tuple(systems or SYSTEMS))
     try:
         declaration = read_declared_state(declared_state, commit)
-        chosen = declaration.pick(teams)
+        declaration.pick(teams)
         archive = BlockStore(store) if store else None
         before = drift_report.Before(archive)
         with connected(
@@ -75,8 +75,11 @@ def detect_drift(
             probe_credentials=probe_credentials,
             extras=True,
         ) as connections:
-            first = last = tasks.detect(tasks.Watch(connections, chosen, order.systems))
-            watch = tasks.Watch(connections, chosen, order.systems, " again")
+            chosen = connections.state.pick(teams)
+            first = last = tasks.detect(
+                tasks.Watch(connections, chosen, order.systems, names=teams)
+            )
+            watch = tasks.Watch(connections, chosen, order.systems, " again", names=teams)
             outcome = tasks.remediate(watch, first, order, ask=ask)
             if outcome.teams:
                 last = tasks.detect(watch)

@@ -12,7 +12,7 @@ from flows.onboard import BlockName, StoreName
 from tasks import migration as tasks
 from tasks import migration_report
 from tasks.names import run_name
-from tasks.onboarding import check_connections, connected, read_declared_state
+from tasks.onboarding import check_connections, connected, finish, read_declared_state
 from tasks.store import BlockStore, NoStore
 from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
@@ -109,16 +109,17 @@ def migrate_identity_provider(
         kept = BlockStore(store)
         declaration = read_declared_state(declared_state)
         with connected(declaration, harbor, keycloak, cluster) as systems:
+            declaration = systems.state
             move = tasks.begin(systems, kept, declared_state, action, situation)
             if move is None:
                 return _nothing_on(systems, kept, declared_state)
             if action == "follow up":
                 return _follow_up(move, declaration)
             if action == "finish":
-                return _finish(move, order.let_go, skip_soak)
+                return _finish(move, declaration, order.let_go, skip_soak)
             if action == "roll back":
                 told = move.migration.entry.told
-                return Completed(message=f"Rolled back the {told}: {tasks.roll_back(move)}.")
+                return _done(declaration, f"Rolled back the {told}: {tasks.roll_back(move)}.")
             order = replace(order, recreate=move.situation == "users")
             check_connections(systems)
             tasks.check_versions(systems)
@@ -128,7 +129,7 @@ def migrate_identity_provider(
                 migration_report.publish_inspection(move.store, found)
                 found.refuse()
                 if action == "inspect":
-                    return Completed(message=f"Nothing stands in the way. {found.summary}")
+                    return _done(declaration, f"Nothing stands in the way. {found.summary}")
                 tasks.export(move, found, order)
             tasks.ask(move, approved_plan)
             if move.situation == "issuer" and switch:
@@ -137,7 +138,7 @@ def migrate_identity_provider(
                 tasks.move_waves(move, waves)
             if move.situation != "issuer" and switch and not tasks.left(move):
                 tasks.switch(move)
-            return Completed(message=tasks.stands(move))
+            return _done(declaration, tasks.stands(move))
     except NoStore as error:
         if action == "follow up":
             return Completed(message=f"No migration is on. {error}")
@@ -151,7 +152,7 @@ def _nothing_on(systems: Systems, store: BlockStore, declared_state: str) -> Any
     """Hourly, while none is on: the snapshot of the last one goes in its time."""
     forgotten = tasks.forget(tasks.Move(systems, store, declared_state, "provider"))
     more = " The snapshot of the last one was deleted, as declared." if forgotten else ""
-    return Completed(message=f"No migration is on.{more}")
+    return _done(systems.state, f"No migration is on.{more}")
 
 
 def _follow_up(move: tasks.Move, declaration: Declaration) -> Any:
@@ -159,17 +160,23 @@ def _follow_up(move: tasks.Move, declaration: Declaration) -> Any:
     told = move.migration.entry.told
     standing = tasks.follow_up(move)
     if not move.migration.is_on:
-        return Completed(message=f"Rolled back the {told}: {standing}.")
+        return _done(declaration, f"Rolled back the {told}: {standing}.")
     migration_report.publish_standing(move.migration, declaration, told, standing)
     _, differing = tasks.compare(move)
-    return Completed(message=f"{standing}; rights that differ: {differing}.")
+    return _done(declaration, f"{standing}; rights that differ: {differing}.")
 
 
-def _finish(move: tasks.Move, let_go: Sequence[str], skip_soak: bool) -> Any:
+def _finish(
+    move: tasks.Move, declaration: Declaration, let_go: Sequence[str], skip_soak: bool
+) -> Any:
     """The last comparison, and then there is no way back."""
     told = move.migration.entry.told
     compared, differing = tasks.compare(move)
     tasks.finish(move, let_go, skip_soak)
-    return Completed(
-        message=f"Finished the {told}: {compared} rights compared, {differing} differ."
-    )
+    text = f"Finished the {told}: {compared} rights compared, {differing} differ."
+    return _done(declaration, text)
+
+
+def _done(declaration: Declaration, text: str) -> Any:
+    """The last word of a run that did what it was to do."""
+    return finish(Completed(message=text), declaration, None)

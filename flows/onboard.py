@@ -15,7 +15,7 @@ from tenantry import explain
 from tenantry.calls import WIDTH
 from tenantry.declared import IfDeclared, form_schema
 from tenantry.errors import TenantryError
-from tenantry.onboarding import Outcome, refuse
+from tenantry.onboarding import Outcome, left_out, refuse
 from tenantry.resources import STAGES
 from tenantry.systems import LOOKS
 
@@ -56,6 +56,8 @@ def onboard_team(
         proposal = tasks.check_declaration(declared_state, team, if_declared)
         declared = proposal.team
         with tasks.connected(proposal.declaration, harbor, keycloak, cluster) as systems:
+            if declared.name not in systems.state.teams:  # it claims what another team holds
+                return Failed(message="\n".join(systems.state.faults_of([declared.name])))
             tasks.check_connections(systems)
             walk = tasks.Walk(systems, [declared])
             for system in LOOKS:
@@ -119,22 +121,25 @@ def onboard_teams(
     """
     try:
         declaration = tasks.read_declared_state(declared_state, commit)
-        chosen = declaration.pick(teams)
+        declaration.pick(teams)
         with tasks.connected(declaration, harbor, keycloak, cluster) as systems:
+            declaration = systems.state
             tasks.check_connections(systems)
-            walk = tasks.Walk(systems, chosen)
+            walk = tasks.Walk(systems, declaration.pick(teams))
             if which == "new":
                 walk.teams = tasks.find_new(walk)
             if not walk.teams:
-                return Completed(message="No team is new or changed.")
+                text = "No team is new or changed."
+                return tasks.finish(Completed(message=text), declaration, teams)
             for system in LOOKS:
                 tasks.look_at(system, walk)
             outcomes = tasks.plan_all(walk)
             tasks.publish_plan("plan-all-teams", outcomes)
             if dry_run:
-                return Completed(message=f"Dry run: {explain.summary(outcomes)}")
+                text = f"Dry run: {explain.summary(outcomes)}"
+                return tasks.finish(Completed(message=text), declaration, teams)
             outcomes = tasks.onboard_all(walk, outcomes)
-            return tasks.conclude(outcomes)
+            return tasks.conclude([*outcomes, *left_out(declaration, teams)])
     except TenantryError as error:
         get_run_logger().error(str(error))
         return Failed(message=str(error))

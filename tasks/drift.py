@@ -29,12 +29,27 @@ class Watch:
     """
 
     def __init__(
-        self, systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName], again: str = ""
+        self,
+        systems: Systems,
+        teams: Sequence[Team],
+        asked: Sequence[SystemName],
+        again: str = "",
+        *,
+        names: Sequence[str] | None = None,
     ) -> None:
+        """
+        Args:
+            systems: the systems.
+            teams: the teams to look at.
+            asked: the systems to tell of.
+            again: what the names of the tasks say, where it is not the first look.
+            names: the teams that the run is about; all if not given.
+        """
         self.systems = systems
         self.teams = list(teams)
         self.asked = tuple(asked)
         self.again = again
+        self.names = names
         self.observed: Observed = begin(self.asked, systems, self.teams)
 
 
@@ -54,7 +69,7 @@ def detect(watch: Watch) -> Detected:
             except TenantryError as error:
                 get_run_logger().error(str(error))
                 note(system, error, watch.observed)
-    return drift.detect(watch.systems, watch.teams, watch.observed, watch.asked)
+    return drift.detect(watch.systems, watch.teams, watch.observed, watch.asked, names=watch.names)
 
 
 @dataclass
@@ -97,7 +112,8 @@ def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> O
         if not differing:
             return outcome
         get_run_logger().warning("Changed meanwhile, and left alone: %s.", ", ".join(differing))
-        detected = detect(Watch(watch.systems, watch.teams, watch.asked, " again"))
+        look = Watch(watch.systems, watch.teams, watch.asked, " again", names=watch.names)
+        detected = detect(look)
         there = {str(id) for id in detected.extras}
         order = Order(order.remediate, tuple(there.intersection(order.remove)), order.systems)
     outcome.note = f"It changed {ROUNDS} times while it was being approved; run it again."

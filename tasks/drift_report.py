@@ -18,6 +18,7 @@ from tasks.store import BlockStore
 from tenantry.drift import Finding, Report
 from tenantry.drift.findings import CLASSES, SEVERITIES, team_name
 from tenantry.drift.history import History
+from tenantry.drift.left_out import DECLARED
 from tenantry.drift.reports import FILES, summary, write
 
 FINDINGS, SUMMARY = "drift-findings", "drift-summary"
@@ -184,7 +185,10 @@ def conclude(report: Report, outcome: Outcome, fail_on: FailOn) -> State[Any]:
     words += [str(outcome.error or ""), *(f"\n{team_name(m.team)}: {m.error}" for m in failed)]
     message = " ".join(word for word in words if word)
     get_run_logger().info(message)
-    fails = failed or outcome.error or (fail_on == "drift" and report.findings)
+    absent = [found for found in report.unreadable if found.resource.system == DECLARED]
+    if absent:
+        message = "\n".join([message, *(f"{found.resource}: {found.detail}" for found in absent)])
+    fails = failed or outcome.error or absent or (fail_on == "drift" and report.findings)
     if fails or (fail_on == "unreadable" and report.unreadable):
         return Failed(message=message)
     return Completed(message=message)

@@ -31,6 +31,7 @@ from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
 from tenantry.systems import LOOKS, Systems
+from tenantry.systems.settle import connect
 
 
 class Planned(Protocol):
@@ -86,19 +87,45 @@ def connected(
     keycloak: str,
     cluster: str,
     *,
+    settle_by_keycloak: bool = True,
     probe_credentials: bool = True,
     extras: bool = False,
 ) -> Iterator[Systems]:
-    """The systems that the blocks of these names lead to."""
+    """The systems that the blocks of these names lead to, with conflicts between teams settled.
+
+    What is declared is `state` of the systems from here on.
+    """
     connections = Connections(
         harbor=load_block(HarborConnection, harbor).account(),
         keycloak=load_block(KeycloakConnection, keycloak).account(),
         kubernetes=load_block(ClusterConnection, cluster).cluster(),
     )
-    with Systems(
-        connections, declaration, probe_credentials=probe_credentials, extras=extras
+    with connect(
+        connections,
+        declaration,
+        keycloak=settle_by_keycloak,
+        probe_credentials=probe_credentials,
+        extras=extras,
     ) as systems:
+        for fault in systems.state.faults:
+            get_run_logger().warning("Left out: %s", fault)
         yield systems
+
+
+def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | None) -> State[Any]:
+    """Return a run's last state: Failed, with every fault, if a file was left out of it.
+
+    Args:
+        state: what the run came to for all others.
+        declaration: what is declared.
+        names: the teams that the run is about; all if not given.
+    """
+    faults = declaration.faults_of(names)
+    if not faults:
+        return state
+    return Failed(
+        message="\n".join([state.message or "", "Left out, since they are faulty:", *faults])
+    )
 
 
 def load_block(block: Any, name: str) -> Any:

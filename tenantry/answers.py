@@ -8,12 +8,9 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from traceback import extract_tb
-from types import TracebackType
 from typing import Any, NamedTuple, cast
 
-from tenantry.errors import OddAnswer, SystemUnavailable
+from tenantry.errors import OddAnswer, SystemUnavailable, place_of
 
 Kind = type | tuple[type, ...] | list[type]
 """A type of JSON, several of them, or a list whose items are of one type."""
@@ -29,7 +26,6 @@ _NAMES: dict[type, str] = {
     dict: "an object",
     list: "a list",
 }
-_HERE = Path(__file__).parent.parent
 _log = logging.getLogger(__name__)
 
 
@@ -143,17 +139,9 @@ def understood(system: str, call: str) -> Iterator[None]:
 def not_understood(error: Exception, system: str, call: str) -> OddAnswer:
     """Return the OddAnswer that stands for an error. It names the place: a value may be secret."""
     _log.debug("An answer of %s was not understood", system, exc_info=error)
-    return OddAnswer(
-        system, call, f"an answer of an unexpected form ({type(error).__name__}{_at(error)})"
-    )
-
-
-def _at(error: Exception) -> str:
-    trace: TracebackType | None = error.__traceback__
-    frames = [frame for frame in extract_tb(trace) if Path(frame.filename).is_relative_to(_HERE)]
-    if not frames:
-        return ""
-    return f" at {Path(frames[-1].filename).relative_to(_HERE)}:{frames[-1].lineno}"
+    where = place_of(error)
+    reason = f"an answer of an unexpected form ({type(error).__name__} at {where})"
+    return OddAnswer(system, call, reason)
 
 
 def _is(value: Any, kind: Kind) -> bool:

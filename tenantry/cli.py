@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
 from tenantry.errors import DeclarationError, TenantryError
-from tenantry.systems import Systems
+from tenantry.systems.settle import connect
 
 if TYPE_CHECKING:
     from tenantry.drift import Report, SystemName
@@ -68,15 +68,20 @@ def plan(
     The systems are named by TENANTRY_HARBOR_URL, _USERNAME and _PASSWORD, the same for KEYCLOAK,
     and TENANTRY_KUBERNETES_KUBECONFIG (the pod's own service account if not set).
 
-    Exit status: 0 nothing to do, 2 changes, 1 error.
+    A team whose file is faulty is left out, and the reason is shown.
+
+    Exit status: 0 nothing to do, 2 changes, 1 error, or a team was left out.
     """
-    state = declared.load(folder)
-    teams = state.pick(team)
+    state = declared.read(folder)
+    state.pick(team)
     with_platform = team is None and state.platform.is_managed
-    with Systems(_connections(), state) as systems:
+    with connect(_connections(), state) as systems:
+        state = systems.state
+        teams = state.pick(team)
         systems.check(configuring=with_platform)
         outcomes = [onboarding.plan_platform(systems)] if with_platform else []
         outcomes += onboarding.plan_all(systems, teams)
+        outcomes += onboarding.left_out(state, team)
     if as_json:
         typer.echo(json.dumps(explain.document(outcomes), indent=2))
     else:
@@ -125,14 +130,17 @@ def drift(
     from tenantry.drift.history import Folder as HistoryFolder
     from tenantry.drift.history import History
 
-    state = declared.load(folder)
-    teams = state.pick(team)
+    state = declared.read(folder)
+    state.pick(team)
     asked = _systems(system)
     _check_output(output)
     store = HistoryFolder(history) if history else None
     past = History.read(store) if store else History.empty()
-    with Systems(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
-        found = core.detect(systems, teams, core.look(systems, teams, asked), asked)
+    options = {"probe_credentials": not no_probe, "extras": True}
+    with connect(_connections(), state, **options) as systems:
+        teams = systems.state.pick(team)
+        seen = core.look(systems, teams, asked)
+        found = core.detect(systems, teams, seen, asked, names=team)
     report = found.report
     now = past.after(report)
     _write(report, now, format, output, full=full)
@@ -158,9 +166,9 @@ def check(
     from tenantry import checks  # of no use to other commands
     from tenantry.drift.history import History
 
-    state = declared.load(folder)
+    state = declared.read(folder)
     _check_output(output)
-    with Systems(_connections(), state) as systems:
+    with connect(_connections(), state) as systems:
         systems.check(configuring=True)
         report = checks.report(systems, checks.check_all(systems))
     _write(report, History.empty(), format, output)

@@ -20,7 +20,6 @@ import logging
 import ssl
 import traceback
 from pathlib import Path
-from types import TracebackType
 
 _LOG = logging.getLogger("tenantry")
 _ROOT = Path(__file__).parent.parent
@@ -123,14 +122,14 @@ def readable(error: Exception, work: str) -> TenantryError:
     frames = traceback.format_list(traceback.extract_tb(error.__traceback__)[-30:])
     _LOG.debug("%s while %s\n%s", kind, work, "".join(frames))
     return Unexpected(
-        f"{kind} while {work} (at {_place(error.__traceback__)}). A value that Tenantry does not "
+        f"{kind} while {work} (at {place_of(error)}). A value that Tenantry does not "
         "expect is declared, or stored in a system; nothing else is affected. Please report it."
     )
 
 
-def _place(trace: TracebackType | None) -> str:
-    """The innermost line of ours that an error came through."""
-    place = "an unknown place"
+def place_of(error: BaseException) -> str:
+    """Return the innermost line of ours that an error came through."""
+    place, trace = "an unknown place", error.__traceback__
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)
         if path.is_relative_to(_ROOT / "tenantry"):

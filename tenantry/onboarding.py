@@ -4,12 +4,12 @@ The Prefect flows do the same walk with a task for each part; this is what they
 call, and what the command line and the tests of the core use.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tenantry.calls import each
-from tenantry.declared import Team
-from tenantry.errors import NotOurs, TenantryError
+from tenantry.declared import Declaration, Team
+from tenantry.errors import DeclarationError, NotOurs, TenantryError
 from tenantry.locks import Lock
 from tenantry.plan import Change, Owner, Plan
 from tenantry.resources import PLATFORM, STAGES, Id, Observed, Stage
@@ -160,6 +160,24 @@ def plan_platform(systems: Systems) -> Outcome:
         return Outcome(PLATFORM, _look(systems, systems.state.platform)[1])
     except TenantryError as error:
         return Outcome(PLATFORM, error=error)
+
+
+def left_out(state: Declaration, names: Iterable[str] | None) -> list[Outcome]:
+    """Return an outcome for each faulty file of the declared state, with its faults.
+
+    Args:
+        state: the declared state.
+        names: the teams that the run is about; all if not given.
+    """
+    asked = None if names is None else set(names)
+    found = [
+        Outcome(each.label, error=DeclarationError([f"{each.file} is left out:", *each.faults]))
+        for each in state.left_out
+        if asked is None or asked & set(each.names)
+    ]
+    if asked is None and state.other_faults:
+        found.append(Outcome(PLATFORM, error=DeclarationError(list(state.other_faults))))
+    return found
 
 
 def onboard_many(

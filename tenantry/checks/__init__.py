@@ -14,6 +14,7 @@ from tenantry.checks.login import Login
 from tenantry.checks.mesh import Mesh
 from tenantry.checks.view import View
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope
+from tenantry.drift.left_out import left_out
 from tenantry.errors import TenantryError
 from tenantry.resources import Id
 from tenantry.systems import Systems
@@ -47,7 +48,11 @@ _OF_MESH: dict[str, Callable[[Mesh], Iterator[Finding]]] = {
     "docker tokens": tokens.docker_tokens,
 }
 
+LEFT_OUT = "team files"
+"""What is called by a file of the declared state that is faulty."""
+
 CHECKS = (
+    LEFT_OUT,
     "single sign-on",
     "issuer",
     "client secret",
@@ -86,11 +91,12 @@ def check_all(systems: Systems) -> list[Finding]:
         with understood("harbor", "read the configuration"):
             without = list(login.single_sign_on(chain))
     except TenantryError as error:
-        return [_unreadable(chain, "single sign-on", error), *_flat(chain, work)]
+        absent = left_out(systems.state, None, LEFT_OUT)
+        return [*absent, _unreadable(chain, "single sign-on", error), *_flat(chain, work)]
     if without:
         of_login = {name: _OF_LOGIN[name] for name in ("robots", "robot prefix")}
     work += [(name, partial(check, chain)) for name, check in of_login.items()]
-    found = [*without, *_flat(chain, work)]
+    found = [*left_out(systems.state, None, LEFT_OUT), *without, *_flat(chain, work)]
     return sorted(
         found, key=lambda f: (f.severity != "critical", f.team, CHECKS.index(f.check), f.resource)
     )

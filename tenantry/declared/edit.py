@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tenantry.declared import files, parsing
-from tenantry.declared.reading import load
+from tenantry.declared.reading import read
 from tenantry.declared.state import Declaration
+from tenantry.errors import DeclarationError
 
 Edit = Callable[[str, Any], None]
 """Changes one file in place, given its name (`platform.yaml`, `teams/shop.yaml`) and its content
@@ -29,10 +30,13 @@ def edit(folder: Path, change: Edit) -> tuple[Declaration, list[Path]]:
         The declared state as it is then, and the files that were written.
 
     Raises:
-        DeclarationError: it is faulty, or would be; nothing was written.
+        DeclarationError: the platform is faulty, or a file would be that is not; nothing was
+            written.
     """
-    load(folder)
-    texts = _changed(folder, change)
+    left_out = read(folder).left_out
+    faulty = {each.file for each in left_out}
+    unreadable = {each.file for each in left_out if not each.document.data}
+    texts = _changed(folder, change, unreadable)
     if texts:
         with tempfile.TemporaryDirectory(prefix="tenantry-") as name:
             trial = Path(name)
@@ -41,22 +45,26 @@ def edit(folder: Path, change: Edit) -> tuple[Declaration, list[Path]]:
                 copy = trial / path.relative_to(folder)
                 if path in texts:
                     copy.write_text(texts[path], encoding="utf-8")
-                else:
+                elif path.is_file():
                     copy.write_bytes(path.read_bytes())
-            load(trial)
+            worse = [each for each in read(trial).left_out if each.file not in faulty]
+            if worse:
+                raise DeclarationError([fault for each in worse for fault in each.faults])
         for path, text in texts.items():
             _write(path, text)
-    return load(folder), list(texts)
+    return read(folder), list(texts)
 
 
-def _changed(folder: Path, change: Edit) -> dict[Path, str]:
-    """The new text of each file that the change makes another."""
+def _changed(folder: Path, change: Edit, unreadable: Collection[str]) -> dict[Path, str]:
+    """The new text of each file that the change makes another; but of those that are not YAML."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096  # long lines stay as their author broke them
     yaml.indent(mapping=2, sequence=4, offset=2)
     texts = {}
     for path in (folder / "platform.yaml", *files.team_files(folder)):
+        if path.relative_to(folder).as_posix() in unreadable:
+            continue
         before = files.read(path).data
         document = yaml.load(path.read_text(encoding="utf-8-sig"))
         if document is None:

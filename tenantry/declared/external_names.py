@@ -12,6 +12,8 @@ from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.team import Team
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+EXTERNAL_NAME = "the external name"
+"""What a claim for a name is for; the claim's own name is `provider/name`."""
 _OWN, _BY_RULE, _BY_TABLE = range(3)
 """Ranks of a claim for a name: a team's own `external_groups` does not take what the platform
 gives to another team."""
@@ -70,7 +72,7 @@ class _Names:
 
     def _add(self, team: Team) -> None:
         own = team.external_groups.get(self._alias)
-        what = f"the name of provider '{self._alias}'"
+        what = EXTERNAL_NAME
         names = self._provider.names(team.oidc_group, own)
         place = ("external_groups", self._alias) if own else ("name",)
         for name in names:
@@ -98,27 +100,31 @@ class _Names:
         platforms = self._platforms.get(name)
         for claim in claims:
             if platforms is not None:
-                yield self._two_groups(claim, platforms, decided=True)
+                yield self._two_groups(name, claim, platforms, decided=True)
                 continue
             group = claim.team.oidc_group
             rivals = [other for other in claims if other.team.oidc_group != group]
             ahead = [other for other in rivals if other.rank >= claim.rank]
             if ahead:
                 rival = min(ahead, key=lambda other: (-other.rank, other.team.name))
-                yield self._two_groups(
-                    claim, rival.team.oidc_group, decided=rival.rank > claim.rank
-                )
+                decided = rival.rank > claim.rank
+                yield self._two_groups(name, claim, rival.team.oidc_group, decided=decided)
 
-    def _two_groups(self, claim: Claim, group: str, *, decided: bool) -> Conflict:
-        told = f"'{claim.name}' of provider '{self._alias}' leads to the group '{group}', too"
-        return Conflict(claim, told, decided=decided)
+    def _two_groups(self, name: str, claim: Claim, group: str, *, decided: bool) -> Conflict:
+        text = f"'{claim.name}' of provider '{self._alias}' leads to the group '{group}', too"
+        return Conflict(self._for(name, claim), text, decided=decided)
+
+    def _for(self, name: str, claim: Claim) -> Claim:
+        """A claim, as one for a name that another team claims in another way."""
+        return claim._replace(name=f"{self._alias}/{name}")
 
     def _of_pattern(self, claim: Claim, expression: Expression) -> Iterator[Conflict]:
         """A name that leads to another group, and by the pattern to this one as well."""
         own = claim.team.oidc_group
         for name, group in self._platforms.items():
             if group != own and expression.matches(name):
-                yield Conflict(claim, self._by_both(name, group, own), decided=True)
+                text = self._by_both(name, group, own)
+                yield Conflict(self._for(name, claim), text, decided=True)
         likely = [
             *((name, other) for name, found in self._claims.items() for other in found),
             *((_folded(self._provider, each.name), each) for each in self._by_pattern),
@@ -129,9 +135,9 @@ class _Names:
                 continue
             text = self._by_both(name, group, own)
             if other.rank >= claim.rank:
-                yield Conflict(claim, text, decided=other.rank > claim.rank)
+                yield Conflict(self._for(name, claim), text, decided=other.rank > claim.rank)
             if other.rank <= claim.rank:
-                yield Conflict(other, text, decided=other.rank < claim.rank)
+                yield Conflict(self._for(name, other), text, decided=other.rank < claim.rank)
 
     def _by_both(self, name: str, group: str, by_pattern: str) -> str:
         return (

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from tenantry.declared.faults import Document, Place
@@ -81,6 +82,11 @@ class LeftOut:
     """Whether `team` is all that the file declares."""
 
     @property
+    def label(self) -> str:
+        """The name of its team; the file, where it may be of none."""
+        return self.names[0] if self.names else self.file
+
+    @property
     def faults(self) -> tuple[str, ...]:
         """All faults, in the order of their lines."""
         found = [*self.definite, *(each.fault for each in self.contested)]
@@ -137,7 +143,7 @@ class Declaration:
         found = [fault for each in self.left_out for fault in each.faults]
         return sorted([*found, *self.other_faults], key=location_of)
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """The names of all declared teams, also of those that are left out."""
         return frozenset(self.teams).union(*(each.names for each in self.left_out))
@@ -163,6 +169,11 @@ class Declaration:
             if not document.has(place[:1]):
                 place = ("name",)
         return Location(document.name, document.line(place))
+
+    def fault(self, team: str, place: Place, text: str) -> str:
+        """Return a fault at a field of a team's file, as `file:line: field: …`."""
+        document = self.documents.teams.get(team) if self.documents else None
+        return (document or Document(f"team {team}", {})).fault(place, text)
 
     def pick(self, names: Iterable[str] | None) -> list[Team]:
         """Return the teams of these names, or all; those that are left out are not among them.

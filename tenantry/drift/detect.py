@@ -21,6 +21,7 @@ from tenantry.drift.findings import (
     ordered,
 )
 from tenantry.drift.ignore import Ignoring
+from tenantry.drift.left_out import left_out
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
 from tenantry.errors import CallFailed, TenantryError
@@ -181,6 +182,7 @@ def detect(
     asked: Sequence[SystemName] = SYSTEMS,
     *,
     now: datetime | None = None,
+    names: Sequence[str] | None = None,
 ) -> Detected:
     """Judges what was seen. No system is called.
 
@@ -190,8 +192,10 @@ def detect(
         observed: what was seen of them.
         asked: the systems to tell of.
         now: the time, UTC.
+        names: the teams that the run is about, if it is not about all: one that is left out is
+            not among `teams`.
     """
-    return _Detection(systems, teams, observed, asked, now or datetime.now(UTC)).result()
+    return _Detection(systems, teams, observed, asked, now or datetime.now(UTC), names).result()
 
 
 class _Detection:
@@ -204,6 +208,7 @@ class _Detection:
         observed: Observed,
         asked: Sequence[SystemName],
         now: datetime,
+        names: Sequence[str] | None,
     ) -> None:
         self._systems = systems
         self._state = systems.state
@@ -216,7 +221,9 @@ class _Detection:
             tuple(system for system in SYSTEMS if system in self._asked),
             len(self._teams) == len(self._state.teams),
             systems.probes_credentials,
+            tuple(sorted(self._state.names - self._state.teams.keys())),
         )
+        self._names = None if names is None and self._scope.all_teams else names or ()
         self._ignoring = Ignoring(self._state, now.date())
         self._ignored: list[Ignored] = []
         self._desired: set[Id] = set()
@@ -234,6 +241,7 @@ class _Detection:
         extras = dict(self._extras())
         findings += (found for id, live in extras.items() if (found := self._extra(id, live)))
         findings += self._unreadable()
+        findings += left_out(self._state, self._names)
         findings += self._ignoring.findings(self._scope, list(self._observed.unreadable))
         report = Report(
             platform=self._state.platform.name,
@@ -357,7 +365,7 @@ class _Detection:
             if live.team is None or id.system not in self._asked or id in self._desired:
                 continue
             team = self._teams.get(live.team)
-            if team is None and (live.team in self._state.teams or not self._scope.all_teams):
+            if team is None and (live.team in self._state.names or not self._scope.all_teams):
                 continue  # it is a team's that was not asked for, or may be
             outstayed = self._systems.credentials.outstayed
             if id.kind != "robot" or team is None or outstayed(team, id, self._observed):
@@ -366,7 +374,7 @@ class _Detection:
     def _extra(self, id: Id, live: Live) -> Finding | None:
         team = live.team or PLATFORM
         mark = "it carries Tenantry's mark" if live.marked else "it does not carry Tenantry's mark"
-        whose = ", nor the team" if team and team not in self._state.teams else ""
+        whose = ", nor the team" if team and team not in self._state.names else ""
         finding = Finding(
             "extra",
             severity("extra", id),

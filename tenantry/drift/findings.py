@@ -85,6 +85,8 @@ class Scope:
     """Whether these are all teams: only then is told of what is no declared team's."""
     credentials: bool
     """Whether robots' credentials were tried."""
+    left_out: tuple[str, ...] = ()
+    """Declared teams whose files are faulty: nothing of them was compared."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from tenantry.drift.findings import SEVERITIES, Report
+from tenantry.drift.left_out import DECLARED
 from tenantry.errors import TenantryError
 from tenantry.resources import PLATFORM
 
@@ -186,9 +187,11 @@ def _judged(episodes: pd.DataFrame, report: Report) -> Any:
     looked = episodes["team"].isin(scope.teams)
     if scope.all_teams:
         looked |= True
-    looked &= episodes["system"].isin([*scope.systems, "declared state"])
+    looked &= episodes["system"].isin([*scope.systems, DECLARED])
+    # Of a team that is left out, only its file was looked at.
+    looked &= ~episodes["team"].isin(scope.left_out) | (episodes["system"] == DECLARED)
     if not scope.credentials:
-        looked &= (episodes["class"] != "broken") & (episodes["system"] != "declared state")
+        looked &= (episodes["class"] != "broken") & (episodes["system"] != DECLARED)
     for finding in report.unreadable:
         unknown = episodes["system"] == finding.resource.system
         if finding.team != PLATFORM:

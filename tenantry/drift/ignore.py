@@ -95,7 +95,8 @@ def _rules(state: Declaration) -> Iterator[_Rule]:
 
 def _could_tell(each: _Rule, scope: Scope, unread: Sequence[Id]) -> bool:
     """Whether what the rule is for was looked at, all of it."""
-    looked = scope.all_teams if each.team == PLATFORM else each.team in scope.teams
+    everything = scope.all_teams and not scope.left_out
+    looked = everything if each.team == PLATFORM else each.team in scope.teams
     systems = {each.rule.system} if each.rule.system else set(SYSTEMS)
     unknown = {id.system for id in unread}
     return looked and scope.credentials and systems <= set(scope.systems) - unknown

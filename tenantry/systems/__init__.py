@@ -99,6 +99,10 @@ class Systems:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
         self._stack.close()
 
     def check(self, *, configuring: bool = False) -> list[str]:

@@ -15,5 +15,5 @@ def test_the_table_of_checks_has_every_check_with_all_its_columns() -> None:
 
 
 def test_every_check_has_its_planted_fault() -> None:
-    """That of the robots' prefix breaks two Secrets, and so has a test of its own."""
-    assert {fault.check for fault in FAULTS} | {"robot prefix"} == set(CHECKS)
+    """Some have a test of their own: a robots' prefix breaks two Secrets, a team file no system."""
+    assert {fault.check for fault in FAULTS} | {"robot prefix", "team files"} == set(CHECKS)

@@ -104,17 +104,38 @@ def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench
 
 
 @pytest.mark.long
-def test_bad_declared_state_ends_the_batch_before_any_call_and_names_every_fault(bench):
+def test_a_faulty_platform_ends_the_batch_before_any_call_and_names_every_fault(bench):
     """On the sandbox, which counts the calls: none."""
-    bench.declare("good")
-    bench.declare("bad", "harbor: {storage_quota: 0}\ncolour: red\n")
+    bench.declare("bad", "harbor: {storage_quota: 0}\n")
+    (bench.declared / "platform.yaml").write_text("colour: red\n")
 
     run = bench.run("onboard-teams", which="all")
 
     assert run["state_type"] == "FAILED"
+    assert "platform.yaml:1: colour: unknown key" in run["state"]["message"]
     assert "teams/bad.yaml:2: harbor.storage_quota" in run["state"]["message"]
-    assert "teams/bad.yaml:3: colour: unknown key" in run["state"]["message"]
     assert bench.sandbox.requests.total() == 0
+
+
+def test_a_faulty_team_file_is_named_with_every_fault_and_the_others_are_onboarded(shared):
+    good, bad = shared.name("good"), shared.name("bad")
+    shared.declare(good)
+    shared.declare(bad, "harbor: {storage_quota: 0}\ncolour: red\n")
+
+    run = shared.run("onboard-teams")
+    again = shared.run("onboard-teams")
+
+    message = run["state"]["message"]
+    assert run["state_type"] == "FAILED"
+    assert "1 of 2 teams changed, 1 failed." in message
+    assert f"teams/{bad}.yaml:2: harbor.storage_quota" in message
+    assert f"teams/{bad}.yaml:3: colour: unknown key" in message
+    assert shared.has_project("good")
+    assert not shared.has_project("bad")
+    assert shared.task_states(run)[f"onboard {good}"] == "Completed"
+    assert again["state_type"] == "FAILED"
+    assert again["state"]["message"].startswith("No team is new or changed.")
+    assert f"teams/{bad}.yaml:3: colour: unknown key" in again["state"]["message"]
 
 
 def test_a_failing_team_is_named_with_its_reason_and_the_others_are_onboarded(shared):

@@ -130,7 +130,7 @@ class Harbor:
 
     def _observe_left_over(self, projects: Mapping[str, Row], seen: Observed) -> None:
         """The projects that were made for teams which nobody declares any more."""
-        declared = {team.slug for team in self._state.teams.values()}
+        declared = {f"team-{name}" for name in self._state.names}
         for name, row in projects.items():
             if name.startswith("team-") and name not in declared:
                 with seen.noting(project_id(name), None):

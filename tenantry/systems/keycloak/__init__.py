@@ -10,7 +10,7 @@ from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.plan import Change
-from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
+from tenantry.resources import PLATFORM, Id, Live, Observed, Resource, differences
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import (
     ADOPTED,
@@ -100,12 +100,9 @@ class Keycloak:
 
     def _groups(self, teams: Sequence[Team], seen: Observed) -> dict[str, Representation]:
         """The teams' groups by name."""
-        path, parent = "groups", self._settings.parent_group
-        if parent is not None:
-            above = named(self._client.rows("groups", search=parent, exact="true"), parent)
-            if above is None:
-                return {}
-            path = f"groups/{above['id']}/children"
+        path = self._groups_path()
+        if path is None:
+            return {}
         names = {team.oidc_group for team in teams}
         full = {"briefRepresentation": "false"}
         if len(names) > FEW or self._extras:
@@ -123,13 +120,50 @@ class Keycloak:
                     found[name] = group
         return found
 
+    def _groups_path(self) -> str | None:
+        """Where the teams' groups are; None if what they are kept under does not exist."""
+        parent = self._settings.parent_group
+        if parent is None:
+            return "groups"
+        found = named(self._client.rows("groups", search=parent, exact="true"), parent)
+        return f"groups/{found['id']}/children" if found else None
+
     def _is_left_over(self, found: Representation) -> bool:
         """Whether it carries the mark of a team that does not declare it any more."""
         attributes = found.get("attributes") or {}
         if attributes.get(MANAGED_BY) != ["tenantry"] or not attributes.get(TEAM):
             return False  # the platform's own bear no team's mark
+        if attributes[TEAM][0] in self._state.names - self._state.teams.keys():
+            return False  # its file is left out, and nothing of it is touched
         owner = self._state.teams.get(attributes[TEAM][0])
         return owner is None or owner.oidc_group != found["name"]
+
+    def marked_groups(self) -> dict[str, str]:
+        """Return the groups that bear a team's mark, with that team's name."""
+        found: dict[str, str] = {}
+        path = self._groups_path()
+        for group in self._client.pages(path, briefRepresentation="false") if path else ():
+            attributes = group.get("attributes") or {}
+            if attributes.get(MANAGED_BY) == ["tenantry"] and attributes.get(TEAM):
+                found[group["name"]] = attributes[TEAM][0]
+        return found
+
+    def marked_clients(self) -> dict[str, str]:
+        """Return the clients that bear a team's mark, with that team's name."""
+        found: dict[str, str] = {}
+        for client in self._client.pages("clients"):
+            attributes = client.get("attributes") or {}
+            if attributes.get(MANAGED_BY) == "tenantry" and attributes.get(TEAM):
+                found[client["clientId"]] = attributes[TEAM]
+        return found
+
+    def has_mapper(self, alias: str, team: Team) -> bool:
+        """Whether a provider's names lead to a team's group as the team declares it now."""
+        provider = self._settings.external_providers[alias]
+        wanted = self._mapper(team, alias, provider, Id("keycloak", "group", team.oidc_group))
+        path = f"identity-provider/instances/{alias}/mappers"
+        mapper = named(self._client.rows(path), wanted.id.key.removeprefix(f"{alias}/"))
+        return mapper is not None and not any(differences(wanted.fields, mapper))
 
     def _members(self, team: Team, groups: dict[str, Representation]) -> Observed:
         """The group's members, and which declared ones are not in the realm yet."""
@@ -224,7 +258,7 @@ class Keycloak:
         name = client.removeprefix("team-")
         while name != client and "-" in name:
             name = name.rsplit("-", 1)[0]
-            if name in self._state.teams:
+            if name in self._state.names:
                 return name
         return None
 

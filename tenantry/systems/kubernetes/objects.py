@@ -136,13 +136,15 @@ def _is_marked(found: Object) -> bool:
     return is_ours(found) and ADOPTED not in (found["metadata"].get("annotations") or {})
 
 
+def team_of(found: Object) -> str | None:
+    """Return the team whose mark an object carries; None if it carries none."""
+    team: str | None = found["metadata"]["labels"].get(TEAM) if is_ours(found) else None
+    return team
+
+
 def _team_of(found: Object) -> str | None:
     """The team whose mark an object inside a namespace carries."""
-    metadata = found["metadata"]
-    if "namespace" not in metadata or not is_ours(found):
-        return None
-    team: str | None = metadata["labels"].get(TEAM)
-    return team
+    return team_of(found) if "namespace" in found["metadata"] else None
 
 
 def _owned(found: Object) -> Iterator[Path]:

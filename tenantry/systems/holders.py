@@ -1,0 +1,147 @@
+"""Who holds what teams claim, by the marks that Tenantry left in the systems.
+
+A tenant can write objects of some kinds into its own namespaces, with any labels. So an object
+tells only what the owner of its namespace may say, and a namespace's own mark goes before it.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from tenantry.declared import LeftOut, Team
+from tenantry.declared.external_names import EXTERNAL_NAME
+from tenantry.errors import SystemRefused
+from tenantry.systems import Systems
+from tenantry.systems.credentials.pairs import PREVIOUS
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import Object
+
+_ROUTES = ("VirtualService", "HTTPRoute")
+
+
+class Holders:
+    """The marks in the systems. Each kind is read once, when it is asked for.
+
+    Everything raises TenantryError where a system can't be read.
+
+    Args:
+        systems: the systems.
+        keycloak: whether Keycloak may be called; else nothing is known of what it holds.
+    """
+
+    def __init__(self, systems: Systems, *, keycloak: bool = True) -> None:
+        self._systems = systems
+        self._cluster = systems.kubernetes_client
+        self._keycloak = keycloak
+
+    def decide(self, what: str, name: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
+        """Return which of several files keeps a thing; None if the systems do not show it.
+
+        The one that is applied as it is declared now holds it for certain. Else it is the one
+        whose mark the thing bears.
+        """
+        applied = [rival for rival in rivals if rival.team and self.is_applied(rival.team)]
+        if len(applied) != 1:
+            applied = [
+                rival for rival in rivals if rival.team and self._holds(rival.team, what, name)
+            ]
+        return applied[0] if len(applied) == 1 else None
+
+    def _holds(self, team: Team, what: str, name: str) -> bool:
+        if what == EXTERNAL_NAME:
+            return self._keycloak and self._systems.keycloak.has_mapper(
+                name.partition("/")[0], team
+            )
+        return self.holder(what, name) == team.name
+
+    def is_applied(self, team: Team) -> bool:
+        """Whether a team was applied as it is declared now."""
+        found = self._namespaces.get(team.slug)
+        return found is not None and self._systems.kubernetes.is_applied(team, found)
+
+    def holder(self, what: str, name: str) -> str | None:
+        """Return the team whose mark a thing bears; None if it bears none, or is not there."""
+        match what:
+            case "the namespace":
+                return self._owner(name)
+            case "the group":
+                return self._groups.get(name)
+            case "the OIDC client":
+                return self._clients.get(name)
+            case "the Secret":
+                return self._secrets.get(name)
+            case "the robot":
+                return self._replaced.get(name)
+            case "the host":
+                return self._hosts.get(name)
+        return None
+
+    @cached_property
+    def _namespaces(self) -> dict[str, Object]:
+        found = self._cluster.list("Namespace", labelSelector=objects.OURS)
+        return {each["metadata"]["name"]: each for each in found}
+
+    def _owner(self, namespace: str) -> str | None:
+        """The team that a namespace was made for; None if it was made for none."""
+        found = self._namespaces.get(namespace)
+        team = objects.team_of(found) if found else None
+        slug = f"team-{team}"
+        return team if namespace == slug or namespace.startswith(f"{slug}-") else None
+
+    @cached_property
+    def _groups(self) -> dict[str, str]:
+        return self._systems.keycloak.marked_groups() if self._keycloak else {}
+
+    @cached_property
+    def _clients(self) -> dict[str, str]:
+        return self._systems.keycloak.marked_clients() if self._keycloak else {}
+
+    @cached_property
+    def _marked_secrets(self) -> list[tuple[Object, str]]:
+        """The Secrets that bear a team's mark, and may, with that team."""
+        found = self._cluster.list("Secret", labelSelector=objects.OURS, content=False)
+        return list(self._credible(found))
+
+    def _credible(self, found: Iterator[Object]) -> Iterator[tuple[Object, str]]:
+        for each in found:
+            team = objects.team_of(each)
+            if team is not None and self._owner(each["metadata"]["namespace"]) in (None, team):
+                yield each, team
+
+    @cached_property
+    def _secrets(self) -> dict[str, str]:
+        return {
+            f"{each['metadata']['namespace']}/{each['metadata']['name']}": team
+            for each, team in self._marked_secrets
+        }
+
+    @cached_property
+    def _replaced(self) -> dict[str, str]:
+        """The robots that somebody else made and that a team's pair takes the place of."""
+        return {
+            name: team
+            for each, team in self._marked_secrets
+            if self._owner(each["metadata"]["namespace"]) == team
+            for name in str((each["metadata"].get("annotations") or {}).get(PREVIOUS, "")).split(
+                " "
+            )
+        }
+
+    @cached_property
+    def _hosts(self) -> dict[str, str]:
+        """The hosts of the teams' routes; of two routes for one host the older one goes."""
+        routes = [pair for kind in _ROUTES for pair in self._credible(self._routes(kind))]
+        routes.sort(key=lambda pair: str(pair[0]["metadata"].get("creationTimestamp")))
+        hosts: dict[str, str] = {}
+        for route, team in routes:
+            spec = route.get("spec") or {}
+            if self._owner(route["metadata"]["namespace"]) == team:
+                for host in (*(spec.get("hosts") or ()), *(spec.get("hostnames") or ())):
+                    hosts.setdefault(str(host), team)
+        return hosts
+
+    def _routes(self, kind: str) -> Iterator[Object]:
+        try:
+            yield from self._cluster.list(kind, labelSelector=objects.OURS)
+        except SystemRefused as error:
+            if error.status != 404:  # the kind is not installed
+                raise

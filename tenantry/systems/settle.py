@@ -1,0 +1,138 @@
+"""Settles by the live marks what the declared state leaves open between its teams.
+
+Two teams may claim one thing that no convention gives to one of them. Whoever holds it keeps it,
+and the other is left out; where nothing shows who holds it, both are. And a team that is left out
+keeps what it holds, also where its file can't be read: another team that claims it is left out.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from tenantry.connections import Connections
+from tenantry.declared import Declaration, LeftOut, Team
+from tenantry.declared.claims import Claim, claims_of
+from tenantry.declared.faults import Document
+from tenantry.declared.state import Contested, Documents
+from tenantry.errors import TenantryError
+from tenantry.systems import Systems
+from tenantry.systems.holders import Holders
+
+
+def connect(
+    connections: Connections, state: Declaration, *, keycloak: bool = True, **options: Any
+) -> Systems:
+    """Return the systems for what is declared, with all conflicts between teams settled.
+
+    Args:
+        connections: where the systems are.
+        state: what is declared; the systems' own `state` is the settled one.
+        keycloak: whether Keycloak may be called.
+        options: those of `Systems`.
+    """
+    systems = Systems(connections, state, **options)
+    if not state.left_out:
+        return systems
+    try:
+        settled = settle(systems, keycloak=keycloak)
+    except BaseException:
+        systems.close()
+        raise
+    systems.close()
+    return Systems(connections, settled, **options)
+
+
+def settle(systems: Systems, *, keycloak: bool = True) -> Declaration:
+    """Return the declared state without open conflicts. Nothing is changed in the systems."""
+    state, holders = systems.state, Holders(systems, keycloak=keycloak)
+    state = _settle_contested(state, holders)
+    while intruders := dict(_intruders(state, holders)):
+        teams = {name: team for name, team in state.teams.items() if name not in intruders}
+        left_out = (*state.left_out, *(_intruder(state, *pair) for pair in intruders.items()))
+        state = replace(state, teams=teams, left_out=left_out)
+    return state
+
+
+def _settle_contested(state: Declaration, holders: Holders) -> Declaration:
+    rivals: dict[tuple[str, str], list[LeftOut]] = defaultdict(list)
+    for each in state.left_out:
+        for contested in each.contested:
+            rivals[contested.what, contested.name].append(each)
+    keepers: dict[tuple[str, str], LeftOut | None] = {}
+    why: dict[tuple[str, str], str] = {}
+    for key, files in rivals.items():
+        try:
+            keepers[key] = holders.decide(*key, files)
+            why[key] = "the systems do not show which of them holds it"
+        except TenantryError as error:
+            keepers[key] = None
+            why[key] = f"which of them holds it could not be read: {error}"
+    teams, documents, left_out = dict(state.teams), dict(_documents(state)), []
+    for each in state.left_out:
+        lost = []
+        for contested in each.contested:
+            key = (contested.what, contested.name)
+            keeper = keepers[key]
+            if keeper is None:
+                lost.append(replace(contested, fault=f"{contested.fault}; {why[key]}"))
+            elif keeper is not each:
+                lost.append(replace(contested, fault=f"{contested.fault}, which holds it"))
+        if each.team is not None and each.is_whole and not (lost or each.definite):
+            teams[each.team.name] = each.team
+            documents[each.team.name] = each.document
+        else:
+            left_out.append(replace(each, contested=tuple(lost)))
+    return replace(
+        state,
+        teams=dict(sorted(teams.items())),
+        left_out=tuple(
+            replace(each, names=tuple(name for name in each.names if name not in teams))
+            for each in left_out
+        ),
+        documents=_with(state, documents),
+    )
+
+
+def _documents(state: Declaration) -> dict[str, Document]:
+    return dict(state.documents.teams) if state.documents else {}
+
+
+def _with(state: Declaration, documents: dict[str, Document]) -> Documents | None:
+    return replace(state.documents, teams=documents) if state.documents else None
+
+
+def _intruders(state: Declaration, holders: Holders) -> Iterator[tuple[str, list[Contested]]]:
+    """The teams that claim what a team holds which is left out."""
+    absent = state.names - state.teams.keys()
+    for team in state.teams.values() if absent else ():
+        faults = []
+        for claim in claims_of(team):
+            holder = None if _is_by_convention(claim) else _holder(holders, claim)
+            if holder in absent:
+                text = f"{claim.what} '{claim.name}' is held by team '{holder}', which is left out"
+                fault = state.fault(team.name, claim.place, text)
+                faults.append(Contested(claim.what, claim.name, fault))
+        if faults and not holders.is_applied(team):
+            yield team.name, faults
+
+
+def _holder(holders: Holders, claim: Claim) -> str | None:
+    try:
+        return holders.holder(claim.what, claim.name)
+    except TenantryError:
+        return None  # what is not read is not changed either
+
+
+def _is_by_convention(claim: Claim) -> bool:
+    """Whether a claim is for what the team's own name stands in."""
+    slug = claim.team.slug
+    if claim.what == "the Secret":
+        return claim.name.partition("/")[0] in claim.team.namespaces
+    return claim.what in ("the namespace", "the group") and claim.name == slug
+
+
+def _intruder(state: Declaration, name: str, faults: list[Contested]) -> LeftOut:
+    team: Team = state.teams[name]
+    document = _documents(state).get(name, Document(f"teams/{name}.yaml", {}))
+    return LeftOut(document.name, (), tuple(faults), (name,), team, document, is_whole=True)

@@ -1,0 +1,221 @@
+"""A faulty team file stops its own team, and no other: planned, onboarded, looked at for drift."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tenantry import declared, drift, onboarding
+from tenantry.drift import Report
+from tenantry.errors import DeclarationError
+from tenantry.systems import Systems
+from tenantry.systems.settle import connect
+from tests.bench import Bench, Data, connections, ids
+from tests.locks import Alone
+
+ROUTE: Data = {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}
+SHOP: Data = {
+    "name": "shop",
+    "group": "shoppers",
+    "further_namespaces": {"jobs": {}},
+    "routes": {"web": ROUTE},
+    "oidc_clients": {"web": {"redirect_uris": ["https://shop.example.com/"]}},
+}
+DATA: Data = {"name": "data"}
+FAULTS = {
+    "not YAML": "name: shop\nroutes: {",
+    "not text": b"\xff\xfe\x00name",
+    "an unknown field": "name: shop\ncolour: red\n",
+    "a wrong value": "name: shop\nharbor: {role: owner}\n",
+    "an unknown profile": "name: shop\nprofile: gold\n",
+    "no name": "contact: someone\n",
+    "a wrong name": "name: Shop\n",
+    "empty": "",
+    "a list": "- name: shop\n",
+}
+
+
+@pytest.fixture
+def onboarded(begin: Callable[..., Bench]) -> Bench:
+    """`shop` and `data`, onboarded."""
+    return begin(_onboard)
+
+
+def _onboard(bench: Bench) -> None:
+    bench.declare(SHOP, DATA)
+    for team in bench.teams:
+        bench.onboard(team.name)
+
+
+def spoil(bench: Bench, text: str | bytes, file: str = "shop") -> None:
+    """Puts something else into a team's file."""
+    content = text if isinstance(text, bytes) else text.encode()
+    (bench.folder / "teams" / f"{file}.yaml").write_bytes(content)
+
+
+def again(bench: Bench, *, extras: bool = False) -> Systems:
+    """The systems as a run has them that starts now."""
+    state = declared.read(bench.folder)
+    clock = bench.sandbox.clock.now
+    systems = connect(connections(bench.sandbox), state, extras=extras, clock=clock)
+    bench._opened.append(systems)
+    return systems
+
+
+def report(systems: Systems) -> Report:
+    """A look at everything."""
+    teams = systems.state.pick(None)
+    return drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS)).report
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_others_are_onboarded_and_nothing_of_the_team_is_touched(
+    onboarded: Bench, fault: str
+) -> None:
+    bench = onboarded
+    spoil(bench, FAULTS[fault])
+    spoil(bench, "name: third\n", "third")
+    systems = again(bench)
+
+    assert list(systems.state.teams) == ["data", "third"]
+    (left_out,) = systems.state.left_out
+    assert left_out.names == ("shop",)
+    assert all(each.startswith("teams/shop.yaml:") for each in left_out.faults)
+
+    teams = systems.state.pick(None)
+    planned = onboarding.plan_all(systems, teams)
+    outcomes = []
+    onboarding.onboard_many(systems, teams, planned, Alone(), outcomes.append)
+
+    assert {each.team: each.error for each in outcomes} == {"data": None, "third": None}
+    assert not [
+        found
+        for found in ids(change for each in outcomes for change in each.done)
+        if "shop" in found
+    ]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_drift_has_a_finding_at_the_line_and_no_extras(onboarded: Bench, fault: str) -> None:
+    spoil(onboarded, FAULTS[fault])
+
+    found = report(again(onboarded, extras=True))
+
+    (finding,) = found.findings
+    assert (finding.class_, finding.severity, finding.team) == ("unreadable", "warning", "shop")
+    assert str(finding.resource) == "declared state/team file/teams/shop.yaml"
+    assert finding.location.file == "teams/shop.yaml"
+    assert finding.location.line >= 1
+    assert f"teams/shop.yaml:{finding.location.line}: " in finding.detail
+
+
+def test_nothing_of_it_is_removed(onboarded: Bench) -> None:
+    spoil(onboarded, "colour: red\n")
+    systems = again(onboarded, extras=True)
+    teams = systems.state.pick(None)
+    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+
+    assert drift.choose(detected, "all").plans == ()
+
+
+def test_a_team_that_is_not_declared_any_more_is_still_told_of(onboarded: Bench) -> None:
+    (onboarded.folder / "teams" / "shop.yaml").unlink()
+    assert {each.class_ for each in report(again(onboarded, extras=True)).findings} == {"extra"}
+
+
+INTRUDERS = {
+    "the group by its name": ({"group": "team-data"}, "the group 'team-data'"),
+    "a group": ({"group": "shoppers"}, "the group 'shoppers'"),
+    "a host": ({"routes": {"mine": ROUTE}}, "the host 'shop.example.com'"),
+    "a Secret": (
+        {"robots": {"ci": {"sinks": [{"namespace": "team-shop", "name": "harbor-pull"}]}}},
+        "the Secret 'team-shop/harbor-pull'",
+    ),
+    "the file's name": ({"name": "shop"}, "team 'shop' is also declared in teams/shop.yaml"),
+}
+
+
+@pytest.mark.parametrize("case", INTRUDERS)
+def test_the_intruder_is_left_out_and_not_the_victim(onboarded: Bench, case: str) -> None:
+    claim, text = INTRUDERS[case]
+    for file in ("aaa", "zzz"):  # whichever is read first
+        for path in (onboarded.folder / "teams").glob("[az]*.yaml"):
+            path.unlink()
+        spoil(onboarded, json.dumps({"name": file, **claim}), file)
+        state = again(onboarded).state
+
+        assert list(state.teams) == ["data", "shop"]
+        assert [each.file for each in state.left_out] == [f"teams/{file}.yaml"]
+        assert text in state.faults[0]
+
+
+def test_a_namespace_belongs_to_the_team_of_its_name(onboarded: Bench) -> None:
+    spoil(onboarded, "name: shop-jobs\n", "shop-jobs")
+    state = again(onboarded).state
+    assert list(state.teams) == ["data", "shop-jobs"], "shop's further namespace is the intruder"
+
+
+def test_the_live_mark_decides_where_no_convention_does(onboarded: Bench) -> None:
+    spoil(
+        onboarded,
+        "name: shop-x\noidc_clients: {y: {redirect_uris: [https://a.example]}}\n",
+        "shop-x",
+    )
+    onboarded.load()
+    onboarded.onboard("shop-x")
+    shop = {**SHOP, "oidc_clients": {"x-y": {"redirect_uris": ["https://b.example"]}}}
+    spoil(onboarded, json.dumps(shop))
+
+    state = again(onboarded).state
+
+    assert list(state.teams) == ["data", "shop-x"]
+    assert state.faults == [
+        (
+            "teams/shop.yaml:1: oidc_clients.x-y: the OIDC client 'team-shop-x-y' is also declared by "
+            "team 'shop-x', which holds it"
+        )
+    ]
+
+
+def test_both_are_left_out_where_nothing_shows_who_holds_it(onboarded: Bench) -> None:
+    for name in ("one", "two"):
+        spoil(onboarded, f"name: {name}\ngroup: common\n", name)
+
+    state = again(onboarded).state
+
+    assert list(state.teams) == ["data", "shop"]
+    assert state.faults == [
+        f"teams/{name}.yaml:2: group: the group 'common' is also declared by team '{other}'; the "
+        "systems do not show which of them holds it"
+        for name, other in (("one", "two"), ("two", "one"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [{"group": "shoppers"}, {"routes": {"mine": ROUTE}}],
+    ids=["group", "host"],
+)
+def test_a_team_keeps_what_it_holds_while_its_file_cannot_be_read(
+    onboarded: Bench, claim: dict[str, Any]
+) -> None:
+    spoil(onboarded, "{")
+    spoil(onboarded, json.dumps({"name": "thief", **claim}), "thief")
+
+    state = again(onboarded).state
+
+    assert list(state.teams) == ["data"]
+    assert any("is held by team 'shop', which is left out" in fault for fault in state.faults)
+
+
+def test_a_faulty_platform_stops_everything(onboarded: Bench) -> None:
+    (onboarded.folder / "platform.yaml").write_text("colour: red\n")
+    spoil(onboarded, "colour: red\n")
+    with pytest.raises(DeclarationError) as refused:
+        declared.read(onboarded.folder)
+    assert [each.split(":")[0] for each in refused.value.faults] == [
+        "platform.yaml",
+        "teams/shop.yaml",
+        "teams/shop.yaml",
+    ]
