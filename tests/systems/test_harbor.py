@@ -169,6 +169,12 @@ def no_immutable(held: Project) -> None:
     del held.immutable_rules[next(iter(held.immutable_rules))]
 
 
+TAGS = {
+    "kind": "doublestar",
+    "decoration": "matches",
+    "pattern": "**",
+    "extras": '{"untagged":true}',
+}
 LINES = ["latestPushedK 3 of **:** and untagged", "nDaysSinceLastPull 30 of **:v*"]
 PROJECT = "harbor/project/team-shop"
 POLICY = "harbor/retention policy/team-shop"
@@ -200,6 +206,30 @@ IMMUTABLE = "harbor/immutable-tag rule/team-shop/**:v*"
             {POLICY: {"rules": ([LINES[0].replace("K 3", "K 5"), LINES[1]], LINES)}},
         ),
         (rule("disabled", True), {POLICY: {"rules": ([LINES[0] + ", disabled", LINES[1]], LINES)}}),
+        (
+            rule("tag_selectors", [TAGS, {**TAGS, "pattern": "v*"}]),
+            {POLICY: {"rules": ([LINES[0].replace(":**", ":** and v*"), LINES[1]], LINES)}},
+        ),
+        (
+            rule("tag_selectors", [TAGS, {**TAGS, "decoration": "excludes", "pattern": "v*"}]),
+            {POLICY: {"rules": ([LINES[0].replace(":**", ":** and not v*"), LINES[1]], LINES)}},
+        ),
+        (
+            rule("tag_selectors", [{k: v for k, v in TAGS.items() if k != "pattern"}]),
+            {POLICY: {"rules": ([LINES[0].replace(":**", ":(empty)"), LINES[1]], LINES)}},
+        ),
+        (
+            rule("tag_selectors", []),
+            {POLICY: {"rules": ([f"{LINES[0].partition(':')[0]}:(none)", LINES[1]], LINES)}},
+        ),
+        (
+            rule("tag_selectors", None),
+            {POLICY: {"rules": ([f"{LINES[0].partition(':')[0]}:(none)", LINES[1]], LINES)}},
+        ),
+        (
+            rule("scope_selectors", {}),
+            {POLICY: {"rules": ([LINES[0].replace("of **", "of (none)"), LINES[1]], LINES)}},
+        ),
         (schedule, {POLICY: {"schedule": ("0 0 4 * * *", "0 0 3 * * *")}}),
         (immutable, {IMMUTABLE: {"enabled": (False, True)}}),
         (no_immutable, {IMMUTABLE: {"enabled": (None, True)}}),

@@ -2,8 +2,8 @@
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tenantry.declared.team import SecretFormat
@@ -36,36 +36,97 @@ def type_of(format: SecretFormat) -> str:
     return {"docker": DOCKER, "config.json": "Opaque", "basic": "kubernetes.io/basic-auth"}[format]
 
 
-def content(secret: Object, format: SecretFormat, registry: str) -> tuple[str, Credential | None]:
-    """The host that a Secret is for, and the credential in it; as far as it can be read.
+@dataclass(frozen=True)
+class Content:
+    """What was read from a Secret of a robot."""
 
-    A Secret for a single other host gives that and its credential: where the registry was renamed
+    registry: str = ""
+    """The host that it is for; empty if that cannot be read."""
+    credential: Credential | None = None
+    """The robot's credential."""
+    username: str | None = None
+    """Its user name, or that the entry contradicts itself, which some clients stumble over."""
+    others: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The rest of a docker configuration: what other people and tools put into it."""
+
+
+def content(
+    secret: Object, format: SecretFormat, registry: str, is_own: Callable[[str], bool]
+) -> Content:
+    """Return what a Secret holds, as far as it can be read.
+
+    Where the registry was renamed, its former entry is found by the user name, or as the only one:
     the password is still good.
+
+    Args:
+        secret: the Secret.
+        format: its format.
+        registry: the host of the registry.
+        is_own: whether a user name is that of the robot.
     """
     data = secret.get("data") or {}
     if format == "basic":
         username, password = decode(data.get("username")), decode(data.get("password"))
-        return registry, Credential(username, password) if username and password else None
+        found = Credential(username, password) if username and password else None
+        return Content(registry, found, username if found else None)
     try:
-        auths: Mapping[str, Any] = json.loads(base64.b64decode(data.get(_KEYS[format]) or b""))[
-            "auths"
-        ]
-        host = registry if registry in auths or len(auths) != 1 else next(iter(auths))
-        if host not in auths:
-            return ", ".join(sorted(auths)), None
-        return host, Credential(auths[host]["username"], auths[host]["password"])
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return "", None
+        config: Mapping[str, Any] = json.loads(base64.b64decode(data.get(_KEYS[format]) or b""))
+        auths = dict(config["auths"])
+        credentials = {host: _credential(entry) for host, entry in auths.items()}
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return Content()
+    own = [host for host, found in credentials.items() if found and is_own(found.username)]
+    same = [host for host in auths if host_of(host) == registry]
+    rest = {host: entry for host, entry in auths.items() if host not in (*own, *same)}
+    others = {**config, "auths": rest}
+    host = next(iter([*same, *own, *(auths if len(auths) == 1 else ())]), None)
+    if host is None:
+        return Content(", ".join(sorted(auths)), others=others)
+    registry, found = registry if host in same else host, credentials[host]
+    username = _username(auths[host], found) if found else None
+    return Content(registry, found, username, others)
 
 
-def data_of(format: SecretFormat, registry: str, credential: Credential) -> dict[str, str]:
-    """What a Secret of a format holds for a credential."""
+def _credential(entry: Any) -> Credential | None:
+    """Return the credential of an entry, as kubelets read it: `auth` goes before all else.
+
+    docker itself writes only `auth`.
+    """
+    if not isinstance(entry, Mapping):
+        return None
+    username, password = entry.get("username"), entry.get("password")
+    if auth := entry.get("auth"):
+        text = decode(auth) if isinstance(auth, str) else None
+        username, _, password = (text or "").partition(":")
+    if not (isinstance(username, str) and isinstance(password, str) and username and password):
+        return None
+    return Credential(username, password)
+
+
+def _username(entry: Mapping[str, Any], found: Credential) -> str:
+    given = {"username": found.username, "password": found.password}
+    wrong = [key for key, value in given.items() if entry.get(key) not in (None, "", value)]
+    return f"'auth' contradicts '{wrong[0]}'" if wrong else found.username
+
+
+def data_of(
+    format: SecretFormat, registry: str, credential: Credential, others: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the data of a Secret of a format for a credential.
+
+    Args:
+        format: the format.
+        registry: the host of the registry.
+        credential: the robot's credential.
+        others: the rest of a docker configuration, which is kept.
+    """
     username, password = credential.username, credential.password
     if format == "basic":
         return {"username": encode(username), "password": encode(password)}
     auth = base64.b64encode(f"{username}:{password}".encode()).decode()
     entry = {"username": username, "password": password, "auth": auth}
-    return {_KEYS[format]: encode(json.dumps({"auths": {registry: entry}}))}
+    config = {**others, "auths": {**others.get("auths", {}), registry: entry}}
+    return {_KEYS[format]: encode(json.dumps(config))}
 
 
 def encode(text: str) -> str:

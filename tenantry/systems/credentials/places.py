@@ -13,7 +13,7 @@ from tenantry.plan import Action, Change
 from tenantry.resources import Id, Live, Resource
 from tenantry.systems.credentials.accounts import secret_id
 from tenantry.systems.credentials.contents import Credential, content, data_of, marks, type_of
-from tenantry.systems.credentials.pairs import ROBOT
+from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient
@@ -38,6 +38,10 @@ class Place:
     def is_first(self) -> bool:
         """Whether it is the Secret whose annotations say how the pair stands."""
         return (self.namespace, self.name) == (self.team.slug, f"harbor-{self.purpose}")
+
+    def is_own(self, username: str) -> bool:
+        """Return whether a user name is that of one of the robots, whatever Harbor's prefix."""
+        return any(_without_prefix(username) == (self.team.slug, s) for s in pair(self.purpose))
 
     @property
     def is_foreign(self) -> bool:
@@ -82,7 +86,8 @@ class Secrets:
     def read(self, place: Place, *, harbor: bool = True) -> Live | None:
         """A robot's Secret as it is; None if there is none.
 
-        Its handle has the uid, the credential in it, and whether it is immutable.
+        Its handle has the uid, the credential in it, the rest of what it holds, and whether it is
+        immutable.
 
         Args:
             place: where it is.
@@ -93,13 +98,17 @@ class Secrets:
         if secret is None:
             return None
         fields = {"metadata": marks(secret), "type": secret.get("type")}
-        credential = None
+        credential: Credential | None = None
+        others: Mapping[str, Any] = {}
         if harbor:
-            fields["registry"], credential = content(secret, place.format, self.registry)
-            fields["username"] = credential.username if credential else None
+            found = content(secret, place.format, self.registry, place.is_own)
+            fields["registry"], credential = found.registry, found.credential
+            fields["username"] = found.username
+            others = found.others
         handle = {
             "uid": secret["metadata"]["uid"],
             "credential": credential,
+            "others": others,
             "immutable": bool(secret.get("immutable")),
         }
         return Live(fields, objects.is_ours(secret), handle=handle)
@@ -146,7 +155,8 @@ class Secrets:
     def apply(self, change: Change, credential: Credential) -> None:
         """Carries out the change of a Secret that `resource` made."""
         place: Place = change.resource.body.place
-        data = data_of(place.format, self.registry, credential)
+        others = change.live.handle["others"] if change.live else {}
+        data = data_of(place.format, self.registry, credential, others)
         write(self._kubernetes, change, place.team, data)
 
 

@@ -1,5 +1,6 @@
 """Harbor's rules about tags: retention policies and immutable tags, in Harbor's form and in ours."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tenantry.declared.team import Retention, RetentionRule
@@ -23,12 +24,23 @@ def selectors(repositories: str, tags: str, untagged: bool | None = None) -> Row
 
 
 def patterns(row: Row) -> tuple[str, str]:
-    """Repositories and tags of a rule of Harbor's; what it excludes is told apart."""
-    repository = row["scope_selectors"]["repository"][0]
-    tag = row["tag_selectors"][0]
-    not_repository = "" if repository["decoration"] == "repoMatches" else "not "
-    not_tag = "" if tag["decoration"] == "matches" else "not "
-    return not_repository + repository["pattern"], not_tag + tag["pattern"]
+    """Return all selectors of a rule of Harbor's: of repositories, and of tags.
+
+    Harbor's portal and other tools make rules with several selectors or none, and Harbor leaves
+    out a pattern that is empty.
+    """
+    repositories = (row.get("scope_selectors") or {}).get("repository")
+    return _joined(repositories, "repoMatches"), _joined(row.get("tag_selectors"), "matches")
+
+
+def _joined(selectors: Sequence[Row] | None, matches: str) -> str:
+    found = []
+    for selector in selectors or ():
+        kind = selector.get("kind") or "doublestar"
+        negation = "" if selector.get("decoration") == matches else "not "
+        own = "" if kind == "doublestar" else f"{kind} "
+        found.append(f"{negation}{own}{selector.get('pattern') or '(empty)'}")
+    return " and ".join(found) or "(none)"
 
 
 def retention_fields(retention: Retention) -> Row:
@@ -44,9 +56,10 @@ def observed_retention(policy: Row) -> Row:
     """A policy of Harbor's in the same form."""
     rules = []
     for rule in policy.get("rules") or []:
-        template = rule["template"]
+        template = rule.get("template") or "(none)"
         count = (rule.get("params") or {}).get(template)
-        untagged = "true" in rule["tag_selectors"][0].get("extras", "")
+        extras = [tag.get("extras") or "" for tag in rule.get("tag_selectors") or ()]
+        untagged = any("true" in extra for extra in extras)
         line = _line(template, count, *patterns(rule), untagged)
         rules.append(f"{line}, disabled" if rule.get("disabled") else line)
     settings = (policy.get("trigger") or {}).get("settings") or {}
