@@ -9,7 +9,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.onboard import BlockName, StoreName
 from tasks import rotation as tasks
 from tasks.names import run_name
-from tasks.onboarding import connected, read_declared_state
+from tasks.onboarding import connected, finish, read_declared_state
 from tenantry.calls import WIDTH
 from tenantry.errors import TenantryError
 from tenantry.rotation import Order, report
@@ -56,15 +56,15 @@ def rotate_robots(
     try:
         order = Order(tasks.given(), force, compromised, reason)
         declaration = read_declared_state(declared_state)
-        chosen = declaration.pick(teams)
-        tasks.refuse_unknown(purposes, chosen)
-        with connected(declaration, harbor, keycloak, cluster) as systems:
+        tasks.refuse_unknown(purposes, declaration.pick(teams), declaration)
+        with connected(declaration, harbor, keycloak, cluster, settle_by_keycloak=False) as systems:
             tasks.check_connections(systems)
-            run = tasks.Rotation(systems, chosen, order)
+            run = tasks.Rotation(systems, systems.state.pick(teams), order, teams)
             outcomes = tasks.look(run, purposes)
             if dry_run:
                 tasks.publish_table(outcomes, run.now)
-                return Completed(message=f"Dry run: {report.summary(outcomes)}")
+                text = f"Dry run: {report.summary(outcomes)}"
+                return finish(Completed(message=text), systems.state, teams)
             by = tasks.who()
             if compromised and ask:
                 tasks.publish_table(outcomes, run.now)

@@ -20,7 +20,7 @@ from tasks.shards import named, parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, step
 from tasks.store import BlockStore
 from tenantry import rotation
-from tenantry.declared import Team
+from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
 from tenantry.explain import plan_hash
 from tenantry.rotation import Order, Outcome, report
@@ -34,9 +34,25 @@ FAILED = "tenantry.robot.rotation_failed"
 class Rotation:
     """One run, handed from task to task in memory. It is no dataclass: see `tasks.onboarding.Walk`."""
 
-    def __init__(self, systems: Systems, teams: Sequence[Team], order: Order) -> None:
+    def __init__(
+        self,
+        systems: Systems,
+        teams: Sequence[Team],
+        order: Order,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        """
+        Args:
+            systems: the systems.
+            teams: the declared teams that the run is about.
+            order: what was asked for.
+            names: the names of the teams that it is about; all if not given.
+        """
         self.systems = systems
+        self.declared = list(teams)
         self.teams = list(teams)
+        """With those that are left out, and the robots that they have."""
+        self.names = names
         self.order = order
         self.now = datetime.now(UTC)
         self.token_lifetime = timedelta()
@@ -69,12 +85,18 @@ def check_connections(systems: Systems) -> None:
         get_run_logger().info(sentence)
 
 
-def refuse_unknown(purposes: Sequence[str] | None, teams: Sequence[Team]) -> None:
+def refuse_unknown(
+    purposes: Sequence[str] | None, teams: Sequence[Team], declaration: Declaration
+) -> None:
     """Refuses a purpose that none of these teams has.
+
+    Which robots a team has that is left out is not known yet: then nothing is refused.
 
     Raises:
         TenantryError: and which there are.
     """
+    if declaration.left_out:
+        return
     known = dict.fromkeys(purpose for team in teams for purpose in team.active_robots)
     unknown = [purpose for purpose in purposes or () if purpose not in known]
     if unknown:
@@ -88,7 +110,10 @@ def look(run: Rotation, purposes: Sequence[str] | None) -> list[Outcome]:
     """How all pairs stand, their credentials tried, and what is to be done for each."""
     run.now = datetime.now(UTC)
     run.token_lifetime = run.systems.harbor_client.token_lifetime()
-    found = rotation.look(run.systems, run.teams, run.now, purposes)
+    kept = rotation.kept_teams(run.systems, run.names)
+    run.teams = [*run.declared, *(each.team for each in kept)]
+    unread = [part for each in kept for part in each.unread]
+    found = [*rotation.look(run.systems, run.teams, run.now, purposes), *unread]
     most = run.systems.state.platform.rotation.most_per_run
     return rotation.choose(found, run.order, run.now, most)
 
@@ -220,6 +245,7 @@ def rotate_shard(shard: Shard, run: Rotation) -> None:
                 token_lifetime=run.token_lifetime,
                 finished=finished,
                 told=log.info,
+                teams=run.teams,
             )
             break
         except LockUnusable as error:  # these teams' failure; the others go on
@@ -284,6 +310,8 @@ def conclude(run: Rotation, outcomes: Sequence[Outcome]) -> State[Any]:
     """The run's last word."""
     message = report.summary(outcomes)
     reasons = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
+    if absent := run.systems.state.faults_of(run.names):
+        reasons += ["Left out, and rotated as they are:", *absent]
     if run.trail.error is not None:
         reasons.append(str(run.trail.error))
     if not reasons:

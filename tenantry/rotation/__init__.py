@@ -6,6 +6,7 @@ the old one serves on until everybody has read the new one, and is then disabled
 
 from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import Order
+from tenantry.rotation.left_out import kept_teams
 from tenantry.rotation.pair import Pair, Unread, look
 from tenantry.rotation.run import choose, rotate, rotate_many
 from tenantry.rotation.sinks import Sink
@@ -18,6 +19,7 @@ __all__ = [
     "Unread",
     "assess",
     "choose",
+    "kept_teams",
     "look",
     "rotate",
     "rotate_many",

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from tenantry.answers import ODD
 from tenantry.errors import (
     BrokenPromise,
     ChangedMeanwhile,
@@ -60,7 +59,11 @@ class Machine:
 
     def walk(self, pair: Pair | Unread) -> Outcome:
         """Does what there is to do for a pair; what stops it is in the outcome, not raised."""
-        outcome = assess(pair, self._order, self._now)
+        try:
+            outcome = assess(pair, self._order, self._now)
+        except Exception as odd:  # noqa: BLE001 one pair's failure, whatever it is
+            failure = Unread(pair.team, pair.purpose, known(odd))
+            return assess(failure, self._order, self._now)
         if isinstance(pair, Unread) or not outcome.steps:
             return outcome
         walk = _Walk(self, pair, outcome)
@@ -75,7 +78,7 @@ class Machine:
                     refused = refusal  # no sink may keep a robot until it expires
             if refused is not None:
                 raise refused
-        except (TenantryError, *ODD) as odd:
+        except Exception as odd:  # noqa: BLE001 one pair's failure, whatever it is
             error = known(odd)
             return replace(walk.outcome, state="failed", error=error, note=str(error))
         return walk.outcome

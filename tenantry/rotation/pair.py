@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tenantry.answers import ODD, not_understood
 from tenantry.calls import each
 from tenantry.declared import Robot, Team
-from tenantry.errors import SystemRefused, TenantryError
+from tenantry.errors import SystemRefused, TenantryError, readable
 from tenantry.resources import Live, Observed
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
 from tenantry.systems import Systems
@@ -141,9 +141,9 @@ class Unread:
 
 def known(error: Exception) -> TenantryError:
     """Return the error, or the one that says that an answer was not understood."""
-    if isinstance(error, TenantryError):
-        return error
-    return not_understood(error, "harbor", "read robots and Secrets")
+    if isinstance(error, ODD):
+        return not_understood(error, "harbor", "read robots and Secrets")
+    return readable(error, "reading robots and Secrets")
 
 
 class NotOnboarded(SystemRefused):
@@ -188,14 +188,14 @@ def look(
             if project is None:
                 raise _not_onboarded(team, "there is no such project")
             rows = systems.harbor.robots(project["project_id"])
-        except (TenantryError, *ODD) as error:
+        except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
             return [Unread(team, purpose, known(error)) for purpose in some]
         found: list[Pair | Unread] = []
         for purpose in some:
-            looking = _Looking(systems, team, purpose, project, [*rows, *everywhere], now)
             try:
+                looking = _Looking(systems, team, purpose, project, [*rows, *everywhere], now)
                 found.append(looking.pair(further(team, purpose)))
-            except (TenantryError, *ODD) as error:
+            except Exception as error:  # noqa: BLE001 one purpose's failure, whatever it is
                 found.append(Unread(team, purpose, known(error)))
         return found
 

@@ -3,15 +3,17 @@
 The Prefect flow does the same with a task for each part.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tenantry.calls import each
 from tenantry.declared import Team
+from tenantry.errors import readable
 from tenantry.locks import Lock
 from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import URGENCY, Order
+from tenantry.rotation.left_out import kept_teams
 from tenantry.rotation.machine import Machine
 from tenantry.rotation.pair import FurtherSinks, Pair, Unread, look
 from tenantry.systems import Systems
@@ -24,11 +26,20 @@ def choose(found: Sequence[Pair | Unread], order: Order, now: datetime, most: in
 
     Of those that are due, the most urgent come first. What is compromised never waits.
     """
-    outcomes = [assess(pair, order, now) for pair in found]
+    outcomes = [_assessed(pair, order, now) for pair in found]
     due = [outcome for outcome in outcomes if "rotate" in outcome.steps]
     due.sort(key=lambda o: (URGENCY.index(o.why) if o.why else 0, o.next or _EVER, o.name))
     late = {o.name for o in due[most:] if o.why != "compromised"}
     return [_put_off(outcome, most) if outcome.name in late else outcome for outcome in outcomes]
+
+
+def _assessed(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
+    """What there is to do; of a pair that holds an impossible value, that it failed."""
+    try:
+        return assess(pair, order, now)
+    except Exception as error:  # noqa: BLE001 one pair's failure, whatever it is
+        failure = readable(error, f"judging robot '{pair.purpose}' of team '{pair.team.name}'")
+        return assess(Unread(pair.team, pair.purpose, failure), order, now)
 
 
 def _put_off(outcome: Outcome, most: int) -> Outcome:
@@ -48,6 +59,7 @@ def rotate_many(
     finished: Callable[[Outcome], None] = lambda outcome: None,
     told: Callable[[str], None] = lambda text: None,
     further: FurtherSinks = lambda team, purpose: (),
+    teams: Sequence[Team] | None = None,
 ) -> list[Outcome]:
     """Does what was chosen, many pairs at once; one's failure is its own.
 
@@ -64,6 +76,7 @@ def rotate_many(
         finished: is told what became of a pair as soon as it is known, from many threads.
         told: is told of each thing done.
         further: sinks beyond the declared ones.
+        teams: the teams of these pairs, and maybe others; the declared ones if not given.
 
     Returns:
         What became of each, in the same order.
@@ -79,11 +92,13 @@ def rotate_many(
         if outcome.name not in work:
             finished(outcome)
     if work:
-        teams = _teams(systems, work.values())
+        known = systems.state.teams.values() if teams is None else teams
+        names = {outcome.team for outcome in work.values()}
+        again = [team for team in known if team.name in names]
         with lock:
             machine = Machine(systems, order, now, token_lifetime, lock.check, told)
             purposes = sorted({outcome.purpose for outcome in work.values()})
-            found = look(systems, teams, now, purposes, further)
+            found = look(systems, again, now, purposes, further)
 
             def walk(pair: Pair | Unread) -> None:
                 outcome = machine.walk(pair)
@@ -92,11 +107,6 @@ def rotate_many(
 
             each(walk, [pair for pair in found if pair.name in work])
     return [results[outcome.name] for outcome in chosen]
-
-
-def _teams(systems: Systems, outcomes: Collection[Outcome]) -> list[Team]:
-    names = dict.fromkeys(outcome.team for outcome in outcomes)
-    return [systems.state.teams[name] for name in names]
 
 
 def rotate(
@@ -109,23 +119,30 @@ def rotate(
     purposes: Sequence[str] | None = None,
     told: Callable[[str], None] = lambda text: None,
     further: FurtherSinks = lambda team, purpose: (),
+    names: Sequence[str] | None = None,
 ) -> list[Outcome]:
     """One whole run over teams: rotates who is due, and goes on with what is under way.
 
+    The teams that are left out are rotated as they are.
+
     Args:
         systems: the systems.
-        teams: the teams.
+        teams: the declared teams.
         order: what somebody asked for.
         now: the time.
         lock: keeps others off all these teams.
         purposes: the robots; all if not given.
         told: is told of each thing done.
         further: sinks beyond the declared ones.
+        names: the teams that the run is about; all if not given.
 
     Raises:
         TenantryError: Harbor could not be asked, or the lock not taken.
     """
-    found = look(systems, teams, now, purposes, further)
+    kept = kept_teams(systems, names)
+    teams = [*teams, *(each.team for each in kept)]
+    unread = [part for each in kept for part in each.unread]
+    found = [*look(systems, teams, now, purposes, further), *unread]
     chosen = choose(found, order, now, systems.state.platform.rotation.most_per_run)
     return rotate_many(
         systems,
@@ -136,4 +153,5 @@ def rotate(
         token_lifetime=systems.harbor_client.token_lifetime(),
         told=told,
         further=further,
+        teams=teams,
     )

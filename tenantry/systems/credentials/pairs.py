@@ -84,13 +84,19 @@ def previous(annotations: Mapping[str, str]) -> tuple[set[str], datetime | None]
     return names, moment(annotations.get(UNTIL))
 
 
+_YEARS = range(1970, 3000)
+"""Times beyond these are nobody's: with some of them, no time can be reckoned at all."""
+
+
 def moment(text: str | None) -> datetime | None:
-    """A time as annotations and Harbor write it; None if it is none."""
+    """A time as annotations and Harbor write it; None if it is none, or an impossible one."""
     try:
         found = datetime.fromisoformat(text) if text else None
-    except ValueError:
+    except (ValueError, TypeError):
         return None
-    return found if found is None or found.tzinfo else found.replace(tzinfo=UTC)
+    if found is None or found.year not in _YEARS:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def written(time: datetime) -> str:

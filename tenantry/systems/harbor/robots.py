@@ -38,8 +38,13 @@ def short_name(row: Row) -> str:
 
 
 def expires_at(row: Row) -> datetime | None:
-    """When a robot stops working; None if never."""
-    return None if row["expires_at"] < 0 else datetime.fromtimestamp(row["expires_at"], UTC)
+    """When a robot stops working; None if never, or later than there are years to write it."""
+    if row["expires_at"] < 0:
+        return None
+    try:
+        return datetime.fromtimestamp(row["expires_at"], UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def robot_fields(row: Row, now: datetime) -> Row:
