@@ -1,7 +1,9 @@
 """The command line: check the declared state, show what would change, run the sandbox."""
 
 import json
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -194,8 +196,19 @@ def sandbox(
 
 
 def _check_output(output: Path | None) -> None:
-    if output and not output.parent.is_dir():
+    """Refuse a file that cannot be written, before the report takes its time.
+
+    Raises:
+        TenantryError: it is a folder, or in none, or may not be written.
+    """
+    if output is None:
+        return
+    if output.is_dir():
+        raise TenantryError(f"--output: {output} is a folder; name a file in it.")
+    if not output.parent.is_dir():
         raise TenantryError(f"--output: there is no folder {output.parent}; make it first.")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise TenantryError(f"--output: {output} can't be written: permission denied.")
 
 
 def _write(
@@ -212,7 +225,13 @@ def _write(
     else:
         text = reports.write(format, report, history)
     if output:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise TenantryError(
+                f"--output: the report can't be written to {output}: {error.strerror}. Free space, "
+                "or name another file, and run the command again."
+            ) from None
     else:
         typer.echo(text, nl=False)
 
@@ -255,6 +274,7 @@ def main() -> None:
     """Runs the command line; a user's mistake is a message, never a traceback."""
     try:
         status = app(standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except TyperException as error:
         # Typer's own status for a mistyped option is 2, which `plan` gives for changes.
@@ -262,6 +282,13 @@ def main() -> None:
         sys.exit(FAILED)
     except TenantryError as error:
         typer.echo(str(error), err=True)
+        sys.exit(FAILED)
+    except OSError as error:  # of the output, such as a pipe whose reader ended, or of a folder
+        where = error.filename or "the output"
+        typer.echo(f"{where}: {error.strerror or 'cannot be read or written'}.", err=True)
+        # The interpreter would write what is left once more when it ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
 
 

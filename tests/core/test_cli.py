@@ -327,6 +327,34 @@ def test_drift_writes_each_form_to_a_file(
     assert "team-shop" in file.read_text()
 
 
+@pytest.mark.parametrize("form", ["table", "json", "csv", "html", "sarif"])
+def test_crash_none_where_the_report_fills_the_disk(form: str, run: Run, drifting: Bench) -> None:
+    status, out, err = run(
+        *("drift", drifting.folder, "--format", form, "--output", "/dev/full"),
+        **environment(drifting.sandbox),
+    )
+    assert (status, out) == (1, "")
+    assert err == (
+        "--output: the report can't be written to /dev/full: No space left on device. Free space, "
+        "or name another file, and run the command again.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [("> /dev/full", "the output: No space left on device.\n"), ("| true", "")],
+)
+def test_crash_none_where_the_output_can_go_nowhere(
+    redirection: str, said: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, SHOP)
+    command = f"{sys.executable} -m tenantry.cli validate {folder} {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, text=True)
+    assert done.stdout == ""
+    assert done.stderr == said or (not said and done.stderr == "the output: Broken pipe.\n")
+    assert done.returncode == (1 if said else 0)
+
+
 def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_path: Path) -> None:
     arguments = ("drift", drifting.folder, "--format", "json", "--history", tmp_path / "seen")
     variables = environment(drifting.sandbox)
@@ -348,6 +376,7 @@ def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_pa
         (("--system", "gitlab"), "--system: 'gitlab' is none of kubernetes, keycloak"),
         (("--format", "pdf"), "'pdf' is not one of"),
         (("--output", "/nowhere/at/all"), "--output: there is no folder /nowhere/at"),
+        (("--output", "."), "--output: . is a folder; name a file in it"),
     ],
 )
 def test_a_mistyped_option_of_drift_is_told_before_any_call(
