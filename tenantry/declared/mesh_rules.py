@@ -14,9 +14,9 @@ HTTP_ROUTE_PATH = 1024
 GATEWAY_LISTENERS = 64
 """Listeners that a Gateway of the Gateway API may have, by the same."""
 
-_CHARACTERS = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+")
-_FORBIDDEN = ("//", "/./", "/../", "%2f", "%2F")
-_FORBIDDEN_ENDS = ("/.", "/..")
+CHARACTERS = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+")
+FORBIDDEN = ("//", "/./", "/../", "%2f", "%2F")
+FORBIDDEN_ENDS = ("/.", "/..")
 
 
 def check_routes(platform: Platform, team: Team) -> Iterator[tuple[Place, str]]:
@@ -73,11 +73,11 @@ def _path_fault(prefix: str) -> str | None:
     """Return what the Gateway API's schema refuses in a path, which it says in CEL."""
     if len(prefix) > HTTP_ROUTE_PATH:
         return f"has {len(prefix)} characters; a path of an HTTPRoute has up to {HTTP_ROUTE_PATH}"
-    found = [part for part in _FORBIDDEN if part in prefix]
-    found += [end for end in _FORBIDDEN_ENDS if prefix.endswith(end)]
+    found = [part for part in FORBIDDEN if part in prefix]
+    found += [end for end in FORBIDDEN_ENDS if prefix.endswith(end)]
     if found:
         return f"contains '{found[0]}', which a path of an HTTPRoute must not"
-    if not _CHARACTERS.fullmatch(prefix):
+    if not CHARACTERS.fullmatch(prefix):
         return (
             "has a character that a path of an HTTPRoute must not have; write it "
             "percent-encoded, such as %20 for a blank"

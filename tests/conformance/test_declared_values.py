@@ -12,6 +12,7 @@ from keycloak.exceptions import KeycloakPostError
 from kubernetes import client
 
 from tenantry.declared import Namespace, Platform, Team
+from tenantry.declared.harbor_values import ROBOT_PERMISSIONS
 from tenantry.declared.team import (
     HarborProject,
     ImmutableTags,
@@ -243,3 +244,13 @@ def test_a_permission_of_a_robot(case: Case, caller: HarborCaller, project: str)
     }
     answer = caller("POST", "/robots", json=body)
     agrees(case, None if answer.status_code == 201 else answer.text)
+
+
+@on_harbor
+def test_the_permissions_that_harbor_grants_are_the_ones_that_are_known(
+    caller: HarborCaller,
+) -> None:
+    told: dict[str, set[str]] = {}
+    for each in caller.json("/permissions")["project"]:
+        told.setdefault(each["resource"], set()).add(each["action"])
+    assert told == {name: set(actions) for name, actions in ROBOT_PERMISSIONS.items()}
