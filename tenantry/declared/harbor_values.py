@@ -87,7 +87,10 @@ def _check_cron(value: str) -> str:
     if len(fields) != 5 or not value.isprintable():
         raise ValueError("a schedule has five fields: minute hour day month weekday, as 0 3 * * *")
     for text, (name, least, most, names) in zip(fields, _FIELDS, strict=True):
-        for part in text.split(","):
+        parts = [part for part in text.split(",") if part]  # Harbor passes over empty ones
+        if not parts:
+            raise ValueError(f"'{text}' is not a {name}; write * for each one")
+        for part in parts:
             _check_part(part, name, least, most, names)
     return value
 
@@ -98,7 +101,7 @@ def _check_part(part: str, name: str, least: int, most: int, names: dict[str, in
     Raises:
         ValueError: Harbor would refuse it.
     """
-    found = re.fullmatch(r"(?:([*?])|(\w+)(?:-(\w+))?)(?:/(\d+))?", part, re.ASCII)
+    found = re.fullmatch(r"(?:([*?])(?:-\w+)?|(\w+)(?:-(\w+))?)(?:/(\d+))?", part, re.ASCII)
     if not found:
         raise ValueError(
             f"'{part}' is not a {name}; a field is *, a number, a range as 1-5, or a list of them, "

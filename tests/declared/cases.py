@@ -122,7 +122,8 @@ def origin(value: str, fault: str | None = LEGAL, warning: str = "", stricter: s
 
 def schedule(cron: str, fault: str | None = LEGAL) -> Case:
     content = {"harbor": {"retention": {"rules": [{"latest_pushed": 3}], "schedule": cron}}}
-    return Case("schedule", content, fault and f"harbor.retention.schedule: '{cron}': {fault}")
+    told = fault and f"harbor.retention.schedule: '{cron}': {fault}"
+    return Case("schedule", content, told)
 
 
 def access(permission: str, fault: str | None = LEGAL) -> Case:
@@ -349,6 +350,8 @@ FOR_VALIDATE_ONLY = [
     # The API server takes the first for 4, and the second for a rule that allows everything.
     quota("requests.cpu", "4 ", "'4 ': a quantity is a number with an optional unit"),
     policy({"egress": [None]}, ".egress[0]: "),
+    # Harbor takes it, and the hour never comes.
+    schedule(", 0 * * *", "',' is not a minute; write * for each one"),
     # What one of the systems cannot store.
     text("display_name", "Shop\0"),
     text("contact", "a\x1bb"),
@@ -401,6 +404,7 @@ HARBOR = [
     schedule("0 3 * * *"),
     schedule("*/15 0-6/2 1,15 jan-mar MON"),
     schedule("0 0 ? * 0"),
+    schedule("1,,2 0 * * *"),
     schedule("61 25 * * *", "'61' is not a minute; allowed: 0 to 59"),
     schedule("0 24 * * *", "'24' is not a hour; allowed: 0 to 23"),
     schedule("0 0 0 * *", "'0' is not a day; allowed: 1 to 31"),

@@ -231,7 +231,7 @@ def _number(text: str) -> int:
 
 def _numbers(text: str, name: str, low: int, high: int) -> set[int]:
     found: set[int] = set()
-    for part in text.split(","):
+    for part in filter(None, text.split(",")):
         span, _, step = part.partition("/")
         first, dash, last = span.partition("-")
         if span in ("*", "?"):
