@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from tenantry.declared import parsing
-from tenantry.declared.faults import Document, Place, explain
+from tenantry.declared.faults import Document, Place
 from tenantry.declared.merge import Data
 from tenantry.declared.parsing import FaultyText
+from tenantry.declared.salvage import read_model
 from tenantry.declared.team import Team
 from tenantry.errors import DeclarationError
 
@@ -93,13 +92,10 @@ def read_form(given: Any) -> tuple[Team, Form]:
         roles=tuple(groups),
         has_quota=not _is_empty(quota),
     )
-    try:
-        team = Team.model_validate(data)
-    except ValidationError as error:
-        faults += explain(error, Team, form)
-    if faults:
-        raise DeclarationError(faults)
-    return team, form
+    found = read_model(form, Team)
+    if faults or found.faults or found.content is None:
+        raise DeclarationError([*faults, *found.faults])
+    return found.content, form
 
 
 def _is_short(name: Any) -> bool:

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from prefect.utilities.schema_tools.validation import validate
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from flows.onboard import onboard_team
 from tenantry import declared
-from tenantry.declared import schema
+from tenantry.declared import read_form, schema
 from tests.declared.cases import ALL, Case
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +103,34 @@ def test_a_schema_accepts_unquoted_numbers_where_text_is_wanted() -> None:
 
 
 LEGAL = [case for case in ALL if case.fault is None]
+PARAMETERS = onboard_team.parameters.model_dump()
+
+
+@pytest.mark.parametrize("case", LEGAL, ids=lambda case: f"{case.kind}-{case.id}")
+def test_the_api_accepts_what_validation_accepts(case: Case) -> None:
+    team = {"name": "shop", **case.content}
+    validate({"team": team}, PARAMETERS, raise_on_error=True)
+    assert read_form(team)[0] == declared.Team.model_validate(team)
+
+
+def calls() -> Iterator[Any]:
+    """Every body of a call that the documentation shows."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        found = re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+        found += re.findall(r"'(\{\"team\": .*\})'", text)
+        for number, body in enumerate(found):
+            if '"team":' in body:
+                yield pytest.param(json.loads(body), id=f"{page.name}-{number}")
+
+
+@pytest.mark.parametrize("body", list(calls()))
+def test_the_api_accepts_the_calls_of_the_documentation(body: dict[str, Any]) -> None:
+    validate(body, PARAMETERS, raise_on_error=True)
+    team = read_form(body["team"])[0].model_dump(mode="json", exclude_unset=True)
+    assert told("team", team) == []
+
+
 BY_FORM = ("unknown key", "is required", "must be a list", "must hold keys", "Harbor grants no")
 
 
