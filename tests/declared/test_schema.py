@@ -104,12 +104,13 @@ def test_a_schema_accepts_unquoted_numbers_where_text_is_wanted() -> None:
 
 LEGAL = [case for case in ALL if case.fault is None]
 PARAMETERS = onboard_team.parameters.model_dump()
+CALLS = Draft202012Validator(PARAMETERS)  # as Prefect does for each call, which takes its time
 
 
 @pytest.mark.parametrize("case", LEGAL, ids=lambda case: f"{case.kind}-{case.id}")
 def test_the_api_accepts_what_validation_accepts(case: Case) -> None:
     team = {"name": "shop", **case.content}
-    validate({"team": team}, PARAMETERS, raise_on_error=True)
+    assert [error.message for error in CALLS.iter_errors({"team": team})] == []
     assert read_form(team)[0] == declared.Team.model_validate(team)
 
 
