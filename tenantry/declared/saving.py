@@ -207,7 +207,8 @@ def differences(before: Any, after: Any, under: str = "") -> Iterator[FieldChang
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    is_number = isinstance(value, parsing.Int | parsing.Float)
+    text = parsing.source_text(value) if is_number else repr(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
 
 

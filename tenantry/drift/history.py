@@ -260,6 +260,6 @@ def _read(store: Store, name: str, columns: dict[str, str]) -> pd.DataFrame:
         return _typed(table, columns)
     except (ValueError, KeyError, TypeError) as error:
         raise TenantryError(
-            f"The history is damaged: {name} is not as it was written ({type(error).__name__}). "
+            f"The history is damaged: {name} is not as it was written ({error}). "
             "Move it away to begin a new one."
         ) from None

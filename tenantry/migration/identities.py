@@ -127,8 +127,9 @@ def _table(name: str, data: bytes) -> "pd.DataFrame":
         try:
             return pd.read_excel(io.BytesIO(data), dtype=str, keep_default_na=False)
         except Exception as error:  # noqa: BLE001 a broken file breaks openpyxl in many ways
-            told = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise FaultyFile(f"{name}: it can't be read as an Excel sheet ({told}).") from None
+            told = (str(error).splitlines() or ["it is damaged"])[0]
+            text = f"{name}: it can't be read as an Excel sheet ({told}). Save it again, or as CSV."
+            raise FaultyFile(text) from None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

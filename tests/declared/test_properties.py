@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from tenantry import declared
-from tenantry.declared.merge import merge
+from tenantry.declared import rules
+from tenantry.declared.merge import complete, merge
+from tenantry.declared.platform import Platform
+from tenantry.declared.team import Team
 from tenantry.declared.types import Quantity, TeamName, quantity
 from tenantry.errors import DeclarationError
 from tenantry.resources import Amount
+from tenantry.systems.kubernetes.namespaces import contents
+from tenantry.systems.kubernetes.objects import manifest
 from tests.bench import write
 
 HARBOR = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -213,5 +218,58 @@ def _load(folder: Path) -> None:
         return
     assert faults
     for fault in faults:
+        assert not re.search(
+            r"Commented|Scalar|ruamel|instance of|Error\b|<class|can't be che", fault
+        )
         assert re.match(r"(teams/any|platform)\.yaml:\d+: ", fault), fault
         assert "\n" not in fault
+
+
+fields = st.sampled_from(
+    [
+        *("ingress", "egress", "ports", "from", "to", "port", "protocol", "endPort"),
+        *("podSelector", "namespaceSelector", "matchLabels", "matchExpressions", "ipBlock"),
+        *("cidr", "except", "policyTypes", "key", "operator", "values", "x"),
+    ]
+)
+leaves = st.sampled_from(
+    [None, True, 0, 5432, 70000, -1, 1.5, "", "a", "TCP", "Ingress", "In", "10.0.0.0/8", [], {}]
+)
+specs: st.SearchStrategy[Any] = st.recursive(
+    leaves,
+    lambda below: st.lists(below, max_size=2) | st.dictionaries(fields, below, max_size=3),
+    max_leaves=12,
+)
+rule = st.dictionaries(
+    st.sampled_from(["ports", "from", "to"]), st.lists(specs, max_size=2) | leaves
+)
+policies = specs | st.dictionaries(
+    st.sampled_from(["ingress", "egress", "podSelector", "policyTypes"]),
+    st.lists(rule | leaves, max_size=2) | specs,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(spec=policies)
+@example(spec={"ingress": None})
+@example(spec={"ingress": [{"ports": [5432]}]})
+@example(spec={"egress": [None]})
+@example(spec={"ingress": [{"ports": None, "from": None}]})
+@example(spec={"ingress": [{"ports": [{"port": True}]}]})
+@example(spec={"podSelector": {"matchLabels": None}})
+def test_crash_none_for_any_network_policy(spec: Any) -> None:
+    """It is refused, or it can be made into the object that the API server gets."""
+    given = {"name": "shop", "namespace": {"network": {"policies": {"p": spec}}}}
+    try:
+        team = complete(Platform(), Team.model_validate(given))
+    except ValidationError:
+        return
+    if list(rules.check_team(team)):
+        return
+    made = [manifest(each) for each in contents(Platform(), team, "team-shop", team.namespace)]
+    (policy,) = (each["spec"] for each in made if each["metadata"]["name"] == "p")
+    assert None not in policy.values()
+    for found in (*policy["ingress"], *policy["egress"]):
+        for port in found.get("ports", []):
+            assert port["protocol"] in ("TCP", "UDP", "SCTP")
+            assert not isinstance(port.get("port"), bool)

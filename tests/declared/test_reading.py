@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tenantry import declared
-from tenantry.declared import parsing
+from tenantry.declared import Team, parsing
 from tenantry.declared.edit import edit
 from tenantry.errors import DeclarationError
 from tests.bench import SHOP, write
@@ -348,3 +348,33 @@ def test_reading_gives_what_a_yaml_parser_gives(text: str) -> None:
     theirs = YAML(typ="safe", pure=True).load(f"key: {text}\n")
     assert ours.data == theirs
     assert ours.lines.below["key"].line == 1
+
+
+@pytest.mark.parametrize("word", ["0042", "1.10", "0x1F", "1_000", "0o17", "1e3", "on", "1.0e+3"])
+def test_silently_wrong_label_keeps_its_source_text_when_the_file_is_changed(
+    word: str, tmp_path: Path
+) -> None:
+    """A migration changes the files of teams."""
+    folder = write(tmp_path, f"name: shop\nnamespace:\n  annotations: {{a: '{word}'}}\n")
+    if word[-1].isalnum() and "+" not in word:
+        text = f"name: shop\nnamespace:\n  labels: {{a: {word}}}  # as it is\n"
+        (folder / "teams" / "team-0.yaml").write_text(text, encoding="utf-8")
+
+    def change(file: str, content: Any) -> None:
+        if file.startswith("teams/"):
+            content["contact"] = "#x"
+
+    before = declared.load(folder).teams["shop"]
+    after, _ = edit(folder, change)
+    assert after.teams["shop"] == before.model_copy(update={"contact": "#x"})
+
+
+@given(text=st.sampled_from([*WORDS, "null", "~", "", "true", "2026-01-01", "# x", "a: b", "- x"]))
+@settings(deadline=None)
+def test_silently_wrong_text_is_saved_as_it_came_by_the_api(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = write(tmp_path_factory.mktemp("saved"))
+    team = Team.model_validate({"name": "shop", "namespace": {"annotations": {"a": text}}})
+    declared.save(folder, declared.propose(folder, team))
+    assert declared.load(folder).teams["shop"].namespace.annotations == {"a": text}
