@@ -18,6 +18,7 @@ from tenantry.connections import Cluster as ClusterAccount
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Team, load
 from tenantry.drift import Detected
+from tenantry.resources import PLATFORM
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.addresses import GivenHarbor
@@ -40,12 +41,18 @@ class Real:
     def __init__(self, systems: Systems) -> None:
         self.systems = systems
         (self._team,) = systems.state.teams.values()
+        # Systems that are given may hold teams of others, which are extras to this declared state.
+        seen = drift.look(systems, [self._team], drift.SYSTEMS)
+        ours = (None, PLATFORM, self._team.name)
+        self._others = {id for id, live in seen.live.items() if live.team not in ours}
 
     def team(self, name: str) -> Team:
         return self._team
 
     def detect(self) -> Detected:
         seen = drift.look(self.systems, [self._team], drift.SYSTEMS)
+        for id in self._others & seen.live.keys():
+            del seen.live[id]
         return drift.detect(self.systems, [self._team], seen)
 
     def catalogue(self, seen: Detected) -> list[Mutation]:
@@ -86,7 +93,9 @@ def real(
         providers = {"corp": {"group_name": "k8s-{group}"}}
         platform: Data = {"keycloak": {"realm": realm, "external_providers": providers}}
         folder = tmp_path_factory.mktemp("real") / "state"
-        state = load(write(Path(folder), {**SHOP, "name": name}, platform=platform))
+        harbors = {**SHOP["harbor"], "groups": {f"auditors-{mark}": "guest"}}
+        shop: Data = {**SHOP, "name": name, "harbor": harbors}
+        state = load(write(Path(folder), shop, platform=platform))
         cluster = ClusterAccount(kubeconfig=str(real_kubernetes.kubeconfig))
         given = Connections(harbor=harbor, keycloak=keycloak, kubernetes=cluster)
         systems = stack.enter_context(Systems(given, state, extras=True))

@@ -16,6 +16,7 @@ from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
+from tenantry.systems.harbor.marks import description
 from tests.addresses import GivenHarbor
 from tests.real import lab_harbor
 from tests.real.lab_harbor import LabHarbor
@@ -53,12 +54,17 @@ class Used:
             self._kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
             held = {"name": "theirs", "namespace": namespace}
             self._kubernetes.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
+        marks = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": "one"}
+        metadata = {"name": "team-one", "labels": marks}
+        self._kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     def fill(self, project: str) -> None:
         """Makes a project with a robot and two groups for members."""
         access = [{"resource": "repository", "action": "pull"}]
         permissions = [{"kind": "project", "namespace": project, "access": access}]
         robot = {"name": "ci", "level": "project", "duration": 30, "permissions": permissions}
+        if project == "team-one":  # a team of another Tenantry's
+            robot["description"] = description("created")
         self.admin.made("/projects", {"project_name": project, "storage_limit": 1_000_000})
         assert self.admin("POST", "/robots", json=robot).status_code == 201
         for group in (project, "all-teams-admin"):
@@ -142,6 +148,20 @@ def test_the_suites_leave_a_given_keycloak_and_cluster_as_they_found_them(used: 
     chosen = "test_keycloak_ or test_kubernetes_ or one_team_is_onboarded"
     passes(chosen, used.variables("harbor", "keycloak", "kubernetes"))
     assert used.holds() == harbor
+    end = time.monotonic() + 30
+    while used.holds_elsewhere() != elsewhere and time.monotonic() < end:
+        time.sleep(0.2)  # namespaces take a while to go
+    assert used.holds_elsewhere() == elsewhere
+
+
+@pytest.mark.real
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_drift_is_looked_for_beside_other_teams_and_leaves_them_alone(used: Used) -> None:
+    before, elsewhere = used.holds(), used.holds_elsewhere()
+    variables = used.variables("harbor", "keycloak", "kubernetes")
+    passes("", variables, "tests/real/test_drift.py")
+    assert used.holds() == before
     end = time.monotonic() + 30
     while used.holds_elsewhere() != elsewhere and time.monotonic() < end:
         time.sleep(0.2)  # namespaces take a while to go
