@@ -27,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="sweep over all that may befall a procedure (make show-robust), not some of it",
     )
 
+    parser.addoption(
+        "--record",
+        action="store_true",
+        help="write what the given Harbor answers to the cases of tests/conformance",
+    )
+
 
 @pytest.fixture(scope="session")
 def whole(request: pytest.FixtureRequest) -> bool:

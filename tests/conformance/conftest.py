@@ -12,6 +12,7 @@ be started: without its address its cases run on the sandbox.
 
 import itertools
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,10 +26,12 @@ from kubernetes import client, config
 from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
 from tests.addresses import given
+from tests.conformance import recorder
 from tests.conformance.harbor import HarborCaller
 from tests.real.fixtures import Cluster as RealCluster
 from tests.real.fixtures import Keycloak as RealKeycloak
 from tests.real.servers.given import remove_from_harbor
+from tests.sandbox.calls import CLIENT
 
 HERE = Path(__file__).parent
 # In the name of all that this session makes.
@@ -205,11 +208,48 @@ def harbor(request: pytest.FixtureRequest, given_harbor: HarborAccount | None) -
     remove_from_harbor(account, MARK)
 
 
+@pytest.fixture(scope="session")
+def recorded(
+    request: pytest.FixtureRequest, harbor: Harbor, given_harbor: HarborAccount | None
+) -> Iterator[dict[str, dict[str, list[str] | None]]]:
+    """What the given Harbor answers, by module and case; written in the end if that is asked for."""
+    found: dict[str, dict[str, list[str] | None]] = defaultdict(dict)
+    yield found
+    if request.config.getoption("--record"):
+        assert given_harbor is not None, "--record needs a Harbor: give TENANTRY_TEST_HARBOR_URL"
+        admin = HarborCaller(harbor.url, harbor.username, harbor.password)
+        recorder.write(admin.json("/systeminfo")["harbor_version"], found)
+
+
+@pytest.fixture(autouse=True)
+def held_to_the_recordings(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Record the answers of a given Harbor, or hold the sandbox to those recorded."""
+    if not request.module.__name__.rpartition(".")[2].startswith("test_harbor_"):
+        yield
+        return
+    harbor: Harbor = request.getfixturevalue("harbor")
+    found = request.getfixturevalue("recorded")
+    module, case = request.module.__name__.rpartition(".")[2], request.node.name
+    answers = recorder.Recorder(harbor.url, MARK)
+    CLIENT.event_hooks = {"response": [answers]}
+    yield
+    CLIENT.event_hooks = {}
+    unordered = request.node.get_closest_marker("unordered") is not None
+    found[module][case] = None if answers.elsewhere or unordered else answers.exchanges
+    is_given = request.getfixturevalue("given_harbor") is not None
+    held = recorder.read(module).get(case)
+    if not is_given and held is not None:
+        unlike = recorder.differences(answers.exchanges, held)
+        if unlike:
+            pytest.fail("\n".join(unlike), pytrace=False)
+
+
 @pytest.fixture
 def caller(harbor: Harbor) -> Iterator[HarborCaller]:
     """Calls Harbor as its administrator, and removes in the end what it made."""
     caller = HarborCaller(harbor.url, harbor.username, harbor.password)
     yield caller
+    CLIENT.event_hooks = {}  # what a case leaves behind is removed unrecorded
     caller.clean_up()
 
 

@@ -56,6 +56,7 @@ def test_a_name_is_taken_once(caller: HarborCaller, project: str) -> None:
     assert refused(answer, 409, f"The project named {project} already exists")
 
 
+@pytest.mark.unordered
 def test_of_parallel_creates_one_wins(caller: HarborCaller) -> None:
     body = {"project_name": unique("conformance")}
     with ThreadPoolExecutor(8) as pool:

@@ -157,6 +157,7 @@ def test_a_name_is_taken_once(caller: HarborCaller, project: str, ci: dict) -> N
     assert refused(caller("POST", "/robots", json=body), 409, said)
 
 
+@pytest.mark.unordered
 def test_of_parallel_creates_one_wins(caller: HarborCaller, project: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda _: caller("POST", "/robots", json=robot(project)), range(8))
@@ -255,6 +256,7 @@ def test_a_new_secret_ends_the_old_one(caller: HarborCaller, ci: dict) -> None:
     assert alive(caller, name, "Sup3rSecret")
 
 
+@pytest.mark.unordered
 def test_of_two_new_secrets_at_once_one_is_good(caller: HarborCaller, ci: dict) -> None:
     with ThreadPoolExecutor(2) as pool:
         answers = list(

@@ -158,6 +158,7 @@ def test_a_session_serves_without_setting_cookies(session: Session, project: str
     assert refused(withheld, 403, NO_TOKEN)
 
 
+@pytest.mark.unordered
 def test_each_answer_has_another_token_and_all_stay_good(session: Session, project: str) -> None:
     tokens = [session("GET", "/users/current").headers[TOKEN] for _ in range(2)]
     tokens.append(session.token)
@@ -177,6 +178,7 @@ def test_what_is_missing_is_404_in_a_live_session(session: Session) -> None:
     assert session("HEAD", "/users/current").status_code == 405
 
 
+@pytest.mark.unordered
 def test_parallel_logins_all_count(session: Session, harbor: Harbor) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: session.log_in(), range(8)))

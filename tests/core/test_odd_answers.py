@@ -18,10 +18,10 @@ from tests.odd_answers import CHANGES, OddAnswers, Place
 from tests.rotation_bench import ROTATED, pass_time, run
 from tests.systems.test_platform import whole as declare_platform
 
-SAMPLE = 40
-"""Cases of each procedure in `make test`; `--whole` takes all."""
+SAMPLES = [8, pytest.param(120, marks=pytest.mark.long)]
+"""Cases of each procedure, in `make test` and in `make test-long`; `--whole` takes all."""
 SEED = 17
-"""Chooses the cases of the sample."""
+"""Chooses the cases of a sample."""
 
 
 class Procedure(NamedTuple):
@@ -112,14 +112,19 @@ PROCEDURES = {
 }
 
 
-def cases(odd: OddAnswers, procedure: Callable[[], object], whole: bool) -> list[tuple[Place, str]]:
+def cases(
+    odd: OddAnswers, procedure: Callable[[], object], sample: int, whole: bool
+) -> list[tuple[Place, str]]:
     found = [(place, change) for place in odd.places(procedure) for change in CHANGES]
-    return found if whole else random.Random(SEED).sample(found, SAMPLE)
+    return found if whole else random.Random(SEED).sample(found, min(sample, len(found)))
 
 
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("name", PROCEDURES)
 def test_an_odd_answer_ends_in_a_message(
     name: str,
+    sample: int,
     begin: Callable[[Prepare], Bench],
     whole: bool,
     record_property: Callable[[str, object], None],
@@ -127,7 +132,7 @@ def test_an_odd_answer_ends_in_a_message(
     prepare, procedure = PROCEDURES[name]
     bench = begin(prepare)
     odd = OddAnswers(bench)
-    chosen = cases(odd, lambda: procedure(bench), whole)
+    chosen = cases(odd, lambda: procedure(bench), sample, whole)
     failed = 0
     for place, change in chosen:
         try:
@@ -143,9 +148,11 @@ def test_an_odd_answer_ends_in_a_message(
     record_property("failed", failed)
 
 
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("name", ["onboard new teams", "onboard teams again", "drift", "rotate"])
 def test_an_odd_answer_about_one_team_costs_the_other_nothing(
-    name: str, begin: Callable[[Prepare], Bench], whole: bool
+    name: str, sample: int, begin: Callable[[Prepare], Bench], whole: bool
 ) -> None:
     prepare, procedure = PROCEDURES[name]
     bench = begin(prepare)
@@ -157,7 +164,7 @@ def test_an_odd_answer_about_one_team_costs_the_other_nothing(
         return "team-shop" in path or not numbers.isdisjoint(path.split("/"))
 
     costly = []
-    for place, change in cases(odd, lambda: procedure(bench), whole):
+    for place, change in cases(odd, lambda: procedure(bench), sample, whole):
         try:
             failed = odd.run(lambda: procedure(bench), place, change, about)
         except TenantryError as error:

@@ -26,6 +26,8 @@ def driver(watched: Watched, numbers: list[int]) -> Driver:
             found = drift.detect(
                 systems, watched.teams, drift.look(systems, watched.teams, drift.SYSTEMS)
             )
+            for unread in found.observed.unreadable.values():
+                raise unread.error
             mend(systems, found, "all")
 
     def check() -> None:

@@ -70,8 +70,9 @@ def mend(
     remedy = drift.choose(detected, remediate, remove)
     order = Order(remediate, tuple(remove), asked)
     done = drift.mend(systems, remedy, order, Alone(), approved=True)
-    errors = {each.team: each.error for each in done if each.error}
-    assert not errors, errors
+    for each in done:
+        if each.error:
+            raise each.error
     assert not [each.team for each in done if each.differs]
     return done
 

@@ -10,6 +10,8 @@ from tenantry.errors import SystemUnavailable
 from tenantry.systems.harbor import client as harbor_client
 from tests.bench import Bench, Prepare
 from tests.crash import Driver
+from tests.drift.test_crash import driver as remediated
+from tests.drift.watch import Watched
 from tests.invariants import as_declared
 from tests.migration_crash import WAYS
 from tests.outages import OUTAGES, Outage, Outages
@@ -19,8 +21,8 @@ from tests.systems.test_platform import whole as declare_platform
 from tests.wire import no_delays
 
 TEAMS = ({"name": "shop"}, {"name": "data"})
-SAMPLE = 4
-"""Outages of each kind and procedure in `make test`; `--whole` takes ten times as many."""
+SAMPLES = [2, pytest.param(25, marks=pytest.mark.long)]
+"""Outages of each kind and procedure, in `make test` and in `make test-long`."""
 LENGTHS = (3, 12, 40)
 """How many requests outages last: one read's tries, some reads, all tries of a task."""
 
@@ -184,11 +186,17 @@ def rotation(bench: Bench) -> Driver:
     return rotate(bench)
 
 
+def remediation(bench: Bench) -> Driver:
+    return remediated(Watched(bench.sandbox, bench.folder).onboarded(), [3, 44, 77, 120, 180])
+
+
 def migration(bench: Bench) -> Driver:
     return WAYS["reissue"](bench, 4)
 
 
-PROCEDURES = {each.__name__: each for each in (onboard, configure, rotation, migration)}
+PROCEDURES = {
+    each.__name__: each for each in (onboard, configure, rotation, remediation, migration)
+}
 
 
 def endured(driver: Driver, bench: Bench, outage: Outage, runs: int) -> int:
@@ -200,16 +208,17 @@ def endured(driver: Driver, bench: Bench, outage: Outage, runs: int) -> int:
     return last
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("runs", SAMPLES)
 @pytest.mark.parametrize("outage", OUTAGES)
 @pytest.mark.parametrize("name", PROCEDURES)
 def test_a_procedure_gets_through_an_outage(
     name: str,
     outage: Outage,
+    runs: int,
     bench: Bench,
-    whole: bool,
     record_property: Callable[[str, object], None],
 ) -> None:
-    runs = 10 * SAMPLE if whole else SAMPLE
     requests = endured(PROCEDURES[name](bench), bench, outage, runs)
     record_property("outages", runs)
     assert requests > 10

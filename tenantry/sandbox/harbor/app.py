@@ -1,7 +1,7 @@
 """The simulated Harbor 2.15.2 as one app: a request's way through it, and its state.
 
-The way is that of the real one: CSRF first, then the session, then who is asking (robot, user,
-session), then read-only mode, then the handler. Handlers run in one event loop and most never
+The way is that of the real one: CSRF first, then read-only mode, then the session, then who is
+asking (robot, user, session), then the handler. Handlers run in one event loop and most never
 wait, so each is as atomic as the transaction that the real one wraps around a call.
 
 Not simulated: scanning, signatures, replication, what webhooks send, LDAP. What calls cost, a
@@ -172,49 +172,38 @@ class SimulatedHarbor:
             csrf.check()
         except Refusal as refusal:  # comes before the session: it says nothing of it
             return refusal.response()
-        if not request.scope["path"].startswith(("/api/", "/c/")):
-            return await self._handle(request, None)
+        if self._refuses_writes(request.method, request.scope["path"].rstrip("/")):
+            words = "The system is in read only mode. Any modification is prohibited."
+            return Refusal(403, words, code="DENIED").response()
         visit = Visit(self, request)
         response = await self._handle(request, visit)
         visit.mark(response)
         return response
 
-    async def _handle(self, request: Request, visit: Visit | None) -> Response:
+    async def _handle(self, request: Request, visit: Visit) -> Response:
         if self.database_is_down:
             return await outage.answer(request, lambda: self._call(request, visit))
         return await self._call(request, visit)
 
-    async def _call(self, request: Request, visit: Visit | None) -> Response:
+    async def _call(self, request: Request, visit: Visit) -> Response:
         try:
             caller = NOBODY if self.database_is_down else await authenticated(self, request)
             if not caller.known and not self.database_is_down:
                 caller = await oidc.by_id_token(self, request)
-            if visit and not caller.known:
+            if not caller.known:
                 caller = visit.caller
             raw_path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
             method = request.method
             handler, request.scope["path_template"], path = routes.find(method, raw_path)
-            if self._refuses_writes(method, path_template=request.scope["path_template"]):
-                raise Refusal(
-                    403,
-                    "The system is in read only mode. Any modification is prohibited.",
-                    code="DENIED",
-                )
             _check_accept(request)
-            call = Call(
-                self, request, caller, path, await request.body(), visit.sid if visit else ""
-            )
+            call = Call(self, request, caller, path, await request.body(), visit.sid)
             reply = handler(call)
             return await reply if inspect.isawaitable(reply) else reply
         except Refusal as refusal:
             return refusal.response()
 
-    def _refuses_writes(self, method: str, path_template: str) -> bool:
-        return (
-            method in WRITES
-            and self.configuration["read_only"]
-            and path_template not in _NEVER_READ_ONLY
-        )
+    def _refuses_writes(self, method: str, path: str) -> bool:
+        return method in WRITES and self.configuration["read_only"] and path not in _NEVER_READ_ONLY
 
 
 def _check_accept(request: Request) -> None:

@@ -82,7 +82,10 @@ def finish(visit: Visit) -> Response:
     del harbor.uploads[number]
     if storage.digest(content, called) != called:
         raise RegistryRefusal(
-            400, "DIGEST_INVALID", "provided digest did not match uploaded content"
+            400,
+            "DIGEST_INVALID",
+            "provided digest did not match uploaded content",
+            {"Digest": called, "Reason": {}},
         )
     harbor.blobs.keep(called, content)
     return _stored(visit, called, len(content))
@@ -107,7 +110,7 @@ def get(visit: Visit) -> Response:
         )
     path = visit.call.harbor.blobs.path(called)
     if called not in visit.project.blobs.get(visit.repository, {}) or not path.exists():
-        raise RegistryRefusal(404, "BLOB_UNKNOWN", "blob unknown to registry", {"digest": called})
+        raise RegistryRefusal(404, "BLOB_UNKNOWN", "blob unknown to registry", called)
     headers = {
         **VERSION,
         "docker-content-digest": called,
@@ -121,7 +124,7 @@ def _found(visit: Visit) -> tuple[str, Upload]:
     number = visit.call.path["upload"]
     upload = visit.call.harbor.uploads.get(number)
     if upload is None or upload.name != visit.name:
-        raise RegistryRefusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+        raise RegistryRefusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", {})
     if visit.call.query.get("_state") != upload.state:
         raise RegistryRefusal(404, "BLOB_UPLOAD_INVALID", "blob upload invalid")
     return number, upload

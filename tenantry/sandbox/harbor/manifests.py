@@ -98,7 +98,7 @@ def delete(visit: Visit) -> Response:
     digest, _ = find(visit.name, repository, reference)
     remove(visit.project, visit.repository, digest)
     storage.recount(visit.call.harbor, visit.project)
-    return Response(status_code=202, headers=VERSION)
+    return Response(status_code=202)
 
 
 @serves("GET", "/tags/list")
@@ -162,7 +162,8 @@ def _read(raw: bytes, kind: str) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError):
         sound = False
     if not sound:
-        raise RegistryRefusal(400, "MANIFEST_INVALID", "manifest invalid")
+        # Harbor's core looks first; the words after the colon are those of Go's decoder.
+        raise Refusal(400, "unmarshal manifest failed: the manifest is invalid", "MANIFEST_INVALID")
     found: dict[str, Any] = manifest
     return found
 
@@ -175,7 +176,7 @@ def _parts(visit: Visit, manifest: dict[str, Any], kind: str) -> dict[str, int]:
         artifacts = repository.artifacts if repository else {}
         there = {digest: len(artifact.content.encode()) for digest, artifact in artifacts.items()}
     parts = references(manifest)
-    if unknown := [{"digest": part} for part in parts if part not in there]:
+    if unknown := [part for part in parts if part not in there]:
         message = "blob unknown to registry"
         raise RegistryRefusal(400, "MANIFEST_BLOB_UNKNOWN", message, *unknown)
     return {part: there[part] for part in parts}

@@ -36,7 +36,7 @@ def add_metadata(call: Call) -> Response:
     project = call.project("create", "metadata")
     key, value = _one(body)
     if key in project.metadata:
-        raise Refusal(409, f"metadata {key} already exist")
+        raise Refusal(409, f"metadata {key} already exists for project {project.id}")
     project.metadata[key] = value
     return done()
 

@@ -95,11 +95,13 @@ def shown(call: Call, project: Project, detail: bool = True) -> dict[str, Any]:
         "current_user_role_ids": held or None,
         "cve_allowlist": {
             "creation_time": stamp(None),
-            "id": project.id,
-            "items": [],
-            "project_id": project.id,
+            **(
+                {"id": project.id, "items": [], "project_id": project.id}
+                if detail
+                else {"items": None}
+            ),
             "update_time": stamp(None),
-            **project.cve_allowlist,
+            **(project.cve_allowlist if detail else {}),
         },
         "name": project.name,
         "owner_id": project.owner_id,
@@ -262,6 +264,8 @@ def _log(call: Call, operation: str, name: str) -> None:
             "id": state.next_id("audit"),
             "op_time": stamp(call.harbor.clock.now()),
             "operation": operation,
+            "operation_description": f"{operation} project: {name}",
+            "operation_result": True,
             "resource": name,
             "resource_type": "project",
             "username": call.caller.name,

@@ -18,7 +18,7 @@ def check_limit(limit: int, prefix: str = "") -> None:
     if limit != -1 and limit <= 0:
         raise Refusal(400, f"{prefix}invalid non-positive value for quota limit, value={limit}")
     if limit > MOST:
-        raise Refusal(400, f"{prefix}1024TB is the maximum storage value, value={limit}")
+        raise Refusal(400, f"{prefix}exceeded 1024TB, which is {MOST} Bytes, value={limit}")
 
 
 @routes.api("GET", "/quotas")

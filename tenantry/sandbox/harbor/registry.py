@@ -18,6 +18,7 @@ from tenantry.sandbox.harbor.model import Project
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, compact
 
+_JSON = {"content-type": "application/json; charset=utf-8"}
 VERSION = {"docker-distribution-api-version": "registry/2.0"}
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(f"{_PART}(?:/{_PART})+")
@@ -156,7 +157,7 @@ def version_check(call: Call) -> Response:
     token = tokens.shown(call)
     if not call.caller.known and not (token and token.name):
         raise Unauthorized("unauthorized", _challenge(call, []))
-    return Response("{}", headers={**VERSION, "content-type": "application/json"})
+    return Response("{}", headers={**VERSION, **_JSON})
 
 
 @routes.add("GET", "/v2/_catalog")
@@ -175,7 +176,7 @@ def page(call: Call, names: list[str], body: Callable[[list[str]], object]) -> R
         raise Refusal(400, "the N must be a positive int type")
     names = sorted(name for name in names if name > last)
     found = names if text is None else names[: int(text)]
-    headers = {**VERSION, "content-type": "application/json"}
+    headers = dict(_JSON)  # Harbor's core lists, not the registry behind it
     if found and len(found) < len(names):
         path = call.request.scope["path"]
         headers["link"] = f'<{path}?last={found[-1]}&n={text}>; rel="next"'

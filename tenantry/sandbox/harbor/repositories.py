@@ -6,7 +6,7 @@ Not simulated: their descriptions, additions, accessories, labels and scans, and
 import json
 from operator import itemgetter
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from tenantry.sandbox.harbor.model import Artifact, Project, Repository
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, answer, done, stamp
 
+_ICON = f"sha256:{'0' * 64}"  # Harbor has one for each kind of artifact
 _ALL = "/projects/{project}/repositories"
 _ONE = f"{_ALL}/{{repository}}"
 _ARTIFACT = f"{_ONE}/artifacts/{{reference}}"
@@ -135,6 +136,16 @@ def _shown(project: Project, name: str, repository: Repository) -> dict[str, Any
     }
 
 
+def _attributes(call: Call, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what an artifact shows of its image's configuration."""
+    try:
+        held = json.loads(call.harbor.blobs.path(manifest["config"]["digest"]).read_bytes())
+    except (LookupError, OSError, ValueError):
+        held = {}
+    attributes = {key: str(held.get(key, "")) for key in ("architecture", "author", "os")}
+    return {**attributes, "config": held.get("config") or {}, "created": held.get("created")}
+
+
 def _shown_artifact(
     call: Call, project: Project, name: str, digest: str, artifact: Artifact
 ) -> dict[str, Any]:
@@ -154,9 +165,15 @@ def _shown_artifact(
         if tag.digest == digest
     ]
     with_tag = call.query.get("with_tag", "true").lower() != "false"
+    path = f"/api/v2.0/projects/{project.name}/repositories/{quote(quote(name, safe=''), safe='')}"
+    history = f"{path}/artifacts/{digest}/additions/build_history"
     return {
         "accessories": None,
+        "addition_links": {"build_history": {"absolute": False, "href": history}},
+        "artifact_type": manifest.get("config", {}).get("mediaType", artifact.media_type),
         "digest": digest,
+        "extra_attrs": _attributes(call, manifest),
+        "icon": _ICON,
         "id": artifact.id,
         "labels": None,
         "manifest_media_type": artifact.media_type,

@@ -173,10 +173,7 @@ def _cron(policy: dict[str, Any]) -> str:
 
 def _shown(policy: dict[str, Any], now: datetime) -> dict[str, Any]:
     seen = dict(policy)
-    seen["rules"] = [
-        {k: v for k, v in rule.items() if k != "disabled" or v}
-        for rule in policy.get("rules") or []
-    ]
+    seen["rules"] = [_without_disabled(rule) for rule in policy.get("rules") or []]
     if trigger := policy.get("trigger"):
         seen["trigger"] = {k: v for k, v in trigger.items() if k != "references" or v}
         if cron := _cron(policy):
@@ -187,8 +184,8 @@ def _shown(policy: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 # --- Cron ----------------------------------------------------------------------------------------
 
-_RANGES = (("seconds", 0, 59), ("minutes", 0, 59), ("hours", 0, 23))
-_DATES = (("days", 1, 31), ("months", 1, 12), ("weekdays", 0, 6))
+_RANGES = ((0, 59), (0, 59), (0, 23))  # seconds, minutes, hours
+_DATES = ((1, 31), (1, 12), (0, 6))  # days, months, weekdays
 
 
 def next_time(cron: str, after: datetime) -> datetime:
@@ -201,7 +198,7 @@ def next_time(cron: str, after: datetime) -> datetime:
         _numbers(text, *limits) for text, limits in zip(fields, (*_RANGES, *_DATES), strict=True)
     )
     if seconds != {0} or fields[0] != "0":
-        msg = "the 1st field (indicating seconds of time) must be 0"
+        msg = "the 1st field (indicating Seconds of time) of the cron setting must be 0"
         raise ValueError(msg)
     start = after.replace(second=0, microsecond=0) + timedelta(minutes=1)
     for ahead in range(366 * 8):
@@ -229,7 +226,7 @@ def _number(text: str) -> int:
     return _NAMES[text.lower()] if text.lower() in _NAMES else int(text)
 
 
-def _numbers(text: str, name: str, low: int, high: int) -> set[int]:
+def _numbers(text: str, low: int, high: int) -> set[int]:
     found: set[int] = set()
     for part in filter(None, text.split(",")):
         span, _, step = part.partition("/")
@@ -239,8 +236,11 @@ def _numbers(text: str, name: str, low: int, high: int) -> set[int]:
         else:
             start = _number(first)
             end = _number(last) if dash else high if step else start
-        if not low <= start <= end <= high:
-            msg = f"{name} out of range: {part}"
+        if end > high:
+            msg = f"end of range ({end}) above maximum ({high}): {part}"
+            raise ValueError(msg)
+        if not low <= start <= end:
+            msg = f"beginning of range ({start}) below minimum ({low}): {part}"
             raise ValueError(msg)
         found.update(range(start, end + 1, int(step or 1)))
     return found
@@ -254,7 +254,12 @@ def list_rules(call: Call) -> Response:
     """A project's rules. There is no reading of a single one."""
     listing, project = call.listing, call.project("list", "immutable-tag")
     found = sorted(project.immutable_rules.values(), key=lambda rule: int(rule["id"]))
-    return listing.answer(found, lambda rule: rule)
+    return listing.answer(found, _without_disabled)
+
+
+def _without_disabled(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return a rule as it is shown: that it is not disabled goes without saying."""
+    return {key: value for key, value in rule.items() if key != "disabled" or value}
 
 
 @routes.api("POST", "/projects/{project}/immutabletagrules")
@@ -299,11 +304,11 @@ def delete_rule(call: Call) -> Response:
 
 def _require_rule(project: Project, rule_id: int) -> None:
     if rule_id not in project.immutable_rules:
-        raise Refusal(404, f"immutable tag rule {rule_id} not found")
+        raise Refusal(404, f"immutable rule {rule_id} not found")
 
 
 def _check_rule(project: Project, rule: dict[str, Any], rule_id: int) -> None:
     for other in project.immutable_rules.values():
         same = all(rule.get(k) == other.get(k) for k in ("tag_selectors", "scope_selectors"))
         if same and other["id"] != rule_id:
-            raise Refusal(409, "duplicated immutable tag rule")
+            raise Refusal(409, "immutable rule already exists")

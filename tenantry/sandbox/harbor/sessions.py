@@ -197,5 +197,6 @@ def log_out(call: Call) -> Response:
         return Response(compact(body), 403, headers={"content-type": "application/json"})
     harbor.state.sessions.pop(call.sid, None)
     response = Response()
-    _set(response, "sid=; Path=/; Max-Age=0; HttpOnly")
+    ended = format_datetime(harbor.clock.now(), usegmt=True)
+    _set(response, f"sid=; Path=/; Expires={ended}; Max-Age=0; HttpOnly")
     return response

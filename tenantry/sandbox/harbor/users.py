@@ -33,7 +33,7 @@ _FIELDS = {
 def add_local_admin(harbor: "SimulatedHarbor") -> None:
     """Put in user 1. User 2 is the anonymous one, whom no answer ever shows."""
     now, user_id = harbor.clock.now(), harbor.state.next_id("user")
-    harbor.users[user_id] = User(user_id, access.ADMIN, "admin@example.com", now, now, True)
+    harbor.users[user_id] = User(user_id, access.ADMIN, None, now, now, True)
     harbor.state.next_id("user")
 
 
@@ -195,6 +195,8 @@ def set_sysadmin(call: Call) -> Response:
     user_id = call.number("user_id")
     body = call.body("sysadmin_flag", {"sysadmin_flag": bool})
     call.require("update", "user")
+    if user_id not in call.harbor.users:
+        raise Refusal(404, f"user with id {user_id} not found")
     found_user(call, user_id).sysadmin = bool(body.get("sysadmin_flag"))
     return done()
 

@@ -48,8 +48,8 @@ def create_policy(call: Call) -> Response:
     policy_id = call.harbor.state.next_id("webhook")
     _require_free(project, kept["name"])
     now = stamp(call.harbor.clock.now())
-    creator = {"creator": call.caller.name, "creation_time": now, "update_time": now}
-    project.webhooks[policy_id] = {**kept, "id": policy_id, **creator}
+    times = {"creation_time": now, "update_time": now}
+    project.webhooks[policy_id] = {**kept, "id": policy_id, **times}
     return created(f"{call.request.scope['path'].rstrip('/')}/{policy_id}")
 
 
@@ -99,12 +99,12 @@ def _kept(call: Call, project: Project, body: dict[str, Any]) -> dict[str, Any]:
 
 def _require_free(project: Project, name: str) -> None:
     if any(each["name"] == name for each in project.webhooks.values()):
-        raise Refusal(409, f"webhook policy named {name} already exists")
+        raise Refusal(409, f"notification policy named {name} already exists")
 
 
 def _found(call: Call, action: str) -> tuple[Project, dict[str, Any]]:
     policy_id = call.number("webhook_policy_id")
     project = call.project(action, "notification-policy")
     if policy_id not in project.webhooks:
-        raise Refusal(404, f"webhook policy {policy_id} not found")
+        raise Refusal(404, f"notificationPolicy {policy_id} not found")
     return project, project.webhooks[policy_id]

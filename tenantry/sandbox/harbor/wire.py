@@ -115,7 +115,9 @@ class Listing:
         for item in filter(None, unquote_plus(self.params.get("q", "")).split(",")):
             key, equals, value = item.partition("=")
             if not (key and equals and value):
-                raise Refusal(400, f"the query string is invalid: {item}")
+                raise Refusal(
+                    400, 'the query string must contain "=" and the key/value cannot be empty'
+                )
             asked[key.strip()] = value.strip()
         return asked
 

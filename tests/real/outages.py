@@ -1,0 +1,264 @@
+"""Measures how procedures get through an outage of a given Harbor.
+
+    export TENANTRY_TEST_HARBOR_URL=… TENANTRY_TEST_HARBOR_PASSWORD=…
+    python -m tests.real.outages --down 'docker kill harbor-core' --up 'docker start harbor-core' \
+        --seconds 60
+
+Keycloak and Kubernetes are the sandbox's. Each procedure begins; a moment later the first command
+is run and, after the seconds, the second. A procedure is tried again as a task is; if it still fails
+then, the next run follows, as a schedule would start it. What counts is asserted: every team is as
+declared in the end, there once, and no secret that works was renewed.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.step import DELAYS, RETRIED
+from tenantry import declared, drift, onboarding, rotation
+from tenantry.connections import Connections, HarborAccount
+from tenantry.errors import TenantryError
+from tenantry.onboarding import Outcome
+from tenantry.plan import Plan
+from tenantry.systems import Systems
+from tests.addresses import given
+from tests.bench import MishapSandbox, connections, prepare, write
+from tests.drift.watch import mend
+from tests.locks import Alone
+from tests.real.servers.given import ready, remove_from_harbor
+from tests.sandbox.calls import Caller
+from tests.wire import Wire
+
+_MOST_RUNS = 6
+BEGINS = 0.5
+"""Seconds after a procedure's begin at which the outage begins."""
+
+
+class Measured(NamedTuple):
+    """How one procedure got through.
+
+    Attributes:
+        procedure: what it was.
+        seconds: how long it took, the outage included.
+        tries: how often it was tried.
+        runs: how many runs that took: a run gives up after its tries.
+        made: how many robots were made, by the requests that were answered.
+        renewed: how many secrets were renewed.
+    """
+
+    procedure: str
+    seconds: float
+    tries: int
+    runs: int
+    made: int
+    renewed: int
+
+
+class Platform:
+    """Teams on a given Harbor, and what is done for them."""
+
+    def __init__(self, account: HarborAccount, folder: Path, teams: int) -> None:
+        self.account = account
+        self.mark = uuid.uuid4().hex[:6]
+        self._sandbox = MishapSandbox()
+        robot = {"expiry_days": 30, "rotation": {"max_age_days": 20}}
+        self._declared = [
+            {"name": f"t{self.mark}{number:03}", "robots": {"pull": robot}}
+            for number in range(teams)
+        ]
+        self._folder = folder
+
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """Serve the sandbox for the rest; in the end, remove what was made in Harbor."""
+        with ready(self.account), self._sandbox:
+            prepare(self._sandbox)
+            settings = {"harbor": {"configuration": {"token_expiration": 31}}}
+            write(self._folder, *self._declared, platform={"name": "Outages", **settings})
+            self.state = declared.load(self._folder)
+            self.teams = list(self.state.teams.values())
+            admin = Caller(
+                self.account.url,
+                self.account.username,
+                self.account.password.get_secret_value(),
+            )
+            before = admin.json("/configurations")["token_expiration"]["value"]
+            try:
+                yield
+            finally:
+                admin("PUT", "/configurations", json={"token_expiration": before})
+                remove_from_harbor(self.account, self.mark)
+
+    @contextmanager
+    def process(self, *, extras: bool = False) -> Iterator[Systems]:
+        """Connect as a process does that starts now."""
+        rest = connections(self._sandbox)
+        where = Connections(harbor=self.account, keycloak=rest.keycloak, kubernetes=rest.kubernetes)
+        with Systems(where, self.state, extras=extras) as systems:
+            yield systems
+
+    # Procedures
+
+    def onboard(self) -> None:
+        """Onboard all teams."""
+        done: list[Outcome] = []
+        with self.process() as systems:
+            planned = onboarding.plan_all(systems, self.teams)
+            onboarding.onboard_many(systems, self.teams, planned, Alone(), done.append)
+        _raise(each.error for each in done)
+
+    def configure(self) -> None:
+        """Configure the platform."""
+        with self.process() as systems:
+            onboarding.configure(systems)
+
+    def remediate(self) -> None:
+        """Find and remediate drift of all teams."""
+        with self.process() as systems:
+            seen = drift.look(systems, self.teams, ("kubernetes", "keycloak", "harbor"))
+            found = drift.detect(systems, self.teams, seen)
+            _raise(each.error for each in seen.unreadable.values() if each.team != "")
+            mend(systems, found, "safe")
+
+    def rotate(self) -> Callable[[], None]:
+        """Return what exchanges the credentials of all teams; it is ordered now."""
+        with self.process() as systems:
+            order = rotation.Order(systems.clock(), force=True, reason="an outage is measured")
+
+        def procedure() -> None:
+            with self.process() as systems:
+                found = rotation.rotate(systems, self.teams, order, systems.clock(), Alone())
+            _raise(each.error for each in found)
+
+        return procedure
+
+    def break_things(self) -> None:
+        """Change something of each team by hand."""
+        with self.process() as systems:
+            for name, row in systems.harbor.projects(
+                [team.slug for team in self.teams], systems.observe([])
+            ).items():
+                path = f"/projects/{row['project_id']}"
+                systems.harbor_client.put(path, {"metadata": {"public": "true"}})
+                for member in systems.harbor_client.pages(f"{path}/members"):
+                    if member["entity_name"] == name:
+                        systems.harbor_client.delete(f"{path}/members/{member['id']}")
+
+    def check(self) -> None:
+        """Check that all teams are as declared, each with the robots it must have."""
+        with self.process() as systems:
+            outcomes = onboarding.plan_all(systems, self.teams)
+        assert [(each.plan, each.error) for each in outcomes] == [
+            (Plan(team.name), None) for team in self.teams
+        ]
+
+
+def _raise(errors: Iterator[TenantryError | None]) -> None:
+    found = [error for error in errors if error is not None]
+    later = [error for error in found if isinstance(error, RETRIED)]
+    if found:
+        raise (later or found)[0]
+
+
+def through(
+    name: str, procedure: Callable[[], object], down: str, up: str, seconds: float
+) -> Measured:
+    """Run a procedure through an outage."""
+
+    def outage() -> None:
+        time.sleep(BEGINS)
+        _shell(down)
+        time.sleep(seconds)
+        _shell(up)
+
+    thread = threading.Thread(target=outage)
+    began, tries, runs, ended = time.monotonic(), 0, 0, False
+    with Wire() as wire:
+        if down:
+            thread.start()
+        while not ended:
+            ended, tried = _run(procedure)
+            tries, runs = tries + tried, runs + 1
+            assert ended or runs < _MOST_RUNS, f"{name} does not end well"
+        took = time.monotonic() - began
+        if down:
+            thread.join()
+    robots = [each for each in wire.requests if "/api/v2.0/robots" in each.url]
+    made = sum(each.method == "POST" for each in robots)
+    renewed = sum(each.method == "PATCH" for each in robots)
+    return Measured(name, took, tries, runs, made, renewed)
+
+
+def _run(procedure: Callable[[], object]) -> tuple[bool, int]:
+    """Return whether a run ends well, tried as often as a task is, and the number of its tries."""
+    for number, delay in enumerate([*DELAYS, 0.0], 1):
+        try:
+            procedure()
+        except RETRIED as error:
+            print(f"    {error}", file=sys.stderr)
+            time.sleep(delay)
+        else:
+            return True, number
+    return False, len(DELAYS) + 1
+
+
+def _shell(command: str) -> None:
+    subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
+
+
+def measure(down: str, up: str, seconds: float, teams: int) -> list[Measured]:
+    """Return the measures of all procedures."""
+    account = given().harbor
+    if account is None:
+        sys.exit("Give a Harbor by TENANTRY_TEST_HARBOR_URL (docs/testing.md).")
+    found: list[Measured] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        platform = Platform(account, folder, teams)
+        stack.enter_context(platform.served())
+        found.append(through("onboard", platform.onboard, down, up, seconds))
+        assert found[-1].renewed == 0
+        platform.check()
+        found.append(through("rotate", platform.rotate(), down, up, seconds))
+        platform.check()
+        platform.break_things()
+        found.append(through("remediate", platform.remediate, down, up, seconds))
+        assert (found[-1].made, found[-1].renewed) == (0, 0)
+        platform.check()
+        found.append(through("configure-platform", platform.configure, down, up, seconds))
+    return found
+
+
+def table(found: Sequence[Measured]) -> str:
+    """Return the measures as a table."""
+    lines = ["| procedure | seconds | tries | runs | requests for a robot | secrets renewed |"]
+    lines.append("|---|---|---|---|---|---|")
+    for each in found:
+        lines.append(
+            f"| {each.procedure} | {each.seconds:.1f} | {each.tries} | {each.runs} "
+            f"| {each.made} | {each.renewed} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.real.outages")
+    parser.add_argument("--down", default="", help="the command that begins the outage")
+    parser.add_argument("--up", default="", help="the command that ends it")
+    parser.add_argument("--seconds", type=float, default=5, help="how long it lasts")
+    parser.add_argument("--teams", type=int, default=50, help="how many teams there are")
+    asked = parser.parse_args()
+    print(table(measure(asked.down, asked.up, asked.seconds, asked.teams)))
+
+
+if __name__ == "__main__":
+    main()
