@@ -90,12 +90,19 @@ class Recorder:
     def _exchange(self, answer: httpx.Response) -> dict[str, Any]:
         asked = answer.request
         target = urlsplit(str(asked.url))
-        return {
-            "request": f"{asked.method} {self._scrubbed(unquote(target.path))}",
+        names = "&".join(sorted({name for name, _ in asked.url.params.multi_items()}))
+        told = {
+            "request": f"{asked.method} {self._scrubbed(unquote(target.path))}"
+            + (f"?{names}" if names else ""),
             "status": answer.status_code,
             "headers": dict(sorted(self._headers(answer))),
             "body": self._body(answer),
         }
+        if isinstance(told["body"], list) and not self._names.search(unquote(str(asked.url))):
+            # A list of all that the server holds: that of others, too.
+            told["body"] = "<rows>"
+            told["headers"].pop("link", None)
+        return told
 
     def _headers(self, answer: httpx.Response) -> Iterator[tuple[str, Any]]:
         for name in sorted(_HEADERS & set(answer.headers)):

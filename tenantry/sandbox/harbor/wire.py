@@ -147,7 +147,7 @@ class Listing:
 
     def _links(self, total: int) -> str:
         links = []
-        if self.size and self.page > 1 and (self.page - 1) * self.size <= total:
+        if self.size and self.page > 1 and (self.page - 1) * self.size < total:
             links.append(self._link(self.page - 1, "prev"))
         # A page_size of -1 has a next page too, by this reckoning: so it has in Harbor.
         if self.size and self.page * self.size < total:
