@@ -55,6 +55,6 @@ def configure_platform(
                         if left.in_stage(stage):
                             left = onboarding.apply_stage(stage, look, left, lock)
             refuse(plan)
-            return Completed(message=explain.summary([Outcome(PLATFORM, plan)]))
+            return Completed(message=explain.summary([Outcome(PLATFORM, plan)], applied=True))
     except TenantryError as error:
         return Failed(message=str(error))

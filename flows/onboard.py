@@ -84,7 +84,8 @@ def onboard_team(
                 tasks.save_team(declared_state, proposal)
             tasks.publish_guide(walk, declared, plan)
             refuse(plan)
-            return Completed(message=explain.summary([Outcome(declared.name, plan)]))
+            outcome = Outcome(declared.name, plan)
+            return Completed(message=explain.summary([outcome], applied=True))
     except TenantryError as error:
         return Failed(message=str(error))
 

@@ -79,12 +79,21 @@ def plan_hash(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
 
 
-def summary(outcomes: Iterable[Outcome]) -> str:
-    """What the plans come to, in a line."""
+def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
+    """Return one line that counts the changes of the plans, such as `1 team: 3 to create.`
+
+    Args:
+        outcomes: the plans, or why there is none.
+        applied: the changes were made: `1 team: 3 created.`
+    """
     outcomes = list(outcomes)
     plans = [outcome.plan for outcome in outcomes if outcome.plan is not None]
     actions = [change.action for plan in plans for change in plan.changes]
-    parts = [f"{actions.count(action)} to {action}" for action in _SIGNS if action in actions]
+    parts = [
+        f"{actions.count(action)} {action}d" if applied else f"{actions.count(action)} to {action}"
+        for action in _SIGNS
+        if action in actions
+    ]
     refusals = sum(len(plan.refusals) for plan in plans)
     waiting = sum(len(plan.waiting) for plan in plans)
     unread = sum(outcome.plan is None for outcome in outcomes)

@@ -82,6 +82,9 @@ def test_the_table_shows_each_change_refusal_and_wait() -> None:
     assert lines[-1] == (
         "2 teams: 1 to create, 1 to update, 1 to replace, 1 to delete, 1 refused, 1 waiting."
     )
+    assert explain.summary([Outcome("shop", plan)], applied=True) == (
+        "1 team: 1 created, 1 updated, 1 replaced, 1 deleted, 1 refused, 1 waiting."
+    )
 
 
 def test_a_team_that_cannot_be_read_says_why() -> None:

@@ -30,7 +30,7 @@ def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
     bench.declare_platform(DECLARED)
 
     first = bench.run("configure-platform")
-    assert first["state"]["message"] == "The platform: 4 to create, 2 to update."
+    assert first["state"]["message"] == "The platform: 4 created, 2 updated."
     assert "keycloak" in bench.artifact("plan-platform", first)["data"]
     tasks = {"look at Keycloak", "look at Harbor", "Keycloak", "Harbor"}
     assert tasks <= set(bench.task_states(first))
