@@ -13,12 +13,15 @@ from tests.bench import Bench, Prepare
 from tests.checks.faults import prepare as prepare_platform
 from tests.drift.catalogue import provider
 from tests.drift.watch import DATA, PLATFORM, SHOP
+from tests.issuer_bench import IssuerBench
 from tests.locks import Alone
+from tests.migration_bench import MigrationBench
+from tests.migration_crash import Kept
 from tests.odd_answers import CHANGES, OddAnswers, Place
 from tests.rotation_bench import ROTATED, pass_time, run
 from tests.systems.test_platform import whole as declare_platform
 
-SAMPLES = [8, pytest.param(120, marks=pytest.mark.long)]
+SAMPLES = [8, pytest.param(60, marks=pytest.mark.long)]
 """Cases of each procedure, in `make test` and in `make test-long`; `--whole` takes all."""
 SEED = 17
 """Chooses the cases of a sample."""
@@ -173,3 +176,27 @@ def test_an_odd_answer_about_one_team_costs_the_other_nothing(
             if "data" in failed:
                 costly.append(f"{place} ({change}): {failed['data']}")
     assert costly == []
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("kind", [MigrationBench, IssuerBench])
+def test_an_odd_answer_ends_a_migration_in_a_message(
+    kind: type[MigrationBench | IssuerBench], sample: int, bench: Bench, whole: bool
+) -> None:
+    made = kind(bench, people=2)
+    kept, odd = Kept(made), OddAnswers(bench)
+
+    def procedure() -> None:
+        kept.restore()
+        made.migrate()
+
+    for place, change in cases(odd, procedure, sample, whole):
+        try:
+            odd.run(procedure, place, change)
+        except TenantryError as error:
+            if change == "more":
+                raise AssertionError(f"{place}: an unknown member ends in: {error}") from error
+        except Exception as error:
+            error.add_note(f"{place}: {change}")
+            raise

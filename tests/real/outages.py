@@ -123,9 +123,9 @@ class Platform:
     def remediate(self) -> None:
         """Find and remediate drift of all teams."""
         with self.process() as systems:
-            seen = drift.look(systems, self.teams, ("kubernetes", "keycloak", "harbor"))
+            seen = drift.look(systems, self.teams, drift.SYSTEMS)
             found = drift.detect(systems, self.teams, seen)
-            _raise(each.error for each in seen.unreadable.values() if each.team != "")
+            _raise(each.error for each in seen.unreadable.values())
             mend(systems, found, "safe")
 
     def rotate(self) -> Callable[[], None]:
