@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from tenantry.declared.faults import Place
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import ImmutableTags, RetentionRule, Team
+from tenantry.declared.types import MAX_INT
 
 _CHOICES = {"project_creation_restriction": ("everyone", "adminonly")}
 _POSITIVE = ("robot_token_duration", "token_expiration", "session_timeout")
@@ -72,6 +73,8 @@ def check_settings(platform: Platform) -> Iterator[tuple[Place, str]]:
             yield place, f"'{value}' must be a number of bytes, or -1 for no limit"
         elif name in _NUMBERS and not is_number:
             yield place, f"'{value}' must be a whole number"
+        elif name in _POSITIVE and isinstance(value, int) and value > MAX_INT:
+            yield place, f"'{value}' must be at most {MAX_INT}"
         elif name in _SWITCHES and not isinstance(value, bool):
             yield place, f"'{value}' must be true or false"
         elif name == "robot_name_prefix" and not (isinstance(value, str) and value):

@@ -89,7 +89,7 @@ def _check_cron(value: str) -> str:
     for text, (name, least, most, names) in zip(fields, _FIELDS, strict=True):
         parts = [part for part in text.split(",") if part]  # Harbor passes over empty ones
         if not parts:
-            raise ValueError(f"'{text}' is not a {name}; write * for each one")
+            raise ValueError(f"'{text}' is not a valid {name}; write * for each one")
         for part in parts:
             _check_part(part, name, least, most, names)
     return value
@@ -104,7 +104,7 @@ def _check_part(part: str, name: str, least: int, most: int, names: dict[str, in
     found = re.fullmatch(r"(?:([*?])(?:-\w+)?|(\w+)(?:-(\w+))?)(?:/(\d+))?", part, re.ASCII)
     if not found:
         raise ValueError(
-            f"'{part}' is not a {name}; a field is *, a number, a range as 1-5, or a list of them, "
+            f"'{part}' is not a valid {name}; a field is *, a number, a range as 1-5, or a list of them, "
             "each with a step as */15 where wanted"
         )
     _, first, last, step = found.groups()
@@ -113,7 +113,9 @@ def _check_part(part: str, name: str, least: int, most: int, names: dict[str, in
         if not (str(number).isdigit() and least <= int(number) <= most):
             hint = "; Sunday is 0" if name == "weekday" and number == "7" else ""
             words = f", or {', '.join(names)}" if names else ""
-            raise ValueError(f"'{number}' is not a {name}; allowed: {least} to {most}{words}{hint}")
+            raise ValueError(
+                f"'{number}' is not a valid {name}; allowed: {least} to {most}{words}{hint}"
+            )
     if len(numbers) == 2 and int(numbers[0]) > int(numbers[1]):
         raise ValueError(f"'{part}' begins after its end; write two ranges, as 22-23,0-4")
     if step is not None and int(step) == 0:

@@ -16,6 +16,7 @@ from tenantry.declared.single_sign_on import (
 )
 from tenantry.declared.team import Adopt, TeamSettings
 from tenantry.declared.types import (
+    WHOLE,
     Alias,
     GatewayName,
     GroupName,
@@ -28,7 +29,6 @@ from tenantry.declared.types import (
     ProfileName,
     Revision,
     ServiceName,
-    Whole,
 )
 
 
@@ -79,7 +79,7 @@ RouteKind = Literal["VirtualService", "HTTPRoute"]
 """Istio's own kind of route, or that of the Gateway API."""
 
 
-Port = Annotated[Whole, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=65535), WHOLE]
 """A port's number."""
 
 
@@ -172,7 +172,7 @@ class PlatformMesh(Model):
 class PlatformRotation(Model):
     """The rotation of robots' credentials, as far as all teams share it."""
 
-    most_per_run: Annotated[Whole, Field(ge=1)] = 200
+    most_per_run: Annotated[int, Field(ge=1), WHOLE] = 200
     """How many credentials one run exchanges at most. The most urgent come first, the rest is for
     the next run."""
 

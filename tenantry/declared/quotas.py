@@ -45,7 +45,7 @@ def _check_quota_resource(name: str) -> str:
         raise ValueError(
             "is not a resource that a ResourceQuota limits; "
             + _suggestion(name, QUOTA_RESOURCES)
-            + ". Others carry a domain, as requests.nvidia.com/gpu or count/jobs.batch"
+            + " Others carry a domain, as requests.nvidia.com/gpu or count/jobs.batch"
         )
     return name
 
@@ -55,7 +55,7 @@ def _check_container_resource(name: str) -> str:
         raise ValueError(
             "is not a resource of a container; "
             + _suggestion(name, _COMPUTE)
-            + ". Others carry a domain, as nvidia.com/gpu"
+            + " Others carry a domain, as nvidia.com/gpu"
         )
     if name.startswith("requests.") and "kubernetes.io/" not in name:
         raise ValueError("is a ResourceQuota's name for it; leave out 'requests.'")
@@ -64,7 +64,7 @@ def _check_container_resource(name: str) -> str:
 
 def _suggestion(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}."
 
 
 def is_counted(name: str) -> bool:

@@ -7,16 +7,16 @@ from pydantic import AfterValidator, Field
 
 from tenantry.declared import expressions
 from tenantry.declared.types import (
+    WHOLE,
     ExternalNames,
     GroupName,
     Label,
     Model,
     NamespaceName,
     ObjectName,
-    Whole,
 )
 
-Positive = Annotated[Whole, Field(ge=1, le=10 * 366 * 24 * 60)]
+Positive = Annotated[int, Field(ge=1, le=10 * 366 * 24 * 60), WHOLE]
 
 
 def _check_url(value: str) -> str:
@@ -69,7 +69,7 @@ class ProviderConnection(Model):
     `<realm's issuer>/broker/<alias>/endpoint`."""
     client_secret: SecretReference
     """Where the client's secret lies."""
-    display_name: str | None = None
+    display_name: Annotated[str, Field(max_length=255)] | None = None
     """What the login page calls the provider."""
     hidden: bool = False
     """Leave it off the login page; it can still be asked for by `kc_idp_hint`."""
@@ -162,7 +162,7 @@ class Realm(Model):
     CLI secret with it."""
     brute_force_protection: bool | None = None
     """Lock an account for a while after wrong passwords."""
-    login_failures: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    login_failures: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
     """So many wrong passwords lock an account, where `brute_force_protection` is on."""
     unmanaged_attributes: Literal["refused", "admin-view", "admin-edit", "enabled"] | None = None
     """What becomes of user attributes that the user profile does not name: refused, seen by
@@ -197,7 +197,7 @@ class SingleSignOn(Model):
     """Logging out of Harbor logs out of the realm, too (Harbor 2.13 and later)."""
     verify_certificate: bool = True
     """Whether Harbor checks the realm's certificate."""
-    secret_max_age_days: Annotated[Whole, Field(ge=1, le=3660)] | None = None
+    secret_max_age_days: Annotated[int, Field(ge=1, le=3660), WHOLE] | None = None
     """Renew the client's secret when it is older, and hand Harbor the new one. Where a client
     policy of the realm has the executor `secret-rotation`, the old one works on meanwhile;
     elsewhere whoever logs in in that second is refused. It is never renewed if not given."""

@@ -10,6 +10,8 @@ from tenantry.declared.keycloak_values import PostLogoutUri, RedirectUri, UserNa
 from tenantry.declared.network_policies import NetworkPolicySpec
 from tenantry.declared.quotas import Amounts, Quota
 from tenantry.declared.types import (
+    MAX_INT,
+    WHOLE,
     ClusterRoleName,
     ExternalNames,
     GatewayName,
@@ -24,7 +26,6 @@ from tenantry.declared.types import (
     ShortName,
     StorageQuota,
     TeamName,
-    Whole,
 )
 
 Role = Literal["projectAdmin", "maintainer", "developer", "guest", "limitedGuest"]
@@ -37,13 +38,13 @@ Adopt = Literal["never", "if-identical", "yes"]
 class RetentionRule(Model):
     """Which tags Harbor keeps. Exactly one of the four counts is given."""
 
-    latest_pushed: Annotated[Whole, Field(ge=1)] | None = None
+    latest_pushed: Annotated[int, Field(ge=1, le=MAX_INT), WHOLE] | None = None
     """Keep this many tags, the last pushed."""
-    latest_pulled: Annotated[Whole, Field(ge=1)] | None = None
+    latest_pulled: Annotated[int, Field(ge=1, le=MAX_INT), WHOLE] | None = None
     """Keep this many tags, the last pulled."""
-    pushed_within_days: Annotated[Whole, Field(ge=1)] | None = None
+    pushed_within_days: Annotated[int, Field(ge=1, le=MAX_INT), WHOLE] | None = None
     """Keep what was pushed in the last so many days."""
-    pulled_within_days: Annotated[Whole, Field(ge=1)] | None = None
+    pulled_within_days: Annotated[int, Field(ge=1, le=MAX_INT), WHOLE] | None = None
     """Keep what was pulled in the last so many days."""
     repositories: Pattern = "**"
     """Repositories of the project that the rule is for, as a doublestar pattern."""
@@ -105,16 +106,16 @@ SOONEST = 0.75
 class Rotation(Model):
     """When a robot's credential is exchanged for a new one, and how the old one goes."""
 
-    max_age_days: Annotated[Whole, Field(ge=1, le=3650)]
+    max_age_days: Annotated[int, Field(ge=1, le=3650), WHOLE]
     """The credential is exchanged before it is this old: at some time in the last quarter, another
     one for each team."""
-    before_expiry_days: Annotated[Whole, Field(ge=1, le=3650)] = 3
+    before_expiry_days: Annotated[int, Field(ge=1, le=3650), WHOLE] = 3
     """It is exchanged at the latest this long before the robot expires. Together with
     `max_age_days` no more than the robot's `expiry_days`."""
-    overlap_hours: Annotated[Whole, Field(ge=1, le=24 * 90)] = 24
+    overlap_hours: Annotated[int, Field(ge=1, le=24 * 90), WHOLE] = 24
     """How long the old credential still works after the new one is in place. Never shorter than
     the tokens of Harbor's registry live."""
-    deletion_hours: Annotated[Whole, Field(ge=1, le=24 * 365)] = 24 * 7
+    deletion_hours: Annotated[int, Field(ge=1, le=24 * 365), WHOLE] = 24 * 7
     """How long the old robot is kept, disabled, after that; then it is deleted."""
 
 
@@ -150,7 +151,7 @@ class Robot(Model):
 
     access: Annotated[list[Access], Field(min_length=1)] = ["repository:pull"]
     """What the robot may do in the team's project."""
-    expiry_days: Annotated[Whole, Field(ge=1, le=36500)] | Literal["never"] = 90
+    expiry_days: Annotated[int, Field(ge=1, le=36500), WHOLE] | Literal["never"] = 90
     """Days until the robot stops working, or `never`."""
     rotation: Rotation | None = None
     """When the credential is rotated; never by itself if not given."""
@@ -245,7 +246,7 @@ class RoutePath(Model):
     whole parts in an HTTPRoute (it fits `/api/x` only)."""
     service: ServiceName
     """A Service in the team's namespace."""
-    port: Annotated[Whole, Field(ge=1, le=65535)]
+    port: Annotated[int, Field(ge=1, le=65535), WHOLE]
     """Port of the Service."""
 
 

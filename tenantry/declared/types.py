@@ -161,8 +161,12 @@ def _check_whole(value: Any) -> Any:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_check_whole)]
-"""A whole number. Python counts true and false as 1 and 0; a file means something else by them."""
+WHOLE = BeforeValidator(_check_whole)
+"""Makes a number refuse true and false: Python counts them as 1 and 0, and a file means something
+else by them. It comes after the number's limits, or the JSON Schema loses those."""
+
+MAX_INT = 2**31 - 1
+"""The greatest number that every system keeps."""
 
 
 def text_or_number(pattern: str) -> WithJsonSchema:
