@@ -237,7 +237,10 @@ def held_to_the_recordings(request: pytest.FixtureRequest) -> Iterator[None]:
     unordered = request.node.get_closest_marker("unordered") is not None
     found[module][case] = None if answers.elsewhere or unordered else answers.exchanges
     is_given = request.getfixturevalue("given_harbor") is not None
-    held = recorder.read(module).get(case)
+    recorded = recorder.read(module)
+    held = recorded.get(case)
+    if not is_given and case not in recorded and not unordered:
+        pytest.fail("no Harbor was asked: record it (docs/testing.md)", pytrace=False)
     if not is_given and held is not None:
         unlike = recorder.differences(answers.exchanges, held)
         if unlike:
