@@ -11,6 +11,7 @@ from tenantry.declared import Declaration, IfDeclared, Proposal, Team
 from tenantry.declared.edit import Edit, edit
 from tenantry.declared.faults import Document
 from tenantry.errors import DeclarationError, TenantryError
+from tenantry.wording import count
 
 if TYPE_CHECKING:  # what is for Git is loaded where it is used: it takes a run's start longer
     from tenantry.declared.repository import Repository
@@ -161,7 +162,7 @@ class DeclaredState(Block):
         origin = declaration.origin
         if faults := declaration.faults:
             raise DeclarationError([f"{origin} is faulty:", *faults])
-        return f"{origin} declares {len(declaration.teams)} teams and is in order."
+        return f"{origin} declares {count(len(declaration.teams), 'team')} and is in order."
 
     def _folder(self) -> Path:
         return Path(self.folder or "")

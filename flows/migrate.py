@@ -19,6 +19,7 @@ from tenantry.errors import TenantryError
 from tenantry.migration.identities import Match
 from tenantry.migration.order import Order
 from tenantry.systems import Systems
+from tenantry.wording import count
 
 Action = Literal["inspect", "migrate", "follow up", "finish", "roll back"]
 Percent = Annotated[int, Field(ge=1, le=100)]
@@ -143,6 +144,9 @@ def migrate_identity_provider(
         if action == "follow up":
             return Completed(message=f"No migration is on. {error}")
         return Failed(message=str(error))
+    except tasks.NothingToMove as error:
+        state = Completed if action == "inspect" else Failed
+        return state(message=str(error))
     except TenantryError as error:
         get_run_logger().error(str(error))
         return Failed(message=str(error))
@@ -173,7 +177,7 @@ def _finish(
     told = move.migration.entry.told
     compared, differing = tasks.compare(move)
     tasks.finish(move, let_go, skip_soak)
-    text = f"Finished the {told}: {compared} rights compared, {differing} differ."
+    text = f"Finished the {told}: {count(compared, 'right')} compared, {differing} different."
     return _done(declaration, text)
 
 

@@ -9,6 +9,7 @@ from prefect.input import RunInput
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tenantry.errors import TenantryError
+from tenantry.wording import count
 
 HOUR = 3600
 _LONGEST_NAME = 200
@@ -114,4 +115,4 @@ def _check(answer: Any, plan: str) -> str:
 
 def _duration(seconds: int) -> str:
     days, minutes = seconds // 86400, seconds // 60
-    return f"{days} days" if days else f"{minutes} minutes"
+    return count(days, "day") if days else count(minutes, "minute")

@@ -17,6 +17,7 @@ from tenantry.drift.detect import begin, look_at, looks, note
 from tenantry.errors import TenantryError
 from tenantry.resources import PLATFORM, Observed
 from tenantry.systems import Systems
+from tenantry.wording import count
 
 ROUNDS = 3
 """How often a plan is made and approved anew while something else changes the systems."""
@@ -121,12 +122,14 @@ def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> O
 
 
 def _show(remedy: Remedy) -> None:
-    removals = len(remedy.removals)
-    text = (
-        f"{len(remedy.changes)} changes, {removals} of them remove something. Plan {remedy.hash}."
-    )
+    text = f"{_counted(remedy)}. Plan {remedy.hash}."
     create_table_artifact(key="drift-remedy", table=remedy.rows, description=text)
     get_run_logger().info(text)
+
+
+def _counted(remedy: Remedy) -> str:
+    changes, removals = len(remedy.changes), len(remedy.removals)
+    return f"{count(changes, 'change')}, {count(removals, 'removal')} among them"
 
 
 def _approve(remedy: Remedy, number: int) -> None:
@@ -141,7 +144,7 @@ def _approve(remedy: Remedy, number: int) -> None:
     )
     more = len(remedy.changes) - 100
     text = (
-        f"**{len(remedy.changes)} changes, {len(remedy.removals)} of them remove something.** "
+        f"**{_counted(remedy)}.** "
         f"All fields are in the artifact *drift-remedy*.\n\n"
         f"| action | system | kind | resource |\n|---|---|---|---|\n{lines}\n"
         + (f"\n… and {more} more.\n" if more > 0 else "")

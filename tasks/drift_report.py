@@ -20,6 +20,7 @@ from tenantry.drift.findings import CLASSES, SEVERITIES, team_name
 from tenantry.drift.history import History
 from tenantry.drift.left_out import DECLARED
 from tenantry.drift.reports import FILES, summary, write
+from tenantry.wording import count
 
 FINDINGS, SUMMARY = "drift-findings", "drift-summary"
 """Keys of the artifacts."""
@@ -181,7 +182,12 @@ def conclude(report: Report, outcome: Outcome, fail_on: FailOn) -> State[Any]:
     """The run's last word, and the state that follows."""
     done = sum(len(each.done) for each in outcome.teams)
     failed = [each for each in outcome.teams if each.error is not None]
-    words = [report.summary, f"{done} changes made." if done else "", outcome.note]
+    words = [
+        report.summary,
+        *report.unread_systems,
+        f"{count(done, 'change')} made." if done else "",
+        outcome.note,
+    ]
     words += [str(outcome.error or ""), *(f"\n{team_name(m.team)}: {m.error}" for m in failed)]
     message = " ".join(word for word in words if word)
     get_run_logger().info(message)

@@ -30,6 +30,7 @@ from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import INSPECTION, Identity, Situation, report_name
 from tenantry.resources import PLATFORM
 from tenantry.systems import Systems
+from tenantry.wording import count
 
 PATIENCE = 14 * 24 * 3600
 """Seconds that a suspended run waits for its approval. No process waits with it."""
@@ -89,7 +90,8 @@ def begin(
         None if none is on, and the run is no beginning of one.
 
     Raises:
-        TenantryError: nothing is declared to be migrated, or another migration is on.
+        NothingToMove: nothing is declared to be migrated.
+        TenantryError: another migration is on.
     """
     entry = journal.read(store)
     if entry is not None and entry.is_on:
@@ -104,8 +106,36 @@ def begin(
         return None
     if action in ("finish", "roll back"):
         raise TenantryError(f"No migration is on in {store.name}.")
+    _check_declared(systems, asked)
     situation = _situation(systems, asked)
     return Move(systems, store, declared_state, situation, *_asked(systems, situation))
+
+
+class NothingToMove(TenantryError):
+    """The declared state asks for no migration."""
+
+
+def _check_declared(systems: Systems, asked: str) -> None:
+    """Check that something is declared to be moved, where the operator does not say what.
+
+    Raises:
+        NothingToMove: nothing is. The message says what there is, and what to declare.
+    """
+    platform = systems.state.platform
+    replaced = any(each.replaces for each in platform.keycloak.external_providers.values())
+    if asked != "auto" or replaced:
+        return
+    if platform.harbor.single_sign_on is None:
+        why = "harbor.single_sign_on is not declared"
+    else:
+        trusted = str(systems.harbor_client.settings().get("oidc_endpoint") or "")
+        if trusted != systems.keycloak_client.issuer:
+            return
+        why = f"Harbor trusts '{trusted}', the issuer of the declared realm, already"
+    raise NothingToMove(
+        "Nothing is declared to be moved: no external provider of the realm is declared with "
+        f"'replaces', and {why}. Nothing was changed. docs/migrate.md describes what to declare."
+    )
 
 
 def _situation(systems: Systems, asked: str) -> Situation:
@@ -211,13 +241,13 @@ def ask(move: Move, approved_plan: str) -> None:
         approve(move, approved_plan, f"{_who()}, by parameter")
         return
     remade = sum(person.way != "link" for person in snapshot.moving)
-    more = f" {remade} are deleted and made anew in the realm." if remade else ""
+    more = f" Deleted and re-created in the realm: {remade}." if remade else ""
     waves = "\n".join(
         f"1. {name}: {len(snapshot.wave(number))}" for number, name in enumerate(snapshot.waves)
     )
     text = (
-        f"**{len(snapshot.moving)} people** move from `{entry.old}` to `{entry.new}`, in these "
-        f"waves:\n\n{waves}\n\n{len(snapshot.people) - len(snapshot.moving)} are let go.{more} Who "
+        f"**{count(len(snapshot.moving), 'person', 'people')}** to move from `{entry.old}` to `{entry.new}`, in these "
+        f"waves:\n\n{waves}\n\nLet go: {len(snapshot.people) - len(snapshot.moving)}.{more} Who "
         f"they are: `{INSPECTION}` in block `{move.store.name}`; what was found: the artifact "
         f"`migration-inspection` of this run."
     )

@@ -18,6 +18,7 @@ from tenantry.migration.inspection import Inspection
 from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.report import Right
 from tenantry.migration.snapshot import INSPECTION, people_name
+from tenantry.wording import count
 
 _SECONDS_BETWEEN = 5.0
 
@@ -92,7 +93,7 @@ def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
     create_table_artifact(
         key="migration-rights",
         table=[{"right": kind, "differing": number} for kind, number in sorted(rows.items())],
-        description=f"{len(rights)} rights compared, {len(differing)} differ. Right by right: "
+        description=f"{count(len(rights), 'right')} compared, {len(differing)} different. Right by right: "
         f"`{name}` in block `{store.name}`.",
     )
     return len(differing)

@@ -26,6 +26,7 @@ from tenantry.explain import plan_hash
 from tenantry.rotation import Order, Outcome, report
 from tenantry.rotation.audit import Nowhere, Store, Trail
 from tenantry.systems import Systems, check_harbor, check_kubernetes
+from tenantry.wording import count
 
 ROTATED = "tenantry.robot.rotated"
 FAILED = "tenantry.robot.rotation_failed"
@@ -137,10 +138,10 @@ def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
     minutes = token_lifetime.total_seconds() / 60
     found = _plan(outcomes)
     return require_approval(
-        f"**{len(due)} credentials are deleted before new ones are in place**: "
+        f"**{count(len(due), 'credential')} to delete before new ones are in place**: "
         f"{', '.join(due[:20])}{' …' if len(due) > 20 else ''}.\n\nPulls and pushes fail until the "
         "clients have loaded the new credential. Tokens that Harbor has issued may still be used "
-        f"for up to {minutes:.0f} minutes. All credentials are in the artifact *robots*.",
+        f"for up to {count(round(minutes), 'minute')}. All credentials are in the artifact *robots*.",
         found,
         key=f"approve-{found}",
     )

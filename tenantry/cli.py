@@ -16,6 +16,7 @@ from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
 from tenantry.errors import DeclarationError, TenantryError
 from tenantry.systems.settle import connect
+from tenantry.wording import count
 
 if TYPE_CHECKING:
     from tenantry.drift import Report, SystemName
@@ -51,8 +52,7 @@ def validate(folder: Folder) -> None:
     state = declared.load(folder)
     for warning in state.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    noun = "team" if len(state.teams) == 1 else "teams"
-    typer.echo(f"{folder}: {len(state.teams)} {noun} and the platform are in order.")
+    typer.echo(f"{folder}: {count(len(state.teams), 'team')} and the platform are in order.")
 
 
 @app.command()

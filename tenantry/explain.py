@@ -14,6 +14,7 @@ from tenantry.declared import Team
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM, Difference, Exactly, Id, Observed
+from tenantry.wording import count
 
 _SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 _COLOURS = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
@@ -104,7 +105,7 @@ def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
 
 def _counted(outcomes: list[Outcome]) -> str:
     teams = sum(outcome.team != PLATFORM for outcome in outcomes)
-    told = f"{teams} {'team' if teams == 1 else 'teams'}"
+    told = count(teams, "team")
     if teams == len(outcomes):
         return told
     return f"The platform and {told}" if teams else "The platform"

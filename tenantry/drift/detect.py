@@ -18,6 +18,7 @@ from tenantry.drift.findings import (
     Report,
     Scope,
     SystemName,
+    merge_missing,
     ordered,
 )
 from tenantry.drift.ignore import Ignoring
@@ -238,6 +239,9 @@ class _Detection:
             plans[plan.team] = plan
             findings += self._of_plan(plan)
             waiting += [(plan.team, w) for w in plan.waiting if w.id.system in self._asked]
+        for name in sorted(self._new):
+            where = self._state.locate(name, ())
+            findings = [*merge_missing(findings, name, where)]
         extras = dict(self._extras())
         findings += (found for id, live in extras.items() if (found := self._extra(id, live)))
         findings += self._unreadable()
@@ -285,9 +289,9 @@ class _Detection:
             self._observed.unreadable[id] = Unreadable(error, team.name)
             return None
         self._desired.update(resource.id for resource in desired)
-        if not any(
-            resource.id in self._observed.live for resource in desired if not resource.shared
-        ):
+        exists = any(r.id in self._observed.live for r in desired if not r.shared)
+        # Its namespaces come first: without a look at them, nobody can say what a team lacks.
+        if not exists and whole("kubernetes") not in self._observed.unreadable:
             self._new.add(team.name)
         return plan
 
@@ -297,7 +301,11 @@ class _Detection:
         for change in plan.changes:
             if change.action != "delete":  # an extra like all others
                 yield from self._difference(
-                    plan.team, change.resource, change.differences, change.action
+                    plan.team,
+                    change.resource,
+                    change.differences,
+                    change.action,
+                    adopts=change.adopts,
                 )
         for change in plan.withheld:
             text = "what it lies in is not ours, and so it is left alone"
@@ -321,6 +329,7 @@ class _Detection:
         detail: str = "",
         *,
         is_there: bool = True,
+        adopts: bool = False,
     ) -> Iterator[Finding]:
         id = resource.id
         if id.system not in self._asked or id in self._told:
@@ -337,8 +346,6 @@ class _Detection:
             reason = None if kept or not fields else self._reason(id, team, fields)
             broken = any(found.field.split(".")[0] in resource.working for found in kept or fields)
             class_ = "broken" if broken else "changed"
-        if class_ == "missing" and team in self._new:
-            detail = "nothing of the team is there: it is not onboarded yet"
         finding = Finding(
             class_,
             "info" if team in self._new else severity(class_, id, kept or fields),
@@ -348,6 +355,7 @@ class _Detection:
             kept if reason is None else tuple(fields),
             detail or _detail(id),
             remedy=action,
+            adopts=adopts,
         )
         if reason is None:
             yield finding
@@ -375,6 +383,11 @@ class _Detection:
         team = live.team or PLATFORM
         mark = "it carries Tenantry's mark" if live.marked else "it does not carry Tenantry's mark"
         whose = ", nor the team" if team and team not in self._state.names else ""
+        remedy: Action | None = "delete" if live.marked and id.kind in REMOVABLE else None
+        advice = ""
+        if remedy is None:
+            how = "with 'remove'" if id.kind in REMOVABLE else "by hand"
+            advice = f"Declare it, or delete it {how}."
         finding = Finding(
             "extra",
             severity("extra", id),
@@ -383,7 +396,8 @@ class _Detection:
             locate(self._state, team, id),
             detail=f"nobody declares it{whose}; {mark}",
             marked=live.marked,
-            remedy="delete" if live.marked and id.kind in REMOVABLE else None,
+            remedy=remedy,
+            advice=advice,
         )
         reason = self._ignoring.reason(id, team)
         if reason is None:

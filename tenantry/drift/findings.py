@@ -2,14 +2,15 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from tenantry.declared import Location
 from tenantry.plan import Action, Refusal
-from tenantry.resources import PLATFORM, Difference, Id
+from tenantry.resources import PLATFORM, Difference, Id, whole
+from tenantry.wording import count
 
 FindingClass = Literal["missing", "changed", "extra", "unreadable", "broken"]
 CLASSES: tuple[FindingClass, ...] = ("broken", "missing", "changed", "extra", "unreadable")
@@ -23,6 +24,18 @@ SYSTEMS: tuple[SystemName, ...] = ("kubernetes", "keycloak", "harbor", "istio")
 
 RULE = Id("declared state", "ignore rule", "*")
 """The system and kind of a finding about an ignore rule; its key says where the rule stands."""
+
+
+TEAM = "team"
+"""The kind of a finding about a whole team that is not onboarded; its key is the team's name."""
+
+_REMEDIES: dict[Action, str] = {
+    "create": "create (remediate: safe)",
+    "update": "update (remediate: safe)",
+    "replace": "replace (remediate: safe)",
+    "delete": "delete (remediate: all)",
+}
+_ADOPTION = "adopt (remediate: all)"
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,8 @@ class Finding:
     """Whether an extra carries Tenantry's mark."""
     remedy: Action | None = None
     """What remediation would do about it; None if that is nothing."""
+    adopts: bool = False
+    """Whether the remedy adopts what Tenantry did not create."""
     check: str = ""
     """The check that has found it, as `docs/checks.md` calls it; empty if it is drift."""
     advice: str = ""
@@ -56,10 +71,15 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """What there is to say of it beside its fields: in sentences, with what to do."""
-        if not self.check:
-            return self.detail
-        return f"{self.check}: {self.detail.rstrip('.')}. {self.advice}"
+        """What there is to say besides its fields and the remedy."""
+        return f"{self.check}: {self.detail}" if self.check else self.detail
+
+    @property
+    def what_to_do(self) -> str:
+        """What a person does about it, or has remediation do."""
+        if self.advice or self.remedy is None:
+            return self.advice or "see the finding"
+        return _ADOPTION if self.adopts else _REMEDIES[self.remedy]
 
     @property
     def fingerprint(self) -> str:
@@ -122,6 +142,17 @@ class Report:
         return tuple(finding for finding in self.findings if finding.class_ == "unreadable")
 
     @property
+    def unread_systems(self) -> tuple[str, ...]:
+        """A sentence for each system that could not be read at all: which, and why."""
+        return tuple(
+            f"{found.resource.system.capitalize()} could not be read: "
+            + found.detail.removeprefix(f"{found.resource.system.capitalize()}: ").rstrip(".")
+            + "."
+            for found in self.unreadable
+            if found.resource == whole(found.resource.system)
+        )
+
+    @property
     def drift(self) -> tuple[Finding, ...]:
         """The other findings."""
         return tuple(finding for finding in self.findings if finding.class_ != "unreadable")
@@ -133,21 +164,42 @@ class Report:
     @property
     def summary(self) -> str:
         """What it comes to, in a line."""
-        looked, well = f"{_number(len(self.scope.teams), 'team')}, ", "in sync"
+        looked, well = f"{count(len(self.scope.teams), 'team')}, ", "in sync"
         if self.checks:
-            looked, well = looked + f"{len(self.checks)} checks", "passed"
+            looked, well = looked + count(len(self.checks), "check"), "passed"
         else:
-            looked += f"{self.resources} resources"
+            looked += count(self.resources, "resource")
         if not self.findings:
             return f"{looked}: {well}."
         severities = Counter(finding.severity for finding in self.findings)
         told = ", ".join(f"{severities[s]} {s}" for s in SEVERITIES if severities[s])
-        return f"{looked}: {_number(len(self.findings), 'finding')} ({told})."
+        return f"{looked}: {count(len(self.findings), 'finding')} ({told})."
 
 
 def team_name(team: str) -> str:
     """A team's name as it is shown; the platform has none of its own."""
     return "(platform)" if team == PLATFORM else team
+
+
+def merge_missing(found: Sequence[Finding], team: str, location: Location) -> tuple[Finding, ...]:
+    """Return the findings with one in place of all that say that something of the team is missing.
+
+    Args:
+        found: all findings.
+        team: a team of which nothing exists.
+        location: where the team is declared.
+    """
+    missing = [each for each in found if each.team == team and each.class_ == "missing"]
+    if not missing:
+        return tuple(found)
+    counts = Counter(each.resource.system for each in missing)
+    shown = ", ".join(f"{counts[system]} in {system.capitalize()}" for system in counts)
+    text = (
+        f"it is declared and not onboarded: {count(len(missing), 'resource')} to create ({shown})"
+    )
+    resource = Id("declared state", TEAM, team)
+    one = Finding("missing", "info", resource, team, location, detail=text, remedy="create")
+    return (*(each for each in found if each not in missing), one)
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -163,7 +215,3 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
             ),
         )
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -2,7 +2,7 @@
 
 from tenantry.declared import Declaration, Location, Team
 from tenantry.declared.faults import Place
-from tenantry.drift.findings import RULE
+from tenantry.drift.findings import RULE, TEAM
 from tenantry.resources import Id
 
 _CLIENT = {
@@ -66,7 +66,7 @@ def place(team: Team, id: Id, field: str = "") -> Place:
         case "istio":
             return ("routes", id.key.split("/")[-1])
     assert id.system == RULE.system
-    return ("drift", "ignore")
+    return () if id.kind == TEAM else ("drift", "ignore")
 
 
 def _in_harbor(team: Team, id: Id, field: str) -> Place:

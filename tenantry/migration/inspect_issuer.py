@@ -157,7 +157,9 @@ def _about_groups(people: Sequence[Person]) -> Iterator[Notice]:
 
 def _about_others(users: Sequence[HarborUser], ours: int) -> Iterator[Notice]:
     if len(users) > ours:
-        text = f"{len(users) - ours} users of Harbor are local or of other issuers; they stay."
+        text = (
+            f"Users of Harbor that are local or of other issuers: {len(users) - ours}. They stay."
+        )
         yield Notice("others", text)
     yield Notice("robots", "Robots are nobody's logins: they work on.")
 

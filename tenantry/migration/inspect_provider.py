@@ -199,8 +199,8 @@ def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iter
     ]
     if others:
         text = (
-            f"{len(others)} users of Harbor have a person's name and another subject or issuer: "
-            "their logins end in 409 already, whatever is done here."
+            f"Users of Harbor with a person's name and another subject or issuer: {len(others)}. "
+            "Their logins end in 409 already, whatever is done here."
         )
         yield Notice("strangers in Harbor", text, tuple(others))
     yield from about_rights(people)
@@ -235,6 +235,6 @@ def _about_remade(
 def _about_others(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
     others = read.count(systems.keycloak_client) - len(people)
     if others > 0:
-        text = f"{others} users of the realm are not linked to the old provider; nothing is done."
+        text = f"Users of the realm without a link to the old provider: {others}. They stay as they are."
         yield Notice("others", text)
     yield Notice("robots", "Robots and service accounts are nobody's logins: they work on.")

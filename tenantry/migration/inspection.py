@@ -11,6 +11,7 @@ from tenantry.migration.match import Matched
 from tenantry.migration.order import Order
 from tenantry.migration.snapshot import Person
 from tenantry.systems import Systems
+from tenantry.wording import count
 
 _FEW = 3
 """A wave of so few people is never too large."""
@@ -55,7 +56,7 @@ class Inspection:
             f"{states.count(state)} {state}" for state in ("matched", "unmatched", "ambiguous")
         )
         gone = sum(person.wave is None for person in self.people)
-        return f"{len(self.people)} people: {told}; {gone} let go; waves: {len(self.waves)}."
+        return f"{count(len(self.people), 'person', 'people')}: {told}; {gone} let go; waves: {len(self.waves)}."
 
     def refuse(self) -> None:
         """Stops here if something must be settled first.

@@ -26,6 +26,7 @@ from tenantry.migration.snapshot import (
 )
 from tenantry.migration.store import Altered, Store
 from tenantry.systems import Systems
+from tenantry.wording import count
 
 Declare = Callable[[Edit, str], object]
 """Changes the declared state, and saves it under a message."""
@@ -325,7 +326,9 @@ class Migration(ABC):
                 people, needed = self.move_wave(number)
                 done = number + 1
                 self.note(waves_done=done, phase="moved" if done == last else "moving")
-            self.told(f"Wave '{self.snapshot.waves[number]}': {people} people, {needed} now.")
+            self.told(
+                f"Wave '{self.snapshot.waves[number]}': {count(people, 'person', 'people')}, {needed} now."
+            )
         return last - self.entry.waves_done
 
     # The end

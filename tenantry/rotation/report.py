@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from tenantry.rotation.assess import Outcome, State
+from tenantry.wording import count, days
 
 _ORDER: tuple[State, ...] = ("failed", "broken", "due", "waits", "rotated", "overlaps", "in order")
 _WHY = {
@@ -22,7 +23,7 @@ def rows(outcomes: Iterable[Outcome], now: datetime) -> list[dict[str, str]]:
         {
             "robot": f"{outcome.team}/{outcome.robot or outcome.purpose}",
             "state": outcome.state,
-            "age": _days(now - outcome.since) if outcome.since else "",
+            "age": days((now - outcome.since) / timedelta(days=1)) if outcome.since else "",
             "expires": _when(outcome.expires) or ("never" if outcome.robot else ""),
             "last rotation": _when(outcome.since),
             "next": _when(outcome.next) or ("not by itself" if outcome.robot else ""),
@@ -43,8 +44,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     """What it came to, in a line."""
     states = Counter(outcome.state for outcome in outcomes)
     parts = [f"{states[state]} {state}" for state in _ORDER if states[state]]
-    noun = "credential" if len(outcomes) == 1 else "credentials"
-    return f"{len(outcomes)} {noun}: {', '.join(parts) or 'none'}."
+    return f"{count(len(outcomes), 'credential')}: {', '.join(parts) or 'none'}."
 
 
 def page(outcome: Outcome, now: datetime) -> str:
@@ -74,10 +74,6 @@ def _after_failure(outcome: Outcome) -> str:
     if outcome.why == "compromised":
         return "The old ones may be gone already: run it again at once."
     return "The old one is in place as before. The next run tries again."
-
-
-def _days(age: timedelta) -> str:
-    return f"{age.total_seconds() / 86400:.0f} days"
 
 
 def _when(time: datetime | None) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import random
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -198,11 +199,15 @@ def test_a_team_that_is_not_onboarded_yet_is_told_of_so(watched: Watched) -> Non
     watched.watch()
     report = watched.report()
 
-    assert {finding.team for finding in report.findings} == {"young"}
-    assert {(each.class_, each.severity) for each in report.findings} == {("missing", "info")}
-    assert {each.detail for each in report.findings} == {
-        "nothing of the team is there: it is not onboarded yet"
-    }
+    (finding,) = report.findings
+    assert str(finding.resource) == "declared state/team/young"
+    assert (finding.team, finding.class_, finding.severity) == ("young", "missing", "info")
+    assert re.fullmatch(
+        r"it is declared and not onboarded: \d+ resources to create \(.*\d in Kubernetes.*\)",
+        finding.detail,
+    )
+    assert (finding.location.file, finding.location.line) == ("teams/young.yaml", 1)
+    assert finding.what_to_do == "create (remediate: safe)"
 
 
 def test_a_declaration_that_changed_but_makes_nothing_different_is_told_of_once(

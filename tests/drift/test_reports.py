@@ -334,3 +334,14 @@ def test_a_row_of_the_artifact_names_the_finding_as_it_is_known_from_run_to_run(
         row = summary.row(found, history.open_since(), NOW)
         assert f"{row['class']}: {row['resource']}" == found.id
         assert set(row.values()) >= {found.severity, "new"}
+
+
+def test_a_system_that_could_not_be_read_is_named_with_the_cause() -> None:
+    error = "Harbor: POST /c/login answered 401: wrong user name or password for 'admin'"
+    found = report(
+        finding(class_="unreadable", resource=Id("harbor", "*", "*"), team="", detail=error),
+        finding(1, class_="unreadable", detail="one project of many"),
+    )
+
+    (said,) = found.unread_systems
+    assert said == f"{error.replace('Harbor:', 'Harbor could not be read:')}."

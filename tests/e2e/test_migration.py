@@ -87,7 +87,7 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     assert "user01" not in flows.artifact("migration-by-team", followed)
     done = flows.run("finish")
     assert done["state_type"] == "COMPLETED", done["state"]["message"]
-    assert done["state"]["message"].endswith("rights compared, 0 differ.")
+    assert done["state"]["message"].endswith("rights compared, 0 different.")
     assert made.hidden() == {NEW: False}
     assert made.rights() == before
 

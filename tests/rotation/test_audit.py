@@ -91,7 +91,7 @@ def test_the_table_shows_who_needs_somebody_first() -> None:
     assert table[1] == {
         "robot": "shop/pull-b",
         "state": "rotated",
-        "age": "0 days",
+        "age": "less than a day",
         "expires": "2026-12-25 12:00",
         "last rotation": "2026-11-25 12:00",
         "next": "2026-12-13 12:00",

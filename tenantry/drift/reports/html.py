@@ -13,6 +13,7 @@ from tenantry.drift.history import History
 from tenantry.drift.reports import trend
 from tenantry.drift.reports.terminal import age
 from tenantry.resources import Difference
+from tenantry.wording import count
 
 _OPEN_FIELDS = 3
 """Of a finding with more fields than these, the rest are collapsed."""
@@ -32,6 +33,7 @@ def text(report: Report, history: History) -> str:
     severities = Counter(finding.severity for finding in report.findings)
     classes = Counter(finding.class_ for finding in report.findings)
     return _pages.get_template("drift.html").render(
+        count=count,
         report=report,
         time=report.time.strftime("%d %B %Y, %H:%M UTC"),
         severities=[(severity, severities[severity]) for severity in SEVERITIES],
@@ -64,6 +66,7 @@ def _row(finding: Finding, since: datetime | None, now: datetime) -> dict[str, A
         "fields": fields[:_OPEN_FIELDS],
         "more": fields[_OPEN_FIELDS:],
         "words": finding.words,
+        "remedy": finding.what_to_do,
         "place": f"{finding.location.file}:{finding.location.line}",
         "age": age(since, now),
         "seconds": int((now - since).total_seconds()) if since else 0,

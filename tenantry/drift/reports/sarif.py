@@ -97,4 +97,5 @@ def _message(finding: Finding) -> str:
     ]
     told = "; ".join([*fields, *([finding.words] if finding.words else [])])
     head = f"{finding.resource} is {finding.class_}"
-    return f"{head}: {told}" if told else f"{head}."
+    text = f"{head}: {told}" if told else head
+    return f"{text.rstrip('.')}. Remedy: {finding.what_to_do}"

@@ -1,5 +1,6 @@
 """The report as Prefect's UI shows it: Markdown, and rows of a table."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,6 +8,7 @@ from datetime import datetime
 from tenantry.drift.findings import CLASSES, SEVERITIES, SYSTEMS, Finding, Report, team_name
 from tenantry.drift.history import History
 from tenantry.drift.reports.terminal import age, told
+from tenantry.wording import count
 
 _TEAMS = 10
 _BAR = 12
@@ -22,6 +24,7 @@ def row(finding: Finding, since: Mapping[str, datetime], now: datetime) -> dict[
         "team": team_name(finding.team),
         "resource": str(finding.resource),
         "finding" if finding.check else "field: actual → desired": told(finding),
+        "remedy": finding.what_to_do,
         **({} if finding.check else {"open": age(since.get(finding.id), now)}),
         "declared at": f"{finding.location.file}:{finding.location.line}",
     }
@@ -38,7 +41,7 @@ def markdown(report: Report, history: History, done: Sequence[str] = (), store: 
     """
     parts = [f"# Drift of {report.platform}", f"**{report.summary}**"]
     if done:
-        parts.append(f"Mended by this run: {len(done)} resources.")
+        parts.append(f"Remediated by this run: {count(len(done), 'resource')}.")
     if report.findings:
         parts += [_by_system(report), _by_team(report), _worst(report)]
     trend = _trend(history)
@@ -66,16 +69,27 @@ def _by_team(report: Report) -> str:
         cells = (counts[team, s] or "" for s in SEVERITIES)
         lines.append(_line(team_name(team), *cells, f"{bar} {totals[team]}"))
     if len(order) > _TEAMS:
-        lines.append(_line(f"… and {len(order) - _TEAMS} more teams", "", "", "", ""))
+        lines.append(_line(f"… and {count(len(order) - _TEAMS, 'more team')}", "", "", "", ""))
     return "## By team\n\n" + "\n".join(lines)
 
 
 def _worst(report: Report) -> str:
     lines = [
         f"- **{f.severity}** `{f.resource}` is {f.class_} ({f.location.file}:{f.location.line})"
+        f"{_reason(f)}. Remedy: {_plain(f.what_to_do).rstrip('.')}."
         for f in report.findings[:10]
     ]
     return "## The most severe\n\n" + "\n".join(lines)
+
+
+def _reason(finding: Finding) -> str:
+    """What differs, as code: what a tenant has written must not become Markdown."""
+    text = " ".join(told(finding).replace("`", "'").split())
+    return f": `{text.rstrip('.')}`" if text else ""
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([\\`*_<>\[\]])", r"\\\1", text)
 
 
 def _trend(history: History) -> str:

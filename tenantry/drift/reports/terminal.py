@@ -13,6 +13,7 @@ from tenantry import explain
 from tenantry.drift.findings import CLASSES, SEVERITIES, Finding, Report, Severity, team_name
 from tenantry.drift.history import History
 from tenantry.resources import Difference
+from tenantry.wording import count
 
 COLOURS: dict[Severity, str] = {"critical": "red", "warning": "yellow", "info": "cyan"}
 ALIKE = 3
@@ -63,7 +64,8 @@ def _table(
     shown = Table(title=title, title_justify="left", title_style="bold", show_lines=True)
     columns = ["Team", "Class", "Resource"]
     # The checks keep no history.
-    columns += ["Finding"] if report.checks else ["Field: actual → desired", "Open"]
+    columns += ["Finding" if report.checks else "Field: actual → desired", "Remedy"]
+    columns += [] if report.checks else ["Open"]
     for column in columns:
         shown.add_column(column, overflow="fold", no_wrap=column in ("Class", "Open"))
     groups = _groups(found) if grouped else [[finding] for finding in found]
@@ -79,6 +81,7 @@ def _table(
                 f"[{colour}]{finding.class_}[/]",
                 escape(resource) + more,
                 escape(told(finding)),
+                escape(finding.what_to_do),
                 age(since.get(finding.id), report.time),
             ]
             shown.add_row(*cells[: len(columns)])
@@ -100,14 +103,14 @@ def _groups(found: Iterable[Finding]) -> list[list[Finding]]:
 
 def _teams(group: Sequence[Finding]) -> str:
     number = len({finding.team for finding in group})
-    return "the same team" if number == 1 else f"{number} teams"
+    return "the same team" if number == 1 else count(number, "team")
 
 
 def told(finding: Finding) -> str:
     """What there is to say of a finding, a line a field."""
     lines = [difference(found) for found in finding.fields[:_FIELDS]]
     more = len(finding.fields) - _FIELDS
-    lines += [f"… and {more} more fields"] * (more > 0)
+    lines += [f"… and {count(more, 'more field')}"] * (more > 0)
     return "\n".join([*lines, *([finding.words] if finding.words else [])])
 
 
@@ -124,7 +127,9 @@ def age(since: datetime | None, now: datetime) -> str:
     if open_for.days:
         return f"{open_for.days} d"
     hours, rest = divmod(open_for.seconds, 3600)
-    return f"{hours} h" if hours else f"{rest // 60} min"
+    if hours:
+        return f"{hours} h"
+    return f"{rest // 60} min" if rest >= 60 else "<1 min"
 
 
 def _by_team(report: Report) -> Table:
@@ -142,5 +147,5 @@ def _by_team(report: Report) -> Table:
         )
     if len(totals) > len(worst):
         rest = len(totals) - len(worst)
-        shown.add_row(f"[dim]… and {rest} more teams[/]", *[""] * (len(CLASSES) + 1))
+        shown.add_row(f"[dim]… and {count(rest, 'more team')}[/]", *[""] * (len(CLASSES) + 1))
     return shown

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from tenantry.declared import Robot
 from tenantry.resources import Id
 from tenantry.systems.harbor.client import Row
+from tenantry.wording import count, days_off
 
 
 def robot_id(project: str, robot: str) -> Id:
@@ -97,7 +98,7 @@ class Lifetime:
         left = self._days - self._age
         if self._days < 0 or left > min(_SOON, self._days * _LAST_PART):
             return FAR_OFF
-        return f"in {left:.0f} days" if left > 0 else f"{-left:.0f} days ago"
+        return days_off(left)
 
     def __eq__(self, other: object) -> bool:
         if other == "never" or self._days < 0:
@@ -112,8 +113,8 @@ class Lifetime:
         if self._days < 0:
             return "never expires"
         left = self._days - self._age
-        when = f"in {left:.0f} days" if left > 0 else f"{-left:.0f} days ago"
-        return f"{self._days} days, {'expires' if left > 0 else 'expired'} {when}"
+        verb = "expires" if left > 0 else "expired"
+        return f"{count(self._days, 'day')}, {verb} {days_off(left)}"
 
     __repr__ = __str__
 

@@ -16,6 +16,7 @@ from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import ROTATED
+from tenantry.wording import count
 
 KIND = "client secret"
 _EXECUTOR = "secret-rotation"
@@ -56,7 +57,7 @@ class ClientSecret:
         if self.asked_for:
             return "new"
         days = self._sign_on.secret_max_age_days if self._sign_on else None
-        return f"at most {days} days" if days else ""
+        return f"at most {count(days, 'day')}" if days else ""
 
     def observe(self, found: Representation, seen: Observed) -> None:
         """Adds what there is, given the client."""
@@ -81,7 +82,7 @@ class ClientSecret:
             days = self._sign_on.secret_max_age_days if self._sign_on else None
             if not self.asked_for and (days is None or age.days <= days):
                 return self._limit
-            told = f"{age.days} days"
+            told = count(age.days, "day")
         if not self._limit or self._rotates():
             return told
         return f"{told}; {_NO_OVERLAP}"
