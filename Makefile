@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
-        show-rotate show-platform show-migrate clean
+        show-rotate show-platform show-migrate show-reality clean
 
 setup: $(READY)
 
@@ -68,6 +68,9 @@ show-platform: setup
 show-migrate: setup
 	$(BIN)/python -m tests.real.servers.prerequisites
 	$(BIN)/python -m tests.show.migrate
+
+show-reality: setup
+	$(BIN)/python -m tests.show.reality
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

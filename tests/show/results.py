@@ -75,6 +75,10 @@ class Results:
         """The cases of one test function, with all its parameters."""
         return Results([case for case in self.cases if case.function == function])
 
+    def starting(self, *beginnings: str) -> "Results":
+        """Return the cases whose functions' names begin with one of these."""
+        return Results([case for case in self.cases if case.function.startswith(beginnings)])
+
     def line(self, demand: str, *told: str) -> Shown:
         """The line of a demand that is held if there are cases and all of them passed.
 
