@@ -26,7 +26,7 @@ from tenantry.drift.left_out import left_out
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
 from tenantry.errors import CallFailed, TenantryError
-from tenantry.plan import Action, Plan, Refusal, make_plan
+from tenantry.plan import Action, Plan, Refusal
 from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
 from tenantry.systems import Systems, check_harbor, check_keycloak, check_kubernetes
 
@@ -272,12 +272,13 @@ class _Detection:
         assert seen is not None
         try:
             desired = self._systems.desired_platform(seen)
+            plan = self._systems.plan_platform(seen, desired, partial=True)
         except TenantryError as error:
             system = error.system if isinstance(error, CallFailed) else "harbor"
             seen.unreadable[Id(system, "platform", "*")] = Unreadable(error, PLATFORM)
             return None
         self._desired.update(resource.id for resource in desired)
-        return make_plan(self._state.platform, desired, seen, partial=True)
+        return plan
 
     def _plan(self, team: Team) -> Plan | None:
         try:

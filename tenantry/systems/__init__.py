@@ -158,13 +158,26 @@ class Systems:
             mesh = self.istio_platform.desired(issuer, observed)
         return [*realm, *configuration, *mesh]
 
-    def plan_platform(self, observed: Observed) -> Plan:
-        """What it takes to bring the platform to what is declared.
+    def plan_platform(
+        self,
+        observed: Observed,
+        desired: list[Resource] | None = None,
+        *,
+        partial: bool = False,
+    ) -> Plan:
+        """Return the plan that brings the platform to what is declared.
+
+        Args:
+            observed: what was seen of it.
+            desired: its resources; they are made from what was seen if not given.
+            partial: plan what could be read, and leave out the rest.
 
         Raises:
             TenantryError: part of it could not be read.
         """
-        return make_plan(self.state.platform, self.desired_platform(observed), observed)
+        wanted = self.desired_platform(observed) if desired is None else desired
+        with understood("keycloak", "plan the platform"):
+            return make_plan(self.state.platform, wanted, observed, partial=partial)
 
     # Observed
 

@@ -21,7 +21,7 @@ from tests.odd_answers import CHANGES, OddAnswers, Place
 from tests.rotation_bench import ROTATED, pass_time, run
 from tests.systems.test_platform import whole as declare_platform
 
-SAMPLES = [8, pytest.param(60, marks=pytest.mark.long)]
+SAMPLES = [4, pytest.param(60, marks=pytest.mark.long)]
 """Cases of each procedure, in `make test` and in `make test-long`; `--whole` takes all."""
 SEED = 17
 """Chooses the cases of a sample."""
@@ -110,6 +110,7 @@ PROCEDURES = {
     ),
     "configure again": Procedure(configured, configure),
     "drift": Procedure(onboarded, look_for_drift),
+    "drift of the platform": Procedure(configured, look_for_drift),
     "checks": Procedure(prepare_platform, check),
     "rotate": Procedure(due, rotate),
 }

@@ -21,7 +21,7 @@ from tests.systems.test_platform import whole as declare_platform
 from tests.wire import no_delays
 
 TEAMS = ({"name": "shop"}, {"name": "data"})
-SAMPLES = [2, pytest.param(25, marks=pytest.mark.long)]
+SAMPLES = [1, pytest.param(25, marks=pytest.mark.long)]
 """Outages of each kind and procedure, in `make test` and in `make test-long`."""
 LENGTHS = (3, 12, 40)
 """How many requests outages last: one read's tries, some reads, all tries of a task."""
