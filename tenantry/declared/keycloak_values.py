@@ -109,3 +109,15 @@ def _check_realm(value: str) -> str:
 
 RealmName = Annotated[str, AfterValidator(_check_realm), text_like(r"[^\s/?#%\\]+")]
 """The name of a realm, which is part of addresses."""
+
+
+def _check_alias(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,99}", value):
+        raise ValueError(
+            "an alias is 1 to 100 letters, digits, '-', '_' and '.' (it is part of addresses)"
+        )
+    return value
+
+
+Alias = Annotated[str, AfterValidator(_check_alias), text_like("[A-Za-z0-9][-_.A-Za-z0-9]*")]
+"""What an identity provider is called in a realm."""

@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails
 
 from tenantry.declared.faults import Place
-from tenantry.declared.types import check_label, check_label_key
+from tenantry.declared.kubernetes_values import check_label, check_label_key
 
 Spec = dict[str, Any]
 

@@ -6,7 +6,17 @@ from pydantic import Field, StrictBool
 
 from tenantry.declared.drift import Drift
 from tenantry.declared.harbor_values import Registry, SettingName
-from tenantry.declared.keycloak_values import RealmName
+from tenantry.declared.keycloak_values import Alias, RealmName
+from tenantry.declared.kubernetes_values import (
+    GatewayName,
+    Host,
+    Key,
+    Label,
+    NamespaceName,
+    ObjectName,
+    Revision,
+    ServiceName,
+)
 from tenantry.declared.single_sign_on import (
     ExternalProvider,
     Issuer,
@@ -15,21 +25,7 @@ from tenantry.declared.single_sign_on import (
     SingleSignOn,
 )
 from tenantry.declared.team import Adopt, TeamSettings
-from tenantry.declared.types import (
-    WHOLE,
-    Alias,
-    GatewayName,
-    GroupName,
-    Host,
-    Key,
-    Label,
-    Model,
-    NamespaceName,
-    ObjectName,
-    ProfileName,
-    Revision,
-    ServiceName,
-)
+from tenantry.declared.types import WHOLE, GroupName, Model, ProfileName
 
 
 class PlatformHarbor(Model):

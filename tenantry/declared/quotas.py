@@ -13,7 +13,8 @@ from pydantic import AfterValidator, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tenantry.declared.faults import Place
-from tenantry.declared.types import Key, Quantity, quantity
+from tenantry.declared.kubernetes_values import Key
+from tenantry.declared.types import Quantity, quantity
 
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 _COUNTED = (

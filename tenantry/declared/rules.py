@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from tenantry.declared import harbor_rules, kubernetes_rules, labels, mesh_rules
 from tenantry.declared.claims import claims_of
 from tenantry.declared.faults import Place
+from tenantry.declared.kubernetes_values import is_subdomain
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import SOONEST, Team
-from tenantry.declared.types import is_subdomain
 
 Fault = tuple[Place, str]
 

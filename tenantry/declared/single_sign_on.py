@@ -6,15 +6,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tenantry.declared import expressions
-from tenantry.declared.types import (
-    WHOLE,
-    ExternalNames,
-    GroupName,
-    Label,
-    Model,
-    NamespaceName,
-    ObjectName,
-)
+from tenantry.declared.kubernetes_values import Label, NamespaceName, ObjectName
+from tenantry.declared.types import WHOLE, ExternalNames, GroupName, Model
 
 Positive = Annotated[int, Field(ge=1, le=10 * 366 * 24 * 60), WHOLE]
 

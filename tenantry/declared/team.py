@@ -7,22 +7,24 @@ from pydantic import Field, StrictBool
 from tenantry.declared.drift import Drift
 from tenantry.declared.harbor_values import Access, Cron, Pattern
 from tenantry.declared.keycloak_values import PostLogoutUri, RedirectUri, UserName, WebOrigin
+from tenantry.declared.kubernetes_values import (
+    ClusterRoleName,
+    GatewayName,
+    Host,
+    Key,
+    Label,
+    Revision,
+    ServiceName,
+)
 from tenantry.declared.network_policies import NetworkPolicySpec
 from tenantry.declared.quotas import Amounts, Quota
 from tenantry.declared.types import (
     MAX_INT,
     WHOLE,
-    ClusterRoleName,
     ExternalNames,
-    GatewayName,
     GroupName,
-    Host,
-    Key,
-    Label,
     Model,
     ProfileName,
-    Revision,
-    ServiceName,
     ShortName,
     StorageQuota,
     TeamName,
