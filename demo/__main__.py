@@ -15,13 +15,11 @@ from typing import Any
 
 from kubernetes import config, utils
 from rich.console import Console
-from ruamel.yaml import YAML
 
 from demo.processes import ROOT, LocalPlatform, ProcessDied, start_sandbox
 from tenantry import explain, onboarding
 from tenantry.connections import Connections
-from tenantry.declared import Team, load
-from tenantry.declared.merge import plain
+from tenantry.declared import Team, files, load
 from tenantry.errors import TenantryError
 from tenantry.systems import Systems
 
@@ -114,7 +112,7 @@ def _deploy(addresses: dict[str, Any]) -> None:
 
 
 def _example(path: Path) -> Team:
-    return Team.model_validate(plain(YAML().load(path)))
+    return Team.model_validate(files.read(path).data)
 
 
 def _summarise(addresses: dict[str, Any], declared: Path) -> bool:

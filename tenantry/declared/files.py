@@ -100,8 +100,9 @@ def _misplaced(path: Path) -> Iterator[tuple[Path, str]]:
     if looks_like_yaml(path.name) and not is_team_file(path.name):
         wanted = path.with_suffix(path.suffix.lower()).name
         yield path, f"would not be read: rename it to '{wanted}'"
-    if path.is_dir() and not path.is_symlink() and not looks_like_yaml(path.name):
-        for below in sorted(path.rglob("*")):
+    if path.is_dir() and not looks_like_yaml(path.name):
+        # A link may lead to a folder that holds it: only what is in it directly is named.
+        for below in sorted(path.glob("*") if path.is_symlink() else path.rglob("*")):
             parts = below.relative_to(path).parts
             if looks_like_yaml(below.name) and not any(map(is_hidden, parts)):
                 yield (

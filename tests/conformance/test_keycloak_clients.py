@@ -129,6 +129,22 @@ def test_a_put_leaves_scopes_as_they_were_and_merges_attributes(admin: KeycloakA
 
 
 @confirmed
+def test_an_address_that_is_given_twice_is_kept_once(admin: KeycloakAdmin) -> None:
+    twice = {
+        "redirectUris": ["https://a.example/cb", "https://a.example/cb", "https://b.example/cb"],
+        "webOrigins": ["https://a.example", "https://a.example"],
+    }
+    client = admin.create_client({"clientId": "harbor", **twice})
+    for _ in range(2):
+        found = admin.get_client(client)
+        assert sorted(found["redirectUris"]) == ["https://a.example/cb", "https://b.example/cb"]
+        assert found["webOrigins"] == ["https://a.example"]
+        admin.update_client(client, twice)
+    admin.update_client(client, {"webOrigins": [""]})
+    print("EMPTY", admin.get_client(client)["webOrigins"])
+
+
+@confirmed
 def test_a_put_with_mappers_makes_them_all_there_are(admin: KeycloakAdmin) -> None:
     """A name that is there keeps its id."""
     client = admin.create_client({"clientId": "harbor"})
