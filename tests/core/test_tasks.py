@@ -1,16 +1,19 @@
 """What the tasks of onboarding do when they are tried again, without a scheduler."""
 
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from blocks.declared_state import DeclaredState
 from tasks import onboarding as tasks
 from tasks.locks import impatient_client
 from tenantry.errors import SystemUnavailable
-from tests.bench import SHOP, Bench
+from tests.bench import SHOP, Bench, write
 from tests.locks import Alone
 
 
@@ -79,3 +82,15 @@ def test_a_team_that_cannot_be_read_is_looked_at_again_and_fails_alone_in_the_en
     tasks.look_at.plain("Harbor", walk)
     assert walk.observed.failure("data") is not None
     assert walk.observed.failure("shop") is None
+
+
+def test_value_that_was_applied_without_harm_is_a_warning_in_the_log_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    block = DeclaredState(folder=str(write(tmp_path, "name: shop\nmembers: [Ann, ann]\n")))
+    monkeypatch.setattr(tasks, "load_block", lambda kind, name: block)
+    monkeypatch.setattr(tasks, "get_run_logger", lambda: logging.getLogger("run"))
+    with caplog.at_level("WARNING", "run"):
+        tasks.read_declared_state.plain("declared-state")
+    [found] = [record.getMessage() for record in caplog.records if record.name == "run"]
+    assert found.startswith("teams/team-0.yaml:2: members[1]: 'ann' is there twice")

@@ -194,7 +194,10 @@ def one_team() -> list[Shown]:
 
 def reading() -> list[Shown]:
     """The cases of the declared state by kind"""
-    found = run_tests("--timeout=600", "tests/declared", "tests/core", "tests/systems")
+    found = run_tests(
+        "--timeout=600",
+        *("tests/declared", "tests/core", "tests/systems", "tests/migration/test_files.py"),
+    )
     kinds = {
         "test_crash": "crashes: a message with place and remedy instead of a traceback",
         "test_silently_wrong": "silently wrong: kept as written, or a fault",
@@ -212,7 +215,7 @@ def reading() -> list[Shown]:
         *(found.starting(name).line(demand) for name, demand in kinds.items()),
         schemas.line("JSON Schemas accept examples, snippets and API parameters, as validate does"),
         every.line("validate names every fault at once"),
-        found.line("all of tests/declared, tests/core and tests/systems"),
+        found.line("all of tests/declared, tests/core, tests/systems, and of files of people"),
     ]
 
 
