@@ -6,7 +6,7 @@ from prefect import get_run_logger
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.input import RunInput
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tenantry.errors import TenantryError
 from tenantry.wording import count
@@ -15,20 +15,24 @@ HOUR = 3600
 _LONGEST_NAME = 200
 
 
+def _plan(value: str) -> Any:
+    return Field(
+        default=value,
+        title="Plan",
+        description="The hash of the plan that you approve. Leave it as it is: an approval of "
+        "another plan is refused.",
+    )
+
+
 class Approval(RunInput):
     """The form that a person fills in before a run deletes or moves anything."""
 
     approve: bool = Field(
         default=False,
         title="Approve",
-        description="Carry out the plan above. If this is off, the run changes nothing.",
+        description="Carry out the plan above. If this is off, the plan is refused.",
     )
-    plan: str = Field(
-        default="",
-        title="Plan",
-        description="The hash of the plan that you approve. Leave it as it is: an approval of "
-        "another plan is refused.",
-    )
+    plan: str = _plan("")
     your_name: str = Field(
         default="",
         title="Your name",
@@ -37,7 +41,7 @@ class Approval(RunInput):
 
 
 class _Answer(BaseModel):
-    """The same with all its rules: Prefect drops them from a form that has initial values."""
+    """An answer with all its rules: what comes by the API may have been made by a program."""
 
     model_config = ConfigDict(strict=True)
 
@@ -70,7 +74,7 @@ def require_approval(
         NotApproved: the plan is not approved, and why.
     """
     text = f"{question}\n\nPlan `{plan}`. The run waits {_duration(patience)} for an answer."
-    form = Approval.with_initial_data(description=text, approve=False, plan=plan, your_name="")
+    form = _form(plan).with_initial_data(description=text)
     wait: Any = suspend_flow_run if suspend else pause_flow_run
     try:
         answer = wait(wait_for_input=form, timeout=patience, key=key)
@@ -80,6 +84,14 @@ def require_approval(
             "the run again to ask again."
         ) from None
     return _check(answer, plan)
+
+
+def _form(plan: str) -> type[Approval]:
+    """Return the form with a plan's hash filled in.
+
+    Read in Prefect 3.9.1: `with_initial_data` loses the descriptions of fields that it fills in.
+    """
+    return create_model("Approval", __base__=Approval, plan=(str, _plan(plan)))
 
 
 def _check(answer: Any, plan: str) -> str:

@@ -190,8 +190,10 @@ def approve(proposal: Proposal, plan: Plan) -> None:
     )
     fields = ", ".join(f"`{change.field}`" for change in proposal.changes)
     found = plan_hash(explain.steps(plan))
+    count = len(plan.removals)
+    deletes = f"deletes {count} resource{'s' if count > 1 else ''}"
     require_approval(
-        f"The new declaration of team `{plan.team}` **deletes {len(plan.removals)} resources**. It "
+        f"The new declaration of team `{plan.team}` **{deletes}**. It "
         f"changes {fields} in `{proposal.file}`. All {len(plan.changes)} changes are in the "
         f"artifact *{artifact_key('plan', plan.team)}*. Until you approve, neither the file nor "
         f"any system is changed.\n\n| system | kind | resource |\n|---|---|---|\n{rows}",

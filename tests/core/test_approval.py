@@ -1,0 +1,65 @@
+"""The form by which every flow asks a person, and which answers count."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect.logging import disable_run_logger
+
+from tasks import approval
+from tasks.approval import NotApproved, require_approval
+
+PLAN = "0123456789ab"
+
+
+@pytest.fixture(autouse=True)
+def _without_prefect() -> Iterator[None]:
+    with disable_run_logger():
+        yield
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any] | None) -> tuple[str, Any]:
+    """Asks, is answered as Prefect passes on what the API was sent, and gives the form too."""
+    forms = []
+
+    def pause(wait_for_input: Any, timeout: int, key: str) -> Any:
+        forms.append(wait_for_input)
+        return None if given is None else wait_for_input(**given)
+
+    monkeypatch.setattr(approval, "pause_flow_run", pause)
+    return require_approval("Much is deleted.", PLAN, key="approve"), forms[0]
+
+
+def test_the_form_says_what_each_field_is_and_shows_the_plans_hash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name, form = ask(monkeypatch, {"approve": True, "plan": PLAN, "your_name": " Ann\nB. "})
+    assert name == "Ann B."
+    fields = form.model_json_schema()["properties"]
+    assert list(fields) == ["approve", "plan", "your_name"]
+    assert all(field["title"] and field["description"] for field in fields.values())
+    assert fields["plan"]["default"] == PLAN
+    assert fields["approve"]["default"] is False
+    assert PLAN in form._description
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"approve": False, "plan": PLAN, "your_name": "Ann"}, f"Ann refused plan {PLAN}"),
+        ({"approve": True, "plan": "ba9876543210"}, "The answer approves plan ba9876543210"),
+        ({"approve": True, "plan": ""}, "The answer is not valid (plan: "),
+        ({"approve": True}, "The answer is not valid (plan: "),
+        ({"plan": PLAN}, "The answer is not valid (approve: "),
+        ({}, "The answer is not valid"),
+        (None, "The answer is not valid"),
+        ({"approve": True, "plan": PLAN, "your_name": "x" * 300}, "The answer is not valid (your_"),
+    ],
+)
+def test_only_an_answer_that_names_the_present_plan_counts(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any] | None, reason: str
+) -> None:
+    with pytest.raises(NotApproved) as refused:
+        ask(monkeypatch, given)
+    assert str(refused.value).startswith(reason)
+    assert "not carried out" in str(refused.value)
