@@ -69,8 +69,6 @@ def rotate_robots(
             if compromised and ask:
                 tasks.publish_table(outcomes, run.now)
                 by = f"{by}, approved by {tasks.approve(outcomes, run.token_lifetime)}"
-                shown, outcomes = outcomes, tasks.look(run, purposes)
-                tasks.refuse_other(shown, outcomes)
             tasks.begin_trail(run, store, by)
             outcomes = tasks.rotate_all(run, outcomes)
             tasks.publish_table(outcomes, run.now)

@@ -1,17 +1,22 @@
-"""A person's approval of a plan, asked for in the same form by every flow."""
+"""A person's approval of a plan, asked for in the same form by every flow.
+
+The run is suspended meanwhile, not paused: no process waits with it, and it starts from its
+beginning when it is answered. Read in Prefect 3.9.1: a paused run of a deployment with a concurrency
+limit gives its slot back, and its process is ended within four minutes, when it cannot renew the
+lease of the slot.
+"""
 
 from typing import Any
 
 from prefect import get_run_logger
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run, suspend_flow_run
+from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tenantry.errors import TenantryError
 from tenantry.wording import count
 
-HOUR = 3600
+DAY = 24 * 3600
 _LONGEST_NAME = 200
 
 
@@ -51,37 +56,36 @@ class _Answer(BaseModel):
 
 
 class NotApproved(TenantryError):
-    """A person refused a plan, approved another one, or did not answer in time."""
+    """A person refused a plan, or approved another one."""
 
 
-def require_approval(
-    question: str, plan: str, *, key: str, patience: int = HOUR, suspend: bool = False
-) -> str:
-    """Wait until a person approves a plan in the UI or by the API.
+def require_approval(question: str, plan: str, *, patience: int = DAY) -> str:
+    """Return who approved a plan; suspend the run if no person has answered yet.
+
+    The flow must come here again with the same plan after it was resumed. If the plan is another
+    one by then, it is asked for again.
 
     Args:
         question: what the plan does, as Markdown.
         plan: the plan's hash. Only an answer that names it counts.
-        key: names the question within the run; another plan needs another key, so that an answer
-            to the first question does not count for the second.
-        patience: seconds to wait.
-        suspend: end the process meanwhile. The run starts from its beginning when it is resumed.
+        patience: seconds in which an answer is accepted.
 
     Returns:
         The name of the person, or a stand-in for it.
 
     Raises:
         NotApproved: the plan is not approved, and why.
+        Pause: of Prefect's, to end the process until a person answers.
     """
-    text = f"{question}\n\nPlan `{plan}`. The run waits {_duration(patience)} for an answer."
+    days = count(patience // DAY, "day")
+    text = f"{question}\n\nPlan `{plan}`. It can be approved within {days}."
     form = _form(plan).with_initial_data(description=text)
-    wait: Any = suspend_flow_run if suspend else pause_flow_run
     try:
-        answer = wait(wait_for_input=form, timeout=patience, key=key)
-    except FlowPauseTimeout:
+        answer = suspend_flow_run(wait_for_input=form, timeout=patience, key=f"approve-{plan[:12]}")
+    except RuntimeError as error:
         raise NotApproved(
-            f"No one answered within {_duration(patience)}: plan {plan} was not carried out. Start "
-            "the run again to ask again."
+            f"The plan needs an approval, and this run cannot be suspended: {error} Start it as a "
+            "run of its deployment."
         ) from None
     return _check(answer, plan)
 
@@ -123,8 +127,3 @@ def _check(answer: Any, plan: str) -> str:
         )
     get_run_logger().info("%s approved plan %s.", name or "Someone", plan)
     return name or "someone in the UI"
-
-
-def _duration(seconds: int) -> str:
-    days, minutes = seconds // 86400, seconds // 60
-    return count(days, "day") if days else count(minutes, "minute")

@@ -90,7 +90,7 @@ def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> O
     outcome = Outcome()
     if order.remediate == "none" and not order.remove:
         return outcome
-    for number in range(ROUNDS):
+    for _ in range(ROUNDS):
         try:
             remedy = drift.choose(detected, order.remediate, order.remove)
         except TenantryError as error:  # what was found is to be told all the same
@@ -103,7 +103,7 @@ def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> O
         approved = bool(remedy.removals) and ask
         if approved:
             try:
-                _approve(remedy, number)
+                _approve(remedy)
             except NotApproved as error:
                 outcome.note = str(error)
                 return outcome
@@ -132,11 +132,11 @@ def _counted(remedy: Remedy) -> str:
     return f"{count(changes, 'change')}, {count(removals, 'removal')} among them"
 
 
-def _approve(remedy: Remedy, number: int) -> None:
-    """Wait until a person approves this very plan.
+def _approve(remedy: Remedy) -> None:
+    """Have a person approve this very plan.
 
     Raises:
-        NotApproved: it was refused, or nobody answered in time.
+        NotApproved: it was refused.
     """
     lines = "\n".join(
         f"| {each.action} | {each.id.system} | {each.id.kind} | {each.id.key} |"
@@ -149,7 +149,7 @@ def _approve(remedy: Remedy, number: int) -> None:
         f"| action | system | kind | resource |\n|---|---|---|---|\n{lines}\n"
         + (f"\n… and {more} more.\n" if more > 0 else "")
     )
-    require_approval(text, remedy.hash, key=f"approve-{number}-{remedy.hash}")
+    require_approval(text, remedy.hash)
 
 
 class Shard:

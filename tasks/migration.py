@@ -251,12 +251,7 @@ def ask(move: Move, approved_plan: str) -> None:
         f"they are: `{INSPECTION}` in block `{move.store.name}`; what was found: the artifact "
         f"`migration-inspection` of this run."
     )
-    key = f"plan-{entry.plan[:12]}"
-    approve(
-        move,
-        entry.plan,
-        require_approval(text, entry.plan, key=key, patience=PATIENCE, suspend=True),
-    )
+    approve(move, entry.plan, require_approval(text, entry.plan, patience=PATIENCE))
 
 
 def _who() -> str:

@@ -180,16 +180,17 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
 
 
 def approve(proposal: Proposal, plan: Plan) -> None:
-    """Wait for a person's approval of a plan that deletes something of a declared team.
+    """Have a person approve a plan that deletes something of a declared team.
 
     Raises:
-        NotApproved: it was refused, or nobody answered in time.
+        NotApproved: it was refused.
     """
     rows = "\n".join(
         f"| {each.id.system} | {each.id.kind} | {each.id.key} |" for each in plan.removals
     )
-    fields = ", ".join(f"`{change.field}`" for change in proposal.changes)
-    found = plan_hash(explain.steps(plan))
+    changes = proposal.changes
+    fields = ", ".join(f"`{change.field}`" for change in changes[:10])
+    fields += f" and {len(changes) - 10} more" if len(changes) > 10 else ""
     count = len(plan.removals)
     deletes = f"deletes {count} resource{'s' if count > 1 else ''}"
     require_approval(
@@ -197,8 +198,7 @@ def approve(proposal: Proposal, plan: Plan) -> None:
         f"changes {fields} in `{proposal.file}`. All {len(plan.changes)} changes are in the "
         f"artifact *{artifact_key('plan', plan.team)}*. Until you approve, neither the file nor "
         f"any system is changed.\n\n| system | kind | resource |\n|---|---|---|\n{rows}",
-        found,
-        key=f"approve-{found}",
+        plan_hash([*explain.steps(plan), *map(str, proposal.changes)]),
     )
 
 

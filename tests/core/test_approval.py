@@ -22,12 +22,12 @@ def ask(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any] | None) -> tuple[
     """Asks, is answered as Prefect passes on what the API was sent, and gives the form too."""
     forms = []
 
-    def pause(wait_for_input: Any, timeout: int, key: str) -> Any:
+    def suspend(wait_for_input: Any, timeout: int, key: str) -> Any:
         forms.append(wait_for_input)
         return None if given is None else wait_for_input(**given)
 
-    monkeypatch.setattr(approval, "pause_flow_run", pause)
-    return require_approval("Much is deleted.", PLAN, key="approve"), forms[0]
+    monkeypatch.setattr(approval, "suspend_flow_run", suspend)
+    return require_approval("Much is deleted.", PLAN), forms[0]
 
 
 def test_the_form_says_what_each_field_is_and_shows_the_plans_hash(
@@ -63,3 +63,16 @@ def test_only_an_answer_that_names_the_present_plan_counts(
         ask(monkeypatch, given)
     assert str(refused.value).startswith(reason)
     assert "not carried out" in str(refused.value)
+
+
+def test_a_run_that_cannot_be_suspended_is_refused_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def suspend(**_: Any) -> None:
+        raise RuntimeError(
+            "Flow run cannot be suspended: Cannot suspend flows without a deployment."
+        )
+
+    monkeypatch.setattr(approval, "suspend_flow_run", suspend)
+    with pytest.raises(NotApproved, match="Start it as a run of its deployment"):
+        require_approval("Much is deleted.", PLAN)

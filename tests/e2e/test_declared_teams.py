@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow_bench import answer, paused
+from tests.flow_bench import answer, asked_again, paused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -111,33 +111,40 @@ def test_what_is_refused_or_approved_for_another_plan_leaves_everything_as_it_is
 
 
 @pytest.mark.long
-def test_what_changes_while_a_person_decides_is_not_covered_by_the_approval(shop):
+@pytest.mark.parametrize("changed", ["a system", "the file"])
+def test_what_changes_while_a_person_decides_is_asked_for_again(shop, changed):
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
-    paused(shop, id)
-    shop.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
+    first = paused(shop, id)
+    file = FILE
+    if changed == "a system":
+        shop.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
+    else:
+        file = f"{FILE}display_name: Theirs\n"
+        shop.file.write_text(file)
 
     answer(shop, id, approve=True)
 
+    second = asked_again(shop, id, first)
+    assert second.plan != first.plan
+    assert shop.file.read_text() == file
+    assert has_route(shop)
+    answer(shop, id, approve=False, your_name="Ann")
     run = shop.platform.wait_for_run(id)
-    assert run["state_type"] == "FAILED"
-    assert "The systems have changed since plan" in run["state"]["message"]
-    assert shop.file.read_text() == FILE
+    assert run["state"]["message"] == f"Ann refused plan {second.plan}: it was not carried out."
+    assert shop.file.read_text() == file
     assert has_route(shop)
 
 
 @pytest.mark.long
-def test_a_team_file_that_changes_while_a_person_decides_is_not_overwritten(shop):
+def test_no_process_waits_with_a_run_that_waits_for_a_person(shop):
+    """A paused one would be ended within minutes: its slot's lease cannot be renewed."""
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
     paused(shop, id)
-    shop.file.write_text(f"{FILE}display_name: Theirs\n")
 
-    answer(shop, id, approve=True)
-
-    run = shop.platform.wait_for_run(id)
-    assert run["state_type"] == "FAILED"
-    assert "teams/shop.yaml was changed while this run was planning" in run["state"]["message"]
-    assert shop.file.read_text() == f"{FILE}display_name: Theirs\n"
-    assert has_route(shop)
+    assert shop.platform.flow_run(id)["state_name"] == "Suspended"
+    limit = shop.platform.call("GET", "deployments/name/onboard-team/onboard-team")["id"]
+    held = shop.platform.call("GET", f"v2/concurrency_limits/deployment:{limit}")["active_slots"]
+    assert held == 0
 
 
 @pytest.mark.long

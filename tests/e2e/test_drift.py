@@ -15,7 +15,7 @@ import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.filesystems import LocalFileSystem
 
-from tests.flow_bench import answer, paused
+from tests.flow_bench import answer, asked_again, paused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -143,14 +143,8 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
 
     answer(bench, id, approve=True, plan=first)
 
-    bench.platform.wait_for(
-        lambda: (
-            bench.platform.flow_run(id)["state_type"] == "PAUSED"
-            and paused(bench, id).keyset != asked.keyset
-        )
-    )
+    second = asked_again(bench, id, asked).plan
     assert bench.sandbox.kubernetes.get("RoleBinding", "ours", "team-one") is not None
-    second = paused(bench, id).plan
     assert second != first
     answer(bench, id, approve=True, plan=second)
     run = bench.platform.wait_for_run(id)

@@ -152,8 +152,8 @@ def test_a_person_approves_a_replacement_in_the_ui(bench, page):
     plan = paused(bench, id).plan
 
     page.goto(f"{bench.platform.url}/v2/runs/flow-run/{id}")
-    page.get_by_text("Paused").first.wait_for()
-    shot(page, "paused")
+    page.get_by_text("Suspended").first.wait_for()
+    shot(page, "suspended")
     page.locator("button[aria-haspopup=menu]:has(svg[class*=vertical])").first.click()
     page.get_by_role("menuitem", name="Resume").click()
     dialog = page.get_by_role("dialog")
