@@ -32,6 +32,7 @@ from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
 from tenantry.systems import LOOKS, Systems
 from tenantry.systems.settle import connect
+from tenantry.wording import count
 
 
 class Planned(Protocol):
@@ -191,8 +192,7 @@ def approve(proposal: Proposal, plan: Plan) -> None:
     changes = proposal.changes
     fields = ", ".join(f"`{change.field}`" for change in changes[:10])
     fields += f" and {len(changes) - 10} more" if len(changes) > 10 else ""
-    count = len(plan.removals)
-    deletes = f"deletes {count} resource{'s' if count > 1 else ''}"
+    deletes = f"deletes {count(len(plan.removals), 'resource')}"
     require_approval(
         f"The new declaration of team `{plan.team}` **{deletes}**. It "
         f"changes {fields} in `{proposal.file}`. All {len(plan.changes)} changes are in the "
