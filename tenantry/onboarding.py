@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tenantry.calls import each
 from tenantry.declared import Declaration, Team
-from tenantry.errors import DeclarationError, NotOurs, TenantryError
+from tenantry.errors import DeclarationError, NotOurs, TenantryError, readable
 from tenantry.locks import Lock
 from tenantry.plan import Change, Owner, Plan
 from tenantry.resources import PLATFORM, STAGES, Id, Observed, Stage
@@ -158,8 +158,8 @@ def plan_platform(systems: Systems) -> Outcome:
     """Plans the platform; if it can't be read, the outcome says why."""
     try:
         return Outcome(PLATFORM, _look(systems, systems.state.platform)[1])
-    except TenantryError as error:
-        return Outcome(PLATFORM, error=error)
+    except Exception as error:  # noqa: BLE001 the platform's failure, whatever it is
+        return Outcome(PLATFORM, error=readable(error, "planning the platform"))
 
 
 def left_out(state: Declaration, names: Iterable[str] | None) -> list[Outcome]:
@@ -239,12 +239,12 @@ def _without_others(outcome: Outcome, first: Plan | None) -> Outcome:
 def _bring(systems: Systems, outcome: Outcome, seen: Observed, lock: Lock) -> Outcome:
     done: list[Change] = []
     assert outcome.plan is not None
+    error = None
     try:
         apply(systems, outcome.plan, seen, lock=lock, report=done.append)
         refuse(outcome.plan)
-        error = None
-    except TenantryError as failure:
-        error = failure
+    except Exception as failure:  # noqa: BLE001 one team's failure, whatever it is
+        error = readable(failure, f"onboarding {told(outcome.team)}")
     return replace(outcome, done=tuple(done), error=error)
 
 
@@ -276,8 +276,9 @@ def plan_all(
     for team in teams:
         try:
             plan = systems.plan(team, seen)
-        except TenantryError as error:
-            outcomes.append(Outcome(team.name, error=error))
+        except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+            failure = readable(error, f"planning team '{team.name}'")
+            outcomes.append(Outcome(team.name, error=failure))
             continue
         own = tuple(change for change in plan.changes if change.id not in shared)
         shared |= {change.id for change in own if change.resource.shared}

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from tenantry.answers import ODD, not_understood
 from tenantry.declared.types import quantity
-from tenantry.errors import OddAnswer, TenantryError
+from tenantry.errors import OddAnswer, TenantryError, readable
 
 Stage = Literal[
     "Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Clean up", "Mark as applied"
@@ -179,6 +179,8 @@ class Observed:
         except ODD as error:
             reason = not_understood(error, id.system, f"{id.kind} {id.key}")
             self.unreadable[id] = Unreadable(reason, team)
+        except Exception as error:  # noqa: BLE001 one resource's failure, whatever it is
+            self.unreadable[id] = Unreadable(readable(error, f"reading {id}"), team)
 
     def add(self, other: "Observed") -> None:
         """Takes in what another look has seen."""

@@ -15,7 +15,7 @@ from tenantry.checks.mesh import Mesh
 from tenantry.checks.view import View
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope
 from tenantry.drift.left_out import left_out
-from tenantry.errors import TenantryError
+from tenantry.errors import TenantryError, readable
 from tenantry.resources import Id
 from tenantry.systems import Systems
 
@@ -124,8 +124,8 @@ def _flat(view: View, work: _Work) -> list[Finding]:
         try:
             with understood("harbor", f"check {name}"):
                 found += check()
-        except TenantryError as error:
-            found.append(_unreadable(view, name, error))
+        except Exception as error:  # noqa: BLE001 one check's failure, whatever it is
+            found.append(_unreadable(view, name, readable(error, f"checking {name}")))
     return found
 
 

@@ -1,14 +1,15 @@
 """What the cluster holds of the mesh, and whether its routes lead where they should."""
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 
 from tenantry.checks.routes import Route, http_route, virtual_service
 from tenantry.checks.view import View
 from tenantry.drift.findings import Finding
 from tenantry.errors import SystemRefused
-from tenantry.resources import PLATFORM
+from tenantry.resources import PLATFORM, Id
 from tenantry.systems import Systems
+from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 
 
@@ -21,6 +22,8 @@ class Mesh(View):
         harbor = systems.state.platform.mesh.harbor
         self.harbor = harbor.namespace if harbor else "harbor"
         self.core = harbor.core.service if harbor else "harbor-core"
+        self.unread: list[Finding] = []
+        """The routes that could not be understood."""
         self.gateway_namespace = systems.state.platform.mesh.gateway_namespace
 
     def _all(self, kind: str) -> list[Object]:
@@ -46,10 +49,19 @@ class Mesh(View):
     @cached_property
     def routes(self) -> list[Route]:
         """All routes, of both kinds, each with its paths in the order in which they win."""
-        return [
-            *(virtual_service(found) for found in self._all("VirtualService")),
-            *(http_route(found) for found in self._all("HTTPRoute")),
-        ]
+        kinds = {"VirtualService": virtual_service, "HTTPRoute": http_route}
+        read: list[Route] = []
+        for kind, parse in kinds.items():
+            found = self._all(kind)
+            self.unread += self.each(
+                "route order", found, partial(_add, read, parse), partial(self._about, kind)
+            )
+        return read
+
+    def _about(self, kind: str, found: Object) -> tuple[Id, str]:
+        metadata = found["metadata"]
+        id = objects.id_of(kind, metadata["name"], metadata["namespace"], "istio")
+        return id, self.team(metadata["namespace"])
 
     @cached_property
     def authentications(self) -> list[Object]:
@@ -66,6 +78,11 @@ class Mesh(View):
         return next((team.name for team in teams if namespace in team.namespaces), PLATFORM)
 
 
+def _add(read: list[Route], parse: Callable[[Object], Route], found: Object) -> tuple[()]:
+    read.append(parse(found))
+    return ()
+
+
 def _is_member(labels: dict[str, str]) -> bool:
     injection = labels.get("istio-injection")
     return injection == "enabled" or (injection is None and bool(labels.get("istio.io/rev")))
@@ -73,7 +90,9 @@ def _is_member(labels: dict[str, str]) -> bool:
 
 def route_order(mesh: Mesh) -> Iterator[Finding]:
     """No path of a route is taken by one before it."""
-    for route in mesh.routes:
+    routes = mesh.routes
+    yield from mesh.unread
+    for route in routes:
         for index, path in enumerate(route.paths if route.ordered else ()):
             for earlier in route.paths[:index]:
                 if path.prefix.startswith(earlier.prefix) and not earlier.conditional:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from tenantry.checks.login import Login
 from tenantry.declared import Team
 from tenantry.drift.findings import Finding
-from tenantry.resources import Live
+from tenantry.resources import Id, Live
 from tenantry.systems.credentials.pairs import GRACE, live_robot, pair
 from tenantry.systems.credentials.places import annotations_of, places
 from tenantry.systems.harbor.client import Row
@@ -22,19 +22,27 @@ from tenantry.systems.kubernetes import objects
 
 def robots(login: Login) -> Iterator[Finding]:
     """Each team's robots: how long they live, and what they may do."""
-    for team in login.systems.state.teams.values():
-        project = login.harbor.find(f"/projects/{team.slug}", by_name=True)
-        if project is None:
-            continue
-        query = f"Level=project,ProjectID={project['project_id']}"
-        found = {short_name(row): row for row in login.harbor.pages("/robots", q=query)}
-        for purpose in team.active_robots:
-            rows = {name: found[name] for name in pair(purpose) if name in found}
-            live = _live(login, team, purpose, rows)
-            for name, row in rows.items():
-                if name == live:  # its like in the pair is on its way out
-                    yield from _expiry(login, team, purpose, row)
-                yield from _access(login, team, purpose, row)
+    teams = login.systems.state.teams.values()
+    yield from login.each("robot expiry", teams, lambda team: _robots(login, team), _about)
+
+
+def _about(team: Team) -> tuple[Id, str]:
+    return Id("harbor", "robot", f"{team.slug}/*"), team.name
+
+
+def _robots(login: Login, team: Team) -> Iterator[Finding]:
+    project = login.harbor.find(f"/projects/{team.slug}", by_name=True)
+    if project is None:
+        return
+    query = f"Level=project,ProjectID={project['project_id']}"
+    found = {short_name(row): row for row in login.harbor.pages("/robots", q=query)}
+    for purpose in team.active_robots:
+        rows = {name: found[name] for name in pair(purpose) if name in found}
+        live = _live(login, team, purpose, rows)
+        for name, row in rows.items():
+            if name == live:  # its like in the pair is on its way out
+                yield from _expiry(login, team, purpose, row)
+            yield from _access(login, team, purpose, row)
 
 
 def _live(login: Login, team: Team, purpose: str, rows: Mapping[str, Row]) -> str:
@@ -80,20 +88,24 @@ def _access(login: Login, team: Team, purpose: str, row: Row) -> Iterator[Findin
 
 def robot_prefix(login: Login) -> Iterator[Finding]:
     """The names in the robots' Secrets begin with Harbor's prefix for robots."""
+    teams = login.systems.state.teams.values()
+    yield from login.each("robot prefix", teams, lambda team: _prefix(login, team), _about)
+
+
+def _prefix(login: Login, team: Team) -> Iterator[Finding]:
     prefix = str(login.settings["robot_name_prefix"])
-    for team in login.systems.state.teams.values():
-        for place in (place for purpose in team.active_robots for place in places(team, purpose)):
-            name = _username(login.systems.credentials.secrets.read(place))
-            if name is not None and not name.startswith(f"{prefix}{team.slug}+"):
-                yield login.finding(
-                    "robot prefix",
-                    "critical",
-                    objects.id_of("Secret", place.name, place.namespace),
-                    f"it was written for '{name}', and Harbor's robot_name_prefix is '{prefix}': that name "
-                    "no longer opens Harbor",
-                    "Set the prefix back, or onboard the team again, which writes the Secret anew.",
-                    team.name,
-                )
+    for place in (place for purpose in team.active_robots for place in places(team, purpose)):
+        name = _username(login.systems.credentials.secrets.read(place))
+        if name is not None and not name.startswith(f"{prefix}{team.slug}+"):
+            yield login.finding(
+                "robot prefix",
+                "critical",
+                objects.id_of("Secret", place.name, place.namespace),
+                f"it was written for '{name}', and Harbor's robot_name_prefix is '{prefix}': that name "
+                "no longer opens Harbor",
+                "Set the prefix back, or onboard the team again, which writes the Secret anew.",
+                team.name,
+            )
 
 
 def _username(secret: Live | None) -> str | None:

@@ -1,9 +1,15 @@
 """What all checks share: the systems that they look at, and how they tell of what they find."""
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
 from tenantry.drift.findings import Finding, FindingClass, Severity
 from tenantry.drift.places import locate
+from tenantry.errors import OddAnswer, TenantryError, readable
 from tenantry.resources import PLATFORM, Id
 from tenantry.systems import Systems
+
+T = TypeVar("T")
 
 
 class View:
@@ -11,6 +17,35 @@ class View:
 
     def __init__(self, systems: Systems) -> None:
         self.systems = systems
+
+    def each(
+        self,
+        check: str,
+        things: Iterable[T],
+        work: Callable[[T], Iterable[Finding]],
+        about: Callable[[T], tuple[Id, str]],
+    ) -> Iterator[Finding]:
+        """Return what a check finds in each of several things; what fails costs one of them.
+
+        Args:
+            check: the check.
+            things: the things.
+            work: looks at one of them.
+            about: gives the resource and the team of one of them, to say what failed.
+
+        Raises:
+            TenantryError: a system can't be read.
+        """
+        for thing in things:
+            try:
+                yield from list(work(thing))
+            except Exception as error:
+                if isinstance(error, TenantryError) and not isinstance(error, OddAnswer):
+                    raise
+                id, team = about(thing)
+                text = str(readable(error, f"reading {id}"))
+                advice = "Correct what is stored there, and check again."
+                yield self.finding(check, "warning", id, text, advice, team, class_="unreadable")
 
     def finding(
         self,

@@ -25,7 +25,7 @@ from tenantry.drift.ignore import Ignoring
 from tenantry.drift.left_out import left_out
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
-from tenantry.errors import CallFailed, TenantryError
+from tenantry.errors import CallFailed, TenantryError, readable
 from tenantry.plan import Action, Plan, Refusal
 from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
 from tenantry.systems import Systems, check_harbor, check_keycloak, check_kubernetes
@@ -230,14 +230,20 @@ class _Detection:
         self._desired: set[Id] = set()
         self._new: set[str] = set()
         self._told: set[Id] = set()
+        self._unplanned: set[str] = set()
+        """Teams of which it is not known what is desired."""
 
     def result(self) -> Detected:
         findings: list[Finding] = []
         plans: dict[str, Plan] = {}
         waiting: list[tuple[str, Refusal]] = []
         for plan in self._plans():
+            try:
+                findings += list(self._of_plan(plan))
+            except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+                self._failed(plan.team, readable(error, f"comparing team '{plan.team}'"))
+                continue
             plans[plan.team] = plan
-            findings += self._of_plan(plan)
             waiting += [(plan.team, w) for w in plan.waiting if w.id.system in self._asked]
         for name in sorted(self._new):
             where = self._state.locate(name, ())
@@ -273,9 +279,8 @@ class _Detection:
         try:
             desired = self._systems.desired_platform(seen)
             plan = self._systems.plan_platform(seen, desired, partial=True)
-        except TenantryError as error:
-            system = error.system if isinstance(error, CallFailed) else "harbor"
-            seen.unreadable[Id(system, "platform", "*")] = Unreadable(error, PLATFORM)
+        except Exception as error:  # noqa: BLE001 the platform's failure, whatever it is
+            self._failed(PLATFORM, readable(error, "planning the platform"))
             return None
         self._desired.update(resource.id for resource in desired)
         return plan
@@ -284,10 +289,8 @@ class _Detection:
         try:
             desired = self._systems.desired(team, self._observed)
             plan = self._systems.plan(team, self._observed, partial=True)
-        except TenantryError as error:
-            system = error.system if isinstance(error, CallFailed) else "harbor"
-            id = Id(system, "team", team.name)
-            self._observed.unreadable[id] = Unreadable(error, team.name)
+        except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+            self._failed(team.name, readable(error, f"planning team '{team.name}'"))
             return None
         self._desired.update(resource.id for resource in desired)
         exists = any(r.id in self._observed.live for r in desired if not r.shared)
@@ -295,6 +298,14 @@ class _Detection:
         if not exists and whole("kubernetes") not in self._observed.unreadable:
             self._new.add(team.name)
         return plan
+
+    def _failed(self, team: str, error: TenantryError) -> None:
+        """Takes down that a team could not be judged: what there is of it is no extra."""
+        system = error.system if isinstance(error, CallFailed) else "harbor"
+        seen = self._observed if team else (self._observed.platform or self._observed)
+        id = Id(system, "team", team) if team else Id(system, "platform", "*")
+        seen.unreadable[id] = Unreadable(error, team)
+        self._unplanned.add(team)
 
     # What is declared
 
@@ -373,12 +384,21 @@ class _Detection:
         for id, live in (*self._observed.live.items(), *platforms.items()):
             if live.team is None or id.system not in self._asked or id in self._desired:
                 continue
+            if live.team in self._unplanned:
+                continue
             team = self._teams.get(live.team)
             if team is None and (live.team in self._state.names or not self._scope.all_teams):
                 continue  # it is a team's that was not asked for, or may be
-            outstayed = self._systems.credentials.outstayed
-            if id.kind != "robot" or team is None or outstayed(team, id, self._observed):
+            if id.kind != "robot" or team is None or self._has_outstayed(team, id):
                 yield id, live
+
+    def _has_outstayed(self, team: Team, robot: Id) -> bool:
+        try:
+            return self._systems.credentials.outstayed(team, robot, self._observed)
+        except Exception as error:  # noqa: BLE001 one robot's failure, whatever it is
+            failure = readable(error, f"judging {robot}")
+            self._observed.unreadable[robot] = Unreadable(failure, team.name)
+            return False
 
     def _extra(self, id: Id, live: Live) -> Finding | None:
         team = live.team or PLATFORM

@@ -9,7 +9,7 @@ from tenantry.calls import each
 from tenantry.declared import Team
 from tenantry.drift.detect import REMOVABLE, Detected, detect, look
 from tenantry.drift.findings import SYSTEMS, SystemName
-from tenantry.errors import TenantryError
+from tenantry.errors import TenantryError, readable
 from tenantry.locks import Lock
 from tenantry.onboarding import apply
 from tenantry.plan import Change, Plan
@@ -211,6 +211,7 @@ def _bring(systems: Systems, team: str, remedy: Remedy, seen: Observed, lock: Lo
     try:
         for plan in remedy.plans:
             apply(systems, plan, seen, lock=lock, report=done.append)
-    except TenantryError as error:
-        return Mended(team, tuple(done), error)
+    except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+        work = f"remediating team '{team}'" if team else "remediating the platform"
+        return Mended(team, tuple(done), readable(error, work))
     return Mended(team, tuple(done))

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from tenantry.calls import Clock, each, real_time
 from tenantry.declared.edit import Edit
-from tenantry.errors import TenantryError
+from tenantry.errors import TenantryError, readable
 from tenantry.locks import Lock
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
@@ -392,6 +392,9 @@ class Migration(ABC):
 
         def one(thing: A) -> T:
             self.lock.check()
-            return step(work(thing))
+            try:
+                return step(work(thing))
+            except Exception as error:  # noqa: BLE001 one person's failure: the others are moved
+                raise readable(error, "moving one of the people") from None
 
         return each(one, things)

@@ -170,7 +170,7 @@ class Credentials:
             "client_id": sink.client,
         }
         if observed.is_known(whole("keycloak")):
-            fields["issuer"] = self._keycloak.issuer
+            fields["issuer"] = self._keycloak.issuer_to_be()
         fields["client_secret"] = None if team.oidc_clients[name].public else _SAME
         return Resource(
             secret_id(team.slug, sink.name),

@@ -61,7 +61,8 @@ class Istio:
         for found in routes:
             metadata = found["metadata"]
             id = objects.id_of(kind, metadata["name"], metadata["namespace"], "istio")
-            seen.live[id] = objects.live(found)
+            with seen.noting(id, owners[metadata["namespace"]]):
+                seen.live[id] = objects.live(found)
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""

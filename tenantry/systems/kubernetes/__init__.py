@@ -106,11 +106,10 @@ class Kubernetes:
         declared = {name for team in self._state.teams.values() for name in team.namespaces}
         for found in self._client.list("Namespace", labelSelector=objects.OURS):
             name = found["metadata"]["name"]
-            if name not in declared and found["status"].get("phase") != "Terminating":
-                team = found["metadata"]["labels"].get(objects.TEAM)
-                seen.live[objects.id_of("Namespace", name)] = replace(
-                    objects.live(found), team=team
-                )
+            id, team = objects.id_of("Namespace", name), objects.team_of(found)
+            with seen.noting(id, team):
+                if name not in declared and found["status"].get("phase") != "Terminating":
+                    seen.live[id] = replace(objects.live(found), team=team)
 
     def _observe_secrets(self, present: Collection[str], seen: Observed) -> None:
         """That our Secrets are there; what is in them is read one by one, and only if declared."""
@@ -119,7 +118,8 @@ class Kubernetes:
                 metadata = found["metadata"]
                 if metadata["namespace"] in present:
                     id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
-                    seen.live[id] = objects.live(found)
+                    with seen.noting(id, objects.team_of(found)):
+                        seen.live[id] = objects.live(found)
 
     def namespaces(self, names: Sequence[str]) -> list[Object]:
         """Those of the namespaces that exist."""
