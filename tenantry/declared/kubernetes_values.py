@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from tenantry.declared.types import as_written, text_like, text_or_number
+from tenantry.declared.types import as_written, fits, text_like, text_or_number
 
 _HOST_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = rf"(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*"
@@ -151,3 +151,18 @@ def _check_service(value: str) -> str:
 
 ServiceName = Annotated[str, AfterValidator(_check_service), text_like(_LABEL)]
 """The name of a Service of Kubernetes'."""
+
+SinkNamespace = Annotated[
+    str,
+    *fits(
+        r"([a-z0-9-]|\{team\})+",
+        "a namespace's name is lower-case letters, digits and '-'; {team} stands for the team",
+    ),
+]
+SinkName = Annotated[
+    str,
+    *fits(
+        r"([a-z0-9.-]|\{team\})+",
+        "a Secret's name is lower-case letters, digits, '-' and '.'; {team} stands for the team",
+    ),
+]

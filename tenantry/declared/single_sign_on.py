@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from tenantry.declared import expressions
 from tenantry.declared.kubernetes_values import Label, NamespaceName, ObjectName
-from tenantry.declared.types import WHOLE, ExternalNames, GroupName, Model
+from tenantry.declared.types import WHOLE, ExternalNames, GroupName, Model, fits
 
 Positive = Annotated[int, Field(ge=1, le=10 * 366 * 24 * 60), WHOLE]
 
@@ -47,7 +47,9 @@ class SecretReference(Model):
     """The Secret's namespace."""
     name: ObjectName
     """The Secret's name."""
-    key: Annotated[str, Field(pattern=r"^[-._A-Za-z0-9]{1,253}$")] = "client-secret"
+    key: Annotated[
+        str, *fits(r"[-._A-Za-z0-9]{1,253}", "a key is up to 253 letters, digits, '-', '_' and '.'")
+    ] = "client-secret"
     """The key in its data."""
 
 
@@ -92,7 +94,9 @@ class ExternalProvider(Model):
 
     groups_claim: str = "groups"
     """The claim with the group names."""
-    group_name: Annotated[str, Field(pattern=r"\{group\}")] = "{group}"
+    group_name: Annotated[
+        str, *fits(r".*\{group\}.*", "must hold '{group}', where our name of the group stands")
+    ] = "{group}"
     """What the provider calls a team's group, with `{group}` for our name of it, such as
     `k8s-{group}-prod`."""
     pattern: GroupPattern | None = None
@@ -165,7 +169,10 @@ class Realm(Model):
 class SingleSignOn(Model):
     """Harbor's login through the realm: the client in Keycloak, and Harbor's settings for it."""
 
-    client_id: Annotated[str, Field(pattern=r"^[-._A-Za-z0-9]{1,100}$")] = "harbor"
+    client_id: Annotated[
+        str,
+        *fits(r"[-._A-Za-z0-9]{1,100}", "an id is up to 100 letters, digits, '-', '_' and '.'"),
+    ] = "harbor"
     """Harbor's client in the realm."""
     provider_name: Annotated[str, Field(min_length=1)] = "keycloak"
     """What Harbor's login page calls the realm."""
@@ -176,7 +183,9 @@ class SingleSignOn(Model):
         "offline_access",
     ]
     """What Harbor asks for. Without `offline_access` people's CLI secrets die with their login."""
-    groups_claim: Annotated[str, Field(pattern=r"^[-_A-Za-z0-9]+$")] = "groups"
+    groups_claim: Annotated[
+        str, *fits(r"[-_A-Za-z0-9]+", "a claim is named by letters, digits, '-' and '_'")
+    ] = "groups"
     """The claim that carries the groups' leaf names."""
     user_claim: str = "preferred_username"
     """The claim that becomes the user name in Harbor."""

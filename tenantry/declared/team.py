@@ -15,6 +15,8 @@ from tenantry.declared.kubernetes_values import (
     Label,
     Revision,
     ServiceName,
+    SinkName,
+    SinkNamespace,
 )
 from tenantry.declared.network_policies import NetworkPolicySpec
 from tenantry.declared.quotas import Amounts, Quota
@@ -28,6 +30,7 @@ from tenantry.declared.types import (
     ShortName,
     StorageQuota,
     TeamName,
+    fits,
 )
 
 Role = Literal["projectAdmin", "maintainer", "developer", "guest", "limitedGuest"]
@@ -130,9 +133,9 @@ class SecretSink(Model):
     Its namespace must exist. `{team}` in a name stands for the team's name.
     """
 
-    namespace: Annotated[str, Field(pattern=r"^([a-z0-9-]|\{team\})+$")]
+    namespace: SinkNamespace
     """The namespace that the Secret is in."""
-    name: Annotated[str, Field(pattern=r"^([a-z0-9.-]|\{team\})+$")]
+    name: SinkName
     """The Secret's name."""
     format: SecretFormat = "docker"
     """What it is like: `docker` is of the type kubernetes.io/dockerconfigjson, `config.json` has
@@ -243,7 +246,7 @@ class OidcClient(Model):
 class RoutePath(Model):
     """One path of a route and the Service that answers it."""
 
-    prefix: Annotated[str, Field(pattern="^/")] = "/"
+    prefix: Annotated[str, *fits(r"/[\s\S]*", "a path begins with '/'")] = "/"
     """What the path begins with: letter for letter in a VirtualService (`/api` fits `/apiary`), by
     whole parts in an HTTPRoute (it fits `/api/x` only)."""
     service: ServiceName

@@ -179,6 +179,17 @@ def text_like(pattern: str) -> Any:
     return Field(json_schema_extra={"pattern": f"^({pattern})$"})
 
 
+def fits(pattern: str, words: str) -> Any:
+    """Return what makes a text fit a pattern, which people are told in words."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(words)
+        return value
+
+    return AfterValidator(check), text_like(pattern)
+
+
 Quantity = Annotated[
     str,
     BeforeValidator(_as_amount),

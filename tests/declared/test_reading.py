@@ -293,6 +293,14 @@ MESSAGES = {
     "a file that is a text": ("shop\n", "1: holds text; it must hold keys and values"),
     "a file that is a number": ("7\n", "1: holds a number; it must hold keys and values"),
     "an empty file": ("# nothing\n", "1: is empty; it must hold keys and values"),
+    "a path without a slash": (
+        "name: shop\nroutes:\n  r: {host: a.example, paths: [{prefix: api, service: a, port: 1}]}\n",
+        "3: routes.r.paths[0].prefix: 'api': a path begins with '/'",
+    ),
+    "a sink in upper case": (
+        "name: shop\nrobots:\n  ci: {sinks: [{namespace: CI, name: a}]}\n",
+        "3: robots.ci.sinks[0].namespace: 'CI': a namespace's name is lower-case letters, digits",
+    ),
     "a tag": ("name: !x shop\n", "1: the tag '!x' is not supported; remove it"),
     "a tag of a list": (
         "name: shop\nmembers: !!set {a}\n",

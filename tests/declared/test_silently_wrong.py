@@ -1,5 +1,6 @@
 """Values that used to be taken for others, or overruled, without a word: each with its verdict."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -264,6 +265,13 @@ def test_silently_wrong_boolean_is_no_number_in_any_field() -> None:
                 forgotten.append(f"{model.__name__}.{name}")
     assert tried > 15
     assert not forgotten
+
+
+def test_message_never_shows_a_regular_expression() -> None:
+    """A rule is told in words: pydantic would show the pattern of a field."""
+    for model in _models(Team) | _models(Platform):
+        schema = str(model.__pydantic_core_schema__)
+        assert not re.search(r"\{'type': 'str',[^{}]*'pattern'", schema), model
 
 
 @given(text=st.text("0123456789._exa-", min_size=1, max_size=6).filter(lambda text: text.strip()))
