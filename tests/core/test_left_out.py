@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tenantry import declared, drift, onboarding
 from tenantry.drift import Report
@@ -219,3 +221,61 @@ def test_a_faulty_platform_stops_everything(onboarded: Bench) -> None:
         "teams/shop.yaml",
         "teams/shop.yaml",
     ]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(mutation=st.data())
+def test_no_mutation_of_one_file_changes_the_plan_of_another_team(
+    onboarded: Bench, mutation: st.DataObject
+) -> None:
+    """Of `data`, whatever `shop` declares, and be its file not even text."""
+    names = st.sampled_from(["data", "shop", "team-data", "data-x", "x", "shop-jobs", ""])
+    claims = st.fixed_dictionaries(
+        {},
+        optional={
+            "name": names,
+            "group": st.sampled_from(["team-data", "team-shop", "shoppers", "x"]),
+            "profile": names,
+            "further_namespaces": st.dictionaries(names, st.just({})),
+            "routes": st.dictionaries(names, st.sampled_from([ROUTE, {}, None])),
+            "oidc_clients": st.dictionaries(names, st.just({"redirect_uris": ["https://a.b/"]})),
+            "external_groups": st.dictionaries(names, st.lists(names, max_size=2)),
+            "robots": st.dictionaries(
+                st.sampled_from(["pull", "ci", "x"]),
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "replaces": st.lists(st.sampled_from(["robot$team-data+pull-a", "x"])),
+                        "sinks": st.lists(
+                            st.fixed_dictionaries(
+                                {
+                                    "namespace": st.sampled_from(["team-data", "team-shop", "x"]),
+                                    "name": st.sampled_from(["harbor-pull", "x"]),
+                                }
+                            ),
+                            max_size=2,
+                        ),
+                    },
+                ),
+            ),
+        },
+    )
+    content = mutation.draw(claims.map(lambda found: json.dumps(found).encode()) | st.binary())
+    spoil(onboarded, content)
+
+    state = again(onboarded).state
+
+    assert "data" in state.teams
+    systems = again(onboarded)
+    assert systems.plan(state.teams["data"], systems.observe([state.teams["data"]])).is_empty
+
+
+def test_a_team_with_oidc_clients_is_planned_before_the_realm_exists(bench: Bench) -> None:
+    """As `plan` shows it together with the platform, which makes the realm."""
+    platform = {"name": "new", "keycloak": {"realm": "new", "realm_settings": {}}}
+    bench.declare(SHOP, platform=platform)
+
+    (outcome,) = onboarding.plan_all(bench.systems, bench.teams)
+
+    assert outcome.error is None
+    assert "keycloak/client/team-shop-web" in ids(outcome.plan.changes if outcome.plan else ())
