@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prefect import get_run_logger
-from prefect.artifacts import create_table_artifact
 
 from tasks.approval import NotApproved, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.shards import SHARD, named
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
+from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import drift
 from tenantry.declared import Team
 from tenantry.drift import Detected, Mended, Order, Remedy, SystemName
@@ -123,7 +123,7 @@ def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> O
 
 def _show(remedy: Remedy) -> None:
     text = f"{_counted(remedy)}. Plan {remedy.hash}."
-    create_table_artifact(key="drift-remedy", table=remedy.rows, description=text)
+    publish_table("drift-remedy", remedy.rows, text, PLAN_WIDTHS)
     get_run_logger().info(text)
 
 

@@ -1,12 +1,11 @@
 """What a run of drift detection leaves behind: artifacts, events, files, and its last word."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from prefect import get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
@@ -15,6 +14,7 @@ from prefect.states import Completed, Failed
 
 from tasks.drift import Outcome
 from tasks.store import BlockStore
+from tasks.tables import publish_table, read_table
 from tenantry.drift import Finding, Report
 from tenantry.drift.findings import CLASSES, SEVERITIES, team_name
 from tenantry.drift.history import History
@@ -53,8 +53,7 @@ def _last_findings() -> list[dict[str, Any]]:
                 key=ArtifactCollectionFilterKey(any_=[FINDINGS])
             )
         )
-    rows: list[dict[str, Any]] = json.loads(str(found[0].data)) if found else []
-    return rows
+    return read_table(found[0].data) if found else []
 
 
 def publish(
@@ -82,7 +81,7 @@ def publish(
     rows = [summary.row(each, since, report.time) for each in report.findings[:_ROWS]]
     more = len(report.findings) - len(rows)
     text = report.summary + (f" The first {_ROWS} are shown." if more > 0 else "")
-    create_table_artifact(key=FINDINGS, table=rows, description=text)
+    publish_table(FINDINGS, rows, text, summary.WIDTHS)
     if store:
         history.write(store)
         for format, (name, _) in FILES.items():

@@ -7,11 +7,11 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.artifacts import (
     create_progress_artifact,
-    create_table_artifact,
     update_progress_artifact,
 )
 
 from tasks.store import BlockStore
+from tasks.tables import publish_table
 from tenantry.declared import Declaration
 from tenantry.migration import report
 from tenantry.migration.inspection import Inspection
@@ -60,10 +60,11 @@ class Progress:
 def publish_inspection(store: BlockStore, found: Inspection) -> None:
     """What was found as a table artifact, without names."""
     where = f"Who is who: `{INSPECTION}` in block `{store.name}`."
-    create_table_artifact(
-        key="migration-inspection",
-        table=report.inspected(found),
-        description=f"{found.summary} {where}",
+    publish_table(
+        "migration-inspection",
+        report.inspected(found),
+        f"{found.summary} {where}",
+        {"text": 56},
     )
 
 
@@ -80,7 +81,7 @@ def publish_standing(
     since = f" since {entry.switched_at:%Y-%m-%d %H:%M} UTC" if entry.switched_at else ""
     text = f"The {told}: {entry.phase}{since}; {standing}. Who they are: "
     text += f"`{people_name(entry.id)}` in block `{migration.store.name}`."
-    create_table_artifact(key="migration-by-team", table=table, description=text)
+    publish_table("migration-by-team", table, text)
 
 
 def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
@@ -90,10 +91,10 @@ def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
     for right in differing:
         kind = right.right.partition(" ")[0]
         rows[kind] = rows.get(kind, 0) + 1
-    create_table_artifact(
-        key="migration-rights",
-        table=[{"right": kind, "differing": number} for kind, number in sorted(rows.items())],
-        description=f"{count(len(rights), 'right')} compared, {len(differing)} different. Right by right: "
+    publish_table(
+        "migration-rights",
+        [{"right": kind, "differing": number} for kind, number in sorted(rows.items())],
+        f"{count(len(rights), 'right')} compared, {len(differing)} different. Right by right: "
         f"`{name}` in block `{store.name}`.",
     )
     return len(differing)

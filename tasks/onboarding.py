@@ -10,7 +10,6 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.artifacts import (
     create_progress_artifact,
-    create_table_artifact,
     update_progress_artifact,
 )
 from prefect.client.schemas.objects import State
@@ -22,6 +21,7 @@ from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.shards import named, parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_last_try, is_retry, step
+from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import explain, onboarding, welcome
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, IfDeclared, Proposal, Team, read_form
@@ -170,10 +170,10 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
     team, form = read_form(given)
     proposal: Proposal = load_block(DeclaredState, block).propose(team, if_declared, form)
     if proposal.changes:
-        create_table_artifact(
-            key=artifact_key("difference", team.name),
-            table=[change._asdict() for change in proposal.changes],
-            description=f"What this call changes in {proposal.file}.",
+        publish_table(
+            artifact_key("difference", team.name),
+            [change._asdict() for change in proposal.changes],
+            f"What this call changes in {proposal.file}.",
         )
     if if_declared == "refuse":
         proposal.refuse()
@@ -425,7 +425,7 @@ def conclude(outcomes: Sequence[Outcome]) -> State[Any]:
     ]
     changed = sum(bool(outcome.done) and outcome.is_done for outcome in outcomes)
     message = f"{changed} of {len(outcomes)} teams changed, {len(failed)} failed."
-    create_table_artifact(key="onboarding-result", table=rows, description=message)
+    publish_table("onboarding-result", rows, message, {"why": 60})
     if not failed:
         return Completed(message=message)
     reasons = "\n".join(f"{outcome.team}: {outcome.error}" for outcome in failed)
@@ -440,7 +440,7 @@ def publish_plan(key: str, outcomes: Sequence[Outcome]) -> None:
         if outcome.plan is not None
         for row in explain.rows(outcome.plan.changes)
     ]
-    create_table_artifact(key=key, table=rows, description=explain.summary(outcomes))
+    publish_table(key, rows, explain.summary(outcomes), PLAN_WIDTHS)
 
 
 def publish_guide(walk: Walk, team: Team, plan: Plan) -> None:

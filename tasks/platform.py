@@ -1,9 +1,9 @@
 """The tasks of configuring the platform, and of checking that its systems work together."""
 
 from prefect import get_run_logger
-from prefect.artifacts import create_table_artifact
 
 from tasks.step import step
+from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import checks, explain
 from tenantry.drift import Finding, Report
 from tenantry.onboarding import Outcome
@@ -46,9 +46,8 @@ def publish_plan(plan: Plan) -> None:
     told = explain.summary([Outcome(plan.team, plan)])
     refused = "".join(f"\n\n{refusal.id}: {refusal.reason}" for refusal in plan.refusals)
     waiting = "".join(f"\n\n{wait.id} waits: {wait.reason}" for wait in plan.waiting)
-    create_table_artifact(
-        key="plan-platform", table=explain.rows(plan.changes), description=told + refused + waiting
-    )
+    rows = explain.rows(plan.changes)
+    publish_table("plan-platform", rows, told + refused + waiting, PLAN_WIDTHS)
 
 
 @step("check that the systems work together")
@@ -56,7 +55,9 @@ def check_all(systems: Systems) -> list[Finding]:
     """Reads what a login and a pull depend on; each finding is a line of the log."""
     found = checks.check_all(systems)
     for finding in found:
-        get_run_logger().warning("%s: %s", finding.resource, finding.words)
+        get_run_logger().warning(
+            "%s: %s. %s", finding.resource, finding.words.rstrip("."), finding.advice
+        )
     return found
 
 
@@ -65,4 +66,4 @@ def publish_report(report: Report) -> None:
     from tenantry.drift.reports import summary  # with pandas, which configuring can do without
 
     rows = [summary.row(finding, {}, report.time) for finding in report.findings]
-    create_table_artifact(key="platform-checks", table=rows, description=report.summary)
+    publish_table("platform-checks", rows, report.summary, summary.WIDTHS)

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect import get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from tasks import tables
 from tasks.approval import require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
@@ -269,9 +269,8 @@ def tell(outcomes: Iterable[Outcome]) -> None:
 
 def publish_table(outcomes: Sequence[Outcome], now: datetime) -> None:
     """How all pairs stand, as a table artifact."""
-    create_table_artifact(
-        key="robots", table=report.rows(outcomes, now), description=report.summary(outcomes)
-    )
+    widths = {"robot": 20, "state": 10, "note": 30}
+    tables.publish_table("robots", report.rows(outcomes, now), report.summary(outcomes), widths)
 
 
 def _pages(outcomes: Iterable[Outcome], now: datetime) -> Iterator[tuple[str, str]]:

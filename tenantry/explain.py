@@ -53,14 +53,12 @@ def difference(change: Change, found: Difference) -> str:
 
 
 def rows(changes: Iterable[Change]) -> list[dict[str, str]]:
-    """Changes as rows of a table, a row a change: what, which, and how."""
+    """Return changes as rows of a table, one for each change."""
     return [
         {
             "action": change.action,
-            "system": change.id.system,
-            "kind": change.id.kind,
-            "resource": change.id.key,
-            "fields": "; ".join(difference(change, found) for found in change.differences),
+            "resource": f"{change.id.system} {change.id.kind}\n{change.id.key}",
+            "fields": "\n".join(difference(change, found) for found in change.differences),
         }
         for change in changes
     ]

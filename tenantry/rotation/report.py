@@ -23,13 +23,13 @@ def rows(outcomes: Iterable[Outcome], now: datetime) -> list[dict[str, str]]:
         {
             "robot": f"{outcome.team}/{outcome.robot or outcome.purpose}",
             "state": outcome.state,
+            "note": outcome.note,
+            "next": _when(outcome.next) or ("not by itself" if outcome.robot else ""),
             "age": days((now - outcome.since) / timedelta(days=1)) if outcome.since else "",
             "expires": _when(outcome.expires) or ("never" if outcome.robot else ""),
             "last rotation": _when(outcome.since),
-            "next": _when(outcome.next) or ("not by itself" if outcome.robot else ""),
             "old one until": _when(outcome.until),
             "last test": outcome.test,
-            "note": outcome.note,
         }
         for outcome in sorted(outcomes, key=_urgency)
     ]

@@ -136,9 +136,7 @@ def test_rows_have_a_line_a_change() -> None:
     assert explain.rows([UPDATE]) == [
         {
             "action": "update",
-            "system": "harbor",
-            "kind": "project",
-            "resource": "team-shop",
+            "resource": "harbor project\nteam-shop",
             "fields": "quota: 5Gi → 10Gi",
         }
     ]

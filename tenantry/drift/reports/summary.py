@@ -17,17 +17,30 @@ _LEVELS = " ▁▂▃▄▅▆▇█"
 
 
 def row(finding: Finding, since: Mapping[str, datetime], now: datetime) -> dict[str, str]:
-    """A finding as a row of a table. The UI shows some 700 pixels of it: what matters first."""
+    """Return a finding as a row of a table: first what people read, then what programs read."""
+    system, kind, key = finding.resource
     return {
-        "severity": finding.severity,
-        "class": finding.class_,
-        "team": team_name(finding.team),
-        "resource": str(finding.resource),
+        "severity": f"{finding.severity}\n{finding.class_}",
+        "where": f"{team_name(finding.team)}\n{system} {kind}\n{key}",
         "finding" if finding.check else "field: actual → desired": told(finding),
         "remedy": finding.what_to_do,
         **({} if finding.check else {"open": age(since.get(finding.id), now)}),
         "declared at": f"{finding.location.file}:{finding.location.line}",
+        "class": finding.class_,
+        "team": team_name(finding.team),
+        "resource": str(finding.resource),
     }
+
+
+WIDTHS = {
+    "severity": 11,
+    "field: actual → desired": 36,
+    "finding": 40,
+    "class": None,
+    "team": None,
+    "resource": None,
+}
+"""Characters of a line in the columns of a row, where not 24; programs read those with None."""
 
 
 def markdown(report: Report, history: History, done: Sequence[str] = (), store: str = "") -> str:

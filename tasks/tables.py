@@ -1,0 +1,76 @@
+"""Table artifacts that can be read: the UI shows some 700 pixels of them, and cells as Markdown."""
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect.artifacts import create_table_artifact
+
+_WIDTH = 24
+"""Characters of a line in a cell."""
+PLAN_WIDTHS = {"team": 14, "action": 8, "resource": 30, "fields": 38}
+"""Those of a table of changes."""
+_SPECIAL = re.compile(r"([\\`*<>\[\]~])|^(?=[#+=-])", re.MULTILINE)
+_ESCAPED = re.compile(r"\\([\\`*<>\[\]~#+=-])")
+
+
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks a word that is longer than a line after a slash or a full stop, where it has one."""
+
+    def _split(self, text: str) -> list[str]:
+        pieces: list[str] = []
+        for word in super()._split(text):
+            pieces += re.split(r"(?<=[/.])", word) if len(word) > self.width else [word]
+        return [piece for piece in pieces if piece]
+
+
+def publish_table(
+    key: str,
+    rows: Sequence[Mapping[str, Any]],
+    description: str,
+    widths: Mapping[str, int | None] | None = None,
+) -> None:
+    """Publish rows as a table artifact.
+
+    The UI breaks no line within a cell, so that one long text hides all columns after it. It
+    renders text as Markdown, which a tenant's text must not become.
+
+    Args:
+        key: the artifact's key.
+        rows: the rows, each with the same columns, the most important first.
+        description: the text above the table, as Markdown.
+        widths: the characters of a line by column, 24 if not given; None breaks no line, for
+            columns that programs read.
+    """
+    known = widths or {}
+    table = [
+        {
+            name: cell(value, known.get(name, _WIDTH)) if isinstance(value, str) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+    create_table_artifact(key=key, table=table, description=description)
+
+
+def cell(text: str, width: int | None = _WIDTH) -> str:
+    """Return text as a cell: in lines of so many characters, and with nothing that is Markdown."""
+    if width is not None:
+        wrapper = _Wrapper(width, break_on_hyphens=False)
+        lines = (wrapper.wrap(line) or [""] for line in text.splitlines())
+        text = "\n".join(part for parts in lines for part in parts)
+    return _SPECIAL.sub(lambda found: f"\\{found[1] or ''}", text)
+
+
+def read_table(data: Any) -> list[dict[str, Any]]:
+    """Return the rows of a table artifact's data as they were published, but for line breaks."""
+    rows: list[dict[str, Any]] = json.loads(str(data))
+    return [
+        {
+            name: _ESCAPED.sub(r"\1", value) if isinstance(value, str) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
