@@ -9,11 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tenantry.declared import parsing
+from tenantry.declared import parsing, rules
 from tenantry.declared.faults import Document, Place
-from tenantry.declared.merge import Data
+from tenantry.declared.merge import Data, complete
 from tenantry.declared.parsing import FaultyText
-from tenantry.declared.salvage import read_model
+from tenantry.declared.platform import Platform
+from tenantry.declared.salvage import (
+    Readable,
+    existing_part,
+    is_consequence,
+    original_place,
+    read_model,
+)
 from tenantry.declared.team import Team
 from tenantry.errors import DeclarationError
 
@@ -93,9 +100,27 @@ def read_form(given: Any) -> tuple[Team, Form]:
         has_quota=not _is_empty(quota),
     )
     found = read_model(form, Team)
-    if faults or found.faults or found.content is None:
-        raise DeclarationError([*faults, *found.faults])
+    faults += found.faults
+    if faults:
+        raise DeclarationError([*faults, *_rule_faults(found, form)])
+    assert found.content is not None
     return found.content, form
+
+
+def _rule_faults(found: Readable[Team], form: Form) -> Iterator[str]:
+    """Return the faults of the readable rest that no default of the platform could make good."""
+    if found.content is None:
+        return
+
+    def is_given(place: Place) -> bool:
+        return existing_part(place, form.data) == place
+
+    platform = Platform()
+    team = complete(platform, found.content.model_copy(update={"profile": None}))
+    for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
+        place = original_place(place, form.data, found.left_out)
+        if is_given(place) and not is_consequence(place, found.left_out, is_given):
+            yield form.fault(place, text)
 
 
 def _is_short(name: Any) -> bool:

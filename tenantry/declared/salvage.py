@@ -80,7 +80,7 @@ def read_model(document: Document, model: type[M], **instead: Any) -> Readable[M
         gaps = {place for place in moved if _holds_any(place, left_out)}
         new = {place: details for place, details in moved.items() if place not in gaps}
         faults += explain_at(new, model, document)
-        more = {_existing(place, data) for place in new}
+        more = {existing_part(place, data) for place in new}
         more |= {place[:-1] if place in left_out else place for place in gaps}
         if turn and more <= {*left_out, ()}:
             break
@@ -109,7 +109,7 @@ def original_place(place: Place, data: Any, left_out: Collection[Place]) -> Plac
     return found
 
 
-def _existing(place: Place, data: Any) -> Place:
+def existing_part(place: Place, data: Any) -> Place:
     """Return the deepest part of a place that the data has."""
     found: Place = ()
     node = data

@@ -1,7 +1,7 @@
 """What a team may declare and what it may not, by kind of value, each with its right verdict.
 
-The same cases are put to `tenantry validate` (tests/declared/test_values.py) and to real servers
-(tests/real/test_values.py), which must agree.
+The same cases are put to `tenantry validate` (tests/declared/test_values.py) and to the systems
+(tests/conformance/test_declared_values.py), which must agree.
 """
 
 from dataclasses import replace

@@ -169,6 +169,35 @@ def test_a_file_without_a_name_is_checked_all_the_same(tmp_path: Path) -> None:
     assert [fault.split(": ")[1] for fault in told] == ["name", "robots.ci.rotation.max_age_days"]
 
 
+def test_a_call_of_the_api_hears_of_every_fault_at_once() -> None:
+    team = {
+        "name": "shop",
+        "quota": "many",
+        "robots": {"ci": {**ROTATION, "access": ["repository:pul"]}},
+        "more": "namespace:\n  limits: {min: {cpu: 2}, max: {cpu: 1}}\n",
+    }
+    with pytest.raises(DeclarationError) as refused:
+        declared.read_form(team)
+    told = "\n".join(refused.value.faults)
+    assert len(refused.value.faults) == 4, told
+    assert "team shop: quota: 'many': " in told
+    assert "team shop: robots.ci.access[0]: 'repository:pul': " in told
+    assert "team shop: robots.ci.rotation.max_age_days: 30 days is not before" in told
+    assert "team shop: more:2: namespace.limits.min.cpu: 2 is greater than 'max' (1)" in told
+
+
+def test_a_call_of_the_api_hears_of_no_fault_that_a_default_may_make_good() -> None:
+    team = {
+        "name": "shop",
+        "group": "/shop",
+        "harbor": {"prevent_vulnerable": True},
+        "robots": {"ci": {"rotation": {"max_age_days": 100}}},
+    }
+    with pytest.raises(DeclarationError) as refused:
+        declared.read_form(team)
+    assert [fault.split(": ")[1] for fault in refused.value.faults] == ["group"]
+
+
 def test_a_faulty_platform_hides_no_fault_of_a_team_or_of_its_own(tmp_path: Path) -> None:
     platform = {
         "rotation": {"most_per_run": 0},
