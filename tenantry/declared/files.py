@@ -52,6 +52,14 @@ def read(path: Path) -> Content:
         raise FaultyText(1, f"can't be read: {error.strerror}") from None
 
 
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in `teams/`, sorted by name; nothing where it cannot be read."""
+    try:
+        return sorted((folder / "teams").iterdir())
+    except OSError:  # `check_folder` says why
+        return []
+
+
 def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
@@ -71,10 +79,7 @@ def is_hidden(name: str) -> bool:
 
 def team_files(folder: Path) -> list[Path]:
     """Return the files that declare the teams of a declared state, sorted by name."""
-    teams = folder / "teams"
-    if not teams.is_dir():
-        return []
-    return sorted(path for path in teams.iterdir() if is_team_file(path.name))
+    return [path for path in _entries(folder) if is_team_file(path.name)]
 
 
 def check_folder(folder: Path) -> list[str]:
@@ -84,16 +89,20 @@ def check_folder(folder: Path) -> list[str]:
         return [f"teams:1: is a link to '{teams.readlink()}', which does not exist"]
     if teams.exists() and not teams.is_dir():
         return ["teams:1: is a file; it must be a folder with a file for each team"]
+    try:
+        list(teams.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        return [f"teams:1: can't be read: {error.strerror}"]
     return []
 
 
 def misplaced_files(folder: Path) -> Iterator[tuple[Path, str]]:
     """Yield the files that seem to declare a team but are not read, each with what to do."""
-    teams = folder / "teams"
-    if teams.is_dir():
-        for path in sorted(teams.iterdir()):
-            if not is_hidden(path.name):
-                yield from _misplaced(path)
+    for path in _entries(folder):
+        if not is_hidden(path.name):
+            yield from _misplaced(path)
 
 
 def _misplaced(path: Path) -> Iterator[tuple[Path, str]]:

@@ -2,7 +2,7 @@
 
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +206,21 @@ def test_silently_wrong_teams_that_is_a_file_is_a_fault(tmp_path: Path) -> None:
     (folder / "teams").rmdir()
     (folder / "teams").write_text("name: shop\n", encoding="utf-8")
     assert faults(folder) == ["teams:1: is a file; it must be a folder with a file for each team"]
+
+
+def test_crash_none_where_the_teams_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path, SHOP)
+    listed = Path.iterdir
+
+    def iterdir(path: Path) -> Iterator[Path]:
+        if path.name == "teams":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert faults(folder) == ["teams:1: can't be read: Permission denied"]
 
 
 DROPPINGS = [".#shop.yaml", "._shop.yaml", ".shop.yaml.swp", "#shop.yaml#", "shop.yaml~", ".x.yml"]
