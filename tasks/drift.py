@@ -13,7 +13,7 @@ from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import drift
 from tenantry.declared import Team
 from tenantry.drift import Detected, Mended, Order, Remedy, SystemName
-from tenantry.drift.detect import begin, look_at, looks, note
+from tenantry.drift.looks import begin, look_at, looks, note
 from tenantry.errors import TenantryError
 from tenantry.resources import PLATFORM, Observed
 from tenantry.systems import Systems

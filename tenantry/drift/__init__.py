@@ -1,7 +1,8 @@
 """Drift: what of the systems is not as declared, told to people and mended where told to."""
 
-from tenantry.drift.detect import LOOKS, Detected, detect, look
+from tenantry.drift.detect import Detected, detect
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope, SystemName
+from tenantry.drift.looks import LOOKS, look
 from tenantry.drift.remedy import Mended, Order, Remediate, Remedy, choose, mend
 
 __all__ = [

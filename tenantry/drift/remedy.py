@@ -7,8 +7,9 @@ from typing import Literal
 from tenantry import explain
 from tenantry.calls import each
 from tenantry.declared import Team
-from tenantry.drift.detect import REMOVABLE, Detected, detect, look
+from tenantry.drift.detect import REMOVABLE, Detected, detect
 from tenantry.drift.findings import SYSTEMS, SystemName
+from tenantry.drift.looks import look
 from tenantry.errors import TenantryError, readable
 from tenantry.locks import Lock
 from tenantry.onboarding import apply

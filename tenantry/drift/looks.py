@@ -1,0 +1,133 @@
+"""Looks at the systems for drift: which looks it takes to judge a system, and in what order."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tenantry.answers import understood
+from tenantry.declared import Team
+from tenantry.drift.findings import SYSTEMS, SystemName
+from tenantry.errors import TenantryError
+from tenantry.resources import PLATFORM, Id, Observed, Unreadable, whole
+from tenantry.systems import Systems, check_harbor, check_keycloak, check_kubernetes
+
+
+class NotLookedAt(TenantryError):
+    """A system that the run was not asked to look at."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How one system is looked at, and what is not known if that fails."""
+
+    look: Callable[[Systems, Sequence[Team], Observed], None]
+    covers: tuple[Id, ...]
+
+
+def _kubernetes(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    check_kubernetes(systems.kubernetes_client)
+    with understood("kubernetes", "read the namespaces"):
+        observed.add(systems.kubernetes.observe(teams))
+
+
+def _keycloak(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    check_keycloak(systems.keycloak_client)
+    systems.look_at_keycloak(teams, observed)
+    _platforms("keycloak", systems.look_at_realm, observed)
+
+
+def _harbor(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    # Who is no administrator is shown a part of it, and would miss all the rest.
+    check_harbor(systems.harbor_client)
+    systems.look_at_harbor(teams, observed)
+    _platforms("harbor", systems.look_at_configuration, observed)
+
+
+def _istio(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    with understood("istio", "read the routes"):
+        observed.add(systems.istio.observe(teams))
+    _platforms("istio", systems.look_at_mesh, observed)
+
+
+def _platforms(system: SystemName, look: Callable[[Observed], None], observed: Observed) -> None:
+    """What is the platform's own: what fails there costs the teams nothing."""
+    if observed.platform is not None:
+        del observed.platform.unreadable[whole(system)]  # it is looked at now
+        with observed.platform.noting(whole(system), PLATFORM):
+            look(observed.platform)
+
+
+_SECRETS = (Id("kubernetes", "Secret", "*"), Id("kubernetes", "ServiceAccount", "*"))
+LOOKS = {
+    "Kubernetes": _Look(_kubernetes, (whole("kubernetes"),)),
+    "Istio": _Look(_istio, (whole("istio"),)),
+    "Keycloak": _Look(_keycloak, (whole("keycloak"),)),
+    "Harbor": _Look(_harbor, (whole("harbor"),)),
+    "Credentials": _Look(Systems.look_at_credentials, _SECRETS),
+}
+_LATER = ("Harbor", "Credentials")
+"""Those that need all others before them."""
+
+_NEEDED: dict[SystemName, tuple[str, ...]] = {
+    "kubernetes": ("Kubernetes", "Keycloak", "Harbor", "Credentials"),
+    "keycloak": ("Keycloak",),
+    "harbor": ("Kubernetes", "Harbor", "Credentials"),
+    "istio": ("Istio",),
+}
+"""What a system's resources are judged by: a project's mark is on the namespace, and which robot
+of a pair is the live one stands in the Secret."""
+
+
+def looks(asked: Sequence[SystemName]) -> list[list[str]]:
+    """The looks that it takes to judge these systems, in order; those of a list side by side."""
+    needed = {name for system in asked for name in _NEEDED[system]}
+    first = [name for name in LOOKS if name in needed and name not in _LATER]
+    return [group for group in (first, *([n] for n in _LATER if n in needed)) if group]
+
+
+def look_at(name: str, systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+    """Takes one of the looks.
+
+    Raises:
+        TenantryError: the system can't be read.
+    """
+    LOOKS[name].look(systems, teams, observed)
+
+
+def note(name: str, error: TenantryError, observed: Observed) -> None:
+    """Takes down that a look failed: nothing of the system is known."""
+    for id in LOOKS[name].covers:
+        observed.unreadable[id] = Unreadable(error, None)
+
+
+def look(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -> Observed:
+    """All that it takes to judge these systems; what can't be read is noted."""
+    observed = begin(asked, systems, teams)
+
+    def take(name: str) -> None:
+        try:
+            look_at(name, systems, teams, observed)
+        except TenantryError as error:
+            note(name, error, observed)
+
+    with ThreadPoolExecutor(len(LOOKS)) as pool:
+        for group in looks(asked):
+            list(pool.map(take, group))
+    return observed
+
+
+def begin(asked: Sequence[SystemName], systems: Systems, teams: Sequence[Team]) -> Observed:
+    """What is known before the first look: nothing, and which systems are not looked at.
+
+    A look at all teams takes in what is the platform's own.
+    """
+    observed = Observed()
+    if systems.state.platform.is_managed and len(teams) == len(systems.state.teams):
+        observed.platform = Observed()
+        for system in SYSTEMS:
+            observed.platform.unreadable[whole(system)] = Unreadable(NotLookedAt(), PLATFORM)
+    taken = {id.system for group in looks(asked) for name in group for id in LOOKS[name].covers}
+    for system in SYSTEMS:
+        if system not in taken:
+            observed.unreadable[whole(system)] = Unreadable(NotLookedAt(), None)
+    return observed
