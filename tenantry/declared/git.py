@@ -15,10 +15,11 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from tenantry import calls
 from tenantry.declared import files
+from tenantry.declared.beside import check_alone
 from tenantry.declared.edit import Edit, edit
 from tenantry.declared.faults import Document
 from tenantry.declared.merge import Data
-from tenantry.declared.reading import check_alone, read
+from tenantry.declared.reading import read
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
 from tenantry.declared.saving import (

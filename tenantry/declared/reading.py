@@ -4,8 +4,8 @@ A faulty `platform.yaml` stops everything. A faulty file of a team keeps that te
 other.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -60,7 +60,7 @@ def read(folder: Path) -> Declaration:
     """
     if not folder.is_dir():
         raise DeclarationError([f"{folder}: is not a folder"])
-    reading = _Reading(folder)
+    reading = Reading(folder)
     reading.read_platform()
     reading.read_teams()
     reading.check_together()
@@ -72,7 +72,7 @@ _NAMELESS = "a"
 
 
 @dataclass
-class _File:
+class TeamFile:
     """A team's file as it is being checked."""
 
     path: Path
@@ -90,6 +90,7 @@ class _File:
 
     @property
     def is_faulty(self) -> bool:
+        """Whether its team is left out."""
         return bool(self.faults or self.contested)
 
     def fault(self, place: Place, text: str) -> None:
@@ -97,7 +98,7 @@ class _File:
         self.faults.append(self.document.fault(place, text))
 
 
-class _Reading:
+class Reading:
     """One reading of a folder, gathering its faults."""
 
     def __init__(self, folder: Path) -> None:
@@ -111,7 +112,7 @@ class _Reading:
         self.other_faults: list[str] = []
         self.warnings: list[str] = []
         """Of the platform."""
-        self.files: list[_File] = []
+        self.files: list[TeamFile] = []
 
     def read_platform(self) -> None:
         """Reads `platform.yaml`."""
@@ -149,10 +150,10 @@ class _Reading:
         """Reads each team's file by itself."""
         for path, text in misplaced_files(self.folder):
             name = path.relative_to(self.folder).as_posix()
-            self.files.append(_File(path, name, faults=[f"{name}:1: {text}"]))
+            self.files.append(TeamFile(path, name, faults=[f"{name}:1: {text}"]))
         for path in team_files(self.folder):
             name = str(path.relative_to(self.folder))
-            file = _File(path, name, Document(name, {}))
+            file = TeamFile(path, name, Document(name, {}))
             self.files.append(file)
             try:
                 self._read_team(file)
@@ -163,7 +164,7 @@ class _Reading:
             if file.team is None:
                 file.team = self._nameable(file)
 
-    def _read_team(self, file: _File) -> None:
+    def _read_team(self, file: TeamFile) -> None:
         file.document = read_document(self.folder, file.path)
         name = valid_name(file.document.data.get("name")) or name_in(file.path)
         found = read_model(file.document, Team, name=name or _NAMELESS)
@@ -174,14 +175,16 @@ class _Reading:
         if name is None:
             file.team = None
 
-    def _nameable(self, file: _File) -> Team | None:
+    def _nameable(self, file: TeamFile) -> Team | None:
         """Return a team of which nothing but the name can be read."""
         name = valid_name(file.document.data.get("name")) or (
             (not file.document.data and said_in(file.path)) or name_in(file.path)
         )
         return Team(name=name) if name else None
 
-    def complete(self, file: _File, given: Team, left_out: frozenset[Place] = frozenset()) -> None:
+    def complete(
+        self, file: TeamFile, given: Team, left_out: frozenset[Place] = frozenset()
+    ) -> None:
         """Fills in a team's defaults, and checks it as it will be.
 
         Args:
@@ -213,7 +216,7 @@ class _Reading:
             file.warnings.append(self._blame(place, text, file.document, given.profile))
         file.team, file.is_whole = team, is_known
 
-    def _check_profile(self, file: _File, given: Team, platform: Platform) -> tuple[Team, bool]:
+    def _check_profile(self, file: TeamFile, given: Team, platform: Platform) -> tuple[Team, bool]:
         """Return the team, without its profile if that is unknown, and whether it is known."""
         profile = given.profile
         if profile is None or profile in platform.profiles:
@@ -247,7 +250,7 @@ class _Reading:
         self._check_names()
         files = {id(file.team): file for file in self.files if file.team and not file.is_rival}
         teams = [file.team for file in files.values() if file.team]
-        for conflict in self._conflicts(teams):
+        for conflict in self.conflicts(teams):
             file = files[id(conflict.claim.team)]
             fault = file.document.fault(conflict.claim.place, conflict.text)
             if conflict.decided:
@@ -260,14 +263,15 @@ class _Reading:
             for place, text in external_names.check_groups(self.platform, teams):
                 self.other_faults.append(self.platform_file.fault(place, text))
 
-    def _conflicts(self, teams: Sequence[Team]) -> Iterator[Conflict]:
+    def conflicts(self, teams: Sequence[Team]) -> Iterator[Conflict]:
+        """Return what of these teams does not go together."""
         yield from claims.conflicts(teams)
         if self.platform is not None and not self._is_left_out(("keycloak",)):
             yield from external_names.conflicts(self.platform, teams)
 
     def _check_names(self) -> None:
         """`teams/<name>.yaml` owns its name. Elsewhere two files of one name are contested."""
-        by_name: dict[str, list[_File]] = {}
+        by_name: dict[str, list[TeamFile]] = {}
         for file in self.files:
             if file.team is not None:
                 by_name.setdefault(file.team.name, []).append(file)
@@ -315,7 +319,7 @@ def _in_order(found: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(found), key=location_of))
 
 
-def _left_out(file: _File, teams: dict[str, Team]) -> LeftOut:
+def _left_out(file: TeamFile, teams: dict[str, Team]) -> LeftOut:
     """A file with what it counts for: nothing that a file without faults declares."""
     said = file.team.name if file.team and not file.is_rival else None
     names = dict.fromkeys(name for name in (said, name_in(file.path)) if name)
@@ -335,57 +339,3 @@ def _base(folder: Path) -> str:
     root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
     path = folder.relative_to(root).as_posix()
     return "" if path == "." else path
-
-
-def check_alone(declaration: Declaration, team: Team, form: Document | None = None) -> Declaration:
-    """The declaration with a team that came by the API, checked as its file would be.
-
-    What it claims must be no other team's, not even by a convention: that would leave the other
-    team out.
-
-    Args:
-        declaration: the declared state.
-        team: the team, with only what was given.
-        form: where the team's fields are from, for messages.
-
-    Raises:
-        DeclarationError: with every fault, each as `team NAME: field: …`.
-    """
-    document = form or Document(f"team {team.name}", {})
-    file = _File(Path(f"{team.name}.yaml"), document.name, document)
-    platform = declaration.platform
-    reading = _Reading(Path())
-    reading.platform = platform
-    reading.complete(file, team)
-    if file.team is not None:
-        others = [each.team for each in declaration.left_out if each.team is not None]
-        rivals = [each for each in (*declaration.teams.values(), *others) if each.name != team.name]
-        _check_beside(file, file.team, rivals, reading._conflicts)
-    if file.team is None or file.faults:
-        raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
-    teams = {**declaration.teams, team.name: file.team}
-    left_out = tuple(each for each in declaration.left_out if team.name not in each.names)
-    told = [warning.replace(":1: ", ": ", 1) for warning in file.warnings]
-    return replace(
-        declaration,
-        teams=dict(sorted(teams.items())),
-        left_out=left_out,
-        warnings=(*declaration.warnings, *told),
-    )
-
-
-def _check_beside(
-    file: _File,
-    team: Team,
-    others: Sequence[Team],
-    conflicts: Callable[[Sequence[Team]], Iterator[Conflict]],
-) -> None:
-    """Takes down what a team and these others claim both."""
-    known = {(c.claim.team.name, c.claim.place, c.text) for c in conflicts(others)}
-    for conflict in conflicts([*others, team]):
-        claim = conflict.claim
-        if claim.team is team:
-            file.fault(claim.place, conflict.text)
-        elif (claim.team.name, claim.place, conflict.text) not in known:
-            text = f"{claim.what} '{claim.name}' is also declared by team '{claim.team.name}'"
-            file.fault((), text)

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from tenantry.declared import files, parsing
+from tenantry.declared.beside import check_alone
 from tenantry.declared.faults import Document, explain
 from tenantry.declared.merge import Data, merge
 from tenantry.declared.parsing import FaultyText
-from tenantry.declared.reading import check_alone, read
+from tenantry.declared.reading import read
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Identity, Team, TeamSettings
 from tenantry.errors import DeclarationError, TenantryError

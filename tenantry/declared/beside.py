@@ -1,0 +1,66 @@
+"""Checks a team that came by the API beside all that is declared."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tenantry.declared.claims import Conflict
+from tenantry.declared.faults import Document
+from tenantry.declared.reading import Reading, TeamFile
+from tenantry.declared.state import Declaration
+from tenantry.declared.team import Team
+from tenantry.errors import DeclarationError
+
+
+def check_alone(declaration: Declaration, team: Team, form: Document | None = None) -> Declaration:
+    """The declaration with a team that came by the API, checked as its file would be.
+
+    What it claims must be no other team's, not even by a convention: that would leave the other
+    team out.
+
+    Args:
+        declaration: the declared state.
+        team: the team, with only what was given.
+        form: where the team's fields are from, for messages.
+
+    Raises:
+        DeclarationError: with every fault, each as `team NAME: field: …`.
+    """
+    document = form or Document(f"team {team.name}", {})
+    file = TeamFile(Path(f"{team.name}.yaml"), document.name, document)
+    platform = declaration.platform
+    reading = Reading(Path())
+    reading.platform = platform
+    reading.complete(file, team)
+    if file.team is not None:
+        others = [each.team for each in declaration.left_out if each.team is not None]
+        rivals = [each for each in (*declaration.teams.values(), *others) if each.name != team.name]
+        _check_beside(file, file.team, rivals, reading.conflicts)
+    if file.team is None or file.faults:
+        raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
+    teams = {**declaration.teams, team.name: file.team}
+    left_out = tuple(each for each in declaration.left_out if team.name not in each.names)
+    told = [warning.replace(":1: ", ": ", 1) for warning in file.warnings]
+    return replace(
+        declaration,
+        teams=dict(sorted(teams.items())),
+        left_out=left_out,
+        warnings=(*declaration.warnings, *told),
+    )
+
+
+def _check_beside(
+    file: TeamFile,
+    team: Team,
+    others: Sequence[Team],
+    conflicts: Callable[[Sequence[Team]], Iterator[Conflict]],
+) -> None:
+    """Takes down what a team and these others claim both."""
+    known = {(c.claim.team.name, c.claim.place, c.text) for c in conflicts(others)}
+    for conflict in conflicts([*others, team]):
+        claim = conflict.claim
+        if claim.team is team:
+            file.fault(claim.place, conflict.text)
+        elif (claim.team.name, claim.place, conflict.text) not in known:
+            text = f"{claim.what} '{claim.name}' is also declared by team '{claim.team.name}'"
+            file.fault((), text)
