@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
+from tenantry.answers import understood
 from tenantry.calls import each
 from tenantry.migration.snapshot import HarborUser, Link, Person
 from tenantry.systems.harbor.client import HarborClient
@@ -98,7 +99,12 @@ def read_people(
     """Users as they were listed, by user name; service accounts are left out."""
     wanted = [user for user in users if not user.get("serviceAccountClientId")]
     step: Callable[[Person], Person] = counting(progress, len(wanted))
-    found = each(lambda user: step(read_person(client, user)), wanted)
+
+    def whole(user: dict[str, Any]) -> Person:
+        with understood("keycloak", "read one of the people"):
+            return step(read_person(client, user))
+
+    found = each(whole, wanted)
     return sorted(found, key=lambda person: person.username)
 
 

@@ -73,6 +73,27 @@ def put_by_hand(bench: Any, team: str, *, marked: bool = False) -> str:
 
 
 @pytest.mark.long
+def test_a_team_whose_file_is_faulty_is_a_finding_and_nothing_of_it_is_removed(bench):
+    onboarded(bench, "one", "two")
+    extra = put_by_hand(bench, "two", marked=True)
+    (bench.declared / "teams" / "one.yaml").write_text("name: one\nharbor: {\n")
+    before = bench.sandbox.kubernetes.get("Namespace", "team-one")
+
+    run = bench.run("detect-drift", remediate="all", ask=False)
+
+    assert run["state_type"] == "FAILED"
+    assert found(bench, run) == {"unreadable declared state/team file/teams/one.yaml"}
+    (row,) = rows(bench, run)
+    assert (row["team"], row["severity"]) == ("one", "warning")
+    assert row["declared at"].startswith("teams/one.yaml:")
+    assert "1 deleted" in run["state"]["message"] or "1 change" in run["state"]["message"]
+    name = extra.rsplit("/", 1)[-1]
+    assert bench.sandbox.kubernetes.get("RoleBinding", name, "team-two") is None
+    assert bench.sandbox.kubernetes.get("Namespace", "team-one") == before
+    assert "team-one" in bench.sandbox.harbor.projects
+
+
+@pytest.mark.long
 def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
     onboarded(bench, "one", "two")
     bench.sandbox.requests.reset()
