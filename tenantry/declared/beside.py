@@ -40,12 +40,14 @@ def check_alone(declaration: Declaration, team: Team, form: Document | None = No
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
     teams = {**declaration.teams, team.name: file.team}
     left_out = tuple(each for each in declaration.left_out if team.name not in each.names)
+    former = declaration.documents.teams.get(team.name) if declaration.documents else None
+    known = [w for w in declaration.warnings if not (former and w.startswith(f"{former.name}:"))]
     told = [warning.replace(":1: ", ": ", 1) for warning in file.warnings]
     return replace(
         declaration,
         teams=dict(sorted(teams.items())),
         left_out=left_out,
-        warnings=(*declaration.warnings, *told),
+        warnings=(*known, *told),
     )
 
 

@@ -236,6 +236,12 @@ def test_a_team_from_the_api_has_its_warnings(tmp_path: Path) -> None:
     assert warning.startswith("team shop: members[1]: 'ann' is there twice")
 
 
+def test_a_team_from_the_api_has_no_warnings_of_the_file_that_it_replaces(tmp_path: Path) -> None:
+    state = declared.load(write(tmp_path, {"name": "shop", "members": ["Ann", "ann"]}))
+    assert len(state.warnings) == 1
+    assert declared.check_alone(state, Team.model_validate({"name": "shop"})).warnings == ()
+
+
 def _models(annotation: Any) -> set[type[BaseModel]]:
     """All models that a type is made of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
