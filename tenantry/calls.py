@@ -1,5 +1,6 @@
 """What all calls to the systems have in common: when to try again, how wide to fan out, the time."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,8 +10,19 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import stamina
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from tenantry.errors import SystemUnavailable, TimedOut
+
+_LOG = logging.getLogger(__name__)
+
+
+def _report_retry(details: RetryDetails) -> None:
+    """Log why a call is repeated, and when. The library's own hook warns on stderr of no reason."""
+    _LOG.info("%s. The call is repeated in %.1f s.", details.caused_by, details.wait_for)
+
+
+set_on_retry_hooks([_report_retry])
 
 T = TypeVar("T")
 A = TypeVar("A")

@@ -428,3 +428,20 @@ def test_check_tells_cause_and_remedy_and_its_status_says_so(run: Run, bench: Be
     assert first["check"] == second["check"] == "robot prefix"
     assert "onboard the team again" in first["advice"]
     assert first["location"]["file"] == "teams/shop.yaml"
+
+
+def test_a_system_that_is_down_is_one_message_without_the_noise_of_retries(bench: Bench) -> None:
+    """In a process of its own: pytest's own handlers hide what goes to stderr without any."""
+    bench.declare(SHOP)
+    dead = environment(bench.sandbox) | {"TENANTRY_HARBOR_URL": "http://127.0.0.1:9"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tenantry.cli", "plan", str(bench.folder)],
+        env={**os.environ, **dead},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (cli.FAILED, "")
+    assert done.stderr == "Harbor: POST /c/login: no answer (ConnectError)\n"

@@ -67,4 +67,4 @@ def test_the_check_passes_on_what_was_configured_and_tells_what_broke(bench):
     assert second["state"]["message"].startswith(
         f"0 teams, {len(CHECKS)} checks: 1 finding (1 critical).\nclient secret: "
     )
-    assert "Run configure-platform" in bench.artifact("platform-checks", second)["data"]
+    assert "(configure-platform" in bench.artifact("platform-checks", second)["data"]

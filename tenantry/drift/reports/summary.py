@@ -34,8 +34,10 @@ def row(finding: Finding, since: Mapping[str, datetime], now: datetime) -> dict[
 
 WIDTHS = {
     "severity": 11,
+    "where": 22,
     "field: actual → desired": 36,
-    "finding": 40,
+    "finding": 36,
+    "remedy": 18,
     "class": None,
     "team": None,
     "resource": None,

@@ -258,6 +258,8 @@ def _advice(cluster: Cluster) -> str:
             "Give the cluster connection a kubeconfig; without one, only a pod of the cluster can "
             "connect."
         )
+    if cluster.kubeconfig_content is None:
+        return f"Correct the kubeconfig at {cluster.kubeconfig}, or the path."
     return f"This command prints a kubeconfig that needs no other files: {COMMAND}"
 
 
