@@ -101,13 +101,18 @@ UserName = Annotated[str, AfterValidator(_check_user), Field(json_schema_extra={
 """A user name in Keycloak, which keeps it in lower case."""
 
 
+_REALM = r"[^\s/?#%\\]([^/?#%\\]*[^\s/?#%\\])?"
+
+
 def _check_realm(value: str) -> str:
-    if not re.fullmatch(r"[^\s/?#%\\]+", value):
-        raise ValueError("a realm's name has no blanks, '/', '?', '#', '%' and backslashes in it")
+    if not re.fullmatch(_REALM, value) or not value.isprintable():
+        raise ValueError(
+            "a realm's name has no '/', '?', '#', '%' and backslashes in it, and no blanks around it"
+        )
     return value
 
 
-RealmName = Annotated[str, AfterValidator(_check_realm), text_like(r"[^\s/?#%\\]+")]
+RealmName = Annotated[str, AfterValidator(_check_realm), text_like(_REALM)]
 """The name of a realm, which is part of addresses."""
 
 

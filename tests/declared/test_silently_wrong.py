@@ -129,6 +129,10 @@ PLATFORM_FAULTS: dict[str, tuple[str, str]] = {
     "no registry": ("harbor: {registry: ''}", f"harbor.registry: '': {REGISTRY}"),
     "a realm with a path": ("keycloak: {realm: a/b}", "keycloak.realm: 'a/b': a realm's name has"),
     "no realm": ("keycloak: {realm: ''}", "keycloak.realm: '': a realm's name has"),
+    "a realm with blanks around it": (
+        "keycloak: {realm: ' a'}",
+        "keycloak.realm: ' a': a realm's name has",
+    ),
     "true for a number of credentials": (
         "rotation: {most_per_run: true}",
         f"rotation.most_per_run: true: {WHOLE}",
@@ -223,6 +227,11 @@ def test_value_that_was_applied_without_harm_is_a_warning(
     assert result.exit_code == 0
     assert result.stderr == f"warning: {warning}\n"
     assert "1 team and the platform are in order" in result.stdout
+
+
+def test_a_realm_may_have_a_blank_in_its_name(tmp_path: Path) -> None:
+    state = declared.load(write(tmp_path, platform="keycloak: {realm: My realm}\n"))
+    assert state.platform.keycloak.realm == "My realm"
 
 
 def test_a_state_in_order_has_no_warnings(tmp_path: Path) -> None:
