@@ -9,7 +9,7 @@ from typing import Any
 
 import re2
 
-MAX_LENGTH = 1000
+MAX_LENGTH = 10_000
 """Longest expression, in characters."""
 _MEMORY = 2**20
 

@@ -53,7 +53,7 @@ REFUSED = {
     "a possessive quantifier": (r"a++{group}", "is not a regular expression of RE2: bad repet"),
     "an open bracket": (r"({group}", "is not a regular expression of RE2: missing )"),
     "an exploding repetition": (r"(a{1000}){1000}{group}", "is not a regular expression of RE2"),
-    "more than 1,000 characters": ("x" * 1000 + "{group}", "has more than 1000 characters"),
+    "more than 10,000 characters": ("x" * 10_000 + "{group}", "has more than 10000 characters"),
     "a name as Python writes it": (r"(?P<a>{group})", "'(?P' is not known to Keycloak"),
     "a class as POSIX writes it": (r"[[:alpha:]]{group}", "'[:' means something else to Keycloak"),
     "an intersection of Java's": (r"[a-z&&b]{group}", "'&&' means something else to Keycloak"),
