@@ -345,3 +345,15 @@ def test_a_system_that_could_not_be_read_is_named_with_the_cause() -> None:
 
     (said,) = found.unread_systems
     assert said == f"{error.replace('Harbor:', 'Harbor could not be read:')}."
+
+
+def test_the_columns_of_the_artifact_up_to_the_remedy_fit_into_the_page() -> None:
+    """At 1,280 pixels the table has 726, of which each column's margins take 24."""
+    seen = {name: width for name, width in summary.WIDTHS.items() if width is not None}
+    for column in ("field: actual → desired", "finding"):
+        columns = ("severity", "where", column, "remedy")
+        assert sum(7.0 * seen[name] + 24 for name in columns) <= 726 + 24
+
+    for found in ALL.findings:
+        row = summary.row(found, {}, NOW)
+        assert list(row)[:4] == ["severity", "where", "field: actual → desired", "remedy"]

@@ -37,7 +37,7 @@ WIDTHS = {
     "where": 22,
     "field: actual → desired": 36,
     "finding": 36,
-    "remedy": 18,
+    "remedy": 20,
     "class": None,
     "team": None,
     "resource": None,
