@@ -8,12 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tenantry import declared, drift, onboarding
+from tenantry import checks, cli, declared, drift, onboarding
 from tenantry.drift import Report
+from tenantry.drift.history import History
+from tenantry.drift.reports import FILES, write
 from tenantry.errors import DeclarationError
 from tenantry.systems import Systems
 from tenantry.systems.settle import connect
-from tests.bench import Bench, Data, connections, ids
+from tests.bench import Bench, Data, connections, environment, ids
 from tests.locks import Alone
 
 ROUTE: Data = {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}
@@ -279,3 +281,62 @@ def test_a_team_with_oidc_clients_is_planned_before_the_realm_exists(bench: Benc
 
     assert outcome.error is None
     assert "keycloak/client/team-shop-web" in ids(outcome.plan.changes if outcome.plan else ())
+
+
+def test_every_form_of_the_report_names_the_file_and_its_line(onboarded: Bench) -> None:
+    spoil(onboarded, "name: shop\ncolour: red\n")
+    systems = again(onboarded, extras=True)
+    found = report(systems)
+    checked = checks.report(systems, checks.check_all(systems))
+
+    for each in (found, checked):
+        for format in FILES:
+            text = write(format, each, History.empty())
+            assert "teams/shop.yaml" in text, format
+            assert "colour: unknown key" in text, format
+    (result,) = json.loads(write("sarif", found, History.empty()))["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"].endswith("teams/shop.yaml")
+    assert place["region"]["startLine"] == 2
+
+
+def test_an_open_finding_of_the_team_stays_open_while_it_is_left_out(onboarded: Bench) -> None:
+    quota = {**SHOP, "harbor": {"storage_quota": "5Gi"}}
+    spoil(onboarded, json.dumps(quota))
+    history = History.empty().after(report(again(onboarded, extras=True)))
+    before = set(history.open_since())
+    assert any("harbor/project/team-shop" in id for id in before)
+
+    spoil(onboarded, "{")
+    history = history.after(report(again(onboarded, extras=True)))
+
+    assert before < set(history.open_since())
+
+
+def test_the_command_line_leaves_it_out_and_says_so(
+    onboarded: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(onboarded, "name: shop\ncolour: red\n")
+    for name, value in environment(onboarded.sandbox).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["tenantry", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        text = capsys.readouterr()
+        return int(ended.value.code or 0), text.out + text.err
+
+    folder = str(onboarded.folder)
+    for command, status in (
+        (("validate", folder), cli.FAILED),
+        (("plan", folder), cli.FAILED),
+        (("plan", folder, "--team", "data"), cli.NOTHING_TO_DO),
+        (("drift", folder), cli.UNREADABLE),
+        (("drift", folder, "--team", "data"), cli.IN_SYNC),
+        (("check", folder), cli.UNREADABLE),
+    ):
+        ended, text = run(*command)
+        assert ended == status, (command, text)
+        told = "colour: unknown key" in " ".join(text.split())
+        assert told is (status in (cli.FAILED, cli.UNREADABLE)), (command, text)

@@ -66,3 +66,23 @@ def test_a_provider_that_replaces_none_is_a_fault(
 
     with pytest.raises(DeclarationError, match=said):
         load(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "name: bad\ncolour: red\n"])
+def test_a_faulty_team_file_keeps_no_other_file_from_being_changed(
+    text: str, tmp_path: Path
+) -> None:
+    """A migration declares its switch while a team's file is faulty."""
+    folder = write(tmp_path, {"name": "shop"}, platform=TEXT)
+    (folder / "teams" / "bad.yaml").write_text(text)
+
+    def named(name: str, document: Any) -> None:
+        if name == "platform.yaml":
+            document["name"] = "Other"
+
+    state, written = edit(folder, named)
+
+    assert [path.name for path in written] == ["platform.yaml"]
+    assert (state.platform.name, list(state.teams)) == ("Other", ["shop"])
+    assert [each.file for each in state.left_out] == ["teams/bad.yaml"]
+    assert (folder / "teams" / "bad.yaml").read_text() == text
