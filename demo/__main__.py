@@ -146,10 +146,14 @@ def _say_where(platform: LocalPlatform, addresses: dict[str, Any], declared: Pat
     for name in ("harbor", "keycloak"):
         system = addresses[name]
         account = f"{system['username']} / {system['password']}"
-        console.print(f"{name.capitalize():<17} {system['url']}  ({account})", highlight=False)
+        console.print(
+            f"{name.capitalize():<17} {system['url']}  ({account})", highlight=False, soft_wrap=True
+        )
     kubeconfig = addresses["kubernetes"]["kubeconfig"]
-    console.print(f"{'Kubernetes':<17} KUBECONFIG={kubeconfig}", highlight=False)
-    console.print(f"{'Declared state':<17} {declared}", highlight=False)
+    console.print(
+        f"{'Kubernetes':<17} export KUBECONFIG={kubeconfig}", highlight=False, soft_wrap=True
+    )
+    console.print(f"{'Declared state':<17} {declared}", highlight=False, soft_wrap=True)
 
 
 def _stop(number: int, frame: object) -> None:

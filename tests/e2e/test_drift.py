@@ -215,6 +215,8 @@ def test_a_system_that_is_down_costs_its_own_findings_only(bench):
     run = bench.run("detect-drift", fail_on="unreadable")
 
     assert run["state_type"] == "FAILED"
+    assert " Keycloak could not be read: " in run["state"]["message"]
+    assert " answered 401: " in run["state"]["message"]
     assert found(bench, run) == {
         "unreadable keycloak/*/*",
         "missing kubernetes/NetworkPolicy/team-one/tenantry-allow-dns",
