@@ -86,7 +86,7 @@ def test_a_team_whose_file_is_faulty_is_a_finding_and_nothing_of_it_is_removed(b
     (row,) = rows(bench, run)
     assert (row["team"], row["severity"]) == ("one", "warning")
     assert row["declared at"].startswith("teams/one.yaml:")
-    assert "1 deleted" in run["state"]["message"] or "1 change" in run["state"]["message"]
+    assert "1 change made." in run["state"]["message"]
     name = extra.rsplit("/", 1)[-1]
     assert bench.sandbox.kubernetes.get("RoleBinding", name, "team-two") is None
     assert bench.sandbox.kubernetes.get("Namespace", "team-one") == before
