@@ -98,12 +98,12 @@ def check_project(team: Team) -> Iterator[tuple[Place, str]]:
             "says to refuse vulnerable images, but not from which severity on: give 'severity'",
         )
     yield from _check_retention(team)
-    immutable: list[ImmutableTags] = []
+    immutable: set[ImmutableTags] = set()
     for index, rule in enumerate(team.harbor.immutable_tags):
         if rule in immutable:
             text = "is there twice; Harbor refuses identical rules"
             yield ("harbor", "immutable_tags", index), text
-        immutable.append(rule)
+        immutable.add(rule)
 
 
 def _check_retention(team: Team) -> Iterator[tuple[Place, str]]:

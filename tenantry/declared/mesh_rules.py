@@ -35,15 +35,20 @@ def check_routes(platform: Platform, team: Team) -> Iterator[tuple[Place, str]]:
 
 def _check_virtual_service(route: Route, place: Place) -> Iterator[tuple[Place, str]]:
     """Check the order: the first prefix wins that the path begins with, letter for letter."""
+    before: dict[str, int] = {}
+    lengths: set[int] = set()  # a hostile file may have any number of paths
     for index, path in enumerate(route.paths):
-        for earlier in route.paths[:index]:
-            if path.prefix.startswith(earlier.prefix):
-                text = (
-                    f"'{path.prefix}' is never reached: '{earlier.prefix}' before it takes "
-                    "what begins so; put the longer prefix first"
-                )
-                yield (*place, "paths", index, "prefix"), text
-                break
+        begins = [path.prefix[:length] for length in lengths if length <= len(path.prefix)]
+        taken = [prefix for prefix in begins if prefix in before]
+        if taken:
+            earlier = min(taken, key=before.__getitem__)
+            text = (
+                f"'{path.prefix}' is never reached: '{earlier}' before it takes "
+                "what begins so; put the longer prefix first"
+            )
+            yield (*place, "paths", index, "prefix"), text
+        before.setdefault(path.prefix, index)
+        lengths.add(len(path.prefix))
 
 
 def _check_http_route(route: Route, place: Place) -> Iterator[tuple[Place, str]]:

@@ -20,6 +20,10 @@ _ROUNDS = 50
 """How often faulty fields are left out before nothing of a file counts as readable."""
 
 
+_MOST = 300
+"""How many faulty fields are left out at most: a file with more is one that nobody wrote by hand."""
+
+
 @dataclass(frozen=True)
 class Readable(Generic[M]):
     """A file's content without its faulty fields."""
@@ -77,6 +81,14 @@ def read_model(document: Document, model: type[M], **instead: Any) -> Readable[M
         except ValidationError as error:
             found = places_of(error, Document(document.name, pruned))
         moved = {original_place(place, data, left_out): details for place, details in found.items()}
+        if len(moved) + len(left_out) > _MOST:
+            first = dict(list(moved.items())[:_MOST])
+            text = (
+                f"has {len(moved)} faults; the first {len(first)} are named, and no other is sought"
+            )
+            return Readable(
+                None, [*faults, document.fault((), text), *explain_at(first, model, document)]
+            )
         gaps = {place for place in moved if _holds_any(place, left_out)}
         new = {place: details for place, details in moved.items() if place not in gaps}
         faults += explain_at(new, model, document)
@@ -95,6 +107,8 @@ def _holds_any(place: Place, left_out: Iterable[Place]) -> bool:
 
 def original_place(place: Place, data: Any, left_out: Collection[Place]) -> Place:
     """Return where a place was before anything was left out: indexes of lists have moved."""
+    if not left_out:
+        return place
     found: Place = ()
     node = data
     for step in place:

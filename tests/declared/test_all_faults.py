@@ -1,6 +1,7 @@
 """Every fault at once: none hides another, and none is made up because of another."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,40 @@ def test_a_file_without_a_name_is_checked_all_the_same(tmp_path: Path) -> None:
     text = "robots: {ci: {expiry_days: 30, rotation: {max_age_days: 30}}}\n"
     told = faults(write(tmp_path, text))
     assert [fault.split(": ")[1] for fault in told] == ["name", "robots.ci.rotation.max_age_days"]
+
+
+@pytest.mark.parametrize(
+    "team",
+    [
+        {"members": [7] * 2_000},
+        {"harbor": {"immutable_tags": [{"tags": "v["}] * 2_000}},
+        {"namespace": {"quota": {f"no-{number}": 1 for number in range(2_000)}}},
+        {"robots": {f"r{number}": {"access": "x"} for number in range(2_000)}},
+    ],
+    ids=lambda team: next(iter(team)),
+)
+def test_a_file_full_of_faults_has_a_bounded_number_of_them(
+    team: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = write(tmp_path)
+    (folder / "teams" / "shop.yaml").write_text(json.dumps({"name": "shop", **team}))
+    told = faults(folder)
+    assert len(told) == 301
+    assert "faults; the first 300 are named" in told[0]
+
+
+def test_any_number_of_identical_values_is_judged(tmp_path: Path) -> None:
+    paths = [{"prefix": f"/{number}", "service": "web", "port": 80} for number in range(1_500)]
+    team = {
+        "name": "shop",
+        "harbor": {"immutable_tags": [{"tags": f"v{number}"} for number in range(1_500)]},
+        "routes": {"r": {"host": "x.example.com", "paths": paths}},
+    }
+    folder = write(tmp_path)
+    (folder / "teams" / "shop.yaml").write_text(json.dumps(team))
+    told = faults(folder)
+    # Of 0 to 1,499 all but the ten of one digit begin as one of these does.
+    assert len(told) == 1_490
 
 
 def test_a_call_of_the_api_hears_of_every_fault_at_once() -> None:
