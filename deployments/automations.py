@@ -39,7 +39,8 @@ def automations(silence: timedelta = 3 * HEARTBEAT) -> list[Automation]:
         trigger=EventTrigger(
             match=_RUNS,
             match_related=_OURS,
-            after={"prefect.flow-run.heartbeat"},
+            # `Running` comes from the server: a machine may die before its first heartbeat arrives.
+            after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},
             expect={
                 "prefect.flow-run.heartbeat",
                 "prefect.flow-run.Completed",

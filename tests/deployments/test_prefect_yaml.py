@@ -233,6 +233,7 @@ def test_the_automations_are_valid_and_are_for_our_runs_only(automations: dict[s
         assert ours["prefect.resource.id"] == "prefect.tag.tenantry"
         assert type(automation).model_validate(automation.model_dump(mode="json"))
     assert died.trigger.posture is Posture.Proactive
+    assert "prefect.flow-run.Running" in died.trigger.after, "it may die before its first heartbeat"
     assert died.actions[0].state == "CRASHED"
     assert again.trigger.posture is Posture.Reactive
     assert again.trigger.expect == {"prefect.flow-run.Crashed"}
