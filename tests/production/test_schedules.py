@@ -164,7 +164,7 @@ def test_each_deployment_with_a_schedule_completes_on_a_platform_that_is_in_sync
     assert platform.wait_for_run(first)["state_type"] == "COMPLETED"
 
     runs = {name: platform.create_run(f"{name}/{name}", {}) for name in scheduled}
-    ended = {name: platform.wait_for_run(run) for name, run in runs.items()}
+    ended = {name: platform.wait_for_run(run, seconds=300) for name, run in runs.items()}
     messages = {name: run["state"]["message"] for name, run in ended.items()}
 
     assert {name: run["state_type"] for name, run in ended.items()} == dict.fromkeys(
