@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 
 from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
-from tenantry.errors import DeclarationError, TenantryError
+from tenantry.errors import DeclarationError, TenantryError, readable
 from tenantry.systems.settle import connect
 from tenantry.wording import count
 
@@ -289,6 +289,9 @@ def main() -> None:
         # The interpreter would write what is left once more when it ends.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except Exception as error:  # noqa: BLE001 a fault of ours is a message, too
+        typer.echo(str(readable(error, "running this command")), err=True)
         sys.exit(FAILED)
 
 

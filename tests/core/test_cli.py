@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -353,6 +354,15 @@ def test_crash_none_where_the_output_can_go_nowhere(
     assert done.stdout == ""
     assert done.stderr == said or (not said and done.stderr == "the output: Broken pipe.\n")
     assert done.returncode == (1 if said else 0)
+
+
+def test_crash_none_for_an_error_that_no_rule_foresaw(run: Run, tmp_path: Path) -> None:
+    with mock.patch("tenantry.cli.declared.load", side_effect=KeyError("secret")):
+        status, out, err = run("validate", write(tmp_path, SHOP))
+    assert (status, out) == (1, "")
+    assert err.startswith("KeyError while running this command (at ")
+    assert "secret" not in err
+    assert "Traceback" not in err
 
 
 def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_path: Path) -> None:
