@@ -1,0 +1,95 @@
+"""The run form of onboard-team, filled in by a person in a browser.
+
+Prefect 3.9.1 ships two UIs: `/` opens the second, and links of the first still work.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser import open_ui
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
+
+PLATFORM = """name: test
+profiles:
+  production:
+    harbor:
+      storage_quota: 100Gi
+      auto_scan: true
+      immutable_tags: [{tags: v*}]
+    namespace: {pod_security: restricted}
+"""
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with open_ui() as page:
+        yield page
+        if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):  # for a person who looks at it
+            page.screenshot(path=Path(folder) / "form.png", full_page=True)
+
+
+def open_form(page: Page, bench: Any) -> None:
+    id = bench.platform.call("GET", "deployments/name/onboard-team/onboard-team")["id"]
+    page.goto(f"{bench.platform.url}/v2/deployments/deployment/{id}/run")
+    page.get_by_label("Name", exact=True).wait_for()
+    page.wait_for_timeout(3000)  # it fills in the defaults of the other parameters
+
+
+def submit(page: Page) -> dict[str, Any]:
+    """Submits the form, and gives the parameters that it holds."""
+    page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
+    with page.expect_request("**/api/ui/schemas/validate") as sent:
+        page.get_by_role("button", name="Submit").click()
+    values: dict[str, Any] = sent.value.post_data_json["values"]
+    return values
+
+
+def test_what_the_form_leaves_untouched_comes_from_the_platform(bench, page):
+    bench.declare_platform(PLATFORM)
+    page.goto(f"{bench.platform.url}/")
+    page.wait_for_url("**/v2/**")
+    open_form(page, bench)
+    for label in (
+        "Display name",
+        "Contact",
+        "Profile",
+        "Members",
+        "Storage quota",
+        "Roles",
+        "More",
+    ):
+        assert page.get_by_text(f"{label} (Optional)", exact=True).is_visible(), label
+    page.get_by_label("Name", exact=True).fill("shop")
+    page.get_by_label("Profile").fill("production")
+
+    given = submit(page)
+
+    assert given["team"] == {"name": "shop", "profile": "production"}
+    run = bench.run("onboard-team", **{**given, **bench.blocks})
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    file = bench.declared / "teams" / "shop.yaml"
+    assert file.read_text() == "name: shop\nprofile: production\n"
+    project = bench.sandbox.harbor.projects["team-shop"]
+    assert project.quota.hard == 100 * 2**30
+    assert project.metadata["auto_scan"] == "true"
+    assert project.immutable_rules
+    namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop")
+    level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert level == "restricted"
+
+
+def test_a_bad_name_is_refused_in_words_beside_its_field(bench, page):
+    open_form(page, bench)
+    page.get_by_label("Name", exact=True).fill("Web Shop")
+
+    submit(page)
+
+    rule = "'1 to 58 lower-case letters and digits, in words joined by single dashes"
+    page.get_by_text(rule).first.wait_for()
+    assert "(?=" not in page.inner_text("body")
