@@ -67,11 +67,11 @@ def test_the_same_declaration_again_is_no_conflict(shop):
 
 @pytest.mark.long
 def test_merge_adds_what_is_given_and_asks_nobody_as_nothing_is_deleted(shop):
-    team = {"name": "shop", "contact": "#new", "quota": "5Gi"}
+    team = {"name": "shop", "contact": "#team", "quota": "5Gi"}
     run = shop.run("onboard-team", team=team, if_declared="merge")
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    text = FILE.replace("'#shop'", "'#new'") + "harbor:\n  storage_quota: 5Gi\n"
+    text = FILE.replace("'#shop'", "'#team'") + "harbor:\n  storage_quota: 5Gi\n"
     assert shop.file.read_text() == text
     assert has_route(shop)
 
