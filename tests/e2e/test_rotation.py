@@ -76,14 +76,14 @@ def store(folder: Path) -> str:
 
 
 def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(teams):
-    (teams.declared / "teams" / "old.yaml").write_text("name: old\ncolour: red\n")
+    teams.declare("old", f"{ROBOTS}colour: red\n")
 
     run = teams.run("rotate-robots")
 
     message = run["state"]["message"]
     assert run["state_type"] == "FAILED"
     assert message.startswith("4 credentials: 2 rotated, 2 in order.")
-    assert "teams/old.yaml:2: colour: unknown key" in message
+    assert "teams/old.yaml:6: colour: unknown key" in message
     assert all_live(teams) == {
         "old/pull": "pull-b",
         "old/ci": "ci-b",
