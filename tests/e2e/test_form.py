@@ -41,13 +41,29 @@ def open_form(page: Page, bench: Any) -> None:
     page.wait_for_timeout(3000)  # it fills in the defaults of the other parameters
 
 
-def submit(page: Page) -> dict[str, Any]:
-    """Submits the form, and gives the parameters that it holds."""
+def submit(page: Page) -> None:
+    """Submits the form; it is judged, and nothing is started if there is a fault."""
     page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
-    with page.expect_request("**/api/ui/schemas/validate") as sent:
+    with page.expect_request("**/api/ui/schemas/validate"):
         page.get_by_role("button", name="Submit").click()
-    values: dict[str, Any] = sent.value.post_data_json["values"]
-    return values
+
+
+def start(page: Page, bench: Any) -> dict[str, Any]:
+    """Submits the form as a person does, and gives the ended run.
+
+    Where the server says 503, as it does on SQLite while anything else writes, the form stays as it
+    is, and the person submits it again.
+    """
+    for name, block in bench.blocks.items():
+        page.get_by_label(name).fill(block)
+    for _ in range(20):
+        page.wait_for_timeout(1000)
+        with page.expect_response("**/create_flow_run") as answered:
+            page.get_by_role("button", name="Submit").click()
+        if answered.value.status != 503:
+            break
+    assert answered.value.status == 201, answered.value.text()
+    return bench.platform.wait_for_run(answered.value.json()["id"])
 
 
 def test_what_the_form_leaves_untouched_comes_from_the_platform(bench, page):
@@ -68,11 +84,10 @@ def test_what_the_form_leaves_untouched_comes_from_the_platform(bench, page):
     page.get_by_label("Name", exact=True).fill("shop")
     page.get_by_label("Profile").fill("production")
 
-    given = submit(page)
+    run = start(page, bench)
 
-    assert given["team"] == {"name": "shop", "profile": "production"}
-    run = bench.run("onboard-team", **{**given, **bench.blocks})
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert run["parameters"]["team"] == {"name": "shop", "profile": "production"}
     file = bench.declared / "teams" / "shop.yaml"
     assert file.read_text() == "name: shop\nprofile: production\n"
     project = bench.sandbox.harbor.projects["team-shop"]

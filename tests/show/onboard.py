@@ -51,13 +51,20 @@ def main() -> int:
 
 
 def demo() -> list[Shown]:
-    """The demo: three teams through the Prefect API on the sandbox"""
+    """The demo: the platform and three teams through the Prefect API on the sandbox"""
     began = time.monotonic()
     done = run_python(["-m", "demo", "--once"])
-    teams = done.stdout.count(": done")
-    figure = f"{teams} teams done, exit {done.returncode}, {time.monotonic() - began:.0f} s"
-    held = done.returncode == 0 and teams == 3
-    return [Shown("make demo onboards three teams and ends with a summary", figure, held)]
+    ended = [line.strip() for line in done.stdout.splitlines() if ": done" in line]
+    teams = sum(not line.startswith("platform:") for line in ended)
+    figure = (
+        f"{teams} teams done, platform {'done' if len(ended) > teams else 'NOT done'}, "
+        f"exit {done.returncode}, {time.monotonic() - began:.0f} s"
+    )
+    clean = "Traceback" not in done.stdout + done.stderr
+    held = done.returncode == 0 and teams == 3 and len(ended) == 4 and clean
+    return [
+        Shown("make demo onboards three teams, ends with a summary, no traceback", figure, held)
+    ]
 
 
 def declared_state() -> list[Shown]:

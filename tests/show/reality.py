@@ -9,8 +9,9 @@ import os
 import sys
 
 from tests.declared.cases import ALL
+from tests.show.onboard import demo
 from tests.show.report import Report, Shown
-from tests.show.results import Case, Results, run_python, run_tests
+from tests.show.results import Case, Results, run_tests
 
 CONFORMANCE = ("tests/conformance", "-k", "harbor_", "--timeout=300")
 
@@ -158,27 +159,18 @@ def connections() -> list[Shown]:
     ]
 
 
-def demo() -> list[Shown]:
-    """The demo as a new user starts it"""
-    done = run_python(["-m", "demo", "--once"])
-    teams = done.stdout.count(": done")
-    clean = "Traceback" not in done.stdout + done.stderr
-    return [
-        Shown(
-            "make demo ends with three teams onboarded and no traceback",
-            f"{teams} teams done, exit {done.returncode}",
-            done.returncode == 0 and teams == 3 and clean,
-        )
-    ]
-
-
 # One team's fault is that team's
 
 
 def one_team() -> list[Shown]:
     """Faulty team files, hostile values and conflicts"""
     found = run_tests(
-        "--timeout=900", "tests/core", "tests/rotation", "tests/e2e", "-k", "left_out or hostile"
+        "--timeout=900",
+        "tests/core",
+        "tests/rotation",
+        "tests/e2e",
+        "-k",
+        "left_out or hostile or faulty",
     )
     return [
         found.of("tests/core").line(
