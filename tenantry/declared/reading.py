@@ -331,7 +331,14 @@ def _left_out(file: TeamFile, teams: dict[str, Team]) -> LeftOut:
         None if file.is_rival else file.team,
         file.document,
         is_whole=file.is_whole,
+        gives_name=_given_name(file) is not None,
     )
+
+
+def _given_name(file: TeamFile) -> str | None:
+    """Return the name that a file itself gives; None if it gives none that can be read."""
+    data = file.document.data
+    return valid_name(data.get("name")) if data else said_in(file.path)
 
 
 def _base(folder: Path) -> str:

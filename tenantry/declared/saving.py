@@ -17,6 +17,7 @@ from tenantry.declared.faults import Document, explain
 from tenantry.declared.merge import Data, merge
 from tenantry.declared.parsing import FaultyText
 from tenantry.declared.reading import read
+from tenantry.declared.salvage import said_in, valid_name
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Identity, Team, TeamSettings
 from tenantry.errors import DeclarationError, TenantryError
@@ -120,6 +121,8 @@ def propose(
     declaration = declaration or read(folder)
     path, before = find_team(folder, team.name)
     file = path.relative_to(folder).as_posix()
+    if before is None:
+        _refuse_file_of_another(folder, path, team.name)
     if before is None and path.exists() and if_declared != "replace":
         faults = [
             fault for each in declaration.left_out if each.file == file for fault in each.faults
@@ -162,12 +165,33 @@ def as_declared(team: Team) -> Data:
 
 
 def find_team(folder: Path, name: str) -> tuple[Path, Any]:
-    """The file that declares a team and what it says, or the file that would, and None."""
-    for candidate in files.team_files(folder):
+    """The file that declares a team and what it says, or the file that would, and None.
+
+    Of several files with one name it is the one that is named after the team, as in reading.
+    """
+    for candidate in sorted(files.team_files(folder), key=lambda path: path.stem != name):
         content = _content(candidate)
         if isinstance(content, dict) and content.get("name") == name:
             return candidate, content
     return folder / "teams" / f"{name}.yaml", None
+
+
+def _refuse_file_of_another(folder: Path, path: Path, name: str) -> None:
+    """Refuse to write a team over the file of another team.
+
+    Raises:
+        DeclarationError: the file that the team would be written to declares another one.
+    """
+    content = _content(path) if path.exists() else None
+    said = content.get("name") if isinstance(content, dict) else said_in(path)
+    other = valid_name(said)
+    if other not in (None, name):
+        file = path.relative_to(folder).as_posix()
+        text = (
+            f"team {name}: would be written to {file}, which declares team '{other}'. Rename that "
+            f"file to 'teams/{other}.yaml', or choose another name. Nothing was changed."
+        )
+        raise DeclarationError([text])
 
 
 def save_team(folder: Path, content: Data) -> Path:
@@ -177,8 +201,13 @@ def save_team(folder: Path, content: Data) -> Path:
 
     Returns:
         The file: the one that already declares the team, or `teams/<name>.yaml`.
+
+    Raises:
+        DeclarationError: `teams/<name>.yaml` declares another team.
     """
     path, before = find_team(folder, content["name"])
+    if before is None:
+        _refuse_file_of_another(folder, path, content["name"])
     if before is not None and is_same(before, content):
         return path
     text = _text(path, before, content) if before is not None else _dump(content)

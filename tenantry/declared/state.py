@@ -80,6 +80,8 @@ class LeftOut:
     """The file's content; empty if it cannot be read."""
     is_whole: bool = False
     """Whether `team` is all that the file declares."""
+    gives_name: bool = True
+    """Whether the file itself gives the name of its team; else it may be the file of any team."""
 
     @property
     def label(self) -> str:
@@ -147,6 +149,11 @@ class Declaration:
     def names(self) -> frozenset[str]:
         """The names of all declared teams, also of those that are left out."""
         return frozenset(self.teams).union(*(each.names for each in self.left_out))
+
+    @property
+    def knows_all_names(self) -> bool:
+        """Whether each file gives its team's name; else a team that none names may be declared."""
+        return all(each.gives_name for each in self.left_out)
 
     def locate(self, team: str | None, place: Place) -> Location:
         """Where a field is declared: in the team's file, or where the team has it from.

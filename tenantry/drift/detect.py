@@ -267,6 +267,8 @@ class _Detection:
             team = self._teams.get(live.team)
             if team is None and (live.team in self._state.names or not self._scope.all_teams):
                 continue  # it is a team's that was not asked for, or may be
+            if team is None and live.team != PLATFORM and not self._state.knows_all_names:
+                continue  # a file whose name can't be read may be that team's
             if id.kind != "robot" or team is None or self._has_outstayed(team, id):
                 yield id, live
 

@@ -105,12 +105,16 @@ def _with(state: Declaration, documents: dict[str, Document]) -> Documents | Non
 def _intruders(state: Declaration, holders: Holders) -> Iterator[tuple[str, list[Contested]]]:
     """The teams that claim what a team holds which is left out."""
     absent = state.names - state.teams.keys()
-    for team in state.teams.values() if absent else ():
+    for team in state.teams.values() if absent or not state.knows_all_names else ():
         faults = []
         for claim in claims_of(team):
             holder = None if _is_by_convention(claim) else _holder(holders, claim)
-            if holder in absent:
-                text = f"{claim.what} '{claim.name}' is held by team '{holder}', which is left out"
+            is_unknown = not state.knows_all_names and holder not in (None, *state.names)
+            if holder in absent or is_unknown:
+                why = (
+                    "may be declared in a file that cannot be read" if is_unknown else "is left out"
+                )
+                text = f"{claim.what} '{claim.name}' is held by team '{holder}', which {why}"
                 fault = state.fault(team.name, claim.place, text)
                 faults.append(Contested(claim.what, claim.name, fault))
         if faults and not holders.is_applied(team):

@@ -128,6 +128,28 @@ def test_a_team_that_is_not_declared_any_more_is_still_told_of(onboarded: Bench)
     assert {each.class_ for each in report(again(onboarded, extras=True)).findings} == {"extra"}
 
 
+@pytest.mark.parametrize("text", ["name: Shop\n", "{", ""])
+def test_a_team_keeps_all_that_it_has_while_its_file_of_another_name_gives_none(
+    onboarded: Bench, text: str
+) -> None:
+    (onboarded.folder / "teams" / "shop.yaml").unlink()
+    spoil(onboarded, text, "web")
+    systems = again(onboarded, extras=True)
+    teams = systems.state.pick(None)
+    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+
+    assert {each.class_ for each in detected.report.findings} == {"unreadable"}
+    assert drift.choose(detected, "all").plans == ()
+
+    spoil(onboarded, json.dumps({"name": "thief", "group": "shoppers"}), "thief")
+    state = again(onboarded).state
+    assert list(state.teams) == ["data"]
+    assert any(
+        "is held by team 'shop', which may be declared in a file that cannot be read" in fault
+        for fault in state.faults
+    )
+
+
 INTRUDERS = {
     "the group by its name": ({"group": "team-data"}, "the group 'team-data'"),
     "a group": ({"group": "shoppers"}, "the group 'shoppers'"),

@@ -6,6 +6,7 @@ import pytest
 
 from tenantry import declared
 from tenantry.declared import Team, saving
+from tenantry.errors import DeclarationError
 from tests.bench import SHOP, write
 
 
@@ -133,3 +134,30 @@ def test_a_faulty_file_of_another_team_does_not_keep_a_team_from_being_saved(
     write(tmp_path, "name: [data\n")
     path = save_team(tmp_path, team())
     assert path.read_text() == "name: shop\n"
+
+
+@pytest.mark.parametrize("text", ["name: web\n", "name: web\ncolour: red\n", "name: web\n{\n"])
+@pytest.mark.parametrize("if_declared", ["refuse", "merge", "replace"])
+def test_a_team_is_never_written_over_the_file_of_another_team(
+    text: str, if_declared: saving.IfDeclared, tmp_path: Path
+) -> None:
+    path = write(tmp_path) / "teams" / "shop.yaml"
+    path.write_text(text)
+    with pytest.raises(DeclarationError, match=r"teams/shop\.yaml.* declares team 'web'"):
+        saving.propose(tmp_path, team(), if_declared)
+    with pytest.raises(DeclarationError, match="declares team 'web'"):
+        save_team(tmp_path, team())  # the file came after the proposal
+    assert path.read_text() == text
+
+
+def test_of_two_files_with_one_name_the_one_named_after_the_team_is_changed(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path)
+    for name in ("aaa", "shop"):
+        (tmp_path / "teams" / f"{name}.yaml").write_text(f"name: shop\ncontact: '#{name}'\n")
+    proposal = saving.propose(tmp_path, team(contact="#new"), "replace")
+    assert proposal.file == "teams/shop.yaml"
+    assert [change.declared for change in proposal.changes] == ["'#shop'"]
+    saving.save(tmp_path, proposal)
+    assert declared.read(tmp_path).teams["shop"].contact == "#new"
