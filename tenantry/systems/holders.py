@@ -4,16 +4,19 @@ A tenant can write objects of some kinds into its own namespaces, with any label
 tells only what the owner of its namespace may say, and a namespace's own mark goes before it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 from tenantry.declared import LeftOut, Team
 from tenantry.declared.external_names import EXTERNAL_NAME
-from tenantry.errors import SystemRefused
+from tenantry.errors import SystemRefused, TenantryError
 from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import PREVIOUS
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
+
+T = TypeVar("T")
 
 _ROUTES = ("VirtualService", "HTTPRoute")
 
@@ -21,7 +24,8 @@ _ROUTES = ("VirtualService", "HTTPRoute")
 class Holders:
     """The marks in the systems. Each kind is read once, when it is asked for.
 
-    Everything raises TenantryError where a system can't be read.
+    Everything raises TenantryError where a system can't be read; a kind that could not be read is
+    not read again, since thousands of claims may be asked about.
 
     Args:
         systems: the systems.
@@ -32,6 +36,18 @@ class Holders:
         self._systems = systems
         self._cluster = systems.kubernetes_client
         self._keycloak = keycloak
+        self._failures: dict[str, TenantryError] = {}
+        """By kind: why it could not be read."""
+
+    def _ask(self, what: str, read: Callable[[], T]) -> T:
+        """Return what is read of a kind, unless that failed before."""
+        if (failure := self._failures.get(what)) is not None:
+            raise failure
+        try:
+            return read()
+        except TenantryError as error:
+            self._failures[what] = error
+            raise
 
     def decide(self, what: str, name: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
         """Return which of several files keeps a thing; None if the systems do not show it.
@@ -48,18 +64,22 @@ class Holders:
 
     def _holds(self, team: Team, what: str, name: str) -> bool:
         if what == EXTERNAL_NAME:
-            return self._keycloak and self._systems.keycloak.has_mapper(
-                name.partition("/")[0], team
+            provider = name.partition("/")[0]
+            return self._keycloak and self._ask(
+                what, lambda: self._systems.keycloak.has_mapper(provider, team)
             )
         return self.holder(what, name) == team.name
 
     def is_applied(self, team: Team) -> bool:
         """Whether a team was applied as it is declared now."""
-        found = self._namespaces.get(team.slug)
+        found = self._ask("the namespace", lambda: self._namespaces).get(team.slug)
         return found is not None and self._systems.kubernetes.is_applied(team, found)
 
     def holder(self, what: str, name: str) -> str | None:
         """Return the team whose mark a thing bears; None if it bears none, or is not there."""
+        return self._ask(what, lambda: self._read_holder(what, name))
+
+    def _read_holder(self, what: str, name: str) -> str | None:
         match what:
             case "the namespace":
                 return self._owner(name)

@@ -12,8 +12,9 @@ from tenantry import checks, cli, declared, drift, onboarding
 from tenantry.drift import Report
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
-from tenantry.errors import DeclarationError
+from tenantry.errors import DeclarationError, SystemUnavailable
 from tenantry.systems import Systems
+from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect
 from tests.bench import Bench, Data, connections, environment, ids
 from tests.locks import Alone
@@ -233,6 +234,25 @@ def test_a_team_keeps_what_it_holds_while_its_file_cannot_be_read(
 
     assert list(state.teams) == ["data"]
     assert any("is held by team 'shop', which is left out" in fault for fault in state.faults)
+
+
+def test_a_system_that_cannot_be_read_is_not_asked_again_for_each_claim(
+    onboarded: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(client: KubernetesClient, kind: str, *args: Any, **options: Any) -> Any:
+        asked.append(kind)
+        raise SystemUnavailable("kubernetes", f"GET {kind}", "no answer")
+
+    spoil(onboarded, "{")
+    for number in range(20):
+        routes = {"web": {**ROUTE, "host": f"web-{number}.example.com"}}
+        more = {"routes": routes, "further_namespaces": {"jobs": {}}}
+        spoil(onboarded, json.dumps({"name": f"team-{number}", **more}), f"team-{number}")
+    monkeypatch.setattr(KubernetesClient, "list", refuse)
+    assert len(again(onboarded).state.teams) == 21
+    assert len(asked) <= 6, "once for each kind of claim at most"
 
 
 def test_a_faulty_platform_stops_everything(onboarded: Bench) -> None:
