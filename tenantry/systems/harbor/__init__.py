@@ -121,12 +121,12 @@ class Harbor:
                 listed[row["name"]] = row
         if self._extras:
             self._observe_left_over(listed, seen)
-        return {name: row for name, row in listed.items() if name in names}
+        return {name: listed[name] for name in dict.fromkeys(names) if name in listed}
 
     def _owner(self, project: str) -> str | None:
         """Return the name of the team that a project's name belongs to."""
-        owners = (team.name for team in self._state.teams.values() if team.slug == project)
-        return next(owners, None)
+        team = self._state.teams.get(project.removeprefix("team-"))
+        return team.name if team is not None and team.slug == project else None
 
     def _observe_left_over(self, projects: Mapping[str, Row], seen: Observed) -> None:
         """The projects that were made for teams which nobody declares any more."""
