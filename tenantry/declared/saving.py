@@ -170,7 +170,7 @@ def find_team(folder: Path, name: str) -> tuple[Path, Any]:
     Of several files with one name it is the one that is named after the team, as in reading.
     """
     for candidate in sorted(files.team_files(folder), key=lambda path: path.stem != name):
-        content = _content(candidate)
+        content = _content(candidate) if _may_name(candidate, name) else None
         if isinstance(content, dict) and content.get("name") == name:
             return candidate, content
     return folder / "teams" / f"{name}.yaml", None
@@ -327,6 +327,19 @@ def _yaml() -> YAML:
 
 def _as_written(tag: str) -> Callable[[Any, Any], Any]:
     return lambda representer, value: representer.represent_scalar(tag, value.text)
+
+
+def _may_name(path: Path, name: str) -> bool:
+    """Return whether a file can declare a team of this name; parsing it takes far longer.
+
+    Only an escape, with a backslash, can hide a name from its text.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(parsing.MAX_BYTES + 1)
+    except OSError:
+        return False
+    return name.encode() in text or b"\\" in text
 
 
 def _content(path: Path) -> Any:

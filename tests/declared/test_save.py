@@ -107,6 +107,15 @@ def test_a_team_is_found_in_a_file_of_another_name(tmp_path: Path) -> None:
     assert declared.load(tmp_path).teams["shop"].contact == "new"
 
 
+@pytest.mark.parametrize(
+    "text", ['name: "sh\\x6fp"\n', 'name: "sh\\\n  op"\n', "{name: &x shop, contact: *x}\n"]
+)
+def test_a_team_is_found_however_its_name_is_written(text: str, tmp_path: Path) -> None:
+    write(tmp_path, text)
+    path, content = saving.find_team(tmp_path, "shop")
+    assert (path.name, content["name"]) == ("team-0.yaml", "shop")
+
+
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     """The new content comes by another inode: whoever has the old one open reads on in it."""
     write(tmp_path, SHOP)
