@@ -45,7 +45,7 @@ def onboard_team(
             "refuse" shows the difference and changes nothing, "merge" adds the given fields to its
             file, "replace" lets its file hold only the given fields.
         require_approval: Ask in the UI before a changed declaration deletes anything. Turn it off
-            for callers that no person attends.
+            where no person attends the runs.
         dry_run: Show the changes and make none; nothing is written to the declared state either.
         declared_state: Name of the Declared State block that the team is saved to.
         harbor: Name of the Harbor Connection block.

@@ -7,9 +7,9 @@
 # JSON: {"team": {"name": "shop", "contact": "#shop"}}. The same REQUEST with the same parameters
 # makes one run, however often this is called; take another REQUEST to run it once more.
 #
-# A team that is declared already is changed only with "if_declared": "merge" or "replace" beside
+# A team that is declared already is changed only with "if_declared": "merge" or "replace" next to
 # "team". If that deletes something the run waits for a person's approval, and this script with it;
-# "require_approval": false asks nobody.
+# with "require_approval": false it does not ask.
 #
 # Environment:
 #   PREFECT_API_URL           the API's address (http://127.0.0.1:4200/api)
