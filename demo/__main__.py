@@ -98,7 +98,7 @@ def _onboard(platform: LocalPlatform) -> bool:
 
 
 def _report(name: str, run: dict[str, Any]) -> bool:
-    """Prints how a run ended, and returns whether it completed."""
+    """Print how a run ended, and return whether it completed."""
     good = run["state_type"] == "COMPLETED"
     mark = "[green]done[/]" if good else f"[red]{run['state_name']}[/]"
     console.print(f"  {name}: {mark}, {run['state']['message']}", highlight=False)
@@ -106,7 +106,7 @@ def _report(name: str, run: dict[str, Any]) -> bool:
 
 
 def _deploy(addresses: dict[str, Any]) -> None:
-    """What the team itself deploys: the Services that its route leads to."""
+    """Deploy what the team itself would deploy: the Services that its route leads to."""
     with config.new_client_from_config(addresses["kubernetes"]["kubeconfig"]) as api:
         utils.create_from_yaml(api, str(ROOT / "demo" / "services.yaml"))
 

@@ -182,5 +182,5 @@ def _finish(
 
 
 def _done(declaration: Declaration, text: str) -> Any:
-    """The last word of a run that did what it was to do."""
+    """Return the final state of a run that completed its work."""
     return finish(Completed(message=text), declaration, None)

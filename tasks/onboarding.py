@@ -92,9 +92,9 @@ def connected(
     probe_credentials: bool = True,
     extras: bool = False,
 ) -> Iterator[Systems]:
-    """The systems that the blocks of these names lead to, with conflicts between teams settled.
+    """Connect to the systems of these blocks, with conflicts between teams settled.
 
-    What is declared is `state` of the systems from here on.
+    From then on the declared state is `state` of the systems.
     """
     connections = Connections(
         harbor=load_block(HarborConnection, harbor).account(),
@@ -117,7 +117,7 @@ def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | N
     """Return a run's last state: Failed, with every fault, if a file was left out of it.
 
     Args:
-        state: what the run came to for all others.
+        state: the run's result for all other teams.
         declaration: what is declared.
         names: the teams that the run is about; all if not given.
     """
@@ -125,7 +125,7 @@ def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | N
     if not faults:
         return state
     return Failed(
-        message="\n".join([state.message or "", "Left out, since they are faulty:", *faults])
+        message="\n".join([state.message or "", "Left out because they are faulty:", *faults])
     )
 
 

@@ -91,7 +91,7 @@ def refuse_unknown(
 ) -> None:
     """Refuses a purpose that none of these teams has.
 
-    Which robots a team has that is left out is not known yet: then nothing is refused.
+    The robots of teams that are left out are not known yet: if there are such teams, nothing is refused.
 
     Raises:
         TenantryError: and which there are.

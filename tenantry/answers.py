@@ -1,4 +1,4 @@
-"""Reads the JSON of the systems' answers: a member that is missing or odd costs one fact, not the run.
+"""Reads the JSON of the systems' answers: a missing or odd member fails one fact, not the run.
 
 Each client parses its answers here. An object of an answer then names the call and the member
 where it lacks one, or has one of another type than the client's table says.
@@ -18,7 +18,7 @@ Members = Mapping[str, Kind]
 """The types of an API's members, by name. A member that is not listed may be anything."""
 
 ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""The errors that code runs into which takes an answer to have the documented form."""
+"""The errors that code raises if an answer does not have the documented form."""
 _NAMES: dict[type, str] = {
     str: "text",
     int: "a number",
@@ -52,7 +52,7 @@ class Answer(dict[str, Any]):
         self._source = source
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle it as a plain dict: what is kept belongs to no call any more."""
+        """Copy and pickle it as a plain dict: a stored copy no longer belongs to a call."""
         return dict, (dict(self),)
 
     def __missing__(self, member: str) -> Any:
@@ -62,7 +62,7 @@ class Answer(dict[str, Any]):
         return self._checked(member, super().__getitem__(member))
 
     def get(self, member: str, default: Any = None) -> Any:
-        """Return a member; the default if there is none, or if it is null."""
+        """Return a member; the default if it is missing or null."""
         value = super().get(member)
         return default if value is None else self._checked(member, value)
 
@@ -111,7 +111,7 @@ def many(answer: Any, system: str, call: str) -> list[Answer]:
 
 
 def texts(system: str, call: str, answer: Any, *members: str) -> list[str]:
-    """Return these members of an answer, which must be texts; what it holds instead may be secret.
+    """Return these members of an answer, which must be text; other values are not shown, as they may be secret.
 
     Raises:
         OddAnswer: they are not.
@@ -124,7 +124,7 @@ def texts(system: str, call: str, answer: Any, *members: str) -> list[str]:
 
 @contextmanager
 def understood(system: str, call: str) -> Iterator[None]:
-    """Turn what code runs into by an answer of an unexpected form into an OddAnswer.
+    """Turn errors that an answer of an unexpected form causes into an OddAnswer.
 
     Args:
         system: the system that answered.

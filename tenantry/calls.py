@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def _report_retry(details: RetryDetails) -> None:
-    """Log why a call is repeated, and when. The library's own hook warns on stderr of no reason."""
+    """Log why a call is repeated, and when. The library's own hook does not log the reason."""
     _LOG.info("%s. The call is repeated in %.1f s.", details.caused_by, details.wait_for)
 
 
@@ -30,7 +30,7 @@ A = TypeVar("A")
 TIMEOUT = 30.0
 """Seconds that one call may take."""
 LONGEST_SILENCE = 1.5 * TIMEOUT
-"""Seconds without any answer after which a system is not waited for: its second time-out."""
+"""Seconds without any answer after which calls no longer wait for a system: two time-outs."""
 RETRY_AFTER = TIMEOUT
 """Seconds after which a silent system is tried again."""
 WIDTH = 16
@@ -82,10 +82,10 @@ def read(call: Callable[[], T]) -> T:
 
 
 class Patience:
-    """How long a system is waited for that accepts calls and does not answer them.
+    """Limits how long calls wait for a system that accepts connections and does not answer.
 
-    A call that times out costs TIMEOUT seconds, and a look makes many. So once a system has
-    answered nothing for LONGEST_SILENCE seconds, calls to it fail at once; every RETRY_AFTER
+    A call that times out costs TIMEOUT seconds, and a run makes many. So once a system has
+    not answered for LONGEST_SILENCE seconds, calls to it fail at once; every RETRY_AFTER
     seconds one is let through, and any answer ends the silence. Safe to use from many threads.
     """
 
@@ -129,8 +129,8 @@ class Patience:
         raise SystemUnavailable(
             self._system,
             call,
-            f"it accepts connections and has answered nothing for {now - since:.0f} s, so it is "
-            "not waited for any longer",
+            f"it accepts connections and has not answered for {now - since:.0f} s, so Tenantry "
+            "does not wait for it any longer",
         )
 
 

@@ -104,7 +104,7 @@ class BrokenPromise(CallFailed):
 
 
 class Unexpected(TenantryError):
-    """An error that no rule foresaw. It is the failure of what was being done, and of nothing else."""
+    """An error that no rule covers. It fails only the work during which it was raised."""
 
 
 def readable(error: Exception, work: str) -> TenantryError:

@@ -1,4 +1,4 @@
-"""Flows for tests of what happens to runs that end badly, deployed beside ours."""
+"""Flows for tests of what happens to runs that end badly, deployed with ours."""
 
 import time
 
@@ -9,7 +9,7 @@ import flows  # noqa: F401 (sets up the log of runs, as it does for each of our 
 
 @flow
 def have_a_bug() -> None:
-    """Raise an exception that nobody expects."""
+    """Raise an unexpected exception."""
     raise RuntimeError("a bug of ours")
 
 

@@ -20,7 +20,7 @@ from tests.wire import no_delays
 R = TypeVar("R")
 
 CHANGES = ("missing", "null", "other type", "more")
-"""What becomes of a member: `more` leaves it, and puts an unknown one beside it."""
+"""What becomes of a member: `more` leaves it, and adds an unknown one."""
 _NUMBERS = re.compile(r"(?<=/)(\d+|[0-9a-f]{8}-[0-9a-f-]{27})(?=/|$)")
 _TOKENS = ("/token", "/c/login", "/service/token")
 

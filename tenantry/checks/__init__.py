@@ -49,7 +49,7 @@ _OF_MESH: dict[str, Callable[[Mesh], Iterator[Finding]]] = {
 }
 
 LEFT_OUT = "team files"
-"""What is called by a file of the declared state that is faulty."""
+"""The name of the check that reports faulty files of the declared state."""
 
 CHECKS = (
     LEFT_OUT,

@@ -22,7 +22,7 @@ def group_type(login: Login) -> Iterator[Finding]:
                 "critical",
                 Id("harbor", "user group", name),
                 f"Harbor knows it as type {group['group_type']}, and names are unique over all "
-                "types: who logs in with it gets nothing",
+                "types: its members get no role in Harbor",
                 "Delete it in Harbor once you have noted its memberships, which go with it in "
                 "every project; then onboard the team again.",
                 owners[name],
@@ -41,7 +41,7 @@ def group_filter(login: Login) -> Iterator[Finding]:
             "group filter",
             "warning",
             SINGLE_SIGN_ON,
-            f"oidc_group_filter '{text}' is no regular expression: Harbor ignores it silently",
+            f"oidc_group_filter '{text}' is not a regular expression: Harbor ignores it silently",
             "Correct harbor.single_sign_on.group_filter.",
         )
         return
@@ -58,18 +58,18 @@ def group_filter(login: Login) -> Iterator[Finding]:
 
 
 def admin_group(login: Login) -> Iterator[Finding]:
-    """Somebody is in the group of Harbor's administrators."""
+    """The group of Harbor's administrators has a member."""
     name = str(login.settings.get("oidc_admin_group") or "")
     if not name:
         return
     group = login.group(name)
     members = login.realm.rows(f"groups/{group['id']}/members", max=1) if group else None
     if not members:
-        what = "nobody is in it" if group else "the realm has no such group"
+        what = "it has no members" if group else "the realm has no such group"
         yield login.finding(
             "admin group",
             "warning",
             Id("keycloak", "group", name),
             f"it is Harbor's oidc_admin_group, and {what}",
-            "Put somebody in, or name another in harbor.single_sign_on.admin_group.",
+            "Add a member, or name another group in harbor.single_sign_on.admin_group.",
         )

@@ -127,7 +127,7 @@ def single_sign_on(login: Login) -> Iterator[Finding]:
         "single sign-on",
         "warning",
         SINGLE_SIGN_ON,
-        f"it is not declared, and {why}: nobody can log in to Harbor through realm "
+        f"it is not declared, and {why}: no user can log in to Harbor through realm "
         f"'{login.realm.realm}', and the groups of the teams have no effect in Harbor",
         "Declare 'harbor: {single_sign_on: {}}' in platform.yaml and run configure-platform.",
     )

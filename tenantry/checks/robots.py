@@ -40,7 +40,7 @@ def _robots(login: Login, team: Team) -> Iterator[Finding]:
         rows = {name: found[name] for name in pair(purpose) if name in found}
         live = _live(login, team, purpose, rows)
         for name, row in rows.items():
-            if name == live:  # its like in the pair is on its way out
+            if name == live:  # the other robot of the pair is being retired
                 yield from _expiry(login, team, purpose, row)
             yield from _access(login, team, purpose, row)
 
@@ -102,8 +102,8 @@ def _prefix(login: Login, team: Team) -> Iterator[Finding]:
                 "critical",
                 objects.id_of("Secret", place.name, place.namespace),
                 f"it was written for '{name}', and Harbor's robot_name_prefix is '{prefix}': that name "
-                "no longer opens Harbor",
-                "Set the prefix back, or onboard the team again, which writes the Secret anew.",
+                "can no longer log in to Harbor",
+                "Set the prefix back, or onboard the team again, which writes the Secret again.",
                 team.name,
             )
 

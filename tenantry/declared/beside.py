@@ -1,4 +1,4 @@
-"""Checks a team that came by the API beside all that is declared."""
+"""Checks a team of an API call together with the declared state."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,10 +13,10 @@ from tenantry.errors import DeclarationError
 
 
 def check_alone(declaration: Declaration, team: Team, form: Document | None = None) -> Declaration:
-    """The declaration with a team that came by the API, checked as its file would be.
+    """Return the declaration with a team of an API call, checked as its file would be.
 
-    What it claims must be no other team's, not even by a convention: that would leave the other
-    team out.
+    The team must not claim what another team claims, not even where a convention gives it to this
+    team: that would leave the other team out.
 
     Args:
         declaration: the declared state.
@@ -57,7 +57,7 @@ def _check_beside(
     others: Sequence[Team],
     conflicts: Callable[[Sequence[Team]], Iterator[Conflict]],
 ) -> None:
-    """Takes down what a team and these others claim both."""
+    """Record the claims of a team that other teams make too."""
     known = {(c.claim.team.name, c.claim.place, c.text) for c in conflicts(others)}
     for conflict in conflicts([*others, team]):
         claim = conflict.claim

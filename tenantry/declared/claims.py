@@ -1,8 +1,8 @@
-"""What teams claim, and which of two claims for one thing goes.
+"""What teams claim, and which of two claims for one thing takes precedence.
 
-A convention decides where one can: `team-<name>`, as a namespace and as a group, is team `<name>`'s,
-and a Secret is that team's whose namespace it is in. Where none can, the claims are contested:
-nothing is done for either team until the systems show whose the thing is.
+A convention decides where one can: `team-<name>`, as a namespace and as a group, belongs to team
+`<name>`, and a Secret belongs to the team whose namespace it is in. Where none can, the claims are
+contested: nothing is done for either team until the systems show the owner.
 """
 
 import re
@@ -24,11 +24,11 @@ class Claim(NamedTuple):
     place: Place
     """Where the team claims it."""
     rank: int = 0
-    """The claim of the highest rank goes; the convention gives it."""
+    """The claim of the highest rank takes precedence; the convention sets the rank."""
 
 
 class Conflict(NamedTuple):
-    """A claim that another team makes, too."""
+    """A claim that another team makes too."""
 
     claim: Claim
     text: str
@@ -38,7 +38,7 @@ class Conflict(NamedTuple):
 
 
 def conflicts(teams: Sequence[Team]) -> Iterator[Conflict]:
-    """Return the claims of these teams that do not go together."""
+    """Return the claims of these teams that conflict."""
     owners = _namespace_owners(teams)
     claimed: dict[tuple[str, str], list[Claim]] = defaultdict(list)
     for team in teams:

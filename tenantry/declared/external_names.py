@@ -20,7 +20,7 @@ gives to another team."""
 
 
 def check_platform(platform: Platform) -> Iterator[Fault]:
-    """What is wrong with the names that the platform declares, whatever the teams declare."""
+    """Return the faults of the platform's names that do not depend on the teams."""
     for name, group in platform.keycloak.groups.items():
         for alias in group.external_groups:
             if alias not in platform.keycloak.external_providers:

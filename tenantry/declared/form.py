@@ -1,7 +1,7 @@
 """Reads the team that a call of the API or the run form of the UI declares.
 
 The form has a few fields that people fill in, and `more` for everything else as YAML or JSON. The
-fields of a team file are accepted beside them, so that a program can send a team whole.
+fields of a team file are accepted as well, so that a program can send a team whole.
 """
 
 import json

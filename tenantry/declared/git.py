@@ -74,7 +74,7 @@ def propose_commit(
         form: where the team's fields are from, for messages.
 
     Raises:
-        DeclarationError: the team, or the declared state beside it, is faulty.
+        DeclarationError: the team is faulty, or the rest of the declared state.
         SystemRefused: there is no such repository or branch, or no right to read it.
         SystemUnavailable: the repository does not answer.
     """
@@ -89,7 +89,7 @@ def propose_commit(
 def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
     """Commit a team's file on the branch's head and push it, unless it says the same already.
 
-    If somebody else pushes first, all of it is done again on the new head.
+    If another push comes first, all of it is repeated on the new head.
 
     Returns:
         The declared state with the team, checked, and where it is now.
@@ -316,7 +316,7 @@ def _conflict(
     )
     meanwhile = "changed" if theirs else "taken away"
     text = (
-        f"team '{proposal.content['name']}' was {meanwhile} by somebody else between commit "
+        f"team '{proposal.content['name']}' was {meanwhile} by another push between commit "
         f"{proposal.commit}, which this run began with, and commit {head.id}, the head of branch "
         f"'{repository.branch}': {fields}"
     )

@@ -37,7 +37,7 @@ def has_illegal_scheme(value: str) -> bool:
 
 
 def has_blank(value: str) -> bool:
-    """Return whether an address has blanks or control characters in it, as none of a browser has."""
+    """Return whether an address has blanks or control characters, which a browser never sends."""
     return bool(re.search(r"\s", value)) or not value.isprintable()
 
 

@@ -36,7 +36,7 @@ def check_unused(team: Team) -> Iterator[tuple[Place, str]]:
                 (*place, "labels", REVISION),
                 (
                     f"'{revision}' has no effect: 'mesh' is {mesh}, and Istio follows the label "
-                    f"{INJECTION}, which that sets. Write mesh: {revision}, or remove the label"
+                    f"{INJECTION}, which 'mesh' sets. Write mesh: {revision}, or remove the label"
                 ),
             )
 

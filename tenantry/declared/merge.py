@@ -19,7 +19,7 @@ BUILT_IN: Data = {
 
 
 def complete(platform: Platform, team: Team) -> Team:
-    """The team with all defaults: its own word first, then its profile's, then the platform's."""
+    """Return the team with defaults: its own values first, then its profile's, then the platform's."""
     profile = platform.profiles.get(team.profile or "", TeamSettings())
     data: Data = BUILT_IN
     for layer in (platform.defaults, profile, team):

@@ -34,7 +34,7 @@ def check_routes(platform: Platform, team: Team) -> Iterator[tuple[Place, str]]:
 
 
 def _check_virtual_service(route: Route, place: Place) -> Iterator[tuple[Place, str]]:
-    """Check the order: the first prefix wins that the path begins with, letter for letter."""
+    """Check the order: the first prefix that the path begins with wins, letter by letter."""
     before: dict[str, int] = {}
     lengths: set[int] = set()  # a hostile file may have any number of paths
     for index, path in enumerate(route.paths):
@@ -43,8 +43,8 @@ def _check_virtual_service(route: Route, place: Place) -> Iterator[tuple[Place, 
         if taken:
             earlier = min(taken, key=before.__getitem__)
             text = (
-                f"'{path.prefix}' is never reached: '{earlier}' before it takes "
-                "what begins so; put the longer prefix first"
+                f"'{path.prefix}' is never reached: '{earlier}' before it matches "
+                "the same requests; put the longer prefix first"
             )
             yield (*place, "paths", index, "prefix"), text
         before.setdefault(path.prefix, index)
@@ -52,7 +52,7 @@ def _check_virtual_service(route: Route, place: Place) -> Iterator[tuple[Place, 
 
 
 def _check_http_route(route: Route, place: Place) -> Iterator[tuple[Place, str]]:
-    """Check the paths: the longest prefix wins, whatever the order; `/api` and `/api/` are one."""
+    """Check the paths: the longest prefix wins in any order; `/api` and `/api/` are the same."""
     if len(route.paths) > HTTP_ROUTE_RULES:
         text = (
             f"{len(route.paths)} paths; an HTTPRoute has up to {HTTP_ROUTE_RULES}. Move some below "
@@ -68,8 +68,8 @@ def _check_http_route(route: Route, place: Place) -> Iterator[tuple[Place, str]]
         other = seen.setdefault(path.prefix.rstrip("/"), path)
         if (other.service, other.port) != (path.service, path.port):
             text = (
-                f"'{path.prefix}' is never reached: '{other.prefix}' before it is the same "
-                "prefix of an HTTPRoute; remove one of them"
+                f"'{path.prefix}' is never reached: '{other.prefix}' before it matches "
+                "the same requests; remove one of them"
             )
             yield here, text
 
@@ -97,7 +97,7 @@ def check_unreachable(platform: Platform, team: Team) -> Iterator[tuple[Place, s
             is_http_route = (route.kind or platform.mesh.route_kind) == "HTTPRoute"
             if not is_http_route and (found := re.search(r"[?#\s]|[^\x21-\x7e]", path.prefix)):
                 text = (
-                    f"'{path.prefix}' fits no request: a path has no {found[0]!r} in it; write it "
+                    f"'{path.prefix}' matches no request: a path has no {found[0]!r} in it; write it "
                     "percent-encoded, or remove it"
                 )
                 yield ("routes", name, "paths", index, "prefix"), text

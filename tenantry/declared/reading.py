@@ -223,7 +223,7 @@ class Reading:
             return given, True
         if not self._is_left_out(("profiles", profile)):
             known = ", ".join(platform.profiles) or "none"
-            text = f"'{profile}' is no profile in platform.yaml; profiles there: {known}"
+            text = f"'{profile}' is not a profile in platform.yaml; profiles there: {known}"
             file.fault(("profile",), text)
         return given.model_copy(update={"profile": None}), False
 

@@ -17,11 +17,11 @@ M = TypeVar("M", bound=Model)
 _NAMES: TypeAdapter[str] = TypeAdapter(TeamName)
 _LINE = re.compile(r"^name: *[\"']?([a-z0-9-]{1,63})[\"']? *(#.*)?$", re.MULTILINE)
 _ROUNDS = 50
-"""How often faulty fields are left out before nothing of a file counts as readable."""
+"""How often faulty fields are left out before the whole file counts as unreadable."""
 
 
 _MOST = 300
-"""How many faulty fields are left out at most: a file with more is one that nobody wrote by hand."""
+"""Most faulty fields that are left out of a file: no file written by hand has more."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ def read_model(document: Document, model: type[M], **instead: Any) -> Readable[M
         moved = {original_place(place, data, left_out): details for place, details in found.items()}
         if len(moved) + len(left_out) > _MOST:
             first = dict(list(moved.items())[:_MOST])
-            text = (
-                f"has {len(moved)} faults; the first {len(first)} are named, and no other is sought"
-            )
+            text = f"has {len(moved)} faults; the first {len(first)} are listed, the rest is not checked"
             return Readable(
                 None, [*faults, document.fault((), text), *explain_at(first, model, document)]
             )

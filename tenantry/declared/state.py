@@ -71,7 +71,7 @@ class LeftOut:
     definite: tuple[str, ...]
     """The faults that only the author can correct, each as `file:line: field: …`."""
     contested: tuple[Contested, ...]
-    """What the systems may decide: whoever holds it keeps it."""
+    """Conflicts that the systems may decide: the present holder keeps the thing."""
     names: tuple[str, ...]
     """The names of teams that the file may declare: the one that it gives, or its own name."""
     team: Team | None = None

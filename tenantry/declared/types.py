@@ -162,8 +162,8 @@ def _check_whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_check_whole)
-"""Makes a number refuse true and false: Python counts them as 1 and 0, and a file means something
-else by them. It comes after the number's limits, or the JSON Schema loses those."""
+"""Makes a number refuse true and false: Python counts them as 1 and 0, and the author of a
+file means something else. It comes after the number's limits, or the JSON Schema loses those."""
 
 MAX_INT = 2**31 - 1
 """The greatest number that every system keeps."""
@@ -180,7 +180,7 @@ def text_like(pattern: str) -> Any:
 
 
 def fits(pattern: str, words: str) -> Any:
-    """Return what makes a text fit a pattern, which people are told in words."""
+    """Return the rule that a text matches a pattern; messages give it in words."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):

@@ -1,4 +1,4 @@
-"""Judges what was seen for drift: what the planner would change, what nobody declares, what can't be read.
+"""Finds drift: changes that the planner would make, undeclared resources, and unreadable ones.
 
 There is no comparing here: a finding is a change that onboarding would make, in other words.
 """
@@ -109,7 +109,7 @@ class _Detection:
         self._new: set[str] = set()
         self._told: set[Id] = set()
         self._unplanned: set[str] = set()
-        """Teams of which it is not known what is desired."""
+        """Teams whose desired resources are not known."""
 
     def result(self) -> Detected:
         findings: list[Finding] = []
@@ -172,13 +172,13 @@ class _Detection:
             return None
         self._desired.update(resource.id for resource in desired)
         exists = any(r.id in self._observed.live for r in desired if not r.shared)
-        # Its namespaces come first: without a look at them, nobody can say what a team lacks.
+        # Its namespaces come first: if they can't be read, the team may exist all the same.
         if not exists and whole("kubernetes") not in self._observed.unreadable:
             self._new.add(team.name)
         return plan
 
     def _failed(self, team: str, error: TenantryError) -> None:
-        """Takes down that a team could not be judged: what there is of it is no extra."""
+        """Record that a team could not be compared: none of its resources is an extra."""
         system = error.system if isinstance(error, CallFailed) else "harbor"
         seen = self._observed if team else (self._observed.platform or self._observed)
         id = Id(system, "team", team) if team else Id(system, "platform", "*")

@@ -1,4 +1,4 @@
-"""Looks at the systems for drift: which looks it takes to judge a system, and in what order."""
+"""Observes the systems for drift: which observations each system needs, and in what order."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +13,12 @@ from tenantry.systems import Systems, check_harbor, check_keycloak, check_kubern
 
 
 class NotLookedAt(TenantryError):
-    """A system that the run was not asked to look at."""
+    """A system that is not part of the run."""
 
 
 @dataclass(frozen=True)
 class _Look:
-    """How one system is looked at, and what is not known if that fails."""
+    """How one system is observed, and what is unknown if that fails."""
 
     look: Callable[[Systems, Sequence[Team], Observed], None]
     covers: tuple[Id, ...]
@@ -37,7 +37,7 @@ def _keycloak(systems: Systems, teams: Sequence[Team], observed: Observed) -> No
 
 
 def _harbor(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
-    # Who is no administrator is shown a part of it, and would miss all the rest.
+    # Only an administrator sees all of it; another account would miss the rest.
     check_harbor(systems.harbor_client)
     systems.look_at_harbor(teams, observed)
     _platforms("harbor", systems.look_at_configuration, observed)
@@ -50,9 +50,9 @@ def _istio(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
 
 
 def _platforms(system: SystemName, look: Callable[[Observed], None], observed: Observed) -> None:
-    """What is the platform's own: what fails there costs the teams nothing."""
+    """Observe the platform's own resources; a failure there does not affect the teams."""
     if observed.platform is not None:
-        del observed.platform.unreadable[whole(system)]  # it is looked at now
+        del observed.platform.unreadable[whole(system)]  # it is observed now
         with observed.platform.noting(whole(system), PLATFORM):
             look(observed.platform)
 
@@ -74,19 +74,19 @@ _NEEDED: dict[SystemName, tuple[str, ...]] = {
     "harbor": ("Kubernetes", "Harbor", "Credentials"),
     "istio": ("Istio",),
 }
-"""What a system's resources are judged by: a project's mark is on the namespace, and which robot
-of a pair is the live one stands in the Secret."""
+"""The observations that each system needs: a project's mark is on the namespace, and the Secret says
+which robot of a pair is the live one."""
 
 
 def looks(asked: Sequence[SystemName]) -> list[list[str]]:
-    """The looks that it takes to judge these systems, in order; those of a list side by side."""
+    """Return the observations that these systems need, in order; those of one list run concurrently."""
     needed = {name for system in asked for name in _NEEDED[system]}
     first = [name for name in LOOKS if name in needed and name not in _LATER]
     return [group for group in (first, *([n] for n in _LATER if n in needed)) if group]
 
 
 def look_at(name: str, systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
-    """Takes one of the looks.
+    """Make one of the observations.
 
     Raises:
         TenantryError: the system can't be read.
@@ -95,13 +95,13 @@ def look_at(name: str, systems: Systems, teams: Sequence[Team], observed: Observ
 
 
 def note(name: str, error: TenantryError, observed: Observed) -> None:
-    """Takes down that a look failed: nothing of the system is known."""
+    """Record that an observation failed: nothing of the system is known."""
     for id in LOOKS[name].covers:
         observed.unreadable[id] = Unreadable(error, None)
 
 
 def look(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -> Observed:
-    """All that it takes to judge these systems; what can't be read is noted."""
+    """Return the observed state of these systems; what can't be read is recorded."""
     observed = begin(asked, systems, teams)
 
     def take(name: str) -> None:
@@ -117,9 +117,9 @@ def look(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -
 
 
 def begin(asked: Sequence[SystemName], systems: Systems, teams: Sequence[Team]) -> Observed:
-    """What is known before the first look: nothing, and which systems are not looked at.
+    """Return the state before the first observation: empty, with the systems that are not part of it.
 
-    A look at all teams takes in what is the platform's own.
+    If it covers all teams, it includes the platform's own resources.
     """
     observed = Observed()
     if systems.state.platform.is_managed and len(teams) == len(systems.state.teams):

@@ -200,7 +200,7 @@ def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iter
     if others:
         text = (
             f"Users of Harbor with a person's name and another subject or issuer: {len(others)}. "
-            "Their logins end in 409 already, whatever is done here."
+            "Their logins end in 409 already, and the migration does not change that."
         )
         yield Notice("strangers in Harbor", text, tuple(others))
     yield from about_rights(people)

@@ -1,4 +1,4 @@
-"""The credentials of teams that are left out: what is rotated of them, read from the systems.
+"""Rotates the credentials of teams that are left out, as the systems show them.
 
 A team whose file is faulty can't be onboarded, and its robots expire all the same. So its existing
 credentials are rotated as they are: each pair of robots that Tenantry made and whose first Secret
@@ -29,7 +29,7 @@ from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 
 _LONGEST = 14
-"""The most days before its robot's expiry in which a credential is exchanged, if no policy is known."""
+"""The most days before its robot expires that a credential is exchanged, if no policy is known."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def kept_teams(systems: Systems, names: Iterable[str] | None = None) -> list[Kep
 
 
 class _Reading:
-    """One look at the robots of one team."""
+    """Reads the robots of one team."""
 
     def __init__(self, systems: Systems, name: str, file: LeftOut, project: Row) -> None:
         self._systems = systems
@@ -144,7 +144,7 @@ class _Reading:
         if policy and policy.max_age_days + policy.before_expiry_days <= days:
             return policy
         before = max(1, min(_LONGEST, days // 4))
-        # The old credential serves to its end: who has copied it has as long as ever.
+        # The old credential works until it expires, so copies of it work as long as before.
         return Rotation(
             max_age_days=max(1, days - before),
             before_expiry_days=before,

@@ -1,7 +1,7 @@
 """Makes the simulated systems slow or faulty, from Python or over HTTP.
 
-The systems know nothing of it: what befalls a request is decided around their apps. Over HTTP it
-is `control_app.py` that serves them.
+The systems do not know of it: their apps are wrapped, and the wrapper decides which request fails.
+`control_app.py` serves the controls over HTTP.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
-"""Who holds what teams claim, by the marks that Tenantry left in the systems.
+"""Finds the owner of what teams claim, by Tenantry's marks in the systems.
 
-A tenant can write objects of some kinds into its own namespaces, with any labels. So an object
-tells only what the owner of its namespace may say, and a namespace's own mark goes before it.
+A tenant can write objects of some kinds into its own namespaces, with any labels. So an
+object's mark counts only where the owner of its namespace may set it, and the mark of the namespace
+itself takes precedence.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,7 @@ class Holders:
 
     Args:
         systems: the systems.
-        keycloak: whether Keycloak may be called; else nothing is known of what it holds.
+        keycloak: whether Keycloak may be called; otherwise its marks are unknown.
     """
 
     def __init__(self, systems: Systems, *, keycloak: bool = True) -> None:
@@ -52,8 +53,8 @@ class Holders:
     def decide(self, what: str, name: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
         """Return which of several files keeps a thing; None if the systems do not show it.
 
-        The one that is applied as it is declared now holds it for certain. Else it is the one
-        whose mark the thing bears.
+        If one of them is applied as declared now, that one keeps it. Otherwise it is the one whose
+        mark is on the thing.
         """
         applied = [rival for rival in rivals if rival.team and self.is_applied(rival.team)]
         if len(applied) != 1:
@@ -76,7 +77,7 @@ class Holders:
         return found is not None and self._systems.kubernetes.is_applied(team, found)
 
     def holder(self, what: str, name: str) -> str | None:
-        """Return the team whose mark a thing bears; None if it bears none, or is not there."""
+        """Return the team whose mark is on a thing; None if it has no mark or does not exist."""
         return self._ask(what, lambda: self._read_holder(what, name))
 
     def _read_holder(self, what: str, name: str) -> str | None:
@@ -101,7 +102,7 @@ class Holders:
         return {each["metadata"]["name"]: each for each in found}
 
     def _owner(self, namespace: str) -> str | None:
-        """The team that a namespace was made for; None if it was made for none."""
+        """Return the team that a namespace was created for; None if it has none."""
         found = self._namespaces.get(namespace)
         team = objects.team_of(found) if found else None
         slug = f"team-{team}"
@@ -117,7 +118,7 @@ class Holders:
 
     @cached_property
     def _marked_secrets(self) -> list[tuple[Object, str]]:
-        """The Secrets that bear a team's mark, and may, with that team."""
+        """The Secrets with a team's mark that may carry it, each with that team."""
         found = self._cluster.list("Secret", labelSelector=objects.OURS, content=False)
         return list(self._credible(found))
 
@@ -136,7 +137,7 @@ class Holders:
 
     @cached_property
     def _replaced(self) -> dict[str, str]:
-        """The robots that somebody else made and that a team's pair takes the place of."""
+        """The robots of other tools that a team's pair replaces."""
         return {
             name: team
             for each, team in self._marked_secrets
@@ -148,7 +149,7 @@ class Holders:
 
     @cached_property
     def _hosts(self) -> dict[str, str]:
-        """The hosts of the teams' routes; of two routes for one host the older one goes."""
+        """The hosts of the teams' routes; of two routes for one host the older one counts."""
         routes = [pair for kind in _ROUTES for pair in self._credible(self._routes(kind))]
         routes.sort(key=lambda pair: str(pair[0]["metadata"].get("creationTimestamp")))
         hosts: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""Settles by the live marks what the declared state leaves open between its teams.
+"""Settles conflicts between teams by the marks in the systems.
 
-Two teams may claim one thing that no convention gives to one of them. Whoever holds it keeps it,
-and the other is left out; where nothing shows who holds it, both are. And a team that is left out
-keeps what it holds, also where its file can't be read: another team that claims it is left out.
+Two teams may claim one thing that no convention gives to one of them. The present holder keeps it,
+and the other team is left out; where no mark shows the holder, both are left out. A team that is left
+out keeps what it holds, even if its file can't be read: another team that claims it is left out.
 """
 
 from collections import defaultdict
@@ -103,7 +103,7 @@ def _with(state: Declaration, documents: dict[str, Document]) -> Documents | Non
 
 
 def _intruders(state: Declaration, holders: Holders) -> Iterator[tuple[str, list[Contested]]]:
-    """The teams that claim what a team holds which is left out."""
+    """Yield the teams that claim something held by a team that is left out."""
     absent = state.names - state.teams.keys()
     for team in state.teams.values() if absent or not state.knows_all_names else ():
         faults = []
@@ -125,11 +125,11 @@ def _holder(holders: Holders, claim: Claim) -> str | None:
     try:
         return holders.holder(claim.what, claim.name)
     except TenantryError:
-        return None  # what is not read is not changed either
+        return None  # what can't be read is not changed either
 
 
 def _is_by_convention(claim: Claim) -> bool:
-    """Whether a claim is for what the team's own name stands in."""
+    """Return whether a claim is for something that is named after the team."""
     slug = claim.team.slug
     if claim.what == "the Secret":
         return claim.name.partition("/")[0] in claim.team.namespaces

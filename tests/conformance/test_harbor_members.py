@@ -168,7 +168,7 @@ def test_of_parallel_adds_one_wins_and_none_is_lost(
         answers = list(pool.map(lambda _: caller("POST", members, json=group(unknown)), range(8)))
     codes = sorted(answer.status_code for answer in answers)
     assert codes[0] == 201
-    # A unique index is not always asked before; in db_auth, two may be told that they won.
+    # A unique index is not always asked before; in db_auth, two calls may both succeed.
     assert set(codes[1:]) <= ({409, 500} if mode == "oidc_auth" else {201, 409, 500})
     assert len(caller.json(f"/usergroups?group_name={unknown}")) == 1
     assert listed(caller, members).count(unknown) == 1

@@ -159,7 +159,7 @@ def _onboards(systems: Systems) -> None:
 def test_an_unexpected_error_of_one_team_is_its_failure(
     onboarded: Bench, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it comes from: it is told by its type and place, and what it says is not."""
+    """The message gives its type and place, not its text."""
     systems = onboarded.systems
     plain = systems.kubernetes.desired
 

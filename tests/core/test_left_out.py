@@ -272,7 +272,7 @@ def test_a_faulty_platform_stops_everything(onboarded: Bench) -> None:
 def test_no_mutation_of_one_file_changes_the_plan_of_another_team(
     onboarded: Bench, mutation: st.DataObject
 ) -> None:
-    """Of `data`, whatever `shop` declares, and be its file not even text."""
+    """`data` is unchanged for any file of `shop`, even one that is not text."""
     names = st.sampled_from(["data", "shop", "team-data", "data-x", "x", "shop-jobs", ""])
     claims = st.fixed_dictionaries(
         {},

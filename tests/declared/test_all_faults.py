@@ -152,7 +152,7 @@ def test_no_fault_follows_from_what_is_faulty_itself(
 def test_an_unknown_profile_hides_no_double_name(tmp_path: Path) -> None:
     one, other = "name: shop\nprofile: gold\n", "name: shop\nprofile: silver\n"
     told = faults(write(tmp_path, one, other))
-    assert len([fault for fault in told if "is no profile in platform.yaml" in fault]) == 2
+    assert len([fault for fault in told if "is not a profile in platform.yaml" in fault]) == 2
     assert any("team 'shop' is also declared in" in fault for fault in told)
 
 
@@ -187,7 +187,7 @@ def test_a_file_full_of_faults_has_a_bounded_number_of_them(
     (folder / "teams" / "shop.yaml").write_text(json.dumps({"name": "shop", **team}))
     told = faults(folder)
     assert len(told) == 301
-    assert "faults; the first 300 are named" in told[0]
+    assert "faults; the first 300 are listed" in told[0]
 
 
 def test_any_number_of_identical_values_is_judged(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_faulty_platform_hides_no_fault_of_a_team_or_of_its_own(tmp_path: Path
 
 OTHERS = [
     Case("rotation", {"robots": {"x": {**ROTATION}}}, "robots.x.rotation.max_age_days: 30 days"),
-    Case("profile", {"profile": "gold"}, "profile: 'gold' is no profile"),
+    Case("profile", {"profile": "gold"}, "profile: 'gold' is not a profile"),
     Case("unknown key", {"nmespace": 1}, "nmespace: unknown key; did you mean 'namespace'?"),
     Case("role", {"harbor": {"role": "owner"}}, "harbor.role: 'owner': "),
     Case("severity", {"harbor": {"prevent_vulnerable": True}}, "harbor.prevent_vulnerable: says"),
@@ -280,7 +280,7 @@ def test_the_faults_of_two_independent_mistakes_are_both_told(
     tmp_path_factory: pytest.TempPathFactory, one: Case, other: Case
 ) -> None:
     assume(not _overlap(one.content, other.content))
-    # What an unknown profile may hold can't be told missing.
+    # A value that an unknown profile may hold is not reported as missing.
     assume({one.kind, other.kind} != {"profile", "severity"})
     folder = write(
         tmp_path_factory.getbasetemp() / "two",

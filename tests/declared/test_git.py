@@ -256,7 +256,7 @@ def test_a_dry_run_checks_and_pushes_nothing(bare: BareRepository, repository: R
 
     assert "shop" in declaration.teams
     assert bare.head == bare.first
-    with pytest.raises(DeclarationError, match="'gold' is no profile"):
+    with pytest.raises(DeclarationError, match="'gold' is not a profile"):
         push_team(repository, team(profile="gold"), dry_run=True)
 
 
@@ -307,7 +307,7 @@ def test_the_same_team_changed_otherwise_meanwhile_is_a_conflict(
         push_team(repository, team(contact="#ours", display_name="Shop"))
 
     assert str(refused.value) == (
-        f"Git: push to {repository.url}: team 'shop' was changed by somebody else between commit "
+        f"Git: push to {repository.url}: team 'shop' was changed by another push between commit "
         f"{before}, which this run began with, and commit {bare.head}, the head of branch 'main': "
         "contact: '#theirs' there, '#ours' here; display_name: nothing there, 'Shop' here. "
         "Nothing was pushed. Decide what the team is to be, and declare it again."
@@ -321,7 +321,7 @@ def test_the_same_team_taken_away_meanwhile_is_a_conflict(
     bare.commit({"teams/shop.yaml": SHOP})
     somebody_pushes(lambda: bare.commit({"teams/shop.yaml": None}))
 
-    with pytest.raises(SystemRefused, match="'shop' was taken away by somebody else"):
+    with pytest.raises(SystemRefused, match="'shop' was taken away by another push"):
         push_team(repository, team(contact="#ours"))
 
 

@@ -201,8 +201,8 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "namespace:\n  mesh: false\n  labels: {istio.io/rev: canary}",
         (
             "teams/team-0.yaml:3: namespace.labels.istio.io/rev: 'canary' has no effect: 'mesh' is "
-            "false, and Istio follows the label istio-injection, which that sets. Write mesh: canary, "
-            "or remove the label"
+            "false, and Istio follows the label istio-injection, which 'mesh' sets. Write mesh: "
+            "canary, or remove the label"
         ),
     ),
     "a registry with a scheme": (
@@ -283,7 +283,7 @@ def test_silently_wrong_boolean_is_no_number_in_any_field() -> None:
 
 
 def test_message_never_shows_a_regular_expression() -> None:
-    """A rule is told in words: pydantic would show the pattern of a field."""
+    """A message gives the rule in words: pydantic would show the pattern of a field."""
     for model in _models(Team) | _models(Platform):
         schema = str(model.__pydantic_core_schema__)
         assert not re.search(r"\{'type': 'str',[^{}]*'pattern'", schema), model

@@ -202,7 +202,7 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param(
             "name: shop\nprofile: gold\n",
-            "2: profile: 'gold' is no profile in platform.yaml; profiles there: none",
+            "2: profile: 'gold' is not a profile in platform.yaml; profiles there: none",
             id="a reference to a missing default",
         ),
         pytest.param(
@@ -283,7 +283,7 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         pytest.param(
             "name: shop\nharbor:\n  retention:\n    rules:\n"
             "      - latest_pushed: 3\n        latest_pulled: 3\n",
-            "5: harbor.retention.rules[0]: gives latest_pushed and latest_pulled; exactly one of "
+            "5: harbor.retention.rules[0]: gives latest_pushed and latest_pulled; give exactly one of "
             "latest_pushed, latest_pulled, pushed_within_days, pulled_within_days",
             id="a retention rule with two counts",
         ),
@@ -304,8 +304,8 @@ def test_what_the_api_server_would_refuse_is_refused_first(
             "name: shop\nroutes:\n  web:\n    host: shop.example.com\n    paths:\n"
             "      - {prefix: /, service: web, port: 80}\n"
             "      - {prefix: /api, service: api, port: 80}\n",
-            "7: routes.web.paths[1].prefix: '/api' is never reached: '/' before it takes what "
-            "begins so; put the longer prefix first",
+            "7: routes.web.paths[1].prefix: '/api' is never reached: '/' before it matches the "
+            "same requests; put the longer prefix first",
             id="a path that is never reached",
         ),
         pytest.param(
@@ -388,7 +388,7 @@ def test_a_file_owns_the_name_that_it_bears(tmp_path: Path) -> None:
 def test_what_two_teams_both_claim_is_refused(
     one: str, other: str, expected: list[str], tmp_path: Path
 ) -> None:
-    """The intruder where a convention tells, else both: validate does not call the systems."""
+    """One team by the convention, else both: validate does not call the systems."""
     found = faults(write(tmp_path, one, other))
     assert found == [f"teams/team-{fault[0]}.yaml:{fault[2:]}" for fault in expected]
     assert sorted(faults(write(tmp_path, other, one))) == sorted(
@@ -448,7 +448,7 @@ def test_a_team_from_the_api_is_checked_as_its_file_would_be(tmp_path: Path) -> 
     with pytest.raises(DeclarationError) as refused:
         declared.check_alone(state, team)
     assert refused.value.faults == [
-        "team a: profile: 'gold' is no profile in platform.yaml; profiles there: none",
+        "team a: profile: 'gold' is not a profile in platform.yaml; profiles there: none",
         (
             "team a: external_groups.corp: 'corp' is not among keycloak.external_providers of "
             "platform.yaml"

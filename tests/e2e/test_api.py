@@ -166,7 +166,7 @@ def test_a_run_that_fails_says_why(bench, onboard):
     done = onboard(bench.block, {"team": {"name": "demo", "profile": "large"}, **bench.blocks})
 
     assert done.returncode == 1
-    assert "Failed: team demo: profile: 'large' is no profile" in done.stderr
+    assert "Failed: team demo: profile: 'large' is not a profile" in done.stderr
 
 
 @pytest.mark.long

@@ -97,7 +97,7 @@ def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench
 
     assert run["state_type"] == "FAILED"
     assert run["state"]["message"] == (
-        "team demo: profile: 'large' is no profile in platform.yaml; profiles there: none"
+        "team demo: profile: 'large' is not a profile in platform.yaml; profiles there: none"
     )
     assert bench.sandbox.requests.total() == 0
     assert not (bench.declared / "teams" / "demo.yaml").exists()

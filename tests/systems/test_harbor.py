@@ -530,7 +530,7 @@ def test_a_robot_as_account_is_refused_and_not_taken_for_a_fault_of_the_routes(
 def test_read_only_mode_is_named_with_what_ends_it(bench: Bench) -> None:
     bench.declare(TEAM)
     bench.sandbox.harbor.configuration["read_only"] = True
-    with pytest.raises(SystemRefused, match="Harbor is in read-only mode: end that") as refusal:
+    with pytest.raises(SystemRefused, match="Harbor is in read-only mode: turn it off") as refusal:
         bench.onboard()
     assert "administrator" not in str(refusal.value)
 

@@ -93,8 +93,8 @@ class SimulatedHarbor:
         race_window: Seconds between the reading and the writing of a robot or a member: what
             happens to two writers at once is decided in there.
         version: What it says of its version; it behaves like this one all the same.
-        database_is_down: Whether its database does not answer: it then takes everybody for
-            anonymous, and fails where it must read more than that.
+        database_is_down: Whether its database does not answer: it then treats every caller
+            as anonymous, and fails where it must read more than that.
         read_only_configuration: Whether its configuration is set by CONFIG_OVERWRITE_JSON.
         unhealthy: Components that ``/health`` calls broken, and what it says of them.
         provider: The OIDC provider as it was last found, with the settings of that time.

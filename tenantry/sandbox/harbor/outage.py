@@ -1,9 +1,9 @@
 """What Harbor 2.15.2 answers while its database is down, as it was measured with PostgreSQL stopped.
 
-It takes everybody for anonymous, right credentials and sessions included: so the token service
-answers 401 to a robot that works, and most of the API 401, too. Only what reads projects, or writes,
-shows that something failed. What needs no database (`/ping`, `/health`, what anybody learns of
-`/systeminfo`) is as always.
+It treats every caller as anonymous, also with valid credentials and sessions: so the token service
+and most of the API answer 401 to a working robot. Only requests that read projects, or write, show
+that something failed. Requests that need no database (`/ping`, `/health`, the public part of
+`/systeminfo`) are answered as always.
 """
 
 import re
@@ -27,7 +27,7 @@ async def answer(request: Request, call: Callable[[], Awaitable[Response]]) -> R
 
     Args:
         request: the request.
-        call: what answers it otherwise, with nobody as the caller.
+        call: what answers it otherwise, with an anonymous caller.
     """
     path: str = request.scope["path"]
     if path == "/service/token":

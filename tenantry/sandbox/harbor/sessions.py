@@ -115,7 +115,7 @@ class Visit:
         self.sid = request.cookies.get("sid", "")
         session = harbor.state.sessions.get(self.sid)
         if harbor.database_is_down and session and session.user_id is not None:
-            session = None  # whose it is can't be read, and it stays dead when the database is back
+            session = None  # its user can't be read; it stays invalid when the database is back
         # That a sid is set although one was sent is how a dead session shows.
         self.is_new = session is None or session.ends <= now
         if session is None or session.ends <= now:

@@ -85,11 +85,11 @@ def previous(annotations: Mapping[str, str]) -> tuple[set[str], datetime | None]
 
 
 _YEARS = range(1970, 3000)
-"""Times beyond these are nobody's: with some of them, no time can be reckoned at all."""
+"""Years that count as valid: with times beyond some of them, date arithmetic fails."""
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time as annotations and Harbor write it; None if it is none, or an impossible one."""
+    """A time as annotations and Harbor write it; None if it is missing or impossible."""
     try:
         found = datetime.fromisoformat(text) if text else None
     except (ValueError, TypeError):

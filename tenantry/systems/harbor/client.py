@@ -173,7 +173,7 @@ class HarborClient:
         return Settings.of(self.get("/configurations"), f"GET {_API}/configurations")
 
     def token_lifetime(self) -> timedelta:
-        """Return how long a token of the registry lives, whatever becomes of its owner."""
+        """Return how long a token of the registry is valid, even if its owner is deleted."""
         return timedelta(minutes=self.settings().number("token_expiration"))
 
     def outside(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -208,7 +208,7 @@ class HarborClient:
         return False
 
     def check_that_it_judges(self) -> None:
-        """Check that Harbor can tell right credentials from wrong ones now.
+        """Check that Harbor can distinguish valid credentials from invalid ones now.
 
         Raises:
             SystemUnavailable: it refuses the connection's own account, too.
@@ -218,7 +218,7 @@ class HarborClient:
                 "harbor",
                 "GET /service/token",
                 "it refuses the connection's own account, so it cannot tell which credentials "
-                "work; so it does while its database is down",
+                "work; this happens while its database is down",
             )
 
     def _gives_token(self, username: str, password: str) -> bool:
@@ -293,7 +293,7 @@ class HarborClient:
         raise SystemUnavailable("harbor", f"{method} {_API}{path}", "the session ended twice")
 
     def _check_database(self) -> None:
-        """Check that Harbor's database answers, without which it takes everybody for anonymous.
+        """Check that Harbor's database answers: without it, Harbor treats every caller as anonymous.
 
         Raises:
             SystemUnavailable: it does not.

@@ -23,7 +23,7 @@ def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | S
         wait = retry_after(answer.headers.get("Retry-After"))
         return SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)
     if _READ_ONLY in reason:
-        advice = "Harbor is in read-only mode: end that in its configuration, then run again."
+        advice = "Harbor is in read-only mode: turn it off in its configuration, then run again."
     else:
         advice = _ADVICE.get(status, "")
     return SystemRefused("harbor", call, reason, status=status, advice=advice)
