@@ -141,7 +141,9 @@ def test_a_fault_that_only_the_platform_shows_names_the_line_of_more(tmp_path: P
     team, form = read_form({"name": "data-b", "more": "contact: x\nprofile: gold\n"})
     with pytest.raises(DeclarationError) as refused:
         propose(tmp_path, team, form=form)
-    assert refused.value.faults[0].startswith("team data-b: more:2: profile: 'gold' is not a profile")
+    assert refused.value.faults[0].startswith(
+        "team data-b: more:2: profile: 'gold' is not a profile"
+    )
 
 
 ANYTHING = st.recursive(
