@@ -318,7 +318,7 @@ NOT_ONE = "is not the content of a kubeconfig file"
         (f"clusters: *{PASSWORD}\n", NOT_ONE),
         (f"\x00{PASSWORD}", NOT_ONE),
         (f'{{"{PASSWORD}": ', NOT_ONE),
-        (f"/root/{PASSWORD}", "is the path of a file, not its content"),
+        (f"/home/{PASSWORD}", "is the path of a file, not its content"),
         (
             f"clusters: [{{name: a}}]\ncontexts: {{}}\nusers: [{PASSWORD}]\n",
             (

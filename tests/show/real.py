@@ -274,19 +274,17 @@ def parts(system: str, demanded: Parts, *runs: Results) -> list[Shown]:
 
 def pitfalls(page: str, here: Results, there: Results) -> list[Shown]:
     """The forty pitfalls"""
-    built = page.partition("## Not built yet")[0]
-    rows = re.findall(r"^\| (\d+) \|.*`(tests/[\w/]+\.py::\w+)` \|$", built, re.MULTILINE)
-    listed = set(re.findall(r"^\| (\d+) \|", page, re.MULTILINE))
+    rows = re.findall(r"^\| (\d+) \|.*`(tests/[\w/]+\.py::\w+)` \|$", page, re.MULTILINE)
     passed = [
         number
         for number, test in rows
         if (here.of(test).all_passed or (not here.of(test).cases and there.of(test).all_passed))
     ]
     missed = sorted({number for number, _ in rows} - set(passed), key=int)
-    figure = f"{len(passed)} of {len(rows)} tests pass; {40 - len(rows)} say that they aren't built"
+    figure = f"{len(passed)} of {len(rows)} tests pass"
     figure += f"; FAILED: {', '.join(missed)}" if missed else ""
-    held = bool(rows) and not missed and len(listed) == 40
-    return [Shown("each of the forty pitfalls that concerns what is built is a test", figure, held)]
+    held = not missed and len(passed) == 40
+    return [Shown("each of the forty pitfalls has a test that passes", figure, held)]
 
 
 if __name__ == "__main__":

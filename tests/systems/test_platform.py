@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems.keycloak.harbors_client import secret_of
 from tests.bench import SHOP, Bench, Prepare, actions, found, ids
 from tests.crash import Snapshot
+from tests.locks import Mutex
 from tests.real.servers import browser
 from tests.wire import Kill, Killed, Wire, no_delays, one_worker
 
@@ -124,6 +126,21 @@ def test_one_pass_configures_all_and_a_second_writes_nothing(bench: Bench) -> No
         assert configure(systems).plan == Plan("")
     assert bench.sandbox.requests.writes() == 0
     assert bench.sandbox.harbor.configuration["project_creation_restriction"] == "adminonly"
+
+
+def test_of_concurrent_runs_one_configures_the_realm_and_the_others_write_nothing(
+    bench: Bench,
+) -> None:
+    bench.declare(platform=whole(bench))
+    lock = Mutex()
+
+    def changes(_: int) -> int:
+        with bench.process() as systems:
+            return len(configure(systems, lock=lock).done)
+
+    with ThreadPoolExecutor(4) as pool:
+        done = sorted(pool.map(changes, range(4)))
+    assert done == [0, 0, 0, 12]
 
 
 def test_onboarding_comes_after_it_and_neither_undoes_the_other(bench: Bench) -> None:
