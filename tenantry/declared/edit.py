@@ -1,6 +1,5 @@
 """Changes of the declared state's own files, with their comments kept."""
 
-import os
 import tempfile
 from collections.abc import Callable, Collection
 from io import StringIO
@@ -32,6 +31,7 @@ def edit(folder: Path, change: Edit) -> tuple[Declaration, list[Path]]:
     Raises:
         DeclarationError: the platform is faulty, or a file would be that is not; nothing was
             written.
+        TenantryError: a file cannot be written, and why.
     """
     left_out = read(folder).left_out
     faulty = {each.file for each in left_out}
@@ -51,7 +51,7 @@ def edit(folder: Path, change: Edit) -> tuple[Declaration, list[Path]]:
             if worse:
                 raise DeclarationError([fault for each in worse for fault in each.faults])
         for path, text in texts.items():
-            _write(path, text)
+            files.write(path, text)
     return read(folder), list(texts)
 
 
@@ -75,13 +75,3 @@ def _changed(folder: Path, change: Edit, unreadable: Collection[str]) -> dict[Pa
         if parsing.parse(body.getvalue()).data != before:
             texts[path] = body.getvalue()
     return texts
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one; its mode stays."""
-    mode = path.stat().st_mode & 0o777
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(temporary).chmod(mode)
-    Path(temporary).replace(path)

@@ -1,7 +1,5 @@
 """Declares one team in a folder: what would change in its file, and writing that."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from io import StringIO
@@ -204,6 +202,7 @@ def save_team(folder: Path, content: Data) -> Path:
 
     Raises:
         DeclarationError: `teams/<name>.yaml` declares another team.
+        TenantryError: the file cannot be written, and why.
     """
     path, before = find_team(folder, content["name"])
     if before is None:
@@ -211,16 +210,7 @@ def save_team(folder: Path, content: Data) -> Path:
     if before is not None and is_same(before, content):
         return path
     text = _text(path, before, content) if before is not None else _dump(content)
-    path.parent.mkdir(exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".team-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write(path, text)
     return path
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tenantry import declared
 from tenantry.declared import Team, saving
-from tenantry.errors import DeclarationError
+from tenantry.errors import DeclarationError, TenantryError
 from tests.bench import SHOP, write
 
 
@@ -132,7 +132,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
     write(tmp_path, SHOP)
     folder = tmp_path / "teams"
     (folder / "data.yaml").mkdir()  # cannot be replaced by a file
-    with pytest.raises(OSError, match=r"data\.yaml"):
+    with pytest.raises(TenantryError, match=r"teams/data\.yaml can't be written: Is a directory\."):
         save_team(tmp_path, Team.model_validate({"name": "data"}))
     assert sorted(each.name for each in folder.iterdir()) == ["data.yaml", "shop.yaml"]
 
