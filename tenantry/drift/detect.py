@@ -123,9 +123,8 @@ class _Detection:
                 continue
             plans[plan.team] = plan
             waiting += [(plan.team, w) for w in plan.waiting if w.id.system in self._asked]
-        for name in sorted(self._new):
-            where = self._state.locate(name, ())
-            findings = [*merge_missing(findings, name, where)]
+        where = {name: self._state.locate(name, ()) for name in sorted(self._new)}
+        findings = [*merge_missing(findings, where)]
         extras = dict(self._extras())
         findings += (found for id, live in extras.items() if (found := self._extra(id, live)))
         findings += self._unreadable()

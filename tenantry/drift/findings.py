@@ -1,8 +1,8 @@
 """What a look at the systems came to, for drift or by the checks: findings, in one report."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -181,25 +181,31 @@ def team_name(team: str) -> str:
     return "(platform)" if team == PLATFORM else team
 
 
-def merge_missing(found: Sequence[Finding], team: str, location: Location) -> tuple[Finding, ...]:
-    """Return the findings with one in place of all that say that something of the team is missing.
+def merge_missing(
+    found: Sequence[Finding], locations: Mapping[str, Location]
+) -> tuple[Finding, ...]:
+    """Return the findings with one for each team in place of all that something of it is missing.
 
     Args:
         found: all findings.
-        team: a team of which nothing exists.
-        location: where the team is declared.
+        locations: the teams of which nothing exists, and where each is declared.
     """
-    missing = [each for each in found if each.team == team and each.class_ == "missing"]
-    if not missing:
-        return tuple(found)
+    missing: dict[str, list[Finding]] = defaultdict(list)
+    others: list[Finding] = []
+    for each in found:
+        is_of_new = each.class_ == "missing" and each.team in locations
+        (missing[each.team] if is_of_new else others).append(each)
+    return (*others, *(_merged(team, missing[team], locations[team]) for team in missing))
+
+
+def _merged(team: str, missing: Sequence[Finding], location: Location) -> Finding:
     counts = Counter(each.resource.system for each in missing)
     shown = ", ".join(f"{counts[system]} in {system.capitalize()}" for system in counts)
     text = (
         f"it is declared and not onboarded: {count(len(missing), 'resource')} to create ({shown})"
     )
     resource = Id("declared state", TEAM, team)
-    one = Finding("missing", "info", resource, team, location, detail=text, remedy="create")
-    return (*(each for each in found if each not in missing), one)
+    return Finding("missing", "info", resource, team, location, detail=text, remedy="create")
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:

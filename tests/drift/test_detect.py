@@ -210,6 +210,17 @@ def test_a_team_that_is_not_onboarded_yet_is_told_of_so(watched: Watched) -> Non
     assert finding.what_to_do == "create (remediate: safe)"
 
 
+def test_each_team_that_is_not_onboarded_yet_is_told_of_beside_other_findings(
+    watched: Watched,
+) -> None:
+    watched.declare(SHOP, {"name": "old"}, {"name": "young"}, platform=_platform())
+    watched.watch()
+    named = {(each.team, each.class_, each.resource.kind) for each in watched.report().findings}
+
+    assert {("old", "missing", "team"), ("young", "missing", "team")} <= named
+    assert "extra" in {class_ for _, class_, _ in named}, "what there is of data"
+
+
 def test_a_declaration_that_changed_but_makes_nothing_different_is_told_of_once(
     watched: Watched,
 ) -> None:
