@@ -314,7 +314,7 @@ def _conflict(
         f"{field}: {_or_nothing(there)} there, {_or_nothing(here)} here"
         for field, there, here in list(differences(theirs or {}, proposal.content))[:5]
     )
-    meanwhile = "changed" if theirs else "taken away"
+    meanwhile = "changed" if theirs else "removed"
     text = (
         f"team '{proposal.content['name']}' was {meanwhile} by another push between commit "
         f"{proposal.commit}, which this run began with, and commit {head.id}, the head of branch "

@@ -321,7 +321,7 @@ def test_the_same_team_taken_away_meanwhile_is_a_conflict(
     bare.commit({"teams/shop.yaml": SHOP})
     somebody_pushes(lambda: bare.commit({"teams/shop.yaml": None}))
 
-    with pytest.raises(SystemRefused, match="'shop' was taken away by another push"):
+    with pytest.raises(SystemRefused, match="'shop' was removed by another push"):
         push_team(repository, team(contact="#ours"))
 
 

@@ -54,7 +54,7 @@ def _told(case: Case) -> str:
     return notes or ("passed" if case.passed else "FAILED")
 
 
-# Nothing that is promised may be dead
+# Everything that the documentation promises works
 
 
 def schedules() -> list[Shown]:
