@@ -67,7 +67,7 @@ def onboard_team(
             tasks.publish_plan(artifact_key("plan", declared.name), [outcome])
             if dry_run:
                 return Completed(message=f"Dry run: {explain.summary([outcome])}")
-            guarded = require_approval and bool(proposal.changes)
+            guarded = require_approval and proposal.writes
             if guarded and plan.removals:
                 tasks.approve(proposal, plan)
             if plan.changes:

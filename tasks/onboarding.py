@@ -193,9 +193,10 @@ def approve(proposal: Proposal, plan: Plan) -> None:
     fields = ", ".join(f"`{change.field}`" for change in changes[:10])
     fields += f" and {len(changes) - 10} more" if len(changes) > 10 else ""
     deletes = f"deletes {count(len(plan.removals), 'resource')}"
+    what = f"changes {fields} in" if changes else "writes all of"
     require_approval(
         f"The new declaration of team `{plan.team}` **{deletes}**. It "
-        f"changes {fields} in `{proposal.file}`. All {len(plan.changes)} changes are in the "
+        f"{what} `{proposal.file}`. All {len(plan.changes)} changes are in the "
         f"artifact *{artifact_key('plan', plan.team)}*. Until you approve, neither the file nor "
         f"any system is changed.\n\n| system | kind | resource |\n|---|---|---|\n{rows}",
         plan_hash([*explain.steps(plan), *map(str, proposal.changes)]),

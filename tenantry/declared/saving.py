@@ -77,6 +77,11 @@ class Proposal:
             return []
         return list(differences(normal(self.before), normal(self.content)))
 
+    @property
+    def writes(self) -> bool:
+        """Whether the team's file is to say something else, or is not there, or cannot be read."""
+        return self.before is None or bool(self.changes)
+
     def refuse(self) -> None:
         """Refuse to change the file of a team that is declared already.
 

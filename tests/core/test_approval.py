@@ -1,13 +1,18 @@
 """The form by which every flow asks a person, and which answers count."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect.logging import disable_run_logger
 
-from tasks import approval
+from tasks import approval, onboarding
 from tasks.approval import NotApproved, require_approval
+from tenantry.declared import Team, propose
+from tenantry.plan import Change, Plan
+from tenantry.resources import Id, Resource
+from tests.bench import write
 
 PLAN = "0123456789ab"
 
@@ -76,3 +81,19 @@ def test_a_run_that_cannot_be_suspended_is_refused_with_a_remedy(
     monkeypatch.setattr(approval, "suspend_flow_run", suspend)
     with pytest.raises(NotApproved, match="Start it as a run of its deployment"):
         require_approval("Much is deleted.", PLAN)
+
+
+def test_what_replaces_a_file_that_cannot_be_read_is_approved_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[str] = []
+    monkeypatch.setattr(onboarding, "require_approval", lambda text, plan: questions.append(text))
+    path = write(tmp_path) / "teams" / "shop.yaml"
+    path.write_text("name: [shop\n")
+    proposal = propose(tmp_path, Team(name="shop"), "replace")
+    id = Id("istio", "VirtualService", "team-shop/web")
+    onboarding.approve(proposal, Plan("shop", (Change("delete", Resource(id, "Istio", {}), ()),)))
+
+    (question,) = questions
+    assert "writes all of `teams/shop.yaml`" in question
+    assert "team-shop/web" in question

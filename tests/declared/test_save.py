@@ -170,3 +170,23 @@ def test_of_two_files_with_one_name_the_one_named_after_the_team_is_changed(
     assert [change.declared for change in proposal.changes] == ["'#shop'"]
     saving.save(tmp_path, proposal)
     assert declared.read(tmp_path).teams["shop"].contact == "#new"
+
+
+@pytest.mark.parametrize(
+    ("text", "writes"),
+    [
+        (None, True),
+        ("name: [shop\n", True),
+        ("name: shop\nmembers: [ann]\n", True),
+        ("name: shop\n", False),
+    ],
+    ids=["no file", "unreadable", "differs", "same"],
+)
+def test_a_proposal_says_whether_it_writes_the_file(
+    text: str | None, writes: bool, tmp_path: Path
+) -> None:
+    """Only then is a person asked before something is deleted."""
+    path = write(tmp_path) / "teams" / "shop.yaml"
+    if text is not None:
+        path.write_text(text)
+    assert saving.propose(tmp_path, team(), "replace").writes is writes

@@ -133,10 +133,11 @@ class Keycloak:
         attributes = found.get("attributes") or {}
         if attributes.get(MANAGED_BY) != ["tenantry"] or not attributes.get(TEAM):
             return False  # the platform's own bear no team's mark
-        if attributes[TEAM][0] in self._state.names - self._state.teams.keys():
-            return False  # its file is left out, and nothing of it is touched
-        owner = self._state.teams.get(attributes[TEAM][0])
-        return owner is None or owner.oidc_group != found["name"]
+        team = attributes[TEAM][0]
+        owner = self._state.teams.get(team)
+        if owner is None:  # a team that is left out is declared, and nothing of it is touched
+            return team not in self._state.names
+        return bool(owner.oidc_group != found["name"])
 
     def marked_groups(self) -> dict[str, str]:
         """Return the groups that bear a team's mark, with that team's name."""

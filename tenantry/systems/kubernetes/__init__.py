@@ -126,8 +126,9 @@ class Kubernetes:
         if len(names) <= FEW:
             found = (self._client.get("Namespace", name) for name in names)
             return [live for live in found if live is not None]
+        wanted = frozenset(names)
         return [
-            live for live in self._client.list("Namespace") if live["metadata"]["name"] in names
+            live for live in self._client.list("Namespace") if live["metadata"]["name"] in wanted
         ]
 
     def _namespaces(self, owners: Mapping[str, Team], seen: Observed) -> list[Object]:
