@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
-from tenantry.errors import OddAnswer, SystemUnavailable, place_of
+from tenantry.errors import OddAnswer, SystemUnavailable, frames_of, place_of
 
 Kind = type | tuple[type, ...] | list[type]
 """A type of JSON, several of them, or a list whose items are of one type."""
@@ -138,7 +138,8 @@ def understood(system: str, call: str) -> Iterator[None]:
 
 def not_understood(error: Exception, system: str, call: str) -> OddAnswer:
     """Return the OddAnswer that stands for an error. It names the place: a value may be secret."""
-    _log.debug("An answer of %s was not understood", system, exc_info=error)
+    kind = type(error).__name__
+    _log.debug("An answer of %s was not understood: %s\n%s", system, kind, frames_of(error))
     where = place_of(error)
     reason = f"an answer of an unexpected form ({type(error).__name__} at {where})"
     return OddAnswer(system, call, reason)

@@ -119,12 +119,16 @@ def readable(error: Exception, work: str) -> TenantryError:
     if isinstance(error, TenantryError):
         return error
     kind = type(error).__name__
-    frames = traceback.format_list(traceback.extract_tb(error.__traceback__)[-30:])
-    _LOG.debug("%s while %s\n%s", kind, work, "".join(frames))
+    _LOG.debug("%s while %s\n%s", kind, work, frames_of(error))
     return Unexpected(
         f"{kind} while {work} (at {place_of(error)}). A value that Tenantry does not "
         "expect is declared, or stored in a system; nothing else is affected. Please report it."
     )
+
+
+def frames_of(error: BaseException) -> str:
+    """Return where an error was raised, as lines for a log, without what it says."""
+    return "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)[-30:]))
 
 
 def place_of(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """An answer with a member that is missing or odd costs one fact: a finding or a message, never the run."""
 
+import logging
 import random
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,7 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from tenantry import checks, drift, onboarding
-from tenantry.errors import TenantryError
+from tenantry.answers import not_understood
+from tenantry.errors import TenantryError, readable
 from tenantry.onboarding import Outcome
 from tests.bench import Bench, Prepare
 from tests.checks.faults import prepare as prepare_platform
@@ -201,3 +203,22 @@ def test_an_odd_answer_ends_a_migration_in_a_message(
         except Exception as error:
             error.add_note(f"{place}: {change}")
             raise
+
+
+@pytest.mark.parametrize("turn", ["understood", "readable"])
+def test_what_an_error_quotes_is_in_no_message_and_no_log(
+    turn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    try:
+        int("hunter2")
+    except ValueError as error:
+        if turn == "readable":
+            told = str(readable(error, "reading"))
+        else:
+            told = str(not_understood(error, "harbor", "read"))
+    assert "ValueError" in told
+    assert "test_odd_answers.py" in caplog.text, "the place is logged"
+    # The frames show the line of this test, which quotes it in the source.
+    assert "hunter2" not in told
+    assert "invalid literal" not in caplog.text
