@@ -21,7 +21,7 @@ class Noise:
 
 NOISE: tuple[Noise, ...] = (
     Noise(
-        r"\| ERROR +\| (Flow|Task) run '(?!.*Traceback)",
+        r"""\| ERROR +\| (Flow|Task) run ['"](?!.*Traceback)""",
         "A run that ends Failed says so at level ERROR; its state is what counts.",
     ),
 )

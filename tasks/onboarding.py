@@ -124,9 +124,8 @@ def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | N
     faults = declaration.faults_of(names)
     if not faults:
         return state
-    return Failed(
-        message="\n".join([state.message or "", "Left out because they are faulty:", *faults])
-    )
+    head = f"Left out because they are faulty in {declaration.origin}:"
+    return Failed(message="\n".join([state.message or "", head, *faults]))
 
 
 def load_block(block: Any, name: str) -> Any:

@@ -286,7 +286,8 @@ def conclude(run: Rotation, outcomes: Sequence[Outcome]) -> State[Any]:
     message = report.summary(outcomes)
     reasons = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
     if absent := run.systems.state.faults_of(run.names):
-        reasons += ["Left out, and rotated as they are:", *absent]
+        origin = run.systems.state.origin
+        reasons += [f"Faulty in {origin}, and rotated as they are:", *absent]
     if run.trail.error is not None:
         reasons.append(str(run.trail.error))
     if not reasons:

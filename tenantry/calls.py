@@ -1,6 +1,7 @@
 """What all calls to the systems have in common: when to try again, how wide to fan out, the time."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -54,8 +55,8 @@ def real_time() -> datetime:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds of a Retry-After header; None if it has none or names a date."""
-    return float(header) if header and header.isdigit() else None
+    """Return the seconds of a Retry-After header; None if there is none, or if it names a date."""
+    return float(header) if header and re.fullmatch("[0-9]{1,9}", header) else None
 
 
 def read(call: Callable[[], T]) -> T:

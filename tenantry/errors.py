@@ -110,7 +110,8 @@ class Unexpected(TenantryError):
 def readable(error: Exception, work: str) -> TenantryError:
     """Return an error as a user reads it: itself if it is Tenantry's, else its type and place.
 
-    What it says is left out, since it may quote a secret. The frames are logged at debug level.
+    What it says is left out, since it may quote a secret. The frames are logged as a warning:
+    the fault could not be found without them.
 
     Args:
         error: what was raised.
@@ -119,7 +120,7 @@ def readable(error: Exception, work: str) -> TenantryError:
     if isinstance(error, TenantryError):
         return error
     kind = type(error).__name__
-    _LOG.debug("%s while %s\n%s", kind, work, frames_of(error))
+    _LOG.warning("%s while %s\n%s", kind, work, frames_of(error))
     return Unexpected(
         f"{kind} while {work} (at {place_of(error)}). A value that Tenantry does not "
         "expect is declared, or stored in a system; nothing else is affected. Please report it."

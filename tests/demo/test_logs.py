@@ -25,6 +25,7 @@ RUN = "12:00:02.123 | ERROR   | Flow run 'onboard shop' - Finished in state Fail
         ("ERROR:    Application startup failed. Exiting.\n" + INFO, 1),
         ("12:00:01.123 | CRITICAL | prefect - Stopped.\n", 1),
         (INFO + RUN + INFO, 0),
+        (INFO + RUN.replace("'onboard shop'", '"read the provider\'s users"') + INFO, 0),
         (INFO + RUN.rstrip() + "\n" + TRACEBACK, 1),
         ("+ Exception Group Traceback (most recent call last):\n", 1),
         ("12:00:02.123 | INFO    | Task run 'a' - 2 ERROR lines\n", 0),

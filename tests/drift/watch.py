@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from tenantry import declared, drift
 from tenantry.drift import Detected, Mended, Order, Remediate, Report, SystemName
+from tenantry.errors import ChangedMeanwhile
 from tenantry.systems import Systems
 from tests.bench import REALM, Bench, Data, connections
 from tests.drift.catalogue import provider
@@ -73,7 +74,8 @@ def mend(
     for each in done:
         if each.error:
             raise each.error
-    assert not [each.team for each in done if each.differs]
+    if differing := [each.team for each in done if each.differs]:
+        raise ChangedMeanwhile("kubernetes", f"remediate {differing}", "the plan differs by now")
     return done
 
 

@@ -74,7 +74,7 @@ def declared_state() -> list[Shown]:
         before = sandbox.requests.total()
         for number, text in enumerate(BAD.values()):
             place = write(Path(folder) / str(number), {"name": "taken"}, text)
-            done = run_python(["-m", "tenantry.cli", "plan", str(place)], environment(sandbox))
+            done = run_python(["-m", "tenantry.cli", "validate", str(place)], environment(sandbox))
             named = "teams/" in done.stderr and "Traceback" not in done.stderr
             refused += done.returncode == 1 and named
         calls = sandbox.requests.total() - before

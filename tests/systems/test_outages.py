@@ -108,6 +108,30 @@ def test_a_run_that_begins_before_the_outage_renews_nothing(teams: Bench) -> Non
     assert reissued(teams) == 0
 
 
+def test_a_harbor_that_was_down_only_during_the_look_has_no_secret_renewed(bench: Bench) -> None:
+    """Its credentials were not read: one that seems to be missing may work."""
+    bench.declare({"name": "shop", "further_namespaces": {"jobs": {}}}).onboard()
+    held = logins(bench)
+    secret = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop-jobs")
+    assert secret is not None
+    secret["metadata"]["annotations"]["tenantry.io/robot"] = "another"
+    bench.sandbox.kubernetes.put(secret)
+    with bench.process() as systems, no_delays():
+        systems.plan(bench.team("shop"), systems.observe(bench.teams))
+        bench.sandbox.controls.take_down("core")
+        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        bench.sandbox.controls.take_down()
+        found = drift.detect(systems, bench.teams, seen, drift.SYSTEMS)
+        [plan] = drift.choose(found, "safe", ()).plans
+        bench.sandbox.requests.reset()
+        with pytest.raises(SystemUnavailable):
+            systems.apply(plan, seen)
+    assert reissued(bench) == 0
+    assert all_open(bench, held)
+    bench.onboard()
+    as_declared(bench)
+
+
 def test_rotation_exchanges_nothing(begin: Callable[[Prepare], Bench]) -> None:
     bench = begin(lambda bench: due(bench, PULL))
     held, before = logins(bench), robots(bench)

@@ -308,7 +308,12 @@ class Credentials:
         self._prove(change.id, made.credential)
 
     def _working(self, sink: RobotSecret, observed: Observed) -> Credential:
-        """A credential of the robot that opens Harbor: one that is there, or a new one."""
+        """Return a credential of the robot that Harbor accepts: a stored one, or a new one.
+
+        Raises:
+            TenantryError: the stored ones could not be read, or the robot is gone. Nothing is
+                renewed then: one of them may be in use.
+        """
         if sink.robot in self._proven:
             return self._proven[sink.robot]
         if sink.robot not in self._robots:
@@ -318,6 +323,7 @@ class Credentials:
             if self._harbor.opens(candidate.username, candidate.password):
                 self._proven[sink.robot] = candidate
                 return candidate
+        _refuse_unread(sink, observed)
         answer = self._harbor.patch(f"/robots/{number}", {})
         call = f"PATCH /api/v2.0/robots/{number}"
         (secret,) = texts("harbor", call, answer, "secret")
@@ -369,6 +375,24 @@ def _held(sink: RobotSecret, username: str, observed: Observed) -> Iterator[Cred
         if credential is not None and credential not in seen:
             seen.add(credential)
             yield credential
+
+
+def _refuse_unread(sink: RobotSecret, observed: Observed) -> None:
+    """Refuse to give a robot a new secret while a stored one may work that could not be read.
+
+    Raises:
+        TenantryError: Harbor, or one of the robot's Secrets, could not be read.
+    """
+    for needed in (whole("harbor"), *(p.id for p in places(sink.place.team, sink.place.purpose))):
+        if not observed.is_known(needed):
+            unread = observed.unreadable.get(needed)
+            raise (
+                unread.error
+                if unread
+                else ChangedMeanwhile(
+                    "harbor", f"credential of {sink.robot}", f"{needed} could not be read"
+                )
+            )
 
 
 def _oidc_live(secret: Object, observed: Observed, client: Id) -> Live:
