@@ -110,7 +110,7 @@ def form() -> list[Shown]:
         found.named("test_a_bad_name_is_refused_in_words_beside_its_field").line(
             "a bad name is refused in words"
         ),
-        found.named("test_more_is_yaml_in_one_field").line("all other fields as YAML in one field"),
+        rules.starting("test_more_").line("all other fields as YAML or JSON in one field"),
         found.line("all of tests/e2e/test_form.py"),
         rules.line("what form and API take: every fault with its field or line, no defaults"),
     ]
@@ -119,10 +119,12 @@ def form() -> list[Shown]:
 def existing_teams() -> list[Shown]:
     """Calls for teams that are declared already"""
     found = run_tests("--timeout=600", "tests/e2e/test_declared_teams.py")
-    rules = run_tests("tests/declared/test_form.py", "-k", "declared or merge or replace")
+    rules = run_tests("tests/declared/test_form.py", "tests/declared/test_save.py")
     return [
         found.line("refused unless told; merge, replace, approval before the save, no conflict"),
-        rules.line("the same without Prefect, and what is left of comments"),
+        rules.of("tests/declared/test_save").line(
+            "what is saved, what is left of comments, no other team's file is touched"
+        ),
     ]
 
 
@@ -254,16 +256,30 @@ def given_harbor() -> list[Shown]:
 def answers() -> list[Shown]:
     """Answers with a missing or odd member"""
     found = run_tests("--timeout=1800", "tests/core/test_odd_answers.py")
-    return _each(found, "an odd answer costs one fact, with a message")
+    return [
+        found.named("test_an_odd_answer_ends_in_a_message").line(
+            "each procedure: an odd answer ends in a message, never in a traceback"
+        ),
+        found.named("test_an_odd_answer_about_one_team_costs_the_other_nothing").line(
+            "what is odd about one team costs the other nothing"
+        ),
+        found.line("all of tests/core/test_odd_answers.py"),
+    ]
 
 
 def outages() -> list[Shown]:
     """Harbor's core, database and sessions fail while procedures run"""
     found = run_tests("--timeout=1800", "tests/systems/test_outages.py")
     through = found.named("test_a_procedure_gets_through_an_outage")
+    names = dict.fromkeys(case.parameters.strip("[]").partition("-")[0] for case in through)
     others = Results([case for case in found if case not in through.cases])
     return [
-        *_each(through, "everything is as declared, once; no secret that works was renewed"),
+        *(
+            Results([c for c in through if c.parameters.startswith(f"[{name}-")]).line(
+                f"{name}: everything in sync in the end, once; no working secret was renewed"
+            )
+            for name in names
+        ),
         others.line("database down: nothing is called broken, nothing is renewed"),
     ]
 
