@@ -90,16 +90,21 @@ def _check_gateway(value: str) -> str:
     return value
 
 
-def _check_namespace(value: str) -> str:
-    if not re.fullmatch(_LABEL, value) or len(value) > 63:
-        raise ValueError(
-            "a namespace's name is 1 to 63 lower-case letters, digits and dashes, and begins and "
-            "ends with a letter or digit"
-        )
-    return value
+def _check_label_of(what: str) -> AfterValidator:
+    """Return the check of a name that Kubernetes holds to a DNS label, for messages about `what`."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(_LABEL, value) or len(value) > 63:
+            raise ValueError(
+                f"a {what}'s name is 1 to 63 lower-case letters, digits and dashes, and begins and "
+                "ends with a letter or digit"
+            )
+        return value
+
+    return AfterValidator(check)
 
 
-NamespaceName = Annotated[str, AfterValidator(_check_namespace), text_like(_LABEL)]
+NamespaceName = Annotated[str, _check_label_of("namespace"), text_like(_LABEL)]
 """The name of a namespace that exists."""
 
 
@@ -140,16 +145,7 @@ ObjectName = Annotated[
 """The name of an object of Kubernetes'."""
 
 
-def _check_service(value: str) -> str:
-    if not re.fullmatch(_LABEL, value) or len(value) > 63:
-        raise ValueError(
-            "a Service's name is 1 to 63 lower-case letters, digits and dashes, and begins and "
-            "ends with a letter or digit"
-        )
-    return value
-
-
-ServiceName = Annotated[str, AfterValidator(_check_service), text_like(_LABEL)]
+ServiceName = Annotated[str, _check_label_of("Service"), text_like(_LABEL)]
 """The name of a Service of Kubernetes'."""
 
 SinkNamespace = Annotated[
