@@ -57,7 +57,9 @@ class Document:
 def _field_name(place: Place) -> str:
     name = ""
     for step in place:
-        name += f"[{step}]" if isinstance(step, int) else f".{step}" if name else str(step)
+        # A key may hold line breaks, and a fault is one line.
+        key = " ".join(str(step).split())
+        name += f"[{step}]" if isinstance(step, int) else f".{key}" if name else key
     return name
 
 
