@@ -31,7 +31,7 @@ from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
 from tenantry.systems import LOOKS, Systems
-from tenantry.systems.settle import connect
+from tenantry.systems.settle import connect, settle
 from tenantry.wording import count
 
 
@@ -105,6 +105,7 @@ def connected(
         connections,
         declaration,
         keycloak=settle_by_keycloak,
+        settled_by=settle_conflicts,
         probe_credentials=probe_credentials,
         extras=extras,
     ) as systems:
@@ -144,6 +145,16 @@ def load_block(block: Any, name: str) -> Any:
             "Create it in the UI under Blocks, or name another in the run's parameters."
         )
         raise TenantryError(text) from None
+
+
+@step("settle conflicts between teams")
+def settle_conflicts(systems: Systems, keycloak: bool) -> Declaration:
+    """Return the declared state with all conflicts between teams settled by the live marks.
+
+    A read that failed is repeated. After the last try, the teams are left out whose claims could not
+    be settled.
+    """
+    return settle(systems, keycloak, passing=() if is_last_try() else RETRIED)
 
 
 @step("read declared state")

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tenantry.declared import LeftOut, Team
 from tenantry.declared.external_names import EXTERNAL_NAME
-from tenantry.errors import SystemRefused, TenantryError
+from tenantry.errors import SystemRefused, TenantryError, readable
 from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import PREVIOUS
 from tenantry.systems.kubernetes import objects
@@ -25,8 +25,9 @@ _ROUTES = ("VirtualService", "HTTPRoute")
 class Holders:
     """The marks in the systems. Each kind is read once, when it is asked for.
 
-    Everything raises TenantryError where a system can't be read; a kind that could not be read is
-    not read again, since thousands of claims may be asked about.
+    Everything raises TenantryError where a system can't be read: the holder is unknown then, which
+    is not the same as none. A kind that could not be read is not read again, since thousands of
+    claims may be asked about.
 
     Args:
         systems: the systems.
@@ -37,18 +38,18 @@ class Holders:
         self._systems = systems
         self._cluster = systems.kubernetes_client
         self._keycloak = keycloak
-        self._failures: dict[str, TenantryError] = {}
+        self.failures: dict[str, TenantryError] = {}
         """By kind: why it could not be read."""
 
     def _ask(self, what: str, read: Callable[[], T]) -> T:
         """Return what is read of a kind, unless that failed before."""
-        if (failure := self._failures.get(what)) is not None:
+        if (failure := self.failures.get(what)) is not None:
             raise failure
         try:
             return read()
-        except TenantryError as error:
-            self._failures[what] = error
-            raise
+        except Exception as error:  # noqa: BLE001 the failure of this kind, whatever it is
+            self.failures[what] = readable(error, f"reading which team holds {what}")
+            raise self.failures[what] from None
 
     def decide(self, what: str, name: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
         """Return which of several files keeps a thing; None if the systems do not show it.

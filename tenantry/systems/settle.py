@@ -3,10 +3,13 @@
 Two teams may claim one thing that no convention gives to one of them. The present holder keeps it,
 and the other team is left out; where no mark shows the holder, both are left out. A team that is left
 out keeps what it holds, even if its file can't be read: another team that claims it is left out.
+
+A read that failed does not show that a thing has no holder. The holder is unknown then, and each team
+that claims the thing is left out until it can be read.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +24,12 @@ from tenantry.systems.holders import Holders
 
 
 def connect(
-    connections: Connections, state: Declaration, *, keycloak: bool = True, **options: Any
+    connections: Connections,
+    state: Declaration,
+    *,
+    keycloak: bool = True,
+    settled_by: Callable[[Systems, bool], Declaration] | None = None,
+    **options: Any,
 ) -> Systems:
     """Return the systems for what is declared, with all conflicts between teams settled.
 
@@ -29,13 +37,15 @@ def connect(
         connections: where the systems are.
         state: what is declared; the systems' own `state` is the settled one.
         keycloak: whether Keycloak may be called.
+        settled_by: settles the conflicts; it is given the systems, and whether Keycloak may be
+            called. `settle` if not given.
         options: those of `Systems`.
     """
     systems = Systems(connections, state, **options)
     if not state.left_out:
         return systems
     try:
-        settled = settle(systems, keycloak=keycloak)
+        settled = (settled_by or settle)(systems, keycloak)
     except BaseException:
         systems.close()
         raise
@@ -43,9 +53,26 @@ def connect(
     return Systems(connections, settled, **options)
 
 
-def settle(systems: Systems, *, keycloak: bool = True) -> Declaration:
-    """Return the declared state without open conflicts. Nothing is changed in the systems."""
+def settle(
+    systems: Systems, keycloak: bool = True, *, passing: tuple[type[TenantryError], ...] = ()
+) -> Declaration:
+    """Return the declared state without open conflicts. Nothing is changed in the systems.
+
+    Args:
+        systems: the systems.
+        keycloak: whether Keycloak may be called.
+        passing: the errors of a read that are raised, so that the caller can try again. After any
+            other error, the teams are left out whose claims could not be settled.
+    """
     state, holders = systems.state, Holders(systems, keycloak=keycloak)
+    state = _settle_all(state, holders)
+    for failure in holders.failures.values():
+        if isinstance(failure, passing):
+            raise failure
+    return state
+
+
+def _settle_all(state: Declaration, holders: Holders) -> Declaration:
     state = _settle_contested(state, holders)
     while intruders := dict(_intruders(state, holders)):
         teams = {name: team for name, team in state.teams.items() if name not in intruders}
@@ -103,29 +130,38 @@ def _with(state: Declaration, documents: dict[str, Document]) -> Documents | Non
 
 
 def _intruders(state: Declaration, holders: Holders) -> Iterator[tuple[str, list[Contested]]]:
-    """Yield the teams that claim something held by a team that is left out."""
+    """Yield the teams that claim something held, or maybe held, by a team that is left out."""
     absent = state.names - state.teams.keys()
     for team in state.teams.values() if absent or not state.knows_all_names else ():
         faults = []
         for claim in claims_of(team):
-            holder = None if _is_by_convention(claim) else _holder(holders, claim)
-            is_unknown = not state.knows_all_names and holder not in (None, *state.names)
-            if holder in absent or is_unknown:
-                why = (
-                    "may be declared in a file that cannot be read" if is_unknown else "is left out"
-                )
-                text = f"{claim.what} '{claim.name}' is held by team '{holder}', which {why}"
+            if not _is_by_convention(claim) and (why := _held_by_absent(state, holders, claim)):
+                text = f"{claim.what} '{claim.name}' {why}"
                 fault = state.fault(team.name, claim.place, text)
                 faults.append(Contested(claim.what, claim.name, fault))
-        if faults and not holders.is_applied(team):
+        if faults and not _is_applied(holders, team):
             yield team.name, faults
 
 
-def _holder(holders: Holders, claim: Claim) -> str | None:
+def _held_by_absent(state: Declaration, holders: Holders, claim: Claim) -> str:
+    """Return why a claim can't be given to its team; empty if it can."""
     try:
-        return holders.holder(claim.what, claim.name)
+        holder = holders.holder(claim.what, claim.name)
+    except TenantryError as error:
+        return f"may be held by a team that is left out: its holder could not be read: {error}"
+    if not state.knows_all_names and holder not in (None, *state.names):
+        return f"is held by team '{holder}', which may be declared in a file that cannot be read"
+    if holder in state.names - state.teams.keys():
+        return f"is held by team '{holder}', which is left out"
+    return ""
+
+
+def _is_applied(holders: Holders, team: Team) -> bool:
+    """Return whether a team is known to be applied as it is declared now."""
+    try:
+        return holders.is_applied(team)
     except TenantryError:
-        return None  # what can't be read is not changed either
+        return False  # unknown: the team is left out until its namespace can be read
 
 
 def _is_by_convention(claim: Claim) -> bool:

@@ -15,7 +15,7 @@ from tenantry.drift.reports import FILES, write
 from tenantry.errors import DeclarationError, SystemUnavailable
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KubernetesClient
-from tenantry.systems.settle import connect
+from tenantry.systems.settle import connect, settle
 from tests.bench import Bench, Data, connections, environment, ids
 from tests.locks import Alone
 
@@ -251,8 +251,69 @@ def test_a_system_that_cannot_be_read_is_not_asked_again_for_each_claim(
         more = {"routes": routes, "further_namespaces": {"jobs": {}}}
         spoil(onboarded, json.dumps({"name": f"team-{number}", **more}), f"team-{number}")
     monkeypatch.setattr(KubernetesClient, "list", refuse)
-    assert len(again(onboarded).state.teams) == 21
+    state = again(onboarded).state
+    assert list(state.teams) == ["data"], "the others may claim what the faulty file's team holds"
     assert len(asked) <= 6, "once for each kind of claim at most"
+
+
+UNREAD = {
+    "the group": ("keycloak", "/groups", {"group": "shoppers"}),
+    "the host": ("kubernetes", "/virtualservices", {"routes": {"mine": ROUTE}}),
+    "the namespace": ("kubernetes", "/api/v1/namespaces", {"further_namespaces": {"x": {}}}),
+}
+
+
+@pytest.mark.parametrize("answer", [403, 503])
+@pytest.mark.parametrize("what", UNREAD)
+def test_a_thing_whose_holder_cannot_be_read_is_given_to_no_team(
+    onboarded: Bench, what: str, answer: int
+) -> None:
+    """A failed read says nothing about the holder: the claiming team waits until it succeeds."""
+    system, part, claim = UNREAD[what]
+    spoil(onboarded, "{")
+    spoil(onboarded, json.dumps({"name": "thief", **claim}), "thief")
+    onboarded.sandbox.mishap = lambda asked, method, path: (
+        answer if (asked, method) == (system, "GET") and part in path else None
+    )
+
+    state = again(onboarded).state
+
+    assert list(state.teams) == ["data"]
+    (thief,) = (each for each in state.left_out if each.names == ("thief",))
+    assert f"{what} '" in thief.faults[0]
+    assert "its holder could not be read" in thief.faults[0]
+    assert f"answered {answer}" in thief.faults[0]
+
+
+def test_neither_rival_gets_a_thing_whose_holder_cannot_be_read(onboarded: Bench) -> None:
+    for name in ("one", "two"):
+        spoil(onboarded, f"name: {name}\ngroup: common\n", name)
+    onboarded.sandbox.mishap = lambda asked, method, path: (
+        403 if (asked, method) == ("keycloak", "GET") and "/groups" in path else None
+    )
+
+    state = again(onboarded).state
+
+    assert list(state.teams) == ["data", "shop"]
+    assert all("could not be read" in each for each in state.faults)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_failed_read_of_a_holder_is_raised_to_be_tried_again(
+    onboarded: Bench, last: bool
+) -> None:
+    spoil(onboarded, "{")
+    spoil(onboarded, json.dumps({"name": "thief", "routes": {"mine": ROUTE}}), "thief")
+    state = declared.read(onboarded.folder)
+    onboarded.sandbox.mishap = lambda asked, method, path: (
+        503 if "/virtualservices" in path else None
+    )
+    with Systems(connections(onboarded.sandbox), state) as systems:
+        if last:
+            assert list(settle(systems).teams) == ["data"]
+            return
+        with pytest.raises(SystemUnavailable):
+            settle(systems, passing=(SystemUnavailable,))
 
 
 def test_a_faulty_platform_stops_everything(onboarded: Bench) -> None:
