@@ -138,8 +138,7 @@ def drift(
     _check_output(output)
     store = HistoryFolder(history) if history else None
     past = History.read(store) if store else History.empty()
-    options = {"probe_credentials": not no_probe, "extras": True}
-    with connect(_connections(), state, **options) as systems:
+    with connect(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
         teams = systems.state.pick(team)
         seen = core.look(systems, teams, asked)
         found = core.detect(systems, teams, seen, asked, names=team)
