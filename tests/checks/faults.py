@@ -180,6 +180,12 @@ class Fault(NamedTuple):
     resource: str
 
 
+OWN_TESTS = {
+    "robot prefix": "test_a_changed_prefix_is_told_for_each_secret_that_it_breaks",
+    "team files": "test_a_faulty_team_file_is_a_finding_and_the_others_are_checked",
+}
+"""Checks whose fault makes more than one finding, or is not in a system: by the test of each."""
+
 FAULTS = [
     Fault(no_client, "single sign-on", SETTINGS),
     Fault(no_provider, "single sign-on", SETTINGS),

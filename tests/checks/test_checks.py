@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tenantry import checks
+from tenantry import checks, declared
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tests.bench import Bench, Prepare
 from tests.checks.faults import (
@@ -51,6 +51,15 @@ def test_a_changed_prefix_is_told_for_each_secret_that_it_breaks(whole: Bench) -
         ("robot prefix", "kubernetes/Secret/team-shop/harbor-ci"),
         ("robot prefix", "kubernetes/Secret/team-shop/harbor-pull"),
     ]
+
+
+def test_a_faulty_team_file_is_a_finding_and_the_others_are_checked(whole: Bench) -> None:
+    (whole.folder / "teams" / "data.yaml").write_text("name: data\ncolour: red\n")
+    whole.state = declared.read(whole.folder)
+    harbor(whole, robot_name_prefix="bot$")
+    found = seen(whole)
+    assert ("team files", "declared state/team file/teams/data.yaml") in found
+    assert ("robot prefix", "kubernetes/Secret/team-shop/harbor-ci") in found
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Each check is explained, and none that is not there."""
 
 from tenantry.checks import CHECKS
-from tests.checks.faults import FAULTS
+from tests.checks import test_checks
+from tests.checks.faults import FAULTS, OWN_TESTS
 from tests.docs.test_docs import cells, read
 
 
@@ -15,5 +16,5 @@ def test_the_table_of_checks_has_every_check_with_all_its_columns() -> None:
 
 
 def test_every_check_has_its_planted_fault() -> None:
-    """Some have a test of their own: a robots' prefix breaks two Secrets, a team file no system."""
-    assert {fault.check for fault in FAULTS} | {"robot prefix", "team files"} == set(CHECKS)
+    assert {fault.check for fault in FAULTS} | set(OWN_TESTS) == set(CHECKS)
+    assert all(hasattr(test_checks, name) for name in OWN_TESTS.values())
