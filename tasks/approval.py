@@ -78,6 +78,12 @@ def require_approval(question: str, plan: str, *, patience: int = DAY) -> str:
         Pause: of Prefect's, to end the process until a person answers.
     """
     days = count(patience // DAY, "day")
+    get_run_logger().info(
+        "Plan %s waits for an approval, for %s: open this run in the UI and choose Resume, in the "
+        "menu at the top right.",
+        plan,
+        days,
+    )
     text = f"{question}\n\nPlan `{plan}`. It can be approved within {days}."
     form = _form(plan).with_initial_data(description=text)
     try:

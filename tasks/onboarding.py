@@ -182,7 +182,7 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
     if proposal.changes:
         publish_table(
             artifact_key("difference", team.name),
-            [change._asdict() for change in proposal.changes],
+            [change.cut._asdict() for change in proposal.changes],
             f"What this call changes in {proposal.file}.",
         )
     if if_declared == "refuse":
@@ -209,7 +209,7 @@ def approve(proposal: Proposal, plan: Plan) -> None:
         f"{what} `{proposal.file}`. All {len(plan.changes)} changes are in the "
         f"artifact *{artifact_key('plan', plan.team)}*. Until you approve, neither the file nor "
         f"any system is changed.\n\n| system | kind | resource |\n|---|---|---|\n{rows}",
-        plan_hash([*explain.steps(plan), *map(str, proposal.changes)]),
+        plan_hash([*explain.steps(plan), *map(str, proposal.changes)]),  # in full, not cut
     )
 
 
@@ -407,8 +407,9 @@ class Progress:
         self._total = total
         self._shown = 0
         self._shown_at = time.monotonic()
-        text = self._text(0)
-        self._id = cast(UUID, create_progress_artifact(0.0, "onboarding-progress", text))
+        begins_at = 0.0 if total else 100.0
+        id = create_progress_artifact(begins_at, "onboarding-progress", self._text(0))
+        self._id = cast(UUID, id)
 
     def show(self, done: int) -> None:
         """Says how many are done, if it is more than two seconds ago, or all."""
@@ -419,7 +420,9 @@ class Progress:
             self._shown, self._shown_at = done, now
 
     def _text(self, done: int) -> str:
-        return f"{done} of {self._total} teams are done."
+        if not self._total:
+            return "No team has changes to make."
+        return f"{done} of {count(self._total, 'team')} done."
 
 
 def conclude(outcomes: Sequence[Outcome]) -> State[Any]:

@@ -14,7 +14,7 @@ from tenantry.declared import Team
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM, Difference, Exactly, Id, Observed
-from tenantry.wording import count
+from tenantry.wording import count, value_text
 
 _SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 _COLOURS = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
@@ -32,17 +32,7 @@ def text(value: Any) -> str:
 
 def whole(value: Any) -> str:
     """A value on one line, in full."""
-    if isinstance(value, Exactly):
-        return whole(value.value)
-    if value is None:
-        return "(none)"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {whole(below)}" for key, below in value.items()) or "{}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(whole, value)) or "[]"
-    return str(value)
+    return value_text(plain(value))
 
 
 def difference(change: Change, found: Difference) -> str:

@@ -1,4 +1,30 @@
-"""Numbers and lengths of time as a sentence says them."""
+"""Values, numbers and lengths of time as a sentence says them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+NONE = "(none)"
+"""Shown for a value that does not exist."""
+
+
+def value_text(value: Any) -> str:
+    """Return a plain value on one line as people write it, never as Python writes it.
+
+    A list or a mapping has brackets only inside another one.
+    """
+    text = _bracketed(value)
+    is_filled = isinstance(value, Mapping | list | tuple) and value
+    return text[1:-1] if is_filled else text
+
+
+def _bracketed(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_bracketed(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_bracketed, value))}]"
+    if value is None:
+        return NONE
+    return str(value).lower() if isinstance(value, bool) else str(value) or '""'
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

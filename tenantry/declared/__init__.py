@@ -1,13 +1,14 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
 from tenantry.declared.beside import check_alone
+from tenantry.declared.changes import FieldChange
 from tenantry.declared.drift import Drift, IgnoreRule
 from tenantry.declared.form import read_form
 from tenantry.declared.form_schema import form_schema
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
 from tenantry.declared.reading import load, read
-from tenantry.declared.saving import FieldChange, IfDeclared, Proposal, propose, save
+from tenantry.declared.saving import IfDeclared, Proposal, propose, save
 from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.state import Declaration, LeftOut, Location
 from tenantry.declared.team import (

@@ -16,6 +16,7 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 from tenantry import calls
 from tenantry.declared import files
 from tenantry.declared.beside import check_alone
+from tenantry.declared.changes import differences
 from tenantry.declared.edit import Edit, edit
 from tenantry.declared.faults import Document
 from tenantry.declared.merge import Data
@@ -23,10 +24,8 @@ from tenantry.declared.reading import read
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
 from tenantry.declared.saving import (
-    NONE,
     IfDeclared,
     Proposal,
-    differences,
     find_team,
     is_same,
     propose,
@@ -35,6 +34,7 @@ from tenantry.declared.saving import (
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
+from tenantry.wording import NONE
 
 _LONGEST_NAME = 200  # in bytes; file systems take 255
 TRIES = 16
@@ -311,8 +311,8 @@ def _conflict(
 ) -> SystemRefused:
     """The same team, changed by somebody else while we were at it."""
     fields = "; ".join(
-        f"{field}: {_or_nothing(there)} there, {_or_nothing(here)} here"
-        for field, there, here in list(differences(theirs or {}, proposal.content))[:5]
+        f"{each.field}: {_or_nothing(each.declared)} there, {_or_nothing(each.given)} here"
+        for each in [each.cut for each in differences(theirs or {}, proposal.content)][:5]
     )
     meanwhile = "changed" if theirs else "removed"
     text = (

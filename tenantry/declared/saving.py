@@ -1,16 +1,17 @@
 """Declares one team in a folder: what would change in its file, and writing that."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from tenantry.declared import files, parsing
 from tenantry.declared.beside import check_alone
+from tenantry.declared.changes import FieldChange, as_text, differences, with_numbers
 from tenantry.declared.faults import Document, explain
 from tenantry.declared.merge import Data, merge
 from tenantry.declared.parsing import FaultyText
@@ -23,24 +24,11 @@ from tenantry.errors import DeclarationError, TenantryError
 IfDeclared = Literal["refuse", "merge", "replace"]
 """What becomes of the file of a team that is declared already, and otherwise."""
 
-NONE = "(none)"
-"""Shown for a field that a file does not have."""
 _SHOWN = 10
-_LONGEST = 200
 
 
 class AlreadyDeclared(TenantryError):
     """The team is declared already, and otherwise than the call declares it."""
-
-
-class FieldChange(NamedTuple):
-    """A field of a team's file that a call changes."""
-
-    field: str
-    declared: str
-    """Its value in the file, or NONE."""
-    given: str
-    """Its value after the call, or NONE."""
 
 
 class Proposal:
@@ -89,7 +77,8 @@ class Proposal:
             AlreadyDeclared: the call changes it; with each field that differs.
         """
         if changes := self.changes:
-            lines = [f"  {each.field}: {each.declared} → {each.given}" for each in changes[:_SHOWN]]
+            shown = [each.cut for each in changes[:_SHOWN]]
+            lines = [f"  {each.field}: {each.declared} → {each.given}" for each in shown]
             if len(changes) > _SHOWN:
                 lines.append(f"  and {len(changes) - _SHOWN} more")
             raise AlreadyDeclared(
@@ -219,24 +208,6 @@ def save_team(folder: Path, content: Data) -> Path:
     return path
 
 
-def differences(before: Any, after: Any, under: str = "") -> Iterator[FieldChange]:
-    """Yield the fields in which two contents of a team's file differ."""
-    for key in {**before, **after}:
-        old, new = before.get(key), after.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from differences(old, new, f"{under}{key}.")
-            continue
-        shown = [_shown(side[key]) if key in side else NONE for side in (before, after)]
-        if shown[0] != shown[1]:
-            yield FieldChange(f"{under}{key}", *shown)
-
-
-def _shown(value: Any) -> str:
-    is_number = isinstance(value, parsing.Int | parsing.Float)
-    text = parsing.source_text(value) if is_number else repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
-
-
 def _validate(content: Data, form: Document | None) -> Team:
     """The team of a merged file.
 
@@ -290,18 +261,8 @@ def _bring(document: Any, before: Mapping[str, Any], content: Mapping[str, Any])
         inside = isinstance(here, dict) and isinstance(value, dict) and value
         if inside and isinstance(document.get(key), dict):
             _bring(document[key], here or {}, value)
-        elif key not in document or _as_text(here) != _as_text(value):
+        elif key not in document or as_text(here) != as_text(value):
             document[key] = value
-
-
-def _as_text(value: Any) -> Any:
-    """A value with its numbers as their author wrote them: `0042` is not `42`, `4` is `"4"`."""
-    if isinstance(value, dict):
-        return {key: _as_text(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_as_text(each) for each in value]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return parsing.source_text(value) if number else value
 
 
 def _dump(content: Data) -> str:
@@ -315,13 +276,7 @@ def _yaml() -> YAML:
     yaml.preserve_quotes = True
     yaml.width = 4096  # long lines stay as their author broke them
     yaml.indent(mapping=2, sequence=4, offset=2)
-    for kind, tag in ((parsing.Int, "int"), (parsing.Float, "float")):
-        yaml.representer.add_representer(kind, _as_written(f"tag:yaml.org,2002:{tag}"))
-    return yaml
-
-
-def _as_written(tag: str) -> Callable[[Any, Any], Any]:
-    return lambda representer, value: representer.represent_scalar(tag, value.text)
+    return with_numbers(yaml)
 
 
 def _may_name(path: Path, name: str) -> bool:

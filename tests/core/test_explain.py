@@ -39,8 +39,9 @@ UPDATE = change("update", Difference("quota", "5Gi", Amount("10Gi")), live=Live(
         (5, "5"),
         ([], "[]"),
         ({}, "{}"),
-        (["a", {"b": 1}], "a, b: 1"),
-        (Exactly({"a": [1, None]}), "a: 1, (none)"),
+        (["a", {"b": 1}], "a, {b: 1}"),
+        (Exactly({"a": [1, None]}), "a: [1, (none)]"),
+        ("", '""'),
         (Amount("10Gi"), "10Gi"),
     ],
 )

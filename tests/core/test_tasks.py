@@ -34,6 +34,21 @@ def _without_prefect() -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize(
+    ("total", "shown"),
+    [(0, (100.0, "No team has changes to make.")), (1, (0.0, "0 of 1 team done."))],
+)
+def test_progress_of_nothing_says_so(
+    total: int, shown: tuple[float, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[float, str]] = []
+    monkeypatch.setattr(
+        tasks, "create_progress_artifact", lambda at, key, text: made.append((at, text))
+    )
+    tasks.Progress(total)
+    assert made == [shown]
+
+
 def test_a_lock_is_asked_for_again_soon_where_prefects_server_is_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -282,13 +282,39 @@ def test_a_declared_team_is_not_replaced_unasked_and_the_difference_is_shown(
             "differently (declared → this call):"
         ),
         "  contact: '#old' → '#new'",
-        (
-            "  routes: {'web': {'host': 'a.example.com', 'paths': [{'service': 'web', 'port': 80}]}} "
-            "→ (none)"
-        ),
+        ("  routes: {web: {host: a.example.com, paths: [{service: web, port: 80}]}} → (none)"),
     ]
     assert "Nothing was changed. Send if_declared = 'merge'" in str(refused.value)
     assert file.read_text() == OLD
+
+
+def test_a_difference_is_found_wherever_it_is_in_a_long_value(tmp_path: Path) -> None:
+    people = [f"person-{number}" for number in range(50)]
+    write(tmp_path, f"name: shop\nmembers: [{', '.join(people)}]\n")
+    proposal = propose(tmp_path, Team(name="shop", members=[*people[:-1], "new"]), "refuse")
+
+    assert proposal.writes
+    assert proposal.changes[0].given.endswith("person-48, new]")  # the approved hash covers it
+    with pytest.raises(AlreadyDeclared) as refused:
+        proposal.refuse()
+    assert max(map(len, str(refused.value).splitlines())) < 500
+
+
+@pytest.mark.parametrize(
+    ("team", "shown"),
+    [
+        ({"members": ["bob"]}, "[bob]"),
+        ({"harbor": {"storage_quota": "20Gi"}}, "{storage_quota: 20Gi}"),
+        ({"namespace": {"labels": {"cost-centre": "42"}}}, "{labels: {cost-centre: '42'}}"),
+        ({"display_name": "a\nb"}, '"a\\nb"'),
+    ],
+)
+def test_a_difference_is_shown_as_a_file_holds_it(
+    team: dict[str, Any], shown: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "name: shop\n")
+    (change,) = propose(tmp_path, Team.model_validate({"name": "shop", **team})).changes
+    assert change[1:] == ("(none)", shown)
 
 
 def test_an_identical_declaration_is_no_conflict(tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ def test_the_same_team_changed_otherwise_meanwhile_is_a_conflict(
     assert str(refused.value) == (
         f"Git: push to {repository.url}: team 'shop' was changed by another push between commit "
         f"{before}, which this run began with, and commit {bare.head}, the head of branch 'main': "
-        "contact: '#theirs' there, '#ours' here; display_name: nothing there, 'Shop' here. "
+        "contact: '#theirs' there, '#ours' here; display_name: nothing there, Shop here. "
         "Nothing was pushed. Decide what the team is to be, and declare it again."
     )
     assert bare.show("teams/shop.yaml") == "name: shop\ncontact: '#theirs'\n"
