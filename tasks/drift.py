@@ -8,7 +8,7 @@ from prefect import get_run_logger
 from tasks.approval import NotApproved, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.shards import SHARD, named
-from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, step
+from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, look_again_after, step
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import drift
 from tenantry.declared import Team
@@ -56,8 +56,8 @@ class Watch:
 
 @step("look at", "look{watch.again} at {system}")
 def look_at_system(system: str, watch: Watch) -> None:
-    """Reads what one system holds of the teams."""
-    look_at(system, watch.systems, watch.teams, watch.observed)
+    """Read what one system holds of the teams, again if a part of it could not be read."""
+    look_at(system, watch.systems, watch.teams, watch.observed, look_again_after)
 
 
 def detect(watch: Watch) -> Detected:

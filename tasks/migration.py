@@ -74,6 +74,7 @@ _KINDS: dict[Situation, type[Migration]] = {
 }
 
 
+@step("find the migration")
 def begin(
     systems: Systems, store: BlockStore, declared_state: str, action: str, asked: str
 ) -> Move | None:

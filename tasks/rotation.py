@@ -17,7 +17,7 @@ from tasks.approval import require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.shards import named, parts, run_all
-from tasks.step import RETRIED, TeamsFailed, TeamsLeft, step
+from tasks.step import RETRIED, TeamsFailed, TeamsLeft, look_again_after, step
 from tasks.store import BlockStore
 from tenantry import rotation
 from tenantry.declared import Declaration, Team
@@ -115,6 +115,7 @@ def look(run: Rotation, purposes: Sequence[str] | None) -> list[Outcome]:
     run.teams = [*run.declared, *(each.team for each in kept)]
     unread = [part for each in kept for part in each.unread]
     found = [*rotation.look(run.systems, run.teams, run.now, purposes), *unread]
+    look_again_after(part.error for part in found if isinstance(part, rotation.Unread))
     most = run.systems.state.platform.rotation.most_per_run
     return rotation.choose(found, run.order, run.now, most)
 

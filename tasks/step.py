@@ -1,6 +1,6 @@
 """What all our tasks have in common: when one is tried again, and how one fails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -11,7 +11,13 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import task_run
 from prefect.states import Failed
 
-from tenantry.errors import BrokenPromise, SystemUnavailable, TenantryError
+from tenantry.errors import (
+    BrokenPromise,
+    DependsOnUnread,
+    OddAnswer,
+    SystemUnavailable,
+    TenantryError,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,8 +33,14 @@ class TeamsLeft(TeamsFailed):
 
 RETRIED = (SystemUnavailable, BrokenPromise, TeamsLeft)
 """Errors after which a task is tried again."""
-DELAYS = [2, 4, 8, 16]
-"""Seconds between the tries, spread at random around these by Prefect's jitter factor of 0.5."""
+DELAYS = [2, 4, 8, 16, 25, 25, 25]
+"""Seconds between the tries, on average: Prefect draws each at random around its value.
+
+Even the shortest that it draws add up to more than 60 s, so that one run survives an outage of a
+minute. The last ones are equal so that a run continues soon after a system has come back.
+"""
+JITTER = 0.5
+"""Prefect's jitter factor: a waiting time is up to this part longer than its average."""
 
 
 def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -93,7 +105,7 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
             persist_result=False,
             retries=len(DELAYS),
             retry_delay_seconds=[float(delay) for delay in DELAYS],
-            retry_jitter_factor=0.5,
+            retry_jitter_factor=JITTER,
             retry_condition_fn=may_pass,
         )
         return Step(made, work)
@@ -109,3 +121,23 @@ def is_retry() -> bool:
 def is_last_try() -> bool:
     """Whether the running task is not tried again if it fails now."""
     return (task_run.run_count or 1) > len(DELAYS)
+
+
+def look_again_after(errors: Iterable[TenantryError]) -> None:
+    """Raise the first error that may pass, so that the running task looks again; none on its last try.
+
+    An observation records what it cannot read and continues, so that one team's fault does not stop
+    the others. During an outage that would leave teams out that the next try can read. Two kinds
+    are recorded at once, since they are most likely the same on the next try: an odd answer, and
+    what depends on something else that could not be read.
+
+    Args:
+        errors: why parts could not be read.
+
+    Raises:
+        TenantryError: the first that may pass.
+    """
+    for error in errors:
+        lasts = isinstance(error, (OddAnswer, DependsOnUnread))
+        if isinstance(error, RETRIED) and not lasts and not is_last_try():
+            raise error

@@ -7,7 +7,8 @@
     ├── SystemUnavailable       time: the call may succeed later
     │   ├── ChangedMeanwhile    ... after another look: someone was faster, or an answer was lost
     │   ├── TimedOut            ... or it accepts connections and does not answer
-    │   └── OddAnswer           ... or it answers in a form that Tenantry does not know
+    │   ├── OddAnswer           ... or it answers in a form that Tenantry does not know
+    │   └── DependsOnUnread     ... or it depends on something that could not be read
     └── BrokenPromise           us: a write was accepted and yet what it should do does not hold
 
     └── Unexpected              the developers: an error that no rule foresaw, kept to one team
@@ -97,6 +98,10 @@ class OddAnswer(SystemUnavailable):
             "changes its answers."
         )
         super().__init__(system, call, reason, advice=advice)
+
+
+class DependsOnUnread(SystemUnavailable):
+    """Something can't be judged because something else, which it depends on, could not be read."""
 
 
 class BrokenPromise(CallFailed):

@@ -1,6 +1,6 @@
 """Observes the systems for drift: which observations each system needs, and in what order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,6 +22,8 @@ class _Look:
 
     look: Callable[[Systems, Sequence[Team], Observed], None]
     covers: tuple[Id, ...]
+    platform: Callable[[Systems, Observed], None] | None = None
+    """Observes the platform's own resources; a failure there does not affect the teams."""
 
 
 def _kubernetes(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
@@ -33,36 +35,25 @@ def _kubernetes(systems: Systems, teams: Sequence[Team], observed: Observed) -> 
 def _keycloak(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
     check_keycloak(systems.keycloak_client)
     systems.look_at_keycloak(teams, observed)
-    _platforms("keycloak", systems.look_at_realm, observed)
 
 
 def _harbor(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
     # Only an administrator sees all of it; another account would miss the rest.
     check_harbor(systems.harbor_client)
     systems.look_at_harbor(teams, observed)
-    _platforms("harbor", systems.look_at_configuration, observed)
 
 
 def _istio(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
     with understood("istio", "read the routes"):
         observed.add(systems.istio.observe(teams))
-    _platforms("istio", systems.look_at_mesh, observed)
-
-
-def _platforms(system: SystemName, look: Callable[[Observed], None], observed: Observed) -> None:
-    """Observe the platform's own resources; a failure there does not affect the teams."""
-    if observed.platform is not None:
-        del observed.platform.unreadable[whole(system)]  # it is observed now
-        with observed.platform.noting(whole(system), PLATFORM):
-            look(observed.platform)
 
 
 _SECRETS = (Id("kubernetes", "Secret", "*"), Id("kubernetes", "ServiceAccount", "*"))
 LOOKS = {
     "Kubernetes": _Look(_kubernetes, (whole("kubernetes"),)),
-    "Istio": _Look(_istio, (whole("istio"),)),
-    "Keycloak": _Look(_keycloak, (whole("keycloak"),)),
-    "Harbor": _Look(_harbor, (whole("harbor"),)),
+    "Istio": _Look(_istio, (whole("istio"),), Systems.look_at_mesh),
+    "Keycloak": _Look(_keycloak, (whole("keycloak"),), Systems.look_at_realm),
+    "Harbor": _Look(_harbor, (whole("harbor"),), Systems.look_at_configuration),
     "Credentials": _Look(Systems.look_at_credentials, _SECRETS),
 }
 _LATER = ("Harbor", "Credentials")
@@ -85,13 +76,38 @@ def looks(asked: Sequence[SystemName]) -> list[list[str]]:
     return [group for group in (first, *([n] for n in _LATER if n in needed)) if group]
 
 
-def look_at(name: str, systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
+def look_at(
+    name: str,
+    systems: Systems,
+    teams: Sequence[Team],
+    observed: Observed,
+    check: Callable[[Iterable[TenantryError]], None] = lambda errors: None,
+) -> None:
     """Make one of the observations.
 
+    Args:
+        name: which one.
+        systems: the systems.
+        teams: the teams to look at.
+        observed: what was observed before; this observation is added to it.
+        check: called with the reasons why parts could not be read. If it raises, nothing is added,
+            so that the observation can be repeated.
+
     Raises:
-        TenantryError: the system can't be read.
+        TenantryError: the system can't be read, or `check` raised it.
     """
-    LOOKS[name].look(systems, teams, observed)
+    chosen, seen, platform = LOOKS[name], Observed(), Observed()
+    seen.add(observed)
+    chosen.look(systems, teams, seen)
+    if chosen.platform and observed.platform is not None:
+        with platform.noting(chosen.covers[0], PLATFORM):
+            chosen.platform(systems, platform)
+    unread = {id: part for id, part in seen.unreadable.items() if id not in observed.unreadable}
+    check(part.error for part in (*unread.values(), *platform.unreadable.values()))
+    observed.add(seen)
+    if chosen.platform and observed.platform is not None:
+        del observed.platform.unreadable[chosen.covers[0]]  # it is observed now
+        observed.platform.add(platform)
 
 
 def note(name: str, error: TenantryError, observed: Observed) -> None:

@@ -15,7 +15,7 @@ from tenantry.answers import understood
 from tenantry.calls import Clock, real_time
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
-from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.errors import DependsOnUnread, SystemRefused
 from tenantry.plan import Change, Plan, make_plan, may_adopt
 from tenantry.resources import PLATFORM, STAGES, Observed, Resource, Stage, Unreadable
 from tenantry.systems.credentials import Credentials
@@ -212,7 +212,7 @@ class Systems:
             if live is not None and not live.ours and not observed.is_known(namespace):
                 # Its mark may stand there.
                 reason = "nobody can tell whose it is while its namespace can't be read"
-                error = SystemUnavailable("harbor", f"project {team.slug}", reason)
+                error = DependsOnUnread("harbor", f"project {team.slug}", reason)
                 seen.unreadable[project] = Unreadable(error, team.name)
         observed.add(seen)
 

@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 
 from blocks.declared_state import DeclaredState
 from tasks import onboarding as tasks
+from tasks import step
 from tasks.locks import impatient_client
 from tenantry.errors import SystemUnavailable
 from tests.bench import SHOP, Bench, write
@@ -93,7 +94,7 @@ def test_a_team_that_cannot_be_read_is_looked_at_again_and_fails_alone_in_the_en
     with pytest.raises(SystemUnavailable, match=members):
         tasks.look_at.plain("Harbor", walk)
     assert not walk.observed.unreadable, "the next try begins anew"
-    monkeypatch.setattr(tasks, "is_last_try", lambda: True)
+    monkeypatch.setattr(step, "is_last_try", lambda: True)
     tasks.look_at.plain("Harbor", walk)
     assert walk.observed.failure("data") is not None
     assert walk.observed.failure("shop") is None

@@ -200,7 +200,7 @@ def system_down(running: Running, folder: Path) -> str:
 def test_an_expected_failure_leaves_no_traceback_in_the_log_of_its_run(
     running: Running, start: Callable[[Running, Path], str], tmp_path: Path
 ) -> None:
-    run = running.platform.wait_for_run(start(running, tmp_path))
+    run = running.platform.wait_for_run(start(running, tmp_path), seconds=300)
 
     assert run["state_type"] == "FAILED", run["state"]
     log = running.platform.whole_log(run["id"])

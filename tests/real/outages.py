@@ -4,7 +4,9 @@
     python -m tests.real.outages --down 'docker kill harbor-core' --up 'docker start harbor-core' \
         --seconds 60
 
-Keycloak and Kubernetes are the sandbox's. Each procedure begins; a moment later the first command
+Keycloak and Kubernetes are the sandbox's. With a Keycloak that is given, and a Harbor whose OIDC
+provider may be replaced (TENANTRY_TEST_HARBOR_SIGN_ON), a migration of the issuer is measured, too:
+its export, its waves and what it gives back. Each procedure begins; a moment later the first command
 is run and, after the seconds, the second. A procedure is tried again as a task is; if it still fails
 then, the next run follows, as a schedule would start it. What counts is asserted: every team is as
 declared in the end, there once, and no secret that works was renewed.
@@ -26,14 +28,21 @@ from tasks.step import DELAYS, RETRIED
 from tenantry import declared, drift, onboarding, rotation
 from tenantry.connections import Connections, HarborAccount
 from tenantry.errors import TenantryError
+from tenantry.migration import report
+from tenantry.migration.inspect_issuer import issuers
+from tenantry.migration.order import Order as MigrationOrder
 from tenantry.onboarding import Outcome
 from tenantry.plan import Plan
 from tenantry.systems import Systems
-from tests.addresses import given
+from tests.addresses import Given, given
 from tests.bench import MishapSandbox, connections, prepare, write
 from tests.drift.watch import mend
 from tests.locks import Alone
+from tests.real.fixtures import Keycloak
+from tests.real.issuer_lab import IssuerLab
+from tests.real.lab_harbor import LabHarbor
 from tests.real.servers.given import ready, remove_from_harbor
+from tests.real.test_migration import give_rights
 from tests.sandbox.calls import Caller
 from tests.wire import Wire
 
@@ -161,6 +170,46 @@ class Platform:
         ]
 
 
+class Migration:
+    """People whom Harbor knows by one realm of a given Keycloak, and who move to another realm."""
+
+    def __init__(self, lab: IssuerLab) -> None:
+        self._lab = lab
+        self._order = MigrationOrder(pilot=(lab.names[0],), percent=50, soak_hours=24)
+
+    def export(self) -> None:
+        """Read everybody, export their rights, and approve the plan."""
+        lab = self._lab
+        with lab.systems() as systems:
+            is_on = lab.migration(systems).is_on
+        found = None if is_on else lab.inspect(self._order)
+        with lab.systems() as systems:
+            migration = lab.migration(systems)
+            if found is not None:
+                migration.export(found, *issuers(systems), self._order, "issuer")
+            migration.approve(migration.entry.plan, "Ann")
+
+    def move(self) -> None:
+        """Let Harbor trust the new realm, and delete its users, wave by wave."""
+        with self._lab.systems() as systems:
+            migration = self._lab.migration(systems)
+            migration.switch()
+            migration.move()
+
+    def give_back(self) -> None:
+        """Give back what people had directly, now that they have logged in."""
+        with self._lab.systems() as systems:
+            standing = self._lab.migration(systems).follow_up()
+        assert not standing.pending
+
+    def check(self) -> None:
+        """Check that everybody has the rights that they had before."""
+        with self._lab.systems() as systems:
+            rights = report.compare(self._lab.migration(systems))
+        assert rights
+        assert all(right.is_equal for right in rights)
+
+
 def _raise(errors: Iterator[TenantryError | None]) -> None:
     found = [error for error in errors if error is not None]
     later = [error for error in found if isinstance(error, RETRIED)]
@@ -237,6 +286,34 @@ def measure(down: str, up: str, seconds: float, teams: int) -> list[Measured]:
     return found
 
 
+def measure_migration(
+    systems: Given, down: str, up: str, seconds: float, people: int
+) -> list[Measured]:
+    """Return the measures of a migration's steps."""
+    assert systems.keycloak is not None
+    password = systems.keycloak.password.get_secret_value()
+    account = {**systems.keycloak.model_dump(), "password": password}
+    found: list[Measured] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        sandbox = stack.enter_context(MishapSandbox())
+        harbor = LabHarbor(sandbox, systems.harbor)
+        lab = IssuerLab(Keycloak(**account), sandbox, harbor, folder, people, max(1, people // 8))
+        stack.callback(lab.close)
+        lab.set_up()
+        give_rights(lab, lab.ids)
+        migration = Migration(lab)
+        found.append(through("export", migration.export, down, up, seconds))
+        found.append(through("waves", migration.move, down, up, seconds))
+        ids = lab.all_log_in(lab.names)
+        assert len(set(ids.values())) == people
+        found.append(through("give back", migration.give_back, down, up, seconds))
+        migration.check()
+        again = lab.all_log_in(lab.names)
+        assert again == ids
+    return found
+
+
 def table(found: Sequence[Measured]) -> str:
     """Return the measures as a table."""
     lines = ["| procedure | seconds | tries | runs | requests for a robot | secrets renewed |"]
@@ -255,9 +332,14 @@ def main() -> None:
     parser.add_argument("--down", default="", help="the command that begins the outage")
     parser.add_argument("--up", default="", help="the command that ends it")
     parser.add_argument("--seconds", type=float, default=5, help="how long it lasts")
-    parser.add_argument("--teams", type=int, default=50, help="how many teams there are")
+    parser.add_argument("--teams", type=int, default=50, help="how many teams there are; 0: none")
+    parser.add_argument("--people", type=int, default=50, help="how many people are moved; 0: none")
     asked = parser.parse_args()
-    print(table(measure(asked.down, asked.up, asked.seconds, asked.teams)))
+    outage, systems = (asked.down, asked.up, asked.seconds), given()
+    found = measure(*outage, asked.teams) if asked.teams else []
+    if systems.keycloak and systems.harbor and systems.harbor.sign_on and asked.people:
+        found += measure_migration(systems, *outage, asked.people)
+    print(table(found))
 
 
 if __name__ == "__main__":
