@@ -1,0 +1,113 @@
+"""Measures one run of onboard-teams, by a real Prefect server, through an outage of a given Harbor.
+
+    export TENANTRY_TEST_HARBOR_URL=… TENANTRY_TEST_HARBOR_PASSWORD=…
+    python -m tests.real.outage_run --down 'docker kill harbor-core' --up 'docker start harbor-core' \
+        --seconds 0 5 60
+
+Keycloak and Kubernetes are the given ones, or else the sandbox's. For each of the seconds there are
+new teams. The outage begins when the run has created the first projects; 0 means no outage.
+The run must complete, every team must be there once, and no robot's secret may be renewed.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from demo.processes import LocalPlatform
+from tenantry.sandbox import Sandbox
+from tests.addresses import given
+from tests.flow_bench import SharedBench
+from tests.real.servers.given import ready
+
+_BEGUN = 3
+"""How many projects the run has created when the outage begins."""
+
+
+def measure(
+    bench: SharedBench, down: str, up: str, seconds: float, teams: int
+) -> tuple[float, int]:
+    """Return the seconds of a run through an outage, and the number of robots that it created."""
+    for number in range(teams):
+        bench.declare(bench.name(f"t{number:02}"))
+    run = bench.start("onboard-teams", which="all")
+    while seconds and len(_projects(bench)) < _BEGUN:
+        time.sleep(0.1)
+        assert bench.platform.flow_run(run)["state_type"] in ("SCHEDULED", "PENDING", "RUNNING")
+    if seconds:
+        _shell(down)
+        time.sleep(seconds)
+        _shell(up)
+    ended = bench.platform.wait_for_run(run, seconds=600)
+    start, end = (datetime.fromisoformat(ended[each]) for each in ("start_time", "end_time"))
+    assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
+    assert ended["run_count"] == 1
+    projects = _projects(bench)
+    assert len({project["name"] for project in projects}) == len(projects) == teams
+    robots = [robot for project in projects for robot in _robots(bench, project["project_id"])]
+    assert len({robot["name"] for robot in robots}) == len(robots)
+    renewed = [robot["name"] for robot in robots if _was_changed(robot)]
+    assert not renewed, renewed
+    again = bench.run("onboard-teams", which="all", dry_run=True)
+    assert again["state"]["message"].endswith("nothing to do."), again["state"]["message"]
+    return (end - start).total_seconds(), len(robots)
+
+
+def _projects(bench: SharedBench) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = bench.harbor.json(f"/projects?name={bench.mark}&page_size=100")
+    return found
+
+
+def _robots(bench: SharedBench, project: str) -> list[dict[str, str]]:
+    query = f"q=Level%3Dproject%2CProjectID%3D{project}"
+    found: list[dict[str, str]] = bench.harbor.json(f"/robots?{query}")
+    return found
+
+
+def _was_changed(robot: dict[str, str]) -> bool:
+    """Return whether Harbor has changed a robot, or its secret, since it was created."""
+    created, changed = (
+        datetime.fromisoformat(robot[each]) for each in ("creation_time", "update_time")
+    )
+    return (changed - created).total_seconds() > 1
+
+
+def _shell(command: str) -> None:
+    subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.real.outage_run")
+    parser.add_argument("--down", default="", help="the command that begins the outage")
+    parser.add_argument("--up", default="", help="the command that ends it")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[5.0], help="how long it lasts")
+    parser.add_argument("--teams", type=int, default=50, help="how many teams there are")
+    asked = parser.parse_args()
+    harbor = given().harbor
+    if harbor is None:
+        sys.exit("Give a Harbor by TENANTRY_TEST_HARBOR_URL (docs/testing.md).")
+    print("| outage | seconds of the run | robots |\n|---|---|---|")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.enter_context(ready(harbor))
+        sandbox = stack.enter_context(Sandbox())
+        platform = stack.enter_context(LocalPlatform(folder / "platform"))
+        platform.wait_for_server()
+        stack.enter_context(temporary_settings({PREFECT_API_URL: f"{platform.url}/api"}))
+        platform.serve_flows()
+        addresses = given().addresses(sandbox.addresses())
+        for number, seconds in enumerate(asked.seconds):
+            with SharedBench(platform, addresses, folder / str(number)) as bench:
+                took, robots = measure(bench, asked.down, asked.up, seconds, asked.teams)
+            print(f"| {seconds:.0f} s | {took:.1f} | {robots} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
