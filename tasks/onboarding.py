@@ -1,10 +1,9 @@
 """The tasks of onboarding: each looks at a system, or brings one to what is declared."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any, Protocol, cast
 from uuid import UUID
 
@@ -21,7 +20,15 @@ from tasks.approval import NotApproved, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.shards import named, parts, run_all
-from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, look_again_after, step
+from tasks.step import (
+    RETRIED,
+    TeamsFailed,
+    TeamsLeft,
+    is_last_try,
+    is_retry,
+    look_again_after,
+    step,
+)
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import explain, onboarding, welcome
 from tenantry.connections import Connections
@@ -102,25 +109,17 @@ def connected(
         keycloak=load_block(KeycloakConnection, keycloak).account(),
         kubernetes=load_block(ClusterConnection, cluster).cluster(),
     )
-    make = partial(
-        connect,
+    with connect(
         connections,
         declaration,
         keycloak=settle_by_keycloak,
         settled_by=settle_conflicts,
         probe_credentials=probe_credentials,
         extras=extras,
-    )
-    with settle_conflicts(make) if declaration.left_out else make() as systems:
+    ) as systems:
         for fault in systems.state.faults:
             get_run_logger().warning("Left out: %s", fault)
         yield systems
-
-
-@step("settle conflicts")
-def settle_conflicts(make: Callable[[], Systems]) -> Systems:
-    """Connect to the systems, and ask them which team holds what several teams claim."""
-    return make()
 
 
 def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | None) -> State[Any]:
