@@ -70,7 +70,7 @@ show-migrate: setup
 	$(BIN)/python -m tests.show.migrate
 
 show-reality: setup
-	$(BIN)/python -m tests.show.reality
+	$(BIN)/python -m tests.show.reality $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

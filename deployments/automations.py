@@ -21,69 +21,113 @@ from prefect.states import StateType
 
 HEARTBEAT = timedelta(seconds=30)
 """PREFECT_FLOWS_HEARTBEAT_FREQUENCY of the deployments in prefect.yaml."""
+START = timedelta(minutes=10)
+"""How long a run may take from Pending to Running: pulling an image or adding a node takes minutes."""
 _OURS = {"prefect.resource.id": "prefect.tag.tenantry", "prefect.resource.role": "tag"}
 _BLOCKS = ("declared_state", "harbor", "keycloak", "cluster")
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
+_RESTARTED = ("0", "1", "2")
+"""The run counts at which a crashed run is scheduled again: 0 is a crash before the first start.
+
+A resumed run keeps its count (read and tested in Prefect 3.9.1).
+"""
+_RENAMED = {
+    "tenantry: a crashed run is scheduled again": "tenantry: a crashed run is scheduled again, once"
+}
+"""Automations by the name that an earlier version gave them."""
+_NEEDS_NO_PROCESS = {
+    "prefect.flow-run.Completed",
+    "prefect.flow-run.Failed",
+    # The server itself turns Cancelling into Cancelled if no process does so within 300 s.
+    "prefect.flow-run.Cancelling",
+    "prefect.flow-run.Cancelled",
+    # Not `Crashed`: the server hands one event to several automations in turn. Where SQLite is
+    # locked and this automation cannot take the event, the one that restarts would miss it, too.
+    "prefect.flow-run.AwaitingRetry",
+    "prefect.flow-run.Suspended",
+}
+"""The states in which no process is expected: the run has ended, or waits for a person or a worker."""
 
 
-def automations(silence: timedelta = 3 * HEARTBEAT) -> list[Automation]:
-    """The automations.
+def automations(silence: timedelta = 3 * HEARTBEAT, start: timedelta = START) -> list[Automation]:
+    """Return the automations that find and restart runs whose process died.
 
     Args:
-        silence: a run that says nothing for so long has died with its machine.
+        silence: a run without a heartbeat for this long is marked as crashed.
+        start: a run that is Pending for this long is marked as crashed.
     """
-    died = Automation(
-        name="tenantry: a silent run has crashed",
-        description="A run whose machine died can't say so itself: after "
-        f"{silence.total_seconds():.0f} s without a heartbeat it is taken for crashed.",
-        trigger=EventTrigger(
-            match=_RUNS,
-            match_related=_OURS,
-            # `Running` comes from the server: a machine may die before its first heartbeat arrives.
-            after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},
-            expect={
-                "prefect.flow-run.heartbeat",
-                "prefect.flow-run.Completed",
-                "prefect.flow-run.Failed",
-                "prefect.flow-run.Cancelled",
-                # Not `Crashed`: the server gives one event to both automations in turn, and where
-                # SQLite is locked it can't take this one in, which would keep it from the other.
-                "prefect.flow-run.AwaitingRetry",
-                # It waits for a person, and no process is held.
-                "prefect.flow-run.Suspended",
-            },
-            for_each={"prefect.resource.id"},
-            posture=Posture.Proactive,
-            threshold=1,
-            within=silence,
-        ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED, name="Crashed", message="Its heartbeat stopped."
-            )
-        ],
+    silent = _absence(
+        "tenantry: a silent run has crashed",
+        f"Marks a run as crashed after {silence.total_seconds():.0f} s without a heartbeat: if its "
+        "machine died, no process is left to report it.",
+        # `Running` comes from the server: a machine may die before its first heartbeat arrives.
+        after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},
+        expect=_NEEDS_NO_PROCESS,
+        within=silence,
+        message="Its heartbeat stopped.",
+    )
+    stuck = _absence(
+        "tenantry: a run that does not start has crashed",
+        f"Marks a run as crashed if it is Pending for {start.total_seconds() / 60:.0f} minutes: if "
+        "its worker died before the run started, no heartbeat was ever sent.",
+        after={"prefect.flow-run.Pending"},
+        expect=_NEEDS_NO_PROCESS
+        | {"prefect.flow-run.Running", "prefect.flow-run.AwaitingConcurrencySlot"},
+        within=start,
+        message="It was Pending and never started.",
     )
     again = Automation(
-        name="tenantry: a crashed run is scheduled again, once",
-        description="Running again finishes what is left. A run that died twice is left alone.",
+        name="tenantry: a crashed run is scheduled again",
+        description="The next attempt finishes what is left. A run is scheduled again "
+        f"{len(_RESTARTED)} times at most.",
         trigger=EventTrigger(
-            match={**_RUNS, "prefect.run-count": "1"},
+            match={**_RUNS, "prefect.run-count": list(_RESTARTED)},
             match_related=_OURS,
             expect={"prefect.flow-run.Crashed"},
-            for_each={"prefect.resource.id"},
+            # Once a day for each count: a run that always dies before it starts keeps its count.
+            for_each={"prefect.resource.id", "prefect.run-count"},
             posture=Posture.Reactive,
             threshold=1,
+            within=timedelta(days=1),
         ),
         actions=[
             ChangeFlowRunState(
                 state=StateType.SCHEDULED,
                 name="AwaitingRetry",
-                message="Its process died; it goes on where it was.",
+                message="Its process died. The next attempt continues where it stopped.",
                 force=True,
             )
         ],
     )
-    return [died, again]
+    return [silent, stuck, again]
+
+
+def _absence(
+    name: str,
+    description: str,
+    *,
+    after: set[str],
+    expect: set[str],
+    within: timedelta,
+    message: str,
+) -> Automation:
+    """Return an automation that marks a run as crashed if none of the expected events arrives."""
+    return Automation(
+        name=name,
+        description=description,
+        trigger=EventTrigger(
+            match=_RUNS,
+            match_related=_OURS,
+            after=after,
+            # An event that is in both sets starts the time again, for each attempt of a run.
+            expect=expect | after,
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=within,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message)],
+    )
 
 
 def remediation(deployment: UUID) -> Automation:
@@ -173,15 +217,22 @@ def block_id(name: str) -> UUID:
 
 
 def put(automation: Automation) -> None:
-    """Creates an automation, or makes the one of that name like it."""
-    try:
-        existing = Automation.read(name=automation.name)
-    except ValueError:  # there is none
+    """Create an automation, or update the one of that name or of its former name."""
+    existing = _find(automation.name) or _find(_RENAMED.get(automation.name, automation.name))
+    if existing is None:
         automation.create()
     else:
         automation.id = existing.id
         automation.enabled = existing.enabled
         automation.update()
+
+
+def _find(name: str) -> Automation | None:
+    """Return the automation of that name; None if the server has none."""
+    try:
+        return Automation.read(name=name)
+    except ValueError:
+        return None
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The CI jobs that start onboarding: what docs/git.md shows is what is shipped."""
+"""The CI jobs that start onboarding, and the project's own `.ci/run`: the docs show what they do."""
 
 import re
 from pathlib import Path
@@ -42,3 +42,15 @@ def test_the_script_names_each_variable_that_it_reads() -> None:
     assert set(re.findall(r"\$\{([A-Z_]+)", rest)) == set(
         re.findall(r"^#   ([A-Z_]+) {2,}", head, re.MULTILINE)
     )
+
+
+def test_the_page_names_each_package_that_ci_installs_and_each_target_that_it_runs() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    page = (ROOT / "docs" / "testing.md").read_text()
+    ci = page.partition("## What CI runs")[2].partition("\n## ")[0]
+    packages = re.findall(r"needed\+=\(([\w.-]+)\)", script)
+    targets = re.findall(r"^make ([\w-]+)", script, re.MULTILINE)
+
+    assert {"openssh-client", "openssl", "curl", "jq", "postgresql"} <= set(packages)
+    assert [package for package in packages if f"`{package}`" not in ci] == []
+    assert [target for target in targets if f"`make {target}" not in ci] == []

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import runpy
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -222,24 +223,29 @@ def test_runs_say_that_they_live_as_often_as_the_automation_listens(
 
 
 def test_the_automations_are_valid_and_are_for_our_runs_only(automations: dict[str, Any]) -> None:
-    died, again = automations["automations"]()
+    silent, stuck, again = ours = automations["automations"]()
 
-    assert died.name != again.name
-    for automation in (died, again):
+    assert len({automation.name for automation in ours}) == len(ours)
+    for automation in ours:
         assert automation.description
         assert automation.enabled
         assert isinstance(automation.trigger, EventTrigger)
-        ours = automation.trigger.match_related.model_dump()
-        assert ours["prefect.resource.id"] == "prefect.tag.tenantry"
+        related = automation.trigger.match_related.model_dump()
+        assert related["prefect.resource.id"] == "prefect.tag.tenantry"
         assert type(automation).model_validate(automation.model_dump(mode="json"))
-    assert died.trigger.posture is Posture.Proactive
-    assert "prefect.flow-run.Running" in died.trigger.after, "it may die before its first heartbeat"
-    assert died.actions[0].state == "CRASHED"
+    for automation in (silent, stuck):
+        assert automation.trigger.posture is Posture.Proactive
+        assert automation.trigger.after <= automation.trigger.expect, "each attempt is watched"
+        assert "prefect.flow-run.AwaitingRetry" in automation.trigger.expect, "no process is needed"
+        assert not again.trigger.expect & automation.trigger.expect, "one could lose it"
+        assert automation.actions[0].state == "CRASHED"
+    assert "prefect.flow-run.Running" in silent.trigger.after, "it may die before a heartbeat"
+    assert "prefect.flow-run.Running" in stuck.trigger.expect
     assert again.trigger.posture is Posture.Reactive
     assert again.trigger.expect == {"prefect.flow-run.Crashed"}
-    assert not again.trigger.expect & died.trigger.expect, "one could lose it for the other"
-    assert "prefect.flow-run.AwaitingRetry" in died.trigger.expect, "what waits has not died"
-    assert again.trigger.match.model_dump()["prefect.run-count"] == "1", "once only"
+    assert again.trigger.match.model_dump()["prefect.run-count"] == ["0", "1", "2"]
+    assert "prefect.run-count" in again.trigger.for_each, "a run that never starts keeps its count"
+    assert again.trigger.within >= timedelta(days=1)
     assert again.actions[0].state == "SCHEDULED"
 
 

@@ -38,15 +38,12 @@ def main() -> int:
 def crash() -> list[Shown]:
     """A crash at each request, before and after, of each step of a migration"""
     found = run_tests("--whole", "--timeout=1800", "tests/migration/test_crash.py")
-    ways = [
-        Shown(
-            f"{case.parameters.strip('[]')}, 5 people: killed before and after each request, its "
-            "answer lost too; nobody is lost, nobody linked twice, all rights as before",
-            f"{case.told.get('crashes')} crashes, all finished by the next run",
-            case.passed,
-        )
-        for case in found.named("test_killed_at_any_request_the_next_run_goes_on")
-    ]
+    ways = found.each(
+        "test_killed_at_any_request_the_next_run_goes_on",
+        "{}, 5 people: killed before and after each request, its answer lost too; nobody is lost, "
+        "nobody linked twice, all rights as before",
+        lambda case: f"{case.told.get('crashes')} crashes, all finished by the next run",
+    )
     return [
         *ways,
         found.named("test_the_run_that_goes_on_may_be_killed_too").line(

@@ -27,10 +27,13 @@ class Report:
         self._console.print(title, style="bold")
 
     def show(self, measure: Callable[..., list[Shown]], *given: Any) -> None:
-        """Measures something, from what is given, and prints a line for each demand."""
+        """Measure something and print a line for each demand.
+
+        A measurement that raises an error or returns no line is not held.
+        """
         self._console.print(f"… {measure.__doc__ or measure.__name__}", style="dim")
         try:
-            found = measure(*given)
+            found = measure(*given) or [Shown(measure.__doc__ or "", "NOTHING SHOWN", held=False)]
         except Exception as error:  # noqa: BLE001 one broken measurement must not hide the others
             found = [Shown(measure.__doc__ or "", f"{type(error).__name__}: {error}", held=False)]
         self._shown += found
@@ -45,8 +48,12 @@ class Report:
             lines.add_row(escape(shown.demand), escape(shown.figure), held)
         self._console.print(lines)
 
+    def note(self, text: str) -> None:
+        """Print a line that is neither held nor not held, such as what was left out and why."""
+        self._console.print(escape(text), style="dim")
+
     def close(self) -> int:
-        """Prints how many are held; the exit status is 1 if a demand is not."""
+        """Print how many demands are held; return the exit status: 1 if one is not held, or none was shown."""
         missed = sum(not shown.held for shown in self._shown)
         self._console.print(f"{len(self._shown) - missed} held, {missed} not held")
-        return 1 if missed else 0
+        return 1 if missed or not self._shown else 0

@@ -6,11 +6,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 from xml.etree import ElementTree
+
+import pytest
 
 from demo.processes import ROOT
 from tests.show.report import Shown
@@ -92,6 +94,28 @@ class Results:
         ]
         return Shown(demand, "; ".join([self.figure(), *notes]), self.all_passed)
 
+    def each(
+        self,
+        function: str,
+        demand: str,
+        figure: Callable[[Case], str] | None = None,
+    ) -> list[Shown]:
+        """Return a line for each case of a test; one that is not held if the test has no case.
+
+        Args:
+            function: The test's function.
+            demand: The demand; `{}` stands for the parameters of the case.
+            figure: Returns what to show for a case; by default, what it recorded.
+        """
+        return [
+            Shown(
+                demand.format(case.parameters.strip("[]")),
+                (figure or _recorded)(case),
+                case.passed,
+            )
+            for case in self.named(function)
+        ] or [Shown(demand.format("each"), f"NO TEST: {function}", held=False)]
+
     @property
     def passed(self) -> int:
         """How many passed."""
@@ -109,32 +133,46 @@ class Results:
 
     def figure(self) -> str:
         """How many passed, and the names of the others."""
+        if not self.cases:
+            return "NO TEST"
         failed = [case.id.rpartition("::")[2] for case in self.cases if not case.passed]
         said = f"{self.passed} of {len(self.cases)} cases"
         return f"{said}; FAILED: {', '.join(failed)}" if failed else said
 
 
 def run_tests(*words: str) -> Results:
-    """Runs pytest, and tells of each test whether it passed. One that was skipped did not.
+    """Run pytest and return whether each test passed. A skipped test did not pass.
 
-    What pytest says of those that failed is printed.
+    The output of pytest is printed if something failed.
 
     Args:
         words: What to run, as pytest takes it.
 
     Raises:
-        RuntimeError: pytest refused to run; with its last line.
+        RuntimeError: pytest did not run the tests to their end; with its last line. A missing file,
+            an error while it collects, and a failure that belongs to no test end so.
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results.xml"
         done = run_python(["-m", "pytest", "-q", f"--junitxml={path}", *words])
-        if not path.exists():
-            raise RuntimeError((done.stdout + done.stderr).strip().splitlines()[-1])
-        cases = [_case(each) for each in ElementTree.parse(path).iter("testcase")]
+        found = ElementTree.parse(path).iter("testcase") if path.exists() else ()
+        results = Results([_case(each) for each in found], time.monotonic() - began)
     if done.returncode:
         print(done.stdout, file=sys.stderr)
-    return Results(cases, time.monotonic() - began)
+    failed_tests = done.returncode == pytest.ExitCode.TESTS_FAILED and not results.all_passed
+    if not failed_tests and done.returncode not in (
+        pytest.ExitCode.OK,
+        pytest.ExitCode.NO_TESTS_COLLECTED,
+    ):
+        last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no output"]
+        raise RuntimeError(f"pytest ended with status {done.returncode}: {last[0]}")
+    return results
+
+
+def _recorded(case: Case) -> str:
+    notes = "; ".join(f"{what}: {value}" for what, value in case.told.items())
+    return notes or ("passed" if case.passed else "FAILED")
 
 
 def _case(element: ElementTree.Element) -> Case:

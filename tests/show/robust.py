@@ -47,15 +47,14 @@ def crashes() -> list[Shown]:
 def faults() -> list[Shown]:
     """Each request of an onboarding fails in each way"""
     found = run_tests("--whole", "--timeout=1800", "tests/core/test_faults.py")
-    each = [
-        Shown(
-            f"each request: {case.parameters.strip('[]')}",
+    each = found.each(
+        "test_any_request_may_fail_once",
+        "each request: {}",
+        lambda case: (
             f"{case.told.get('struck')} struck, {case.told.get('failed')} of them end the run with "
-            f"a message, as they must; {case.told.get('tries')} tries at most",
-            case.passed,
-        )
-        for case in found.named("test_any_request_may_fail_once")
-    ]
+            f"a message, as they must; {case.told.get('tries')} tries at most"
+        ),
+    )
     return [
         *each,
         found.named("test_a_dead_system_is_called_so_often_and_no_more").line(

@@ -163,15 +163,12 @@ def pulls_at_every_request() -> list[Shown]:
 def crash() -> list[Shown]:
     """A crash at each request, before and after, of each way a rotation can go, and all faults"""
     found = run_tests("--whole", "--timeout=1800", "tests/rotation/test_crash.py")
-    ways = [
-        Shown(
-            f"{case.parameters.strip('[]')}: killed before and after each request, a credential in "
-            "four Secrets; one is live and published, no orphan, nothing retired that was in use",
-            f"{case.told.get('crashes')} crashes, all finished by the next run",
-            case.passed,
-        )
-        for case in found.named("test_killed_at_any_request_it_is_finished_by_the_next_run")
-    ]
+    ways = found.each(
+        "test_killed_at_any_request_it_is_finished_by_the_next_run",
+        "{}: killed before and after each request, a credential in four Secrets; one is live and "
+        "published, no orphan, nothing retired that was in use",
+        lambda case: f"{case.told.get('crashes')} crashes, all finished by the next run",
+    )
     return [
         *ways,
         found.named("test_the_run_that_goes_on_may_be_killed_too").line(
