@@ -13,14 +13,14 @@ from tests.flow_bench import answer, kill_when_running, paused
 
 __all__ = ["shop"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(2400)]
 
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 CANCELLING_TIMEOUT = 300
 """Seconds after which the server itself ends Cancelling."""
 
 
-def ended(bench: Any, id: str, seconds: float = 300) -> dict[str, Any]:
+def ended(bench: Any, id: str, seconds: float = 600) -> dict[str, Any]:
     """Wait until a run has ended and return it. Crashed is no end: it may be scheduled again."""
     bench.platform.wait_for(
         lambda: bench.platform.flow_run(id)["state_type"] in ENDED, seconds=seconds

@@ -77,7 +77,7 @@ def scheduled_start() -> list[Shown]:
 
 def crashed_runs() -> list[Shown]:
     """Runs whose process dies, in each state"""
-    found = run_tests("--timeout=1500", "tests/e2e/test_crashed_runs.py")
+    found = run_tests("--timeout=2400", "tests/e2e/test_crashed_runs.py")
     return [
         found.named("test_runs_in_each_state_end_as_they_should_after_their_machine_died").line(
             "machine killed: Running and Pending runs finish, a cancelled one stays cancelled"
