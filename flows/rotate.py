@@ -56,10 +56,10 @@ def rotate_robots(
     try:
         order = Order(tasks.given(), force, compromised, reason)
         declaration = read_declared_state(declared_state)
-        tasks.refuse_unknown(purposes, declaration.pick(teams), declaration)
+        tasks.refuse_unknown(purposes, tasks.pick(declaration, teams), declaration)
         with connected(declaration, harbor, keycloak, cluster, settle_by_keycloak=False) as systems:
             tasks.check_connections(systems)
-            run = tasks.Rotation(systems, systems.state.pick(teams), order, teams)
+            run = tasks.Rotation(systems, tasks.pick(systems.state, teams), order, teams)
             outcomes = tasks.look(run, purposes)
             if dry_run:
                 tasks.publish_table(outcomes, run.now)
@@ -68,7 +68,8 @@ def rotate_robots(
             by = tasks.who()
             if compromised and ask:
                 tasks.publish_table(outcomes, run.now)
-                by = f"{by}, approved by {tasks.approve(outcomes, run.token_lifetime)}"
+                if person := tasks.approve(outcomes, run.token_lifetime):
+                    by = f"{by}, approved by {person}"
             tasks.begin_trail(run, store, by)
             outcomes = tasks.rotate_all(run, outcomes)
             tasks.publish_table(outcomes, run.now)

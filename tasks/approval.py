@@ -6,13 +6,19 @@ limit gives its slot back, and its process is ended within four minutes, when it
 lease of the slot.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from prefect import get_run_logger
 from prefect.flow_runs import suspend_flow_run
-from prefect.input import RunInput
+from prefect.input import (
+    RunInput,
+    create_flow_run_input,
+    delete_flow_run_input,
+    read_flow_run_input,
+)
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from tasks.prefect_api import needed
 from tenantry.errors import TenantryError
 from tenantry.wording import count
 
@@ -87,13 +93,37 @@ def require_approval(question: str, plan: str, *, patience: int = DAY) -> str:
     text = f"{question}\n\nPlan `{plan}`. It can be approved within {days}."
     form = _form(plan).with_initial_data(description=text)
     try:
-        answer = suspend_flow_run(wait_for_input=form, timeout=patience, key=f"approve-{plan[:12]}")
+        with needed("suspend the flow run"):
+            key = f"approve-{plan[:12]}"
+            answer = suspend_flow_run(wait_for_input=form, timeout=patience, key=key)
     except RuntimeError as error:
         raise NotApproved(
             f"The plan needs an approval, and this run cannot be suspended: {error} Start it as a "
             "run of its deployment."
         ) from None
     return _check(answer, plan)
+
+
+def remember(key: str, value: dict[str, Any]) -> None:
+    """Keep a value with the run, for the process that goes on if this one dies.
+
+    Raises:
+        SystemUnavailable, SystemRefused: Prefect's API did not take it.
+    """
+    with needed("keep an approval with the flow run"):
+        if read_flow_run_input(key) is not None:
+            delete_flow_run_input(key)
+        create_flow_run_input(key, value)
+
+
+def recall(key: str) -> dict[str, Any] | None:
+    """Return what an earlier process of the run kept; None if it kept nothing.
+
+    Raises:
+        SystemUnavailable, SystemRefused: Prefect's API did not give it.
+    """
+    with needed("read the approval that the flow run has"):
+        return cast(dict[str, Any] | None, read_flow_run_input(key))
 
 
 def _form(plan: str) -> type[Approval]:

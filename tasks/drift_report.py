@@ -9,10 +9,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from tasks.drift import Outcome
+from tasks.prefect_api import best_effort, emit, needed
 from tasks.store import BlockStore
 from tasks.tables import publish_table, read_table
 from tenantry.drift import Finding, Report
@@ -47,7 +47,7 @@ class Before:
 
 
 def _last_findings() -> list[dict[str, Any]]:
-    with get_client(sync_client=True) as client:
+    with needed("read the artifact of the last run"), get_client(sync_client=True) as client:
         found = client.read_latest_artifacts(
             artifact_filter=ArtifactCollectionFilter(
                 key=ArtifactCollectionFilterKey(any_=[FINDINGS])
@@ -87,7 +87,9 @@ def publish(
         for format, (name, _) in FILES.items():
             store.write(name, write(format, report, history).encode())
     where = store.name if store else ""
-    create_markdown_artifact(key=SUMMARY, markdown=summary.markdown(report, history, done, where))
+    text = summary.markdown(report, history, done, where)
+    with best_effort(f"artifact '{SUMMARY}'"):
+        create_markdown_artifact(key=SUMMARY, markdown=text)
     _tell(report, before, first, blocks, remediated=bool(outcome.teams))
 
 
@@ -114,7 +116,7 @@ def _tell(
 def _emit(
     event: str, team: str, found: Sequence[Finding], known: Collection[str], remediated: bool
 ) -> None:
-    emit_event(
+    emit(
         event,
         resource={
             "prefect.resource.id": f"tenantry.team.{team}" if team else "tenantry.platform",
@@ -131,7 +133,7 @@ def _emit_run(
     """What automations act on: once a run, whatever the number of teams."""
     found = report.findings
     mendable = sorted({each.team for each in found if each.team and _is_safe(each)})
-    emit_event(
+    emit(
         DETECTED,
         resource={
             "prefect.resource.id": "tenantry.drift",

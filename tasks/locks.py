@@ -10,7 +10,6 @@ it says nothing while it waits; it tells only the thread that took the slots whe
 lost, and so not those that write; and it sends an event a name that lists all the others.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -27,18 +26,15 @@ from prefect.client.schemas.responses import (
     ConcurrencyLimitWithLeaseResponse,
     GlobalConcurrencyLimitResponse,
 )
-from prefect.events import emit_event
 from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
-from prefect.exceptions import MissingContextError, ObjectAlreadyExists, ObjectNotFound
-from prefect.logging import get_logger, get_run_logger
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.runtime import flow_run
 
+from tasks.prefect_api import emit, run_logger
 from tenantry.calls import TIMEOUT, each
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.onboarding import told
 from tenantry.resources import PLATFORM
-
-Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 LEASE = 60.0
 """Seconds after which a dead holder's lock is free: the shortest that Prefect grants."""
@@ -202,12 +198,12 @@ class TeamLock:
             lease = self._take(client)
             if lease is not None:
                 if said:
-                    _logger().info("Got the lock of %s.", _told(self._teams))
+                    run_logger().info("Got the lock of %s.", _told(self._teams))
                 return sent, lease
             busy = self._busy(client)
             who = _holders(client, busy)
             if busy and (who != said or sent > said_at + _SAID_EVERY):
-                _logger().info("Waiting for %s, which has the lock of %s.", who, _told(busy))
+                run_logger().info("Waiting for %s, which has the lock of %s.", who, _told(busy))
                 said, said_at = who, sent
             if busy and sent > began + PATIENCE:
                 raise LockUnusable(
@@ -254,7 +250,7 @@ class TeamLock:
                 }
                 for name in self._names[first : first + _RELATED]
             ]
-            emit_event(TAKEN, resource=resource, related=related)
+            emit(TAKEN, resource, related=related)
 
     def _busy(self, client: SyncPrefectClient) -> list[str]:
         """The teams whose lock somebody has."""
@@ -279,14 +275,14 @@ class TeamLock:
         try:
             client.release_concurrency_slots_with_lease(lease)
         except httpx.HTTPError as error:
-            _logger().warning(
+            run_logger().warning(
                 "The lock of %s could not be given back (%s); it ends by itself within %.0f s.",
                 _told(self._teams),
                 type(error).__name__,
                 LEASE,
             )
         held = time.monotonic() - began
-        _logger().debug("Had the lock of %s for %.1f s.", _told(self._teams), held)
+        run_logger().debug("Had the lock of %s for %.1f s.", _told(self._teams), held)
 
     def _unavailable(self, what: str, error: httpx.HTTPError) -> SystemUnavailable:
         status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
@@ -376,11 +372,3 @@ def _told(teams: Sequence[str]) -> str:
     if len(teams) <= 3:
         return f"teams {', '.join(teams)}"
     return f"teams {', '.join(teams[:2])} and {len(teams) - 2} more"
-
-
-def _logger() -> Logger:
-    """The run's log; where there is no run, Prefect's own."""
-    try:
-        return get_run_logger()
-    except MissingContextError:
-        return get_logger("tenantry")

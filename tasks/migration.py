@@ -11,6 +11,7 @@ from tasks.approval import require_approval
 from tasks.locks import TeamLock
 from tasks.migration_report import Progress, publish_rights
 from tasks.onboarding import load_block
+from tasks.prefect_api import needed
 from tasks.step import step
 from tasks.store import BlockStore
 from tenantry.errors import TenantryError
@@ -256,7 +257,7 @@ def ask(move: Move, approved_plan: str) -> None:
 
 
 def _who() -> str:
-    with get_client(sync_client=True) as client:
+    with needed("read the flow run"), get_client(sync_client=True) as client:
         run = client.read_flow_run(flow_run.id)
     return (run.created_by and run.created_by.display_value) or "the API"
 

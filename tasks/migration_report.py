@@ -10,6 +10,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from tasks.prefect_api import best_effort
 from tasks.store import BlockStore
 from tasks.tables import publish_table
 from tenantry.declared import Declaration
@@ -49,11 +50,13 @@ class Progress:
     def _say(self, done: int, of: int, now: float) -> None:
         left = (now - self._began) * (of - done) / max(done, 1)
         text = f"{self._what}: {done} of {of}, about {left / 60:.0f} min left"
-        if self._artifact is None:
-            self._artifact = create_progress_artifact(
-                progress=0.0, key="migration-progress", description=text
-            )
-        update_progress_artifact(self._artifact, progress=100 * done / max(of, 1), description=text)
+        with best_effort("artifact 'migration-progress'"):
+            if self._artifact is None:
+                self._artifact = create_progress_artifact(
+                    progress=0.0, key="migration-progress", description=text
+                )
+            percent = 100 * done / max(of, 1)
+            update_progress_artifact(self._artifact, progress=percent, description=text)
         get_run_logger().info(text)
 
 

@@ -19,12 +19,12 @@ from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakC
 from tasks.approval import NotApproved, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
+from tasks.prefect_api import best_effort, needed
 from tasks.shards import named, parts, run_all
 from tasks.step import (
     RETRIED,
     TeamsFailed,
     TeamsLeft,
-    is_last_try,
     is_retry,
     look_again_after,
     step,
@@ -144,7 +144,8 @@ def load_block(block: Any, name: str) -> Any:
         TenantryError: there is none of that name.
     """
     try:
-        return block.load(name)
+        with needed(f"read block '{name}'"):
+            return block.load(name)
     except ValueError as error:
         if "Unable to find block document" not in str(error):
             raise
@@ -162,7 +163,7 @@ def settle_conflicts(systems: Systems, keycloak: bool) -> Declaration:
     A read that failed is repeated. After the last try, the teams are left out whose claims could not
     be settled.
     """
-    return settle(systems, keycloak, passing=() if is_last_try() else RETRIED)
+    return settle(systems, keycloak, check=look_again_after)
 
 
 @step("read declared state")
@@ -407,6 +408,7 @@ def onboard_all(walk: Walk, planned: Sequence[Outcome]) -> list[Outcome]:
 class Progress:
     """A progress artifact that counts teams."""
 
+    _KEY = "onboarding-progress"
     EVERY = 2.0
     """Seconds between two updates: each costs the server as much as a task's run."""
 
@@ -415,15 +417,20 @@ class Progress:
         self._shown = 0
         self._shown_at = time.monotonic()
         begins_at = 0.0 if total else 100.0
-        id = create_progress_artifact(begins_at, "onboarding-progress", self._text(0))
-        self._id = cast(UUID, id)
+        self._id: UUID | None = None
+        with best_effort(f"artifact '{self._KEY}'"):
+            id = create_progress_artifact(begins_at, self._KEY, self._text(0))
+            self._id = cast(UUID, id)
 
     def show(self, done: int) -> None:
         """Says how many are done, if it is more than two seconds ago, or all."""
         now = time.monotonic()
         due = done == self._total or now > self._shown_at + self.EVERY
         if due and done > self._shown:
-            update_progress_artifact(self._id, 100 * done / self._total, self._text(done))
+            if self._id is not None:
+                with best_effort(f"artifact '{self._KEY}'"):
+                    percent = 100 * done / self._total
+                    update_progress_artifact(self._id, percent, self._text(done))
             self._shown, self._shown_at = done, now
 
     def _text(self, done: int) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from tasks import tables
-from tasks.approval import require_approval
+from tasks.approval import recall, remember, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
+from tasks.prefect_api import emit, needed
 from tasks.shards import named, parts, run_all
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, look_again_after, step
 from tasks.store import BlockStore
@@ -30,6 +30,8 @@ from tenantry.wording import count
 
 ROTATED = "tenantry.robot.rotated"
 FAILED = "tenantry.robot.rotation_failed"
+_APPROVED = "approved-credentials"
+"""The key by which a run keeps the credentials that it may delete."""
 
 
 class Rotation:
@@ -53,6 +55,8 @@ class Rotation:
         self.declared = list(teams)
         self.teams = list(teams)
         """With those that are left out, and the robots that they have."""
+        self.unnamed: list[str] = []
+        """The teams among them that no file names, since a file gives no name of its team."""
         self.names = names
         self.order = order
         self.now = datetime.now(UTC)
@@ -62,14 +66,14 @@ class Rotation:
 
 def given() -> datetime:
     """When the run was asked for: it stays the same if the run is started again."""
-    with get_client(sync_client=True) as client:
+    with needed("read the flow run"), get_client(sync_client=True) as client:
         created = client.read_flow_run(flow_run.id).created
     return created or datetime.now(UTC)
 
 
 def who() -> str:
     """Who started the run, as far as Prefect knows."""
-    with get_client(sync_client=True) as client:
+    with needed("read the flow run"), get_client(sync_client=True) as client:
         run = client.read_flow_run(flow_run.id)
     if run.auto_scheduled:
         return "the schedule"
@@ -84,6 +88,20 @@ def check_connections(systems: Systems) -> None:
         check_kubernetes(systems.kubernetes_client),
     ):
         get_run_logger().info(sentence)
+
+
+def pick(declaration: Declaration, names: Sequence[str] | None) -> list[Team]:
+    """Return the declared teams of these names, or all.
+
+    While a file gives no name of its team, it may declare a team that no other file names: such a
+    name is accepted here, and checked by `look`.
+
+    Raises:
+        DeclarationError: a name that no team can have.
+    """
+    if names is None or declaration.knows_all_names:
+        return declaration.pick(names)
+    return declaration.pick([name for name in names if name in declaration.names])
 
 
 def refuse_unknown(
@@ -112,6 +130,8 @@ def look(run: Rotation, purposes: Sequence[str] | None) -> list[Outcome]:
     run.now = datetime.now(UTC)
     run.token_lifetime = run.systems.harbor_client.token_lifetime()
     kept = rotation.kept_teams(run.systems, run.names)
+    run.unnamed = [each.team.name for each in kept if not each.is_named]
+    run.systems.state.pick(name for name in run.names or () if name not in run.unnamed)
     run.teams = [*run.declared, *(each.team for each in kept)]
     unread = [part for each in kept for part in each.unread]
     found = [*rotation.look(run.systems, run.teams, run.now, purposes), *unread]
@@ -129,22 +149,32 @@ def begin_trail(run: Rotation, block: str | None, by: str) -> None:
 def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
     """Have a person approve that old credentials die before new ones are in place.
 
+    What was approved is kept with the run. So a run that crashed and is started again asks only if
+    it is about to delete a credential that was not approved before.
+
     Returns:
-        The person's name, as given.
+        The person's name, as given; empty if no credential is left to delete.
 
     Raises:
         NotApproved: it was refused.
     """
     dying = [o for o in outcomes if o.why == "compromised" or "kill" in o.steps]
     due = [outcome.name for outcome in dying]
+    if not due:
+        return ""
+    if (before := recall(_APPROVED)) and set(due) <= set(before["credentials"]):
+        get_run_logger().info("%s approved this before the run was restarted.", before["by"])
+        return str(before["by"])
     minutes = token_lifetime.total_seconds() / 60
-    return require_approval(
+    by = require_approval(
         f"**{count(len(due), 'credential')} to delete before new ones are in place**: "
         f"{', '.join(due[:20])}{' …' if len(due) > 20 else ''}.\n\nPulls and pushes fail until the "
         "clients have loaded the new credential. Tokens that Harbor has issued may still be used "
         f"for up to {count(round(minutes), 'minute')}. All credentials are in the artifact *robots*.",
         plan_hash(f"{o.name}: {o.robot} {', '.join(o.steps)}" for o in dying),
     )
+    remember(_APPROVED, {"credentials": due, "by": by})
+    return by
 
 
 class Shard:
@@ -262,10 +292,10 @@ def tell(outcomes: Iterable[Outcome]) -> None:
         if outcome.rotated:
             until = outcome.until.isoformat() if outcome.until else None
             more = {"robot": outcome.robot, "old_until": until}
-            emit_event(ROTATED, resource=resource, payload=payload | more)
+            emit(ROTATED, resource, payload | more)
         if outcome.error is not None:
             more = {"error": str(outcome.error)}
-            emit_event(FAILED, resource=resource, payload=payload | more)
+            emit(FAILED, resource, payload | more)
 
 
 def publish_table(outcomes: Sequence[Outcome], now: datetime) -> None:
@@ -289,6 +319,11 @@ def conclude(run: Rotation, outcomes: Sequence[Outcome]) -> State[Any]:
     if absent := run.systems.state.faults_of(run.names):
         origin = run.systems.state.origin
         reasons += [f"Faulty in {origin}, and rotated as they are:", *absent]
+    if run.unnamed:
+        reasons.append(
+            "Rotated as they are, since a file that gives no name may declare them: "
+            f"{', '.join(run.unnamed)}. Give each file the name of its team, or delete the file."
+        )
     if run.trail.error is not None:
         reasons.append(str(run.trail.error))
     if not reasons:

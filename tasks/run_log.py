@@ -1,8 +1,9 @@
-"""What the log of a flow run leaves out: tracebacks of failures that the run has explained."""
+"""What the log of a flow run leaves out: tracebacks of explained failures, and repetitions of a bug's."""
 
 import logging
 
 from prefect.exceptions import FailedRun, ParameterTypeError
+from prefect.runtime import flow_run
 
 from tenantry.errors import TenantryError
 
@@ -28,9 +29,39 @@ class ExpectedFailures(logging.Filter):
         return not record.getMessage().startswith(_ENGINE_EXIT)
 
 
+class UnexpectedOnce(logging.Filter):
+    """Keeps repetitions of one unexpected error out of a run's log.
+
+    A run may meet one bug several times, since it reads a team again under the lock. The frames
+    that `tenantry.errors.readable` logs are those of a bug of ours: once is enough to find it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[tuple[str | None, str]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log a record."""
+        if not getattr(record, "unexpected", False):
+            return True
+        key = (flow_run.id, record.getMessage())
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+
+_FILTERS: dict[str, type[logging.Filter]] = {
+    "prefect.flow_runs": ExpectedFailures,
+    "prefect.task_runs": ExpectedFailures,
+    "tenantry": UnexpectedOnce,
+}
+"""By logger: its filter."""
+
+
 def leave_out_expected_failures() -> None:
-    """Add the filter to the loggers of flow and task runs, once in a process."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
+    """Add the filters to the loggers of runs and of Tenantry's core, once in a process."""
+    for name, kind in _FILTERS.items():
         logger = logging.getLogger(name)
-        if not any(isinstance(known, ExpectedFailures) for known in logger.filters):
-            logger.addFilter(ExpectedFailures())
+        if not any(isinstance(known, kind) for known in logger.filters):
+            logger.addFilter(kind())

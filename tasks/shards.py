@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from prefect.futures import PrefectFuture, wait
 
 from tenantry.calls import WIDTH
-from tenantry.errors import TenantryError
+from tenantry.errors import TenantryError, readable
 
 ALONE = 12
 """Up to so many teams have a task each; more share one, which costs the server less."""
@@ -67,6 +67,5 @@ def run_all(
             shard = running.pop(future)
             error = future.result(raise_on_failure=False)
             if isinstance(error, Exception):
-                known = isinstance(error, TenantryError)
-                shard.give_up(error if known else TenantryError(repr(error)))
+                shard.give_up(readable(error, "running a task"))
         shown()

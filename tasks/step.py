@@ -17,6 +17,7 @@ from tenantry.errors import (
     OddAnswer,
     SystemUnavailable,
     TenantryError,
+    readable,
 )
 
 P = ParamSpec("P")
@@ -80,7 +81,8 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
 
     It is never cached, and what it returns is never stored. It is tried again, with growing delays, after what may pass. A
     refusal ends it as Failed with the refusal's own words: raising would do that too, with
-    a traceback in the log that tells an operator nothing.
+    a traceback in the log that tells an operator nothing. An unexpected error ends it as Failed as
+    well; where it was raised is in the log.
 
     Args:
         name: the task's name in the UI.
@@ -94,8 +96,9 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
                 return work(*args, **kwargs)
             except RETRIED:
                 raise
-            except TenantryError as error:
-                return cast(T, Failed(message=str(error), data=error))
+            except Exception as error:  # noqa: BLE001 a bug of ours is a failure with a message, too
+                failure = readable(error, f"running the task '{name}'")
+                return cast(T, Failed(message=str(failure), data=failure))
 
         made = Task(
             task,

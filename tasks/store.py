@@ -6,6 +6,7 @@ from typing import Any
 from prefect.blocks.core import Block
 from prefect.filesystems import LocalFileSystem, WritableFileSystem
 
+from tasks.prefect_api import needed
 from tenantry.errors import TenantryError
 from tenantry.migration.store import keep_private
 
@@ -28,7 +29,8 @@ class BlockStore:
         """
         self.name = name
         try:
-            block: Any = Block.load(name)
+            with needed(f"read block '{name}'"):
+                block: Any = Block.load(name)
         except ValueError as error:
             text = (
                 f"There is no block '{name}' to keep files in ({str(error).splitlines()[0]}). "

@@ -8,6 +8,8 @@ from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
+from tasks.prefect_api import best_effort
+
 _WIDTH = 24
 """Characters of a line in a cell."""
 PLAN_WIDTHS = {"team": 14, "action": 8, "resource": 30, "fields": 38}
@@ -32,7 +34,7 @@ def publish_table(
     description: str,
     widths: Mapping[str, int | None] | None = None,
 ) -> None:
-    """Publish rows as a table artifact.
+    """Publish rows as a table artifact; log a warning if Prefect's API does not take it.
 
     The UI breaks no line within a cell, so that one long text hides all columns after it. It
     renders text as Markdown, which a tenant's text must not become.
@@ -52,7 +54,8 @@ def publish_table(
         }
         for row in rows
     ]
-    create_table_artifact(key=key, table=table, description=description)
+    with best_effort(f"artifact '{key}'"):
+        create_table_artifact(key=key, table=table, description=description)
 
 
 def cell(text: str, width: int | None = _WIDTH) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 _LOG = logging.getLogger("tenantry")
 _ROOT = Path(__file__).parent.parent
+_OURS = ("tenantry", "tasks", "flows", "blocks")
 
 
 class TenantryError(Exception):
@@ -46,6 +47,7 @@ class CallFailed(TenantryError):
         call: method and path, such as `POST /api/v2.0/projects`; never a query or body.
         status: the HTTP status, or None where there was no answer.
         reason: the system's own words, or what became of the connection.
+        advice: what the reader can do.
         retry_after: seconds that the system asked to wait, where it did.
     """
 
@@ -66,6 +68,7 @@ class CallFailed(TenantryError):
         self.call = call
         self.status = status
         self.reason = reason
+        self.advice = advice
         self.retry_after = retry_after
 
 
@@ -125,7 +128,8 @@ def readable(error: Exception, work: str) -> TenantryError:
     if isinstance(error, TenantryError):
         return error
     kind = type(error).__name__
-    _LOG.warning("%s while %s\n%s", kind, work, frames_of(error))
+    found = {"unexpected": True}
+    _LOG.warning("%s while %s\n%s", kind, work, frames_of(error), extra=found)
     return Unexpected(
         f"{kind} while {work} (at {place_of(error)}). A value that Tenantry does not "
         "expect is declared, or stored in a system; nothing else is affected. Please report it."
@@ -142,7 +146,7 @@ def place_of(error: BaseException) -> str:
     place, trace = "an unknown place", error.__traceback__
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)
-        if path.is_relative_to(_ROOT / "tenantry"):
+        if any(path.is_relative_to(_ROOT / room) for room in _OURS):
             place = f"{path.relative_to(_ROOT).as_posix()}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place

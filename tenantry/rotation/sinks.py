@@ -10,6 +10,7 @@ from tenantry.resources import Live
 from tenantry.systems.credentials.contents import Credential, type_of
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.credentials.places import Place, Secrets
+from tenantry.systems.kubernetes.objects import MANAGED_BY, TEAM
 
 
 class Sink(Protocol):
@@ -23,7 +24,7 @@ class Sink(Protocol):
         """What it holds; None if that is nothing, for another host, or cannot be understood.
 
         Raises:
-            TenantryError: it can't be read, or could not be written.
+            TenantryError: it can't be read.
         """
 
     def write(self, credential: Credential, robot: str) -> None:
@@ -50,7 +51,6 @@ class SecretSink:
     def read(self) -> Credential | None:
         """What it holds."""
         self._live = self._secrets.read(self._place)
-        refuse_unwritable(self._place, self._live)
         if self._live is None or self._live.fields["registry"] != self._secrets.registry:
             return None
         found: Credential | None = self._live.handle["credential"]
@@ -61,7 +61,22 @@ class SecretSink:
         return self._live is None and self._secrets.waits(self._place)
 
     def write(self, credential: Credential, robot: str) -> None:
-        """Writes it in place: pods and kubelets know it by its uid."""
+        """Writes it in place: pods and kubelets know it by its uid.
+
+        Raises:
+            SystemRefused: it can't be written. The pair fails with that: while its consumers may use
+                the old robot, that one is neither disabled nor deleted.
+        """
+        try:
+            refuse_unwritable(self._place, self._live)
+        except SystemRefused as refusal:
+            raise type(refusal)(
+                refusal.system,
+                refusal.call,
+                f"{refusal.reason}. So the credential of {robot} is not in it, and the other robots "
+                "of the pair are neither disabled nor deleted before it is",
+                advice=refusal.advice,
+            ) from None
         self._secrets.write(self._place, self._live, credential, {ROBOT: robot})
 
 
@@ -80,7 +95,8 @@ def refuse_unwritable(place: Place, live: Live | None) -> None:
             "kubernetes",
             call,
             "it exists and Tenantry did not make it",
-            advice="Remove it, or let onboarding adopt it (adopt: yes).",
+            advice="Remove it, let onboarding adopt it (adopt: yes), or set its labels "
+            f"{MANAGED_BY} and {TEAM} again if it has lost them.",
         )
     wanted, found = type_of(place.format), live.fields["type"]
     if found != wanted:

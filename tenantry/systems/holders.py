@@ -77,6 +77,19 @@ class Holders:
         found = self._ask("the namespace", lambda: self._namespaces).get(team.slug)
         return found is not None and self._systems.kubernetes.is_applied(team, found)
 
+    def teams(self) -> frozenset[str]:
+        """Return the teams that own a namespace `team-<name>`, or a Secret in an unmarked one."""
+        return self._ask("the teams", lambda: frozenset(self._live_teams()))
+
+    def _live_teams(self) -> Iterator[str]:
+        for namespace in self._namespaces:
+            owner = self._owner(namespace)
+            if owner is not None and namespace == f"team-{owner}":
+                yield owner
+        for secret, team in self._marked_secrets:
+            if secret["metadata"]["namespace"] == f"team-{team}":
+                yield team
+
     def holder(self, what: str, name: str) -> str | None:
         """Return the team whose mark is on a thing; None if it has no mark or does not exist."""
         return self._ask(what, lambda: self._read_holder(what, name))

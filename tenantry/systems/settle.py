@@ -9,7 +9,7 @@ that claims the thing is left out until it can be read.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -54,21 +54,22 @@ def connect(
 
 
 def settle(
-    systems: Systems, keycloak: bool = True, *, passing: tuple[type[TenantryError], ...] = ()
+    systems: Systems,
+    keycloak: bool = True,
+    *,
+    check: Callable[[Iterable[TenantryError]], None] = lambda failures: None,
 ) -> Declaration:
     """Return the declared state without open conflicts. Nothing is changed in the systems.
 
     Args:
         systems: the systems.
         keycloak: whether Keycloak may be called.
-        passing: the errors of a read that are raised, so that the caller can try again. After any
-            other error, the teams are left out whose claims could not be settled.
+        check: is given the failures of the reads, and raises one of them to let the caller try
+            again. If it raises none, the teams are left out whose claims could not be settled.
     """
     state, holders = systems.state, Holders(systems, keycloak=keycloak)
     state = _settle_all(state, holders)
-    for failure in holders.failures.values():
-        if isinstance(failure, passing):
-            raise failure
+    check(holders.failures.values())
     return state
 
 

@@ -69,9 +69,14 @@ def test_a_refusal_is_not_repeated_and_leaves_no_traceback(caplog):
 
 
 @pytest.mark.usefixtures("platform")
-def test_a_fault_of_ours_is_not_repeated():
-    with pytest.raises(ZeroDivisionError):
-        fail(ZeroDivisionError())
+def test_a_bug_of_ours_is_not_repeated_and_is_a_message_and_its_place_in_the_log(caplog):
+    runs, said = fail(KeyError("s3cret"))
+
+    assert runs == 1
+    assert str(said).startswith("KeyError while running the task 'work' (at ")
+    (logged,) = [each for each in caplog.records if getattr(each, "unexpected", False)]
+    assert "test_step.py" in logged.getMessage()
+    assert "s3cret" not in caplog.text + str(said)
 
 
 def test_the_tries_of_a_task_outlast_an_outage_of_a_minute_however_short_the_waits():

@@ -10,6 +10,7 @@ from tenantry import declared
 from tenantry.rotation import Outcome, rotate
 from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import ROBOT
+from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.settle import connect
 from tests.bench import Bench, connections
 from tests.locks import Alone
@@ -17,12 +18,14 @@ from tests.rotation_bench import (
     SHOP,
     SPREAD_OUT,
     add_namespace,
+    change_secret,
     enabled,
     logins,
     order,
     pass_time,
     published,
     robots,
+    secret,
 )
 
 FAULTS = {"not YAML": "{", "an unknown field": "name: shop\ncolour: red\n", "empty": ""}
@@ -116,7 +119,7 @@ def test_a_run_for_other_teams_leaves_it_alone(shop: Bench) -> None:
     assert {name.partition("/")[0] for name in run(shop, ["shop"])} == {"shop"}
 
 
-def _plant(bench: Bench, namespace: str, credential: tuple[str, str]) -> None:
+def _plant(bench: Bench, namespace: str, credential: tuple[str, str], team: str = "shop") -> None:
     """A Secret with the team's marks, as a tenant can write it into its own namespace."""
     username, password = credential
     auth = base64.b64encode(f"{username}:{password}".encode()).decode()
@@ -132,7 +135,7 @@ def _plant(bench: Bench, namespace: str, credential: tuple[str, str]) -> None:
                 "namespace": namespace,
                 "labels": {
                     "app.kubernetes.io/managed-by": "tenantry",
-                    "tenantry.io/team": "shop",
+                    "tenantry.io/team": team,
                 },
                 "annotations": {ROBOT: "pull-a"},
             },
@@ -160,3 +163,100 @@ def test_no_credential_goes_into_a_planted_secret(
     assert run(shop)["shop/pull"].rotated
 
     assert shop.login("planted", namespace) == planted
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        pytest.param({"annotations": {ROBOT: "pull-a"}}, id="no labels"),
+        pytest.param({}, id="no labels and no annotations", marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name != "empty"])
+def test_the_old_robot_stays_while_a_secret_that_lost_its_mark_holds_its_credential(
+    shop: Bench, fault: str, kept: dict[str, Any]
+) -> None:
+    before = of_shop(shop)
+    metadata = {"name": "pull-shop", "namespace": "pipelines", **kept}
+    shop.sandbox.kubernetes.put({**secret(shop, "pull-shop", "pipelines"), "metadata": metadata})
+    text = (shop.folder / "teams" / "shop.yaml").read_text()
+    spoil(shop, f"{text}\ncolour: red\n" if fault == "an unknown field" else FAULTS[fault])
+    pass_time(shop, days=24)
+    found = kept or fault == "an unknown field"  # else nothing shows that it is a sink
+
+    outcome = run(shop)["shop/pull"]
+
+    assert outcome.rotated
+    assert not found or "Secret pipelines/pull-shop" in str(outcome.error)
+    sink = before["pipelines/pull-shop"]
+    for _ in range(4):
+        pass_time(shop, days=1, hours=4)
+        error = run(shop)["shop/pull"].error
+        assert not found or "neither disabled nor deleted" in str(error)
+        assert shop.systems.harbor_client.opens(*sink), "its consumers still log in"
+    after = of_shop(shop)
+    assert after.pop("pipelines/pull-shop") == sink
+    assert len(set(after.values())) == 1
+
+
+def test_a_pair_whose_first_secret_lost_its_mark_is_reported(shop: Bench) -> None:
+    change_secret(shop, metadata={"name": "harbor-pull", "namespace": "team-shop"})
+    spoil(shop, "{")
+    pass_time(shop, days=28)
+
+    outcome = run(shop)["shop/pull"]
+
+    assert "lost the mark of team 'shop'" in str(outcome.error)
+    assert all(shop.systems.harbor_client.opens(*pair) for pair in of_shop(shop).values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", *(pytest.param(each, marks=pytest.mark.long) for each in ("", "name: Shop\n", "- x\n"))],
+)
+def test_a_team_that_no_file_names_is_rotated_as_it_is(shop: Bench, text: str) -> None:
+    before = of_shop(shop)
+    (shop.folder / "teams" / "shop.yaml").unlink()
+    (shop.folder / "teams" / "web.yaml").write_text(text)
+    pass_time(shop, days=28)
+
+    outcome = run(shop)["shop/pull"]
+
+    assert (outcome.rotated, outcome.error) == (True, None)
+    after = of_shop(shop)
+    assert set(after.values()) == {after["team-shop/harbor-pull"]}
+    assert not set(after.values()) & set(before.values())
+
+
+def test_a_team_that_was_removed_is_not_rotated_while_all_names_are_known(shop: Bench) -> None:
+    (shop.folder / "teams" / "shop.yaml").unlink()
+    (shop.folder / "teams" / "web.yaml").write_text("name: web\ncolour: red\n")
+    pass_time(shop, days=28)
+
+    assert run(shop).keys() == {"data/pull", "data/ci"}
+
+
+def test_a_namespace_of_another_team_shows_no_team(shop: Bench) -> None:
+    """A tenant can write any labels into its own namespaces."""
+    (shop.folder / "teams" / "web.yaml").write_text("{")
+    shop.sandbox.harbor.projects["team-ghost"] = shop.sandbox.harbor.projects["team-data"]
+    _plant(shop, "team-data", ("robot$team-ghost+pull-a", "guessed"), team="ghost")
+    assert {name.partition("/")[0] for name in run(shop)} == {"shop", "data"}
+
+
+def test_a_project_that_cannot_be_understood_is_a_failure_of_its_team(
+    shop: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(shop, "{")
+    real = HarborClient.pages
+
+    def odd(client: HarborClient, path: str, **query: Any) -> Any:
+        for row in real(client, path, **query):
+            if row.get("name") == "team-shop":
+                del row["project_id"]
+            yield row
+
+    monkeypatch.setattr(HarborClient, "pages", odd)
+    outcomes = run(shop)
+    assert outcomes["shop/all robots"].error is not None
+    assert outcomes["data/pull"].error is None

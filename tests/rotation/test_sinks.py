@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.bench import Bench
+from tenantry.systems.harbor.robots import robot_id
+from tests.bench import Bench, Data
 from tests.rotation_bench import (
     SPREAD_OUT,
     add_namespace,
@@ -99,4 +100,38 @@ def test_a_sink_that_is_refused_keeps_neither_the_others_nor_the_robot_from_thei
     assert outcome.error is not None
     mend(spread_out)
     run(spread_out)
+    pairs_are_in_order(spread_out)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"metadata": {"name": "pull-shop", "namespace": "pipelines"}}, id="no mark"),
+        pytest.param({"immutable": True}, id="immutable"),
+    ],
+)
+def test_the_old_robot_stays_while_a_sink_that_cannot_be_written_holds_its_credential(
+    spread_out: Bench, changes: Data
+) -> None:
+    before = logins(spread_out)
+    spread_out.sandbox.kubernetes.put({**secret(spread_out, "pull-shop", "pipelines"), **changes})
+
+    outcome = the(run(spread_out))
+
+    assert outcome.rotated, "the other Secrets get the new credential in time"
+    assert "Secret pipelines/pull-shop" in str(outcome.error)
+    assert "neither disabled nor deleted" in str(outcome.error)
+    for _ in range(6):
+        pass_time(spread_out, hours=30)
+        assert the(run(spread_out)).error is not None
+        assert all_open(spread_out, before), "the sink's consumers still log in"
+        look, team = spread_out.look(), spread_out.team()
+        old = robot_id("team-shop", "pull-a")
+        assert not spread_out.systems.credentials.outstayed(team, old, look), "drift leaves it, too"
+
+    spread_out.sandbox.kubernetes.delete("Secret", "pull-shop", "pipelines")
+    assert the(run(spread_out)).error is None
+    pass_time(spread_out, hours=25)
+    run(spread_out)
+    assert none_opens(spread_out, before)
     pairs_are_in_order(spread_out)

@@ -5,8 +5,14 @@ import logging
 import pytest
 from prefect.exceptions import FailedRun, ParameterTypeError
 
-from tasks.run_log import ExpectedFailures, leave_out_expected_failures
-from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
+from tasks.run_log import ExpectedFailures, UnexpectedOnce, leave_out_expected_failures
+from tenantry.errors import (
+    DeclarationError,
+    SystemUnavailable,
+    TenantryError,
+    Unexpected,
+    readable,
+)
 
 EXPECTED = [
     FailedRun("Team 'shop' is not declared."),
@@ -47,10 +53,39 @@ def test_a_message_without_an_exception_is_logged() -> None:
     assert ExpectedFailures().filter(record("Finished in state Failed()", None))
 
 
-@pytest.mark.parametrize("name", ["prefect.flow_runs", "prefect.task_runs"])
-def test_the_filter_is_added_once(name: str) -> None:
+def fail(text: str) -> Exception:
+    try:
+        return int(text)  # type: ignore[return-value]
+    except ValueError as error:
+        return error
+
+
+def test_where_a_bug_was_raised_is_logged_once_without_what_it_says(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("tenantry"), "filters", [UnexpectedOnce()])
+    for _ in range(3):
+        found = readable(fail("s3cret"), "planning team 'shop'")
+    other = readable(fail("s3cret"), "planning team 'data'")
+
+    assert isinstance(found, Unexpected)
+    assert isinstance(other, Unexpected)
+    assert len(caplog.records) == 2, "once for each team"
+    assert "test_run_log.py" in caplog.records[0].getMessage()
+    assert "s3cret" not in caplog.text + str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("prefect.flow_runs", ExpectedFailures),
+        ("prefect.task_runs", ExpectedFailures),
+        ("tenantry", UnexpectedOnce),
+    ],
+)
+def test_the_filter_is_added_once(name: str, kind: type[logging.Filter]) -> None:
     leave_out_expected_failures()
     leave_out_expected_failures()
     filters = logging.getLogger(name).filters
 
-    assert sum(isinstance(each, ExpectedFailures) for each in filters) == 1
+    assert sum(isinstance(each, kind) for each in filters) == 1

@@ -220,7 +220,7 @@ class Credentials:
         """Whether a robot that is there beside the team's live ones is one too many: an extra.
 
         An old robot of a pair is not while it overlaps, nor while it waits, disabled, for its
-        deletion, nor while nobody can tell which of the two is the live one.
+        deletion, nor while a Secret of the pair holds its credential, or may hold it.
 
         Args:
             team: the team.
@@ -231,8 +231,12 @@ class Credentials:
         purpose = short.rpartition("-")[0]
         if purpose not in team.active_robots:
             return True
-        first = places(team, purpose)[0].id
-        if not observed.is_known(first):
+        all_places = places(team, purpose)
+        first = all_places[0].id
+        # A Secret that could not be read may hold its credential.
+        if not all(observed.is_known(place.id) for place in all_places):
+            return False
+        if any(_holds(short, observed.live.get(place.id)) for place in all_places):
             return False
         kept = pairs.in_rotation(
             _live_robot(team, purpose, observed),
@@ -352,6 +356,12 @@ def _rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
     """The robots of a pair that there are, by short name."""
     known = ((s, observed.live.get(robot_id(team.slug, s))) for s in pairs.pair(purpose))
     return {short: live.handle for short, live in known if live is not None}
+
+
+def _holds(short: str, secret: Live | None) -> bool:
+    """Return whether a Secret holds the credential of a robot."""
+    held: Credential | None = secret.handle["credential"] if secret else None
+    return held is not None and held.username.rpartition("+")[2] == short
 
 
 def _live_robot(team: Team, purpose: str, observed: Observed) -> str:
