@@ -26,13 +26,15 @@ PREFECT_YAML = Path(__file__).parent.parent / "prefect.yaml"
 
 def deployments(file: Path = PREFECT_YAML) -> list[RunnerDeployment]:
     """The file's deployments, in the form that can be served."""
-    return [_deployment(declared) for declared in YAML(typ="safe").load(file)["deployments"]]
+    return [
+        _deployment(declared) for declared in YAML(typ="safe", pure=True).load(file)["deployments"]
+    ]
 
 
 def environment(file: Path = PREFECT_YAML) -> dict[str, str]:
     """What the file's deployments add to the environment of their runs."""
     found: dict[str, str] = {}
-    for declared in YAML(typ="safe").load(file)["deployments"]:
+    for declared in YAML(typ="safe", pure=True).load(file)["deployments"]:
         found |= declared["work_pool"]["job_variables"]["env"]
     return found
 

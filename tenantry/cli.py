@@ -247,7 +247,7 @@ def _systems(names: list[str] | None) -> "tuple[SystemName, ...]":
     unknown = [name for name in names or () if name not in SYSTEMS]
     if unknown:
         known = ", ".join(SYSTEMS)
-        raise DeclarationError([f"--system: '{name}' is none of {known}" for name in unknown])
+        raise DeclarationError([f"--system: '{name}': must be one of {known}" for name in unknown])
     return tuple(system for system in SYSTEMS if not names or system in names)
 
 

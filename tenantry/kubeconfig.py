@@ -62,7 +62,9 @@ def parse(text: str) -> dict[str, Any]:
     """
     given = decode_base64(text)
     try:
-        content = json.loads(given) if given.startswith("{") else YAML(typ="safe").load(given)
+        content = (
+            json.loads(given) if given.startswith("{") else YAML(typ="safe", pure=True).load(given)
+        )
     except (YAMLError, ValueError, RecursionError):
         # The parser's own message would quote the file, and with it the token.
         raise _refuse(_what_is_wrong(given)) from None

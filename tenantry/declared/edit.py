@@ -57,7 +57,7 @@ def edit(folder: Path, change: Edit) -> tuple[Declaration, list[Path]]:
 
 def _changed(folder: Path, change: Edit, unreadable: Collection[str]) -> dict[Path, str]:
     """The new text of each file that the change makes another; but of those that are not YAML."""
-    yaml = YAML()
+    yaml = YAML(pure=True)
     yaml.preserve_quotes = True
     yaml.width = 4096  # long lines stay as their author broke them
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -66,7 +66,7 @@ def check_settings(platform: Platform) -> Iterator[tuple[Place, str]]:
         place = ("harbor", "configuration", name)
         is_number = isinstance(value, int) and not isinstance(value, bool)
         if name in _CHOICES and value not in _CHOICES[name]:
-            yield place, f"'{value}' must be one of {', '.join(_CHOICES[name])}"
+            yield place, f"'{value}': must be one of {', '.join(_CHOICES[name])}"
         elif name in _POSITIVE and (isinstance(value, bool | str) or value < 1):
             yield place, f"'{value}' must be a whole number greater than 0"
         elif name == "storage_per_project" and (isinstance(value, bool | str) or value < -1):

@@ -272,7 +272,7 @@ def _dump(content: Data) -> str:
 
 
 def _yaml() -> YAML:
-    yaml = YAML()
+    yaml = YAML(pure=True)
     yaml.preserve_quotes = True
     yaml.width = 4096  # long lines stay as their author broke them
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -114,7 +114,7 @@ def check_known(name: str, identities: Sequence[Identity], known: set[str]) -> N
         FaultyFile: with every fault; the file itself was in order.
     """
     faults = [
-        (each.row or 0, f"'{each.username}' is none of those who are to be moved")
+        (each.row or 0, f"'{each.username}': must be the user name of a person who is to be moved")
         for each in identities
         if fold(each.username) not in known
     ]

@@ -59,7 +59,7 @@ def cluster(content: Any) -> ClusterConnection:
 
 def as_yaml(content: Any) -> str:
     text = StringIO()
-    YAML(typ="safe").dump(content, text)
+    YAML(typ="safe", pure=True).dump(content, text)
     return text.getvalue()
 
 

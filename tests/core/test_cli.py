@@ -383,7 +383,7 @@ def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_pa
     ("options", "said"),
     [
         (("--team", "nobody"), "team 'nobody' is not declared; declared: shop"),
-        (("--system", "gitlab"), "--system: 'gitlab' is none of kubernetes, keycloak"),
+        (("--system", "gitlab"), "--system: 'gitlab': must be one of kubernetes, keycloak"),
         (("--format", "pdf"), "'pdf' is not one of"),
         (("--output", "/nowhere/at/all"), "--output: there is no folder /nowhere/at"),
         (("--output", "."), "--output: . is a folder; name a file in it"),

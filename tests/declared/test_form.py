@@ -255,7 +255,7 @@ def _examples(folder: Path) -> list[Any]:
 def _plain(file: Path) -> Any:
     from ruamel.yaml import YAML
 
-    return YAML(typ="safe").load(file)
+    return YAML(typ="safe", pure=True).load(file)
 
 
 # A team that is declared already

@@ -50,7 +50,7 @@ def faults(folder: Path, platform: str, *teams: str) -> list[str]:
         ),
         pytest.param(
             "harbor:\n  configuration:\n    project_creation_restriction: nobody\n",
-            "'nobody' must be one of everyone, adminonly",
+            "'nobody': must be one of everyone, adminonly",
             id="a choice that Harbor has not",
         ),
         pytest.param(

@@ -79,7 +79,7 @@ class PrefectYaml(Strict):
 
 
 def read() -> PrefectYaml:
-    return PrefectYaml.model_validate(YAML(typ="safe").load(ROOT / "prefect.yaml"))
+    return PrefectYaml.model_validate(YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml"))
 
 
 DEPLOYMENTS = read().deployments

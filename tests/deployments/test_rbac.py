@@ -27,7 +27,7 @@ RICH: dict[str, Any] = {
 
 def manifests() -> dict[str, dict[str, Any]]:
     text = (ROOT / "deployments" / "rbac.yaml").read_text()
-    return {manifest["kind"]: manifest for manifest in YAML(typ="safe").load_all(text)}
+    return {manifest["kind"]: manifest for manifest in YAML(typ="safe", pure=True).load_all(text)}
 
 
 def granted() -> set[tuple[str, str, str]]:

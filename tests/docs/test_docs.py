@@ -154,7 +154,9 @@ def test_every_field_of_a_block_is_documented(name: str) -> None:
 
 
 def deployments() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
+    found: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")[
+        "deployments"
+    ]
     return found
 
 
@@ -237,7 +239,7 @@ def test_the_examples_of_teams_are_in_order(page: Path, tmp_path: Path) -> None:
 
 def test_every_section_of_a_team_has_an_example() -> None:
     shown = [
-        YAML(typ="safe").load(text)
+        YAML(typ="safe", pure=True).load(text)
         for name, text in examples(ROOT / "docs" / "declared-state.md")
         if name != "platform.yaml"
     ]
@@ -247,7 +249,7 @@ def test_every_section_of_a_team_has_an_example() -> None:
 
 def test_what_the_platforms_example_calls_a_default_is_one() -> None:
     (example,) = (
-        YAML(typ="safe").load(text)
+        YAML(typ="safe", pure=True).load(text)
         for name, text in examples(ROOT / "docs" / "declared-state.md")
         if name == "platform.yaml" and "dns_namespace" in text
     )

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from demo.processes import ROOT
 from tests.flow_bench import Worker, scheduled_runs
 
-DEPLOYMENTS = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
+DEPLOYMENTS = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")["deployments"]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 

@@ -109,7 +109,7 @@ def test_each_deployment_is_named() -> None:
 
     assert named == [
         deployment["name"]
-        for deployment in YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
+        for deployment in YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")["deployments"]
     ]
 
 

@@ -46,7 +46,7 @@ Data = dict[str, Any]
 
 def deployments_for_tests(folder: Path) -> Path:
     """Write a copy of prefect.yaml with a schedule of each minute and the tests' own flows."""
-    content: Data = YAML(typ="safe").load(ROOT / "prefect.yaml")
+    content: Data = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")
     pool = content["deployments"][0]["work_pool"]
     for deployment in content["deployments"]:
         if deployment["name"] == EVERY_MINUTE:
@@ -63,7 +63,7 @@ def deployments_for_tests(folder: Path) -> Path:
             }
         )
     copy = folder / "prefect.yaml"
-    YAML(typ="safe").dump(content, copy)
+    YAML(typ="safe", pure=True).dump(content, copy)
     return copy
 
 
@@ -112,7 +112,7 @@ def running(
     (declared / "teams").mkdir(parents=True)
     (declared / "platform.yaml").write_text(PLATFORM)
     file = deployments_for_tests(folder)
-    content: Data = YAML(typ="safe").load(file)
+    content: Data = YAML(typ="safe", pure=True).load(file)
     since = datetime.now(UTC)
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox())

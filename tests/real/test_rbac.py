@@ -47,7 +47,7 @@ class ClusterOfOurs:
         self.mark = uuid.uuid4().hex[:8]
         self.team = f"shop-{self.mark}"
         self._env = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
-        self._kubeconfig: Data = YAML(typ="safe").load(cluster.kubeconfig)
+        self._kubeconfig: Data = YAML(typ="safe", pure=True).load(cluster.kubeconfig)
         addresses = sandbox.addresses()
         self._harbor = harbor or HarborAccount.model_validate(addresses["harbor"])
         self._keycloak = KeycloakAccount.model_validate(addresses["keycloak"])
@@ -62,7 +62,7 @@ class ClusterOfOurs:
         The command is that of docs/production.md.
         """
         name = f"tenantry-{self.mark}"
-        yaml = YAML(typ="safe")
+        yaml = YAML(typ="safe", pure=True)
         manifests: list[Data] = list(yaml.load_all(ROOT / "deployments" / "rbac.yaml"))
         for manifest in manifests:
             _rename(manifest, name)

@@ -76,7 +76,7 @@ def test_a_kubeconfig_whose_certificates_are_in_files_needs_that_command(
     kubectl: Kubectl, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """As minikube and kind write one: the paths mean nothing where the flows run."""
-    yaml = YAML(typ="safe")
+    yaml = YAML(typ="safe", pure=True)
     path = Path(kubectl.environment["KUBECONFIG"])
     content = yaml.load(path)
     (tmp_path / "ca.crt").write_text(Path(sandbox.addresses()["kubernetes"]["ca"]).read_text())

@@ -321,7 +321,7 @@ def _definitions(progress: Progress) -> list[dict[str, Any]]:
 
 
 def _fetched_definitions(progress: Progress) -> list[dict[str, Any]]:
-    reader = YAML(typ="safe")
+    reader = YAML(typ="safe", pure=True)
     found: list[dict[str, Any]] = []
     for module, version, checksum, place in _DEFINITIONS:
         archive = golang.module(module, version, checksum, progress)

@@ -1,0 +1,34 @@
+"""YAML is read the same whether or not ruamel's parser in C is installed."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("tenantry", "tasks", "flows", "blocks", "deployments", "demo", "benchmarks", "tests")
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                name = getattr(node, "func", None)
+                if isinstance(node, ast.Call) and "YAML" in (
+                    getattr(name, "id", None),
+                    getattr(name, "attr", None),
+                ):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def test_yaml_is_read_by_the_parser_in_python_only() -> None:
+    """The one in C reads YAML 1.1, and other dependencies may bring it along."""
+    found = dict(calls())
+    assert found
+    assert [
+        place
+        for place, call in found.items()
+        if not any(
+            word.arg == "pure" and isinstance(word.value, ast.Constant) and word.value.value is True
+            for word in call.keywords
+        )
+    ] == []
