@@ -68,7 +68,7 @@ def onboard_team(
             if dry_run:
                 return Completed(message=f"Dry run: {explain.summary([outcome])}")
             guarded = require_approval and proposal.writes
-            if guarded and plan.removals:
+            if require_approval and tasks.needs_approval(proposal, plan):
                 tasks.approve(proposal, plan)
             if plan.changes:
                 with TeamLock([declared.name]) as lock:

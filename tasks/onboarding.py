@@ -199,8 +199,17 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
     return proposal
 
 
+def needs_approval(proposal: Proposal, plan: Plan) -> bool:
+    """Return whether a person must approve a proposal before it is saved and its plan carried out.
+
+    That is so if the plan deletes something, or if the difference cannot be shown because the
+    present file cannot be read.
+    """
+    return proposal.writes and bool(plan.removals or proposal.overwrites)
+
+
 def approve(proposal: Proposal, plan: Plan) -> None:
-    """Have a person approve a plan that deletes something of a declared team.
+    """Have a person approve a proposal and its plan.
 
     Raises:
         NotApproved: it was refused.
@@ -213,12 +222,13 @@ def approve(proposal: Proposal, plan: Plan) -> None:
     fields += f" and {len(changes) - 10} more" if len(changes) > 10 else ""
     deletes = f"deletes {count(len(plan.removals), 'resource')}"
     what = f"changes {fields} in" if changes else "writes all of"
+    unread = ", **which cannot be read** and is overwritten" if proposal.overwrites else ""
     require_approval(
         f"The new declaration of team `{plan.team}` **{deletes}**. It "
-        f"{what} `{proposal.file}`. All {len(plan.changes)} changes are in the "
+        f"{what} `{proposal.file}`{unread}. All {len(plan.changes)} changes are in the "
         f"artifact *{artifact_key('plan', plan.team)}*. Until you approve, neither the file nor "
         f"any system is changed.\n\n| system | kind | resource |\n|---|---|---|\n{rows}",
-        plan_hash([*explain.steps(plan), *map(str, proposal.changes)]),  # in full, not cut
+        plan_hash([*explain.steps(plan), proposal.step]),
     )
 
 

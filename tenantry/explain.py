@@ -30,9 +30,14 @@ def text(value: Any) -> str:
     return f"{shown[:half]} … {shown[-half:]}"
 
 
-def whole(value: Any) -> str:
-    """A value on one line, in full."""
-    return value_text(plain(value))
+def whole(value: Any, *, fixed: bool = False) -> str:
+    """Return a value on one line, in full.
+
+    Args:
+        value: the value.
+        fixed: write the moment instead of how far off it is: a text that stays as time passes.
+    """
+    return value_text(plain(value, fixed=fixed))
 
 
 def difference(change: Change, found: Difference) -> str:
@@ -55,10 +60,17 @@ def rows(changes: Iterable[Change]) -> list[dict[str, str]]:
 
 
 def steps(plan: Plan) -> frozenset[str]:
-    """Return each change of a plan as a line with all values in full: to compare, not to show."""
+    """Return each change of a plan as a line with all values in full: to compare, not to show.
+
+    The same plan has the same lines whenever it is made: texts that depend on the clock are not in
+    them.
+    """
     return frozenset(
         f"{plan.team}: {change.action} {change.id} "
-        + "; ".join(f"{d.field}: {whole(d.old)} → {whole(d.new)}" for d in change.differences)
+        + "; ".join(
+            f"{d.field}: {whole(d.old, fixed=True)} → {whole(d.new, fixed=True)}"
+            for d in change.differences
+        )
         for change in plan.changes
     )
 
@@ -162,14 +174,16 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it."""
+def plain(value: Any, *, fixed: bool = False) -> Any:
+    """Return a value as JSON can hold it; `fixed` as in `whole`."""
     if isinstance(value, Exactly):
-        return plain(value.value)
+        return plain(value.value, fixed=fixed)
     if isinstance(value, Mapping):
-        return {key: plain(below) for key, below in value.items()}
+        return {key: plain(below, fixed=fixed) for key, below in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(below) for below in value]
+        return [plain(below, fixed=fixed) for below in value]
+    if fixed and isinstance(stays := getattr(value, "fixed", None), str):
+        return stays
     return value if isinstance(value, bool | int | float | None) else str(value)
 
 

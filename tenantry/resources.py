@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from tenantry.answers import ODD, not_understood
 from tenantry.declared.types import quantity
@@ -212,6 +212,23 @@ class Amount(str):
         return not self == other
 
     __hash__ = str.__hash__
+
+
+class Elapsed(str):
+    """A text that changes as time passes, such as `in 3 days`.
+
+    Attributes:
+        fixed: the same fact as a text that stays, such as a moment. A plan is shown with the text,
+            and compared and hashed with this one, so that an approval of it stays valid.
+    """
+
+    fixed: str
+
+    def __new__(cls, text: str, fixed: str = "") -> Self:
+        """Return the text with its fixed form."""
+        made = super().__new__(cls, text)
+        made.fixed = fixed
+        return made
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
-"""Finds, reads and writes the files of the declared state."""
+"""Finds and reads the files of the declared state."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tenantry.declared import parsing
 from tenantry.declared.faults import Document, describe
 from tenantry.declared.parsing import Content, FaultyText
-from tenantry.errors import DeclarationError, TenantryError
+from tenantry.errors import DeclarationError
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -52,32 +50,6 @@ def read(path: Path) -> Content:
         raise FaultyText(1, "is a link or a folder; it must be a file") from None
     except OSError as error:
         raise FaultyText(1, f"can't be read: {error.strerror}") from None
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old one or the new one; the old one's mode stays.
-
-    Raises:
-        TenantryError: it cannot be written, and why.
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tenantry-")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(mode)
-        temporary.replace(path)
-    except OSError as error:
-        raise TenantryError(
-            f"{path} can't be written: {error.strerror or type(error).__name__}. It is as it was. "
-            "Let the account that runs Tenantry write to that folder, on a disk with room."
-        ) from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -15,26 +15,24 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 
 from tenantry import calls
 from tenantry.declared import files
-from tenantry.declared.beside import check_alone
 from tenantry.declared.changes import differences
 from tenantry.declared.edit import Edit, edit
 from tenantry.declared.faults import Document
-from tenantry.declared.merge import Data
 from tenantry.declared.reading import read
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
 from tenantry.declared.saving import (
+    DECIDE,
+    ChangedSince,
     IfDeclared,
     Proposal,
-    find_team,
-    is_same,
+    check_again,
     propose,
     save_team,
 )
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
-from tenantry.wording import NONE
 
 _LONGEST_NAME = 200  # in bytes; file systems take 255
 TRIES = 16
@@ -101,21 +99,21 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
         SystemUnavailable: the repository does not answer.
     """
     remote = Remote(repository)
-    content = proposal.content
-    team = Team.model_validate(content)
     for attempt in _tries():
         with attempt:
             head = calls.read(remote.fetch)
             with _written_out(repository, head) as folder:
-                declaration = check_alone(_load(repository, head, folder), team)
-                path, now = find_team(folder, team.name)
-                if is_same(now, content):
+                try:
+                    declaration, saved = check_again(
+                        folder, proposal, _load(repository, head, folder)
+                    )
+                except ChangedSince as error:
+                    raise _conflict(repository, proposal, head, error) from None
+                if saved:
                     return declaration
-                if now != proposal.before:
-                    raise _conflict(repository, proposal, head, now)
-                path = save_team(folder, content)
+                path = save_team(folder, proposal.content)
                 files = {path.relative_to(folder).as_posix(): path}
-                message = _message(team, now, content)
+                message = _message(proposal)
                 commit = _push(remote, repository, head, files, message)
                 return replace(declaration, origin=_origin(repository, commit))
     raise AssertionError("unreachable: the last attempt returns or raises")
@@ -299,30 +297,22 @@ def _push(
     return str(commit.id.decode())
 
 
-def _message(team: Team, before: Data | None, after: Data) -> str:
-    if before is None:
-        return f"Declare team {team.name}\n"
-    changed = [change.field for change in differences(before, after)]
-    return f"Change team {team.name}: {', '.join(changed)}\n"
+def _message(proposal: Proposal) -> str:
+    name = proposal.content["name"]
+    if proposal.before is None:
+        return f"Declare team {name}\n"
+    changed = [each.field for each in differences(proposal.before, proposal.content)]
+    return f"Change team {name}: {', '.join(changed)}\n"
 
 
 def _conflict(
-    repository: Repository, proposal: Proposal, head: Head, theirs: Data | None
+    repository: Repository, proposal: Proposal, head: Head, error: ChangedSince
 ) -> SystemRefused:
-    """The same team, changed by somebody else while we were at it."""
-    fields = "; ".join(
-        f"{each.field}: {_or_nothing(each.declared)} there, {_or_nothing(each.given)} here"
-        for each in [each.cut for each in differences(theirs or {}, proposal.content)][:5]
-    )
-    meanwhile = "changed" if theirs else "removed"
+    """Return the error where another push has changed the same team."""
     text = (
-        f"team '{proposal.content['name']}' was {meanwhile} by another push between commit "
+        f"team '{proposal.content['name']}' was {error.what} by another push between commit "
         f"{proposal.commit}, which this run began with, and commit {head.id}, the head of branch "
-        f"'{repository.branch}': {fields}"
+        f"'{repository.branch}': {error.fields}"
     )
-    advice = "Nothing was pushed. Decide what the team is to be, and declare it again."
+    advice = f"Nothing was pushed. {DECIDE}"
     return SystemRefused("git", f"push to {repository.url}", text, advice=advice)
-
-
-def _or_nothing(value: str) -> str:
-    return "nothing" if value == NONE else value

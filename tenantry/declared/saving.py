@@ -1,34 +1,57 @@
 """Declares one team in a folder: what would change in its file, and writing that."""
 
-from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
 
 from tenantry.declared import files, parsing
 from tenantry.declared.beside import check_alone
-from tenantry.declared.changes import FieldChange, as_text, differences, with_numbers
+from tenantry.declared.changes import FieldChange, differences
 from tenantry.declared.faults import Document, explain
 from tenantry.declared.merge import Data, merge
 from tenantry.declared.parsing import FaultyText
 from tenantry.declared.reading import read
+from tenantry.declared.rewriting import bring, dump, round_trip
 from tenantry.declared.salvage import said_in, valid_name
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Identity, Team, TeamSettings
+from tenantry.declared.writing import locked, write
 from tenantry.errors import DeclarationError, TenantryError
+from tenantry.wording import NONE
 
 IfDeclared = Literal["refuse", "merge", "replace"]
 """What becomes of the file of a team that is declared already, and otherwise."""
 
+DECIDE = "Decide what the team is to be, and declare it again."
 _SHOWN = 10
 
 
 class AlreadyDeclared(TenantryError):
     """The team is declared already, and otherwise than the call declares it."""
+
+
+class ChangedSince(TenantryError):
+    """Another process changed or removed the team's file after this run had read it.
+
+    Attributes:
+        what: what happened: `changed` or `removed`.
+        fields: the fields that differ, with their values there and in the proposal.
+    """
+
+    def __init__(self, proposal: "Proposal", theirs: Data | None, what: str) -> None:
+        self.what = what
+        self.fields = "; ".join(
+            f"{each.field}: {_or_nothing(each.declared)} there, {_or_nothing(each.given)} here"
+            for each in [each.cut for each in differences(theirs or {}, proposal.content)][:5]
+        )
+        super().__init__(
+            f"Team '{proposal.content['name']}' was {self.what} in {proposal.file} by another "
+            f"process after this run had read it: {self.fields}. Nothing was written. {DECIDE}"
+        )
 
 
 class Proposal:
@@ -41,6 +64,7 @@ class Proposal:
         content: what the team's file is to say.
         before: what its file says; None if the team is not declared.
         file: the team's file, relative to the folder of the declared state.
+        overwrites: whether it replaces a file that cannot be read.
         commit: the commit that was read, where the declared state is in Git.
     """
 
@@ -51,6 +75,7 @@ class Proposal:
         self.content = content
         self.before = before
         self.file = file
+        self.overwrites = False
         self.commit = ""
 
     @property
@@ -69,6 +94,11 @@ class Proposal:
     def writes(self) -> bool:
         """Whether the team's file is to say something else, or is not there, or cannot be read."""
         return self.before is None or bool(self.changes)
+
+    @property
+    def step(self) -> str:
+        """What happens to the team's file as a line with all values in full: to compare."""
+        return repr([self.file, self.before, self.content])
 
     def refuse(self) -> None:
         """Refuse to change the file of a team that is declared already.
@@ -115,7 +145,8 @@ def propose(
     file = path.relative_to(folder).as_posix()
     if before is None:
         _refuse_file_of_another(folder, path, team.name)
-    if before is None and path.exists() and if_declared != "replace":
+    overwrites = before is None and path.exists()
+    if overwrites and if_declared != "replace":
         faults = [
             fault for each in declaration.left_out if each.file == file for fault in each.faults
         ]
@@ -128,26 +159,56 @@ def propose(
     if if_declared == "merge" and before is not None:
         content = merge(before, content)
         team = _validate(content, form)
-    return Proposal(check_alone(declaration, team, form), content, before, file)
+    proposal = Proposal(check_alone(declaration, team, form), content, before, file)
+    proposal.overwrites = overwrites
+    return proposal
 
 
 def save(folder: Path, proposal: Proposal) -> Declaration:
     """Write a team's file, unless it says the same already.
 
+    The folder is read and checked again right before, while no other process can save a team.
+
     Returns:
         The declared state with the team; its origin is the team's file.
 
     Raises:
-        AlreadyDeclared: the file has changed since the proposal was made; it stays as it is.
+        DeclarationError: the team claims what another team claims by now, or the platform is
+            faulty by now; nothing is written.
+        ChangedSince: the file was changed since the proposal was made; it stays as it is.
+        TenantryError: the file cannot be written, and why.
+    """
+    with locked(folder) if proposal.writes else nullcontext():
+        declaration, file = check_again(folder, proposal, read(folder))
+        return replace(declaration, origin=str(file or save_team(folder, proposal.content)))
+
+
+def check_again(
+    folder: Path, proposal: Proposal, declaration: Declaration
+) -> tuple[Declaration, Path | None]:
+    """Check a proposal against the declared state as it is right before the proposal is saved.
+
+    Args:
+        folder: the declared state.
+        proposal: what is to be saved.
+        declaration: the folder's declared state, as it was just read.
+
+    Returns:
+        The declared state with the team, and the team's file if it says the same already.
+
+    Raises:
+        DeclarationError: the team claims what another team claims by now.
+        ChangedSince: the team's file says something else than the proposal was made from.
     """
     content = proposal.content
-    _, now = find_team(folder, content["name"])
-    if now != proposal.before and not is_same(now, content):
-        raise AlreadyDeclared(
-            f"{proposal.file} was changed while this run was planning, so this run changed "
-            "nothing. Check the file, and start the run again."
-        )
-    return replace(proposal.declaration, origin=str(save_team(folder, content)))
+    checked = check_alone(declaration, Team.model_validate(content))
+    file, now = find_team(folder, content["name"])
+    if is_same(now, content):
+        return checked, file
+    appeared = now is None and file.exists() and not proposal.overwrites
+    if now != proposal.before or appeared:
+        raise ChangedSince(proposal, now, "changed" if file.exists() else "removed")
+    return checked, None
 
 
 def as_declared(team: Team) -> Data:
@@ -203,9 +264,13 @@ def save_team(folder: Path, content: Data) -> Path:
         _refuse_file_of_another(folder, path, content["name"])
     if before is not None and is_same(before, content):
         return path
-    text = _text(path, before, content) if before is not None else _dump(content)
-    files.write(path, text)
+    text = _text(path, before, content) if before is not None else dump(content)
+    write({path: text})
     return path
+
+
+def _or_nothing(value: str) -> str:
+    return "nothing" if value == NONE else value
 
 
 def _validate(content: Data, form: Document | None) -> Team:
@@ -239,9 +304,9 @@ def normal(content: Any) -> Any:
 def _text(path: Path, before: Data, content: Data) -> str:
     """The new text of a file: as it is, with the differing values changed in their places."""
     old = path.read_text(encoding="utf-8")
-    yaml = _yaml()
+    yaml = round_trip()
     document = yaml.load(old)
-    _bring(document, before, content)
+    bring(document, before, content)
     body = StringIO()
     yaml.dump(document, body)
     if is_same(parsing.parse(body.getvalue()).data, content):
@@ -249,34 +314,7 @@ def _text(path: Path, before: Data, content: Data) -> str:
     # Values that aliases share cannot be changed one by one: the comments at the top stay.
     lines = old.splitlines(keepends=True)
     head = lines[: next((i for i, x in enumerate(lines) if x[:1] != "#"), None)]
-    return "".join(head) + _dump(content)
-
-
-def _bring(document: Any, before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
-    """Change a mapping of a document, in place, from one content to another."""
-    for key in [key for key in document if key not in content]:
-        del document[key]
-    for key, value in content.items():
-        here = before.get(key)
-        inside = isinstance(here, dict) and isinstance(value, dict) and value
-        if inside and isinstance(document.get(key), dict):
-            _bring(document[key], here or {}, value)
-        elif key not in document or as_text(here) != as_text(value):
-            document[key] = value
-
-
-def _dump(content: Data) -> str:
-    body = StringIO()
-    _yaml().dump(content, body)
-    return body.getvalue()
-
-
-def _yaml() -> YAML:
-    yaml = YAML(pure=True)
-    yaml.preserve_quotes = True
-    yaml.width = 4096  # long lines stay as their author broke them
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    return with_numbers(yaml)
+    return "".join(head) + dump(content)
 
 
 def _may_name(path: Path, name: str) -> bool:

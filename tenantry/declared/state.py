@@ -155,6 +155,14 @@ class Declaration:
         """Whether each file gives its team's name; else a team that none names may be declared."""
         return all(each.gives_name for each in self.left_out)
 
+    @cached_property
+    def _left_out_locations(self) -> dict[str | None, Location]:
+        """The first fault of each team that is left out, by the team's name."""
+        found: dict[str | None, Location] = {}
+        for each in self.left_out:
+            found.update({name: each.location for name in each.names if name not in found})
+        return found
+
     def locate(self, team: str | None, place: Place) -> Location:
         """Where a field is declared: in the team's file, or where the team has it from.
 
@@ -162,9 +170,8 @@ class Declaration:
         of one that is not declared, it is in `platform.yaml`. For a team that is left out it is
         the line of its file's first fault.
         """
-        for each in self.left_out:
-            if team in each.names and team not in self.teams:
-                return each.location
+        if team in self._left_out_locations and team not in self.teams:
+            return self._left_out_locations[team]
         if self.documents is None:
             return Location("platform.yaml", 1)
         document = self.documents.teams.get(team or "")

@@ -95,5 +95,52 @@ def test_what_replaces_a_file_that_cannot_be_read_is_approved_as_a_whole(
     onboarding.approve(proposal, Plan("shop", (Change("delete", Resource(id, "Istio", {}), ()),)))
 
     (question,) = questions
-    assert "writes all of `teams/shop.yaml`" in question
+    assert (
+        "writes all of `teams/shop.yaml`, **which cannot be read** and is overwritten" in question
+    )
     assert "team-shop/web" in question
+
+
+DELETES = (Change("delete", Resource(Id("istio", "VirtualService", "x/y"), "Istio", {}), ()),)
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "needed"),
+    [
+        (None, (), False),
+        (None, DELETES, True),
+        ("name: [shop\n", (), True),
+        ("name: [shop\n", DELETES, True),
+        ("name: shop\nmembers: [ann]\n", (), False),
+        ("name: shop\nmembers: [ann]\n", DELETES, True),
+        ("name: shop\n", DELETES, False),
+    ],
+)
+def test_a_person_is_asked_before_something_is_deleted_or_a_file_is_lost(
+    text: str | None, changes: tuple[Change, ...], needed: bool, tmp_path: Path
+) -> None:
+    path = write(tmp_path) / "teams" / "shop.yaml"
+    if text is not None:
+        path.write_text(text)
+    proposal = propose(tmp_path, Team(name="shop"), "replace")
+    assert onboarding.needs_approval(proposal, Plan("shop", changes)) is needed
+
+
+def test_the_hash_of_an_approval_covers_the_plan_and_the_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashes: list[str] = []
+    monkeypatch.setattr(onboarding, "require_approval", lambda text, plan: hashes.append(plan))
+    path = write(tmp_path) / "teams" / "shop.yaml"
+    for text, name, changes in (
+        ("name: [shop\n", "Ours", ()),
+        ("name: [shop\n", "Ours", ()),
+        ("name: [shop\n", "Theirs", ()),
+        ("name: [shop\n", "Ours", DELETES),
+        ("name: shop\n", "Ours", ()),
+    ):
+        path.write_text(text)
+        proposal = propose(tmp_path, Team(name="shop", display_name=name), "replace")
+        onboarding.approve(proposal, Plan("shop", changes))
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 4

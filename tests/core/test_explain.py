@@ -4,13 +4,15 @@ import json
 from io import StringIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from tenantry import explain
 from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan, Refusal
-from tenantry.resources import Amount, Difference, Exactly, Id, Live, Resource
+from tenantry.resources import Amount, Difference, Elapsed, Exactly, Id, Live, Resource
 
 PROJECT = Id("harbor", "project", "team-shop")
 MEMBER = Id("harbor", "member", "team-shop/people")
@@ -56,6 +58,21 @@ def test_a_long_value_is_cut_in_the_middle() -> None:
     assert text.endswith("xxxend")
     assert " … " in text
     assert explain.text("x" * 60) == "x" * 60
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.text(max_size=3)), max_size=3),
+    st.lists(st.text(max_size=3), min_size=2, max_size=2),
+)
+def test_the_hash_of_a_plan_does_not_depend_on_the_clock(
+    fields: list[tuple[str, str]], texts: list[str]
+) -> None:
+    def hashed(text: str, fixed: str) -> str:
+        aged = [Difference(name, {"at": [Elapsed(text, fixed)]}, new) for name, new in fields]
+        return explain.plan_hash(explain.steps(Plan("shop", (change("update", *aged),))))
+
+    assert hashed(texts[0], "on Monday") == hashed(texts[1], "on Monday")
+    assert not fields or hashed(texts[0], "on Monday") != hashed(texts[0], "on Tuesday")
 
 
 def test_of_what_is_created_only_the_new_value_is_told() -> None:

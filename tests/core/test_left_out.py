@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect, settle
 from tests.bench import Bench, Data, connections, environment, ids
+from tests.bench import write as declare
 from tests.locks import Alone
 
 ROUTE: Data = {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}
@@ -447,3 +449,26 @@ def test_the_command_line_leaves_it_out_and_says_so(
         assert ended == status, (command, text)
         told = "colour: unknown key" in " ".join(text.split())
         assert told is (status in (cli.FAILED, cli.UNREADABLE)), (command, text)
+
+
+def test_a_team_that_is_left_out_is_located_without_a_search_through_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"team-{number:02}" for number in range(30)]
+    folder = declare(tmp_path, *({"name": name, "colour": "red"} for name in names))
+    state = declared.read(folder)
+    looked: list[str] = []
+    location = declared.LeftOut.location.fget
+    assert location is not None
+
+    def counted(left_out: declared.LeftOut) -> declared.Location:
+        looked.append(left_out.file)
+        found: declared.Location = location(left_out)
+        return found
+
+    monkeypatch.setattr(declared.LeftOut, "location", property(counted))
+
+    assert [state.locate(name, ()) for name in names * 2] == [
+        (f"teams/{name}.yaml", 1) for name in names * 2
+    ]
+    assert len(looked) == len(names)

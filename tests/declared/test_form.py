@@ -355,15 +355,6 @@ def test_replace_leaves_only_what_is_given(tmp_path: Path) -> None:
     assert file.read_text() == "# Ours\nname: shop\ncontact: '#new' # ask Ann\n"
 
 
-def test_a_file_that_changed_since_is_left_alone(tmp_path: Path) -> None:
-    file = old(tmp_path)
-    proposal = propose(tmp_path, Team(name="shop"), "replace")
-    file.write_text("name: shop\ncontact: theirs\n")
-    with pytest.raises(AlreadyDeclared, match="was changed while this run was planning"):
-        save(tmp_path, proposal)
-    assert file.read_text() == "name: shop\ncontact: theirs\n"
-
-
 def test_a_proposal_that_is_saved_already_is_saved_again(tmp_path: Path) -> None:
     """A run that died after the save starts again."""
     write(tmp_path)

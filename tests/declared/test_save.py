@@ -1,12 +1,15 @@
 """A team written into the declared state's folder."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tenantry import declared
-from tenantry.declared import Team, saving
-from tenantry.errors import DeclarationError, TenantryError
+from tenantry.declared import Team, saving, writing
+from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
 from tests.bench import SHOP, write
 
 
@@ -190,3 +193,107 @@ def test_a_proposal_says_whether_it_writes_the_file(
     if text is not None:
         path.write_text(text)
     assert saving.propose(tmp_path, team(), "replace").writes is writes
+
+
+def on_host(name: str, host: str = "web.example.com") -> Team:
+    return Team.model_validate(
+        {"name": name, "routes": {"web": {"host": host, "paths": [{"service": "web", "port": 80}]}}}
+    )
+
+
+CLAIMED = "host 'web.example.com' is also declared by team 'shop'"
+
+
+def test_of_two_teams_that_claim_one_host_the_second_is_refused_when_it_is_saved(
+    tmp_path: Path,
+) -> None:
+    """Each was planned before the other was saved."""
+    write(tmp_path)
+    first, second = (saving.propose(tmp_path, on_host(name)) for name in ("shop", "web"))
+    saving.save(tmp_path, first)
+    with pytest.raises(DeclarationError, match=CLAIMED) as refused:
+        saving.save(tmp_path, second)
+    assert str(refused.value).startswith("team web: ")
+    assert [each.name for each in (tmp_path / "teams").iterdir()] == ["shop.yaml"]
+    assert [each.name for each in sorted(tmp_path.iterdir())] == ["platform.yaml", "teams"]
+
+
+def test_a_save_waits_for_a_save_of_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    first, second = (saving.propose(tmp_path, on_host(name)) for name in ("shop", "web"))
+    is_checked, may_write = threading.Event(), threading.Event()
+    save_now = saving.save_team
+
+    def save_later(folder: Path, content: Any) -> Path:
+        is_checked.set()
+        assert may_write.wait(60)
+        return save_now(folder, content)
+
+    monkeypatch.setattr(saving, "save_team", save_later)
+    with ThreadPoolExecutor() as pool:
+        ahead = pool.submit(saving.save, tmp_path, first)
+        assert is_checked.wait(60)
+        behind = pool.submit(saving.save, tmp_path, second)
+        with pytest.raises(TimeoutError):
+            behind.result(timeout=0.3)
+        may_write.set()
+        assert list(ahead.result().teams) == ["shop"]
+        with pytest.raises(DeclarationError, match=CLAIMED):
+            behind.result()
+    assert [each.name for each in (tmp_path / "teams").iterdir()] == ["shop.yaml"]
+
+
+def test_what_many_processes_save_at_once_is_free_of_conflicts(tmp_path: Path) -> None:
+    write(tmp_path)
+    proposals = [
+        saving.propose(tmp_path, on_host(f"team-{number}", f"host-{number // 2}.example.com"))
+        for number in range(12)
+    ]
+
+    def save(proposal: saving.Proposal) -> bool:
+        try:
+            return bool(saving.save(tmp_path, proposal))
+        except DeclarationError:
+            return False
+
+    with ThreadPoolExecutor(len(proposals)) as pool:
+        saved = list(pool.map(save, proposals))
+    assert [saved[first : first + 2].count(True) for first in range(0, 12, 2)] == [1] * 6
+    assert len(declared.load(tmp_path).teams) == 6
+
+
+def test_a_save_is_refused_while_another_process_does_not_finish_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    monkeypatch.setattr(writing, "PATIENCE", 0.1)
+    proposal = saving.propose(tmp_path, team())
+    with writing.locked(tmp_path), pytest.raises(SystemUnavailable, match="Nothing was written"):
+        saving.save(tmp_path, proposal)
+    saving.save(tmp_path, proposal)
+    assert (tmp_path / "teams" / "shop.yaml").exists()
+
+
+def test_a_team_that_another_process_changed_is_not_overwritten(tmp_path: Path) -> None:
+    path = write(tmp_path, SHOP) / "teams" / "shop.yaml"
+    proposal = saving.propose(tmp_path, team(contact="#ours"), "replace")
+    path.write_text("name: shop\ncontact: '#theirs'\n")
+    with pytest.raises(saving.ChangedSince) as refused:
+        saving.save(tmp_path, proposal)
+    assert str(refused.value) == (
+        "Team 'shop' was changed in teams/shop.yaml by another process after this run had read it: "
+        "contact: '#theirs' there, '#ours' here. Nothing was written. Decide what the team is to "
+        "be, and declare it again."
+    )
+    assert "theirs" in path.read_text()
+
+
+def test_what_is_declared_already_is_saved_in_a_folder_that_is_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, SHOP)
+    proposal = saving.propose(tmp_path, team(), "replace")
+    monkeypatch.setattr(writing, "_try_lock", lambda path: pytest.fail("the folder was written to"))
+    assert saving.save(tmp_path, proposal).origin == str(tmp_path / "teams" / "shop.yaml")

@@ -95,6 +95,25 @@ def test_a_replacement_that_deletes_something_is_saved_only_when_a_person_approv
 
 
 @pytest.mark.long
+def test_a_file_that_cannot_be_read_is_overwritten_only_when_a_person_approved_it(shop):
+    """Nothing is deleted from the systems, and yet what the file declares is lost."""
+    shop.file.write_text(unreadable := "name: shop\nroutes: [\n")
+    team = {"name": "shop", "contact": "#shop", "more": ROUTES}
+    id = shop.start("onboard-team", team=team, if_declared="replace")
+    asked = paused(shop, id)
+    assert "which cannot be read" in asked.description
+    assert shop.file.read_text() == unreadable
+    assert shop.sandbox.requests.writes() == 0
+
+    answer(shop, id, approve=True, your_name="Ann")
+
+    run = shop.platform.wait_for_run(id)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert shop.file.read_text().startswith("name: shop\n")
+    assert has_route(shop)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(("approve", "plan"), [(False, None), (True, "0" * 12), (True, "")])
 def test_what_is_refused_or_approved_for_another_plan_leaves_everything_as_it_is(
     shop, approve, plan

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tenantry.explain import steps
 from tenantry.onboarding import configure, plan_platform
 from tests.bench import Bench, found, ids
 from tests.systems.test_platform import REALM, SIGN_ON, plan
@@ -89,6 +90,11 @@ def test_a_secret_that_is_too_old_is_renewed_and_harbor_handed_the_new_one(
         (old_age, new_age) = found(outcome.plan)[SECRET]["age"]
         assert new_age == "at most 90 days"
         assert old_age.startswith("91 days; the realm has no client policy with the executor")
+        signed_on.sandbox.clock.move(86400)
+        later = plan_platform(systems).plan
+        assert later is not None
+        assert found(later)[SECRET]["age"][0].startswith("92 days")
+        assert steps(later) == steps(outcome.plan)
         with no_delays():
             assert ids(configure(systems).done) == [SECRET]
             assert configure(systems).done == ()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tenantry import explain
 from tenantry.errors import BrokenPromise, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.harbor.model import Robot
@@ -232,6 +233,23 @@ def test_another_lifetime_counts_from_now(
         left = (robot(shop).expires_at - shop.sandbox.clock.now().timestamp()) / 86400
         assert expires_in[0] <= left <= expires_in[1]
     is_well(shop)
+
+
+def test_an_approval_of_a_plan_is_still_valid_a_day_later(shop: Bench) -> None:
+    """A plan shows how far off an expiry is; its hash depends on the expiry, not on the clock."""
+    old = robot(shop)
+    old.created -= timedelta(days=100)
+    old.expires_at -= 100 * 86400
+    shop.declare({**TEAM, "robots": {"pull": {"expiry_days": 60}, "ci": TEAM["robots"]["ci"]}})
+    first = shop.plan()
+    shop.sandbox.clock.move(86400)
+    later = shop.plan()
+    old.expires_at += 86400
+    other = shop.plan()
+
+    assert explain.rows(first.changes) != explain.rows(later.changes)
+    hashes = [explain.plan_hash(explain.steps(each)) for each in (first, later, other)]
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_a_robot_that_never_expires_is_given_its_end(shop: Bench) -> None:

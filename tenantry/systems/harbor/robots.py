@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 
 from tenantry.declared import Robot
-from tenantry.resources import Id
+from tenantry.resources import Elapsed, Id
 from tenantry.systems.harbor.client import Row
 from tenantry.wording import count, days_off
 
@@ -80,9 +80,16 @@ class Lifetime:
     is rounded up by).
     """
 
-    def __init__(self, days: int, age: float) -> None:
+    def __init__(self, days: int, age: float, end: datetime | None = None) -> None:
+        """
+        Args:
+            days: the robot's duration; negative if it never expires.
+            age: days since its creation.
+            end: when it expires, as far as that is a date.
+        """
         self._days = days
         self._age = age
+        self._end = end
 
     @classmethod
     def of(cls, row: Row, now: datetime) -> "Lifetime":
@@ -90,7 +97,7 @@ class Lifetime:
         if row["expires_at"] < 0:
             return cls(-1, 0)
         created = row["expires_at"] - row["duration"] * 86400
-        return cls(row["duration"], (now.timestamp() - created) / 86400)
+        return cls(row["duration"], (now.timestamp() - created) / 86400, expires_at(row))
 
     @property
     def expiry(self) -> str:
@@ -98,7 +105,14 @@ class Lifetime:
         left = self._days - self._age
         if self._days < 0 or left > min(_SOON, self._days * _LAST_PART):
             return FAR_OFF
-        return days_off(left)
+        return Elapsed(days_off(left), f"on {self._end}")
+
+    @property
+    def fixed(self) -> str:
+        """The lifetime without its present age, so that it stays the same as time passes."""
+        if self._days < 0:
+            return "never expires"
+        return f"{count(self._days, 'day')}, until {self._end}"
 
     def __eq__(self, other: object) -> bool:
         if other == "never" or self._days < 0:

@@ -13,7 +13,7 @@ from tenantry.calls import Clock
 from tenantry.declared.single_sign_on import SingleSignOn
 from tenantry.errors import SystemRefused
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.resources import Elapsed, Id, Live, Observed, Resource
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import ROTATED
 from tenantry.wording import count
@@ -83,9 +83,8 @@ class ClientSecret:
             if not self.asked_for and (days is None or age.days <= days):
                 return self._limit
             told = count(age.days, "day")
-        if not self._limit or self._rotates():
-            return told
-        return f"{told}; {_NO_OVERLAP}"
+        cost = "" if not self._limit or self._rotates() else f"; {_NO_OVERLAP}"
+        return Elapsed(f"{told}{cost}", f"since {created}{cost}")
 
     def _rotates(self) -> bool:
         """Whether a policy of the realm's has the executor. Conditions are Keycloak's to judge."""

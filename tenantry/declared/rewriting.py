@@ -1,0 +1,38 @@
+"""Changes the text of a YAML file and keeps its comments, quotes and numbers as they are written."""
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tenantry.declared.changes import as_text, with_numbers
+
+
+def round_trip() -> YAML:
+    """Return a parser and emitter that keep what they do not change."""
+    yaml = YAML(pure=True)
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # long lines stay as their author broke them
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return with_numbers(yaml)
+
+
+def dump(content: Any) -> str:
+    """Return a content as the text of a YAML file."""
+    body = StringIO()
+    round_trip().dump(content, body)
+    return body.getvalue()
+
+
+def bring(document: Any, before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Change a mapping of a document, in place, from one content to another."""
+    for key in [key for key in document if key not in content]:
+        del document[key]
+    for key, value in content.items():
+        here = before.get(key)
+        inside = isinstance(here, dict) and isinstance(value, dict) and value
+        if inside and isinstance(document.get(key), dict):
+            bring(document[key], here or {}, value)
+        elif key not in document or as_text(here) != as_text(value):
+            document[key] = value
