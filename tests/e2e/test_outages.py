@@ -45,11 +45,12 @@ def test_one_run_of_each_flow_survives_an_outage_of_a_minute(
     bench.declare("four")
     bench.sandbox.requests.reset()
 
+    onboarded = list(TEAMS)
     bench.sandbox.controls.take_down(part)
     runs = {
         "onboard-teams": bench.start("onboard-teams", which="new"),
-        "rotate-robots": bench.start("rotate-robots", force=True, reason="a test"),
-        "detect-drift": bench.start("detect-drift", remediate="safe"),
+        "rotate-robots": bench.start("rotate-robots", teams=onboarded, force=True, reason="a test"),
+        "detect-drift": bench.start("detect-drift", teams=onboarded, remediate="safe"),
         "configure-platform": bench.start("configure-platform"),
     }
     bench.platform.wait_for(lambda: "RUNNING" in states(bench, runs))

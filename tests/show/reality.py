@@ -288,6 +288,7 @@ def outages() -> list[Shown]:
     through = found.named("test_a_procedure_gets_through_an_outage")
     others = Results([case for case in found if case not in through.cases])
     names = dict.fromkeys(case.parameters.strip("[]").partition("-")[0] for case in through)
+    minute = run_tests("--timeout=900", "tests/e2e/test_outages.py")
     return [
         *(
             Results([c for c in through if c.parameters.startswith(f"[{name}-")]).line(
@@ -296,6 +297,7 @@ def outages() -> list[Shown]:
             for name in names or ["each procedure"]
         ),
         others.line("database down: nothing is called broken, nothing is renewed"),
+        minute.line("core or database down for 60 s: one run of each flow completes", "seconds"),
     ]
 
 
