@@ -49,9 +49,11 @@ def validate(folder: Folder) -> None:
 
     Exit status: 0 if there is no fault, 1 otherwise.
     """
-    state = declared.load(folder)
+    state = declared.read(folder)
     for warning in state.warnings:
         typer.echo(f"warning: {warning}", err=True)
+    if faults := state.faults:
+        raise DeclarationError(faults)
     typer.echo(f"{folder}: {count(len(state.teams), 'team')} and the platform are in order.")
 
 

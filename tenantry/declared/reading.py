@@ -21,6 +21,7 @@ from tenantry.declared.files import (
 )
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
+from tenantry.declared.profiles import NAMELESS, check_profile
 from tenantry.declared.salvage import (
     is_consequence,
     name_in,
@@ -63,12 +64,9 @@ def read(folder: Path) -> Declaration:
     reading = Reading(folder)
     reading.read_platform()
     reading.read_teams()
+    reading.check_unused_profiles()
     reading.check_together()
     return reading.result()
-
-
-_NAMELESS = "a"
-"""The name that a team is checked by whose file gives none: short, so that no rule counts it."""
 
 
 @dataclass
@@ -167,7 +165,7 @@ class Reading:
     def _read_team(self, file: TeamFile) -> None:
         file.document = read_document(self.folder, file.path)
         name = valid_name(file.document.data.get("name")) or name_in(file.path)
-        found = read_model(file.document, Team, name=name or _NAMELESS)
+        found = read_model(file.document, Team, name=name or NAMELESS)
         file.faults += found.faults
         if found.content is not None:
             self.complete(file, found.content, found.left_out)
@@ -226,6 +224,22 @@ class Reading:
             text = f"'{profile}' is not a profile in platform.yaml; profiles there: {known}"
             file.fault(("profile",), text)
         return given.model_copy(update={"profile": None}), False
+
+    def check_unused_profiles(self) -> None:
+        """Check each profile that no team uses as if a team used it.
+
+        What is wrong with it harms no team yet, so it is a warning.
+        """
+        used = {file.team.profile for file in self.files if file.team}
+        for profile in self.platform.profiles if self.platform else ():
+            if (
+                self.platform
+                and profile not in used
+                and not self._is_left_out(("profiles", profile))
+            ):
+                left_out = list(self._defaults_left_out(profile))
+                found = check_profile(self.platform, self.platform_file, profile, left_out)
+                self.warnings += found
 
     def _defaults_left_out(self, profile: str | None) -> Iterator[Place]:
         """Return the fields of a team whose defaults are faulty."""

@@ -291,3 +291,23 @@ def test_the_faults_of_two_independent_mistakes_are_both_told(
     for case in (one, other):
         assert case.fault is not None
         assert any(fault.startswith(case.fault) for fault in told), told
+
+
+def test_a_profile_that_no_team_uses_is_checked_as_if_a_team_used_it(tmp_path: Path) -> None:
+    """Nothing is wrong with a team yet, so it is a warning; a team that uses it is left out."""
+    gold = {
+        "namespace": {"limits": {"min": {"cpu": 2}, "max": {"cpu": 1}}},
+        "harbor": {"groups": {"people": "guest"}},
+    }
+    platform = {"name": "Test", "profiles": {"gold": gold, "silver": {"harbor": {"public": True}}}}
+    unused = declared.read(write(tmp_path / "unused", {"name": "shop"}, platform=platform))
+    team = {"name": "shop", "profile": "gold"}
+    used = declared.read(write(tmp_path / "used", team, platform=platform))
+
+    (warning,) = unused.warnings
+    assert "profiles.gold.namespace.limits.min.cpu" in warning
+    assert warning.endswith("(no team uses profile 'gold' yet)")
+    assert unused.faults == []
+    (fault,) = used.faults
+    assert fault.partition(" (as team file")[0] == warning.partition(" (no team uses")[0]
+    assert used.warnings == ()

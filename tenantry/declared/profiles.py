@@ -1,0 +1,46 @@
+"""Checks a profile that no team uses."""
+
+from collections.abc import Collection, Iterator
+
+from pydantic import ValidationError
+
+from tenantry.declared import rules
+from tenantry.declared.faults import Document, Place, explain
+from tenantry.declared.merge import complete
+from tenantry.declared.platform import Platform
+from tenantry.declared.salvage import is_consequence
+from tenantry.declared.state import Documents
+from tenantry.declared.team import Team
+
+NAMELESS = "a"
+"""The name that a team is checked by whose file gives none: short, so that no rule counts it."""
+
+
+def check_profile(
+    platform: Platform, file: Document, profile: str, left_out: Collection[Place]
+) -> Iterator[str]:
+    """Yield what is wrong with a team that declares nothing but a profile, as `file:line: field: …`.
+
+    Args:
+        platform: the platform.
+        file: its file.
+        profile: the profile.
+        left_out: the fields of a team whose defaults are faulty, and so are not known.
+    """
+    team_file = Document("", {})
+    note = f"(no team uses profile '{profile}' yet)"
+    try:
+        team = complete(platform, Team(name=NAMELESS, profile=profile))
+    except ValidationError as error:
+        for fault in explain(error, Team, team_file):
+            yield file.fault(("profiles", profile), f"{fault.removeprefix(':1: ')} {note}")
+        return
+    layers = (("profiles", profile), ("defaults",))
+
+    def is_given(place: Place) -> bool:
+        return any(file.has((*layer, *place)) for layer in layers)
+
+    for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
+        found, at = Documents(file, {}).layer(team_file, place, profile)
+        if found is file and not is_consequence(place, left_out, is_given):
+            yield file.fault(at, f"{text} {note}")
