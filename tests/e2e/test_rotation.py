@@ -5,9 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prefect.filesystems import LocalFileSystem
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from flows.rotate import rotate_robots
 from tenantry.declared import load
 from tenantry.onboarding import onboard
 from tenantry.systems import Systems
@@ -92,6 +95,25 @@ def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(tea
     }
 
 
+@pytest.mark.parametrize("status", [503, 500])
+def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatch, status):
+    """The work is done by then: Prefect's API refuses all artifacts."""
+    real = httpx.HTTPTransport.handle_request
+
+    def refuse(transport: Any, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and request.url.path.endswith("/artifacts/"):
+            return httpx.Response(status, headers={"Retry-After": "0"}, request=request)
+        return real(transport, request)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", refuse)
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
+        state = rotate_robots(**teams.blocks, return_state=True)
+
+    assert state.is_completed(), state.message
+    assert state.message == "4 credentials: 2 rotated, 2 in order."
+    assert live(teams, "old", "pull") == "pull-b"
+
+
 @pytest.mark.long
 def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     kept = store(tmp_path)
@@ -159,6 +181,40 @@ def test_what_is_compromised_waits_for_a_persons_word(teams):
     assert "tokens that Harbor issued to the old robots may be used until" in page
     names = [robot.name for robot in teams.sandbox.harbor.robots.values()]
     assert names.count("pull-a") == 1, "the other team's"
+
+
+def start_again(bench: Any, id: str) -> dict[str, Any]:
+    """Schedules an ended run once more, as the automation does whose process died."""
+    state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
+    bench.platform.call("POST", f"flow_runs/{id}/set_state", {"state": state, "force": True})
+    bench.platform.wait_for(
+        lambda: bench.platform.flow_run(id)["state_type"] not in ("SCHEDULED", "PENDING", "RUNNING")
+    )
+    return bench.platform.flow_run(id)
+
+
+@pytest.mark.long
+def test_a_run_that_is_started_again_continues_what_was_approved_and_asks_no_more(teams):
+    once = iter([403])
+    teams.sandbox.controls.choose = lambda system, method, path: (
+        next(once, None) if method == "PATCH" and path.endswith("/harbor-ci") else None
+    )
+    before = all_live(teams)
+    id = teams.start("rotate-robots", teams=["new"], compromised=True)
+    answer(teams, id, approve=True, your_name="Ann")
+    run = teams.platform.wait_for_run(id)
+    assert run["state_type"] == "FAILED", run["state"]["message"]
+    assert all_live(teams) == before | {"new/pull": "pull-b"}
+
+    run = start_again(teams, id)
+
+    assert run["state_type"] == "COMPLETED", (run["state_name"], run["state"]["message"])
+    assert all_live(teams) == before | {"new/pull": "pull-b", "new/ci": "ci-b"}
+
+    teams.sandbox.requests.reset()
+    run = start_again(teams, id)
+    assert run["state_type"] == "COMPLETED", "nothing is left to approve"
+    assert teams.sandbox.requests.writes() == 0
 
 
 @pytest.mark.long
