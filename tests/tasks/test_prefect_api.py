@@ -38,7 +38,8 @@ NEED: dict[str, Callable[[], object]] = {
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The statuses with which Prefect's API answers, the last one again and again."""
     statuses: list[int] = []
-    made = {"id": "00000000-0000-4000-8000-000000000001"}
+    now = "2026-11-01T12:00:00Z"
+    made = {"id": "00000000-0000-4000-8000-000000000001", "created": now, "updated": now}
 
     def answer(transport: object, request: httpx.Request) -> httpx.Response:
         status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
