@@ -1,15 +1,18 @@
 """The form by which every flow asks a person, and which answers count."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prefect.logging import disable_run_logger
 
+from flows.onboard import onboard_team
 from tasks import approval, onboarding
 from tasks.approval import NotApproved, require_approval
-from tenantry.declared import Team, propose
+from tenantry.declared import Team, propose, save
 from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Resource
 from tests.bench import write
@@ -144,3 +147,34 @@ def test_the_hash_of_an_approval_covers_the_plan_and_the_whole_file(
         onboarding.approve(proposal, Plan("shop", changes))
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 4
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_file_that_cannot_be_read_is_overwritten_after_the_approval_only(
+    is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flow itself, over a plan that changes nothing in the systems."""
+    path = write(tmp_path) / "teams" / "shop.yaml"
+    path.write_text("name: [shop\n")
+    proposal = propose(tmp_path, Team(name="shop"), "replace")
+    asked: list[str] = []
+
+    def ask(text: str, plan: str) -> None:
+        asked.append(path.read_text())
+        if is_refused:
+            raise NotApproved("Ann refused it.")
+
+    systems = SimpleNamespace(
+        state=proposal.declaration, plan=lambda team, observed: Plan(team.name, ())
+    )
+    monkeypatch.setattr(onboarding, "require_approval", ask)
+    monkeypatch.setattr(onboarding, "connected", lambda *_: nullcontext(systems))
+    monkeypatch.setattr(onboarding, "check_declaration", lambda *_: proposal)
+    monkeypatch.setattr(onboarding, "save_team", lambda *_: save(tmp_path, proposal))
+    for name in ("check_connections", "look_at", "publish_plan", "publish_guide"):
+        monkeypatch.setattr(onboarding, name, lambda *_: None)
+    state = onboard_team.fn({"name": "shop"}, "replace")
+
+    assert asked == ["name: [shop\n"]
+    assert state.is_failed() is is_refused
+    assert path.read_text() == ("name: [shop\n" if is_refused else "name: shop\n")
