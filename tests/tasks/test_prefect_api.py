@@ -41,7 +41,11 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     now = "2026-11-01T12:00:00Z"
     made = {"id": "00000000-0000-4000-8000-000000000001", "created": now, "updated": now}
 
+    token = {**made, "token": "x", "client": "y", "expiration": "2999-01-01T00:00:00Z"}
+
     def answer(transport: object, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/csrf-token"):
+            return httpx.Response(200, json=token, request=request)
         status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
         if status == NO_ANSWER:
             raise httpx.ConnectError("refused")
