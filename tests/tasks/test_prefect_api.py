@@ -52,6 +52,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return httpx.Response(status, json=made, headers={"Retry-After": "0"}, request=request)
 
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", answer)
+    monkeypatch.setattr("prefect.events.utilities.emit_event", lambda *_, **__: None)
     monkeypatch.setattr("prefect.client.base.time.sleep", lambda seconds: None)
     monkeypatch.setattr(prefect_api, "run_logger", lambda: logging.getLogger("the run"))
     settings = {PREFECT_API_URL: "http://prefect.test/api", PREFECT_CLIENT_MAX_RETRIES: 2}
