@@ -6,6 +6,7 @@ limit gives its slot back, and its process is ended within four minutes, when it
 lease of the slot.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from prefect import get_run_logger
@@ -19,11 +20,14 @@ from prefect.input import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tasks.prefect_api import needed
+from tasks.tables import cell
 from tenantry.errors import TenantryError
+from tenantry.plan import Change
 from tenantry.wording import count
 
 DAY = 24 * 3600
 _LONGEST_NAME = 200
+_SHOWN = 100
 
 
 def _plan(value: str) -> Any:
@@ -63,6 +67,16 @@ class _Answer(BaseModel):
 
 class NotApproved(TenantryError):
     """A person refused a plan, or approved another one."""
+
+
+def bullets(changes: Sequence[Change]) -> str:
+    """Return changes as a Markdown list: the UI's dialog is too narrow for a table of them."""
+    lines = [
+        f"- **{each.action}** {each.id.system} {each.id.kind} {cell(each.id.key, None)}"
+        for each in changes[:_SHOWN]
+    ]
+    more = len(changes) - len(lines)
+    return "\n".join(lines + [f"- … and {more} more"] * (more > 0))
 
 
 def require_approval(question: str, plan: str, *, patience: int = DAY) -> str:

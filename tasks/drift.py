@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from prefect import get_run_logger
 
-from tasks.approval import NotApproved, require_approval
+from tasks.approval import NotApproved, bullets, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.shards import SHARD, named
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, look_again_after, step
@@ -138,16 +138,10 @@ def _approve(remedy: Remedy) -> None:
     Raises:
         NotApproved: it was refused.
     """
-    lines = "\n".join(
-        f"| {each.action} | {each.id.system} | {each.id.kind} | {each.id.key} |"
-        for each in sorted(remedy.changes, key=lambda change: change.action != "delete")[:100]
-    )
-    more = len(remedy.changes) - 100
+    changes = sorted(remedy.changes, key=lambda change: change.action != "delete")
     text = (
-        f"**{_counted(remedy)}.** "
-        f"All fields are in the artifact *drift-remedy*.\n\n"
-        f"| action | system | kind | resource |\n|---|---|---|---|\n{lines}\n"
-        + (f"\n… and {more} more.\n" if more > 0 else "")
+        f"**{_counted(remedy)}.** All fields are in the artifact *drift-remedy*.\n\n"
+        f"{bullets(changes)}"
     )
     require_approval(text, remedy.hash)
 

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
-from tasks.approval import NotApproved, require_approval
+from tasks.approval import NotApproved, bullets, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.prefect_api import best_effort, needed
@@ -214,9 +214,7 @@ def approve(proposal: Proposal, plan: Plan) -> None:
     Raises:
         NotApproved: it was refused.
     """
-    rows = "\n".join(
-        f"| {each.id.system} | {each.id.kind} | {each.id.key} |" for each in plan.removals
-    )
+    removals = bullets(plan.removals)
     changes = proposal.changes
     fields = ", ".join(f"`{change.field}`" for change in changes[:10])
     fields += f" and {len(changes) - 10} more" if len(changes) > 10 else ""
@@ -227,7 +225,7 @@ def approve(proposal: Proposal, plan: Plan) -> None:
         f"The new declaration of team `{plan.team}` **{deletes}**. It "
         f"{what} `{proposal.file}`{unread}. All {len(plan.changes)} changes are in the "
         f"artifact *{artifact_key('plan', plan.team)}*. Until you approve, neither the file nor "
-        f"any system is changed.\n\n| system | kind | resource |\n|---|---|---|\n{rows}",
+        f"any system is changed.\n\n{removals}",
         plan_hash([*explain.steps(plan), proposal.step]),
     )
 

@@ -2,6 +2,7 @@
 
 from prefect import get_run_logger
 
+from tasks.pages import publish_pages
 from tasks.step import step
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import checks, explain
@@ -62,8 +63,9 @@ def check_all(systems: Systems) -> list[Finding]:
 
 
 def publish_report(report: Report) -> None:
-    """The findings as a table artifact."""
+    """The findings as a table artifact, and as a page whose lines no UI cuts off."""
     from tenantry.drift.reports import summary  # with pandas, which configuring can do without
 
     rows = [summary.row(finding, {}, report.time) for finding in report.findings]
     publish_table("platform-checks", rows, report.summary, summary.WIDTHS)
+    publish_pages([("platform-summary", summary.checks(report))])

@@ -1,4 +1,9 @@
-"""Table artifacts that can be read: the UI shows some 700 pixels of them, and cells as Markdown."""
+"""Table artifacts that can be read: the UI shows some 700 pixels of them, and cells as Markdown.
+
+This is how the V1 UI of Prefect 3.9 shows them. Its V2 UI shows plain text, and puts each row on one
+line, so that columns at the right can only be reached by scrolling. What a person must read there
+is also published as Markdown, as a list: both UIs wrap that.
+"""
 
 import json
 import re
@@ -19,12 +24,12 @@ _ESCAPED = re.compile(r"\\([\\`*<>\[\]~#+=-])")
 
 
 class _Wrapper(textwrap.TextWrapper):
-    """Breaks a word that is longer than a line after a slash or a full stop, where it has one."""
+    """Breaks a word that is longer than a line after a slash, full stop or dash, where it has one."""
 
     def _split(self, text: str) -> list[str]:
         pieces: list[str] = []
         for word in super()._split(text):
-            pieces += re.split(r"(?<=[/.])", word) if len(word) > self.width else [word]
+            pieces += re.split(r"(?<=[/.-])", word) if len(word) > self.width else [word]
         return [piece for piece in pieces if piece]
 
 

@@ -45,6 +45,9 @@ def test_every_form_says_what_is_wrong_and_what_to_do(found: Report) -> None:
     assert row["finding"] == f"PKCE: {DETAIL}"
     assert row["remedy"] == ADVICE
     assert row["declared at"].startswith("platform.yaml:")
+    page = summary.checks(found)
+    assert f"PKCE: {DETAIL}" in page
+    assert f"Remedy: {ADVICE}" in page
 
 
 def test_programs_read_the_check_and_the_resource(found: Report) -> None:

@@ -52,6 +52,12 @@ def test_a_long_name_is_broken_at_its_parts() -> None:
     )
 
 
+def test_a_long_team_is_broken_after_its_dashes_which_need_no_escape_then() -> None:
+    assert cell("a-team-with-a-very-long-name/pull-a", 20) == (
+        "a-team-with-a-very-\nlong-name/pull-a"
+    )
+
+
 def test_a_word_is_kept_whole_where_it_fits() -> None:
     assert cell("Run configure-platform: it hands over the secret.", 24) == (
         "Run configure-platform:\nit hands over the\nsecret."

@@ -11,6 +11,7 @@ from tenantry.drift.reports.terminal import age, told
 from tenantry.wording import count
 
 _TEAMS = 10
+_FINDINGS = 50
 _BAR = 12
 _RUNS = 40
 _LEVELS = " ▁▂▃▄▅▆▇█"
@@ -58,11 +59,17 @@ def markdown(report: Report, history: History, done: Sequence[str] = (), store: 
     if done:
         parts.append(f"Remediated by this run: {count(len(done), 'resource')}.")
     if report.findings:
-        parts += [_by_system(report), _by_team(report), _worst(report)]
+        parts += [_by_system(report), _by_team(report), _findings(report)]
     trend = _trend(history)
     parts += [f"## Findings of the last {len(trend)} runs\n\n`{trend}`"] if len(trend) > 1 else []
     parts += _footer(report, store)
     return "\n\n".join(parts) + "\n"
+
+
+def checks(report: Report) -> str:
+    """Return the findings of checking a platform, with what to do, as Markdown."""
+    head = f"# Checks of {report.platform}\n\n**{report.summary}**\n"
+    return f"{head}\n{_findings(report)}\n" if report.findings else head
 
 
 def _by_system(report: Report) -> str:
@@ -88,13 +95,15 @@ def _by_team(report: Report) -> str:
     return "## By team\n\n" + "\n".join(lines)
 
 
-def _worst(report: Report) -> str:
+def _findings(report: Report) -> str:
     lines = [
         f"- **{f.severity}** `{f.resource}` is {f.class_} ({f.location.file}:{f.location.line})"
         f"{_reason(f)}. Remedy: {_plain(f.what_to_do).rstrip('.')}."
-        for f in report.findings[:10]
+        for f in report.findings[:_FINDINGS]
     ]
-    return "## The most severe\n\n" + "\n".join(lines)
+    more = len(report.findings) > len(lines)
+    head = f"The {len(lines)} most severe findings" if more else "Findings"
+    return f"## {head}\n\n" + "\n".join(lines)
 
 
 def _reason(finding: Finding) -> str:
