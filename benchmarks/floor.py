@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self
 from unittest import mock
 from urllib.parse import quote, unquote, urlsplit
@@ -27,7 +28,7 @@ import urllib3
 
 from tenantry.calls import WIDTH
 from tenantry.connections import HarborAccount
-from tenantry.systems.harbor.session import log_in
+from tenantry.systems.harbor.session import Session, log_in
 
 _TEAM = re.compile(r"\bt\d{3,}\b")
 _PARTS = re.compile(r"[/=,&?]")
@@ -166,6 +167,8 @@ class Floor:
                 base_url=addresses[system]["url"],
                 limits=limits,
                 timeout=60,
+                # Cookies of earlier answers would belong to another session.
+                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
                 verify=ssl.create_default_context(cafile=addresses[system].get("ca")),
             )
             for system in origins.values()
@@ -199,8 +202,7 @@ class Floor:
     def _log_in(self) -> None:
         account = HarborAccount.model_validate(self._addresses["harbor"])
         session = log_in(self._clients["harbor"], account)
-        assert session is not None
-        self._clients["harbor"].cookies.clear()
+        assert isinstance(session, Session), session
         keycloak = self._addresses["keycloak"]
         form = {
             "grant_type": "password",

@@ -24,6 +24,11 @@ NOISE: tuple[Noise, ...] = (
         r"""\| ERROR +\| (Flow|Task) run ['"](?!.*Traceback)""",
         "A run that ends Failed says so at level ERROR; its state is what counts.",
     ),
+    Noise(
+        r"Encountered error during state validation.*sqlite3\.OperationalError\) database is locked",
+        "On SQLite, Prefect's server answers 503 while another write takes long, and the client "
+        "repeats the call.",
+    ),
 )
 _ENTRY = re.compile(r"^(?=\d\d:\d\d:\d\d\.\d{3} \| |[A-Z]+: {2,})", re.MULTILINE)
 _ERROR = re.compile(
