@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import httpx
 import kubernetes
 import pytest
 from keycloak import KeycloakAdmin
@@ -262,9 +263,23 @@ def paused(bench: Any, id: str) -> Question:
     platform: LocalPlatform = bench.platform
     platform.wait_for(lambda: platform.flow_run(id)["state_type"] == "PAUSED")
     keyset = platform.flow_run(id)["state"]["state_details"]["run_input_keyset"]
-    schema = platform.call("GET", f"flow_runs/{id}/input/{keyset['schema']}")
+    form: list[Any] = []
+
+    def is_stored() -> bool:
+        """Prefect sets the state first, and stores the form and its text after that."""
+        try:
+            form[:] = [
+                platform.call("GET", f"flow_runs/{id}/input/{keyset[part]}")
+                for part in ("schema", "description")
+            ]
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
+        return bool(form)
+
+    platform.wait_for(is_stored)
+    schema, described = form
     schema = schema if isinstance(schema, dict) else json.loads(schema)
-    described = platform.call("GET", f"flow_runs/{id}/input/{keyset['description']}")
     return Question(str(described), schema, keyset)
 
 
