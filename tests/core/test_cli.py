@@ -357,7 +357,7 @@ def test_crash_none_where_the_output_can_go_nowhere(
 
 
 def test_crash_none_for_an_error_that_no_rule_foresaw(run: Run, tmp_path: Path) -> None:
-    with mock.patch("tenantry.cli.declared.load", side_effect=KeyError("secret")):
+    with mock.patch("tenantry.cli.declared.read", side_effect=KeyError("secret")):
         status, out, err = run("validate", write(tmp_path, SHOP))
     assert (status, out) == (1, "")
     assert err.startswith("KeyError while running this command (at ")

@@ -11,7 +11,7 @@ from tenantry.drift.reports.terminal import age, told
 from tenantry.wording import count
 
 _TEAMS = 10
-_FINDINGS = 50
+_FINDINGS = 30
 _BAR = 12
 _RUNS = 40
 _LEVELS = " ▁▂▃▄▅▆▇█"
