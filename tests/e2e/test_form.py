@@ -1,4 +1,4 @@
-"""The run form of onboard-team, filled in by a person in a browser.
+"""The forms that a person fills in in a browser: a run of onboard-team, and an approval.
 
 Prefect 3.9.1 ships two UIs: `/` opens the second, and links of the first still work.
 """
@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser import open_ui
+from tests.flow_bench import paused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -108,3 +109,43 @@ def test_a_bad_name_is_refused_in_words_beside_its_field(bench, page):
     rule = "'1 to 58 lower-case letters and digits, in words joined by single dashes"
     page.get_by_text(rule).first.wait_for()
     assert "(?=" not in page.inner_text("body")
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_plan_is_approved_or_refused_in_the_ui(approve, bench, page):
+    bench.declare_platform("name: test\nmesh: {gateway: istio-ingress/public}\n")
+    route = "routes: {web: {host: a.example.com, paths: [{service: web, port: 80}]}}\n"
+    bench.declare("shop", route)
+    run = bench.run("onboard-teams")
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    id = bench.start("onboard-team", team={"name": "shop"}, if_declared="replace")
+    plan = paused(bench, id).plan
+
+    page.goto(f"{bench.platform.url}/v2/runs/flow-run/{id}")
+    page.locator("button:has(svg.lucide-ellipsis-vertical)").first.click()
+    page.get_by_role("menuitem", name="Resume").click()
+    dialog = page.get_by_role("dialog")
+    listed = dialog.get_by_role("listitem").filter(has_text="VirtualService team-shop/web")
+    listed.wait_for()
+    assert dialog.get_by_label("Plan").input_value() == plan
+    assert dialog.get_by_text("If this is off, the plan is refused.").is_visible()
+    if approve:
+        dialog.get_by_role("switch").click()
+    dialog.get_by_label("Your name").fill("Ann")
+    page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
+    for _ in range(20):
+        with page.expect_response("**/resume") as answered:
+            dialog.get_by_role("button", name="Resume").click()
+        if answered.value.status != 503:
+            break
+        page.wait_for_timeout(1000)
+
+    run = bench.platform.wait_for_run(id)
+    assert f"Plan {plan} waits for an approval" in bench.platform.whole_log(id)
+    file = (bench.declared / "teams" / "shop.yaml").read_text()
+    if approve:
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        assert file == "name: shop\n"
+    else:
+        assert run["state"]["message"] == f"Ann refused plan {plan}: it was not carried out."
+        assert file == f"name: shop\n{route}"
