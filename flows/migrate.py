@@ -38,7 +38,7 @@ def migrate_identity_provider(
     situation: Literal["auto", "provider", "users", "issuer"] = "auto",
     match: Match = "email",
     people: str = "",
-    new_keycloak: str = "",
+    new_keycloak: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = "",
     pilot: list[str] | None = None,
     groups: list[str] | None = None,
     percent: Percent = 100,

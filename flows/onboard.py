@@ -19,7 +19,8 @@ from tenantry.onboarding import Outcome, left_out, refuse
 from tenantry.resources import STAGES
 from tenantry.systems import LOOKS
 
-BlockName = Annotated[str, Field(min_length=1)]
+BlockName = Annotated[str, Field(min_length=1, pattern=r"^[a-z0-9-]+$")]
+"""The name of a block, as Prefect allows it: a path in it would reach other calls of its API."""
 StoreName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
 TeamForm = Annotated[Any, WithJsonSchema(form_schema())]
 """A team as a caller gives it: its form is for people, and `read_form` says what is wrong."""

@@ -1,6 +1,5 @@
 """Where runs keep files: reports, their history, and audit trails."""
 
-from pathlib import Path
 from typing import Any
 
 from prefect.blocks.core import Block
@@ -8,7 +7,7 @@ from prefect.filesystems import LocalFileSystem, WritableFileSystem
 
 from tasks.prefect_api import needed
 from tenantry.errors import TenantryError
-from tenantry.migration.store import keep_private
+from tenantry.files import check_name, write_private
 
 
 class NoStore(TenantryError):
@@ -45,7 +44,12 @@ class BlockStore:
         self._block: Any = block
 
     def read(self, name: str) -> bytes | None:
-        """A file's content; None if there is no such file."""
+        """Return the content of a file; None if there is no such file.
+
+        Raises:
+            TenantryError: the name leads out of the store, or the file cannot be read.
+        """
+        check_name(name, f"Block '{self.name}':")
         try:
             content: bytes = self._block.read_path(name)
             return content
@@ -54,15 +58,21 @@ class BlockStore:
                 return None
             raise self._failed("read", name, error) from None
 
-    def write(self, name: str, content: bytes, *, private: bool = False) -> None:
-        """Writes a file; a private one is for its owner's eyes.
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all.
 
-        That is so on a disk. Of a bucket, the bucket's own policy says who may read.
+        On a disk only the account that runs the flows may read it. Who may read a bucket is said
+        by the bucket's own policy.
+
+        Raises:
+            TenantryError: the name leads out of the store, or the file cannot be written.
         """
+        check_name(name, f"Block '{self.name}':")
         try:
-            if private and isinstance(self._block, LocalFileSystem):
-                keep_private(Path(self._block.basepath or ".").expanduser() / name)
-            self._block.write_path(name, content)
+            if isinstance(self._block, LocalFileSystem):
+                write_private(self._block._resolve_path(name), content)
+            else:
+                self._block.write_path(name, content)
         except Exception as error:  # noqa: BLE001 each kind of store has its own
             raise self._failed("written", name, error) from None
 

@@ -88,6 +88,27 @@ def parse(content: bytes | str, system: str, call: str, members: Members) -> Any
         raise SystemUnavailable(system, call, "the answer is not JSON") from None
 
 
+def is_page(content_type: str | None, content: bytes) -> bool:
+    """Return whether an answer is a page for a browser, such as the login page of a proxy."""
+    return "html" in (content_type or "").lower() or content.lstrip()[:1] == b"<"
+
+
+def not_documented(system: str, call: str, status: int, wanted: str) -> OddAnswer:
+    """Return the error of an answer with another status, header or form than the API documents.
+
+    Args:
+        system: the system that was called.
+        call: method and path.
+        status: the status of the answer.
+        wanted: the documented answer, such as `204`.
+    """
+    reason = (
+        f"the answer has the status {status}, and the API documents {wanted}, so it may come from "
+        "a proxy"
+    )
+    return OddAnswer(system, call, reason)
+
+
 def one(answer: Any, system: str, call: str) -> Answer:
     """Return an answer that must be an object.
 

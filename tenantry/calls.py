@@ -20,7 +20,8 @@ _LOG = logging.getLogger(__name__)
 
 def _report_retry(details: RetryDetails) -> None:
     """Log why a call is repeated, and when. The library's own hook does not log the reason."""
-    _LOG.info("%s. The call is repeated in %.1f s.", details.caused_by, details.wait_for)
+    cause = str(details.caused_by).rstrip(".")
+    _LOG.info("%s. The call is repeated in %.1f s.", cause, details.wait_for)
 
 
 set_on_retry_hooks([_report_retry])
@@ -41,6 +42,7 @@ FEW = 4
 MAY_PASS = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses that say "later", whatever was asked."""
 _LONGEST_WAIT = 30.0
+"""Seconds that one read waits in all. A system that asks for more is left to the next run."""
 _under_way = threading.BoundedSemaphore(WIDTH)
 _here = threading.local()
 
@@ -62,17 +64,33 @@ def retry_after(header: str | None) -> float | None:
 def read(call: Callable[[], T]) -> T:
     """Makes a call that changes nothing, up to four times while the failure may pass.
 
-    It waits 0.2, 0.4 and 0.8 seconds (with jitter), or as long as the system asked for,
-    at most 30 seconds. Writes are never repeated here: a task looks again first.
+    It waits 0.2, 0.4 and 0.8 seconds (with jitter), or as long as the system asked for. If the
+    system asks for more than what is left of 30 seconds, the call fails at once: one answer must
+    not be able to hold up a run. Each wait is logged with its reason. Writes are never repeated
+    here: a task looks again first.
 
     Raises:
         SystemUnavailable: the last failure.
     """
+    left = _LONGEST_WAIT
 
     def again(error: Exception) -> bool | float:
+        nonlocal left
         if not isinstance(error, SystemUnavailable):
             return False
-        return True if error.retry_after is None else min(error.retry_after, _LONGEST_WAIT)
+        if error.retry_after is None:
+            return True
+        if error.retry_after > left:
+            _LOG.warning(
+                "%s. The call is not repeated in this run: the system asks to wait %.0f s, and a "
+                "call waits for %.0f s at most.",
+                str(error).rstrip("."),
+                error.retry_after,
+                _LONGEST_WAIT,
+            )
+            return False
+        left -= error.retry_after
+        return error.retry_after
 
     for attempt in stamina.retry_context(
         on=again, attempts=4, timeout=None, wait_initial=0.2, wait_jitter=0.2, wait_max=5

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
 from tenantry.errors import DeclarationError, TenantryError, readable
+from tenantry.files import write_private
 from tenantry.systems.settle import connect
 from tenantry.wording import count
 
@@ -227,7 +228,10 @@ def _write(
         text = reports.write(format, report, history)
     if output:
         try:
-            output.write_text(text, encoding="utf-8")
+            if _is_replaceable(output):
+                write_private(output.resolve(), text.encode())
+            else:
+                output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise TenantryError(
                 f"--output: the report can't be written to {output}: {error.strerror}. Free space, "
@@ -235,6 +239,13 @@ def _write(
             ) from None
     else:
         typer.echo(text, nl=False)
+
+
+def _is_replaceable(output: Path) -> bool:
+    """Return whether a new file can take the place of this one: not of /dev/stdout, or a mount."""
+    path = output.resolve()
+    is_file = path.is_file() or not path.exists()
+    return is_file and not path.is_mount() and os.access(path.parent, os.W_OK)
 
 
 def _status(report: "Report") -> int:

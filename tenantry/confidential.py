@@ -1,12 +1,13 @@
 """What a call carries in confidence, kept out of the system's own words about its failure.
 
 An error is quoted as the system said it, since nobody says better what is wrong. But a proxy, or a
-system, may repeat the call in it.
+system, may repeat the call in it. And the HTTP libraries log what they send.
 """
 
 import base64
 import binascii
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,6 +17,10 @@ HIDDEN = "(hidden)"
 _SHORTEST = 8
 """Characters: what is shorter can't be told from a word of the message."""
 _HEADERS = re.compile(r"authorization|cookie|csrf", re.IGNORECASE)
+_LIBRARIES = ("httpcore", "httpx", "kubernetes", "oauthlib", "paramiko", "requests", "urllib3")
+"""Libraries whose debug logs hold headers, tokens or the content of answers."""
+_LATE = ("httpcore.http2", "httpcore.proxy", "httpcore.socks")
+"""Loggers of modules that are imported once they are needed."""
 _FIELDS = re.compile(r"secret|password|token|credential|^(data|stringData)$", re.IGNORECASE)
 
 
@@ -32,6 +37,27 @@ def without_secrets(reason: str, headers: Mapping[str, Any], body: object = None
         if len(secret) >= _SHORTEST:
             reason = reason.replace(secret, HIDDEN)
     return reason
+
+
+class _NoDebug(logging.Filter):
+    """Drops the debug records of a library, whatever level a handler or a logger is set to."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno > logging.DEBUG
+
+
+def hide_wire_logs() -> None:
+    """Keep what is sent and received out of all logs.
+
+    `httpcore` logs Harbor's session and CSRF token, for example, and Prefect stores what it is
+    told to log. The filters are on the loggers that write, so no configuration of handlers or
+    levels undoes it. Call it once the libraries are imported.
+    """
+    known = [name for name in logging.root.manager.loggerDict if name.startswith(_LIBRARIES)]
+    for name in {*known, *_LATE}:
+        logger = logging.getLogger(name)
+        if not any(isinstance(each, _NoDebug) for each in logger.filters):
+            logger.addFilter(_NoDebug())
 
 
 def _in_headers(headers: Mapping[str, Any]) -> Iterator[str]:

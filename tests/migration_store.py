@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tenantry.declared.edit import edit
+from tenantry.files import write_private
 from tenantry.migration.machine import Migration
-from tenantry.migration.store import keep_private
 from tenantry.systems import Systems
 from tests.locks import Alone
 
@@ -24,13 +24,9 @@ class FolderStore:
         path = self._folder / name
         return path.read_bytes() if path.exists() else None
 
-    def write(self, name: str, content: bytes, *, private: bool = False) -> None:
-        """Writes a file, which a private one's owner only may read."""
-        path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if private:
-            keep_private(path)
-        path.write_bytes(content)
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file that only its owner may read."""
+        write_private(self._folder / name, content)
 
 
 def begin(kind: type[M], systems: Systems, store: FolderStore, declared: Path, **options: Any) -> M:

@@ -5,8 +5,6 @@ tables of CSV are kept: `episodes.csv` and `runs.csv`.
 """
 
 import io
-import os
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +16,7 @@ import pandas as pd
 from tenantry.drift.findings import SEVERITIES, Report
 from tenantry.drift.left_out import DECLARED
 from tenantry.errors import TenantryError
+from tenantry.files import write_private
 from tenantry.resources import PLATFORM
 
 EPISODES = "episodes.csv"
@@ -85,12 +84,7 @@ class Folder:
             TenantryError: it can't be written.
         """
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._path, prefix=f".{name}-")
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(self._path / name)
+            write_private(self._path / name, content)
         except OSError as error:
             raise TenantryError(f"{self._path} can't be written to: {error.strerror}.") from None
 

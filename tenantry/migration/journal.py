@@ -114,5 +114,5 @@ def write(store: Store, journal: Journal) -> Journal:
     """Writes the next entry, over the older of the two files."""
     entry = journal.after(number=journal.number + 1)
     name = _FILES[entry.number % 2]
-    store.write(name, sealed(entry.model_dump(mode="json")), private=True)
+    store.write(name, sealed(entry.model_dump(mode="json")))
     return entry

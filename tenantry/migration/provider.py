@@ -234,7 +234,7 @@ class ProviderMigration(Migration):
                 "userName": wanted.external_username,
             }
             try:
-                self._keycloak.post(f"users/{id}/federated-identity/{alias}", body)
+                self._keycloak.post(f"users/{id}/federated-identity/{alias}", body, status=204)
             except ChangedMeanwhile:  # linked a moment ago: by whom, the next look tells
                 continue
             return True

@@ -193,4 +193,4 @@ def _standing(
 
 def _write_table(store: Store, name: str, rows: Sequence[Mapping[str, object]]) -> None:
     table = pd.DataFrame(rows).fillna("").map(harmless)
-    store.write(name, table.to_csv(index=False, lineterminator="\n").encode(), private=True)
+    store.write(name, table.to_csv(index=False, lineterminator="\n").encode())

@@ -150,7 +150,7 @@ def save(store: Store, snapshot: Snapshot) -> str:
         BrokenPromise: what is read is not what was written.
     """
     content = snapshot.model_dump(mode="json")
-    store.write(name(snapshot.id), sealed(content), private=True)
+    store.write(name(snapshot.id), sealed(content))
     read, told = load(store, snapshot.id)
     if read != snapshot:
         call = f"write {name(snapshot.id)} to {store.name}"
@@ -186,7 +186,7 @@ def save_wave(store: Store, id: str, number: int, wave: Wave) -> None:
     Raises:
         BrokenPromise: what is read is not what was written.
     """
-    store.write(_wave(id, number), sealed(wave.model_dump(mode="json")), private=True)
+    store.write(_wave(id, number), sealed(wave.model_dump(mode="json")))
     if load_wave(store, id, number) != wave:
         call = f"write {_wave(id, number)} to {store.name}"
         raise BrokenPromise("store", call, "it reads back as something else")
@@ -228,7 +228,7 @@ def forget(store: Store, id: str, when: datetime, waves: int, *, inspection: boo
         *([INSPECTION] if inspection else []),
     ):
         if store.read(file) is not None:
-            store.write(file, text.encode(), private=True)
+            store.write(file, text.encode())
 
 
 def report_name(id: str) -> str:

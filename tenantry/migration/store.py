@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-from pathlib import Path
 from typing import Any, Protocol
 
 from tenantry.errors import TenantryError
@@ -21,15 +19,8 @@ class Store(Protocol):
     def read(self, name: str) -> bytes | None:
         """A file's content; None if there is no such file."""
 
-    def write(self, name: str, content: bytes, *, private: bool = False) -> None:
-        """Writes a file; a private one is for its owner's eyes, where the store knows of owners."""
-
-
-def keep_private(path: Path) -> None:
-    """Makes a file, if there is none, that only its owner may read, before anything is in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-    path.chmod(0o600)
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file. Where the store knows of owners, only its owner may read it."""
 
 
 class Altered(TenantryError):

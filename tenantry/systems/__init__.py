@@ -13,6 +13,7 @@ from typing import Self
 
 from tenantry.answers import understood
 from tenantry.calls import Clock, real_time
+from tenantry.confidential import hide_wire_logs
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
 from tenantry.errors import DependsOnUnread, SystemRefused
@@ -30,6 +31,8 @@ from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
 from tenantry.systems.kubernetes import Kubernetes, objects, project_mark
 from tenantry.systems.kubernetes.client import KubernetesClient
+
+hide_wire_logs()
 
 
 class Systems:

@@ -159,9 +159,9 @@ def test_a_record_of_a_wave_that_was_cut_short_is_made_again(made: MigrationBenc
     made.migrate(ANEW, until="approved")
     with made.process() as migration:
         name = f"migration/{migration.entry.id}/wave-0.json"
-    made.store.write(name, b'{"sealed": ', private=True)
+    made.store.write(name, b'{"sealed": ')
     made.migrate(ANEW)
-    made.store.write(name, b'{"sealed": ', private=True)
+    made.store.write(name, b'{"sealed": ')
     with pytest.raises(TenantryError, match="cut short"):
         follow_up(made)
 

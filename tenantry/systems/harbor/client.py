@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from tenantry.answers import Answer, Members, many, one, parse
+from tenantry.answers import Answer, Members, many, not_documented, one, parse
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
@@ -147,9 +147,21 @@ class HarborClient:
                 return
             page += 1
 
-    def post(self, path: str, body: Row, *, by_name: bool = False) -> httpx.Response:
-        """Creates something; the answer has its Location."""
-        return self._send("POST", path, by_name=by_name, body=body)
+    def post(
+        self, path: str, body: Row, *, by_name: bool = False, status: int = 201
+    ) -> httpx.Response:
+        """Creates something; the answer has its Location.
+
+        Args:
+            path: below `/api/v2.0`.
+            body: what is sent.
+            by_name: as in `get`.
+            status: the status that Harbor's API documents for this call.
+
+        Raises:
+            OddAnswer: the answer is not the documented one, so nothing may have been done.
+        """
+        return self._send("POST", path, by_name=by_name, body=body, status=status)
 
     def put(self, path: str, body: Row) -> None:
         """Changes something."""
@@ -271,6 +283,7 @@ class HarborClient:
         by_name: bool = False,
         query: Row | None = None,
         body: Row | None = None,
+        status: int = 200,
     ) -> httpx.Response:
         headers = {"X-Is-Resource-Name": "true"} if by_name else {}
         for _ in range(2):
@@ -286,7 +299,7 @@ class HarborClient:
                     self._renew(session)
                     continue
             if answer.is_success:
-                return _checked(method, path, answer)
+                return _checked(method, path, answer, status)
             if answer.status_code == 401:
                 self._check_database()
             raise failure(method, _API + path, answer)
@@ -352,14 +365,25 @@ def _check_version(text: str) -> None:
         )
 
 
-def _checked(method: str, path: str, answer: httpx.Response) -> httpx.Response:
-    """The answer, if its content is what it claims to be; most writes are answered with none."""
-    if method == "GET" or answer.content:
+def _checked(method: str, path: str, answer: httpx.Response, status: int) -> httpx.Response:
+    """Return an answer, if it has the status and the form that Harbor's API documents.
+
+    Raises:
+        OddAnswer: it has another, as the login page of a proxy has.
+        SystemUnavailable: it is not JSON.
+    """
+    call = f"{method} {_API}{path}"
+    is_created = status == httpx.codes.CREATED
+    if answer.status_code != status or (is_created and "Location" not in answer.headers):
+        wanted = f"{status} with a Location" if is_created else str(status)
+        raise not_documented("harbor", call, answer.status_code, wanted)
+    if method in ("GET", "PATCH") or answer.content:
         try:
             answer.json()
         except ValueError:
-            call = f"{method} {_API}{path}"
             raise SystemUnavailable(
                 "harbor", call, "the answer is not JSON", status=answer.status_code
             ) from None
+    if method in ("PUT", "DELETE") and answer.content:
+        raise not_documented("harbor", call, answer.status_code, f"{status} without content")
     return answer

@@ -225,7 +225,7 @@ class HarborConfiguration:
         """
         verify = bool(settings.get("oidc_verify_cert", True))
         body = {"url": settings["oidc_endpoint"], "verify_cert": verify}
-        self._client.post("/system/oidc/ping", body)
+        self._client.post("/system/oidc/ping", body, status=200)
         client_id = str(settings["oidc_client_id"])
         self._client.put("/configurations", {**settings, SECRET: secret(client_id)})
         self.prove(client_id)

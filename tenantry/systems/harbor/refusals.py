@@ -1,7 +1,10 @@
 """Harbor's refusals as errors: its own words, who must act, and what to do."""
 
+from urllib.parse import urlsplit
+
 import httpx
 
+from tenantry.answers import is_page, not_documented
 from tenantry.calls import MAY_PASS, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.errors import SystemRefused, SystemUnavailable
@@ -17,6 +20,15 @@ def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | S
     """Return the error that an answer stands for."""
     call, status = f"{method} {path}", answer.status_code
     sent = answer.request
+    # A page for a browser says nothing about what Harbor has.
+    if status == 404 and is_page(answer.headers.get("Content-Type"), answer.content):
+        return not_documented("harbor", call, status, "an error in JSON")
+    if answer.is_redirect:
+        host = urlsplit(answer.headers.get("Location", "")).netloc
+        where = f"'{host}'" if host else "another path"
+        text = f"it redirects to {where}, and Tenantry sends credentials to no other address"
+        advice = "Correct the address in the Harbor connection, or the proxy in front of Harbor."
+        return SystemRefused("harbor", call, text, status=status, advice=advice)
     reason = without_secrets(_reason(answer), sent.headers, sent.content)
     # Harbor's 500 says nothing: it may be a race that another look settles.
     if status in MAY_PASS or status >= 500:

@@ -6,7 +6,7 @@ errors become ours.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -14,25 +14,12 @@ from urllib.parse import quote
 from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
-from tenantry.answers import Answer, Members, many, one, parse
-from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read, retry_after
-from tenantry.confidential import without_secrets
+from tenantry.answers import Answer, many, one
+from tenantry.calls import TIMEOUT, WIDTH, Patience, read
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
+from tenantry.systems.keycloak.answers import OtherHost, failure, keep_host, result
 
-MEMBERS: Members = {
-    **dict.fromkeys(("id", "name", "username", "clientId", "alias", "path", "realm"), str),
-    **dict.fromkeys(("identityProvider", "userId", "userName", "protocolMapper"), str),
-    **dict.fromkeys(("executor", "email", "firstName", "lastName"), str),
-    **dict.fromkeys(("attributes", "config", "clientMappings"), dict),
-    **dict.fromkeys(("publicClient", "enabled", "emailVerified"), bool),
-    **{name: [str] for name in ("redirectUris", "webOrigins", "requiredActions")},
-    **{name: [str] for name in ("defaultClientScopes", "optionalClientScopes")},
-    **{name: [dict] for name in ("protocolMappers", "subGroups", "executors", "mappings")},
-    "realmMappings": [dict],
-    "createdTimestamp": int,
-}
-"""The types of what is read of Keycloak's answers, as its representations have them."""
 _PAGE = 100
 
 Representation = dict[str, Any]
@@ -62,6 +49,8 @@ class KeycloakClient:
             max_retries=0,
             pool_maxsize=WIDTH,
         )
+        keep_host(self._connection)
+        keep_host(self._connection.keycloak_openid.connection)
         self._patience = Patience("keycloak")
         self._admin = KeycloakAdmin(connection=self._connection)
 
@@ -109,6 +98,7 @@ class KeycloakClient:
             timeout=int(TIMEOUT),
             max_retries=0,
         )
+        keep_host(openid.connection)
         call = f"GET /realms/{realm}/.well-known/openid-configuration"
         document = read(lambda: self._translate(call, openid.well_known))
         issuer = document.get("issuer") if isinstance(document, dict) else None
@@ -155,17 +145,23 @@ class KeycloakClient:
                 return
             first += _PAGE
 
-    def post(self, path: str, body: Representation) -> str:
-        """Creates something.
+    def post(self, path: str, body: Representation, *, status: int = 201) -> str:
+        """Creates something, or carries out an action.
+
+        Args:
+            path: below the realm.
+            body: what is sent.
+            status: the status that Keycloak's API documents for this call.
 
         Returns:
-            Its id: the last part of the Location.
+            Its id: the last part of the Location; empty if the status is not 201.
 
         Raises:
             ChangedMeanwhile: the server says that it exists.
+            OddAnswer: the answer is not the documented one, so nothing may have been done.
         """
         try:
-            return str(self._send("POST", path, body=body))
+            return str(self._send("POST", path, body=body, status=status) or "")
         except SystemRefused as error:
             if error.status == 409:
                 raise _faster(error) from error
@@ -179,7 +175,7 @@ class KeycloakClient:
         """
         body = {"realm": self.realm, "enabled": True, **settings}
         try:
-            self._exchange("POST", "admin/realms", body=body)
+            self._exchange("POST", "admin/realms", body=body, status=201)
         except SystemRefused as error:
             if error.status == 409:
                 raise _faster(error) from error
@@ -188,12 +184,12 @@ class KeycloakClient:
 
     def put(self, path: str, body: Representation | None = None) -> None:
         """Changes something."""
-        self._send("PUT", path, body=body or {})
+        self._send("PUT", path, body=body or {}, status=204)
 
     def delete(self, path: str) -> None:
         """Deletes something; nothing happens if it is gone."""
         try:
-            self._send("DELETE", path)
+            self._send("DELETE", path, status=204)
         except SystemRefused as error:
             if error.status != 404:
                 raise
@@ -205,8 +201,9 @@ class KeycloakClient:
         *,
         query: dict[str, Any] | None = None,
         body: Representation | None = None,
+        status: int = 200,
     ) -> Any:
-        return self._exchange(method, self._path(path), query=query, body=body)
+        return self._exchange(method, self._path(path), query=query, body=body, status=status)
 
     def _path(self, path: str) -> str:
         realm = quote(self.realm, safe="")
@@ -222,6 +219,7 @@ class KeycloakClient:
         *,
         query: dict[str, Any] | None = None,
         body: Representation | None = None,
+        status: int = 200,
     ) -> Any:
         call = f"{method} /{full}"
         connection = self._connection
@@ -235,13 +233,7 @@ class KeycloakClient:
             }
             send = senders[method]
             answer = self._translate(call, lambda: send(full, data=json.dumps(body)))
-        if answer.status_code >= 300:
-            wait = retry_after(answer.headers.get("Retry-After"))
-            sent = answer.request
-            raise _failure(call, answer.status_code, answer.content, sent.headers, sent.body, wait)
-        if method == "POST":
-            return answer.headers.get("Location", "").rsplit("/", 1)[-1]
-        return parse(answer.content, "keycloak", call, MEMBERS) if answer.content else None
+        return result(call, status, answer)
 
     def _translate(self, call: str, work: Callable[[], Any]) -> Any:
         with self._patience.waiting(call):
@@ -251,6 +243,8 @@ class KeycloakClient:
         try:
             return work()
         except KeycloakConnectionError as error:
+            if isinstance(error.__cause__, OtherHost):
+                raise error.__cause__.refusal(call) from None
             raise no_answer("keycloak", call, error.__cause__ or error) from None
         except (TypeError, ValueError):
             # python-keycloak's message holds the whole answer, and so a token: none of it is said.
@@ -259,43 +253,8 @@ class KeycloakClient:
             headers = self._connection.headers or {}
             body = {"password": self.account.password.get_secret_value()}
             status, content = error.response_code or 0, error.response_body or b""
-            raise _failure(call, status, content, headers, body) from None
+            raise failure(call, status, content, headers, body) from None
 
 
 def _faster(error: SystemRefused) -> ChangedMeanwhile:
     return ChangedMeanwhile(error.system, error.call, error.reason, status=409)
-
-
-def _failure(
-    call: str,
-    status: int,
-    content: bytes,
-    headers: Mapping[str, Any],
-    body: object,
-    wait: float | None = None,
-) -> SystemRefused | SystemUnavailable:
-    reason = without_secrets(_reason(content), headers, body)
-    # Parallel writes in one realm can fail with 500 by optimistic locking: they may pass.
-    if status in MAY_PASS or status >= 500:
-        return SystemUnavailable("keycloak", call, reason, status=status, retry_after=wait)
-    advice = ""
-    # Measured: Keycloak 26.7 answers 400 and this to a wrong password, not 401.
-    if status == 401 or b"invalid_grant" in content:
-        advice = "The credentials of the Keycloak connection are not accepted."
-    elif status == 403:
-        advice = "The account of the Keycloak connection lacks this right."
-    return SystemRefused("keycloak", call, reason, status=status, advice=advice)
-
-
-def _reason(content: bytes) -> str:
-    """Keycloak's own words, which stand in different places of different answers."""
-    try:
-        said = json.loads(content)
-    except ValueError:
-        return "no reason given"
-    if not isinstance(said, dict):
-        return "no reason given"
-    for key in ("errorMessage", "error_description", "error"):
-        if said.get(key):
-            return str(said[key])
-    return "no reason given"

@@ -113,7 +113,7 @@ class ClientSecret:
         assert change.live is not None
         path = f"clients/{change.live.handle}"
         if any(difference.field == "age" for difference in change.differences):
-            self._client.post(f"{path}/client-secret", {})
+            self._client.post(f"{path}/client-secret", {}, status=200)
             self.asked_for = False
         call = f"GET /admin/realms/{self._client.realm}/{path}/client-secret"
         (secret,) = texts("keycloak", call, self._client.get(f"{path}/client-secret"), "value")

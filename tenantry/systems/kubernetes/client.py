@@ -4,21 +4,22 @@ The official client does connections, certificates and credentials; its own
 retries are off, and every call has a time-out.
 """
 
+import builtins
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import urllib3
 from kubernetes import client as kube
-from kubernetes import config as kube_config
 
-from tenantry.answers import Answer, Members, many, one, parse
-from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read, retry_after
+from tenantry.answers import Answer, Members, is_page, many, not_documented, one, parse
+from tenantry.calls import MAY_PASS, TIMEOUT, Patience, read, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.connections import Cluster
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
-from tenantry.kubeconfig import COMMAND
+from tenantry.systems.kubernetes.connection import connect
 
 MEMBERS: Members = {"gitVersion": str}
 """Only what no object can hold: a label, or a key of a Secret, may have any name."""
@@ -29,6 +30,8 @@ _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks for metadata only: what is in a Secret need not travel to know that it is there."""
 _WAIT_FOR_NAMESPACE = 120.0
+_RESTARTS = 3
+"""How often a list is read from its start because the server no longer has its state."""
 
 Object = dict[str, Any]
 
@@ -89,21 +92,8 @@ class KubernetesClient:
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        configuration = kube.Configuration()
-        try:
-            _configure(configuration, cluster)
-        except (kube_config.ConfigException, OSError, ValueError, LookupError) as error:
-            raise SystemRefused(
-                "kubernetes",
-                f"read {cluster.kubeconfig or 'the cluster connection'}",
-                str(error).splitlines()[0],
-                advice=_advice(cluster),
-            ) from None
-        # urllib3's own retries would repeat writes whose answer was lost.
-        configuration.retries = False
-        configuration.connection_pool_maxsize = WIDTH
-        self._api = kube.ApiClient(configuration)
-        self.host: str = configuration.host
+        self._api = connect(cluster)
+        self.host: str = self._api.configuration.host
         self._patience = Patience("kubernetes")
 
     def close(self) -> None:
@@ -140,8 +130,31 @@ class KubernetesClient:
             content: ask for all of them; else for their metadata only.
             selectors: `labelSelector` and `fieldSelector`.
         """
-        accept = _JSON if content else _METADATA
+        for _ in range(_RESTARTS):
+            try:
+                yield from self._pages(kind, namespace, content, selectors)
+                return
+            except _Expired as error:
+                expired = error
+        raise SystemUnavailable(
+            "kubernetes",
+            expired.call,
+            f"the list changed faster than it could be read, {_RESTARTS} times in a row",
+            status=410,
+        )
+
+    def _pages(
+        self, kind: str, namespace: str | None, content: bool, selectors: Mapping[str, Any]
+    ) -> builtins.list[Object]:
+        """Return all pages of a list. None is handed on before the last one has come.
+
+        Raises:
+            _Expired: the server no longer has the state that the list began with.
+        """
         path = KINDS[kind].path(namespace)
+        call = f"GET {path}"
+        accept = _JSON if content else _METADATA
+        found: builtins.list[Object] = []
         more: str | None = ""
         while more is not None:
             query = {"limit": str(_PAGE), **selectors} | ({"continue": more} if more else {})
@@ -149,11 +162,18 @@ class KubernetesClient:
             def page(query: dict[str, str] = query) -> Answer:
                 return self._call("GET", path, query, accept=accept)
 
-            answer = read(page)
-            call = f"GET {path}"
-            for item in many(answer.get("items") or [], "kubernetes", call):
-                yield _object(item, call)
+            try:
+                answer = read(page)
+            except SystemRefused as error:
+                if error.status == 410 and more:
+                    raise _Expired(call) from None
+                raise
+            if not str(answer.get("kind", "")).endswith("List"):
+                raise OddAnswer("kubernetes", call, "the answer is not a list of objects")
+            items = many(answer.get("items") or [], "kubernetes", call)
+            found += [_object(item, call) for item in items]
             more = one(answer["metadata"], "kubernetes", call).get("continue") or None
+        return found
 
     def apply(self, manifest: Object, *, force: bool) -> Object:
         """Server-side apply with our field manager.
@@ -169,11 +189,12 @@ class KubernetesClient:
         path = _kind_of(manifest).path(metadata.get("namespace"), metadata["name"])
         query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
         try:
-            return self._call("PATCH", path, query, manifest, "application/apply-patch+yaml")
+            answer = self._call("PATCH", path, query, manifest, "application/apply-patch+yaml")
         except SystemRefused as error:
             if error.status == 409:
                 raise _changed(error) from error
             raise
+        return _written(answer, f"PATCH {path}", manifest["kind"], metadata["name"])
 
     def merge(self, kind: str, name: str, namespace: str | None, body: Object) -> Object:
         """A merge patch, for the few fields that are not ours alone.
@@ -184,20 +205,27 @@ class KubernetesClient:
         path = KINDS[kind].path(namespace, name)
         query = {"fieldManager": MANAGER}
         try:
-            return self._call("PATCH", path, query, body, "application/merge-patch+json")
+            answer = self._call("PATCH", path, query, body, "application/merge-patch+json")
         except SystemRefused as error:
             if error.status == 409:
                 raise _changed(error) from error
             raise
+        return _written(answer, f"PATCH {path}", KINDS[kind].kind, name)
 
     def delete(self, kind: str, name: str, namespace: str | None, uid: str) -> None:
         """Deletes this very object; nothing happens if it is gone."""
         path = KINDS[kind].path(namespace, name)
         try:
-            self._call("DELETE", path, {}, {"preconditions": {"uid": uid}}, "application/json")
+            answer = self._call(
+                "DELETE", path, {}, {"preconditions": {"uid": uid}}, "application/json"
+            )
         except SystemRefused as error:
             if error.status != 404:
                 raise
+            return
+        # A Status, or the object itself while something keeps it.
+        if answer.get("kind") not in ("Status", KINDS[kind].kind):
+            raise OddAnswer("kubernetes", f"DELETE {path}", "the answer is not about the object")
 
     def wait_until_gone(self, namespace: str) -> None:
         """Waits for a namespace that is being deleted; two minutes at most."""
@@ -243,8 +271,13 @@ class KubernetesClient:
                 raise no_answer("kubernetes", call, error) from None
             except kube.ApiException as error:  # the client's own wrapper of a failure of TLS
                 raise no_answer("kubernetes", call, error.__context__ or error) from None
+        content_type = answer.headers.get("Content-Type")
         if 200 <= answer.status < 300:
             return one(parse(data, "kubernetes", call, MEMBERS), "kubernetes", call)
+        if answer.status == 404 and is_page(content_type, data):
+            raise not_documented("kubernetes", call, 404, "a Status in JSON")
+        if 300 <= answer.status < 400:
+            raise _redirected(call, answer)
         try:
             content = json.loads(data)
         except (ValueError, RecursionError):
@@ -252,15 +285,34 @@ class KubernetesClient:
         raise _failure(method, call, answer, content, request)
 
 
-def _advice(cluster: Cluster) -> str:
-    if cluster.kubeconfig_content is None and cluster.kubeconfig is None:
-        return (
-            "Give the cluster connection a kubeconfig; without one, only a pod of the cluster can "
-            "connect."
-        )
-    if cluster.kubeconfig_content is None:
-        return f"Correct the kubeconfig at {cluster.kubeconfig}, or the path."
-    return f"This command prints a kubeconfig that needs no other files: {COMMAND}"
+class _Expired(Exception):
+    """A continue token that the server no longer knows."""
+
+    def __init__(self, call: str) -> None:
+        self.call = call
+
+
+def _written(answer: Answer, call: str, kind: str, name: str) -> Object:
+    """Return the object that a write was answered with.
+
+    Raises:
+        OddAnswer: the answer is about something else, so nothing may have been written.
+    """
+    found = _object(answer, call)
+    if (found.get("kind"), found["metadata"]["name"]) != (kind, name):
+        raise OddAnswer("kubernetes", call, "the answer is not the object that was written")
+    return found
+
+
+def _redirected(call: str, answer: Any) -> SystemRefused:
+    host = urlsplit(answer.headers.get("Location", "")).netloc or "another path"
+    return SystemRefused(
+        "kubernetes",
+        call,
+        f"it redirects to '{host}', and Tenantry sends credentials to no other address",
+        status=answer.status,
+        advice="Correct the address of the server in the kubeconfig.",
+    )
 
 
 def _object(found: Answer, call: str) -> Object:
@@ -279,19 +331,6 @@ def _object(found: Answer, call: str) -> Object:
     if not all(isinstance(part, dict) for part in parts):
         raise OddAnswer("kubernetes", call, "an object has something else where a mapping belongs")
     return found
-
-
-def _configure(configuration: kube.Configuration, cluster: Cluster) -> None:
-    if cluster.kubeconfig_content is not None:
-        kube_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
-            cluster.kubeconfig_content, cluster.context, configuration
-        )
-    elif cluster.kubeconfig is not None:
-        kube_config.load_kube_config(  # type: ignore[no-untyped-call]
-            cluster.kubeconfig, cluster.context, configuration
-        )
-    else:
-        kube_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
 
 
 def _changed(error: SystemRefused) -> ChangedMeanwhile:

@@ -1,0 +1,128 @@
+"""Keycloak's answers: the documented ones, refusals as errors, and redirects that are not followed."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from tenantry.answers import Members, is_page, not_documented, parse
+from tenantry.calls import MAY_PASS, retry_after
+from tenantry.confidential import without_secrets
+from tenantry.errors import SystemRefused, SystemUnavailable
+
+MEMBERS: Members = {
+    **dict.fromkeys(("id", "name", "username", "clientId", "alias", "path", "realm"), str),
+    **dict.fromkeys(("identityProvider", "userId", "userName", "protocolMapper"), str),
+    **dict.fromkeys(("executor", "email", "firstName", "lastName"), str),
+    **dict.fromkeys(("attributes", "config", "clientMappings"), dict),
+    **dict.fromkeys(("publicClient", "enabled", "emailVerified"), bool),
+    **{name: [str] for name in ("redirectUris", "webOrigins", "requiredActions")},
+    **{name: [str] for name in ("defaultClientScopes", "optionalClientScopes")},
+    **{name: [dict] for name in ("protocolMappers", "subGroups", "executors", "mappings")},
+    "realmMappings": [dict],
+    "createdTimestamp": int,
+}
+"""The types of what is read of Keycloak's answers, as its representations have them."""
+
+
+class OtherHost(Exception):
+    """A redirect to another host, which is not followed."""
+
+    def __init__(self, status: int, target: str) -> None:
+        self.status = status
+        self.host = urlsplit(target).netloc
+
+    def refusal(self, call: str) -> SystemRefused:
+        """Return the error of the call that was redirected."""
+        text = f"it redirects to '{self.host}', and Tenantry sends credentials to no other host"
+        advice = (
+            "Correct the address in the Keycloak connection, or the proxy in front of Keycloak."
+        )
+        return SystemRefused("keycloak", call, text, status=self.status, advice=advice)
+
+
+def keep_host(connection: Any) -> None:
+    """Let a connection follow redirects within the same host only.
+
+    A 307 or 308 repeats the request with its body, which holds the password or a secret.
+    """
+    session: requests.Session = connection._s
+    target_of = session.get_redirect_target
+
+    def same_host(resp: requests.Response) -> str | None:
+        target = target_of(resp)
+        if target and session.should_strip_auth(resp.url, urljoin(resp.url, target)):
+            raise OtherHost(resp.status_code, urljoin(resp.url, target))
+        return target
+
+    session.get_redirect_target = same_host  # type: ignore[method-assign]
+
+
+def result(call: str, status: int, answer: requests.Response) -> Any:
+    """Return what an answer holds, if it is the one that Keycloak's API documents for the call.
+
+    Args:
+        call: method and path.
+        status: the documented status.
+        answer: the answer.
+
+    Raises:
+        SystemRefused: Keycloak refuses the call.
+        SystemUnavailable: Keycloak cannot answer it now.
+        OddAnswer: the answer is another, such as the login page of a proxy.
+    """
+    if answer.status_code >= 300:
+        page = is_page(answer.headers.get("Content-Type"), answer.content)
+        if answer.status_code == 404 and page:
+            raise not_documented("keycloak", call, 404, "an error in JSON")
+        wait = retry_after(answer.headers.get("Retry-After"))
+        sent = answer.request
+        raise failure(call, answer.status_code, answer.content, sent.headers, sent.body, wait)
+    location = answer.headers.get("Location", "").rsplit("/", 1)[-1]
+    if answer.status_code != status or (status == 201 and not location):
+        wanted = f"{status} with a Location" if status == 201 else str(status)
+        raise not_documented("keycloak", call, answer.status_code, wanted)
+    if status == 201:
+        return location
+    if status == 204:
+        return None
+    content = parse(answer.content, "keycloak", call, MEMBERS)
+    return content if call.startswith("GET ") else None
+
+
+def failure(
+    call: str,
+    status: int,
+    content: bytes,
+    headers: Mapping[str, Any],
+    body: object,
+    wait: float | None = None,
+) -> SystemRefused | SystemUnavailable:
+    """Return the error that an answer stands for."""
+    reason = without_secrets(_reason(content), headers, body)
+    # Parallel writes in one realm can fail with 500 by optimistic locking: they may pass.
+    if status in MAY_PASS or status >= 500:
+        return SystemUnavailable("keycloak", call, reason, status=status, retry_after=wait)
+    advice = ""
+    # Measured: Keycloak 26.7 answers 400 and this to a wrong password, not 401.
+    if status == 401 or b"invalid_grant" in content:
+        advice = "The credentials of the Keycloak connection are not accepted."
+    elif status == 403:
+        advice = "The account of the Keycloak connection lacks this right."
+    return SystemRefused("keycloak", call, reason, status=status, advice=advice)
+
+
+def _reason(content: bytes) -> str:
+    """Keycloak's own words, which stand in different places of different answers."""
+    try:
+        said = json.loads(content)
+    except ValueError:
+        return "no reason given"
+    if not isinstance(said, dict):
+        return "no reason given"
+    for key in ("errorMessage", "error_description", "error"):
+        if said.get(key):
+            return str(said[key])
+    return "no reason given"
