@@ -182,9 +182,18 @@ class KeycloakClient:
             raise
         self.log_in()
 
-    def put(self, path: str, body: Representation | None = None) -> None:
-        """Changes something."""
-        self._send("PUT", path, body=body or {}, status=204)
+    def put(self, path: str, body: Representation | None = None, *, status: int = 204) -> None:
+        """Changes something.
+
+        Args:
+            path: below the realm.
+            body: what is sent.
+            status: the status that Keycloak's API documents for this call.
+
+        Raises:
+            OddAnswer: the answer is not the documented one, so nothing may have been done.
+        """
+        self._send("PUT", path, body=body or {}, status=status)
 
     def delete(self, path: str) -> None:
         """Deletes something; nothing happens if it is gone."""

@@ -110,7 +110,7 @@ class Realm:
             case "user profile":
                 live = change.live
                 profile = (live.handle if live else self._client.get("users/profile")) or {}
-                self._client.put("users/profile", {**profile, **change.resource.fields})
+                self._client.put("users/profile", {**profile, **change.resource.fields}, status=200)
             case "group":
                 self._apply_group(change)
 

@@ -11,12 +11,19 @@ from dataclasses import replace
 
 from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, Team
+from tenantry.errors import SystemRefused
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, reach
 from tenantry.systems.harbor.marks import ProjectMark
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
-from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE, contents, member_role, namespace
+from tenantry.systems.kubernetes.namespaces import (
+    APPLY_ROLE,
+    MEMBER_ROLE,
+    contents,
+    member_role,
+    namespace,
+)
 
 PROJECT = "tenantry.io/harbor-project"
 """Annotation: the name of the Harbor project that Tenantry created, or was about to create."""
@@ -65,7 +72,7 @@ class Kubernetes:
         seen = Observed()
         role = self._client.get("ClusterRole", MEMBER_ROLE)
         if role is not None:
-            seen.live[objects.id_of("ClusterRole", MEMBER_ROLE)] = objects.live(role)
+            seen.live[objects.id_of("ClusterRole", MEMBER_ROLE)] = self._member_role(role)
         names = {name: team for team in teams for name in team.namespaces}
         present: list[str] = []
         if self._extras:
@@ -100,6 +107,15 @@ class Kubernetes:
         if self._extras:
             self._observe_secrets(present, seen)
         return seen
+
+    def _member_role(self, found: Object) -> Live:
+        """Return the members' role; one that is outdated and may not be written is locked."""
+        live = objects.live(found)
+        is_current = found.get("rules") == member_role().fields["rules"]
+        if is_current or self._client.may("patch", "ClusterRole", MEMBER_ROLE):
+            return live
+        reason = f"Tenantry's account may not change it. {APPLY_ROLE}"
+        return replace(live, locked={"rules": reason})
 
     def _observe_left_over(self, seen: Observed) -> None:
         """The namespaces that were made for teams which nobody declares any more."""
@@ -155,7 +171,14 @@ class Kubernetes:
             return
         if change.id.kind == "Namespace" and change.live is None:
             self._client.wait_until_gone(change.id.key)
-        objects.apply(self._client, change)
+        try:
+            objects.apply(self._client, change)
+        except SystemRefused as error:
+            if change.id.kind == "ClusterRole" and error.status == 403:
+                raise SystemRefused(
+                    error.system, error.call, error.reason, status=403, advice=APPLY_ROLE
+                ) from None
+            raise
 
     def _mark(self, change: Change) -> None:
         annotations = dict(change.resource.fields["metadata"]["annotations"])

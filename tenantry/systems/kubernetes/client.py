@@ -227,6 +227,26 @@ class KubernetesClient:
         if answer.get("kind") not in ("Status", KINDS[kind].kind):
             raise OddAnswer("kubernetes", f"DELETE {path}", "the answer is not about the object")
 
+    def may(self, verb: str, kind: str, name: str) -> bool:
+        """Return whether this account may do something with one object of the cluster's.
+
+        If the API server does not answer that, the account is taken to have the right: the call
+        itself decides then.
+        """
+        group = KINDS[kind].api_version.rpartition("/")[0]
+        asked = {"group": group, "resource": KINDS[kind].plural, "verb": verb, "name": name}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        try:
+            answer = read(lambda: self._call("POST", path, {}, body, _JSON))
+        except SystemRefused:
+            return True
+        return bool((answer.get("status") or {}).get("allowed", True))
+
     def wait_until_gone(self, namespace: str) -> None:
         """Waits for a namespace that is being deleted; two minutes at most."""
         deadline = time.monotonic() + _WAIT_FOR_NAMESPACE

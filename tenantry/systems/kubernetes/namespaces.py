@@ -10,6 +10,16 @@ from tenantry.systems.kubernetes.objects import resource
 
 MEMBER_ROLE = "tenantry-team-member"
 """Our ClusterRole for a team's people."""
+APPLY_ROLE = (
+    "Apply deployments/rbac.yaml of this version of Tenantry: "
+    "kubectl apply -f deployments/rbac.yaml."
+)
+"""What an operator does if the ClusterRole is missing or outdated."""
+HOSTS = "tenantry.io/hosts"
+"""Annotation of a team's namespace: the hosts that its members may name in routes.
+
+`deployments/admission.yaml` reads it. Members cannot change it: their role may only read namespaces.
+"""
 NAME = "tenantry"
 """Name of the ResourceQuota and the LimitRange."""
 
@@ -75,8 +85,16 @@ def namespace(team: Team, name: str, declared: Namespace, annotations: dict[str,
         team,
         {},
         more_labels=labels,
-        annotations={**declared.annotations, **annotations},
+        annotations={**declared.annotations, **_hosts(team), **annotations},
     )
+
+
+def _hosts(team: Team) -> dict[str, str]:
+    """Return the hosts of the team's routes, and where it has several namespaces, their Services."""
+    hosts = {route.host for route in team.routes.values()}
+    if len(team.namespaces) > 1:
+        hosts |= {f"*.{name}.svc.cluster.local" for name in team.namespaces}
+    return {HOSTS: ",".join(sorted(hosts))} if hosts else {}
 
 
 def contents(platform: Platform, team: Team, name: str, declared: Namespace) -> Iterator[Resource]:

@@ -1,0 +1,341 @@
+"""Systems, and proxies in front of them, that answer oddly: nothing counts as done that was not done.
+
+The same with a real Keycloak and a real API server: tests/real/test_answers.py.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from unittest import mock
+
+import pytest
+
+from tenantry import calls, drift, onboarding
+from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable, TenantryError
+from tenantry.systems.kubernetes import client as kubernetes_client
+from tests.bench import SHOP, Bench, MishapSandbox, connections
+from tests.listener import Listener
+
+LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/login'>Log in</form></body></html>"
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+
+
+class Lie(NamedTuple):
+    """An answer that says nothing about what was asked."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+LIES = {
+    "a login page": Lie(200, LOGIN_PAGE, HTML),
+    "a login page called JSON": Lie(200, LOGIN_PAGE, {}),
+    "an empty object": Lie(200, {}, {}),
+    "an empty object and 201": Lie(201, {}, {}),
+    "an empty page and 202": Lie(202, "", HTML),
+    "another object": Lie(200, {"kind": "Pod", "metadata": {"name": "x"}}, {}),
+}
+WRITES = {
+    "create a group": ("keycloak", "POST", "*/groups"),
+    "create a client": ("keycloak", "POST", "*/clients"),
+    "add a member": ("keycloak", "PUT", "*/users/*/groups/*"),
+    "create a project": ("harbor", "POST", "/api/v2.0/projects"),
+    "add a group to a project": ("harbor", "POST", "*/members"),
+    "create a robot": ("harbor", "POST", "/api/v2.0/robots"),
+    "create a namespace": ("kubernetes", "PATCH", "/api/v1/namespaces/team-shop"),
+    "create a Secret": ("kubernetes", "PATCH", "*/secrets/*"),
+    "bind the members": ("kubernetes", "PATCH", "*/rolebindings/*"),
+    "create a route": ("kubernetes", "PATCH", "*/virtualservices/*"),
+}
+RICH: dict[str, Any] = {
+    **SHOP,
+    "members": ["ann"],
+    "oidc_clients": {"web": {"redirect_uris": ["https://shop.example.com/cb"]}},
+    "routes": {"web": {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}},
+}
+
+
+@pytest.fixture
+def rich(bench: Bench) -> Bench:
+    bench.sandbox.keycloak.add_user("platform", "ann")
+    return bench.declare(RICH)
+
+
+def tell(sandbox: MishapSandbox, lie: Lie, what: str, times: int | None = None) -> Any:
+    system, method, path = WRITES[what]
+    return sandbox.controls.fail(
+        lie.status,
+        system=system,  # type: ignore[arg-type]
+        method=method,
+        path=path,
+        times=times,
+        body=lie.body,
+        headers=lie.headers,
+    )
+
+
+SAMPLE = [("a login page", what) for what in WRITES]
+REST = [(lie, what) for lie in LIES for what in WRITES if lie != "a login page"]
+
+
+@pytest.mark.parametrize(
+    ("lie", "what"),
+    [*SAMPLE, *(pytest.param(*each, marks=pytest.mark.long) for each in REST)],
+)
+def test_a_write_that_something_else_answers_is_not_done(rich: Bench, lie: str, what: str) -> None:
+    """The team fails with a message, is not marked as applied, and the next run completes it."""
+    fault = tell(rich.sandbox, LIES[lie], what)
+
+    with pytest.raises(TenantryError) as failed:
+        rich.onboard()
+
+    assert fault.struck
+    assert isinstance(failed.value, SystemUnavailable), "a task tries it again"
+    assert "Traceback" not in str(failed.value)
+    rich.sandbox.controls.clear()
+    with rich.process() as systems:
+        assert systems.not_applied(rich.teams) == rich.teams
+        assert onboarding.onboard(systems, rich.team()).error is None
+        assert systems.plan(rich.team(), systems.observe(rich.teams)).is_empty
+
+
+def test_a_deletion_that_something_else_answers_is_not_done(rich: Bench) -> None:
+    rich.onboard()
+    rich.declare({**RICH, "routes": {}})
+    rich.sandbox.controls.fail(
+        200, system="kubernetes", method="DELETE", times=None, body=LOGIN_PAGE, headers=HTML
+    )
+
+    with pytest.raises(SystemUnavailable):
+        rich.onboard()
+
+    assert rich.sandbox.kubernetes.get("VirtualService", "web", "team-shop")
+    rich.sandbox.controls.clear()
+    rich.declare({**RICH, "routes": {}}).onboard()
+    assert rich.sandbox.kubernetes.get("VirtualService", "web", "team-shop") is None
+
+
+@pytest.mark.parametrize(
+    ("system", "path"),
+    [
+        ("harbor", "/api/v2.0/projects/*"),
+        ("harbor", "/api/v2.0/robots"),
+        ("keycloak", "/admin/realms/*"),
+        ("kubernetes", "/api/v1/namespaces/*"),
+    ],
+)
+def test_a_page_that_says_404_does_not_mean_that_something_is_missing(
+    rich: Bench, system: Any, path: str
+) -> None:
+    """A proxy without a backend answers so. What exists is not created again, or reported missing."""
+    rich.onboard()
+    rich.sandbox.controls.fail(
+        404, system=system, method="GET", path=path, times=None, body=LOGIN_PAGE, headers=HTML
+    )
+    before = len(rich.sandbox.requests.log)
+
+    with rich.process(extras=True) as systems:
+        seen = drift.look(systems, rich.teams, drift.SYSTEMS)
+        report = drift.detect(systems, rich.teams, seen, drift.SYSTEMS).report
+
+    assert {each.class_ for each in report.findings} == {"unreadable"}
+    assert any("proxy" in each.detail for each in report.findings)
+    asked = rich.sandbox.requests.log[before:]
+    assert {
+        each.method for each in asked if "token" not in each.target and "/c/" not in each.target
+    } <= {"GET"}
+
+
+# Redirects
+
+REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Listener]:
+    with Listener() as listener:
+        yield listener
+
+
+def redirect(
+    sandbox: MishapSandbox, to: Listener, status: int, system: Any, path: str = "*"
+) -> None:
+    sandbox.controls.fail(
+        status, system=system, path=path, times=None, headers={"Location": f"{to.url}/elsewhere"}
+    )
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+@pytest.mark.parametrize(
+    ("system", "path"),
+    [
+        ("keycloak", "*/token"),
+        ("keycloak", "/admin/*"),
+        ("harbor", "*"),
+        ("harbor", "/c/login"),
+        ("harbor", "/api/*"),
+        ("harbor", "/service/token"),
+        ("kubernetes", "*"),
+    ],
+)
+def test_no_credential_follows_a_redirect_to_another_host(
+    rich: Bench, elsewhere: Listener, system: Any, path: str, status: int
+) -> None:
+    redirect(rich.sandbox, elsewhere, status, system, path)
+
+    error: TenantryError | None = None
+    try:
+        with rich.process() as systems:
+            systems.check()
+            onboarding.onboard(systems, rich.team())
+    except TenantryError as failed:
+        error = failed
+
+    assert elsewhere.requests == []
+    if path != "/c/login":  # without a session, Harbor is called by basic auth
+        assert error is not None
+        assert elsewhere.host in str(error)
+        assert "sends credentials to no other" in str(error)
+
+
+def test_a_password_in_the_body_stays_where_it_is(rich: Bench, elsewhere: Listener) -> None:
+    """A 307 repeats the request with its body, which is the password."""
+    redirect(rich.sandbox, elsewhere, 307, "keycloak", "*/token")
+
+    with pytest.raises(SystemRefused) as refused, rich.process() as systems:
+        systems.keycloak_client.log_in()
+
+    assert elsewhere.requests == []
+    password = connections(rich.sandbox).keycloak.password.get_secret_value()
+    assert password not in str(refused.value)
+    assert "Correct the address in the Keycloak connection" in str(refused.value)
+
+
+# Long lists
+
+
+@pytest.fixture
+def short_pages() -> Iterator[None]:
+    with mock.patch.object(kubernetes_client, "_PAGE", 2):
+        yield
+
+
+EXPIRED = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "status": "Failure",
+    "reason": "Expired",
+    "code": 410,
+    "message": "The provided continue parameter is too old to display a consistent list result.",
+}
+
+
+def fill(bench: Bench) -> set[str]:
+    for number in range(5):
+        metadata = {"name": f"namespace-{number}"}
+        bench.sandbox.kubernetes.put(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        )
+    with bench.process() as systems:
+        return {each["metadata"]["name"] for each in systems.kubernetes_client.list("Namespace")}
+
+
+@pytest.mark.usefixtures("short_pages")
+def test_a_list_whose_continue_token_is_too_old_is_read_from_its_start(rich: Bench) -> None:
+    names = fill(rich)
+    rich.sandbox.controls.fail(410, path="/api/v1/namespaces", at=3, body=EXPIRED)
+
+    with rich.process() as systems:
+        found = list(systems.kubernetes_client.list("Namespace"))
+
+    assert sorted(each["metadata"]["name"] for each in found) == sorted(names), "each one once"
+
+
+@pytest.mark.usefixtures("short_pages")
+def test_a_list_that_always_changes_ends(rich: Bench) -> None:
+    fill(rich)
+
+    def expired(system: str, method: str, path: str) -> int | None:
+        return 410 if path == "/api/v1/namespaces" and next(turns) % 2 else None
+
+    turns = iter(range(1000))
+    rich.sandbox.mishap = expired  # type: ignore[assignment]
+    with (
+        pytest.raises(SystemUnavailable, match="changed faster than it could be read"),
+        rich.process() as systems,
+    ):
+        list(systems.kubernetes_client.list("Namespace"))
+
+    assert next(turns) == 2 * 3
+
+
+def test_410_on_a_first_page_is_a_refusal(rich: Bench) -> None:
+    rich.sandbox.controls.fail(410, path="/api/v1/namespaces", times=None, body=EXPIRED)
+    with pytest.raises(SystemRefused), rich.process() as systems:
+        list(systems.kubernetes_client.list("Namespace"))
+
+
+@pytest.mark.parametrize("answer", [{}, {"metadata": {}}, {"kind": "Status", "metadata": {}}])
+def test_an_object_that_is_not_a_list_is_not_an_empty_one(rich: Bench, answer: Any) -> None:
+    rich.sandbox.controls.fail(200, path="/api/v1/namespaces", times=None, body=answer)
+    with pytest.raises(OddAnswer), rich.process() as systems:
+        list(systems.kubernetes_client.list("Namespace"))
+
+
+# Waiting
+
+
+def failing(*waits: float | None) -> tuple[Callable[[], None], list[float | None]]:
+    """Return a call that fails with these Retry-After values, and then with the last; and its calls."""
+    made: list[float | None] = []
+
+    def call() -> None:
+        made.append(waits[min(len(made), len(waits) - 1)])
+        raise SystemUnavailable("harbor", "GET /x", "busy", status=503, retry_after=made[-1])
+
+    return call, made
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize(
+    ("waits", "calls_made"),
+    [((None,), 4), ((0.0,), 4), ((3600.0,), 1), ((31.0,), 1), ((20.0,), 2), ((10.0, 25.0), 2)],
+)
+def test_a_read_waits_thirty_seconds_in_all_at_most(
+    waits: tuple[float | None, ...], calls_made: int
+) -> None:
+    call, made = failing(*waits)
+
+    with pytest.raises(SystemUnavailable):
+        calls.read(call)
+
+    assert len(made) == calls_made
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_the_log_says_what_is_waited_for_and_what_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tenantry")
+    call, _ = failing(10.0, 3600.0)
+
+    with pytest.raises(SystemUnavailable):
+        calls.read(call)
+
+    waited, given_up = (record.getMessage() for record in caplog.records)
+    assert waited.startswith("Harbor: GET /x answered 503: busy. The call is repeated in ")
+    assert "asks to wait 3600 s" in given_up
+
+
+@pytest.mark.parametrize("system", ["harbor", "keycloak", "kubernetes"])
+def test_a_system_that_asks_for_an_hour_holds_up_no_run(rich: Bench, system: Any) -> None:
+    """It was asked once by each read, and each read waited 90 seconds."""
+    rich.sandbox.controls.fail(
+        429, system=system, times=None, body={}, headers={"Retry-After": "3600"}
+    )
+    with rich.process(extras=True) as systems:
+        began = len(rich.sandbox.requests.log)
+        with pytest.raises(SystemUnavailable) as failed:
+            systems.check()
+        asked = len(rich.sandbox.requests.log) - began
+    assert failed.value.retry_after == 3600
+    assert asked <= 3, "one call to each system at most"
