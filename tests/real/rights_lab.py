@@ -51,7 +51,7 @@ class Right(NamedTuple):
 
 def shipped(file: str) -> list[Data]:
     """Return the objects of a file in deployments/."""
-    return list(YAML(typ="safe").load_all(ROOT / "deployments" / file))
+    return list(YAML(typ="safe", pure=True).load_all(ROOT / "deployments" / file))
 
 
 def shipped_rights() -> list[Right]:
@@ -82,7 +82,7 @@ class ClusterOfOurs:
         self.own = f"tenantry-{self.mark}"
         """The name of the ClusterRole, its binding, and the account's namespace."""
         self._env = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
-        self._kubeconfig: Data = YAML(typ="safe").load(cluster.kubeconfig)
+        self._kubeconfig: Data = YAML(typ="safe", pure=True).load(cluster.kubeconfig)
         addresses = sandbox.addresses()
         self.sandbox = sandbox
         self._harbor = harbor or HarborAccount.model_validate(addresses["harbor"])
@@ -115,7 +115,7 @@ class ClusterOfOurs:
 
     def apply(self, file: str, manifests: list[Data]) -> None:
         """Apply a file of deployments/ with the names of this test, by the command of the docs."""
-        yaml = YAML(typ="safe")
+        yaml = YAML(typ="safe", pure=True)
         for manifest in manifests:
             self._rename(manifest)
         path = self.folder.parent / "deployments" / file

@@ -1,0 +1,368 @@
+"""Every flow on a real API server with exactly the rights that ship, and without each one of them.
+
+The procedures are those that the flows call. Harbor and Keycloak are the sandbox's. The first run
+records which right each step uses; then each right is taken away, and that step must fail.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from tenantry import checks, drift, onboarding
+from tenantry.connections import Cluster as ClusterAccount
+from tenantry.errors import TenantryError
+from tenantry.migration.inspect_issuer import _about_mesh
+from tenantry.rotation import Order, rotate
+from tenantry.sandbox import Sandbox
+from tenantry.systems.kubernetes.client import KINDS, KubernetesClient
+from tests.bench import prepare
+from tests.drift.watch import mend
+from tests.locks import Alone
+from tests.real.conftest import Cluster
+from tests.real.rights_lab import (
+    OPTIONAL,
+    ClusterOfOurs,
+    Data,
+    Right,
+    shipped,
+    shipped_rights,
+    wait_until,
+)
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
+
+Step = Callable[["Walk", ClusterAccount], None]
+BEYOND_CALLS = {("clusterroles", "bind"), ("sinks", "write")}
+"""Rights that no call asks for: the API server does, when it decides another call."""
+
+
+class NotAllRead(Exception):
+    """A step that could not see everything."""
+
+
+class Walk:
+    """Teams and a platform that are declared, and the steps of all flows, in order.
+
+    Attributes:
+        used: the rights that the calls of the current step needed.
+    """
+
+    def __init__(self, ours: ClusterOfOurs) -> None:
+        self.ours = ours
+        self.used: set[tuple[str, str, str]] = set()
+        self.sinks, self.harbor = f"pipelines-{ours.mark}", f"harbor-{ours.mark}"
+        for namespace in (self.sinks, self.harbor):
+            ours.core.create_namespace({"metadata": {"name": namespace}})
+        for name in ("harbor-portal", "harbor-redis"):
+            spec = {"selector": {"component": name}, "ports": [{"name": "x", "port": 80}]}
+            body = {"metadata": {"name": name}, "spec": spec}
+            ours.core.create_namespaced_service(self.harbor, body)
+        pod = {"metadata": {"name": "core"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+        ours.core.create_namespaced_pod(self.harbor, pod)
+
+    # What is declared
+
+    def rich(self, **more: Any) -> Data:
+        paths = [{"service": "front", "port": 80}]
+        host = f"{self.ours.mark}.example.com"
+        return {
+            "namespace": {"quota": {"pods": 50}, "limits": {"default": {"cpu": "500m"}}},
+            "further_namespaces": {"jobs": {"mesh": False}},
+            "oidc_clients": {"web": {"redirect_uris": [f"https://{host}/cb"]}},
+            "routes": {
+                "web": {"host": host, "paths": paths},
+                "api": {"host": f"api-{host}", "paths": paths, "kind": "HTTPRoute"},
+            },
+            "robots": {"pull": {"sinks": [{"namespace": self.sinks, "name": "pull-{team}"}]}},
+            **more,
+        }
+
+    def poor(self) -> Data:
+        return {
+            **self.rich(routes={}, namespace={"network": {"allow_gateway": False}}),
+            "further_namespaces": {"jobs": {"mesh": False}},
+        }
+
+    def others(self) -> list[Data]:
+        return [{"name": f"t{number}-{self.ours.mark}"} for number in range(5)]
+
+    def platform(self, *, whole: bool) -> Data:
+        harbor: Data = {"host": f"{self.ours.mark}.example.com", "namespace": self.harbor}
+        if whole:
+            harbor |= {
+                "portal_tokens": {"required": True},
+                "app_protocols": {"harbor-redis": {80: "tcp"}},
+                "strict_mtls": False,
+            }
+        hosts: Data = {"hosts": ["*.example.com"], "certificate": "wildcard"}
+        gateways = {
+            f"{self.harbor}/public": hosts,
+            f"{self.harbor}/second": {**hosts, "api": "gateway-api"},
+        }
+        mesh = {"gateways": gateways, "harbor": harbor, "gateway": f"{self.harbor}/public"}
+        return {"name": "Rights", "mesh": mesh}
+
+    # The flows
+
+    def onboard_team(self, account: ClusterAccount) -> None:
+        self.ours.onboard(account, **self.rich())
+
+    def onboard_again(self, account: ClusterAccount) -> None:
+        """With less declared; with a binding and a Secret that cannot be changed in place."""
+        ours, namespace = self.ours, f"team-{self.ours.team}"
+        binding = ours.rbac.read_namespaced_role_binding("tenantry-team", namespace)
+        ours.rbac.delete_namespaced_role_binding("tenantry-team", namespace)
+        binding.role_ref.name = "view"
+        binding.metadata.resource_version = binding.metadata.uid = None
+        ours.rbac.create_namespaced_role_binding(namespace, binding)
+        secret = ours.core.read_namespaced_secret("harbor-ci", namespace)
+        ours.core.delete_namespaced_secret("harbor-ci", namespace)
+        secret.type = "Opaque"
+        secret.metadata.resource_version = secret.metadata.uid = None
+        ours.core.create_namespaced_secret(namespace, secret)
+        ours.onboard(account, **self.poor())
+
+    def onboard_teams(self, account: ClusterAccount) -> None:
+        """Many at once, which is observed by lists of the whole cluster."""
+        with self.ours.systems(account, None, *self.others(), **self.poor()) as systems:
+            teams = list(systems.state.teams.values())
+            systems.not_applied(teams)
+            planned = onboarding.plan_all(systems, teams)
+            errors: list[TenantryError] = []
+
+            def finished(outcome: onboarding.Outcome) -> None:
+                errors.extend([outcome.error] if outcome.error else [])
+
+            onboarding.onboard_many(systems, teams, planned, Alone(), finished)
+        for error in errors:
+            raise error
+
+    def detect_drift(self, account: ClusterAccount) -> None:
+        """And remediate all of it."""
+        with self.ours.systems(
+            account, None, *self.others(), extras=True, **self.rich()
+        ) as systems:
+            teams = list(systems.state.teams.values())
+            seen = drift.look(systems, teams, drift.SYSTEMS)
+            detected = drift.detect(systems, teams, seen, drift.SYSTEMS)
+            refuse_unreadable(detected.report.findings)
+            mend(systems, detected)
+
+    def rotate_robots(self, account: ClusterAccount) -> None:
+        with self.ours.systems(account, **self.rich()) as systems:
+            clock = self.ours.sandbox.clock
+            clock.move(3600)
+            now = clock.now()
+            teams = list(systems.state.teams.values())
+            found = rotate(systems, teams, Order(now, force=True), now, Alone())
+            for outcome in found:
+                if outcome.error:
+                    raise outcome.error
+            assert all(outcome.rotated for outcome in found)
+
+    def configure_platform(self, account: ClusterAccount) -> None:
+        for whole in (True, False, True):
+            with self.ours.systems(account, self.platform(whole=whole), **self.rich()) as systems:
+                onboarding.configure(systems)
+
+    def check_platform(self, account: ClusterAccount) -> None:
+        platform = self.platform(whole=True)
+        platform["mesh"]["harbor"]["strict_mtls"] = True
+        with self.ours.systems(account, platform, **self.rich()) as systems:
+            systems.plan_platform(systems.observe_platform())
+            refuse_unreadable(checks.check_all(systems))
+
+    def migrate(self, account: ClusterAccount) -> None:
+        """What a migration to another issuer reads of the cluster."""
+        with self.ours.systems(account, **self.rich()) as systems:
+            list(_about_mesh(systems, "https://old.example.com", "https://new.example.com"))
+
+    @property
+    def steps(self) -> list[Step]:
+        return [
+            Walk.onboard_team,
+            Walk.onboard_again,
+            Walk.onboard_teams,
+            Walk.detect_drift,
+            Walk.rotate_robots,
+            Walk.configure_platform,
+            Walk.check_platform,
+            Walk.migrate,
+        ]
+
+    # Recorded
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Note the rights that calls need."""
+        call = KubernetesClient._call
+
+        def noted(client: KubernetesClient, method: str, path: str, *rest: Any, **more: Any) -> Any:
+            self.used |= rights_of(method, path)
+            return call(client, method, path, *rest, **more)
+
+        with mock.patch.object(KubernetesClient, "_call", noted):
+            yield
+
+
+def refuse_unreadable(findings: Any) -> None:
+    unread = [each.detail for each in findings if each.class_ == "unreadable"]
+    if unread:
+        raise NotAllRead("; ".join(unread))
+
+
+def rights_of(method: str, path: str) -> set[tuple[str, str, str]]:
+    """Group, resource and verb of a call. A server-side apply may be a create, too."""
+    for kind in KINDS.values():
+        root = kind.path().rpartition("/")[0]
+        if not path.startswith(f"{root}/"):
+            continue
+        parts = path.removeprefix(f"{root}/").split("/")
+        if parts[0] == "namespaces" and len(parts) > 2:
+            parts = parts[2:]
+        if parts[0] != kind.plural:
+            continue
+        group = kind.api_version.rpartition("/")[0]
+        verbs = {"GET": ["get" if len(parts) > 1 else "list"], "PATCH": ["patch", "create"]}
+        return {(group, kind.plural, verb) for verb in verbs.get(method, [method.lower()])}
+    return set()
+
+
+@pytest.fixture
+def walk(real_kubernetes: Cluster, tmp_path: Any) -> Iterator[Walk]:
+    with Sandbox() as sandbox:
+        ours = ClusterOfOurs(real_kubernetes, None, prepare(sandbox), tmp_path / "state")
+        try:
+            yield Walk(ours)
+        finally:
+            ours.close()
+
+
+def ready(walk: Walk) -> ClusterAccount:
+    """Apply the shipped roles and policies, bind the optional roles, and log in."""
+    account = walk.ours.account()
+    walk.ours.apply("admission.yaml", shipped("admission.yaml"))
+    for role in OPTIONAL:
+        namespace = walk.sinks if role == "sinks" else walk.harbor
+        walk.ours.bind(f"tenantry-{role}", namespace)
+    return account
+
+
+def test_every_flow_runs_with_the_shipped_rights_and_uses_each_of_them(walk: Walk) -> None:
+    account = ready(walk)
+
+    with walk.recording():
+        for step in walk.steps:
+            step(walk, account)
+
+    granted = {(right.group, right.resource, right.verb) for right in shipped_rights()}
+    unused = {each for each in granted - walk.used if each[1:] not in BEYOND_CALLS}
+    assert unused == set(), "rights that no flow uses"
+
+
+# In `make test-real`: one right of each ClusterRole. The rest is `long`.
+SAMPLE = {
+    "tenantry": ("secrets", "get"),
+    "tenantry-mesh": ("pods", "list"),
+    "tenantry-gateways": ("gateways", "create"),
+    "tenantry-app-protocols": ("services", "patch"),
+    "tenantry-sinks": ("sinks", "write"),
+}
+
+
+def is_sampled(right: Right) -> bool:
+    return SAMPLE[right.role] == (right.resource, right.verb) and "gateway." not in right.group
+
+
+def test_without_one_right_a_flow_fails(walk: Walk) -> None:
+    sweep(walk, [right for right in shipped_rights() if is_sampled(right)])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_without_any_one_right_a_flow_fails(walk: Walk) -> None:
+    sweep(walk, [right for right in shipped_rights() if not is_sampled(right)])
+
+
+def sweep(walk: Walk, rights: list[Right]) -> None:
+    """Take each right away in turn: the steps that use it must fail, and say what is forbidden.
+
+    The steps are done with all rights first, and again for each right, on a team of its own.
+    """
+    account = ready(walk)
+    spared: dict[str, str] = {}
+    for number, right in enumerate(rights):
+        walk.ours.team = f"r{number}-{walk.ours.mark}"
+        failed = fails_without(walk, account, right)
+        if failed is None:
+            spared[str(right)] = "every flow still runs"
+        elif "forbidden" not in failed and "attempting to grant" not in failed:
+            spared[str(right)] = failed
+    assert spared == {}
+
+
+def fails_without(walk: Walk, account: ClusterAccount, right: Right) -> str | None:
+    """Return how a flow fails without a right; None if none does."""
+    for step in walk.steps:
+        if not may_use(step, right):
+            if step in (Walk.onboard_team, Walk.configure_platform):
+                step(walk, account)
+            continue
+        with missing(walk, account, right):
+            try:
+                step(walk, account)
+            except (TenantryError, NotAllRead) as error:
+                return str(error)
+    return None
+
+
+OF_THE_PLATFORM = (Walk.configure_platform, Walk.check_platform)
+
+
+def may_use(step: Step, right: Right) -> bool:
+    """Whether a step is one that a right is for: the others need not be tried without it."""
+    if right.role in ("tenantry-mesh", "tenantry-gateways", "tenantry-app-protocols"):
+        return step in OF_THE_PLATFORM
+    return True
+
+
+@contextmanager
+def missing(walk: Walk, account: ClusterAccount, right: Right) -> Iterator[None]:
+    """Take a right away from its ClusterRole for a while."""
+    rbac, name = walk.ours.rbac, right.role.replace("tenantry", walk.ours.own, 1)
+    before = rbac.read_cluster_role(name)
+    rules = [
+        {
+            "apiGroups": [each.group],
+            "resources": [each.resource],
+            "verbs": [each.verb],
+            **(
+                {"resourceNames": ["tenantry-team-member"]}
+                if each.resource == "clusterroles"
+                else {}
+            ),
+        }
+        for each in shipped_rights()
+        if each.role == right.role and each != right
+    ]
+    namespace = "" if right.role == "tenantry" else walk.harbor
+    namespace = walk.sinks if right.role == "tenantry-sinks" else namespace
+    rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": rules})
+    try:
+        wait_until(lambda: not walk.ours.may(account, right, namespace))
+        yield
+    finally:
+        rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": before.rules})
+        wait_until(lambda: walk.ours.may(account, right, namespace))
+
+
+def test_no_right_is_shipped_twice_and_none_lets_tenantry_write_roles() -> None:
+    rights = shipped_rights()
+
+    assert len({right[1:] for right in rights}) == len(rights)
+    assert not {"escalate", "impersonate", "*", "deletecollection"} & {r.verb for r in rights}
+    assert {r.verb for r in rights if r.resource == "clusterroles"} == {"get", "bind"}
+    assert "*" not in {r.resource for r in rights} | {r.group for r in rights}
