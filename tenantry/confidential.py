@@ -19,8 +19,8 @@ _SHORTEST = 8
 _HEADERS = re.compile(r"authorization|cookie|csrf", re.IGNORECASE)
 _LIBRARIES = ("httpcore", "httpx", "kubernetes", "oauthlib", "paramiko", "requests", "urllib3")
 """Libraries whose debug logs hold headers, tokens or the content of answers."""
-_LATE = ("httpcore.http2", "httpcore.proxy", "httpcore.socks")
-"""Loggers of modules that are imported once they are needed."""
+_LATE = tuple(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks"))
+"""Loggers of modules that are imported with the first call."""
 _FIELDS = re.compile(r"secret|password|token|credential|^(data|stringData)$", re.IGNORECASE)
 
 

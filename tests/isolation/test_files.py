@@ -71,7 +71,7 @@ def with_certificate(bench: Bench, tmp_path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text())
     folder = tmp_path / "certificates"
     folder.mkdir()
-    pair = Authority(folder).client("tenantry")
+    pair = Authority(folder).client("tenantry", group="platform")
     content["users"][0]["user"] |= {
         "client-certificate-data": base64.b64encode(pair.certificate.read_bytes()).decode(),
         "client-key-data": base64.b64encode(pair.key.read_bytes()).decode(),

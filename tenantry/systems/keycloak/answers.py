@@ -6,9 +6,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from tenantry.answers import Members, is_page, not_documented, parse
-from tenantry.calls import MAY_PASS, retry_after
+from tenantry.calls import MAY_PASS, WIDTH, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.errors import SystemRefused, SystemUnavailable
 
@@ -43,11 +44,16 @@ class OtherHost(Exception):
         return SystemRefused("keycloak", call, text, status=self.status, advice=advice)
 
 
-def keep_host(connection: Any) -> None:
-    """Let a connection follow redirects within the same host only.
+def restrain(connection: Any) -> None:
+    """Let a connection repeat nothing by itself, and follow redirects within the same host only.
 
-    A 307 or 308 repeats the request with its body, which holds the password or a secret.
+    A 307 or 308 repeats the request with its body, which holds the password or a secret. And the
+    connection that python-keycloak makes for tokens repeats a request after a Retry-After, however
+    long that is.
     """
+    for prefix in ("https://", "http://"):
+        adapter = HTTPAdapter(max_retries=0, pool_maxsize=WIDTH)
+        connection._s.mount(prefix, adapter)
     session: requests.Session = connection._s
     target_of = session.get_redirect_target
 

@@ -18,7 +18,7 @@ from tenantry.answers import Answer, many, one
 from tenantry.calls import TIMEOUT, WIDTH, Patience, read
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
-from tenantry.systems.keycloak.answers import OtherHost, failure, keep_host, result
+from tenantry.systems.keycloak.answers import OtherHost, failure, restrain, result
 
 _PAGE = 100
 
@@ -49,8 +49,8 @@ class KeycloakClient:
             max_retries=0,
             pool_maxsize=WIDTH,
         )
-        keep_host(self._connection)
-        keep_host(self._connection.keycloak_openid.connection)
+        restrain(self._connection)
+        restrain(self._connection.keycloak_openid.connection)
         self._patience = Patience("keycloak")
         self._admin = KeycloakAdmin(connection=self._connection)
 
@@ -98,7 +98,7 @@ class KeycloakClient:
             timeout=int(TIMEOUT),
             max_retries=0,
         )
-        keep_host(openid.connection)
+        restrain(openid.connection)
         call = f"GET /realms/{realm}/.well-known/openid-configuration"
         document = read(lambda: self._translate(call, openid.well_known))
         issuer = document.get("issuer") if isinstance(document, dict) else None
