@@ -228,7 +228,7 @@ def write_journal(folder: Path, large: bool) -> None:
 KEPT = {
     "a report in a store": Kept("drift/report.json", write_block),
     "the history of drift": Kept("episodes.csv", write_history),
-    "an audit trail": Kept("rotation/*.jsonl", write_trail),
+    "an audit trail": Kept("rotation-audit/*.jsonl", write_trail),
     "a snapshot": Kept("migration/one/snapshot.json", write_snapshot),
     "a journal": Kept("migration/journal-0.json", write_journal),
 }
