@@ -4,6 +4,7 @@ Measured on Harbor 2.15.2: a call in a session takes 2 ms where basic auth takes
 100 ms, a PBKDF2 each time.
 """
 
+import logging
 import time
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +16,7 @@ from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
 
 CSRF = "X-Harbor-CSRF-Token"
+_LOG = logging.getLogger(__name__)
 LOCKED_FOR = 2.0
 """Harbor refuses any login of a name for 1.5 s after a wrong password for it."""
 _SLOW = 1.0  # seconds; a refusal after that is about the password, a faster one is the lock
@@ -86,6 +88,12 @@ def log_in(http: httpx.Client, account: HarborAccount) -> Session | NoSession:
             return NoSession.NOT_ROUTED
         if took >= _SLOW:
             raise wrong_password(account)
+        _LOG.info(
+            "Harbor locks user '%s' for a moment after a wrong password. The login is repeated in "
+            "%.0f s.",
+            account.username,
+            LOCKED_FOR,
+        )
         time.sleep(LOCKED_FOR)
     raise SystemUnavailable(
         "harbor",

@@ -6,6 +6,7 @@ retries are off, and every call has a time-out.
 
 import builtins
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks for metadata only: what is in a Secret need not travel to know that it is there."""
 _WAIT_FOR_NAMESPACE = 120.0
+_LOG = logging.getLogger(__name__)
 _RESTARTS = 3
 """How often a list is read from its start because the server no longer has its state."""
 
@@ -250,6 +252,7 @@ class KubernetesClient:
     def wait_until_gone(self, namespace: str) -> None:
         """Waits for a namespace that is being deleted; two minutes at most."""
         deadline = time.monotonic() + _WAIT_FOR_NAMESPACE
+        is_logged = False
         while (live := self.get("Namespace", namespace)) is not None:
             if live["status"].get("phase") != "Terminating":
                 return
@@ -260,6 +263,10 @@ class KubernetesClient:
                     f"the namespace has been Terminating for over {_WAIT_FOR_NAMESPACE:.0f} s",
                     advice="Its status.conditions name what keeps it.",
                 )
+            if not is_logged:
+                text = "Namespace '%s' is being deleted: waiting up to %.0f s until it is gone."
+                _LOG.info(text, namespace, _WAIT_FOR_NAMESPACE)
+                is_logged = True
             time.sleep(0.5)
 
     def _call(
