@@ -81,7 +81,7 @@ class Limited:
         text = (
             f"name: {name}\nmembers: [{self.lab.names[0]}]\n"
             "oidc_clients: {app: {redirect_uris: [https://app.example.com/cb]}}\n"
-            f"external_groups: {{{OLD}: [somebody]}}\n"
+            f"external_groups: {{{OLD}: [of-{name}]}}\n"
         )
         (self.lab.folder / "teams" / f"{name}.yaml").write_text(text)
         with self.systems() as systems:
