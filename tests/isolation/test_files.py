@@ -22,6 +22,7 @@ from demo.processes import ROOT
 from tasks.store import BlockStore
 from tenantry.cli import _write as write_report
 from tenantry.confidential import hide_wire_logs
+from tenantry.declared import files
 from tenantry.drift.history import Folder, History
 from tenantry.errors import TenantryError
 from tenantry.migration import journal, snapshot
@@ -284,6 +285,17 @@ def test_a_full_disk_loses_nothing_that_was_there(kept: Kept, tmp_path: Path) ->
     )
     assert "be written" in str(failed.value)
     assert "xxxx" not in str(failed.value)
+
+
+def test_a_full_disk_does_not_harm_a_team_file(tmp_path: Path) -> None:
+    team = tmp_path / "shop.yaml"
+    files.write(team, "name: shop\n")
+
+    with no_room(), pytest.raises(TenantryError, match="It is as it was"):
+        files.write(team, "# " + "x" * 200_000)
+
+    assert team.read_text() == "name: shop\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.yaml"]
 
 
 @pytest.mark.parametrize("format", ["json", "html", "csv"])

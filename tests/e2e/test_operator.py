@@ -1,0 +1,57 @@
+"""What an operator reaches through Prefect's API who may start the flows and edit no block."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from prefect.blocks.system import Secret
+
+from tests.e2e.conftest import SandboxBench
+from tests.isolation.test_rights import TRAVERSALS
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
+
+HIDDEN = "dragon-Passw0rd-of-a-block"
+
+
+def everything(bench: SandboxBench, run: dict[str, Any]) -> str:
+    """State, logs and artifacts of a run, as text."""
+    of_run = {"any_": [run["id"]]}
+    logs = bench.platform.call("POST", "logs/filter", {"logs": {"flow_run_id": of_run}})
+    body = {"artifacts": {"flow_run_id": of_run}}
+    return json.dumps([run, logs, bench.platform.call("POST", "artifacts/filter", body)])
+
+
+# A line break at the end is refused by the run itself: JSON Schema's patterns let it through.
+@pytest.mark.parametrize("name", [name for name in TRAVERSALS if not name.endswith("\n")])
+def test_the_api_refuses_a_name_that_is_not_a_blocks(bench: SandboxBench, name: str) -> None:
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        bench.start("check-platform", harbor=name)
+    assert refused.value.response.status_code == 409
+
+
+def test_a_block_of_another_type_is_refused_and_not_shown(bench: SandboxBench) -> None:
+    Secret(value=HIDDEN).save("hidden", overwrite=True)
+
+    stored = bench.run("detect-drift", store="secret/hidden")
+    connected = bench.run("check-platform", harbor="hidden")
+
+    for run in (stored, connected):
+        assert run["state_type"] == "FAILED"
+        assert HIDDEN not in everything(bench, run)
+    assert "no file can be kept in it" in stored["state"]["message"]
+    assert "hidden" in connected["state"]["message"]
+
+
+def test_nothing_is_removed_that_the_run_does_not_report(bench: SandboxBench) -> None:
+    bench.declare("shop")
+    bench.run("onboard-teams", which="all")
+    before = len(bench.sandbox.kubernetes.objects)
+
+    for id in ("kubernetes/Namespace/kube-system", "harbor/project/team-shop"):
+        run = bench.run("detect-drift", remove=[id], ask=False)
+        assert run["state_type"] == "FAILED"
+        assert "is no extra of this look" in run["state"]["message"]
+
+    assert len(bench.sandbox.kubernetes.objects) == before
