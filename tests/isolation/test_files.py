@@ -22,7 +22,7 @@ from demo.processes import ROOT
 from tasks.store import BlockStore
 from tenantry.cli import _write as write_report
 from tenantry.confidential import hide_wire_logs
-from tenantry.declared import files
+from tenantry.declared import writing
 from tenantry.drift.history import Folder, History
 from tenantry.errors import TenantryError
 from tenantry.migration import journal, snapshot
@@ -289,10 +289,10 @@ def test_a_full_disk_loses_nothing_that_was_there(kept: Kept, tmp_path: Path) ->
 
 def test_a_full_disk_does_not_harm_a_team_file(tmp_path: Path) -> None:
     team = tmp_path / "shop.yaml"
-    files.write(team, "name: shop\n")
+    writing.write({team: "name: shop\n"})
 
-    with no_room(), pytest.raises(TenantryError, match="It is as it was"):
-        files.write(team, "# " + "x" * 200_000)
+    with no_room(), pytest.raises(TenantryError, match="Nothing was changed"):
+        writing.write({team: "# " + "x" * 200_000})
 
     assert team.read_text() == "name: shop\n"
     assert [path.name for path in tmp_path.iterdir()] == ["shop.yaml"]
