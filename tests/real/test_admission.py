@@ -390,6 +390,39 @@ def _onboards(tenant: Tenant, team: Data) -> bool:
         return False
 
 
+@pytest.mark.parametrize("name", ["kube-system", "default", "kube-node-lease"])
+def test_a_stolen_token_of_tenantry_makes_no_other_namespace_a_teams(
+    tenant: Tenant, name: str
+) -> None:
+    labels = {"tenantry.io/team": "mallory", "app.kubernetes.io/managed-by": "tenantry"}
+    with tenant.ours.systems(tenant.account) as systems, pytest.raises(SystemRefused) as refused:
+        systems.kubernetes_client.merge("Namespace", name, None, {"metadata": {"labels": labels}})
+
+    assert "has a name that begins with team-" in str(refused.value)
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "stolen", "namespace": name},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "tenantry-team-member",
+        },
+        "subjects": [],
+    }
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "stolen", "namespace": name},
+    }
+    for manifest in (binding, secret):
+        with (
+            tenant.ours.systems(tenant.account) as systems,
+            pytest.raises(SystemRefused, match="is not the namespace of a team"),
+        ):
+            systems.kubernetes_client.apply(manifest, force=False)
+
+
 def test_the_write_rights_can_be_taken_away_instead(tenant: Tenant) -> None:
     """The other way that docs/security.md describes: a role of the platform's own for members."""
     (role,) = (m for m in shipped("rbac.yaml") if m["metadata"]["name"] == "tenantry-team-member")
