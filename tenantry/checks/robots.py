@@ -7,7 +7,8 @@ from tenantry.checks.login import Login
 from tenantry.declared import Team
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id, Live
-from tenantry.systems.credentials.pairs import GRACE, live_robot, pair
+from tenantry.systems.credentials.contents import Credential
+from tenantry.systems.credentials.pairs import GRACE, live_robot, pair, short_of
 from tenantry.systems.credentials.places import annotations_of, places
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import (
@@ -47,8 +48,10 @@ def _robots(login: Login, team: Team) -> Iterator[Finding]:
 
 def _live(login: Login, team: Team, purpose: str, rows: Mapping[str, Row]) -> str:
     first = login.systems.credentials.secrets.read(places(team, purpose)[0])
-    numbers = {name: row["id"] for name, row in rows.items()}
-    return live_robot(purpose, annotations_of(first), _username(first), numbers)
+    held: Credential | None = first.handle["credential"] if first else None
+    names = [short_of(held.username)] if held else []
+    robot, now = team.active_robots[purpose], login.systems.clock()
+    return live_robot(purpose, robot, annotations_of(first), names, rows, now)
 
 
 def _expiry(login: Login, team: Team, purpose: str, row: Row) -> Iterator[Finding]:

@@ -1,14 +1,17 @@
 """What there is to do for a pair, decided from how it stands. It calls nothing and changes nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from tenantry.errors import TenantryError
 from tenantry.rotation.due import Order, Why, planned, why_due
 from tenantry.rotation.pair import NotOnboarded, Pair, Unread
+from tenantry.systems.credentials.pairs import GRACE
+from tenantry.systems.harbor.client import Row
 
-Step = Literal["kill", "rotate", "drop", "publish", "overlap", "retire", "delete"]
+Step = Literal["kill", "end", "rotate", "drop", "publish", "overlap", "retire", "delete"]
 State = Literal["in order", "due", "overlaps", "waits", "broken", "rotated", "failed"]
 
 
@@ -62,17 +65,22 @@ def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
         return _unread(pair, order)
     policy = pair.robot.rotation
     works = pair.published is not None
+    row = pair.rows.get(pair.live)
     why = why_due(
         pair.team.name,
         policy,
         order,
         now,
         works=works,
+        asked=row is None or order.concerns(pair.name, row["id"]),
         since=pair.since,
         expires=pair.expires,
     )
     steps = _steps(pair, why, now)
-    if order.compromised and why != "compromised" and pair.old:
+    doomed = pair.compromised(order)
+    if pair.refusal is not None:
+        return _unwritable(pair, why, doomed, now)
+    if order.compromised and why != "compromised" and doomed:
         # It was rotated since that was asked for, and what is known to others overlaps.
         kept: tuple[Step, ...] = tuple(s for s in steps if s in ("rotate", "drop", "publish"))
         steps = ("kill", *kept)
@@ -98,9 +106,40 @@ def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
         since=pair.since,
         expires=pair.expires,
         next=next_due(pair, pair.since, pair.expires),
-        until=pair.until if pair.in_use else None,
+        until=pair.until(now) if pair.in_use else None,
         test="opens Harbor" if works else "does not open Harbor",
         steps=steps,
+    )
+
+
+def _unwritable(pair: Pair, why: Why | None, doomed: Mapping[str, Row], now: datetime) -> Outcome:
+    """Return what there is to do for a pair whose first Secret can't be written.
+
+    No credential can be published. Compromised robots are deleted all the same. Old robots are
+    retired when they have served as long as anything can let them; the live one is, too, if it is far
+    older than declared: a team could keep its credential forever by its Secret.
+    """
+    steps: list[Step] = []
+    if doomed:
+        steps.append("kill")
+    elif why == "age" and pair.since is not None and not any(s.is_foreign for s in pair.sinks):
+        policy = pair.robot.by_hand
+        longest = timedelta(days=policy.max_age_days, hours=policy.overlap_hours) + GRACE
+        if pair.since + longest <= now and not all(r["disable"] for r in pair.rows.values()):
+            steps.append("end")
+    if not steps and pair.in_use and pair.is_past_limit(now):
+        steps.append("retire")
+    return Outcome(
+        pair.team.name,
+        pair.purpose,
+        "failed",
+        robot=pair.live,
+        why=why,
+        note=str(pair.refusal),
+        since=pair.since,
+        expires=pair.expires,
+        steps=tuple(steps),
+        error=pair.refusal,
     )
 
 
@@ -123,15 +162,19 @@ def next_due(pair: Pair, since: datetime | None, expires: datetime | None) -> da
 def _steps(pair: Pair, why: Why | None, now: datetime) -> tuple[Step, ...]:
     if why == "compromised":
         return ("rotate",)
-    if pair.published is None:  # nothing is retired while that is so
-        return ("rotate",) if why is not None else ()
+    past_limit = pair.is_past_limit(now)
+    if pair.published is None:  # nothing is retired while that is so, for a limited time
+        if why is not None:
+            return ("rotate",)
+        return ("retire",) if pair.in_use and past_limit else ()
     steps: list[Step] = []
     if pair.candidate is not None:
         steps.append("drop")
     if pair.outdated:
         steps.append("publish")
-    if pair.in_use and (pair.outdated or pair.until is None):
-        # Whoever reads a sink that is only written now needs the old robot all that time.
+    waits = pair.waits_for_sinks(now)
+    if pair.in_use and (waits or pair.until(now) is None):
+        # The clients of a sink that is only written now need the old robot all that time.
         if not pair.outdated:
             return (*steps, "overlap")
         return (*steps, "rotate") if why is not None and pair.is_old_dead(now) else tuple(steps)

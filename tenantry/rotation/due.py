@@ -1,7 +1,8 @@
-"""Whose credential is due, and when everybody else's will be. Time is given, never asked for."""
+"""Which credentials are due, and when all others will be. The time is given, never asked for."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,20 +16,34 @@ URGENCY: tuple[Why, ...] = ("compromised", "broken", "forced", "expiry", "age")
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody asks for, beyond what is due by policy.
+    """What a person asks for, beyond what is due by policy.
+
+    The order is about the robots that exist when a run reads them first. Harbor numbers robots in
+    the order of their creation. So robots with larger numbers are newer than the order, and a run
+    that is repeated does not rotate twice. No clock and nothing that a tenant can write decides it.
 
     Attributes:
-        given: when it was asked for. What was published since then is done: so a run that is
-            repeated does not rotate twice.
+        given: when it was asked for; it goes into the audit trail.
         force: exchange credentials that are not due.
-        compromised: old credentials are known to others: they die first.
+        compromised: old credentials are known to others: they are deleted first.
         reason: why, in a person's words; it goes into the audit trail.
+        newest: by the name of a pair: the largest number of its robots when they were read first.
+            A run that is started again is given those of its first attempt.
     """
 
     given: datetime
     force: bool = False
     compromised: bool = False
     reason: str = ""
+    newest: dict[str, int] = field(default_factory=dict, compare=False)
+
+    def begin(self, name: str, numbers: Iterable[int]) -> None:
+        """Keep the numbers of a pair's robots, unless that was done before."""
+        self.newest.setdefault(name, max(numbers, default=0))
+
+    def concerns(self, name: str, number: int) -> bool:
+        """Return whether a robot of a pair already existed when the order was begun."""
+        return name not in self.newest or number <= self.newest[name]
 
 
 def spread(team: str) -> float:
@@ -48,7 +63,7 @@ def planned(
     Args:
         team: the team's name.
         policy: the robot's.
-        since: when the credential was published.
+        since: when its robot was created.
         expires: when the robot stops working; None if never.
     """
     part = SOONEST + (1 - SOONEST) * spread(team)
@@ -66,6 +81,7 @@ def why_due(
     now: datetime,
     *,
     works: bool,
+    asked: bool,
     since: datetime | None,
     expires: datetime | None,
 ) -> Why | None:
@@ -77,10 +93,10 @@ def why_due(
         order: what somebody asked for.
         now: the time.
         works: whether the published credential opens Harbor.
-        since: when it was published; None if nobody knows.
+        asked: whether the order concerns its robot, or the robot does not exist.
+        since: when its robot was created; None if that is not known.
         expires: when its robot stops working; None if never.
     """
-    asked = since is None or since < order.given
     if order.compromised and asked:
         return "compromised"
     if not works and (policy is not None or order.force):

@@ -25,8 +25,17 @@ from tenantry.rotation.sinks import Sink
 from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.issuing import Made
-from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL, other, written
+from tenantry.systems.credentials.pairs import (
+    PREVIOUS,
+    ROBOT,
+    SINCE,
+    UNTIL,
+    other,
+    short_of,
+    written,
+)
 from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.robots import expires_at, robot_fields
 
 
 class Machine:
@@ -60,6 +69,8 @@ class Machine:
     def walk(self, pair: Pair | Unread) -> Outcome:
         """Does what there is to do for a pair; what stops it is in the outcome, not raised."""
         try:
+            if isinstance(pair, Pair):
+                self._order.begin(pair.name, pair.numbers)
             outcome = assess(pair, self._order, self._now)
         except Exception as odd:  # noqa: BLE001 one pair's failure, whatever it is
             failure = Unread(pair.team, pair.purpose, known(odd))
@@ -67,13 +78,13 @@ class Machine:
         if isinstance(pair, Unread) or not outcome.steps:
             return outcome
         walk = _Walk(self, pair, outcome)
-        refused: SystemRefused | None = None
+        refused = pair.refusal
         try:
             for step in outcome.steps:
                 try:
                     walk.take(step)
                 except SystemRefused as refusal:
-                    if step != "publish" or "rotate" not in outcome.steps:
+                    if step != "publish":
                         raise
                     refused = refusal  # no sink may keep a robot until it expires
             if refused is not None:
@@ -109,6 +120,8 @@ class _Walk:
         match step:
             case "kill":
                 self.kill()
+            case "end":
+                self.end()
             case "rotate":
                 self.rotate()
             case "drop":
@@ -125,17 +138,19 @@ class _Walk:
                 assert_never(step)
 
     def rotate(self) -> None:
-        """Publishes the other robot of the pair, made afresh; or the same one, if that is dead."""
+        """Publish the other robot of the pair, created again; or the same one, if that is dead."""
         pair = self._pair
         compromised = self.outcome.why == "compromised"
-        if compromised:
-            self._kill({**pair.rows, **pair.replaced})
+        doomed = pair.compromised(self._machine._order) if compromised else {}
+        self._kill(doomed)
         target = other(pair.live)
-        if pair.published is None and not compromised and pair.in_use.get(target):
+        last = pair.in_use.get(target) and not pair.is_past_limit(self._now)
+        if pair.published is None and not compromised and last:
             target = pair.live  # the other one may be the last that works
             self._make_sure_that_it_is_dead()
         probe = Probe(self._systems, pair.project, pair.robot)
-        made = self._create(target, {} if compromised else pair.rows)
+        left = {name: row for name, row in pair.rows.items() if name not in doomed}
+        made = self._create(target, left)
         try:
             tested = probe.before_publishing(made.credential)
             self._did(f"tested it: {tested}")
@@ -161,10 +176,16 @@ class _Walk:
         self._tell_end(compromised)
 
     def kill(self) -> None:
-        """Deletes the old robots at once, overlapping or not."""
-        self._kill(self._pair.old)
+        """Delete the compromised robots at once, overlapping or not."""
+        self._kill(self._pair.compromised(self._machine._order))
         self.outcome = replace(self.outcome, state="in order", until=None)
         self._tell_end(compromised=True)
+
+    def end(self) -> None:
+        """Disable all robots of a pair that is far too old and cannot be published."""
+        for name, row in self._pair.rows.items():
+            if not row["disable"]:
+                self._disable(name, row)
 
     def drop(self) -> None:
         """Deletes a robot that was never published."""
@@ -196,9 +217,8 @@ class _Walk:
     def retire(self) -> None:
         """Disables the old robots."""
         for name, row in self._pair.in_use.items():
-            self._machine._check()
-            self._harbor.put(f"/robots/{row['id']}", {**row, "disable": True})
-            self._did(f"disabled {name}", state="in order", until=None)
+            self._disable(name, row)
+            self.outcome = replace(self.outcome, state="in order", until=None)
 
     def delete(self) -> None:
         """Deletes old robots that are disabled for long enough."""
@@ -209,10 +229,14 @@ class _Walk:
     # Parts of them
 
     def _make_sure_that_it_is_dead(self) -> None:
-        """Asks again before a robot is deleted whose credential is published."""
+        """Ask again before the live robot gets another secret, if the Secret holds its credential."""
         first = self._pair.first
         held: Credential | None = first.handle["credential"] if first else None
-        if held is not None and self._harbor.opens(held.username, held.password):
+        if (
+            held is not None
+            and short_of(held.username) == self._pair.live
+            and self._harbor.opens(held.username, held.password)
+        ):
             reason = f"'{held.username}' is let in again"
             raise ChangedMeanwhile("harbor", "GET /service/token", reason)
 
@@ -220,14 +244,40 @@ class _Walk:
         for name, row in rows.items():
             self._delete(name, row, "its secret is known to others")
 
+    def _disable(self, name: str, row: Row) -> None:
+        self._machine._check()
+        self._harbor.put(f"/robots/{row['id']}", {**row, "disable": True})
+        self._did(f"disabled {name}")
+
     def _create(self, target: str, rows: Mapping[str, Row]) -> Made:
         pair = self._pair
-        if target in rows:
-            self._delete(target, rows[target], "it makes room")
+        if (row := rows.get(target)) is not None:
+            if row["id"] == max(each["id"] for each in rows.values()) and self._is_usable(row):
+                return self._renew(target, row)
+            self._delete(target, row, "it makes room")
         self._machine._check()
         # If the answer is lost, it may be there, and nobody has its secret: the next run drops it.
         made = self._issuer.make(pair.team.slug, target, pair.robot, pair.mark)
         self._did(f"made {target}")
+        return made
+
+    def _is_usable(self, row: Row) -> bool:
+        """Whether a robot needs no more than a new secret to be as declared."""
+        expires = expires_at(row)
+        alive = not row["disable"] and (expires is None or expires > self._now)
+        return alive and robot_fields(row, self._now)["access"] == sorted(
+            {*self._pair.robot.access}
+        )
+
+    def _renew(self, target: str, row: Row) -> Made:
+        """Give the newest robot another secret.
+
+        It is not created again. The time that an older robot may serve counts from its creation, and
+        a team that puts the older credential back again and again does not make that longer.
+        """
+        self._machine._check()
+        made = Made(row["id"], self._issuer.renew(row["id"], row["name"]))
+        self._did(f"gave {target} a new secret")
         return made
 
     def _drop_candidate(self, target: str, made: Made) -> None:
@@ -241,6 +291,8 @@ class _Walk:
 
     def _overlapping(self, target: str) -> dict[str, str]:
         pair = self._pair
+        if pair.is_past_limit(self._now) and target == pair.live:
+            return {}
         old = {name: row for name, row in pair.replaced.items() if not row["disable"]}
         live = pair.rows.get(pair.live)
         if target != pair.live:

@@ -1,4 +1,4 @@
-"""How a pair of robots stands, as Harbor and its Secrets tell it. Nothing else remembers it."""
+"""The state of a pair of robots, as Harbor and its Secrets show it. Nothing else remembers it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,21 @@ from datetime import datetime, timedelta
 from tenantry.answers import ODD, not_understood
 from tenantry.calls import each
 from tenantry.declared import Robot, Team
-from tenantry.errors import SystemRefused, TenantryError, readable
+from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError, readable
 from tenantry.resources import Live, Observed
+from tenantry.rotation.due import Order
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
 from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
-from tenantry.systems.credentials.pairs import live_robot, moment, other, pair, previous, since
+from tenantry.systems.credentials.pairs import (
+    end_of_overlap,
+    latest_end,
+    live_robot,
+    moment,
+    other,
+    pair,
+    short_of,
+)
 from tenantry.systems.credentials.places import Place, places, renamed
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.marks import ProjectMark, mark_of
@@ -39,6 +48,7 @@ class Pair:
         first: the first Secret; None if there is none.
         published: the live robot's credential that opens Harbor; None if none does.
         problem: why none does; or what is wrong though one does.
+        refusal: why the first Secret can't be written; None if it can.
         outdated: where that credential is not, but should be. The first Secret is None.
         sinks: all sinks but the first Secret.
     """
@@ -54,6 +64,7 @@ class Pair:
     first: Live | None
     published: Credential | None
     problem: str
+    refusal: TenantryError | None
     outdated: tuple[Sink | None, ...]
     sinks: tuple[Sink, ...]
 
@@ -74,8 +85,9 @@ class Pair:
 
     @property
     def since(self) -> datetime | None:
-        """When the live robot was published."""
-        return since(self.annotations, self.rows.get(self.live))
+        """When Harbor created the live robot: it is published right after that."""
+        row = self.rows.get(self.live)
+        return moment(row["creation_time"]) if row else None
 
     @property
     def expires(self) -> datetime | None:
@@ -104,17 +116,44 @@ class Pair:
         return {name: row for name, row in self.old.items() if not row["disable"]}
 
     @property
-    def until(self) -> datetime | None:
-        """Until when all of those serve; None if that was never settled."""
-        names, until = previous(self.annotations)
-        return until if names >= self.in_use.keys() else None
+    def numbers(self) -> list[int]:
+        """Harbor's numbers of all these robots."""
+        return [int(row["id"]) for row in (*self.rows.values(), *self.replaced.values())]
+
+    def compromised(self, order: Order) -> dict[str, Row]:
+        """Return the robots that are to be deleted at once: all that are as old as the order."""
+        if not order.compromised:
+            return {}
+        rows = {**self.rows, **self.replaced}
+        return {name: row for name, row in rows.items() if order.concerns(self.name, row["id"])}
+
+    def until(self, now: datetime) -> datetime | None:
+        """Return until when the old robots serve; None if that is to be settled."""
+        live = self.rows.get(self.live)
+        return end_of_overlap(self.annotations, self.in_use.keys(), live, self.robot, now)
 
     def is_overlapping(self, now: datetime) -> bool:
-        """Whether somebody may still use an old robot."""
-        return bool(self.in_use) and (self.until is None or self.until > now)
+        """Whether a client may still use an old robot."""
+        until = self.until(now)
+        return bool(self.in_use) and (until is None or until > now)
+
+    def is_past_limit(self, now: datetime) -> bool:
+        """Whether nothing that the team can write keeps the old robots any longer."""
+        row = self.rows.get(self.live)
+        end = latest_end(row, self.robot) if row else None
+        return end is not None and end <= now
+
+    def waits_for_sinks(self, now: datetime) -> bool:
+        """Whether old robots stay because a Secret does not hold the published credential yet.
+
+        One that the team can write keeps them for a limited time only.
+        """
+        if self.is_past_limit(now):
+            return any(sink is not None and sink.is_foreign for sink in self.outdated)
+        return bool(self.outdated)
 
     def is_old_dead(self, now: datetime) -> bool:
-        """Whether all old robots have expired, so that nobody needs them, whatever holds them."""
+        """Whether all old robots have expired, so that no client needs them, whatever holds them."""
         ends = [expires_at(row) for row in self.in_use.values()]
         return all(end is not None and end <= now for end in ends)
 
@@ -202,6 +241,16 @@ def look(
     return [pair for pairs in each(look_at, wanted) for pair in pairs]
 
 
+def _read(sink: SecretSink) -> Credential | None:
+    """Return what a Secret holds; None also if it can't be understood, whatever the team wrote."""
+    try:
+        return sink.read()
+    except TenantryError:
+        raise
+    except Exception:  # noqa: BLE001 it is written again, or the write says what is wrong
+        return None
+
+
 def _waits_for(sinks: Sequence[str]) -> str:
     """That there is no place for some sinks yet; empty if there are none."""
     return f"there is no namespace yet for {', '.join(sinks)}" if sinks else ""
@@ -237,24 +286,25 @@ class _Looking:
 
     def pair(self, further: Sequence[Sink]) -> Pair:
         place, *others = places(self._team, self._purpose)
-        first = self._credentials.secrets.read(place)
-        if first is None and not self._rows:
+        first, refusal = self._first(place)
+        if first is None and refusal is None and not self._rows:
             raise _not_onboarded(self._team, f"there is no '{pair(self._purpose)[0]}'")
-        refuse_unwritable(place, first)
         own_sinks = [SecretSink(self._credentials.secrets, place) for place in others]
-        held: list[tuple[Sink, Credential | None]] = [(sink, sink.read()) for sink in own_sinks]
+        held = [(sink, _read(sink)) for sink in own_sinks]
         waiting = [sink.name for sink in own_sinks if sink.waits()]
         held = [(sink, found) for sink, found in held if sink.name not in waiting]
-        held += [(sink, sink.read()) for sink in further]
+        in_sinks: list[tuple[Sink, Credential | None]] = [*held]
+        in_sinks += [(sink, sink.read()) for sink in further]
         annotations = first.fields["metadata"].get("annotations") or {} if first else {}
         own: Credential | None = first.handle["credential"] if first else None
-        username = own.username if own else None
-        numbers = {name: row["id"] for name, row in self._rows.items()}
-        live = live_robot(self._purpose, annotations, username, numbers)
-        published = self._working(live, [own, *(credential for _, credential in held)])
+        credentials = [own, *(credential for _, credential in in_sinks)]
+        names = [short_of(found.username) if found else "" for found in credentials]
+        robot = self._team.active_robots[self._purpose]
+        live = live_robot(self._purpose, robot, annotations, names, self._rows, self._now)
+        published = self._working(live, credentials)
         for_us = first is not None and first.fields["registry"] == self._credentials.registry
         outdated: list[Sink | None] = [] if own == published and for_us else [None]
-        outdated += [sink for sink, credential in held if credential != published]
+        outdated += [sink for sink, credential in in_sinks if credential != published]
         return Pair(
             self._team,
             self._purpose,
@@ -267,9 +317,27 @@ class _Looking:
             first,
             published,
             self._problem(live, place, first, published) or _waits_for(waiting),
+            refusal,
             tuple(outdated) if published else (),
-            tuple(sink for sink, _ in held),
+            tuple(sink for sink, _ in in_sinks),
         )
+
+    def _first(self, place: Place) -> tuple[Live | None, TenantryError | None]:
+        """Return the first Secret, and why it can't be written.
+
+        A Secret that can't be understood keeps no robot from being deleted if it is compromised.
+        """
+        try:
+            first = self._credentials.secrets.read(place)
+        except SystemUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 whatever the team wrote into it
+            return None, known(error)
+        try:
+            refuse_unwritable(place, first)
+        except SystemRefused as refusal:
+            return first, refusal
+        return first, None
 
     def _mark(self) -> ProjectMark:
         found = mark_of(row for row in self._every if row["level"] == "project")

@@ -36,6 +36,8 @@ def choose(found: Sequence[Pair | Unread], order: Order, now: datetime, most: in
 def _assessed(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
     """What there is to do; of a pair that holds an impossible value, that it failed."""
     try:
+        if isinstance(pair, Pair):
+            order.begin(pair.name, pair.numbers)
         return assess(pair, order, now)
     except Exception as error:  # noqa: BLE001 one pair's failure, whatever it is
         failure = readable(error, f"judging robot '{pair.purpose}' of team '{pair.team.name}'")

@@ -20,6 +20,10 @@ class Sink(Protocol):
     def name(self) -> str:
         """What people call it."""
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the team can't write it."""
+
     def read(self) -> Credential | None:
         """What it holds; None if that is nothing, for another host, or cannot be understood.
 
@@ -47,6 +51,11 @@ class SecretSink:
     def name(self) -> str:
         """Namespace and name."""
         return f"{self._place.namespace}/{self._place.name}"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its namespace is none of the team's."""
+        return self._place.is_foreign
 
     def read(self) -> Credential | None:
         """What it holds."""
@@ -81,16 +90,21 @@ class SecretSink:
 
 
 def refuse_unwritable(place: Place, live: Live | None) -> None:
-    """Says what would keep a Secret from being written, before anything is made.
+    """Check that a Secret can be written, before anything is created.
+
+    A team can change everything in its own namespaces. There a Secret that holds the credential of
+    this robot is ours, also without its mark; and one of another type, or an immutable one, is
+    replaced.
 
     Raises:
-        NotOurs: somebody else made it.
-        SystemRefused: it can't be changed in place.
+        NotOurs: Tenantry did not create it.
+        SystemRefused: it is outside of the team's namespaces and can't be changed in place.
     """
     if live is None:
         return
     call = f"Secret {place.namespace}/{place.name}"
-    if not live.ours:
+    held: Credential | None = live.handle["credential"]
+    if not (live.ours or (not place.is_foreign and held and place.is_own(held.username))):
         raise NotOurs(
             "kubernetes",
             call,
@@ -98,18 +112,20 @@ def refuse_unwritable(place: Place, live: Live | None) -> None:
             advice="Remove it, let onboarding adopt it (adopt: yes), or set its labels "
             f"{MANAGED_BY} and {TEAM} again if it has lost them.",
         )
+    if not place.is_foreign:
+        return
     wanted, found = type_of(place.format), live.fields["type"]
     if found != wanted:
         raise SystemRefused(
             "kubernetes",
             call,
             f"its type is {found}, not {wanted}, and a Secret's type can't be changed",
-            advice="Run onboard-teams with which: all, which makes it anew.",
+            advice="Run onboard-teams with which: all, which creates it again.",
         )
     if live.handle["immutable"]:
         raise SystemRefused(
             "kubernetes",
             call,
             "it is immutable, so no other credential can be put into it",
-            advice="Delete it and run onboard-teams with which: all, which makes it anew.",
+            advice="Delete it and run onboard-teams with which: all, which creates it again.",
         )

@@ -12,7 +12,7 @@ A robot's Secrets are its places (places.py). Onboarding and rotation write them
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from tenantry.answers import texts
@@ -112,7 +112,7 @@ class Credentials:
         kept = project is None or (project.ours and not project.handle["adopted"])
         mark: ProjectMark = "created" if kept else "adopted"
         for purpose, robot in team.active_robots.items():
-            short = _live_robot(team, purpose, observed)
+            short = _live_robot(team, purpose, observed, self._clock())
             id = robot_id(team.slug, short)
             fields: dict[str, Any] = {
                 "access": sorted(set(robot.access)),
@@ -220,7 +220,8 @@ class Credentials:
         """Whether a robot that is there beside the team's live ones is one too many: an extra.
 
         An old robot of a pair is not while it overlaps, nor while it waits, disabled, for its
-        deletion, nor while a Secret of the pair holds its credential, or may hold it.
+        deletion, nor while a Secret of the pair holds its credential, or may hold it. A Secret in a
+        namespace of the team keeps it only until the live robot is as old as it may get.
 
         Args:
             team: the team.
@@ -231,20 +232,17 @@ class Credentials:
         purpose = short.rpartition("-")[0]
         if purpose not in team.active_robots:
             return True
-        all_places = places(team, purpose)
-        first = all_places[0].id
-        # A Secret that could not be read may hold its credential.
-        if not all(observed.is_known(place.id) for place in all_places):
-            return False
-        if any(_holds(short, observed.live.get(place.id)) for place in all_places):
-            return False
-        kept = pairs.in_rotation(
-            _live_robot(team, purpose, observed),
-            annotations_of(observed.live.get(first)),
-            _rows(team, purpose, observed),
-            timedelta(hours=team.active_robots[purpose].by_hand.deletion_hours),
-            self._clock(),
-        )
+        robot_declared, now = team.active_robots[purpose], self._clock()
+        live = _live_robot(team, purpose, observed, now)
+        rows = _rows(team, purpose, observed)
+        end = pairs.latest_end(rows[live], robot_declared) if live in rows else None
+        lasting = end is None or now < end
+        for place in (p for p in places(team, purpose) if p.is_foreign or lasting):
+            # A Secret that could not be read may hold its credential.
+            if not observed.is_known(place.id) or _holds(short, observed.live.get(place.id)):
+                return False
+        annotations = annotations_of(observed.live.get(places(team, purpose)[0].id))
+        kept = pairs.in_rotation(live, annotations, rows, robot_declared, now)
         return short not in set(kept)
 
     def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
@@ -328,10 +326,7 @@ class Credentials:
                 self._proven[sink.robot] = candidate
                 return candidate
         _refuse_unread(sink, observed)
-        answer = self._harbor.patch(f"/robots/{number}", {})
-        call = f"PATCH /api/v2.0/robots/{number}"
-        (secret,) = texts("harbor", call, answer, "secret")
-        self._prove(sink.robot, Credential(name, secret))
+        self._prove(sink.robot, self.issuer.renew(number, name))
         return self._proven[sink.robot]
 
     def _prove(self, robot: Id, credential: Credential) -> None:
@@ -360,16 +355,23 @@ def _rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
 
 def _holds(short: str, secret: Live | None) -> bool:
     """Return whether a Secret holds the credential of a robot."""
-    held: Credential | None = secret.handle["credential"] if secret else None
-    return held is not None and held.username.rpartition("+")[2] == short
+    return secret is not None and _held_by(secret) == short
 
 
-def _live_robot(team: Team, purpose: str, observed: Observed) -> str:
-    """Which robot of the pair the Secret holds; without one, which there is of them."""
-    held = observed.live.get(places(team, purpose)[0].id)
-    username = held.fields.get("username") if held is not None and held.ours else None
-    numbers = {short: row["id"] for short, row in _rows(team, purpose, observed).items()}
-    return pairs.live_robot(purpose, annotations_of(held), username, numbers)
+def _held_by(secret: Live) -> str:
+    """Return the short name of the robot whose credential a Secret holds; empty if it holds none."""
+    held: Credential | None = secret.handle["credential"]
+    return pairs.short_of(held.username) if held else ""
+
+
+def _live_robot(team: Team, purpose: str, observed: Observed, now: datetime) -> str:
+    """Return the live robot of a pair, as its Secrets and Harbor show it."""
+    first, *others = (observed.live.get(place.id) for place in places(team, purpose))
+    held = [_held_by(first) if first is not None and first.ours else ""]
+    held += [_held_by(other) for other in others if other is not None]
+    rows = _rows(team, purpose, observed)
+    robot = team.active_robots[purpose]
+    return pairs.live_robot(purpose, robot, annotations_of(first), held, rows, now)
 
 
 def _held(sink: RobotSecret, username: str, observed: Observed) -> Iterator[Credential]:

@@ -51,6 +51,17 @@ class Issuer:
             raise OddAnswer("harbor", call, "the answer lacks id")
         return Made(answer["id"], Credential(name, secret))
 
+    def renew(self, number: int, name: str) -> Credential:
+        """Return the credential of a robot with a new secret; the old secret ends at once.
+
+        Args:
+            number: the robot's number.
+            name: its full name.
+        """
+        call = f"PATCH /api/v2.0/robots/{number}"
+        (secret,) = texts("harbor", call, self._harbor.patch(f"/robots/{number}", {}), "secret")
+        return Credential(name, secret)
+
     def prove(self, credential: Credential) -> None:
         """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
 

@@ -4,7 +4,7 @@ Whoever writes one, be it onboarding or a rotation, does so here.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tenantry.declared import Team
@@ -17,6 +17,11 @@ from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient
+
+_LARGEST = 1_390_000
+"""The size of a Secret's data in base64 that an API server still accepts: it limits the data to 1 MiB."""
+_ANNOTATIONS = 250_000
+"""... and of annotations, which it limits to 256 KiB."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ class Secrets:
     def read(self, place: Place, *, harbor: bool = True) -> Live | None:
         """A robot's Secret as it is; None if there is none.
 
-        Its handle has the uid, the credential in it, the rest of what it holds, and whether it is
-        immutable.
+        Its handle has the uid, the credential in it, the rest of what it holds, whether it is
+        immutable, its finalizers, and the size of each part in base64.
 
         Args:
             place: where it is.
@@ -110,6 +115,8 @@ class Secrets:
             "credential": credential,
             "others": others,
             "immutable": bool(secret.get("immutable")),
+            "finalizers": secret["metadata"].get("finalizers") or [],
+            "sizes": {key: len(value) for key, value in (secret.get("data") or {}).items()},
         }
         return Live(fields, objects.is_ours(secret), handle=handle)
 
@@ -139,7 +146,9 @@ class Secrets:
         credential: Credential,
         annotations: Mapping[str, str],
     ) -> None:
-        """Puts a credential into a Secret, in place: what pods know it by stays.
+        """Put a credential into a Secret, in place: what pods know it by stays.
+
+        A Secret in the team's namespaces that the team has made unwritable is replaced.
 
         Args:
             place: the Secret.
@@ -149,8 +158,32 @@ class Secrets:
         """
         robot = robot_id(place.team.slug, annotations[ROBOT])
         wanted = self.resource(place, robot, annotations, {})
-        action: Action = "create" if live is None else "update"
+        if live is None:
+            self.apply(Change("create", wanted, (), None), credential)
+            return
+        action: Action = "update"
+        if not place.is_foreign:
+            if self._is_full(place, live, credential):
+                live = replace(live, handle={**live.handle, "others": {}})
+                action = "replace"
+            elif live.handle["immutable"] or live.fields["type"] != type_of(place.format):
+                action = "replace"
+        if action == "replace" and live.handle["finalizers"]:
+            body = {"metadata": {"finalizers": None}}
+            self._kubernetes.merge("Secret", place.name, place.namespace, body)
         self.apply(Change(action, wanted, (), live), credential)
+
+    def _is_full(self, place: Place, live: Live, credential: Credential) -> bool:
+        """Whether the API server would refuse a Secret with what a team has put into it besides."""
+        annotations = live.fields["metadata"]["annotations"].items()
+        if sum(len(str(part).encode()) for pair in annotations for part in pair) > _ANNOTATIONS:
+            return True
+        try:
+            data = data_of(place.format, self.registry, credential, live.handle["others"])
+        except RecursionError:
+            return True
+        rest = sum(size for key, size in live.handle["sizes"].items() if key not in data)
+        return bool(rest + sum(map(len, data.values())) > _LARGEST)
 
     def apply(self, change: Change, credential: Credential) -> None:
         """Carries out the change of a Secret that `resource` made."""
