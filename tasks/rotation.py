@@ -32,6 +32,8 @@ ROTATED = "tenantry.robot.rotated"
 FAILED = "tenantry.robot.rotation_failed"
 _APPROVED = "approved-credentials"
 """The key by which a run keeps the credentials that it may delete."""
+_NEWEST = "newest-robots"
+"""The key by which a run keeps the numbers of the robots that its order is about."""
 
 
 class Rotation:
@@ -65,7 +67,7 @@ class Rotation:
 
 
 def given() -> datetime:
-    """When the run was asked for: it stays the same if the run is started again."""
+    """Return when the run was asked for: it stays the same if the run is started again."""
     with needed("read the flow run"), get_client(sync_client=True) as client:
         created = client.read_flow_run(flow_run.id).created
     return created or datetime.now(UTC)
@@ -137,7 +139,13 @@ def look(run: Rotation, purposes: Sequence[str] | None) -> list[Outcome]:
     found = [*rotation.look(run.systems, run.teams, run.now, purposes), *unread]
     look_again_after(part.error for part in found if isinstance(part, rotation.Unread))
     most = run.systems.state.platform.rotation.most_per_run
-    return rotation.choose(found, run.order, run.now, most)
+    by_hand = run.order.force or run.order.compromised
+    if by_hand and (before := recall(_NEWEST)):
+        run.order.newest.update(before)
+    outcomes = rotation.choose(found, run.order, run.now, most)
+    if by_hand and before != run.order.newest:
+        remember(_NEWEST, dict(run.order.newest))
+    return outcomes
 
 
 def begin_trail(run: Rotation, block: str | None, by: str) -> None:

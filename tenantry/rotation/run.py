@@ -3,6 +3,7 @@
 The Prefect flow does the same with a task for each part.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,13 +23,21 @@ _EVER = datetime.max.replace(tzinfo=UTC)
 
 
 def choose(found: Sequence[Pair | Unread], order: Order, now: datetime, most: int) -> list[Outcome]:
-    """What there is to do for each pair, in the same order; beyond `most`, rotations wait.
+    """Return what there is to do for each pair, in the same order; beyond `most`, rotations wait.
 
-    Of those that are due, the most urgent come first. What is compromised never waits.
+    Of those that are due, the most urgent come first: of each team one, then of each team another, so
+    that a team whose credentials break again and again keeps no other team waiting. What is
+    compromised never waits.
     """
     outcomes = [_assessed(pair, order, now) for pair in found]
     due = [outcome for outcome in outcomes if "rotate" in outcome.steps]
     due.sort(key=lambda o: (URGENCY.index(o.why) if o.why else 0, o.next or _EVER, o.name))
+    of_team: Counter[str] = Counter()
+    turns = {}
+    for outcome in due:
+        turns[outcome.name] = of_team[outcome.team]
+        of_team[outcome.team] += 1
+    due.sort(key=lambda o: turns[o.name])
     late = {o.name for o in due[most:] if o.why != "compromised"}
     return [_put_off(outcome, most) if outcome.name in late else outcome for outcome in outcomes]
 
