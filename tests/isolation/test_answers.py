@@ -100,6 +100,22 @@ def test_a_write_that_something_else_answers_is_not_done(rich: Bench, lie: str, 
         assert systems.plan(rich.team(), systems.observe(rich.teams)).is_empty
 
 
+def test_an_empty_answer_of_something_else_is_not_harbors(rich: Bench) -> None:
+    """Most writes to Harbor are answered with 200 and nothing else."""
+    rich.onboard()
+    rich.declare({**RICH, "harbor": {"storage_quota": "7Gi"}})
+    rich.sandbox.controls.fail(200, system="harbor", method="PUT", times=None, body="")
+
+    with pytest.raises(SystemUnavailable, match="X-Request-Id"):
+        rich.onboard()
+
+    rich.sandbox.controls.clear()
+    rich.declare({**RICH, "harbor": {"storage_quota": "7Gi"}})
+    assert rich.plan().changes
+    rich.onboard()
+    assert rich.plan().is_empty
+
+
 def test_a_deletion_that_something_else_answers_is_not_done(rich: Bench) -> None:
     rich.onboard()
     rich.declare({**RICH, "routes": {}})

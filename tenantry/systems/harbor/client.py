@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from tenantry.answers import Answer, Members, many, not_documented, one, parse
+from tenantry.answers import Answer, Members, many, one, parse
 from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
-from tenantry.systems.harbor.refusals import failure, words
+from tenantry.systems.harbor.refusals import check_done, failure, words
 from tenantry.systems.harbor.session import NoSession, Session, has_ended, log_in, wrong_password
 from tenantry.systems.harbor.settings import Settings
 
@@ -299,7 +299,7 @@ class HarborClient:
                     self._renew(session)
                     continue
             if answer.is_success:
-                return _checked(method, path, answer, status)
+                return check_done(method, _API + path, answer, status)
             if answer.status_code == 401:
                 self._check_database()
             raise failure(method, _API + path, answer)
@@ -363,27 +363,3 @@ def _check_version(text: str) -> None:
             "(the robots of older ones can't be renewed)",
             advice="Update Harbor.",
         )
-
-
-def _checked(method: str, path: str, answer: httpx.Response, status: int) -> httpx.Response:
-    """Return an answer, if it has the status and the form that Harbor's API documents.
-
-    Raises:
-        OddAnswer: it has another, as the login page of a proxy has.
-        SystemUnavailable: it is not JSON.
-    """
-    call = f"{method} {_API}{path}"
-    is_created = status == httpx.codes.CREATED
-    if answer.status_code != status or (is_created and "Location" not in answer.headers):
-        wanted = f"{status} with a Location" if is_created else str(status)
-        raise not_documented("harbor", call, answer.status_code, wanted)
-    if method in ("GET", "PATCH") or answer.content:
-        try:
-            answer.json()
-        except ValueError:
-            raise SystemUnavailable(
-                "harbor", call, "the answer is not JSON", status=answer.status_code
-            ) from None
-    if method in ("PUT", "DELETE") and answer.content:
-        raise not_documented("harbor", call, answer.status_code, f"{status} without content")
-    return answer

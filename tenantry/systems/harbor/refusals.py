@@ -1,4 +1,4 @@
-"""Harbor's refusals as errors: its own words, who must act, and what to do."""
+"""Harbor's answers: whether a call was done, and refusals as errors that say what to do."""
 
 from urllib.parse import urlsplit
 
@@ -39,6 +39,32 @@ def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | S
     else:
         advice = _ADVICE.get(status, "")
     return SystemRefused("harbor", call, reason, status=status, advice=advice)
+
+
+def check_done(method: str, path: str, answer: httpx.Response, status: int) -> httpx.Response:
+    """Return an answer, if it has the status, the headers and the form that Harbor's API documents.
+
+    Raises:
+        OddAnswer: it is another, such as the login page of a proxy: nothing may have been done.
+        SystemUnavailable: it is not JSON.
+    """
+    call = f"{method} {path}"
+    is_created = status == httpx.codes.CREATED
+    if answer.status_code != status or (is_created and "Location" not in answer.headers):
+        wanted = f"{status} with a Location" if is_created else str(status)
+        raise not_documented("harbor", call, answer.status_code, wanted)
+    if method in ("GET", "PATCH") or answer.content:
+        try:
+            answer.json()
+        except ValueError:
+            text = "the answer is not JSON"
+            raise SystemUnavailable("harbor", call, text, status=answer.status_code) from None
+    if method in ("PUT", "DELETE") and answer.content:
+        raise not_documented("harbor", call, answer.status_code, f"{status} without content")
+    # Most writes are answered with nothing else. Every answer of Harbor's API has this header.
+    if method != "GET" and "X-Request-Id" not in answer.headers:
+        raise not_documented("harbor", call, answer.status_code, "an X-Request-Id")
+    return answer
 
 
 def words(answer: httpx.Response) -> str:
