@@ -28,7 +28,7 @@ class Strict(BaseModel):
 
 class Limit(Strict):
     limit: int = Field(ge=1)
-    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"]
+    collision_strategy: Literal["ENQUEUE"]
 
 
 class Schedule(Strict):
