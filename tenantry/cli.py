@@ -59,6 +59,18 @@ def validate(folder: Folder) -> None:
 
 
 @app.command()
+def policy(folder: Folder) -> None:
+    """Print the policy that admits the teams as they are declared now, for review.
+
+    It is the section `policy` of platform.yaml, with a grant for each team that needs one. Put it
+    into platform.yaml in place of the present one.
+
+    Exit status: 0 if it is printed, 1 if platform.yaml is faulty.
+    """
+    typer.echo(declared.propose_policy(folder), nl=False)
+
+
+@app.command()
 def plan(
     folder: Folder,
     team: Annotated[

@@ -29,6 +29,12 @@ PLATFORM: Data = {"name": "Test platform"}
 SHOP: Data = {"name": "shop"}
 
 
+def granted(*teams: str, platform: Data = PLATFORM, **allows: Any) -> Data:
+    """Return a platform with a grant of its policy for these teams."""
+    grant = {"teams": list(teams), "reason": "a test", **allows}
+    return {**platform, "policy": {"grants": [grant]}}
+
+
 def write(folder: Path, *teams: Data | str, platform: Data | str = PLATFORM) -> Path:
     """Writes a declared state: each part as a mapping, or as the text of its file."""
     (folder / "teams").mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from tenantry.declared.form import read_form
 from tenantry.declared.form_schema import form_schema
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
+from tenantry.declared.policy_proposal import propose_policy
 from tenantry.declared.reading import load, read
 from tenantry.declared.saving import IfDeclared, Proposal, propose, save
 from tenantry.declared.single_sign_on import ExternalProvider
@@ -46,6 +47,7 @@ __all__ = [
     "form_schema",
     "load",
     "propose",
+    "propose_policy",
     "read",
     "read_form",
     "save",

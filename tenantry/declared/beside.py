@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from tenantry.declared.claims import Conflict
+from tenantry.declared.claims import Conflict, Refused
 from tenantry.declared.faults import Document
-from tenantry.declared.reading import Reading, TeamFile
+from tenantry.declared.policy_source import Judged, file_name
+from tenantry.declared.reading import Reading
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
+from tenantry.declared.team_file import TeamFile
 from tenantry.errors import DeclarationError
 
 
@@ -31,11 +34,15 @@ def check_alone(declaration: Declaration, team: Team, form: Document | None = No
     platform = declaration.platform
     reading = Reading(Path())
     reading.platform = platform
+    reading.judge = declaration.judge
     reading.complete(file, team)
     if file.team is not None:
         others = [each.team for each in declaration.left_out if each.team is not None]
         rivals = [each for each in (*declaration.teams.values(), *others) if each.name != team.name]
-        _check_beside(file, file.team, rivals, reading.conflicts)
+        _judge_beside(declaration, file, file.team)
+        _check_beside(
+            file, file.team, rivals, partial(reading.conflicts, refused=_refused(declaration))
+        )
     if file.team is None or file.faults:
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
     teams = {**declaration.teams, team.name: file.team}
@@ -49,6 +56,34 @@ def check_alone(declaration: Declaration, team: Team, form: Document | None = No
         left_out=left_out,
         warnings=(*known, *told),
     )
+
+
+def _refused(declaration: Declaration) -> frozenset[Refused]:
+    """Return the fields of left-out teams that the policy does not allow."""
+    return frozenset(
+        (each.team.name, place)
+        for each in declaration.left_out
+        if each.team is not None
+        for place in each.refused
+    )
+
+
+def _judge_beside(declaration: Declaration, file: TeamFile, team: Team) -> None:
+    """Record what a team declares that belongs to other teams."""
+    if declaration.judge is None:
+        return
+    judged = [Judged(team, file.path.name, file.refused)]
+    documents = declaration.documents.teams if declaration.documents else {}
+    for each in declaration.teams.values():
+        if each.name != team.name:
+            document = documents.get(each.name)
+            judged.append(Judged(each, file_name(document.name) if document else None, frozenset()))
+    for left in declaration.left_out:
+        if left.team is not None and left.team.name != team.name:
+            judged.append(Judged(left.team, file_name(left.file), left.refused))
+    for found, violation, _ in declaration.judge.check_together(judged):
+        if found is team:
+            file.violate(violation)
 
 
 def _check_beside(

@@ -7,11 +7,21 @@ contested: nothing is done for either team until the systems show the owner.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from tenantry.declared.faults import Place
 from tenantry.declared.team import Team
+
+Refused = tuple[str, Place]
+"""A team's name, and a field of it that the policy does not allow."""
+
+LOGIN_HOST = "the host that logins return to"
+"""What is disputed where one team has a route for a host that another team's logins return to. Its
+name is `host/team`, with the team of the logins."""
+
+REFUSED_RANK = -1
+"""The rank of a claim that the policy does not allow: any other takes precedence."""
 
 
 class Claim(NamedTuple):
@@ -37,13 +47,19 @@ class Conflict(NamedTuple):
     """Whether a convention gives the thing to another team."""
 
 
-def conflicts(teams: Sequence[Team]) -> Iterator[Conflict]:
-    """Return the claims of these teams that conflict."""
+def conflicts(teams: Sequence[Team], refused: Collection[Refused] = ()) -> Iterator[Conflict]:
+    """Return the claims of these teams that conflict.
+
+    Args:
+        teams: the teams.
+        refused: the fields that the policy does not allow.
+    """
     owners = _namespace_owners(teams)
     claimed: dict[tuple[str, str], list[Claim]] = defaultdict(list)
     for team in teams:
         for claim in claims_of(team):
-            ranked = claim._replace(rank=_rank(claim, owners))
+            is_refused = (team.name, claim.place) in refused
+            ranked = claim._replace(rank=REFUSED_RANK if is_refused else _rank(claim, owners))
             claimed[claim.what, claim.name].append(ranked)
     for claims in claimed.values():
         if len({claim.team.name for claim in claims}) > 1:

@@ -1,10 +1,10 @@
 """Which group each name of an external identity provider leads to: to one, and to one only."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
 
-from tenantry.declared.claims import Claim, Conflict
+from tenantry.declared.claims import REFUSED_RANK, Claim, Conflict, Refused
 from tenantry.declared.expressions import Expression
 from tenantry.declared.platform import Platform
 from tenantry.declared.rules import Fault
@@ -41,23 +41,37 @@ def check_groups(platform: Platform, teams: Sequence[Team]) -> Iterator[Fault]:
                 yield place, f"no team has the group '{group}'"
 
 
-def conflicts(platform: Platform, teams: Sequence[Team]) -> Iterator[Conflict]:
-    """Return the names that a team claims and that lead to another group as well."""
+def conflicts(
+    platform: Platform, teams: Sequence[Team], refused: Collection[Refused] = ()
+) -> Iterator[Conflict]:
+    """Return the names that a team claims and that lead to another group as well.
+
+    Args:
+        platform: the platform.
+        teams: the teams.
+        refused: the fields that the policy does not allow.
+    """
     for team in teams:
         if team.oidc_group in platform.keycloak.groups:
             place = ("group",) if team.group else ("name",)
             text = f"the group '{team.oidc_group}' is the platform's own (keycloak.groups)"
             yield Conflict(Claim(team, "the group", team.oidc_group, place), text, decided=True)
     for alias, provider in platform.keycloak.external_providers.items():
-        yield from _Names(alias, provider, platform, teams).conflicts()
+        yield from _Names(alias, provider, platform, teams, refused).conflicts()
 
 
 class _Names:
     """The names of one provider."""
 
     def __init__(
-        self, alias: str, provider: ExternalProvider, platform: Platform, teams: Sequence[Team]
+        self,
+        alias: str,
+        provider: ExternalProvider,
+        platform: Platform,
+        teams: Sequence[Team],
+        refused: Collection[Refused],
     ) -> None:
+        self._refused = refused
         self._alias = alias
         self._provider = provider
         self._platforms = {
@@ -78,6 +92,8 @@ class _Names:
         for name in names:
             by_table = self._provider.groups.get(name) == team.oidc_group
             rank = _OWN if own else _BY_TABLE if by_table else _BY_RULE
+            if (team.name, place) in self._refused:
+                rank = REFUSED_RANK
             claim = Claim(team, what, name, place, rank)
             self._claims[_folded(self._provider, name)].append(claim)
         if not names:

@@ -18,7 +18,8 @@ from tenantry.declared import files
 from tenantry.declared.changes import differences
 from tenantry.declared.edit import Edit, edit
 from tenantry.declared.faults import Document
-from tenantry.declared.reading import read
+from tenantry.declared.policy_source import PolicySource
+from tenantry.declared.reading import Reading, read
 from tenantry.declared.remote import Head, Remote
 from tenantry.declared.repository import Repository
 from tenantry.declared.saving import (
@@ -170,13 +171,27 @@ def _origin(repository: Repository, commit: str) -> str:
 
 def _load(repository: Repository, head: Head, folder: Path) -> Declaration:
     origin = _origin(repository, head.id)
+    policy = _policy_at_head(repository, head) if head.id != head.branch_at else None
     try:
-        declaration = read(folder)
+        declaration = read(folder, policy)
     except DeclarationError as error:
         raise DeclarationError([f"{origin} is faulty:", *error.faults]) from None
     if head.id != head.branch_at:
         origin += f" (which is at {head.branch_at} by now)"
     return replace(declaration, origin=origin, base=repository.path.strip("/"))
+
+
+def _policy_at_head(repository: Repository, head: Head) -> PolicySource:
+    """Return the policy at the branch's head, which judges the teams of older commits, too."""
+    latest = head.at_branch()
+    with _written_out(repository, latest) as folder:
+        reading = Reading(folder)
+        reading.read_platform()
+    if reading.platform is None or reading.faults:
+        text = f"{_origin(repository, latest.id)} is faulty, so that its policy can't be read:"
+        raise DeclarationError([text, *reading.faults])
+    name = f"platform.yaml at commit {latest.id[:12]}"
+    return PolicySource(reading.platform, replace(reading.platform_file, name=name))
 
 
 # The commit's files

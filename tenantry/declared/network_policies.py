@@ -155,11 +155,11 @@ def _check_text(check: Any, value: str, place: Place) -> Iterator[tuple[Place, s
 
 
 def _check_block(block: Spec, place: Place) -> Iterator[tuple[Place, str]]:
-    whole = _network(block["cidr"])
+    whole = network_of(block["cidr"])
     if whole is None:
         yield (*place, "cidr"), f"'{block['cidr']}': {_ALLOWED}"
     for index, text in enumerate(block.get("except") or []):
-        part = _network(text)
+        part = network_of(text)
         here: Place = (*place, "except", index)
         if part is None:
             yield here, f"'{text}': {_ALLOWED}"
@@ -175,7 +175,7 @@ _ALLOWED = "must be a CIDR, such as 10.1.0.0/24 or 2001:db8::/64"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _network(text: str) -> Network | None:
+def network_of(text: str) -> Network | None:
     """Return the addresses of a CIDR; None if it is not one."""
     found = re.fullmatch(r"([0-9A-Fa-f.:]+)/(\d{1,9})", text, re.ASCII)
     if not found:
@@ -215,7 +215,7 @@ def check_unclear(spec: Spec) -> Iterator[tuple[Place, str]]:
 
 def _clear_form(text: str) -> str | None:
     """Return how to write a CIDR that can be read in two ways; None if it can't."""
-    network = _network(text)
+    network = network_of(text)
     if network is None:
         return None
     if network.version == 6 and network.network_address.ipv4_mapped:

@@ -17,6 +17,7 @@ from tenantry.declared.kubernetes_values import (
     Revision,
     ServiceName,
 )
+from tenantry.declared.policy import Policy
 from tenantry.declared.single_sign_on import (
     ExternalProvider,
     Issuer,
@@ -199,6 +200,9 @@ class Platform(Model):
     profiles: dict[ProfileName, TeamSettings] = {}
     """Defaults for sorts of teams, by name; a team picks one with `profile`. They go before
     `defaults`."""
+    policy: Policy = Policy()
+    """The limits on what a team file, or a call that onboards a team, may declare. Values of
+    `defaults` and `profiles` need no exception from it."""
 
     @property
     def is_managed(self) -> bool:

@@ -4,13 +4,12 @@ A faulty `platform.yaml` stops everything. A faulty file of a team keeps that te
 other.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from tenantry.declared import claims, external_names, rules, warnings
+from tenantry.declared import claims, external_names, judging, policy_check, rules, warnings
 from tenantry.declared.claims import Conflict
 from tenantry.declared.faults import Document, Place, explain
 from tenantry.declared.files import (
@@ -21,6 +20,8 @@ from tenantry.declared.files import (
 )
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
+from tenantry.declared.policy_check import Judge
+from tenantry.declared.policy_source import PolicySource
 from tenantry.declared.profiles import NAMELESS, check_profile
 from tenantry.declared.salvage import (
     is_consequence,
@@ -34,10 +35,10 @@ from tenantry.declared.state import (
     Contested,
     Declaration,
     Documents,
-    LeftOut,
     location_of,
 )
 from tenantry.declared.team import Team
+from tenantry.declared.team_file import TeamFile, left_out_of
 from tenantry.errors import DeclarationError, readable
 
 
@@ -53,47 +54,37 @@ def load(folder: Path) -> Declaration:
     return state
 
 
-def read(folder: Path) -> Declaration:
+def read(folder: Path, policy: PolicySource | None = None) -> Declaration:
     """Return a declared state, without the teams whose files are faulty.
+
+    Args:
+        folder: the declared state.
+        policy: the policy that the teams are judged by, where it is not that of the folder.
 
     Raises:
         DeclarationError: the platform is faulty; with every fault of the teams' files, too.
     """
+    return gather(folder, policy).result()
+
+
+def gather(folder: Path, policy: PolicySource | None = None) -> "Reading":
+    """Return a reading of a declared state with all of its faults.
+
+    Args:
+        folder: the declared state.
+        policy: as for `read`.
+
+    Raises:
+        DeclarationError: it is not a folder.
+    """
     if not folder.is_dir():
         raise DeclarationError([f"{folder}: is not a folder"])
     reading = Reading(folder)
-    reading.read_platform()
+    reading.read_platform(policy)
     reading.read_teams()
     reading.check_unused_profiles()
     reading.check_together()
-    return reading.result()
-
-
-@dataclass
-class TeamFile:
-    """A team's file as it is being checked."""
-
-    path: Path
-    name: str
-    document: Document = field(default_factory=lambda: Document("", {}))
-    is_whole: bool = False
-    """Whether all of it could be read, so that it can be judged together with the others."""
-    team: Team | None = None
-    """With all defaults; the readable part of it where the file is faulty."""
-    faults: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    contested: list[Contested] = field(default_factory=list)
-    is_rival: bool = False
-    """Whether its name is another file's, so that nothing else of it counts."""
-
-    @property
-    def is_faulty(self) -> bool:
-        """Whether its team is left out."""
-        return bool(self.faults or self.contested)
-
-    def fault(self, place: Place, text: str) -> None:
-        """Takes down a fault at a field."""
-        self.faults.append(self.document.fault(place, text))
+    return reading
 
 
 class Reading:
@@ -111,9 +102,15 @@ class Reading:
         self.warnings: list[str] = []
         """Of the platform."""
         self.files: list[TeamFile] = []
+        self.judge: Judge | None = None
+        """Judges the teams by the policy; None if the platform can't be read."""
 
-    def read_platform(self) -> None:
-        """Reads `platform.yaml`."""
+    def read_platform(self, policy: PolicySource | None = None) -> None:
+        """Reads `platform.yaml`.
+
+        Args:
+            policy: the policy to judge by, where it is not this file's own.
+        """
         self.faults += check_folder(self.folder)
         try:
             self.platform_file = read_document(self.folder, self.folder / "platform.yaml")
@@ -125,7 +122,8 @@ class Reading:
         self.faults += found.faults
         if self.platform is None:
             return
-        faults = [*rules.check_platform(self.platform)]
+        self.judge = policy_check.judge(self.platform, self.platform_file, policy)
+        faults = [*rules.check_platform(self.platform), *policy_check.check_platform(self.platform)]
         if not self._is_left_out(("keycloak",)):
             faults += external_names.check_platform(self.platform)
         for place, text in faults:
@@ -206,12 +204,16 @@ class Reading:
             file.faults += explain(error, Team, file.document)
             return
         unknown = {*left_out, *self._defaults_left_out(given.profile)}
+        faulty: set[Place] = set()
         for place, text in (*rules.check_team(team), *rules.check_hosts(platform, team)):
             place = original_place(place, file.document.data, left_out)
+            faulty.add(place)
             if not is_consequence(place, unknown, None if is_known else file.document.has):
                 file.faults.append(self._blame(place, text, file.document, given.profile))
         for place, text in (*warnings.check_team(team), *warnings.check_routes(platform, team)):
             file.warnings.append(self._blame(place, text, file.document, given.profile))
+        if self.judge is not None:
+            team = judging.judge_alone(self.judge, file, given, team, unknown | faulty)
         file.team, file.is_whole = team, is_known
 
     def _check_profile(self, file: TeamFile, given: Team, platform: Platform) -> tuple[Team, bool]:
@@ -264,11 +266,19 @@ class Reading:
         self._check_names()
         files = {id(file.team): file for file in self.files if file.team and not file.is_rival}
         teams = [file.team for file in files.values() if file.team]
-        for conflict in self.conflicts(teams):
+        if self.judge is not None:
+            judging.judge_together(self.judge, files)
+        refused = frozenset(
+            (file.team.name, place)
+            for file in files.values()
+            if file.team
+            for place in file.refused
+        )
+        for conflict in self.conflicts(teams, refused):
             file = files[id(conflict.claim.team)]
             fault = file.document.fault(conflict.claim.place, conflict.text)
             if conflict.decided:
-                file.faults.append(fault)
+                file.decide(conflict.claim.place, fault)
             else:
                 claim = conflict.claim
                 file.contested.append(Contested(claim.what, claim.name, fault))
@@ -277,11 +287,18 @@ class Reading:
             for place, text in external_names.check_groups(self.platform, teams):
                 self.other_faults.append(self.platform_file.fault(place, text))
 
-    def conflicts(self, teams: Sequence[Team]) -> Iterator[Conflict]:
-        """Return what of these teams does not go together."""
-        yield from claims.conflicts(teams)
+    def conflicts(
+        self, teams: Sequence[Team], refused: Collection[claims.Refused] = ()
+    ) -> Iterator[Conflict]:
+        """Return what of these teams does not go together.
+
+        Args:
+            teams: the teams.
+            refused: the fields that the policy does not allow; they keep no other team out.
+        """
+        yield from claims.conflicts(teams, refused)
         if self.platform is not None and not self._is_left_out(("keycloak",)):
-            yield from external_names.conflicts(self.platform, teams)
+            yield from external_names.conflicts(self.platform, teams, refused)
 
     def _check_names(self) -> None:
         """`teams/<name>.yaml` owns its name. Elsewhere two files of one name are contested."""
@@ -323,36 +340,15 @@ class Reading:
                 self.platform_file,
                 {file.team.name: file.document for file in good if file.team},
             ),
-            tuple(_left_out(file, teams) for file in self.files if file.is_faulty),
+            tuple(left_out_of(file, teams) for file in self.files if file.is_faulty),
             tuple(self.other_faults),
             _in_order([*self.warnings, *(found for file in good for found in file.warnings)]),
+            self.judge,
         )
 
 
 def _in_order(found: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(found), key=location_of))
-
-
-def _left_out(file: TeamFile, teams: dict[str, Team]) -> LeftOut:
-    """A file with what it counts for: nothing that a file without faults declares."""
-    said = file.team.name if file.team and not file.is_rival else None
-    names = dict.fromkeys(name for name in (said, name_in(file.path)) if name)
-    return LeftOut(
-        file.name,
-        tuple(sorted(file.faults, key=location_of)),
-        tuple(file.contested),
-        tuple(name for name in names if name not in teams),
-        None if file.is_rival else file.team,
-        file.document,
-        is_whole=file.is_whole,
-        gives_name=_given_name(file) is not None,
-    )
-
-
-def _given_name(file: TeamFile) -> str | None:
-    """Return the name that a file itself gives; None if it gives none that can be read."""
-    data = file.document.data
-    return valid_name(data.get("name")) if data else said_in(file.path)
 
 
 def _base(folder: Path) -> str:

@@ -63,6 +63,11 @@ class Head:
         """The commit's full hash."""
         return str(self.commit.id.decode())
 
+    def at_branch(self) -> "Head":
+        """Return the commit where the branch was when this was fetched."""
+        at = ObjectID(self.branch_at.encode())
+        return Head(self.objects, at, at)
+
 
 class Remote:
     """The branch that a Repository names.

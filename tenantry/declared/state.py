@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.platform import Platform
+from tenantry.declared.policy_check import Judge
 from tenantry.declared.team import Team
 from tenantry.errors import DeclarationError
 
@@ -82,6 +83,8 @@ class LeftOut:
     """Whether `team` is all that the file declares."""
     gives_name: bool = True
     """Whether the file itself gives the name of its team; else it may be the file of any team."""
+    refused: frozenset[Place] = frozenset()
+    """The fields that the policy does not allow; what they claim keeps no other team out."""
 
     @property
     def label(self) -> str:
@@ -108,6 +111,7 @@ _NOT_OF_TEAMS: Any = {
     "rotation": True,
     "defaults": True,
     "profiles": True,
+    "policy": True,
     "harbor": {"single_sign_on", "configuration"},
     "mesh": {"gateways", "harbor"},
     "keycloak": {
@@ -138,6 +142,8 @@ class Declaration:
     """Faults between the platform and its teams that keep no team out."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
     """Values that a later release will refuse, in the order of files and lines."""
+    judge: Judge | None = field(default=None, compare=False, repr=False)
+    """The policy that the teams were judged by."""
 
     @property
     def faults(self) -> list[str]:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from tenantry.declared import LeftOut, Team
+from tenantry.declared.claims import LOGIN_HOST
 from tenantry.declared.external_names import EXTERNAL_NAME
 from tenantry.errors import SystemRefused, TenantryError, readable
 from tenantry.systems import Systems
@@ -57,12 +58,24 @@ class Holders:
         If one of them is applied as declared now, that one keeps it. Otherwise it is the one whose
         mark is on the thing.
         """
+        if what == LOGIN_HOST:
+            return self._decide_logins(*name.rpartition("/")[::2], rivals)
         applied = [rival for rival in rivals if rival.team and self.is_applied(rival.team)]
         if len(applied) != 1:
             applied = [
                 rival for rival in rivals if rival.team and self._holds(rival.team, what, name)
             ]
         return applied[0] if len(applied) == 1 else None
+
+    def _decide_logins(self, host: str, logins: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
+        """Return which file keeps a host: that of its route, if the route exists; else of the logins.
+
+        A route that does not exist yet would receive the codes of the other team's logins.
+        """
+        holder = self.holder("the host", host)
+        names = {each.team.name: each for each in rivals if each.team}
+        routes = [name for name in names if name != logins]
+        return names.get(holder if holder in routes else logins)
 
     def _holds(self, team: Team, what: str, name: str) -> bool:
         if what == EXTERNAL_NAME:

@@ -12,11 +12,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, LeftOut, Team
 from tenantry.declared.claims import Claim, claims_of
 from tenantry.declared.faults import Document
+from tenantry.declared.policy_names import LOOPBACK
+from tenantry.declared.policy_source import file_name
 from tenantry.declared.state import Contested, Documents
 from tenantry.errors import TenantryError
 from tenantry.systems import Systems
@@ -41,6 +44,7 @@ def connect(
             called. `settle` if not given.
         options: those of `Systems`.
     """
+    state = _keep_own_hosts(connections, state)
     systems = Systems(connections, state, **options)
     if not state.left_out:
         return systems
@@ -51,6 +55,38 @@ def connect(
         raise
     systems.close()
     return Systems(connections, settled, **options)
+
+
+def _keep_own_hosts(connections: Connections, state: Declaration) -> Declaration:
+    """Return the declared state without teams that use the hosts by which the systems are called."""
+    if state.judge is None:
+        return state
+    urls = {"Harbor": connections.harbor.url, "Keycloak": connections.keycloak.url}
+    hosts = {str(urlsplit(url).hostname): system for system, url in urls.items()}
+    hosts = {host: system for host, system in hosts.items() if host not in LOOPBACK}
+    teams, left_out = dict(state.teams), list(state.left_out)
+    for name, team in state.teams.items():
+        document = _documents(state).get(name, Document(f"teams/{name}.yaml", {}))
+        found = [*state.judge.check_systems(team, hosts, file_name(document.name))]
+        if found:
+            faults = tuple(document.fault(each.place, each.text) for each in found)
+            refused = frozenset(each.place for each in found)
+            del teams[name]
+            left_out.append(
+                LeftOut(
+                    document.name,
+                    faults,
+                    (),
+                    (name,),
+                    team,
+                    document,
+                    is_whole=True,
+                    refused=refused,
+                )
+            )
+    if len(teams) == len(state.teams):
+        return state
+    return replace(state, teams=teams, left_out=tuple(left_out))
 
 
 def settle(

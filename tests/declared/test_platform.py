@@ -112,7 +112,8 @@ def test_two_names_of_one_group_are_a_fault_unless_they_are_meant(tmp_path: Path
     ("provider", "teams", "expected"),
     [
         pytest.param(
-            "      ignore_case: true\n",
+            "      ignore_case: true\npolicy:\n  grants:\n    - {teams: [shop, web], reason: a test, "
+            "files: [team-0.yaml, team-1.yaml], groups: [Shop, shop]}\n",
             ["name: shop\ngroup: Shop\n", "name: web\ngroup: shop\n"],
             [
                 "teams/team-0.yaml:1: name: 'Shop' of provider 'corp' leads to the group 'shop', too",

@@ -1,0 +1,333 @@
+"""Checks what a team declares against the policy: one check for files, for the API and for the form.
+
+Only what a team says itself is judged: a value that `platform.yaml` gives, by its defaults or by a
+profile that the team may use, needs no exception.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from tenantry.declared import policy_hosts, policy_rules
+from tenantry.declared.faults import Document, Place
+from tenantry.declared.merge import complete
+from tenantry.declared.platform import Platform
+from tenantry.declared.policy import LIMITS, Limits, Policy, allows_more, replaced, widened
+from tenantry.declared.policy_names import fold
+from tenantry.declared.policy_rules import Breach, Case
+from tenantry.declared.policy_source import Judged, PolicySource, Violation
+from tenantry.declared.policy_text import grant_text
+from tenantry.declared.team import Team, TeamSettings
+
+_ANY = "{team}"
+"""The name by which a profile is judged: no team has it, and no pattern means another one by it."""
+
+
+class Judge:
+    """Judges teams by a policy.
+
+    Args:
+        platform: the platform that the teams get their defaults from.
+        document: the file that the policy was read from.
+        policy: the policy.
+        platforms: the platforms whose groups and hosts are reserved.
+    """
+
+    def __init__(
+        self, platform: Platform, document: Document, policy: Policy, platforms: Sequence[Platform]
+    ) -> None:
+        self.platform = platform
+        self.document = document
+        self.policy = policy
+        self._platforms = tuple(platforms)
+        self._bases: dict[str | None, Team] = {}
+        self._limits: dict[tuple[str | None, tuple[int, ...]], Limits] = {}
+        self._profiles: dict[str, list[Breach]] = {}
+        self._grants: dict[str, list[int]] = {}
+        for index, grant in enumerate(self.policy.grants):
+            for name in grant.teams:
+                self._grants.setdefault(name, []).append(index)
+
+    # One team by itself
+
+    def check(self, given: Team, team: Team, file: str | None = None) -> list[Violation]:
+        """Return what a team declares that the policy does not allow.
+
+        Args:
+            given: what the team declares itself.
+            team: the same with all defaults.
+            file: the name of its file in `teams/`; None for a call of the API.
+        """
+        found = list(self._check_profile(team, file))
+        case = Case(
+            given,
+            team,
+            self._base(team.profile),
+            self.limits_of(team, file),
+            self.reserved_groups,
+            self.platform.kubernetes.group_prefix,
+            self.platform.mesh.gateway,
+        )
+        breaches = [
+            *policy_rules.check(case),
+            *policy_hosts.check(case, self.reserved_hosts),
+            *self._check_file(team, file),
+        ]
+        return [*found, *(self._explain(breach, team, file) for breach in breaches)]
+
+    def limits_of(self, team: Team, file: str | None = None) -> Limits:
+        """Return the limits of a team: those for all, its profile's in their place, its grants."""
+        grants = tuple(self._grants_of(team.name, file))
+        profile = team.profile if team.profile in self.policy.profiles else None
+        if profile is not None and not self._may_use(team, profile, file):
+            profile = None
+        key = (profile, grants)
+        if key not in self._limits:
+            limits = self.policy.limits
+            if profile is not None:
+                limits = replaced(limits, self.policy.profiles[profile])
+            self._limits[key] = widened(limits, (self.policy.grants[each] for each in grants))
+        return self._limits[key]
+
+    def _grants_of(self, name: str, file: str | None) -> Iterator[int]:
+        for index in self._grants.get(name, ()):
+            if file is None or _is_own(name, file) or file in self.policy.grants[index].files:
+                yield index
+
+    def adopt_of(self, given: Team, team: Team, file: str | None = None) -> Team:
+        """Return a team whose `adopt` is what it may be: where it may not, nothing is adopted."""
+        base = self._base(team.profile).adopt
+        allowed = self.limits_of(team, file).adopt
+        order = ("never", "if-identical", "yes")
+        rank = max(order.index(base), min(order.index(team.adopt), order.index(allowed)))
+        if "adopt" not in given.model_fields_set or order[rank] == team.adopt:
+            return team
+        return team.model_copy(update={"adopt": order[rank]})
+
+    def adopt_text(self, team: Team, file: str | None) -> str:
+        """Return the warning for a team whose `adopt` has no effect."""
+        return (
+            f"'{team.adopt}' has no effect: the policy does not let {team.told} take over what "
+            f"Tenantry did not create{self._limit_text(('adopt',), team)}. Remove it where nothing "
+            f"is left to adopt; else {self._remedy(team.name, {'adopt': team.adopt}, file)}"
+        )
+
+    def _base(self, profile: str | None) -> Team:
+        """Return what the platform gives to a team of a profile that declares nothing itself."""
+        if profile not in self._bases:
+            given = Team(name="a") if profile is None else Team(name="a", profile=profile)
+            self._bases[profile] = complete(self.platform, given)
+        return self._bases[profile]
+
+    # Profiles
+
+    def _check_profile(self, team: Team, file: str | None) -> Iterator[Violation]:
+        profile = team.profile
+        if profile is None or self._may_use(team, profile, file):
+            return
+        listed = self.policy.profiles.get(profile)
+        if listed is not None and listed.teams is not None:
+            place: Place = ("policy", "profiles", profile, "teams")
+            why = f"is for the teams that policy.profiles.{profile}.teams names{self._at(place)}"
+        else:
+            breach = self.profile_breaches(profile)[0]
+            why = (
+                f"gives more than the policy allows to all teams ({_field(breach.place)}: "
+                f"{breach.text}), so that it must name its teams"
+            )
+        text = (
+            f"'{profile}' {why}. Choose another profile, or add '{team.name}' to "
+            f"policy.profiles.{profile}.teams in {self.document.name}"
+        )
+        yield Violation(("profile",), text, {}, profile)
+
+    def _may_use(self, team: Team, profile: str, file: str | None) -> bool:
+        listed = self.policy.profiles.get(profile)
+        if listed is not None and listed.teams is not None:
+            own = file is None or _is_own(team.name, file) or any(self._grants_of(team.name, file))
+            return team.name in listed.teams and own
+        return not self.profile_breaches(profile)
+
+    def profile_breaches(self, profile: str) -> list[Breach]:
+        """Return what a profile gives to its teams that the policy does not allow to all teams."""
+        if profile not in self._profiles:
+            settings = self.platform.profiles.get(profile, TeamSettings())
+            data = settings.model_dump(mode="json", exclude_unset=True)
+            given = Team.model_validate({"name": "a", **data})
+            limits = self.policy.limits
+            case = Case(
+                given.model_copy(update={"name": _ANY}),
+                complete(self.platform, given).model_copy(update={"name": _ANY}),
+                self._base(None),
+                limits,
+                self.reserved_groups,
+                self.platform.kubernetes.group_prefix,
+                self.platform.mesh.gateway,
+            )
+            found = [*policy_rules.check(case), *policy_hosts.check(case, self.reserved_hosts)]
+            if (
+                settings.adopt != "never"
+                and allows_more("adopt", settings.adopt, limits.adopt)
+                and allows_more("adopt", settings.adopt, self._base(None).adopt)
+            ):
+                text = f"'{settings.adopt}' takes over what Tenantry did not create"
+                found.append(Breach(("adopt",), text, {"adopt": settings.adopt}))
+            self._profiles[profile] = found
+        return self._profiles[profile]
+
+    # Names and hosts of the platform
+
+    @cached_property
+    def reserved_groups(self) -> frozenset[str]:
+        """The names, folded, of groups that no team may have."""
+        names: set[str] = {*self.policy.reserved_groups}
+        for platform in self._platforms:
+            sign_on = platform.harbor.single_sign_on
+            names |= {sign_on.admin_group} if sign_on and sign_on.admin_group else set()
+            names |= {platform.keycloak.parent_group} if platform.keycloak.parent_group else set()
+            names |= {*platform.keycloak.groups}
+            for settings in (platform.defaults, *platform.profiles.values()):
+                names |= {*settings.harbor.groups}
+        return frozenset(map(fold, names))
+
+    @cached_property
+    def reserved_hosts(self) -> policy_hosts.Reserved:
+        """The hosts that no team may use."""
+        hosts = {host for each in self._platforms for host in policy_hosts.hosts_of(each)}
+        wildcards = {
+            host
+            for platform in self._platforms
+            for gateway in platform.mesh.gateways.values()
+            for host in gateway.hosts
+            if host.startswith("*.")
+        }
+        return policy_hosts.Reserved(
+            frozenset(hosts), self.policy.reserved_hosts, frozenset(wildcards)
+        )
+
+    def check_systems(
+        self, team: Team, hosts: Mapping[str, str], file: str | None = None
+    ) -> Iterator[Violation]:
+        """Return the routes and addresses of a team that lead to the systems themselves.
+
+        Args:
+            team: the team with all defaults.
+            hosts: the hosts by which the systems are called, and the system of each.
+            file: the name of the team's file in `teams/`.
+        """
+        limits = self.limits_of(team, file)
+        for use in policy_hosts.uses(team, self._base(team.profile)):
+            if use.host in hosts and use.value not in getattr(limits, use.limit):
+                text = f"'{use.host}' is the host of {hosts[use.host]}"
+                breach = Breach(use.place, text, {use.limit: [use.value]})
+                yield self._explain(breach, team, file)
+
+    # All teams together
+
+    def check_together(
+        self, judged: Sequence[Judged]
+    ) -> Iterator[tuple[Team, Violation, str | None]]:
+        """Return what teams declare that belongs to other teams.
+
+        Returns:
+            The team, the violation, and the dispute that the systems decide; None if the policy
+            decides it.
+        """
+        limits = {id(each.team): self.limits_of(each.team, each.file) for each in judged}
+        owners = policy_hosts.Owners(judged, limits)
+        names = policy_hosts.Names(each.team.name for each in judged)
+        for each in judged:
+            team, own = each.team, limits[id(each.team)]
+            base = self._base(team.profile)
+            for breach in policy_hosts.check_among(team, base, own, owners, names):
+                if breach.place not in each.refused:
+                    yield team, self._explain(breach, team, each.file), None
+            for host, use in owners.disputed(team, base, own):
+                for route in owners.routes[host]:
+                    if route.team.name == team.name:
+                        continue
+                    dispute = f"{host}/{team.name}"
+                    text = (
+                        f"logins return to '{host}', for which team '{route.team.name}' has a route"
+                    )
+                    breach = Breach(use.place, text, {"addresses": [use.value]})
+                    yield team, self._explain(breach, team, each.file), dispute
+                    text = f"logins of team '{team.name}' return to '{host}'"
+                    breach = Breach(route.place, text, {"further_hosts": [host]})
+                    yield route.team, self._explain(breach, route.team, route.file), dispute
+
+    # Messages
+
+    def _check_file(self, team: Team, file: str | None) -> Iterator[Breach]:
+        if file is None or self.limits_of(team, file).other_file_names or _is_own(team.name, file):
+            return
+        text = f"team '{team.name}' must be declared in teams/{team.name}.yaml"
+        yield Breach(("name",), text, {"other_file_names": True})
+
+    def _explain(self, breach: Breach, team: Team, file: str | None) -> Violation:
+        remedy = self._remedy(team.name, breach.allows, file)
+        where = self._limit_text(tuple(breach.allows), team)
+        text = f"{breach.text}{where}. Change it, or {remedy}"
+        return Violation(breach.place, text, breach.allows)
+
+    def _remedy(self, name: str, allows: Mapping[str, Any], file: str | None) -> str:
+        files = None if file is None or _is_own(name, file) else file
+        text = grant_text([name], allows, files=files)
+        return f"add to policy.grants in {self.document.name}: {text}"
+
+    def _limit_text(self, names: Iterable[str], team: Team) -> str:
+        """Return where the policy sets the limits that a team exceeds."""
+        for name in names:
+            for layer in (("profiles", team.profile or ""), ("limits",)):
+                place = ("policy", *layer, name)
+                if self.document.has(place):
+                    return f" ({'.'.join(place)}{self._at(place)})"
+        place = ("policy",) if self.document.has(("policy",)) else ()
+        return f" (a rule of the policy that always applies{self._at(place)})"
+
+    def _at(self, place: Place) -> str:
+        return f", {self.document.name}:{self.document.line(place)}"
+
+
+def judge(platform: Platform, document: Document, source: PolicySource | None = None) -> Judge:
+    """Return who judges the teams of a platform.
+
+    Args:
+        platform: the platform.
+        document: its file.
+        source: where the policy is, if it is not the platform's own.
+    """
+    if source is None:
+        return Judge(platform, document, platform.policy, [platform])
+    return Judge(platform, source.document, source.platform.policy, [platform, source.platform])
+
+
+def _is_own(name: str, file: str) -> bool:
+    return file.rpartition(".")[0] == name
+
+
+def _field(place: Place) -> str:
+    return ".".join(map(str, place))
+
+
+def check_platform(platform: Platform) -> Iterator[tuple[Place, str]]:
+    """Return what is wrong with the policy itself."""
+    policy = platform.policy
+    for name, own in policy.profiles.items():
+        place: Place = ("policy", "profiles", name)
+        if name not in platform.profiles:
+            known = ", ".join(platform.profiles) or "none"
+            yield place, f"'{name}' is not among profiles; profiles there: {known}"
+            continue
+        more = [
+            each
+            for each in LIMITS
+            if each in own.model_fields_set
+            and allows_more(each, getattr(own, each), getattr(policy.limits, each))
+        ]
+        if more and own.teams is None:
+            text = (
+                f"allows more than policy.limits ({', '.join(more)}), and a team chooses its profile "
+                "itself: name the teams that may use it in 'teams'"
+            )
+            yield place, text

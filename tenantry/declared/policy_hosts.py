@@ -1,0 +1,273 @@
+"""The rules of the policy about hosts: those of routes, and those that a login returns to."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from tenantry.declared.faults import Place
+from tenantry.declared.platform import Platform
+from tenantry.declared.policy import Limits
+from tenantry.declared.policy_names import (
+    LOOPBACK,
+    fold,
+    for_team,
+    host_matches,
+    matches,
+    take_apart,
+)
+from tenantry.declared.policy_rules import Breach, Case
+from tenantry.declared.policy_source import Judged
+from tenantry.declared.team import Team
+
+
+class Reserved(NamedTuple):
+    """The hosts that no team may use."""
+
+    hosts: frozenset[str]
+    """Of Harbor and of identity providers."""
+    patterns: Sequence[str]
+    """Of `policy.reserved_hosts`."""
+    wildcards: frozenset[str]
+    """Of the Gateways that the platform declares."""
+
+
+def hosts_of(platform: Platform) -> Iterator[str]:
+    """Return the hosts of Harbor and of identity providers, as far as the platform names them."""
+    if platform.mesh.harbor:
+        yield platform.mesh.harbor.host
+    if platform.harbor.registry:
+        registry = platform.harbor.registry
+        yield from _host(registry if "://" in registry else f"https://{registry}")
+    for provider in platform.keycloak.external_providers.values():
+        if provider.connection:
+            yield from _host(provider.connection.issuer)
+    tokens = platform.mesh.harbor.portal_tokens if platform.mesh.harbor else None
+    for issuer in tokens.other_issuers if tokens else ():
+        yield from _host(issuer)
+
+
+def _host(address: str) -> Iterator[str]:
+    try:
+        name = urlsplit(address).hostname
+    except ValueError:
+        return
+    if name:
+        yield fold(name)
+
+
+class Use(NamedTuple):
+    """A host that a team uses."""
+
+    place: Place
+    host: str
+    value: str
+    """The route's host, or the whole address."""
+    limit: str
+    """The limit that allows a value in full: `further_hosts` or `addresses`."""
+
+
+def uses(team: Team, base: Team) -> Iterator[Use]:
+    """Return the hosts that a team uses itself; addresses that can't be read have none."""
+    for name, route in team.routes.items():
+        given = base.routes.get(name)
+        if given is None or given.host != route.host:
+            yield Use(("routes", name, "host"), route.host, route.host, "further_hosts")
+    for place, address in _addresses(team, base):
+        host = take_apart(address).host
+        if host is not None:
+            yield Use(place, host, address, "addresses")
+
+
+def _addresses(team: Team, base: Team) -> Iterator[tuple[Place, str]]:
+    for name, client in team.oidc_clients.items():
+        given = base.oidc_clients.get(name)
+        for field in ("redirect_uris", "post_logout_redirect_uris", "web_origins"):
+            known = getattr(given, field) if given else ()
+            for index, address in enumerate(getattr(client, field)):
+                if address not in known:
+                    yield ("oidc_clients", name, field, index), address
+
+
+def check(case: Case, reserved: Reserved) -> Iterator[Breach]:
+    """Return the hosts, addresses and gateways of a team beyond its limits."""
+    team, base, limits = case.team, case.base, case.limits
+    if not (team.routes or team.oidc_clients):
+        return
+    for place, address in _addresses(team, base):
+        fault = take_apart(address).fault
+        if fault and address not in limits.addresses:
+            yield Breach(place, f"'{address}' {fault}", {"addresses": [address]})
+    patterns = None
+    if limits.hosts is not None:
+        patterns = [for_team(each, team.name) for each in limits.hosts]
+    own = {*LOOPBACK, *(route.host for route in team.routes.values())}
+    for use in uses(team, base):
+        if use.value in getattr(limits, use.limit):
+            continue
+        text = _fault(use, reserved)
+        is_own = use.limit == "addresses" and use.host in own
+        if (
+            not text
+            and patterns is not None
+            and not is_own
+            and not any(host_matches(each, use.host) for each in patterns)
+        ):
+            text = f"'{use.host}' is not among the hosts that the policy allows"
+        if text:
+            yield Breach(use.place, text, {use.limit: [use.value]})
+    yield from _check_gateways(case)
+
+
+def _fault(use: Use, reserved: Reserved) -> str:
+    """Return why no team may use a host without an exception; empty if it may."""
+    host = use.host
+    if host in reserved.wildcards:
+        return f"'{host}' is a Gateway's wildcard, which covers the hosts of all teams"
+    if host.startswith("*."):
+        return f"'{host}' covers hosts of other teams"
+    if host in reserved.hosts:
+        return f"'{host}' is a host of Harbor or of an identity provider"
+    if any(host_matches(each, host) for each in reserved.patterns):
+        return f"'{host}' is reserved by policy.reserved_hosts"
+    return ""
+
+
+def _check_gateways(case: Case) -> Iterator[Breach]:
+    for name, route in case.team.routes.items():
+        given = case.base.routes.get(name)
+        gateway = route.gateway
+        if gateway is None or gateway == case.gateway or (given and given.gateway == gateway):
+            continue
+        own = gateway.partition("/")[0] in case.team.namespaces
+        if not own and gateway not in case.limits.gateways:
+            text = f"'{gateway}' is not the platform's Gateway, '{case.gateway}'"
+            yield Breach(("routes", name, "gateway"), text, {"gateways": [gateway]})
+
+
+# Among all teams
+
+
+class Names:
+    """The names of all teams, by their beginnings."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._sorted = sorted(set(names))
+
+    def longer(self, name: str) -> Iterator[str]:
+        """Return the names that begin with a name and a dash."""
+        begins = f"{name}-"
+        for index in range(bisect_left(self._sorted, begins), len(self._sorted)):
+            if not self._sorted[index].startswith(begins):
+                return
+            yield self._sorted[index]
+
+
+class _Route(NamedTuple):
+    """A route that the policy allows."""
+
+    team: Team
+    file: str | None
+    place: Place
+
+
+class Owners:
+    """The hosts that teams have routes for.
+
+    Attributes:
+        routes: by host: the routes, but for those that the policy does not allow.
+        wildcards: the granted wildcards, and the team of each.
+        granted: the hosts that are granted in full, and the teams of each.
+    """
+
+    def __init__(self, judged: Iterable[Judged], limits: Mapping[int, Limits]) -> None:
+        self.routes: dict[str, list[_Route]] = {}
+        self.wildcards: dict[str, str] = {}
+        self.granted: dict[str, set[str]] = {}
+        for team, file, refused in judged:
+            further = limits[id(team)].further_hosts
+            for name, route in team.routes.items():
+                place: Place = ("routes", name, "host")
+                if place in refused:
+                    continue
+                self.routes.setdefault(route.host, []).append(_Route(team, file, place))
+                if route.host in further:
+                    self.granted.setdefault(route.host, set()).add(team.name)
+                    if route.host.startswith("*."):
+                        self.wildcards[route.host] = team.name
+
+    def fault(self, use: Use, team: Team) -> str:
+        """Return why a host belongs to another team by a grant; empty if it does not."""
+        for wildcard in _wildcards_over(use.host) if self.wildcards else ():
+            owner = self.wildcards.get(wildcard, team.name)
+            if owner != team.name:
+                return f"'{use.host}' belongs to team '{owner}', which has '{wildcard}'"
+        granted = self.granted.get(use.host, {team.name})
+        if team.name not in granted:
+            return f"'{use.host}' belongs to team '{min(granted)}' by the policy"
+        return ""
+
+    def disputed(self, team: Team, base: Team, limits: Limits) -> Iterator[tuple[str, Use]]:
+        """Return the hosts that logins of a team return to and that others have routes for."""
+        seen: set[str] = set()
+        for use in uses(team, base):
+            if use.limit != "addresses" or use.host in seen or use.host in LOOPBACK:
+                continue
+            routes = self.routes.get(use.host, ())
+            own = any(route.team.name == team.name for route in routes)
+            if (
+                routes
+                and not own
+                and use.host not in self.granted
+                and use.value not in limits.addresses
+            ):
+                seen.add(use.host)
+                yield use.host, use
+
+
+def check_among(
+    team: Team, base: Team, limits: Limits, owners: Owners, names: Names
+) -> Iterator[Breach]:
+    """Return what a team declares that is another team's by a grant, or by a pattern.
+
+    Args:
+        team: the team with all defaults.
+        base: what the platform gives to it.
+        limits: its limits.
+        owners: the hosts that teams have routes for.
+        names: the names of all teams.
+    """
+    for use in uses(team, base):
+        if use.value not in getattr(limits, use.limit) and (text := owners.fault(use, team)):
+            yield Breach(use.place, text, {use.limit: [use.value]})
+    for purpose, robot in team.active_robots.items():
+        given = base.active_robots.get(purpose)
+        for index, raw in enumerate(robot.replaces):
+            if given is None or raw not in given.replaces:
+                name = raw.replace("{team}", team.name)
+                if text := _owned_by_longer(name, team, limits, names):
+                    place: Place = ("robots", purpose, "replaces", index)
+                    yield Breach(place, text, {"replaces": [name]})
+
+
+def _wildcards_over(host: str) -> Iterator[str]:
+    parts = host.removeprefix("*.").split(".")
+    first = 0 if host.startswith("*.") else 1
+    for index in range(first, len(parts)):
+        yield "*." + ".".join(parts[index:])
+
+
+def _owned_by_longer(name: str, team: Team, limits: Limits, names: Names) -> str:
+    """Return the fault of a robot that a pattern gives to a team with a longer name.
+
+    `otomi-team-{team}-*` for team `shop` also matches a robot of team `shop-web`.
+    """
+    if name in limits.replaces:
+        return ""
+    patterns = [each for each in limits.replaces if "{team}" in each]
+    others = [
+        other
+        for other in names.longer(team.name)
+        if any(matches(for_team(each, other), name) for each in patterns)
+    ]
+    return f"'{name}' is a robot of team '{others[0]}' by policy.limits.replaces" if others else ""
