@@ -35,6 +35,10 @@ def granted(*teams: str, platform: Data = PLATFORM, **allows: Any) -> Data:
     return {**platform, "policy": {"grants": [grant]}}
 
 
+ADOPTING = granted("shop", adopt="yes")
+"""A platform whose policy lets `shop` take over what Tenantry did not create."""
+
+
 def write(folder: Path, *teams: Data | str, platform: Data | str = PLATFORM) -> Path:
     """Writes a declared state: each part as a mapping, or as the text of its file."""
     (folder / "teams").mkdir(parents=True, exist_ok=True)

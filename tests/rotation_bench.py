@@ -13,7 +13,7 @@ from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.credentials.places import places
 from tenantry.systems.harbor.robots import robot_id
-from tests.bench import Bench, Data
+from tests.bench import Bench, Data, granted
 from tests.images import image, push
 from tests.locks import Alone
 from tests.sandbox.calls import Caller
@@ -101,6 +101,9 @@ SPREAD_OUT: Data = {
     },
 }
 """A team whose one credential lies in four Secrets, two of them in a namespace of others."""
+
+SPREADING = granted("shop", "data", sinks=["pipelines/pull-{team}", "pipelines/kaniko-{team}"])
+"""The platform that lets it."""
 
 
 def add_namespace(bench: Bench, name: str = "pipelines") -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from tests.bench import Bench, Data
 from tests.crash import Check, Driver, Procedure
 from tests.rotation_bench import (
+    SPREADING,
     add_namespace,
     all_open,
     enabled,
@@ -22,7 +23,7 @@ from tests.rotation_bench import (
 def due(bench: Bench, declared: Data) -> None:
     """A team whose credential is due."""
     add_namespace(bench)
-    bench.declare(declared).onboard()
+    bench.declare(declared, platform=SPREADING).onboard()
     pass_time(bench, days=20)
 
 

@@ -40,9 +40,8 @@ def check_alone(declaration: Declaration, team: Team, form: Document | None = No
         others = [each.team for each in declaration.left_out if each.team is not None]
         rivals = [each for each in (*declaration.teams.values(), *others) if each.name != team.name]
         _judge_beside(declaration, file, file.team)
-        _check_beside(
-            file, file.team, rivals, partial(reading.conflicts, refused=_refused(declaration))
-        )
+        refused = _refused(declaration) | {(team.name, place) for place in file.refused}
+        _check_beside(file, file.team, rivals, partial(reading.conflicts, refused=refused))
     if file.team is None or file.faults:
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
     teams = {**declaration.teams, team.name: file.team}

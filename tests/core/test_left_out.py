@@ -17,7 +17,7 @@ from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect, settle
-from tests.bench import Bench, Data, connections, environment, ids
+from tests.bench import Bench, Data, connections, environment, granted, ids
 from tests.bench import write as declare
 from tests.locks import Alone
 
@@ -30,6 +30,7 @@ SHOP: Data = {
     "oidc_clients": {"web": {"redirect_uris": ["https://shop.example.com/"]}},
 }
 DATA: Data = {"name": "data"}
+GRANTED = granted("shop", "thief", "one", "two", groups=["shoppers", "common"])
 FAULTS = {
     "not YAML": "name: shop\nroutes: {",
     "not text": b"\xff\xfe\x00name",
@@ -50,7 +51,7 @@ def onboarded(begin: Callable[..., Bench]) -> Bench:
 
 
 def _onboard(bench: Bench) -> None:
-    bench.declare(SHOP, DATA)
+    bench.declare(SHOP, DATA, platform=GRANTED)
     for team in bench.teams:
         bench.onboard(team.name)
 
@@ -383,7 +384,7 @@ def test_no_mutation_of_one_file_changes_the_plan_of_another_team(
 
 def test_a_team_with_oidc_clients_is_planned_before_the_realm_exists(bench: Bench) -> None:
     """As `plan` shows it together with the platform, which makes the realm."""
-    platform = {"name": "new", "keycloak": {"realm": "new", "realm_settings": {}}}
+    platform = {**GRANTED, "keycloak": {"realm": "new", "realm_settings": {}}}
     bench.declare(SHOP, platform=platform)
 
     (outcome,) = onboarding.plan_all(bench.systems, bench.teams)

@@ -17,6 +17,7 @@ from tests.locks import Alone
 from tests.rotation_bench import (
     SHOP,
     SPREAD_OUT,
+    SPREADING,
     add_namespace,
     change_secret,
     enabled,
@@ -35,7 +36,7 @@ FAULTS = {"not YAML": "{", "an unknown field": "name: shop\ncolour: red\n", "emp
 def shop(bench: Bench) -> Bench:
     """A team whose credentials are in four Secrets, and another one."""
     add_namespace(bench)
-    bench.declare(SPREAD_OUT, {**SHOP, "name": "data"})
+    bench.declare(SPREAD_OUT, {**SHOP, "name": "data"}, platform=SPREADING)
     for team in bench.teams:
         bench.onboard(team.name)
     return bench

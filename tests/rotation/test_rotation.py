@@ -9,7 +9,7 @@ from tenantry.plan import Plan
 from tenantry.rotation import choose, look
 from tenantry.systems.credentials.pairs import PREVIOUS, SINCE, UNTIL
 from tenantry.systems.harbor.robots import robot_id
-from tests.bench import PLATFORM, Bench
+from tests.bench import PLATFORM, Bench, granted
 from tests.rotation_bench import (
     PULL,
     ROTATED,
@@ -356,7 +356,8 @@ def test_otomis_robots_are_adopted_and_retired_for_ours(bench: Bench) -> None:
     sinks = [{"namespace": "team-{team}", "name": "harbor-pullsecret"}]
     robot = {"replaces": ["otomi-team-{team}-pull"], "sinks": sinks, "rotation": ROTATED}
     declared = {"name": "shop", "robots": {"pull": robot, "ci": None}, "adopt": "yes"}
-    bench.declare(declared)
+    allows = {"replaces": ["otomi-team-{team}-*"], "adopt": "yes"}
+    bench.declare(declared, platform=granted("shop", **allows))
     harbor = bench.systems.harbor_client
     harbor.put("/configurations", {"robot_name_prefix": "otomi-"})
     harbor.post("/projects", {"project_name": "team-shop"})

@@ -6,6 +6,7 @@ from tenantry.systems.harbor.robots import robot_id
 from tests.bench import Bench, Data
 from tests.rotation_bench import (
     SPREAD_OUT,
+    SPREADING,
     add_namespace,
     all_open,
     fail,
@@ -24,7 +25,7 @@ from tests.rotation_bench import (
 def spread_out(bench: Bench) -> Bench:
     """A credential in four Secrets, due."""
     add_namespace(bench)
-    bench.declare(SPREAD_OUT).onboard()
+    bench.declare(SPREAD_OUT, platform=SPREADING).onboard()
     pass_time(bench, days=20)
     return bench
 
@@ -63,7 +64,7 @@ def test_a_sink_that_fails_gets_it_later_and_the_old_one_serves_that_much_longer
 
 
 def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
-    bench.declare(SPREAD_OUT).onboard()
+    bench.declare(SPREAD_OUT, platform=SPREADING).onboard()
     waiting = {str(wait.id): wait.reason for wait in bench.plan().waiting}
     assert set(waiting.values()) == {"there is no namespace 'pipelines'"}
     add_namespace(bench)
@@ -72,7 +73,7 @@ def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
 
 
 def test_a_sink_whose_namespace_is_missing_keeps_no_robot_from_its_turn(bench: Bench) -> None:
-    bench.declare(SPREAD_OUT).onboard()
+    bench.declare(SPREAD_OUT, platform=SPREADING).onboard()
     outcome = the(run(bench))
     assert (outcome.steps, outcome.error) == ((), None)
     assert outcome.note.startswith("there is no namespace yet for pipelines/")

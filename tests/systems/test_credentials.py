@@ -12,7 +12,7 @@ from tenantry import explain
 from tenantry.errors import BrokenPromise, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.harbor.model import Robot
-from tests.bench import REALM, SHOP, Bench, Data, Prepare, actions, found, ids
+from tests.bench import ADOPTING, REALM, SHOP, Bench, Data, Prepare, actions, found, ids
 
 TEAM: Data = {
     "name": "shop",
@@ -478,7 +478,7 @@ def test_yes_adopts_a_secret_and_the_mark_of_it_stays(shop: Bench) -> None:
     theirs = held_before(shop)
     theirs["metadata"] = {**theirs["metadata"], "labels": {}, "annotations": {}}
     shop.sandbox.kubernetes.put({**theirs, "type": "Opaque", "data": {"a": "Yg=="}})
-    shop.declare({**TEAM, "adopt": "yes"}).onboard()
+    shop.declare({**TEAM, "adopt": "yes"}, platform=ADOPTING).onboard()
     is_well(shop)
     shop.systems.harbor_client.patch(f"/robots/{robot(shop).id}", {})
     shop.onboard()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.bench import SHOP, Bench, Data, actions
+from tests.bench import ADOPTING, SHOP, Bench, Data, actions
 
 MORE: Data = {
     **SHOP,
@@ -55,8 +55,8 @@ def test_a_teams_own_objects_are_never_touched(bench: Bench) -> None:
 def test_what_was_adopted_stays_when_it_is_declared_no_more(bench: Bench) -> None:
     bench.declare(LESS).onboard()
     bench.sandbox.kubernetes.put(policy(GATEWAY))
-    bench.declare({**SHOP, "adopt": "yes"}).onboard()
-    bench.declare({**LESS, "adopt": "yes"}).onboard()
+    bench.declare({**SHOP, "adopt": "yes"}, platform=ADOPTING).onboard()
+    bench.declare({**LESS, "adopt": "yes"}, platform=ADOPTING).onboard()
 
     assert bench.plan().is_empty
     assert bench.sandbox.kubernetes.get("NetworkPolicy", GATEWAY, "team-shop") is not None

@@ -14,7 +14,7 @@ from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Group, Project
 from tenantry.systems import check_harbor
 from tenantry.systems.harbor.client import HarborClient
-from tests.bench import SHOP, Bench, Data, Prepare, actions, connections, found, ids
+from tests.bench import ADOPTING, SHOP, Bench, Data, Prepare, actions, connections, found, ids
 
 RULES = [{"latest_pushed": 3}, {"pulled_within_days": 30, "tags": "v*", "untagged": False}]
 TEAM: Data = {
@@ -288,7 +288,7 @@ def test_a_project_that_is_not_ours_is_refused_and_nothing_is_written_in_it(benc
 
 
 def test_a_project_that_differs_is_not_adopted_if_identical(bench: Bench) -> None:
-    bench.declare({**TEAM, "adopt": "if-identical"})
+    bench.declare({**TEAM, "adopt": "if-identical"}, platform=ADOPTING)
     foreign(bench, metadata={"public": "true"})
     before = bench.sandbox.harbor.dump()
     with pytest.raises(SystemRefused, match="it differs in"):
@@ -298,7 +298,7 @@ def test_a_project_that_differs_is_not_adopted_if_identical(bench: Bench) -> Non
 
 def test_a_project_whose_members_differ_is_not_adopted_if_identical(bench: Bench) -> None:
     """What is in a project would become ours with it, and be changed by the next run."""
-    bench.declare({**SHOP, "adopt": "if-identical"})
+    bench.declare({**SHOP, "adopt": "if-identical"}, platform=ADOPTING)
     foreign(bench, metadata={"public": "false"})
     group = {"group_name": "team-shop", "group_type": 3}
     body = {"role_id": 1, "member_group": group}
@@ -310,7 +310,7 @@ def test_a_project_whose_members_differ_is_not_adopted_if_identical(bench: Bench
 
 
 def test_an_identical_project_is_adopted(bench: Bench) -> None:
-    bench.declare({**SHOP, "adopt": "if-identical"})
+    bench.declare({**SHOP, "adopt": "if-identical"}, platform=ADOPTING)
     foreign(bench, metadata={"public": "false"})
     bench.onboard()
     assert roles(bench) == {"team-shop": 2}
@@ -318,7 +318,7 @@ def test_an_identical_project_is_adopted(bench: Bench) -> None:
 
 
 def test_yes_adopts_a_project_and_the_mark_of_it_stays(bench: Bench) -> None:
-    bench.declare({**TEAM, "adopt": "yes"})
+    bench.declare({**TEAM, "adopt": "yes"}, platform=ADOPTING)
     foreign(bench, metadata={"public": "true"})
     number = project(bench).id
     plan = bench.plan()
@@ -341,7 +341,7 @@ def test_yes_adopts_a_project_and_the_mark_of_it_stays(bench: Bench) -> None:
 def test_a_project_is_still_known_for_ours_when_its_namespace_is_gone(
     adopted: bool, bench: Bench
 ) -> None:
-    bench.declare({**TEAM, "adopt": "yes"})
+    bench.declare({**TEAM, "adopt": "yes"}, platform=ADOPTING)
     if adopted:
         foreign(bench)
     bench.onboard()

@@ -7,7 +7,7 @@ import pytest
 
 from tenantry.errors import SystemRefused
 from tenantry.plan import Plan
-from tests.bench import Bench, Data, Prepare, found, ids
+from tests.bench import ADOPTING, Bench, Data, Prepare, found, ids
 
 TEAM: Data = {
     "name": "shop",
@@ -105,7 +105,7 @@ def test_a_route_of_somebody_elses_is_refused_until_it_may_be_adopted(bench: Ben
     with pytest.raises(SystemRefused, match="istio/VirtualService/team-shop/web"):
         bench.onboard()
     assert route(bench)["spec"] == theirs["spec"]
-    bench.declare({**TEAM, "adopt": "yes"}).onboard()
+    bench.declare({**TEAM, "adopt": "yes"}, platform=ADOPTING).onboard()
     assert route(bench)["spec"]["hosts"] == ["shop.example.com"]
     assert route(bench)["metadata"]["annotations"] == {"tenantry.io/adopted": "true"}
     assert bench.plan() == Plan("shop")

@@ -11,7 +11,19 @@ from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.keycloak.state import Group, Realm, new_id
 from tenantry.systems.keycloak.client import KeycloakClient
-from tests.bench import PLATFORM, REALM, SHOP, Bench, Data, Prepare, connections, found, ids
+from tests.bench import (
+    ADOPTING,
+    PLATFORM,
+    REALM,
+    SHOP,
+    Bench,
+    Data,
+    Prepare,
+    connections,
+    found,
+    granted,
+    ids,
+)
 
 TEAM: Data = {
     "name": "shop",
@@ -99,7 +111,8 @@ def test_membership_is_left_alone_where_no_members_are_declared(bench: Bench) ->
 
 
 def test_a_declared_group_takes_the_place_of_the_usual_one(bench: Bench) -> None:
-    bench.declare({**SHOP, "group": "Shop people (all)"}).onboard()
+    name = "Shop people (all)"
+    bench.declare({**SHOP, "group": name}, platform=granted("shop", groups=[name])).onboard()
     assert group(bench, "Shop people (all)").attributes == MARKS
     assert [each.name for each in realm(bench).groups.values()] == ["Shop people (all)"]
     assert bench.plan() == Plan("shop")
@@ -321,7 +334,7 @@ def test_a_group_that_is_not_ours_is_refused_and_nobody_is_put_into_it(bench: Be
 
 @pytest.mark.parametrize("adopt", ["if-identical", "yes"])
 def test_a_group_is_adopted_and_the_mark_of_it_stays(adopt: str, bench: Bench) -> None:
-    bench.declare({**SHOP, "adopt": adopt})
+    bench.declare({**SHOP, "adopt": adopt}, platform=ADOPTING)
     body = {"name": "team-shop", "attributes": {"cost-centre": ["7"]}}
     bench.systems.keycloak_client.post("groups", body)
     bench.onboard()
@@ -348,7 +361,7 @@ def test_a_client_that_is_not_ours_is_refused_and_its_secret_is_not_copied(bench
 def test_yes_adopts_a_client_and_the_mark_of_it_stays(bench: Bench) -> None:
     for name in ("ann", "bob"):
         bench.sandbox.keycloak.add_user(REALM, name)
-    bench.declare({**TEAM, "adopt": "yes"})
+    bench.declare({**TEAM, "adopt": "yes"}, platform=ADOPTING)
     body = {
         "clientId": "team-shop-web",
         "publicClient": False,

@@ -13,7 +13,7 @@ from tenantry.connections import Cluster
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.systems.kubernetes.client import KubernetesClient
-from tests.bench import SHOP, Bench, Data, Prepare, actions, found, ids
+from tests.bench import ADOPTING, SHOP, Bench, Data, Prepare, actions, found, ids
 
 TEAM: Data = {
     "name": "shop",
@@ -472,7 +472,7 @@ def test_an_object_that_is_not_ours_is_refused_and_stays_as_it_is(kind: str, ben
     ):
         bench.onboard()
     assert get(bench, kind, names[kind]) == before
-    bench.declare({**TEAM, "adopt": "yes"}).onboard()
+    bench.declare({**TEAM, "adopt": "yes"}, platform=ADOPTING).onboard()
     metadata = get(bench, kind, names[kind])["metadata"]
     assert metadata["labels"] == MARKS
     assert metadata["annotations"]["tenantry.io/adopted"] == "true"
@@ -482,7 +482,7 @@ def test_an_object_that_is_not_ours_is_refused_and_stays_as_it_is(kind: str, ben
 
 @pytest.mark.parametrize("adopt", ["if-identical", "yes"])
 def test_a_namespace_is_adopted_and_the_mark_of_it_stays(adopt: str, bench: Bench) -> None:
-    bench.declare({**SHOP, "adopt": adopt})
+    bench.declare({**SHOP, "adopt": adopt}, platform=ADOPTING)
     labels = {ENFORCE: "baseline", "istio-injection": "enabled", "theirs": "yes"}
     body = {"apiVersion": "v1", "kind": "Namespace"}
     bench.sandbox.kubernetes.put({**body, "metadata": {"name": "team-shop", "labels": labels}})
@@ -497,7 +497,7 @@ def test_a_namespace_is_adopted_and_the_mark_of_it_stays(adopt: str, bench: Benc
 
 
 def test_a_namespace_that_differs_is_not_adopted_if_identical(bench: Bench) -> None:
-    bench.declare({**SHOP, "adopt": "if-identical"})
+    bench.declare({**SHOP, "adopt": "if-identical"}, platform=ADOPTING)
     foreign(bench, "Namespace", "team-shop")
     with pytest.raises(SystemRefused, match="it differs in"):
         bench.onboard()

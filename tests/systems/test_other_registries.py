@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests import rotation_bench
-from tests.bench import Bench, found
+from tests.bench import ADOPTING, Bench, found
 
 FOREIGN = {"auth": base64.b64encode(b"ann:hub").decode(), "email": "ann@example.com"}
 HUB = "https://index.docker.io/v1/"
@@ -59,7 +59,7 @@ def test_silently_wrong_adoption_keeps_the_entry_of_another_registry(bench: Benc
     assert secret is not None
     metadata = {**secret["metadata"], "labels": {}, "annotations": {}}
     bench.sandbox.kubernetes.put({**secret, "metadata": metadata})
-    bench.declare({"name": "shop", "adopt": "yes"}).onboard()
+    bench.declare({"name": "shop", "adopt": "yes"}, platform=ADOPTING).onboard()
     assert config(bench)["auths"].keys() == {host(bench), HUB}
     assert config(bench)["auths"][HUB] == FOREIGN
     assert not bench.plan().changes
