@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tenantry.declared.platform import Platform
+from tenantry.declared.policy_text import grant_text
 from tenantry.declared.team import Team
 from tenantry.resources import (
     MARKS,
@@ -213,9 +214,17 @@ def _step(
     return Refusal(
         resource.id,
         f"it exists and Tenantry did not make it; {how}. Rename or remove it, or let {owner.told} "
-        f"adopt it (adopt: {adopt})",
+        f"adopt it ({_adoption(owner, adopt)})",
         found,
     )
+
+
+def _adoption(owner: Owner, adopt: str) -> str:
+    """Return how adoption is declared: of a team's objects, the policy must allow it, too."""
+    if not isinstance(owner, Team):
+        return f"adopt: {adopt}"
+    grant = grant_text([owner.name], {"adopt": adopt})
+    return f"adopt: {adopt} in its file, and in policy.grants of platform.yaml: {grant}"
 
 
 def _locked(found: Iterable[Difference], live: Live) -> str:

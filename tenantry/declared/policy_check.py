@@ -16,7 +16,7 @@ from tenantry.declared.policy import LIMITS, Limits, Policy, allows_more, replac
 from tenantry.declared.policy_names import fold
 from tenantry.declared.policy_rules import Breach, Case
 from tenantry.declared.policy_source import Judged, PolicySource, Violation
-from tenantry.declared.policy_text import grant_text
+from tenantry.declared.policy_text import grant_text, printable
 from tenantry.declared.team import Team, TeamSettings
 
 _ANY = "{team}"
@@ -267,7 +267,7 @@ class Judge:
     def _explain(self, breach: Breach, team: Team, file: str | None) -> Violation:
         remedy = self._remedy(team.name, breach.allows, file)
         where = self._limit_text(tuple(breach.allows), team)
-        text = f"{breach.text}{where}. Change it, or {remedy}"
+        text = f"{printable(breach.text)}{where}. Change it, or {remedy}"
         return Violation(breach.place, text, breach.allows)
 
     def _remedy(self, name: str, allows: Mapping[str, Any], file: str | None) -> str:

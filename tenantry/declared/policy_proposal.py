@@ -87,9 +87,15 @@ def _content(
     added = [
         {"teams": names, "reason": REASON, **json.loads(allows)} for allows, names in shared.items()
     ]
-    grants = [*written.get("grants", ()), *added]
+    grants = [_ordered(grant) for grant in (*written.get("grants", ()), *added)]
     parts = {"profiles": profiles, "grants": grants}
     return {**written, **{name: part for name, part in parts.items() if part}}
+
+
+def _ordered(grant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a grant so that it begins with the teams and the reason."""
+    first = {key: grant[key] for key in ("teams", "reason", "files") if key in grant}
+    return {**first, **grant}
 
 
 def _joined(name: str, one: Any, other: Any) -> Any:

@@ -44,6 +44,11 @@ def _quoted(text: str) -> str:
     return '"' + "".join(map(_escaped, text)) + '"'
 
 
+def printable(text: str) -> str:
+    """Return a text for a message: what is invisible, or acts on a terminal, is escaped."""
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
 def _escaped(character: str) -> str:
     if character in '"\\':
         return f"\\{character}"

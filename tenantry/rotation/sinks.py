@@ -109,8 +109,8 @@ def refuse_unwritable(place: Place, live: Live | None) -> None:
             "kubernetes",
             call,
             "it exists and Tenantry did not make it",
-            advice="Remove it, let onboarding adopt it (adopt: yes), or set its labels "
-            f"{MANAGED_BY} and {TEAM} again if it has lost them.",
+            advice="Remove it, let onboarding adopt it (adopt: yes, granted by policy.grants of "
+            f"platform.yaml), or set its labels {MANAGED_BY} and {TEAM} again if it has lost them.",
         )
     if not place.is_foreign:
         return
