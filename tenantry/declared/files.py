@@ -134,3 +134,11 @@ def platform_hint(names: Iterable[str]) -> str:
     if not near or "platform.yaml" in near:
         return ""
     return f"rename '{near[0]}' to 'platform.yaml'"
+
+
+def base_of(folder: Path) -> str:
+    """Return a folder as seen from the root of its repository; empty if it is that, or in none."""
+    folder = folder.resolve()
+    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
+    path = folder.relative_to(root).as_posix()
+    return "" if path == "." else path

@@ -13,6 +13,7 @@ from tenantry.declared import claims, external_names, judging, policy_check, rul
 from tenantry.declared.claims import Conflict
 from tenantry.declared.faults import Document, Place, explain
 from tenantry.declared.files import (
+    base_of,
     check_folder,
     misplaced_files,
     read_document,
@@ -335,7 +336,7 @@ class Reading:
             self.platform,
             dict(sorted(teams.items())),
             str(self.folder),
-            _base(self.folder),
+            base_of(self.folder),
             Documents(
                 self.platform_file,
                 {file.team.name: file.document for file in good if file.team},
@@ -349,10 +350,3 @@ class Reading:
 
 def _in_order(found: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(found), key=location_of))
-
-
-def _base(folder: Path) -> str:
-    folder = folder.resolve()
-    root = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)
-    path = folder.relative_to(root).as_posix()
-    return "" if path == "." else path
