@@ -23,7 +23,7 @@ from tenantry.declared import load
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import PLATFORM, write
+from tests.bench import PLATFORM, admit, write
 from tests.docs.test_docs import fences, read
 from tests.real.conftest import Cluster
 from tests.real.servers.apiserver import connect
@@ -222,7 +222,7 @@ class ClusterOfOurs:
         one = {"name": self.team, **team}
         for old in (self.folder / "teams").glob("*"):
             old.unlink()
-        state = load(write(self.folder, one, *teams, platform=platform or PLATFORM))
+        state = load(admit(write(self.folder, one, *teams, platform=platform or PLATFORM)))
         return Systems(connections, state, extras=extras, clock=self.sandbox.clock.now)
 
     def onboard(self, account: ClusterAccount, **team: Any) -> onboarding.Outcome:
