@@ -49,6 +49,14 @@ def write(folder: Path, *teams: Data | str, platform: Data | str = PLATFORM) -> 
     return folder
 
 
+def admit(folder: Path) -> Path:
+    """Put what `tenantry policy` prints into `platform.yaml`, as an operator does."""
+    yaml = YAML(typ="safe", pure=True)
+    platform = yaml.load(folder / "platform.yaml")
+    _write(folder / "platform.yaml", {**platform, **yaml.load(declared.propose_policy(folder))})
+    return folder
+
+
 def _write(path: Path, content: Data | str) -> None:
     with path.open("w", encoding="utf-8") as file:
         if isinstance(content, str):
