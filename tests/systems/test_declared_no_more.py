@@ -36,6 +36,7 @@ def test_objects_that_were_declared_are_deleted_and_the_plan_says_so(bench: Benc
         "kubernetes/ResourceQuota/team-shop/tenantry": "delete",
         "kubernetes/LimitRange/team-shop/tenantry": "delete",
         "istio/VirtualService/team-shop/web": "delete",
+        "kubernetes/Namespace/team-shop": "update",  # the annotation with its hosts
         "kubernetes/Namespace mark/team-shop": "update",
     }
     kubernetes = bench.sandbox.kubernetes

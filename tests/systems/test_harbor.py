@@ -101,7 +101,9 @@ def test_what_is_not_declared_is_left_as_harbor_has_it(bench: Bench) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_the_group_gets_the_declared_role(role: str, bench: Bench) -> None:
-    bench.declare({"name": "shop", "harbor": {"role": role}}).onboard()
+    bench.declare(
+        {"name": "shop", "harbor": {"role": role}}, platform=granted("shop", project_admin=True)
+    ).onboard()
     assert roles(bench) == {"team-shop": ROLES[role]}
 
 
