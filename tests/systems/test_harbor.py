@@ -14,7 +14,18 @@ from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Group, Project
 from tenantry.systems import check_harbor
 from tenantry.systems.harbor.client import HarborClient
-from tests.bench import ADOPTING, SHOP, Bench, Data, Prepare, actions, connections, found, ids
+from tests.bench import (
+    ADOPTING,
+    SHOP,
+    Bench,
+    Data,
+    Prepare,
+    actions,
+    connections,
+    found,
+    granted,
+    ids,
+)
 
 RULES = [{"latest_pushed": 3}, {"pulled_within_days": 30, "tags": "v*", "untagged": False}]
 TEAM: Data = {
