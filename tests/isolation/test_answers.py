@@ -17,6 +17,7 @@ from tests.bench import SHOP, Bench, MishapSandbox, connections
 from tests.listener import Listener
 
 LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/login'>Log in</form></body></html>"
+LONG = pytest.mark.long
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 
@@ -81,7 +82,7 @@ REST = [(lie, what) for lie in LIES for what in WRITES if lie != "a login page"]
 
 @pytest.mark.parametrize(
     ("lie", "what"),
-    [*SAMPLE, *(pytest.param(*each, marks=pytest.mark.long) for each in REST)],
+    [*SAMPLE, *(pytest.param(*each, marks=LONG) for each in REST)],
 )
 def test_a_write_that_something_else_answers_is_not_done(rich: Bench, lie: str, what: str) -> None:
     """The team fails with a message, is not marked as applied, and the next run completes it."""
@@ -165,7 +166,7 @@ def test_a_page_that_says_404_does_not_mean_that_something_is_missing(
 
 # Redirects
 
-REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = (302, 307, *(pytest.param(status, marks=LONG) for status in (301, 303, 308)))
 
 
 @pytest.fixture
