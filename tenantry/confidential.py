@@ -40,7 +40,7 @@ def without_secrets(reason: str, headers: Mapping[str, Any], body: object = None
 
 
 class _NoDebug(logging.Filter):
-    """Drops the debug records of a library, whatever level a handler or a logger is set to."""
+    """Drops the debug records of a library, for every level of handlers and loggers."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno > logging.DEBUG
@@ -49,8 +49,8 @@ class _NoDebug(logging.Filter):
 def hide_wire_logs() -> None:
     """Keep what is sent and received out of all logs.
 
-    `httpcore` logs Harbor's session and CSRF token, for example, and Prefect stores what it is
-    told to log. The filters are on the loggers that write, so no configuration of handlers or
+    `httpcore` logs Harbor's session and CSRF token, for example, and Prefect stores the records of
+    the loggers that an operator names. The filters are on the loggers that write, so no configuration of handlers or
     levels undoes it. Call it once the libraries are imported.
     """
     known = [name for name in logging.root.manager.loggerDict if name.startswith(_LIBRARIES)]

@@ -10,8 +10,8 @@ import urllib3
 _OF_THE_CONNECTION = ("connection", "content-length", "transfer-encoding", "keep-alive")
 
 
-class Told(NamedTuple):
-    """What a proxy answers itself."""
+class Answer(NamedTuple):
+    """An answer of the proxy's own."""
 
     status: int
     body: bytes = b""
@@ -23,7 +23,7 @@ class Proxy:
 
     Attributes:
         url: the address of the proxy.
-        choose: given method and path, what the proxy answers itself; None to forward the request.
+        choose: returns the proxy's own answer for a method and path; None forwards the request.
         forwarded: method and path of each forwarded request.
     """
 
@@ -33,7 +33,7 @@ class Proxy:
             upstream: the address of the server.
             pool: connects to it, with a certificate for example.
         """
-        self.choose: Callable[[str, str], Told | None] = lambda method, path: None
+        self.choose: Callable[[str, str], Answer | None] = lambda method, path: None
         self.forwarded: list[tuple[str, str]] = []
         proxy, http = self, pool or urllib3.PoolManager(retries=False)
 
@@ -43,8 +43,8 @@ class Proxy:
             def answer(self) -> None:
                 size = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(size)
-                told = proxy.choose(self.command, self.path)
-                if told is None:
+                given = proxy.choose(self.command, self.path)
+                if given is None:
                     proxy.forwarded.append((self.command, self.path.partition("?")[0]))
                     kept = {
                         name: value
@@ -58,14 +58,14 @@ class Proxy:
                         body=body or None,
                         redirect=False,
                     )
-                    told = Told(found.status, found.data, dict(found.headers))
-                self.send_response(told.status)
-                for name, value in told.headers.items():
+                    given = Answer(found.status, found.data, dict(found.headers))
+                self.send_response(given.status)
+                for name, value in given.headers.items():
                     if name.lower() not in _OF_THE_CONNECTION:
                         self.send_header(name, value)
-                self.send_header("Content-Length", str(len(told.body)))
+                self.send_header("Content-Length", str(len(given.body)))
                 self.end_headers()
-                self.wfile.write(told.body)
+                self.wfile.write(given.body)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 

@@ -116,7 +116,7 @@ OUTSIDE = [
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BlockStore:
-    """A store in a folder, beside which lies what an operator must not read."""
+    """A store in a folder, next to a file that an operator must not read."""
     (tmp_path / "people.csv").write_text("dragon-Passw0rd")
     folder = tmp_path / "store"
     folder.mkdir()

@@ -178,7 +178,7 @@ class ClusterOfOurs:
             spec["policyName"] = spec["policyName"].replace("tenantry", self.own, 1)
 
     def _wait_for_rights(self, account: ClusterAccount) -> None:
-        """The authorizer hears of a new role a moment later."""
+        """The authorizer sees a new role a moment later."""
         wait_until(lambda: self.may(account, Right("", "", "namespaces", "get")))
 
     def may(self, account: ClusterAccount, right: Right, namespace: str = "") -> bool:
@@ -287,14 +287,14 @@ class ClusterOfOurs:
             for name, separator in names.items():
                 with contextlib.suppress(gone):
                     delete(f"{self.own}{separator}{name}")
-        with contextlib.ExitStack() as stack:  # each of them, whatever becomes of the others
+        with contextlib.ExitStack() as stack:  # each of them, even if another fails
             stack.callback(self.api.close)
             stack.callback(remove_from_harbor, self._harbor, self.mark)
             remove_from_cluster(self.core, self.mark)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something holds: the authorizer, for example, hears of a change a moment later."""
+    """Wait until something holds: the authorizer, for example, sees a change a moment later."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it does not hold in time"

@@ -164,7 +164,7 @@ def attacks(t: Tenant) -> dict[str, Data]:
     """Return what Mallory tries, by a name for each."""
     return {
         "a host of another team": virtual_service(t, hosts=[t.theirs]),
-        "a host beside one of her own": virtual_service(t, hosts=[t.mine, t.theirs]),
+        "a host next to one of her own": virtual_service(t, hosts=[t.mine, t.theirs]),
         "all hosts": virtual_service(t, hosts=["*"]),
         "a wildcard over her own host": virtual_service(t, hosts=["*.example.com"]),
         "upper case": virtual_service(t, hosts=[t.theirs.upper()]),

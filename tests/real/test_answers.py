@@ -26,7 +26,7 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 from tests.bench import prepare, write
 from tests.isolation.test_answers import LOGIN_PAGE
 from tests.listener import Listener
-from tests.proxy import Proxy, Told
+from tests.proxy import Answer, Proxy
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster
@@ -34,7 +34,7 @@ from tests.real.test_servers import connected
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.usefixtures("no_waiting")]
 
-PAGE = Told(200, LOGIN_PAGE.encode(), {"Content-Type": "text/html"})
+PAGE = Answer(200, LOGIN_PAGE.encode(), {"Content-Type": "text/html"})
 OLD_TOKEN = {
     "kind": "Status",
     "apiVersion": "v1",
@@ -147,7 +147,7 @@ def test_a_login_page_for_everything_is_one_clear_failure(lab: Lab) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_the_password_of_keycloak_follows_no_redirect(lab: Lab, status: int) -> None:
     with Listener() as elsewhere:
-        to = Told(status, b"", {"Location": f"{elsewhere.url}/realms/master/token"})
+        to = Answer(status, b"", {"Location": f"{elsewhere.url}/realms/master/token"})
         lab.keycloak.choose = lambda method, path: to if path.endswith("/token") else None
         client = KeycloakClient(lab.account, lab.realm)
         with pytest.raises(SystemRefused, match="sends credentials to no other host"):
@@ -159,7 +159,7 @@ def test_the_password_of_keycloak_follows_no_redirect(lab: Lab, status: int) -> 
 
 def test_a_redirect_within_the_host_is_followed(lab: Lab) -> None:
     """A reverse proxy may add a slash, or move everything below a path."""
-    to = Told(307, b"", {"Location": "/realms/master/protocol/openid-connect/token?moved"})
+    to = Answer(307, b"", {"Location": "/realms/master/protocol/openid-connect/token?moved"})
     lab.keycloak.choose = lambda method, path: to if path.endswith("/token") else None
     client = KeycloakClient(lab.account, lab.realm)
     client.log_in()
@@ -171,10 +171,10 @@ def test_a_list_is_read_again_where_its_token_is_too_old(lab: Lab) -> None:
     """Three pages of the real server; the token of the second is said to be too old, once."""
     lab.onboard()
     expired = iter(
-        [Told(410, json.dumps(OLD_TOKEN).encode(), {"Content-Type": "application/json"})]
+        [Answer(410, json.dumps(OLD_TOKEN).encode(), {"Content-Type": "application/json"})]
     )
 
-    def choose(method: str, path: str) -> Told | None:
+    def choose(method: str, path: str) -> Answer | None:
         return next(expired, None) if "continue=" in path else None
 
     client = KubernetesClient(lab.kubernetes)

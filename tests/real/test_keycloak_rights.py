@@ -221,7 +221,7 @@ def test_realm_settings_and_recreated_users_need_one_role_more(limited: Limited)
         file.write_text(before)
 
 
-def test_an_account_without_a_role_is_told_which_right_it_lacks(limited: Limited) -> None:
+def test_an_account_without_a_role_gets_a_message_that_names_the_cause(limited: Limited) -> None:
     limited.log_in_with()
     with pytest.raises(SystemRefused) as refused:
         limited.onboard_team()
