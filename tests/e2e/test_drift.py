@@ -157,7 +157,7 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     id = bench.start("detect-drift", remediate="all")
     asked = paused(bench, id)
     first = asked.plan
-    assert "RoleBinding | team-one/ours" in asked.description
+    assert "**delete** kubernetes RoleBinding team-one/ours" in asked.description
     # Meanwhile there is more to remove: what is approved is no longer what would be done.
     by_hand = put_by_hand(bench, "one")
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")

@@ -32,6 +32,8 @@ RICH = {
     "members": [],
     "oidc_clients": {"web": {"redirect_uris": ["https://a.b/*"]}},
 }
+CALL = {"team": RICH, "if_declared": "merge"}
+"""The declared team has a name only: a call without `if_declared` would be refused at once."""
 Spoil = Callable[[str, str], str | None]
 
 
@@ -108,7 +110,7 @@ class Case:
     name: str
     spoil: Spoil = lambda system, call: None
     flow: str = "onboard-team"
-    parameters: dict[str, Any] = field(default_factory=lambda: {"team": RICH})
+    parameters: dict[str, Any] = field(default_factory=lambda: CALL)
     prepare: Callable[[SpoiltSandbox], object] = lambda sandbox: None
     wrong: str = ""
     """The system whose credential in the block is wrong."""
@@ -139,7 +141,7 @@ ROBOTS = "POST /api/v2.0/robots"
 SECRETS = "PATCH /api/v1/namespaces/team-demo/secrets/"
 CASES = [
     Case("success", ends="COMPLETED"),
-    Case("dry run", parameters={"team": RICH, "dry_run": True}, ends="COMPLETED"),
+    Case("dry run", parameters={**CALL, "dry_run": True}, ends="COMPLETED"),
     Case("batch", flow="onboard-teams", parameters={}, ends="COMPLETED"),
     Case("retry", on("harbor", ROBOTS, "half", times=1), ends="COMPLETED"),
     Case("crash", prepare=lambda s: s.controls.delay(0.1), killed=True, ends="COMPLETED"),
