@@ -1,5 +1,5 @@
 """Prefect flows: each reads like the runbook it replaces."""
 
-from tasks.run_log import leave_out_expected_failures
+from tasks.run_log import filter_run_logs
 
-leave_out_expected_failures()
+filter_run_logs()

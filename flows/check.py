@@ -3,11 +3,11 @@
 from typing import Any
 
 from prefect import flow
-from prefect.states import Completed, Failed
 
 from flows.onboard import BlockName
 from tasks import onboarding, platform
 from tasks.names import run_name
+from tasks.states import complete, fail
 from tenantry import checks
 from tenantry.errors import TenantryError
 
@@ -36,7 +36,7 @@ def check_platform(
             platform.publish_report(report)
             told = [report.summary, *(f"{f.check}: {f.resource}: {f.detail}" for f in found)]
             in_order = not any(f.severity == "critical" or f.class_ == "unreadable" for f in found)
-            state = Completed if in_order else Failed
-            return state(message="\n".join(told))
+            state = complete if in_order else fail
+            return state("\n".join(told))
     except TenantryError as error:
-        return Failed(message=str(error))
+        return fail(str(error))

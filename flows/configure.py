@@ -3,12 +3,12 @@
 from typing import Any
 
 from prefect import flow
-from prefect.states import Completed, Failed
 
 from flows.onboard import BlockName
 from tasks import onboarding, platform
 from tasks.locks import TeamLock
 from tasks.names import run_name
+from tasks.states import complete, fail
 from tenantry import explain
 from tenantry.errors import TenantryError
 from tenantry.onboarding import Outcome, refuse
@@ -38,7 +38,7 @@ def configure_platform(
     try:
         declaration = onboarding.read_declared_state(declared_state)
         if not declaration.platform.is_managed:
-            return Completed(message="Nothing of the platform's own is declared.")
+            return complete("Nothing of the platform's own is declared.")
         with onboarding.connected(declaration, harbor, keycloak, cluster) as systems:
             onboarding.check_connections(systems, configuring=True)
             look = platform.Look(systems, renew_client_secret=renew_client_secret)
@@ -47,7 +47,7 @@ def configure_platform(
             plan = look.plan(look.observed)
             platform.publish_plan(plan)
             if dry_run:
-                return Completed(message=f"Dry run: {explain.summary([Outcome(PLATFORM, plan)])}")
+                return complete(f"Dry run: {explain.summary([Outcome(PLATFORM, plan)])}")
             if plan.changes:
                 with TeamLock([PLATFORM]) as lock:
                     plan = left = onboarding.look_again(look)
@@ -55,6 +55,6 @@ def configure_platform(
                         if left.in_stage(stage):
                             left = onboarding.apply_stage(stage, look, left, lock)
             refuse(plan)
-            return Completed(message=explain.summary([Outcome(PLATFORM, plan)], applied=True))
+            return complete(explain.summary([Outcome(PLATFORM, plan)], applied=True))
     except TenantryError as error:
-        return Failed(message=str(error))
+        return fail(str(error))

@@ -3,7 +3,6 @@
 from typing import Any
 
 from prefect import flow, get_run_logger
-from prefect.states import Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.onboard import BlockName, Commit, StoreName
@@ -12,6 +11,7 @@ from tasks import drift_report
 from tasks.drift_report import FailOn
 from tasks.names import run_name
 from tasks.onboarding import connected, read_declared_state
+from tasks.states import fail
 from tasks.store import BlockStore
 from tenantry.calls import WIDTH
 from tenantry.drift import SYSTEMS, Order, Remediate, SystemName
@@ -94,4 +94,4 @@ def detect_drift(
         return drift_report.conclude(last.report, outcome, fail_on)
     except TenantryError as error:
         get_run_logger().error(str(error))
-        return Failed(message=str(error))
+        return fail(str(error))

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
-from prefect.states import Completed, Failed
 from pydantic import Field
 
 from flows.onboard import BlockName, StoreName
@@ -13,6 +12,7 @@ from tasks import migration as tasks
 from tasks import migration_report
 from tasks.names import run_name
 from tasks.onboarding import check_connections, connected, finish, read_declared_state
+from tasks.states import complete, fail
 from tasks.store import BlockStore, NoStore
 from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
@@ -142,14 +142,14 @@ def migrate_identity_provider(
             return _done(declaration, tasks.stands(move))
     except NoStore as error:
         if action == "follow up":
-            return Completed(message=f"No migration is on. {error}")
-        return Failed(message=str(error))
+            return complete(f"No migration is on. {error}")
+        return fail(str(error))
     except tasks.NothingToMove as error:
-        state = Completed if action == "inspect" else Failed
-        return state(message=str(error))
+        state = complete if action == "inspect" else fail
+        return state(str(error))
     except TenantryError as error:
         get_run_logger().error(str(error))
-        return Failed(message=str(error))
+        return fail(str(error))
 
 
 def _nothing_on(systems: Systems, store: BlockStore, declared_state: str) -> Any:
@@ -183,4 +183,4 @@ def _finish(
 
 def _done(declaration: Declaration, text: str) -> Any:
     """Return the final state of a run that completed its work."""
-    return finish(Completed(message=text), declaration, None)
+    return finish(complete(text), declaration, None)

@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
-from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field, WithJsonSchema
 
@@ -11,6 +10,7 @@ from tasks import onboarding as tasks
 from tasks.locks import TeamLock
 from tasks.names import run_name
 from tasks.pages import artifact_key
+from tasks.states import complete, fail
 from tenantry import explain
 from tenantry.calls import WIDTH
 from tenantry.declared import IfDeclared, form_schema
@@ -58,7 +58,7 @@ def onboard_team(
         declared = proposal.team
         with tasks.connected(proposal.declaration, harbor, keycloak, cluster) as systems:
             if declared.name not in systems.state.teams:  # it claims what another team holds
-                return Failed(message="\n".join(systems.state.faults_of([declared.name])))
+                return fail("\n".join(systems.state.faults_of([declared.name])))
             tasks.check_connections(systems)
             walk = tasks.Walk(systems, [declared])
             for system in LOOKS:
@@ -67,7 +67,7 @@ def onboard_team(
             outcome = Outcome(declared.name, plan)
             tasks.publish_plan(artifact_key("plan", declared.name), [outcome])
             if dry_run:
-                return Completed(message=f"Dry run: {explain.summary([outcome])}")
+                return complete(f"Dry run: {explain.summary([outcome])}")
             guarded = require_approval and proposal.writes
             if require_approval and tasks.needs_approval(proposal, plan):
                 tasks.approve(proposal, plan)
@@ -86,9 +86,9 @@ def onboard_team(
             tasks.publish_guide(walk, declared, plan)
             refuse(plan)
             outcome = Outcome(declared.name, plan)
-            return Completed(message=explain.summary([outcome], applied=True))
+            return complete(explain.summary([outcome], applied=True))
     except TenantryError as error:
-        return Failed(message=str(error))
+        return fail(str(error))
 
 
 @flow(
@@ -132,16 +132,16 @@ def onboard_teams(
                 walk.teams = tasks.find_new(walk)
             if not walk.teams:
                 text = "No team is new or changed."
-                return tasks.finish(Completed(message=text), declaration, teams)
+                return tasks.finish(complete(text), declaration, teams)
             for system in LOOKS:
                 tasks.look_at(system, walk)
             outcomes = tasks.plan_all(walk)
             tasks.publish_plan("plan-all-teams", outcomes)
             if dry_run:
                 text = f"Dry run: {explain.summary(outcomes)}"
-                return tasks.finish(Completed(message=text), declaration, teams)
+                return tasks.finish(complete(text), declaration, teams)
             outcomes = tasks.onboard_all(walk, outcomes)
             return tasks.conclude([*outcomes, *left_out(declaration, teams)])
     except TenantryError as error:
         get_run_logger().error(str(error))
-        return Failed(message=str(error))
+        return fail(str(error))

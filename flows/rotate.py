@@ -3,13 +3,13 @@
 from typing import Any
 
 from prefect import flow, get_run_logger
-from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.onboard import BlockName, StoreName
 from tasks import rotation as tasks
 from tasks.names import run_name
 from tasks.onboarding import connected, finish, read_declared_state
+from tasks.states import complete, fail
 from tenantry.calls import WIDTH
 from tenantry.errors import TenantryError
 from tenantry.rotation import Order, report
@@ -64,7 +64,7 @@ def rotate_robots(
             if dry_run:
                 tasks.publish_table(outcomes, run.now)
                 text = f"Dry run: {report.summary(outcomes)}"
-                return finish(Completed(message=text), systems.state, teams)
+                return finish(complete(text), systems.state, teams)
             by = tasks.who()
             if compromised and ask:
                 tasks.publish_table(outcomes, run.now)
@@ -76,4 +76,4 @@ def rotate_robots(
             return tasks.conclude(run, outcomes)
     except TenantryError as error:
         get_run_logger().error(str(error))
-        return Failed(message=str(error))
+        return fail(str(error))

@@ -20,9 +20,9 @@ from prefect.input import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tasks.prefect_api import needed
-from tasks.tables import cell
 from tenantry.errors import TenantryError
 from tenantry.plan import Change
+from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count
 
 DAY = 24 * 3600
@@ -69,24 +69,21 @@ class NotApproved(TenantryError):
     """A person refused a plan, or approved another one."""
 
 
-def bullets(changes: Sequence[Change]) -> str:
-    """Return changes as a Markdown list: the UI's dialog is too narrow for a table of them."""
-    lines = [
-        f"- **{each.action}** {each.id.system} {each.id.kind} {cell(each.id.key, None)}"
-        for each in changes[:_SHOWN]
-    ]
+def bullets(changes: Sequence[Change]) -> Markdown:
+    """Return changes as a list: the UI's dialog is too narrow for a table of them."""
+    lines = [markdown("- **{}** {} {} {}", each.action, *each.id) for each in changes[:_SHOWN]]
     more = len(changes) - len(lines)
-    return "\n".join(lines + [f"- … and {more} more"] * (more > 0))
+    return joined("\n", lines + [markdown("- … and {} more", more)] * (more > 0))
 
 
-def require_approval(question: str, plan: str, *, patience: int = DAY) -> str:
+def require_approval(question: Markdown, plan: str, *, patience: int = DAY) -> str:
     """Return who approved a plan; suspend the run if no person has answered yet.
 
     The flow must come here again with the same plan after it was resumed. If the plan is another
     one by then, it is asked for again.
 
     Args:
-        question: what the plan does, as Markdown.
+        question: what the plan does.
         plan: the plan's hash. Only an answer that names it counts.
         patience: seconds in which an answer is accepted.
 
@@ -104,7 +101,7 @@ def require_approval(question: str, plan: str, *, patience: int = DAY) -> str:
         plan,
         days,
     )
-    text = f"{question}\n\nPlan `{plan}`. It can be approved within {days}."
+    text = markdown("{}\n\nPlan {}. It can be approved within {}.", question, code(plan), days)
     form = _form(plan).with_initial_data(description=text)
     try:
         with needed("suspend the flow run"):

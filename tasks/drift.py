@@ -17,6 +17,7 @@ from tenantry.drift.looks import begin, look_at, looks, note
 from tenantry.errors import TenantryError
 from tenantry.resources import PLATFORM, Observed
 from tenantry.systems import Systems
+from tenantry.text import markdown
 from tenantry.wording import count
 
 ROUNDS = 3
@@ -122,7 +123,7 @@ def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> O
 
 
 def _show(remedy: Remedy) -> None:
-    text = f"{_counted(remedy)}. Plan {remedy.hash}."
+    text = markdown("{}. Plan {}.", _counted(remedy), remedy.hash)
     publish_table("drift-remedy", remedy.rows, text, PLAN_WIDTHS)
     get_run_logger().info(text)
 
@@ -139,9 +140,10 @@ def _approve(remedy: Remedy) -> None:
         NotApproved: it was refused.
     """
     changes = sorted(remedy.changes, key=lambda change: change.action != "delete")
-    text = (
-        f"**{_counted(remedy)}.** All fields are in the artifact *drift-remedy*.\n\n"
-        f"{bullets(changes)}"
+    text = markdown(
+        "**{}.** All fields are in the artifact *drift-remedy*.\n\n{}",
+        _counted(remedy),
+        bullets(changes),
     )
     require_approval(text, remedy.hash)
 

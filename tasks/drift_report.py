@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from prefect import get_run_logger
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
 from tasks.drift import Outcome
-from tasks.prefect_api import best_effort, emit, needed
+from tasks.pages import publish_pages
+from tasks.prefect_api import emit, needed
+from tasks.states import complete, fail
 from tasks.store import BlockStore
 from tasks.tables import publish_table, read_table
 from tenantry.drift import Finding, Report
@@ -20,6 +20,7 @@ from tenantry.drift.findings import CLASSES, SEVERITIES, team_name
 from tenantry.drift.history import History
 from tenantry.drift.left_out import DECLARED
 from tenantry.drift.reports import FILES, summary, write
+from tenantry.text import markdown
 from tenantry.wording import count
 
 FINDINGS, SUMMARY = "drift-findings", "drift-summary"
@@ -80,16 +81,15 @@ def publish(
     since = history.open_since()
     rows = [summary.row(each, since, report.time) for each in report.findings[:_ROWS]]
     more = len(report.findings) - len(rows)
-    text = report.summary + (f" The first {_ROWS} are shown." if more > 0 else "")
+    shown = markdown(" The first {} are shown.", _ROWS) if more > 0 else markdown("")
+    text = markdown("{}{}", report.summary, shown)
     publish_table(FINDINGS, rows, text, summary.WIDTHS)
     if store:
         history.write(store)
         for format, (name, _) in FILES.items():
             store.write(name, write(format, report, history).encode())
     where = store.name if store else ""
-    text = summary.markdown(report, history, done, where)
-    with best_effort(f"artifact '{SUMMARY}'"):
-        create_markdown_artifact(key=SUMMARY, markdown=text)
+    publish_pages([(SUMMARY, summary.page(report, history, done, where))])
     _tell(report, before, first, blocks, remediated=bool(outcome.teams))
 
 
@@ -197,5 +197,5 @@ def conclude(report: Report, outcome: Outcome, fail_on: FailOn) -> State[Any]:
         message = "\n".join([message, *(f"{found.resource}: {found.detail}" for found in absent)])
     fails = failed or outcome.error or absent or (fail_on == "drift" and report.findings)
     if fails or (fail_on == "unreadable" and report.unreadable):
-        return Failed(message=message)
-    return Completed(message=message)
+        return fail(message)
+    return complete(message)

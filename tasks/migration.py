@@ -31,6 +31,7 @@ from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import INSPECTION, Identity, Situation, report_name
 from tenantry.resources import PLATFORM
 from tenantry.systems import Systems
+from tenantry.text import code, joined, markdown
 from tenantry.wording import count
 
 PATIENCE = 14 * 24 * 3600
@@ -244,14 +245,21 @@ def ask(move: Move, approved_plan: str) -> None:
         return
     remade = sum(person.way != "link" for person in snapshot.moving)
     more = f" Deleted and re-created in the realm: {remade}." if remade else ""
-    waves = "\n".join(
-        f"1. {name}: {len(snapshot.wave(number))}" for number, name in enumerate(snapshot.waves)
+    waves = (
+        markdown("1. {}: {}", name, len(snapshot.wave(number)))
+        for number, name in enumerate(snapshot.waves)
     )
-    text = (
-        f"**{count(len(snapshot.moving), 'person', 'people')}** to move from `{entry.old}` to `{entry.new}`, in these "
-        f"waves:\n\n{waves}\n\nLet go: {len(snapshot.people) - len(snapshot.moving)}.{more} Who "
-        f"they are: `{INSPECTION}` in block `{move.store.name}`; what was found: the artifact "
-        f"`migration-inspection` of this run."
+    text = markdown(
+        "**{}** to move from {} to {}, in these waves:\n\n{}\n\nLet go: {}.{} Who they are: {} in "
+        "block {}; what was found: the artifact `migration-inspection` of this run.",
+        count(len(snapshot.moving), "person", "people"),
+        code(entry.old),
+        code(entry.new),
+        joined("\n", waves),
+        len(snapshot.people) - len(snapshot.moving),
+        more,
+        code(INSPECTION),
+        code(move.store.name),
     )
     approve(move, entry.plan, require_approval(text, entry.plan, patience=PATIENCE))
 

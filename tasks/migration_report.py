@@ -5,12 +5,8 @@ from contextvars import copy_context
 from typing import Any
 
 from prefect import get_run_logger
-from prefect.artifacts import (
-    create_progress_artifact,
-    update_progress_artifact,
-)
 
-from tasks.prefect_api import best_effort
+from tasks.pages import publish_progress, update_progress
 from tasks.store import BlockStore
 from tasks.tables import publish_table
 from tenantry.declared import Declaration
@@ -19,9 +15,11 @@ from tenantry.migration.inspection import Inspection
 from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.report import Right
 from tenantry.migration.snapshot import INSPECTION, people_name
+from tenantry.text import code, markdown
 from tenantry.wording import count
 
 _SECONDS_BETWEEN = 5.0
+_PROGRESS = "migration-progress"
 
 
 class Progress:
@@ -50,23 +48,20 @@ class Progress:
     def _say(self, done: int, of: int, now: float) -> None:
         left = (now - self._began) * (of - done) / max(done, 1)
         text = f"{self._what}: {done} of {of}, about {left / 60:.0f} min left"
-        with best_effort("artifact 'migration-progress'"):
-            if self._artifact is None:
-                self._artifact = create_progress_artifact(
-                    progress=0.0, key="migration-progress", description=text
-                )
-            percent = 100 * done / max(of, 1)
-            update_progress_artifact(self._artifact, progress=percent, description=text)
+        shown = markdown("{}", text)
+        if self._artifact is None:
+            self._artifact = publish_progress(_PROGRESS, 0.0, shown)
+        update_progress(self._artifact, _PROGRESS, 100 * done / max(of, 1), shown)
         get_run_logger().info(text)
 
 
 def publish_inspection(store: BlockStore, found: Inspection) -> None:
     """What was found as a table artifact, without names."""
-    where = f"Who is who: `{INSPECTION}` in block `{store.name}`."
+    where = markdown("Who is who: {} in block {}.", code(INSPECTION), code(store.name))
     publish_table(
         "migration-inspection",
         report.inspected(found),
-        f"{found.summary} {where}",
+        markdown("{} {}", found.summary, where),
         {"text": 56},
     )
 
@@ -82,8 +77,15 @@ def publish_standing(
     report.write_people(migration.store, *stands)
     table = report.by_team(*stands)
     since = f" since {entry.switched_at:%Y-%m-%d %H:%M} UTC" if entry.switched_at else ""
-    text = f"The {told}: {entry.phase}{since}; {standing}. Who they are: "
-    text += f"`{people_name(entry.id)}` in block `{migration.store.name}`."
+    text = markdown(
+        "The {}: {}{}; {}. Who they are: {} in block {}.",
+        told,
+        entry.phase,
+        since,
+        standing,
+        code(people_name(entry.id)),
+        code(migration.store.name),
+    )
     publish_table("migration-by-team", table, text)
 
 
@@ -97,7 +99,12 @@ def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
     publish_table(
         "migration-rights",
         [{"right": kind, "differing": number} for kind, number in sorted(rows.items())],
-        f"{count(len(rights), 'right')} compared, {len(differing)} different. Right by right: "
-        f"`{name}` in block `{store.name}`.",
+        markdown(
+            "{} compared, {} different. Right by right: {} in block {}.",
+            count(len(rights), "right"),
+            len(differing),
+            code(name),
+            code(store.name),
+        ),
     )
     return len(differing)

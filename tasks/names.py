@@ -7,6 +7,8 @@ from typing import Any, cast
 from coolname.data import config as _config
 from prefect.context import FlowRunContext
 
+from tenantry.text import one_line
+
 # The create form of Prefect's UI fills in an adjective of these and an animal's short name.
 _UI_ADJECTIVES = frozenset(
     (
@@ -60,7 +62,7 @@ def _words(name: str) -> frozenset[str]:
 
 def _fill(template: str, parameters: dict[str, Any]) -> str:
     try:
-        return template.format_map(parameters)[:_LONGEST]
+        return one_line(template.format_map(parameters))[:_LONGEST]
     except (KeyError, IndexError, TypeError, AttributeError):
         # A faulty parameter: the run itself says what is wrong with it.
         return template.partition("{")[0].strip()

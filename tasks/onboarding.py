@@ -5,22 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, cast
-from uuid import UUID
 
 from prefect import get_run_logger
-from prefect.artifacts import (
-    create_progress_artifact,
-    update_progress_artifact,
-)
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
 from tasks.approval import NotApproved, bullets, require_approval
 from tasks.locks import LockUnusable, TeamLock
-from tasks.pages import artifact_key, publish_pages
-from tasks.prefect_api import best_effort, needed
+from tasks.pages import artifact_key, publish_pages, publish_progress, update_progress
+from tasks.prefect_api import needed
 from tasks.shards import named, parts, run_all
+from tasks.states import complete, fail
 from tasks.step import (
     RETRIED,
     TeamsFailed,
@@ -40,6 +35,7 @@ from tenantry.plan import Change, Plan
 from tenantry.resources import Observed, Stage
 from tenantry.systems import LOOKS, Systems
 from tenantry.systems.settle import connect, settle
+from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count
 
 
@@ -134,7 +130,7 @@ def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | N
     if not faults:
         return state
     head = f"Left out because they are faulty in {declaration.origin}:"
-    return Failed(message="\n".join([state.message or "", head, *faults]))
+    return fail("\n".join([state.message or "", head, *faults]))
 
 
 def load_block(block: Any, name: str) -> Any:
@@ -192,7 +188,7 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
         publish_table(
             artifact_key("difference", team.name),
             [change.cut._asdict() for change in proposal.changes],
-            f"What this call changes in {proposal.file}.",
+            markdown("What this call changes in {}.", proposal.file),
         )
     if if_declared == "refuse":
         proposal.refuse()
@@ -214,18 +210,24 @@ def approve(proposal: Proposal, plan: Plan) -> None:
     Raises:
         NotApproved: it was refused.
     """
-    removals = bullets(plan.removals)
     changes = proposal.changes
-    fields = ", ".join(f"`{change.field}`" for change in changes[:10])
-    fields += f" and {len(changes) - 10} more" if len(changes) > 10 else ""
-    deletes = f"deletes {count(len(plan.removals), 'resource')}"
-    what = f"changes {fields} in" if changes else "writes all of"
-    unread = ", **which cannot be read** and is overwritten" if proposal.overwrites else ""
+    fields = joined(", ", (code(change.field) for change in changes[:10]))
+    more = f" and {len(changes) - 10} more" if len(changes) > 10 else ""
+    what = markdown("changes {}{} in", fields, more) if changes else markdown("writes all of")
+    unread = markdown(", **which cannot be read** and is overwritten")
     require_approval(
-        f"The new declaration of team `{plan.team}` **{deletes}**. It "
-        f"{what} `{proposal.file}`{unread}. All {len(plan.changes)} changes are in the "
-        f"artifact *{artifact_key('plan', plan.team)}*. Until you approve, neither the file nor "
-        f"any system is changed.\n\n{removals}",
+        markdown(
+            "The new declaration of team {} **deletes {}**. It {} {}{}. All {} changes are in the "
+            "artifact *{}*. Until you approve, neither the file nor any system is changed.\n\n{}",
+            code(plan.team),
+            count(len(plan.removals), "resource"),
+            what,
+            code(proposal.file),
+            unread if proposal.overwrites else markdown(""),
+            len(plan.changes),
+            artifact_key("plan", plan.team),
+            bullets(plan.removals),
+        ),
         plan_hash([*explain.steps(plan), proposal.step]),
     )
 
@@ -424,27 +426,20 @@ class Progress:
         self._total = total
         self._shown = 0
         self._shown_at = time.monotonic()
-        begins_at = 0.0 if total else 100.0
-        self._id: UUID | None = None
-        with best_effort(f"artifact '{self._KEY}'"):
-            id = create_progress_artifact(begins_at, self._KEY, self._text(0))
-            self._id = cast(UUID, id)
+        self._id = publish_progress(self._KEY, 0.0 if total else 100.0, self._text(0))
 
     def show(self, done: int) -> None:
         """Says how many are done, if it is more than two seconds ago, or all."""
         now = time.monotonic()
         due = done == self._total or now > self._shown_at + self.EVERY
         if due and done > self._shown:
-            if self._id is not None:
-                with best_effort(f"artifact '{self._KEY}'"):
-                    percent = 100 * done / self._total
-                    update_progress_artifact(self._id, percent, self._text(done))
+            update_progress(self._id, self._KEY, 100 * done / self._total, self._text(done))
             self._shown, self._shown_at = done, now
 
-    def _text(self, done: int) -> str:
+    def _text(self, done: int) -> Markdown:
         if not self._total:
-            return "No team has changes to make."
-        return f"{done} of {count(self._total, 'team')} done."
+            return markdown("No team has changes to make.")
+        return markdown("{} of {} done.", done, count(self._total, "team"))
 
 
 def conclude(outcomes: Sequence[Outcome]) -> State[Any]:
@@ -461,11 +456,11 @@ def conclude(outcomes: Sequence[Outcome]) -> State[Any]:
     ]
     changed = sum(bool(outcome.done) and outcome.is_done for outcome in outcomes)
     message = f"{changed} of {len(outcomes)} teams changed, {len(failed)} failed."
-    publish_table("onboarding-result", rows, message, {"why": 60})
+    publish_table("onboarding-result", rows, markdown("{}", message), {"why": 60})
     if not failed:
-        return Completed(message=message)
+        return complete(message)
     reasons = "\n".join(f"{outcome.team}: {outcome.error}" for outcome in failed)
-    return Failed(message=f"{message}\n{reasons}")
+    return fail(f"{message}\n{reasons}")
 
 
 def publish_plan(key: str, outcomes: Sequence[Outcome]) -> None:
@@ -476,25 +471,25 @@ def publish_plan(key: str, outcomes: Sequence[Outcome]) -> None:
         if outcome.plan is not None
         for row in explain.rows(outcome.plan.changes)
     ]
-    publish_table(key, rows, explain.summary(outcomes), PLAN_WIDTHS)
+    publish_table(key, rows, markdown("{}", explain.summary(outcomes)), PLAN_WIDTHS)
 
 
 def publish_guide(walk: Walk, team: Team, plan: Plan) -> None:
-    """What the team is told, as a Markdown artifact."""
+    """Publish a team's guide."""
     publish_pages([_guide(walk, team, plan)])
 
 
 def publish_guides(walk: Walk, shard: Shard) -> None:
-    """What a shard's teams are told that changed, on one page: each page costs the server time."""
-    told = [each for each in shard.outcomes.values() if each.is_done and each.done and each.plan]
-    pairs = zip(walk.pick(told), told, strict=True)
-    guides = [_guide(walk, team, cast(Plan, outcome.plan)) for team, outcome in pairs]
-    if len(shard.outcomes) > 1 and guides:
-        guides = [(artifact_key("welcome", shard.name), "\n\n".join(text for _, text in guides))]
-    publish_pages(guides)
+    """Publish the guides of a shard's teams that changed.
+
+    Each team has a page of its own: a page that a team is sent shows no text of another team.
+    """
+    changed = [each for each in shard.outcomes.values() if each.is_done and each.done and each.plan]
+    pairs = zip(walk.pick(changed), changed, strict=True)
+    publish_pages(_guide(walk, team, cast(Plan, outcome.plan)) for team, outcome in pairs)
 
 
-def _guide(walk: Walk, team: Team, plan: Plan) -> tuple[str, str]:
+def _guide(walk: Walk, team: Team, plan: Plan) -> tuple[str, Markdown]:
     systems = walk.systems
     realm = systems.state.platform.keycloak.realm
     text = welcome.guide(team, systems.credentials.registry, realm, plan)

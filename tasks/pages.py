@@ -1,13 +1,17 @@
-"""Markdown artifacts, many at once: a page a team, or a page a robot's credential."""
+"""Markdown artifacts, many at once: a page a team, or a page a robot's credential; and progress."""
 
 import re
 from collections.abc import Iterable
+from typing import cast
+from uuid import UUID
 
+from prefect import artifacts
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.runtime import flow_run, task_run
 
 from tasks.prefect_api import best_effort
+from tenantry.text import Markdown
 
 
 def artifact_key(*parts: str) -> str:
@@ -15,7 +19,7 @@ def artifact_key(*parts: str) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", "-".join(parts))
 
 
-def publish_pages(pages: Iterable[tuple[str, str]]) -> None:
+def publish_pages(pages: Iterable[tuple[str, Markdown]]) -> None:
     """Publish Markdown by its keys; log a warning for each that Prefect's API does not take.
 
     All share one client, since a client costs more than a call.
@@ -31,3 +35,18 @@ def publish_pages(pages: Iterable[tuple[str, str]]) -> None:
             )
             with best_effort(f"artifact '{key}'"):
                 client.create_artifact(artifact)
+
+
+def publish_progress(key: str, percent: float, description: Markdown) -> UUID | None:
+    """Publish a progress artifact; return its id, or None if Prefect's API does not take it."""
+    made: UUID | None = None
+    with best_effort(f"artifact '{key}'"):
+        made = cast(UUID, artifacts.create_progress_artifact(percent, key, description))
+    return made
+
+
+def update_progress(artifact: UUID | None, key: str, percent: float, description: Markdown) -> None:
+    """Update a progress artifact, if it could be published."""
+    if artifact is not None:
+        with best_effort(f"artifact '{key}'"):
+            artifacts.update_progress_artifact(artifact, percent, description)

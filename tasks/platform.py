@@ -11,6 +11,7 @@ from tenantry.onboarding import Outcome
 from tenantry.plan import Plan
 from tenantry.resources import Observed
 from tenantry.systems import LOOKS_AT_PLATFORM, Systems
+from tenantry.text import joined, markdown
 
 
 class Look:
@@ -44,11 +45,13 @@ class Look:
 
 def publish_plan(plan: Plan) -> None:
     """The changes as a table artifact."""
-    told = explain.summary([Outcome(plan.team, plan)])
-    refused = "".join(f"\n\n{refusal.id}: {refusal.reason}" for refusal in plan.refusals)
-    waiting = "".join(f"\n\n{wait.id} waits: {wait.reason}" for wait in plan.waiting)
+    parts = [
+        markdown("{}", explain.summary([Outcome(plan.team, plan)])),
+        *(markdown("{}: {}", str(refusal.id), refusal.reason) for refusal in plan.refusals),
+        *(markdown("{} waits: {}", str(wait.id), wait.reason) for wait in plan.waiting),
+    ]
     rows = explain.rows(plan.changes)
-    publish_table("plan-platform", rows, told + refused + waiting, PLAN_WIDTHS)
+    publish_table("plan-platform", rows, joined("\n\n", parts), PLAN_WIDTHS)
 
 
 @step("check that the systems work together")
@@ -67,5 +70,5 @@ def publish_report(report: Report) -> None:
     from tenantry.drift.reports import summary  # with pandas, which configuring can do without
 
     rows = [summary.row(finding, {}, report.time) for finding in report.findings]
-    publish_table("platform-checks", rows, report.summary, summary.WIDTHS)
+    publish_table("platform-checks", rows, markdown("{}", report.summary), summary.WIDTHS)
     publish_pages([("platform-summary", summary.checks(report))])

@@ -15,6 +15,7 @@ from prefect.exceptions import MissingContextError, PrefectException
 from prefect.logging import get_logger, get_run_logger
 
 from tenantry.errors import SystemRefused, SystemUnavailable, readable
+from tenantry.text import visible_values
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 _MAY_PASS = (408, 429)
@@ -68,13 +69,16 @@ def emit(
     payload: Mapping[str, Any] | None = None,
     related: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Emit an event, as well as it can be done: one that is too large is dropped with a warning."""
+    """Emit an event, as well as it can be done: one that is too large is dropped with a warning.
+
+    All text in it is made visible: notifications quote it.
+    """
     with best_effort(f"event '{event}'"):
         emit_event(
             event,
-            resource=dict(resource),
-            payload=dict(payload or {}),
-            related=[dict(each) for each in related],
+            resource=visible_values(resource),
+            payload=visible_values(payload or {}),
+            related=visible_values(related),
         )
 
 

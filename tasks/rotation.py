@@ -9,7 +9,6 @@ from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
 
 from tasks import tables
 from tasks.approval import recall, remember, require_approval
@@ -17,6 +16,7 @@ from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages
 from tasks.prefect_api import emit, needed
 from tasks.shards import named, parts, run_all
+from tasks.states import complete, fail
 from tasks.step import RETRIED, TeamsFailed, TeamsLeft, look_again_after, step
 from tasks.store import BlockStore
 from tenantry import rotation
@@ -26,6 +26,7 @@ from tenantry.explain import plan_hash
 from tenantry.rotation import Order, Outcome, report
 from tenantry.rotation.audit import Nowhere, Store, Trail
 from tenantry.systems import Systems, check_harbor, check_kubernetes
+from tenantry.text import Markdown, markdown
 from tenantry.wording import count
 
 ROTATED = "tenantry.robot.rotated"
@@ -175,10 +176,15 @@ def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
         return str(before["by"])
     minutes = token_lifetime.total_seconds() / 60
     by = require_approval(
-        f"**{count(len(due), 'credential')} to delete before new ones are in place**: "
-        f"{', '.join(due[:20])}{' …' if len(due) > 20 else ''}.\n\nPulls and pushes fail until the "
-        "clients have loaded the new credential. Tokens that Harbor has issued may still be used "
-        f"for up to {count(round(minutes), 'minute')}. All credentials are in the artifact *robots*.",
+        markdown(
+            "**{} to delete before new ones are in place**: {}{}.\n\nPulls and pushes fail until the "
+            "clients have loaded the new credential. Tokens that Harbor has issued may still be used "
+            "for up to {}. All credentials are in the artifact *robots*.",
+            count(len(due), "credential"),
+            ", ".join(due[:20]),
+            " …" if len(due) > 20 else "",
+            count(round(minutes), "minute"),
+        ),
         plan_hash(f"{o.name}: {o.robot} {', '.join(o.steps)}" for o in dying),
     )
     remember(_APPROVED, {"credentials": due, "by": by})
@@ -308,15 +314,16 @@ def tell(outcomes: Iterable[Outcome]) -> None:
 
 def publish_table(outcomes: Sequence[Outcome], now: datetime) -> None:
     """How all pairs stand, as a table artifact."""
+    text = markdown("{}", report.summary(outcomes))
     widths = {"robot": 20, "state": 10, "note": 30}
-    tables.publish_table("robots", report.rows(outcomes, now), report.summary(outcomes), widths)
+    tables.publish_table("robots", report.rows(outcomes, now), text, widths)
 
 
-def _pages(outcomes: Iterable[Outcome], now: datetime) -> Iterator[tuple[str, str]]:
+def _pages(outcomes: Iterable[Outcome], now: datetime) -> Iterator[tuple[str, Markdown]]:
     """What was done to each pair, by the key of its artifact."""
     for outcome in outcomes:
         if outcome.done or outcome.error:
-            key = artifact_key("rotation", outcome.team, outcome.purpose)
+            key = artifact_key("rotation", f"{outcome.team}--{outcome.purpose}")
             yield key, report.page(outcome, now)
 
 
@@ -335,5 +342,5 @@ def conclude(run: Rotation, outcomes: Sequence[Outcome]) -> State[Any]:
     if run.trail.error is not None:
         reasons.append(str(run.trail.error))
     if not reasons:
-        return Completed(message=message)
-    return Failed(message="\n".join([message, *reasons]))
+        return complete(message)
+    return fail("\n".join([message, *reasons]))

@@ -1,4 +1,4 @@
-"""What the log of a flow run leaves out: tracebacks of explained failures, and repetitions of a bug's."""
+"""What the log of a run leaves out: explained tracebacks, repetitions of a bug's, harmful text."""
 
 import logging
 
@@ -6,6 +6,7 @@ from prefect.exceptions import FailedRun, ParameterTypeError
 from prefect.runtime import flow_run
 
 from tenantry.errors import TenantryError
+from tenantry.text import HarmlessRecords
 
 EXPECTED = (FailedRun, ParameterTypeError, TenantryError)
 """Errors of a run that its state's message explains: it returned Failed, or its input is wrong."""
@@ -51,17 +52,18 @@ class UnexpectedOnce(logging.Filter):
         return True
 
 
-_FILTERS: dict[str, type[logging.Filter]] = {
-    "prefect.flow_runs": ExpectedFailures,
-    "prefect.task_runs": ExpectedFailures,
-    "tenantry": UnexpectedOnce,
+_FILTERS: dict[str, tuple[type[logging.Filter], ...]] = {
+    "prefect.flow_runs": (ExpectedFailures, HarmlessRecords),
+    "prefect.task_runs": (ExpectedFailures, HarmlessRecords),
+    "tenantry": (UnexpectedOnce, HarmlessRecords),
 }
-"""By logger: its filter."""
+"""By logger: its filters."""
 
 
-def leave_out_expected_failures() -> None:
+def filter_run_logs() -> None:
     """Add the filters to the loggers of runs and of Tenantry's core, once in a process."""
-    for name, kind in _FILTERS.items():
+    for name, kinds in _FILTERS.items():
         logger = logging.getLogger(name)
-        if not any(isinstance(known, kind) for known in logger.filters):
-            logger.addFilter(kind())
+        for kind in kinds:
+            if not any(isinstance(known, kind) for known in logger.filters):
+                logger.addFilter(kind())

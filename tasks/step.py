@@ -9,8 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
 from prefect.runtime import task_run
-from prefect.states import Failed
 
+from tasks.states import fail
 from tenantry.errors import (
     BrokenPromise,
     DependsOnUnread,
@@ -98,7 +98,7 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
                 raise
             except Exception as error:  # noqa: BLE001 a bug of ours is a failure with a message, too
                 failure = readable(error, f"running the task '{name}'")
-                return cast(T, Failed(message=str(failure), data=failure))
+                return cast(T, fail(str(failure), data=failure))
 
         made = Task(
             task,

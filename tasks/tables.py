@@ -14,13 +14,12 @@ from typing import Any
 from prefect.artifacts import create_table_artifact
 
 from tasks.prefect_api import best_effort
+from tenantry.text import Markdown, escaped, unescaped, visible
 
 _WIDTH = 24
 """Characters of a line in a cell."""
 PLAN_WIDTHS = {"team": 14, "action": 8, "resource": 30, "fields": 38}
 """Those of a table of changes."""
-_SPECIAL = re.compile(r"([\\`*<>\[\]~])|^(?=[#+=-])", re.MULTILINE)
-_ESCAPED = re.compile(r"\\([\\`*<>\[\]~#+=-])")
 
 
 class _Wrapper(textwrap.TextWrapper):
@@ -36,7 +35,7 @@ class _Wrapper(textwrap.TextWrapper):
 def publish_table(
     key: str,
     rows: Sequence[Mapping[str, Any]],
-    description: str,
+    description: Markdown,
     widths: Mapping[str, int | None] | None = None,
 ) -> None:
     """Publish rows as a table artifact; log a warning if Prefect's API does not take it.
@@ -47,7 +46,7 @@ def publish_table(
     Args:
         key: the artifact's key.
         rows: the rows, each with the same columns, the most important first.
-        description: the text above the table, as Markdown.
+        description: the text above the table.
         widths: the characters of a line by column, 24 if not given; None breaks no line, for
             columns that programs read.
     """
@@ -65,20 +64,18 @@ def publish_table(
 
 def cell(text: str, width: int | None = _WIDTH) -> str:
     """Return text as a cell: in lines of so many characters, and with nothing that is Markdown."""
+    text = visible(text)
     if width is not None:
         wrapper = _Wrapper(width, break_on_hyphens=False)
         lines = (wrapper.wrap(line) or [""] for line in text.splitlines())
         text = "\n".join(part for parts in lines for part in parts)
-    return _SPECIAL.sub(lambda found: f"\\{found[1] or ''}", text)
+    return escaped(text)
 
 
 def read_table(data: Any) -> list[dict[str, Any]]:
     """Return the rows of a table artifact's data as they were published, but for line breaks."""
     rows: list[dict[str, Any]] = json.loads(str(data))
     return [
-        {
-            name: _ESCAPED.sub(r"\1", value) if isinstance(value, str) else value
-            for name, value in row.items()
-        }
+        {name: unescaped(value) if isinstance(value, str) else value for name, value in row.items()}
         for row in rows
     ]

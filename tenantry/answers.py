@@ -5,12 +5,12 @@ where it lacks one, or has one of another type than the client's table says.
 """
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 from tenantry.errors import OddAnswer, SystemUnavailable, frames_of, place_of
+from tenantry.text import logger
 
 Kind = type | tuple[type, ...] | list[type]
 """A type of JSON, several of them, or a list whose items are of one type."""
@@ -26,7 +26,7 @@ _NAMES: dict[type, str] = {
     dict: "an object",
     list: "a list",
 }
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class _Source(NamedTuple):

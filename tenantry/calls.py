@@ -1,6 +1,5 @@
 """What all calls to the systems have in common: when to try again, how wide to fan out, the time."""
 
-import logging
 import re
 import threading
 import time
@@ -14,8 +13,9 @@ import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from tenantry.errors import SystemUnavailable, TimedOut
+from tenantry.text import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def _report_retry(details: RetryDetails) -> None:

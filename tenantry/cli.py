@@ -1,6 +1,5 @@
 """The command line: check the declared state, show what would change, run the sandbox."""
 
-import json
 import os
 import sys
 from contextlib import suppress
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from typer.exceptions import TyperException
 
 from tenantry import declared, explain, onboarding
@@ -17,6 +15,7 @@ from tenantry.connections import Connections
 from tenantry.errors import DeclarationError, TenantryError, readable
 from tenantry.files import write_private
 from tenantry.systems.settle import connect
+from tenantry.text import Terminal, json_text, printed_lines
 from tenantry.wording import count
 
 if TYPE_CHECKING:
@@ -52,10 +51,10 @@ def validate(folder: Folder) -> None:
     """
     state = declared.read(folder)
     for warning in state.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        _say(f"warning: {warning}", err=True)
     if faults := state.faults:
         raise DeclarationError(faults)
-    typer.echo(f"{folder}: {count(len(state.teams), 'team')} and the platform are in order.")
+    _say(f"{folder}: {count(len(state.teams), 'team')} and the platform are in order.")
 
 
 @app.command()
@@ -100,11 +99,11 @@ def plan(
         outcomes += onboarding.plan_all(systems, teams)
         outcomes += onboarding.left_out(state, team)
     if as_json:
-        typer.echo(json.dumps(explain.document(outcomes), indent=2))
+        _say(json_text(explain.document(outcomes)))
     else:
         # In a pipe there is no width to fit: a fold would hide words from whoever searches them.
         width = None if sys.stdout.isatty() else 400
-        Console(width=width).print(explain.table(outcomes))
+        Terminal(width=width).print(explain.table(outcomes))
     if any(outcome.plan is None or outcome.plan.refusals for outcome in outcomes):
         raise typer.Exit(FAILED)
     planned = any(outcome.plan and outcome.plan.changes for outcome in outcomes)
@@ -209,6 +208,11 @@ def sandbox(
     serve(state, realistic=realistic)
 
 
+def _say(text: str, *, err: bool = False) -> None:
+    """Print lines of text, harmless for a terminal and for the log of a CI job."""
+    typer.echo(printed_lines(text), err=err)
+
+
 def _check_output(output: Path | None) -> None:
     """Refuse a file that cannot be written, before the report takes its time.
 
@@ -232,7 +236,7 @@ def _write(
     from tenantry.drift.reports import terminal
 
     if format == "table":
-        told = Console(width=None if sys.stdout.isatty() and not output else 160, record=True)
+        told = Terminal(width=None if sys.stdout.isatty() and not output else 160, record=True)
         with told.capture() as captured:
             told.print(terminal.table(report, history, full=full))
         text = captured.get()
@@ -302,20 +306,20 @@ def main() -> None:
         sys.exit(status if isinstance(status, int) else 0)
     except TyperException as error:
         # Typer's own status for a mistyped option is 2, which `plan` gives for changes.
-        typer.echo(f"{error.format_message()} Try --help.", err=True)
+        _say(f"{error.format_message()} Try --help.", err=True)
         sys.exit(FAILED)
     except TenantryError as error:
-        typer.echo(str(error), err=True)
+        _say(str(error), err=True)
         sys.exit(FAILED)
     except OSError as error:  # of the output, such as a pipe whose reader ended, or of a folder
         where = error.filename or "the output"
-        typer.echo(f"{where}: {error.strerror or 'cannot be read or written'}.", err=True)
+        _say(f"{where}: {error.strerror or 'cannot be read or written'}.", err=True)
         # The interpreter would write what is left once more when it ends.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except Exception as error:  # noqa: BLE001 a fault of ours is a message, too
-        typer.echo(str(readable(error, "running this command")), err=True)
+        _say(str(readable(error, "running this command")), err=True)
         sys.exit(FAILED)
 
 

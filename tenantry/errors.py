@@ -17,26 +17,33 @@ No message ever holds a secret or a request's body: the messages are shown in
 the UI and kept in Prefect's database.
 """
 
-import logging
 import ssl
 import traceback
 from pathlib import Path
 
-_LOG = logging.getLogger("tenantry")
+from tenantry.text import logger, one_line, visible
+
+_LOG = logger("tenantry")
 _ROOT = Path(__file__).parent.parent
 _OURS = ("tenantry", "tasks", "flows", "blocks")
 
 
 class TenantryError(Exception):
-    """The root: catch this to catch whatever Tenantry itself raises."""
+    """The root: catch this to catch whatever Tenantry itself raises.
+
+    Messages quote names and values of tenants, so their text is made visible.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(visible(text))
 
 
 class DeclarationError(TenantryError):
     """The declared state is faulty; `faults` has a line for each fault, ready to print."""
 
     def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
+        self.faults = [visible(fault) for fault in faults]
+        super().__init__("\n".join(self.faults))
 
 
 class CallFailed(TenantryError):
@@ -46,7 +53,7 @@ class CallFailed(TenantryError):
         system: `harbor`, `keycloak`, `kubernetes` or `istio`.
         call: method and path, such as `POST /api/v2.0/projects`; never a query or body.
         status: the HTTP status, or None where there was no answer.
-        reason: the system's own words, or what became of the connection.
+        reason: the system's own words on one line, or what became of the connection.
         advice: what the reader can do.
         retry_after: seconds that the system asked to wait, where it did.
     """
@@ -61,6 +68,7 @@ class CallFailed(TenantryError):
         advice: str = "",
         retry_after: float | None = None,
     ) -> None:
+        reason = one_line(reason)
         answer = f" answered {status}" if status else ""
         text = f"{system.capitalize()}: {call}{answer}: {reason}".rstrip(".")
         super().__init__(f"{text}. {advice}" if advice else text)

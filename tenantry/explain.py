@@ -1,6 +1,7 @@
 """A plan, told to people and to programs. Showing never touches a system."""
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -77,7 +78,7 @@ def steps(plan: Plan) -> frozenset[str]:
 
 def plan_hash(lines: Iterable[str]) -> str:
     """Return a short hash of the steps of one or more plans: another one if anything differs."""
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(sorted(lines)).encode()).hexdigest()[:12]
 
 
 def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from tenantry.declared.parsing import Lines, source_text
 from tenantry.declared.types import Model
+from tenantry.text import one_line
 
 Place = tuple[str | int, ...]
 """A field's place in a document: the keys and indexes that lead to it."""
@@ -40,7 +41,8 @@ class Document:
         """A fault at a field, or at the deepest part of its place that is there."""
         line = self.line(place)
         field = _field_name(place)
-        return f"{self.name}:{line}: {field}: {text}" if field else f"{self.name}:{line}: {text}"
+        where = f"{self.name}:{line}: {field}" if field else f"{self.name}:{line}"
+        return one_line(f"{where}: {text}")
 
     def _walk(self, place: Place) -> tuple[Place, int]:
         node, line = self.lines, 1
@@ -57,7 +59,6 @@ class Document:
 def _field_name(place: Place) -> str:
     name = ""
     for step in place:
-        # A key may hold line breaks, and a fault is one line.
         key = " ".join(str(step).split())
         name += f"[{step}]" if isinstance(step, int) else f".{key}" if name else key
     return name

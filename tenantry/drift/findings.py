@@ -10,6 +10,7 @@ from typing import Literal
 from tenantry.declared import Location
 from tenantry.plan import Action, Refusal
 from tenantry.resources import PLATFORM, Difference, Id, whole
+from tenantry.text import visible
 from tenantry.wording import count
 
 FindingClass = Literal["missing", "changed", "extra", "unreadable", "broken"]
@@ -66,8 +67,8 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """What the finding is known by from one run to the next."""
-        return ": ".join(filter(None, [self.class_, self.check, str(self.resource)]))
+        """What the finding is known by from one run to the next, as files and pages show it."""
+        return visible(": ".join(filter(None, [self.class_, self.check, str(self.resource)])))
 
     @property
     def words(self) -> str:

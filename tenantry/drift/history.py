@@ -18,6 +18,7 @@ from tenantry.drift.left_out import DECLARED
 from tenantry.errors import TenantryError
 from tenantry.files import write_private
 from tenantry.resources import PLATFORM
+from tenantry.text import csv_text, read_csv_cell, visible
 
 EPISODES = "episodes.csv"
 RUNS = "runs.csv"
@@ -117,7 +118,7 @@ class History:
             TenantryError: it can't be written.
         """
         for name, table in ((EPISODES, self.episodes), (RUNS, self.runs)):
-            store.write(name, table.to_csv(index=False).encode())
+            store.write(name, csv_text(table).encode())
 
     def after(self, report: Report, mended: Collection[str] = ()) -> "History":
         """The history with one more run.
@@ -142,7 +143,7 @@ class History:
         over = is_open & ~still & _judged(episodes, report)
         resources = episodes["system"] + "/" + episodes["kind"] + "/" + episodes["key"]
         episodes.loc[over, "closed"] = now
-        by_us = resources.isin(list(mended))
+        by_us = resources.isin([visible(each) for each in mended])
         episodes.loc[over, "closed_by"] = by_us[over].map({True: MENDED, False: GONE})
         known = set(episodes.loc[still, "id"])
         rows = [_row(each, now) for id, each in found.items() if id not in known]
@@ -195,7 +196,7 @@ def _judged(episodes: pd.DataFrame, report: Report) -> Any:
 
 
 def _fields(finding: Any) -> str:
-    return "; ".join(found.field for found in finding.fields)
+    return visible("; ".join(found.field for found in finding.fields))
 
 
 def _row(finding: Any, now: pd.Timestamp) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def _row(finding: Any, now: pd.Timestamp) -> dict[str, Any]:
         "team": finding.team,
         "system": system,
         "kind": kind,
-        "key": key,
+        "key": visible(key),
         "fields": _fields(finding),
         "opened": now,
         "seen": now,
@@ -251,7 +252,7 @@ def _read(store: Store, name: str, columns: dict[str, str]) -> pd.DataFrame:
         return _table([], columns)
     try:
         table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
-        return _typed(table, columns)
+        return _typed(table.map(read_csv_cell), columns)
     except (ValueError, KeyError, TypeError) as error:
         raise TenantryError(
             f"The history is damaged: {name} is not as it was written ({error}). "

@@ -16,6 +16,7 @@ from tenantry.onboarding import apply
 from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource, Stage
 from tenantry.systems import Systems
+from tenantry.text import visible
 
 Remediate = Literal["none", "safe", "all"]
 
@@ -110,10 +111,21 @@ def choose(detected: Detected, remediate: Remediate, remove: Collection[str] = (
 
 
 def _named(detected: Detected, remove: Collection[str]) -> Iterator[Id]:
-    known = {str(id): id for id in detected.extras}
-    for text in remove:
+    known: dict[str, Id] = {}
+    ambiguous = set()
+    for id in detected.extras:
+        shown = visible(str(id))  # as the report has it
+        if shown in known:
+            ambiguous.add(shown)
+        known[shown] = id
+    for text in map(visible, remove):
+        if text in ambiguous:
+            raise TenantryError(
+                f"'{text}' stands for two extras, whose names differ in invisible characters only. "
+                "Remove the right one by hand. Nothing was changed."
+            )
         if text not in known:
-            found = ", ".join(f"'{id}'" for id in list(known)[:10]) or "none"
+            found = ", ".join(f"'{shown}'" for shown in list(known)[:10]) or "none"
             raise TenantryError(
                 f"'{text}', which is to be removed, is no extra of this look. Extras: {found}. "
                 "Nothing was changed."

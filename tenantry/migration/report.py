@@ -8,13 +8,13 @@ import pandas as pd
 
 from tenantry.calls import each
 from tenantry.declared import Team
-from tenantry.drift.reports.spreadsheet import harmless
 from tenantry.migration import people as read
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import INSPECTION, Person, Snapshot, people_name
 from tenantry.migration.store import Store
+from tenantry.text import csv_text
 
 _ROLES = {1: "project admin", 2: "developer", 3: "guest", 4: "maintainer", 5: "limited guest"}
 
@@ -192,5 +192,4 @@ def _standing(
 
 
 def _write_table(store: Store, name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    table = pd.DataFrame(rows).fillna("").map(harmless)
-    store.write(name, table.to_csv(index=False, lineterminator="\n").encode())
+    store.write(name, csv_text(pd.DataFrame(rows).fillna("")).encode())

@@ -31,7 +31,6 @@ from tenantry.systems.credentials.pairs import (
     SINCE,
     UNTIL,
     other,
-    short_of,
     written,
 )
 from tenantry.systems.harbor.client import Row
@@ -232,11 +231,9 @@ class _Walk:
         """Ask again before the live robot gets another secret, if the Secret holds its credential."""
         first = self._pair.first
         held: Credential | None = first.handle["credential"] if first else None
-        if (
-            held is not None
-            and short_of(held.username) == self._pair.live
-            and self._harbor.opens(held.username, held.password)
-        ):
+        live = self._pair.rows.get(self._pair.live)
+        if live is not None and self._issuer.opens(held, {live["name"]}, {}):
+            assert held is not None
             reason = f"'{held.username}' is let in again"
             raise ChangedMeanwhile("harbor", "GET /service/token", reason)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from tenantry.rotation.assess import Outcome, State
+from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count, days
 
 _ORDER: tuple[State, ...] = ("failed", "broken", "due", "waits", "rotated", "overlaps", "in order")
@@ -47,25 +48,33 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     return f"{count(len(outcomes), 'credential')}: {', '.join(parts) or 'none'}."
 
 
-def page(outcome: Outcome, now: datetime) -> str:
-    """What was done for one pair, and when the old one goes, as Markdown."""
+def page(outcome: Outcome, now: datetime) -> Markdown:
+    """Return a page on what was done for one pair, and when the old one goes."""
     why = _WHY.get(outcome.why or "", "")
-    lines = [f"# Robot `{outcome.purpose}` of team `{outcome.team}`", ""]
+    robot = code(outcome.robot)
+    parts = [markdown("# Robot {} of team {}", code(outcome.purpose), code(outcome.team))]
     if outcome.rotated:
-        lines.append(f"`{outcome.robot}` is published since {_when(now)} UTC, because {why}.")
+        parts.append(markdown("{} is published since {} UTC, because {}.", robot, _when(now), why))
     elif why:
-        lines.append(f"`{outcome.robot}` was to be exchanged, because {why}.")
-    lines += ["", *(f"1. {step}" for step in outcome.done), ""]
+        parts.append(markdown("{} was to be exchanged, because {}.", robot, why))
+    if outcome.done:
+        parts.append(joined("\n", (markdown("1. {}", step) for step in outcome.done)))
     if outcome.until is not None:
-        lines.append(
-            f"**The old one works until {_when(outcome.until)} UTC**; a run after that disables "
-            "it, and a later one deletes it. Whoever copied it by hand has that long."
+        parts.append(
+            markdown(
+                "**The old one works until {} UTC**; a run after that disables it, and a later one "
+                "deletes it. Whoever copied it by hand has that long.",
+                _when(outcome.until),
+            )
         )
     if outcome.error is not None:
-        lines += [f"**It stopped:** {outcome.error}", "", _after_failure(outcome)]
+        parts += [
+            markdown("**It stopped:** {}", str(outcome.error)),
+            markdown("{}", _after_failure(outcome)),
+        ]
     if outcome.next is not None:
-        lines += ["", f"It is due again on {_when(outcome.next)} UTC."]
-    return "\n".join(lines).strip() + "\n"
+        parts.append(markdown("It is due again on {} UTC.", _when(outcome.next)))
+    return markdown("{}\n", joined("\n\n", parts))
 
 
 def _after_failure(outcome: Outcome) -> str:

@@ -237,7 +237,7 @@ def test_500_findings_that_are_alike_are_grouped() -> None:
 
 def test_the_markdown_summary_is_short_with_500_findings() -> None:
     history = History.empty().after(MANY)
-    text = summary.markdown(MANY, history, store="local-file-system/drift")
+    text = summary.page(MANY, history, store="local-file-system/drift")
 
     assert len(text.splitlines()) < 70
     assert "… and 490 more teams" in text

@@ -131,8 +131,8 @@ def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     table = json.loads(teams.artifact("robots", run)["data"])
     assert [row["robot"] for row in table][:2] == ["old/ci-b", "old/pull-b"]
     assert set(table[0]) >= {"age", "expires", "last rotation", "next", "state", "last test"}
-    page = teams.artifact("rotation-old-pull", run)["data"]
-    assert "started and cancelled an upload" in teams.artifact("rotation-old-ci", run)["data"]
+    page = teams.artifact("rotation-old--pull", run)["data"]
+    assert "started and cancelled an upload" in teams.artifact("rotation-old--ci", run)["data"]
     assert "The old one works until" in page
     told = events(teams.platform, "tenantry.robot.rotated", run)
     assert {event["resource"]["prefect.resource.name"] for event in told} == {"old/pull", "old/ci"}
@@ -177,7 +177,7 @@ def test_what_is_compromised_waits_for_a_persons_word(teams):
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert all_live(teams) == before | {"new/pull": "pull-b"}
-    page = teams.artifact("rotation-new-pull", run)["data"]
+    page = teams.artifact("rotation-new--pull", run)["data"]
     assert "tokens that Harbor issued to the old robots may be used until" in page
     names = [robot.name for robot in teams.sandbox.harbor.robots.values()]
     assert names.count("pull-a") == 1, "the other team's"

@@ -5,7 +5,7 @@ import logging
 import pytest
 from prefect.exceptions import FailedRun, ParameterTypeError
 
-from tasks.run_log import ExpectedFailures, UnexpectedOnce, leave_out_expected_failures
+from tasks.run_log import ExpectedFailures, UnexpectedOnce, filter_run_logs
 from tenantry.errors import (
     DeclarationError,
     SystemUnavailable,
@@ -84,8 +84,8 @@ def test_where_a_bug_was_raised_is_logged_once_without_what_it_says(
     ],
 )
 def test_the_filter_is_added_once(name: str, kind: type[logging.Filter]) -> None:
-    leave_out_expected_failures()
-    leave_out_expected_failures()
+    filter_run_logs()
+    filter_run_logs()
     filters = logging.getLogger(name).filters
 
     assert sum(isinstance(each, kind) for each in filters) == 1

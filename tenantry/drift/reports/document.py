@@ -11,6 +11,7 @@ from tenantry.drift.findings import FindingClass, Report, Severity, SystemName
 from tenantry.drift.history import History
 from tenantry.plan import Action
 from tenantry.resources import PLATFORM, Difference
+from tenantry.text import json_text
 
 
 class _Part(BaseModel):
@@ -219,4 +220,4 @@ def _difference(found: Difference) -> FieldDifference:
 
 def text(report: Report, history: History) -> str:
     """The report as JSON."""
-    return document(report, history).model_dump_json(indent=2, by_alias=True) + "\n"
+    return json_text(document(report, history).model_dump(mode="json", by_alias=True)) + "\n"

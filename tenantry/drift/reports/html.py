@@ -13,14 +13,22 @@ from tenantry.drift.history import History
 from tenantry.drift.reports import trend
 from tenantry.drift.reports.terminal import age
 from tenantry.resources import Difference
+from tenantry.text import visible
 from tenantry.wording import count
 
 _OPEN_FIELDS = 3
 """Of a finding with more fields than these, the rest are collapsed."""
 
+
+def _visible(value: Any) -> Any:
+    """Return what an expression of a template shows: of text, also what would be invisible."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 _pages = Environment(
     loader=PackageLoader("tenantry.drift.reports", "templates"),
     autoescape=True,
+    finalize=_visible,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -1,6 +1,5 @@
 """The report as SARIF 2.1.0: a code host shows it on the lines of the declared state."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from urllib.parse import quote
 from tenantry import explain
 from tenantry.drift.findings import CLASSES, Finding, FindingClass, Report, Severity, team_name
 from tenantry.drift.history import History
+from tenantry.text import json_text, sarif_text, visible
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -46,7 +46,7 @@ def text(report: Report, history: History) -> str:
         "results": [_result(finding, report, since.get(finding.id)) for finding in report.findings],
     }
     content = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(content, indent=2) + "\n"
+    return json_text(content) + "\n"
 
 
 def _rule(class_: FindingClass) -> dict[str, Any]:
@@ -79,12 +79,12 @@ def _result(finding: Finding, report: Report, since: datetime | None) -> dict[st
         "ruleId": rule,
         "ruleIndex": order.index(finding.check or finding.class_),
         "level": _LEVELS[finding.severity],
-        "message": {"text": _message(finding)},
+        "message": {"text": sarif_text(_message(finding))},
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"tenantryFindingId/v1": finding.fingerprint},
         "properties": {
             "severity": finding.severity,
-            "team": team_name(finding.team),
+            "team": visible(team_name(finding.team)),
             "openSince": since.isoformat() if since else None,
         },
     }

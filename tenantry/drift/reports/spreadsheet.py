@@ -5,6 +5,7 @@ import pandas as pd
 from tenantry import explain
 from tenantry.drift.findings import Finding, Report
 from tenantry.drift.history import History
+from tenantry.text import csv_text
 
 COLUMNS = [
     *("severity", "class", "team", "system", "kind", "key", "field", "desired", "actual"),
@@ -21,9 +22,7 @@ def text(report: Report, history: History) -> str:
     table["open_since"] = [
         since[id].isoformat(timespec="seconds") if id in since else "" for id in ids
     ]
-    for column in table.columns[table.dtypes == "str"]:
-        table[column] = table[column].map(harmless)
-    return str(table.to_csv(index=False, lineterminator="\n"))
+    return csv_text(table)
 
 
 def _rows(finding: Finding) -> list[dict[str, object]]:
@@ -50,8 +49,3 @@ def _rows(finding: Finding) -> list[dict[str, object]]:
         for f in finding.fields
     ]
     return [one | field for field in fields] or [one]
-
-
-def harmless(value: str) -> str:
-    """Text that a spreadsheet would take for a formula is shown as text."""
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

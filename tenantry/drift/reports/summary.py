@@ -1,6 +1,5 @@
 """The report as Prefect's UI shows it: Markdown, and rows of a table."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,6 +7,7 @@ from datetime import datetime
 from tenantry.drift.findings import CLASSES, SEVERITIES, SYSTEMS, Finding, Report, team_name
 from tenantry.drift.history import History
 from tenantry.drift.reports.terminal import age, told
+from tenantry.text import Markdown, code, joined, markdown, table_head, table_row
 from tenantry.wording import count
 
 _TEAMS = 10
@@ -46,8 +46,8 @@ WIDTHS = {
 """Characters of a line in the columns of a row, where not 24; programs read those with None."""
 
 
-def markdown(report: Report, history: History, done: Sequence[str] = (), store: str = "") -> str:
-    """The report in short.
+def page(report: Report, history: History, done: Sequence[str] = (), store: str = "") -> Markdown:
+    """Return the report in short.
 
     Args:
         report: the report.
@@ -55,65 +55,69 @@ def markdown(report: Report, history: History, done: Sequence[str] = (), store: 
         done: the resources that the run has mended.
         store: what the files with the whole report are kept in, if they are.
     """
-    parts = [f"# Drift of {report.platform}", f"**{report.summary}**"]
+    parts = [markdown("# Drift of {}", report.platform), markdown("**{}**", report.summary)]
     if done:
-        parts.append(f"Remediated by this run: {count(len(done), 'resource')}.")
+        parts.append(markdown("Remediated by this run: {}.", count(len(done), "resource")))
     if report.findings:
         parts += [_by_system(report), _by_team(report), _findings(report)]
     trend = _trend(history)
-    parts += [f"## Findings of the last {len(trend)} runs\n\n`{trend}`"] if len(trend) > 1 else []
+    if len(trend) > 1:
+        parts.append(markdown("## Findings of the last {} runs\n\n`{}`", len(trend), trend))
     parts += _footer(report, store)
-    return "\n\n".join(parts) + "\n"
+    return markdown("{}\n", joined("\n\n", parts))
 
 
-def checks(report: Report) -> str:
-    """Return the findings of checking a platform, with what to do, as Markdown."""
-    head = f"# Checks of {report.platform}\n\n**{report.summary}**\n"
-    return f"{head}\n{_findings(report)}\n" if report.findings else head
+def checks(report: Report) -> Markdown:
+    """Return the findings of checking a platform, with what to do."""
+    head = markdown("# Checks of {}\n\n**{}**\n", report.platform, report.summary)
+    return markdown("{}\n{}\n", head, _findings(report)) if report.findings else head
 
 
-def _by_system(report: Report) -> str:
+def _by_system(report: Report) -> Markdown:
     counts = Counter((f.resource.system, f.class_) for f in report.findings)
     systems = [s for s in (*SYSTEMS, "declared state") if any(counts[s, c] for c in CLASSES)]
-    lines = [_line("system", *CLASSES), _line(*["---"] * (len(CLASSES) + 1))]
-    lines += [_line(s, *(counts[s, c] or "" for c in CLASSES)) for s in systems]
-    return "## By system\n\n" + "\n".join(lines)
+    lines = [table_head("system", *CLASSES)]
+    lines += [table_row(s, *(counts[s, c] or "" for c in CLASSES)) for s in systems]
+    return markdown("## By system\n\n{}", joined("\n", lines))
 
 
-def _by_team(report: Report) -> str:
+def _by_team(report: Report) -> Markdown:
     counts = Counter((f.team, f.severity) for f in report.findings)
     totals = Counter(f.team for f in report.findings)
     order = sorted(totals, key=lambda team: [-counts[team, s] for s in SEVERITIES])
     most = max(totals.values())
-    lines = [_line("team", *SEVERITIES, "findings"), _line(*["---"] * 5)]
+    lines = [table_head("team", *SEVERITIES, "findings")]
     for team in order[:_TEAMS]:
         bar = "█" * max(1, round(_BAR * totals[team] / most))
         cells = (counts[team, s] or "" for s in SEVERITIES)
-        lines.append(_line(team_name(team), *cells, f"{bar} {totals[team]}"))
+        lines.append(table_row(team_name(team), *cells, f"{bar} {totals[team]}"))
     if len(order) > _TEAMS:
-        lines.append(_line(f"… and {count(len(order) - _TEAMS, 'more team')}", "", "", "", ""))
-    return "## By team\n\n" + "\n".join(lines)
+        lines.append(table_row(f"… and {count(len(order) - _TEAMS, 'more team')}", "", "", "", ""))
+    return markdown("## By team\n\n{}", joined("\n", lines))
 
 
-def _findings(report: Report) -> str:
+def _findings(report: Report) -> Markdown:
     lines = [
-        f"- **{f.severity}** `{f.resource}` is {f.class_} ({f.location.file}:{f.location.line})"
-        f"{_reason(f)}. Remedy: {_plain(f.what_to_do).rstrip('.')}."
+        markdown(
+            "- **{}** {} is {} ({}:{}){}. Remedy: {}.",
+            f.severity,
+            code(str(f.resource)),
+            f.class_,
+            f.location.file,
+            f.location.line,
+            _reason(f),
+            f.what_to_do.rstrip("."),
+        )
         for f in report.findings[:_FINDINGS]
     ]
     more = len(report.findings) > len(lines)
     head = f"The {len(lines)} most severe findings" if more else "Findings"
-    return f"## {head}\n\n" + "\n".join(lines)
+    return markdown("## {}\n\n{}", head, joined("\n", lines))
 
 
-def _reason(finding: Finding) -> str:
-    """What differs, as code: what a tenant has written must not become Markdown."""
-    text = " ".join(told(finding).replace("`", "'").split())
-    return f": `{text.rstrip('.')}`" if text else ""
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"([\\`*_<>\[\]])", r"\\\1", text)
+def _reason(finding: Finding) -> Markdown:
+    text = told(finding).rstrip(".")
+    return markdown(": {}", code(text)) if text else markdown("")
 
 
 def _trend(history: History) -> str:
@@ -124,22 +128,25 @@ def _trend(history: History) -> str:
     return "".join(_LEVELS[-(-8 * total // most)] if total else "·" for total in totals)
 
 
-def _footer(report: Report, store: str) -> list[str]:
+def _footer(report: Report, store: str) -> list[Markdown]:
     parts = []
     if report.waiting:
-        lines = [f"- `{each.id}`: {each.reason}" for _, each in report.waiting[:10]]
+        shown = report.waiting[:10]
+        lines = [markdown("- {}: {}", code(str(each.id)), each.reason) for _, each in shown]
         more = len(report.waiting) - len(lines)
-        lines += [f"- … and {more} more"] * (more > 0)
-        parts.append("## Waiting\n\n" + "\n".join(lines))
+        lines += [markdown("- … and {} more", more)] * (more > 0)
+        parts.append(markdown("## Waiting\n\n{}", joined("\n", lines)))
     if report.ignored:
-        parts.append(f"{len(report.ignored)} more are ignored by rules of the declared state.")
+        parts.append(
+            markdown("{} more are ignored by rules of the declared state.", len(report.ignored))
+        )
     if not report.scope.credentials:
-        parts.append("Robots' credentials were not tried.")
-    parts.append(f"Declared in {report.origin}.")
+        parts.append(markdown("Robots' credentials were not tried."))
+    parts.append(markdown("Declared in {}.", report.origin))
     if store:
-        parts.append(f"The whole report is in block `{store}`: drift.html, .json, .csv, .sarif.")
+        parts.append(
+            markdown(
+                "The whole report is in block {}: drift.html, .json, .csv, .sarif.", code(store)
+            )
+        )
     return parts
-
-
-def _line(*cells: object) -> str:
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"

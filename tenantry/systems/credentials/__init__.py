@@ -10,7 +10,8 @@ A robot's Secrets are its places (places.py). Onboarding and rotation write them
 (issuing.py), in the same way.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -154,7 +155,7 @@ class Credentials:
             fields["registry"] = self.registry
             if known is not None:
                 fields["username"] = known.handle["name"]
-            if self._probe:
+            if self._probe and observed.is_known(project_id(place.team.slug)):
                 fields["credential"] = _OPENS
         annotations = {ROBOT: short}
         if place.is_first:
@@ -199,7 +200,8 @@ class Credentials:
         for robot in [id for id in self._proven if id.key.split("/")[0] in projects]:
             del self._proven[robot]  # what was proven before this look may have been rotated since
         present = {id.key for id in observed.live if id.kind == "Namespace"}
-        for part in each(lambda team: self._observe_team(team, present, observed), teams):
+        robots = _names_by_project(observed)
+        for part in each(lambda team: self._observe_team(team, present, observed, robots), teams):
             seen.add(part)
         owners = {ns: team.name for team in teams for ns in team.namespaces if ns in present}
         found = objects.observe(
@@ -245,10 +247,18 @@ class Credentials:
         kept = pairs.in_rotation(live, annotations, rows, robot_declared, now)
         return short not in set(kept)
 
-    def _observe_team(self, team: Team, present: Collection[str], observed: Observed) -> Observed:
+    def _observe_team(
+        self,
+        team: Team,
+        present: Collection[str],
+        observed: Observed,
+        robots: Mapping[str, Collection[str]],
+    ) -> Observed:
         seen = Observed()
         tried: dict[Credential, bool] = {}
         harbor = observed.is_known(whole("harbor"))
+        probe = self._probe and harbor and observed.is_known(project_id(team.slug))
+        own = robots.get(team.slug, ())
         for purpose in team.active_robots:
             for place in places(team, purpose):
                 with seen.noting(place.id, team.name):
@@ -256,8 +266,8 @@ class Credentials:
                         continue
                     live = self.secrets.read(place, harbor=harbor)
                     if live is not None:
-                        if harbor and self._probe:
-                            opens = self.issuer.opens(live.handle["credential"], tried)
+                        if probe:
+                            opens = self.issuer.opens(live.handle["credential"], own, tried)
                             told = {"credential": _OPENS if opens else _CLOSED}
                             live = replace(live, fields={**live.fields, **told})
                         seen.live[place.id] = live
@@ -322,7 +332,7 @@ class Credentials:
             raise ChangedMeanwhile("harbor", "GET /api/v2.0/robots", f"{sink.robot} is gone")
         number, name = self._robots[sink.robot]
         for candidate in _held(sink, name, observed):
-            if self._harbor.opens(candidate.username, candidate.password):
+            if self.issuer.opens(candidate, {name}, {}):
                 self._proven[sink.robot] = candidate
                 return candidate
         _refuse_unread(sink, observed)
@@ -345,6 +355,15 @@ class Credentials:
             (secret,) = texts("keycloak", call, self._keycloak.get(path), "value")
             data["client_secret"] = secret
         return {key: encode(value) for key, value in data.items()}
+
+
+def _names_by_project(observed: Observed) -> dict[str, set[str]]:
+    """Return the full names of all robots that were seen, by their projects."""
+    names: dict[str, set[str]] = defaultdict(set)
+    for id, live in observed.live.items():
+        if id.kind == "robot":
+            names[id.key.partition("/")[0]].add(live.handle["name"])
+    return names
 
 
 def _rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:

@@ -1,5 +1,6 @@
 """New robots, and whether a robot's credential opens Harbor."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,8 +77,25 @@ class Issuer:
                 "else may be changing that robot, or it may be disabled or expired",
             )
 
-    def opens(self, credential: Credential | None, tried: dict[Credential, bool]) -> bool:
-        """Whether a credential opens Harbor, asked once each."""
-        if credential is not None and credential not in tried:
+    def opens(
+        self,
+        credential: Credential | None,
+        robots: Collection[str],
+        tried: dict[Credential, bool],
+    ) -> bool:
+        """Return whether Harbor accepts a credential of one of a team's robots.
+
+        A tenant can write any user name into its Secrets. Harbor would lock an account whose
+        password is guessed in this way, or a tenant would learn whether a guess was right. So a
+        credential of any other account is not tried, and counts as one that Harbor refuses.
+
+        Args:
+            credential: the credential.
+            robots: the full names of the team's robots.
+            tried: the answers so far; each credential is tried once.
+        """
+        if credential is None or credential.username not in robots:
+            return False
+        if credential not in tried:
             tried[credential] = self._harbor.opens(credential.username, credential.password)
-        return credential is not None and tried[credential]
+        return tried[credential]

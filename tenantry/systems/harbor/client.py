@@ -1,6 +1,5 @@
 """Talks to Harbor's API in a session, or by basic auth where only `/api` can be reached."""
 
-import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.harbor.refusals import check_done, failure, words
 from tenantry.systems.harbor.session import NoSession, Session, has_ended, log_in, wrong_password
 from tenantry.systems.harbor.settings import Settings
+from tenantry.text import logger
 
 OLDEST = (2, 4)
 SERVICE = "harbor-registry"
@@ -38,7 +38,7 @@ MEMBERS: Members = {
 """The types of what is read of Harbor's answers, as its API's description has them."""
 _PAGE = 100
 _API = "/api/v2.0"
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 Row = dict[str, Any]
 

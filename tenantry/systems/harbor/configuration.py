@@ -5,7 +5,6 @@ back, so whether it is right is judged by having Harbor use it.
 """
 
 import json
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ from tenantry.errors import BrokenPromise
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient, Row
+from tenantry.text import logger
 
 SINGLE_SIGN_ON = Id("harbor", "configuration", "single sign-on")
 SETTINGS = Id("harbor", "configuration", "settings")
@@ -26,7 +26,7 @@ _LATER = {"oidc_logout": False, "oidc_group_filter": ""}
 _TAKES_HOLD = 6.0
 """Seconds in which Harbor takes note of a changed provider: it keeps what it knows for 3."""
 _NAMED = 5
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class HarborConfiguration:

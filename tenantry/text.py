@@ -1,0 +1,226 @@
+"""Makes text harmless for the format that it is written in. Every output uses this module.
+
+Team files and everything that a tenant can write in a system are hostile: a name, an annotation or
+an error that quotes them may hold commands of a terminal, characters that are invisible or change
+the direction of reading, Markdown, HTML, formulas of a spreadsheet, or a line break that forges a
+line of a log. `tests/isolation/test_text.py` finds writers that do not go through here.
+"""
+
+import json
+import logging
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+"""Controls, invisible formatting (bidirectional marks, zero-width characters, tags), surrogates,
+private characters, and separators of lines and paragraphs."""
+_BLANKS = (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0e\U000e0100-\U000e01ef"
+)
+"""Characters of other categories that show nothing."""
+_KEPT = "\n\t"
+_SUSPECT = re.compile(r"[^\x20-\x7e\n\t\u00a1-\u00ac\u00ae-\u02ff]")
+_BLANK = re.compile(f"[{_BLANKS}]")
+_BREAKS = re.compile("\\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\\s*")
+
+
+@lru_cache(maxsize=4096)
+def _shown(character: str) -> str:
+    is_hidden = unicodedata.category(character) in _HIDDEN_CATEGORIES or _BLANK.match(character)
+    if character in _KEPT or not is_hidden:
+        return character
+    number = ord(character)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def visible(text: str) -> str:
+    """Return text with controls and invisible characters as escapes, such as `\\x1b`.
+
+    Line feeds and tabs stay.
+    """
+    return _SUSPECT.sub(lambda found: _shown(found[0]), text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """Return text as one visible line: a line break, with the blanks around it, becomes a blank."""
+    return visible(_BREAKS.sub(" ", text).strip())
+
+
+def visible_values(value: Any) -> Any:
+    """Return a value of JSON with all text in it made visible, keys included."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {visible(str(key)): visible_values(below) for key, below in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [visible_values(below) for below in value]
+    return value
+
+
+# Terminals and logs
+
+_AZURE_COMMAND = re.compile(r"##(?=(?:vso)?\[)")
+_GITHUB_COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
+
+
+def printed(text: str) -> str:
+    """Return text for a terminal, or for the log of a CI job, in which it is no command either.
+
+    Azure takes `##[` and `##vso[` for commands, wherever they stand.
+    """
+    return _AZURE_COMMAND.sub(r"#\\x23", visible(text))
+
+
+def printed_lines(text: str) -> str:
+    """Return whole lines for a terminal: GitHub takes one that begins with `::` for a command."""
+    return _GITHUB_COMMAND.sub(r"\1\\x3a", printed(text))
+
+
+class Terminal(Console):
+    """A console that prints all text with `printed`, whatever it is a part of."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield the segments of something to print."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printed(segment.text))
+
+
+def logged(text: str) -> str:
+    """Return text for a log: its further lines are indented, so that none looks like an entry."""
+    return visible(text).replace("\n", "\n  ")
+
+
+class HarmlessRecords(logging.Filter):
+    """Makes the text of log records harmless."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True; the record's message, and its traceback, are harmless then."""
+        record.msg, record.args = logged(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = visible(logging.Formatter().formatException(record.exc_info))
+        return True
+
+
+def logger(name: str) -> logging.Logger:
+    """Return a logger that makes its records harmless."""
+    found = logging.getLogger(name)
+    if not any(isinstance(known, HarmlessRecords) for known in found.filters):
+        found.addFilter(HarmlessRecords())
+    return found
+
+
+# Markdown
+
+_MARKDOWN = re.compile(
+    r"[\\`*_\[\]<>|~&@]|^[#+=-]"
+    # What follows are links without brackets.
+    r"|(?:(?<=http)|(?<=https)|(?<=ftp)):(?=//)|(?<=www)\.",
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
+
+
+class Markdown(str):
+    """Markdown of ours, in which all text from elsewhere is escaped."""
+
+    __slots__ = ()
+
+
+def markdown(template: str, *values: object) -> Markdown:
+    """Return a template of ours with its `{}` filled in; a value that is not Markdown is escaped."""
+    return Markdown(template.format(*map(_escaped, values)))
+
+
+def joined(separator: str, parts: Iterable[Markdown]) -> Markdown:
+    """Return parts with a separator of ours between them."""
+    return Markdown(separator.join(map(_escaped, parts)))
+
+
+def code(text: str) -> Markdown:
+    """Return text as code, on one line; text that would end the code, or a cell, is escaped."""
+    line = one_line(text)
+    if not line or "`" in line or "|" in line:
+        return Markdown(_escaped(line))
+    return Markdown(f"`{line}`")
+
+
+def table_row(*cells: object) -> Markdown:
+    """Return a row of a table."""
+    return Markdown(f"| {' | '.join(map(_escaped, cells))} |")
+
+
+def table_head(*names: str) -> Markdown:
+    """Return the head of a table, with the line below it."""
+    return joined("\n", (table_row(*names), Markdown(f"|{'---|' * len(names)}")))
+
+
+def escaped(text: str) -> Markdown:
+    """Return text whose lines are not Markdown, such as that of a cell in Prefect's tables."""
+    return Markdown("\n".join(map(_without_marks, visible(text).split("\n"))))
+
+
+def unescaped(text: str) -> str:
+    """Return what `escaped` was given."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
+
+
+def _escaped(value: object) -> str:
+    if isinstance(value, Markdown):
+        return value
+    return _without_marks(one_line(str(value)))
+
+
+def _without_marks(line: str) -> str:
+    return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(lambda found: f"\\{found[0]}", line))
+
+
+# Files
+
+_FORMULA = re.compile(r"'*[\s\x00-\x20\xa0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+
+
+def csv_cell(text: str) -> str:
+    """Return text for CSV: where a spreadsheet would find a formula, an apostrophe comes first.
+
+    Spreadsheets skip blanks, tabs and line feeds before a formula.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def read_csv_cell(cell: str) -> str:
+    """Return the text that `csv_cell` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+
+
+def csv_text(table: "DataFrame") -> str:
+    """Return a table as CSV, with all of its text visible and without formulas."""
+    safe = table.copy()
+    for name in safe.columns:
+        if safe[name].dtype in ("str", "object"):
+            safe[name] = safe[name].map(
+                lambda value: csv_cell(visible(value)) if isinstance(value, str) else value
+            )
+    return str(safe.to_csv(index=False, lineterminator="\n"))
+
+
+def json_text(content: Any, indent: int | None = 2) -> str:
+    """Return JSON in ASCII: its text is the same, and a terminal that shows the file is safe."""
+    return json.dumps(content, indent=indent)
+
+
+def sarif_text(text: str) -> str:
+    """Return text for a message of SARIF, in which `[text](target)` would be a link."""
+    return one_line(text).replace("](", "\\](")
