@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tenantry.text import visible
-from tests.isolation.hostile import LIVE, MALLORY, SHOP, spoil
-from tests.isolation.test_text import rendered
+from tests.isolation.hostile import LIVE, MALLORY, SHOP, rendered, spoil
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.usefixtures("platform")]
 

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import markdown_it
+
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.model import Group, Member
 from tests.bench import Data
@@ -66,3 +68,9 @@ def harmful_to_terminals(text: str) -> list[str]:
         for line in text.split("\n")
         if HIDDEN_CHARACTERS.search(line) or re.search(r"^\s*::|##(vso)?\[", line)
     ]
+
+
+def rendered(text: str) -> str:
+    """Return HTML as a renderer of GitHub's Markdown makes it, links without brackets included."""
+    parser = markdown_it.MarkdownIt("gfm-like", {"html": True, "linkify": False})
+    return str(parser.render(text))

@@ -7,11 +7,10 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import markdown_it
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +37,15 @@ from tenantry.text import (
     visible,
 )
 from tests.bench import Bench, environment
-from tests.isolation.hostile import DECLARED, LIVE, MALLORY, SHOP, harmful_to_terminals, spoil
+from tests.isolation.hostile import (
+    DECLARED,
+    LIVE,
+    MALLORY,
+    SHOP,
+    harmful_to_terminals,
+    rendered,
+    spoil,
+)
 
 ROOT = Path(__file__).parents[2]
 ANYTHING = st.text(st.characters(codec="utf-8"))
@@ -136,12 +143,6 @@ def test_a_line_break_forges_no_log_entry(caplog: pytest.LogCaptureFixture) -> N
 
 
 # Markdown
-
-
-def rendered(text: str) -> str:
-    """Return HTML as a renderer of GitHub's Markdown makes it, links without brackets included."""
-    parser = markdown_it.MarkdownIt("gfm-like", {"html": True, "linkify": False})
-    return str(parser.render(text))
 
 
 ACTIVE = re.compile(
