@@ -202,6 +202,8 @@ def _step(
         return Refusal(resource.id, reason, found)
     if ours:
         return Change(_action(resource, found), resource, found, live) if found else None
+    if live.foreign:
+        return Refusal(resource.id, live.foreign, found)
     if adopts:
         taken = Difference("owner", "someone else", "tenantry")
         return Change(_action(resource, found), resource, (taken, *found), live, adopts=True)
@@ -243,6 +245,9 @@ def may_adopt(
     Where only what is identical may be taken over, that includes all that would become ours
     with it.
     """
+    live = observed.live.get(resource.id)
+    if live is not None and live.foreign:
+        return False
     if owner.adopt != "if-identical":
         return owner.adopt == "yes"
     parts = [part for part in wanted if part is resource or part.shares == resource.id]

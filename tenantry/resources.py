@@ -99,6 +99,8 @@ class Live:
     team's extra (PLATFORM: the platform's). None: it is never one."""
     handle: Any = field(default=None, repr=False)
     """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
+    foreign: str = ""
+    """Why it may be neither changed nor adopted: its mark is another team's, or another platform's."""
     locked: Mapping[str, str] = field(default_factory=dict)
     """Top-level fields that the system lets nobody change now, and why."""
     owned: frozenset[Path] = frozenset()

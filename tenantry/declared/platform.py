@@ -26,7 +26,15 @@ from tenantry.declared.single_sign_on import (
     SingleSignOn,
 )
 from tenantry.declared.team import Adopt, TeamSettings
-from tenantry.declared.types import WHOLE, GroupName, Model, ProfileName
+from tenantry.declared.types import WHOLE, GroupName, Model, ProfileName, fits
+
+PlatformId = Annotated[
+    str,
+    *fits(
+        r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?",
+        "1 to 63 lower-case letters, digits, dots and dashes, with a letter or digit at both ends",
+    ),
+]
 
 
 class PlatformHarbor(Model):
@@ -179,6 +187,10 @@ class Platform(Model):
 
     name: str = "platform"
     """How people call the platform."""
+    id: PlatformId | None = None
+    """Whose objects are this platform's, in every mark: letters, digits, dots and dashes. The UID of
+    the namespace `kube-system` of the home cluster if not given. Give one if the cluster may be
+    created again, or if several platforms share a cluster."""
     harbor: PlatformHarbor = PlatformHarbor()
     """Harbor."""
     keycloak: PlatformKeycloak = PlatformKeycloak()

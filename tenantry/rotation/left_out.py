@@ -23,6 +23,7 @@ from typing import Any
 from tenantry.declared import LeftOut, Robot, Rotation, SecretSink, Team, complete
 from tenantry.declared.team import SOONEST, SecretFormat
 from tenantry.errors import NotOurs, TenantryError, readable
+from tenantry.marks import MANAGED_BY, TEAM
 from tenantry.resources import Observed
 from tenantry.rotation.pair import Unread
 from tenantry.systems import Systems
@@ -31,7 +32,6 @@ from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.credentials.places import Place, places, renamed
 from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import Row
-from tenantry.systems.harbor.marks import mark_of
 from tenantry.systems.harbor.robots import robot_fields, short_name
 from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes import objects
@@ -129,7 +129,7 @@ class _Reading:
         self._credentials = systems.credentials
         self._unmarked = unmarked
         listed = systems.harbor.robots(project["project_id"])
-        self._rows = {short_name(row): row for row in listed if mark_of([row]) is not None}
+        self._rows = {short_name(row): row for row in listed if systems.marks.project_mark([row])}
         declared = file.team if file is not None and file.team is not None else None
         declared = declared if declared is not None and declared.name == name else None
         self._is_named = file is not None
@@ -158,7 +158,7 @@ class _Reading:
 
     def _marked_secrets(self) -> list[Object]:
         """All Secrets that bear the team's mark, without what is in them."""
-        selector = f"{objects.OURS},{objects.TEAM}={self._name}"
+        selector = f"{objects.OURS},{TEAM}={self._name}"
         return list(
             self._systems.kubernetes_client.list("Secret", labelSelector=selector, content=False)
         )
@@ -187,7 +187,7 @@ class _Reading:
                 f"Secret {place.namespace}/{place.name}",
                 f"it holds the credential of robot '{purpose}' and lost the mark of team "
                 f"'{self._name}', so its credential cannot be rotated",
-                advice=f"Set its labels {objects.MANAGED_BY}: tenantry and {objects.TEAM}: "
+                advice=f"Set its labels {MANAGED_BY}: tenantry and {TEAM}: "
                 f"{self._name} again, or delete it if no workload uses it.",
             )
 

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from tenantry.answers import ODD, not_understood
 from tenantry.calls import each
 from tenantry.declared import Robot, Team
-from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError, readable
+from tenantry.errors import NotOurs, SystemRefused, SystemUnavailable, TenantryError, readable
+from tenantry.marks import ProjectMark
 from tenantry.resources import Live, Observed
 from tenantry.rotation.due import Order
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
@@ -24,9 +25,7 @@ from tenantry.systems.credentials.pairs import (
 )
 from tenantry.systems.credentials.places import Place, places, renamed
 from tenantry.systems.harbor.client import Row
-from tenantry.systems.harbor.marks import ProjectMark, mark_of
 from tenantry.systems.harbor.robots import expires_at, short_name
-from tenantry.systems.kubernetes import PROJECT_ADOPTED
 
 FurtherSinks = Callable[[Team, str], Sequence[Sink]]
 """Sinks of a team's robot beyond the declared Secrets, by the robot's purpose."""
@@ -285,6 +284,7 @@ class _Looking:
         self._tried: dict[Credential, bool] = {}
 
     def pair(self, further: Sequence[Sink]) -> Pair:
+        self._refuse_foreign()
         place, *others = places(self._team, self._purpose)
         first, refusal = self._first(place)
         if first is None and refusal is None and not self._rows:
@@ -340,12 +340,26 @@ class _Looking:
         return first, None
 
     def _mark(self) -> ProjectMark:
-        found = mark_of(row for row in self._every if row["level"] == "project")
+        found = self._systems.marks.project_mark(
+            row for row in self._every if row["level"] == "project"
+        )
         if found is None:  # all its robots are gone; the namespace knows too
-            for namespace in self._systems.kubernetes.namespaces([self._team.slug]):
-                adopted = PROJECT_ADOPTED in (namespace["metadata"].get("annotations") or {})
-                found = "adopted" if adopted else "created"
+            intent = self._systems.kubernetes.intent(self._team)
+            found = intent.mark if intent else None
         return found or "created"
+
+    def _refuse_foreign(self) -> None:
+        """Refuse robots of another platform that has a team of the same name.
+
+        Raises:
+            NotOurs: the project is another platform's.
+        """
+        rows = (row for row in self._every if row["level"] == "project")
+        foreign = self._systems.marks.foreign_project(rows, self._team.name)
+        if foreign:  # a team may write descriptions of robots, and never its namespace's marks
+            intent = self._systems.kubernetes.intent(self._team)
+            if intent is None or not intent.is_certain:
+                raise NotOurs("harbor", f"project {self._team.slug}", foreign)
 
     def _working(self, live: str, held: Sequence[Credential | None]) -> Credential | None:
         """The live robot's credential that opens Harbor, under the name it has now."""

@@ -103,6 +103,8 @@ def refuse_unwritable(place: Place, live: Live | None) -> None:
     if live is None:
         return
     call = f"Secret {place.namespace}/{place.name}"
+    if live.foreign:
+        raise NotOurs("kubernetes", call, live.foreign)
     held: Credential | None = live.handle["credential"]
     if not (live.ours or (not place.is_foreign and held and place.is_own(held.username))):
         raise NotOurs(

@@ -17,6 +17,7 @@ from tenantry.confidential import hide_wire_logs
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
 from tenantry.errors import DependsOnUnread, SystemRefused
+from tenantry.marks import Marks
 from tenantry.plan import Change, Plan, make_plan, may_adopt
 from tenantry.resources import PLATFORM, STAGES, Observed, Resource, Stage, Unreadable
 from tenantry.systems.credentials import Credentials
@@ -29,7 +30,7 @@ from tenantry.systems.keycloak import Keycloak
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
-from tenantry.systems.kubernetes import Kubernetes, objects, project_mark
+from tenantry.systems.kubernetes import Kubernetes, objects, project_intent
 from tenantry.systems.kubernetes.client import KubernetesClient
 
 hide_wire_logs()
@@ -70,25 +71,31 @@ class Systems:
         self._stack.callback(self.keycloak_client.close)
         self.kubernetes_client = KubernetesClient(connections.kubernetes)
         self._stack.callback(self.kubernetes_client.close)
-        self.kubernetes = Kubernetes(self.kubernetes_client, state, extras=extras)
-        self.keycloak = Keycloak(self.keycloak_client, state, extras=extras)
-        self.harbor = Harbor(self.harbor_client, state, clock, extras=extras)
-        self.istio = Istio(self.kubernetes_client, state)
+        platform = state.platform
+        self.marks = marks = Marks(platform.id, platform.name, self.kubernetes_client.uid)
+        self.kubernetes = Kubernetes(self.kubernetes_client, state, marks, extras=extras)
+        self.keycloak = Keycloak(self.keycloak_client, state, marks, extras=extras)
+        self.harbor = Harbor(self.harbor_client, state, clock, marks, extras=extras)
+        self.istio = Istio(self.kubernetes_client, state, marks)
         self.keycloak_platform = KeycloakPlatform(
             self.keycloak_client,
             self.harbor_client,
             self.kubernetes_client,
             state,
             clock,
+            marks,
             extras=extras,
         )
         self.harbor_configuration = HarborConfiguration(self.harbor_client, state)
-        self.istio_platform = IstioPlatform(self.kubernetes_client, self.harbor_client, state)
+        self.istio_platform = IstioPlatform(
+            self.kubernetes_client, self.harbor_client, state, marks
+        )
         self.credentials = Credentials(
             self.harbor_client,
             self.keycloak_client,
             self.kubernetes_client,
             state.platform.harbor.registry,
+            marks,
             probe=probe_credentials,
             clock=clock,
         )
@@ -205,9 +212,9 @@ class Systems:
 
     def look_at_harbor(self, teams: Sequence[Team], observed: Observed) -> None:
         """Adds what Harbor holds. Needs the look at Kubernetes."""
-        marks = {team.slug: project_mark(team, observed) for team in teams}
+        intents = {team.slug: project_intent(team, observed) for team in teams}
         with understood("harbor", "read the projects"):
-            seen = self.harbor.observe(teams, marks)
+            seen = self.harbor.observe(teams, intents)
         for team in teams:
             project = project_id(team.slug)
             live = seen.live.get(project)
@@ -282,6 +289,8 @@ class Systems:
         Raises:
             CallFailed: a change failed; those before it are done, those after it are not.
         """
+        # Nothing is written before it is known which platform this is.
+        assert self.marks.platform
         for stage in stages:
             for change in plan.in_stage(stage):
                 with understood(change.id.system, f"{change.action} {change.id.kind}"):
@@ -386,5 +395,5 @@ def check_keycloak(client: KeycloakClient, *, any_realm: bool = False) -> str:
 def check_kubernetes(client: KubernetesClient) -> str:
     """Whether the cluster's address and credentials work, in a sentence."""
     version = client.version()
-    client.get("Namespace", "default")
+    client.uid()
     return f"Kubernetes {version} at {client.host} accepts the credentials."

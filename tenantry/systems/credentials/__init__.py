@@ -20,6 +20,7 @@ from tenantry.answers import texts
 from tenantry.calls import Clock, each, real_time
 from tenantry.declared import Robot, Team
 from tenantry.errors import ChangedMeanwhile
+from tenantry.marks import Marks, ProjectMark, labels
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, whole
 from tenantry.systems.credentials import pairs
@@ -29,7 +30,7 @@ from tenantry.systems.credentials.contents import (
     decode,
     encode,
     host_of,
-    marks,
+    metadata_of,
 )
 from tenantry.systems.credentials.issuing import Issuer
 from tenantry.systems.credentials.pairs import KEPT, ROBOT
@@ -44,7 +45,6 @@ from tenantry.systems.credentials.places import (
 )
 from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import HarborClient, Row
-from tenantry.systems.harbor.marks import ProjectMark, description
 from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, expires_at, permissions, robot_id
 from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.client import KeycloakClient
@@ -79,6 +79,7 @@ class Credentials:
         keycloak: KeycloakClient,
         kubernetes: KubernetesClient,
         registry: str | None,
+        marks: Marks,
         *,
         probe: bool = True,
         clock: Clock = real_time,
@@ -89,8 +90,9 @@ class Credentials:
         self._registry = registry
         self._probe = probe
         self._clock = clock
-        self.issuer = Issuer(harbor)
-        self.secrets = Secrets(kubernetes, lambda: self.registry)
+        self._marks = marks
+        self.issuer = Issuer(harbor, marks)
+        self.secrets = Secrets(kubernetes, lambda: self.registry, marks)
         self._proven: dict[Id, Credential] = {}
         self._robots: dict[Id, tuple[int, str]] = {}  # number and full name
 
@@ -119,9 +121,9 @@ class Credentials:
                 "access": sorted(set(robot.access)),
                 "disabled": False,
                 "lifetime": robot.expiry_days,
-                # It is the mark by which the robot and its project are known for Tenantry's.
-                "description": description(mark),
             }
+            if self._marks.is_known:  # it is the mark of the robot and of its project
+                fields["description"] = self._marks.description(mark, team.name)
             known = observed.live.get(id)
             if robot.rotation is None or self._has_expired(known):  # else it is rotated before
                 fields["expiry"] = FAR_OFF
@@ -166,7 +168,10 @@ class Credentials:
     def _oidc_secret(self, team: Team, name: str, observed: Observed) -> Resource:
         sink = _ClientSecret(team, client_id(team, name), team.slug, f"oidc-{name}")
         fields: dict[str, Any] = {
-            "metadata": {"labels": objects.labels(team)},
+            "metadata": {
+                "labels": labels(team.name),
+                "annotations": self._marks.versioned(team.name),
+            },
             "type": "Opaque",
             "client_id": sink.client,
         }
@@ -199,7 +204,8 @@ class Credentials:
         projects = {team.slug for team in teams}
         for robot in [id for id in self._proven if id.key.split("/")[0] in projects]:
             del self._proven[robot]  # what was proven before this look may have been rotated since
-        present = {id.key for id in observed.live if id.kind == "Namespace"}
+        namespaces = (pair for pair in observed.live.items() if pair[0].kind == "Namespace")
+        present = {id.key for id, live in namespaces if not live.foreign}
         robots = _names_by_project(observed)
         for part in each(lambda team: self._observe_team(team, present, observed, robots), teams):
             seen.add(part)
@@ -298,7 +304,8 @@ class Credentials:
             self.secrets.apply(change, self._working(sink, observed))
         else:
             client = change.resource.body
-            write(self._kubernetes, change, client.team, self._oidc_data(client))
+            data = self._oidc_data(client)
+            write(self._kubernetes, change, client.team, data, self._marks)
 
     def _apply_robot(self, change: Change) -> None:
         project, short = change.id.key.split("/")
@@ -311,7 +318,8 @@ class Credentials:
             if {"lifetime", "expiry"} & {found.field for found in change.differences}:
                 row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
             # A full replace: what is left out would be blanked, and a disabled robot enabled.
-            own = {"description": description(mark), "disable": False}
+            description = self._marks.description(mark, project.removeprefix("team-"))
+            own = {"description": description, "disable": False}
             body = {**row, **own, "permissions": permissions(project, robot)}
             self._harbor.put(f"/robots/{row['id']}", body)
             return
@@ -433,7 +441,7 @@ def _oidc_live(secret: Object, observed: Observed, client: Id) -> Live:
     same = expected is not None and data.get("client_secret") == encode(expected)
     same = same or not observed.is_known(client)  # nobody can tell
     fields = {
-        "metadata": marks(secret),
+        "metadata": metadata_of(secret),
         "type": secret.get("type"),
         "client_id": decode(data.get("client_id")),
         "issuer": decode(data.get("issuer")),

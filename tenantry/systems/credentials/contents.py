@@ -25,7 +25,7 @@ class Credential:
         return f"Credential({self.username!r}, (hidden))"
 
 
-def marks(secret: Object) -> dict[str, Any]:
+def metadata_of(secret: Object) -> dict[str, Any]:
     """A Secret's labels and annotations."""
     metadata = secret["metadata"]
     return {key: metadata.get(key) or {} for key in ("labels", "annotations")}

@@ -12,9 +12,9 @@ from tenantry.errors import (
     OddAnswer,
     SystemRefused,
 )
+from tenantry.marks import Marks, ProjectMark
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.harbor.client import HarborClient
-from tenantry.systems.harbor.marks import ProjectMark, description
 from tenantry.systems.harbor.robots import new_robot
 
 
@@ -29,8 +29,9 @@ class Made:
 class Issuer:
     """Harbor, as the issuer of robots' credentials."""
 
-    def __init__(self, harbor: HarborClient) -> None:
+    def __init__(self, harbor: HarborClient, marks: Marks) -> None:
         self._harbor = harbor
+        self._marks = marks
 
     def make(self, project: str, short: str, robot: Robot, mark: ProjectMark) -> Made:
         """Makes a robot as declared.
@@ -39,8 +40,9 @@ class Issuer:
             ChangedMeanwhile: there is one of that name.
         """
         call = "POST /api/v2.0/robots"
+        described = self._marks.description(mark, project.removeprefix("team-"))
         try:
-            made = self._harbor.post("/robots", new_robot(project, short, robot, description(mark)))
+            made = self._harbor.post("/robots", new_robot(project, short, robot, described))
         except SystemRefused as error:
             if error.status != 409:
                 raise

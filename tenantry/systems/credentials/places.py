@@ -9,14 +9,15 @@ from typing import Any
 
 from tenantry.declared import Team
 from tenantry.declared.team import SecretFormat
+from tenantry.marks import Marks, labels
 from tenantry.plan import Action, Change
 from tenantry.resources import Id, Live, Resource
 from tenantry.systems.credentials.accounts import secret_id
-from tenantry.systems.credentials.contents import Credential, content, data_of, marks, type_of
+from tenantry.systems.credentials.contents import Credential, content, data_of, metadata_of, type_of
 from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
-from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.systems.kubernetes.client import KubernetesClient, Object
 
 _LARGEST = 1_390_000
 """The size of a Secret's data in base64 that an API server still accepts: it limits the data to 1 MiB."""
@@ -77,10 +78,14 @@ class Secrets:
     Args:
         kubernetes: the cluster.
         registry: gives the host that the credentials are for.
+        marks: the platform's marks.
     """
 
-    def __init__(self, kubernetes: KubernetesClient, registry: Callable[[], str]) -> None:
+    def __init__(
+        self, kubernetes: KubernetesClient, registry: Callable[[], str], marks: Marks
+    ) -> None:
         self._kubernetes = kubernetes
+        self._marks = marks
         self._registry = registry
 
     @property
@@ -102,7 +107,7 @@ class Secrets:
         secret = self._kubernetes.get("Secret", place.name, place.namespace)
         if secret is None:
             return None
-        fields = {"metadata": marks(secret), "type": secret.get("type")}
+        fields = {"metadata": metadata_of(secret), "type": secret.get("type")}
         credential: Credential | None = None
         others: Mapping[str, Any] = {}
         if harbor:
@@ -118,17 +123,37 @@ class Secrets:
             "finalizers": secret["metadata"].get("finalizers") or [],
             "sizes": {key: len(value) for key, value in (secret.get("data") or {}).items()},
         }
-        return Live(fields, objects.is_ours(secret), handle=handle)
+        foreign = self._foreign(place, secret)
+        return Live(fields, objects.is_ours(secret) and not foreign, handle=handle, foreign=foreign)
+
+    def _foreign(self, place: Place, secret: Object) -> str:
+        """Return why a Secret with our mark is not the team's; empty if it is.
+
+        A team can change the marks in its own namespaces: there the namespace's mark counts.
+        """
+        why = self._marks.foreign(objects.mark_of(secret), place.team.name)
+        if not why or place.is_foreign:
+            return why
+        return self.foreign_namespace(place, self._kubernetes.get("Namespace", place.namespace))
+
+    def foreign_namespace(self, place: Place, namespace: Object | None) -> str:
+        """Return why a namespace of the team's is another's, by its mark; empty if it is not."""
+        if namespace is None or place.is_foreign:
+            return ""
+        return self._marks.foreign(objects.mark_of(namespace), place.team.name)
 
     def waits(self, place: Place) -> bool:
-        """Whether there is no namespace to hold a Secret that was not found."""
-        return self._kubernetes.get("Namespace", place.namespace) is None
+        """Whether there is no namespace of the team's to hold a Secret that was not found."""
+        namespace = self._kubernetes.get("Namespace", place.namespace)
+        return namespace is None or bool(self.foreign_namespace(place, namespace))
 
     def resource(
         self, place: Place, robot: Id, annotations: Mapping[str, str], fields: Mapping[str, Any]
     ) -> Resource:
         """A Secret as it is desired, with what is wanted of its content."""
-        metadata = {"labels": objects.labels(place.team), "annotations": dict(annotations)}
+        team = place.team.name
+        marked = {**annotations, **self._marks.versioned(team)}
+        metadata = {"labels": labels(team), "annotations": marked}
         return Resource(
             place.id,
             "Credentials",
@@ -190,10 +215,12 @@ class Secrets:
         place: Place = change.resource.body.place
         others = change.live.handle["others"] if change.live else {}
         data = data_of(place.format, self.registry, credential, others)
-        write(self._kubernetes, change, place.team, data)
+        write(self._kubernetes, change, place.team, data, self._marks)
 
 
-def write(kubernetes: KubernetesClient, change: Change, team: Team, data: dict[str, str]) -> None:
+def write(
+    kubernetes: KubernetesClient, change: Change, team: Team, data: dict[str, str], marks: Marks
+) -> None:
     """Writes a Secret in place: deleting it first would break pulls in between."""
     namespace, name = change.id.key.split("/")
     fields = change.resource.fields
@@ -204,6 +231,7 @@ def write(kubernetes: KubernetesClient, change: Change, team: Team, data: dict[s
         name,
         team,
         content,
+        marks,
         namespace=namespace,
         annotations=metadata.get("annotations"),
     )

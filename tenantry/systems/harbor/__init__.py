@@ -16,11 +16,11 @@ from tenantry.errors import (
     SystemRefused,
     SystemUnavailable,
 )
+from tenantry.marks import Intent, Marks
 from tenantry.plan import Change
 from tenantry.resources import Amount, Id, Live, Observed, Resource
 from tenantry.systems.harbor import tags
 from tenantry.systems.harbor.client import HarborClient, Row
-from tenantry.systems.harbor.marks import ProjectMark, mark_of
 from tenantry.systems.harbor.robots import robot_fields, robot_id, short_name
 
 ROLES = {"projectAdmin": 1, "developer": 2, "guest": 3, "maintainer": 4, "limitedGuest": 5}
@@ -46,9 +46,16 @@ class Harbor:
     """Harbor's part of onboarding."""
 
     def __init__(
-        self, client: HarborClient, state: Declaration, clock: Clock, *, extras: bool = False
+        self,
+        client: HarborClient,
+        state: Declaration,
+        clock: Clock,
+        marks: Marks,
+        *,
+        extras: bool = False,
     ) -> None:
         self._client = client
+        self._marks = marks
         self._clock = clock
         self._state = state
         self._extras = extras
@@ -86,16 +93,16 @@ class Harbor:
 
     # Observed
 
-    def observe(self, teams: Sequence[Team], marks: Mapping[str, ProjectMark | None]) -> Observed:
+    def observe(self, teams: Sequence[Team], intents: Mapping[str, Intent | None]) -> Observed:
         """The projects of these teams and what is in them.
 
         Args:
             teams: the teams.
-            marks: what the teams' namespaces say of their projects, by the projects' names.
+            intents: what the teams' namespaces say of their projects, by the projects' names.
         """
         seen = Observed()
         projects = self.projects([team.slug for team in teams], seen)
-        for part in each(lambda team: self._observe_team(team, projects, marks), teams):
+        for part in each(lambda team: self._observe_team(team, projects, intents), teams):
             seen.add(part)
         return seen
 
@@ -135,9 +142,9 @@ class Harbor:
             if name.startswith("team-") and name not in declared:
                 with seen.noting(project_id(name), None):
                     robots = self.robots(row["project_id"])
-                    if mark_of(robots) is not None:
-                        team = name.removeprefix("team-")
-                        marked = mark_of(robots) == "created"
+                    team = name.removeprefix("team-")
+                    if mark := self._marks.project_mark(robots):
+                        marked = mark == "created"
                         seen.live[project_id(name)] = Live({}, marked=marked, team=team)
 
     def robots(self, project: int) -> list[Row]:
@@ -145,17 +152,17 @@ class Harbor:
         return list(self._client.pages("/robots", q=f"Level=project,ProjectID={project}"))
 
     def _observe_team(
-        self, team: Team, projects: dict[str, Row], marks: Mapping[str, ProjectMark | None]
+        self, team: Team, projects: dict[str, Row], intents: Mapping[str, Intent | None]
     ) -> Observed:
         seen = Observed()
         project = projects.get(team.slug)
         if project is not None:
             with seen.noting(project_id(team.slug), team.name):
-                self._observe_project(team, project, marks.get(team.slug), seen)
+                self._observe_project(team, project, intents.get(team.slug), seen)
         return seen
 
     def _observe_project(
-        self, team: Team, project: Row, mark: ProjectMark | None, seen: Observed
+        self, team: Team, project: Row, intent: Intent | None, seen: Observed
     ) -> None:
         name, number = team.slug, project["project_id"]
         metadata = project.get("metadata") or {}
@@ -168,11 +175,14 @@ class Harbor:
         if "quota" in summary:
             fields["storage_quota"] = _storage_text(summary["quota"]["hard"]["storage"])
         robots = self.robots(number)
-        mark = mark or mark_of(robots)
-        is_ours = mark is not None
+        # A team may write descriptions of robots, and never its namespace's annotations.
+        is_certain = intent is not None and intent.is_certain
+        foreign = "" if is_certain else self._marks.foreign_project(robots, team.name)
+        mark = intent.mark if intent else self._marks.project_mark(robots)
+        is_ours = mark is not None and not foreign
         owner = team.name if is_ours else None  # nothing in what is another's is our extra
         handle = {"project_id": number, "adopted": mark == "adopted"}
-        seen.live[project_id(name)] = Live(fields, is_ours, handle=handle)
+        seen.live[project_id(name)] = Live(fields, is_ours, handle=handle, foreign=foreign)
         makers = (project.get("owner_name"), self._client.account.username)
         for row in self._client.pages(f"/projects/{number}/members"):
             with seen.noting(
@@ -190,7 +200,7 @@ class Harbor:
                 seen.live[robot_id(name, short)] = Live(
                     robot_fields(robot, self._clock()),
                     is_ours,
-                    marked=mark_of([robot]) is not None,
+                    marked=self._marks.project_mark([robot]) is not None,
                     team=owner,
                     handle=robot,
                 )

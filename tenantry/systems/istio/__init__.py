@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tenantry.declared import Declaration, Route, Team
 from tenantry.errors import SystemRefused
+from tenantry.marks import Marks
 from tenantry.plan import Change
 from tenantry.resources import Observed, Resource
 from tenantry.systems.istio.routes import Backend, Rule, spec
@@ -16,9 +17,10 @@ _KINDS = ("VirtualService", "HTTPRoute")
 class Istio:
     """The mesh's part of onboarding."""
 
-    def __init__(self, client: KubernetesClient, state: Declaration) -> None:
+    def __init__(self, client: KubernetesClient, state: Declaration, marks: Marks) -> None:
         self._client = client
         self._state = state
+        self._marks = marks
 
     def desired(self, team: Team) -> list[Resource]:
         """An object a route."""
@@ -36,7 +38,14 @@ class Istio:
         kind = self._kind(route)
         content = {"spec": spec(kind, route.host, gateway, rules)}
         return objects.resource(
-            kind, name, team, content, namespace=team.slug, stage="Istio", system="istio"
+            kind,
+            name,
+            team,
+            content,
+            self._marks,
+            namespace=team.slug,
+            stage="Istio",
+            system="istio",
         )
 
     def observe(self, teams: Sequence[Team]) -> Observed:

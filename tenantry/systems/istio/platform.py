@@ -7,6 +7,7 @@ from typing import Any
 from tenantry.declared import Declaration
 from tenantry.declared.platform import DeclaredGateway, HarborInMesh
 from tenantry.errors import SystemRefused
+from tenantry.marks import Marks
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient
@@ -31,14 +32,18 @@ _TOLD = 3
 class IstioPlatform:
     """The mesh's part of what is the platform's."""
 
-    def __init__(self, client: KubernetesClient, harbor: HarborClient, state: Declaration) -> None:
+    def __init__(
+        self, client: KubernetesClient, harbor: HarborClient, state: Declaration, marks: Marks
+    ) -> None:
         """
         Args:
             client: the cluster.
             harbor: tells which Harbor it is.
             state: what is declared.
+            marks: the platform's marks.
         """
         self._client = client
+        self._marks = marks
         self._harbor = harbor
         self._mesh = state.platform.mesh
 
@@ -51,11 +56,11 @@ class IstioPlatform:
             issuer: tells the realm's issuer in its own words.
             observed: what was seen.
         """
-        wanted = [_gateway(key, each) for key, each in self._mesh.gateways.items()]
+        wanted = [_gateway(self._marks, key, each) for key, each in self._mesh.gateways.items()]
         if harbor := self._mesh.harbor:
             wanted += [
                 *self._harbors(harbor),
-                *_tokens(harbor, issuer, observed),
+                *_tokens(self._marks, harbor, issuer, observed),
                 *ports.desired(harbor.namespace, harbor.app_protocols),
             ]
         return wanted
@@ -69,10 +74,10 @@ class IstioPlatform:
         kind = declared.kind or self._mesh.route_kind
         gateway = declared.gateway or self._mesh.gateway
         content = {"spec": spec(kind, declared.host, gateway, self._rules(declared))}
-        yield _object(kind, _NAME, declared.namespace, content)
+        yield _object(self._marks, kind, _NAME, declared.namespace, content)
         if declared.strict_mtls:
             content = {"spec": {"mtls": {"mode": "STRICT"}}}
-            yield _object("PeerAuthentication", "default", declared.namespace, content)
+            yield _object(self._marks, "PeerAuthentication", "default", declared.namespace, content)
 
     def _rules(self, declared: HarborInMesh) -> list[Rule]:
         """What Harbor's own proxy does, which the mesh's gateway takes the place of."""
@@ -95,7 +100,9 @@ class IstioPlatform:
             namespace, name = key.split("/", 1)
             found = self._client.get(_gateway_kind(gateway), name, namespace)
             if found is not None:
-                seen.live[_istio_id(_gateway_kind(gateway), name, namespace)] = objects.live(found)
+                foreign = self._marks.foreign(objects.mark_of(found), "")
+                id = _istio_id(_gateway_kind(gateway), name, namespace)
+                seen.live[id] = objects.live(found, foreign)
         if self._mesh.harbor is not None:
             self._observe_harbors(self._mesh.harbor, seen)
         return seen
@@ -165,14 +172,14 @@ class IstioPlatform:
 
 
 def _tokens(
-    declared: HarborInMesh, issuer: Callable[[], str], observed: Observed
+    marks: Marks, declared: HarborInMesh, issuer: Callable[[], str], observed: Observed
 ) -> Iterator[Resource]:
     if declared.portal_tokens is None:
         return
     portal = observed.live.get(_portal_id(declared))
     selector = portal.fields if portal else {}  # without it, both wait
     for kind, content in rules(declared.portal_tokens, issuer(), selector):
-        yield _object(kind, NAME, declared.namespace, {"spec": content})
+        yield _object(marks, kind, NAME, declared.namespace, {"spec": content})
 
 
 def _portal_id(declared: HarborInMesh) -> Id:
@@ -183,9 +190,11 @@ def _istio_id(kind: str, name: str, namespace: str) -> Id:
     return objects.id_of(kind, name, namespace, "istio")
 
 
-def _object(kind: str, name: str, namespace: str, content: dict[str, Any]) -> Resource:
+def _object(
+    marks: Marks, kind: str, name: str, namespace: str, content: dict[str, Any]
+) -> Resource:
     made = objects.resource(
-        kind, name, None, content, namespace=namespace, stage="Istio", system="istio"
+        kind, name, None, content, marks, namespace=namespace, stage="Istio", system="istio"
     )
     return replace(made, shared=False)
 
@@ -194,7 +203,7 @@ def _gateway_kind(declared: DeclaredGateway) -> str:
     return "Gateway" if declared.api == "istio" else GATEWAY_API
 
 
-def _gateway(key: str, declared: DeclaredGateway) -> Resource:
+def _gateway(marks: Marks, key: str, declared: DeclaredGateway) -> Resource:
     namespace, name = key.split("/", 1)
     if declared.api == "istio":
         server = {
@@ -220,7 +229,7 @@ def _gateway(key: str, declared: DeclaredGateway) -> Resource:
             for number, host in enumerate(declared.hosts)
         ]
         content = {"spec": {"gatewayClassName": declared.gateway_class, "listeners": listeners}}
-    return _object(_gateway_kind(declared), name, namespace, content)
+    return _object(marks, _gateway_kind(declared), name, namespace, content)
 
 
 def _label(declared: HarborInMesh) -> tuple[str, str]:

@@ -4,21 +4,20 @@ Groups and clients carry our mark as an attribute, mappers as their name.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile
+from tenantry.marks import ADOPTED, Marks
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource, differences
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import (
-    ADOPTED,
-    MANAGED_BY,
-    TEAM,
     apply_client,
     client_fields,
     groups_mapper,
+    mark_of,
     named,
     observed_fields,
 )
@@ -35,8 +34,11 @@ def client_id(team: Team, name: str) -> str:
 class Keycloak:
     """Keycloak's part of onboarding."""
 
-    def __init__(self, client: KeycloakClient, state: Declaration, *, extras: bool = False) -> None:
+    def __init__(
+        self, client: KeycloakClient, state: Declaration, marks: Marks, *, extras: bool = False
+    ) -> None:
         self._client = client
+        self._marks = marks
         self._state = state
         self._settings = state.platform.keycloak
         self._extras = extras
@@ -46,14 +48,15 @@ class Keycloak:
     def desired(self, team: Team) -> list[Resource]:
         """The team's group, members, mappers and clients."""
         group = Id("keycloak", "group", team.oidc_group)
-        marks = {MANAGED_BY: ["tenantry"], TEAM: [team.name]}
-        wanted = [Resource(group, "Keycloak", {"attributes": marks})]
+        attributes = {key: [value] for key, value in self._marks.attributes(team.name).items()}
+        wanted = [Resource(group, "Keycloak", {"attributes": attributes})]
         for member in {name.lower(): name for name in team.members or ()}.values():
             id = _member_id(team, member)
             wanted.append(Resource(id, "Keycloak", {"member": True}, inside=(group,)))
         for alias, provider in self._settings.external_providers.items():
             wanted.append(self._mapper(team, alias, provider, group))
-        wanted.extend(_client(team, name, own) for name, own in team.oidc_clients.items())
+        marked = self._marks.attributes(team.name)
+        wanted.extend(_client(team, name, own, marked) for name, own in team.oidc_clients.items())
         return wanted
 
     def _mapper(self, team: Team, alias: str, provider: ExternalProvider, group: Id) -> Resource:
@@ -87,11 +90,17 @@ class Keycloak:
             id = Id("keycloak", "group", name)
             with seen.noting(id, owners.get(name)):
                 attributes = found.get("attributes") or {}
-                ours = attributes.get(MANAGED_BY) == ["tenantry"]
-                marked = ours and ADOPTED not in attributes
-                team = next(iter(attributes.get(TEAM) or ()), None) if ours else None
-                fields = {"attributes": attributes}
-                seen.live[id] = Live(fields, ours, marked=marked, team=team, handle=found)
+                mark = mark_of(attributes)
+                foreign = self._marks.foreign(mark, owners[name]) if name in owners else ""
+                ours = mark is not None and not foreign
+                seen.live[id] = Live(
+                    {"attributes": attributes},
+                    ours,
+                    marked=ours and ADOPTED not in attributes,
+                    team=mark.team or None if mark and not foreign else None,
+                    handle=found,
+                    foreign=foreign,
+                )
         for part in each(lambda team: self._members(team, groups), teams):
             seen.add(part)
         self._observe_mappers(teams, seen)
@@ -130,13 +139,12 @@ class Keycloak:
 
     def _is_left_over(self, found: Representation) -> bool:
         """Whether it carries the mark of a team that does not declare it any more."""
-        attributes = found.get("attributes") or {}
-        if attributes.get(MANAGED_BY) != ["tenantry"] or not attributes.get(TEAM):
-            return False  # the platform's own bear no team's mark
-        team = attributes[TEAM][0]
-        owner = self._state.teams.get(team)
+        mark = mark_of(found.get("attributes"))
+        if mark is None or not mark.team or not self._marks.is_own(mark):
+            return False
+        owner = self._state.teams.get(mark.team)
         if owner is None:  # a team that is left out is declared, and nothing of it is touched
-            return team not in self._state.names
+            return mark.team not in self._state.names
         return bool(owner.oidc_group != found["name"])
 
     def marked_groups(self) -> dict[str, str]:
@@ -144,18 +152,18 @@ class Keycloak:
         found: dict[str, str] = {}
         path = self._groups_path()
         for group in self._client.pages(path, briefRepresentation="false") if path else ():
-            attributes = group.get("attributes") or {}
-            if attributes.get(MANAGED_BY) == ["tenantry"] and attributes.get(TEAM):
-                found[group["name"]] = attributes[TEAM][0]
+            mark = mark_of(group.get("attributes"))
+            if mark is not None and mark.team and self._marks.is_own(mark):
+                found[group["name"]] = mark.team
         return found
 
     def marked_clients(self) -> dict[str, str]:
         """Return the clients that bear a team's mark, with that team's name."""
         found: dict[str, str] = {}
         for client in self._client.pages("clients"):
-            attributes = client.get("attributes") or {}
-            if attributes.get(MANAGED_BY) == "tenantry" and attributes.get(TEAM):
-                found[client["clientId"]] = attributes[TEAM]
+            mark = mark_of(client.get("attributes"))
+            if mark is not None and mark.team and self._marks.is_own(mark):
+                found[client["clientId"]] = mark.team
         return found
 
     def has_mapper(self, alias: str, team: Team) -> bool:
@@ -228,7 +236,7 @@ class Keycloak:
                     seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=path)
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
-        wanted = {client_id(team, name) for team in teams for name in team.oidc_clients}
+        wanted = {client_id(team, name): team.name for team in teams for name in team.oidc_clients}
         if self._extras or len(wanted) > FEW:
             found = list(self._client.pages("clients"))
         else:
@@ -242,16 +250,23 @@ class Keycloak:
                 if name not in wanted and not (self._extras and team):
                     continue
                 fields = observed_fields(client)
-                ours = fields["attributes"].get(MANAGED_BY) == "tenantry"
-                marked = ours and ADOPTED not in fields["attributes"]
-                seen.live[id] = Live(fields, ours, marked=marked, team=team, handle=client)
+                mark = mark_of(fields["attributes"])
+                foreign = self._marks.foreign(mark, wanted.get(name, team or ""))
+                ours = mark is not None and not foreign
+                seen.live[id] = Live(
+                    fields,
+                    ours,
+                    marked=ours and ADOPTED not in fields["attributes"],
+                    team=team,
+                    handle=client,
+                    foreign=foreign,
+                )
 
     def _team_of_client(self, client: Representation) -> str | None:
         """The team whose mark a client bears, or else the one whose name its id begins with."""
-        attributes = client.get("attributes") or {}
-        if attributes.get(MANAGED_BY) == "tenantry":
-            team: str | None = attributes.get(TEAM)  # the platform's own bear none
-            return team
+        mark = mark_of(client.get("attributes"))
+        if mark is not None:
+            return mark.team or None if self._marks.is_own(mark) else None
         return self._team_of_name(client["clientId"])
 
     def _team_of_name(self, client: str) -> str | None:
@@ -352,9 +367,9 @@ def _address(id: Id, live: Live) -> str:
     return f"identity-provider/instances/{id.key.split('/')[0]}/mappers/{number}"
 
 
-def _client(team: Team, name: str, own: OidcClient) -> Resource:
+def _client(team: Team, name: str, own: OidcClient, marked: Mapping[str, str]) -> Resource:
     fields = client_fields(
-        {MANAGED_BY: "tenantry", TEAM: team.name},
+        marked,
         redirect_uris=own.redirect_uris,
         post_logout_redirect_uris=own.post_logout_redirect_uris,
         web_origins=own.web_origins,

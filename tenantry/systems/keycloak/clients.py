@@ -3,16 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tenantry.marks import ADOPTED, MARK, Mark, read
 from tenantry.plan import Change
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-ADOPTED = "tenantry.io/adopted"
-TEAM = "tenantry.io/team"
 ROTATED = "client.secret.rotated"
 """The attribute with a client's secret before the last: never to be shown."""
-MARKS = {MANAGED_BY: "tenantry"}
-"""The mark of what is the platform's own, as attributes that have one value."""
 _URIS = ("post.logout.redirect.uris", "##")
 
 
@@ -102,6 +98,11 @@ def apply_client(client: KeycloakClient, change: Change) -> None:
             client.post(f"{path}/protocol-mappers/models", mapper)
         else:
             client.put(f"{path}/protocol-mappers/models/{own['id']}", {**own, **mapper})
+
+
+def mark_of(attributes: Mapping[str, Any] | None) -> Mark | None:
+    """Return the mark among the attributes of something in Keycloak; None if it carries none."""
+    return read(attributes, (attributes or {}).get(MARK))
 
 
 def named(items: Any, name: str, *, key: str = "name") -> Representation | None:

@@ -6,18 +6,17 @@ from urllib.parse import urlsplit
 from tenantry.calls import Clock
 from tenantry.declared.single_sign_on import SingleSignOn
 from tenantry.errors import ChangedMeanwhile
+from tenantry.marks import ADOPTED, Marks
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.client_secret import ClientSecret
 from tenantry.systems.keycloak.clients import (
-    ADOPTED,
-    MANAGED_BY,
-    MARKS,
     apply_client,
     client_fields,
     groups_mapper,
+    mark_of,
     named,
     observed_fields,
 )
@@ -38,6 +37,7 @@ class HarborsClient:
         harbor: HarborClient,
         sign_on: SingleSignOn | None,
         clock: Clock,
+        marks: Marks,
     ) -> None:
         """
         Args:
@@ -45,7 +45,9 @@ class HarborsClient:
             harbor: tells where its client's logins return to, and which Harbor it is.
             sign_on: what is declared; None: nothing is.
             clock: the time that the secret's age is told by.
+            marks: the platform's marks.
         """
+        self._marks = marks
         self._client = client
         self._harbor = harbor
         self._sign_on = sign_on
@@ -61,7 +63,7 @@ class HarborsClient:
         origin = urlsplit(url)
         id = Id("keycloak", "client", sign_on.client_id)
         fields = client_fields(
-            MARKS,
+            self._marks.attributes(PLATFORM),
             redirect_uris=[f"{url}/c/oidc/callback"],
             post_logout_redirect_uris=[f"{url}/account/sign-in"],
             web_origins=[f"{origin.scheme}://{origin.netloc}"],
@@ -90,10 +92,12 @@ class HarborsClient:
         found = named(self._client.rows("clients", clientId=name), name, key="clientId")
         if found is not None:
             fields = observed_fields(found)
-            ours = fields["attributes"].get(MANAGED_BY) == "tenantry"
+            mark = mark_of(fields["attributes"])
+            foreign = self._marks.foreign(mark, PLATFORM)
+            ours = mark is not None and not foreign
             marked = ours and ADOPTED not in fields["attributes"]
             client = Id("keycloak", "client", name)
-            seen.live[client] = Live(fields, ours, marked=marked, handle=found)
+            seen.live[client] = Live(fields, ours, marked=marked, handle=found, foreign=foreign)
             self.secret.observe(found, seen)
             for mapper in found.get("protocolMappers") or ():
                 if mapper["protocolMapper"] == _GROUPS_MAPPER:

@@ -7,6 +7,7 @@ shares its owner.
 from tenantry.calls import Clock
 from tenantry.declared import Declaration
 from tenantry.errors import SystemRefused
+from tenantry.marks import Marks
 from tenantry.plan import Change
 from tenantry.resources import Observed, Resource
 from tenantry.systems.harbor.client import HarborClient
@@ -27,6 +28,7 @@ class KeycloakPlatform:
         kubernetes: KubernetesClient,
         state: Declaration,
         clock: Clock,
+        marks: Marks,
         *,
         extras: bool = False,
     ) -> None:
@@ -37,15 +39,16 @@ class KeycloakPlatform:
             kubernetes: holds the secrets of external providers.
             state: what is declared.
             clock: the time that ages are told by.
+            marks: the platform's marks.
             extras: look for groups that nobody declares any more, too.
         """
         declared, sign_on = state.platform.keycloak, state.platform.harbor.single_sign_on
         self._client = client
         self._declared = declared
         self._sign_on = sign_on
-        self._realm = Realm(client, declared, extras=extras)
-        self._providers = Providers(client, kubernetes, declared)
-        self.harbors_client = HarborsClient(client, harbor, sign_on, clock)
+        self._realm = Realm(client, declared, marks, extras=extras)
+        self._providers = Providers(client, kubernetes, declared, marks)
+        self.harbors_client = HarborsClient(client, harbor, sign_on, clock, marks)
 
     def desired(self, observed: Observed) -> list[Resource]:
         """Every resource of the platform's in Keycloak."""

@@ -9,10 +9,11 @@ from tenantry.declared import ExternalProvider
 from tenantry.declared.platform import PlatformKeycloak
 from tenantry.declared.single_sign_on import ProviderConnection, SecretReference
 from tenantry.errors import ChangedMeanwhile, TenantryError
+from tenantry.marks import ADOPTED, Marks
 from tenantry.plan import Change
-from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
-from tenantry.systems.keycloak.clients import ADOPTED, MANAGED_BY, MARKS
+from tenantry.systems.keycloak.clients import mark_of
 from tenantry.systems.keycloak.discovery import discover
 from tenantry.systems.keycloak.realm import group_id
 from tenantry.systems.kubernetes.client import KubernetesClient
@@ -29,14 +30,20 @@ class Providers:
     KINDS = ("identity provider", "identity provider mapper")
 
     def __init__(
-        self, client: KeycloakClient, kubernetes: KubernetesClient, declared: PlatformKeycloak
+        self,
+        client: KeycloakClient,
+        kubernetes: KubernetesClient,
+        declared: PlatformKeycloak,
+        marks: Marks,
     ) -> None:
         """
         Args:
             client: the realm.
             kubernetes: holds the secrets of the providers.
             declared: what is declared.
+            marks: the platform's marks.
         """
+        self._marks = marks
         self._client = client
         self._kubernetes = kubernetes
         self._declared = declared
@@ -60,7 +67,12 @@ class Providers:
             document = observed.live.get(_discovery_id(alias))
             secret = observed.live.get(_secret_id(connection.client_secret))
             if document and secret:
-                fields = _provider_fields(connection, document.fields, secret.fields["version"])
+                fields = _provider_fields(
+                    connection,
+                    document.fields,
+                    secret.fields["version"],
+                    self._marks.attributes(PLATFORM),
+                )
                 if id in observed.live and _in_migration(observed.live[id]):
                     del fields["hideOnLogin"]
                 yield Resource(id, "Keycloak", fields, body=connection.client_secret)
@@ -121,9 +133,13 @@ class Providers:
         seen: Observed,
     ) -> None:
         config = found.get("config") or {}
-        ours = config.get(MANAGED_BY) == "tenantry"
+        mark = mark_of(config)
+        foreign = self._marks.foreign(mark, PLATFORM)
+        ours = mark is not None and not foreign
         locked = self._locked(alias, config, connection)
-        seen.live[_provider_id(alias)] = Live(found, ours, handle=found, locked=locked)
+        seen.live[_provider_id(alias)] = Live(
+            found, ours, handle=found, locked=locked, foreign=foreign
+        )
         for mapper in self._client.rows(f"identity-provider/instances/{alias}/mappers") or ():
             own = ours or mapper["name"].startswith("tenantry ")
             id = Id("keycloak", "identity provider mapper", f"{alias}/{mapper['name']}")
@@ -252,10 +268,13 @@ def _group_config(provider: ExternalProvider, group: str, names: list[str]) -> d
 
 
 def _provider_fields(
-    connection: ProviderConnection, document: Mapping[str, Any], secret_version: str
+    connection: ProviderConnection,
+    document: Mapping[str, Any],
+    secret_version: str,
+    marked: Mapping[str, str],
 ) -> dict[str, Any]:
     config = {
-        **MARKS,
+        **marked,
         "issuer": connection.issuer,
         "authorizationUrl": document["authorization_endpoint"],
         "tokenUrl": document["token_endpoint"],

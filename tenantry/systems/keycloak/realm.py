@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from tenantry.declared.platform import PlatformKeycloak
+from tenantry.marks import ADOPTED, Marks
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
-from tenantry.systems.keycloak.clients import ADOPTED, MANAGED_BY, MARKS, TEAM, named
+from tenantry.systems.keycloak.clients import mark_of, named
 
 _POLICIES = {
     "refused": None,
@@ -34,9 +35,15 @@ class Realm:
     KINDS = ("realm", "user profile", "group")
 
     def __init__(
-        self, client: KeycloakClient, declared: PlatformKeycloak, *, extras: bool = False
+        self,
+        client: KeycloakClient,
+        declared: PlatformKeycloak,
+        marks: Marks,
+        *,
+        extras: bool = False,
     ) -> None:
         self._client = client
+        self._marks = marks
         self._declared = declared
         self._extras = extras
 
@@ -44,15 +51,15 @@ class Realm:
         """The realm before what is in it."""
         yield from self._realm()
         for name in self._declared.groups:
-            fields = {"attributes": {MANAGED_BY: ["tenantry"]}}
-            yield Resource(group_id(name), "Keycloak", fields)
+            attributes = {key: [value] for key, value in self._marks.attributes(PLATFORM).items()}
+            yield Resource(group_id(name), "Keycloak", {"attributes": attributes})
 
     def _realm(self) -> Iterator[Resource]:
         settings, id = self._declared.realm_settings, self._id("realm")
         if settings is None:
             return
         given = settings.model_dump(exclude_none=True)
-        fields: dict[str, Any] = {"enabled": True, "attributes": dict(MARKS)}
+        fields: dict[str, Any] = {"enabled": True, "attributes": self._marks.attributes(PLATFORM)}
         fields |= {key: given[name] * 60 for name, key in _MINUTES.items() if name in given}
         fields |= {key: given[name] for name, key in _AS_IS.items() if name in given}
         yield Resource(id, "Keycloak", fields)
@@ -70,9 +77,12 @@ class Realm:
 
     def _observe_realm(self, realm: Representation, seen: Observed) -> None:
         attributes = realm.get("attributes") or {}
-        ours = attributes.get(MANAGED_BY) == "tenantry"
+        mark = mark_of(attributes)
+        foreign = self._marks.foreign(mark, PLATFORM)
+        ours = mark is not None and not foreign
         marked = ours and ADOPTED not in attributes
-        seen.live[self._id("realm")] = Live(realm, ours, marked=marked, handle=realm)
+        live = Live(realm, ours, marked=marked, handle=realm, foreign=foreign)
+        seen.live[self._id("realm")] = live
         settings = self._declared.realm_settings
         if settings and settings.unmanaged_attributes:
             profile: Representation = self._client.get("users/profile") or {}
@@ -81,19 +91,25 @@ class Realm:
     def _observe_groups(self, seen: Observed) -> None:
         for found in self._groups():
             attributes = found.get("attributes") or {}
-            ours = attributes.get(MANAGED_BY) == ["tenantry"]
-            marked = ours and ADOPTED not in attributes
-            team = PLATFORM if ours and not attributes.get(TEAM) else None
-            live = Live({"attributes": attributes}, ours, marked=marked, team=team, handle=found)
-            seen.live[group_id(found["name"])] = live
+            mark = mark_of(attributes)
+            foreign = self._marks.foreign(mark, PLATFORM)
+            ours = mark is not None and not foreign
+            seen.live[group_id(found["name"])] = Live(
+                {"attributes": attributes},
+                ours,
+                marked=ours and ADOPTED not in attributes,
+                team=PLATFORM if ours and mark and not mark.team else None,
+                handle=found,
+                foreign=foreign,
+            )
 
     def _groups(self) -> Iterator[Representation]:
         """The declared groups; with extras, also those with the platform's mark."""
         full = {"briefRepresentation": "false"}
         if self._extras:
             for group in self._client.pages("groups", **full):
-                attributes = group.get("attributes") or {}
-                marked = attributes.get(MANAGED_BY) and not attributes.get(TEAM)
+                mark = mark_of(group.get("attributes"))
+                marked = mark is not None and not mark.team and self._marks.is_own(mark)
                 if group["name"] in self._declared.groups or marked:
                     yield group
             return

@@ -12,9 +12,9 @@ from dataclasses import replace
 from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
+from tenantry.marks import MARK, Intent, Marks, parse
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, reach
-from tenantry.systems.harbor.marks import ProjectMark
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
 from tenantry.systems.kubernetes.namespaces import (
@@ -40,10 +40,16 @@ class Kubernetes:
     """The cluster's part of onboarding."""
 
     def __init__(
-        self, client: KubernetesClient, state: Declaration, *, extras: bool = False
+        self,
+        client: KubernetesClient,
+        state: Declaration,
+        marks: Marks,
+        *,
+        extras: bool = False,
     ) -> None:
         self._client = client
         self._state = state
+        self._marks = marks
         self._extras = extras
 
     def desired(self, team: Team, observed: Observed, *, adopts_project: bool) -> list[Resource]:
@@ -51,11 +57,11 @@ class Kubernetes:
 
         What was observed decides one thing only: what is written of the Harbor project.
         """
-        wanted = [member_role()]
+        wanted = [member_role(self._marks)]
         for name, declared in team.namespaces.items():
             intent = _intent(team, observed, adopts_project) if name == team.slug else {}
-            wanted.append(namespace(team, name, declared, intent))
-            wanted.extend(contents(self._state.platform, team, name, declared))
+            wanted.append(namespace(self._marks, team, name, declared, intent))
+            wanted.extend(contents(self._marks, self._state.platform, team, name, declared))
         mark = {APPLIED: self._state.fingerprint(team)}
         wanted.append(
             Resource(
@@ -80,13 +86,16 @@ class Kubernetes:
         for found in self._namespaces(names, seen):
             name = found["metadata"]["name"]
             with seen.noting(objects.id_of("Namespace", name), names[name].name):
-                live = objects.live(found)
+                foreign = self._marks.foreign(objects.mark_of(found), names[name].name)
+                live = objects.live(found, foreign)
                 if found["status"].get("phase") == "Terminating":
                     # What is in it goes with it. Its intent still tells whose the project is.
                     seen.live[Id("kubernetes", "Terminating namespace", name)] = live
                     continue
-                present.append(name)
                 seen.live[objects.id_of("Namespace", name)] = live
+                if foreign:
+                    continue  # what is in it is not this team's either, whatever its marks say
+                present.append(name)
                 if name == names[name].slug and live.ours:
                     seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
         owners = {name: names[name].name for name in present}
@@ -122,7 +131,10 @@ class Kubernetes:
         declared = {name for team in self._state.teams.values() for name in team.namespaces}
         for found in self._client.list("Namespace", labelSelector=objects.OURS):
             name = found["metadata"]["name"]
-            id, team = objects.id_of("Namespace", name), objects.team_of(found)
+            id, mark = objects.id_of("Namespace", name), objects.mark_of(found)
+            if mark is None or not self._marks.is_own(mark):
+                continue
+            team = mark.team or None
             with seen.noting(id, team):
                 if name not in declared and found["status"].get("phase") != "Terminating":
                     seen.live[id] = replace(objects.live(found), team=team)
@@ -157,6 +169,14 @@ class Kubernetes:
                 found += self.namespaces([name])
         return found
 
+    def intent(self, team: Team) -> Intent | None:
+        """Return what the team's namespace says of its Harbor project, read now."""
+        seen = Observed()
+        for found in self.namespaces([team.slug]):
+            foreign = self._marks.foreign(objects.mark_of(found), team.name)
+            seen.live[objects.id_of("Namespace", team.slug)] = objects.live(found, foreign)
+        return project_intent(team, seen)
+
     def is_applied(self, team: Team, live: Object) -> bool:
         """Whether a team's namespace says that the team was applied as it is declared now."""
         annotations = live["metadata"].get("annotations") or {}
@@ -186,11 +206,13 @@ class Kubernetes:
         self._client.merge("Namespace", change.id.key, None, body)
 
 
-def project_mark(team: Team, observed: Observed) -> ProjectMark | None:
-    """What the team's namespace says of its Harbor project; None if it says nothing."""
+def project_intent(team: Team, observed: Observed) -> Intent | None:
+    """Return what the team's namespace says of its Harbor project; None if it says nothing."""
     if _annotation(team, observed, PROJECT) != team.slug:
         return None
-    return "adopted" if _annotation(team, observed, PROJECT_ADOPTED) else "created"
+    is_certain = parse(_annotation(team, observed, MARK)) is not None
+    adopted = _annotation(team, observed, PROJECT_ADOPTED)
+    return Intent("adopted" if adopted else "created", is_certain)
 
 
 def _intent(team: Team, observed: Observed, adopts_project: bool) -> dict[str, str]:

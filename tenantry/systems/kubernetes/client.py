@@ -94,6 +94,7 @@ class KubernetesClient:
     """
 
     def __init__(self, cluster: Cluster) -> None:
+        self._uid = ""
         self._api = connect(cluster)
         self.host: str = self._api.configuration.host
         self._patience = Patience("kubernetes")
@@ -105,6 +106,20 @@ class KubernetesClient:
     def version(self) -> str:
         """The server's version, as `v1.37.2`."""
         return str(read(lambda: self._call("GET", "/version"))["gitVersion"])
+
+    def uid(self) -> str:
+        """Return what the cluster is known by: the UID of its namespace `kube-system`, read once.
+
+        Raises:
+            TenantryError: it cannot be read.
+        """
+        if not self._uid:
+            found = self.get("Namespace", "kube-system")
+            if found is None:
+                call = "GET /api/v1/namespaces/kube-system"
+                raise SystemRefused("kubernetes", call, "there is no such namespace", status=404)
+            self._uid = str(found["metadata"]["uid"])
+        return self._uid
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if there is none."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from tenantry.declared import Namespace, Platform, Team
 from tenantry.declared.labels import POD_SECURITY, injection
+from tenantry.marks import Marks
 from tenantry.resources import Amount, Exactly, Resource
 from tenantry.systems.kubernetes.objects import resource
 
@@ -27,7 +28,7 @@ _READ = ["get", "list", "watch"]
 _WRITE = [*_READ, "create", "update", "patch", "delete", "deletecollection"]
 
 
-def member_role() -> Resource:
+def member_role(marks: Marks) -> Resource:
     """The ClusterRole of a team's people in their namespaces.
 
     Like Kubernetes' `edit` it lets them run workloads; unlike it, what fences the
@@ -69,10 +70,12 @@ def member_role() -> Resource:
         for verbs, groups in ((_WRITE, write), (_READ, read))
         for group, resources in groups.items()
     ]
-    return resource("ClusterRole", MEMBER_ROLE, None, {"rules": rules})
+    return resource("ClusterRole", MEMBER_ROLE, None, {"rules": rules}, marks)
 
 
-def namespace(team: Team, name: str, declared: Namespace, annotations: dict[str, str]) -> Resource:
+def namespace(
+    marks: Marks, team: Team, name: str, declared: Namespace, annotations: dict[str, str]
+) -> Resource:
     """The namespace itself."""
     labels = {
         **declared.labels,
@@ -84,6 +87,7 @@ def namespace(team: Team, name: str, declared: Namespace, annotations: dict[str,
         name,
         team,
         {},
+        marks,
         more_labels=labels,
         annotations={**declared.annotations, **_hosts(team), **annotations},
     )
@@ -97,17 +101,21 @@ def _hosts(team: Team) -> dict[str, str]:
     return {HOSTS: ",".join(sorted(hosts))} if hosts else {}
 
 
-def contents(platform: Platform, team: Team, name: str, declared: Namespace) -> Iterator[Resource]:
+def contents(
+    marks: Marks, platform: Platform, team: Team, name: str, declared: Namespace
+) -> Iterator[Resource]:
     """What is in the namespace."""
     if declared.quota:
         hard = _amounts(declared.quota)
-        yield resource("ResourceQuota", NAME, team, {"spec": {"hard": hard}}, namespace=name)
+        yield resource("ResourceQuota", NAME, team, {"spec": {"hard": hard}}, marks, namespace=name)
     if limits := _limits(declared):
-        yield resource("LimitRange", NAME, team, {"spec": {"limits": [limits]}}, namespace=name)
+        yield resource(
+            "LimitRange", NAME, team, {"spec": {"limits": [limits]}}, marks, namespace=name
+        )
     if declared.network.deny_by_default:
         for policy, spec in _policies(platform, declared).items():
             content = {"spec": Exactly(_completed(spec))}
-            yield resource("NetworkPolicy", policy, team, content, namespace=name)
+            yield resource("NetworkPolicy", policy, team, content, marks, namespace=name)
     group = platform.kubernetes.group_prefix + team.oidc_group
     role = {
         "apiGroup": "rbac.authorization.k8s.io",
@@ -120,6 +128,7 @@ def contents(platform: Platform, team: Team, name: str, declared: Namespace) -> 
         "tenantry-team",
         team,
         {"roleRef": Exactly(role), "subjects": [subject]},
+        marks,
         namespace=name,
         fixed=("roleRef",),
     )

@@ -7,28 +7,27 @@ Istio rooms say which objects there are, this file how one is compared and writt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tenantry import marks
 from tenantry.calls import FEW
 from tenantry.declared.team import Team
+from tenantry.marks import ADOPTED, MARK, Mark, Marks, labels
 from tenantry.plan import Change
 from tenantry.resources import Exactly, Id, Live, Observed, Path, Resource, Stage, reach
 from tenantry.systems.kubernetes.client import KINDS, MANAGER, KubernetesClient, Object
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
-TEAM = "tenantry.io/team"
-OURS = f"{MANAGED_BY}=tenantry"
+OURS = f"{marks.MANAGED_BY}={marks.PRODUCT}"
 """Label selector of what carries our mark."""
-ADOPTED = "tenantry.io/adopted"
-"""Annotation of an object that was adopted: it is not deleted with the team."""
-
-
-def labels(team: Team | None) -> dict[str, str]:
-    """The marks of an object of ours."""
-    return {MANAGED_BY: "tenantry"} | ({TEAM: team.name} if team else {})
 
 
 def is_ours(live: Object) -> bool:
     """Whether an object carries our mark."""
-    return (live["metadata"].get("labels") or {}).get(MANAGED_BY) == "tenantry"
+    return marks.is_marked(live["metadata"].get("labels"))
+
+
+def mark_of(found: Object) -> Mark | None:
+    """Return the mark of an object; None if it carries none."""
+    metadata = found["metadata"]
+    return marks.read(metadata.get("labels"), (metadata.get("annotations") or {}).get(MARK))
 
 
 def id_of(kind: str, name: str, namespace: str | None = None, system: str = "kubernetes") -> Id:
@@ -41,6 +40,7 @@ def resource(
     name: str,
     team: Team | None,
     content: Mapping[str, Any],
+    marks: Marks,
     *,
     namespace: str | None = None,
     annotations: Mapping[str, str] | None = None,
@@ -50,9 +50,10 @@ def resource(
     system: str = "kubernetes",
 ) -> Resource:
     """An object as it is desired: its content without metadata, and what goes into those."""
-    metadata: dict[str, Any] = {"labels": dict(more_labels or {}) | labels(team)}
-    if annotations:
-        metadata["annotations"] = dict(annotations)
+    name_of_team = team.name if team else ""
+    metadata: dict[str, Any] = {"labels": dict(more_labels or {}) | labels(name_of_team)}
+    if found := {**(annotations or {}), **marks.versioned(name_of_team)}:
+        metadata["annotations"] = found
     return Resource(
         id=id_of(kind, name, namespace, system),
         stage=stage,
@@ -119,14 +120,20 @@ def observe(
                 yield live
 
 
-def live(found: Object) -> Live:
-    """An object as it was observed."""
+def live(found: Object, foreign: str = "") -> Live:
+    """An object as it was observed.
+
+    Args:
+        found: the object.
+        foreign: why it is not ours, though it carries our mark.
+    """
     fields = {key: value for key, value in found.items() if key not in ("apiVersion", "kind")}
     return Live(
         fields=fields,
-        ours=is_ours(found),
-        marked=_is_marked(found),
-        team=_team_of(found),
+        ours=is_ours(found) and not foreign,
+        marked=_is_marked(found) and not foreign,
+        team=None if foreign else _team_of(found),
+        foreign=foreign,
         handle={"uid": found["metadata"]["uid"]},
         owned=frozenset(path for path in _owned(found) if path[-1] != ADOPTED),
     )
@@ -138,8 +145,8 @@ def _is_marked(found: Object) -> bool:
 
 def team_of(found: Object) -> str | None:
     """Return the team whose mark an object carries; None if it carries none."""
-    team: str | None = found["metadata"]["labels"].get(TEAM) if is_ours(found) else None
-    return team
+    mark = mark_of(found)
+    return (mark.team or None) if mark else None
 
 
 def _team_of(found: Object) -> str | None:

@@ -1,0 +1,232 @@
+"""Marks: what Tenantry writes on an object so that it knows later whose the object is.
+
+Every mark has one format, `v1:PLATFORM:TEAM`, with `:CLUSTER` at its end where that matters. TEAM is
+empty for what is the platform's own. PLATFORM is `id` in platform.yaml, or else the UID of the
+namespace `kube-system` of the home cluster, so that two platforms that share a Harbor or a Keycloak
+do not take each other's objects for their own.
+
+| where | mark |
+|---|---|
+| Kubernetes, Istio | the annotation `tenantry.io/mark`; two labels for selectors |
+| Keycloak | the attribute `tenantry.io/mark`; two attributes for searches |
+| Harbor | the description of a robot, in brackets; it shows whose the project is |
+
+Earlier releases wrote only the labels, the other attributes, and a description without brackets.
+Such an object is this platform's, and the next run writes its mark.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from tenantry.errors import TenantryError
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+TEAM = "tenantry.io/team"
+MARK = "tenantry.io/mark"
+ADOPTED = "tenantry.io/adopted"
+"""On an object that was adopted: it is not deleted with the team."""
+PRODUCT = "tenantry"
+
+_FORMAT = re.compile(r"v1:([a-z0-9.-]+):([a-z0-9-]*)(?::([a-z0-9.-]+))?")
+_ASK_AGAIN = 30.0
+"""Seconds after which the home cluster is asked again for its UID."""
+
+ProjectMark = Literal["created", "adopted"]
+"""How a Harbor project became ours."""
+
+_DESCRIPTIONS: dict[ProjectMark, str] = {
+    "created": "Managed by Tenantry",
+    "adopted": "Managed by Tenantry in an adopted project",
+}
+_DESCRIBED = re.compile(r"(Managed by Tenantry(?: in an adopted project)?)(?: \[(.*)\])?")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark as it was read.
+
+    Attributes:
+        platform: the platform's id; None in a mark of a release that wrote none.
+        team: the team's name; empty for the platform's own.
+        cluster: the cluster's name; empty if it does not matter.
+    """
+
+    platform: str | None
+    team: str
+    cluster: str = ""
+
+    def __str__(self) -> str:
+        """The mark as it is written."""
+        cluster = f":{self.cluster}" if self.cluster else ""
+        return f"v1:{self.platform}:{self.team}{cluster}"
+
+
+def parse(text: object) -> Mark | None:
+    """Return the mark that a text holds; None if it is not a mark."""
+    found = _FORMAT.fullmatch(text) if isinstance(text, str) else None
+    return Mark(found[1], found[2], found[3] or "") if found else None
+
+
+def read(attributes: Mapping[str, Any] | None, mark: object) -> Mark | None:
+    """Return the mark of an object; None if it carries none.
+
+    Args:
+        attributes: its labels or attributes.
+        mark: the text of its mark, if it has one.
+    """
+    if not is_marked(attributes):
+        return None
+    team = _first((attributes or {}).get(TEAM))
+    return parse(_first(mark)) or Mark(None, str(team or ""))
+
+
+def is_marked(attributes: Mapping[str, Any] | None) -> bool:
+    """Return whether an object's labels or attributes say that Tenantry manages it."""
+    return bool(_first((attributes or {}).get(MANAGED_BY)) == PRODUCT)
+
+
+def _first(value: Any) -> Any:
+    """Return the value of an attribute, of which Keycloak's groups have lists."""
+    return (value[0] if value else None) if isinstance(value, list) else value
+
+
+class Intent(NamedTuple):
+    """What a team's namespace says of its Harbor project."""
+
+    mark: ProjectMark
+    is_certain: bool
+    """Whether the namespace carries a mark with the platform's id: the intent was written, or
+    confirmed, when no other platform had the project."""
+
+
+class Marks:
+    """The marks of one platform. Safe to use from many threads.
+
+    Args:
+        id: the platform's id, if it is declared.
+        name: how people call the platform.
+        home: reads the UID of the home cluster.
+    """
+
+    def __init__(self, id: str | None, name: str, home: Callable[[], str]) -> None:
+        self._id = id
+        self._name = name
+        self._read_home = home
+        self._home = ""
+        self._failure: TenantryError | None = None
+        self._failed_at = 0.0
+
+    @property
+    def platform(self) -> str:
+        """The platform's id.
+
+        Raises:
+            TenantryError: none is declared, and the home cluster cannot be read.
+        """
+        return self._id or self._uid()
+
+    def _uid(self) -> str:
+        if self._home:
+            return self._home
+        if self._failure is not None and time.monotonic() < self._failed_at + _ASK_AGAIN:
+            raise self._failure
+        try:
+            self._home = self._read_home()
+        except TenantryError as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
+        return self._home
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the platform's id is known, so that marks can be written and compared."""
+        try:
+            return bool(self.platform)
+        except TenantryError:
+            return False
+
+    def versioned(self, team: str) -> dict[str, str]:
+        """Return the mark of what is a team's, or the platform's (empty), by its key.
+
+        It is empty while the platform's id cannot be read: marks are not compared then.
+        """
+        return {MARK: str(Mark(self.platform, team))} if self.is_known else {}
+
+    def attributes(self, team: str) -> dict[str, str]:
+        """Return the mark, with what searches find it by."""
+        return {**labels(team), **self.versioned(team)}
+
+    def is_own(self, mark: Mark) -> bool:
+        """Return whether a mark is of this platform, or of a release that wrote no platform.
+
+        A platform that has got an id later still knows the marks with the UID of its home cluster.
+        """
+        if mark.platform is None or not self.is_known:
+            return True
+        return mark.platform == self.platform or mark.platform == self._uid_if_known()
+
+    def _uid_if_known(self) -> str:
+        try:
+            return self._uid()
+        except TenantryError:
+            return ""
+
+    def foreign(self, mark: Mark | None, team: str) -> str:
+        """Return why an object with a mark is not a team's, or the platform's; empty if it is."""
+        if mark is None:
+            return ""
+        if not self.is_own(mark):
+            whose = f" (team '{mark.team}')" if mark.team else ""
+            return (
+                f"it belongs to platform '{mark.platform}'{whose}, and this is platform "
+                f"'{self.platform}' ('{self._name}'). Rename the team on one of the two platforms. "
+                f"If they are the same platform, whose home cluster was created again, set 'id: "
+                f"{mark.platform}' in platform.yaml"
+            )
+        if mark.team == team or (mark.platform is None and not (mark.team and team)):
+            return ""
+        whose = f"team '{mark.team}'" if mark.team else "the platform itself"
+        return (
+            f"it belongs to {whose}, by its mark. Remove it if {whose} no longer needs it, or choose "
+            "another name"
+        )
+
+    # Harbor
+
+    def description(self, mark: ProjectMark, team: str) -> str:
+        """Return the description of a robot of ours.
+
+        Raises:
+            TenantryError: the platform's id cannot be read.
+        """
+        return f"{_DESCRIPTIONS[mark]} [{Mark(self.platform, team)}]"
+
+    def project_mark(self, robots: Iterable[Mapping[str, Any]]) -> ProjectMark | None:
+        """Return what a project's robots say of it; None if none is ours."""
+        found = [_described(robot) for robot in robots]
+        own = {how for how, mark in found if how and self.is_own(mark)}
+        return next((how for how in _DESCRIPTIONS if how in own), None)
+
+    def foreign_project(self, robots: Iterable[Mapping[str, Any]], team: str) -> str:
+        """Return why the robots say that a project is another platform's; empty if they do not."""
+        found = [mark for how, mark in map(_described, robots) if how and mark.platform]
+        if any(map(self.is_own, found)):
+            return ""
+        return next((why for mark in found if (why := self.foreign(mark, team))), "")
+
+
+def _described(robot: Mapping[str, Any]) -> tuple[ProjectMark | None, Mark]:
+    """Return what the description of one of Harbor's robots says."""
+    found = _DESCRIBED.fullmatch(str(robot.get("description") or ""))
+    if found is None:
+        return None, Mark(None, "")
+    how: ProjectMark = "created" if found[1] == _DESCRIPTIONS["created"] else "adopted"
+    return how, parse(found[2]) or Mark(None, "")
+
+
+def labels(team: str) -> dict[str, str]:
+    """Return the labels by which selectors find what is a team's, or the platform's (empty)."""
+    return {MANAGED_BY: PRODUCT, **({TEAM: team} if team else {})}

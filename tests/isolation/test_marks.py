@@ -1,0 +1,332 @@
+"""Marks say whose: no platform, and no team, takes what another one's mark is on."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenantry import drift
+from tenantry.marks import MARK, Mark, parse, read
+from tenantry.rotation import rotate
+from tenantry.sandbox import Sandbox
+from tenantry.systems import Systems
+from tests.bench import Bench, actions, connections, ids
+from tests.locks import Alone
+from tests.rotation_bench import order
+
+SHOP = {
+    "name": "shop",
+    "oidc_clients": {"web": {"redirect_uris": ["https://shop.example/"]}},
+    "routes": {"web": {"host": "shop.example", "paths": [{"service": "a", "port": 80}]}},
+    "further_namespaces": {"jobs": {}},
+}
+
+
+def fields_of(bench: Bench) -> dict[str, Any]:
+    """All that the four systems hold, but for times."""
+    sandbox = bench.sandbox
+    return copy.deepcopy(
+        {
+            "robots": {id: vars(robot) for id, robot in sandbox.harbor.robots.items()},
+            "projects": {name: vars(p) for name, p in sandbox.harbor.projects.items()},
+        }
+    )
+
+
+# The format
+
+
+@given(
+    st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", fullmatch=True),
+    st.from_regex(r"([a-z][a-z0-9-]{0,40})?", fullmatch=True),
+    st.from_regex(r"([a-z][a-z0-9.-]{0,40})?", fullmatch=True),
+)
+def test_a_mark_is_read_back_as_it_was_written(platform: str, team: str, cluster: str) -> None:
+    mark = Mark(platform, team, cluster)
+
+    assert parse(str(mark)) == mark
+
+
+@given(st.text())
+def test_any_other_text_is_a_mark_of_no_platform(text: str) -> None:
+    found = read({"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": "shop"}, text)
+
+    assert found == Mark(None, "shop") or str(found) == text
+
+
+def test_every_object_carries_the_mark_of_its_platform_and_team(bench: Bench) -> None:
+    bench.declare(SHOP, platform={"name": "Test", "id": "prod"}).onboard()
+    kubernetes, harbor = bench.sandbox.kubernetes, bench.sandbox.harbor
+
+    for kind, name in (("Namespace", "team-shop"), ("Namespace", "team-shop-jobs")):
+        assert kubernetes.get(kind, name)["metadata"]["annotations"][MARK] == "v1:prod:shop"
+    for kind, name in (
+        ("Secret", "harbor-pull"),
+        ("Secret", "oidc-web"),
+        ("ResourceQuota", "tenantry"),
+    ):
+        found = kubernetes.get(kind, name, "team-shop")
+        if found:
+            assert found["metadata"]["annotations"][MARK] == "v1:prod:shop"
+    assert {robot.description for robot in harbor.robots.values()} == {
+        "Managed by Tenantry [v1:prod:shop]"
+    }
+    realm = bench.sandbox.keycloak.realms["platform"]
+    assert "v1:prod:shop" in json.dumps([group.attributes for group in realm.groups.values()])
+
+
+def test_without_an_id_the_mark_names_the_home_cluster(bench: Bench) -> None:
+    bench.declare(SHOP).onboard()
+    uid = bench.sandbox.kubernetes.get("Namespace", "kube-system")["metadata"]["uid"]
+
+    (text,) = {robot.description for robot in bench.sandbox.harbor.robots.values()}
+    assert text == f"Managed by Tenantry [v1:{uid}:shop]"
+
+
+# Two platforms on one Harbor
+
+
+@pytest.fixture
+def second(bench: Bench, tmp_path: Path) -> Iterator[tuple[Bench, Systems]]:
+    """The first platform's team, and the systems of a second platform with a cluster of its own."""
+    bench.declare(SHOP, platform={"name": "First", "id": "first"}).onboard()
+    with Sandbox() as other, Bench(bench.sandbox, tmp_path / "second") as theirs:
+        theirs.declare(SHOP, platform={"name": "Second", "id": "second"})
+        own = connections(bench.sandbox).model_copy(
+            update={"kubernetes": connections(other).kubernetes}
+        )
+        with Systems(own, theirs.state, clock=bench.sandbox.clock.now, extras=True) as systems:
+            theirs.systems = systems
+            yield bench, systems
+
+
+def test_the_second_platform_on_a_harbor_is_refused_with_both_names(
+    second: tuple[Bench, Systems],
+) -> None:
+    bench, systems = second
+    team = systems.state.teams["shop"]
+    before = fields_of(bench)
+
+    plan = systems.plan(team, observed := systems.observe([team]))
+    systems.apply(plan, observed)
+
+    reasons = {str(refusal.id): refusal.reason for refusal in plan.refusals}
+    assert set(reasons) >= {"harbor/project/team-shop", "keycloak/group/team-shop"}
+    for reason in reasons.values():
+        assert "belongs to platform 'first' (team 'shop')" in reason
+        assert "this is platform 'second' ('Second')" in reason
+    assert fields_of(bench) == before
+    again = systems.plan(team, systems.observe([team]))
+    assert ids(again.refusals) == ids(plan.refusals)
+    assert bench.plan().is_empty
+
+
+@pytest.mark.parametrize("asked", [{}, {"force": True}, {"compromised": True}])
+def test_the_second_platform_rotates_nothing(
+    second: tuple[Bench, Systems], asked: dict[str, bool]
+) -> None:
+    bench, systems = second
+    before = fields_of(bench)
+
+    outcomes = rotate(
+        systems,
+        systems.state.pick(None),
+        order(bench, **asked),
+        bench.sandbox.clock.now(),
+        Alone(),
+    )
+
+    assert outcomes
+    assert all("belongs to platform 'first'" in str(each.error) for each in outcomes)
+    assert fields_of(bench) == before
+
+
+def test_the_second_platform_reports_nothing_of_the_first_as_its_extra(
+    second: tuple[Bench, Systems],
+) -> None:
+    _, systems = second
+    teams = systems.state.pick(None)
+    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+
+    assert not [f.id for f in detected.report.findings if f.class_ == "extra"]
+    refused = [f for f in detected.report.findings if "belongs to platform 'first'" in f.detail]
+    assert {f.severity for f in refused}
+
+
+def test_adoption_does_not_take_what_is_another_platforms(second: tuple[Bench, Systems]) -> None:
+    _, systems = second
+    team = systems.state.teams["shop"].model_copy(update={"adopt": "yes"})
+
+    plan = systems.plan(team, systems.observe([team]))
+
+    assert "harbor/project/team-shop" in ids(plan.refusals)
+    assert not [change for change in plan.changes if change.adopts]
+
+
+def test_a_forged_mark_in_a_project_stops_nothing(bench: Bench) -> None:
+    """A team that may rewrite its robots writes another platform's mark on them."""
+    bench.declare(SHOP, platform={"name": "First", "id": "first"}).onboard()
+    for robot in bench.sandbox.harbor.robots.values():
+        robot.description = "Managed by Tenantry [v1:other:shop]"
+
+    plan = bench.plan()
+    assert not plan.refusals
+    assert set(actions(plan).values()) == {"update"}
+    with bench.process() as systems:
+        now = bench.sandbox.clock.now()
+        outcomes = rotate(systems, bench.teams, order(bench, force=True), now, Alone())
+    assert all(outcome.rotated for outcome in outcomes)
+
+
+def test_a_platform_that_gets_an_id_later_knows_its_own_marks(bench: Bench) -> None:
+    bench.declare(SHOP).onboard()
+    before = {name: bench.login(name) for name in ("harbor-pull", "harbor-ci")}
+
+    bench.declare(SHOP, platform={"name": "Test", "id": "prod"}).onboard()
+
+    assert {name: bench.login(name) for name in before} == before
+    assert bench.plan().is_empty
+
+
+# Another team's objects
+
+
+def test_a_further_namespace_does_not_take_the_namespace_of_a_removed_team(bench: Bench) -> None:
+    """The namespace of team `shop-data`, with its Secrets, is not a namespace of team `shop`."""
+    bench.declare({"name": "shop-data"}).onboard()
+    secret = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop-data")
+    namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop-data")
+
+    bench.declare({"name": "shop", "further_namespaces": {"data": {}}, "adopt": "yes"})
+    with pytest.raises(Exception, match="belongs to team 'shop-data'"):
+        bench.onboard()
+
+    assert bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop-data") == secret
+    assert bench.sandbox.kubernetes.get("Namespace", "team-shop-data") == namespace
+    with bench.process() as systems:
+        now = bench.sandbox.clock.now()
+        rotate(systems, bench.teams, order(bench, force=True), now, Alone())
+    assert bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop-data") == secret
+
+
+@pytest.mark.parametrize("label", ["tenantry.io/team", MARK])
+def test_a_forged_mark_in_an_own_namespace_stops_nothing(bench: Bench, label: str) -> None:
+    """Else a team would keep its credential alive by another team's mark on its Secret."""
+    bench.declare({"name": "shop"}).onboard()
+    secret = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop")
+    secret["metadata"]["labels"]["tenantry.io/team"] = "data"
+    secret["metadata"]["annotations"][MARK] = "v1:other:data" if label == MARK else "x"
+    bench.sandbox.kubernetes.put(secret)
+
+    plan = bench.plan()
+    assert not plan.refusals
+    with bench.process() as systems:
+        now = bench.sandbox.clock.now()
+        outcomes = rotate(systems, bench.teams, order(bench, force=True), now, Alone())
+    assert all(outcome.rotated for outcome in outcomes)
+    bench.onboard()
+    found = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop")
+    assert found["metadata"]["labels"]["tenantry.io/team"] == "shop"
+
+
+def test_a_client_of_a_removed_team_is_not_taken(bench: Bench) -> None:
+    """Team `shop-data` with client `web`, and team `shop` with client `data-web`, mean one id."""
+    web = {"redirect_uris": ["https://a.example/"]}
+    bench.declare({"name": "shop-data", "oidc_clients": {"web": web}}).onboard()
+
+    bench.declare({"name": "shop", "oidc_clients": {"data-web": web}})
+
+    (refusal,) = bench.plan().refusals
+    assert str(refusal.id) == "keycloak/client/team-shop-data-web"
+    assert "belongs to team 'shop-data'" in refusal.reason
+
+
+# Upgrade
+
+
+def forget_versions(bench: Bench) -> None:
+    """Write all marks as the previous release wrote them."""
+    sandbox = bench.sandbox
+    for robot in sandbox.harbor.robots.values():
+        robot.description = robot.description.partition(" [")[0]
+    for realm in sandbox.keycloak.realms.values():
+        for thing in (*realm.groups.values(), *realm.clients.values()):
+            if isinstance(thing, dict):
+                (thing.get("attributes") or {}).pop(MARK, None)
+            else:
+                thing.attributes.pop(MARK, None)
+    for kind in (
+        "Namespace",
+        "Secret",
+        "ResourceQuota",
+        "LimitRange",
+        "NetworkPolicy",
+        "RoleBinding",
+    ):
+        for found in list(_all(sandbox, kind)):
+            if (found["metadata"].get("annotations") or {}).pop(MARK, None):
+                for entry in found["metadata"].get("managedFields") or []:
+                    owned = entry.get("fieldsV1", {}).get("f:metadata", {}).get("f:annotations", {})
+                    owned.pop(f"f:{MARK}", None)
+                sandbox.kubernetes.put(found)
+
+
+def _all(sandbox: Any, kind: str) -> Iterator[Any]:
+    for namespace in ("team-shop", "team-shop-jobs"):
+        if kind == "Namespace":
+            found = sandbox.kubernetes.get(kind, namespace)
+            if found:
+                yield found
+            continue
+        for name in (
+            *("tenantry", "tenantry-team", "harbor-pull", "harbor-ci", "oidc-web"),
+            *("tenantry-default-deny", "tenantry-allow-dns", "tenantry-allow-mesh"),
+            *("tenantry-allow-gateway", "tenantry-allow-same-namespace"),
+        ):
+            found = sandbox.kubernetes.get(kind, name, namespace)
+            if found:
+                yield found
+
+
+def test_marks_of_the_previous_release_are_upgraded_without_a_new_credential(bench: Bench) -> None:
+    bench.declare(SHOP).onboard()
+    forget_versions(bench)
+    logins = {name: bench.login(name) for name in ("harbor-pull", "harbor-ci")}
+    robots = sorted(bench.sandbox.harbor.robots)
+    bench.load()
+
+    plan = bench.plan()
+    assert not plan.refusals
+    assert set(actions(plan).values()) == {"update"}
+    bench.onboard()
+
+    assert {name: bench.login(name) for name in logins} == logins
+    assert all(bench.opens(name) for name in logins)
+    assert sorted(bench.sandbox.harbor.robots) == robots
+    for robot in bench.sandbox.harbor.robots.values():
+        assert robot.description.endswith(":shop]")
+    count = bench.sandbox.requests.writes()
+    bench.onboard()
+    assert bench.sandbox.requests.writes() == count, "a second run writes nothing"
+
+
+def test_the_mark_of_a_disabled_robot_is_left_alone(bench: Bench) -> None:
+    """A write may move the time that its deletion counts from."""
+    bench.declare(SHOP).onboard()
+    with bench.process() as systems:
+        now = bench.sandbox.clock.now()
+        rotate(systems, bench.teams, order(bench, force=True), now, Alone())
+    old = [r for r in bench.sandbox.harbor.robots.values() if r.name.endswith("-a")]
+    for robot in old:
+        robot.disabled = True
+        robot.description = "Managed by Tenantry"
+    before = [vars(copy.copy(robot)) for robot in old]
+
+    bench.load().onboard()
+
+    assert [vars(robot) for robot in old] == before
