@@ -6,11 +6,11 @@ The first Secret of a robot is none of these: it says how the pair stands.
 from typing import Protocol
 
 from tenantry.errors import NotOurs, SystemRefused
+from tenantry.marks import MANAGED_BY, TEAM
 from tenantry.resources import Live
 from tenantry.systems.credentials.contents import Credential, type_of
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.credentials.places import Place, Secrets
-from tenantry.systems.kubernetes.objects import MANAGED_BY, TEAM
 
 
 class Sink(Protocol):
