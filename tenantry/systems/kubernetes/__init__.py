@@ -57,7 +57,7 @@ class Kubernetes:
 
         What was observed decides one thing only: what is written of the Harbor project.
         """
-        wanted = [member_role(self._marks)]
+        wanted = [member_role()]
         for name, declared in team.namespaces.items():
             intent = _intent(team, observed, adopts_project) if name == team.slug else {}
             wanted.append(namespace(self._marks, team, name, declared, intent))

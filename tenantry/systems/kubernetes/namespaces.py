@@ -28,7 +28,7 @@ _READ = ["get", "list", "watch"]
 _WRITE = [*_READ, "create", "update", "patch", "delete", "deletecollection"]
 
 
-def member_role(marks: Marks) -> Resource:
+def member_role() -> Resource:
     """The ClusterRole of a team's people in their namespaces.
 
     Like Kubernetes' `edit` it lets them run workloads; unlike it, what fences the
@@ -70,7 +70,7 @@ def member_role(marks: Marks) -> Resource:
         for verbs, groups in ((_WRITE, write), (_READ, read))
         for group, resources in groups.items()
     ]
-    return resource("ClusterRole", MEMBER_ROLE, None, {"rules": rules}, marks)
+    return resource("ClusterRole", MEMBER_ROLE, None, {"rules": rules}, None)
 
 
 def namespace(

@@ -40,7 +40,7 @@ def resource(
     name: str,
     team: Team | None,
     content: Mapping[str, Any],
-    marks: Marks,
+    marks: Marks | None,
     *,
     namespace: str | None = None,
     annotations: Mapping[str, str] | None = None,
@@ -49,10 +49,14 @@ def resource(
     stage: Stage = "Kubernetes",
     system: str = "kubernetes",
 ) -> Resource:
-    """An object as it is desired: its content without metadata, and what goes into those."""
+    """An object as it is desired: its content without metadata, and what goes into those.
+
+    Without `marks` it gets the labels only: platforms that share a cluster share it.
+    """
     name_of_team = team.name if team else ""
     metadata: dict[str, Any] = {"labels": dict(more_labels or {}) | labels(name_of_team)}
-    if found := {**(annotations or {}), **marks.versioned(name_of_team)}:
+    versioned = marks.versioned(name_of_team) if marks else {}
+    if found := {**(annotations or {}), **versioned}:
         metadata["annotations"] = found
     return Resource(
         id=id_of(kind, name, namespace, system),
