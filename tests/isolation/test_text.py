@@ -319,7 +319,7 @@ WRITERS = {
     "create_table_artifact": {"tasks/tables.py"},
     "create_progress_artifact": {"tasks/pages.py"},
     "update_progress_artifact": {"tasks/pages.py"},
-    "emit_event": {"tasks/events.py"},
+    "emit_event": {"tasks/prefect_api.py"},
     "suspend_flow_run": {"tasks/approval.py"},
     "pause_flow_run": set(),
     "Completed": {"tasks/states.py"},

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tenantry.errors import SystemRefused
+from tenantry.marks import Mark
 from tenantry.plan import Plan
 from tests.bench import ADOPTING, Bench, Data, Prepare, found, ids
 
@@ -107,5 +108,8 @@ def test_a_route_of_somebody_elses_is_refused_until_it_may_be_adopted(bench: Ben
     assert route(bench)["spec"] == theirs["spec"]
     bench.declare({**TEAM, "adopt": "yes"}, platform=ADOPTING).onboard()
     assert route(bench)["spec"]["hosts"] == ["shop.example.com"]
-    assert route(bench)["metadata"]["annotations"] == {"tenantry.io/adopted": "true"}
+    assert route(bench)["metadata"]["annotations"] == {
+        "tenantry.io/adopted": "true",
+        "tenantry.io/mark": str(Mark(bench.systems.marks.platform, "shop")),
+    }
     assert bench.plan() == Plan("shop")

@@ -44,7 +44,15 @@ CORP: Data = {
         }
     }
 }
-MARKS = {"app.kubernetes.io/managed-by": ["tenantry"], "tenantry.io/team": ["shop"]}
+
+
+def marks(bench: Bench) -> dict[str, list[str]]:
+    """What Keycloak's groups of team `shop` carry."""
+    found = bench.systems.marks.attributes("shop")
+    assert set(found) == {"app.kubernetes.io/managed-by", "tenantry.io/team", "tenantry.io/mark"}
+    return {key: [value] for key, value in found.items()}
+
+
 GROUP = "keycloak/group/team-shop"
 WEB = "keycloak/client/team-shop-web"
 MAPPER = "keycloak/identity provider mapper/corp/tenantry team-shop"
@@ -98,7 +106,7 @@ def members(bench: Bench) -> list[str]:
 
 
 def test_the_group_is_made_with_our_marks_and_its_members(shop: Bench) -> None:
-    assert group(shop).attributes == MARKS
+    assert group(shop).attributes == marks(shop)
     assert members(shop) == ["ann", "bob"]
 
 
@@ -113,7 +121,7 @@ def test_membership_is_left_alone_where_no_members_are_declared(bench: Bench) ->
 def test_a_declared_group_takes_the_place_of_the_usual_one(bench: Bench) -> None:
     name = "Shop people (all)"
     bench.declare({**SHOP, "group": name}, platform=granted("shop", groups=[name])).onboard()
-    assert group(bench, "Shop people (all)").attributes == MARKS
+    assert group(bench, "Shop people (all)").attributes == marks(bench)
     assert [each.name for each in realm(bench).groups.values()] == ["Shop people (all)"]
     assert bench.plan() == Plan("shop")
 
@@ -130,7 +138,7 @@ def test_groups_are_kept_under_the_declared_parent(teams: int, bench: Bench) -> 
         bench.onboard(team.name)
     parent = group(bench, "tenants")
     own = group(bench, parent=parent.id)
-    assert own.attributes == MARKS
+    assert own.attributes == marks(bench)
     assert own.members == [ann.id]
     assert group(bench).attributes == {}
     assert realm(bench).child_count(parent.id) == teams
@@ -285,7 +293,7 @@ def test_what_others_set_on_a_group_or_client_stays(shop: Bench) -> None:
     client(shop)["attributes"] |= {"login_theme": "dark", "tenantry.io/team": "data"}
     client(shop)["description"] = "The web shop"
     shop.onboard()
-    assert group(shop).attributes == {**MARKS, "cost-centre": ["7"]}
+    assert group(shop).attributes == {**marks(shop), "cost-centre": ["7"]}
     assert client(shop)["attributes"]["login_theme"] == "dark"
     assert client(shop)["description"] == "The web shop"
 
@@ -338,7 +346,7 @@ def test_a_group_is_adopted_and_the_mark_of_it_stays(adopt: str, bench: Bench) -
     body = {"name": "team-shop", "attributes": {"cost-centre": ["7"]}}
     bench.systems.keycloak_client.post("groups", body)
     bench.onboard()
-    adopted = {**MARKS, "cost-centre": ["7"], "tenantry.io/adopted": ["true"]}
+    adopted = {**marks(bench), "cost-centre": ["7"], "tenantry.io/adopted": ["true"]}
     assert group(bench).attributes == adopted
     assert bench.plan() == Plan("shop")
     group(bench).attributes["tenantry.io/team"] = ["data"]

@@ -141,9 +141,9 @@ def test_a_first_run_asks_exactly_so_much(teams: int, bench: Bench) -> None:
         "keycloak logins": 1,
         "keycloak reads": 1,
         "keycloak writes": teams,
-        # the ClusterRole, the namespaces, the routes of both kinds, each namespace before it is
-        # made, each ServiceAccount
-        "kubernetes reads": 1 + 1 + 2 + 2 * teams,
+        # the UID of the cluster, the ClusterRole, the namespaces, the routes of both kinds, each
+        # namespace before it is made, each ServiceAccount
+        "kubernetes reads": 1 + 1 + 1 + 2 + 2 * teams,
         # the ClusterRole; namespace, five NetworkPolicies, RoleBinding, two Secrets,
         # ServiceAccount, and the mark that all is applied
         "kubernetes writes": 1 + 11 * teams,
