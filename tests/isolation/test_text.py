@@ -309,7 +309,7 @@ WRITERS = {
     "print": {"tenantry/cli.py"},  # of a Terminal
     "echo": {"tenantry/cli.py"},
     "Console": {"tenantry/text.py"},
-    "getLogger": {"tenantry/text.py", "tasks/run_log.py"},
+    "getLogger": {"tenantry/text.py", "tenantry/confidential.py", "tasks/run_log.py"},
     "to_csv": {"tenantry/text.py"},
     "Markdown": {"tenantry/text.py", "tenantry/welcome.py"},
     "create_artifact": {"tasks/pages.py"},

@@ -4,7 +4,6 @@ Measured on Harbor 2.15.2: a call in a session takes 2 ms where basic auth takes
 100 ms, a PBKDF2 each time.
 """
 
-import logging
 import time
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,9 +13,10 @@ import httpx
 from tenantry.calls import MAY_PASS, retry_after
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.text import logger
 
 CSRF = "X-Harbor-CSRF-Token"
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 LOCKED_FOR = 2.0
 """Harbor refuses any login of a name for 1.5 s after a wrong password for it."""
 _SLOW = 1.0  # seconds; a refusal after that is about the password, a faster one is the lock

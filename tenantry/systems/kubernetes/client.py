@@ -6,7 +6,6 @@ retries are off, and every call has a time-out.
 
 import builtins
 import json
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from tenantry.confidential import without_secrets
 from tenantry.connections import Cluster
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.kubernetes.connection import connect
+from tenantry.text import logger
 
 MEMBERS: Members = {"gitVersion": str}
 """Only what no object can hold: a label, or a key of a Secret, may have any name."""
@@ -31,7 +31,7 @@ _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Asks for metadata only: what is in a Secret need not travel to know that it is there."""
 _WAIT_FOR_NAMESPACE = 120.0
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 _RESTARTS = 3
 """How often a list is read from its start because the server no longer has its state."""
 
