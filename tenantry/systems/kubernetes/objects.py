@@ -139,7 +139,8 @@ def live(found: Object, foreign: str = "") -> Live:
         team=None if foreign else _team_of(found),
         foreign=foreign,
         handle={"uid": found["metadata"]["uid"]},
-        owned=frozenset(path for path in _owned(found) if path[-1] != ADOPTED),
+        # A mark is not dropped, also while nobody can tell the platform's id.
+        owned=frozenset(path for path in _owned(found) if path[-1] not in (ADOPTED, MARK)),
     )
 
 
