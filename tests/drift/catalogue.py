@@ -14,6 +14,7 @@ from typing import Any
 
 from tenantry.declared import Team
 from tenantry.drift import Report
+from tenantry.marks import parse
 from tenantry.resources import MARKS, Exactly, Id, Observed, Path, Resource
 from tenantry.systems import Systems
 from tenantry.systems.keycloak import client_id
@@ -106,6 +107,8 @@ def other(value: Any) -> Any:
     number = text.rstrip("KMGTPEimnuk")
     if number.isdigit():
         return f"{int(number) * 2}{text[len(number) :]}"
+    if parse(text) is not None:
+        return "by hand"  # another team's mark would make it foreign
     return f"{text}x"
 
 
