@@ -16,7 +16,6 @@ from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
-from tenantry.systems.harbor.marks import description
 from tests.addresses import GivenHarbor
 from tests.real import lab_harbor
 from tests.real.lab_harbor import LabHarbor
@@ -64,7 +63,7 @@ class Used:
         permissions = [{"kind": "project", "namespace": project, "access": access}]
         robot = {"name": "ci", "level": "project", "duration": 30, "permissions": permissions}
         if project == "team-one":  # a team of another Tenantry's
-            robot["description"] = description("created")
+            robot["description"] = "Managed by Tenantry"
         self.admin.made("/projects", {"project_name": project, "storage_limit": 1_000_000})
         assert self.admin("POST", "/robots", json=robot).status_code == 201
         for group in (project, "all-teams-admin"):
