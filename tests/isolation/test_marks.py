@@ -15,7 +15,7 @@ from tenantry.marks import MARK, Mark, parse, read
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import Bench, actions, connections, ids
+from tests.bench import ADOPTING, Bench, actions, connections, ids
 from tests.locks import Alone
 from tests.rotation_bench import order
 
@@ -202,7 +202,8 @@ def test_a_further_namespace_does_not_take_the_namespace_of_a_removed_team(bench
     secret = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop-data")
     namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop-data")
 
-    bench.declare({"name": "shop", "further_namespaces": {"data": {}}, "adopt": "yes"})
+    team = {"name": "shop", "further_namespaces": {"data": {}}, "adopt": "yes"}
+    bench.declare(team, platform=ADOPTING)
     with pytest.raises(Exception, match="belongs to team 'shop-data'"):
         bench.onboard()
 
