@@ -104,6 +104,35 @@ def test_another_branch_and_a_folder_inside_are_read(
     assert list(load_commit(repository).teams) == []
 
 
+def test_an_older_commit_is_judged_by_the_policy_of_the_head(
+    bare: BareRepository, repository: Repository
+) -> None:
+    """Whoever starts a flow for an old commit does not get the policy of that time."""
+    grant = "policy: {grants: [{teams: [shop], reason: then, groups: [finance]}]}\n"
+    team = "name: shop\ngroup: finance\n"
+    old = bare.commit({"platform.yaml": f"name: old\n{grant}", "teams/shop.yaml": team})
+    assert list(load_commit(repository).teams) == ["shop"]
+    limits = "policy: {limits: {max_robots: 2}}\n"
+    new = bare.commit({"platform.yaml": f"name: new\n{limits}", "teams/shop.yaml": None})
+
+    found = load_commit(repository, old)
+
+    assert found.platform.name == "old"
+    assert list(found.teams) == []
+    (fault,) = found.faults
+    assert fault.startswith("teams/shop.yaml:2: group: 'finance' is not the team's own group")
+    assert f"platform.yaml at commit {new[:12]}:2" in fault
+
+
+def test_without_a_readable_policy_at_the_head_no_older_commit_is_run(
+    bare: BareRepository, repository: Repository
+) -> None:
+    old = bare.commit({"teams/shop.yaml": SHOP})
+    bare.commit({"platform.yaml": "policy: {limits: {max_robots: many}}\n"})
+    with pytest.raises(DeclarationError, match="is faulty, so that its policy can't be read"):
+        load_commit(repository, old)
+
+
 def test_the_head_comes_without_history(bare: BareRepository, server: HttpServer) -> None:
     for number in range(5):
         bare.commit({"teams/shop.yaml": f"name: shop\ncontact: '{number}'\n"})

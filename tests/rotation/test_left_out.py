@@ -93,6 +93,27 @@ def test_its_credentials_are_rotated_as_they_are(shop: Bench, fault: str) -> Non
     assert enabled(shop) == {"pull-a", "pull-b"}, "the old one overlaps"
 
 
+def test_the_credentials_of_a_team_beyond_the_policy_are_rotated_with_their_access(
+    shop: Bench,
+) -> None:
+    """As after an upgrade, before its sinks are granted: each Secret that has it gets the next."""
+    before, was = of_shop(shop), robots(shop)["pull-a"]
+    (shop.folder / "platform.yaml").write_text("name: without a policy\n")
+    (fault, *_) = declared.read(shop.folder).faults
+    assert "is outside of the team's namespaces" in fault
+    pass_time(shop, days=28)
+
+    outcomes = run(shop)
+
+    assert outcomes["shop/pull"].error is None
+    assert published(shop) == "pull-b"
+    made = robots(shop)["pull-b"]
+    assert (made.duration, made.permissions) == (was.duration, was.permissions)
+    after = of_shop(shop)
+    assert after.keys() == before.keys()
+    assert all(shop.systems.harbor_client.opens(*pair) for pair in after.values())
+
+
 def test_nothing_expires_in_a_year(shop: Bench) -> None:
     spoil(shop, "{")
     for _ in range(60):
