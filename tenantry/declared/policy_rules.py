@@ -261,6 +261,8 @@ def _check_network(
         for name, spec in network.policies.items()
         if all(each.network.policies.get(name) != spec for each in known)
     }
+    if not own:
+        return
     if not limits.without_isolation:
         for where, text in policy_network.open_to_all(own):
             yield Breach((*place, "policies", *where), text, whole)
