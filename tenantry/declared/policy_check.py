@@ -89,6 +89,11 @@ class Judge:
             self._limits[key] = widened(limits, (self.policy.grants[each] for each in grants))
         return self._limits[key]
 
+    def granted_hosts(self, team: Team) -> frozenset[str]:
+        """Return the hosts that grants of the policy give to a team, besides those of its routes."""
+        grants = (self.policy.grants[index] for index in self._grants_of(team.name, None))
+        return frozenset(host for grant in grants for host in grant.further_hosts)
+
     def _grants_of(self, name: str, file: str | None) -> Iterator[int]:
         for index in self._grants.get(name, ()):
             if file is None or _is_own(name, file) or file in self.policy.grants[index].files:

@@ -26,7 +26,7 @@ from tenantry.declared.repository import Repository
 from tenantry.errors import NotOurs, SystemRefused, TenantryError
 from tenantry.files import check_name
 from tenantry.systems.kubernetes.namespaces import HOSTS, MEMBER_ROLE, member_role
-from tests.bench import SHOP, Bench
+from tests.bench import SHOP, Bench, granted
 from tests.deployments.test_rbac import manifests
 from tests.drift.watch import Watched
 
@@ -326,6 +326,17 @@ def test_the_namespaces_say_which_hosts_the_team_has(bench: Bench) -> None:
         assert hosts(bench, namespace) == f"{services},api.example.com,shop.example.com"
     bench.declare(SHOP).onboard()
     assert hosts(bench, "team-shop") is None
+
+
+def test_hosts_that_the_policy_grants_to_a_team_are_that_teams(bench: Bench) -> None:
+    """For routes that members or Flagger write: no route of Tenantry's has them."""
+    platform = granted("shop", further_hosts=["*.shop.example.com"])
+    bench.declare(SHOP, {"name": "data"}, platform=platform)
+    for team in ("shop", "data"):
+        bench.onboard(team)
+
+    assert hosts(bench, "team-shop") == "*.shop.example.com"
+    assert hosts(bench, "team-data") is None
 
 
 def test_the_annotation_cannot_be_declared_by_a_team(bench: Bench) -> None:

@@ -58,9 +58,11 @@ class Kubernetes:
         What was observed decides one thing only: what is written of the Harbor project.
         """
         wanted = [member_role()]
+        judge = self._state.judge
+        hosts = judge.granted_hosts(team) if judge else frozenset()
         for name, declared in team.namespaces.items():
             intent = _intent(team, observed, adopts_project) if name == team.slug else {}
-            wanted.append(namespace(self._marks, team, name, declared, intent))
+            wanted.append(namespace(self._marks, team, name, declared, intent, hosts))
             wanted.extend(contents(self._marks, self._state.platform, team, name, declared))
         mark = {APPLIED: self._state.fingerprint(team)}
         wanted.append(

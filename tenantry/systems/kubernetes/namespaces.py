@@ -1,6 +1,6 @@
 """What a team's namespaces hold from the start: desired, as manifests."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from tenantry.declared import Namespace, Platform, Team
@@ -74,7 +74,12 @@ def member_role() -> Resource:
 
 
 def namespace(
-    marks: Marks, team: Team, name: str, declared: Namespace, annotations: dict[str, str]
+    marks: Marks,
+    team: Team,
+    name: str,
+    declared: Namespace,
+    annotations: dict[str, str],
+    granted_hosts: Collection[str] = (),
 ) -> Resource:
     """The namespace itself."""
     labels = {
@@ -89,13 +94,17 @@ def namespace(
         {},
         marks,
         more_labels=labels,
-        annotations={**declared.annotations, **_hosts(team), **annotations},
+        annotations={**declared.annotations, **_hosts(team, granted_hosts), **annotations},
     )
 
 
-def _hosts(team: Team) -> dict[str, str]:
-    """Return the hosts of the team's routes, and where it has several namespaces, their Services."""
-    hosts = {route.host for route in team.routes.values()}
+def _hosts(team: Team, granted: Collection[str]) -> dict[str, str]:
+    """Return the annotation with the hosts of the team.
+
+    They are those of its routes, those that the policy grants to the team, and the Services of its
+    namespaces where it has several.
+    """
+    hosts = {route.host for route in team.routes.values()} | set(granted)
     if len(team.namespaces) > 1:
         hosts |= {f"*.{name}.svc.cluster.local" for name in team.namespaces}
     return {HOSTS: ",".join(sorted(hosts))} if hosts else {}
