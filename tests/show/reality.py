@@ -258,7 +258,8 @@ def wording() -> list[Shown]:
 
 def recordings() -> list[Shown]:
     """The sandbox, held to what a real Harbor answered"""
-    found = run_tests(*CONFORMANCE)
+    names = [name for name in os.environ if name.startswith("TENANTRY_TEST_HARBOR_")]
+    found = run_tests(*CONFORMANCE, variables=dict.fromkeys(names, ""))
     return [found.line("each Harbor case gives the recorded answers on the sandbox")]
 
 

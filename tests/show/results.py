@@ -140,13 +140,14 @@ class Results:
         return f"{said}; FAILED: {', '.join(failed)}" if failed else said
 
 
-def run_tests(*words: str) -> Results:
+def run_tests(*words: str, variables: Mapping[str, str] | None = None) -> Results:
     """Run pytest and return whether each test passed. A skipped test did not pass.
 
     The output of pytest is printed if something failed.
 
     Args:
         words: What to run, as pytest takes it.
+        variables: Environment variables to set for it.
 
     Raises:
         RuntimeError: pytest did not run the tests to their end; with its last line. A missing file,
@@ -155,7 +156,7 @@ def run_tests(*words: str) -> Results:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results.xml"
-        done = run_python(["-m", "pytest", "-q", f"--junitxml={path}", *words])
+        done = run_python(["-m", "pytest", "-q", f"--junitxml={path}", *words], variables)
         found = ElementTree.parse(path).iter("testcase") if path.exists() else ()
         results = Results([_case(each) for each in found], time.monotonic() - began)
     if done.returncode:
