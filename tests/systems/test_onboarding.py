@@ -25,7 +25,7 @@ RICH: Data = {
         "storage_quota": "10Gi",
         "retention": {"rules": [{"latest_pushed": 3}]},
         "immutable_tags": [{"tags": "v*"}],
-        "groups": {"all-teams-admin": "projectAdmin"},
+        "groups": {"all-teams-admin": "maintainer"},
     },
     "members": ["ann", "bob"],
     "robots": {"scan": {"access": ["repository:read"]}},
