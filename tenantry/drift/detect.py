@@ -28,6 +28,8 @@ from tenantry.errors import CallFailed, TenantryError, readable
 from tenantry.plan import Action, Plan, Refusal
 from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
 from tenantry.systems import Systems
+from tenantry.systems.credentials.pairs import pair
+from tenantry.systems.harbor.robots import purpose_of, robot_id
 
 REMOVABLE = frozenset(
     {
@@ -285,7 +287,13 @@ class _Detection:
         whose = ", nor the team" if team and team not in self._state.names else ""
         remedy: Action | None = "delete" if live.marked and id.kind in REMOVABLE else None
         advice = ""
-        if remedy is None:
+        if self._is_retired(team, id, live):
+            remedy = None
+            advice = (
+                "rotate-robots retires it: it works for a day or two, and is deleted later with its "
+                "Secrets. To delete it now, name it in 'remove'."
+            )
+        elif remedy is None:
             how = "with 'remove'" if id.kind in REMOVABLE else "by hand"
             advice = f"Declare it, or delete it {how}."
         finding = Finding(
@@ -304,6 +312,24 @@ class _Detection:
             return finding
         self._ignored.append(Ignored(finding, reason))
         return None
+
+    def _is_retired(self, name: str, id: Id, live: Live) -> bool:
+        """Whether it is a robot of a purpose that a team no longer has, or such a robot's Secret."""
+        team = self._teams.get(name)
+        if team is None or not live.marked:
+            return False
+        if id.kind == "robot":
+            purpose = purpose_of(id.key.rpartition("/")[2])
+            return bool(purpose) and purpose not in team.active_robots
+        namespace, _, secret = id.key.rpartition("/")
+        purpose = secret.removeprefix("harbor-")
+        if id.kind != "Secret" or purpose == secret or namespace not in team.namespaces:
+            return False
+        robots = (robot_id(team.slug, short) for short in pair(purpose))
+        return purpose not in team.active_robots and any(
+            (found := self._observed.live.get(robot)) is not None and found.marked
+            for robot in robots
+        )
 
     # What could not be read
 

@@ -11,7 +11,9 @@ from tenantry.rotation.pair import NotOnboarded, Pair, Unread
 from tenantry.systems.credentials.pairs import GRACE
 from tenantry.systems.harbor.client import Row
 
-Step = Literal["kill", "end", "rotate", "drop", "publish", "overlap", "retire", "delete"]
+Step = Literal[
+    "kill", "end", "rotate", "drop", "publish", "overlap", "retire", "delete", "shorten", "clear"
+]
 State = Literal["in order", "due", "overlaps", "waits", "broken", "rotated", "failed"]
 
 

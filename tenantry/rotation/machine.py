@@ -19,8 +19,10 @@ from tenantry.errors import (
 )
 from tenantry.rotation.assess import Outcome, Step, assess, next_due
 from tenantry.rotation.due import Order
-from tenantry.rotation.pair import Pair, Unread, known
+from tenantry.rotation.pair import Found, Pair, Unread, known
 from tenantry.rotation.probe import Probe
+from tenantry.rotation.removed import Removed
+from tenantry.rotation.retirement import Retirement, assess_removed
 from tenantry.rotation.sinks import Sink
 from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
@@ -65,11 +67,13 @@ class Machine:
         self._check = check
         self._told = told
 
-    def walk(self, pair: Pair | Unread) -> Outcome:
+    def walk(self, pair: Found) -> Outcome:
         """Does what there is to do for a pair; what stops it is in the outcome, not raised."""
         try:
-            if isinstance(pair, Pair):
+            if not isinstance(pair, Unread):
                 self._order.begin(pair.name, pair.numbers)
+            if isinstance(pair, Removed):
+                return self._retire(pair)
             outcome = assess(pair, self._order, self._now)
         except Exception as odd:  # noqa: BLE001 one pair's failure, whatever it is
             failure = Unread(pair.team, pair.purpose, known(odd))
@@ -92,6 +96,18 @@ class Machine:
             error = known(odd)
             return replace(walk.outcome, state="failed", error=error, note=str(error))
         return walk.outcome
+
+    def _retire(self, removed: Removed) -> Outcome:
+        """Retire the robots of a purpose that the team no longer has."""
+        outcome = assess_removed(removed, self._order, self._now)
+        work = Retirement(self._systems, removed, outcome, self._now, self._check, self._told)
+        try:
+            for step in outcome.steps:
+                work.take(step)
+        except Exception as odd:  # noqa: BLE001 one purpose's failure, whatever it is
+            error = known(odd)
+            return replace(work.outcome, state="failed", error=error, note=str(error))
+        return work.outcome
 
 
 class _Walk:
@@ -133,6 +149,8 @@ class _Walk:
                 self.retire()
             case "delete":
                 self.delete()
+            case "shorten" | "clear":
+                raise AssertionError(f"a pair has no step '{step}'")
             case _:
                 assert_never(step)
 

@@ -11,6 +11,7 @@ from tenantry.errors import NotOurs, SystemRefused, SystemUnavailable, TenantryE
 from tenantry.marks import ProjectMark
 from tenantry.resources import Live, Observed
 from tenantry.rotation.due import Order
+from tenantry.rotation.removed import Removed, removed
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
 from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
@@ -188,14 +189,20 @@ class NotOnboarded(SystemRefused):
     """There is nothing to rotate yet."""
 
 
+Found = Pair | Unread | Removed
+"""What is read of a purpose."""
+
+
 def look(
     systems: Systems,
     teams: Sequence[Team],
     now: datetime,
     purposes: Sequence[str] | None = None,
     further: FurtherSinks = lambda team, purpose: (),
-) -> list[Pair | Unread]:
-    """How the pairs of these teams stand, their published credentials tried.
+) -> list[Found]:
+    """Return the state of the pairs of these teams, their published credentials tried.
+
+    The purposes that a declared team no longer has are among them, as long as they have robots.
 
     Args:
         systems: the systems.
@@ -211,13 +218,13 @@ def look(
         (team, [p for p in team.active_robots if purposes is None or p in purposes])
         for team in teams
     ]
-    wanted = [(team, some) for team, some in wanted if some]
+    wanted = [(team, some) for team, some in wanted if some or team.name in systems.state.teams]
     listed = Observed()
     projects = systems.harbor.projects([team.slug for team, _ in wanted], listed)
     replaces = any(team.replaced(purpose) for team, some in wanted for purpose in some)
     everywhere = list(systems.harbor_client.pages("/robots")) if replaces else []
 
-    def look_at(asked: tuple[Team, list[str]]) -> list[Pair | Unread]:
+    def look_at(asked: tuple[Team, list[str]]) -> list[Found]:
         team, some = asked
         try:
             project = projects.get(team.slug)
@@ -228,7 +235,11 @@ def look(
             rows = systems.harbor.robots(project["project_id"])
         except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
             return [Unread(team, purpose, known(error)) for purpose in some]
-        found: list[Pair | Unread] = []
+        found: list[Found] = []
+        try:
+            found += removed(systems, team, rows, purposes, now)
+        except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+            found.append(Unread(team, "removed purposes", known(error)))
         for purpose in some:
             try:
                 looking = _Looking(systems, team, purpose, project, [*rows, *everywhere], now)

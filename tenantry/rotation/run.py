@@ -16,13 +16,15 @@ from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import URGENCY, Order
 from tenantry.rotation.left_out import kept_teams
 from tenantry.rotation.machine import Machine
-from tenantry.rotation.pair import FurtherSinks, Pair, Unread, look
+from tenantry.rotation.pair import Found, FurtherSinks, Unread, look
+from tenantry.rotation.removed import Removed
+from tenantry.rotation.retirement import assess_removed
 from tenantry.systems import Systems
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
-def choose(found: Sequence[Pair | Unread], order: Order, now: datetime, most: int) -> list[Outcome]:
+def choose(found: Sequence[Found], order: Order, now: datetime, most: int) -> list[Outcome]:
     """Return what there is to do for each pair, in the same order; beyond `most`, rotations wait.
 
     Of those that are due, the most urgent come first: of each team one, then of each team another, so
@@ -42,11 +44,13 @@ def choose(found: Sequence[Pair | Unread], order: Order, now: datetime, most: in
     return [_put_off(outcome, most) if outcome.name in late else outcome for outcome in outcomes]
 
 
-def _assessed(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
-    """What there is to do; of a pair that holds an impossible value, that it failed."""
+def _assessed(pair: Found, order: Order, now: datetime) -> Outcome:
+    """Return what there is to do; of a pair that holds an impossible value, that it failed."""
     try:
-        if isinstance(pair, Pair):
+        if not isinstance(pair, Unread):
             order.begin(pair.name, pair.numbers)
+        if isinstance(pair, Removed):
+            return assess_removed(pair, order, now)
         return assess(pair, order, now)
     except Exception as error:  # noqa: BLE001 one pair's failure, whatever it is
         failure = readable(error, f"judging robot '{pair.purpose}' of team '{pair.team.name}'")
@@ -111,7 +115,7 @@ def rotate_many(
             purposes = sorted({outcome.purpose for outcome in work.values()})
             found = look(systems, again, now, purposes, further)
 
-            def walk(pair: Pair | Unread) -> None:
+            def walk(pair: Found) -> None:
                 outcome = machine.walk(pair)
                 results[outcome.name] = outcome
                 finished(outcome)

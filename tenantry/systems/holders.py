@@ -1,8 +1,8 @@
 """Finds the owner of what teams claim, by Tenantry's marks in the systems.
 
-A tenant can write objects of some kinds into its own namespaces, with any labels. So an
-object's mark counts only where the owner of its namespace may set it, and the mark of the namespace
-itself takes precedence.
+A tenant can write objects of some kinds into its own namespaces, with any labels. So a mark of an
+object there proves nothing about anything outside of them. The proof is on what tenants cannot write:
+the namespace itself, Keycloak, and Secrets outside of the teams' namespaces.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +14,13 @@ from tenantry.declared.claims import LOGIN_HOST
 from tenantry.declared.external_names import EXTERNAL_NAME
 from tenantry.errors import SystemRefused, TenantryError, readable
 from tenantry.systems import Systems
-from tenantry.systems.credentials.pairs import PREVIOUS
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.kubernetes.namespaces import HOSTS, REPLACES
 
 T = TypeVar("T")
 
+MARK = "tenantry.io/mark"
 _ROUTES = ("VirtualService", "HTTPRoute")
 
 
@@ -165,27 +166,37 @@ class Holders:
     @cached_property
     def _replaced(self) -> dict[str, str]:
         """The robots of other tools that a team's pair replaces."""
-        return {
-            name: team
-            for each, team in self._marked_secrets
-            if self._owner(each["metadata"]["namespace"]) == team
-            for name in str((each["metadata"].get("annotations") or {}).get(PREVIOUS, "")).split(
-                " "
-            )
-        }
+        return dict(self._listed(REPLACES))
 
     @cached_property
     def _hosts(self) -> dict[str, str]:
-        """The hosts of the teams' routes; of two routes for one host the older one counts."""
+        """The hosts of the teams' routes.
+
+        A namespace that an earlier release wrote does not list them yet: there the routes count, and
+        of two routes for one host the older one.
+        """
+        hosts = dict(self._listed(HOSTS))
         routes = [pair for kind in _ROUTES for pair in self._credible(self._routes(kind))]
         routes.sort(key=lambda pair: str(pair[0]["metadata"].get("creationTimestamp")))
-        hosts: dict[str, str] = {}
         for route, team in routes:
-            spec = route.get("spec") or {}
-            if self._owner(route["metadata"]["namespace"]) == team:
+            spec, namespace = route.get("spec") or {}, route["metadata"]["namespace"]
+            if self._owner(namespace) == team and self._is_earlier(namespace):
                 for host in (*(spec.get("hosts") or ()), *(spec.get("hostnames") or ())):
                     hosts.setdefault(str(host), team)
         return hosts
+
+    def _listed(self, key: str) -> Iterator[tuple[str, str]]:
+        """Yield what the annotations of namespaces list, with the team of the namespace."""
+        for name, namespace in self._namespaces.items():
+            team = self._owner(name)
+            listed = str((namespace["metadata"].get("annotations") or {}).get(key, ""))
+            for each in filter(None, listed.split(",") if team else ()):
+                yield each, str(team)
+
+    def _is_earlier(self, namespace: str) -> bool:
+        """Whether a namespace was last written by a release whose marks had no version."""
+        found = self._namespaces[namespace]["metadata"]
+        return MARK not in (found.get("annotations") or {})
 
     def _routes(self, kind: str) -> Iterator[Object]:
         try:

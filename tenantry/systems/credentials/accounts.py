@@ -70,3 +70,26 @@ def attach(client: KubernetesClient, change: Change) -> None:
             )
         else:
             time.sleep(0.2)
+
+
+def detach(client: KubernetesClient, namespace: str, name: str) -> None:
+    """Take a Secret out of imagePullSecrets; nothing happens if it is not there.
+
+    Raises:
+        ChangedMeanwhile: the account was changed at the same time, again and again.
+    """
+    deadline = time.monotonic() + _WAIT_FOR_ACCOUNT
+    while (account := client.get("ServiceAccount", ACCOUNT, namespace)) is not None:
+        listed = account.get("imagePullSecrets") or []
+        left = [entry for entry in listed if entry != {"name": name}]
+        if left == listed:
+            return
+        version = {"resourceVersion": account["metadata"]["resourceVersion"]}
+        try:
+            body = {"metadata": version, "imagePullSecrets": left}
+            client.merge("ServiceAccount", ACCOUNT, namespace, body)
+        except ChangedMeanwhile:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return

@@ -146,6 +146,17 @@ class Harbor:
                     if mark := self._marks.project_mark(robots):
                         marked = mark == "created"
                         seen.live[project_id(name)] = Live({}, marked=marked, team=team)
+                        self._observe_left_over_robots(name, team, robots, seen)
+
+    def _observe_left_over_robots(
+        self, project: str, team: str, robots: Sequence[Row], seen: Observed
+    ) -> None:
+        """The robots of a team that no file declares. A person decides about them: none is marked."""
+        for row in robots:
+            id = robot_id(project, str(dict.get(row, "name", "*")).rpartition("+")[2])
+            with seen.noting(id, None):
+                fields = robot_fields(row, self._clock())
+                seen.live[id] = Live(fields, ours=False, team=team, handle=row)
 
     def robots(self, project: int) -> list[Row]:
         """All robots of a project, by its number."""

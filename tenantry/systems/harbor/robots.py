@@ -38,6 +38,12 @@ def short_name(row: Row) -> str:
     return name.rsplit("+", 1)[-1]
 
 
+def purpose_of(short: str) -> str:
+    """Return the purpose of a robot of a pair; empty if its name is not of that form."""
+    purpose, _, side = short.rpartition("-")
+    return purpose if side in ("a", "b") else ""
+
+
 def expires_at(row: Row) -> datetime | None:
     """When a robot stops working; None if never, or later than there are years to write it."""
     if row["expires_at"] < 0:

@@ -71,7 +71,7 @@ class Istio:
             metadata = found["metadata"]
             id = objects.id_of(kind, metadata["name"], metadata["namespace"], "istio")
             with seen.noting(id, owners[metadata["namespace"]]):
-                seen.live[id] = objects.live(found)
+                seen.live[id] = objects.live_in(found, owners[metadata["namespace"]])
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""

@@ -6,7 +6,7 @@ intent is written here before the project is created), and the hash of what was
 declared when all of it was applied.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tenantry.calls import FEW, each
@@ -111,12 +111,12 @@ class Kubernetes:
                 id = objects.id_of(kind, metadata["name"], metadata["namespace"])
                 team = names[metadata["namespace"]].name
                 with seen.noting(id, team):
-                    live = objects.live(found)
+                    live = objects.live_in(found, team)
                     if kind == "RoleBinding":  # whose it may be: it grants rights to the team's
                         live = replace(live, team=team)
                     seen.live[id] = live
         if self._extras:
-            self._observe_secrets(present, seen)
+            self._observe_secrets(owners, seen)
         return seen
 
     def _member_role(self, found: Object) -> Live:
@@ -141,15 +141,15 @@ class Kubernetes:
                 if name not in declared and found["status"].get("phase") != "Terminating":
                     seen.live[id] = replace(objects.live(found), team=team)
 
-    def _observe_secrets(self, present: Collection[str], seen: Observed) -> None:
+    def _observe_secrets(self, owners: Mapping[str, str], seen: Observed) -> None:
         """That our Secrets are there; what is in them is read one by one, and only if declared."""
         with seen.noting(Id("kubernetes", "extra Secret", "*"), None):
             for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
                 metadata = found["metadata"]
-                if metadata["namespace"] in present:
+                if (owner := owners.get(metadata["namespace"])) is not None:
                     id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
-                    with seen.noting(id, objects.team_of(found)):
-                        seen.live[id] = objects.live(found)
+                    with seen.noting(id, owner):
+                        seen.live[id] = objects.live_in(found, owner)
 
     def namespaces(self, names: Sequence[str]) -> list[Object]:
         """Those of the namespaces that exist."""

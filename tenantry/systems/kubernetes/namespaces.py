@@ -21,6 +21,8 @@ HOSTS = "tenantry.io/hosts"
 
 `deployments/admission.yaml` reads it. Members cannot change it: their role may only read namespaces.
 """
+REPLACES = "tenantry.io/replaces"
+"""Annotation of a team's namespace: the robots of other tools that the team's robots replace."""
 NAME = "tenantry"
 """Name of the ResourceQuota and the LimitRange."""
 
@@ -94,7 +96,12 @@ def namespace(
         {},
         marks,
         more_labels=labels,
-        annotations={**declared.annotations, **_hosts(team, granted_hosts), **annotations},
+        annotations={
+            **declared.annotations,
+            **_hosts(team, granted_hosts),
+            **_replaces(team),
+            **annotations,
+        },
     )
 
 
@@ -108,6 +115,12 @@ def _hosts(team: Team, granted: Collection[str]) -> dict[str, str]:
     if len(team.namespaces) > 1:
         hosts |= {f"*.{name}.svc.cluster.local" for name in team.namespaces}
     return {HOSTS: ",".join(sorted(hosts))} if hosts else {}
+
+
+def _replaces(team: Team) -> dict[str, str]:
+    """Return the robots that the team's robots replace: what a team can write shows no holder."""
+    robots = {name for purpose in team.active_robots for name in team.replaced(purpose)}
+    return {REPLACES: ",".join(sorted(robots))} if robots else {}
 
 
 def contents(

@@ -5,6 +5,7 @@ Istio rooms say which objects there are, this file how one is compared and writt
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tenantry import marks
@@ -142,6 +143,18 @@ def live(found: Object, foreign: str = "") -> Live:
         # A mark is not dropped, also while nobody can tell the platform's id.
         owned=frozenset(path for path in _owned(found) if path[-1] not in (ADOPTED, MARK)),
     )
+
+
+def live_in(found: Object, owner: str) -> Live:
+    """Return an object in a namespace of a team as it was observed.
+
+    A team can write any mark into its own namespaces. So the object is the team's whatever team its
+    mark names, and it counts as created by Tenantry only if its mark names this team.
+    """
+    seen = live(found)
+    if seen.team is None:
+        return seen
+    return replace(seen, team=owner, marked=seen.marked and seen.team == owner)
 
 
 def _is_marked(found: Object) -> bool:

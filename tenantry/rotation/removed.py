@@ -1,0 +1,133 @@
+"""Finds the robots of purposes that a declared team no longer has.
+
+Only robots that carry the mark of this platform and of the team are retired. All others, and those of
+teams that no file declares, are findings of drift: a person decides about them.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tenantry.declared import Team
+from tenantry.declared.team import SecretFormat
+from tenantry.systems import Systems
+from tenantry.systems.credentials.accounts import ACCOUNT
+from tenantry.systems.credentials.contents import DOCKER
+from tenantry.systems.credentials.pairs import ROBOT, pair
+from tenantry.systems.credentials.places import Place
+from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.marks import mark_of
+from tenantry.systems.harbor.robots import expires_at, purpose_of, short_name
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import Object
+
+
+@dataclass(frozen=True)
+class Removed:
+    """The robots of a purpose that the team no longer declares.
+
+    Attributes:
+        team: the team.
+        purpose: such as `pull`.
+        rows: the robots, by short name.
+        secrets: the Secrets to delete, once no robot works.
+        attached: the namespaces whose ServiceAccount has one of them attached.
+    """
+
+    team: Team
+    purpose: str
+    rows: dict[str, Row]
+    secrets: tuple[Object, ...] = ()
+    attached: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Team and purpose."""
+        return f"{self.team.name}/{self.purpose}"
+
+    @property
+    def numbers(self) -> list[int]:
+        """Harbor's numbers of the robots."""
+        return [row["id"] for row in self.rows.values()]
+
+    def working(self, now: datetime) -> dict[str, Row]:
+        """Return the robots that still work."""
+        return {name: row for name, row in self.rows.items() if _works(row, now)}
+
+
+def _works(row: Row, now: datetime) -> bool:
+    expires = expires_at(row)
+    return not row["disable"] and (row["expires_at"] < 0 or expires is None or expires > now)
+
+
+def removed(
+    systems: Systems,
+    team: Team,
+    rows: Sequence[Row],
+    purposes: Collection[str] | None,
+    now: datetime,
+) -> Iterator[Removed]:
+    """Yield the purposes of a declared team that it no longer has, and that still have robots.
+
+    Args:
+        systems: the systems.
+        team: the team.
+        rows: the robots of its project.
+        purposes: those to look at; all if not given.
+        now: the time.
+    """
+    if team.name not in systems.state.teams:
+        return  # what a team has that is left out is not known
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        short = short_name(row)
+        purpose = purpose_of(short)
+        wanted = purposes is None or purpose in purposes
+        if purpose and purpose not in team.active_robots and wanted and mark_of([row]) is not None:
+            found.setdefault(purpose, {})[short] = row
+    for purpose, robots in sorted(found.items()):
+        state = Removed(team, purpose, robots)
+        if not state.working(now):
+            state = replace(
+                state,
+                secrets=tuple(_secrets(systems, team, purpose)),
+                attached=tuple(_attached(systems, team, purpose)),
+            )
+        yield state
+
+
+def _secrets(systems: Systems, team: Team, purpose: str) -> Iterator[Object]:
+    """Yield the Secrets that were written for a purpose and hold nothing else."""
+    selector = f"{objects.OURS},{objects.TEAM}={team.name}"
+    for found in systems.kubernetes_client.list("Secret", labelSelector=selector, content=False):
+        metadata = found["metadata"]
+        annotations = metadata.get("annotations") or {}
+        is_first = metadata["name"] == f"harbor-{purpose}"
+        is_ours = is_first or annotations.get(ROBOT) in pair(purpose)
+        if not is_ours or objects.ADOPTED in annotations:
+            continue
+        namespace, name = metadata["namespace"], metadata["name"]
+        if namespace in team.namespaces and not _holds_more(systems, team, purpose, found):
+            secret = systems.kubernetes_client.get("Secret", name, namespace)
+            if secret is not None:
+                yield secret
+
+
+def _holds_more(systems: Systems, team: Team, purpose: str, secret: Object) -> bool:
+    """Whether a Secret holds credentials for other registries, or anything that the team added."""
+    metadata = secret["metadata"]
+    format: SecretFormat = "docker" if secret.get("type") == DOCKER else "config.json"
+    place = Place(team, purpose, metadata["namespace"], metadata["name"], format)
+    live = systems.credentials.secrets.read(place)
+    if live is None:
+        return False
+    others = live.handle["others"]
+    return bool(others.get("auths")) or len(live.handle["sizes"]) > 1
+
+
+def _attached(systems: Systems, team: Team, purpose: str) -> Iterator[str]:
+    for namespace in team.namespaces:
+        account = systems.kubernetes_client.get("ServiceAccount", ACCOUNT, namespace)
+        listed = (account or {}).get("imagePullSecrets") or []
+        if {"name": f"harbor-{purpose}"} in listed:
+            yield namespace
