@@ -54,13 +54,14 @@ def rotate_robots(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        order = Order(tasks.given(), force, compromised, reason)
+        order = tasks.recall_order(Order(tasks.given(), force, compromised, reason))
         declaration = read_declared_state(declared_state)
         tasks.refuse_unknown(purposes, tasks.pick(declaration, teams), declaration)
         with connected(declaration, harbor, keycloak, cluster, settle_by_keycloak=False) as systems:
             tasks.check_connections(systems)
             run = tasks.Rotation(systems, tasks.pick(systems.state, teams), order, teams)
             outcomes = tasks.look(run, purposes)
+            tasks.keep_order(order)
             if dry_run:
                 tasks.publish_table(outcomes, run.now)
                 text = f"Dry run: {report.summary(outcomes)}"

@@ -140,13 +140,23 @@ def look(run: Rotation, purposes: Sequence[str] | None) -> list[Outcome]:
     found = [*rotation.look(run.systems, run.teams, run.now, purposes), *unread]
     look_again_after(part.error for part in found if isinstance(part, rotation.Unread))
     most = run.systems.state.platform.rotation.most_per_run
-    by_hand = run.order.force or run.order.compromised
-    if by_hand and (before := recall(_NEWEST)):
-        run.order.newest.update(before)
-    outcomes = rotation.choose(found, run.order, run.now, most)
-    if by_hand and before != run.order.newest:
-        remember(_NEWEST, dict(run.order.newest))
-    return outcomes
+    return rotation.choose(found, run.order, run.now, most)
+
+
+def recall_order(order: Order) -> Order:
+    """Return an order with what an earlier process of the run kept of it.
+
+    So a run that is started again exchanges nothing that it has exchanged before.
+    """
+    if order.force or order.compromised:
+        order.newest.update(recall(_NEWEST) or {})
+    return order
+
+
+def keep_order(order: Order) -> None:
+    """Keep with the run which robots its order is about."""
+    if order.force or order.compromised:
+        remember(_NEWEST, dict(order.newest))
 
 
 def begin_trail(run: Rotation, block: str | None, by: str) -> None:

@@ -54,6 +54,8 @@ class Detected:
     extras: dict[Id, Live]
     """What nobody declares."""
     observed: Observed
+    retired: frozenset[Id] = frozenset()
+    """Those of the extras that rotation retires: remediation leaves them alone."""
 
 
 def detect(
@@ -143,7 +145,8 @@ class _Detection:
             waiting=tuple(waiting),
             ignored=tuple(self._ignored),
         )
-        return Detected(report, plans, extras, self._observed)
+        retired = (id for id, live in extras.items() if self._is_retired(id, live))
+        return Detected(report, plans, extras, self._observed, frozenset(retired))
 
     def _plans(self) -> Iterator[Plan]:
         if self._observed.platform is not None and (plan := self._platforms_plan()) is not None:
@@ -287,7 +290,7 @@ class _Detection:
         whose = ", nor the team" if team and team not in self._state.names else ""
         remedy: Action | None = "delete" if live.marked and id.kind in REMOVABLE else None
         advice = ""
-        if self._is_retired(team, id, live):
+        if self._is_retired(id, live):
             remedy = None
             advice = (
                 "rotate-robots retires it: it works for a day or two, and is deleted later with its "
@@ -313,9 +316,9 @@ class _Detection:
         self._ignored.append(Ignored(finding, reason))
         return None
 
-    def _is_retired(self, name: str, id: Id, live: Live) -> bool:
+    def _is_retired(self, id: Id, live: Live) -> bool:
         """Whether it is a robot of a purpose that a team no longer has, or such a robot's Secret."""
-        team = self._teams.get(name)
+        team = self._teams.get(live.team or PLATFORM)
         if team is None or not live.marked:
             return False
         if id.kind == "robot":

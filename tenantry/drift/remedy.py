@@ -105,7 +105,7 @@ def choose(detected: Detected, remediate: Remediate, remove: Collection[str] = (
         plans[plan.team] = taken
     for id, live in detected.extras.items():
         marked = remediate == "all" and live.marked and id.kind in REMOVABLE
-        if marked or id in named:
+        if (marked and id not in detected.retired) or id in named:
             plans.setdefault(live.team or PLATFORM, []).append(_removal(id, live))
     return Remedy(tuple(Plan(team, tuple(taken)) for team, taken in plans.items() if taken))
 

@@ -8,6 +8,7 @@ from typing import Literal
 from tenantry.errors import TenantryError
 from tenantry.rotation.due import Order, Why, planned, why_due
 from tenantry.rotation.pair import NotOnboarded, Pair, Unread
+from tenantry.rotation.sinks import Sink
 from tenantry.systems.credentials.pairs import GRACE
 from tenantry.systems.harbor.client import Row
 
@@ -124,8 +125,7 @@ def _unwritable(pair: Pair, why: Why | None, doomed: Mapping[str, Row], now: dat
     steps: list[Step] = []
     if doomed:
         steps.append("kill")
-    elif why == "age" and pair.since is not None and not any(s.is_foreign for s in pair.sinks):
-        policy = pair.robot.by_hand
+    elif (policy := pair.robot.rotation) and pair.since and not any(map(_is_foreign, pair.sinks)):
         longest = timedelta(days=policy.max_age_days, hours=policy.overlap_hours) + GRACE
         if pair.since + longest <= now and not all(r["disable"] for r in pair.rows.values()):
             steps.append("end")
@@ -143,6 +143,10 @@ def _unwritable(pair: Pair, why: Why | None, doomed: Mapping[str, Row], now: dat
         steps=tuple(steps),
         error=pair.refusal,
     )
+
+
+def _is_foreign(sink: Sink) -> bool:
+    return sink.is_foreign
 
 
 def _unread(unread: Unread, order: Order) -> Outcome:

@@ -1,0 +1,168 @@
+"""A purpose that a team no longer declares is retired; all other leftovers wait for a person."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tenantry import drift
+from tenantry.rotation import Order, Outcome, rotate
+from tests.bench import Bench, Data
+from tests.crash import Driver
+from tests.locks import Alone
+from tests.rotation_bench import enabled, pass_time, robots
+
+BOTH: Data = {
+    "name": "shop",
+    "robots": {"pull": {}, "ci": {"expiry_days": "never", "attach": True}},
+}
+ONE: Data = {"name": "shop", "robots": {"pull": {}, "ci": None}}
+
+
+def _declare_both(bench: Bench) -> None:
+    bench.declare(BOTH).onboard()
+
+
+@pytest.fixture
+def shop(begin: Callable[..., Bench]) -> Bench:
+    """A team with two robots, of which it no longer declares one."""
+    bench = begin(_declare_both)
+    return bench.declare(ONE)
+
+
+def run(bench: Bench, **asked: Any) -> dict[str, Outcome]:
+    """One run of rotation."""
+    now = bench.sandbox.clock.now()
+    with bench.process() as systems:
+        found = rotate(systems, bench.teams, Order(now, **asked), now, Alone())
+    for outcome in found:
+        assert outcome.error is None, outcome.error
+    return {outcome.name: outcome for outcome in found}
+
+
+def attached(bench: Bench) -> list[str]:
+    """The names of the Secrets that pods pull with."""
+    account: Any = bench.sandbox.kubernetes.get("ServiceAccount", "default", "team-shop")
+    return [each["name"] for each in account.get("imagePullSecrets") or []]
+
+
+def findings(bench: Bench) -> dict[str, Any]:
+    """What drift finds now, by resource."""
+    with bench.process(extras=True) as systems:
+        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        report = drift.detect(systems, bench.teams, seen).report
+    return {str(found.resource): found for found in report.findings}
+
+
+def test_it_is_retired_with_overlap_and_its_secret_goes_when_no_client_can_use_it(
+    shop: Bench,
+) -> None:
+    login = shop.login("harbor-ci")
+    opens = shop.systems.harbor_client.opens
+
+    assert run(shop)["shop/ci"].state == "overlaps"
+    pass_time(shop, hours=23)
+    run(shop)
+    assert opens(*login), "it still works for the overlap"
+    assert shop.secret("harbor-ci")
+
+    pass_time(shop, days=2)
+    outcome = run(shop)["shop/ci"]
+    assert not opens(*login)
+    assert "deleted Secret team-shop/harbor-ci" in outcome.done
+    assert attached(shop) == ["harbor-pull"]
+    assert enabled(shop) == {"pull-a"}
+
+    pass_time(shop, days=8)
+    run(shop)
+    assert set(robots(shop)) == {"pull-a"}
+    assert set(run(shop)) == {"shop/pull"}
+    assert shop.opens("harbor-pull")
+    assert findings(shop).keys() <= {"kubernetes/Namespace mark/team-shop"}
+
+
+def test_it_is_a_critical_finding_that_remediation_leaves_to_rotation(shop: Bench) -> None:
+    found = findings(shop)
+    robot, secret = (
+        found["harbor/robot/team-shop/ci-a"],
+        found["kubernetes/Secret/team-shop/harbor-ci"],
+    )
+
+    assert (robot.class_, robot.severity, robot.remedy) == ("extra", "critical", None)
+    assert "rotate-robots retires it" in robot.advice
+    assert secret.remedy is None
+    login = shop.login("harbor-ci")
+    with shop.process(extras=True) as systems:
+        seen = drift.look(systems, shop.teams, drift.SYSTEMS)
+        remedy = drift.choose(drift.detect(systems, shop.teams, seen), "all")
+        drift.mend(systems, remedy, drift.Order("all"), Alone(), approved=False)
+    assert shop.systems.harbor_client.opens(*login)
+    assert shop.secret("harbor-ci")
+
+
+def test_a_purpose_that_is_declared_again_works_again(shop: Bench) -> None:
+    run(shop)
+    shop.declare(BOTH).onboard()
+    pass_time(shop, days=4)
+    run(shop)
+    assert shop.opens("harbor-ci")
+
+
+def test_a_compromised_one_is_deleted_at_once(shop: Bench) -> None:
+    login = shop.login("harbor-ci")
+    run(shop, compromised=True)
+    assert not shop.systems.harbor_client.opens(*login)
+
+
+def test_a_robot_without_the_mark_is_not_retired(shop: Bench) -> None:
+    for robot in robots(shop).values():
+        robot.description = "by hand" if robot.name == "ci-a" else robot.description
+    assert set(run(shop)) == {"shop/pull"}
+    found = findings(shop)["harbor/robot/team-shop/ci-a"]
+    assert (found.class_, found.severity, found.remedy) == ("extra", "critical", None)
+    assert "'remove'" in found.advice
+
+
+def test_robots_of_a_team_that_no_file_declares_are_findings_only(bench: Bench) -> None:
+    bench.declare(BOTH, {"name": "data"})
+    for team in bench.teams:
+        bench.onboard(team.name)
+    bench.declare({"name": "data"})
+
+    assert {name.partition("/")[0] for name in run(bench, force=True)} == {"data"}
+    found = findings(bench)["harbor/robot/team-shop/ci-a"]
+    assert (found.class_, found.severity, found.remedy) == ("extra", "critical", None)
+    pass_time(bench, days=30)
+    run(bench)
+    assert set(robots(bench)) == {"pull-a", "ci-a"}
+
+
+def test_what_else_a_secret_holds_is_kept(shop: Bench) -> None:
+    held = shop.sandbox.kubernetes.get("Secret", "harbor-ci", "team-shop")
+    assert held is not None
+    shop.sandbox.kubernetes.put({**held, "data": {**held["data"], "token": "bWluZQ=="}})
+    run(shop)
+    pass_time(shop, days=4)
+    run(shop)
+    assert shop.secret("harbor-ci")["token"] == "mine"
+
+
+@pytest.mark.parametrize("days", [[], [4], [4, 8]], ids=["shorten", "clear and disable", "delete"])
+def test_killed_at_any_request_of_a_step_it_is_finished_by_the_next_run(
+    shop: Bench, days: list[int], whole: bool
+) -> None:
+    login = shop.login("harbor-ci")
+    for each in days:
+        run(shop)
+        pass_time(shop, days=each)
+
+    def check() -> None:
+        works = shop.systems.harbor_client.opens(*login)
+        assert works is not bool(days)
+        assert bool(shop.sandbox.kubernetes.get("Secret", "harbor-ci", "team-shop")) is works
+        assert ("harbor-ci" in attached(shop)) is works
+        assert ("ci-a" in robots(shop)) is (len(days) < 2)
+        assert shop.opens("harbor-pull")
+
+    driver = Driver(shop.sandbox, lambda: run(shop), check)
+    assert driver.everywhere(every=1 if whole else 5) > 4
