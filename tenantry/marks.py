@@ -210,6 +210,15 @@ class Marks:
         own = {how for how, mark in found if how and self.is_own(mark)}
         return next((how for how in _DESCRIPTIONS if how in own), None)
 
+    def has_issued(self, robot: Mapping[str, Any], team: str) -> bool:
+        """Return whether a robot carries the mark of this platform, with its id, and of a team.
+
+        The mark of an earlier release does not name the platform, and is not enough.
+        """
+        how, mark = _described(robot)
+        named = how is not None and mark.platform is not None and mark.team == team
+        return named and self.is_known and self.is_own(mark)
+
     def foreign_project(self, robots: Iterable[Mapping[str, Any]], team: str) -> str:
         """Return why the robots say that a project is another platform's; empty if they do not."""
         found = [mark for how, mark in map(_described, robots) if how and mark.platform]

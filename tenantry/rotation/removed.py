@@ -10,13 +10,13 @@ from datetime import datetime
 
 from tenantry.declared import Team
 from tenantry.declared.team import SecretFormat
+from tenantry.marks import ADOPTED, TEAM
 from tenantry.systems import Systems
 from tenantry.systems.credentials.accounts import ACCOUNT
 from tenantry.systems.credentials.contents import DOCKER
 from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.credentials.places import Place
 from tenantry.systems.harbor.client import Row
-from tenantry.systems.harbor.marks import mark_of
 from tenantry.systems.harbor.robots import expires_at, purpose_of, short_name
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
@@ -83,7 +83,12 @@ def removed(
         short = short_name(row)
         purpose = purpose_of(short)
         wanted = purposes is None or purpose in purposes
-        if purpose and purpose not in team.active_robots and wanted and mark_of([row]) is not None:
+        if (
+            purpose
+            and purpose not in team.active_robots
+            and wanted
+            and systems.marks.has_issued(row, team.name)
+        ):
             found.setdefault(purpose, {})[short] = row
     for purpose, robots in sorted(found.items()):
         state = Removed(team, purpose, robots)
@@ -98,13 +103,13 @@ def removed(
 
 def _secrets(systems: Systems, team: Team, purpose: str) -> Iterator[Object]:
     """Yield the Secrets that were written for a purpose and hold nothing else."""
-    selector = f"{objects.OURS},{objects.TEAM}={team.name}"
+    selector = f"{objects.OURS},{TEAM}={team.name}"
     for found in systems.kubernetes_client.list("Secret", labelSelector=selector, content=False):
         metadata = found["metadata"]
         annotations = metadata.get("annotations") or {}
         is_first = metadata["name"] == f"harbor-{purpose}"
         is_ours = is_first or annotations.get(ROBOT) in pair(purpose)
-        if not is_ours or objects.ADOPTED in annotations:
+        if not is_ours or ADOPTED in annotations:
             continue
         namespace, name = metadata["namespace"], metadata["name"]
         if namespace in team.namespaces and not _holds_more(systems, team, purpose, found):

@@ -13,6 +13,7 @@ from tenantry.declared import LeftOut, Team
 from tenantry.declared.claims import LOGIN_HOST
 from tenantry.declared.external_names import EXTERNAL_NAME
 from tenantry.errors import SystemRefused, TenantryError, readable
+from tenantry.marks import MARK
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
@@ -20,7 +21,6 @@ from tenantry.systems.kubernetes.namespaces import HOSTS, REPLACES
 
 T = TypeVar("T")
 
-MARK = "tenantry.io/mark"
 _ROUTES = ("VirtualService", "HTTPRoute")
 
 

@@ -211,7 +211,7 @@ class Harbor:
                 seen.live[robot_id(name, short)] = Live(
                     robot_fields(robot, self._clock()),
                     is_ours,
-                    marked=self._marks.project_mark([robot]) is not None,
+                    marked=self._marks.has_issued(robot, team.name),
                     team=owner,
                     handle=robot,
                 )
