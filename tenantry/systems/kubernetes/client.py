@@ -5,25 +5,21 @@ retries are off, and every call has a time-out.
 """
 
 import builtins
-import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import urllib3
 from kubernetes import client as kube
 
-from tenantry.answers import Answer, Members, is_page, many, not_documented, one, parse
-from tenantry.calls import MAY_PASS, TIMEOUT, Patience, read, retry_after
-from tenantry.confidential import without_secrets
+from tenantry.answers import Answer, many, one
+from tenantry.calls import TIMEOUT, Patience, read
 from tenantry.connections import Cluster
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
+from tenantry.systems.kubernetes.answers import checked, result, written
 from tenantry.systems.kubernetes.connection import connect
 from tenantry.text import logger
 
-MEMBERS: Members = {"gitVersion": str}
-"""Only what no object can hold: a label, or a key of a Secret, may have any name."""
 MANAGER = "tenantry"
 """Our one field manager."""
 _PAGE = 500
@@ -125,7 +121,7 @@ class KubernetesClient:
         """One object; None if there is none."""
         path = KINDS[kind].path(namespace, name)
         try:
-            return _object(read(lambda: self._call("GET", path)), f"GET {path}")
+            return checked(read(lambda: self._call("GET", path)), f"GET {path}")
         except SystemRefused as error:
             if error.status == 404:
                 return None
@@ -188,7 +184,7 @@ class KubernetesClient:
             if not str(answer.get("kind", "")).endswith("List"):
                 raise OddAnswer("kubernetes", call, "the answer is not a list of objects")
             items = many(answer.get("items") or [], "kubernetes", call)
-            found += [_object(item, call) for item in items]
+            found += [checked(item, call) for item in items]
             more = one(answer["metadata"], "kubernetes", call).get("continue") or None
         return found
 
@@ -211,7 +207,7 @@ class KubernetesClient:
             if error.status == 409:
                 raise _changed(error) from error
             raise
-        return _written(answer, f"PATCH {path}", manifest["kind"], metadata["name"])
+        return written(answer, f"PATCH {path}", manifest["kind"], metadata["name"])
 
     def merge(self, kind: str, name: str, namespace: str | None, body: Object) -> Object:
         """A merge patch, for the few fields that are not ours alone.
@@ -227,7 +223,7 @@ class KubernetesClient:
             if error.status == 409:
                 raise _changed(error) from error
             raise
-        return _written(answer, f"PATCH {path}", KINDS[kind].kind, name)
+        return written(answer, f"PATCH {path}", KINDS[kind].kind, name)
 
     def delete(self, kind: str, name: str, namespace: str | None, uid: str) -> None:
         """Deletes this very object; nothing happens if it is gone."""
@@ -308,23 +304,12 @@ class KubernetesClient:
         with self._patience.waiting(call):
             try:
                 answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
-                data = answer.read()  # type: ignore[no-untyped-call]
+                answer.read()  # type: ignore[no-untyped-call]
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise no_answer("kubernetes", call, error) from None
             except kube.ApiException as error:  # the client's own wrapper of a failure of TLS
                 raise no_answer("kubernetes", call, error.__context__ or error) from None
-        content_type = answer.headers.get("Content-Type")
-        if 200 <= answer.status < 300:
-            return one(parse(data, "kubernetes", call, MEMBERS), "kubernetes", call)
-        if answer.status == 404 and is_page(content_type, data):
-            raise not_documented("kubernetes", call, 404, "a Status in JSON")
-        if 300 <= answer.status < 400:
-            raise _redirected(call, answer)
-        try:
-            content = json.loads(data)
-        except (ValueError, RecursionError):
-            content = None
-        raise _failure(method, call, answer, content, request)
+        return result(method, call, answer, request)
 
 
 class _Expired(Exception):
@@ -334,67 +319,5 @@ class _Expired(Exception):
         self.call = call
 
 
-def _written(answer: Answer, call: str, kind: str, name: str) -> Object:
-    """Return the object that a write was answered with.
-
-    Raises:
-        OddAnswer: the answer is about something else, so nothing may have been written.
-    """
-    found = _object(answer, call)
-    if (found.get("kind"), found["metadata"]["name"]) != (kind, name):
-        raise OddAnswer("kubernetes", call, "the answer is not the object that was written")
-    return found
-
-
-def _redirected(call: str, answer: Any) -> SystemRefused:
-    host = urlsplit(answer.headers.get("Location", "")).netloc or "another path"
-    return SystemRefused(
-        "kubernetes",
-        call,
-        f"it redirects to '{host}', and Tenantry sends credentials to no other address",
-        status=answer.status,
-        advice="Correct the address of the server in the kubeconfig.",
-    )
-
-
-def _object(found: Answer, call: str) -> Object:
-    """Return an object, if it has the form that all kinds have in common.
-
-    Raises:
-        OddAnswer: it has another.
-    """
-    metadata = one(found["metadata"], "kubernetes", call)
-    texts = [metadata["name"], metadata.get("namespace", ""), metadata.get("uid", "")]
-    marks = [metadata.get(name) or {} for name in ("labels", "annotations")]
-    values = [value for mark in marks if isinstance(mark, dict) for value in mark.values()]
-    parts = [*marks, *(found.get(name) or {} for name in ("spec", "status", "data"))]
-    if not all(isinstance(text, str) for text in (*texts, *values)):
-        raise OddAnswer("kubernetes", call, "its metadata has something else where text belongs")
-    if not all(isinstance(part, dict) for part in parts):
-        raise OddAnswer("kubernetes", call, "an object has something else where a mapping belongs")
-    return found
-
-
 def _changed(error: SystemRefused) -> ChangedMeanwhile:
     return ChangedMeanwhile(error.system, error.call, error.reason, status=error.status)
-
-
-def _failure(
-    method: str, call: str, answer: Any, content: Any, request: tuple[Any, ...]
-) -> Exception:
-    status: int = answer.status
-    said = content if isinstance(content, dict) else {}
-    reason = str(said.get("message") or answer.reason or "no reason given")
-    _, _, headers, body, *_ = request
-    reason = without_secrets(reason, headers, body)
-    causes = [cause.get("reason") for cause in (said.get("details") or {}).get("causes") or []]
-    # A server-side apply of a custom resource with a wrong field is a 500: only reads repeat it.
-    passing = status in MAY_PASS or (status == 500 and method == "GET")
-    if passing or (status == 403 and "NamespaceTerminating" in causes):
-        wait = retry_after(answer.getheader("Retry-After"))
-        return SystemUnavailable("kubernetes", call, reason, status=status, retry_after=wait)
-    advice = {
-        401: "The credentials of the cluster connection are not accepted.",
-        403: "The account of the cluster connection lacks this right.",
-    }.get(status, "")
-    return SystemRefused("kubernetes", call, reason, status=status, advice=advice)

@@ -1,0 +1,103 @@
+"""The API server's answers: objects in their documented form, and refusals as errors."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from tenantry.answers import Answer, Members, is_page, not_documented, one, parse
+from tenantry.calls import MAY_PASS, retry_after
+from tenantry.confidential import without_secrets
+from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable
+
+MEMBERS: Members = {"gitVersion": str}
+"""Only what no object can hold: a label, or a key of a Secret, may have any name."""
+
+
+def result(method: str, call: str, answer: Any, request: tuple[Any, ...]) -> Answer:
+    """Return the object that a call was answered with.
+
+    Args:
+        method: the method.
+        call: method and path.
+        answer: the answer of the official client, which has been read.
+        request: what the official client sent.
+
+    Raises:
+        SystemRefused: the API server refuses the call.
+        SystemUnavailable: it cannot answer now.
+        OddAnswer: the answer is not one of the API server's.
+    """
+    data = answer.read()
+    if 200 <= answer.status < 300:
+        return one(parse(data, "kubernetes", call, MEMBERS), "kubernetes", call)
+    if answer.status == 404 and is_page(answer.headers.get("Content-Type"), data):
+        raise not_documented("kubernetes", call, 404, "a Status in JSON")
+    if 300 <= answer.status < 400:
+        raise _redirected(call, answer)
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        content = None
+    raise _failure(method, call, answer, content, request)
+
+
+def written(answer: Answer, call: str, kind: str, name: str) -> Answer:
+    """Return the object that a write was answered with.
+
+    Raises:
+        OddAnswer: the answer is about something else, so nothing may have been written.
+    """
+    found = checked(answer, call)
+    if (found.get("kind"), found["metadata"]["name"]) != (kind, name):
+        raise OddAnswer("kubernetes", call, "the answer is not the object that was written")
+    return found
+
+
+def _redirected(call: str, answer: Any) -> SystemRefused:
+    host = urlsplit(answer.headers.get("Location", "")).netloc or "another path"
+    return SystemRefused(
+        "kubernetes",
+        call,
+        f"it redirects to '{host}', and Tenantry sends credentials to no other address",
+        status=answer.status,
+        advice="Correct the address of the server in the kubeconfig.",
+    )
+
+
+def checked(found: Answer, call: str) -> Answer:
+    """Return an object, if it has the form that all kinds have in common.
+
+    Raises:
+        OddAnswer: it has another.
+    """
+    metadata = one(found["metadata"], "kubernetes", call)
+    texts = [metadata["name"], metadata.get("namespace", ""), metadata.get("uid", "")]
+    marks = [metadata.get(name) or {} for name in ("labels", "annotations")]
+    values = [value for mark in marks if isinstance(mark, dict) for value in mark.values()]
+    parts = [*marks, *(found.get(name) or {} for name in ("spec", "status", "data"))]
+    if not all(isinstance(text, str) for text in (*texts, *values)):
+        raise OddAnswer("kubernetes", call, "its metadata has something else where text belongs")
+    if not all(isinstance(part, dict) for part in parts):
+        raise OddAnswer("kubernetes", call, "an object has something else where a mapping belongs")
+    return found
+
+
+def _failure(
+    method: str, call: str, answer: Any, content: Any, request: tuple[Any, ...]
+) -> Exception:
+    status: int = answer.status
+    said = content if isinstance(content, dict) else {}
+    reason = str(said.get("message") or answer.reason or "no reason given")
+    _, _, headers, body, *_ = request
+    reason = without_secrets(reason, headers, body)
+    causes = [cause.get("reason") for cause in (said.get("details") or {}).get("causes") or []]
+    # A server-side apply of a custom resource with a wrong field is a 500: only reads repeat it.
+    passing = status in MAY_PASS or (status == 500 and method == "GET")
+    if passing or (status == 403 and "NamespaceTerminating" in causes):
+        wait = retry_after(answer.getheader("Retry-After"))
+        return SystemUnavailable("kubernetes", call, reason, status=status, retry_after=wait)
+    advice = {
+        401: "The credentials of the cluster connection are not accepted.",
+        403: "The account of the cluster connection lacks this right.",
+    }.get(status, "")
+    return SystemRefused("kubernetes", call, reason, status=status, advice=advice)
