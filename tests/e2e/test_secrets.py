@@ -23,7 +23,8 @@ from tests.secrets_search import Finding, Known, Search, WatchedSandbox, files, 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.long,
-    pytest.mark.timeout(600),
+    # A run gives a dead system up after two minutes, and 24 run at once.
+    pytest.mark.timeout(1800),
     pytest.mark.usefixtures("platform"),
 ]
 
@@ -255,11 +256,11 @@ def _addresses(case: Case, sandbox: SpoiltSandbox, session: Session) -> dict[str
 
 
 def _ended(platform: LocalPlatform, id: str, case: Case) -> dict[str, Any]:
-    run = platform.wait_for_run(id, seconds=300)
+    run = platform.wait_for_run(id, seconds=900)
     deadline = time.monotonic() + 60
     while case.killed and run["run_count"] < 2 and time.monotonic() < deadline:
         time.sleep(0.3)  # it is scheduled again in a moment
-        run = platform.wait_for_run(id, seconds=300)
+        run = platform.wait_for_run(id, seconds=900)
     return run
 
 
