@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tenantry import drift
+from tenantry import declared, drift
 from tenantry.errors import NotOurs
 from tenantry.plan import Plan
 from tenantry.rotation import Order, Outcome, rotate
-from tests.bench import Bench, Data
+from tenantry.systems.settle import connect
+from tests.bench import Bench, Data, connections
 from tests.isolation.mallory import (
     MALLORY,
     ROTATED,
@@ -509,3 +510,17 @@ def findings(bench: Bench) -> list[Any]:
     with bench.process(extras=True) as systems:
         seen = drift.look(systems, bench.teams, drift.SYSTEMS)
         return list(drift.detect(systems, bench.teams, seen, now=now).report.findings)
+
+
+def test_a_forged_route_and_a_faulty_file_leave_no_other_team_out(bench: Bench) -> None:
+    """A file that is left out keeps what its team holds: a route that she wrote holds nothing."""
+    bench.declare(MALLORY, {**SHOP, "routes": {"web": {"host": "shop.example", "paths": [PATH]}}})
+    forge(bench, "mallory")
+    (bench.folder / "teams" / "mallory.yaml").write_text("name: mallory\ncolour: red\n")
+    state = declared.read(bench.folder)
+
+    with connect(connections(bench.sandbox), state, clock=bench.sandbox.clock.now) as systems:
+        assert set(systems.state.teams) == {"shop"}
+
+
+PATH: Data = {"service": "a", "port": 80}
