@@ -107,7 +107,7 @@ def test_another_branch_and_a_folder_inside_are_read(
 def test_an_older_commit_is_judged_by_the_policy_of_the_head(
     bare: BareRepository, repository: Repository
 ) -> None:
-    """Whoever starts a flow for an old commit does not get the policy of that time."""
+    """An operator who starts a flow for an old commit does not get the policy of that time."""
     grant = "policy: {grants: [{teams: [shop], reason: then, groups: [finance]}]}\n"
     team = "name: shop\ngroup: finance\n"
     old = bare.commit({"platform.yaml": f"name: old\n{grant}", "teams/shop.yaml": team})

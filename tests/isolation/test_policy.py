@@ -137,7 +137,7 @@ ISOLATION: dict[str, Attack] = {
     ),
     "the parent group": group("Tenants", RESERVED),
     "another team's group in capitals": group("Team-Shop", OTHER),
-    "a group of nobody": group("finance", OTHER),
+    "a group that no team has": group("finance", OTHER),
     # Secrets and robots of others
     "a sink in another namespace": robot(
         "sinks[0]",

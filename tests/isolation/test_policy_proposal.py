@@ -1,4 +1,4 @@
-"""What `tenantry policy` prints admits what is declared today, whatever that is."""
+"""The policy that `tenantry policy` prints admits every declared state."""
 
 import copy
 import subprocess
