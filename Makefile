@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
-        show-rotate show-platform show-migrate show-reality clean
+        show-rotate show-platform show-migrate show-reality show-isolation clean
 
 setup: $(READY)
 
@@ -71,6 +71,9 @@ show-migrate: setup
 
 show-reality: setup
 	$(BIN)/python -m tests.show.reality $(ARGS)
+
+show-isolation: setup
+	$(BIN)/python -m tests.show.isolation $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

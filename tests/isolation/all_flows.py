@@ -1,0 +1,112 @@
+"""All flows one after another, through the core: what a platform does in a week, without Prefect."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tenantry import declared, drift, onboarding
+from tenantry.declared import Declaration
+from tenantry.errors import TenantryError
+from tenantry.resources import PLATFORM
+from tenantry.rotation import Order, rotate
+from tenantry.sandbox import Sandbox
+from tenantry.systems import Systems
+from tenantry.systems.settle import connect
+from tests.bench import connections
+from tests.locks import Alone
+
+
+@dataclass
+class Served:
+    """What became of all teams."""
+
+    accepted: frozenset[str] = frozenset()
+    """The teams that no fault and no conflict keeps out."""
+    errors: dict[str, list[str]] = field(default_factory=dict)
+    """What failed, by team."""
+
+    def fail(self, team: str, error: TenantryError | None) -> None:
+        """Keep a failure, if there is one."""
+        if error is not None:
+            self.errors.setdefault(team, []).append(str(error))
+
+
+def run_all(
+    sandbox: Sandbox,
+    folder: Path,
+    rotated: Sequence[str] = (),
+    remediate: drift.Remediate = "all",
+) -> Served:
+    """Configure the platform, onboard all teams, remediate drift, and rotate.
+
+    Args:
+        sandbox: the systems.
+        folder: the declared state.
+        rotated: teams whose credentials are exchanged, due or not, and then as compromised; nine
+            days pass meanwhile.
+        remediate: which drift is remediated.
+    """
+    served = Served()
+    flows = _Flows(sandbox, declared.read(folder), served)
+    flows.onboard()
+    flows.remediate(remediate)
+    flows.rotate()
+    for name in rotated:
+        flows.rotate(name, force=True)
+        flows.wait(hours=30)
+        flows.rotate()
+        flows.rotate(name, compromised=True)
+        flows.wait(days=8)
+        flows.rotate()
+    return served
+
+
+class _Flows:
+    def __init__(self, sandbox: Sandbox, state: Declaration, served: Served) -> None:
+        self._sandbox, self._state, self._served = sandbox, state, served
+
+    def _connect(self, **options: Any) -> Systems:
+        clock = self._sandbox.clock.now
+        return connect(connections(self._sandbox), self._state, clock=clock, **options)
+
+    def wait(self, **much: float) -> None:
+        """Let time pass."""
+        self._sandbox.clock.move(timedelta(**much).total_seconds())
+
+    def onboard(self) -> None:
+        """Configure the platform and onboard all teams."""
+        with self._connect() as systems:
+            teams = systems.state.pick(None)
+            self._served.accepted = frozenset(team.name for team in teams)
+            try:
+                onboarding.configure(systems)
+            except TenantryError as error:
+                self._served.fail(PLATFORM, error)
+            planned = onboarding.plan_all(systems, teams)
+            outcomes: list[onboarding.Outcome] = []
+            onboarding.onboard_many(systems, teams, planned, Alone(), outcomes.append)
+        for outcome in outcomes:
+            self._served.fail(outcome.team, outcome.error)
+
+    def remediate(self, remediate: drift.Remediate) -> None:
+        """Look for drift, and remediate it."""
+        with self._connect(extras=True) as systems:
+            teams = systems.state.pick(None)
+            seen = drift.look(systems, teams, drift.SYSTEMS)
+            detected = drift.detect(systems, teams, seen, now=systems.clock())
+            remedy = drift.choose(detected, remediate)
+            order = drift.Order(remediate)
+            for done in drift.mend(systems, remedy, order, Alone(), approved=False):
+                self._served.fail(done.team, done.error)
+
+    def rotate(self, name: str | None = None, **asked: bool) -> None:
+        """Rotate what is due; or the credentials of one team, as it is asked for."""
+        with self._connect(keycloak=False) as systems:
+            now = self._sandbox.clock.now()
+            teams = [each for each in systems.state.pick(None) if name in (None, each.name)]
+            names = None if name is None else [name]
+            found = rotate(systems, teams, Order(now, **asked), now, Alone(), names=names)
+        for outcome in found:
+            self._served.fail(outcome.name.partition("/")[0], outcome.error)

@@ -1,0 +1,225 @@
+"""Installations of the previous release: what it left in the systems, recorded and loaded again.
+
+    python -m tests.isolation.previous COMMIT
+
+runs the code of that commit on sandboxes and writes `previous/<installation>.json`: the declared state,
+and what the systems hold. Run it with the commit of a release before a change to what the systems hold.
+The tests load the files: a clone without history has no older code.
+"""
+
+import base64
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from demo.processes import ROOT
+from tenantry.sandbox import Sandbox
+from tests.bench import REALM, Data, MishapSandbox, environment, prepare, write
+from tests.drift.catalogue import provider
+from tests.isolation.town import (
+    call_keycloak,
+    put,
+)
+
+FOLDER = Path(__file__).parent / "previous"
+SYSTEMS = ("harbor", "keycloak", "kubernetes")
+ROBOT: Data = {"expiry_days": 90, "rotation": {"max_age_days": 80}}
+PLATFORM: Data = {
+    "name": "Test platform",
+    "harbor": {
+        "registry": "registry.example.com",
+        "single_sign_on": {"admin_group": "platform-admins"},
+    },
+    "keycloak": {
+        "groups": {"platform-admins": {}, "auditors": {}},
+        "external_providers": {"corp": {"group_name": "k8s-{group}"}},
+    },
+    "mesh": {"gateway": "istio-ingress/public", "harbor": {"host": "registry.example.com"}},
+    "defaults": {"harbor": {"groups": {"all-teams-admin": "projectAdmin"}}},
+}
+SHOP: Data = {
+    "name": "shop",
+    "members": ["ann", "bob"],
+    "external_groups": {"corp": ["shop-people"]},
+    "harbor": {
+        "storage_quota": "10Gi",
+        "groups": {"auditors": "guest"},
+        "retention": {"rules": [{"latest_pushed": 5}], "schedule": "0 3 * * *"},
+        "immutable_tags": [{"tags": "v*"}],
+    },
+    "namespace": {
+        "labels": {"example.com/cost-centre": "4711"},
+        "quota": {"pods": 50},
+        "limits": {"default": {"memory": "512Mi"}},
+        "network": {"policies": {"allow-metrics": {"ingress": [{"ports": [{"port": 9090}]}]}}},
+    },
+    "further_namespaces": {"jobs": {}},
+    "robots": {
+        "pull": {
+            **ROBOT,
+            "sinks": [{"namespace": "team-shop", "name": "login", "format": "basic"}],
+        },
+        "ci": ROBOT,
+    },
+    "oidc_clients": {
+        "web": {"redirect_uris": ["https://shop.example.com/cb"]},
+        "spa": {"redirect_uris": ["https://spa.example.com/"], "public": True},
+    },
+    "routes": {"web": {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}},
+}
+ADOPTER: Data = {"name": "old", "adopt": "yes", "robots": {"pull": ROBOT, "ci": None}}
+"""A team whose namespace, project and group were there before, and were adopted."""
+GONE: Data = {"name": "gone", "robots": {"pull": ROBOT, "ci": None}}
+BOLD: Data = {
+    "name": "bold",
+    "group": "finance",
+    "namespace": {"pod_security": "privileged", "cluster_role": "edit"},
+    "harbor": {"role": "projectAdmin"},
+    "robots": {
+        "pull": {**ROBOT, "sinks": [{"namespace": "pipelines", "name": "harbor-{team}"}]},
+        "ci": None,
+    },
+    "routes": {"all": {"host": "*.bold.example.com", "paths": [{"service": "web", "port": 80}]}},
+}
+"""A team that declares what the policy refuses."""
+INSTALLATIONS: dict[str, tuple[Data, ...]] = {"plain": (SHOP, ADOPTER), "bold": (SHOP, BOLD)}
+REMOVED: dict[str, tuple[Data, ...]] = {"plain": (GONE,), "bold": ()}
+"""Teams that are no longer declared in the end."""
+
+DRIVER = """
+import datetime, pathlib, sys
+from tenantry import declared, onboarding
+from tenantry.connections import Connections
+from tenantry.rotation import Order, rotate
+from tenantry.systems import Systems
+
+class Alone:
+    def __enter__(self): pass
+    def __exit__(self, *_): pass
+    def check(self): pass
+
+hours, rotated = float(sys.argv[2]), sys.argv[3:]
+now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours)
+state = declared.load(pathlib.Path(sys.argv[1]))
+with Systems(Connections(), state, clock=lambda: now) as systems:
+    for team in state.teams.values():
+        onboarding.onboard(systems, team)
+    if rotated:
+        rotate(systems, [state.teams[name] for name in rotated], Order(now, force=True), now, Alone())
+    found = rotate(systems, list(state.teams.values()), Order(now), now, Alone())
+    assert not [each.error for each in found if each.error], found
+"""
+"""What the previous release does, by its own code. It does not configure the platform: it cannot read
+the configuration of Harbor 2.15.2."""
+
+
+# Recording
+
+
+def record(commit: str) -> None:
+    """Run the code of a commit on sandboxes, and write what it leaves."""
+    with tempfile.TemporaryDirectory() as folder:
+        code = Path(folder) / "code"
+        archive = subprocess.run(
+            ["git", "archive", commit], cwd=ROOT, check=True, capture_output=True
+        )
+        with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+            tar.extractall(code, filter="data")
+        for name in INSTALLATIONS:
+            with prepare(MishapSandbox().__enter__()) as sandbox:
+                _install(sandbox, name, code, Path(folder) / name)
+                _save(sandbox, name, commit)
+
+
+def _install(sandbox: Sandbox, name: str, code: Path, state: Path) -> None:
+    for user in ("ann", "bob"):
+        sandbox.keycloak.add_user(REALM, user)
+    for namespace in ("harbor", "istio-ingress", "pipelines", "team-old"):
+        put(sandbox, "Namespace", namespace)
+    call_keycloak(sandbox, "identity-provider/instances", provider("corp"))
+    call_keycloak(sandbox, "groups", {"name": "team-old"})
+
+    def run(hours: float, *rotated: str) -> None:
+        words = [sys.executable, "-c", DRIVER, str(state), str(hours), *rotated]
+        subprocess.run(words, cwd=code, check=True, env={"PATH": "", **environment(sandbox)})
+
+    write(state, *INSTALLATIONS[name], *REMOVED[name], platform=PLATFORM)
+    run(0)
+    run(0, "shop")
+    for team in REMOVED[name]:
+        (state / "teams" / f"{team['name']}.yaml").unlink()
+    sandbox.clock.move(timedelta(hours=30).total_seconds())
+    run(30)
+
+
+def _save(sandbox: Sandbox, name: str, commit: str) -> None:
+    held = {system: getattr(sandbox, system).dump() for system in SYSTEMS}
+    held["harbor"] |= {"sessions": {}, "token_key": ""}
+    for realm in held["keycloak"]["realms"].values():
+        realm |= {"sessions": {}, "session_claims": {}, "private_key": None}
+    _each_secret(held, lambda data: base64.b64decode(data).decode())
+    text = json.dumps(
+        {"release": commit, "time": sandbox.clock.now().isoformat(), **held},
+        indent=1,
+        ensure_ascii=False,
+    )
+    for system, url in _addresses(sandbox).items():
+        text = text.replace(url, f"{{{system}}}").replace(
+            url.partition("://")[2], f"{{{system} host}}"
+        )
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(text + "\n")
+
+
+def _each_secret(held: Mapping[str, Any], change: Callable[[str], str]) -> None:
+    for found in held["kubernetes"]["objects"]:
+        if found["kind"] == "Secret":
+            found["data"] = {k: change(v) for k, v in found.get("data", {}).items()}
+
+
+def _addresses(sandbox: Sandbox) -> dict[str, str]:
+    return {system: sandbox.addresses()[system]["url"] for system in SYSTEMS}
+
+
+# Loading
+
+
+@contextmanager
+def installed(name: str, folder: Path, platform: Data = PLATFORM) -> Iterator[MishapSandbox]:
+    """Return a sandbox that holds what the previous release left, at that time.
+
+    Args:
+        name: the installation.
+        folder: where its declared state is written.
+        platform: what `platform.yaml` declares now.
+    """
+    with MishapSandbox() as sandbox:
+        prepare(sandbox)
+        text = (FOLDER / f"{name}.json").read_text()
+        for system, url in _addresses(sandbox).items():
+            text = text.replace(f"{{{system}}}", url)
+            text = text.replace(f"{{{system} host}}", url.partition("://")[2])
+        held = json.loads(text)
+        _each_secret(held, lambda data: base64.b64encode(data.encode()).decode())
+        keys = {name: realm.private_key for name, realm in sandbox.keycloak.realms.items()}
+        held["harbor"]["token_key"] = sandbox.harbor.state.token_key
+        for realm, content in held["keycloak"]["realms"].items():
+            content["private_key"] = keys.get(realm)
+        for system in SYSTEMS:
+            getattr(sandbox, system).load(held[system])
+        ahead = datetime.fromisoformat(held["time"]) - sandbox.clock.now()
+        sandbox.clock.move(ahead.total_seconds())
+        write(folder, *INSTALLATIONS[name], platform=platform)
+        yield sandbox
+
+
+if __name__ == "__main__":
+    record(sys.argv[1])
