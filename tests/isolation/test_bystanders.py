@@ -240,7 +240,7 @@ def test_a_sample_of_files_leads_to_own_resources(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_no_file_harms_a_bystander(
     town: Callable[[str], Town], policy: str, whole: bool, record_property: Note
@@ -249,7 +249,7 @@ def test_no_file_harms_a_bystander(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_file_leads_to_own_resources(
     town: Callable[[str], Town], policy: str, whole: bool, record_property: Note

@@ -48,8 +48,11 @@ def _lines(found: Results, demands: dict[str, str], rest: str) -> list[Shown]:
 
 def policy() -> list[Shown]:
     """What a team file, or a call of onboard-team, may declare"""
-    return _lines(
-        _topic("policy"),
+    found = _topic(
+        "policy", f"{FOLDER}/test_policy_applied.py", f"{FOLDER}/test_policy_proposal.py"
+    )
+    lines = _lines(
+        found.of(f"{FOLDER}/test_policy.py"),
         {
             "test_an_attack_by_a_team_file": "attacks by a team file: refused at their line, with the "
             "grant that would allow them; the others are served",
@@ -62,6 +65,13 @@ def policy() -> list[Shown]:
         },
         "all of tests/isolation/test_policy.py",
     )
+    return [
+        *lines,
+        found.of(f"{FOLDER}/test_policy_applied").line(
+            "where it is applied: left-out teams, adoption, old commits"
+        ),
+        found.of(f"{FOLDER}/test_policy_proposal").line("`tenantry policy` proposes a policy"),
+    ]
 
 
 def grants() -> list[Shown]:
