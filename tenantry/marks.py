@@ -128,6 +128,14 @@ class Marks:
         """
         return self._id or self._uid()
 
+    def check(self) -> None:
+        """Make sure that the platform's id is known: nothing may be written before it is.
+
+        Raises:
+            TenantryError: none is declared, and the home cluster cannot be read.
+        """
+        _ = self.platform
+
     def _uid(self) -> str:
         if self._home:
             return self._home

@@ -289,8 +289,8 @@ class Systems:
         Raises:
             CallFailed: a change failed; those before it are done, those after it are not.
         """
-        # Nothing is written before it is known which platform this is.
-        assert self.marks.platform
+        if plan.changes:
+            self.marks.check()
         for stage in stages:
             for change in plan.in_stage(stage):
                 with understood(change.id.system, f"{change.action} {change.id.kind}"):

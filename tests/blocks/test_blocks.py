@@ -211,7 +211,7 @@ def test_a_wrong_token_for_the_cluster_is_told(sandbox: MishapSandbox) -> None:
         cluster(content).check()
 
     assert str(refused.value) == (
-        "Kubernetes: GET /api/v1/namespaces/default answered 401: Unauthorized. "
+        "Kubernetes: GET /api/v1/namespaces/kube-system answered 401: Unauthorized. "
         "The credentials of the cluster connection are not accepted."
     )
 

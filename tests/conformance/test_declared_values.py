@@ -21,6 +21,7 @@ from tenantry.declared.team import (
     Retention,
     RetentionRule,
 )
+from tenantry.marks import Marks
 from tenantry.systems.harbor.tags import retention_body, selectors
 from tenantry.systems.istio import routes
 from tenantry.systems.keycloak.clients import client_fields
@@ -82,6 +83,9 @@ class ApiServer:
         return None
 
 
+MARKS = Marks("tests", "Tests", lambda: "unread")
+
+
 def _objects(case: Case, namespace: str) -> list[dict[str, Any]]:
     """The objects of a team's file that is not validated."""
     team = Team.model_construct(name="shop")
@@ -95,11 +99,11 @@ def _objects(case: Case, namespace: str) -> list[dict[str, Any]]:
             for path in route["paths"]
         ]
         spec = routes.spec(kind, route["host"], "istio-ingress/public", rules)
-        found.append(objects.resource(kind, name, team, {"spec": spec}, namespace=namespace))
+        found.append(objects.resource(kind, name, team, {"spec": spec}, MARKS, namespace=namespace))
     if "namespace" in case.content:
         declared = _namespace(case.content["namespace"])
-        found.append(namespaces.namespace(team, namespace, declared, {}))
-        found += namespaces.contents(Platform(), team, namespace, declared)
+        found.append(namespaces.namespace(MARKS, team, namespace, declared, {}))
+        found += namespaces.contents(MARKS, Platform(), team, namespace, declared)
     # Their role is another team's business here.
     return [objects.manifest(each) for each in found if each.id.kind != "RoleBinding"]
 

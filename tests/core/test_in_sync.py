@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import Bench
+from tests.bench import Bench, granted
 
 CLIENT = {"redirect_uris": ["https://a.example/cb"]}
 
@@ -48,7 +48,9 @@ def test_never_in_sync_value_is_in_sync_after_one_pass(team: dict[str, Any], ben
     for name in ("ann", "bob"):
         if users.user_named(name) is None:
             bench.sandbox.keycloak.add_user("platform", name)
-    bench.declare({"name": "shop", **team})
+    # Labels of Kubernetes' own need a grant.
+    keys = ["istio-injection", "kubernetes.io/*", "pod-security.kubernetes.io/*"]
+    bench.declare({"name": "shop", **team}, platform=granted("shop", labels=keys))
     bench.onboard()
     plan = bench.plan()
     assert not plan.changes

@@ -44,7 +44,8 @@ def test_progress_of_nothing_says_so(
 ) -> None:
     made: list[tuple[float, str]] = []
     monkeypatch.setattr(
-        tasks, "create_progress_artifact", lambda at, key, text: made.append((at, text))
+        "tasks.pages.artifacts.create_progress_artifact",
+        lambda at, key, text: made.append((at, text)),
     )
     tasks.Progress(total)
     assert made == [shown]

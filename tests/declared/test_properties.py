@@ -17,6 +17,7 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team
 from tenantry.declared.types import Quantity, TeamName, quantity
 from tenantry.errors import DeclarationError
+from tenantry.marks import Marks
 from tenantry.resources import Amount
 from tenantry.systems.kubernetes.namespaces import contents
 from tenantry.systems.kubernetes.objects import manifest
@@ -266,7 +267,9 @@ def test_crash_none_for_any_network_policy(spec: Any) -> None:
         return
     if list(rules.check_team(team)):
         return
-    made = [manifest(each) for each in contents(Platform(), team, "team-shop", team.namespace)]
+    marks = Marks("tests", "Tests", lambda: "unread")
+    inside = contents(marks, Platform(), team, "team-shop", team.namespace)
+    made = [manifest(each) for each in inside]
     (policy,) = (each["spec"] for each in made if each["metadata"]["name"] == "p")
     assert None not in policy.values()
     for found in (*policy["ingress"], *policy["egress"]):

@@ -607,4 +607,5 @@ def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
             }
             systems.harbor_client.post("/robots", body)
 
-        yield _extra(Id("harbor", "robot", f"{team.slug}/{name}"), add_robot, marked=marked)
+        # Rotation retires the robots of a purpose that is no longer declared.
+        yield _extra(Id("harbor", "robot", f"{team.slug}/{name}"), add_robot)

@@ -73,7 +73,9 @@ def check(watched: Watched, done: Sequence[Mutation], seen: Detected) -> Detecte
     mend(watched.systems, detected)
     left = watched.detect()
     stays = [each for each in done if not each.mends]
-    assert told(left.report) == set().union(*(each.tells for each in stays))
+    expected = set().union(*(each.tells for each in stays))
+    found = told(left.report)
+    assert found == expected, found ^ expected
     if stays:
         mend(watched.systems, left, "none", [str(each.id) for each in stays])
         left = watched.detect()
