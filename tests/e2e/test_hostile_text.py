@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tenantry.text import visible
@@ -16,7 +17,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.usefixtures
 
 def test_no_flow_shows_hostile_text_as_more_than_text(bench: Any) -> None:
     for team in (MALLORY, SHOP):
-        (bench.declared / "teams" / f"{team['name']}.yaml").write_text(json.dumps(team))
+        (bench.declared / "teams" / f"{team['name']}.yaml").write_text(
+            json.dumps(team, ensure_ascii=False), encoding="utf-8"
+        )
     started = [bench.run("onboard-teams")]
     spoil(bench.sandbox)
     started += [
@@ -25,9 +28,12 @@ def test_no_flow_shows_hostile_text_as_more_than_text(bench: Any) -> None:
         bench.run("rotate-robots", force=True),
         bench.run("onboard-teams", which="all"),
         bench.run("onboard-team", team={**MALLORY, "contact": LIVE}, if_declared="merge"),
-        bench.run("onboard-team", team={"name": LIVE, LIVE: LIVE}),
+        bench.run("onboard-team", team={"name": "new", "contact": LIVE}),
         bench.run("configure-platform", dry_run=True),
     ]
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        bench.start("onboard-team", team={"name": LIVE, LIVE: LIVE})
+    assert refused.value.response.status_code == 409, "the API refuses what is no name"
     time.sleep(3)  # the server writes events and task runs a moment later
 
     shown = [pair for run in started for pair in _shown(bench, run)]
