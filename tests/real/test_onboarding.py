@@ -42,13 +42,18 @@ class RealBench(SharedBench):
         example = ROOT / "deployments" / "example"
         text = (example / "platform.yaml").read_text()
         text = text.replace("keycloak:\n  realm: platform\n", "")
+        text = text.replace("teams: [data]", f"teams: [{self.name('data')}]")
         self.declare_platform(text.replace("all-teams-admin", f"all-teams-admin-{self.mark}"))
         for path in (example / "teams").glob("*.yaml"):
             text = path.read_text().replace(
                 f"name: {path.stem}\n", f"name: {self.name(path.stem)}\n"
             )
-            text = text.replace("shop.example.com", f"{self.mark}.example.com")
-            (self.declared / "teams" / path.name).write_text(text)
+            text = text.replace("shop.example.com", f"{self.name('shop')}.example.com")
+            self.file(path.stem).write_text(text)
+
+    def file(self, team: str) -> Path:
+        """Where a team is declared."""
+        return self.declared / "teams" / f"{self.name(team)}.yaml"
 
     def systems(self) -> Systems:
         connections = Connections(
@@ -208,7 +213,7 @@ def test_a_login_yields_an_id_token_with_the_teams_group(onboarded):
         onboarded.realm,
         secret["client_id"],
         secret["client_secret"],
-        REDIRECT.replace("shop", onboarded.mark),
+        REDIRECT.replace("shop", onboarded.name("shop")),
         "alice",
         "wonderland",
     )
@@ -272,7 +277,7 @@ def test_what_somebody_changed_on_the_real_servers_is_found_and_mended(onboarded
 
 def test_what_is_declared_no_more_is_taken_back(onboarded):
     """A label, a quota's limit and a client's origin that we set and that the file lost since."""
-    file = onboarded.declared / "teams" / "demo.yaml"
+    file = onboarded.file("demo")
     before = file.read_text()
     extra = "namespace: {labels: {cost: '7'}, quota: {count/secrets: 90}}\n"
     file.write_text(before + extra)
@@ -313,9 +318,10 @@ def test_an_account_of_the_realm_with_three_roles_is_enough(onboarded, monkeypat
     admin.assign_client_role(user, client, [admin.get_client_role(client, name) for name in roles])
     account = {"username": "tenantry", "password": "enough", "realm": onboarded.realm}
     monkeypatch.setitem(onboarded.addresses, "keycloak", onboarded.addresses["keycloak"] | account)
-    file = onboarded.declared / "teams" / "demo.yaml"
+    file = onboarded.file("demo")
     before = file.read_text()
-    file.write_text(before + "oidc_clients: {app: {redirect_uris: [https://a.example.com/cb]}}\n")
+    redirect = f"https://{onboarded.name('demo')}.example.com/cb"
+    file.write_text(before + f"oidc_clients: {{app: {{redirect_uris: ['{redirect}']}}}}\n")
     with onboarded.systems() as systems:
         said = systems.check()
         done = onboarding.onboard(systems, systems.state.teams[onboarded.name("demo")]).done
