@@ -131,6 +131,7 @@ _MARKDOWN = re.compile(
     re.IGNORECASE,
 )
 _NUMBERED = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&#(9|32);")
 
 
 class Markdown(str):
@@ -174,7 +175,7 @@ def escaped(text: str) -> Markdown:
 
 def unescaped(text: str) -> str:
     """Return what `escaped` was given."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
+    return _ESCAPE.sub(lambda found: found[1] or chr(int(found[2])), text)
 
 
 def _escaped(value: object) -> str:
@@ -184,7 +185,10 @@ def _escaped(value: object) -> str:
 
 
 def _without_marks(line: str) -> str:
-    return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(lambda found: f"\\{found[0]}", line))
+    if line.startswith((" ", "\t")):
+        # A blank as an entity neither makes code of the line nor hides a mark that follows it.
+        return f"&#{ord(line[0])};" + _MARKDOWN.sub(r"\\\g<0>", line[1:])
+    return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\g<0>", line))
 
 
 # Files

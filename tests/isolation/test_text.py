@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.pages import artifact_key
@@ -150,6 +150,10 @@ ACTIVE = re.compile(
 )
 
 
+@example("\t0")
+@example("    0")
+@example("  # heading")
+@example(" 1. item")
 @given(HOSTILE)
 def test_text_in_markdown_stays_text(text: str) -> None:
     for shown in (markdown("{}", text), markdown("A {} b", text), code(text), escaped(text)):
