@@ -1,30 +1,27 @@
-"""A server on this machine that writes down what it is sent: another host, as far as a client can tell."""
+"""Servers on this machine that play another host."""
 
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 
-class Listener:
-    """A listening server.
+class LocalServer:
+    """A running HTTP server on a free port.
 
-    Attributes:
-        requests: what was sent: method and path, headers and body in one text.
+    Args:
+        answer: answers a request of any method.
+        protocol: the version of HTTP that it speaks.
     """
 
-    def __init__(self) -> None:
-        self.requests: list[str] = []
-        listener = self
-
+    def __init__(
+        self, answer: Callable[[BaseHTTPRequestHandler], None], protocol: str = "HTTP/1.0"
+    ) -> None:
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = protocol
+
             def answer(self) -> None:
-                size = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(size).decode(errors="replace")
-                listener.requests.append(f"{self.command} {self.path}\n{self.headers}\n{body}")
-                self.send_response(200)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
+                answer(self)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
@@ -42,3 +39,24 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class Listener(LocalServer):
+    """A server that writes down what it is sent: another host, as far as a client can tell.
+
+    Attributes:
+        requests: what was sent: method and path, headers and body in one text.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        super().__init__(self._record)
+
+    def _record(self, handler: BaseHTTPRequestHandler) -> None:
+        size = int(handler.headers.get("Content-Length") or 0)
+        body = handler.rfile.read(size).decode(errors="replace")
+        self.requests.append(f"{handler.command} {handler.path}\n{handler.headers}\n{body}")
+        handler.send_response(200)
+        handler.send_header("Content-Length", "2")
+        handler.end_headers()
+        handler.wfile.write(b"{}")

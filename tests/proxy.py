@@ -1,11 +1,12 @@
 """A proxy in front of a server, which can answer in its place."""
 
-import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple, Self
+from http.server import BaseHTTPRequestHandler
+from typing import NamedTuple
 
 import urllib3
+
+from tests.listener import LocalServer
 
 _OF_THE_CONNECTION = ("connection", "content-length", "transfer-encoding", "keep-alive")
 
@@ -18,7 +19,7 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Proxy:
+class Proxy(LocalServer):
     """A running proxy.
 
     Attributes:
@@ -35,50 +36,33 @@ class Proxy:
         """
         self.choose: Callable[[str, str], Answer | None] = lambda method, path: None
         self.forwarded: list[tuple[str, str]] = []
-        proxy, http = self, pool or urllib3.PoolManager(retries=False)
+        self._upstream = upstream
+        self._pool = pool or urllib3.PoolManager(retries=False)
+        super().__init__(self._answer, "HTTP/1.1")
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        given = self.choose(handler.command, handler.path) or self._forward(handler, body)
+        handler.send_response(given.status)
+        for name, value in given.headers.items():
+            if name.lower() not in _OF_THE_CONNECTION:
+                handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(given.body)))
+        handler.end_headers()
+        handler.wfile.write(given.body)
 
-            def answer(self) -> None:
-                size = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(size)
-                given = proxy.choose(self.command, self.path)
-                if given is None:
-                    proxy.forwarded.append((self.command, self.path.partition("?")[0]))
-                    kept = {
-                        name: value
-                        for name, value in self.headers.items()
-                        if name.lower() not in _OF_THE_CONNECTION
-                    }
-                    found = http.request(
-                        self.command,
-                        f"{upstream}{self.path}",
-                        headers=kept,
-                        body=body or None,
-                        redirect=False,
-                    )
-                    given = Answer(found.status, found.data, dict(found.headers))
-                self.send_response(given.status)
-                for name, value in given.headers.items():
-                    if name.lower() not in _OF_THE_CONNECTION:
-                        self.send_header(name, value)
-                self.send_header("Content-Length", str(len(given.body)))
-                self.end_headers()
-                self.wfile.write(given.body)
-
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Print nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> Answer:
+        self.forwarded.append((handler.command, handler.path.partition("?")[0]))
+        kept = {
+            name: value
+            for name, value in handler.headers.items()
+            if name.lower() not in _OF_THE_CONNECTION
+        }
+        found = self._pool.request(
+            handler.command,
+            f"{self._upstream}{handler.path}",
+            headers=kept,
+            body=body or None,
+            redirect=False,
+        )
+        return Answer(found.status, found.data, dict(found.headers))
