@@ -50,7 +50,7 @@ class IssuerMigration(Migration):
         if self.entry.switched_at is not None:
             return
         self.refuse_unless_approved()
-        with self.lock:
+        with self.locked():
             if not self.entry.switching or self._is_old_trusted():
                 self._refuse_late()
             if not self.entry.switching:
@@ -81,7 +81,8 @@ class IssuerMigration(Migration):
     def follow_up(self) -> Returned:
         """Gives back what people had directly, to those who have logged in since."""
         self.refuse_half_undone()
-        with self.lock:
+        self.clean_up()
+        with self.locked():
             standing = self.returns.follow_up()
             if self.entry.rolling_back and not standing.pending:
                 self.note(phase="rolled back", over_at=self.clock())
@@ -100,7 +101,7 @@ class IssuerMigration(Migration):
         self.refuse_early(now=now)
         standing = self.follow_up()
         self.returns.refuse_pending(standing, let_go)
-        with self.lock:
+        with self.locked():
             self.note(phase="finished", over_at=self.clock())
 
     def roll_back(self) -> str:
@@ -113,7 +114,7 @@ class IssuerMigration(Migration):
         Raises:
             TenantryError: the old realm is out of reach; nothing was changed.
         """
-        with self.lock, ExitStack() as stack:
+        with self.locked(), ExitStack() as stack:
             old = None
             if self.entry.switching:
                 old = old_realm(self.systems.keycloak_client, self.entry.old)

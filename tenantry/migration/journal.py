@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from tenantry.errors import TenantryError
 from tenantry.migration.snapshot import Record, Situation
-from tenantry.migration.store import FOLDER, Altered, Store, sealed, unsealed
+from tenantry.migration.store import FOLDER, Altered, Store, keep, unsealed
 
 Phase = Literal["exported", "approved", "moving", "moved", "switched", "finished", "rolled back"]
 """The last thing that was begun or done:
@@ -85,7 +85,10 @@ class Journal(Record):
 
 
 def read(store: Store) -> Journal | None:
-    """The newest entry that is whole; None if there never was a migration.
+    """Return the newest entry that is whole; None if there never was a migration.
+
+    A first entry that is not whole, with no second one, means the same: the process that wrote it
+    died, and nothing was approved yet.
 
     Raises:
         Altered: there is one and it can't be read.
@@ -93,8 +96,8 @@ def read(store: Store) -> Journal | None:
     """
     found: list[Journal] = []
     broken: TenantryError | None = None
-    for name in _FILES:
-        data = store.read(name)
+    data_of = {name: store.read(name) for name in _FILES}
+    for name, data in data_of.items():
         if data is None:
             continue
         try:
@@ -105,14 +108,17 @@ def read(store: Store) -> Journal | None:
             raise Altered(text) from None
         except Altered as error:
             broken = error
-    if not found and broken:
+    if not found and broken and data_of[_FILES[0]] is not None:
         raise broken
     return max(found, key=lambda journal: journal.number, default=None)
 
 
 def write(store: Store, journal: Journal) -> Journal:
-    """Writes the next entry, over the older of the two files."""
+    """Write the next entry over the older of the two files, read it back, and return it.
+
+    Raises:
+        BrokenPromise: the store returns something else than was written.
+    """
     entry = journal.after(number=journal.number + 1)
-    name = _FILES[entry.number % 2]
-    store.write(name, sealed(entry.model_dump(mode="json")))
+    keep(store, _FILES[entry.number % 2], entry.model_dump(mode="json"))
     return entry

@@ -2,14 +2,16 @@
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from tenantry.calls import Clock, each, real_time
 from tenantry.declared.edit import Edit
-from tenantry.errors import TenantryError, readable
+from tenantry.errors import ChangedMeanwhile, TenantryError, readable
 from tenantry.locks import Lock
+from tenantry.migration import exports
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.inspection import Inspection
@@ -216,7 +218,7 @@ class Migration(ABC):
         if self.is_on and self.is_settled:
             text = f"The {self.entry.told} is {self.entry.phase}: it can't be planned anew."
             raise TenantryError(text)
-        with self.lock:
+        with self.locked():
             now = self.clock()
             snapshot = Snapshot(
                 id=f"{now:%Y%m%d}-{secrets.token_hex(4)}",
@@ -232,8 +234,16 @@ class Migration(ABC):
                 settings=inspection.settings,
             )
             self.lock.check()
-            plan = snapshots.save(self.store, snapshot)
             before = self.journal
+            named = before.id if before else None
+            exports.clean_up(self.store, named, now)
+            exports.begin(self.store, snapshot, before)
+            try:
+                plan = snapshots.save(self.store, snapshot)
+            except Exception:
+                with suppress(TenantryError):  # else the next run does it
+                    exports.clean_up(self.store, named, now)
+                raise
             entry = Journal(
                 number=before.number if before else 0,
                 id=snapshot.id,
@@ -251,8 +261,7 @@ class Migration(ABC):
             )
             self.journal = journals.write(self.store, entry)
             self._snapshot = snapshot
-            if before and not before.forgotten:
-                snapshots.forget(self.store, before.id, now, before.waves)
+            exports.clean_up(self.store, snapshot.id, now)
         return plan
 
     def approve(self, plan: str, by: str) -> None:
@@ -267,7 +276,7 @@ class Migration(ABC):
                 f"{self.entry.plan[:12]}: look at it, and approve that one."
             )
         if self.entry.phase == "exported":
-            with self.lock:
+            with self.locked():
                 self.note(phase="approved", approved_by=by)
 
     def refuse_unless_approved(self) -> None:
@@ -322,7 +331,7 @@ class Migration(ABC):
         self.refuse_to_move()
         first, last = self.entry.waves_done, self.entry.waves
         for number in range(first, last if waves is None else min(last, first + waves)):
-            with self.lock:
+            with self.locked():
                 people, needed = self.move_wave(number)
                 done = number + 1
                 self.note(waves_done=done, phase="moved" if done == last else "moving")
@@ -373,7 +382,11 @@ class Migration(ABC):
         return self.entry.switched_at + timedelta(hours=self.entry.soak_hours)
 
     def forget(self) -> bool:
-        """Deletes the snapshot of a migration whose time is over; whether it did."""
+        """Deletes the snapshot of a migration whose time is over; whether it did.
+
+        It also overwrites what failed exports left in the store.
+        """
+        self.clean_up()
         entry = self.journal
         if entry is None or entry.over_at is None or entry.forgotten:
             return False
@@ -383,7 +396,35 @@ class Migration(ABC):
         self.journal = journals.write(self.store, entry.after(forgotten=True))
         return True
 
+    def clean_up(self) -> None:
+        """Overwrite the snapshots that failed exports left, while no other run exports."""
+        if not exports.are_left(self.store, self.journal.id if self.journal else None):
+            return
+        with self.locked():
+            named = self.journal.id if self.journal else None
+            exports.clean_up(self.store, named, self.clock())
+
     # At work
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the platform's lock, and make sure that the journal is the one that was read.
+
+        Raises:
+            ChangedMeanwhile: another run wrote the journal before this one had the lock. The next
+                try sees the journal as it is now.
+        """
+        with self.lock:
+            found, known = journals.read(self.store), self.journal
+            if (found and found.number) != (known and known.number):
+                self.journal, self._snapshot = found, None
+                raise ChangedMeanwhile(
+                    "store",
+                    f"read the journal in {self.store.name}",
+                    "another run has changed the migration since this run began",
+                    advice="Run it again: it starts from where the migration is now.",
+                )
+            yield
 
     def for_each(self, work: Callable[[A], T], things: Iterable[A]) -> list[T]:
         """Does something for each, while the lock is held, and tells how far it has come."""

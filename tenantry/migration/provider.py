@@ -120,7 +120,7 @@ class ProviderMigration(Migration):
         if self.entry.phase != "moved":
             text = f"The {self.entry.told} is {self.entry.phase}: its waves come before the switch."
             raise TenantryError(text)
-        with self.lock:
+        with self.locked():
             old, new = self.entry.old, self.entry.new
             # Also where an earlier try ended before the old one was hidden.
             if not (self._provider(old) or {}).get("hideOnLogin"):
@@ -135,9 +135,10 @@ class ProviderMigration(Migration):
     def follow_up(self) -> Linked:
         """Links again whoever lost the link, gives back what is due, and tells how everybody stands."""
         self.refuse_half_undone()
+        self.clean_up()
         entry = self.entry
         done = [p for p in self.snapshot.moving if (p.wave or 0) < entry.waves_done]
-        with self.lock:
+        with self.locked():
             back = self.returns.follow_up() if self.returns.concerned else None
             linked = read.linked(self._keycloak, entry.new)
             lacking = [p for p in done if self.keycloak_id(p) not in linked]
@@ -163,9 +164,9 @@ class ProviderMigration(Migration):
         """
         self.refuse_early(now=now)
         if self.returns.people and not self.entry.finishing:
-            with self.lock:
+            with self.locked():
                 self.returns.refuse_pending(self.returns.follow_up(), let_go)
-        with self.lock:
+        with self.locked():
             old, new = self.entry.old, self.entry.new
             if self._provider(old) is not None:  # also where an earlier try ended before that
                 self._refuse_unlinked()
@@ -190,7 +191,7 @@ class ProviderMigration(Migration):
         if self.entry.finishing:
             text = f"The {self.entry.told} is being finished, and there is no way back: finish it."
             raise TenantryError(text)
-        with self.lock:
+        with self.locked():
             old, new = self.entry.old, self.entry.new
             if not self.entry.rolling_back:
                 self.note(rolling_back=True)

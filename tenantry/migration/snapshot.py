@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tenantry.errors import BrokenPromise
-from tenantry.migration.store import FOLDER, Altered, Store, sealed, unsealed
+from tenantry.migration.store import FOLDER, Altered, Store, keep, unsealed
 
 Situation = Literal["provider", "users", "issuer"]
 """What changes: the external provider behind the realm, the same with the realm's users made anew,
@@ -141,21 +140,12 @@ def name(id: str) -> str:
 
 
 def save(store: Store, snapshot: Snapshot) -> str:
-    """Writes it, and reads it back.
-
-    Returns:
-        Its checksum: the hash of the plan.
+    """Write the snapshot, read it back, and return its checksum: the hash of the plan.
 
     Raises:
-        BrokenPromise: what is read is not what was written.
+        BrokenPromise: the store returns something else than was written.
     """
-    content = snapshot.model_dump(mode="json")
-    store.write(name(snapshot.id), sealed(content))
-    read, told = load(store, snapshot.id)
-    if read != snapshot:
-        call = f"write {name(snapshot.id)} to {store.name}"
-        raise BrokenPromise("store", call, "it reads back as something else")
-    return told
+    return keep(store, name(snapshot.id), snapshot.model_dump(mode="json"))
 
 
 def load(store: Store, id: str) -> tuple[Snapshot, str]:
@@ -181,15 +171,12 @@ def _read(content: dict[str, Any], what: str) -> Snapshot:
 
 
 def save_wave(store: Store, id: str, number: int, wave: Wave) -> None:
-    """Writes what a wave's people have at the last moment, and reads it back.
+    """Write what a wave's people have right before they are deleted, and read it back.
 
     Raises:
-        BrokenPromise: what is read is not what was written.
+        BrokenPromise: the store returns something else than was written.
     """
-    store.write(_wave(id, number), sealed(wave.model_dump(mode="json")))
-    if load_wave(store, id, number) != wave:
-        call = f"write {_wave(id, number)} to {store.name}"
-        raise BrokenPromise("store", call, "it reads back as something else")
+    keep(store, _wave(id, number), wave.model_dump(mode="json"))
 
 
 def load_wave(store: Store, id: str, number: int) -> Wave | None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, Protocol
 
-from tenantry.errors import TenantryError
+from tenantry.errors import BrokenPromise, TenantryError
 
 FOLDER = "migration"
 
@@ -53,3 +53,23 @@ def unsealed(data: bytes, what: str) -> tuple[dict[str, Any], str]:
         text = f"{what} was altered: its checksum does not fit. It is not used."
         raise Altered(text)
     return content, told
+
+
+def keep(store: Store, name: str, content: dict[str, Any]) -> str:
+    """Write a document with its checksum, read it back, and return the checksum.
+
+    The stored content is compared, not the object that it was made from: a field that is not
+    stored makes no difference.
+
+    Raises:
+        BrokenPromise: the store returns something else than was written.
+    """
+    store.write(name, sealed(content))
+    try:
+        _, found = unsealed(store.read(name) or b"", name)
+    except Altered:
+        found = ""
+    if found != (wanted := checksum(content)):
+        call = f"write {name} to {store.name}"
+        raise BrokenPromise("store", call, "it reads back as something else")
+    return wanted
