@@ -29,6 +29,11 @@ NOISE: tuple[Noise, ...] = (
         "On SQLite, Prefect's server answers 503 while another write takes long, and the client "
         "repeats the call.",
     ),
+    Noise(
+        r"Crash detected! Execution was aborted by a termination signal\.\s*$",
+        "Whoever stops a worker, or what serves the flows, ends its runs, and each of them says so. A "
+        "worker starts a scheduled run seconds before its time.",
+    ),
 )
 _ENTRY = re.compile(r"^(?=\d\d:\d\d:\d\d\.\d{3} \| |[A-Z]+: {2,})", re.MULTILINE)
 _ERROR = re.compile(

@@ -9,6 +9,10 @@ from demo.logs import LogReader, errors
 INFO = "12:00:00.123 | INFO    | prefect.server - Started.\n"
 ERROR = "12:00:01.123 | ERROR   | prefect.server.services.scheduler - Unexpected error\n"
 TRACEBACK = 'Traceback (most recent call last):\n  File "a.py", line 1, in run\nKeyError: 1\n'
+STOPPED = (
+    "12:00:01.123 | ERROR   | prefect.engine - Crash detected! Execution was aborted by a termination "
+    "signal.\n"
+)
 RUN = "12:00:02.123 | ERROR   | Flow run 'onboard shop' - Finished in state Failed('No.')\n"
 
 
@@ -25,6 +29,8 @@ RUN = "12:00:02.123 | ERROR   | Flow run 'onboard shop' - Finished in state Fail
         ("ERROR:    Application startup failed. Exiting.\n" + INFO, 1),
         ("12:00:01.123 | CRITICAL | prefect - Stopped.\n", 1),
         (INFO + RUN + INFO, 0),
+        (INFO + STOPPED + INFO, 0),
+        (INFO + STOPPED + TRACEBACK, 1),
         (INFO + RUN.replace("'onboard shop'", '"read the provider\'s users"') + INFO, 0),
         (INFO + RUN.rstrip() + "\n" + TRACEBACK, 1),
         ("+ Exception Group Traceback (most recent call last):\n", 1),
