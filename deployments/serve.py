@@ -56,7 +56,7 @@ def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
 
 if __name__ == "__main__":
     # Beside this file; imported late since only a script finds it there.
-    from parameters import refuse_unknown
+    from parameters import delete_retired, refuse_unknown
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", nargs="?", type=Path, default=PREFECT_YAML, help="prefect.yaml")
@@ -67,6 +67,7 @@ if __name__ == "__main__":
     runner = Runner(limit=None)
     for deployment in deployments(file):
         runner.add_deployment(deployment)
+    delete_retired()
     print(f"Serving {', '.join(refuse_unknown())}.", flush=True)
     with suppress(KeyboardInterrupt, TerminationSignal):
         asyncio.run(runner.start())

@@ -1,7 +1,10 @@
-"""Runbook: move people to another identity provider, losing no access. See docs/migrate.md."""
+"""Runbook: move people to another identity provider without losing access. See docs/migrate.md.
 
-from collections.abc import Sequence
-from dataclasses import replace
+Five flows, one for each intent, work on one migration: its journal is in the store, and says where
+it is.
+"""
+
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from prefect import flow, get_run_logger
@@ -9,178 +12,304 @@ from pydantic import Field
 
 from flows.onboard import BlockName, StoreName
 from tasks import migration as tasks
+from tasks import migration_approval as approvals
 from tasks import migration_report
 from tasks.names import run_name
 from tasks.onboarding import check_connections, connected, finish, read_declared_state
 from tasks.states import complete, fail
 from tasks.store import BlockStore, NoStore
-from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
 from tenantry.migration.identities import Match
 from tenantry.migration.order import Order
 from tenantry.systems import Systems
 from tenantry.wording import count
 
-Action = Literal["inspect", "migrate", "follow up", "finish", "roll back"]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Hours = Annotated[int, Field(ge=0)]
+Waves = Annotated[int, Field(ge=1)]
+KeycloakName = Annotated[str, Field(pattern=r"^[a-z0-9-]*$")]
+Hash = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 @flow(
-    name="migrate-identity-provider",
-    flow_run_name=run_name("migrate identity provider: {action}"),
+    name="plan-migration",
+    flow_run_name=run_name("plan migration"),
     retries=0,
     persist_result=False,
 )
-def migrate_identity_provider(
+def plan_migration(
     store: StoreName,
-    action: Action = "inspect",
     situation: Literal["auto", "provider", "users", "issuer"] = "auto",
     match: Match = "email",
     people: str = "",
-    new_keycloak: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = "",
+    new_keycloak: KeycloakName = "",
     pilot: list[str] | None = None,
     groups: list[str] | None = None,
     percent: Percent = 100,
-    let_go: list[str] | None = None,
+    exclude: list[str] | None = None,
     reimport: list[str] | None = None,
     soak_hours: Hours = 168,
     keep_days: Hours = 30,
     largest_wave: Percent = 50,
-    anew: bool = False,
-    approved_plan: str = "",
-    waves: Annotated[int, Field(ge=1)] | None = None,
-    switch: bool = True,
-    skip_soak: bool = False,
+    plan_again: bool = False,
     declared_state: BlockName = "default",
     harbor: BlockName = "default",
     keycloak: BlockName = "default",
     cluster: BlockName = "default",
 ) -> Any:
-    """Move people to another provider, or to another issuer, wave by wave.
+    """Find who is to be moved and what stands in the way, and plan the migration if nothing does.
 
     Args:
         store: Type and name of a file-system block that keeps the journal, the snapshot and the
-            reports, such as local-file-system/migration. All runs of a migration take the same; no
-            worker's own disk.
-        action: "inspect" only looks. "migrate" goes on from where the migration stands, up to the
-            switch and the last wave. "follow up" mends or gives back what people lack, and tells
-            how everybody stands. "finish" ends it. "roll back" undoes all of it.
+            reports, such as local-file-system/migration.
         situation: What changes: an external provider behind the realm ("provider"), the same with
-            all users made anew in the realm, so that they have other ids ("users"), or the issuer
-            that Harbor trusts ("issuer"). "auto" is the first, if a provider is declared to replace
-            another, and never the second.
-        match: Who is who at the new provider: by "email", by "username", or by a "mapping" file.
-        people: A CSV or Excel file in the store with the new provider's people.
-        new_keycloak: Or the Keycloak Connection block of the new provider, where it is a Keycloak.
-            If the issuer changes, the declared realm itself is asked where neither is given.
-        pilot: User names of those who are moved first.
-        groups: Groups whose people come next, a wave each.
-        percent: How many percent of all the others make a wave.
-        let_go: User names of those who are left behind.
-        reimport: User names of those who can't be linked to the new provider: they are deleted in
-            the realm and imported with the same id.
-        soak_hours: Hours between the switch and the end, in which the way back stays open.
-        keep_days: Days after the end in which the snapshot is kept.
-        largest_wave: How many percent of Harbor's people one wave may delete at most, where its
-            users are deleted.
-        anew: Plan anew, though a plan was made already; before the switch only.
-        approved_plan: The hash of the plan that is approved hereby, so that nobody is asked.
-        waves: How many waves to move now; all that are left if not given.
-        switch: Switch, too: after the waves, or before them where the issuer changes. If not, the
-            next run does.
-        skip_soak: Finish before the soak time is over.
+            all users re-created with other ids ("users"), or the issuer that Harbor trusts
+            ("issuer"). "auto" selects "provider" if a provider is declared to replace another, and
+            otherwise "issuer".
+        match: How a user of the realm is found at the new provider: by "email", by "username", or by
+            a "mapping" file.
+        people: A CSV or Excel file in the store that lists the new provider's people.
+        new_keycloak: Instead of a file, the Keycloak Connection block of the new provider.
+        pilot: User names of the people who are moved first.
+        groups: Groups whose people are moved next, one wave for each group.
+        percent: The size of each wave of all other people, in percent.
+        exclude: User names of people who are not moved; they cannot log in after the migration.
+        reimport: User names of people who cannot be linked; they are deleted in the realm and
+            imported with the same id.
+        soak_hours: Hours between the switch and the earliest finish, in which a roll back is
+            possible.
+        keep_days: Days after the end of the migration in which its snapshot is kept.
+        largest_wave: The largest part of Harbor's people that one wave may delete, in percent.
+        plan_again: Replace a plan that is approved already.
         declared_state: Name of the Declared State block.
         harbor: Name of the Harbor Connection block.
         keycloak: Name of the Keycloak Connection block.
         cluster: Name of the Cluster Connection block.
     """
-    try:
+
+    def plan(systems: Systems, kept: BlockStore) -> str:
         order = Order(
             match=match,
             pilot=tuple(pilot or ()),
             groups=tuple(groups or ()),
             percent=percent,
-            let_go=tuple(let_go or ()),
+            let_go=tuple(exclude or ()),
             reimport=tuple(reimport or ()),
             soak_hours=soak_hours,
             keep_days=keep_days,
             largest_wave=largest_wave,
         )
+        move = tasks.to_plan(systems, kept, declared_state, situation, again=plan_again)
+        order = tasks.complete_order(move, order)
+        check_connections(systems)
+        tasks.check_versions(systems)
+        if not tasks.is_planned(move):
+            there = tasks.read_identities(move, match, people, new_keycloak)
+            found = tasks.inspect(move, there, order, people)
+            migration_report.publish_inspection(move.store, found)
+            found.refuse()
+            tasks.export(move, found, order)
+        return tasks.stands(move)
+
+    return _run(plan, store, declared_state, harbor, keycloak, cluster)
+
+
+@flow(
+    name="continue-migration",
+    flow_run_name=run_name("continue migration"),
+    retries=0,
+    persist_result=False,
+)
+def continue_migration(
+    store: StoreName,
+    waves: Waves | None = None,
+    switch: bool = True,
+    approved_plan: Hash = "",
+    declared_state: BlockName = "default",
+    harbor: BlockName = "default",
+    keycloak: BlockName = "default",
+    cluster: BlockName = "default",
+) -> Any:
+    """Continue the planned migration: ask for its approval, move people in waves, and switch.
+
+    Args:
+        store: Type and name of the file-system block that keeps the migration.
+        waves: How many waves to move now; all that are left if empty.
+        switch: Also let people log in by the new provider: after the last wave, or before the first
+            one if Harbor's issuer changes. If off, a later run does it.
+        approved_plan: The hash of the plan that you approve by starting this run, where no person
+            answers a form.
+        declared_state: Name of the Declared State block.
+        harbor: Name of the Harbor Connection block.
+        keycloak: Name of the Keycloak Connection block.
+        cluster: Name of the Cluster Connection block.
+    """
+
+    def go_on(systems: Systems, kept: BlockStore) -> str:
+        move = tasks.current(systems, kept, declared_state)
+        tasks.refuse_to_continue(move)
+        check_connections(systems)
+        tasks.check_versions(systems)
+        approvals.ask_for_plan(move, approved_plan)
+        if move.situation == "issuer" and switch:
+            tasks.switch(move)
+        if move.situation != "issuer" or switch:
+            tasks.move_waves(move, waves)
+        if move.situation != "issuer" and switch and not tasks.left(move):
+            tasks.switch(move)
+        return tasks.stands(move)
+
+    return _run(go_on, store, declared_state, harbor, keycloak, cluster)
+
+
+@flow(
+    name="follow-up-migration",
+    flow_run_name=run_name("follow up migration"),
+    retries=0,
+    persist_result=False,
+)
+def follow_up_migration(
+    store: StoreName,
+    declared_state: BlockName = "default",
+    harbor: BlockName = "default",
+    keycloak: BlockName = "default",
+    cluster: BlockName = "default",
+) -> Any:
+    """Restore links and rights that people of finished waves lack, and report every person's state.
+
+    Args:
+        store: Type and name of the file-system block that keeps the migration.
+        declared_state: Name of the Declared State block.
+        harbor: Name of the Harbor Connection block.
+        keycloak: Name of the Keycloak Connection block.
+        cluster: Name of the Cluster Connection block.
+    """
+
+    def follow_up(systems: Systems, kept: BlockStore) -> str:
+        move = tasks.find(systems, kept, declared_state)
+        if move is None:
+            return tasks.no_migration(systems, kept, declared_state)
+        label = move.migration.entry.told
+        standing = tasks.follow_up(move)
+        if move.migration.is_on:
+            migration_report.publish_standing(move.migration, systems.state, label, standing)
+            _, differing = tasks.compare(move)
+            text = f"{standing}; rights that differ: {differing}."
+            return tasks.stands(move, standing, text)
+        return tasks.stands(move, standing, f"{standing}.")
+
+    return _run(follow_up, store, declared_state, harbor, keycloak, cluster, idle=True)
+
+
+@flow(
+    name="finish-migration",
+    flow_run_name=run_name("finish migration"),
+    retries=0,
+    persist_result=False,
+)
+def finish_migration(
+    store: StoreName,
+    exclude: list[str] | None = None,
+    skip_soak: bool = False,
+    approval: Hash = "",
+    declared_state: BlockName = "default",
+    harbor: BlockName = "default",
+    keycloak: BlockName = "default",
+    cluster: BlockName = "default",
+) -> Any:
+    """Finish the migration after an approval; no roll back is possible from then on.
+
+    Args:
+        store: Type and name of the file-system block that keeps the migration.
+        exclude: User names of people who have not logged in yet and are not waited for any longer.
+        skip_soak: Finish before the soak time is over.
+        approval: The hash that an earlier run showed and that you approve by starting this run,
+            where no person answers a form.
+        declared_state: Name of the Declared State block.
+        harbor: Name of the Harbor Connection block.
+        keycloak: Name of the Keycloak Connection block.
+        cluster: Name of the Cluster Connection block.
+    """
+
+    def end(systems: Systems, kept: BlockStore) -> str:
+        move = tasks.current(systems, kept, declared_state)
+        by = approvals.ask_to_finish(move, tuple(exclude or ()), skip_soak, approval)
+        compared, differing = tasks.compare(move)
+        tasks.finish(move, tuple(exclude or ()), skip_soak)
+        text = f"{count(compared, 'right')} compared, {differing} different; approved by {by}."
+        return tasks.stands(move, more=text)
+
+    return _run(end, store, declared_state, harbor, keycloak, cluster)
+
+
+@flow(
+    name="roll-back-migration",
+    flow_run_name=run_name("roll back migration"),
+    retries=0,
+    persist_result=False,
+)
+def roll_back_migration(
+    store: StoreName,
+    exclude: list[str] | None = None,
+    approval: Hash = "",
+    declared_state: BlockName = "default",
+    harbor: BlockName = "default",
+    keycloak: BlockName = "default",
+    cluster: BlockName = "default",
+) -> Any:
+    """Undo the migration after an approval, so that people log in as before.
+
+    Args:
+        store: Type and name of the file-system block that keeps the migration.
+        exclude: User names of people who have not logged in since they were deleted and are not
+            waited for any longer.
+        approval: The hash that an earlier run showed and that you approve by starting this run,
+            where no person answers a form.
+        declared_state: Name of the Declared State block.
+        harbor: Name of the Harbor Connection block.
+        keycloak: Name of the Keycloak Connection block.
+        cluster: Name of the Cluster Connection block.
+    """
+
+    def undo(systems: Systems, kept: BlockStore) -> str:
+        move = tasks.current(systems, kept, declared_state)
+        by = approvals.ask_to_roll_back(move, tuple(exclude or ()), approval)
+        done = tasks.roll_back(move)
+        return tasks.stands(move, tasks.standing(move), f"{done}; approved by {by}.")
+
+    return _run(undo, store, declared_state, harbor, keycloak, cluster)
+
+
+def _run(
+    work: Callable[[Systems, BlockStore], str],
+    store: str,
+    declared_state: str,
+    harbor: str,
+    keycloak: str,
+    cluster: str,
+    *,
+    idle: bool = False,
+) -> Any:
+    """Return the final state of a run: what `work` returns, or why it failed.
+
+    Args:
+        work: what the run does with the systems and the store.
+        store: type and name of the store's block.
+        declared_state: name of the Declared State block.
+        harbor: name of the Harbor Connection block.
+        keycloak: name of the Keycloak Connection block.
+        cluster: name of the Cluster Connection block.
+        idle: whether the run is a scheduled one, which completes where no store exists.
+    """
+    try:
         kept = BlockStore(store)
         declaration = read_declared_state(declared_state)
         with connected(declaration, harbor, keycloak, cluster) as systems:
-            declaration = systems.state
-            move = tasks.begin(systems, kept, declared_state, action, situation)
-            if move is None:
-                return _nothing_on(systems, kept, declared_state)
-            if action == "follow up":
-                return _follow_up(move, declaration)
-            if action == "finish":
-                return _finish(move, declaration, order.let_go, skip_soak)
-            if action == "roll back":
-                told = move.migration.entry.told
-                return _done(declaration, f"Rolled back the {told}: {tasks.roll_back(move)}.")
-            order = replace(order, recreate=move.situation == "users")
-            check_connections(systems)
-            tasks.check_versions(systems)
-            if action == "inspect" or not tasks.is_planned(move, anew):
-                there = tasks.read_identities(move, match, people, new_keycloak)
-                found = tasks.inspect(move, there, order, people)
-                migration_report.publish_inspection(move.store, found)
-                found.refuse()
-                if action == "inspect":
-                    return _done(declaration, f"Nothing stands in the way. {found.summary}")
-                tasks.export(move, found, order)
-            tasks.ask(move, approved_plan)
-            if move.situation == "issuer" and switch:
-                tasks.switch(move)
-            if move.situation != "issuer" or switch:
-                tasks.move_waves(move, waves)
-            if move.situation != "issuer" and switch and not tasks.left(move):
-                tasks.switch(move)
-            return _done(declaration, tasks.stands(move))
+            return finish(complete(work(systems, kept)), systems.state, None)
     except NoStore as error:
-        if action == "follow up":
-            return complete(f"No migration is on. {error}")
-        return fail(str(error))
+        return complete(f"No migration is in progress. {error}") if idle else fail(str(error))
     except tasks.NothingToMove as error:
-        state = complete if action == "inspect" else fail
-        return state(str(error))
+        return complete(str(error))
     except TenantryError as error:
         get_run_logger().error(str(error))
         return fail(str(error))
-
-
-def _nothing_on(systems: Systems, store: BlockStore, declared_state: str) -> Any:
-    """Hourly, while none is on: the snapshot of the last one goes in its time."""
-    forgotten = tasks.forget(tasks.Move(systems, store, declared_state, "provider"))
-    more = " The snapshot of the last one was deleted, as declared." if forgotten else ""
-    return _done(systems.state, f"No migration is on.{more}")
-
-
-def _follow_up(move: tasks.Move, declaration: Declaration) -> Any:
-    """Hourly: what people lack is mended or given back, and everybody's rights are compared."""
-    told = move.migration.entry.told
-    standing = tasks.follow_up(move)
-    if not move.migration.is_on:
-        return _done(declaration, f"Rolled back the {told}: {standing}.")
-    migration_report.publish_standing(move.migration, declaration, told, standing)
-    _, differing = tasks.compare(move)
-    return _done(declaration, f"{standing}; rights that differ: {differing}.")
-
-
-def _finish(
-    move: tasks.Move, declaration: Declaration, let_go: Sequence[str], skip_soak: bool
-) -> Any:
-    """The last comparison, and then there is no way back."""
-    told = move.migration.entry.told
-    compared, differing = tasks.compare(move)
-    tasks.finish(move, let_go, skip_soak)
-    text = f"Finished the {told}: {count(compared, 'right')} compared, {differing} different."
-    return _done(declaration, text)
-
-
-def _done(declaration: Declaration, text: str) -> Any:
-    """Return the final state of a run that completed its work."""
-    return finish(complete(text), declaration, None)

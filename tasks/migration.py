@@ -1,21 +1,28 @@
 """The tasks of a migration to another identity provider: one for each phase, each safe to repeat."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from prefect import get_run_logger
-from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from blocks import DeclaredState, KeycloakConnection
-from tasks.approval import require_approval
+from tasks.approval import recall, remember
 from tasks.locks import TeamLock
 from tasks.migration_report import Progress, publish_rights
 from tasks.onboarding import load_block
-from tasks.prefect_api import needed
 from tasks.step import step
 from tasks.store import BlockStore
 from tenantry.errors import TenantryError
-from tenantry.migration import inspect_issuer, inspect_provider, inspection, journal, report
+from tenantry.migration import (
+    consequences,
+    inspect_issuer,
+    inspect_provider,
+    inspection,
+    journal,
+    report,
+)
+from tenantry.migration import snapshot as snapshots
 from tenantry.migration.identities import (
     FaultyFile,
     Match,
@@ -28,14 +35,11 @@ from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
-from tenantry.migration.snapshot import INSPECTION, Identity, Situation, report_name
+from tenantry.migration.snapshot import Identity, Situation, report_name
 from tenantry.resources import PLATFORM
 from tenantry.systems import Systems
-from tenantry.text import code, joined, markdown
-from tenantry.wording import count
 
-PATIENCE = 14 * 24 * 3600
-"""Seconds that a suspended run waits for its approval. No process waits with it."""
+_LAST_WAVE = "last-wave"
 
 
 class Move:
@@ -77,41 +81,63 @@ _KINDS: dict[Situation, type[Migration]] = {
 
 
 @step("find the migration")
-def begin(
-    systems: Systems, store: BlockStore, declared_state: str, action: str, asked: str
-) -> Move | None:
-    """The migration that is on, or the one that the declared state asks for.
+def find(systems: Systems, store: BlockStore, declared_state: str) -> Move | None:
+    """Return the migration that is in progress, or None."""
+    entry = journal.read(store)
+    if entry is None or not entry.is_on:
+        return None
+    return Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
+
+
+def current(systems: Systems, store: BlockStore, declared_state: str) -> Move:
+    """Return the migration that is in progress.
+
+    Raises:
+        TenantryError: none is.
+    """
+    move = find(systems, store, declared_state)
+    if move is None:
+        raise TenantryError(
+            f"No migration is in progress in {store.name}. Next: run plan-migration."
+        )
+    return move
+
+
+@step("find the migration")
+def to_plan(
+    systems: Systems, store: BlockStore, declared_state: str, asked: str, *, again: bool
+) -> Move:
+    """Return the migration that the declared state asks for, if it may be planned now.
 
     Args:
         systems: the systems.
-        store: where its journal is.
+        store: where the journal of the migration is.
         declared_state: name of the block that it changes.
-        action: what the run is to do.
         asked: the situation that the operator asks for, or `auto`.
-
-    Returns:
-        None if none is on, and the run is no beginning of one.
+        again: whether a plan that is approved already may be replaced.
 
     Raises:
         NothingToMove: nothing is declared to be migrated.
-        TenantryError: another migration is on.
+        TenantryError: another migration is in progress, or it is too late to plan this one again.
     """
     entry = journal.read(store)
-    if entry is not None and entry.is_on:
-        move = Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
-        if action in ("inspect", "migrate"):
-            if asked not in ("auto", entry.situation):
-                raise TenantryError(f"The {entry.told} is on, and is one of '{entry.situation}'.")
-            if not entry.switching:
-                move.migration.refuse_second(*_asked(systems, entry.situation))
-        return move
-    if action == "follow up":
-        return None
-    if action in ("finish", "roll back"):
-        raise TenantryError(f"No migration is on in {store.name}.")
-    _check_declared(systems, asked)
-    situation = _situation(systems, asked)
-    return Move(systems, store, declared_state, situation, *_asked(systems, situation))
+    if entry is None or not entry.is_on:
+        _check_declared(systems, asked)
+        situation = _situation(systems, asked)
+        return Move(systems, store, declared_state, situation, *_asked(systems, situation))
+    move = Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
+    if move.migration.is_settled or entry.finishing:
+        raise TenantryError(consequences.no_plan_again(entry))
+    if asked not in ("auto", entry.situation):
+        raise TenantryError(
+            f"The {entry.told} is in progress, and its situation is '{entry.situation}', not "
+            f"'{asked}'. Run roll-back-migration first."
+        )
+    if not entry.switching:
+        move.migration.refuse_second(*_asked(systems, entry.situation))
+    if entry.phase != "exported" and not again and entry.run != str(flow_run.id):
+        raise TenantryError(consequences.plan_again(entry))
+    return move
 
 
 class NothingToMove(TenantryError):
@@ -163,10 +189,9 @@ def _asked(systems: Systems, situation: Situation) -> tuple[str, str]:
     )
 
 
-def is_planned(move: Move, anew: bool) -> bool:
-    """Whether there is a plan to go on with: one that is not to be made anew, or this run's own."""
-    migration = move.migration
-    return migration.is_on and (not anew or migration.entry.run == str(flow_run.id))
+def is_planned(move: Move) -> bool:
+    """Return whether this run has made its plan already: it was started again after a crash."""
+    return move.migration.is_on and move.migration.entry.run == str(flow_run.id)
 
 
 @step("check versions")
@@ -229,47 +254,6 @@ def export(move: Move, found: Inspection, order: Order) -> None:
     get_run_logger().info("The plan, to be approved: %s", plan)
 
 
-def ask(move: Move, approved_plan: str) -> None:
-    """Has the plan approved: by its hash among the parameters, or by a person in the UI.
-
-    The run is suspended meanwhile, and begins anew when it is resumed: the journal tells where.
-
-    Raises:
-        TenantryError: it was refused, or another plan was approved.
-    """
-    entry, snapshot = move.migration.entry, move.migration.snapshot
-    if entry.phase != "exported":
-        return
-    if approved_plan:
-        approve(move, approved_plan, f"{_who()}, by parameter")
-        return
-    remade = sum(person.way != "link" for person in snapshot.moving)
-    more = f" Deleted and re-created in the realm: {remade}." if remade else ""
-    waves = (
-        markdown("1. {}: {}", name, len(snapshot.wave(number)))
-        for number, name in enumerate(snapshot.waves)
-    )
-    text = markdown(
-        "**{}** to move from {} to {}, in these waves:\n\n{}\n\nLet go: {}.{} Who they are: {} in "
-        "block {}; what was found: the artifact `migration-inspection` of this run.",
-        count(len(snapshot.moving), "person", "people"),
-        code(entry.old),
-        code(entry.new),
-        joined("\n", waves),
-        len(snapshot.people) - len(snapshot.moving),
-        more,
-        code(INSPECTION),
-        code(move.store.name),
-    )
-    approve(move, entry.plan, require_approval(text, entry.plan, patience=PATIENCE))
-
-
-def _who() -> str:
-    with needed("read the flow run"), get_client(sync_client=True) as client:
-        run = client.read_flow_run(flow_run.id)
-    return (run.created_by and run.created_by.display_value) or "the API"
-
-
 @step("approve")
 def approve(move: Move, plan: str, by: str) -> None:
     """Takes the approval down in the journal, if it is for the plan that there is."""
@@ -286,25 +270,65 @@ def move_wave(move: Move, name: str) -> None:
 
 
 def move_waves(move: Move, waves: int | None) -> None:
-    """A task for each wave."""
+    """Move the next waves, each in a task of its own.
+
+    A run that is started again after a crash moves no more waves than it was started for.
+    """
     migration = move.migration
-    for name in migration.snapshot.waves[migration.entry.waves_done :][:waves]:
+    names = migration.snapshot.waves
+    last = len(names) if waves is None else min(len(names), migration.entry.waves_done + waves)
+    if waves is not None:
+        kept = recall(_LAST_WAVE)
+        if kept is None:
+            remember(_LAST_WAVE, {"last": last})
+        else:
+            last = int(kept["last"])
+    for name in names[migration.entry.waves_done : last]:
         move_wave(move, name)
 
 
 def left(move: Move) -> int:
-    """How many waves are still to come."""
+    """Return how many waves are left."""
     return move.migration.entry.waves - move.migration.entry.waves_done
 
 
-def stands(move: Move) -> str:
-    """Where it stands, and what comes next, in words."""
+def stands(move: Move, standing: Standing | None = None, more: str = "") -> str:
+    """Return where the migration is, who is locked out now, and the next step.
+
+    Args:
+        move: the migration.
+        standing: how everybody stands, if that was read.
+        more: what this run did, said after where the migration is.
+    """
+    migration, entry = move.migration, move.migration.journal
+    assert entry is not None
+    snapshot = migration.snapshot if entry.is_on else snapshots.load(move.store, entry.id)[0]
+    pending = len(standing.lacking) if standing else 0
+    return consequences.position(snapshot, entry, pending, more)
+
+
+def no_migration(systems: Systems, store: BlockStore, declared_state: str) -> str:
+    """Delete the snapshot of the last migration when its time is over; return what was done."""
+    deleted = forget(Move(systems, store, declared_state, "provider"))
+    more = " The snapshot of the last one was deleted, as declared." if deleted else ""
+    return f"No migration is in progress.{more}"
+
+
+def complete_order(move: Move, order: Order) -> Order:
+    """Return the order of an operator who left the situation to the declared state, completed."""
+    return replace(order, recreate=move.situation == "users")
+
+
+def refuse_to_continue(move: Move) -> None:
+    """Refuse to continue a migration that is being finished or rolled back.
+
+    Raises:
+        TenantryError: it is, and the next step.
+    """
     entry = move.migration.entry
-    if entry.switched_at is None:
-        return f"Waves left: {left(move)}; then the switch."
-    until = f"{move.migration.soaked():%Y-%m-%d %H:%M} UTC"
-    more = f" Waves left: {left(move)}." if left(move) else ""
-    return f"Switched from '{entry.old}' to '{entry.new}'.{more} Finish it from {until} on."
+    if entry.rolling_back or entry.finishing:
+        what = "rolled back" if entry.rolling_back else "finished"
+        raise TenantryError(f"The {entry.told} is being {what}. {consequences.next_step(entry)}")
 
 
 @step("switch")
@@ -319,6 +343,12 @@ def follow_up(move: Move) -> Standing:
     return move.migration.follow_up()
 
 
+@step("see who has logged in")
+def standing(move: Move) -> Standing | None:
+    """Return how everybody stands; None if the migration is over."""
+    return move.migration.follow_up() if move.migration.is_on else None
+
+
 @step("compare rights")
 def compare(move: Move) -> tuple[int, int]:
     """Everybody's rights before and after, to the store; how many there are, and how many differ."""
@@ -330,15 +360,15 @@ def compare(move: Move) -> tuple[int, int]:
 
 
 @step("finish")
-def finish(move: Move, let_go: Sequence[str], now: bool) -> None:
-    """Takes the old provider away, or ends the wait for those who come back."""
-    move.migration.finish(tuple(let_go), now=now)
+def finish(move: Move, exclude: Sequence[str], now: bool) -> None:
+    """Delete the old provider, or end the wait for people who have not logged in."""
+    move.migration.finish(tuple(exclude), now=now)
 
 
 @step("roll back")
 def roll_back(move: Move) -> str:
-    """Undoes all of it; what was undone, in words."""
-    move.progress.begin("Undoing")
+    """Undo the migration; return what was undone, in words."""
+    move.progress.begin("Rolling back")
     return move.migration.roll_back()
 
 

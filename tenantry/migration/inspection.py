@@ -98,7 +98,7 @@ def about_matches(inspection: Inspection) -> Iterator[Notice]:
         if found:
             text = (
                 f"{state.title()} at the new provider: {len(found)}. Correct it there or here, "
-                "say who is who by a mapping file, or let them go by name (let_go)."
+                "say who is who by a mapping file, or name them in exclude."
             )
             yield Notice(state, text, tuple(each.username for each in found), blocking=True)
     gone = [person.username for person in inspection.people if person.wave is None]

@@ -366,7 +366,7 @@ class Migration(ABC):
         if self.entry.rolling_back and not self.entry.undone:
             raise TenantryError(
                 f"The {self.entry.told} is being rolled back, and that did not come to its end: run "
-                "'roll back' again."
+                "roll-back-migration again."
             )
 
     def soaked(self) -> datetime:

@@ -44,7 +44,7 @@ class Order:
         for name in ("pilot", "reimport"):
             let_go = {fold(each) for each in self.let_go}
             if both := sorted(each for each in getattr(self, name) if fold(each) in let_go):
-                raise TenantryError(f"{', '.join(both)}: in {name} and let go at once.")
+                raise TenantryError(f"{', '.join(both)}: in {name} and in exclude at once.")
         if self.reimport and self.recreate:
             text = "reimport keeps people's ids, and situation 'users' gives everybody another one."
             raise TenantryError(text)
@@ -101,10 +101,11 @@ def _path(group: str) -> str:
 def _refuse_unknown(people: Sequence[Person], order: Order) -> None:
     known = {fold(person.username) for person in people}
     held = {path for person in people for path in person.groups}
+    named = {"pilot": order.pilot, "exclude": order.let_go, "reimport": order.reimport}
     faults = [
         f"{parameter}: nobody of user name '{name}' is to be moved"
-        for parameter in ("pilot", "let_go", "reimport")
-        for name in getattr(order, parameter)
+        for parameter, names in named.items()
+        for name in names
         if fold(name) not in known
     ]
     faults += [

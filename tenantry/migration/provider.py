@@ -389,13 +389,13 @@ class ProviderMigration(Migration):
         if lacking:
             raise TenantryError(
                 f"Not linked to '{self.entry.new}' any more: {len(lacking)}. They would be locked "
-                "out: run 'follow up', which links them again."
+                "out: run follow-up-migration, which links them again."
             )
         late = old - ours - new
         if late:
             raise TenantryError(
                 f"Came by '{self.entry.old}' for the first time after the export: {len(late)}. They "
-                "would be locked out. Before the switch, run 'migrate' with anew: true, "
+                "would be locked out. Before the switch, run plan-migration with plan_again: true, "
                 "which plans them too; after it, or once people were made anew, link or delete them "
                 "by hand."
             )

@@ -143,7 +143,7 @@ class Returns:
         if pending or standing.to_come:
             raise TenantryError(
                 f"Not come back yet: {len(pending)}; still to come: {standing.to_come}. What they had "
-                "is given back once they log in. Wait, or let them go by name (let_go)."
+                "is given back once they log in. Wait, or name them in exclude."
             )
 
     def newcomers(self, known: Iterable[int] = ()) -> dict[int, str]:
@@ -177,14 +177,17 @@ class Returns:
 
     def _delete_returned(self) -> None:
         """Deletes who came under the new subject or issuer."""
+        self._migration.for_each(self.delete, self.to_delete())
+
+    def to_delete(self) -> list[HarborUser]:
+        """Return the users that a roll back deletes in Harbor: all who came by the new one."""
         subjects = {self._migration.subject(person) for person in self.concerned}
         newcomers = self.newcomers(self._entry.returned_back.values())
-        wrong = [
+        return [
             HarborUser(id=id, username="", subiss=subject)
             for id, subject in newcomers.items()
             if subject in subjects or (self._issuer and subject.endswith(self._issuer))
         ]
-        self._migration.for_each(self.delete, wrong)
 
     # Who is where
 

@@ -1,4 +1,4 @@
-"""A migration through a real Prefect server: inspected, approved by a person, followed up, finished."""
+"""A migration through a real Prefect server: planned, approved, followed up, finished, rolled back."""
 
 import json
 from collections.abc import Iterator
@@ -10,31 +10,56 @@ from prefect.filesystems import LocalFileSystem
 
 from demo.blocks import fill_in
 from tests.bench import Bench, MishapSandbox, prepare
+from tests.flow_bench import asked_again, paused
+from tests.issuer_bench import TO, IssuerBench
 from tests.migration_bench import NEW, OLD, MigrationBench
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-FLOW = "migrate-identity-provider"
-
 
 class Flows:
-    """The flow's runs on a migration's bench."""
+    """The flows' runs on a migration's bench."""
 
-    def __init__(self, platform: Any, made: MigrationBench, block: str, store: Path) -> None:
+    def __init__(
+        self, platform: Any, made: MigrationBench | IssuerBench, block: str, store: Path
+    ) -> None:
         self.platform = platform
         self.made = made
         self.block = block
         fill_in(made.sandbox.addresses(), made.bench.folder, block)
         LocalFileSystem(basepath=str(store)).save(block, overwrite=True)
 
-    def start(self, action: str, **parameters: Any) -> str:
+    def start(self, intent: str, **parameters: Any) -> str:
+        """Start a run of one of the migration's deployments, such as `plan`; return its id."""
+        name = f"{intent}-migration"
         names = dict.fromkeys(("declared_state", "harbor", "keycloak", "cluster"), self.block)
-        asked = {"action": action, "store": f"local-file-system/{self.block}", **names}
-        return str(self.platform.create_run(f"{FLOW}/{FLOW}", asked | parameters))
+        asked = {"store": f"local-file-system/{self.block}", **names}
+        return str(self.platform.create_run(f"{name}/{name}", asked | parameters))
 
-    def run(self, action: str, **parameters: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self.platform.wait_for_run(self.start(action, **parameters))
+    def run(self, intent: str, **parameters: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.platform.wait_for_run(self.start(intent, **parameters))
         return found
+
+    def done(self, intent: str, **parameters: Any) -> str:
+        """Return what a run says that completed."""
+        run = self.run(intent, **parameters)
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        return str(run["state"]["message"])
+
+    def approved(self, intent: str, **parameters: Any) -> tuple[str, str]:
+        """Return what a run asked a person to approve, and what it said in the end."""
+        id = self.start(intent, **parameters)
+        asked = paused(self, id)
+        self.resume(id, asked.plan)
+        run = self.platform.wait_for_run(id)
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        return asked.description, str(run["state"]["message"])
+
+    def resume(self, id: str, plan: str) -> None:
+        """Approve the plan that a suspended run shows."""
+        answer = {"run_input": {"approve": True, "plan": plan, "your_name": "Ann"}}
+        status = self.platform.call("POST", f"flow_runs/{id}/resume", answer)
+        assert status["status"] == "ACCEPT", status
 
     def artifact(self, key: str, run: dict[str, Any]) -> str:
         body = {"artifacts": {"key": {"any_": [key]}, "flow_run_id": {"any_": [run["id"]]}}}
@@ -53,71 +78,152 @@ def flows(platform: Any, tmp_path: Path) -> Iterator[Flows]:
         yield Flows(platform, made, f"migration-{tmp_path.name[-1]}", tmp_path / "store")
 
 
+@pytest.fixture
+def issuers(platform: Any, tmp_path: Path) -> Iterator[Flows]:
+    with (
+        MishapSandbox() as sandbox,
+        Bench(prepare(sandbox), tmp_path / "state") as bench,
+    ):
+        made = IssuerBench(bench)
+        yield Flows(platform, made, f"issuer-{tmp_path.name[-1]}", tmp_path / "store")
+
+
 @pytest.mark.long
 def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> None:
     made = flows.made
     before = made.rights()
-    there = {"new_keycloak": flows.block}
+    there = {"new_keycloak": flows.block, "pilot": ["user00"], "soak_hours": 0}
 
-    idle = flows.run("follow up")
-    assert idle["state"]["message"] == "No migration is on."
+    assert flows.done("follow-up") == "No migration is in progress."
 
-    looked = flows.run("inspect", **there)
-    assert looked["state"]["message"].startswith("Nothing stands in the way. 5 people: 5 matched")
-    assert "user01" not in flows.artifact("migration-inspection", looked)
+    planned = flows.run("plan", **there)
+    text = planned["state"]["message"]
+    assert text.startswith("Planned: 5 people in 2 waves. Plan "), text
+    assert text.endswith("Next: run continue-migration, which asks for an approval of the plan.")
+    assert "user01" not in flows.artifact("migration-inspection", planned)
 
-    id = flows.start("migrate", pilot=["user00"], soak_hours=0, **there)
-    flows.platform.wait_for(lambda: flows.platform.flow_run(id)["state_name"] == "Suspended")
+    id = flows.start("continue")
+    asked = paused(flows, id)
     assert made.links(NEW) == {}
-    other = flows.run("follow up")  # nothing is held meanwhile
-    assert other["state"]["message"] == "0 linked, 5 to come; rights that differ: 0."
+    assert "Nobody is deleted in Harbor" in asked.description
+    followed = flows.done("follow-up")  # nothing is held meanwhile
+    assert "0 linked, 5 to come; rights that differ: 0." in followed
 
-    answer = {"run_input": {"approve": True, "plan": plan_of(made), "your_name": "Ann"}}
-    told = flows.platform.call("POST", f"flow_runs/{id}/resume", answer)
-    assert told["status"] == "ACCEPT", told
+    flows.resume(id, asked.plan)
     run = flows.platform.wait_for_run(id)
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert run["state"]["message"].startswith(f"Switched from '{OLD}' to '{NEW}'.")
+    text = run["state"]["message"]
+    assert text.startswith(f"Switched from '{OLD}' to '{NEW}'. Nobody is locked out."), text
+    assert "Next: run finish-migration, from " in text
     assert made.hidden() == {OLD: True, NEW: False}
     assert len(made.links(NEW)) == 5
+    refused = flows.run("plan", plan_again=True, **there)["state"]["message"]
+    assert "cannot be planned again: people log in by 'login' already" in refused
 
-    followed = flows.run("follow up")
-    assert followed["state"]["message"] == "5 linked, 0 to come; rights that differ: 0."
-    assert "user01" not in flows.artifact("migration-by-team", followed)
-    done = flows.run("finish")
-    assert done["state_type"] == "COMPLETED", done["state"]["message"]
-    assert done["state"]["message"].endswith("rights compared, 0 different.")
+    followed_up = flows.run("follow-up")
+    assert "5 linked, 0 to come; rights that differ: 0." in followed_up["state"]["message"]
+    assert "user01" not in flows.artifact("migration-by-team", followed_up)
+    asked_to_finish, done = flows.approved("finish")
+    assert "No user is deleted in Harbor" in asked_to_finish
+    assert "There is no way back after this." in asked_to_finish
+    assert "rights compared, 0 different; approved by Ann." in done
     assert made.hidden() == {NEW: False}
     assert made.rights() == before
+    nothing = flows.run("continue")
+    assert nothing["state"]["message"].endswith("Next: run plan-migration.")
 
 
 @pytest.mark.long
-def test_users_are_made_anew_where_that_is_demanded(flows: Flows) -> None:
+def test_users_are_re_created_where_that_is_asked_for(flows: Flows) -> None:
     made = flows.made
     made.give_rights()
     before = made.rights_by_name()
-    plan = {"situation": "users", "new_keycloak": flows.block, "largest_wave": 100}
 
-    looked = flows.run("inspect", **plan)
-    assert "made anew" in flows.artifact("migration-inspection", looked)
-    id = flows.start("migrate", soak_hours=0, **plan)
-    flows.platform.wait_for(lambda: flows.platform.flow_run(id)["state_name"] == "Suspended")
-    moved = flows.run("migrate", approved_plan=plan_of(made))
-    assert moved["state"]["message"].startswith(f"Switched from '{OLD}' to '{NEW}'.")
+    planned = flows.run(
+        "plan", situation="users", new_keycloak=flows.block, largest_wave=100, soak_hours=0
+    )
+    assert "made anew" in flows.artifact("migration-inspection", planned)
+    moved = flows.done("continue", approved_plan=plan_of(made))
+    assert moved.startswith(f"Switched from '{OLD}' to '{NEW}'.")
     assert made.rights_by_name()["people"] == {"admin": True}
 
     for user in made.everybody():
         made.log_in(user.username)
-    back = flows.run("follow up")
-    assert "in Harbor 5 returned, 0 pending" in back["state"]["message"]
-    assert back["state"]["message"].endswith("; rights that differ: 1."), "a project's owner"
+    back = flows.done("follow-up")
+    assert "in Harbor 5 returned, 0 pending" in back
+    assert "; rights that differ: 1." in back, "a project's owner"
     assert made.rights_by_name() == before
-    done = flows.run("finish")
-    assert done["state_type"] == "COMPLETED", done["state"]["message"]
+    flows.approved("finish")
 
 
-def plan_of(made: MigrationBench) -> str:
+@pytest.mark.long
+def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
+    issuers: Flows,
+) -> None:
+    flows, made = issuers, issuers.made
+    before = made.rights()
+    flows.done("plan", pilot=["user00"], largest_wave=100, soak_hours=0)
+
+    asked, moved = flows.approved("continue", waves=1)
+
+    said = (
+        *("are deleted, wave by wave", "cannot log in anew until their wave is done"),
+        *("CLI secrets end for 5 people", "Names for docker login", "To go back, run"),
+    )
+    places = [asked.replace("\\", "").index(text) for text in said]
+    assert places == sorted(places), asked
+    assert "1 of 2 waves done. 4 people cannot log in until their wave." in moved
+    assert moved.endswith("Next: run continue-migration.")
+    assert made.trusted == made.issuer(TO)
+    early = flows.run("finish")
+    assert early["state_type"] == "FAILED", "people are still to come"
+
+    moved = flows.done("continue")
+    assert "Nobody is locked out. Next: run finish-migration" in moved
+    made.come_back(TO, ["user00", "user01"])
+    flows.done("follow-up")
+
+    users = set(made.sandbox.harbor.users)
+    shown = flows.run("roll-back", approval="0" * 64)["state"]["message"]
+    assert "2 users are deleted in Harbor." in shown
+    assert set(made.sandbox.harbor.users) == users, "nobody was deleted without an approval"
+    asked, undone = flows.approved("roll-back")
+    assert "2 users are deleted in Harbor." in asked
+    assert "CLI secrets end for 2 people" in asked
+    assert "Rolling back: 5 people have not logged in yet." in undone
+    assert made.trusted != made.issuer(TO)
+
+    refused = flows.run("continue")
+    assert "is being rolled back" in refused["state"]["message"]
+    made.come_back("platform")
+    assert flows.done("follow-up").endswith("Nobody is locked out. Nothing is left to do.")
+    assert made.rights() == before
+
+
+@pytest.mark.long
+def test_an_approval_does_not_hold_for_more_people_than_it_named(issuers: Flows) -> None:
+    flows, made = issuers, issuers.made
+    flows.done("plan", largest_wave=100)
+    flows.done("continue", approved_plan=plan_of(made))
+    made.come_back(TO, ["user00"])
+    id = flows.start("roll-back")
+    asked = paused(flows, id)
+    assert "1 user is deleted in Harbor." in asked.description
+    made.come_back(TO, ["user01"])
+    users = set(made.sandbox.harbor.users)
+
+    flows.resume(id, asked.plan)
+
+    second = asked_again(flows, id, asked)
+    assert "2 users are deleted in Harbor." in second.description
+    assert set(made.sandbox.harbor.users) == users
+    flows.resume(id, second.plan)
+    run = flows.platform.wait_for_run(id)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+
+
+def plan_of(made: MigrationBench | IssuerBench) -> str:
     """The plan that waits."""
     with made.process() as migration:
         return migration.entry.plan
@@ -139,7 +245,7 @@ def test_what_is_asked_wrongly_is_refused_and_nothing_is_changed(
 ) -> None:
     flows.made.sandbox.requests.reset()
 
-    run = flows.run("migrate", **asked)
+    run = flows.run("plan", **asked)
 
     assert run["state_type"] == "FAILED"
     assert said in run["state"]["message"]
@@ -151,10 +257,14 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
     made = flows.made
     plan = made.plan()
 
-    refused = flows.run("migrate", approved_plan="0" * 64)
+    refused = flows.run("continue", approved_plan="0" * 64)
     assert "the plan is now" in refused["state"]["message"]
-    moved = flows.run("migrate", approved_plan=plan, waves=1)
-    assert moved["state"]["message"] == "Waves left: 1; then the switch."
-    back = flows.run("roll back")
-    assert back["state"]["message"].endswith("1 links taken away.")
+    moved = flows.done("continue", approved_plan=plan, waves=1)
+    assert moved == "1 of 2 waves done. Nobody is locked out. Next: run continue-migration."
+    again = flows.run("plan", new_keycloak=flows.block)["state"]["message"]
+    assert "is approved already" in again
+    assert "plan_again: true" in again
+    asked, back = flows.approved("roll-back")
+    assert "0 users are deleted in Harbor." in asked
+    assert back.startswith("Rolled back the migration from 'corp' to 'login'")
     assert made.links(NEW) == {}

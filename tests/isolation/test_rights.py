@@ -16,7 +16,13 @@ from prefect.filesystems import LocalFileSystem
 from flows.check import check_platform
 from flows.configure import configure_platform
 from flows.drift import detect_drift
-from flows.migrate import migrate_identity_provider
+from flows.migrate import (
+    continue_migration,
+    finish_migration,
+    follow_up_migration,
+    plan_migration,
+    roll_back_migration,
+)
 from flows.onboard import onboard_team, onboard_teams
 from flows.rotate import rotate_robots
 from tasks.store import BlockStore
@@ -30,14 +36,21 @@ from tests.bench import SHOP, Bench, granted
 from tests.deployments.test_rbac import manifests
 from tests.drift.watch import Watched
 
+MIGRATION = [
+    plan_migration,
+    continue_migration,
+    follow_up_migration,
+    finish_migration,
+    roll_back_migration,
+]
 FLOWS = [
     check_platform,
     configure_platform,
     detect_drift,
-    migrate_identity_provider,
     onboard_team,
     onboard_teams,
     rotate_robots,
+    *MIGRATION,
 ]
 BLOCKS = ("declared_state", "harbor", "keycloak", "cluster", "new_keycloak")
 
@@ -78,7 +91,7 @@ def test_a_block_is_named_and_nothing_else_of_prefects_api_is_reached(value: str
 
 @pytest.mark.parametrize("value", ["secret", "local-file-system/../x", "a/b/c", "/x", "x/", "A/b"])
 def test_a_store_is_named_by_type_and_name(value: str) -> None:
-    for flow in (detect_drift, rotate_robots, migrate_identity_provider):
+    for flow in (detect_drift, rotate_robots, *MIGRATION):
         with pytest.raises(ParameterTypeError):
             flow.validate_parameters({"store": value})
 

@@ -218,7 +218,7 @@ def test_names_are_named_however_they_are_spelled(made: IssuerBench) -> None:
         "user00": 0,
         "User01": None,
     }
-    with pytest.raises(TenantryError, match="in pilot and let go at once"):
+    with pytest.raises(TenantryError, match="in pilot and in exclude at once"):
         replace(order, pilot=("user01",))
 
 

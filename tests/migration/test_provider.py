@@ -235,7 +235,7 @@ def test_unknown_names_are_refused_all_at_once(made: MigrationBench) -> None:
 
     assert [line.split(":")[0] for line in str(raised.value).splitlines()] == [
         "pilot",
-        "let_go",
+        "exclude",
         "groups",
     ]
 

@@ -118,7 +118,7 @@ def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
     made.migrate(ANEW)
     with made.process() as migration:
         migration.note(rolling_back=True)
-    with pytest.raises(TenantryError, match="run 'roll back' again"):
+    with pytest.raises(TenantryError, match="roll-back-migration again"):
         follow_up(made)
     with made.process() as migration, pytest.raises(TenantryError, match="being rolled back"):
         migration.switch()

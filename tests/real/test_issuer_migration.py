@@ -66,7 +66,7 @@ def naive_switch(lab: IssuerLab) -> tuple[int, str]:
 def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_property: Record) -> None:
     lab = make(PEOPLE, TEAMS)
     owners = give_rights(lab, lab.ids)
-    assert "Run migrate-identity-provider" in lab.refused
+    assert "Run plan-migration" in lab.refused
     status, text = naive_switch(lab)
     assert (status, "already exists" in text) == (409, True), text
 

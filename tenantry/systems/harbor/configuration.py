@@ -149,7 +149,7 @@ class HarborConfiguration:
             return {}
         text = (
             f"Harbor knows its people by '{before}', and at '{issuer}' their logins would end in "
-            "409 (already exists). Run migrate-identity-provider, which lets them come back with "
+            "409 (already exists). Run plan-migration, which lets them come back with "
             "all their rights"
         )
         return {"oidc_endpoint": text}
