@@ -274,8 +274,12 @@ def roll_back_migration(
     def undo(systems: Systems, kept: BlockStore) -> str:
         move = tasks.current(systems, kept, declared_state)
         by = approvals.ask_to_roll_back(move, tuple(exclude or ()), approval)
-        done = tasks.roll_back(move)
-        return tasks.stands(move, tasks.standing(move), f"{done}; approved by {by}.")
+        label = move.migration.entry.told
+        done = tasks.roll_back(move, exclude or ())
+        standing = tasks.standing(move)
+        if standing and move.migration.is_on:
+            migration_report.publish_standing(move.migration, systems.state, label, standing)
+        return tasks.stands(move, standing, f"{done}; approved by {by}.")
 
     return _run(undo, store, declared_state, harbor, keycloak, cluster)
 

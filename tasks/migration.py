@@ -366,10 +366,10 @@ def finish(move: Move, exclude: Sequence[str], now: bool) -> None:
 
 
 @step("roll back")
-def roll_back(move: Move) -> str:
+def roll_back(move: Move, exclude: Sequence[str]) -> str:
     """Undo the migration; return what was undone, in words."""
     move.progress.begin("Rolling back")
-    return move.migration.roll_back()
+    return move.migration.roll_back(tuple(exclude))
 
 
 @step("delete the snapshot")

@@ -129,6 +129,14 @@ class IssuerBench:
         """The look."""
         with self.bench.process() as systems:
             old, new = issuers(systems)
+        return self.inspect_between(old, new, order, found)
+
+    def inspect_between(
+        self, old: str, new: str, order: Order = ORDER, found: Sequence[Identity] | None = None
+    ) -> Inspection:
+        """The look at a change from one issuer to another, whatever is declared by now."""
+        self.bench.state = declared.load(self.bench.folder)
+        with self.bench.process() as systems:
             there = identities.of_realm(systems.keycloak_client) if found is None else found
             return inspect(systems, old, new, there, order)
 

@@ -78,6 +78,30 @@ def give_harbor_rights(bench: Bench) -> None:
     bench.sandbox.harbor.projects["team-t0"].owner_id = owner.id
 
 
+def give_role(bench: Bench, name: str, project: str, role: int) -> None:
+    """Make somebody a direct member of a project, or give a member another role."""
+    held = bench.sandbox.harbor.projects[project]
+    id = harbor_user(bench.sandbox, name).id
+    for member in held.members.values():
+        if (member.entity_type, member.entity_id) == ("u", id):
+            member.role_id = role
+            return
+    with bench.process() as systems:
+        body = {"role_id": role, "member_user": {"username": name}}
+        systems.harbor_client.post(f"/projects/{project}/members", body)
+
+
+def take_role(bench: Bench, name: str, project: str) -> None:
+    """Take a direct membership away."""
+    held = bench.sandbox.harbor.projects[project]
+    id = harbor_user(bench.sandbox, name).id
+    held.members = {
+        key: member
+        for key, member in held.members.items()
+        if (member.entity_type, member.entity_id) != ("u", id)
+    }
+
+
 def harbor_user(sandbox: Sandbox, name: str) -> Any:
     """A user of Harbor."""
     return next(user for user in sandbox.harbor.users.values() if user.username == name)
@@ -190,7 +214,7 @@ class MigrationBench:
         held = {
             user.username: (
                 sorted(self.realm.groups[group].name for group in user.groups),
-                user.roles,
+                sorted(user.roles),
                 user.has_default_role,
                 user.client_roles,
             )

@@ -4,10 +4,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
+from tenantry.sandbox.keycloak.state import new_id
 from tests.bench import REALM, Bench
 from tests.crash import Driver, Snapshot
 from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import ANEW, NEW, OLD, ORDER, MigrationBench
+from tests.migration_bench import ANEW, NEW, OLD, ORDER, MigrationBench, give_role, take_role
 
 Made = MigrationBench | IssuerBench
 
@@ -160,15 +161,26 @@ def remake(made: MigrationBench) -> MigrationDriver:
 
 
 def remake_back(made: MigrationBench) -> MigrationDriver:
-    """Undone when some have come back already, and one of them unseen."""
+    """Undone when some are back already, one of them unseen, and were given more since."""
     made.give_rights()
-    rights, links, names = made.rights_by_name(), made.links(OLD), sorted(made.links(OLD))
+    links, names = made.links(OLD), sorted(made.links(OLD))
+    for name in names[:2]:
+        give_role(made.bench, name, "team-t0", 2)
+    made.person(names[0]).roles.append("reviewer")
+    made.realm.roles["reviewer"] = new_id()
+    rights = made.rights_by_name()
+    for name in names[:2]:
+        take_role(made.bench, name, "team-t0")
+    made.person(names[0]).roles.remove("reviewer")
     ids = {user.username: user.id for user in made.everybody()}
     made.migrate(ANEW)
     made.log_in(names[0])
     with made.process() as migration:
         migration.follow_up()
     made.log_in(names[1])
+    for name in names[:2]:
+        give_role(made.bench, name, "team-t0", 2)
+    made.person(names[0]).roles.append("reviewer")
 
     def procedure() -> None:
         with made.process() as migration:
@@ -218,13 +230,19 @@ def reissue(made: IssuerBench) -> MigrationDriver:
 
 
 def reissue_back(made: IssuerBench) -> MigrationDriver:
-    """Undone when some have come back already, and one of them unseen."""
+    """Undone when some are back already, one of them unseen, and were given more since."""
+    for name in made.names[:2]:
+        give_role(made.bench, name, "team-t0", 2)
     check = _back_with_all(made)
+    for name in made.names[:2]:
+        take_role(made.bench, name, "team-t0")
     made.migrate()
     made.come_back(TO, made.names[:1])
     with made.process() as migration:
         migration.follow_up()
     made.come_back(TO, made.names[1:2])
+    for name in made.names[:2]:
+        give_role(made.bench, name, "team-t0", 2)
 
     def procedure() -> None:
         with made.process() as migration:

@@ -64,8 +64,15 @@ def inspect(
         progress: told how far the look has come.
 
     Raises:
-        TenantryError: the order, or the file, names people whom nobody knows.
+        TenantryError: the order, or the file, names people whom nobody knows; or the declared realm
+            is not the new one.
     """
+    if (declared := systems.keycloak_client.issuer) != new or old == new:
+        raise TenantryError(
+            f"People are to be moved from '{old}' to '{new}', but the declared realm's issuer is "
+            f"'{declared}'. Nothing was changed. Declare the realm that people move to, unless this "
+            "migration is being rolled back."
+        )
     users = read.read_harbor(systems.harbor_client, progress)
     ours = [user for user in users if user.subiss.endswith(old)]
     people = [_person(user) for user in sorted(ours, key=lambda user: user.username)]

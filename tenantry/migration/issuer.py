@@ -104,16 +104,20 @@ class IssuerMigration(Migration):
         with self.locked():
             self.note(phase="finished", over_at=self.clock())
 
-    def roll_back(self) -> str:
-        """Lets Harbor trust the old issuer again. Who was deleted comes back by logging in there.
+    def roll_back(self, exclude: tuple[str, ...] = ()) -> str:
+        """Let Harbor trust the old issuer again. Who was deleted returns by logging in there.
+
+        Args:
+            exclude: user names of those whom the way back does not wait for.
 
         Returns:
-            How everybody stands, in words: it is over once all have come back, which `follow_up`
-            sees.
+            Who is back, in words. It is over once all have logged in, which `follow_up` sees.
 
         Raises:
-            TenantryError: the old realm is out of reach; nothing was changed.
+            TenantryError: the old realm is out of reach, or `exclude` names users who were not
+                exported; nothing was changed.
         """
+        given_up = self.given_up(exclude)
         with self.locked(), ExitStack() as stack:
             old = None
             if self.entry.switching:
@@ -122,15 +126,14 @@ class IssuerMigration(Migration):
                     stack.callback(old.close)
                 elif not self._is_old_trusted():
                     raise TenantryError(no_way_back(self.entry.old))
-            if not self.entry.rolling_back:
-                self.note(rolling_back=True)
+            self.note(rolling_back=True, given_up=given_up)
             if old is not None:
                 self.declare(declare.realm(old.realm), f"Let people log in by {old.realm} again")
                 self.lock.check()
                 secret = partial(secret_of, old)
                 self.systems.harbor_configuration.trust(self.snapshot.settings, secret)
             self.note(undone=True)
-        return str(self.follow_up())
+        return self.follow_up().on_the_way_back
 
     def _is_old_trusted(self) -> bool:
         """Whether Harbor trusts the old issuer, whatever was begun."""

@@ -62,6 +62,10 @@ class Journal(Record):
     soak_hours: int
     keep_days: int
     over_at: datetime | None = None
+    recorded_back: int = 0
+    """How many records of the way back are in the store, and read back."""
+    given_up: list[str] = Field(default_factory=list)
+    """Ids of the people whom the way back does not wait for."""
     forgotten: bool = False
     """The snapshot was deleted."""
     returned: dict[str, int] = Field(default_factory=dict)
@@ -78,6 +82,11 @@ class Journal(Record):
     def told(self) -> str:
         """What it is called in a message, after an article."""
         return f"migration from '{self.old}' to '{self.new}' (begun {self.began:%Y-%m-%d})"
+
+    @property
+    def stage(self) -> str:
+        """The phase, or that the migration is being rolled back."""
+        return "being rolled back" if self.is_on and self.rolling_back else self.phase
 
     def after(self, **changes: Any) -> "Journal":
         """The next entry."""

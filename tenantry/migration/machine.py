@@ -2,38 +2,21 @@
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
-from tenantry.calls import Clock, each, real_time
-from tenantry.declared.edit import Edit
-from tenantry.errors import ChangedMeanwhile, TenantryError, readable
-from tenantry.locks import Lock
+from tenantry.errors import TenantryError
 from tenantry.migration import exports
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
+from tenantry.migration.case import fold
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
-from tenantry.migration.order import Order
-from tenantry.migration.people import Progress, counting, silent
-from tenantry.migration.snapshot import (
-    Person,
-    Situation,
-    Snapshot,
-    Wave,
-    load_wave,
-    save_wave,
-)
-from tenantry.migration.store import Altered, Store
-from tenantry.systems import Systems
+from tenantry.migration.order import Order, is_named
+from tenantry.migration.snapshot import Person, Situation, Snapshot
+from tenantry.migration.stored import Stored
 from tenantry.wording import count
-
-Declare = Callable[[Edit, str], object]
-"""Changes the declared state, and saves it under a message."""
-A = TypeVar("A")
-T = TypeVar("T")
 
 
 class Standing(Protocol):
@@ -43,85 +26,21 @@ class Standing(Protocol):
     def lacking(self) -> frozenset[str]:
         """Ids of those whose wave was done, and who are not through."""
 
+    @property
+    def on_the_way_back(self) -> str:
+        """How many people are back in Harbor, in words; empty if none were deleted."""
 
-class Migration(ABC):
+
+class Migration(Stored, ABC):
     """A migration, as a process has it that starts now: all it knows is in the store.
 
     Each method may be called again after a process died in it: it goes on where that one was.
     """
 
-    def __init__(
-        self,
-        systems: Systems,
-        store: Store,
-        declare: Declare,
-        lock: Lock,
-        *,
-        clock: Clock = real_time,
-        told: Callable[[str], object] = lambda text: None,
-        progress: Progress = silent,
-    ) -> None:
-        """
-        Args:
-            systems: the systems.
-            store: where the snapshot and the journal are.
-            declare: changes the declared state.
-            lock: the platform's. It is held while something is written.
-            clock: the time.
-            told: takes a line for the log, without names.
-            progress: told how far a step has come.
-        """
-        self.systems = systems
-        self.store = store
-        self.declare = declare
-        self.lock = lock
-        self.clock = clock
-        self.told = told
-        self.progress = progress
-        self.journal = journals.read(store)
-        self._snapshot: Snapshot | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether a migration is under way."""
-        return self.journal is not None and self.journal.is_on
-
     @property
     def is_settled(self) -> bool:
         """Whether it is too late to plan it anew."""
         return self.entry.switching or self.entry.rolling_back
-
-    @property
-    def entry(self) -> Journal:
-        """The journal of the migration that is on.
-
-        Raises:
-            TenantryError: there is none.
-        """
-        if self.journal is None or not self.journal.is_on:
-            raise TenantryError(f"No migration is on in {self.store.name}.")
-        return self.journal
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The snapshot of the migration that is on.
-
-        Raises:
-            Altered: it is not what was exported and approved.
-        """
-        if self._snapshot is None:
-            found, told = snapshots.load(self.store, self.entry.id)
-            if told != self.entry.plan:
-                raise TenantryError(
-                    f"The snapshot in {self.store.name} is not the one that the journal names: its "
-                    "checksum differs. Nothing was changed; bring both back from a backup."
-                )
-            self._snapshot = found
-        return self._snapshot
-
-    def note(self, **changes: Any) -> None:
-        """Writes down how far it has come."""
-        self.journal = journals.write(self.store, self.entry.after(**changes))
 
     # What each kind has of its own
 
@@ -170,8 +89,12 @@ class Migration(ABC):
         """
 
     @abstractmethod
-    def roll_back(self) -> str:
-        """Undoes all of it; what was undone, in words."""
+    def roll_back(self, exclude: tuple[str, ...] = ()) -> str:
+        """Undo all of it, and return what was undone, in words.
+
+        Args:
+            exclude: user names of those whom the way back does not wait for.
+        """
 
     # Beginning
 
@@ -184,7 +107,7 @@ class Migration(ABC):
         realm = self.systems.keycloak_client.realm
         if self.is_on and (self.entry.old, self.entry.new, self.entry.realm) != (old, new, realm):
             raise TenantryError(
-                f"In {self.store.name} the {self.entry.told} is on ({self.entry.phase}). Finish it or "
+                f"In {self.store.name} the {self.entry.told} is on ({self.entry.stage}). Finish it or "
                 "roll it back first: two at once would move the same people twice."
             )
 
@@ -216,7 +139,7 @@ class Migration(ABC):
         inspection.refuse()
         self.refuse_second(old, new)
         if self.is_on and self.is_settled:
-            text = f"The {self.entry.told} is {self.entry.phase}: it can't be planned anew."
+            text = f"The {self.entry.told} is {self.entry.stage}: it can't be planned anew."
             raise TenantryError(text)
         with self.locked():
             now = self.clock()
@@ -285,36 +208,12 @@ class Migration(ABC):
         Raises:
             TenantryError: and which.
         """
-        if self.entry.rolling_back:
-            raise TenantryError(f"The {self.entry.told} is being rolled back: finish that first.")
+        self.refuse_to_plan()
         if self.entry.phase == "exported":
             text = f"The {self.entry.told} is not approved yet: plan {self.entry.plan[:12]}."
             raise TenantryError(text)
 
     # The waves
-
-    def recorded(self, number: int, take_down: Callable[[], Wave]) -> Wave:
-        """What a wave's people had right before the first of them was deleted: taken down once."""
-        found = self.record_of(number)
-        if found is None:
-            found = take_down()
-            save_wave(self.store, self.entry.id, number, found)
-        if self.entry.recorded <= number:
-            self.note(recorded=number + 1)
-        return found
-
-    def record_of(self, number: int) -> Wave | None:
-        """What was taken down of a wave; None if nobody of it was deleted yet.
-
-        Raises:
-            Altered: it is not what was written.
-        """
-        try:
-            return load_wave(self.store, self.entry.id, number)
-        except Altered:
-            if self.entry.recorded > number:
-                raise
-            return None  # whoever wrote it died in that, and before anybody was deleted
 
     def move(self, waves: int | None = None) -> int:
         """Moves the people of the next waves.
@@ -340,6 +239,35 @@ class Migration(ABC):
             )
         return last - self.entry.waves_done
 
+    # The way back
+
+    def refuse_to_plan(self) -> None:
+        """Refuse to inspect or plan while the migration is rolled back.
+
+        Raises:
+            TenantryError: it is, and how it ends.
+        """
+        if self.is_on and self.entry.rolling_back:
+            raise TenantryError(
+                f"The {self.entry.told} is being rolled back. It ends when the people "
+                "whom it deleted have logged in. For people who will not return, run "
+                "roll-back-migration with exclude and their user names."
+            )
+
+    def given_up(self, exclude: tuple[str, ...]) -> list[str]:
+        """Return the ids of all people whom the way back does not wait for, with those of before.
+
+        Raises:
+            TenantryError: some names are of users who were not exported.
+        """
+        people = self.snapshot.people
+        known = {fold(person.username) for person in people}
+        if unknown := [name for name in exclude if fold(name) not in known]:
+            lines = [f"exclude: no exported user has the name '{name}'" for name in unknown]
+            raise TenantryError("\n".join(lines))
+        named = {person.id for person in people if is_named(person, exclude)}
+        return sorted(named.union(self.entry.given_up))
+
     # The end
 
     def refuse_early(self, *, now: bool) -> None:
@@ -348,9 +276,8 @@ class Migration(ABC):
         Raises:
             TenantryError: and why.
         """
+        self.refuse_to_plan()
         until = self.soaked()
-        if self.entry.rolling_back:
-            raise TenantryError(f"The {self.entry.told} is being rolled back: finish that first.")
         if not now and self.clock() < until:
             raise TenantryError(
                 f"The soak time of the {self.entry.told} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
@@ -380,62 +307,3 @@ class Migration(ABC):
                 f"The {self.entry.told} is {self.entry.phase}, not switched yet: it can't be finished."
             )
         return self.entry.switched_at + timedelta(hours=self.entry.soak_hours)
-
-    def forget(self) -> bool:
-        """Deletes the snapshot of a migration whose time is over; whether it did.
-
-        It also overwrites what failed exports left in the store.
-        """
-        self.clean_up()
-        entry = self.journal
-        if entry is None or entry.over_at is None or entry.forgotten:
-            return False
-        if self.clock() < entry.over_at + timedelta(days=entry.keep_days):
-            return False
-        snapshots.forget(self.store, entry.id, self.clock(), entry.waves, inspection=True)
-        self.journal = journals.write(self.store, entry.after(forgotten=True))
-        return True
-
-    def clean_up(self) -> None:
-        """Overwrite the snapshots that failed exports left, while no other run exports."""
-        if not exports.are_left(self.store, self.journal.id if self.journal else None):
-            return
-        with self.locked():
-            named = self.journal.id if self.journal else None
-            exports.clean_up(self.store, named, self.clock())
-
-    # At work
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the platform's lock, and make sure that the journal is the one that was read.
-
-        Raises:
-            ChangedMeanwhile: another run wrote the journal before this one had the lock. The next
-                try sees the journal as it is now.
-        """
-        with self.lock:
-            found, known = journals.read(self.store), self.journal
-            if (found and found.number) != (known and known.number):
-                self.journal, self._snapshot = found, None
-                raise ChangedMeanwhile(
-                    "store",
-                    f"read the journal in {self.store.name}",
-                    "another run has changed the migration since this run began",
-                    advice="Run it again: it starts from where the migration is now.",
-                )
-            yield
-
-    def for_each(self, work: Callable[[A], T], things: Iterable[A]) -> list[T]:
-        """Does something for each, while the lock is held, and tells how far it has come."""
-        things = list(things)
-        step: Callable[[T], T] = counting(self.progress, len(things))
-
-        def one(thing: A) -> T:
-            self.lock.check()
-            try:
-                return step(work(thing))
-            except Exception as error:  # noqa: BLE001 one person's failure: the others are moved
-                raise readable(error, "moving one of the people") from None
-
-        return each(one, things)

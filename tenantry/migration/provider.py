@@ -8,21 +8,21 @@ Whoever can't be linked is deleted and imported with the same id. Whoever is to 
 made anew with all rights and links, and comes back in Harbor by the next login.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
-from uuid import uuid4
 
 from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, TenantryError
 from tenantry.migration import declare
 from tenantry.migration import people as read
 from tenantry.migration.keycloak_users import check_rights, replace
 from tenantry.migration.machine import Migration
+from tenantry.migration.remade import Remade
 from tenantry.migration.returns import Returned, Returns
 from tenantry.migration.snapshot import HarborUser, Link, Person, Wave
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.providers import MIGRATION
+from tenantry.wording import count
 
 _PROVIDERS = "identity-provider/instances"
 
@@ -48,7 +48,14 @@ class Linked:
         """Ids of those whose wave was done, and who are not through."""
         return self.lost | (self.back.pending if self.back else frozenset())
 
+    @property
+    def on_the_way_back(self) -> str:
+        """How many people are back in Harbor, in words."""
+        return self.back.on_the_way_back if self.back else ""
+
     def __str__(self) -> str:
+        if self.back and self.back.is_back:
+            return str(self.back)
         text = f"{self.linked} linked, {self.to_come} to come"
         for number, words in (
             (self.mended, "linked again"),
@@ -74,7 +81,12 @@ class ProviderMigration(Migration):
     @property
     def is_settled(self) -> bool:
         """Also once people were made anew: what they had is in this plan's records only."""
-        return super().is_settled or bool(self._waves())
+        return super().is_settled or bool(self.remade.waves())
+
+    @cached_property
+    def remade(self) -> Remade:
+        """The users of the realm who are made once more."""
+        return Remade(self)
 
     @property
     def returns(self) -> Returns:
@@ -83,11 +95,11 @@ class ProviderMigration(Migration):
 
     def subject(self, person: Person) -> str:
         """What Harbor knows a person by who is moved."""
-        return self._recreated.get(person.id, person.id) + self.snapshot.issuer
+        return self.remade.ids.get(person.id, person.id) + self.snapshot.issuer
 
     def keycloak_id(self, person: Person) -> str:
         """The id of a person in the realm now."""
-        moved = {} if self.entry.undone else self._recreated
+        moved = {} if self.entry.undone else self.remade.ids
         return moved.get(person.id, person.id)
 
     def move_wave(self, number: int) -> tuple[int, str]:
@@ -101,7 +113,7 @@ class ProviderMigration(Migration):
         remade = [person for person in people if person.way != "link"]
         if remade:
             check_rights(self._keycloak)
-            wave = self._record(number, remade)
+            wave = self.remade.record(number, remade, partial(self.returns.users_of, number))
             users = {user.subiss: user for user in wave.users}
             self.for_each(lambda person: self._remake(person, wave, users), wave.people)
             text += f", {len(wave.people)} made anew"
@@ -143,11 +155,11 @@ class ProviderMigration(Migration):
             linked = read.linked(self._keycloak, entry.new)
             lacking = [p for p in done if self.keycloak_id(p) not in linked]
             mended = [] if entry.rolling_back else self.for_each(self._link, lacking)
+            lost = {each.id for each, made in zip(lacking, mended, strict=False) if not made}
+            come = set(read.linked(self._keycloak, entry.old)) if not entry.finishing else set()
+            late = come - self._ours - set(linked)
             if entry.rolling_back and not (back and back.pending):
                 self.note(phase="rolled back", over_at=self.clock())
-        lost = {each.id for each, made in zip(lacking, mended, strict=False) if not made}
-        come = set(read.linked(self._keycloak, entry.old)) if not entry.finishing else set()
-        late = come - self._ours - set(linked)
         to_come = len(self.snapshot.moving) - len(done)
         standing = (len(done) - len(lost), to_come, sum(mended), frozenset(lost), len(late), back)
         return Linked(*standing)
@@ -178,39 +190,39 @@ class ProviderMigration(Migration):
             self._mark(None)
             self.note(phase="finished", over_at=self.clock())
 
-    def roll_back(self) -> str:
-        """Undoes all of it: the old provider is shown, the links that were made are taken away, and
-        whoever was made anew is what he or she was, and comes back in Harbor once more.
+    def roll_back(self, exclude: tuple[str, ...] = ()) -> str:
+        """Show the old provider, take away the links that were made, and make all users as they were.
 
-        Returns:
-            What was undone, in words. It is over once all have come back, which `follow_up` sees.
+        Who was made once more keeps the groups and roles that were given since, and returns in
+        Harbor by logging in.
 
         Raises:
-            TenantryError: the end was begun.
+            TenantryError: the end was begun, or `exclude` names users who were not exported.
         """
         if self.entry.finishing:
             text = f"The {self.entry.told} is being finished, and there is no way back: finish it."
             raise TenantryError(text)
+        given_up = self.given_up(exclude)
         with self.locked():
             old, new = self.entry.old, self.entry.new
-            if not self.entry.rolling_back:
-                self.note(rolling_back=True)
+            self.note(rolling_back=True, given_up=given_up)
             if self.entry.switching:
                 self.declare(declare.shown(old, instead_of=new), f"Show {old} again, not {new}")
                 self._show(old, instead_of=new)
             begun = self.entry.phase not in ("exported", "approved")
             people = self.snapshot.moving if begun else []
-            waves = self._waves()
-            remade = [(person, wave) for wave in waves for person in wave.people]
-            self.for_each(lambda each: self._make_as_it_was(*each), remade)
+            remade = self.remade.waves()
+            kept = self.remade.make_as_they_were(self._mapped(new)) if remade else 0
             gone = sum(self.for_each(self._unlink, [p for p in people if p.way != "recreate"]))
             self._mark(None)
-            text = f"{gone} links taken away"
-            if not waves or not self.returns.concerned:
-                self.note(phase="rolled back", over_at=self.clock())
-                return text
+            undone = f"{count(gone, 'link')} taken away"
+            if kept:
+                undone += f", {count(kept, 'group or role', 'groups and roles')} given since kept"
+            if not remade or not self.returns.concerned:
+                self.note(undone=True, phase="rolled back", over_at=self.clock())
+                return undone
             self.note(undone=True)
-        return f"{text}; {self.follow_up()}"
+        return f"{undone}; {self.follow_up().on_the_way_back}"
 
     # One person
 
@@ -270,15 +282,6 @@ class ProviderMigration(Migration):
         if user is not None:
             self.returns.delete(user)
 
-    def _make_as_it_was(self, person: Person, wave: Wave) -> None:
-        """The same back: with the former id and links, if the person was deleted at all."""
-        id = wave.ids.get(person.id)
-        if id is not None:
-            was = person.model_copy(update={"id": id})
-            replace(self._keycloak, was, person.id, person.links)
-        elif self._keycloak.get(f"users/{person.id}") is None:
-            replace(self._keycloak, person, person.id, person.links)
-
     def _refuse_held(self, person: Person, id: str) -> None:
         """Refuses where another user of the realm has the person's new identity already."""
         assert person.new is not None
@@ -301,49 +304,22 @@ class ProviderMigration(Migration):
             "the wrong link, and run it again: it goes on where it stopped.",
         )
 
-    # Who was made anew
-
     @property
     def _ours(self) -> set[str]:
         """The ids that those who were exported have, or had."""
-        return {person.id for person in self.snapshot.people} | {*self._recreated.values()}
-
-    @cached_property
-    def _recreated(self) -> dict[str, str]:
-        """The new ids of those who were made anew, by their former ones."""
-        return {old: new for wave in self._waves() for old, new in wave.ids.items()}
-
-    def _waves(self) -> list[Wave]:
-        """What was taken down of the waves in which somebody was deleted."""
-        if all(person.way == "link" for person in self.snapshot.moving):
-            return []
-        found = (self.record_of(number) for number in range(self.entry.waves))
-        return [wave for wave in found if wave is not None]
-
-    def _record(self, number: int, people: Sequence[Person]) -> Wave:
-        wave = self.recorded(number, lambda: self._take_down(number, people))
-        self.__dict__.pop("_recreated", None)  # which knows of the wave from now on
-        return wave
-
-    def _take_down(self, number: int, people: Sequence[Person]) -> Wave:
-        """What those have who are made anew, and the ids that they are to get."""
-        held = self.for_each(lambda person: read.held(self._keycloak, person.id), people)
-        now = [
-            there.model_copy(update={"way": person.way, "new": person.new})
-            for person, there in zip(people, held, strict=True)
-            if there is not None
-        ]
-        if len(now) < len(people):
-            text = "People who were exported are no users of the realm any more: left out: {}."
-            self.told(text.format(len(people) - len(now)))
-        ids = {person.id: str(uuid4()) for person in now if person.way == "recreate"}
-        return Wave(users=self.returns.users_of(number), people=now, ids=ids)
+        return {person.id for person in self.snapshot.people} | {*self.remade.ids.values()}
 
     # The providers
 
     def _provider(self, alias: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._keycloak.get(f"{_PROVIDERS}/{alias}")
         return found
+
+    def _mapped(self, alias: str) -> set[str]:
+        """Return the groups that a login by a provider adds people to, or removes them from."""
+        mappers = self._keycloak.rows(f"{_PROVIDERS}/{alias}/mappers") or ()
+        groups = {(mapper.get("config") or {}).get("group") for mapper in mappers}
+        return {str(group) for group in groups if group}
 
     def _put(self, alias: str, provider: dict[str, Any]) -> None:
         """Changes a provider. Its secret comes masked and is sent masked, which keeps it."""

@@ -16,6 +16,8 @@ from tenantry.migration.snapshot import INSPECTION, Person, Snapshot, people_nam
 from tenantry.migration.store import Store
 from tenantry.text import csv_text
 
+_THERE = ("moved", "to come", "pending", "let go")
+_BACK = ("back", "not logged in", "unchanged", "excluded")
 _ROLES = {1: "project admin", 2: "developer", 3: "guest", 4: "maintainer", 5: "limited guest"}
 
 
@@ -152,7 +154,7 @@ def by_team(
     counts: dict[str, Counter[str]] = {}
     for team, _, state in _standing(snapshot, journal, lacking, teams):
         counts.setdefault(team, Counter())[state] += 1
-    states = ("moved", "to come", "pending", "let go")
+    states = _BACK if journal.rolling_back else _THERE
     return [
         {"team": team, "people": found.total(), **{state: found[state] for state in states}}
         for team, found in sorted(counts.items())
@@ -181,14 +183,24 @@ def _standing(
     """Each team's people, and how each stands; who is in two teams is there twice."""
     by_group = {team.oidc_group: team.name for team in teams}
     for person in snapshot.people:
-        if person.wave is None:
-            state = "let go"
-        elif person.wave >= journal.waves_done:
-            state = "to come"
-        else:
-            state = "pending" if person.id in lacking else "moved"
+        state = _state(person, journal, lacking)
         names = {by_group.get(group.rpartition("/")[2]) for group in person.groups} - {None}
         yield from ((str(name), person, state) for name in sorted(map(str, names)) or ["(no team)"])
+
+
+def _state(person: Person, journal: Journal, lacking: frozenset[str]) -> str:
+    """Return how a person stands: one of `_THERE`, or of `_BACK` on the way back."""
+    if journal.rolling_back:
+        if person.id in lacking:
+            return "not logged in"
+        if person.id in journal.returned_back:
+            return "back"
+        return "excluded" if person.id in journal.given_up else "unchanged"
+    if person.wave is None:
+        return "let go"
+    if person.wave >= journal.waves_done:
+        return "to come"
+    return "pending" if person.id in lacking else "moved"
 
 
 def _write_table(store: Store, name: str, rows: Sequence[Mapping[str, object]]) -> None:

@@ -5,7 +5,7 @@ name with 409: whoever's subject or issuer changes has to be deleted there first
 is there at the next login; the rest is given back here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from tenantry.migration.machine import Migration
 from tenantry.migration.order import is_named
 from tenantry.migration.snapshot import HarborUser, Person
 from tenantry.systems.harbor.client import HarborClient
+from tenantry.wording import count
 
 _BATCH = 50
 
@@ -32,13 +33,29 @@ class Returned:
     """Whose wave is still to come."""
     restored: int = 0
     """Whose rights were given back by this look."""
+    kept: int = 0
+    """Rights that people were given during the migration, and keep on the way back."""
+    is_back: bool = False
+    """Whether this is the way back."""
 
     @property
     def lacking(self) -> frozenset[str]:
         """Ids of those whose wave was done, and who are not through."""
         return self.pending
 
+    @property
+    def on_the_way_back(self) -> str:
+        """How many people are back in Harbor, in words; empty if none were deleted."""
+        if not self.returned and not self.pending:
+            return ""
+        text = f"{count(self.returned, 'person is', 'people are')} back in Harbor"
+        if self.kept:
+            text += f", {count(self.kept, 'right')} given during the migration kept"
+        return text
+
     def __str__(self) -> str:
+        if self.is_back:
+            return self.on_the_way_back or "nobody was deleted in Harbor"
         text = f"{self.returned} returned, {len(self.pending)} pending, {self.to_come} to come"
         return f"{text}, {self.restored} of them restored now" if self.restored else text
 
@@ -112,13 +129,16 @@ class Returns:
         """Gives back what people had directly, to those who have logged in since.
 
         On the way back, whoever came under the new subject or issuer is deleted before: the same
-        name could not come back by the old. It is over once nobody is pending.
+        name could not come back by the old. What they have then is stored before, and given back:
+        a right that was given during the migration is kept, and one that was taken away since the
+        person's return stays away. It is over once nobody is pending.
         """
         back = self._entry.rolling_back
         if back:
             self._delete_returned()
         returned = self._returned
-        users = self._deleted()
+        deleted = self._deleted()
+        users = self._due(deleted) if back else deleted
         waiting = {id: user for id, user in users.items() if id not in returned}
         come = self._come(waiting)
         ids = list(come)
@@ -127,10 +147,11 @@ class Returns:
             self._migration.for_each(lambda id: self._restore(waiting[id], come[id]), part)
             returned = returned | {id: come[id] for id in part}
             self._migration.note(**{"returned_back" if back else "returned": returned})
-        pending = frozenset(set(users) - set(returned))
+        pending = frozenset(set(users) - set(returned) - set(self._entry.given_up))
+        kept = sum(_given(deleted.get(id), user) for id, user in users.items())
         done = self._entry.waves_done
         to_come = 0 if back else sum((person.wave or 0) >= done for person in self.people)
-        return Returned(len(returned), pending, to_come, len(ids))
+        return Returned(len(returned), pending, to_come, len(ids), kept, back)
 
     def refuse_pending(self, standing: Returned, let_go: tuple[str, ...]) -> None:
         """Refuses to end what somebody is still to come back from, who is not let go.
@@ -176,18 +197,21 @@ class Returns:
             self._harbor.put(f"/users/{id}/sysadmin", {"sysadmin_flag": True})
 
     def _delete_returned(self) -> None:
-        """Deletes who came under the new subject or issuer."""
-        self._migration.for_each(self.delete, self.to_delete())
+        """Delete who came under the new subject or issuer, once it is stored what they have."""
+        if users := self.to_delete():
+            self._migration.record_back(snapshots.Wave(users=users))
+        self._migration.for_each(self.delete, users)
 
     def to_delete(self) -> list[HarborUser]:
-        """Return the users that a roll back deletes in Harbor: all who came by the new one."""
+        """Return who came under the new subject or issuer: whom a roll back deletes in Harbor."""
         subjects = {self._migration.subject(person) for person in self.concerned}
         newcomers = self.newcomers(self._entry.returned_back.values())
-        return [
-            HarborUser(id=id, username="", subiss=subject)
+        wrong = {
+            id
             for id, subject in newcomers.items()
             if subject in subjects or (self._issuer and subject.endswith(self._issuer))
-        ]
+        }
+        return read.read_harbor(self._harbor, only=wrong) if wrong else []
 
     # Who is where
 
@@ -211,6 +235,28 @@ class Returns:
             found = {id: user for id, user in found.items() if user.id not in there}
         return found
 
+    def _due(self, deleted: dict[str, HarborUser]) -> dict[str, HarborUser]:
+        """Return what people get back on the way back, by the person's id.
+
+        Args:
+            deleted: what those had whom the migration deleted on the way there.
+        """
+        ids = {self._migration.subject(person): person.id for person in self.concerned}
+        back: dict[str, dict[int, HarborUser]] = {}
+        for record in self._migration.records_back():
+            for user in record.users:
+                if user.subiss in ids:
+                    back.setdefault(ids[user.subiss], {})[user.id] = user
+        due = dict(deleted)
+        for id, users in back.items():
+            # Once a person's rights were restored, what the new user has is all that is due.
+            is_restored = self._entry.returned.get(id) in users
+            before = [deleted[id]] if id in deleted and not is_restored else []
+            user = _merged([*before, *users.values()])
+            if id in deleted or user.members or user.admin:
+                due[id] = user
+        return due
+
     def _come(self, waiting: dict[str, HarborUser]) -> dict[str, int]:
         """Who of those has a user again, under what Harbor knows the person by now."""
         if not waiting:
@@ -229,6 +275,20 @@ class Returns:
         # The answer holds the CLI secret: only this one field of it is looked at.
         found: dict[str, Any] = self._harbor.find(f"/users/{id}") or {}
         return str((found.get("oidc_user_meta") or {}).get("subiss") or "")
+
+
+def _merged(users: Sequence[HarborUser]) -> HarborUser:
+    """Return the rights of all users of a person; the latest role in a project counts."""
+    members = {project: role for user in users for project, role in user.members.items()}
+    admin = any(user.admin for user in users)
+    return users[-1].model_copy(update={"members": members, "admin": admin})
+
+
+def _given(before: HarborUser | None, now: HarborUser) -> int:
+    """Return how many rights a user has now that the former user had not."""
+    before = before or HarborUser(id=0, username="", subiss="")
+    roles = sum(before.members.get(project) != role for project, role in now.members.items())
+    return roles + (now.admin and not before.admin)
 
 
 _NOBODY = snapshots.Wave()

@@ -5,6 +5,7 @@ answer nor kept.
 """
 
 from datetime import datetime
+from itertools import count, takewhile
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -123,7 +124,7 @@ class Snapshot(Record):
 
 
 class Wave(Record):
-    """What a wave's people had right before the first of them was deleted."""
+    """What people had right before the first of them was deleted: a wave's, or those of a way back."""
 
     users: list[HarborUser] = []
     """Who is deleted in Harbor."""
@@ -179,6 +180,29 @@ def save_wave(store: Store, id: str, number: int, wave: Wave) -> None:
     keep(store, _wave(id, number), wave.model_dump(mode="json"))
 
 
+def save_back(store: Store, id: str, number: int, record: Wave) -> None:
+    """Write what people have right before the way back deletes them, and read it back.
+
+    Raises:
+        BrokenPromise: the store returns something else than was written.
+    """
+    keep(store, back_name(id, number), record.model_dump(mode="json"))
+
+
+def load_back(store: Store, id: str, number: int) -> Wave:
+    """Return a record of the way back.
+
+    Raises:
+        Altered: it is missing, or it is not what was written.
+    """
+    what = f"{back_name(id, number)} in {store.name}"
+    data = store.read(back_name(id, number))
+    if data is None:
+        raise Altered(f"{what} is gone. Nothing was changed; bring it back from a backup.")
+    content, _ = unsealed(data, what)
+    return Wave.model_validate(content)
+
+
 def load_wave(store: Store, id: str, number: int) -> Wave | None:
     """The same, read; None if nobody of the wave was deleted yet.
 
@@ -206,16 +230,23 @@ def forget(store: Store, id: str, when: datetime, waves: int, *, inspection: boo
         waves: how many there were.
         inspection: the last look goes, too.
     """
+    back = takewhile(store.read, (back_name(id, number) for number in count()))
     text = f"Deleted by Tenantry at {when.isoformat(timespec='seconds')}, as declared.\n"
     for file in (
         name(id),
         report_name(id),
         people_name(id),
         *(_wave(id, number) for number in range(waves)),
+        *back,
         *([INSPECTION] if inspection else []),
     ):
         if store.read(file) is not None:
             store.write(file, text.encode())
+
+
+def back_name(id: str, number: int) -> str:
+    """The name of a file with what people had when the way back deleted them."""
+    return f"{FOLDER}/{id}/back-{number}.json"
 
 
 def report_name(id: str) -> str:

@@ -1,0 +1,264 @@
+"""The way back: rights given meanwhile are kept, and it ends though some people stay away."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tenantry.errors import TenantryError
+from tenantry.migration import report
+from tenantry.migration.returns import Returned
+from tenantry.sandbox.keycloak.state import User, new_id
+from tests.bench import REALM
+from tests.issuer_bench import TO, IssuerBench
+from tests.migration_bench import (
+    ANEW,
+    NEW,
+    MigrationBench,
+    give_role,
+    harbor_user,
+    take_role,
+)
+
+DEVELOPER, GUEST = 2, 3
+
+
+@pytest.fixture
+def issuer(issuer_platform: Callable[[], IssuerBench], no_waiting: None) -> IssuerBench:
+    return issuer_platform()
+
+
+@pytest.fixture
+def users(provider_platform: Callable[[], MigrationBench], no_waiting: None) -> MigrationBench:
+    made = provider_platform()
+    made.give_rights()
+    return made
+
+
+def log_in(made: MigrationBench, *names: str) -> None:
+    for name in names or sorted(user.username for user in made.everybody()):
+        made.log_in(name)
+
+
+def members(rights: dict[str, Any], project: str) -> dict[str, int]:
+    return {name: role for name, role in rights["members"][project] if name != "admin"}
+
+
+def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
+    issuer: IssuerBench,
+) -> None:
+    issuer.migrate()
+    issuer.come_back(TO, ["user00", "user01", "user02"])
+    with issuer.process() as migration:
+        migration.follow_up()
+    issuer.come_back(TO, ["user03"])  # its rights are not restored yet
+    give_role(issuer.bench, "user02", "team-t1", DEVELOPER)  # a new one
+    give_role(issuer.bench, "user00", "team-t1", GUEST)  # another role
+    take_role(issuer.bench, "user01", "team-t1")  # taken away
+    issuer.user("user01").sysadmin = False
+    issuer.user("user02").sysadmin = True
+    give_role(issuer.bench, "user03", "team-t0", GUEST)  # before the restore
+
+    with issuer.process() as migration:
+        migration.roll_back()
+    issuer.come_back(REALM)
+    with issuer.process() as migration:
+        assert str(migration.follow_up()) == (
+            "5 people are back in Harbor, 4 rights given during the migration kept"
+        )
+        assert not migration.is_on
+
+    rights = issuer.rights()
+    assert members(rights, "team-t1") == {"user02": DEVELOPER, "user00": GUEST}
+    assert members(rights, "team-t0") == {"user03": GUEST}
+    assert rights["people"]["user02"]
+    assert not rights["people"]["user01"]
+
+
+def test_rights_given_since_a_return_are_kept_where_users_are_made_anew(
+    users: MigrationBench,
+) -> None:
+    was = {user.username: user.id for user in users.everybody()}
+    users.migrate(ANEW)
+    log_in(users)
+    with users.process() as migration:
+        migration.follow_up()
+    give_role(users.bench, "user02", "team-t1", DEVELOPER)
+    take_role(users.bench, "user00", "team-t1")
+    group = next(each for each in users.realm.groups.values() if each.name == "team-t1")
+    users.realm.join(users.person("user02"), group)
+    users.realm.roles["reviewer"] = new_id()
+    users.person("user02").roles.append("reviewer")
+    users.person("user00").roles.remove("auditor")
+    users.person("user03").enabled = False
+
+    with users.process() as migration:
+        undone = migration.roll_back()
+    assert undone == "0 links taken away, 2 groups and roles given since kept; 0 people are " + (
+        "back in Harbor, 1 right given during the migration kept"
+    )
+    log_in(users)
+    with users.process() as migration:
+        migration.follow_up()
+        assert not migration.is_on
+
+    assert {user.username: user.id for user in users.everybody()} == was
+    rights = users.rights_by_name()
+    assert members(rights, "team-t1") == {"user01": 4, "user02": DEVELOPER}
+    groups, roles, *_ = rights["realm"]["user02"]
+    assert (groups, roles) == (["team-t0", "team-t1"], ["reviewer"])
+    assert "auditor" not in rights["realm"]["user00"][1], "taken away meanwhile"
+    assert not users.person("user03").enabled, "disabled meanwhile"
+
+
+def test_a_group_that_a_login_by_the_new_provider_took_away_comes_back(
+    users: MigrationBench,
+) -> None:
+    before = users.rights_by_name()["realm"]["user00"]
+    users.migrate(ANEW)
+    person = users.person("user00")
+    assert any(
+        mapper["config"].get("group") == "/team-t0"
+        for mapper in users.realm.provider_mappers.values()
+        if mapper["identityProviderAlias"] == NEW
+    )
+    person.groups.clear()  # the provider's fault: its token named no group
+
+    with users.process() as migration:
+        migration.roll_back()
+
+    assert users.rights_by_name()["realm"]["user00"] == before
+
+
+def test_users_who_came_by_the_new_issuer_only_are_counted_before_they_are_deleted(
+    issuer: IssuerBench,
+) -> None:
+    issuer.migrate()
+    held = issuer.sandbox.keycloak.realms[TO]
+    user = User(new_id(), "fresh", 1_700_000_000_000, enabled=True, email="fresh@corp.test")
+    held.add_user(user)
+    issuer.come_back(TO, ["fresh", "user00"])
+    give_role(issuer.bench, "fresh", "team-t1", DEVELOPER)
+
+    with issuer.process() as migration:
+        found = {user.username: user.members for user in migration.returns.to_delete()}
+        assert found == {"fresh": {"team-t1": DEVELOPER}, "user00": {}}
+        migration.roll_back()
+        [record] = migration.records_back()
+    assert {user.username for user in record.users} == {"fresh", "user00"}
+
+
+# People who stay away
+
+
+def standing(made: IssuerBench) -> Returned:
+    with made.process() as migration:
+        return migration.follow_up()
+
+
+def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) -> None:
+    issuer.migrate()
+    with issuer.process() as migration:
+        migration.roll_back()
+    issuer.come_back(REALM, ["user00", "user01", "user02"])
+    assert len(standing(issuer).pending) == 2
+
+    with issuer.process() as migration:
+        with pytest.raises(TenantryError, match="roll-back-migration with exclude"):
+            migration.finish(("user03", "user04"), now=True)
+        with pytest.raises(TenantryError, match="exclude: no exported user has the name 'nobody'"):
+            migration.roll_back(("nobody",))
+        migration.roll_back(("USER03",))
+        assert migration.is_on
+    issuer.come_back(REALM, ["user04"])
+    with issuer.process() as migration:
+        assert migration.follow_up().returned == 4
+        assert not migration.is_on, "the exclusion is remembered"
+
+    issuer.declare(TO)
+    issuer.migrate()
+    with issuer.process() as migration:
+        assert migration.entry.phase == "moved", "a later migration is not blocked"
+
+
+def test_the_way_back_ends_without_people_who_are_excluded_where_users_are_made_anew(
+    users: MigrationBench,
+) -> None:
+    users.migrate(ANEW)
+    with users.process() as migration:
+        migration.roll_back()
+    log_in(users, "user00", "user01", "user02", "user03")
+    with users.process() as migration:
+        assert len(migration.follow_up().lacking) == 1
+        migration.roll_back(("user04",))
+        assert not migration.is_on
+    users.migrate(ANEW)
+
+
+def test_an_excluded_person_who_logs_in_before_the_end_gets_the_rights_back(
+    issuer: IssuerBench,
+) -> None:
+    before = issuer.rights()
+    issuer.migrate()
+    with issuer.process() as migration:
+        migration.roll_back(("user01",))
+    issuer.come_back(REALM, ["user01"])
+    standing(issuer)
+    issuer.come_back(REALM)
+    standing(issuer)
+    assert issuer.rights() == before
+
+
+def test_the_store_names_who_is_awaited_by_team(issuer: IssuerBench) -> None:
+    issuer.migrate(until="moving")
+    issuer.come_back(TO, ["user00"])
+    with issuer.process() as migration:
+        migration.roll_back()
+        awaited = migration.follow_up().lacking
+        teams = list(issuer.bench.state.teams.values())
+        stands = (migration.snapshot, migration.entry, awaited, teams)
+        report.write_people(issuer.store, *stands)
+        kept = issuer.store.read(f"migration/{migration.entry.id}/people.csv") or b""
+        assert report.by_team(*stands)[0] == {
+            "team": "t0",
+            "people": 3,
+            "back": 0,
+            "not logged in": 1,
+            "unchanged": 2,
+            "excluded": 0,
+        }
+    assert kept.splitlines()[1:2] == [b"t0,user00,user00@corp.test,not logged in"]
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_nothing_is_inspected_or_planned_on_the_way_back(undone: bool, issuer: IssuerBench) -> None:
+    issuer.migrate()
+    with issuer.process() as migration:
+        if undone:
+            migration.roll_back()
+        else:
+            migration.note(rolling_back=True)
+        with pytest.raises(TenantryError, match="is being rolled back"):
+            migration.refuse_to_plan()
+        with pytest.raises(TenantryError, match="is being rolled back"):
+            migration.move()
+
+
+def test_a_move_from_a_realm_to_itself_is_not_inspected(issuer: IssuerBench) -> None:
+    issuer.migrate()
+    with issuer.process() as migration:
+        migration.roll_back()
+    with pytest.raises(TenantryError, match="the declared realm's issuer is"):
+        issuer.inspect_between(issuer.issuer(REALM), issuer.issuer(TO))
+
+
+def test_an_admin_flag_given_meanwhile_is_kept(issuer: IssuerBench) -> None:
+    issuer.migrate()
+    issuer.come_back(TO, ["user04"])
+    standing(issuer)
+    harbor_user(issuer.sandbox, "user04").sysadmin = True
+    with issuer.process() as migration:
+        migration.roll_back()
+    issuer.come_back(REALM)
+    standing(issuer)
+    assert issuer.user("user04").sysadmin
