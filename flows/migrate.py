@@ -13,6 +13,7 @@ from pydantic import Field
 from flows.onboard import BlockName, StoreName
 from tasks import migration as tasks
 from tasks import migration_approval as approvals
+from tasks import migration_plan as planning
 from tasks import migration_report
 from tasks.names import run_name
 from tasks.onboarding import check_connections, connected, finish, read_declared_state
@@ -99,16 +100,16 @@ def plan_migration(
             keep_days=keep_days,
             largest_wave=largest_wave,
         )
-        move = tasks.to_plan(systems, kept, declared_state, situation, again=plan_again)
-        order = tasks.complete_order(move, order)
+        move = planning.to_plan(systems, kept, declared_state, situation, again=plan_again)
+        order = planning.complete_order(move, order)
         check_connections(systems)
         tasks.check_versions(systems)
-        if not tasks.is_planned(move):
-            there = tasks.read_identities(move, match, people, new_keycloak)
-            found = tasks.inspect(move, there, order, people)
+        if not planning.is_planned(move):
+            there = planning.read_identities(move, match, people, new_keycloak)
+            found = planning.inspect(move, there, order, people)
             migration_report.publish_inspection(move.store, found)
             found.refuse()
-            tasks.export(move, found, order)
+            planning.export(move, found, order)
         return tasks.stands(move)
 
     return _run(plan, store, declared_state, harbor, keycloak, cluster)
@@ -157,7 +158,7 @@ def continue_migration(
             tasks.move_waves(move, waves)
         if move.situation != "issuer" and switch and not tasks.left(move):
             tasks.switch(move)
-        return tasks.stands(move)
+        return tasks.stands(move, more=tasks.make_pilot_links(move))
 
     return _run(go_on, store, declared_state, harbor, keycloak, cluster)
 
@@ -312,7 +313,7 @@ def _run(
             return finish(complete(work(systems, kept)), systems.state, None)
     except NoStore as error:
         return complete(f"No migration is in progress. {error}") if idle else fail(str(error))
-    except tasks.NothingToMove as error:
+    except planning.NothingToMove as error:
         return complete(str(error))
     except TenantryError as error:
         get_run_logger().error(str(error))

@@ -78,7 +78,9 @@ def _of_plan(move: Move) -> tuple[str, ...]:
         way_back = realm is not None
         if realm is not None:
             realm.close()
-    return consequences.of_plan(snapshot, users, way_back=way_back)
+    sign_on = move.systems.state.platform.harbor.single_sign_on
+    claim = sign_on.user_claim if sign_on else "preferred_username"
+    return consequences.of_plan(snapshot, users, claim=claim, way_back=way_back)
 
 
 def ask_to_finish(move: Move, exclude: Sequence[str], skip_soak: bool, approved: str) -> str:
@@ -119,6 +121,7 @@ def _to_roll_back(move: Move, exclude: Sequence[str]) -> Consequences:
     begun = entry.switching or entry.phase not in ("exported", "approved")
     deleted: list[HarborUser] = []
     if begun and migration.returns.concerned:
+        move.progress.begin("Finding who would be deleted")
         with migration.locked():
             deleted = migration.returns.to_delete()
     known = {migration.subject(person) for person in migration.returns.people}

@@ -3,19 +3,21 @@
 import time
 from contextvars import copy_context
 from typing import Any
+from urllib.parse import quote
 
 from prefect import get_run_logger
 
-from tasks.pages import publish_progress, update_progress
+from tasks.pages import publish_pages, publish_progress, update_progress
 from tasks.store import BlockStore
 from tasks.tables import publish_table
 from tenantry.declared import Declaration
 from tenantry.migration import report
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.machine import Migration, Standing
+from tenantry.migration.pilots import PilotLinks
 from tenantry.migration.report import Right
 from tenantry.migration.snapshot import INSPECTION, people_name
-from tenantry.text import code, markdown
+from tenantry.text import Markdown, code, escaped, joined, markdown
 from tenantry.wording import count
 
 _SECONDS_BETWEEN = 5.0
@@ -62,8 +64,34 @@ def publish_inspection(store: BlockStore, found: Inspection) -> None:
         "migration-inspection",
         report.inspected(found),
         markdown("{} {}", found.summary, where),
-        {"text": 56},
+        {"notice": 14, "stops it": 8, "people": 6, "what to do": 28, "found": 30},
     )
+    # The V2 UI puts each row on one line and cuts it off at the right: it wraps a list.
+    lines = [
+        markdown(f"- {'Stops it: ' * notice.blocking}**{{}}**: {{}}", notice.what, notice.sentence)
+        for notice in sorted(found.notices, key=lambda notice: not notice.blocking)
+    ]
+    text = markdown("{}\n\n{}\n\n{}", found.summary, where, joined("\n", lines))
+    publish_pages([("migration-inspection-summary", text)])
+
+
+def publish_pilot_links(links: PilotLinks) -> None:
+    """What a pilot opens to log in by the new provider."""
+    steps = [
+        markdown("1. {}: {}", _link(text, url), code(url))
+        for text, url in (("Log in by the new provider", links.realm), ("Harbor", links.harbor))
+        if url
+    ]
+    head = markdown(
+        "Send this to the pilots. They open the links in this order and in one browser, with no "
+        "session of an earlier login (a private window).\n\n"
+    )
+    publish_pages([("migration-pilot-links", markdown("{}{}", head, joined("\n", steps)))])
+
+
+def _link(text: str, url: str) -> Markdown:
+    """Return a link whose address holds no character that means something in Markdown."""
+    return Markdown(f"[{escaped(text)}](<{quote(url, safe=':/?&=%+-._~')}>)")
 
 
 def publish_standing(

@@ -1,153 +1,16 @@
-"""Where a migration is, who cannot log in at that moment, and what to do next, in words.
+"""What a step of a migration does to people, in the words that a person reads and approves.
 
-No text here holds a user name: results and artifacts can be read by everybody who may see runs.
+No text here holds a user name: who may see runs may read it.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from tenantry.migration.journal import Journal
+from tenantry.migration.position import FINISH, ROLL_BACK, have, people
 from tenantry.migration.snapshot import HarborUser, Person, Snapshot
 from tenantry.migration.store import checksum
 from tenantry.wording import count
-
-PLAN, CONTINUE, FOLLOW_UP, FINISH, ROLL_BACK = (
-    *("plan-migration", "continue-migration", "follow-up-migration"),
-    *("finish-migration", "roll-back-migration"),
-)
-"""The deployments, as a message names them."""
-
-
-@dataclass(frozen=True)
-class LockedOut:
-    """How many people cannot log in to Harbor at a moment of a migration."""
-
-    until_wave: int = 0
-    """People whose wave is not done yet."""
-    excluded: int = 0
-    """People whom the plan excludes."""
-
-    def __str__(self) -> str:
-        parts = []
-        if self.until_wave:
-            parts.append(f"{_people(self.until_wave)} cannot log in until their wave.")
-        if self.excluded:
-            parts.append(f"{_people(self.excluded)}, whom the plan excludes, cannot log in.")
-        return " ".join(parts) or "Nobody is locked out."
-
-
-def locked_out(snapshot: Snapshot, entry: Journal) -> LockedOut:
-    """Return how many people cannot log in now because of the migration.
-
-    Where Harbor's issuer changes, a person whose user in Harbor still has the old issuer gets 409 at
-    the next login; an existing session continues. Where an external provider is replaced, it is
-    only hidden until the end, and everybody who has moved has both links.
-    """
-    excluded = sum(person.wave is None for person in snapshot.people)
-    if entry.phase == "rolled back" or entry.rolling_back:
-        return LockedOut()
-    if entry.phase == "finished":
-        return LockedOut(excluded=excluded)
-    if entry.situation != "issuer" or entry.switched_at is None:
-        return LockedOut()
-    waiting = sum((person.wave or 0) >= entry.waves_done for person in snapshot.moving)
-    return LockedOut(waiting, excluded)
-
-
-def next_step(entry: Journal, pending: int = 0) -> str:
-    """Return what to run next, with the parameters that matter.
-
-    Args:
-        entry: how far the migration has come.
-        pending: how many people were deleted in Harbor and have not logged in since.
-    """
-    if entry.phase == "finished":
-        if entry.situation == "issuer":
-            return "Next: remove the old issuer from your RequestAuthentications."
-        return "Nothing is left to do."
-    if entry.phase == "rolled back":
-        return "Nothing is left to do."
-    if entry.finishing:
-        return f"Next: run {FINISH} again."
-    if entry.rolling_back:
-        if not entry.undone:
-            return f"Next: run {ROLL_BACK} again."
-        return (
-            f"Next: wait until they have logged in; {FOLLOW_UP} restores their rights every hour. "
-            f"Then the roll back is complete. For people who will not return, run {ROLL_BACK} with "
-            "exclude and their user names."
-        )
-    if entry.phase == "exported":
-        return f"Next: run {CONTINUE}, which asks for an approval of the plan."
-    if entry.waves_done < entry.waves or entry.switched_at is None:
-        return f"Next: run {CONTINUE}."
-    until = f"{entry.switched_at + timedelta(hours=entry.soak_hours):%Y-%m-%d %H:%M} UTC"
-    if pending:
-        return (
-            f"Next: wait until they have logged in, then run {FINISH}, from {until} on. For people "
-            "who will not return, name them in its exclude."
-        )
-    return f"Next: run {FINISH}, from {until} on."
-
-
-def position(snapshot: Snapshot, entry: Journal, pending: int = 0, more: str = "") -> str:
-    """Return where the migration is, who is locked out now, and the next step.
-
-    Args:
-        snapshot: the plan.
-        entry: how far the migration has come.
-        pending: how many people were deleted in Harbor and have not logged in since.
-        more: what a run did, said after where the migration is.
-    """
-    said = (_where(snapshot, entry, pending), more, str(locked_out(snapshot, entry)))
-    return " ".join(part for part in (*said, next_step(entry, pending)) if part)
-
-
-def _where(snapshot: Snapshot, entry: Journal, pending: int) -> str:
-    done = f"{entry.waves_done} of {count(entry.waves, 'wave')} done."
-    if entry.phase == "finished":
-        return f"Finished the {entry.told}."
-    if entry.phase == "rolled back":
-        return f"Rolled back the {entry.told}."
-    if entry.rolling_back:
-        if not entry.undone:
-            return f"The roll back of the {entry.told} has begun and is not complete."
-        return f"Rolling back: {_people(pending)} {_have(pending)} not logged in yet."
-    if entry.phase == "exported":
-        moved = _people(len(snapshot.moving))
-        return f"Planned: {moved} in {count(entry.waves, 'wave')}. Plan {entry.plan}."
-    if entry.switched_at is not None:
-        where = f"Switched from '{entry.old}' to '{entry.new}'."
-        return f"{where} {done}" if entry.waves_done < entry.waves else where
-    return done if entry.waves_done < entry.waves else "All waves are done; the switch is left."
-
-
-def plan_again(entry: Journal) -> str:
-    """Return why an approved plan is not replaced without `plan_again`, and what that does."""
-    return (
-        f"The plan of the {entry.told} is approved already, and {entry.waves_done} of "
-        f"{count(entry.waves, 'wave')} done. Planning again replaces it: whoever is linked to "
-        f"'{entry.new}' stays linked, all others are planned by the new parameters, and the new "
-        f"plan needs an approval of its own. Nothing was changed. Run {PLAN} with "
-        f"plan_again: true if that is what you want, otherwise run {CONTINUE}."
-    )
-
-
-def no_plan_again(entry: Journal) -> str:
-    """Return why a migration cannot be planned again any more."""
-    if entry.rolling_back:
-        why = f"it is being rolled back. {next_step(entry)}"
-    elif entry.finishing:
-        why = f"it is being finished. {next_step(entry)}"
-    elif entry.switching:
-        why = f"people log in by '{entry.new}' already. {next_step(entry)}"
-    else:
-        why = (
-            f"people were deleted and made again by its plan. {next_step(entry)} To start from the "
-            f"beginning, run {ROLL_BACK} first."
-        )
-    return f"The {entry.told} cannot be planned again: {why}"
 
 
 @dataclass(frozen=True)
@@ -173,14 +36,14 @@ class Consequences:
 
 
 def of_plan(
-    snapshot: Snapshot, harbor_users: int, *, renamed: int = 0, way_back: bool = True
+    snapshot: Snapshot, harbor_users: int, *, claim: str = "", way_back: bool = True
 ) -> tuple[str, ...]:
     """Return what the approval of a plan brings, in the order in which it matters.
 
     Args:
         snapshot: the plan.
         harbor_users: how many users Harbor has in all.
-        renamed: how many people have another name in Harbor afterwards.
+        claim: the claim of a token that Harbor makes a user's name of.
         way_back: whether a roll back is possible.
     """
     moving = snapshot.moving
@@ -206,19 +69,15 @@ def of_plan(
         )
     if snapshot.situation == "issuer":
         lines.append(
-            f"From this approval on, {_people(len(deleted))} cannot log in anew until their wave is "
+            f"From this approval on, {people(len(deleted))} cannot log in again until their wave is "
             "done. Existing sessions continue."
         )
     if deleted:
         lines.append(
-            f"CLI secrets end for {_people(len(deleted))}: each person who uses docker login by hand "
+            f"CLI secrets end for {people(len(deleted))}: each person who uses docker login by hand "
             "needs a new one from Harbor's user profile."
         )
-        lines.append(
-            f"The name for docker login changes for {_people(renamed)}."
-            if renamed
-            else "Names for docker login stay as they are."
-        )
+        lines.append(_names(deleted, claim))
     else:
         lines.append(
             "Nobody is deleted in Harbor. Ids, memberships and CLI secrets stay as they are; only the "
@@ -226,14 +85,35 @@ def of_plan(
         )
     owners = sum(bool(p.harbor and p.harbor.owns) for p in deleted)
     if owners:
-        lines.append(f"{_people(owners)} lose the ownership of projects: Harbor cannot restore it.")
+        lines.append(
+            f"The ownership of projects is lost for {people(owners)}: Harbor cannot restore it."
+        )
     excluded = len(snapshot.people) - len(moving)
     if excluded:
         lines.append(
-            f"{_people(excluded)} {_be(excluded)} excluded, and cannot log in after the migration."
+            f"{people(excluded)} {_be(excluded)} excluded, and cannot log in after the migration."
         )
     lines.append(_way_back(snapshot, len(deleted), way_back))
     return tuple(lines)
+
+
+def _names(deleted: Sequence[Person], claim: str) -> str:
+    """Return how many people have another name in Harbor once they have returned."""
+    new_name = {
+        "preferred_username": lambda new: new.external_username,
+        "email": lambda new: new.email,
+    }.get(claim)
+    known = [person for person in deleted if person.harbor and person.new]
+    if new_name is None or any(not new_name(person.new) for person in known):
+        return f"Names for docker login may change: Harbor takes them from the claim '{claim}'."
+    renamed = sum(
+        person.harbor.username != new_name(person.new)
+        for person in known
+        if person.harbor and person.new
+    )
+    if not renamed:
+        return "Names for docker login stay as they are."
+    return f"The name for docker login changes for {people(renamed)}."
 
 
 def _is_deleted(snapshot: Snapshot, person: Person) -> bool:
@@ -282,12 +162,12 @@ def of_finish(
         )
     if left:
         lines.append(
-            f"{_people(len(left))} {_have(len(left))} not logged in since the deletion in Harbor and "
-            f"lose {count(direct, 'direct right')} (memberships and administrator rights) for good. "
-            "They can log in."
+            f"{people(len(left))} {have(len(left))} not logged in since the deletion in Harbor. They "
+            f"can still log in, but {count(direct, 'direct right')} (memberships and administrator "
+            "rights) will not be restored."
         )
     lines.append(
-        f"{_people(excluded)}, whom the plan excludes, cannot log in afterwards."
+        f"{people(excluded)}, whom the plan excludes, cannot log in afterwards."
         if excluded
         else "Nobody is locked out afterwards."
     )
@@ -319,12 +199,13 @@ def of_roll_back(
     back = number - unknown
     lines = [f"{count(number, 'user')} {_be(number)} deleted in Harbor."]
     if back:
+        who = "Each" if back == number else f"{back} of them"
         lines.append(
-            f"{_people(back)} of them return by logging in at '{entry.old}'; direct memberships and "
+            f"{who} returns at the person's next login by '{entry.old}'; direct memberships and "
             "administrator rights are then restored within the hour."
         )
     if number:
-        lines.append(f"CLI secrets end for {_people(number)}.")
+        lines.append(f"CLI secrets end for {people(number)}.")
     if recreated:
         lines.append(
             f"{count(recreated, 'user')} of the realm {_be(recreated)} deleted and created again with "
@@ -337,11 +218,11 @@ def of_roll_back(
         )
     if exclude:
         lines.append(
-            f"{_people(len(exclude))} {_be(len(exclude))} not waited for any longer and lose the "
-            "direct rights that they had before the migration."
+            f"{people(len(exclude))} {_be(len(exclude))} not waited for any longer. The direct rights "
+            "that they had before the migration will not be restored."
         )
     lines.append(
-        f"{_people(unknown)}, who came to Harbor by '{entry.new}' for the first time, cannot log in "
+        f"{people(unknown)}, who came to Harbor by '{entry.new}' for the first time, cannot log in "
         f"afterwards unless '{entry.old}' knows them."
         if unknown
         else f"Nobody is locked out afterwards: everybody logs in by '{entry.old}' as before."
@@ -360,11 +241,3 @@ def _subject(action: str, entry: Journal, exclude: Sequence[str]) -> str:
 
 def _be(number: int) -> str:
     return "is" if number == 1 else "are"
-
-
-def _people(number: int) -> str:
-    return count(number, "person", "people")
-
-
-def _have(number: int) -> str:
-    return "has" if number == 1 else "have"

@@ -115,8 +115,9 @@ def _about_client(systems: Systems) -> Iterator[Notice]:
     sign_on = systems.state.platform.harbor.single_sign_on
     assert sign_on is not None
     if not systems.keycloak_client.rows("clients", clientId=sign_on.client_id):
-        text = f"the realm has no client '{sign_on.client_id}' for Harbor: run configure-platform."
-        yield Notice("client missing", text, blocking=True)
+        text = f"the realm has no client '{sign_on.client_id}' for Harbor."
+        remedy = "Run configure-platform."
+        yield Notice("client missing", text, blocking=True, remedy=remedy)
 
 
 def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Notice]:
@@ -135,9 +136,10 @@ def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Notice]:
     if lacking:
         text = (
             f"RequestAuthentication {', '.join(lacking)} takes tokens of '{old}' and not of "
-            f"'{new}': requests would end in 401. List both issuers until the end."
+            f"'{new}': requests would end in 401."
         )
-        yield Notice("mesh", text, blocking=True)
+        remedy = "List both issuers until the end."
+        yield Notice("mesh", text, blocking=True, remedy=remedy)
 
 
 def _trusted(rule: dict[str, Any]) -> set[str]:
@@ -148,11 +150,9 @@ def _trusted(rule: dict[str, Any]) -> set[str]:
 def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
     own = systems.harbor_client.account.username
     if any(person.username == own for person in people):
-        text = (
-            "the account of the Harbor connection is one of those who would be deleted. Use the "
-            "local administrator."
-        )
-        yield Notice("own account", text, (own,), blocking=True)
+        text = "the account of the Harbor connection is one of those who would be deleted."
+        remedy = "Use the local administrator."
+        yield Notice("own account", text, (own,), blocking=True, remedy=remedy)
 
 
 def _about_groups(people: Sequence[Person]) -> Iterator[Notice]:

@@ -82,16 +82,17 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
     there = {alias: keycloak.get(f"{path}/{alias}") for alias in (old, new)}
     for alias, provider in there.items():
         if provider is None:
-            advice = "run configure-platform" if alias == new else "correct 'replaces'"
-            text = f"the realm has no identity provider '{alias}': {advice}."
-            yield Notice("provider missing", text, blocking=True)
+            remedy = "Run configure-platform." if alias == new else "Correct 'replaces'."
+            text = f"the realm has no identity provider '{alias}'."
+            yield Notice("provider missing", text, blocking=True, remedy=remedy)
     shown = there[new]
     if shown is not None and not shown.get("hideOnLogin"):
         text = (
             f"'{new}' is on the login page already: whoever logs in by it before being linked may "
-            "get a second account. Declare it hidden, and run configure-platform."
+            "get a second account."
         )
-        yield Notice("provider shown", text, blocking=True)
+        remedy = "Declare it hidden, and run configure-platform."
+        yield Notice("provider shown", text, blocking=True, remedy=remedy)
     if all(there.values()):
         filled = {
             alias: {
@@ -105,10 +106,13 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
         if lacking:
             text = (
                 f"Groups that '{old}' puts people into and '{new}' has no mapper for: {lacking}. At "
-                "their first login people would fall out of them. Declare the new provider's names "
-                "of the groups, and run configure-platform and onboard-teams (which: all)."
+                "their first login people would fall out of them."
             )
-            yield Notice("mappers missing", text, blocking=True)
+            remedy = (
+                "Declare the new provider's names of the groups, and run configure-platform and "
+                "onboard-teams (which: all)."
+            )
+            yield Notice("mappers missing", text, blocking=True, remedy=remedy)
 
 
 def _about_names(people: Sequence[Person], new: str) -> Iterator[Notice]:
@@ -146,10 +150,10 @@ def _about_second_accounts(systems: Systems, inspection: Inspection, new: str) -
     if wrong:
         text = (
             f"Identities at the new provider that another user of the realm is linked to, or people "
-            f"who are linked to another identity: {len(wrong)}. Delete that user or link, if it is "
-            "a second account; nothing is taken from anybody here."
+            f"who are linked to another identity: {len(wrong)}."
         )
-        yield Notice("second account", text, tuple(wrong), blocking=True)
+        remedy = "Delete that user or link, if it is a second account."
+        yield Notice("second account", text, tuple(wrong), blocking=True, remedy=remedy)
 
 
 def _is_free(person: Person, identity: str, new: str, holders: dict[str, str]) -> bool:
@@ -167,16 +171,15 @@ def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
     if account.realm == systems.keycloak_client.realm and account.username.lower() in names:
         text = (
             "the account of the Keycloak connection is one of those who are moved: whoever runs "
-            "this could lock themselves out. Use an account of the realm 'master'."
+            "this could lock themselves out."
         )
-        yield Notice("own account", text, (account.username,), blocking=True)
+        remedy = "Use an account of the realm 'master'."
+        yield Notice("own account", text, (account.username,), blocking=True, remedy=remedy)
     own = systems.harbor_client.account.username
     if any(person.harbor and person.harbor.username == own for person in people):
-        text = (
-            "the account of the Harbor connection is one of those who are moved. Use the local "
-            "administrator."
-        )
-        yield Notice("own account", text, (own,), blocking=True)
+        text = "the account of the Harbor connection is one of those who are moved."
+        remedy = "Use the local administrator."
+        yield Notice("own account", text, (own,), blocking=True, remedy=remedy)
 
 
 def _about_issuer(systems: Systems) -> Iterator[Notice]:
@@ -188,7 +191,8 @@ def _about_issuer(systems: Systems) -> Iterator[Notice]:
             f"Harbor trusts '{trusted}', and the realm's issuer is '{issuer}': this is a change of "
             "Harbor's issuer, which is no replacement of a provider behind the realm."
         )
-        yield Notice("issuer", text, blocking=True)
+        remedy = "Run plan-migration with situation: issuer, if that is what you want."
+        yield Notice("issuer", text, blocking=True, remedy=remedy)
 
 
 def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iterator[Notice]:
@@ -215,11 +219,9 @@ def _about_remade(
         return
     foreign = [p.username for p in remade if listed[p.id].get("federationLink")]
     if foreign:
-        text = (
-            f"Users of a user federation (LDAP) who would be deleted, maybe there too: {len(foreign)}. "
-            "In the realm's user federation, 'Unlink users' makes them the realm's own."
-        )
-        yield Notice("user federation", text, tuple(foreign), blocking=True)
+        text = f"Users of a user federation (LDAP) who would be deleted, maybe there too: {len(foreign)}."
+        remedy = "In the realm's user federation, 'Unlink users' makes them the realm's own."
+        yield Notice("user federation", text, tuple(foreign), blocking=True, remedy=remedy)
     yield Notice(
         "made anew",
         f"Deleted and made anew in the realm: {len(remade)}. Their sessions end.",

@@ -29,6 +29,13 @@ class Notice:
     who: tuple[str, ...] = ()
     """User names, for the file in the store; never for an artifact."""
     blocking: bool = False
+    remedy: str = ""
+    """What to do, in a sentence; empty if it needs nothing."""
+
+    @property
+    def sentence(self) -> str:
+        """What was found, with the remedy."""
+        return f"{self.text} {self.remedy}".rstrip()
 
 
 @dataclass
@@ -56,7 +63,7 @@ class Inspection:
             f"{states.count(state)} {state}" for state in ("matched", "unmatched", "ambiguous")
         )
         gone = sum(person.wave is None for person in self.people)
-        return f"{count(len(self.people), 'person', 'people')}: {told}; {gone} let go; waves: {len(self.waves)}."
+        return f"{count(len(self.people), 'person', 'people')}: {told}; {gone} excluded; waves: {len(self.waves)}."
 
     def refuse(self) -> None:
         """Stops here if something must be settled first.
@@ -65,7 +72,7 @@ class Inspection:
             TenantryError: and what.
         """
         if self.blocking:
-            lines = [f"{notice.what}: {notice.text}" for notice in self.blocking]
+            lines = [f"{notice.what}: {notice.sentence}" for notice in self.blocking]
             raise TenantryError("\n".join(["Nothing was changed. First settle this:", *lines]))
 
 
@@ -96,15 +103,14 @@ def about_matches(inspection: Inspection) -> Iterator[Notice]:
             if person.wave is not None and inspection.matched[person.id].state == state
         ]
         if found:
-            text = (
-                f"{state.title()} at the new provider: {len(found)}. Correct it there or here, "
-                "say who is who by a mapping file, or name them in exclude."
-            )
-            yield Notice(state, text, tuple(each.username for each in found), blocking=True)
+            text = f"{state.title()} at the new provider: {len(found)}."
+            remedy = "Correct it there or here, say who is who by a mapping file, or name them in exclude."
+            names = tuple(each.username for each in found)
+            yield Notice(state, text, names, blocking=True, remedy=remedy)
     gone = [person.username for person in inspection.people if person.wave is None]
     if gone:
-        text = f"Let go: {len(gone)}. They are left behind, and lose their way in."
-        yield Notice("let go", text, tuple(gone))
+        text = f"Excluded: {len(gone)}. They are not moved, and cannot log in after the migration."
+        yield Notice("excluded", text, tuple(gone))
 
 
 def about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[Notice]:
@@ -117,9 +123,10 @@ def about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[No
     if large:
         text = (
             f"Waves that would delete more than {order.largest_wave}% of Harbor's people at once: "
-            f"{len(large)}. Make them smaller (percent), or say that it is meant (largest_wave)."
+            f"{len(large)}."
         )
-        yield Notice("large wave", text, blocking=True)
+        remedy = "Make them smaller (percent), or allow larger ones (largest_wave)."
+        yield Notice("large wave", text, blocking=True, remedy=remedy)
 
 
 def about_rights(people: Sequence[Person]) -> Iterator[Notice]:

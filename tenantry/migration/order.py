@@ -8,6 +8,9 @@ from tenantry.migration.case import fold
 from tenantry.migration.identities import Match
 from tenantry.migration.snapshot import Person, Way
 
+PILOT = "pilot"
+"""The name of the first wave, if people are named for it."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -67,7 +70,7 @@ def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[s
             wave.update({person.id: len(names) for person in members})
             names.append(name)
 
-    make("pilot", [person for person in people if is_named(person, order.pilot)])
+    make(PILOT, [person for person in people if is_named(person, order.pilot)])
     for group in order.groups:
         path = _path(group)
         make(group, [each for each in people if each.id not in wave and path in each.groups])

@@ -43,7 +43,8 @@ def inspected(inspection: Inspection) -> list[dict[str, object]]:
             "notice": notice.what,
             "stops it": "yes" if notice.blocking else "",
             "people": len(notice.who) or "",
-            "text": notice.text,
+            "what to do": notice.remedy,
+            "found": notice.text,
         }
         for notice in sorted(inspection.notices, key=lambda notice: not notice.blocking)
     ]
@@ -63,7 +64,7 @@ def write_inspection(store: Store, inspection: Inspection) -> None:
             "why": inspection.matched[person.id].why,
             "external_id": person.new.external_id if person.new else "",
             "external_username": person.new.external_username if person.new else "",
-            "wave": "let go" if person.wave is None else inspection.waves[person.wave],
+            "wave": "excluded" if person.wave is None else inspection.waves[person.wave],
             "notices": ", ".join(concerned.pop(person.username, ())),
         }
         for person in inspection.people

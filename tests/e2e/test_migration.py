@@ -1,15 +1,20 @@
 """A migration through a real Prefect server: planned, approved, followed up, finished, rolled back."""
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from playwright.sync_api import Locator, Page
 from prefect.filesystems import LocalFileSystem
 
 from demo.blocks import fill_in
 from tests.bench import Bench, MishapSandbox, prepare
+from tests.browser import open_ui
 from tests.flow_bench import asked_again, paused
 from tests.issuer_bench import TO, IssuerBench
 from tests.migration_bench import NEW, OLD, MigrationBench
@@ -62,10 +67,15 @@ class Flows:
         assert status["status"] == "ACCEPT", status
 
     def artifact(self, key: str, run: dict[str, Any]) -> str:
+        return json.dumps(self.artifact_of(key, run))
+
+    def artifact_of(self, key: str, run: dict[str, Any]) -> dict[str, Any]:
+        """Return the run's latest artifact of a key."""
         body = {"artifacts": {"key": {"any_": [key]}, "flow_run_id": {"any_": [run["id"]]}}}
         found = self.platform.call("POST", "artifacts/filter", body)
         assert found, f"there is no artifact {key}"
-        return json.dumps(found[-1])
+        latest: dict[str, Any] = found[-1]
+        return latest
 
 
 @pytest.fixture
@@ -168,7 +178,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
     asked, moved = flows.approved("continue", waves=1)
 
     said = (
-        *("are deleted, wave by wave", "cannot log in anew until their wave is done"),
+        *("are deleted, wave by wave", "cannot log in again until their wave is done"),
         *("CLI secrets end for 5 people", "Names for docker login", "To go back, run"),
     )
     places = [asked.replace("\\", "").index(text) for text in said]
@@ -259,8 +269,17 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
 
     refused = flows.run("continue", approved_plan="0" * 64)
     assert "the plan is now" in refused["state"]["message"]
-    moved = flows.done("continue", approved_plan=plan, waves=1)
-    assert moved == "1 of 2 waves done. Nobody is locked out. Next: run continue-migration."
+    run = flows.run("continue", approved_plan=plan, waves=1)
+    moved = run["state"]["message"]
+    assert moved.startswith("1 of 2 waves done. Pilots log in by the new provider: http"), moved
+    assert moved.endswith(". Nobody is locked out. Next: run continue-migration.")
+    realm, harbor = re.findall(r"https?://[^ ]+[^ .]", moved)
+    assert "kc_idp_hint=login" in realm
+    assert httpx.get(realm).status_code == 200, "the realm takes the link"
+    assert httpx.get(harbor).status_code == 302
+    shown = flows.artifact("migration-pilot-links", run)
+    assert realm in shown
+    assert harbor in shown
     again = flows.run("plan", new_keycloak=flows.block)["state"]["message"]
     assert "is approved already" in again
     assert "plan_again: true" in again
@@ -268,3 +287,95 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
     assert "0 users are deleted in Harbor." in asked
     assert back.startswith("Rolled back the migration from 'corp' to 'login'")
     assert made.links(NEW) == {}
+
+
+@pytest.mark.long
+def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
+    issuers: Flows, page: Page
+) -> None:
+    flows, made = issuers, issuers.made
+    flows.done("plan", pilot=["user00"], largest_wave=100)
+    id = flows.start("continue", waves=1)
+    paused(flows, id)
+
+    dialog = open_approval(flows, page, id)
+
+    dialog.get_by_text("in Harbor are deleted, wave by wave").wait_for()
+    shown = dialog.inner_text()
+    for text in (
+        "cannot log in again until their wave is done",
+        "CLI secrets end for 5 people",
+        "Names for docker login",
+        "To go back, run roll-back-migration before finish-migration",
+    ):
+        assert text in shown, shown
+    approve(dialog, page)
+    assert flows.platform.wait_for_run(id)["state_type"] == "COMPLETED"
+    made.come_back(TO, ["user00"])
+    flows.done("follow-up")
+
+    id = flows.start("roll-back")
+    paused(flows, id)
+    dialog = open_approval(flows, page, id)
+    dialog.get_by_text("1 user is deleted in Harbor.").wait_for()
+    assert "CLI secrets end for 1 person" in dialog.inner_text()
+    assert len(made.sandbox.harbor.users) == 6, "nobody is deleted before the answer"
+    approve(dialog, page)
+    assert "Rolling back" in flows.platform.wait_for_run(id)["state"]["message"]
+
+
+@pytest.mark.long
+def test_what_stops_a_migration_is_shown_with_its_remedy(flows: Flows, page: Page) -> None:
+    made = flows.made
+    made.realm.providers[NEW]["hideOnLogin"] = False
+    run = flows.run("plan", new_keycloak=flows.block, pilot=["user00"])
+    assert run["state_type"] == "FAILED"
+
+    shown = (
+        ("artifacts", "migration-inspection-summary"),
+        ("v2/artifacts", "migration-inspection-summary"),
+        ("artifacts", "migration-inspection"),
+    )
+    for ui, key in shown:
+        id = flows.artifact_of(key, run)["id"]
+        page.goto(f"{flows.platform.url}/{ui}/artifact/{id}")
+        page.get_by_text("Declare it hidden").first.wait_for()
+        cut = page.locator("table").evaluate_all(
+            "tables => tables.map(table => table.scrollWidth - table.parentElement.clientWidth)"
+        )
+        assert max(cut, default=0) <= 0, f"{key}: the table is cut at the right"
+        wide = page.get_by_text("Declare it hidden").first.bounding_box()
+        assert wide
+        assert wide["x"] + wide["width"] <= 1280, f"{key}: the remedy is cut"
+        if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"{key}.png", full_page=True)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with open_ui() as page:
+        yield page
+
+
+def open_approval(flows: Flows, page: Page, id: str) -> Locator:
+    """Open the dialog in which a person answers a suspended run."""
+    page.goto(f"{flows.platform.url}/v2/runs/flow-run/{id}")
+    page.locator("button:has(svg.lucide-ellipsis-vertical)").first.click()
+    page.get_by_role("menuitem", name="Resume").click()
+    if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):
+        page.get_by_role("dialog").get_by_label("Plan").wait_for()
+        page.screenshot(path=Path(folder) / f"approval-{id[:8]}.png")
+    return page.get_by_role("dialog")
+
+
+def approve(dialog: Locator, page: Page) -> None:
+    """Approve in the dialog. SQLite answers 503 while anything else is written."""
+    dialog.get_by_role("switch").click()
+    dialog.get_by_label("Your name").fill("Ann")
+    page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
+    for _ in range(20):
+        with page.expect_response("**/resume") as answered:
+            dialog.get_by_role("button", name="Resume").click()
+        if answered.value.status != 503:
+            break
+        page.wait_for_timeout(1000)

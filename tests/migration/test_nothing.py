@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.migration import NothingToMove, _check_declared
+from tasks.migration_plan import NothingToMove, _check_declared
 from tenantry.onboarding import configure
 from tests.bench import PLATFORM, REALM, SHOP, Bench
 

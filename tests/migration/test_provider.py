@@ -53,7 +53,7 @@ def test_waves_by_group_and_by_percentage(made: MigrationBench) -> None:
     assert found.waves == ["pilot", "team-t1", "the others"]
     waves = {person.username: person.wave for person in found.people}
     assert waves == {"user00": 0, "user01": 1, "user02": 2, "user03": 1, "user04": None}
-    assert found.summary == "5 people: 5 matched, 0 unmatched, 0 ambiguous; 1 let go; waves: 3."
+    assert found.summary == "5 people: 5 matched, 0 unmatched, 0 ambiguous; 1 excluded; waves: 3."
 
 
 def test_what_a_migration_has_in_hand_is_not_mended(made: MigrationBench) -> None:

@@ -5,11 +5,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tenantry import onboarding
 from tenantry.errors import TenantryError
-from tenantry.migration import report
+from tenantry.migration import pilots, report
 from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox
 from tests.addresses import GivenHarbor
@@ -17,7 +18,8 @@ from tests.migration_bench import NEW, OLD
 from tests.real.conftest import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.lab_harbor import LabHarbor
-from tests.real.migration_lab import MigrationLab
+from tests.real.migration_lab import PASSWORD, MigrationLab
+from tests.real.servers import browser
 from tests.real.servers.browser import LoginError
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -267,3 +269,30 @@ def test_whoever_is_imported_with_the_same_id_is_the_same_to_harbor(make: Make) 
     with lab.systems() as systems:
         rights = report.compare(lab.migration(systems))
     assert [right for right in rights if not right.is_equal] == []
+
+
+def test_a_pilot_logs_in_by_the_printed_links_though_harbor_sends_a_hint(make: Make) -> None:
+    lab = make(2, 1)
+    pilot, other = lab.names
+    ids = lab.all_log_in(lab.names, lab.old)
+    lab.plan(order(lab))
+    with lab.systems() as systems:
+        lab.migration(systems).move(1)
+        links = pilots.links(systems, NEW)
+    lab.send_to(OLD)
+    lab.harbor.settle()
+    back = f"{links.harbor.removesuffix('login')}callback"
+
+    with httpx.Client(trust_env=False, timeout=30) as documented:
+        hinted = documented.get(links.harbor).headers["location"]
+        assert f"kc_idp_hint={OLD}" in hinted
+        refused = documented.get(f"{hinted}&kc_idp_hint={NEW}").headers["location"]
+        assert "duplicated" in refused, "which Harbor answers with 400"
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        end = browser.begin_session(client, links.realm, lab.name_at(lab.new, pilot), PASSWORD)
+        assert end.startswith(f"{lab.url}/realms/{lab.realm}/account/")
+        assert client.get(end).status_code == 200
+        answer = browser.follow(client, links.harbor, back)
+        assert answer.status_code == 302, answer.text
+        assert lab.harbor.current(client)["user_id"] == ids[pilot]
+    assert lab.log_in(other, lab.old)["user_id"] == ids[other], "everybody else logs in as before"

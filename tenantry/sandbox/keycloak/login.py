@@ -137,7 +137,7 @@ def _refusal(realm: Realm, call: Call) -> Response | None:
     client = realm.client_named(asked.get("client_id", ""))
     if client is None or not client["enabled"]:
         return _page("Client not found.", 400)
-    if not _is_one_of(asked.get("redirect_uri", ""), client.get("redirectUris") or []):
+    if not _is_one_of(asked.get("redirect_uri", ""), _redirects(client, call)):
         return _page("Invalid parameter: redirect_uri", 400)
     method = client.get("attributes", {}).get("pkce.code.challenge.method")
     scope = asked.get("scope", "")
@@ -177,6 +177,13 @@ def _is_one_of(address: str, allowed: list[str]) -> bool:
     return bool(address) and any(
         address.startswith(each[:-1]) if each.endswith("*") else address == each for each in allowed
     )
+
+
+def _redirects(client: JSON, call: Call) -> list[str]:
+    """Return where a client may be returned to; a path is below the client's root URL."""
+    root = str(client.get("rootUrl") or "").replace("${authBaseUrl}", call.base).rstrip("/")
+    known = client.get("redirectUris") or ()
+    return [f"{root}{each}" if each.startswith("/") else each for each in known]
 
 
 def _form(realm: Realm, call: Call, words: str = "") -> Response:

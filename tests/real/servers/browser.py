@@ -105,6 +105,23 @@ def log_in_at(
     return client, answer
 
 
+def begin_session(client: httpx.Client, url: str, username: str, password: str) -> str:
+    """Log in at a realm's own address, with a browser that keeps its session; return where it ends.
+
+    The address names where it leads back to, in `redirect_uri`.
+    """
+    back = parse_qs(urlsplit(url).query)["redirect_uri"][0]
+    return _walk(client, client.build_request("GET", url), back, username, password)
+
+
+def follow(client: httpx.Client, url: str, back: str) -> httpx.Response:
+    """Open an application's login in a browser that has a session; return the last answer.
+
+    A page that asks for a password fails, because nobody is there to type one.
+    """
+    return client.get(_walk(client, client.build_request("GET", url), back, "", ""))
+
+
 @dataclass
 class _Form:
     action: str
