@@ -1,6 +1,7 @@
 """The look before Harbor's issuer changes. Nothing is written."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from typing import Any
 
 from tenantry.calls import each
@@ -8,6 +9,7 @@ from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import people as read
 from tenantry.migration.case import fold
 from tenantry.migration.identities import check_known
+from tenantry.migration.inspect_groups import about_groups, read_groups
 from tenantry.migration.inspection import (
     Inspection,
     Notice,
@@ -79,7 +81,13 @@ def inspect(
     if order.match == "mapping":
         check_known(file, identities, {fold(person.username) for person in people})
     matched = match(people, identities, order.match)
-    people = each(lambda person: _joined(systems, person, matched[person.id].identity), people)
+    people = [one.model_copy(update={"new": matched[one.id].identity}) for one in people]
+    old_client = old_realm(systems.keycloak_client, old)
+    with closing(old_client) if old_client else nullcontext():
+        keycloak = systems.keycloak_client
+        found = each(lambda person: read_groups(keycloak, old_client, person, old), people)
+    groups = {person.id: of for person, of in zip(people, found, strict=True)}
+    people = [one.model_copy(update={"groups": groups[one.id].all}) for one in people]
     people, waves = divide(people, order)
     held = systems.harbor_client.settings()
     settings = {name: held[name] for name in SETTINGS if name in held}
@@ -91,24 +99,16 @@ def inspect(
         *about_waves(inspection, len(users), order),
         *_about_us(systems, people),
         *about_rights(people),
-        *_about_groups(people),
+        *about_groups(keycloak, people, groups),
         *about_losses(people),
         *_about_others(users, len(ours)),
-        *_about_way_back(systems, old),
+        *([] if old_client else [Notice("no way back", no_way_back(old))]),
     ]
     return inspection
 
 
 def _person(user: HarborUser) -> Person:
     return Person(id=f"harbor-{user.id}", username=user.username, email=user.email, harbor=user)
-
-
-def _joined(systems: Systems, person: Person, identity: Identity | None) -> Person:
-    """The person with the identity, and with the groups that it has in the new realm."""
-    if identity is None:
-        return person
-    groups = read.groups(systems.keycloak_client, identity.external_id)
-    return person.model_copy(update={"new": identity, "groups": groups})
 
 
 def _about_client(systems: Systems) -> Iterator[Notice]:
@@ -155,13 +155,6 @@ def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
         yield Notice("own account", text, (own,), blocking=True, remedy=remedy)
 
 
-def _about_groups(people: Sequence[Person]) -> Iterator[Notice]:
-    alone = [p.username for p in people if p.new and not p.groups]
-    if alone:
-        text = f"In no group of the new realm: {len(alone)}. No team's rights await them."
-        yield Notice("no group", text, tuple(alone))
-
-
 def _about_others(users: Sequence[HarborUser], ours: int) -> Iterator[Notice]:
     if len(users) > ours:
         text = (
@@ -169,11 +162,3 @@ def _about_others(users: Sequence[HarborUser], ours: int) -> Iterator[Notice]:
         )
         yield Notice("others", text)
     yield Notice("robots", "Robots are nobody's logins: they work on.")
-
-
-def _about_way_back(systems: Systems, old: str) -> Iterator[Notice]:
-    realm = old_realm(systems.keycloak_client, old)
-    if realm is None:
-        yield Notice("no way back", no_way_back(old))
-    else:
-        realm.close()

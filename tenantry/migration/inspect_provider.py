@@ -50,7 +50,7 @@ def inspect(
     listed = read.linked(keycloak, old)
     people = read.read_people(keycloak, listed.values(), progress)
     if order.match == "mapping":
-        check_known(file, identities, {person.username for person in people})
+        check_known(file, identities, {fold(person.username) for person in people})
     users = read.read_harbor(systems.harbor_client)
     people = read.join(people, users, keycloak.issuer)
     matched = match(people, identities, order.match)
@@ -166,9 +166,9 @@ def _is_free(person: Person, identity: str, new: str, holders: dict[str, str]) -
 
 def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
     """Whoever runs this keeps a way in."""
-    names = {person.username for person in people}
+    names = {fold(person.username) for person in people}
     account = systems.keycloak_client.account
-    if account.realm == systems.keycloak_client.realm and account.username.lower() in names:
+    if account.realm == systems.keycloak_client.realm and fold(account.username) in names:
         text = (
             "the account of the Keycloak connection is one of those who are moved: whoever runs "
             "this could lock themselves out."

@@ -76,9 +76,10 @@ def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[s
         make(group, [each for each in people if each.id not in wave and path in each.groups])
     rest = [person for person in people if person.id not in wave]
     size = max(1, -(-len(rest) * order.percent // 100))
-    for first in range(0, len(rest), size):
-        part = rest[first : first + size]
-        make("the others" if size >= len(rest) else f"others {first + 1} to {first + size}", part)
+    parts = [rest[first : first + size] for first in range(0, len(rest), size)]
+    for number, part in enumerate(parts, start=1):
+        more = f", part {number} of {len(parts)}" if len(parts) > 1 else ""
+        make(f"the others{more}", part)
     divided = [
         person.model_copy(update={"wave": wave[person.id], "way": _way(person, order)})
         for person in people

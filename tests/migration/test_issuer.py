@@ -242,6 +242,65 @@ def test_a_rule_that_takes_the_old_issuers_tokens_only_stops_it(made: IssuerBenc
     assert made.inspect().blocking == []
 
 
+def leave_groups(made: IssuerBench, *names: str) -> None:
+    """What a realm has whose people come by a provider, before their first login."""
+    for name in names:
+        made.sandbox.keycloak.realms[TO].user_named(name).groups.clear()
+
+
+def map_group(made: IssuerBench, group: str) -> None:
+    realm = made.sandbox.keycloak.realms[TO]
+    realm.providers["corp"] = {"alias": "corp", "providerId": "oidc", "config": {}}
+    id = new_id()
+    realm.provider_mappers[id] = {
+        "id": id,
+        "name": group,
+        "identityProviderAlias": "corp",
+        "config": {"group": group},
+    }
+
+
+def test_the_teams_of_people_are_known_before_their_first_login(made: IssuerBench) -> None:
+    map_group(made, "/team-t0")
+    leave_groups(made, "user00", "user01")
+    found = made.inspect(replace(ORDER, groups=("team-t1",)))
+
+    notices = {each.what: each.who for each in found.notices}
+    assert notices["groups at login"] == ("user00",)
+    assert notices["groups missing"] == ("user01",), "no mapper fills team-t1"
+    assert "no group" not in notices
+    assert {p.username: p.wave for p in found.people}["user01"] == 1, "the wave of its team"
+    made.migrate()
+    with made.process() as migration:
+        teams = list(made.bench.state.teams.values())
+        rows = report.by_team(migration.snapshot, migration.entry, frozenset(), teams)
+    assert [(row["team"], row["people"]) for row in rows] == [("t0", 3), ("t1", 2)]
+
+
+def test_who_is_in_no_group_of_either_realm_is_named(made: IssuerBench) -> None:
+    for realm in (REALM, TO):
+        made.sandbox.keycloak.realms[realm].user_named("user04").groups.clear()
+    notices = {each.what: each.who for each in made.inspect().notices}
+    assert notices["no group"] == ("user04",)
+
+
+@pytest.mark.parametrize(
+    ("mapped", "said"),
+    [(True, "providers' mappers add them to groups"), (False, "they have no team's rights")],
+)
+def test_groups_that_nobody_can_read_are_said_to_be_unknown(
+    mapped: bool, said: str, made: IssuerBench
+) -> None:
+    if mapped:
+        map_group(made, "/team-t0")
+    leave_groups(made, "user00")
+    made.sandbox.keycloak.realms.pop(REALM)
+    found = {each.what: each for each in made.inspect().notices}
+    assert found["groups unknown"].who == ("user00",)
+    assert said in found["groups unknown"].text
+    assert "no way back" in found
+
+
 def test_the_local_administrator_and_strangers_are_left_alone(made: IssuerBench) -> None:
     found = made.inspect()
     assert [person.username for person in found.people] == made.names

@@ -56,6 +56,14 @@ def test_waves_by_group_and_by_percentage(made: MigrationBench) -> None:
     assert found.summary == "5 people: 5 matched, 0 unmatched, 0 ambiguous; 1 excluded; waves: 3."
 
 
+def test_waves_of_the_same_size_are_numbered(made: MigrationBench) -> None:
+    order = replace(ORDER, percent=34)
+    found = made.inspect(order)
+
+    assert found.waves == ["pilot", "the others, part 1 of 2", "the others, part 2 of 2"]
+    assert [len([p for p in found.people if p.wave == wave]) for wave in range(3)] == [1, 2, 2]
+
+
 def test_what_a_migration_has_in_hand_is_not_mended(made: MigrationBench) -> None:
     made.migrate()
     assert made.configure() == []
