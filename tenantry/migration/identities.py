@@ -13,6 +13,7 @@ from tenantry.errors import TenantryError
 from tenantry.migration.case import fold
 from tenantry.migration.snapshot import Identity
 from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.text import read_csv_cell
 
 Match = Literal["email", "username", "mapping"]
 """How a user of the realm is found at the new provider: by e-mail address, by user name, or by a
@@ -20,6 +21,9 @@ file that names both."""
 _ALWAYS = ("external_id", "external_username")
 _FIRST = 2  # the header is row 1
 _MOST_FAULTS = 200
+_EMPTY = ("there are no rows below the header", "no row below the header has an external_id")
+_SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+")
+"""What a spreadsheet makes of a long number when it saves a file as CSV: the digits are lost."""
 
 
 class FaultyFile(TenantryError):
@@ -73,7 +77,9 @@ def from_file(name: str, data: bytes, match: Match) -> list[Identity]:
         name: the file's name, whose ending tells which it is.
         data: its content. CSV is UTF-8, its fields separated by commas or semicolons.
         match: what the rows are matched by, and so which column there must be besides
-            `external_id` and `external_username`: `email`, or `username` of `mapping`.
+            `external_id` and `external_username`: `email`, or `username` of `mapping`. A row of a
+            mapping without an identity is left out, so that an edited copy of the inspection's file
+            is a mapping: it lists every person, and the operator fills in some.
 
     Raises:
         FaultyFile: with every fault.
@@ -88,11 +94,13 @@ def from_file(name: str, data: bytes, match: Match) -> list[Identity]:
             f"{name}: row 1: there is no column {', '.join(missing)} (there are: {there}). To match "
             f"by {match} it needs {', '.join(needed)}."
         )
-    table = table.apply(lambda column: column.astype(str).str.strip())
-    table = table[(table[needed] != "").any(axis="columns")]
-    faults = list(_faults(table, needed, match))
-    if table.empty:
-        faults = [(1, "there are no rows below the header")]
+    table = table.apply(lambda column: column.astype(str).str.strip().map(read_csv_cell))
+    faults = list(_without_header(table))
+    filled = list(_ALWAYS) if match == "mapping" else needed
+    table = table[(table[filled] != "").any(axis="columns")]
+    faults += _faults(table, needed, match)
+    if table.empty and not faults:
+        faults = [(1, _EMPTY[match == "mapping"])]
     if faults:
         raise _faulty(name, sorted(faults))
     return [
@@ -179,6 +187,18 @@ def _shifted(text: str, separator: str) -> Iterator[tuple[int, str]]:
         yield number + 1, f"it can't be read as CSV: {error}"
 
 
+def _without_header(table: "pd.DataFrame") -> Iterator[tuple[int, str]]:
+    """Rows with a value to the right of the header: cells that were moved in a spreadsheet."""
+    for column in table.columns:
+        if re.fullmatch(r"unnamed: \d+(_level_\d+)?|", column):
+            for index in table.index[table[column] != ""]:
+                text = (
+                    f"'{table.at[index, column]}' is in a column without a header: move it to its "
+                    "column, or give the column a name"
+                )
+                yield int(index) + _FIRST, text
+
+
 def _faults(
     table: "pd.DataFrame", needed: Sequence[str], match: Match
 ) -> Iterator[tuple[int, str]]:
@@ -186,6 +206,18 @@ def _faults(
     for column in needed:
         for index in table.index[table[column] == ""]:
             yield int(index) + _FIRST, f"'{column}' is empty"
+    for index, value in table["external_id"].items():
+        if _SHORTENED.fullmatch(value):
+            text = (
+                f"external_id '{value}' is a number that a spreadsheet has shortened: format the "
+                "column as text, and enter the id again"
+            )
+            yield int(index) + _FIRST, text
+    if match == "email":
+        for index, value in table["email"].items():
+            if value and "@" not in value:
+                text = f"email '{value}' is not an e-mail address: the columns may be shifted"
+                yield int(index) + _FIRST, text
     unique = ["external_id", *(["username"] if match == "mapping" else [])]
     for column in unique:
         folded = table[column].map(fold) if column == "username" else table[column]

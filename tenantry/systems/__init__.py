@@ -357,7 +357,8 @@ def check_harbor(client: HarborClient, *, any_mode: bool = False) -> str:
             "harbor",
             "GET /api/v2.0/systeminfo",
             f"its auth_mode is '{mode}', in which OIDC groups can't be members of projects",
-            advice="Set auth_mode to oidc_auth in Harbor's configuration.",
+            advice="Set auth_mode to oidc_auth in Harbor's configuration, or declare "
+            "harbor.single_sign_on and run configure-platform.",
         )
     if not client.is_administrator():
         raise SystemRefused(
@@ -367,7 +368,13 @@ def check_harbor(client: HarborClient, *, any_mode: bool = False) -> str:
             advice="Give the Harbor connection an administrator: no robot may renew another's "
             "secret.",
         )
-    return f"Harbor {version} at {client.account.url} knows '{client.account.username}'."
+    works = f"Harbor {version} at {client.account.url} knows '{client.account.username}'."
+    if mode == "oidc_auth":
+        return works
+    return (
+        f"{works} Its auth_mode is '{mode}': configure-platform sets it to 'oidc_auth' if "
+        "harbor.single_sign_on is declared, which takes a Harbor without users but its administrator."
+    )
 
 
 def check_keycloak(client: KeycloakClient, *, any_realm: bool = False) -> str:

@@ -151,6 +151,21 @@ def test_harbors_check_says_version_address_and_account(sandbox: MishapSandbox) 
     assert said.endswith(f" at {harbor['url']} knows 'admin'.")
 
 
+def test_the_check_of_a_fresh_harbor_works_and_says_what_happens_to_its_auth_mode(
+    sandbox: MishapSandbox,
+) -> None:
+    harbor = address(sandbox, "harbor")
+    before = sandbox.harbor.configuration["auth_mode"]
+    sandbox.harbor.configuration["auth_mode"] = "db_auth"
+    try:
+        said = HarborConnection(**harbor).check()
+    finally:
+        sandbox.harbor.configuration["auth_mode"] = before
+
+    assert f" at {harbor['url']} knows 'admin'. Its auth_mode is 'db_auth': " in said
+    assert "configure-platform sets it to 'oidc_auth' if harbor.single_sign_on is declared" in said
+
+
 def test_keycloaks_check_says_version_address_and_realm(sandbox: MishapSandbox) -> None:
     keycloak = address(sandbox, "keycloak")
 

@@ -1,6 +1,7 @@
 """Files of people: all faults at once, with the rows as a spreadsheet counts them."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.errors import TenantryError
+from tenantry.migration import report
 from tenantry.migration.case import fold
 from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak
 from tenantry.migration.match import match
 from tenantry.migration.order import Order
-from tenantry.migration.snapshot import Identity, Person
+from tenantry.migration.snapshot import INSPECTION, Identity, Person
 from tests.bench import Bench, connections
 from tests.migration_bench import MigrationBench
 
@@ -22,8 +24,13 @@ GOOD = "external_id,external_username,username,email\n7,ann.b,ann,ann@corp.test\
 
 def sheet(text: str) -> bytes:
     """The same as an Excel file."""
+    return excel(pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False))
+
+
+def excel(table: pd.DataFrame) -> bytes:
+    """Return a table as an Excel file."""
     out = io.BytesIO()
-    pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False).to_excel(out, index=False)
+    table.to_excel(out, index=False)
     return out.getvalue()
 
 
@@ -154,6 +161,110 @@ def test_silently_wrong_row_with_shifted_columns_is_a_fault(text: str, faults: l
     assert len(lines) == len(faults)
     for line, fault in zip(lines, faults, strict=True):
         assert line.startswith(f"people.csv: {fault}")
+
+
+MOVED = {
+    "a user name where the address belongs": (
+        {"external_id": ["1", ""], "external_username": ["ann", "2"], "email": ["a@x.test", "bob"]},
+        ["row 3: 'external_id' is empty", "row 3: email 'bob' is not an e-mail address: the colu"],
+    ),
+    "a cell to the right of the header": (
+        {
+            "external_id": ["1", ""],
+            "external_username": ["ann", "2"],
+            "email": ["a@x.test", "bob"],
+            "Unnamed: 3": ["", "b@x.test"],
+        },
+        [
+            "row 3: 'b@x.test' is in a column without a header: move it to its column",
+            "row 3: 'external_id' is empty",
+            "row 3: email 'bob' is not an e-mail address",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["people.csv", "people.xlsx"])
+@pytest.mark.parametrize(("cells", "faults"), MOVED.values(), ids=MOVED)
+def test_silently_wrong_row_whose_cells_were_moved_in_a_spreadsheet_is_a_fault(
+    cells: dict[str, list[str]], faults: list[str], name: str
+) -> None:
+    table = pd.DataFrame(cells).rename(columns={"Unnamed: 3": ""})
+    data = excel(table) if name.endswith("xlsx") else table.to_csv(index=False).encode()
+    with pytest.raises(FaultyFile) as raised:
+        from_file(name, data, "email")
+    lines = str(raised.value).splitlines()
+    assert len(lines) == len(faults), lines
+    for fault in faults:
+        assert any(line.startswith(f"{name}: {fault}") for line in lines), lines
+
+
+def test_silently_wrong_id_that_a_spreadsheet_shortened_is_a_fault() -> None:
+    text = "external_id;external_username;username\n1,23457E+17;ann.b;ann\n"
+    with pytest.raises(FaultyFile, match="row 2: external_id '1,23457E\\+17' is a number that"):
+        from_file("people.csv", text.encode(), "mapping")
+
+
+# An edited copy of the inspection's file
+
+
+Edit = Callable[[pd.DataFrame], tuple[str, bytes]]
+EDITED: dict[str, Edit] = {
+    "commas": lambda table: ("e.csv", table.to_csv(index=False).encode()),
+    "semicolons": lambda table: ("e.csv", table.to_csv(index=False, sep=";").encode("utf-8-sig")),
+    "Excel": lambda table: ("e.xlsx", excel(table)),
+    "a column of the operator's": lambda table: (
+        "e.csv",
+        table.assign(note="asked Jane, done").to_csv(index=False, lineterminator="\r\n").encode(),
+    ),
+    "columns in another order": lambda table: (
+        "e.xlsx",
+        excel(table[list(reversed(table.columns))]),
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITED.values(), ids=EDITED)
+def test_an_edited_copy_of_the_inspections_file_is_a_mapping(bench: Bench, edit: Edit) -> None:
+    made = MigrationBench(bench, people=2)
+    made.add_person("doe", "t0", there=False)
+    made.add_person("late", "t1", there=False)
+    new = made.add_identity("-jane", "jane.doe@new.test")
+    found = made.inspect(Order())
+    assert [notice.what for notice in found.blocking] == ["unmatched"]
+    report.write_inspection(made.store, found)
+    table = pd.read_csv(
+        io.BytesIO(made.store.read(INSPECTION) or b""), dtype=str, keep_default_na=False
+    )
+    table.loc[table["username"] == "doe", ["external_id", "external_username"]] = [new, "'-jane"]
+
+    name, data = edit(table)
+    there = from_file(name, data, "mapping")
+    again = made.inspect(Order(match="mapping"), there, name)
+
+    assert {p.username: p.new.external_username if p.new else "" for p in again.people} == {
+        "user00": "user00",
+        "user01": "user01",
+        "doe": "-jane",
+        "late": "",
+    }, "a row that was not filled in stays unmatched"
+    assert [(notice.what, notice.who) for notice in again.blocking] == [("unmatched", ("late",))]
+    excluded = made.inspect(Order(match="mapping", let_go=("late",)), there, name)
+    assert excluded.blocking == []
+    assert {p.new.external_id for p in excluded.people if p.username == "doe" and p.new} == {new}
+
+
+def test_half_an_identity_in_an_edited_copy_is_a_fault() -> None:
+    text = "username,state,external_id,external_username\nann,unmatched,7,\nbob,unmatched,,\n"
+    with pytest.raises(FaultyFile) as raised:
+        from_file("people.csv", text.encode(), "mapping")
+    assert str(raised.value) == "people.csv: row 2: 'external_username' is empty"
+
+
+def test_a_mapping_in_which_nothing_is_filled_in_is_a_fault() -> None:
+    text = "username,external_id,external_username\nann,,\n"
+    with pytest.raises(FaultyFile, match="row 1: no row below the header has an external_id"):
+        from_file("people.csv", text.encode(), "mapping")
 
 
 def test_quoted_commas_shift_nothing() -> None:
