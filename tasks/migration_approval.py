@@ -124,7 +124,8 @@ def _to_roll_back(move: Move, exclude: Sequence[str]) -> Consequences:
         move.progress.begin("Finding who would be deleted")
         with migration.locked():
             deleted = migration.returns.to_delete()
-    known = {migration.subject(person) for person in migration.returns.people}
+    known = {migration.subject(person) for person in migration.returns.concerned}
+    strangers = [user for user in deleted if user.subiss not in known]
     records = [migration.record_of(number) for number in range(entry.waves)]
     recreated = 0 if entry.undone else sum(len(record.ids) for record in records if record)
     return consequences.of_roll_back(
@@ -132,7 +133,8 @@ def _to_roll_back(move: Move, exclude: Sequence[str]) -> Consequences:
         entry,
         deleted,
         recreated=recreated,
-        unknown=sum(user.subiss not in known for user in deleted),
+        unknown=len(strangers),
+        lost=sum(len(user.members) + user.admin for user in strangers),
         exclude=exclude,
     )
 

@@ -1,6 +1,7 @@
 """What a run of a migration shows while it goes on, and leaves behind: counts, never names."""
 
 import time
+from collections import Counter
 from contextvars import copy_context
 from typing import Any
 from urllib.parse import quote
@@ -118,15 +119,15 @@ def publish_standing(
 
 
 def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
-    """How many rights differ, by kind, as a table artifact; how many they are in all."""
+    """Publish how many rights differ, by kind and change, and return how many they are in all."""
     differing = [right for right in rights if not right.is_equal]
-    rows: dict[str, int] = {}
-    for right in differing:
-        kind = right.right.partition(" ")[0]
-        rows[kind] = rows.get(kind, 0) + 1
+    rows = Counter((right.right.partition(" ")[0], right.change) for right in differing)
     publish_table(
         "migration-rights",
-        [{"right": kind, "differing": number} for kind, number in sorted(rows.items())],
+        [
+            {"right": kind, "change": change, "differing": number}
+            for (kind, change), number in sorted(rows.items())
+        ],
         markdown(
             "{} compared, {} different. Right by right: {} in block {}.",
             count(len(rights), "right"),

@@ -183,6 +183,7 @@ def of_roll_back(
     *,
     recreated: int = 0,
     unknown: int = 0,
+    lost: int = 0,
     exclude: Sequence[str] = (),
 ) -> Consequences:
     """Return what a roll back does to people.
@@ -192,7 +193,8 @@ def of_roll_back(
         entry: how far the migration has come.
         deleted: the users that are deleted in Harbor.
         recreated: how many users of the realm are deleted and created again with the former ids.
-        unknown: how many of `deleted` were not in Harbor before the migration.
+        unknown: how many of `deleted` the migration does not move: they came by the new one only.
+        lost: how many direct rights those have.
         exclude: user names of people who are not waited for any longer.
     """
     number = len(deleted)
@@ -202,14 +204,16 @@ def of_roll_back(
         who = "Each" if back == number else f"{back} of them"
         lines.append(
             f"{who} returns at the person's next login by '{entry.old}'; direct memberships and "
-            "administrator rights are then restored within the hour."
+            "administrator rights, with those given during the migration, are then restored within "
+            "the hour."
         )
     if number:
         lines.append(f"CLI secrets end for {people(number)}.")
     if recreated:
         lines.append(
             f"{count(recreated, 'user')} of the realm {_be(recreated)} deleted and created again with "
-            "the former ids; sessions, passwords of the realm and second factors are lost."
+            "the former ids; sessions, passwords of the realm and second factors are lost, and groups "
+            "and roles stay as they are now."
         )
     if entry.situation != "issuer" and entry.phase not in ("exported", "approved"):
         lines.append(
@@ -223,13 +227,14 @@ def of_roll_back(
         )
     lines.append(
         f"{people(unknown)}, who came to Harbor by '{entry.new}' for the first time, cannot log in "
-        f"afterwards unless '{entry.old}' knows them."
+        f"afterwards unless '{entry.old}' knows them, and lose {count(lost, 'direct right')} for good."
         if unknown
         else f"Nobody is locked out afterwards: everybody logs in by '{entry.old}' as before."
     )
     numbers = {
         "deleted": number + recreated,
         "lose direct rights": len(exclude),
+        "lost rights": lost,
         "locked out": unknown,
     }
     return Consequences(tuple(lines), numbers, _subject(ROLL_BACK, entry, exclude))

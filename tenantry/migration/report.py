@@ -35,6 +35,15 @@ class Right:
         """Whether nothing was lost, gained or changed."""
         return self.before == self.after
 
+    @property
+    def change(self) -> str:
+        """What became of it: lost, given since the export, another one, or nothing."""
+        if self.is_equal:
+            return ""
+        if not self.before:
+            return "given since"
+        return "changed" if self.after else "lost"
+
 
 def inspected(inspection: Inspection) -> list[dict[str, object]]:
     """The notices as a table, without names."""
@@ -135,6 +144,7 @@ def write_rights(store: Store, name: str, rights: Sequence[Right]) -> None:
             "before": right.before,
             "after": right.after,
             "equal": "yes" if right.is_equal else "NO",
+            "change": right.change,
         }
         for right in rights
     ]

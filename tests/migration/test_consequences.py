@@ -121,13 +121,19 @@ def test_a_finish_names_who_loses_rights_and_who_is_locked_out() -> None:
 def test_a_roll_back_names_how_many_are_deleted() -> None:
     deleted = [HarborUser(id=number, username="", subiss=str(number)) for number in range(3)]
     found = consequences.of_roll_back(
-        plan("issuer", person(0)), entry("issuer", "moving", switching=True), deleted, unknown=1
+        plan("issuer", person(0)),
+        entry("issuer", "moving", switching=True),
+        deleted,
+        unknown=1,
+        lost=2,
     )
 
     text = " ".join(found.lines)
     assert found.lines[0] == "3 users are deleted in Harbor."
     assert "CLI secrets end for 3 people." in text
     assert "1 person, who came to Harbor by 'new' for the first time, cannot log in" in text
+    assert "lose 2 direct rights for good" in text
+    assert not found.is_within({**found.numbers, "lost rights": 1})
 
 
 def test_an_approval_holds_for_fewer_people_and_never_for_more() -> None:

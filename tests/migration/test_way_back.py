@@ -252,6 +252,28 @@ def test_a_move_from_a_realm_to_itself_is_not_inspected(issuer: IssuerBench) -> 
         issuer.inspect_between(issuer.issuer(REALM), issuer.issuer(TO))
 
 
+def test_the_report_names_rights_that_were_given_since_the_export(issuer: IssuerBench) -> None:
+    issuer.migrate()
+    issuer.come_back(TO)
+    standing(issuer)
+    give_role(issuer.bench, "user02", "team-t1", DEVELOPER)
+    give_role(issuer.bench, "user00", "team-t1", GUEST)
+    take_role(issuer.bench, "user01", "team-t1")
+    with issuer.process() as migration:
+        found = report.compare(migration)
+        report.write_rights(issuer.store, "rights.csv", found)
+    changes = {(right.person, right.right): right.change for right in found if right.change}
+    assert changes == {
+        ("user00", "project team-t1"): "changed",
+        ("user00", "owner of team-t0"): "lost",
+        ("user01", "project team-t1"): "lost",
+        ("user02", "project team-t1"): "given since",
+    }
+    assert b"user02,project team-t1,,developer,NO,given since" in (
+        issuer.store.read("rights.csv") or b""
+    )
+
+
 def test_an_admin_flag_given_meanwhile_is_kept(issuer: IssuerBench) -> None:
     issuer.migrate()
     issuer.come_back(TO, ["user04"])
