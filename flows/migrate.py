@@ -20,6 +20,7 @@ from tasks.onboarding import check_connections, connected, finish, read_declared
 from tasks.states import complete, fail
 from tasks.store import BlockStore, NoStore
 from tenantry.errors import TenantryError
+from tenantry.migration.consequences import IN_HARBOR
 from tenantry.migration.identities import Match
 from tenantry.migration.order import Order
 from tenantry.systems import Systems
@@ -109,7 +110,7 @@ def plan_migration(
             found = planning.inspect(move, there, order, people)
             migration_report.publish_inspection(move.store, found)
             found.refuse()
-            planning.export(move, found, order)
+            planning.export(move, found, order, again=plan_again)
         return tasks.stands(move)
 
     return _run(plan, store, declared_state, harbor, keycloak, cluster)
@@ -234,7 +235,7 @@ def finish_migration(
 
     def end(systems: Systems, kept: BlockStore) -> str:
         move = tasks.current(systems, kept, declared_state)
-        by = approvals.ask_to_finish(move, tuple(exclude or ()), skip_soak, approval)
+        by, _ = approvals.ask_to_finish(move, tuple(exclude or ()), skip_soak, approval)
         compared, differing = tasks.compare(move)
         tasks.finish(move, tuple(exclude or ()), skip_soak)
         text = f"{count(compared, 'right')} compared, {differing} different; approved by {by}."
@@ -274,13 +275,14 @@ def roll_back_migration(
 
     def undo(systems: Systems, kept: BlockStore) -> str:
         move = tasks.current(systems, kept, declared_state)
-        by = approvals.ask_to_roll_back(move, tuple(exclude or ()), approval)
+        by, numbers = approvals.ask_to_roll_back(move, exclude or (), approval)
         label = move.migration.entry.told
-        done = tasks.roll_back(move, exclude or ())
+        done = tasks.roll_back(move, exclude or (), numbers[IN_HARBOR])
         standing = tasks.standing(move)
         if standing and move.migration.is_on:
             migration_report.publish_standing(move.migration, systems.state, label, standing)
-        return tasks.stands(move, standing, f"{done}; approved by {by}.")
+        text = f"{done}; approved by {by}." if done else f"Approved by {by}."
+        return tasks.stands(move, standing, text)
 
     return _run(undo, store, declared_state, harbor, keycloak, cluster)
 

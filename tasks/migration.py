@@ -221,10 +221,10 @@ def finish(move: Move, exclude: Sequence[str], now: bool) -> None:
 
 
 @step("roll back")
-def roll_back(move: Move, exclude: Sequence[str]) -> str:
-    """Undo the migration; return what was undone, in words."""
+def roll_back(move: Move, exclude: Sequence[str], approved: int) -> str:
+    """Undo the migration, deleting no more users than approved; return what was undone, in words."""
     move.progress.begin("Rolling back")
-    return move.migration.roll_back(tuple(exclude))
+    return move.migration.roll_back(tuple(exclude), approved)
 
 
 @step("delete the snapshot")

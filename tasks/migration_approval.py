@@ -5,7 +5,7 @@ or starts a run with the hash as a parameter.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
@@ -15,9 +15,11 @@ from tasks.migration import Move, approve
 from tasks.prefect_api import needed
 from tasks.step import step
 from tenantry.errors import TenantryError
-from tenantry.migration import consequences
+from tenantry.migration import consequences, position
+from tenantry.migration import people as read
 from tenantry.migration.consequences import Consequences
 from tenantry.migration.issuer import IssuerMigration, old_realm
+from tenantry.migration.machine import Migration
 from tenantry.migration.provider import Linked, ProviderMigration
 from tenantry.migration.returns import Returned
 from tenantry.migration.snapshot import INSPECTION, HarborUser
@@ -83,7 +85,15 @@ def _of_plan(move: Move) -> tuple[str, ...]:
     return consequences.of_plan(snapshot, users, claim=claim, way_back=way_back)
 
 
-def ask_to_finish(move: Move, exclude: Sequence[str], skip_soak: bool, approved: str) -> str:
+class Approved(NamedTuple):
+    """An approval of what a step does."""
+
+    by: str
+    numbers: dict[str, int]
+    """How many people each kind of consequence may concern."""
+
+
+def ask_to_finish(move: Move, exclude: Sequence[str], skip_soak: bool, approved: str) -> Approved:
     """Return who approved the finish; suspend the run until a person has.
 
     Raises:
@@ -104,7 +114,7 @@ def _to_finish(move: Move, exclude: Sequence[str], skip_soak: bool) -> Consequen
     return consequences.of_finish(migration.snapshot, migration.entry, standing.lacking, exclude)
 
 
-def ask_to_roll_back(move: Move, exclude: Sequence[str], approved: str) -> str:
+def ask_to_roll_back(move: Move, exclude: Sequence[str], approved: str) -> Approved:
     """Return who approved the roll back; suspend the run until a person has.
 
     Raises:
@@ -117,6 +127,9 @@ def ask_to_roll_back(move: Move, exclude: Sequence[str], approved: str) -> str:
 def _to_roll_back(move: Move, exclude: Sequence[str]) -> Consequences:
     migration = move.migration
     assert isinstance(migration, IssuerMigration | ProviderMigration)
+    migration.given_up(tuple(exclude))
+    if migration.entry.finishing:
+        raise TenantryError(position.no_way_back(migration.entry))
     entry, snapshot = migration.entry, migration.snapshot
     begun = entry.switching or entry.phase not in ("exported", "approved")
     deleted: list[HarborUser] = []
@@ -135,11 +148,22 @@ def _to_roll_back(move: Move, exclude: Sequence[str]) -> Consequences:
         recreated=recreated,
         unknown=len(strangers),
         lost=sum(len(user.members) + user.admin for user in strangers),
+        stranded=_stranded(migration) if begun else 0,
         exclude=exclude,
     )
 
 
-def _ask(found: Consequences, approved: str) -> str:
+def _stranded(migration: Migration) -> int:
+    """Return how many users of the realm have a link to the new provider only."""
+    if migration.snapshot.situation == "issuer":
+        return 0
+    keycloak, entry = migration.systems.keycloak_client, migration.entry
+    ours = {person.id for person in migration.snapshot.people}
+    ours |= {migration.keycloak_id(person) or "" for person in migration.snapshot.people}
+    return len(set(read.linked(keycloak, entry.new)) - set(read.linked(keycloak, entry.old)) - ours)
+
+
+def _ask(found: Consequences, approved: str) -> Approved:
     """Return who approved the consequences of a step.
 
     An approval holds for smaller numbers, too: people may log in while the run is suspended.
@@ -151,14 +175,14 @@ def _ask(found: Consequences, approved: str) -> str:
                 f"What was approved is {approved[:12]}, and what this run would do is {found.hash}. "
                 f"Nothing was changed. Read it, and approve that hash:\n{shown}"
             )
-        return f"{_who()}, by parameter"
+        return Approved(f"{_who()}, by parameter", found.numbers)
     kept: dict[str, Any] = recall(_ASKED) or {}
     if kept.get("subject") == found.subject and found.is_within(kept["numbers"]):
-        plan = kept["plan"]
+        plan, numbers = kept["plan"], kept["numbers"]
     else:
-        plan = found.hash
-        remember(_ASKED, {"subject": found.subject, "numbers": found.numbers, "plan": plan})
-    return require_approval(_bullets(found.lines), plan, patience=PATIENCE)
+        plan, numbers = found.hash, found.numbers
+        remember(_ASKED, {"subject": found.subject, "numbers": numbers, "plan": plan})
+    return Approved(require_approval(_bullets(found.lines), plan, patience=PATIENCE), numbers)
 
 
 def _bullets(lines: Sequence[str]) -> Markdown:

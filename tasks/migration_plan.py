@@ -52,9 +52,17 @@ def to_plan(
         )
     if not entry.switching:
         move.migration.refuse_second(*_asked(systems, entry.situation))
-    if entry.phase != "exported" and not again and entry.run != str(flow_run.id):
-        raise TenantryError(position.plan_again(entry))
+    _refuse_approved(move, again=again)
     return move
+
+
+def _refuse_approved(move: Move, *, again: bool) -> None:
+    """Refuse to replace a plan that is approved already, unless the operator asks for that."""
+    entry = move.migration.journal
+    if entry is None or not entry.is_on or entry.phase == "exported":
+        return
+    if not again and entry.run != str(flow_run.id):
+        raise TenantryError(position.plan_again(entry))
 
 
 class NothingToMove(TenantryError):
@@ -159,8 +167,12 @@ def inspect(move: Move, identities: Sequence[Identity], order: Order, people: st
 
 
 @step("export")
-def export(move: Move, found: Inspection, order: Order) -> None:
-    """Writes the snapshot to the store, and reads it back."""
+def export(move: Move, found: Inspection, order: Order, *, again: bool) -> None:
+    """Write the snapshot to the store, and read it back.
+
+    The plan of before may have been approved while this run inspected.
+    """
+    _refuse_approved(move, again=again)
     plan = move.migration.export(found, move.old, move.new, order, move.situation, str(flow_run.id))
     get_run_logger().info("The plan, to be approved: %s", plan)
 

@@ -12,6 +12,9 @@ from tenantry.migration.snapshot import HarborUser, Person, Snapshot
 from tenantry.migration.store import checksum
 from tenantry.wording import count
 
+IN_HARBOR = "deleted in Harbor"
+"""The number of users that a step deletes in Harbor."""
+
 
 @dataclass(frozen=True)
 class Consequences:
@@ -66,6 +69,12 @@ def of_plan(
         lines.append(
             f"{count(kept, 'user')} of the realm {_be(kept)} deleted and imported with the same id; "
             "sessions, passwords of the realm and second factors are lost."
+        )
+    later = sum(not p.harbor and _is_deleted(snapshot, p) for p in moving)
+    if later:
+        lines.append(
+            f"{people(later)} {have(later)} no user in Harbor now. If one of them logs in there before "
+            "the wave, that user is deleted, too."
         )
     if snapshot.situation == "issuer":
         lines.append(
@@ -172,7 +181,7 @@ def of_finish(
         else "Nobody is locked out afterwards."
     )
     lines.append("There is no way back after this.")
-    numbers = {"deleted": 0, "lose direct rights": len(left), "locked out": excluded}
+    numbers = {IN_HARBOR: 0, "lose direct rights": len(left), "locked out": excluded}
     return Consequences(tuple(lines), numbers, _subject(FINISH, entry, exclude))
 
 
@@ -184,6 +193,7 @@ def of_roll_back(
     recreated: int = 0,
     unknown: int = 0,
     lost: int = 0,
+    stranded: int = 0,
     exclude: Sequence[str] = (),
 ) -> Consequences:
     """Return what a roll back does to people.
@@ -195,18 +205,26 @@ def of_roll_back(
         recreated: how many users of the realm are deleted and created again with the former ids.
         unknown: how many of `deleted` the migration does not move: they came by the new one only.
         lost: how many direct rights those have.
+        stranded: how many users of the realm have a link to the new provider only.
         exclude: user names of people who are not waited for any longer.
     """
     number = len(deleted)
     back = number - unknown
     lines = [f"{count(number, 'user')} {_be(number)} deleted in Harbor."]
     if back:
-        who = "Each" if back == number else f"{back} of them"
+        who = "Each returns" if back == number else f"{back} of them return"
         lines.append(
-            f"{who} returns at the person's next login by '{entry.old}'; direct memberships and "
-            "administrator rights, with those given during the migration, are then restored within "
-            "the hour."
+            f"{who} at the person's next login by '{entry.old}'. Direct memberships and "
+            "administrator rights are then restored within the hour, also those that were given "
+            "during the migration."
         )
+    rights = sum(len(user.members) + user.admin for user in deleted) - lost
+    if rights > 0:
+        lines.append(
+            f"Until then, {count(rights, 'direct right')} of theirs {_be(rights)} missing."
+        )
+    if owners := sum(bool(user.owns) for user in deleted):
+        lines.append(f"The ownership of projects is lost for {people(owners)}.")
     if number:
         lines.append(f"CLI secrets end for {people(number)}.")
     if recreated:
@@ -223,19 +241,22 @@ def of_roll_back(
     if exclude:
         lines.append(
             f"{people(len(exclude))} {_be(len(exclude))} not waited for any longer. The direct rights "
-            "that they had before the migration will not be restored."
+            "that they had before the migration are restored only if they log in before the roll back "
+            "is complete."
         )
     lines.append(
-        f"{people(unknown)}, who came to Harbor by '{entry.new}' for the first time, cannot log in "
-        f"afterwards unless '{entry.old}' knows them, and lose {count(lost, 'direct right')} for good."
-        if unknown
+        f"{people(unknown + stranded)}, who came by '{entry.new}' for the first time, cannot log in "
+        f"afterwards unless '{entry.old}' knows them."
+        + (f" They lose {count(lost, 'direct right')} for good." if lost else "")
+        if unknown + stranded
         else f"Nobody is locked out afterwards: everybody logs in by '{entry.old}' as before."
     )
     numbers = {
-        "deleted": number + recreated,
-        "lose direct rights": len(exclude),
+        IN_HARBOR: number,
+        "deleted in the realm": recreated,
+        "not waited for": len(exclude),
         "lost rights": lost,
-        "locked out": unknown,
+        "locked out": unknown + stranded,
     }
     return Consequences(tuple(lines), numbers, _subject(ROLL_BACK, entry, exclude))
 

@@ -104,21 +104,23 @@ class IssuerMigration(Migration):
         with self.locked():
             self.note(phase="finished", over_at=self.clock())
 
-    def roll_back(self, exclude: tuple[str, ...] = ()) -> str:
+    def roll_back(self, exclude: tuple[str, ...] = (), approved: int | None = None) -> str:
         """Let Harbor trust the old issuer again. Who was deleted returns by logging in there.
 
         Args:
             exclude: user names of those whom the way back does not wait for.
+            approved: how many users in Harbor it may delete; any number if not given.
 
         Returns:
             Who is back, in words. It is over once all have logged in, which `follow_up` sees.
 
         Raises:
-            TenantryError: the old realm is out of reach, or `exclude` names users who were not
-                exported; nothing was changed.
+            TenantryError: the old realm is out of reach, `exclude` names users who were not exported,
+                or more users than approved would be deleted; nothing was changed.
         """
         given_up = self.given_up(exclude)
         with self.locked(), ExitStack() as stack:
+            may_delete = self.returns.allowance(approved)
             old = None
             if self.entry.switching:
                 old = old_realm(self.systems.keycloak_client, self.entry.old)
@@ -126,7 +128,7 @@ class IssuerMigration(Migration):
                     stack.callback(old.close)
                 elif not self._is_old_trusted():
                     raise TenantryError(no_way_back(self.entry.old))
-            self.note(rolling_back=True, given_up=given_up)
+            self.note(rolling_back=True, given_up=given_up, may_delete=may_delete)
             if old is not None:
                 self.declare(declare.realm(old.realm), f"Let people log in by {old.realm} again")
                 self.lock.check()

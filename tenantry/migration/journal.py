@@ -66,6 +66,8 @@ class Journal(Record):
     """How many records of the way back are in the store, and read back."""
     given_up: list[str] = Field(default_factory=list)
     """Ids of the people whom the way back does not wait for."""
+    may_delete: int | None = None
+    """How many more users in Harbor the way back may delete, by its approval; any number if None."""
     forgotten: bool = False
     """The snapshot was deleted."""
     returned: dict[str, int] = Field(default_factory=dict)

@@ -89,11 +89,12 @@ class Migration(Stored, ABC):
         """
 
     @abstractmethod
-    def roll_back(self, exclude: tuple[str, ...] = ()) -> str:
+    def roll_back(self, exclude: tuple[str, ...] = (), approved: int | None = None) -> str:
         """Undo all of it, and return what was undone, in words.
 
         Args:
             exclude: user names of those whom the way back does not wait for.
+            approved: how many users in Harbor it may delete; any number if not given.
         """
 
     # Beginning

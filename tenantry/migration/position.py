@@ -148,6 +148,11 @@ def no_plan_again(entry: Journal) -> str:
     return f"The {entry.told} cannot be planned again: {why}"
 
 
+def no_way_back(entry: Journal) -> str:
+    """Return why a migration cannot be rolled back any more."""
+    return f"The {entry.told} is being finished, and cannot be rolled back. {next_step(entry)}"
+
+
 def people(number: int) -> str:
     """Return a number of people: `1 person`, `2 people`."""
     return count(number, "person", "people")

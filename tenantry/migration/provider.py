@@ -190,14 +190,15 @@ class ProviderMigration(Migration):
             self._mark(None)
             self.note(phase="finished", over_at=self.clock())
 
-    def roll_back(self, exclude: tuple[str, ...] = ()) -> str:
+    def roll_back(self, exclude: tuple[str, ...] = (), approved: int | None = None) -> str:
         """Show the old provider, take away the links that were made, and make all users as they were.
 
         Who was made once more keeps the groups and roles that were given since, and returns in
         Harbor by logging in.
 
         Raises:
-            TenantryError: the end was begun, or `exclude` names users who were not exported.
+            TenantryError: the end was begun, `exclude` names users who were not exported, or more
+                users than approved would be deleted in Harbor; nothing was changed.
         """
         if self.entry.finishing:
             text = f"The {self.entry.told} is being finished, and there is no way back: finish it."
@@ -205,7 +206,8 @@ class ProviderMigration(Migration):
         given_up = self.given_up(exclude)
         with self.locked():
             old, new = self.entry.old, self.entry.new
-            self.note(rolling_back=True, given_up=given_up)
+            may_delete = self.returns.allowance(approved)
+            self.note(rolling_back=True, given_up=given_up, may_delete=may_delete)
             if self.entry.switching:
                 self.declare(declare.shown(old, instead_of=new), f"Show {old} again, not {new}")
                 self._show(old, instead_of=new)

@@ -16,7 +16,7 @@ from tenantry.migration.snapshot import INSPECTION, Person, Snapshot, people_nam
 from tenantry.migration.store import Store
 from tenantry.text import csv_text
 
-_THERE = ("moved", "to come", "pending", "let go")
+_THERE = ("moved", "to come", "pending", "excluded")
 _BACK = ("back", "not logged in", "unchanged", "excluded")
 _ROLES = {1: "project admin", 2: "developer", 3: "guest", 4: "maintainer", 5: "limited guest"}
 
@@ -208,7 +208,7 @@ def _state(person: Person, journal: Journal, lacking: frozenset[str]) -> str:
             return "back"
         return "excluded" if person.id in journal.given_up else "unchanged"
     if person.wave is None:
-        return "let go"
+        return "excluded"
     if person.wave >= journal.waves_done:
         return "to come"
     return "pending" if person.id in lacking else "moved"

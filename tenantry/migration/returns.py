@@ -199,8 +199,35 @@ class Returns:
     def _delete_returned(self) -> None:
         """Delete who came under the new subject or issuer, once it is stored what they have."""
         if users := self.to_delete():
+            fresh = len(self._not_recorded(users))
+            left = self._entry.may_delete
+            if left is not None and fresh > left:
+                raise _not_approved(fresh, left)
             self._migration.record_back(snapshots.Wave(users=users))
+            if left is not None:
+                self._migration.note(may_delete=left - fresh)
         self._migration.for_each(self.delete, users)
+
+    def allowance(self, approved: int | None) -> int | None:
+        """Return how many users a roll back may delete that it has not recorded yet.
+
+        Args:
+            approved: how many users it may delete in all; None for any number.
+
+        Raises:
+            TenantryError: it would delete more.
+        """
+        if approved is None:
+            return None
+        users = self.to_delete() if self.concerned else []
+        if len(users) > approved:
+            raise _not_approved(len(users), approved)
+        return approved - (len(users) - len(self._not_recorded(users)))
+
+    def _not_recorded(self, users: Sequence[HarborUser]) -> list[HarborUser]:
+        """Return the users that an earlier try of the way back did not record."""
+        known = {user.id for record in self._migration.records_back() for user in record.users}
+        return [user for user in users if user.id not in known]
 
     def to_delete(self) -> list[HarborUser]:
         """Return who came under the new subject or issuer: whom a roll back deletes in Harbor."""
@@ -289,6 +316,14 @@ def _given(before: HarborUser | None, now: HarborUser) -> int:
     before = before or HarborUser(id=0, username="", subiss="")
     roles = sum(before.members.get(project) != role for project, role in now.members.items())
     return roles + (now.admin and not before.admin)
+
+
+def _not_approved(number: int, approved: int) -> TenantryError:
+    return TenantryError(
+        f"{count(number, 'user')} would be deleted in Harbor now, and {approved} were approved: "
+        "people have logged in since. No user was deleted by this run. Run roll-back-migration, "
+        "which asks for an approval of the new number."
+    )
 
 
 _NOBODY = snapshots.Wave()

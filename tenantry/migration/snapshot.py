@@ -87,7 +87,7 @@ class Person(Record):
     """Who it is at the new provider; None if nobody knows."""
     way: Way = "link"
     wave: int | None = None
-    """When it is the person's turn, from 0; None if it is let go."""
+    """When it is the person's turn, from 0; None if it is excluded."""
 
     def link(self, provider: str) -> Link | None:
         """The link to a provider."""
@@ -119,7 +119,7 @@ class Snapshot(Record):
 
     @property
     def moving(self) -> list[Person]:
-        """Everybody who is not let go."""
+        """Everybody who is not excluded."""
         return [person for person in self.people if person.wave is not None]
 
 

@@ -70,3 +70,19 @@ def test_a_second_run_of_a_deployment_that_runs_one_at_a_time_is_cancelled(bench
     states = [bench.platform.wait_for_run(id)["state_type"] for id in runs]
 
     assert states.count("CANCELLED") == 1
+
+
+def test_a_deployment_of_an_earlier_version_is_deleted_after_an_upgrade(platform):
+    """Its flow is gone, and its schedule would start a run that crashes every hour."""
+    old = "migrate-identity-provider"
+    flow = platform.call("POST", "flows/", {"name": old})["id"]
+    body = {"name": old, "flow_id": flow, "tags": ["tenantry", "migration"]}
+    kept = {"name": "mine", "flow_id": flow, "tags": []}
+    for deployment in (body, kept):
+        platform.call("POST", "deployments/", deployment)
+
+    platform.run("deployments/parameters.py")
+
+    names = {each["name"] for each in platform.call("POST", "deployments/filter", {})}
+    assert old not in names
+    assert {"mine", "follow-up-migration", "plan-migration"} <= names

@@ -183,8 +183,8 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
     )
     places = [asked.replace("\\", "").index(text) for text in said]
     assert places == sorted(places), asked
-    assert "1 of 2 waves done. 4 people cannot log in until their wave." in moved
-    assert moved.endswith("Next: run continue-migration.")
+    assert "1 of 2 waves done. Pilots log in to Harbor: http" in moved
+    assert moved.endswith("4 people cannot log in until their wave. Next: run continue-migration.")
     assert made.trusted == made.issuer(TO)
     early = flows.run("finish")
     assert early["state_type"] == "FAILED", "people are still to come"
@@ -231,6 +231,32 @@ def test_an_approval_does_not_hold_for_more_people_than_it_named(issuers: Flows)
     flows.resume(id, second.plan)
     run = flows.platform.wait_for_run(id)
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
+
+
+@pytest.mark.long
+def test_different_deployments_at_once_leave_one_migration_that_is_whole(flows: Flows) -> None:
+    made = flows.made
+    before = made.rights()
+    plan = made.plan()
+
+    started = [
+        flows.start("continue", approved_plan=plan, waves=1),
+        flows.start("follow-up"),
+        flows.start("plan", new_keycloak=flows.block),
+        flows.start("follow-up"),
+    ]
+
+    ended = [flows.platform.wait_for_run(id) for id in started]
+    states = [run["state_type"] for run in ended]
+    assert states[1] == states[3] == "COMPLETED", [run["state"]["message"] for run in ended]
+    # Whichever was first: the plan was approved and is kept, or replaced and asks for an approval.
+    assert sorted(states[::2]) == ["COMPLETED", "FAILED"], [
+        run["state"]["message"] for run in ended
+    ]
+    moved = flows.done("continue", approved_plan=plan_of(made))
+    assert moved.startswith(f"Switched from '{OLD}' to '{NEW}'.")
+    assert len(made.links(NEW)) == 5
+    assert made.rights() == before
 
 
 def plan_of(made: MigrationBench | IssuerBench) -> str:

@@ -130,8 +130,9 @@ def test_a_roll_back_names_how_many_are_deleted() -> None:
 
     text = " ".join(found.lines)
     assert found.lines[0] == "3 users are deleted in Harbor."
+    assert "2 of them return at the person's next login by 'old'." in text
     assert "CLI secrets end for 3 people." in text
-    assert "1 person, who came to Harbor by 'new' for the first time, cannot log in" in text
+    assert "1 person, who came by 'new' for the first time, cannot log in" in text
     assert "lose 2 direct rights for good" in text
     assert not found.is_within({**found.numbers, "lost rights": 1})
 

@@ -70,7 +70,7 @@ def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -
             "moved": 1,
             "to come": 0,
             "pending": 1,
-            "let go": 0,
+            "excluded": 0,
         }
         kept = made.store.read(f"migration/{migration.entry.id}/people.csv") or b""
         assert b"t1,user01,user01@corp.test,pending" in kept.splitlines()

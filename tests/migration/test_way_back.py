@@ -8,6 +8,7 @@ import pytest
 from tenantry.errors import TenantryError
 from tenantry.migration import report
 from tenantry.migration.returns import Returned
+from tenantry.migration.snapshot import Wave
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.bench import REALM
 from tests.issuer_bench import TO, IssuerBench
@@ -146,6 +147,46 @@ def test_users_who_came_by_the_new_issuer_only_are_counted_before_they_are_delet
         migration.roll_back()
         [record] = migration.records_back()
     assert {user.username for user in record.users} == {"fresh", "user00"}
+
+
+def test_no_more_users_are_deleted_than_were_approved(issuer: IssuerBench) -> None:
+    issuer.migrate()
+    issuer.come_back(TO, ["user00", "user01"])
+    users, trusted = set(issuer.sandbox.harbor.users), issuer.trusted
+
+    with issuer.process() as migration:
+        with pytest.raises(
+            TenantryError, match="2 users would be deleted in Harbor now, and 1 were"
+        ):
+            migration.roll_back(approved=1)
+        assert not migration.entry.rolling_back
+    assert (set(issuer.sandbox.harbor.users), issuer.trusted) == (users, trusted)
+
+    with issuer.process() as migration:
+        migration.roll_back(approved=2)
+        assert migration.entry.may_delete == 0
+    issuer.come_back(TO, ["user02"])  # a login that was under way
+    users = set(issuer.sandbox.harbor.users)
+    refused = pytest.raises(TenantryError, match="Run roll-back-migration, which asks")
+    with issuer.process() as migration, refused:
+        migration.follow_up()
+    assert set(issuer.sandbox.harbor.users) == users
+    with issuer.process() as migration:
+        migration.roll_back(approved=1)
+    assert len(issuer.sandbox.harbor.users) == len(users) - 1
+    issuer.come_back(REALM)
+    standing(issuer)
+    with issuer.process() as migration:
+        assert not migration.is_on
+
+
+def test_an_allowance_counts_users_that_a_killed_run_has_recorded(issuer: IssuerBench) -> None:
+    issuer.migrate()
+    issuer.come_back(TO, ["user00", "user01"])
+    with issuer.process() as migration, migration.locked():
+        migration.record_back(Wave(users=migration.returns.to_delete()))
+        assert migration.returns.allowance(2) == 0
+        assert migration.returns.allowance(3) == 1
 
 
 # People who stay away
