@@ -47,8 +47,15 @@ def case(
     return Case(name, spoiling, "rotate-robots", asked, prepare, **told)
 
 
+def both(*starts: str, how: str) -> Spoil:
+    """Spoils Harbor's answers to calls with either beginning."""
+    spoils = [on("harbor", start, how) for start in starts]
+    return lambda system, call: next(filter(None, (each(system, call) for each in spoils)), None)
+
+
 TOKEN = "GET /service/token"
 ROBOTS = "POST /api/v2.0/robots"
+RENEWALS = "PATCH /api/v2.0/robots/"
 SECRETS = "PATCH /api/v1/namespaces/team-demo/secrets/"
 UPLOADS = "POST /v2/team-demo/"
 CASES = [
@@ -65,8 +72,11 @@ CASES = [
     case("half a token", on("harbor", TOKEN, "half")),
     case("a token in lists", on("harbor", TOKEN, "nested")),
     case("a robot refused, with an echo", on("harbor", ROBOTS, "echo 422")),
-    case("a robot without its name", on("harbor", ROBOTS, "without name")),
-    case("a robot in lists", on("harbor", ROBOTS, "nested")),
+    # The next try finds the robot and gives it another secret.
+    case("a robot without its name", on("harbor", ROBOTS, "without name"), ends="COMPLETED"),
+    case("a robot in lists", on("harbor", ROBOTS, "nested"), ends="COMPLETED"),
+    case("no secret in any answer", both(ROBOTS, RENEWALS, how="without secret")),
+    case("a secret in lists in any answer", both(ROBOTS, RENEWALS, how="nested")),
     case("an upload refused, with an echo", on("harbor", UPLOADS, "echo 401")),
     case("an upload failed, with an echo", on("harbor", UPLOADS, "echo 500")),
     case("a Secret refused, with an echo", on("kubernetes", SECRETS, "echo 422")),

@@ -11,6 +11,7 @@ from typing import Any
 from tenantry import marks
 from tenantry.calls import FEW
 from tenantry.declared.team import Team
+from tenantry.errors import OddAnswer
 from tenantry.marks import ADOPTED, MARK, Mark, Marks, labels
 from tenantry.plan import Change
 from tenantry.resources import Exactly, Id, Live, Observed, Path, Resource, Stage, reach
@@ -118,7 +119,13 @@ def observe(
         for namespace in sorted(owners):
             every = id_of(kind, "*", namespace, system)
             with seen.noting(every, owners[namespace], odd_only=True):
-                yield from list(client.list(kind, namespace, **selectors))
+                found = list(client.list(kind, namespace, **selectors))
+                # Callers read both where a fault would be everybody's.
+                placed = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}
+                if any(where != namespace for where, _ in placed):
+                    text = f"the list of {kind} in {namespace} has objects of another namespace"
+                    raise OddAnswer(system, f"list {kind} in {namespace}", text)
+                yield from found
     else:
         for live in client.list(kind, **selectors):
             if live["metadata"]["namespace"] in owners:
