@@ -338,14 +338,19 @@ def kill_when_running(platform: LocalPlatform, id: str, after_runs: int = 0) -> 
     while time.monotonic() < deadline:
         run = platform.flow_run(id)
         if run["state_type"] == "RUNNING" and run["run_count"] > after_runs:
-            killed = _processes_of(id)
-            for pid in killed:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            assert killed, "the run's process was found"
+            kill_run(id)
             return
         time.sleep(0.02)
     raise AssertionError(f"the run did not start: {platform.flow_run(id)['state_name']}")
+
+
+def kill_run(id: str) -> None:
+    """Kill the process of a run with SIGKILL now."""
+    killed = _processes_of(id)
+    for pid in killed:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert killed, "the run's process was found"
 
 
 def _processes_of(id: str) -> list[int]:

@@ -1,0 +1,94 @@
+"""The runbook of migrations says what the code says: each message that it quotes, word by word."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.docs.test_docs import ROOT, read
+from tests.runbook import GAP, read_steps, template
+
+PAGE = "docs/migrate.md"
+SOURCES = (
+    *sorted((ROOT / "tenantry" / "migration").glob("*.py")),
+    *sorted((ROOT / "tasks").glob("migration*.py")),
+    *(ROOT / "tasks" / "approval.py", ROOT / "flows" / "migrate.py"),
+)
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """The texts in a source, with a gap where a value is put in."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.JoinedStr):
+            yield "".join(
+                str(part.value) if isinstance(part, ast.Constant) else GAP for part in each.values
+            )
+        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
+            yield each.value
+
+
+CODE = [text for source in SOURCES for text in texts(ast.parse(source.read_text()))]
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the rows of the tables in a section."""
+    found = re.search(
+        rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", read(PAGE), re.DOTALL | re.MULTILINE
+    )
+    assert found, heading
+    lines = [line for line in found[1].splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def quoted() -> Iterator[str]:
+    """All messages that the page quotes."""
+    for cells in (*rows("Other messages"), *rows("The file of people")):
+        if not re.fullmatch(r"`[a-z_]+`", cells[0]):  # a column of the file
+            yield cells[0].strip("` ")
+    for cells in rows("What stops the plan"):
+        yield cells[1].split("`")[1]
+
+
+@pytest.mark.parametrize("message", list(quoted()))
+def test_each_quoted_message_is_the_codes(message: str) -> None:
+    wanted = re.sub(r"^row \0: ", "", template(message))
+    assert any(wanted in text for text in CODE), f"the code says nothing like {message!r}"
+
+
+def blocking_notices() -> set[str]:
+    """What stops a migration, as the code names it."""
+    found = {"unmatched", "ambiguous"}  # one notice for both states
+    for source in SOURCES:
+        for call in ast.walk(ast.parse(source.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Notice":
+                blocking = any(keyword.arg == "blocking" for keyword in call.keywords)
+                if blocking and isinstance(call.args[0], ast.Constant):
+                    found.add(str(call.args[0].value))
+    return found
+
+
+def test_every_notice_that_stops_a_migration_is_explained() -> None:
+    assert {cells[0].strip("` ") for cells in rows("What stops the plan")} == blocking_notices()
+
+
+def test_every_step_names_a_deployment_and_its_parameters() -> None:
+    from flows import migrate
+
+    steps = read_steps()
+    assert [step.name.split(",")[0] for step in steps] == [
+        *("A1", "A2", "A3", "A4", "A5", "C1", "C2", "C3", "C4", "C5", "back 1", "back 2")
+    ]
+    for step in steps:
+        flow = getattr(migrate, step.deployment.replace("-", "_"))
+        assert set(step.parameters) <= set(flow.parameters.properties), step.name
+        assert step.name[:6] == "back 2" or step.result.strip()
+        assert flow.name == step.deployment
+
+
+def test_the_situations_are_the_flows() -> None:
+    from flows import migrate
+
+    declared = migrate.plan_migration.parameters.properties["situation"]["enum"]
+    named = re.findall(r"^\| \*\*[ABC]\*\*, `(\w+)`", read(PAGE), re.MULTILINE)
+    assert {*named, "auto"} == set(declared)

@@ -1,0 +1,136 @@
+"""The steps of the runbook of migrations, read from its page, and carried out by an operator."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tenantry.migration import journal
+from tests.flow_bench import kill_run, paused
+from tests.migration_store import FolderStore
+
+PAGE = Path(__file__).parents[1] / "docs" / "migrate.md"
+GAP = "\0"
+"""Stands for a value in a text."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A run of a deployment, as the page describes it."""
+
+    name: str
+    deployment: str
+    parameters: dict[str, Any]
+    result: str
+    """How the run ends; `<…>` stands for a value."""
+    approval: str = ""
+    """A sentence that the approval shows, if the run asks for one."""
+    then: str = ""
+    """Who logs in afterwards."""
+
+
+def read_steps(part: str = "") -> list[Step]:
+    """Return the page's steps, or those of a part: `A`, `C` or `back`."""
+    blocks = re.findall(r"^```yaml run\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    found = [dict(YAML(typ="safe").load(block)) for block in blocks]
+    steps = [Step(name=each.pop("step"), **each) for each in found]
+    return [step for step in steps if step.name.startswith(part)]
+
+
+def template(text: str) -> str:
+    """Return a text of the page with a gap for each of its values."""
+    return re.sub(r"<[^<>]+>", GAP, " ".join(text.split()))
+
+
+def is_said(wanted: str, text: str) -> bool:
+    """Return whether a text is what the page says, from its beginning to its end."""
+    parts = [re.escape(part) for part in template(wanted).split(GAP)]
+    return re.fullmatch(".+?".join(parts), text, re.DOTALL) is not None
+
+
+@dataclass
+class Operator:
+    """A person who follows the page, and changes nothing of it but the names.
+
+    Attributes:
+        flows: starts runs, and answers them.
+        store: where the migration's journal is.
+        values: what the page's example values are called here, such as the pilot's name.
+        log_in: logs a person in to Harbor, given the pilots' run's result where it is the pilot.
+        names: everyone who is moved; the first is the pilot.
+        said: what each step's run said in the end.
+    """
+
+    flows: Any
+    store: FolderStore
+    values: dict[str, str]
+    log_in: Callable[[list[str], str], None]
+    names: list[str]
+    overrides: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+
+    def follow(self, part: str, *, kill_at: str = "", until: str = "") -> None:
+        """Carry out the steps of a part of the page.
+
+        Args:
+            part: `A`, `C` or `back`.
+            kill_at: the step whose run's process is killed between two waves.
+            until: the last step to carry out; all if empty.
+        """
+        for step in read_steps(part):
+            short = step.name.partition(",")[0]
+            self.said[short] = self._run(step, kill=short == kill_at)
+            if step.then:
+                pilot = step.then == "the pilot logs in"
+                assert pilot or step.then == "everyone logs in", step.then
+                self.log_in(self.names[:1] if pilot else self.names, self.said[short])
+            if short == until:
+                return
+
+    def _run(self, step: Step, *, kill: bool) -> str:
+        platform = self.flows.platform
+        before = self._waves_done()
+        id = self.flows.start(step.deployment.removesuffix("-migration"), **self._given(step))
+        if step.approval:
+            asked = paused(self.flows, id)
+            shown = " ".join(asked.description.replace("\\", "").split())
+            wanted = [re.escape(part) for part in template(step.approval).split(GAP)]
+            assert re.search(".+?".join(wanted), shown), f"{step.name}: {shown}"
+            self.flows.resume(id, asked.plan)
+        runs = 0
+        if kill:
+            self._kill_between_waves(id, before)
+            runs = platform.flow_run(id)["run_count"] - 1
+        if kill:  # a crashed run is scheduled again by an automation
+            platform.wait_for(lambda: platform.flow_run(id)["run_count"] > runs + 1, seconds=180)
+        run = platform.wait_for_run(id, seconds=300)
+        text = str(run["state"]["message"])
+        assert run["state_type"] == "COMPLETED", f"{step.name}: {text}"
+        assert is_said(step.result, " ".join(text.split())), f"{step.name}: {text}"
+        return text
+
+    def _given(self, step: Step) -> dict[str, Any]:
+        """The page's parameters, with the names that the example's people and blocks have here."""
+
+        def named(value: Any) -> Any:
+            if isinstance(value, list):
+                return [named(each) for each in value]
+            return self.values.get(value, value) if isinstance(value, str) else value
+
+        more = self.overrides if step.deployment == "plan-migration" else {}
+        return {name: named(value) for name, value in step.parameters.items()} | more
+
+    def _waves_done(self) -> int:
+        entry = journal.read(self.store)
+        return entry.waves_done if entry else 0
+
+    def _kill_between_waves(self, id: str, before: int) -> None:
+        deadline = time.monotonic() + 180
+        while self._waves_done() == before:
+            assert time.monotonic() < deadline, "no wave was done"
+            time.sleep(0.01)
+        kill_run(id)
