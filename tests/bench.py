@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from tests.crash import Snapshot
 Data = Mapping[str, Any]
 S = TypeVar("S", bound=Sandbox)
 
+_GIVEN_NAME = re.compile(r"^\{?name: ([a-z0-9-]{1,63})\b(?!\S)", re.MULTILINE)
+
 REALM = "platform"
 PLATFORM: Data = {"name": "Test platform"}
 SHOP: Data = {"name": "shop"}
@@ -40,13 +43,32 @@ ADOPTING = granted("shop", adopt="yes")
 
 
 def write(folder: Path, *teams: Data | str, platform: Data | str = PLATFORM) -> Path:
-    """Writes a declared state: each part as a mapping, or as the text of its file."""
+    """Writes a declared state: each part as a mapping, or as the text of its file.
+
+    A file is named after its team; `team-<number>.yaml` if its text gives no valid name, or that of
+    an earlier file.
+    """
     (folder / "teams").mkdir(parents=True, exist_ok=True)
     _write(folder / "platform.yaml", platform)
-    for number, team in enumerate(teams):
-        name = f"team-{number}" if isinstance(team, str) else team["name"]
-        _write(folder / "teams" / f"{name}.yaml", team)
+    for name, team in zip(file_names(*teams), teams, strict=True):
+        _write(folder / "teams" / name, team)
     return folder
+
+
+def file_names(*teams: Data | str) -> list[str]:
+    """Return the names of the files that `write` gives to teams."""
+    found: list[str] = []
+    for number, team in enumerate(teams):
+        name = f"{_name_of(team)}.yaml"
+        found.append(f"team-{number}.yaml" if name in (".yaml", *found) else name)
+    return found
+
+
+def _name_of(team: Data | str) -> str:
+    if isinstance(team, str):
+        given = _GIVEN_NAME.search(team)
+        return given[1] if given else ""
+    return str(team["name"])
 
 
 def admit(folder: Path) -> Path:

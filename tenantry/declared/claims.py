@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from tenantry.declared.faults import Place
+from tenantry.declared.policy_source import NAME
 from tenantry.declared.team import Team
 
 Refused = tuple[str, Place]
@@ -54,16 +55,23 @@ def conflicts(teams: Sequence[Team], refused: Collection[Refused] = ()) -> Itera
         teams: the teams.
         refused: the fields that the policy does not allow.
     """
-    owners = _namespace_owners(teams)
+    owners = _namespace_owners([team for team in teams if (team.name, NAME) not in refused])
     claimed: dict[tuple[str, str], list[Claim]] = defaultdict(list)
     for team in teams:
         for claim in claims_of(team):
-            is_refused = (team.name, claim.place) in refused
-            ranked = claim._replace(rank=REFUSED_RANK if is_refused else _rank(claim, owners))
+            rank = _rank(claim, owners)
+            if is_refused(team, claim.place, refused):
+                rank = REFUSED_RANK
+            ranked = claim._replace(rank=rank)
             claimed[claim.what, claim.name].append(ranked)
     for claims in claimed.values():
         if len({claim.team.name for claim in claims}) > 1:
             yield from compare(claims)
+
+
+def is_refused(team: Team, place: Place, refused: Collection[Refused]) -> bool:
+    """Return whether a claim does not count: the policy refuses the field, or the team's name."""
+    return (team.name, place) in refused or (team.name, NAME) in refused
 
 
 def compare(claims: Sequence[Claim]) -> Iterator[Conflict]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
 
-from tenantry.declared.claims import REFUSED_RANK, Claim, Conflict, Refused
+from tenantry.declared.claims import REFUSED_RANK, Claim, Conflict, Refused, is_refused
 from tenantry.declared.expressions import Expression
 from tenantry.declared.platform import Platform
 from tenantry.declared.rules import Fault
@@ -92,12 +92,14 @@ class _Names:
         for name in names:
             by_table = self._provider.groups.get(name) == team.oidc_group
             rank = _OWN if own else _BY_TABLE if by_table else _BY_RULE
-            if (team.name, place) in self._refused:
+            if is_refused(team, place, self._refused):
                 rank = REFUSED_RANK
             claim = Claim(team, what, name, place, rank)
             self._claims[_folded(self._provider, name)].append(claim)
         if not names:
-            self._by_pattern.append(Claim(team, what, team.oidc_group, place, _BY_RULE))
+            refused = is_refused(team, place, self._refused)
+            rank = REFUSED_RANK if refused else _BY_RULE
+            self._by_pattern.append(Claim(team, what, team.oidc_group, place, rank))
 
     def conflicts(self) -> Iterator[Conflict]:
         """Return the claims that do not go together."""

@@ -153,8 +153,6 @@ class Limits(Model):
     """How many NetworkPolicies of its own a team may have, all namespaces together."""
     min_schedule_minutes: Annotated[int, Field(ge=1, le=1440), WHOLE] = 1
     """The least minutes between two runs of a schedule, such as 60."""
-    other_file_names: bool = True
-    """Whether the file of a team may have another name than `teams/<name>.yaml`."""
 
 
 class ProfilePolicy(Limits):
@@ -173,8 +171,8 @@ class Grant(Limits):
     reason: Annotated[str, Field(min_length=1)]
     """Why they may."""
     files: list[Annotated[str, *fits(r"[^/]+\.ya?ml", "the name of a file in teams/")]] = []
-    """Files in `teams/` that may declare these teams besides `<name>.yaml`. From another file a
-    grant has no effect: a file says itself which team it declares."""
+    """Files in `teams/` that may declare these teams besides `<name>.yaml`. Any other file is
+    refused, and no grant has effect for it: a file says itself which team it declares."""
 
 
 class Policy(Model):

@@ -15,7 +15,7 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.policy import LIMITS, Limits, Policy, allows_more, replaced, widened
 from tenantry.declared.policy_names import fold
 from tenantry.declared.policy_rules import Breach, Case
-from tenantry.declared.policy_source import Judged, PolicySource, Violation
+from tenantry.declared.policy_source import NAME, Judged, PolicySource, Violation
 from tenantry.declared.policy_text import grant_text, printable
 from tenantry.declared.team import Team, TeamSettings
 
@@ -58,7 +58,7 @@ class Judge:
             team: the same with all defaults.
             file: the name of its file in `teams/`; None for a call of the API.
         """
-        found = list(self._check_profile(team, file))
+        found = [*self._check_file(team, file), *self._check_profile(team, file)]
         case = Case(
             given,
             team,
@@ -71,7 +71,6 @@ class Judge:
         breaches = [
             *policy_rules.check(case),
             *policy_hosts.check(case, self.reserved_hosts),
-            *self._check_file(team, file),
         ]
         return [*found, *(self._explain(breach, team, file) for breach in breaches)]
 
@@ -98,6 +97,10 @@ class Judge:
         for index in self._grants.get(name, ()):
             if file is None or _is_own(name, file) or file in self.policy.grants[index].files:
                 yield index
+
+    def _may_declare(self, file: str | None, name: str) -> bool:
+        """Return whether a file is named after a team, or a grant of the team lists the file."""
+        return file is None or _is_own(name, file) or bool([*self._grants_of(name, file)])
 
     def adopt_of(self, given: Team, team: Team, file: str | None = None) -> Team:
         """Return a team whose `adopt` is what it may be: where it may not, nothing is adopted."""
@@ -149,8 +152,7 @@ class Judge:
     def _may_use(self, team: Team, profile: str, file: str | None) -> bool:
         listed = self.policy.profiles.get(profile)
         if listed is not None and listed.teams is not None:
-            own = file is None or _is_own(team.name, file) or any(self._grants_of(team.name, file))
-            return team.name in listed.teams and own
+            return team.name in listed.teams and self._may_declare(file, team.name)
         return not self.profile_breaches(profile)
 
     def profile_breaches(self, profile: str) -> list[Breach]:
@@ -240,14 +242,14 @@ class Judge:
         """
         limits = {id(each.team): self.limits_of(each.team, each.file) for each in judged}
         owners = policy_hosts.Owners(judged, limits)
-        names = policy_hosts.Names(each.team.name for each in judged)
+        names = policy_hosts.Names(each.team.name for each in judged if not each.refuses(NAME))
         for each in judged:
             team, own = each.team, limits[id(each.team)]
             base = self._base(team.profile)
             for breach in policy_hosts.check_among(team, base, own, owners, names):
                 if breach.place not in each.refused:
                     yield team, self._explain(breach, team, each.file), None
-            for host, use in owners.disputed(team, base, own):
+            for host, use in owners.disputed(each, base, own):
                 for route in owners.routes[host]:
                     if route.team.name == team.name:
                         continue
@@ -263,11 +265,16 @@ class Judge:
 
     # Messages
 
-    def _check_file(self, team: Team, file: str | None) -> Iterator[Breach]:
-        if file is None or self.limits_of(team, file).other_file_names or _is_own(team.name, file):
+    def _check_file(self, team: Team, file: str | None) -> Iterator[Violation]:
+        """Check that a file declares the team that it is named after, or a team of its grants."""
+        name = team.name
+        if self._may_declare(file, name):
             return
-        text = f"team '{team.name}' must be declared in teams/{team.name}.yaml"
-        yield Breach(("name",), text, {"other_file_names": True})
+        text = (
+            f"team '{name}' must be declared in teams/{name}.yaml{self._limit_text((), team)}. "
+            f"Rename the file, or {self._remedy(name, {}, file)}"
+        )
+        yield Violation(NAME, text, {})
 
     def _explain(self, breach: Breach, team: Team, file: str | None) -> Violation:
         remedy = self._remedy(team.name, breach.allows, file)

@@ -184,11 +184,12 @@ class Owners:
         self.routes: dict[str, list[_Route]] = {}
         self.wildcards: dict[str, str] = {}
         self.granted: dict[str, set[str]] = {}
-        for team, file, refused in judged:
+        for each in judged:
+            team, file = each.team, each.file
             further = limits[id(team)].further_hosts
             for name, route in team.routes.items():
                 place: Place = ("routes", name, "host")
-                if place in refused:
+                if each.refuses(place):
                     continue
                 self.routes.setdefault(route.host, []).append(_Route(team, file, place))
                 if route.host in further:
@@ -207,11 +208,14 @@ class Owners:
             return f"'{use.host}' belongs to team '{min(granted)}' by the policy"
         return ""
 
-    def disputed(self, team: Team, base: Team, limits: Limits) -> Iterator[tuple[str, Use]]:
+    def disputed(self, judged: Judged, base: Team, limits: Limits) -> Iterator[tuple[str, Use]]:
         """Return the hosts that logins of a team return to and that others have routes for."""
+        team = judged.team
         seen: set[str] = set()
         for use in uses(team, base):
             if use.limit != "addresses" or use.host in seen or use.host in LOOPBACK:
+                continue
+            if judged.refuses(use.place):
                 continue
             routes = self.routes.get(use.host, ())
             own = any(route.team.name == team.name for route in routes)

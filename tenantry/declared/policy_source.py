@@ -1,11 +1,14 @@
 """What the policy is read from, the teams that are judged by it, and what it finds."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team
+
+NAME: Place = ("name",)
+"""The field of a team file with the team's name. If it is refused, no other field counts."""
 
 
 class Violation(NamedTuple):
@@ -38,6 +41,15 @@ class Judged(NamedTuple):
     """The name of its file in `teams/`; None for a call of the API."""
     refused: frozenset[Place]
     """The fields that the policy does not allow to it by itself."""
+
+    def refuses(self, place: Place) -> bool:
+        """Return whether a field does not count against other teams."""
+        return is_refused(place, self.refused)
+
+
+def is_refused(place: Place, refused: Collection[Place]) -> bool:
+    """Return whether the policy does not allow a field, or not the name of its team."""
+    return place in refused or NAME in refused
 
 
 def file_name(path: str) -> str:

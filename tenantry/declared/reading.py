@@ -22,7 +22,7 @@ from tenantry.declared.files import (
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_check import Judge
-from tenantry.declared.policy_source import PolicySource
+from tenantry.declared.policy_source import NAME, PolicySource
 from tenantry.declared.profiles import NAMELESS, check_profile
 from tenantry.declared.salvage import (
     is_consequence,
@@ -313,10 +313,10 @@ class Reading:
                 other = next(each for each in [*owners, *files] if each is not file)
                 text = f"team '{name}' is also declared in {other.name}"
                 if len(owners) == 1 and file is not owners[0]:
-                    file.fault(("name",), text)
+                    file.decide(NAME, file.document.fault(NAME, text))
                     file.is_rival = True
                 elif len(owners) != 1:
-                    fault = file.document.fault(("name",), text)
+                    fault = file.document.fault(NAME, text)
                     file.contested.append(Contested("the team", name, fault))
 
     def result(self) -> Declaration:

@@ -266,7 +266,7 @@ OLD = "# Ours\nname: shop\ncontact: '#old' # ask Ann\nroutes:\n  web: {host: a.e
 
 def old(folder: Path) -> Path:
     write(folder, OLD)
-    return folder / "teams" / "team-0.yaml"
+    return folder / "teams" / "shop.yaml"
 
 
 def test_a_declared_team_is_not_replaced_unasked_and_the_difference_is_shown(
@@ -278,7 +278,7 @@ def test_a_declared_team_is_not_replaced_unasked_and_the_difference_is_shown(
         proposal.refuse()
     assert str(refused.value).splitlines()[:3] == [
         (
-            "Team 'shop' is already declared in teams/team-0.yaml, and this call declares it "
+            "Team 'shop' is already declared in teams/shop.yaml, and this call declares it "
             "differently (declared → this call):"
         ),
         "  contact: '#old' → '#new'",

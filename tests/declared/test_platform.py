@@ -113,11 +113,11 @@ def test_two_names_of_one_group_are_a_fault_unless_they_are_meant(tmp_path: Path
     [
         pytest.param(
             "      ignore_case: true\npolicy:\n  grants:\n    - {teams: [shop, web], reason: a test, "
-            "files: [team-0.yaml, team-1.yaml], groups: [Shop, shop]}\n",
+            "files: [shop.yaml, web.yaml], groups: [Shop, shop]}\n",
             ["name: shop\ngroup: Shop\n", "name: web\ngroup: shop\n"],
             [
-                "teams/team-0.yaml:1: name: 'Shop' of provider 'corp' leads to the group 'shop', too",
-                "teams/team-1.yaml:1: name: 'shop' of provider 'corp' leads to the group 'Shop', too",
+                "teams/shop.yaml:1: name: 'Shop' of provider 'corp' leads to the group 'shop', too",
+                "teams/web.yaml:1: name: 'shop' of provider 'corp' leads to the group 'Shop', too",
             ],
             id="but for their case",
         ),
@@ -126,7 +126,7 @@ def test_two_names_of_one_group_are_a_fault_unless_they_are_meant(tmp_path: Path
             ["name: shop\n", "name: web\n"],
             [
                 (
-                    "teams/team-1.yaml:1: name: 'team-web' of provider 'corp' leads to the group "
+                    "teams/web.yaml:1: name: 'team-web' of provider 'corp' leads to the group "
                     "'team-shop', too"
                 )
             ],
@@ -136,9 +136,9 @@ def test_two_names_of_one_group_are_a_fault_unless_they_are_meant(tmp_path: Path
             "      pattern: '.*{group}.*'\n",
             ["name: shop\n", "name: shop-two\n"],
             [
-                f"teams/team-{number}.yaml:1: name: 'team-shop-two' of provider 'corp' leads to "
+                f"teams/{file}.yaml:1: name: 'team-shop-two' of provider 'corp' leads to "
                 "'team-shop-two', and by the provider's pattern to 'team-shop' as well"
-                for number in (0, 1)
+                for file in ("shop-two", "shop")
             ],
             id="by a loose pattern",
         ),
@@ -166,7 +166,7 @@ def test_a_team_does_not_take_the_group_of_the_platforms_people(tmp_path: Path) 
     platform = "keycloak:\n  groups:\n    admins: {}\n"
     (found,) = faults(tmp_path, platform, "name: shop\ngroup: admins\n")
     assert found == (
-        "teams/team-0.yaml:2: group: the group 'admins' is the platform's own (keycloak.groups)"
+        "teams/shop.yaml:2: group: the group 'admins' is the platform's own (keycloak.groups)"
     )
 
 

@@ -15,7 +15,7 @@ from tenantry import declared
 from tenantry.declared import Team, parsing
 from tenantry.declared.edit import edit
 from tenantry.errors import DeclarationError
-from tests.bench import SHOP, write
+from tests.bench import SHOP, file_names, write
 
 
 def faults(folder: Path) -> list[str]:
@@ -123,7 +123,7 @@ def test_silently_wrong_label_keeps_its_source_text(word: str, tmp_path: Path) -
     team = f"name: shop\nnamespace:\n  labels:\n    example.com/a: {word}\n"
     if not (word[0].isalnum() and word[-1].isalnum()):  # no label begins or ends so
         (fault,) = faults(write(tmp_path, team))
-        assert fault.startswith("teams/team-0.yaml:4: namespace.labels.example.com/a: ")
+        assert fault.startswith("teams/shop.yaml:4: namespace.labels.example.com/a: ")
         assert f"{word}: a label's value is" in fault.replace(f"'{word}'", word)
         return
     shop = declared.load(write(tmp_path, team)).teams["shop"]
@@ -345,7 +345,8 @@ MESSAGES = {
 @pytest.mark.parametrize(("text", "fault"), MESSAGES.values(), ids=MESSAGES)
 def test_message(text: str, fault: str, tmp_path: Path) -> None:
     (found,) = faults(write(tmp_path, text))
-    assert found.startswith(f"teams/team-0.yaml:{fault}")
+    (file,) = file_names(text)
+    assert found.startswith(f"teams/{file}:{fault}")
 
 
 scalars = st.sampled_from(
@@ -381,7 +382,7 @@ def test_silently_wrong_label_keeps_its_source_text_when_the_file_is_changed(
     folder = write(tmp_path, f"name: shop\nnamespace:\n  annotations: {{a: '{word}'}}\n")
     if word[-1].isalnum() and "+" not in word:
         text = f"name: shop\nnamespace:\n  labels: {{a: {word}}}  # as it is\n"
-        (folder / "teams" / "team-0.yaml").write_text(text, encoding="utf-8")
+        (folder / "teams" / "shop.yaml").write_text(text, encoding="utf-8")
 
     def change(file: str, content: Any) -> None:
         if file.startswith("teams/"):

@@ -10,7 +10,7 @@ import pytest
 from tenantry import declared
 from tenantry.declared import Team, saving, writing
 from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
-from tests.bench import SHOP, write
+from tests.bench import SHOP, file_names, granted, write
 
 
 def save_team(folder: Path, team: Team) -> Path:
@@ -55,7 +55,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
 )
 def test_a_file_that_says_the_same_is_left_alone(text: str, tmp_path: Path) -> None:
     write(tmp_path, text)
-    path = tmp_path / "teams" / "team-0.yaml"
+    path = tmp_path / "teams" / "shop.yaml"
     before = path.stat()
     assert save_team(tmp_path, team(contact="#shop")) == path
     assert path.read_text() == text
@@ -102,7 +102,8 @@ def test_a_number_and_its_text_declare_the_same(tmp_path: Path) -> None:
 
 
 def test_a_team_is_found_in_a_file_of_another_name(tmp_path: Path) -> None:
-    write(tmp_path, {"name": "data"}, "name: shop\n")
+    write(tmp_path, {"name": "data"}, platform=granted("shop", files=["team-1.yaml"]))
+    (tmp_path / "teams" / "team-1.yaml").write_text("name: shop\n")
     path = save_team(tmp_path, team(contact="new"))
     assert path == tmp_path / "teams" / "team-1.yaml"
     files = sorted(each.name for each in (tmp_path / "teams").iterdir())
@@ -116,7 +117,7 @@ def test_a_team_is_found_in_a_file_of_another_name(tmp_path: Path) -> None:
 def test_a_team_is_found_however_its_name_is_written(text: str, tmp_path: Path) -> None:
     write(tmp_path, text)
     path, content = saving.find_team(tmp_path, "shop")
-    assert (path.name, content["name"]) == ("team-0.yaml", "shop")
+    assert (path.name, content["name"]) == (*file_names(text), "shop")
 
 
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_silently_wrong_value_of_a_team_is_a_fault(
     with pytest.raises(DeclarationError) as refused:
         declared.load(write(tmp_path, f"{content}\nname: shop\n"))
     (found,) = refused.value.faults
-    assert found.startswith(f"teams/team-0.yaml:{fault}")
+    assert found.startswith(f"teams/shop.yaml:{fault}")
 
 
 PLATFORM_FAULTS: dict[str, tuple[str, str]] = {
@@ -159,7 +159,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "",
         "members:\n  - Ann\n  - ann",
         (
-            "teams/team-0.yaml:3: members[1]: 'ann' is there twice (Keycloak keeps user names in lower "
+            "teams/shop.yaml:3: members[1]: 'ann' is there twice (Keycloak keeps user names in lower "
             "case); remove one of them"
         ),
     ),
@@ -167,7 +167,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "",
         "oidc_clients:\n  web:\n    redirect_uris:\n      - https://a/cb\n      - https://a/cb",
         (
-            "teams/team-0.yaml:5: oidc_clients.web.redirect_uris[1]: 'https://a/cb' is there twice; "
+            "teams/shop.yaml:5: oidc_clients.web.redirect_uris[1]: 'https://a/cb' is there twice; "
             "remove one of them"
         ),
     ),
@@ -175,7 +175,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "",
         "oidc_clients:\n  web: {redirect_uris: [https://a/cb], web_origins: ['+', '+']}",
         (
-            "teams/team-0.yaml:2: oidc_clients.web.web_origins[1]: '+' is there twice; remove one of "
+            "teams/shop.yaml:2: oidc_clients.web.web_origins[1]: '+' is there twice; remove one of "
             "them"
         ),
     ),
@@ -183,7 +183,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "",
         "harbor:\n  storage_quota: 10.3Gi",
         (
-            "teams/team-0.yaml:2: harbor.storage_quota: '10.3Gi' is not a whole number of bytes; "
+            "teams/shop.yaml:2: harbor.storage_quota: '10.3Gi' is not a whole number of bytes; "
             "Harbor gets 11059540787. Write a whole number of bytes, or a smaller unit"
         ),
     ),
@@ -193,14 +193,14 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         (
             "platform.yaml:3: defaults.harbor.storage_quota: '10.3Gi' is not a whole number of bytes; "
             "Harbor gets 11059540787. Write a whole number of bytes, or a smaller unit (as team file "
-            "teams/team-0.yaml has it)"
+            "teams/shop.yaml has it)"
         ),
     ),
     "a revision without effect": (
         "",
         "namespace:\n  mesh: false\n  labels: {istio.io/rev: canary}",
         (
-            "teams/team-0.yaml:3: namespace.labels.istio.io/rev: 'canary' has no effect: 'mesh' is "
+            "teams/shop.yaml:3: namespace.labels.istio.io/rev: 'canary' has no effect: 'mesh' is "
             "false, and Istio follows the label istio-injection, which 'mesh' sets. Write mesh: "
             "canary, or remove the label"
         ),

@@ -8,7 +8,7 @@ import pytest
 
 from tenantry import declared
 from tenantry.errors import DeclarationError
-from tests.bench import SHOP, Bench, write
+from tests.bench import SHOP, Bench, file_names, granted, write
 
 
 def faults(folder: Path) -> list[str]:
@@ -37,13 +37,13 @@ def test_all_faults_are_told_at_once_in_the_order_of_files_and_lines(tmp_path: P
             "platform.yaml:4: defaults.harbor.storage_quota: 0: a storage quota must be greater than 0; "
             "or 'unlimited'"
         ),
+        f"teams/data.yaml:4: namespace.quota.pods: 'many': {quantity}",
         f"teams/team-0.yaml:1: name: 'Shop': {words} dashes",
         "teams/team-0.yaml:3: harbor.rol: unknown key; did you mean 'role'?",
         (
             "teams/team-0.yaml:6: robots.ci.expiry_days: 0: input should be greater than or equal to 1, "
             "or input should be 'never'"
         ),
-        f"teams/team-1.yaml:4: namespace.quota.pods: 'many': {quantity}",
     ]
 
 
@@ -67,7 +67,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_files_and_lines(tmp_path: P
 )
 def test_a_name_that_some_system_would_refuse_is_refused(name: Any, tmp_path: Path) -> None:
     (fault,) = faults(write(tmp_path, f"name: {json.dumps(name)}\n"))
-    assert fault.startswith("teams/team-0.yaml:1: name: ")
+    assert ".yaml:1: name: " in fault
     assert "1 to 58 lower-case letters and digits" in fault
 
 
@@ -80,7 +80,7 @@ def test_a_route_for_harbors_own_host_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path, team, platform="mesh:\n  harbor: {host: registry.example.com}\n")
     (fault,) = faults(folder)
     assert fault == (
-        "teams/team-0.yaml:4: routes.web.host: 'registry.example.com' is Harbor's own "
+        "teams/shop.yaml:4: routes.web.host: 'registry.example.com' is Harbor's own "
         "(mesh.harbor.host)"
     )
 
@@ -94,7 +94,7 @@ def test_a_group_without_a_name_at_a_provider_is_refused(tmp_path: Path) -> None
     team = "name: shop\nexternal_groups: {corp: []}\n"
     platforms, teams = sorted(faults(write(tmp_path, team, platform=platform)))
     assert platforms.startswith("platform.yaml:5: keycloak.groups.admins.external_groups.corp: ")
-    assert teams.startswith("teams/team-0.yaml:2: external_groups.corp: ")
+    assert teams.startswith("teams/shop.yaml:2: external_groups.corp: ")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_the_api_server_would_refuse_is_refused_first(
     field: str, text: str, tmp_path: Path
 ) -> None:
     (fault,) = faults(write(tmp_path, f"name: shop\nnamespace:\n  {field}\n"))
-    assert fault.startswith("teams/team-0.yaml:3: namespace.")
+    assert fault.startswith("teams/shop.yaml:3: namespace.")
     assert text in fault
 
 
@@ -331,22 +331,28 @@ def test_a_fault_is_told_with_file_line_field_and_what_is_allowed(
     team: str, fault: str | None, tmp_path: Path
 ) -> None:
     (told,) = faults(write(tmp_path, team))
-    assert told.startswith("teams/team-0.yaml:")
+    (file,) = file_names(team)
+    assert told.startswith(f"teams/{file}:")
     if fault is not None:
-        assert told == f"teams/team-0.yaml:{fault}"
+        assert told == f"teams/{file}:{fault}"
 
 
 def test_two_teams_of_one_name_are_refused(tmp_path: Path) -> None:
-    assert faults(write(tmp_path, "name: shop\n", "\nname: shop\n")) == [
-        "teams/team-0.yaml:1: name: team 'shop' is also declared in teams/team-1.yaml",
-        "teams/team-1.yaml:2: name: team 'shop' is also declared in teams/team-0.yaml",
+    platform = granted("shop", files=["one.yaml", "two.yaml"])
+    write(tmp_path, platform=platform)
+    (tmp_path / "teams" / "one.yaml").write_text("name: shop\n")
+    (tmp_path / "teams" / "two.yaml").write_text("\nname: shop\n")
+    assert faults(tmp_path) == [
+        "teams/one.yaml:1: name: team 'shop' is also declared in teams/two.yaml",
+        "teams/two.yaml:2: name: team 'shop' is also declared in teams/one.yaml",
     ]
 
 
 def test_a_file_owns_the_name_that_it_bears(tmp_path: Path) -> None:
-    write(tmp_path, "name: shop\n", {"name": "shop"})
+    write(tmp_path, {"name": "shop"}, platform=granted("shop", files=["other.yaml"]))
+    (tmp_path / "teams" / "other.yaml").write_text("name: shop\n")
     assert faults(tmp_path) == [
-        "teams/team-0.yaml:1: name: team 'shop' is also declared in teams/shop.yaml"
+        "teams/other.yaml:1: name: team 'shop' is also declared in teams/shop.yaml"
     ]
 
 
@@ -389,11 +395,11 @@ def test_what_two_teams_both_claim_is_refused(
     one: str, other: str, expected: list[str], tmp_path: Path
 ) -> None:
     """One team by the convention, else both: validate does not call the systems."""
+    files = file_names(one, other)
     found = faults(write(tmp_path, one, other))
-    assert found == [f"teams/team-{fault[0]}.yaml:{fault[2:]}" for fault in expected]
-    assert sorted(faults(write(tmp_path, other, one))) == sorted(
-        f"teams/team-{1 - int(fault[0])}.yaml:{fault[2:]}" for fault in expected
-    ), "whichever file is read first"
+    assert sorted(found) == sorted(
+        f"teams/{files[int(fault[0])]}:{fault[2:]}" for fault in expected
+    )
 
 
 def test_a_fault_of_a_default_is_told_where_the_default_stands(tmp_path: Path) -> None:
@@ -401,7 +407,7 @@ def test_a_fault_of_a_default_is_told_where_the_default_stands(tmp_path: Path) -
     assert faults(write(tmp_path, "name: shop\n", platform=platform)) == [
         (
             "platform.yaml:4: defaults.harbor.prevent_vulnerable: says to refuse vulnerable images, "
-            "but not from which severity on: give 'severity' (as team file teams/team-0.yaml has it)"
+            "but not from which severity on: give 'severity' (as team file teams/shop.yaml has it)"
         )
     ]
 
@@ -420,8 +426,8 @@ def test_a_missing_platform_file_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
     write(tmp_path, "name: shop\n")
-    (tmp_path / "teams" / "team-0.yaml").write_bytes(b"name: sch\xf6p\n")
-    assert faults(tmp_path) == ["teams/team-0.yaml:1: is not UTF-8 text; save the file as UTF-8"]
+    (tmp_path / "teams" / "shop.yaml").write_bytes(b"name: sch\xf6p\n")
+    assert faults(tmp_path) == ["teams/shop.yaml:1: is not UTF-8 text; save the file as UTF-8"]
 
 
 def test_a_folder_with_a_teams_file_name_is_named(tmp_path: Path) -> None:

@@ -213,10 +213,12 @@ def test_the_snapshot_notices(town: Callable[[str], Town], write: str) -> None:
 # The invariant
 
 
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("team", GONE, ids=lambda team: team["name"])
-def test_a_removed_team_is_not_taken_over(town: Callable[[str], Town], team: Data) -> None:
-    """It needs `other_file_names: false`: else a file declares any team that no other file does."""
-    made = town("house limits")
+def test_a_removed_team_is_not_taken_over(
+    town: Callable[[str], Town], team: Data, policy: str
+) -> None:
+    made = town(policy)
     key = team["name"].removeprefix(f"{NAME}-")
     for content in ({"name": team["name"]}, {"name": NAME, "further_namespaces": {key: {}}}):
         served = made.serve(content)

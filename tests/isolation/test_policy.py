@@ -666,14 +666,71 @@ def test_a_grant_is_not_for_another_file_that_takes_the_teams_name(tmp_path: Pat
     assert grant_in(state.faults[0])["files"] == ["mallory.yaml"]
 
 
-def test_a_file_may_have_to_be_named_after_its_team(tmp_path: Path) -> None:
-    platform = {**PLATFORM, "policy": {"limits": {"other_file_names": False}}}
-    write(tmp_path, platform=platform)
+TAKEN_NAMES: Mapping[str, tuple[Data, Data]] = {
+    "a removed team": ({"name": "gone"}, {}),
+    "a further namespace": (
+        {"name": "shop-ci", "robots": {"pull": {"expiry_days": 30}}},
+        {"further_namespaces": {"ci": {}}, "robots": {"pull": {"attach": True}}},
+    ),
+    "a host of logins": (
+        {
+            "name": "gone",
+            "oidc_clients": {"web": {"redirect_uris": ["https://shop.example.com/cb"]}},
+        },
+        {"routes": SHOP["routes"]},
+    ),
+    "a host of a route": ({"name": "gone", "routes": SHOP["routes"]}, {"routes": SHOP["routes"]}),
+    "a longer name": (
+        {"name": "shop-web"},
+        {"robots": {"ci": {"replaces": ["otomi-team-shop-web-pull"]}}},
+    ),
+    "an external name": (
+        {"name": "gone", "external_groups": {"corp": ["Shop"]}},
+        {"external_groups": {"corp": ["Shop"]}},
+    ),
+}
+"""What Mallory's file declares under another name, and what team shop declares."""
+
+
+@pytest.mark.parametrize("case", TAKEN_NAMES)
+def test_a_file_declares_only_the_team_that_it_is_named_after(case: str, tmp_path: Path) -> None:
+    content, of_shop = TAKEN_NAMES[case]
+    platform = {**PLATFORM, "policy": {"limits": {"replaces": ["otomi-team-{team}-*"]}}}
+    write(tmp_path, {"name": "shop", **of_shop}, platform=platform)
+    (tmp_path / "teams" / "mallory.yaml").write_text(json.dumps(content))
+
+    state = declared.read(tmp_path)
+
+    assert list(state.teams) == ["shop"], state.faults
+    assert all(fault.startswith("teams/mallory.yaml:1: ") for fault in state.faults)
+
+
+def test_a_grant_lets_another_file_declare_a_team(tmp_path: Path) -> None:
+    write(tmp_path, platform=PLATFORM)
     (tmp_path / "teams" / "mallory.yaml").write_text("name: shop\n")
     (fault,) = declared.read(tmp_path).faults
     assert fault.startswith(
-        "teams/mallory.yaml:1: name: team 'shop' must be declared in teams/shop"
+        "teams/mallory.yaml:1: name: team 'shop' must be declared in teams/shop.yaml (a rule of the "
+        "policy that always applies, platform.yaml:1). Rename the file, or add to policy.grants in platform.yaml: "
     )
+
+    write(tmp_path, platform=with_grants(PLATFORM, grant_in(fault)))
+    assert list(declared.read(tmp_path).teams) == ["shop"]
+    (tmp_path / "teams" / "eve.yaml").write_text("name: data\n")
+    state = declared.read(tmp_path)
+    assert list(state.teams) == ["shop"], "the grant is for one file and one team"
+
+
+def test_a_refused_address_does_not_dispute_a_host(tmp_path: Path) -> None:
+    """Mallory's logins return to a host that her policy does not give her."""
+    uris = {"redirect_uris": ["https://shop.example.com/cb"]}
+    state = read(
+        tmp_path,
+        {"name": "mallory", "oidc_clients": {"web": uris}},
+        {"name": "shop", "routes": SHOP["routes"]},
+        platform=LIMITED,
+    )
+    assert list(state.teams) == ["shop"], state.faults
 
 
 def test_harmless_values_stay_accepted(tmp_path: Path) -> None:

@@ -105,7 +105,6 @@ HOUSE_LIMITS: Data = {
             "max_sinks": 2,
             "max_network_policies": 4,
             "min_schedule_minutes": 60,
-            "other_file_names": False,
         },
     },
 }
@@ -144,11 +143,6 @@ def call_keycloak(sandbox: Sandbox, path: str, body: Data) -> None:
     """Create something in the realm, as somebody else would."""
     with Systems(connections(sandbox), declared.Declaration(declared.Platform(), {})) as systems:
         systems.keycloak_client.post(path, body)
-
-
-def _known(name: str) -> Data:
-    """Return the file of a team that is no longer declared."""
-    return next(team for team in GONE if team["name"] == name)
 
 
 def _robot(name: str, level: str, namespace: str) -> Data:
@@ -291,19 +285,7 @@ class Town:
 
     def harm(self, content: Data) -> list[str]:
         """Return what serving this content has done to others."""
-        removed = {team["name"] for team in GONE}
-        given = str(content.get("name")) if self._names_any_team else NAME
-        others = {*(team["name"] for team in BYSTANDERS), *(removed - {given})}
+        others = {team["name"] for team in (*BYSTANDERS, *GONE)}
         names = Names.of([FIRST_FILE, content], others)
-        before = self.before
-        if given in removed:
-            taken = Names.of([content, _known(given)], others)
-            before = {part: value for part, value in before.items() if not taken.own(part)}
         after = everything(self.sandbox)
-        return [*changes(before, after, names), *beyond(before, after, names)]
-
-    @property
-    def _names_any_team(self) -> bool:
-        """Whether a file may declare a team of another name, and so one that was removed."""
-        limits = self._platform["policy"].get("limits", {})
-        return bool(limits.get("other_file_names", True))
+        return [*changes(self.before, after, names), *beyond(self.before, after, names)]
