@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from contextvars import copy_context
 from typing import Any
-from urllib.parse import quote
 
 from prefect import get_run_logger
 
@@ -18,7 +17,7 @@ from tenantry.migration.machine import Migration, Standing
 from tenantry.migration.pilots import PilotLinks
 from tenantry.migration.report import Right
 from tenantry.migration.snapshot import INSPECTION, people_name
-from tenantry.text import Markdown, code, escaped, joined, markdown
+from tenantry.text import code, joined, link, markdown
 from tenantry.wording import count
 
 _SECONDS_BETWEEN = 5.0
@@ -69,7 +68,12 @@ def publish_inspection(store: BlockStore, found: Inspection) -> None:
     )
     # The V2 UI puts each row on one line and cuts it off at the right: it wraps a list.
     lines = [
-        markdown(f"- {'Stops it: ' * notice.blocking}**{{}}**: {{}}", notice.what, notice.sentence)
+        markdown(
+            "- {}**{}**: {}",
+            "Stops it: " if notice.blocking else "",
+            notice.what,
+            notice.sentence,
+        )
         for notice in sorted(found.notices, key=lambda notice: not notice.blocking)
     ]
     text = markdown("{}\n\n{}\n\n{}", found.summary, where, joined("\n", lines))
@@ -79,7 +83,7 @@ def publish_inspection(store: BlockStore, found: Inspection) -> None:
 def publish_pilot_links(links: PilotLinks) -> None:
     """What a pilot opens to log in by the new provider."""
     steps = [
-        markdown("1. {}: {}", _link(text, url), code(url))
+        markdown("1. {}: {}", link(text, url), code(url))
         for text, url in (("Log in by the new provider", links.realm), ("Harbor", links.harbor))
         if url
     ]
@@ -88,11 +92,6 @@ def publish_pilot_links(links: PilotLinks) -> None:
         "session of an earlier login (a private window).\n\n"
     )
     publish_pages([("migration-pilot-links", markdown("{}{}", head, joined("\n", steps)))])
-
-
-def _link(text: str, url: str) -> Markdown:
-    """Return a link whose address holds no character that means something in Markdown."""
-    return Markdown(f"[{escaped(text)}](<{quote(url, safe=':/?&=%+-._~')}>)")
 
 
 def publish_standing(

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -156,6 +157,11 @@ def code(text: str) -> Markdown:
     if not line or "`" in line or "|" in line:
         return Markdown(_escaped(line))
     return Markdown(f"`{line}`")
+
+
+def link(text: str, url: str) -> Markdown:
+    """Return a link whose address has no character that means something in Markdown."""
+    return Markdown(f"[{escaped(text)}](<{quote(url, safe=':/?&=%+-._~')}>)")
 
 
 def table_row(*cells: object) -> Markdown:

@@ -26,6 +26,7 @@ from tenantry.text import (
     code,
     csv_cell,
     escaped,
+    link,
     logger,
     markdown,
     one_line,
@@ -175,6 +176,14 @@ def test_an_address_does_not_become_a_link(text: str) -> None:
     shown = markdown("see {}", text)
 
     assert not re.search(r"(https?|ftp)://|www\.|(?<!\\)@", shown, re.IGNORECASE)
+
+
+@given(HOSTILE, HOSTILE)
+def test_an_address_of_a_link_ends_no_link(text: str, path: str) -> None:
+    html = rendered(link(f"x{text}", f"https://login.test/{path}"))
+
+    assert html.count("<a ") == html.count('<a href="https://login.test/') == 1, html
+    assert "<img" not in html
 
 
 @given(HOSTILE)
