@@ -26,13 +26,18 @@ class Flows:
     """The flows' runs on a migration's bench."""
 
     def __init__(
-        self, platform: Any, made: MigrationBench | IssuerBench, block: str, store: Path
+        self,
+        platform: Any,
+        made: Any,
+        block: str,
+        addresses: dict[str, Any],
+        declared: Path,
     ) -> None:
         self.platform = platform
         self.made = made
         self.block = block
-        fill_in(made.sandbox.addresses(), made.bench.folder, block)
-        LocalFileSystem(basepath=str(store)).save(block, overwrite=True)
+        fill_in(addresses, declared, block)
+        LocalFileSystem(basepath=str(declared.parent / "store")).save(block, overwrite=True)
 
     def start(self, intent: str, **parameters: Any) -> str:
         """Start a run of one of the migration's deployments, such as `plan`; return its id."""
@@ -85,7 +90,8 @@ def flows(platform: Any, tmp_path: Path) -> Iterator[Flows]:
         Bench(prepare(sandbox), tmp_path / "state") as bench,
     ):
         made = MigrationBench(bench)
-        yield Flows(platform, made, f"migration-{tmp_path.name[-1]}", tmp_path / "store")
+        block = f"migration-{tmp_path.name[-1]}"
+        yield Flows(platform, made, block, sandbox.addresses(), bench.folder)
 
 
 @pytest.fixture
@@ -95,7 +101,8 @@ def issuers(platform: Any, tmp_path: Path) -> Iterator[Flows]:
         Bench(prepare(sandbox), tmp_path / "state") as bench,
     ):
         made = IssuerBench(bench)
-        yield Flows(platform, made, f"issuer-{tmp_path.name[-1]}", tmp_path / "store")
+        block = f"issuer-{tmp_path.name[-1]}"
+        yield Flows(platform, made, block, sandbox.addresses(), bench.folder)
 
 
 @pytest.mark.long

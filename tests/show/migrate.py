@@ -17,12 +17,13 @@ from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
 from tenantry.systems import Systems
+from tests.addresses import given
 from tests.bench import Bench, MishapSandbox, connections, prepare
 from tests.issuer_bench import TO, IssuerBench
 from tests.migration_bench import NEW, OLD, MigrationBench
 from tests.migration_store import FolderStore, begin
 from tests.show.report import Report, Shown
-from tests.show.results import run_tests
+from tests.show.results import Case, run_tests
 
 PEOPLE, TEAMS = 5000, 6
 _MEGABYTE = 1024
@@ -106,6 +107,29 @@ DEMANDS = {
     "at once without a further word",
     "test_a_rule_that_takes_the_old_issuers_tokens_only_stops_it": "both issuers in the mesh first",
     "test_old_systems_are_refused_by_name": "floors: Harbor 2.4, Keycloak 26.7",
+    "test_silently_wrong_match_of_two_names_that_only_look_alike_is_none": "different names are "
+    "never merged, such as two that differ in one letter",
+    "test_silently_wrong_row_with_shifted_columns_is_a_fault": "a file with shifted columns is "
+    "refused with its row",
+    "test_silently_wrong_row_whose_cells_were_moved_in_a_spreadsheet_is_a_fault": "a file whose "
+    "cells were moved in a spreadsheet is refused with its row",
+    "test_an_edited_copy_of_the_inspections_file_is_a_mapping": "an edited copy of the inspection's "
+    "file is a mapping: commas, semicolons, Excel",
+    "test_rights_given_since_a_return_are_kept_where_the_issuer_changes": "rights given meanwhile "
+    "survive a roll back: another issuer",
+    "test_rights_given_since_a_return_are_kept_where_users_are_made_anew": "rights given meanwhile "
+    "survive a roll back: users with other ids",
+    "test_an_admin_flag_given_meanwhile_is_kept": "an administrator's flag given meanwhile survives "
+    "a roll back",
+    "test_the_way_back_ends_without_people_who_are_excluded": "a roll back ends although a person "
+    "is absent: another issuer",
+    "test_the_way_back_ends_without_people_who_are_excluded_where_users_are_made_anew": "a roll back "
+    "ends although a person is absent: users with other ids",
+    "test_the_store_names_who_is_awaited_by_team": "the store names the people who are awaited, by "
+    "team",
+    "test_nothing_is_inspected_or_planned_on_the_way_back": "no plan is made during a roll back",
+    "test_the_teams_of_people_are_known_before_their_first_login": "another issuer: reports know the "
+    "teams before the first login",
 }
 
 
@@ -113,7 +137,25 @@ def cases() -> list[Shown]:
     """All of tests/migration"""
     found = run_tests("tests/migration")
     lines = [found.named(name).line(demand) for name, demand in DEMANDS.items()]
-    return [*lines, found.line(f"all of these tests, {found.seconds:.0f} s")]
+    replaced = found.each(
+        "test_a_provider_is_replaced_to_the_end", "matched and moved to the end: {}", _passed
+    )
+    changed = found.each(
+        "test_the_issuer_is_changed_to_the_end", "matched and moved to the end: C-{}", _passed
+    )
+    named = "the approvals name the numbers of people, and hold for no more of them"
+    return [
+        *(*lines, *replaced, *changed),
+        found.of("tests/migration/test_consequences.py").line(named),
+        found.of("tests/migration/test_storing.py").line(
+            "what the store keeps is compared, and a failed export leaves no personal data"
+        ),
+        found.line(f"all of these tests, {found.seconds:.0f} s"),
+    ]
+
+
+def _passed(case: Case) -> str:
+    return "passed" if case.passed else "FAILED"
 
 
 def flow() -> list[Shown]:
@@ -124,7 +166,52 @@ def flow() -> list[Shown]:
         found.named(approved).line(
             "a suspended run holds no process, is resumed by a form, and goes on to the end"
         ),
+        found.named("test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete").line(
+            "the approval of another issuer says who is deleted and locked out; a roll back deletes "
+            "only after an approval that named the number"
+        ),
+        found.named("test_an_approval_does_not_hold_for_more_people_than_it_named").line(
+            "an approval does not hold for more people than it named"
+        ),
+        found.named("test_a_person_reads_the_approval_of_another_issuer_in_the_ui").line(
+            "the approvals' texts in a browser"
+        ),
+        found.named("test_what_stops_a_migration_is_shown_with_its_remedy").line(
+            "what stops a migration is shown with its remedy, not cut off, in a browser"
+        ),
         found.line("all of tests/e2e/test_migration.py"),
+    ]
+
+
+RUNBOOK = {
+    "test_the_runbook_replaces_a_provider_though_a_run_is_killed_between_waves": "situation A, with "
+    "a SIGKILL between waves",
+    "test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves": "situation C, with "
+    "a SIGKILL between waves",
+    "test_the_runbook_goes_back_to_the_old_issuer": "situation C, rolled back",
+}
+
+
+def runbook() -> list[Shown]:
+    """The runbook of docs/migrate.md, carried out step by step from its own text"""
+    said = run_tests("tests/docs/test_runbook.py")
+    sandbox = run_tests("tests/e2e/test_runbook.py")
+    real = run_tests("-m", "real", "--target", "real", "tests/real/test_runbook.py")
+    chosen = given().harbor
+    harbor = "a given" if chosen and chosen.sign_on else "the sandbox's"
+    return [
+        said.named("test_each_quoted_message_is_the_codes").line(
+            "each message that the page quotes is the code's, word by word"
+        ),
+        said.named("test_every_notice_that_stops_a_migration_is_explained").line(
+            "the page explains every notice that stops a migration"
+        ),
+        said.line("all of tests/docs/test_runbook.py"),
+        *(sandbox.named(name).line(f"sandbox: {told}") for name, told in RUNBOOK.items()),
+        *(
+            real.named(name).line(f"real Keycloak, {harbor} Harbor: {told}")
+            for name, told in RUNBOOK.items()
+        ),
     ]
 
 
@@ -162,6 +249,9 @@ def logins() -> list[Shown]:
         ),
         found.named("test_after_a_roll_back_everybody_logs_in_as_before").line(
             "rolled back from every phase, with logins proven afterwards"
+        ),
+        found.named("test_a_pilot_logs_in_by_the_printed_links_though_harbor_sends_a_hint").line(
+            "a pilot logs in by the printed links, though Harbor sends a hint"
         ),
         found.named("test_those_who_were_made_anew_get_their_ids_back").line(
             "rolled back from every phase where people were made anew: the former ids, and logins"
@@ -334,7 +424,7 @@ def _reissue(given: Connections, folder: Path, back: bool) -> list[dict[str, Any
 
 
 MEASURES = (
-    *(crash, cases, flow, logins),
+    *(crash, cases, flow, runbook, logins),
     *(five_thousand, five_thousand_made_anew, five_thousand_come_back),
 )
 
