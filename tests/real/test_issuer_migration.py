@@ -14,6 +14,7 @@ from tenantry.migration import report
 from tenantry.migration.issuer import old_realm
 from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox
+from tenantry.systems import Systems
 from tenantry.systems.keycloak.harbors_client import secret_of
 from tests.addresses import GivenHarbor
 from tests.real.conftest import Keycloak
@@ -46,6 +47,18 @@ def make(
 def order(lab: IssuerLab, **changes: Any) -> Order:
     """What is asked for, with the first of the people for a pilot."""
     return Order(pilot=(lab.names[0],), percent=50, soak_hours=24, **changes)
+
+
+def make_developer(systems: Systems, name: str, project: str) -> None:
+    """Give a person a role, as a project's administrator does at any time."""
+    body = {"role_id": 2, "member_user": {"username": name}}
+    systems.harbor_client.post(f"/projects/{project}/members", body)
+
+
+def developers(systems: Systems, project: str) -> set[str]:
+    """Return the names of the direct members of a project who are developers."""
+    rows = systems.harbor_client.pages(f"/projects/{project}/members", by_name=True)
+    return {row["entity_name"] for row in rows if row["role_id"] == 2 and row["entity_type"] == "u"}
 
 
 def naive_switch(lab: IssuerLab) -> tuple[int, str]:
@@ -120,6 +133,7 @@ def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -
         if until == "returned":
             lab.all_log_in(lab.names[:2])
             migration.follow_up()
+            make_developer(systems, lab.names[0], f"team-{lab.teams[1]}")
 
     with lab.systems() as systems:
         lab.migration(systems).roll_back()
@@ -129,6 +143,8 @@ def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -
         if migration.is_on:
             assert migration.follow_up().pending == frozenset()
         assert not migration.is_on
+        if until == "returned":
+            assert lab.names[0] in developers(systems, f"team-{lab.teams[1]}")
     if until != "approved":
         with lab.systems() as systems:
             assert onboarding.configure(systems).done == ()
