@@ -45,8 +45,9 @@ def onboard_team(
         if_declared: What to do if a team of this name is declared already, and differently:
             "refuse" shows the difference and changes nothing, "merge" adds the given fields to its
             file, "replace" lets its file hold only the given fields.
-        require_approval: Ask in the UI before a changed declaration deletes anything. Turn it off
-            where no person attends the runs.
+        require_approval: Ask in the UI before a changed declaration deletes anything, or a new one
+            takes over what is left of a removed team. Turn it off where no person attends the
+            runs: such a run deletes without asking, and is refused if it would take over.
         dry_run: Show the changes and make none; nothing is written to the declared state either.
         declared_state: Name of the Declared State block that the team is saved to.
         harbor: Name of the Harbor Connection block.
@@ -69,8 +70,11 @@ def onboard_team(
             if dry_run:
                 return complete(f"Dry run: {explain.summary([outcome])}")
             guarded = require_approval and proposal.writes
-            if require_approval and tasks.needs_approval(proposal, plan):
-                tasks.approve(proposal, plan)
+            taken = tasks.taken_over(proposal, walk.observed)
+            if not require_approval:
+                tasks.refuse_unattended(declared.name, taken)
+            elif tasks.needs_approval(proposal, plan, taken):
+                tasks.approve(proposal, plan, taken)
             if plan.changes:
                 with TeamLock([declared.name]) as lock:
                     first, plan = plan, tasks.look_again(walk)

@@ -32,11 +32,14 @@ from tenantry.errors import TenantryError
 from tenantry.explain import plan_hash
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
-from tenantry.resources import Observed, Stage
+from tenantry.resources import Id, Observed, Stage
 from tenantry.systems import LOOKS, Systems
 from tenantry.systems.settle import connect, settle
 from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count
+
+_SHOWN = 100
+"""The most resources that an approval lists."""
 
 
 class Planned(Protocol):
@@ -195,17 +198,48 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
     return proposal
 
 
-def needs_approval(proposal: Proposal, plan: Plan) -> bool:
+def taken_over(proposal: Proposal, observed: Observed) -> list[Id]:
+    """Return the live resources of a removed team whose name a proposal declares again.
+
+    A caller of the API chooses the name. The team of that name may have been other people's.
+    """
+    if proposal.before is not None or proposal.overwrites:
+        return []
+    return sorted(id for id, _ in observed.marked(proposal.team.name))
+
+
+def refuse_unattended(team: str, taken: Sequence[Id]) -> None:
+    """Refuse to take over a removed team in a run that asks no person.
+
+    Raises:
+        NotApproved: with what the run would take over.
+    """
+    if taken:
+        more = f" and {len(taken) - 5} more" if len(taken) > 5 else ""
+        names = ", ".join(f"{each.kind} {each.key}" for each in taken[:5])
+        raise NotApproved(
+            f"Team '{team}' is not declared, but resources of a removed team of this name exist: "
+            f"{names}{more}. Onboarding would take them over. Nothing was changed. Choose another "
+            "name, start the run with require_approval, or declare the team in the declared state."
+        )
+
+
+def needs_approval(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> bool:
     """Return whether a person must approve a proposal before it is saved and its plan carried out.
 
-    That is so if the plan deletes something, or if the difference cannot be shown because the
-    present file cannot be read.
+    That is so if the plan deletes something or takes over a removed team, or if the difference
+    cannot be shown because the present file cannot be read.
     """
-    return proposal.writes and bool(plan.removals or proposal.overwrites)
+    return proposal.writes and bool(plan.removals or proposal.overwrites or taken)
 
 
-def approve(proposal: Proposal, plan: Plan) -> None:
+def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
     """Have a person approve a proposal and its plan.
+
+    Args:
+        proposal: the team's new declaration.
+        plan: what it changes in the systems.
+        taken: the resources of a removed team that it takes over.
 
     Raises:
         NotApproved: it was refused.
@@ -215,20 +249,29 @@ def approve(proposal: Proposal, plan: Plan) -> None:
     more = f" and {len(changes) - 10} more" if len(changes) > 10 else ""
     what = markdown("changes {}{} in", fields, more) if changes else markdown("writes all of")
     unread = markdown(", **which cannot be read** and is overwritten")
+    effects, shown = [], []
+    if taken:
+        amount = count(len(taken), "resource")
+        effects.append(markdown("**takes over {}** of a removed team", amount))
+        shown += [markdown("- take over {} {} {}", *each) for each in taken[:_SHOWN]]
+        shown += [markdown("- … and {} more", len(taken) - _SHOWN)] * (len(taken) > _SHOWN)
+    if plan.removals or not taken:
+        effects.append(markdown("**deletes {}**", count(len(plan.removals), "resource")))
+        shown.append(bullets(plan.removals))
     require_approval(
         markdown(
-            "The new declaration of team {} **deletes {}**. It {} {}{}. All {} changes are in the "
+            "The new declaration of team {} {}. It {} {}{}. All {} changes are in the "
             "artifact *{}*. Until you approve, neither the file nor any system is changed.\n\n{}",
             code(plan.team),
-            count(len(plan.removals), "resource"),
+            joined(" and ", effects),
             what,
             code(proposal.file),
             unread if proposal.overwrites else markdown(""),
             len(plan.changes),
             artifact_key("plan", plan.team),
-            bullets(plan.removals),
+            joined("\n", shown),
         ),
-        plan_hash([*explain.steps(plan), proposal.step]),
+        plan_hash([*explain.steps(plan), proposal.step, *map(str, taken)]),
     )
 
 

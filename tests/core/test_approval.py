@@ -14,7 +14,7 @@ from tasks import approval, onboarding
 from tasks.approval import NotApproved, require_approval
 from tenantry.declared import Team, propose, save
 from tenantry.plan import Change, Plan
-from tenantry.resources import Id, Resource
+from tenantry.resources import Id, Live, Observed, Resource
 from tests.bench import write
 
 PLAN = "0123456789ab"
@@ -178,3 +178,19 @@ def test_a_file_that_cannot_be_read_is_overwritten_after_the_approval_only(
     assert asked == ["name: [shop\n"]
     assert state.is_failed() is is_refused
     assert path.read_text() == ("name: [shop\n" if is_refused else "name: shop\n")
+
+
+def test_only_a_new_declaration_takes_over_what_is_left_of_a_removed_team(tmp_path: Path) -> None:
+    left = Id("kubernetes", "Namespace", "team-shop")
+    observed = Observed()
+    observed.live[left] = Live({}, marked=True, team="shop")
+    observed.live[Id("kubernetes", "Namespace", "team-data")] = Live({}, marked=True, team="data")
+    new = propose(write(tmp_path), Team(name="shop"), "refuse")
+    assert onboarding.taken_over(new, observed) == [left]
+    assert onboarding.needs_approval(new, Plan("shop"), [left])
+    with pytest.raises(NotApproved, match="Namespace team-shop"):
+        onboarding.refuse_unattended("shop", [left])
+    assert onboarding.taken_over(new, Observed()) == []
+
+    known = propose(write(tmp_path, {"name": "shop"}), Team(name="shop", members=["ann"]), "merge")
+    assert onboarding.taken_over(known, observed) == []

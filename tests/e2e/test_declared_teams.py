@@ -178,6 +178,28 @@ def test_a_caller_that_no_person_attends_is_not_asked(shop):
 
 
 @pytest.mark.long
+def test_a_removed_team_is_taken_over_only_when_a_person_approved_it(shop):
+    """A caller of the API chooses the name; the objects may be another team's."""
+    shop.file.unlink()
+    unattended = shop.run("onboard-team", team={"name": "shop"}, require_approval=False)
+    assert unattended["state_type"] == "FAILED"
+    assert "resources of a removed team of this name exist" in unattended["state"]["message"]
+
+    id = shop.start("onboard-team", team={"name": "shop", "members": ["mallory"]})
+    asked = paused(shop, id)
+    assert "takes over" in asked.description
+    assert "take over kubernetes Namespace team\\-shop" in asked.description
+    assert not shop.file.exists()
+    assert shop.sandbox.requests.writes() == 0
+
+    answer(shop, id, approve=True, your_name="Ann")
+
+    run = shop.platform.wait_for_run(id)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert shop.file.exists()
+
+
+@pytest.mark.long
 def test_a_run_keeps_the_name_that_was_typed(bench):
     for flow, more in (
         ("onboard-team", {"team": {"name": "demo"}, "dry_run": True}),
