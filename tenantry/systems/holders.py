@@ -172,23 +172,32 @@ class Holders:
     def _hosts(self) -> dict[str, str]:
         """The hosts of the teams' routes.
 
-        A namespace that an earlier release wrote does not list them yet: there the routes count, and
-        of two routes for one host the older one.
+        The namespaces of several teams may list one host, since a grant lists it too. Then the team
+        with the oldest route for it holds it, else the team with the oldest namespace. A namespace
+        that an earlier release wrote lists no hosts yet: there the routes count.
         """
-        hosts = dict(self._listed(HOSTS))
+        listed: dict[str, dict[str, None]] = {}
+        for host, team in self._listed(HOSTS):
+            listed.setdefault(host, {})[team] = None
+        hosts = {host: next(iter(teams)) for host, teams in listed.items()}
+        disputed = {host: teams for host, teams in listed.items() if len(teams) > 1}
         routes = [pair for kind in _ROUTES for pair in self._credible(self._routes(kind))]
-        routes.sort(key=lambda pair: str(pair[0]["metadata"].get("creationTimestamp")))
-        for route, team in routes:
+        found: dict[str, str] = {}
+        for route, team in sorted(routes, key=lambda pair: _age(pair[0])):
             spec, namespace = route.get("spec") or {}, route["metadata"]["namespace"]
-            if self._owner(namespace) == team and self._is_earlier(namespace):
-                for host in (*(spec.get("hosts") or ()), *(spec.get("hostnames") or ())):
-                    hosts.setdefault(str(host), team)
-        return hosts
+            if self._owner(namespace) != team:
+                continue
+            for host in map(str, (*(spec.get("hosts") or ()), *(spec.get("hostnames") or ()))):
+                if team in disputed.get(host, {}):
+                    found.setdefault(host, team)
+                elif self._is_earlier(namespace):
+                    hosts.setdefault(host, team)
+        return {**hosts, **found}
 
     def _listed(self, key: str) -> Iterator[tuple[str, str]]:
         """Yield what the annotations of namespaces list, with the team of the namespace."""
-        for name, namespace in self._namespaces.items():
-            team = self._owner(name)
+        for namespace in sorted(self._namespaces.values(), key=_age):
+            team = self._owner(namespace["metadata"]["name"])
             listed = str((namespace["metadata"].get("annotations") or {}).get(key, ""))
             for each in filter(None, listed.split(",") if team else ()):
                 yield each, str(team)
@@ -204,3 +213,9 @@ class Holders:
         except SystemRefused as error:
             if error.status != 404:  # the kind is not installed
                 raise
+
+
+def _age(found: Object) -> tuple[str, str]:
+    """Return a key that sorts objects from the oldest to the youngest, by name where they agree."""
+    metadata = found["metadata"]
+    return str(metadata.get("creationTimestamp")), f"{metadata.get('namespace')}/{metadata['name']}"

@@ -188,7 +188,7 @@ def test_a_removed_team_is_taken_over_only_when_a_person_approved_it(shop):
     id = shop.start("onboard-team", team={"name": "shop", "members": ["mallory"]})
     asked = paused(shop, id)
     assert "takes over" in asked.description
-    assert "take over kubernetes Namespace team\\-shop" in asked.description
+    assert "take over kubernetes Namespace team-shop" in asked.description
     assert not shop.file.exists()
     assert shop.sandbox.requests.writes() == 0
 

@@ -15,6 +15,8 @@ from tenantry.marks import MARK, Mark, parse, read
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
+from tenantry.systems.holders import Holders
+from tenantry.systems.kubernetes.namespaces import HOSTS
 from tests.bench import ADOPTING, Bench, actions, connections, ids
 from tests.locks import Alone
 from tests.rotation_bench import order
@@ -331,3 +333,31 @@ def test_the_mark_of_a_disabled_robot_is_left_alone(bench: Bench) -> None:
     bench.load().onboard()
 
     assert [vars(robot) for robot in old] == before
+
+
+@pytest.mark.parametrize("first", ["data", "shop"])
+def test_a_host_that_two_namespaces_list_has_one_holder(bench: Bench, first: str) -> None:
+    """A grant lists a host in the namespaces of its teams, whether they have a route or not."""
+    kubernetes = bench.sandbox.kubernetes
+    other = "shop" if first == "data" else "data"
+    for team in (first, other):
+        bench.sandbox.clock.move(60)
+        metadata = {
+            "name": f"team-{team}",
+            "labels": {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": team},
+            "annotations": {HOSTS: "x.example.com"},
+        }
+        kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    bench.declare({"name": "web"})
+    assert Holders(bench.systems).holder("the host", "x.example.com") == first
+
+    metadata = {
+        "name": "x",
+        "namespace": f"team-{other}",
+        "labels": {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": other},
+    }
+    version = "networking.istio.io/v1"
+    route = {"apiVersion": version, "kind": "VirtualService", "metadata": metadata}
+    kubernetes.put({**route, "spec": {"hosts": ["x.example.com"]}})
+    holders = Holders(bench.systems)
+    assert holders.holder("the host", "x.example.com") == other, "it has the route"
