@@ -140,7 +140,7 @@ def onboard_teams(
             for system in LOOKS:
                 tasks.look_at(system, walk)
             outcomes = tasks.plan_all(walk)
-            tasks.publish_plan("plan-all-teams", outcomes)
+            tasks.publish_plan("all-teams-plan", outcomes)
             if dry_run:
                 text = f"Dry run: {explain.summary(outcomes)}"
                 return tasks.finish(complete(text), declaration, teams)

@@ -51,7 +51,7 @@ def publish_plan(plan: Plan) -> None:
         *(markdown("{} waits: {}", str(wait.id), wait.reason) for wait in plan.waiting),
     ]
     rows = explain.rows(plan.changes)
-    publish_table("plan-platform", rows, joined("\n\n", parts), PLAN_WIDTHS)
+    publish_table("platform-plan", rows, joined("\n\n", parts), PLAN_WIDTHS)
 
 
 @step("check that the systems work together")

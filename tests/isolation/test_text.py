@@ -219,6 +219,23 @@ def test_each_team_has_a_page_of_its_own() -> None:
     assert artifact_key("rotation", "a--b-c") != artifact_key("rotation", "a-b--c")
 
 
+def test_no_artifact_of_a_team_has_the_key_of_another_artifact() -> None:
+    """A team may be called `platform` or `all-teams`."""
+    text = (ROOT / "docs" / "flows.md").read_text()
+    keys = re.findall(r"^\| (?:table|markdown|progress) \| `([^`]+)` \|", text, re.MULTILINE)
+    of_teams = tuple({key.partition("<")[0] for key in keys if "<" in key})
+    assert {"plan-", "welcome-", "difference-", "rotation-"} <= {*of_teams}
+    assert [key for key in keys if "<" not in key and key.startswith(of_teams)] == []
+
+    sources = [file for part in ("tasks", "flows") for file in (ROOT / part).glob("*.py")]
+    published = re.compile(
+        r'publish_(?:table|plan|progress)\(\s*"([^"]+)"|publish_pages\(\[\("([^"]+)"'
+    )
+    fixed = [one or other for file in sources for one, other in published.findall(file.read_text())]
+    assert {"platform-plan", "all-teams-plan"} <= {*fixed}
+    assert {*fixed} <= {*keys}, "docs/flows.md lists each artifact"
+
+
 def test_a_page_on_a_rotation_shows_errors_as_text(attacked: Bench) -> None:
     now = attacked.sandbox.clock.now()
     error = SystemRefused("kubernetes", "PATCH /api/v1/x", LIVE, status=422)
