@@ -36,7 +36,7 @@ class Step:
 def read_steps(part: str = "") -> list[Step]:
     """Return the page's steps, or those of a part: `A`, `C` or `back`."""
     blocks = re.findall(r"^```yaml run\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    found = [dict(YAML(typ="safe").load(block)) for block in blocks]
+    found = [dict(YAML(typ="safe", pure=True).load(block)) for block in blocks]
     steps = [Step(name=each.pop("step"), **each) for each in found]
     return [step for step in steps if step.name.startswith(part)]
 
