@@ -19,7 +19,7 @@ from tests.flow_bench import asked_again, paused
 from tests.issuer_bench import TO, IssuerBench
 from tests.migration_bench import NEW, OLD, MigrationBench
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 class Flows:
