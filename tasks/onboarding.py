@@ -205,7 +205,11 @@ def taken_over(proposal: Proposal, observed: Observed) -> list[Id]:
     """
     if proposal.before is not None or proposal.overwrites:
         return []
-    return sorted(id for id, _ in observed.marked(proposal.team.name))
+    team = proposal.team
+    # A namespace is never a team's extra, so it is not among what carries the team's mark.
+    namespaces = [Id("kubernetes", "Namespace", name) for name in team.namespaces]
+    held = [id for id in namespaces if id in observed.live and observed.live[id].ours]
+    return sorted({*held, *(id for id, _ in observed.marked(team.name))})
 
 
 def refuse_unattended(team: str, taken: Sequence[Id]) -> None:

@@ -183,13 +183,18 @@ def test_a_file_that_cannot_be_read_is_overwritten_after_the_approval_only(
 def test_only_a_new_declaration_takes_over_what_is_left_of_a_removed_team(tmp_path: Path) -> None:
     left = Id("kubernetes", "Namespace", "team-shop")
     observed = Observed()
-    observed.live[left] = Live({}, marked=True, team="shop")
+    observed.live[left] = Live({}, marked=True)
+    rights = Id("kubernetes", "RoleBinding", "team-shop/tenantry-team")
+    observed.live[rights] = Live({}, marked=True, team="shop")
     observed.live[Id("kubernetes", "Namespace", "team-data")] = Live({}, marked=True, team="data")
     new = propose(write(tmp_path), Team(name="shop"), "refuse")
-    assert onboarding.taken_over(new, observed) == [left]
+    assert onboarding.taken_over(new, observed) == [left, rights]
     assert onboarding.needs_approval(new, Plan("shop"), [left])
     with pytest.raises(NotApproved, match="Namespace team-shop"):
         onboarding.refuse_unattended("shop", [left])
+    foreign = Observed()
+    foreign.live[left] = Live({}, ours=False)
+    assert onboarding.taken_over(new, foreign) == []
     assert onboarding.taken_over(new, Observed()) == []
 
     known = propose(write(tmp_path, {"name": "shop"}), Team(name="shop", members=["ann"]), "merge")
