@@ -111,6 +111,20 @@ def hints() -> list[Shown]:
     return [*lines, removed.line("a removed purpose is retired with overlap")]
 
 
+def advisories() -> list[Shown]:
+    """Kinds of faults that Capsule's advisories describe"""
+    found = run_tests(
+        *("--timeout=1800", f"{FOLDER}/test_advisories.py", f"{FOLDER}/test_hints.py"),
+        *("-k", "test_advisories or forged"),
+    )
+    return [
+        found.starting("test_a_forged").line("a forged mark, such as a managed-by label"),
+        found.starting("test_a_pattern").line("a pattern of the policy keeps no team out"),
+        found.starting("test_a_reserved").line("a reserved label, in any order of labels"),
+        found.starting("test_a_host").line("a host in an update, like in a new team"),
+    ]
+
+
 def marks() -> list[Shown]:
     """Marks say whose"""
     return _lines(
@@ -286,6 +300,7 @@ MEASURES = (
     policy,
     grants,
     hints,
+    advisories,
     marks,
     text,
     rights,
