@@ -15,6 +15,7 @@ from tenantry.drift.findings import (
     Ignored,
     Report,
     Scope,
+    Severity,
     SystemName,
     merge_missing,
     ordered,
@@ -231,18 +232,19 @@ class _Detection:
         self._told.add(id)
         team = PLATFORM if resource.shared else team
         missing = action == "create" or not is_there
-        kept = self._ignoring.keep(id, team, fields)
+        kept: tuple[Difference, ...] = ()
+        class_: FindingClass = "missing"
         if missing:
-            reason = self._ignoring.reason(id, team)
-            class_: FindingClass = "missing"
-            kept = ()
+            bad = self._severity(class_, id, team)
+            reason = self._ignoring.reason(id, team, severity=bad)
         else:
-            reason = None if kept or not fields else self._reason(id, team, fields)
-            broken = any(found.field.split(".")[0] in resource.working for found in kept or fields)
-            class_ = "broken" if broken else "changed"
+            reasons = [self._reason(resource, team, field) for field in fields]
+            kept = tuple(field for field, why in zip(fields, reasons, strict=True) if why is None)
+            reason = None if kept or not fields else reasons[0]
+            class_ = _class_of(resource, kept or fields)
         finding = Finding(
             class_,
-            "info" if team in self._new else severity(class_, id, kept or fields),
+            self._severity(class_, id, team, kept or fields),
             id,
             team,
             locate(self._state, team, id, kept[0].field if kept else ""),
@@ -256,8 +258,14 @@ class _Detection:
         else:
             self._ignored.append(Ignored(finding, reason))
 
-    def _reason(self, id: Id, team: str, fields: Sequence[Difference]) -> str | None:
-        return self._ignoring.reason(id, team, fields[0].field)
+    def _severity(
+        self, class_: FindingClass, id: Id, team: str, fields: Sequence[Difference] = ()
+    ) -> Severity:
+        return "info" if team in self._new else severity(class_, id, fields)
+
+    def _reason(self, resource: Resource, team: str, field: Difference) -> str | None:
+        bad = self._severity(_class_of(resource, [field]), resource.id, team, [field])
+        return self._ignoring.reason(resource.id, team, field.field, severity=bad)
 
     # What nobody declares
 
@@ -310,7 +318,7 @@ class _Detection:
             remedy=remedy,
             advice=advice,
         )
-        reason = self._ignoring.reason(id, team)
+        reason = self._ignoring.reason(id, team, severity=finding.severity)
         if reason is None:
             return finding
         self._ignored.append(Ignored(finding, reason))
@@ -344,6 +352,11 @@ class _Detection:
                 where = locate(self._state, team, id)
                 told = severity("unreadable", id)
                 yield Finding("unreadable", told, id, team, where, detail=str(unread.error))
+
+
+def _class_of(resource: Resource, fields: Sequence[Difference]) -> FindingClass:
+    broken = any(each.field.split(".")[0] in resource.working for each in fields)
+    return "broken" if broken else "changed"
 
 
 def _detail(id: Id) -> str:

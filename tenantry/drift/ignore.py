@@ -1,4 +1,8 @@
-"""The ignore rules of the declared state at work: what they silence, and which are of no use."""
+"""The ignore rules of the declared state at work: what they silence, and which are of no use.
+
+A team's own rule silences no critical finding: a team could hide who else has its rights. One in
+`platform.yaml` may.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,8 +11,8 @@ from fnmatch import fnmatchcase
 
 from tenantry.declared import Declaration, IgnoreRule
 from tenantry.declared.faults import Place
-from tenantry.drift.findings import RULE, SYSTEMS, Finding, Scope
-from tenantry.resources import PLATFORM, Difference, Id
+from tenantry.drift.findings import RULE, SYSTEMS, Finding, Scope, Severity
+from tenantry.resources import PLATFORM, Id
 
 
 @dataclass(frozen=True)
@@ -47,20 +51,32 @@ class Ignoring:
         self._rules = list(_rules(state))
         self._valid = [each for each in self._rules if not self._is_over(each)]
         self._used: set[Place] = set()
+        self._refused: set[Place] = set()
 
-    def reason(self, id: Id, team: str, field: str | None = None) -> str | None:
-        """Why a field is left out, or all that there is to say of a resource; None if it is not."""
+    def reason(
+        self, id: Id, team: str, field: str | None = None, *, severity: Severity
+    ) -> str | None:
+        """Return why a finding about a resource, or one of its fields, is left out.
+
+        Args:
+            id: the resource.
+            team: whose finding it is.
+            field: the field; None for the whole resource.
+            severity: how bad the finding is.
+
+        Returns:
+            The reason that the rule gives; None if no rule leaves it out.
+        """
         for each in self._valid:
-            if each.matches(id, team, field):
-                self._used.add((each.team, *each.place))
-                return each.rule.reason
+            if not each.matches(id, team, field):
+                continue
+            place = (each.team, *each.place)
+            if severity == "critical" and each.team != PLATFORM:
+                self._refused.add(place)
+                continue
+            self._used.add(place)
+            return each.rule.reason
         return None
-
-    def keep(self, id: Id, team: str, fields: Sequence[Difference]) -> tuple[Difference, ...]:
-        """The fields that no rule silences."""
-        if not self._valid:
-            return tuple(fields)
-        return tuple(found for found in fields if self.reason(id, team, found.field) is None)
 
     def findings(self, scope: Scope, unread: Sequence[Id]) -> Iterator[Finding]:
         """The rules that have run out, and those that match nothing in what was looked at."""
@@ -68,6 +84,12 @@ class Ignoring:
             if self._is_over(each):
                 until = each.rule.until
                 yield self._finding(each, f"it ran out on {until}: {each.rule.reason}", over=True)
+            elif (each.team, *each.place) in self._refused - self._used:
+                detail = (
+                    "it has no effect: the finding is critical, and only a rule in platform.yaml may "
+                    f"leave it out: {each.rule.reason}"
+                )
+                yield self._finding(each, detail, over=True)
             elif (each.team, *each.place) not in self._used and _could_tell(each, scope, unread):
                 yield self._finding(each, f"it matches nothing: {each.rule.reason}", over=False)
 

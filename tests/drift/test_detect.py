@@ -467,11 +467,44 @@ def test_a_rule_for_a_field_leaves_the_others(watched: Watched) -> None:
 
 
 def test_a_teams_own_rule_is_for_its_own_findings(watched: Watched) -> None:
-    for project in watched.sandbox.harbor.projects.values():
-        project.metadata["public"] = "true"
-    ignoring(watched, team=({"kind": "project", "reason": "a campaign"},))
+    for namespace in ("team-shop", "team-data"):
+        live = watched.sandbox.kubernetes.get("Namespace", namespace)
+        assert live is not None
+        del live["metadata"]["labels"]["tenantry.io/team"]
+        watched.sandbox.kubernetes.put(live)
+    ignoring(watched, team=({"kind": "Namespace", "reason": "a migration"},))
 
-    assert told(watched.report()) == {"changed harbor/project/team-data"}
+    assert told(watched.report()) == {"changed kubernetes/Namespace/team-data"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"kind": "project"}, {"kind": "project", "field": "public"}, {"key": "team-*"}],
+    ids=str,
+)
+def test_a_teams_own_rule_hides_no_critical_finding(watched: Watched, rule: Data) -> None:
+    metadata = watched.sandbox.harbor.projects["team-shop"].metadata
+    metadata |= {"public": "true"}
+    ignoring(watched, team=({**rule, "reason": "trust me"},))
+    found = {str(each.resource): each for each in watched.report().findings}
+
+    assert [each.field for each in found["harbor/project/team-shop"].fields] == ["public"]
+    (told,) = [each for each in found.values() if each.resource.kind == "ignore rule"]
+    assert (told.class_, told.team) == ("broken", "shop")
+    assert told.location.file == "teams/shop.yaml"
+    assert told.detail == (
+        "it has no effect: the finding is critical, and only a rule in platform.yaml may leave it "
+        "out: trust me"
+    )
+
+
+def test_a_team_hides_nobody_who_has_its_rights(watched: Watched) -> None:
+    watched.sandbox.keycloak.add_user("platform", "eve")
+    realm = watched.sandbox.keycloak.realms["platform"]
+    realm.join(realm.user_named("eve"), realm.child_named(None, "team-shop"))
+    ignoring(watched, team=({"system": "keycloak", "reason": "trust me"},))
+
+    assert "extra keycloak/group member/team-shop/eve" in told(watched.report())
 
 
 def test_a_rule_that_matches_nothing_is_a_finding_where_it_stands(watched: Watched) -> None:
