@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenantry import declared
@@ -28,6 +28,7 @@ HOST_OF_SHOP: Data = {
 }
 
 
+@settings(deadline=None)
 @given(
     reserved=st.sampled_from(RESERVED),
     harmless=st.permutations(HARMLESS),

@@ -1,5 +1,6 @@
 """What a tenant can write is a hint: it keeps no credential alive, and touches no one else's."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from tenantry import declared, drift
 from tenantry.errors import NotOurs
 from tenantry.plan import Plan
 from tenantry.rotation import Order, Outcome, rotate
+from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.settle import connect
 from tests.bench import Bench, Data, connections
 from tests.isolation.mallory import (
@@ -510,6 +512,51 @@ def findings(bench: Bench) -> list[Any]:
     with bench.process(extras=True) as systems:
         seen = drift.look(systems, bench.teams, drift.SYSTEMS)
         return list(drift.detect(systems, bench.teams, seen, now=now).report.findings)
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "asked"),
+    [
+        ("admin", "Harbor12345", {}),
+        ("admin", "a guess", {"force": True}),
+        ("ADMIN", "Harbor12345", {"compromised": True, "reason": "leaked"}),
+        ("robot$team-shop+pull-a", "a guess", {}),
+        ("robot$replicator", "a guess", {"force": True}),
+        ("", "Harbor12345", {}),
+    ],
+)
+def test_a_secret_that_names_another_account_is_never_tried(
+    bench: Bench,
+    username: str,
+    password: str,
+    asked: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Harbor locks accounts whose password is guessed, and she would learn whether hers is right."""
+    tried: list[str] = []
+    opens = HarborClient.opens
+
+    def noted(self: HarborClient, name: str, password: str) -> bool:
+        tried.append(name)
+        return opens(self, name, password)
+
+    found = secret(bench)
+    found["data"] = docker(bench, username, password)
+    bench.sandbox.kubernetes.put(found, "mallory")
+    monkeypatch.setattr(HarborClient, "opens", noted)
+    findings(bench)
+    run(bench, **asked)
+    bench.onboard("mallory")
+    pass_time(bench, days=24)
+    run(bench)
+
+    assert tried
+    hers = re.compile(r"robot\$team-mallory\+")
+    assert [name for name in tried if not hers.match(name) and "team-shop+" not in name] == []
+    if "team-shop+" in username:
+        live = bench.login("harbor-pull", "team-shop")
+        assert password not in live
+    assert opens(bench.systems.harbor_client, *bench.login("harbor-pull", SLUG)), "it is mended"
 
 
 def test_a_forged_route_and_a_faulty_file_leave_no_other_team_out(bench: Bench) -> None:
