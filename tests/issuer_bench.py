@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tenantry import declared
+from tenantry.connections import KeycloakAccount
 from tenantry.migration import identities
 from tenantry.migration.inspect_issuer import inspect, issuers
 from tenantry.migration.inspection import Inspection
@@ -124,6 +125,11 @@ class IssuerBench:
         with self.bench.process() as systems:
             clock = self.sandbox.clock.now
             yield begin(IssuerMigration, systems, self.store, self.bench.folder, clock=clock)
+
+    def identities(self) -> list[Identity]:
+        """Return the people of the new realm, read through its admin API."""
+        account = KeycloakAccount.model_validate(self.sandbox.addresses()["keycloak"])
+        return identities.from_keycloak(account, self.issuer(TO))
 
     def inspect(self, order: Order = ORDER, found: Sequence[Identity] | None = None) -> Inspection:
         """The look."""

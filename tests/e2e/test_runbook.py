@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.e2e.test_migration import Flows, flows, issuers
 from tests.issuer_bench import TO
 from tests.migration_bench import NEW
+from tests.migration_flows import Flows, flows, issuers
 from tests.runbook import Operator
 
 __all__ = ["flows", "issuers"]

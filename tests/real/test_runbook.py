@@ -10,8 +10,8 @@ import pytest
 
 from tenantry.sandbox import Sandbox
 from tests.addresses import GivenHarbor
-from tests.e2e.test_migration import Flows
 from tests.flow_bench import platform
+from tests.migration_flows import Flows
 from tests.real.conftest import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.lab_harbor import LabHarbor

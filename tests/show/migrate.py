@@ -145,12 +145,28 @@ def cases() -> list[Shown]:
     )
     named = "the approvals name the numbers of people, and hold for no more of them"
     return [
-        *(*lines, *replaced, *changed),
+        *(*lines, *replaced, *changed, *_matched_through_the_flows()),
         found.of("tests/migration/test_consequences.py").line(named),
         found.of("tests/migration/test_storing.py").line(
             "what the store keeps is compared, and a failed export leaves no personal data"
         ),
         found.line(f"all of these tests, {found.seconds:.0f} s"),
+    ]
+
+
+def _matched_through_the_flows() -> list[Shown]:
+    found = run_tests("tests/e2e/test_migration_matching.py")
+    situations = {
+        "test_a_provider_is_replaced_through_the_flows": "A",
+        "test_users_are_re_created_through_the_flows": "B",
+        "test_the_issuer_is_changed_through_the_flows": "C",
+    }
+    return [
+        line
+        for name, situation in situations.items()
+        for line in found.each(
+            name, f"matched and moved to the end through the flows: {situation}-{{}}", _passed
+        )
     ]
 
 
