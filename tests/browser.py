@@ -1,10 +1,12 @@
 """Prefect's UI in a headless Chromium."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -28,3 +30,35 @@ def open_ui() -> Iterator[Page]:
             yield page
         finally:
             browser.close()
+
+
+def open_approval(page: Page, url: str, id: str) -> Locator:
+    """Return the dialog in which a suspended run is resumed, opened on the run's page.
+
+    Args:
+        page: a page of the browser.
+        url: address of the Prefect server.
+        id: the run's id.
+    """
+    page.goto(f"{url}/v2/runs/flow-run/{id}")
+    page.locator("button:has(svg.lucide-ellipsis-vertical)").first.click()
+    page.get_by_role("menuitem", name="Resume").click()
+    dialog = page.get_by_role("dialog")
+    if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):
+        dialog.get_by_label("Plan").wait_for()
+        page.screenshot(path=Path(folder) / f"approval-{id[:8]}.png")
+    return dialog
+
+
+def answer_approval(page: Page, dialog: Locator, *, approve: bool = True) -> None:
+    """Approve or refuse in the dialog. SQLite answers 503 while anything else is written."""
+    if approve:
+        dialog.get_by_role("switch").click()
+    dialog.get_by_label("Your name").fill("Ann")
+    page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
+    for _ in range(20):
+        with page.expect_response("**/resume") as answered:
+            dialog.get_by_role("button", name="Resume").click()
+        if answered.value.status != 503:
+            break
+        page.wait_for_timeout(1000)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser import open_ui
+from tests.browser import answer_approval, open_approval, open_ui
 from tests.flow_bench import paused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
@@ -121,24 +121,12 @@ def test_a_plan_is_approved_or_refused_in_the_ui(approve, bench, page):
     id = bench.start("onboard-team", team={"name": "shop"}, if_declared="replace")
     plan = paused(bench, id).plan
 
-    page.goto(f"{bench.platform.url}/v2/runs/flow-run/{id}")
-    page.locator("button:has(svg.lucide-ellipsis-vertical)").first.click()
-    page.get_by_role("menuitem", name="Resume").click()
-    dialog = page.get_by_role("dialog")
+    dialog = open_approval(page, bench.platform.url, id)
     listed = dialog.get_by_role("listitem").filter(has_text="VirtualService team-shop/web")
     listed.wait_for()
     assert dialog.get_by_label("Plan").input_value() == plan
     assert dialog.get_by_text("If this is off, the plan is refused.").is_visible()
-    if approve:
-        dialog.get_by_role("switch").click()
-    dialog.get_by_label("Your name").fill("Ann")
-    page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
-    for _ in range(20):
-        with page.expect_response("**/resume") as answered:
-            dialog.get_by_role("button", name="Resume").click()
-        if answered.value.status != 503:
-            break
-        page.wait_for_timeout(1000)
+    answer_approval(page, dialog, approve=approve)
 
     run = bench.platform.wait_for_run(id)
     assert f"Plan {plan} waits for an approval" in bench.platform.whole_log(id)

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Page
 
-from tests.browser import open_ui
+from tests.browser import answer_approval, open_approval, open_ui
 from tests.flow_bench import asked_again, paused
 from tests.issuer_bench import TO
 from tests.migration_bench import NEW, OLD
@@ -241,7 +241,7 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     id = flows.start("continue", waves=1)
     paused(flows, id)
 
-    dialog = open_approval(flows, page, id)
+    dialog = open_approval(page, flows.platform.url, id)
 
     dialog.get_by_text("in Harbor are deleted, wave by wave").wait_for()
     shown = dialog.inner_text()
@@ -252,18 +252,18 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
         "To go back, run roll-back-migration before finish-migration",
     ):
         assert text in shown, shown
-    approve(dialog, page)
+    answer_approval(page, dialog)
     assert flows.platform.wait_for_run(id)["state_type"] == "COMPLETED"
     made.come_back(TO, ["user00"])
     flows.done("follow-up")
 
     id = flows.start("roll-back")
     paused(flows, id)
-    dialog = open_approval(flows, page, id)
+    dialog = open_approval(page, flows.platform.url, id)
     dialog.get_by_text("1 user is deleted in Harbor.").wait_for()
     assert "CLI secrets end for 1 person" in dialog.inner_text()
     assert len(made.sandbox.harbor.users) == 6, "nobody is deleted before the answer"
-    approve(dialog, page)
+    answer_approval(page, dialog)
     assert "Rolling back" in flows.platform.wait_for_run(id)["state"]["message"]
 
 
@@ -298,27 +298,3 @@ def test_what_stops_a_migration_is_shown_with_its_remedy(flows: Flows, page: Pag
 def page() -> Iterator[Page]:
     with open_ui() as page:
         yield page
-
-
-def open_approval(flows: Flows, page: Page, id: str) -> Locator:
-    """Open the dialog in which a person answers a suspended run."""
-    page.goto(f"{flows.platform.url}/v2/runs/flow-run/{id}")
-    page.locator("button:has(svg.lucide-ellipsis-vertical)").first.click()
-    page.get_by_role("menuitem", name="Resume").click()
-    if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):
-        page.get_by_role("dialog").get_by_label("Plan").wait_for()
-        page.screenshot(path=Path(folder) / f"approval-{id[:8]}.png")
-    return page.get_by_role("dialog")
-
-
-def approve(dialog: Locator, page: Page) -> None:
-    """Approve in the dialog. SQLite answers 503 while anything else is written."""
-    dialog.get_by_role("switch").click()
-    dialog.get_by_label("Your name").fill("Ann")
-    page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
-    for _ in range(20):
-        with page.expect_response("**/resume") as answered:
-            dialog.get_by_role("button", name="Resume").click()
-        if answered.value.status != 503:
-            break
-        page.wait_for_timeout(1000)
