@@ -32,8 +32,12 @@ _names = (f"test-{number}" for number in itertools.count())
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
-    """A Prefect server with blocks, automations and the served flows; no process logs an error."""
-    with LocalPlatform(tmp_path_factory.mktemp("platform")) as platform:
+    """A Prefect server with blocks, automations and the served flows; no process logs an error.
+
+    It starts no run by a schedule: one that starts amid a test holds its deployment's only slot.
+    """
+    settings = {"PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false"}
+    with LocalPlatform(tmp_path_factory.mktemp("platform"), settings) as platform:
         platform.wait_for_server()
         with temporary_settings({PREFECT_API_URL: f"{platform.url}/api"}):
             platform.serve_flows()

@@ -2,7 +2,9 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +279,23 @@ def test_whoever_waits_for_each_other_is_told() -> None:
     both = {"a": lambda: crossed("x", "y"), "b": lambda: crossed("y", "x")}
     with pytest.raises(AssertionError, match="wait for each other"):
         beside.run(both)
+
+
+# --- What is read once ---------------------------------------------------------------------------
+
+
+def test_what_is_read_once_is_read_once_by_threads_that_begin_together(bench: Bench) -> None:
+    def requests(threads: int) -> Counter[Any]:
+        systems = bench.declare(SHOP).systems
+        bench.sandbox.requests.reset()
+        with ThreadPoolExecutor(threads) as pool:
+            for read in (systems.harbor_client.info, systems.kubernetes_client.uid):
+                asked = [pool.submit(read) for _ in range(threads)]
+                assert len({str(each.result()) for each in asked}) == 1
+        return bench.sandbox.requests.counts()
+
+    bench.sandbox.controls.delay(0.05)
+    alone = requests(1)
+
+    assert alone
+    assert requests(8) == alone

@@ -69,6 +69,7 @@ class HarborClient:
         self._session: Session | None = None
         self._logged_in = False
         self._info: Row | None = None
+        self._reading_info = threading.Lock()
 
     def close(self) -> None:
         """Closes the connections."""
@@ -85,14 +86,15 @@ class HarborClient:
         Raises:
             SystemRefused: the account is none, or Harbor is older than 2.4.
         """
-        if self._info is None:
-            info = self.get("/systeminfo")
-            if "harbor_version" not in info:
-                self._check_database()
-                raise wrong_password(self.account)
-            _check_version(info["harbor_version"])
-            self._info = info
-        return self._info
+        with self._reading_info:
+            if self._info is None:
+                info = self.get("/systeminfo")
+                if "harbor_version" not in info:
+                    self._check_database()
+                    raise wrong_password(self.account)
+                _check_version(info["harbor_version"])
+                self._info = info
+            return self._info
 
     def version(self) -> tuple[int, int]:
         """Harbor's version, as (2, 15)."""

@@ -5,6 +5,7 @@ retries are off, and every call has a time-out.
 """
 
 import builtins
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -91,6 +92,7 @@ class KubernetesClient:
 
     def __init__(self, cluster: Cluster) -> None:
         self._uid = ""
+        self._reading_uid = threading.Lock()
         self._api = connect(cluster)
         self.host: str = self._api.configuration.host
         self._patience = Patience("kubernetes")
@@ -109,13 +111,15 @@ class KubernetesClient:
         Raises:
             TenantryError: it cannot be read.
         """
-        if not self._uid:
-            found = self.get("Namespace", "kube-system")
-            if found is None:
-                call = "GET /api/v1/namespaces/kube-system"
-                raise SystemRefused("kubernetes", call, "there is no such namespace", status=404)
-            self._uid = str(found["metadata"]["uid"])
-        return self._uid
+        with self._reading_uid:
+            if not self._uid:
+                found = self.get("Namespace", "kube-system")
+                if found is None:
+                    call = "GET /api/v1/namespaces/kube-system"
+                    why = "there is no such namespace"
+                    raise SystemRefused("kubernetes", call, why, status=404)
+                self._uid = str(found["metadata"]["uid"])
+            return self._uid
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if there is none."""
