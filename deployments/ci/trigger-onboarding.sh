@@ -4,7 +4,7 @@
 #   trigger-onboarding.sh COMMIT
 #
 # COMMIT is the full hash of the commit that was pushed. Calling this again for the same commit
-# makes no second run. A run that was cancelled because another was at work is asked for again.
+# makes no second run. While another run is at work, the new one waits for its end.
 #
 # Environment:
 #   PREFECT_API_URL           the API's address (http://127.0.0.1:4200/api)
@@ -69,47 +69,31 @@ field() {
     jq --raw-output "$1 // empty" "$work/answer"
 }
 
-# late: whether the time to follow the run is over.
-late() {
-    [ "$waited" -ge "$follow" ] || return 1
-    echo "run $run: $(field .state_name) after $follow seconds" >&2
-}
-
 call GET "deployments/name/$deployment"
 id=$(field .id)
+call POST "deployments/$id/create_flow_run" "$(jq --null-input --compact-output \
+    --arg key "$key" --argjson parameters "$parameters" \
+    '{parameters: $parameters, idempotency_key: $key}')"
+run=$(field .id)
+if [ "$status" = 201 ]; then
+    echo "run $run: created for commit $commit"
+else
+    echo "run $run: was there already for commit $commit"
+fi
+[ "$follow" -gt 0 ] || exit 0
 waited=0
-try=1
-while :; do
-    call POST "deployments/$id/create_flow_run" "$(jq --null-input --compact-output \
-        --arg key "$key-$try" --argjson parameters "$parameters" \
-        '{parameters: $parameters, idempotency_key: $key}')"
-    run=$(field .id)
-    if [ "$status" = 201 ]; then
-        echo "run $run: created for commit $commit"
-    else
-        echo "run $run: was there already for commit $commit"
+until call GET "flow_runs/$run" && ended=$(field .state_type) &&
+    case $ended in COMPLETED | FAILED | CRASHED | CANCELLED) true ;; *) false ;; esac; do
+    if [ "$waited" -ge "$follow" ]; then
+        echo "run $run: $(field .state_name) after $follow seconds" >&2
+        exit 3
     fi
-    [ "$follow" -gt 0 ] || exit 0
-    until call GET "flow_runs/$run" && ended=$(field .state_type) &&
-        case $ended in COMPLETED | FAILED | CRASHED | CANCELLED) true ;; *) false ;; esac; do
-        late && exit 3
-        sleep 1
-        waited=$((waited + 1))
-    done
-    message=$(field .state.message)
-    case "$ended: $message" in
-    COMPLETED:*)
-        echo "run $run: $message"
-        exit 0
-        ;;
-    CANCELLED:*oncurrency*) echo "run $run: another was at work; once more" ;;
-    *)
-        echo "run $run: $(field .state_name): $message" >&2
-        exit 1
-        ;;
-    esac
-    late && exit 3
-    sleep 5
-    waited=$((waited + 5))
-    try=$((try + 1))
+    sleep 1
+    waited=$((waited + 1))
 done
+message=$(field .state.message)
+[ "$ended" = COMPLETED ] || {
+    echo "run $run: $(field .state_name): $message" >&2
+    exit 1
+}
+echo "run $run: $message"
