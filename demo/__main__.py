@@ -99,7 +99,7 @@ def _onboard(platform: LocalPlatform) -> bool:
 
 def _report(name: str, run: dict[str, Any]) -> bool:
     """Print how a run ended, and return whether it completed."""
-    good = run["state_type"] == "COMPLETED"
+    good: bool = run["state_type"] == "COMPLETED"
     mark = "[green]done[/]" if good else f"[red]{run['state_name']}[/]"
     console.print(f"  {name}: {mark}, {run['state']['message']}", highlight=False)
     return good
@@ -107,8 +107,10 @@ def _report(name: str, run: dict[str, Any]) -> bool:
 
 def _deploy(addresses: dict[str, Any]) -> None:
     """Deploy what the team itself would deploy: the Services that its route leads to."""
-    with config.new_client_from_config(addresses["kubernetes"]["kubeconfig"]) as api:
-        utils.create_from_yaml(api, str(ROOT / "demo" / "services.yaml"))
+    kubeconfig = addresses["kubernetes"]["kubeconfig"]
+    services = str(ROOT / "demo" / "services.yaml")
+    with config.new_client_from_config(kubeconfig) as api:  # type: ignore[no-untyped-call]
+        utils.create_from_yaml(api, services)  # type: ignore[no-untyped-call]
 
 
 def _example(path: Path) -> Team:

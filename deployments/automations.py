@@ -14,10 +14,10 @@ from uuid import UUID
 
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, RunDeployment, SendNotification
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
-from prefect.states import StateType
 
 HEARTBEAT = timedelta(seconds=30)
 """PREFECT_FLOWS_HEARTBEAT_FREQUENCY of the deployments in prefect.yaml."""
@@ -230,7 +230,8 @@ def put(automation: Automation) -> None:
 def _find(name: str) -> Automation | None:
     """Return the automation of that name; None if the server has none."""
     try:
-        return Automation.read(name=name)
+        # Without an event loop Prefect calls it synchronously, which its types do not show.
+        return Automation.read(name=name)  # type: ignore[return-value]
     except ValueError:
         return None
 

@@ -16,9 +16,10 @@ from typing import Any
 
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import TerminationSignal
 from prefect.runner import Runner
+from prefect.types.entrypoint import EntrypointType
 from ruamel.yaml import YAML
 
 PREFECT_YAML = Path(__file__).parent.parent / "prefect.yaml"
@@ -43,7 +44,7 @@ def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
     module, _, name = declared["entrypoint"].rpartition(".")
     flow = getattr(import_module(module), name)
     limit = declared.get("concurrency_limit")
-    return flow.to_deployment(
+    deployment: RunnerDeployment = flow.to_deployment(
         name=declared["name"],
         description=declared["description"],
         tags=declared["tags"],
@@ -52,6 +53,7 @@ def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
         concurrency_limit=ConcurrencyLimitConfig(**limit) if limit else None,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+    return deployment
 
 
 if __name__ == "__main__":
