@@ -203,8 +203,16 @@ def sandbox(
 
     The first line of output is a JSON object with the addresses and credentials.
     """
-    from tenantry.sandbox import serve  # the servers' libraries are of no use to other commands
-
+    try:
+        from tenantry.sandbox import serve  # the only command that needs the libraries for servers
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("tenantry"):
+            raise
+        raise TenantryError(
+            f"The sandbox needs the package '{error.name}', which is not installed. Install Tenantry "
+            "with its extra 'sandbox': 'uv sync --extra sandbox' or pip install '.[sandbox]' in a "
+            "checkout."
+        ) from None
     serve(state, realistic=realistic)
 
 

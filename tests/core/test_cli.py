@@ -253,6 +253,23 @@ def test_the_sandbox_prints_its_addresses_serves_and_stops_at_a_signal(tmp_path:
     assert (tmp_path / "kept" / "harbor.json").is_file()
 
 
+def test_without_its_extra_the_sandbox_says_how_to_install_it(tmp_path: Path) -> None:
+    blocked = "import sys; sys.modules.update(starlette=None, uvicorn=None); "
+    command = [sys.executable, "-c", blocked + "from tenantry.cli import main; main()"]
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = [*command, *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, check=False, text=True)
+
+    refused = run("sandbox")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("The sandbox needs the package '")
+    assert "'uv sync --extra sandbox'" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    other = run("validate", write(tmp_path, SHOP))
+    assert (other.returncode, other.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("words", [["plan"], ["plan", "--bogus"], ["nonsense"]])
 def test_a_mistyped_command_is_an_error_and_not_a_plan_with_changes(
     words: list[str], run: Run
