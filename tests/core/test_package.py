@@ -46,6 +46,11 @@ def canonical(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0]).lower()
 
 
+@pytest.mark.parametrize("package", SHIPPED)
+def test_each_package_ships_its_types(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+
+
 def test_only_the_command_sandbox_imports_the_sandbox() -> None:
     found = {
         path.relative_to(ROOT).as_posix()
