@@ -13,7 +13,7 @@ import stamina
 
 from tenantry.declared import Declaration
 from tenantry.systems import Systems
-from tests.bench import SHOP, Bench, MishapSandbox, Prepare, Prepared, prepare
+from tests.support.harness import SHOP, Bench, MishapSandbox, Prepare, Prepared, prepare
 
 pytest_plugins = ["tests.real.fixtures"]
 

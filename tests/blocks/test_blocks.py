@@ -17,7 +17,7 @@ import blocks
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
 from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
 from tenantry.kubeconfig import COMMAND
-from tests.bench import MishapSandbox
+from tests.support.harness import MishapSandbox
 
 BLOCKS: list[type[Block]] = [
     ClusterConnection,

@@ -15,9 +15,9 @@ from blocks import ClusterConnection
 from tenantry.declared.keys import read_private_key
 from tenantry.errors import TenantryError
 from tenantry.kubeconfig import COMMAND
-from tests.bench import MishapSandbox
 from tests.blocks.test_blocks import ENCODINGS
-from tests.browser import open_ui
+from tests.support.browser import open_ui
+from tests.support.harness import MishapSandbox
 
 ONE_LINE, LINES = "#line", "#lines"
 FORM = """

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tenantry.onboarding import configure
-from tests.bench import Bench
+from tests.support.harness import Bench
 
 REALM = "main"
 PLATFORM: dict[str, Any] = {

@@ -8,7 +8,6 @@ import pytest
 
 from tenantry import checks, declared
 from tenantry.sandbox.keycloak.builtin import new_realm
-from tests.bench import Bench, Prepare
 from tests.checks.faults import (
     FAULTS,
     PLATFORM,
@@ -20,6 +19,7 @@ from tests.checks.faults import (
     prepare,
     wrong_issuer,
 )
+from tests.support.harness import Bench, Prepare
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tenantry import checks
 from tenantry.drift import Report
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, schema, summary, terminal, write
-from tests.bench import Bench
 from tests.checks.faults import CLIENT, SHOP, old_harbor, prepare
+from tests.support.harness import Bench
 
 DETAIL = "the client requires PKCE, and Harbor sends it from version 2.13 on"
 ADVICE = "Remove it from the client (configure-platform does), or update Harbor."

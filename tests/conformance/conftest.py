@@ -6,7 +6,7 @@ It says how far it is confirmed, by exactly one marker:
 - `confirmed("keycloak 26.7.3")`: it passed on this real server,
 - `facts`: it holds what was recorded of a real server that is not at hand.
 
-A system whose address is given (`tests.addresses`) is used whatever the target. No real Harbor can
+A system whose address is given (`tests.support.addresses`) is used whatever the target. No real Harbor can
 be started: without its address its cases run on the sandbox.
 """
 
@@ -25,13 +25,13 @@ from kubernetes import client, config
 
 from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
-from tests.addresses import given
 from tests.conformance import recorder
 from tests.conformance.harbor import HarborCaller
 from tests.real.fixtures import Cluster as RealCluster
 from tests.real.fixtures import Keycloak as RealKeycloak
 from tests.real.servers.given import remove_from_harbor
 from tests.sandbox.calls import CLIENT
+from tests.support.addresses import given
 
 HERE = Path(__file__).parent
 # In the name of all that this session makes.

@@ -8,7 +8,8 @@ import pytest
 from tests.conformance.conftest import unique
 from tests.conformance.harbor import MARKS, HarborCaller, done
 from tests.conformance.robots import PROBE, PULL, PUSH, permission, robot
-from tests.images import (
+from tests.sandbox.calls import refused
+from tests.support.images import (
     MANIFEST,
     Image,
     digest_of,
@@ -18,7 +19,6 @@ from tests.images import (
     rest_of,
     upload,
 )
-from tests.sandbox.calls import refused
 
 pytestmark = MARKS
 OCI = {"accept": MANIFEST}

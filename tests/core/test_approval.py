@@ -15,7 +15,7 @@ from tasks.approval import NotApproved, require_approval
 from tenantry.declared import Team, propose, save
 from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Live, Observed, Resource
-from tests.bench import write
+from tests.support.harness import write
 
 PLAN = "0123456789ab"
 

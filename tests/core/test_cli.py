@@ -14,7 +14,7 @@ import pytest
 from tenantry import checks, cli
 from tenantry.onboarding import configure
 from tenantry.sandbox import Sandbox
-from tests.bench import PLATFORM, SHOP, Bench, environment, write
+from tests.support.harness import PLATFORM, SHOP, Bench, environment, write
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -15,11 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from tasks.step import RETRIED
 from tenantry.onboarding import onboard, onboard_many, plan_all
-from tests.bench import REALM, SHOP, Bench, MishapSandbox, prepare
-from tests.crash import Snapshot
-from tests.faults import TRIES
-from tests.interleave import Interleaving
-from tests.invariants import as_declared, others, our_robots
+from tests.support.crash import Snapshot
+from tests.support.faults import TRIES
+from tests.support.harness import REALM, SHOP, Bench, MishapSandbox, prepare
+from tests.support.interleaving import Interleaving
+from tests.support.invariants import as_declared, others, our_robots
 
 TEAMS = ("shop", "data")
 PLATFORM = {

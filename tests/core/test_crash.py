@@ -10,10 +10,10 @@ import pytest
 from tenantry.calls import each
 from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import onboard, plan_all
-from tests.bench import PLATFORM, REALM, SHOP, Bench, Data
-from tests.crash import MOMENTS, Check, Crash, Driver, Procedure
-from tests.invariants import as_declared, others
-from tests.wire import Kill, Killed, Moment, Wire
+from tests.support.crash import MOMENTS, Check, Crash, Driver, Procedure
+from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data
+from tests.support.invariants import as_declared, others
+from tests.support.wire import Kill, Killed, Moment, Wire
 
 DATA: Data = {"name": "data"}
 MENDABLE: Data = {**SHOP, "harbor": {"storage_quota": "10Gi", "public": False}}

@@ -8,10 +8,10 @@ import pytest
 from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import onboard
 from tenantry.systems import Systems
-from tests.bench import SHOP, Bench
-from tests.faults import FAULTS, READS, TRIES, Faults
-from tests.invariants import as_declared
-from tests.wire import no_delays
+from tests.support.faults import FAULTS, READS, TRIES, Faults
+from tests.support.harness import SHOP, Bench
+from tests.support.invariants import as_declared
+from tests.support.wire import no_delays
 
 SOME = 22
 """Every so many-th request is struck by a fault, each fault beginning at another."""

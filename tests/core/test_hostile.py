@@ -15,9 +15,9 @@ from tenantry import checks, drift, onboarding
 from tenantry.rotation import rotate
 from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL
-from tests.bench import Bench, Data
-from tests.locks import Alone
-from tests.rotation_bench import ROTATED, order, pass_time
+from tests.support.harness import Bench, Data
+from tests.support.locks import Alone
+from tests.support.rotation_harness import ROTATED, order, pass_time
 
 ROBOTS: Data = {
     "pull": {"expiry_days": 30, "rotation": ROTATED},

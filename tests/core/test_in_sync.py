@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import Bench, granted
+from tests.support.harness import Bench, granted
 
 CLIENT = {"redirect_uris": ["https://a.example/cb"]}
 

@@ -17,9 +17,9 @@ from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect, settle
-from tests.bench import Bench, Data, connections, environment, granted, ids
-from tests.bench import write as declare
-from tests.locks import Alone
+from tests.support.harness import Bench, Data, connections, environment, granted, ids
+from tests.support.harness import write as declare
+from tests.support.locks import Alone
 
 ROUTE: Data = {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}
 SHOP: Data = {

@@ -11,16 +11,16 @@ from tenantry import checks, drift, onboarding
 from tenantry.answers import not_understood
 from tenantry.errors import TenantryError, readable
 from tenantry.onboarding import Outcome
-from tests.bench import Bench, Prepare
 from tests.checks.faults import prepare as prepare_platform
+from tests.core.odd_answers import CHANGES, OddAnswers, Place
 from tests.drift.catalogue import provider
 from tests.drift.watch import DATA, PLATFORM, SHOP
-from tests.issuer_bench import IssuerBench
-from tests.locks import Alone
-from tests.migration_bench import MigrationBench
-from tests.migration_crash import Kept
-from tests.odd_answers import CHANGES, OddAnswers, Place
-from tests.rotation_bench import ROTATED, pass_time, run
+from tests.support.harness import Bench, Prepare
+from tests.support.issuer_harness import IssuerBench
+from tests.support.locks import Alone
+from tests.support.migration_crash import Kept
+from tests.support.migration_harness import MigrationBench
+from tests.support.rotation_harness import ROTATED, pass_time, run
 from tests.systems.test_platform import whole as declare_platform
 
 SAMPLES = [4, pytest.param(60, marks=pytest.mark.long)]

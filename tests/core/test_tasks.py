@@ -14,8 +14,8 @@ from tasks import onboarding as tasks
 from tasks import step
 from tasks.locks import impatient_client
 from tenantry.errors import SystemUnavailable
-from tests.bench import SHOP, Bench, write
-from tests.locks import Alone
+from tests.support.harness import SHOP, Bench, write
+from tests.support.locks import Alone
 
 
 class Regained(Alone):

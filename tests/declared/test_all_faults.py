@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tenantry import declared
 from tenantry.errors import DeclarationError
-from tests.bench import write
 from tests.declared.cases import ALL, Case
+from tests.support.harness import write
 
 
 def faults(folder: Path) -> list[str]:

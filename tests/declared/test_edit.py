@@ -10,7 +10,7 @@ import pytest
 from tenantry.declared import writing
 from tenantry.declared.edit import edit
 from tenantry.errors import DeclarationError, TenantryError
-from tests.bench import write
+from tests.support.harness import write
 
 TEXT = """\
 # Who we are.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tenantry import declared
 from tenantry.declared.expressions import Expression
 from tenantry.errors import DeclarationError
-from tests.bench import write
+from tests.support.harness import write
 
 
 def platform(pattern: str, **more: str) -> str:

@@ -15,7 +15,7 @@ from tenantry import declared
 from tenantry.declared import Team, form_schema, propose, read_form, save
 from tenantry.declared.saving import AlreadyDeclared, as_declared
 from tenantry.errors import DeclarationError
-from tests.bench import write
+from tests.support.harness import write
 
 SCHEMA = onboard_team.parameters.model_dump()
 

@@ -21,7 +21,7 @@ from tenantry.declared.git import TRIES, load_commit, push_edit
 from tenantry.declared.remote import Remote
 from tenantry.declared.repository import Repository
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
-from tests.git_server import TOKEN, USERNAME, BareRepository, HttpServer, git, push_team
+from tests.support.git_server import TOKEN, USERNAME, BareRepository, HttpServer, git, push_team
 
 SHOP = "# Ours since 2019\nname: shop\ncontact: '#shop'\n"
 

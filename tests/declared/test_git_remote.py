@@ -20,7 +20,7 @@ from tenantry.declared.git import load_commit
 from tenantry.declared.repository import Repository
 from tenantry.declared.saving import save_team
 from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
-from tests.git_server import (
+from tests.support.git_server import (
     TOKEN,
     USERNAME,
     BareRepository,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tenantry import declared
 from tenantry.declared import Team
-from tests.bench import Data, write
+from tests.support.harness import Data, write
 
 
 def only(folder: Path, team: Data, platform: Data) -> Team:

@@ -7,7 +7,7 @@ import pytest
 
 from tenantry.declared import load
 from tenantry.errors import DeclarationError
-from tests.bench import write
+from tests.support.harness import write
 
 CONNECTION = """
       connection:

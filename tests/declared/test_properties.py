@@ -21,7 +21,7 @@ from tenantry.marks import Marks
 from tenantry.resources import Amount
 from tenantry.systems.kubernetes.namespaces import contents
 from tenantry.systems.kubernetes.objects import manifest
-from tests.bench import write
+from tests.support.harness import write
 
 HARBOR = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

@@ -15,7 +15,7 @@ from tenantry import declared
 from tenantry.declared import Team, parsing
 from tenantry.declared.edit import edit
 from tenantry.errors import DeclarationError
-from tests.bench import SHOP, file_names, write
+from tests.support.harness import SHOP, file_names, write
 
 
 def faults(folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from tenantry import declared
 from tenantry.declared import Team, saving, writing
 from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
-from tests.bench import SHOP, file_names, granted, write
+from tests.support.harness import SHOP, file_names, granted, write
 
 
 def save_team(folder: Path, team: Team) -> Path:

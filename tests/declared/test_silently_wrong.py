@@ -16,7 +16,7 @@ from tenantry.cli import app
 from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team
 from tenantry.errors import DeclarationError
-from tests.bench import SHOP, write
+from tests.support.harness import SHOP, write
 
 REVISION = "the name of a revision"
 NAMESPACE = "a namespace's name is 1 to 63 lower-case letters"

@@ -8,7 +8,7 @@ import pytest
 
 from tenantry import declared
 from tenantry.errors import DeclarationError
-from tests.bench import SHOP, Bench, file_names, granted, write
+from tests.support.harness import SHOP, Bench, file_names, granted, write
 
 
 def faults(folder: Path) -> list[str]:

@@ -6,8 +6,8 @@ import pytest
 
 from tenantry import declared
 from tenantry.errors import DeclarationError
-from tests.bench import write
 from tests.declared.cases import ALL, Case
+from tests.support.harness import write
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.kind}-{case.id}")

@@ -14,7 +14,7 @@ from tenantry.onboarding import configure
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE
-from tests.bench import Bench, connections
+from tests.support.harness import Bench, connections
 
 ROOT = Path(__file__).parents[2]
 RBAC = "rbac.authorization.k8s.io"

@@ -18,7 +18,7 @@ from tenantry import calls
 from tenantry.cli import app
 from tenantry.declared import Platform, Team, load
 from tenantry.declared.team import TeamSettings
-from tests.addresses import GivenHarbor, GivenKeycloak
+from tests.support.addresses import GivenHarbor, GivenKeycloak
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.docs.test_docs import ROOT, read
-from tests.runbook import GAP, read_steps, template
+from tests.support.runbook import GAP, read_steps, template
 
 PAGE = "docs/migrate.md"
 SOURCES = (

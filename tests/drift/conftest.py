@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import stamina
 
-from tests.bench import MishapSandbox, prepare
 from tests.drift.watch import Watched
+from tests.support.harness import MishapSandbox, prepare
 
 _SYSTEMS = ("harbor", "keycloak", "kubernetes")
 

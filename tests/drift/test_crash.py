@@ -4,11 +4,11 @@ import pytest
 
 from tenantry import drift
 from tenantry.systems import Systems
-from tests.bench import connections
-from tests.crash import Driver
 from tests.drift.catalogue import extras, told
 from tests.drift.checks import catalogue, drawn
 from tests.drift.watch import Watched, mend
+from tests.support.crash import Driver
+from tests.support.harness import connections
 
 
 def driver(watched: Watched, numbers: list[int]) -> Driver:

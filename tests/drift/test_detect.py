@@ -11,9 +11,9 @@ import pytest
 from tenantry.drift.findings import SYSTEMS, Finding, SystemName
 from tenantry.onboarding import configure
 from tenantry.sandbox import Sandbox
-from tests.bench import PLATFORM, Data, MishapSandbox
 from tests.drift.catalogue import told
 from tests.drift.watch import DATA, SHOP, Watched, mend
+from tests.support.harness import PLATFORM, Data, MishapSandbox
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ import pytest
 from tenantry.drift.history import History
 from tenantry.drift.reports import write
 from tenantry.resources import Id
-from tests.browser import open_ui
 from tests.drift.test_reports import ALL, NOW, finding, report
+from tests.support.browser import open_ui
 
 ENDLESS = finding(
     6, resource=Id("kubernetes", "NetworkPolicy", "team-t6/" + "n" * 200), detail="w" * 400

@@ -8,9 +8,9 @@ from tenantry import declared, drift
 from tenantry.drift import Detected, Mended, Order, Remediate, Report, SystemName
 from tenantry.errors import ChangedMeanwhile
 from tenantry.systems import Systems
-from tests.bench import REALM, Bench, Data, connections
 from tests.drift.catalogue import provider
-from tests.locks import Alone
+from tests.support.harness import REALM, Bench, Data, connections
+from tests.support.locks import Alone
 
 SHOP: Data = {
     "name": "shop",

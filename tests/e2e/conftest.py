@@ -1,6 +1,6 @@
 """The flows, run by a real Prefect server.
 
-`shared` is the systems whose addresses are given (`tests.addresses`), and a sandbox's for the
+`shared` is the systems whose addresses are given (`tests.support.addresses`), and a sandbox's for the
 others. `bench` is always a sandbox, for tests that count its requests or use its controls.
 """
 
@@ -11,9 +11,9 @@ import pytest
 
 from demo.processes import LocalPlatform
 from tenantry.sandbox import Sandbox
-from tests.addresses import GivenHarbor, given
-from tests.flow_bench import FlowBench, SharedBench, platform
 from tests.real.fixtures import Cluster
+from tests.support.addresses import GivenHarbor, given
+from tests.support.flow_harness import FlowBench, SharedBench, platform
 
 __all__ = ["platform"]
 

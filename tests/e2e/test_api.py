@@ -20,7 +20,7 @@ import pytest
 
 from demo.blocks import fill_in
 from demo.processes import ROOT, LocalPlatform
-from tests.flow_bench import Worker
+from tests.support.flow_harness import Worker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

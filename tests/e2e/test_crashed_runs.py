@@ -9,7 +9,7 @@ import pytest
 
 from demo.processes import ROOT
 from tests.e2e.test_declared_teams import has_route, shop
-from tests.flow_bench import answer, kill_when_running, paused
+from tests.support.flow_harness import answer, kill_when_running, paused
 
 __all__ = ["shop"]
 

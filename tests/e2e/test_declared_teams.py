@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow_bench import answer, asked_again, paused
+from tests.support.flow_harness import answer, asked_again, paused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -7,7 +7,7 @@ from prefect.automations import Automation
 from ruamel.yaml import YAML
 
 from demo.processes import ROOT, LocalPlatform
-from tests.flow_bench import Worker, scheduled_runs
+from tests.support.flow_harness import Worker, scheduled_runs
 
 DEPLOYMENTS = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")["deployments"]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]

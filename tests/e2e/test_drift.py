@@ -16,7 +16,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.filesystems import LocalFileSystem
 
 from tasks.tables import read_table
-from tests.flow_bench import answer, asked_again, paused
+from tests.support.flow_harness import answer, asked_again, paused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

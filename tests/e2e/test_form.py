@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser import answer_approval, open_approval, open_ui
-from tests.flow_bench import paused
+from tests.support.browser import answer_approval, open_approval, open_ui
+from tests.support.flow_harness import paused
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
 

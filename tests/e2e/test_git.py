@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from blocks import DeclaredState
 from demo.processes import ROOT
-from tests.git_server import TOKEN, USERNAME, BareRepository, HttpServer, files_with, git
+from tests.support.git_server import TOKEN, USERNAME, BareRepository, HttpServer, files_with, git
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

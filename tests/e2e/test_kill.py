@@ -15,9 +15,9 @@ from demo.processes import LocalPlatform
 from tenantry import declared, onboarding
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import connections
-from tests.flow_bench import FlowBench, Worker, wide
-from tests.invariants import counts_once
+from tests.support.flow_harness import FlowBench, Worker, wide
+from tests.support.harness import connections
+from tests.support.invariants import counts_once
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(2400)]
 

@@ -22,7 +22,7 @@ from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAc
 from tenantry.declared import load
 from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
 from tenantry.systems import Systems
-from tests.flow_bench import wide
+from tests.support.flow_harness import wide
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

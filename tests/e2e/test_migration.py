@@ -10,11 +10,11 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser import answer_approval, open_approval, open_ui
-from tests.flow_bench import asked_again, paused
-from tests.issuer_bench import TO
-from tests.migration_bench import NEW, OLD
-from tests.migration_flows import Flows, flows, issuers, plan_of
+from tests.support.browser import answer_approval, open_approval, open_ui
+from tests.support.flow_harness import asked_again, paused
+from tests.support.issuer_harness import TO
+from tests.support.migration_flows import Flows, flows, issuers, plan_of
+from tests.support.migration_harness import NEW, OLD
 
 __all__ = ["flows", "issuers"]
 

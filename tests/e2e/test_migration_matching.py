@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import NEW, OLD, MigrationBench
-from tests.migration_flows import Flows, flows, issuers, plan_of
-from tests.migration_sources import SOURCES, Source, every_source
+from tests.support.issuer_harness import TO, IssuerBench
+from tests.support.migration_flows import Flows, flows, issuers, plan_of
+from tests.support.migration_harness import NEW, OLD, MigrationBench
+from tests.support.migration_sources import SOURCES, Source, every_source
 
 __all__ = ["flows", "issuers"]
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]

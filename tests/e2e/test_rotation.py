@@ -14,8 +14,8 @@ from flows.rotate import rotate_robots
 from tenantry.declared import load
 from tenantry.onboarding import onboard
 from tenantry.systems import Systems
-from tests.bench import connections
-from tests.flow_bench import answer
+from tests.support.flow_harness import answer
+from tests.support.harness import connections
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -10,9 +10,9 @@ from demo.processes import LocalPlatform
 from tenantry.declared import load
 from tenantry.onboarding import onboard
 from tenantry.systems import Systems
-from tests.bench import connections, write
 from tests.e2e.test_secrets import Case, Spoil, SpoiltSandbox, on, run_all
-from tests.flow_bench import wide
+from tests.support.flow_harness import wide
+from tests.support.harness import connections, write
 
 pytestmark = [
     pytest.mark.e2e,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.issuer_bench import TO
-from tests.migration_bench import NEW
-from tests.migration_flows import Flows, flows, issuers
-from tests.runbook import Operator
+from tests.support.issuer_harness import TO
+from tests.support.migration_flows import Flows, flows, issuers
+from tests.support.migration_harness import NEW
+from tests.support.runbook import Operator
 
 __all__ = ["flows", "issuers"]
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]

@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo.processes import LocalPlatform
 from tenantry.sandbox.controls import whole_answer
-from tests.flow_bench import FlowBench, wide
-from tests.secrets_search import Finding, Known, Search, WatchedSandbox, files, tables
+from tests.e2e.secrets_search import Finding, Known, Search, WatchedSandbox, files, tables
+from tests.support.flow_harness import FlowBench, wide
 
 pytestmark = [
     pytest.mark.e2e,

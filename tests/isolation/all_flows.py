@@ -14,8 +14,8 @@ from tenantry.rotation import Order, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tenantry.systems.settle import connect
-from tests.bench import connections
-from tests.locks import Alone
+from tests.support.harness import connections
+from tests.support.locks import Alone
 
 
 @dataclass

@@ -7,7 +7,7 @@ import markdown_it
 
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.model import Group, Member
-from tests.bench import Data
+from tests.support.harness import Data
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\x9b31m"
 HIDDEN = "pay\u202elive\u200b\u2066\ufeff\U000e0041"

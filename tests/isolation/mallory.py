@@ -9,7 +9,7 @@ import copy
 import json
 from typing import Any
 
-from tests.bench import Bench, Data
+from tests.support.harness import Bench, Data
 
 ROTATED: Data = {"max_age_days": 20}
 ROBOTS: Data = {

@@ -22,12 +22,12 @@ from typing import Any
 
 from demo.processes import ROOT
 from tenantry.sandbox import Sandbox
-from tests.bench import REALM, Data, MishapSandbox, environment, prepare, write
 from tests.drift.catalogue import provider
 from tests.isolation.town import (
     call_keycloak,
     put,
 )
+from tests.support.harness import REALM, Data, MishapSandbox, environment, prepare, write
 
 FOLDER = Path(__file__).parent / "previous"
 SYSTEMS = ("harbor", "keycloak", "kubernetes")

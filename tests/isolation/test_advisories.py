@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tenantry import declared
 from tenantry.errors import DeclarationError
-from tests.bench import PLATFORM, SHOP, Bench, Data, write
+from tests.support.harness import PLATFORM, SHOP, Bench, Data, write
 
 RESERVED = (
     "pod-security.kubernetes.io/enforce",

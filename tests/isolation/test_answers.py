@@ -13,8 +13,8 @@ import pytest
 from tenantry import calls, drift, onboarding
 from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable, TenantryError
 from tenantry.systems.kubernetes import client as kubernetes_client
-from tests.bench import SHOP, Bench, MishapSandbox, connections
-from tests.listener import Listener
+from tests.support.harness import SHOP, Bench, MishapSandbox, connections
+from tests.support.listener import Listener
 
 LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/login'>Log in</form></body></html>"
 LONG = pytest.mark.long

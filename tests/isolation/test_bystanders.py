@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from tenantry import declared
 from tenantry.resources import Observed
 from tenantry.systems import Systems
-from tests.bench import Data, connections
 from tests.isolation.all_flows import run_all
 from tests.isolation.snapshot import Names
 from tests.isolation.team_files import NAME, files
@@ -31,6 +30,7 @@ from tests.isolation.town import (
     Town,
     yaml_of,
 )
+from tests.support.harness import Data, connections
 
 POLICIES = {"isolation rules only": ISOLATION_ONLY, "house limits": HOUSE_LIMITS}
 STARTS = ("new", "known")

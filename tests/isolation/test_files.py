@@ -31,9 +31,9 @@ from tenantry.migration.snapshot import Snapshot
 from tenantry.rotation import Order
 from tenantry.rotation.audit import Trail
 from tenantry.sandbox.certificates import Authority
-from tests.bench import SHOP, Bench, connections
 from tests.declared.test_git_remote import private
 from tests.drift.watch import Watched
+from tests.support.harness import SHOP, Bench, connections
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 import stamina
 
-from tests.bench import Data
 from tests.isolation.team_files import NAME
 from tests.isolation.town import ISOLATION_ONLY, Town
+from tests.support.harness import Data
 
 OTHER = "data"
 

@@ -13,7 +13,6 @@ from tenantry.plan import Plan
 from tenantry.rotation import Order, Outcome, rotate
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.settle import connect
-from tests.bench import Bench, Data, connections
 from tests.isolation.mallory import (
     MALLORY,
     ROTATED,
@@ -26,8 +25,9 @@ from tests.isolation.mallory import (
     put_back,
     secret,
 )
-from tests.locks import Alone
-from tests.rotation_bench import fail, mend, pass_time, robots
+from tests.support.harness import Bench, Data, connections
+from tests.support.locks import Alone
+from tests.support.rotation_harness import fail, mend, pass_time, robots
 
 Attack = Callable[[Bench], None]
 FUTURE, PAST = "2999-01-01T00:00:00Z", "1999-01-01T00:00:00Z"

@@ -17,9 +17,9 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes.namespaces import HOSTS
-from tests.bench import ADOPTING, Bench, actions, connections, ids
-from tests.locks import Alone
-from tests.rotation_bench import order
+from tests.support.harness import ADOPTING, Bench, actions, connections, ids
+from tests.support.locks import Alone
+from tests.support.rotation_harness import order
 
 SHOP = {
     "name": "shop",

@@ -17,7 +17,7 @@ from tenantry import declared
 from tenantry.declared import Declaration, read_form
 from tenantry.declared.platform import Platform
 from tenantry.errors import DeclarationError
-from tests.bench import Data, granted, write
+from tests.support.harness import Data, granted, write
 
 SHOP: Data = {
     "name": "shop",

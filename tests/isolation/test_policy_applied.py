@@ -9,7 +9,7 @@ from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.errors import NotOurs
 from tenantry.systems.settle import connect
-from tests.bench import ADOPTING, PLATFORM, Bench, Data, connections, granted, write
+from tests.support.harness import ADOPTING, PLATFORM, Bench, Data, connections, granted, write
 
 MALLORY: Data = {"name": "mallory"}
 SHOP: Data = {"name": "shop"}

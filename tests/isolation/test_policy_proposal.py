@@ -15,8 +15,8 @@ from tenantry import declared
 from tenantry.declared.merge import merge
 from tenantry.declared.policy import Policy
 from tenantry.declared.reading import Reading, gather
-from tests.bench import Data, admit, write
 from tests.isolation.test_policy import ISOLATION, LIMIT, LIMITS, PLATFORM
+from tests.support.harness import Data, admit, write
 
 ATTACKS = [attack.content for attack in (*ISOLATION.values(), *LIMIT.values())]
 SETTINGS = [

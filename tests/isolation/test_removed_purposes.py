@@ -7,10 +7,10 @@ import pytest
 
 from tenantry import drift
 from tenantry.rotation import Order, Outcome, rotate
-from tests.bench import Bench, Data
-from tests.crash import Driver
-from tests.locks import Alone
-from tests.rotation_bench import enabled, pass_time, robots
+from tests.support.crash import Driver
+from tests.support.harness import Bench, Data
+from tests.support.locks import Alone
+from tests.support.rotation_harness import enabled, pass_time, robots
 
 BOTH: Data = {
     "name": "shop",

@@ -32,9 +32,9 @@ from tenantry.declared.repository import Repository
 from tenantry.errors import NotOurs, SystemRefused, TenantryError
 from tenantry.files import check_name
 from tenantry.systems.kubernetes.namespaces import HOSTS, MEMBER_ROLE, member_role
-from tests.bench import SHOP, Bench, granted
 from tests.deployments.test_rbac import manifests
 from tests.drift.watch import Watched
+from tests.support.harness import SHOP, Bench, granted
 
 MIGRATION = [
     plan_migration,

@@ -20,13 +20,13 @@ from tenantry import checks, drift, onboarding
 from tenantry.plan import Plan
 from tenantry.rotation import Order, rotate
 from tenantry.sandbox.kubernetes.errors import Refused
-from tests.bench import REALM, Bench
-from tests.crash import Snapshot
 from tests.isolation.mallory import MALLORY, SLUG, begin, others
-from tests.locks import Alone
-from tests.rotation_bench import pass_time
 from tests.sandbox.calls import Caller
-from tests.wire import no_delays
+from tests.support.crash import Snapshot
+from tests.support.harness import REALM, Bench
+from tests.support.locks import Alone
+from tests.support.rotation_harness import pass_time
+from tests.support.wire import no_delays
 
 DATES = ["2999-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59+14:00", "now"]
 NAMES = ["pull-a", "pull-b", "robot$team-shop+pull-a", "robot$system", "../1", "harbor-pull", ""]

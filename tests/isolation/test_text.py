@@ -37,7 +37,6 @@ from tenantry.text import (
     unescaped,
     visible,
 )
-from tests.bench import Bench, environment
 from tests.isolation.hostile import (
     DECLARED,
     LIVE,
@@ -47,6 +46,7 @@ from tests.isolation.hostile import (
     rendered,
     spoil,
 )
+from tests.support.harness import Bench, environment
 
 ROOT = Path(__file__).parents[2]
 ANYTHING = st.text(st.characters(codec="utf-8"))

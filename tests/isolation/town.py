@@ -15,14 +15,14 @@ from tenantry import declared
 from tenantry.resources import PLATFORM as PLATFORM_NAME
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import REALM, Data, MishapSandbox, connections, prepare, write
-from tests.crash import Snapshot
 from tests.drift.catalogue import provider
 from tests.isolation.all_flows import Served, run_all
 from tests.isolation.reach import beyond
 from tests.isolation.snapshot import Names, changes, everything
 from tests.isolation.team_files import NAME
 from tests.sandbox.calls import Caller
+from tests.support.crash import Snapshot
+from tests.support.harness import REALM, Data, MishapSandbox, connections, prepare, write
 
 ROBOT: Data = {"expiry_days": 90, "rotation": {"max_age_days": 80}}
 SHOP: Data = {

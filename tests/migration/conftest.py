@@ -8,10 +8,10 @@ from typing import TypeVar
 import pytest
 
 from tenantry import declared
-from tests.bench import Bench, MishapSandbox, prepare
-from tests.issuer_bench import IssuerBench
-from tests.migration_bench import MigrationBench
-from tests.migration_crash import Kept
+from tests.support.harness import Bench, MishapSandbox, prepare
+from tests.support.issuer_harness import IssuerBench
+from tests.support.migration_crash import Kept
+from tests.support.migration_harness import MigrationBench
 
 Made = TypeVar("Made", MigrationBench, IssuerBench)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import Bench, MishapSandbox, prepare
-from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import ANEW, MigrationBench
-from tests.migration_crash import WAYS, migrate
-from tests.wire import Wire, no_delays, one_worker
+from tests.support.harness import Bench, MishapSandbox, prepare
+from tests.support.issuer_harness import TO, IssuerBench
+from tests.support.migration_crash import WAYS, migrate
+from tests.support.migration_harness import ANEW, MigrationBench
+from tests.support.wire import Wire, no_delays, one_worker
 
 Record = Callable[[str, object], None]
 

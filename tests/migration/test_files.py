@@ -16,8 +16,8 @@ from tenantry.migration.identities import FaultyFile, Match, from_file, from_key
 from tenantry.migration.match import match
 from tenantry.migration.order import Order
 from tenantry.migration.snapshot import INSPECTION, Identity, Person
-from tests.bench import Bench, connections
-from tests.migration_bench import MigrationBench
+from tests.support.harness import Bench, connections
+from tests.support.migration_harness import MigrationBench
 
 GOOD = "external_id,external_username,username,email\n7,ann.b,ann,ann@corp.test\n8,bob,bob,\n"
 

@@ -10,8 +10,8 @@ from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
 from tenantry.sandbox.keycloak.state import User, new_id
 from tenantry.systems.keycloak.harbors_client import secret_of
-from tests.bench import REALM
-from tests.issuer_bench import ORDER, TO, IssuerBench
+from tests.support.harness import REALM
+from tests.support.issuer_harness import ORDER, TO, IssuerBench
 
 
 @pytest.fixture

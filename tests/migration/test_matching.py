@@ -8,11 +8,11 @@ import pytest
 from tenantry.migration.identities import from_file
 from tenantry.migration.order import Order
 from tenantry.migration.snapshot import Identity, Situation
-from tests import issuer_bench, migration_bench
-from tests.bench import REALM
-from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import NEW, OLD, MigrationBench
-from tests.migration_sources import Source, every_source
+from tests.support import issuer_harness, migration_harness
+from tests.support.harness import REALM
+from tests.support.issuer_harness import TO, IssuerBench
+from tests.support.migration_harness import NEW, OLD, MigrationBench
+from tests.support.migration_sources import Source, every_source
 
 
 def read(source: Source, there: list[Identity]) -> list[Identity]:
@@ -23,7 +23,7 @@ def read(source: Source, there: list[Identity]) -> list[Identity]:
 
 
 @every_source
-@pytest.mark.parametrize("order", [migration_bench.ORDER, migration_bench.ANEW], ids=["A", "B"])
+@pytest.mark.parametrize("order", [migration_harness.ORDER, migration_harness.ANEW], ids=["A", "B"])
 def test_a_provider_is_replaced_to_the_end(
     order: Order,
     source: Source,
@@ -59,7 +59,7 @@ def test_the_issuer_is_changed_to_the_end(
     made = issuer_platform()
     there = made.identities()
     before = made.rights()
-    order = replace(issuer_bench.ORDER, match=source.match)
+    order = replace(issuer_harness.ORDER, match=source.match)
     found = made.inspect(order, read(source, there))
     with made.process() as migration:
         old, new = made.issuer(REALM), made.issuer(TO)

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.migration_plan import NothingToMove, _check_declared
 from tenantry.onboarding import configure
-from tests.bench import PLATFORM, REALM, SHOP, Bench
+from tests.support.harness import PLATFORM, REALM, SHOP, Bench
 
 SIGNED_ON: dict[str, Any] = {
     **PLATFORM,

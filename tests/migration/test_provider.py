@@ -9,7 +9,7 @@ from tenantry.errors import TenantryError
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.inspection import check_versions
-from tests.migration_bench import NEW, OLD, ORDER, MigrationBench
+from tests.support.migration_harness import NEW, OLD, ORDER, MigrationBench
 
 Phases = pytest.mark.parametrize("until", ["exported", "approved", "moving", "moved", "switched"])
 

@@ -10,8 +10,8 @@ from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import Wave
-from tests.migration_bench import NEW, OLD, ORDER, MigrationBench
-from tests.migration_store import FolderStore
+from tests.support.migration_harness import NEW, OLD, ORDER, MigrationBench
+from tests.support.migration_store import FolderStore
 
 
 class Died(BaseException):

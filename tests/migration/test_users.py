@@ -9,7 +9,7 @@ import pytest
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
 from tenantry.sandbox.harbor.wire import Refusal
-from tests.migration_bench import ANEW, NEW, OLD, ORDER, MigrationBench
+from tests.support.migration_harness import ANEW, NEW, OLD, ORDER, MigrationBench
 
 
 @pytest.fixture

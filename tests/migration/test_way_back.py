@@ -10,9 +10,9 @@ from tenantry.migration import report
 from tenantry.migration.returns import Returned
 from tenantry.migration.snapshot import Wave
 from tenantry.sandbox.keycloak.state import User, new_id
-from tests.bench import REALM
-from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import (
+from tests.support.harness import REALM
+from tests.support.issuer_harness import TO, IssuerBench
+from tests.support.migration_harness import (
     ANEW,
     NEW,
     MigrationBench,

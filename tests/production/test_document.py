@@ -21,7 +21,7 @@ from demo.logs import LogReader
 from demo.processes import ROOT, Process, free_port
 from tenantry.sandbox import Sandbox
 from tests.docs.test_docs import fences, read
-from tests.postgres import PASSWORD, Postgres
+from tests.production.postgres import PASSWORD, Postgres
 
 pytestmark = [
     pytest.mark.e2e,

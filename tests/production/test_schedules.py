@@ -17,9 +17,9 @@ from ruamel.yaml import YAML
 from demo.blocks import fill_in
 from demo.processes import ROOT, LocalPlatform
 from tenantry.sandbox import Sandbox
-from tests.flow_bench import Worker, kill_when_running, scheduled_runs
-from tests.postgres import Postgres
+from tests.production.postgres import Postgres
 from tests.sandbox.calls import Caller
+from tests.support.flow_harness import Worker, kill_when_running, scheduled_runs
 
 pytestmark = [
     pytest.mark.e2e,
@@ -52,7 +52,7 @@ def deployments_for_tests(folder: Path) -> Path:
         if deployment["name"] == EVERY_MINUTE:
             deployment["schedules"] = [{"cron": "* * * * *", "timezone": "UTC"}]
     for name in (BUG, LONG):
-        entrypoint = f"tests.faulty_flows.{name.replace('-', '_')}"
+        entrypoint = f"tests.production.faulty_flows.{name.replace('-', '_')}"
         content["deployments"].append(
             {
                 "name": name,

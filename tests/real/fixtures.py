@@ -1,4 +1,4 @@
-"""Systems for the tests that ask for real ones: given by `tests.addresses`, or started once."""
+"""Systems for the tests that ask for real ones: given by `tests.support.addresses`, or started once."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.addresses import GivenHarbor, given
 from tests.real.servers import prerequisites
 from tests.real.servers.apiserver import RealKubernetes
 from tests.real.servers.cache import quiet
@@ -17,6 +16,7 @@ from tests.real.servers.given import members_role_kept, ready
 from tests.real.servers.istioctl import Istioctl
 from tests.real.servers.keycloak_server import ROTATION, RealKeycloak
 from tests.real.servers.processes import ServerError
+from tests.support.addresses import GivenHarbor, given
 
 Server = TypeVar("Server")
 

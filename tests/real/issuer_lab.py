@@ -19,11 +19,11 @@ from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import write
-from tests.migration_store import FolderStore, begin
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected
+from tests.support.harness import write
+from tests.support.migration_store import FolderStore, begin
 
 PASSWORD = "wonderland"
 

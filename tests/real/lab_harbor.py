@@ -8,10 +8,10 @@ import httpx
 
 from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
-from tests.addresses import GivenHarbor
 from tests.real.servers import browser
 from tests.real.servers.given import remove_from_harbor
 from tests.sandbox.calls import Caller
+from tests.support.addresses import GivenHarbor
 
 _REMEMBERS = 4
 """Seconds after which a Harbor knows of its provider's new settings: it keeps the old ones for 3."""

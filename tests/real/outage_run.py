@@ -23,9 +23,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from demo.processes import LocalPlatform
 from tenantry.sandbox import Sandbox
-from tests.addresses import given
-from tests.flow_bench import SharedBench
 from tests.real.servers.given import ready
+from tests.support.addresses import given
+from tests.support.flow_harness import SharedBench
 
 _BEGUN = 3
 """How many projects the run has created when the outage begins."""

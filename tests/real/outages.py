@@ -34,17 +34,17 @@ from tenantry.migration.order import Order as MigrationOrder
 from tenantry.onboarding import Outcome
 from tenantry.plan import Plan
 from tenantry.systems import Systems
-from tests.addresses import Given, given
-from tests.bench import MishapSandbox, connections, prepare, write
 from tests.drift.watch import mend
-from tests.locks import Alone
 from tests.real.fixtures import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.lab_harbor import LabHarbor
 from tests.real.servers.given import ready, remove_from_harbor
 from tests.real.test_migration import give_rights
 from tests.sandbox.calls import Caller
-from tests.wire import Wire
+from tests.support.addresses import Given, given
+from tests.support.harness import MishapSandbox, connections, prepare, write
+from tests.support.locks import Alone
+from tests.support.wire import Wire
 
 _MOST_RUNS = 6
 BEGINS = 0.5

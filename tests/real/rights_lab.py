@@ -23,11 +23,11 @@ from tenantry.declared import load
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import PLATFORM, admit, write
 from tests.docs.test_docs import fences, read
 from tests.real.conftest import Cluster
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
+from tests.support.harness import PLATFORM, admit, write
 
 Data = dict[str, Any]
 SHIPPED = "system:serviceaccount:tenantry:tenantry"

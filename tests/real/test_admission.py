@@ -11,9 +11,9 @@ import pytest
 
 from tenantry.errors import SystemRefused
 from tenantry.sandbox import Sandbox
-from tests.bench import prepare
 from tests.real.conftest import Cluster
 from tests.real.rights_lab import ClusterOfOurs, Data, shipped, wait_until
+from tests.support.harness import prepare
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 

@@ -23,14 +23,14 @@ from tenantry.systems import Systems
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import client as kubernetes_client
 from tenantry.systems.kubernetes.client import KubernetesClient
-from tests.bench import prepare, write
 from tests.isolation.test_answers import LOGIN_PAGE
-from tests.listener import Listener
-from tests.proxy import Answer, Proxy
 from tests.real.conftest import Cluster, Keycloak
+from tests.real.proxy import Answer, Proxy
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster
 from tests.real.test_servers import connected
+from tests.support.harness import prepare, write
+from tests.support.listener import Listener
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.usefixtures("no_waiting")]
 

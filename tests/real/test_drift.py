@@ -21,14 +21,14 @@ from tenantry.drift import Detected
 from tenantry.resources import PLATFORM
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.addresses import GivenHarbor
-from tests.bench import Data, prepare, write
 from tests.drift.catalogue import Mutation, extras, provider, told
 from tests.drift.checks import catalogue, check, rounds
 from tests.drift.watch import SHOP
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster, remove_from_harbor
+from tests.support.addresses import GivenHarbor
+from tests.support.harness import Data, prepare, write
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 

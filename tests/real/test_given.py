@@ -16,12 +16,12 @@ from tenantry.connections import HarborAccount
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
-from tests.addresses import GivenHarbor
 from tests.real import lab_harbor
 from tests.real.lab_harbor import LabHarbor
 from tests.real.servers.given import PROVIDER, ready, remove_from_harbor
 from tests.real.servers.processes import ServerError
 from tests.sandbox.calls import Caller
+from tests.support.addresses import GivenHarbor
 
 # What every request may move on or make, and nobody sees: layers go with Harbor's next garbage collection.
 _UNSEEN = ("sessions", "sequences", "policies", "audit", "token_key")

@@ -12,11 +12,11 @@ from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAc
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import write
 from tests.real.conftest import Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import QUICK_PASSWORDS, connected, unique, with_user
 from tests.sandbox.calls import CLIENT, Caller, refused
+from tests.support.harness import write
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

@@ -16,11 +16,11 @@ from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tenantry.systems.keycloak.harbors_client import secret_of
-from tests.addresses import GivenHarbor
 from tests.real.conftest import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.lab_harbor import LabHarbor
 from tests.real.test_migration import PEOPLE, TEAMS, give_rights
+from tests.support.addresses import GivenHarbor
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 

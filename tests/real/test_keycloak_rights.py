@@ -21,11 +21,11 @@ from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.drift.watch import mend
-from tests.locks import Alone
-from tests.migration_bench import OLD
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor
 from tests.real.migration_lab import MigrationLab
+from tests.support.locks import Alone
+from tests.support.migration_harness import OLD
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 

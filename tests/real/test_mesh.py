@@ -21,11 +21,11 @@ from tenantry.sandbox import Sandbox
 from tenantry.sandbox.certificates import Authority
 from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import GATEWAY_API, KINDS
-from tests.bench import prepare, write
 from tests.real.conftest import Cluster, Istioctl
 from tests.real.servers.apiserver import connect
 from tests.real.test_servers import unique
-from tests.wire import Wire
+from tests.support.harness import prepare, write
+from tests.support.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

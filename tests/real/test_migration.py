@@ -13,14 +13,14 @@ from tenantry.errors import TenantryError
 from tenantry.migration import pilots, report
 from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox
-from tests.addresses import GivenHarbor
-from tests.migration_bench import NEW, OLD
 from tests.real.conftest import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.lab_harbor import LabHarbor
 from tests.real.migration_lab import PASSWORD, MigrationLab
 from tests.real.servers import browser
 from tests.real.servers.browser import LoginError
+from tests.support.addresses import GivenHarbor
+from tests.support.migration_harness import NEW, OLD
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 

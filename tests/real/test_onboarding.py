@@ -21,11 +21,11 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.addresses import GivenHarbor, given
-from tests.flow_bench import SharedBench, platform
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import connected
+from tests.support.addresses import GivenHarbor, given
+from tests.support.flow_harness import SharedBench, platform
 
 __all__ = ["platform"]
 

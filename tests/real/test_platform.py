@@ -18,13 +18,13 @@ from tenantry.connections import Cluster, Connections, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.addresses import GivenHarbor
-from tests.bench import write
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected, with_user
+from tests.support.addresses import GivenHarbor
+from tests.support.harness import write
+from tests.support.wire import Wire
 from tests.systems.test_client_secret import POLICIES
-from tests.wire import Wire
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

@@ -11,10 +11,10 @@ import pytest
 from tenantry import checks, onboarding
 from tenantry.errors import NotOurs, SystemRefused
 from tenantry.sandbox import Sandbox
-from tests.addresses import GivenHarbor
-from tests.bench import prepare
 from tests.real.conftest import Cluster
 from tests.real.rights_lab import ClusterOfOurs, Data
+from tests.support.addresses import GivenHarbor
+from tests.support.harness import prepare
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

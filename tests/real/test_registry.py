@@ -10,9 +10,9 @@ import pytest
 
 from tenantry.sandbox import Sandbox
 from tests.conformance.robots import PULL, PUSH, permission, robot
-from tests.images import Image, image
 from tests.real.servers import prerequisites
 from tests.sandbox.calls import Caller
+from tests.support.images import Image, image
 
 # It comes from Debian's packages or not at all; it is asked for where it is missing.
 pytestmark = pytest.mark.real

@@ -18,9 +18,7 @@ from tenantry.migration.inspect_issuer import _about_mesh
 from tenantry.rotation import Order, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.kubernetes.client import KINDS, KubernetesClient
-from tests.bench import prepare
 from tests.drift.watch import mend
-from tests.locks import Alone
 from tests.real.conftest import Cluster
 from tests.real.rights_lab import (
     OPTIONAL,
@@ -31,6 +29,8 @@ from tests.real.rights_lab import (
     shipped_rights,
     wait_until,
 )
+from tests.support.harness import prepare
+from tests.support.locks import Alone
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
 

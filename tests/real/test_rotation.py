@@ -24,14 +24,14 @@ from tenantry.plan import Plan
 from tenantry.rotation import Order, Outcome, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import prepare, write
-from tests.images import image, push
-from tests.locks import Alone
 from tests.real.conftest import Cluster
 from tests.real.servers import prerequisites
 from tests.real.servers.apiserver import connect
 from tests.real.servers.given import remove_from_cluster
 from tests.sandbox.calls import Caller
+from tests.support.harness import prepare, write
+from tests.support.images import image, push
+from tests.support.locks import Alone
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 

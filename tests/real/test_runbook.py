@@ -9,16 +9,16 @@ import httpx
 import pytest
 
 from tenantry.sandbox import Sandbox
-from tests.addresses import GivenHarbor
-from tests.flow_bench import platform
-from tests.migration_flows import Flows
 from tests.real.conftest import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.lab_harbor import LabHarbor
 from tests.real.migration_lab import PASSWORD, MigrationLab
 from tests.real.servers import browser
 from tests.real.test_migration import give_rights
-from tests.runbook import Operator
+from tests.support.addresses import GivenHarbor
+from tests.support.flow_harness import platform
+from tests.support.migration_flows import Flows
+from tests.support.runbook import Operator
 
 __all__ = ["platform"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1200), pytest.mark.xdist_group("prefect")]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bench import Bench, Data, Prepare
-from tests.rotation_bench import PULL, SHOP, pass_time
+from tests.support.harness import Bench, Data, Prepare
+from tests.support.rotation_harness import PULL, SHOP, pass_time
 
 
 def _due(bench: Bench, team: Data) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from tenantry.systems import Systems
-from tests.bench import Bench, Data
-from tests.faults import FAULTS, Faults
-from tests.locks import Noted
-from tests.rotation_bench import ROTATED, SPREAD_OUT, order, pairs_are_in_order, run
-from tests.rotation_crash import WAYS, due, rotate
-from tests.wire import Request
+from tests.support.faults import FAULTS, Faults
+from tests.support.harness import Bench, Data
+from tests.support.locks import Noted
+from tests.support.rotation_crash import WAYS, due, rotate
+from tests.support.rotation_harness import ROTATED, SPREAD_OUT, order, pairs_are_in_order, run
+from tests.support.wire import Request
 
 PLAIN: Data = {
     "name": "shop",

@@ -3,8 +3,8 @@
 import base64
 import json
 
-from tests.bench import PLATFORM, Bench
-from tests.rotation_bench import (
+from tests.support.harness import PLATFORM, Bench
+from tests.support.rotation_harness import (
     PULL,
     all_open,
     fail,

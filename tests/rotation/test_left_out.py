@@ -12,9 +12,9 @@ from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.settle import connect
-from tests.bench import Bench, connections
-from tests.locks import Alone
-from tests.rotation_bench import (
+from tests.support.harness import Bench, connections
+from tests.support.locks import Alone
+from tests.support.rotation_harness import (
     SHOP,
     SPREAD_OUT,
     SPREADING,

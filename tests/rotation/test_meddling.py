@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from tenantry.onboarding import onboard
-from tests.bench import Bench
-from tests.crash import Snapshot
-from tests.interleave import Interleaving
-from tests.locks import Mutex
-from tests.meddling import TEAM, at_once, machine, remediate
-from tests.rotation_bench import SHOP, logins, order, pairs_are_in_order, pass_time, run
+from tests.rotation.manual_changes import TEAM, at_once, machine, remediate
+from tests.support.crash import Snapshot
+from tests.support.harness import Bench
+from tests.support.interleaving import Interleaving
+from tests.support.locks import Mutex
+from tests.support.rotation_harness import SHOP, logins, order, pairs_are_in_order, pass_time, run
 
 
 @pytest.mark.long

@@ -9,8 +9,8 @@ from tenantry.connections import HarborAccount
 from tenantry.errors import BrokenPromise, NotOurs, SystemRefused, SystemUnavailable
 from tenantry.systems import check_harbor
 from tenantry.systems.harbor.client import HarborClient
-from tests.bench import Bench
-from tests.rotation_bench import (
+from tests.support.harness import Bench
+from tests.support.rotation_harness import (
     PULL,
     all_open,
     change_secret,

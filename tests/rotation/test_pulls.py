@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.bench import Bench
-from tests.pullers import failed_pulls, in_place
-from tests.rotation_bench import SHOP, enabled, logins, none_opens, order, pass_time, run
+from tests.rotation.pullers import failed_pulls, in_place
+from tests.support.harness import Bench
+from tests.support.rotation_harness import SHOP, enabled, logins, none_opens, order, pass_time, run
 
 KUBELET = 90.0
 """Seconds after which a kubelet has read a Secret again, at the latest."""

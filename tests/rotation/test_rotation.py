@@ -9,8 +9,8 @@ from tenantry.plan import Plan
 from tenantry.rotation import choose, look
 from tenantry.systems.credentials.pairs import PREVIOUS, SINCE, UNTIL
 from tenantry.systems.harbor.robots import robot_id
-from tests.bench import PLATFORM, Bench, granted
-from tests.rotation_bench import (
+from tests.support.harness import PLATFORM, Bench, granted
+from tests.support.rotation_harness import (
     PULL,
     ROTATED,
     SHOP,

@@ -3,8 +3,8 @@
 import pytest
 
 from tenantry.systems.harbor.robots import robot_id
-from tests.bench import Bench, Data
-from tests.rotation_bench import (
+from tests.support.harness import Bench, Data
+from tests.support.rotation_harness import (
     SPREAD_OUT,
     SPREADING,
     add_namespace,

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from tenantry.calls import TIMEOUT
-from tests.addresses import given, trusted
+from tests.support.addresses import given, trusted
 
 API = "/api/v2.0"
 VERIFY = trusted(given().harbor)

@@ -6,8 +6,8 @@ import pytest
 
 from tenantry.sandbox import Sandbox
 from tests.conformance.robots import PROBE, PULL, PUSH, permission, robot
-from tests.images import MANIFEST, Image, image, push
 from tests.sandbox.calls import CLIENT, Caller
+from tests.support.images import MANIFEST, Image, image, push
 
 NAME = "team-demo/web"
 OCI = {"accept": MANIFEST}

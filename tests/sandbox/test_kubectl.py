@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from blocks import ClusterConnection
 from tenantry.kubeconfig import COMMAND
 from tenantry.sandbox import Sandbox
-from tests.kubectl import Kubectl
+from tests.support.kubectl import Kubectl
 
 OBJECTS = """
 apiVersion: v1

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from benchmarks import drift as benchmark
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, schema, write
-from tests.bench import MishapSandbox, prepare
 from tests.drift.catalogue import Mutation, extras, told
 from tests.drift.checks import catalogue, check, drawn, rounds
 from tests.drift.test_crash import driver
 from tests.drift.watch import SHOP, Watched
 from tests.show.report import Report, Shown
 from tests.show.results import run_tests
+from tests.support.harness import MishapSandbox, prepare
 
 TEAMS = 50
 EXAMPLES = 60

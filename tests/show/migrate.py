@@ -17,13 +17,13 @@ from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
 from tenantry.systems import Systems
-from tests.addresses import given
-from tests.bench import Bench, MishapSandbox, connections, prepare
-from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import NEW, OLD, MigrationBench
-from tests.migration_store import FolderStore, begin
 from tests.show.report import Report, Shown
 from tests.show.results import Case, run_tests
+from tests.support.addresses import given
+from tests.support.harness import Bench, MishapSandbox, connections, prepare
+from tests.support.issuer_harness import TO, IssuerBench
+from tests.support.migration_harness import NEW, OLD, MigrationBench
+from tests.support.migration_store import FolderStore, begin
 
 PEOPLE, TEAMS = 5000, 6
 _MEGABYTE = 1024

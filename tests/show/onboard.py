@@ -13,10 +13,10 @@ from tenantry.declared import load
 from tenantry.errors import DeclarationError
 from tenantry.onboarding import onboard, plan_all
 from tenantry.sandbox import Sandbox
-from tests.bench import Bench, Data, environment, prepare, write
-from tests.flow_bench import FlowBench
 from tests.show.report import Report, Shown
 from tests.show.results import run_python, run_tests
+from tests.support.flow_harness import FlowBench
+from tests.support.harness import Bench, Data, environment, prepare, write
 
 TEAMS = 50
 RETENTION: Data = {"rules": [{"latest_pushed": 5}]}

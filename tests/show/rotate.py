@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from benchmarks import rotate as benchmark
-from tests.bench import Bench, MishapSandbox, prepare
-from tests.images import image, push
-from tests.meddling import machine
-from tests.pullers import failed_pulls, in_place
 from tests.real.servers import prerequisites
-from tests.real_pullers import DELAY, Pulling, ways
-from tests.rotation_bench import SHOP, logins, order, pass_time, run
+from tests.rotation.manual_changes import machine
+from tests.rotation.pullers import failed_pulls, in_place
+from tests.rotation.real_pullers import DELAY, Pulling, ways
 from tests.sandbox.calls import Caller
 from tests.show.report import Report, Shown
 from tests.show.results import run_tests
+from tests.support.harness import Bench, MishapSandbox, prepare
+from tests.support.images import image, push
+from tests.support.rotation_harness import SHOP, logins, order, pass_time, run
 
 TEAMS, TIMES = 20, 5
 EXAMPLES = settings(

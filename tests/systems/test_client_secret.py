@@ -6,9 +6,9 @@ import pytest
 
 from tenantry.explain import steps
 from tenantry.onboarding import configure, plan_platform
-from tests.bench import Bench, found, ids
+from tests.support.harness import Bench, found, ids
+from tests.support.wire import no_delays
 from tests.systems.test_platform import REALM, SIGN_ON, plan
-from tests.wire import no_delays
 
 SECRET = "keycloak/client secret/harbor"
 POLICIES = {

@@ -12,7 +12,7 @@ from tenantry import explain
 from tenantry.errors import BrokenPromise, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.harbor.model import Robot
-from tests.bench import ADOPTING, REALM, SHOP, Bench, Data, Prepare, actions, found, ids
+from tests.support.harness import ADOPTING, REALM, SHOP, Bench, Data, Prepare, actions, found, ids
 
 TEAM: Data = {
     "name": "shop",

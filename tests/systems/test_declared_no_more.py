@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.bench import ADOPTING, SHOP, Bench, Data, actions
+from tests.support.harness import ADOPTING, SHOP, Bench, Data, actions
 
 MORE: Data = {
     **SHOP,

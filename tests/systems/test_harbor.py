@@ -14,7 +14,7 @@ from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Group, Project
 from tenantry.systems import check_harbor
 from tenantry.systems.harbor.client import HarborClient
-from tests.bench import (
+from tests.support.harness import (
     ADOPTING,
     SHOP,
     Bench,

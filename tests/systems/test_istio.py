@@ -8,7 +8,7 @@ import pytest
 from tenantry.errors import SystemRefused
 from tenantry.marks import Mark
 from tenantry.plan import Plan
-from tests.bench import ADOPTING, Bench, Data, Prepare, found, ids
+from tests.support.harness import ADOPTING, Bench, Data, Prepare, found, ids
 
 TEAM: Data = {
     "name": "shop",

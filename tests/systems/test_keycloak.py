@@ -11,7 +11,7 @@ from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.keycloak.state import Group, Realm, new_id
 from tenantry.systems.keycloak.client import KeycloakClient
-from tests.bench import (
+from tests.support.harness import (
     ADOPTING,
     PLATFORM,
     REALM,

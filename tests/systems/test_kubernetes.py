@@ -13,7 +13,7 @@ from tenantry.connections import Cluster
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.systems.kubernetes.client import KubernetesClient
-from tests.bench import ADOPTING, SHOP, Bench, Data, Prepare, actions, found, ids
+from tests.support.harness import ADOPTING, SHOP, Bench, Data, Prepare, actions, found, ids
 
 TEAM: Data = {
     "name": "shop",

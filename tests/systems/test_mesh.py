@@ -7,7 +7,7 @@ import pytest
 from tenantry.errors import TenantryError
 from tenantry.onboarding import configure, plan_platform
 from tenantry.plan import Plan
-from tests.bench import SHOP, Bench, found, ids
+from tests.support.harness import SHOP, Bench, found, ids
 
 CORE = ["/api/", "/c/", "/service/", "/v2/"]
 MESH: dict[str, Any] = {"harbor": {"host": "registry.example.com"}}

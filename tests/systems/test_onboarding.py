@@ -16,8 +16,8 @@ from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, Syst
 from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
-from tests.bench import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
-from tests.locks import Alone
+from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
+from tests.support.locks import Alone
 
 RICH: Data = {
     "name": "shop",

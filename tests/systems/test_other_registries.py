@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests import rotation_bench
-from tests.bench import ADOPTING, Bench, found
+from tests.support import rotation_harness
+from tests.support.harness import ADOPTING, Bench, found
 
 FOREIGN = {"auth": base64.b64encode(b"ann:hub").decode(), "email": "ann@example.com"}
 HUB = "https://index.docker.io/v1/"
@@ -40,11 +40,11 @@ def with_hub(bench: Bench, name: str = "harbor-pull") -> dict[str, Any]:
 
 
 def test_silently_wrong_rotation_keeps_the_entry_of_another_registry(bench: Bench) -> None:
-    bench.declare(rotation_bench.PULL).onboard()
+    bench.declare(rotation_harness.PULL).onboard()
     put(bench, with_hub(bench))
     assert not bench.plan().changes
     before = config(bench)["auths"][host(bench)]
-    rotation_bench.run(bench, rotation_bench.order(bench, force=True))
+    rotation_harness.run(bench, rotation_harness.order(bench, force=True))
     after = config(bench)
     assert after["auths"][host(bench)] != before
     assert after["auths"][HUB] == FOREIGN
@@ -78,10 +78,10 @@ def test_silently_wrong_repair_keeps_the_entry_of_another_registry(bench: Bench)
 
 def test_silently_wrong_sinks_keep_the_entry_of_another_registry(bench: Bench) -> None:
     sink = {"namespace": "team-shop", "name": "for-ci", "format": "config.json"}
-    team = {**rotation_bench.PULL, "robots": {"pull": {"sinks": [sink]}, "ci": None}}
+    team = {**rotation_harness.PULL, "robots": {"pull": {"sinks": [sink]}, "ci": None}}
     bench.declare(team).onboard()
     put(bench, with_hub(bench, "for-ci"), "for-ci", "config.json")
-    rotation_bench.run(bench, rotation_bench.order(bench, force=True))
+    rotation_harness.run(bench, rotation_harness.order(bench, force=True))
     assert config(bench, "for-ci")["auths"][HUB] == FOREIGN
     assert not bench.plan().changes
 

@@ -8,17 +8,17 @@ import pytest
 from tenantry import calls, checks, drift, onboarding
 from tenantry.errors import SystemUnavailable
 from tenantry.systems.harbor import client as harbor_client
-from tests.bench import Bench, Prepare
-from tests.crash import Driver
 from tests.drift.test_crash import driver as remediated
 from tests.drift.watch import Watched
-from tests.invariants import as_declared
-from tests.migration_crash import WAYS
-from tests.outages import OUTAGES, Outage, Outages
-from tests.rotation_bench import PULL, all_open, logins, robots, run, the
-from tests.rotation_crash import due, rotate
+from tests.support.crash import Driver
+from tests.support.harness import Bench, Prepare
+from tests.support.invariants import as_declared
+from tests.support.migration_crash import WAYS
+from tests.support.rotation_crash import due, rotate
+from tests.support.rotation_harness import PULL, all_open, logins, robots, run, the
+from tests.support.wire import no_delays
+from tests.systems.outages import OUTAGES, Outage, Outages
 from tests.systems.test_platform import whole as declare_platform
-from tests.wire import no_delays
 
 TEAMS = ({"name": "shop"}, {"name": "data"})
 SAMPLES = [1, pytest.param(25, marks=pytest.mark.long)]

@@ -6,7 +6,7 @@ import pytest
 
 from tenantry.errors import BrokenPromise
 from tenantry.plan import Plan
-from tests.bench import SHOP, Bench
+from tests.support.harness import SHOP, Bench
 
 
 @pytest.fixture

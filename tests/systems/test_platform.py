@@ -15,11 +15,11 @@ from tenantry.resources import Resource
 from tenantry.sandbox.harbor import users
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems.keycloak.harbors_client import secret_of
-from tests.bench import SHOP, Bench, Prepare, actions, found, ids
-from tests.crash import Snapshot
-from tests.locks import Mutex
 from tests.real.servers import browser
-from tests.wire import Kill, Killed, Wire, no_delays, one_worker
+from tests.support.crash import Snapshot
+from tests.support.harness import SHOP, Bench, Prepare, actions, found, ids
+from tests.support.locks import Mutex
+from tests.support.wire import Kill, Killed, Wire, no_delays, one_worker
 
 REALM = "main"
 PASSWORD = "wonderland"

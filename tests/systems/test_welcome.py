@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from tenantry import welcome
-from tests.bench import REALM, SHOP, Bench
-from tests.kubectl import Kubectl, run
+from tests.support.harness import REALM, SHOP, Bench
+from tests.support.kubectl import Kubectl, run
 
 # Stands for docker: it shows what it was called with, and its configuration.
 DOCKER = """#!/bin/sh

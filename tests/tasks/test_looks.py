@@ -14,8 +14,8 @@ from tenantry.drift import SYSTEMS, Report
 from tenantry.drift import detect as judge
 from tenantry.errors import OddAnswer, SystemUnavailable
 from tenantry.rotation import Order
-from tests.bench import Bench
-from tests.wire import no_delays
+from tests.support.harness import Bench
+from tests.support.wire import no_delays
 
 HARBOR = "/api/v2.0/projects/{}/"
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import urllib3
 
-from tests.listener import LocalServer
+from tests.support.listener import LocalServer
 
 _OF_THE_CONNECTION = ("connection", "content-length", "transfer-encoding", "keep-alive")
 

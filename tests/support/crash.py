@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.server import System
-from tests.wire import Kill, Killed, Moment, Request, Wire, no_delays, one_worker
+from tests.support.wire import Kill, Killed, Moment, Request, Wire, no_delays, one_worker
 
 Procedure = Callable[[], object]
 Check = Callable[[], None]

@@ -14,11 +14,11 @@ from tenantry.locks import Lock
 from tenantry.onboarding import onboard
 from tenantry.rotation.pair import NotOnboarded
 from tenantry.systems import Systems
-from tests.bench import Bench, Data
-from tests.crash import MOMENTS, Snapshot
-from tests.locks import Alone, Mutex
-from tests.rotation_bench import logins, order, pairs_are_in_order, pass_time, robots, run
-from tests.wire import Kill, Killed, Moment, Wire, no_delays, one_worker
+from tests.support.crash import MOMENTS, Snapshot
+from tests.support.harness import Bench, Data
+from tests.support.locks import Alone, Mutex
+from tests.support.rotation_harness import logins, order, pairs_are_in_order, pass_time, robots, run
+from tests.support.wire import Kill, Killed, Moment, Wire, no_delays, one_worker
 
 OVERLAP = timedelta(hours=24)
 LIFE = timedelta(days=30)

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from tenantry.errors import TenantryError
 from tenantry.sandbox import Sandbox
-from tests.crash import Driver
-from tests.wire import Request, Send, Wire
+from tests.support.crash import Driver
+from tests.support.wire import Request, Send, Wire
 
 Outage = Literal["core", "database", "sessions"]
 OUTAGES: tuple[Outage, ...] = ("core", "database", "sessions")

@@ -5,10 +5,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tenantry.sandbox.keycloak.state import new_id
-from tests.bench import REALM, Bench
-from tests.crash import Driver, Snapshot
-from tests.issuer_bench import TO, IssuerBench
-from tests.migration_bench import ANEW, NEW, OLD, ORDER, MigrationBench, give_role, take_role
+from tests.support.crash import Driver, Snapshot
+from tests.support.harness import REALM, Bench
+from tests.support.issuer_harness import TO, IssuerBench
+from tests.support.migration_harness import (
+    ANEW,
+    NEW,
+    OLD,
+    ORDER,
+    MigrationBench,
+    give_role,
+    take_role,
+)
 
 Made = MigrationBench | IssuerBench
 

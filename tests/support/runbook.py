@@ -10,10 +10,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tenantry.migration import journal
-from tests.flow_bench import kill_run, paused
-from tests.migration_store import FolderStore
+from tests.support.flow_harness import kill_run, paused
+from tests.support.migration_store import FolderStore
 
-PAGE = Path(__file__).parents[1] / "docs" / "migrate.md"
+PAGE = Path(__file__).parents[2] / "docs" / "migrate.md"
 GAP = "\0"
 """Stands for a value in a text."""
 

@@ -10,7 +10,7 @@ from tenantry.declared import Team
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tenantry.systems.credentials import ROBOT
-from tests.bench import Bench
+from tests.support.harness import Bench
 
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _MADE_BY_KUBERNETES = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}

@@ -20,7 +20,7 @@ from tenantry.resources import Id, Observed, Stage
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems import Systems
-from tests.crash import Snapshot
+from tests.support.crash import Snapshot
 
 Data = Mapping[str, Any]
 S = TypeVar("S", bound=Sandbox)

@@ -17,9 +17,9 @@ from tasks.step import DELAYS, RETRIED
 from tenantry.errors import TenantryError
 from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
-from tests.bench import Bench
-from tests.crash import Snapshot
-from tests.wire import Befall, Request, Send, Wire, no_delays, one_worker
+from tests.support.crash import Snapshot
+from tests.support.harness import Bench
+from tests.support.wire import Befall, Request, Send, Wire, no_delays, one_worker
 
 TRIES = len(DELAYS) + 1
 """How often a task is tried at most."""

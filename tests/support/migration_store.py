@@ -7,7 +7,7 @@ from tenantry.declared.edit import edit
 from tenantry.files import write_private
 from tenantry.migration.machine import Migration
 from tenantry.systems import Systems
-from tests.locks import Alone
+from tests.support.locks import Alone
 
 M = TypeVar("M", bound=Migration)
 

@@ -9,8 +9,8 @@ from typing import Any
 from tenantry.declared import Team
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.places import places
-from tests.bench import Bench
-from tests.wire import Request, Send, Wire
+from tests.support.harness import Bench
+from tests.support.wire import Request, Send, Wire
 
 STEP = 15.0
 """Seconds that pass between two requests."""

@@ -15,10 +15,10 @@ from tenantry.migration.snapshot import Identity
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
-from tests.bench import REALM, Bench, Data
-from tests.migration_bench import give_harbor_rights, harbor_rights, harbor_user
-from tests.migration_store import FolderStore, begin
 from tests.real.servers import browser
+from tests.support.harness import REALM, Bench, Data
+from tests.support.migration_harness import give_harbor_rights, harbor_rights, harbor_user
+from tests.support.migration_store import FolderStore, begin
 
 TO = "people"
 ORDER = Order(pilot=("user00",), percent=100, largest_wave=100, soak_hours=24)

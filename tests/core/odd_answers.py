@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from tests.bench import Bench
-from tests.crash import Snapshot
-from tests.wire import no_delays
+from tests.support.crash import Snapshot
+from tests.support.harness import Bench
+from tests.support.wire import no_delays
 
 R = TypeVar("R")
 

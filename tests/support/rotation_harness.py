@@ -13,10 +13,10 @@ from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.credentials.places import places
 from tenantry.systems.harbor.robots import robot_id
-from tests.bench import Bench, Data, granted
-from tests.images import image, push
-from tests.locks import Alone
 from tests.sandbox.calls import Caller
+from tests.support.harness import Bench, Data, granted
+from tests.support.images import image, push
+from tests.support.locks import Alone
 
 ROTATED: Data = {"max_age_days": 20}
 SHOP: Data = {

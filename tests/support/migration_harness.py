@@ -19,8 +19,8 @@ from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tenantry.systems import Systems
-from tests.bench import REALM, Bench, Data
-from tests.migration_store import FolderStore, begin
+from tests.support.harness import REALM, Bench, Data
+from tests.support.migration_store import FolderStore, begin
 
 OLD, NEW = "corp", "login"
 ORDER = Order(pilot=("user00",), soak_hours=24)

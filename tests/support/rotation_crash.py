@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench import Bench, Data
-from tests.crash import Check, Driver, Procedure
-from tests.rotation_bench import (
+from tests.support.crash import Check, Driver, Procedure
+from tests.support.harness import Bench, Data
+from tests.support.rotation_harness import (
     SPREADING,
     add_namespace,
     all_open,

@@ -16,7 +16,7 @@ from typing import Any, Self
 from unittest import mock
 
 from tenantry import calls
-from tests.wire import Request, Send, Wire, no_delays, one_worker
+from tests.support.wire import Request, Send, Wire, no_delays, one_worker
 
 Choose = Callable[[int], int]
 """Given how many may go on, which of them does, counted from 0."""

@@ -9,10 +9,10 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 
 from demo.blocks import fill_in
-from tests.bench import Bench, MishapSandbox, prepare
-from tests.flow_bench import paused
-from tests.issuer_bench import IssuerBench
-from tests.migration_bench import MigrationBench
+from tests.support.flow_harness import paused
+from tests.support.harness import Bench, MishapSandbox, prepare
+from tests.support.issuer_harness import IssuerBench
+from tests.support.migration_harness import MigrationBench
 
 
 class Flows:

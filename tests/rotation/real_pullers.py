@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tests.bench import Bench
-from tests.images import MANIFEST
 from tests.sandbox.calls import Caller
+from tests.support.harness import Bench
+from tests.support.images import MANIFEST
 
 SKOPEOS, SIMULATED = 2, 4
 """Threads that pull all the time: by skopeo, and by themselves."""
