@@ -1,8 +1,8 @@
-"""Tenantry's core: the tenants of a Kubernetes platform, kept as declared.
+"""Tenantry's core: keep the tenants of a Kubernetes platform in sync with their declaration.
 
     declared state ──▶ desired ──┐
                                  ├──▶ plan ──▶ apply, or report
     live systems  ──▶ observed ──┘
 
-Plain Python: Prefect is met in `flows/`, `tasks/` and `blocks/` only.
+Plain Python: only `flows/`, `tasks/` and `blocks/` import Prefect. The public API is `tenantry.api`.
 """

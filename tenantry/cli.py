@@ -153,10 +153,7 @@ def drift(
     store = HistoryFolder(history) if history else None
     past = History.read(store) if store else History.empty()
     with connect(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
-        teams = systems.state.pick(team)
-        seen = core.look(systems, teams, asked)
-        found = core.detect(systems, teams, seen, asked, names=team)
-    report = found.report
+        report = core.detect_drift(systems, team, asked)
     now = past.after(report)
     _write(report, now, format, output, full=full)
     if store:

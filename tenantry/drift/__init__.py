@@ -1,6 +1,6 @@
 """Drift: what of the systems is not as declared, told to people and mended where told to."""
 
-from tenantry.drift.detect import Detected, detect
+from tenantry.drift.detect import Detected, detect, detect_drift
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope, SystemName
 from tenantry.drift.looks import LOOKS, look
 from tenantry.drift.remedy import Mended, Order, Remediate, Remedy, choose, mend
@@ -19,6 +19,7 @@ __all__ = [
     "SystemName",
     "choose",
     "detect",
+    "detect_drift",
     "look",
     "mend",
 ]

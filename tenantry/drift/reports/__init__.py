@@ -19,6 +19,12 @@ FILES: dict[Format, tuple[str, Callable[[Report, History], str]]] = {
 with the report's run in it."""
 
 
-def write(format: Format, report: Report, history: History) -> str:
-    """The report as a file's content."""
-    return FILES[format][1](report, history)
+def write(format: Format, report: Report, history: History | None = None) -> str:
+    """Return the report as the content of a file.
+
+    Args:
+        format: its form.
+        report: the report.
+        history: the history with the report's run in it; without one, no finding has an age.
+    """
+    return FILES[format][1](report, History.empty() if history is None else history)
