@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.bench import SHOP, Bench, environment
 
 from tenantry import api
 from tests.docs.test_docs import fences, read
+from tests.support.harness import SHOP, Bench, environment
 
 EXAMPLE = re.compile(
     r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE
