@@ -13,7 +13,7 @@ import stamina
 
 from tenantry.declared import Declaration
 from tenantry.systems import Systems
-from tests.support.harness import SHOP, Bench, MishapSandbox, Prepare, Prepared, prepare
+from tests.support.harness import SHOP, Bench, FaultySandbox, Prepare, Prepared, prepare
 
 pytest_plugins = ["tests.real.fixtures"]
 
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--whole",
         action="store_true",
-        help="sweep over all that may befall a procedure (make show-robust), not some of it",
+        help="inject every fault into a procedure (make show-robust), instead of a sample",
     )
 
     parser.addoption(
@@ -63,15 +63,15 @@ def closing() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture
-def sandbox(no_waiting: None, closing: ThreadPoolExecutor) -> Iterator[MishapSandbox]:
+def sandbox(no_waiting: None, closing: ThreadPoolExecutor) -> Iterator[FaultySandbox]:
     """A sandbox as new, quick to refuse, with the realm `platform`."""
-    running = MishapSandbox().__enter__()
+    running = FaultySandbox().__enter__()
     yield prepare(running)
     closing.submit(running.__exit__, None, None, None)
 
 
 @pytest.fixture
-def bench(sandbox: MishapSandbox, tmp_path: Path) -> Iterator[Bench]:
+def bench(sandbox: FaultySandbox, tmp_path: Path) -> Iterator[Bench]:
     """The sandbox and a place to declare teams; none is declared yet."""
     with Bench(sandbox, tmp_path / "state") as made:
         yield made

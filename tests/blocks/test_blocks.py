@@ -17,7 +17,7 @@ import blocks
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
 from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
 from tenantry.kubeconfig import COMMAND
-from tests.support.harness import MishapSandbox
+from tests.support.harness import FaultySandbox
 
 BLOCKS: list[type[Block]] = [
     ClusterConnection,
@@ -41,11 +41,11 @@ class TestStandard(BlockStandardTestSuite):
     test_has_a_valid_image = None
 
 
-def address(sandbox: MishapSandbox, system: str) -> dict[str, Any]:
+def address(sandbox: FaultySandbox, system: str) -> dict[str, Any]:
     return dict(sandbox.addresses()[system])
 
 
-def kubeconfig(sandbox: MishapSandbox) -> dict[str, Any]:
+def kubeconfig(sandbox: FaultySandbox) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(
         Path(address(sandbox, "kubernetes")["kubeconfig"]).read_text()
     )
@@ -142,7 +142,7 @@ def test_a_secret_is_shown_nowhere(filled: Any) -> None:
 # A check that succeeds
 
 
-def test_harbors_check_says_version_address_and_account(sandbox: MishapSandbox) -> None:
+def test_harbors_check_says_version_address_and_account(sandbox: FaultySandbox) -> None:
     harbor = address(sandbox, "harbor")
 
     said = HarborConnection(**harbor).check()
@@ -152,7 +152,7 @@ def test_harbors_check_says_version_address_and_account(sandbox: MishapSandbox) 
 
 
 def test_the_check_of_a_fresh_harbor_works_and_says_what_happens_to_its_auth_mode(
-    sandbox: MishapSandbox,
+    sandbox: FaultySandbox,
 ) -> None:
     harbor = address(sandbox, "harbor")
     before = sandbox.harbor.configuration["auth_mode"]
@@ -166,7 +166,7 @@ def test_the_check_of_a_fresh_harbor_works_and_says_what_happens_to_its_auth_mod
     assert "configure-platform sets it to 'oidc_auth' if harbor.single_sign_on is declared" in said
 
 
-def test_keycloaks_check_says_version_address_and_realm(sandbox: MishapSandbox) -> None:
+def test_keycloaks_check_says_version_address_and_realm(sandbox: FaultySandbox) -> None:
     keycloak = address(sandbox, "keycloak")
 
     said = KeycloakConnection(**keycloak).check()
@@ -175,7 +175,7 @@ def test_keycloaks_check_says_version_address_and_realm(sandbox: MishapSandbox) 
     assert said.endswith(f" at {keycloak['url']} has realm 'master'.")
 
 
-def test_the_clusters_check_says_version_and_address(sandbox: MishapSandbox) -> None:
+def test_the_clusters_check_says_version_and_address(sandbox: FaultySandbox) -> None:
     said = cluster(kubeconfig(sandbox)).check()
 
     assert said.startswith("Kubernetes v1.")
@@ -193,7 +193,7 @@ def test_the_declared_states_check_says_how_many_teams(tmp_path: Path) -> None:
 # A check that fails
 
 
-def test_a_wrong_password_for_harbor_is_told(sandbox: MishapSandbox) -> None:
+def test_a_wrong_password_for_harbor_is_told(sandbox: FaultySandbox) -> None:
     sandbox.harbor.login_delay = 1.05  # as slow as Harbor: a fast refusal would be a lock
     connection = HarborConnection(**address(sandbox, "harbor") | {"password": PASSWORD})
 
@@ -206,7 +206,7 @@ def test_a_wrong_password_for_harbor_is_told(sandbox: MishapSandbox) -> None:
     )
 
 
-def test_a_wrong_password_for_keycloak_is_told(sandbox: MishapSandbox) -> None:
+def test_a_wrong_password_for_keycloak_is_told(sandbox: FaultySandbox) -> None:
     connection = KeycloakConnection(**address(sandbox, "keycloak") | {"password": PASSWORD})
 
     with pytest.raises(SystemRefused) as refused:
@@ -218,7 +218,7 @@ def test_a_wrong_password_for_keycloak_is_told(sandbox: MishapSandbox) -> None:
     )
 
 
-def test_a_wrong_token_for_the_cluster_is_told(sandbox: MishapSandbox) -> None:
+def test_a_wrong_token_for_the_cluster_is_told(sandbox: FaultySandbox) -> None:
     content = kubeconfig(sandbox)
     content["users"][0]["user"]["token"] = PASSWORD
 
@@ -231,7 +231,7 @@ def test_a_wrong_token_for_the_cluster_is_told(sandbox: MishapSandbox) -> None:
     )
 
 
-def at_a_dead_address(system: str, sandbox: MishapSandbox) -> Any:
+def at_a_dead_address(system: str, sandbox: FaultySandbox) -> Any:
     if system == "harbor":
         return HarborConnection(**address(sandbox, system) | {"url": DEAD})
     if system == "keycloak":
@@ -249,14 +249,14 @@ def at_a_dead_address(system: str, sandbox: MishapSandbox) -> Any:
         ("kubernetes", "Kubernetes: GET /version: no answer (NewConnectionError)"),
     ],
 )
-def test_a_dead_address_is_told(system: str, said: str, sandbox: MishapSandbox) -> None:
+def test_a_dead_address_is_told(system: str, said: str, sandbox: FaultySandbox) -> None:
     with pytest.raises(SystemUnavailable) as unavailable:
         at_a_dead_address(system, sandbox).check()
 
     assert str(unavailable.value) == said
 
 
-def test_a_certificate_that_is_not_trusted_is_reported_at_once(sandbox: MishapSandbox) -> None:
+def test_a_certificate_that_is_not_trusted_is_reported_at_once(sandbox: FaultySandbox) -> None:
     url = sandbox.kubernetes.url  # the one system with TLS
     content = kubeconfig(sandbox)
     del content["clusters"][0]["cluster"]["certificate-authority-data"]
@@ -288,7 +288,7 @@ def test_an_address_without_a_scheme_is_told_without_the_password(block: Any) ->
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
 def test_a_kubeconfig_works_in_every_form_that_fits_into_the_field(
-    encode: Callable[[Any], str], sandbox: MishapSandbox
+    encode: Callable[[Any], str], sandbox: FaultySandbox
 ) -> None:
     said = cluster(encode(kubeconfig(sandbox))).check()
 
@@ -302,7 +302,7 @@ def test_an_empty_kubeconfig_is_the_same_as_none(blank: str) -> None:
 
 @pytest.mark.parametrize("between", ["", " "], ids=["dropped", "blanks"])
 def test_lost_line_breaks_are_named_with_the_command_that_avoids_them(
-    between: str, sandbox: MishapSandbox
+    between: str, sandbox: FaultySandbox
 ) -> None:
     text = between.join(as_yaml(kubeconfig(sandbox)).splitlines())
 
@@ -364,7 +364,7 @@ def test_a_faulty_kubeconfig_is_reported_and_not_quoted(content: str, said: str)
 
 
 def test_a_kubeconfig_that_names_a_file_is_reported_with_the_command_that_inlines_it(
-    sandbox: MishapSandbox,
+    sandbox: FaultySandbox,
 ) -> None:
     content = kubeconfig(sandbox)
     content["clusters"][0]["cluster"] = {
@@ -379,7 +379,7 @@ def test_a_kubeconfig_that_names_a_file_is_reported_with_the_command_that_inline
     assert COMMAND in str(refused.value)
 
 
-def test_line_breaks_around_a_value_do_not_count(sandbox: MishapSandbox) -> None:
+def test_line_breaks_around_a_value_do_not_count(sandbox: FaultySandbox) -> None:
     """The form's fields have several lines: a line break at the end is easily typed or pasted."""
     harbor, keycloak = address(sandbox, "harbor"), address(sandbox, "keycloak")
 
@@ -398,7 +398,7 @@ def test_line_breaks_around_a_value_do_not_count(sandbox: MishapSandbox) -> None
     ],
 )
 def test_a_kubeconfig_that_leads_nowhere_is_told_and_not_quoted(
-    change: dict[str, Any], said: str, sandbox: MishapSandbox
+    change: dict[str, Any], said: str, sandbox: FaultySandbox
 ) -> None:
     content = kubeconfig(sandbox)
     content["users"][0]["user"]["token"] = PASSWORD

@@ -17,7 +17,7 @@ from tenantry.errors import TenantryError
 from tenantry.kubeconfig import COMMAND
 from tests.blocks.test_blocks import ENCODINGS
 from tests.support.browser import open_ui
-from tests.support.harness import MishapSandbox
+from tests.support.harness import FaultySandbox
 
 ONE_LINE, LINES = "#line", "#lines"
 FORM = """
@@ -49,7 +49,7 @@ def pasted(page: Page, text: str, field: str) -> str:
 @pytest.mark.parametrize("field", [ONE_LINE, LINES])
 @pytest.mark.parametrize("encoding", list(ENCODINGS))
 def test_a_pasted_kubeconfig_works_or_the_error_names_what_was_lost(
-    encoding: str, field: str, page: Page, sandbox: MishapSandbox
+    encoding: str, field: str, page: Page, sandbox: FaultySandbox
 ) -> None:
     content = json.loads(Path(sandbox.addresses()["kubernetes"]["kubeconfig"]).read_text())
     text = ENCODINGS[encoding](content)

@@ -126,7 +126,7 @@ def test_plan_fails_for_what_cannot_be_read_and_plans_the_rest(bench: Bench, run
     bench.declare(SHOP, {"name": "data"}).onboard("data")
     number = bench.sandbox.harbor.projects["team-data"].id
     path = f"/api/v2.0/projects/{number}/summary"
-    bench.sandbox.mishap = lambda system, method, asked: 500 if asked == path else None
+    bench.sandbox.fault_for = lambda system, method, asked: 500 if asked == path else None
     status, out, _ = run("plan", bench.folder, **environment(bench.sandbox))
     assert status == 1
     assert f"Team data: cannot be read: Harbor: GET {path} answered 500" in out
@@ -323,7 +323,7 @@ def test_drift_shows_each_finding_and_exits_2(run: Run, drifting: Bench) -> None
 
 
 def test_what_can_t_be_read_exits_3_also_beside_drift(run: Run, drifting: Bench) -> None:
-    drifting.sandbox.mishap = lambda system, method, path: 403 if system == "keycloak" else None
+    drifting.sandbox.fault_for = lambda system, method, path: 403 if system == "keycloak" else None
     status, out, err = run("drift", drifting.folder, **environment(drifting.sandbox))
 
     assert (status, err) == (3, "")

@@ -17,7 +17,7 @@ from tasks.step import RETRIED
 from tenantry.onboarding import onboard, onboard_many, plan_all
 from tests.support.crash import Snapshot
 from tests.support.faults import TRIES
-from tests.support.harness import REALM, SHOP, Bench, MishapSandbox, prepare
+from tests.support.harness import REALM, SHOP, Bench, FaultySandbox, prepare
 from tests.support.interleaving import Interleaving
 from tests.support.invariants import as_declared, others, our_robots
 
@@ -92,7 +92,7 @@ BY_HAND: list[Callable[[Bench, str], None]] = [
 class Beside(RuleBasedStateMachine):
     """Runs that begin at the same time, request by request in any order."""
 
-    sandbox: MishapSandbox
+    sandbox: FaultySandbox
     empty: Snapshot
     runs = 0
     requests = 0
@@ -172,9 +172,9 @@ class Beside(RuleBasedStateMachine):
             beside.step()
             change(self.bench, team)
 
-    def _settle(self, meddled: bool, all_onboarded: bool) -> None:
-        """Where nobody meddled, all is as declared already; a run by itself mends the rest."""
-        if meddled or not all_onboarded:
+    def _settle(self, changed_by_hand: bool, all_onboarded: bool) -> None:
+        """Assert that all is in sync; after manual changes, one more run of each team remediates them."""
+        if changed_by_hand or not all_onboarded:
             for team in TEAMS:
                 with self.bench.process() as systems:
                     _as_a_task(lambda: onboard(systems, self.bench.team(team)))  # noqa: B023
@@ -207,7 +207,7 @@ def _as_a_task(work: Callable[[], object]) -> None:
 def test_runs_beside_each_other_and_beside_manual_changes_leave_what_is_declared(
     whole: bool, record_property: Callable[[str, object], None]
 ) -> None:
-    with MishapSandbox() as sandbox:
+    with FaultySandbox() as sandbox:
         Beside.sandbox = prepare(sandbox)
         Beside.empty = Snapshot(sandbox)
         run_state_machine_as_test(

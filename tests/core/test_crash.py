@@ -40,8 +40,8 @@ def neighbours(bench: Bench) -> None:
     kubernetes.put({"apiVersion": "v1", "kind": "Secret", "metadata": secret})
 
 
-def meddle(bench: Bench) -> None:
-    """What somebody may have done to team shop, so that mending it takes writes of each sort."""
+def change_by_hand(bench: Bench) -> None:
+    """Change team shop by hand, so that its remediation takes writes of each sort."""
     harbor, kubernetes = bench.sandbox.harbor, bench.sandbox.kubernetes
     project = harbor.projects["team-shop"]
     project.metadata["public"] = "true"
@@ -134,7 +134,7 @@ def test_mending_killed_at_any_request_is_finished_by_the_next_run(
     bench.declare(MENDABLE, DATA)
     bench.onboard("shop")
     check = check_for(bench, "shop")
-    meddle(bench)
+    change_by_hand(bench)
     driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check)
     crashes = driver.everywhere(every=1 if whole else 6)
     record_property("crashes", crashes)

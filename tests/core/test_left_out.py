@@ -275,7 +275,7 @@ def test_a_thing_whose_holder_cannot_be_read_is_given_to_no_team(
     system, part, claim = UNREAD[what]
     spoil(onboarded, "{")
     spoil(onboarded, json.dumps({"name": "thief", **claim}), "thief")
-    onboarded.sandbox.mishap = lambda asked, method, path: (
+    onboarded.sandbox.fault_for = lambda asked, method, path: (
         answer if (asked, method) == (system, "GET") and part in path else None
     )
 
@@ -291,7 +291,7 @@ def test_a_thing_whose_holder_cannot_be_read_is_given_to_no_team(
 def test_neither_rival_gets_a_thing_whose_holder_cannot_be_read(onboarded: Bench) -> None:
     for name in ("one", "two"):
         spoil(onboarded, f"name: {name}\ngroup: common\n", name)
-    onboarded.sandbox.mishap = lambda asked, method, path: (
+    onboarded.sandbox.fault_for = lambda asked, method, path: (
         403 if (asked, method) == ("keycloak", "GET") and "/groups" in path else None
     )
 
@@ -308,7 +308,7 @@ def test_a_failed_read_of_a_holder_is_raised_to_be_tried_again(
     spoil(onboarded, "{")
     spoil(onboarded, json.dumps({"name": "thief", "routes": {"mine": ROUTE}}), "thief")
     state = declared.read(onboarded.folder)
-    onboarded.sandbox.mishap = lambda asked, method, path: (
+    onboarded.sandbox.fault_for = lambda asked, method, path: (
         503 if "/virtualservices" in path else None
     )
     with Systems(connections(onboarded.sandbox), state) as systems:

@@ -90,7 +90,7 @@ def test_a_team_that_cannot_be_read_is_looked_at_again_and_fails_alone_in_the_en
         bench.onboard(name)
     number = bench.sandbox.harbor.projects["team-data"].id
     members = f"/api/v2.0/projects/{number}/members"
-    bench.sandbox.mishap = lambda system, method, path: 500 if path == members else None
+    bench.sandbox.fault_for = lambda system, method, path: 500 if path == members else None
     walk = tasks.Walk(bench.systems, bench.teams)
     with pytest.raises(SystemUnavailable, match=members):
         tasks.look_at.plain("Harbor", walk)

@@ -10,7 +10,7 @@ import pytest
 import stamina
 
 from tests.drift.watch import Watched
-from tests.support.harness import MishapSandbox, prepare
+from tests.support.harness import FaultySandbox, prepare
 
 _SYSTEMS = ("harbor", "keycloak", "kubernetes")
 
@@ -22,7 +22,7 @@ def _onboarded(
     """Teams that were onboarded once, and what the systems held then."""
     with ExitStack() as stack:
         stack.enter_context(stamina.set_testing(True, attempts=4, cap=True))
-        sandbox = prepare(stack.enter_context(MishapSandbox()))
+        sandbox = prepare(stack.enter_context(FaultySandbox()))
         folder = tmp_path_factory.mktemp("drift") / "state"
         watched = stack.enter_context(Watched(sandbox, folder)).onboarded()
         held = {name: getattr(sandbox, name).dump() for name in _SYSTEMS}
@@ -37,6 +37,6 @@ def watched(
     shared, held = _onboarded
     for name, state in held.items():
         getattr(shared.sandbox, name).load(json.loads(json.dumps(state)))
-    shared.sandbox.mishap = lambda system, method, path: None
+    shared.sandbox.fault_for = lambda system, method, path: None
     with Watched(shared.sandbox, tmp_path / "state") as made:
         yield made.declared_again()

@@ -13,7 +13,7 @@ from tenantry.onboarding import configure
 from tenantry.sandbox import Sandbox
 from tests.drift.catalogue import told
 from tests.drift.watch import DATA, SHOP, Watched, mend
-from tests.support.harness import PLATFORM, Data, MishapSandbox
+from tests.support.harness import PLATFORM, Data, FaultySandbox
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -74,7 +74,7 @@ def test_a_restart_of_the_systems_is_no_drift(watched: Watched) -> None:
     held = {
         name: getattr(watched.sandbox, name).dump() for name in ("harbor", "keycloak", "kubernetes")
     }
-    again: Sandbox = MishapSandbox()
+    again: Sandbox = FaultySandbox()
     with again:
         registry = watched.sandbox.harbor.ext_endpoint
         for name, state in held.items():
@@ -182,7 +182,7 @@ def test_another_managers_labels_and_unmanaged_fields_are_no_drift(watched: Watc
 
 
 def test_a_declared_member_who_is_not_in_the_realm_yet_waits_and_is_no_drift(
-    sandbox: MishapSandbox, tmp_path: Any
+    sandbox: FaultySandbox, tmp_path: Any
 ) -> None:
     with Watched(sandbox, tmp_path / "state") as watched:
         watched.onboarded({"name": "shop", "members": ["ann", "nobody"]})
@@ -322,7 +322,7 @@ def test_a_system_that_is_down_costs_its_own_findings(system: str, watched: Watc
         act()
     everything = told(watched.report())
     assert len(everything) == 3
-    watched.sandbox.mishap = lambda asked, method, path: 503 if asked == system else None
+    watched.sandbox.fault_for = lambda asked, method, path: 503 if asked == system else None
     watched.watch()
     report = watched.report()
 
@@ -335,7 +335,7 @@ def test_a_team_that_can_t_be_read_costs_its_own_findings(watched: Watched) -> N
     for project in watched.sandbox.harbor.projects.values():
         project.metadata["public"] = "true"
     number = watched.sandbox.harbor.projects["team-shop"].id
-    watched.sandbox.mishap = lambda system, method, path: (
+    watched.sandbox.fault_for = lambda system, method, path: (
         500 if path == f"/api/v2.0/projects/{number}/summary" else None
     )
 
@@ -378,7 +378,7 @@ def test_while_the_secrets_can_t_be_read_the_other_robot_of_a_pair_is_no_extra(
     assert told(watched.report()) == set()  # a rotation may be about to publish it
     watched.sandbox.clock.move(7200)
     assert told(watched.report()) == {"extra harbor/robot/team-shop/pull-b"}
-    watched.sandbox.mishap = lambda system, method, path: 503 if "/secrets/" in path else None
+    watched.sandbox.fault_for = lambda system, method, path: 503 if "/secrets/" in path else None
     watched.watch()
 
     assert not [each for each in told(watched.report()) if "robot" in each]
@@ -552,7 +552,7 @@ def test_the_mark_that_all_is_applied_is_not_written_while_part_of_it_is_unknown
 ) -> None:
     watched.declare({**SHOP, "contact": "#shop"}, DATA, platform=_platform())
     watched.watch()
-    watched.sandbox.mishap = lambda system, method, path: 503 if system == "keycloak" else None
+    watched.sandbox.fault_for = lambda system, method, path: 503 if system == "keycloak" else None
     before = watched.sandbox.requests.writes()
     mend(watched.systems, watched.detect(), "safe")
 
@@ -583,7 +583,7 @@ def test_no_finding_shows_a_secret(watched: Watched) -> None:
 
 
 def test_a_look_writes_nothing_and_reads_as_onboarding_does(
-    sandbox: MishapSandbox, tmp_path: Any
+    sandbox: FaultySandbox, tmp_path: Any
 ) -> None:
     some = {
         "harbor": {"retention": SHOP["harbor"]["retention"], "immutable_tags": [{"tags": "v*"}]}

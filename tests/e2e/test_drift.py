@@ -1,6 +1,6 @@
 """Drift through a real Prefect server: found, told of, approved by a person, mended by itself.
 
-On the sandbox, whose systems are meddled with from within.
+They run on the sandbox, whose systems the tests change from within.
 """
 
 import http.server

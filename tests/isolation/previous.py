@@ -27,7 +27,7 @@ from tests.isolation.town import (
     call_keycloak,
     put,
 )
-from tests.support.harness import REALM, Data, MishapSandbox, environment, prepare, write
+from tests.support.harness import REALM, Data, FaultySandbox, environment, prepare, write
 
 FOLDER = Path(__file__).parent / "previous"
 SYSTEMS = ("harbor", "keycloak", "kubernetes")
@@ -134,7 +134,7 @@ def record(commit: str) -> None:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(code, filter="data")
         for name in INSTALLATIONS:
-            with prepare(MishapSandbox().__enter__()) as sandbox:
+            with prepare(FaultySandbox().__enter__()) as sandbox:
                 _install(sandbox, name, code, Path(folder) / name)
                 _save(sandbox, name, commit)
 
@@ -193,7 +193,7 @@ def _addresses(sandbox: Sandbox) -> dict[str, str]:
 
 
 @contextmanager
-def installed(name: str, folder: Path, platform: Data = PLATFORM) -> Iterator[MishapSandbox]:
+def installed(name: str, folder: Path, platform: Data = PLATFORM) -> Iterator[FaultySandbox]:
     """Return a sandbox that holds what the previous release left, at that time.
 
     Args:
@@ -201,7 +201,7 @@ def installed(name: str, folder: Path, platform: Data = PLATFORM) -> Iterator[Mi
         folder: where its declared state is written.
         platform: what `platform.yaml` declares now.
     """
-    with MishapSandbox() as sandbox:
+    with FaultySandbox() as sandbox:
         prepare(sandbox)
         text = (FOLDER / f"{name}.json").read_text()
         for system, url in _addresses(sandbox).items():

@@ -13,7 +13,7 @@ import pytest
 from tenantry import calls, drift, onboarding
 from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable, TenantryError
 from tenantry.systems.kubernetes import client as kubernetes_client
-from tests.support.harness import SHOP, Bench, MishapSandbox, connections
+from tests.support.harness import SHOP, Bench, FaultySandbox, connections
 from tests.support.listener import Listener
 
 LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/login'>Log in</form></body></html>"
@@ -63,7 +63,7 @@ def rich(bench: Bench) -> Bench:
     return bench.declare(RICH)
 
 
-def tell(sandbox: MishapSandbox, lie: Lie, what: str, times: int | None = None) -> Any:
+def tell(sandbox: FaultySandbox, lie: Lie, what: str, times: int | None = None) -> Any:
     system, method, path = WRITES[what]
     return sandbox.controls.fail(
         lie.status,
@@ -176,7 +176,7 @@ def elsewhere() -> Iterator[Listener]:
 
 
 def redirect(
-    sandbox: MishapSandbox, to: Listener, status: int, system: Any, path: str = "*"
+    sandbox: FaultySandbox, to: Listener, status: int, system: Any, path: str = "*"
 ) -> None:
     sandbox.controls.fail(
         status, system=system, path=path, times=None, headers={"Location": f"{to.url}/elsewhere"}
@@ -277,7 +277,7 @@ def test_a_list_that_always_changes_ends(rich: Bench) -> None:
         return 410 if path == "/api/v1/namespaces" and next(turns) % 2 else None
 
     turns = iter(range(1000))
-    rich.sandbox.mishap = expired  # type: ignore[assignment]
+    rich.sandbox.fault_for = expired  # type: ignore[assignment]
     with (
         pytest.raises(SystemUnavailable, match="changed faster than it could be read"),
         rich.process() as systems,

@@ -22,7 +22,7 @@ from tests.isolation.snapshot import Names, changes, everything
 from tests.isolation.team_files import NAME
 from tests.sandbox.calls import Caller
 from tests.support.crash import Snapshot
-from tests.support.harness import REALM, Data, MishapSandbox, connections, prepare, write
+from tests.support.harness import REALM, Data, FaultySandbox, connections, prepare, write
 
 ROBOT: Data = {"expiry_days": 90, "rotation": {"max_age_days": 80}}
 SHOP: Data = {
@@ -172,7 +172,7 @@ class Town:
         """
         self.folder = folder
         self._platform = platform
-        self.sandbox = MishapSandbox()
+        self.sandbox = FaultySandbox()
         self._starts: dict[Start, Snapshot] = {}
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from tenantry import declared
-from tests.support.harness import Bench, MishapSandbox, prepare
+from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import IssuerBench
 from tests.support.migration_crash import Kept
 from tests.support.migration_harness import MigrationBench
@@ -19,7 +19,7 @@ Made = TypeVar("Made", MigrationBench, IssuerBench)
 @contextmanager
 def once(make: Callable[[Bench], Made], folder: Path) -> Iterator[Callable[[], Made]]:
     """Makes one; each call gives it as it was then."""
-    with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
+    with FaultySandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
         made = make(bench)
         kept = Kept(made)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.harness import Bench, MishapSandbox, prepare
+from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import TO, IssuerBench
 from tests.support.migration_crash import WAYS, migrate
 from tests.support.migration_harness import ANEW, MigrationBench
@@ -52,7 +52,7 @@ def counted(steps: dict[str, Callable[[], object]]) -> Counter[str]:
 
 def requests(people: int, folder: Path) -> Counter[str]:
     """How many it takes to link people."""
-    with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
+    with FaultySandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
         made = MigrationBench(bench, people=people)
         return counted(
             {
@@ -74,7 +74,7 @@ def test_what_a_person_more_costs(tmp_path: Path) -> None:
 
 def remade_requests(people: int, folder: Path) -> Counter[str]:
     """The same, where people are made anew and everybody comes back at once."""
-    with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
+    with FaultySandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
         made = MigrationBench(bench, people=people)
         counts = counted(
             {
@@ -105,7 +105,7 @@ def test_what_a_person_more_costs_who_is_made_anew(tmp_path: Path) -> None:
 
 def issuer_requests(people: int, folder: Path) -> Counter[str]:
     """The same, where Harbor's issuer changes and everybody comes back at once."""
-    with MishapSandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
+    with FaultySandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
         made = IssuerBench(bench, people=people)
 
         def back() -> None:

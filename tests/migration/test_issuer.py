@@ -180,12 +180,12 @@ def test_a_switch_that_harbor_refuses_is_begun_anew_and_locks_nobody_out(
     made: IssuerBench,
 ) -> None:
     made.migrate(until="approved")
-    made.bench.sandbox.mishap = lambda system, method, path: (
+    made.bench.sandbox.fault_for = lambda system, method, path: (
         400 if path == "/api/v2.0/system/oidc/ping" else None
     )
     with made.process() as migration, pytest.raises(SystemRefused):
         migration.switch()
-    made.bench.sandbox.mishap = lambda system, method, path: None
+    made.bench.sandbox.fault_for = lambda system, method, path: None
     made.add_person(REALM, "late", "t0")
     made.add_person(TO, "late", "t0")
     with made.process() as migration, pytest.raises(TenantryError, match="after the export: 1"):

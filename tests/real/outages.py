@@ -42,7 +42,7 @@ from tests.real.servers.given import ready, remove_from_harbor
 from tests.real.test_migration import give_rights
 from tests.sandbox.calls import Caller
 from tests.support.addresses import Given, given
-from tests.support.harness import MishapSandbox, connections, prepare, write
+from tests.support.harness import FaultySandbox, connections, prepare, write
 from tests.support.locks import Alone
 from tests.support.wire import Wire
 
@@ -77,7 +77,7 @@ class Platform:
     def __init__(self, account: HarborAccount, folder: Path, teams: int) -> None:
         self.account = account
         self.mark = uuid.uuid4().hex[:6]
-        self._sandbox = MishapSandbox()
+        self._sandbox = FaultySandbox()
         robot = {"expiry_days": 30, "rotation": {"max_age_days": 20}}
         self._declared = [
             {"name": f"t{self.mark}{number:03}", "robots": {"pull": robot}}
@@ -296,7 +296,7 @@ def measure_migration(
     found: list[Measured] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        sandbox = stack.enter_context(MishapSandbox())
+        sandbox = stack.enter_context(FaultySandbox())
         harbor = LabHarbor(sandbox, systems.harbor)
         lab = IssuerLab(Keycloak(**account), sandbox, harbor, folder, people, max(1, people // 8))
         stack.callback(lab.close)

@@ -1,4 +1,4 @@
-"""Whatever may befall a team's robots, in any order: a state machine for hypothesis."""
+"""Everything that can happen to a team's robots, in any order: a state machine for hypothesis."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ def at_once(*works: Callable[[], object]) -> None:
         raise errors[0]
 
 
-class Meddling(RuleBasedStateMachine):
+class ManualChanges(RuleBasedStateMachine):
     """Onboarding, rotation, remediation of drift, crashes, time, and somebody who meddles.
 
     What always holds, unless somebody meddled since: what is published works, and what was
@@ -64,7 +64,7 @@ class Meddling(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.start.restore()
-        self._meddled = False
+        self._changed_by_hand = False
         self._published: Login = ("", "")
         self._since = self._now
         self._served: dict[Login, datetime] = {}
@@ -105,7 +105,7 @@ class Meddling(RuleBasedStateMachine):
     @rule(number=st.integers(1, 25), moment=st.sampled_from(MOMENTS))
     def compromised_and_die(self, number: int, moment: Moment) -> None:
         self._die(lambda: self._rotate(compromised=True), number, moment)
-        self._meddled = True  # its old ones may be gone, and no new one be there yet
+        self._changed_by_hand = True  # its old ones may be gone, and no new one be there yet
 
     @rule()
     def onboard(self) -> None:
@@ -143,32 +143,32 @@ class Meddling(RuleBasedStateMachine):
     def somebody_renews_a_secret(self, name: str) -> None:
         if robot := robots(self.bench).get(name):
             self.bench.systems.harbor_client.patch(f"/robots/{robot.id}", {})
-        self._meddled = True
+        self._changed_by_hand = True
 
     @rule(name=st.sampled_from(["pull-a", "pull-b"]))
     def somebody_disables_a_robot(self, name: str) -> None:
         if robot := robots(self.bench).get(name):
             robot.disabled = True
-        self._meddled = True
+        self._changed_by_hand = True
 
     @rule(name=st.sampled_from(["pull-a", "pull-b"]))
     def somebody_deletes_a_robot(self, name: str) -> None:
         if robot := robots(self.bench).get(name):
             del self.bench.sandbox.harbor.robots[robot.id]
-        self._meddled = True
+        self._changed_by_hand = True
 
     @rule(name=st.sampled_from(["pull-a", "pull-b"]))
     def somebody_makes_a_robot(self, name: str) -> None:
         if name not in robots(self.bench):
             robot = self.bench.team().active_robots["pull"]
             self.bench.systems.credentials.issuer.make("team-shop", name, robot, "created")
-        self._meddled = True
+        self._changed_by_hand = True
 
     @rule(namespace=st.sampled_from(["team-shop", "team-shop-jobs"]))
     def somebody_deletes_a_secret(self, namespace: str) -> None:
         if self.bench.sandbox.kubernetes.get("Secret", "harbor-pull", namespace):
             self.bench.sandbox.kubernetes.delete("Secret", "harbor-pull", namespace)
-        self._meddled = True
+        self._changed_by_hand = True
 
     @rule(
         namespace=st.sampled_from(["team-shop", "team-shop-jobs"]),
@@ -181,7 +181,7 @@ class Meddling(RuleBasedStateMachine):
             if part == "annotations":
                 changes = {"metadata": {**held["metadata"], "annotations": {}}}
             kubernetes.put({**held, **changes})
-        self._meddled = True
+        self._changed_by_hand = True
 
     @rule()
     def settle(self) -> None:
@@ -189,16 +189,16 @@ class Meddling(RuleBasedStateMachine):
         self._run(self._onboard)
         self._run(self._rotate)
         pairs_are_in_order(self.bench)
-        if self._meddled:
+        if self._changed_by_hand:
             self._forget()
-            self._meddled = False
+            self._changed_by_hand = False
             self._take_down()
 
     # What always holds
 
     @invariant()
     def what_must_work_works(self) -> None:
-        if self._meddled:
+        if self._changed_by_hand:
             return
         self._take_down()
         opens = self.bench.systems.harbor_client.opens
@@ -221,7 +221,7 @@ class Meddling(RuleBasedStateMachine):
 
     def _is_gone(self, error: Exception) -> bool:
         """Whether somebody took away all that there was to rotate."""
-        return self._meddled and isinstance(error, NotOnboarded)
+        return self._changed_by_hand and isinstance(error, NotOnboarded)
 
     def _onboard(self, lock: Any = None) -> None:
         with self.bench.process() as systems:
@@ -254,11 +254,11 @@ def remediate(systems: Systems, teams: Sequence[Team], lock: Lock) -> None:
             raise mended.error
 
 
-def machine(made: Bench) -> type[Meddling]:
+def machine(made: Bench) -> type[ManualChanges]:
     """The machine on a bench; each of its walks begins with an onboarded team."""
     made.declare(TEAM).onboard()
 
-    class OnBench(Meddling):
+    class OnBench(ManualChanges):
         bench = made
         start = Snapshot(made.sandbox)
 

@@ -69,7 +69,7 @@ class Crowd:
     def around_every_request(self) -> Iterator[None]:
         """While the context lasts, all pull before and after each request of this process."""
 
-        def befall(request: Request, send: Send) -> Any:
+        def handle(request: Request, send: Send) -> Any:
             if getattr(self._here, "pulling", False):
                 return send()
             with self._as_a_puller():
@@ -79,7 +79,7 @@ class Crowd:
                 self.pull()
             return answer
 
-        with Wire(befall):
+        with Wire(handle):
             yield
 
     @contextmanager

@@ -163,13 +163,13 @@ def test_nothing_of_the_tests_stays_in_the_registry(shop: Bench) -> None:
 def test_a_team_that_could_not_be_read_is_looked_at_once_more(pull: Bench) -> None:
     tries = 0
 
-    def mishap(system: str, method: str, path: str) -> Any:
+    def fault_for(system: str, method: str, path: str) -> Any:
         nonlocal tries
         if (method, path) != ("GET", "/api/v2.0/robots"):
             return None
         tries += 1
         return 503 if tries <= 4 else None
 
-    pull.sandbox.mishap = mishap
+    pull.sandbox.fault_for = fault_for
     outcome = the(run(pull))
     assert (outcome.rotated, outcome.error) == (True, None)

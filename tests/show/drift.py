@@ -23,7 +23,7 @@ from tests.drift.test_crash import driver
 from tests.drift.watch import SHOP, Watched
 from tests.show.report import Report, Shown
 from tests.show.results import run_tests
-from tests.support.harness import MishapSandbox, prepare
+from tests.support.harness import FaultySandbox, prepare
 
 TEAMS = 50
 EXAMPLES = 60
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _watched(stack: ExitStack) -> Watched:
-    sandbox = prepare(stack.enter_context(MishapSandbox()))
+    sandbox = prepare(stack.enter_context(FaultySandbox()))
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "state"
     return stack.enter_context(Watched(sandbox, folder))
 
@@ -141,7 +141,7 @@ def isolation() -> list[Shown]:
         watched.systems.keycloak_client.post("clients", {"clientId": "team-shop-extra"})
         everything = told(watched.report())
         for down in ("harbor", "keycloak", "kubernetes"):
-            watched.sandbox.mishap = lambda system, method, path, d=down: (
+            watched.sandbox.fault_for = lambda system, method, path, d=down: (
                 503 if system == d else None
             )
             watched.watch()

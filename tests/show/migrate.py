@@ -20,7 +20,7 @@ from tenantry.systems import Systems
 from tests.show.report import Report, Shown
 from tests.show.results import Case, run_tests
 from tests.support.addresses import given
-from tests.support.harness import Bench, MishapSandbox, connections, prepare
+from tests.support.harness import Bench, FaultySandbox, connections, prepare
 from tests.support.issuer_harness import TO, IssuerBench
 from tests.support.migration_harness import NEW, OLD, MigrationBench
 from tests.support.migration_store import FolderStore, begin
@@ -281,7 +281,7 @@ def logins() -> list[Shown]:
 def five_thousand() -> list[Shown]:
     """Five thousand people in the sandbox, moved by a process of its own"""
     with (
-        MishapSandbox() as sandbox,
+        FaultySandbox() as sandbox,
         tempfile.TemporaryDirectory() as folder,
         Bench(prepare(sandbox), Path(folder) / "state") as bench,
     ):
@@ -350,7 +350,7 @@ def _time(steps: list[dict[str, Any]], **work: Callable[[], object]) -> None:
 def five_thousand_made_anew() -> list[Shown]:
     """Five thousand people in the sandbox who are made anew, and who all come back"""
     with (
-        MishapSandbox() as sandbox,
+        FaultySandbox() as sandbox,
         tempfile.TemporaryDirectory() as folder,
         Bench(prepare(sandbox), Path(folder) / "state") as bench,
     ):
@@ -400,7 +400,7 @@ def _remake(given: Connections, folder: Path, issuer: str, back: bool) -> list[d
 def five_thousand_come_back() -> list[Shown]:
     """Five thousand people in the sandbox whose issuer changes, and who all come back"""
     with (
-        MishapSandbox() as sandbox,
+        FaultySandbox() as sandbox,
         tempfile.TemporaryDirectory() as folder,
         Bench(prepare(sandbox), Path(folder) / "state") as bench,
     ):

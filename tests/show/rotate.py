@@ -19,7 +19,7 @@ from tests.rotation.real_pullers import DELAY, Pulling, ways
 from tests.sandbox.calls import Caller
 from tests.show.report import Report, Shown
 from tests.show.results import run_tests
-from tests.support.harness import Bench, MishapSandbox, prepare
+from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.images import image, push
 from tests.support.rotation_harness import SHOP, logins, order, pass_time, run
 
@@ -39,7 +39,7 @@ def main() -> int:
         pulls_in_place,
         pulls_at_every_request,
         crash,
-        meddling,
+        manual_changes,
         cases,
         flow,
         costs,
@@ -52,7 +52,7 @@ def main() -> int:
 def bench() -> Iterator[Bench]:
     """A bench on a sandbox as new."""
     with (
-        MishapSandbox() as sandbox,
+        FaultySandbox() as sandbox,
         tempfile.TemporaryDirectory() as folder,
         Bench(prepare(sandbox), Path(folder)) as made,
     ):
@@ -181,14 +181,14 @@ def crash() -> list[Shown]:
     ]
 
 
-def meddling() -> list[Shown]:
-    """A state machine over onboarding, rotation, crashes, time and somebody who meddles"""
+def manual_changes() -> list[Shown]:
+    """A state machine over onboarding, rotation, crashes, time and somebody who changes robots by hand"""
     with bench() as made:
         run_state_machine_as_test(machine(made), settings=EXAMPLES)  # type: ignore[no-untyped-call]
     walks, steps = EXAMPLES.max_examples, EXAMPLES.stateful_step_count
     return [
         Shown(
-            "invariants over onboard, rotate, crash, all at once, time passing and meddling",
+            "invariants over onboard, rotate, crash, all at once, time passing and manual changes",
             f"{walks} random walks of up to {steps} steps, none broke one",
             held=True,
         )

@@ -19,7 +19,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.support.crash import Snapshot
 from tests.support.harness import Bench
-from tests.support.wire import Befall, Request, Send, Wire, no_delays, one_worker
+from tests.support.wire import Handle, Request, Send, Wire, no_delays, one_worker
 
 TRIES = len(DELAYS) + 1
 """How often a task is tried at most."""
@@ -159,7 +159,7 @@ class Faults:
     def _struck(self, fault: Fault, request: Request) -> Run:
         sent = 0
 
-        def befall(asked: Request, send: Send) -> Any:
+        def handle(asked: Request, send: Send) -> Any:
             nonlocal sent
             if asked.number != request.number:
                 return send()
@@ -174,7 +174,7 @@ class Faults:
                     self._sandbox.controls.fail(kind, headers=fault.headers or None)
                     return send()
 
-        run = self._run(befall)
+        run = self._run(handle)
         self._sandbox.controls.clear()
         assert sent == 1
         return run
@@ -193,11 +193,11 @@ class Faults:
             assert "Traceback" not in text
             assert text.startswith(self.system(request).capitalize()), text
 
-    def _run(self, befall: Befall = lambda request, send: send()) -> Run:
+    def _run(self, handle: Handle = lambda request, send: send()) -> Run:
         """The procedure as a task does it: tried again after what may pass."""
         told: list[TenantryError] = []
         tries = 0
-        with self._bench.process() as systems, Wire(befall) as wire:
+        with self._bench.process() as systems, Wire(handle) as wire:
             while True:
                 tries += 1
                 try:

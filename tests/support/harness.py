@@ -116,7 +116,7 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-class MishapSandbox(Sandbox):
+class FaultySandbox(Sandbox):
     """A sandbox that can be made to fail by a function.
 
     Attributes:
@@ -124,19 +124,19 @@ class MishapSandbox(Sandbox):
             "lost" (it is done and the answer does not arrive), or None.
     """
 
-    mishap: Callable[[str, str, str], int | Literal["lost"] | None] = staticmethod(
+    fault_for: Callable[[str, str, str], int | Literal["lost"] | None] = staticmethod(
         lambda system, method, path: None
     )
 
     def __init__(self) -> None:
         super().__init__()
-        self.controls.choose = lambda *asked: self.mishap(*asked)
+        self.controls.choose = lambda *asked: self.fault_for(*asked)
 
 
 class Bench:
     """What is declared, and the systems to bring to it."""
 
-    def __init__(self, sandbox: MishapSandbox, folder: Path) -> None:
+    def __init__(self, sandbox: FaultySandbox, folder: Path) -> None:
         self.sandbox = sandbox
         self.folder = folder
         self.systems: Systems
@@ -248,7 +248,7 @@ class Prepared:
         """
         self._folder = folder
         self._prepare = prepare
-        self._sandbox = MishapSandbox()
+        self._sandbox = FaultySandbox()
 
     def __enter__(self) -> Self:
         prepare(self._sandbox.__enter__())
@@ -275,7 +275,7 @@ class Prepared:
         finally:
             vars(harbor).update(settings)
             self._sandbox.controls.take_down()
-            vars(self._sandbox).pop("mishap", None)
+            vars(self._sandbox).pop("fault_for", None)
 
 
 def found(plan: Plan) -> dict[str, dict[str, tuple[Any, Any]]]:

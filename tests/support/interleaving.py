@@ -50,7 +50,7 @@ class Interleaving:
     def run(self, procedures: Mapping[str, Callable[[], object]]) -> dict[str, BaseException]:
         """Runs all to their ends, and gives what ended with an error."""
         actors = [_Actor(name) for name in procedures]
-        with no_delays(), one_worker(), _in_line(), Wire(self._befall):
+        with no_delays(), one_worker(), _in_line(), Wire(self._handle):
             threads = [
                 threading.Thread(target=self._act, args=(actor, work), daemon=True)
                 for actor, work in zip(actors, procedures.values(), strict=True)
@@ -113,7 +113,7 @@ class Interleaving:
             chosen.turn.set()
         return True
 
-    def _befall(self, request: Request, send: Send) -> Any:
+    def _handle(self, request: Request, send: Send) -> Any:
         self.step()
         return send()
 

@@ -10,7 +10,7 @@ from prefect.filesystems import LocalFileSystem
 
 from demo.blocks import fill_in
 from tests.support.flow_harness import paused
-from tests.support.harness import Bench, MishapSandbox, prepare
+from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import IssuerBench
 from tests.support.migration_harness import MigrationBench
 
@@ -79,7 +79,7 @@ class Flows:
 @pytest.fixture
 def flows(platform: Any, tmp_path: Path) -> Iterator[Flows]:
     with (
-        MishapSandbox() as sandbox,
+        FaultySandbox() as sandbox,
         Bench(prepare(sandbox), tmp_path / "state") as bench,
     ):
         made = MigrationBench(bench)
@@ -90,7 +90,7 @@ def flows(platform: Any, tmp_path: Path) -> Iterator[Flows]:
 @pytest.fixture
 def issuers(platform: Any, tmp_path: Path) -> Iterator[Flows]:
     with (
-        MishapSandbox() as sandbox,
+        FaultySandbox() as sandbox,
         Bench(prepare(sandbox), tmp_path / "state") as bench,
     ):
         made = IssuerBench(bench)

@@ -180,14 +180,14 @@ def change_secret(bench: Bench, **changes: Any) -> None:
 
 def fail(bench: Bench, method: str, part: str, answer: Any) -> None:
     """Lets the requests of a method fail whose path has a part."""
-    bench.sandbox.mishap = lambda system, asked, path: (
+    bench.sandbox.fault_for = lambda system, asked, path: (
         answer if asked == method and part in path else None
     )
 
 
 def mend(bench: Bench) -> None:
     """Lets nothing fail any more."""
-    bench.sandbox.mishap = lambda system, method, path: None
+    bench.sandbox.fault_for = lambda system, method, path: None
 
 
 def the(outcomes: dict[str, Outcome]) -> Outcome:

@@ -52,7 +52,7 @@ class Request:
 
 
 Send = Callable[[], Any]
-Befall = Callable[[Request, Send], Any]
+Handle = Callable[[Request, Send], Any]
 """Decides what becomes of a request: sends it and gives the answer, or raises."""
 
 
@@ -63,9 +63,9 @@ class Wire:
         requests: those that were to be sent so far.
     """
 
-    def __init__(self, befall: Befall = lambda request, send: send()) -> None:
+    def __init__(self, handle: Handle = lambda request, send: send()) -> None:
         self.requests: list[Request] = []
-        self._befall = befall
+        self._handle = handle
         self._lock = threading.Lock()
         self._patches = [
             mock.patch.object(httpx.HTTPTransport, "handle_request", self._through_httpx()),
@@ -128,7 +128,7 @@ class Wire:
             number = len(self.requests) + 1
             request = Request(number, method, url, timed_out, unreachable)
             self.requests.append(request)
-        return self._befall(request, send)
+        return self._handle(request, send)
 
 
 class Killed(BaseException):

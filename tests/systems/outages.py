@@ -41,7 +41,7 @@ class Outages:
             AssertionError: it does not end well although the outage is over.
         """
 
-        def befall(request: Request, send: Send) -> Any:
+        def handle(request: Request, send: Send) -> Any:
             if request.number == first:
                 if outage == "sessions":
                     self._controls.end_sessions()
@@ -53,7 +53,7 @@ class Outages:
 
         try:
             with self._driver.anew():
-                tries = self._tried(Wire(befall), length)
+                tries = self._tried(Wire(handle), length)
                 self._controls.take_down()
                 self._driver.check()
         except Exception as error:

@@ -374,18 +374,18 @@ def test_a_secret_that_does_not_open_harbor_right_after_its_renewal_is_not_writt
         if path == "/service/token":
             robot(shop).secret_hash = "0" * 64
 
-    shop.sandbox.mishap = another_writes
+    shop.sandbox.fault_for = another_writes
     with pytest.raises(BrokenPromise, match=r"the new secret of robot .* does not open Harbor"):
         shop.onboard()
     assert shop.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop") is None
-    shop.sandbox.mishap = lambda system, method, path: None
+    shop.sandbox.fault_for = lambda system, method, path: None
     shop.onboard()
     is_well(shop)
 
 
 def test_no_secret_is_renewed_while_harbor_lets_nobody_in(shop: Bench) -> None:
     """It answers 401 also where it can't look a robot up: the old secret may be a good one."""
-    shop.sandbox.mishap = lambda system, method, path: 401 if path == "/service/token" else None
+    shop.sandbox.fault_for = lambda system, method, path: 401 if path == "/service/token" else None
     with pytest.raises(SystemUnavailable, match="refuses the connection's own account"):
         shop.plan()
 
@@ -394,7 +394,7 @@ def test_no_secret_is_renewed_while_harbor_lets_nobody_in(shop: Bench) -> None:
             shop.onboard()
 
     assert not renewed(shop, onboard)
-    shop.sandbox.mishap = lambda system, method, path: None
+    shop.sandbox.fault_for = lambda system, method, path: None
     is_well(shop)
 
 

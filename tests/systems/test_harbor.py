@@ -472,7 +472,7 @@ def test_a_robots_account_is_no_administrator(shop: Bench) -> None:
     name, password = shop.login("harbor-ci")
     shop.sandbox.harbor.configuration["auth_mode"] = "oidc_auth"
     robot = client(shop, username=name, password=SecretStr(password))
-    shop.sandbox.mishap = lambda system, method, path: 404 if path == "/c/login" else None
+    shop.sandbox.fault_for = lambda system, method, path: 404 if path == "/c/login" else None
     assert not robot.is_administrator()
 
 
@@ -517,7 +517,7 @@ def test_a_dead_session_costs_one_login_however_many_threads_find_it(bench: Benc
 def test_basic_auth_serves_where_only_the_api_can_be_reached(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.sandbox.mishap = lambda name, method, path: 404 if path == "/c/login" else None
+    bench.sandbox.fault_for = lambda name, method, path: 404 if path == "/c/login" else None
     bench.declare(TEAM).onboard()
     assert bench.plan() == Plan("shop")
     assert bench.opens("harbor-ci")

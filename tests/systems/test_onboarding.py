@@ -237,7 +237,7 @@ def test_the_answer_to_any_write_may_be_lost_and_nothing_is_made_twice(bench: Be
     next(rounds).onboard()
     writes = bench.sandbox.requests.writes()
     for lost, fresh in zip(range(writes), rounds, strict=False):
-        befall(bench, lost, "lost")
+        inject(bench, lost, "lost")
         with pytest.raises(SystemUnavailable) as failure:
             fresh.onboard()
         assert "no answer" in str(failure.value)
@@ -251,7 +251,7 @@ def test_any_write_may_be_refused_for_now_and_the_next_run_goes_on(bench: Bench)
     next(rounds).onboard()
     writes = bench.sandbox.requests.writes()
     for failed, fresh in zip(range(writes), rounds, strict=False):
-        befall(bench, failed, 503)
+        inject(bench, failed, 503)
         with pytest.raises(SystemUnavailable) as failure:
             fresh.onboard()
         assert failure.value.status == 503
@@ -259,9 +259,9 @@ def test_any_write_may_be_refused_for_now_and_the_next_run_goes_on(bench: Bench)
         as_it_must_be(fresh)
 
 
-@pytest.mark.parametrize("befalls", ["lost", 502])
+@pytest.mark.parametrize("fault", ["lost", 502])
 def test_a_read_that_fails_is_repeated_and_no_more_than_three_times(
-    befalls: Any, bench: Bench
+    fault: Any, bench: Bench
 ) -> None:
     bench.declare(SHOP)
     bench.onboard()
@@ -277,29 +277,29 @@ def test_a_read_that_fails_is_repeated_and_no_more_than_three_times(
             if name != system or not left:
                 return None
             left -= 1
-            return befalls
+            return fault
 
-        bench.sandbox.mishap = fail
+        bench.sandbox.fault_for = fail
         reads.reset()
         assert bench.plan().is_empty
         assert reads.total() == total + 3
-    bench.sandbox.mishap = lambda system, method, path: befalls
+    bench.sandbox.fault_for = lambda system, method, path: fault
     with pytest.raises(SystemUnavailable):
         bench.plan()
 
 
-def befall(bench: Bench, number: int, what: Any) -> None:
-    """Lets something befall one write, counted from now on."""
+def inject(bench: Bench, number: int, fault: Any) -> None:
+    """Inject a fault into one write; `number` counts from 0, from now on."""
     left = number
 
-    def mishap(system: str, method: str, path: str) -> Any:
+    def fault_for(system: str, method: str, path: str) -> Any:
         nonlocal left
         if method == "GET" or path.endswith(("/c/login", "/token")):
             return None
         left -= 1
-        return what if left == -1 else None
+        return fault if left == -1 else None
 
-    bench.sandbox.mishap = mishap
+    bench.sandbox.fault_for = fault_for
 
 
 def until_done(bench: Bench) -> None:
@@ -388,7 +388,7 @@ def test_a_team_that_cannot_be_read_leaves_the_others_planned(bench: Bench) -> N
     onboard_all(bench)
     number = bench.sandbox.harbor.projects["team-data"].id
     members = f"/api/v2.0/projects/{number}/members"
-    bench.sandbox.mishap = lambda system, method, path: 500 if path == members else None
+    bench.sandbox.fault_for = lambda system, method, path: 500 if path == members else None
     data, shop = plan_all(bench.systems, bench.teams)
     assert (data.team, data.plan) == ("data", None)
     assert isinstance(data.error, SystemUnavailable)
@@ -405,12 +405,12 @@ def test_a_team_that_cannot_be_read_under_the_lock_is_looked_at_by_the_next_try(
     planned = plan_all(bench.systems, bench.teams)
     number = bench.sandbox.harbor.projects["team-shop"].id
     members = f"/api/v2.0/projects/{number}/members"
-    bench.sandbox.mishap = lambda system, method, path: 500 if path == members else None
+    bench.sandbox.fault_for = lambda system, method, path: 500 if path == members else None
     outcomes: list[Outcome] = []
     onboard_many(bench.systems, bench.teams, planned, Alone(), outcomes.append)
     assert isinstance(outcomes[0].error, SystemUnavailable)
     assert outcomes[0].has_changes
-    bench.sandbox.mishap = lambda system, method, path: None
+    bench.sandbox.fault_for = lambda system, method, path: None
     onboard_many(bench.systems, bench.teams, outcomes[:1], Alone(), outcomes.append)
     assert outcomes[1].error is None
     assert bench.plan() == Plan("shop")
@@ -451,7 +451,7 @@ def test_no_secret_shows_anywhere_but_in_its_secret(bench: Bench) -> None:
         client = bench.sandbox.keycloak.realms[REALM].client_named("team-shop-web")
         assert client is not None
         client["secret"] = "Somebody" + "x" * 24
-    befall(bench, 0, "lost")
+    inject(bench, 0, "lost")
     with pytest.raises(SystemUnavailable) as failure:
         bench.onboard()
     told += [failure.value, failure.value.__cause__, failure.value.__dict__]

@@ -37,7 +37,7 @@ def onboarded(bench: Bench) -> None:
 def teams(begin: Callable[[Prepare], Bench], request: pytest.FixtureRequest) -> Bench:
     bench = begin(onboarded)
     if request.param == "with basic auth":
-        bench.sandbox.mishap = lambda system, method, path: 404 if path == "/c/login" else None
+        bench.sandbox.fault_for = lambda system, method, path: 404 if path == "/c/login" else None
     return bench
 
 
@@ -66,14 +66,14 @@ def test_drift_calls_no_working_credential_broken(teams: Bench) -> None:
 
 
 def test_an_outage_that_begins_while_credentials_are_tried_makes_none_broken(teams: Bench) -> None:
-    before = teams.sandbox.mishap
+    before = teams.sandbox.fault_for
 
     def down(system: str, method: str, path: str) -> object:
         if path == "/service/token":
             teams.sandbox.controls.take_down("database")
         return before(system, method, path)
 
-    teams.sandbox.mishap = down  # type: ignore[assignment]
+    teams.sandbox.fault_for = down  # type: ignore[assignment]
     with no_delays():
         found = report(teams)
     assert {each.class_ for each in found.findings} == {"unreadable"}

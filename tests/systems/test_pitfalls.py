@@ -72,11 +72,11 @@ def test_a_secret_that_a_write_beside_it_undid_is_not_kept(shop: Bench) -> None:
         if renewed and path == "/service/token":
             robots[before.id] = before
 
-    shop.sandbox.mishap = undo
+    shop.sandbox.fault_for = undo
     with pytest.raises(BrokenPromise, match="does not open Harbor"):
         shop.onboard()
     assert shop.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop") is None
-    shop.sandbox.mishap = lambda system, method, path: None
+    shop.sandbox.fault_for = lambda system, method, path: None
     shop.onboard()
     is_well(shop)
 

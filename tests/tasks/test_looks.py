@@ -45,7 +45,7 @@ def teams(bench: Bench) -> Bench:
 
 def fail(bench: Bench, how: int | None) -> None:
     part = HARBOR.format(bench.sandbox.harbor.projects["team-data"].id)
-    bench.sandbox.mishap = lambda system, method, path: how if path.startswith(part) else None
+    bench.sandbox.fault_for = lambda system, method, path: how if path.startswith(part) else None
 
 
 def watch(bench: Bench) -> drift.Watch:
@@ -108,13 +108,13 @@ def test_rotation_looks_again_before_it_gives_a_pair_up(
 ) -> None:
     order = Order(teams.sandbox.clock.now(), force=True)
     run = rotation.Rotation(teams.systems, teams.teams, order, None)
-    teams.sandbox.mishap = lambda system, method, path: 500 if "/robots" in path else None
+    teams.sandbox.fault_for = lambda system, method, path: 500 if "/robots" in path else None
     with pytest.raises(SystemUnavailable, match="robots"):
         rotation.look.plain(run, None)
     last_try()
     states = {outcome.state for outcome in rotation.look.plain(run, None)}
     assert states == {"failed"}
-    teams.sandbox.mishap = lambda system, method, path: None
+    teams.sandbox.fault_for = lambda system, method, path: None
     assert all(outcome.steps for outcome in rotation.look.plain(run, None))
 
 
