@@ -21,7 +21,8 @@ from tenantry.declared.team import TeamSettings
 from tests.support.addresses import GivenHarbor, GivenKeycloak
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*sorted(ROOT.glob("*.md")), *DOCS]
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -80,8 +81,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
-    for page in PAGES[1:]:
-        assert f"](docs/{page.name})" in read("README.md")
+    for page in PAGES:
+        name = page.relative_to(ROOT).as_posix()
+        assert name == "README.md" or f"]({name})" in read("README.md")
 
 
 @each_page
@@ -264,6 +266,16 @@ def test_what_the_platforms_example_calls_a_default_is_one() -> None:
     assert given == Platform()
     assert set(example) | {"defaults", "profiles"} == set(Platform.model_fields)
     assert set(TeamSettings.model_fields) < set(Team.model_fields)
+
+
+# Changelog and contributing
+
+
+def test_the_make_targets_of_the_pages_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    for page in PAGES:
+        text = "".join(re.findall(r"`make [^`]+`|^make \w.*$", page.read_text(), re.MULTILINE))
+        assert set(re.findall(r"make ([a-z]+(?:-[a-z]+)*)(?![a-z…-])", text)) <= targets, page.name
 
 
 # Tests
