@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,27 @@ def test_what_the_platforms_example_calls_a_default_is_one() -> None:
 
 
 # Changelog and contributing
+
+
+def test_the_changelog_describes_the_version_and_what_comes_after_it() -> None:
+    headings = re.findall(
+        r"^## \[(.+?)\]( - \d{4}-\d\d-\d\d)?$", read("CHANGELOG.md"), re.MULTILINE
+    )
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+
+    assert [name for name, _ in headings[:2]] == ["Unreleased", project["version"]]
+    assert all(bool(date) == (name != "Unreleased") for name, date in headings)
+
+
+def test_the_renamed_parameters_of_the_changelog_exist() -> None:
+    flows = {each["name"]: each["entrypoint"] for each in deployments()}
+    text = section(read("CHANGELOG.md"), "### Renamed flow parameters")
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    for names, _, now in rows:
+        for name in re.findall(r"`([^`]+)`", names):
+            module, _, function = flows[name].rpartition(".")
+            flow: Any = getattr(__import__(module, fromlist=[function]), function)
+            assert now.strip().strip("`") in flow.parameters.properties, name
 
 
 def test_the_make_targets_of_the_pages_exist() -> None:
