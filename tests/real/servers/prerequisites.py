@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
     except ImportError as error:
         print(
             f"The Python package {error.name} is missing: install the project with its group"
-            " 'test' (uv sync, or pip install --group test -e .).",
+            " 'test' (make setup, or pip install --group test -e '.[sandbox]').",
             file=sys.stderr,
         )
         return 1
