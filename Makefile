@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
-        show-rotate show-platform show-migrate show-reality show-isolation clean
+        show-rotate show-platform show-migrate show-reality show-isolation mutants clean
 
 setup: $(READY)
 
@@ -19,7 +19,7 @@ $(READY): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make setup PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
 	@test -x $(BIN)/uv || $(PYTHON) -m venv --clear $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
-	$(BIN)/uv sync --quiet --locked --inexact --all-groups --extra sandbox --python $(BIN)/python
+	$(BIN)/uv sync --quiet --locked --inexact --extra sandbox --python $(BIN)/python
 	touch $@
 
 demo: setup
@@ -75,5 +75,10 @@ show-reality: setup
 show-isolation: setup
 	$(BIN)/python -m tests.show.isolation $(ARGS)
 
+# Cosmic Ray, which makes the mutants, is installed for this only.
+mutants: setup
+	$(BIN)/uv sync --quiet --locked --inexact --extra sandbox --group mutants --python $(BIN)/python
+	$(BIN)/python -m tests.mutants run $(ARGS)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis
