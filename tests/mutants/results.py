@@ -137,7 +137,8 @@ class Scratch:
     def append(self, row: dict[str, object]) -> None:
         """Add a result."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            # The line before may lack its end: see above.
+            file.write("\n" + json.dumps(row, ensure_ascii=False))
 
 
 def earlier_of(score: Score | None, area: str) -> Sequence[Earlier]:

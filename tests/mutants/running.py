@@ -1,15 +1,16 @@
 """Draws the sample and runs each of its mutants in a copy of the project."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
 
 from tests.mutants.areas import AREAS, Area
 from tests.mutants.mutating import load_operators, mutate
-from tests.mutants.population import list_mutants
+from tests.mutants.population import Mutant, list_mutants
 from tests.mutants.results import Result, Score, Scratch, earlier_of
 from tests.mutants.sample import Chosen, choose, count_matches
 from tests.mutants.tree import Copy, Coverage, Ending, Run, digest
@@ -48,16 +49,18 @@ def measure(
         sources = {
             module: (tree / module).read_text(encoding="utf-8") for module in area.modules(tree)
         }
-        sample = choose(
-            list_mutants(sources, operators),
-            area.mutants,
-            earlier_of(before, area.name),
-            lambda mutant, sources=sources: mutate(sources[mutant.module], mutant) is not None,
-        )
+        can_run = partial(_can_run, sources)
+        population = list_mutants(sources, operators)
+        sample = choose(population, area.mutants, earlier_of(before, area.name), can_run)
         report(f"{area.name}: {count_matches(sample)}")
         coverage = copies[0].record(area, folder / f"{area.name}.coverage")
         results += runner.run(area, sample[:limit], sources, coverage)
     return Score(_commit(tree), results)
+
+
+def _can_run(sources: Mapping[str, str], mutant: Mutant) -> bool:
+    """Return whether a mutant compiles and differs from its module."""
+    return mutate(sources[mutant.module], mutant) is not None
 
 
 def _commit(tree: Path) -> str:
