@@ -41,6 +41,7 @@ The score must not fall; the summary names the mutants that were killed before a
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -100,4 +101,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    # Ended in any way, it keeps the results of the tests that are running.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -95,9 +95,15 @@ class _Runner:
             return self._is_killed(area, chosen, sources, coverage)
 
         killed = self._pool.map(is_killed, sample)
-        return [
-            Result.of(area.name, chosen, was) for chosen, was in zip(sample, killed, strict=True)
-        ]
+        try:
+            return [
+                Result.of(area.name, chosen, was)
+                for chosen, was in zip(sample, killed, strict=True)
+            ]
+        except KeyboardInterrupt:
+            self._report("interrupted: waits for the tests that are running")
+            self._pool.shutdown(cancel_futures=True)
+            raise
 
     def _is_killed(
         self, area: Area, chosen: Chosen, sources: dict[str, str], coverage: Coverage
