@@ -1,4 +1,4 @@
-"""What all tests share: a sandbox of their own, a declared state beside it, no waiting."""
+"""The fixtures of all tests: a sandbox, a bench on it, and retries without delays."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -36,13 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def whole(request: pytest.FixtureRequest) -> bool:
-    """Whether to sweep over everything, however long it takes."""
+    """Return whether to inject every fault, not a sample."""
     return bool(request.config.getoption("--whole"))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_clients() -> Iterator[None]:
-    """A client reads all certificates when it is created, 20 ms long; few clients need them."""
+    """Create clients quickly: each reads all certificates, which takes 20 ms; few need them."""
     context = cache(ssl.create_default_context)
     with mock.patch("ssl.create_default_context", context):
         yield
@@ -50,21 +50,21 @@ def quick_clients() -> Iterator[None]:
 
 @pytest.fixture
 def no_waiting() -> Iterator[None]:
-    """Reads are repeated as often as ever, at once."""
+    """Retry reads as often as usual, but without delays."""
     with stamina.set_testing(True, attempts=4, cap=True):
         yield
 
 
 @pytest.fixture(scope="session")
 def closing() -> Iterator[ThreadPoolExecutor]:
-    """Where sandboxes are stopped, which takes a while that no test need wait for."""
+    """Return a thread pool that stops sandboxes, so that no test waits for that."""
     with ThreadPoolExecutor(4) as pool:
         yield pool
 
 
 @pytest.fixture
 def sandbox(no_waiting: None, closing: ThreadPoolExecutor) -> Iterator[FaultySandbox]:
-    """A sandbox as new, quick to refuse, with the realm `platform`."""
+    """Return a new, fast sandbox with the realm `platform`."""
     running = FaultySandbox().__enter__()
     yield prepare(running)
     closing.submit(running.__exit__, None, None, None)
@@ -72,14 +72,14 @@ def sandbox(no_waiting: None, closing: ThreadPoolExecutor) -> Iterator[FaultySan
 
 @pytest.fixture
 def bench(sandbox: FaultySandbox, tmp_path: Path) -> Iterator[Bench]:
-    """The sandbox and a place to declare teams; none is declared yet."""
+    """Return a bench on the sandbox, on which no team is declared yet."""
     with Bench(sandbox, tmp_path / "state") as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Prepare], Prepared]]:
-    """Sandboxes of a module's tests, by what prepares them."""
+    """Return the sandboxes of a module's tests by the function that prepares them."""
     with ExitStack() as stack:
 
         @cache
@@ -94,18 +94,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pre
 def begin(
     prepared: Callable[[Prepare], Prepared], no_waiting: None, tmp_path: Path
 ) -> Iterator[Callable[[Prepare], Bench]]:
-    """A bench to begin with that a function prepares: once for all tests of the module."""
+    """Return benches that a function prepares, once for all tests of the module."""
     with ExitStack() as stack:
         yield lambda prepare: stack.enter_context(prepared(prepare).bench(tmp_path / "state"))
 
 
 @pytest.fixture
 def state(bench: Bench) -> Declaration:
-    """A declared state of one team, `shop`, that says nothing but its name."""
+    """Return a declared state with one team, `shop`, of which only the name is declared."""
     return bench.declare(SHOP).state
 
 
 @pytest.fixture
 def systems(bench: Bench, state: Declaration) -> Systems:
-    """The systems of the sandbox, for that state."""
+    """Return the systems of the sandbox for that state."""
     return bench.systems

@@ -1,10 +1,10 @@
-"""Changes a member of an answer, as a proxy or another version of a server would have it otherwise.
+"""Changes a member of an answer, as a proxy or another version of a server may do.
 
     odd = OddAnswers(bench)
     for place in odd.places(procedure): odd.run(procedure, place, "null")
 
-A place is a member of the answers to one kind of request. It is changed in all of them or, where a
-team's name is given, only in those about that team.
+A place is a member of the answers to one kind of request. It is changed in all of these answers, or
+only in those that `about` selects.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.support.wire import no_delays
 R = TypeVar("R")
 
 CHANGES = ("missing", "null", "other type", "more")
-"""What becomes of a member: `more` leaves it, and adds an unknown one."""
+"""The changes of a member: `more` keeps it, and adds an unknown one."""
 _NUMBERS = re.compile(r"(?<=/)(\d+|[0-9a-f]{8}-[0-9a-f-]{27})(?=/|$)")
 _TOKENS = ("/token", "/c/login", "/service/token")
 
@@ -29,10 +29,10 @@ class Place(NamedTuple):
     """A member of answers.
 
     Attributes:
-        system: the system that answers.
-        method: the method.
-        path: the path, its numbers as `*`.
-        member: the way to the member, an item of a list as `*`; empty for the whole answer.
+        system: The system that answers.
+        method: The method.
+        path: The path, with numbers as `*`.
+        member: The path to the member, with items of a list as `*`; empty for the whole answer.
     """
 
     system: str
@@ -52,7 +52,7 @@ class OddAnswers:
         self._start = Snapshot(bench.sandbox)
 
     def places(self, procedure: Callable[[], object]) -> list[Place]:
-        """Return all places of the answers that a procedure gets."""
+        """Return all places of the answers to a procedure."""
         found: dict[Place, None] = {}
 
         def note(system: str, method: str, path: str, body: bytes) -> bytes:
@@ -105,7 +105,7 @@ class OddAnswers:
 
 
 def _content(path: str, body: bytes) -> Any:
-    """Return the JSON of an answer that may be changed: that of logins belongs to libraries."""
+    """Return the JSON of an answer to change; None for logins, which libraries handle."""
     if not body or path.endswith(_TOKENS):
         return None
     try:

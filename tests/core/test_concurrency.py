@@ -19,7 +19,7 @@ from tests.support.crash import Snapshot
 from tests.support.faults import TRIES
 from tests.support.harness import REALM, SHOP, Bench, FaultySandbox, prepare
 from tests.support.interleaving import Interleaving
-from tests.support.invariants import as_declared, others, our_robots
+from tests.support.invariants import assert_in_sync, others, our_robots
 
 TEAMS = ("shop", "data")
 PLATFORM = {
@@ -178,7 +178,7 @@ class Beside(RuleBasedStateMachine):
             for team in TEAMS:
                 with self.bench.process() as systems:
                     _as_a_task(lambda: onboard(systems, self.bench.team(team)))  # noqa: B023
-        as_declared(self.bench)
+        assert_in_sync(self.bench)
 
     @invariant()
     def nothing_is_there_twice(self) -> None:
@@ -249,7 +249,7 @@ def test_the_same_choices_give_the_same_order(bench: Bench) -> None:
     first = orders()
     assert len(first) > 60
     assert first == orders()
-    as_declared(bench)
+    assert_in_sync(bench)
 
 
 def test_without_a_lock_two_runs_would_get_in_each_others_way(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import onboard, plan_all
 from tests.support.crash import MOMENTS, Check, Crash, Driver, Procedure
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data
-from tests.support.invariants import as_declared, others
+from tests.support.invariants import assert_in_sync, others
 from tests.support.wire import Kill, Killed, Moment, Wire
 
 DATA: Data = {"name": "data"}
@@ -104,7 +104,7 @@ def check_for(bench: Bench, *names: str) -> Check:
     before = others(bench.sandbox, teams)
 
     def check() -> None:
-        as_declared(bench)
+        assert_in_sync(bench)
         assert others(bench.sandbox, teams) == before
 
     return check
@@ -163,7 +163,7 @@ def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
     slugs = [team.slug for team in bench.teams]
 
     def check() -> None:
-        as_declared(bench)
+        assert_in_sync(bench)
         groups = bench.sandbox.keycloak.realms[REALM].groups.values()
         assert Counter(group.name for group in groups) == Counter(["teams", *slugs])
 

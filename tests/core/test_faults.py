@@ -10,7 +10,7 @@ from tenantry.onboarding import onboard
 from tenantry.systems import Systems
 from tests.support.faults import FAULTS, READS, TRIES, Faults
 from tests.support.harness import SHOP, Bench
-from tests.support.invariants import as_declared
+from tests.support.invariants import assert_in_sync
 from tests.support.wire import no_delays
 
 SOME = 22
@@ -20,7 +20,7 @@ SOME = 22
 @pytest.fixture
 def faults(bench: Bench) -> Faults:
     bench.declare(SHOP)
-    return Faults(bench, onboarding, lambda: as_declared(bench))
+    return Faults(bench, onboarding, lambda: assert_in_sync(bench))
 
 
 def onboarding(systems: Systems) -> None:
@@ -35,7 +35,7 @@ def test_any_request_may_fail_once(
     requests = faults.requests()
     first = 2 * list(FAULTS).index(name) % SOME
     struck = requests if whole else requests[first::SOME]
-    runs = [faults.strike(name, request) for request in struck]
+    runs = [faults.inject(name, request) for request in struck]
     failed = sum(run.error is not None for run in runs)
     record_property("struck", len(runs))
     record_property("failed", failed)
@@ -51,7 +51,7 @@ def test_any_request_may_fail_once(
 def test_a_dead_system_is_called_so_often_and_no_more(
     system: str, fault: object, faults: Faults, record_property: Callable[[str, object], None]
 ) -> None:
-    run = faults.dead(fault, system)
+    run = faults.take_down(fault, system)
     calls = sum(faults.system(request) == system for request in run.made)
     record_property("calls", calls)
     assert isinstance(run.error, SystemUnavailable)
@@ -69,7 +69,7 @@ def test_a_system_that_dies_at_any_request_is_called_a_bounded_number_of_times_m
     for request in requests if whole else requests[::SOME]:
         system = faults.system(request)
         at = sum(faults.system(each) == system for each in requests[: request.number])
-        run = faults.dead(503, system, at)
+        run = faults.take_down(503, system, at)
         assert isinstance(run.error, SystemUnavailable)
         assert run.tries == TRIES
         calls = sum(faults.system(each) == system for each in run.made) - at + 1

@@ -16,7 +16,7 @@ from tenantry.rotation import rotate
 from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL
 from tests.support.harness import Bench, Data
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 from tests.support.rotation_harness import ROTATED, order, pass_time
 
 ROBOTS: Data = {
@@ -129,7 +129,7 @@ def test_a_hostile_value_costs_its_own_team_only(
     pass_time(bench, days=28)
     now = bench.sandbox.clock.now()
     with bench.process() as systems:
-        outcomes = {o.name: o for o in rotate(systems, bench.teams, order(bench), now, Alone())}
+        outcomes = {o.name: o for o in rotate(systems, bench.teams, order(bench), now, NoLock())}
     for purpose in ROBOTS:
         assert outcomes[f"good/{purpose}"].rotated
         assert outcomes[f"good/{purpose}"].error is None
@@ -150,7 +150,7 @@ def _onboards(systems: Systems) -> None:
     teams = systems.state.pick(None)
     outcomes: list[onboarding.Outcome] = []
     planned = onboarding.plan_all(systems, teams)
-    onboarding.onboard_many(systems, teams, planned, Alone(), outcomes.append)
+    onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
     assert {outcome.team for outcome in outcomes} == {"evil", "good"}
     assert next(each.error for each in outcomes if each.team == "good") is None
 

@@ -19,7 +19,7 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect, settle
 from tests.support.harness import Bench, Data, connections, environment, granted, ids
 from tests.support.harness import write as declare
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 
 ROUTE: Data = {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}
 SHOP: Data = {
@@ -94,7 +94,7 @@ def test_the_others_are_onboarded_and_nothing_of_the_team_is_touched(
     teams = systems.state.pick(None)
     planned = onboarding.plan_all(systems, teams)
     outcomes = []
-    onboarding.onboard_many(systems, teams, planned, Alone(), outcomes.append)
+    onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
 
     assert {each.team: each.error for each in outcomes} == {"data": None, "third": None}
     assert not [

@@ -17,8 +17,8 @@ from tests.drift.catalogue import provider
 from tests.drift.watch import DATA, PLATFORM, SHOP
 from tests.support.harness import Bench, Prepare
 from tests.support.issuer_harness import IssuerBench
-from tests.support.locks import Alone
-from tests.support.migration_crash import Kept
+from tests.support.locks import NoLock
+from tests.support.migration_crash import MigrationSnapshot
 from tests.support.migration_harness import MigrationBench
 from tests.support.rotation_harness import ROTATED, pass_time, run
 from tests.systems.test_platform import whole as declare_platform
@@ -47,7 +47,7 @@ def onboard(bench: Bench) -> dict[str, TenantryError]:
         systems.check()
         planned = onboarding.plan_all(systems, bench.teams)
         onboarding.onboard_many(
-            systems, bench.teams, planned, Alone(), lambda each: outcomes.update({each.team: each})
+            systems, bench.teams, planned, NoLock(), lambda each: outcomes.update({each.team: each})
         )
     assert outcomes.keys() == {team.name for team in bench.teams}
     return {name: each.error for name, each in outcomes.items() if each.error is not None}
@@ -188,7 +188,7 @@ def test_an_odd_answer_ends_a_migration_in_a_message(
     kind: type[MigrationBench | IssuerBench], sample: int, bench: Bench, whole: bool
 ) -> None:
     made = kind(bench, people=2)
-    kept, odd = Kept(made), OddAnswers(bench)
+    kept, odd = MigrationSnapshot(made), OddAnswers(bench)
 
     def procedure() -> None:
         kept.restore()

@@ -15,10 +15,10 @@ from tasks import step
 from tasks.locks import impatient_client
 from tenantry.errors import SystemUnavailable
 from tests.support.harness import SHOP, Bench, write
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 
 
-class Regained(Alone):
+class Regained(NoLock):
     """A lock that was lost, and somebody else's until it is held again."""
 
     def __init__(self, bench: Bench) -> None:

@@ -32,7 +32,7 @@ def catalogue(watched: Watched, seen: Detected) -> list[Mutation]:
 def rounds(found: Sequence[Mutation]) -> list[list[str]]:
     """The names of the mutations in few rounds: one of each resource in a round.
 
-    The Secrets have rounds of their own: what befalls a robot befalls its Secret as well.
+    The Secrets have their own rounds: a change of a robot changes its Secret as well.
     """
     columns: list[list[str]] = []
     for secrets in (False, True):

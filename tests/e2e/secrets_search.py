@@ -1,7 +1,7 @@
-"""Looks for secrets in everything that is left behind, in whatever form they may have taken.
+"""Searches everything that runs leave behind for secrets, in any encoding.
 
-`Known` takes down each secret that crosses the wire to or from a sandbox: what never crossed it
-cannot have leaked. `search` finds them in files and in the tables of a SQLite database.
+`Known` records each secret in a request to a sandbox or in its answer: a secret that was never sent
+cannot leak. `Search` finds the secrets in files and in the tables of a SQLite database.
 """
 
 import base64
@@ -24,22 +24,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenantry.sandbox import Sandbox
 
 SHORTEST = 8
-"""Characters: what is shorter can't be told from a word, nor a form of it from noise."""
+"""The shortest secret, in characters: a shorter one cannot be distinguished from a word."""
 
 Place = tuple[str, bytes]
-"""Where something was left, and what."""
+"""The name of a place, and its content."""
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """A secret where none must be. It says which, and never shows it."""
+    """A leaked secret. It has the name of the secret, never its value."""
 
     place: str
     secret: str
     form: str
 
 
-# --- What is looked for --------------------------------------------------------------------------
+# --- The known secrets ---------------------------------------------------------------------------
 
 
 _SECRET_FIELD = re.compile(r"secret|password|token|auth$|credential", re.IGNORECASE)
@@ -47,7 +47,7 @@ _PLAIN = re.compile(r"auth_?mode|(type|name|url|endpoint|time|policy)$", re.IGNO
 
 
 class Known:
-    """Secrets, by what they are; they are added from several threads."""
+    """All known secrets and their names. Several threads add to them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,20 +55,20 @@ class Known:
 
     @property
     def found(self) -> dict[str, str]:
-        """What each secret is, by the secret."""
+        """The name of each secret, by its value."""
         with self._lock:
             return dict(self._found)
 
-    def add(self, what: str, secret: str) -> None:
-        """Takes down a secret, unless it is too short to be looked for."""
+    def add(self, name: str, secret: str) -> None:
+        """Record a secret, unless it is too short."""
         if len(secret) >= SHORTEST:
             with self._lock:
-                self._found.setdefault(secret, what)
+                self._found.setdefault(secret, name)
 
     def around(self, system: str, app: ASGIApp) -> ASGIApp:
-        """Wraps a system's app, and takes down what its requests and answers carry."""
+        """Wrap a system's app, and record the secrets in its requests and answers."""
 
-        async def listening(scope: Scope, receive: Receive, send: Send) -> None:
+        async def recording(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
@@ -92,10 +92,10 @@ class Known:
                 self._body(system, bytes(asked))
                 self._body(system, bytes(answered))
 
-        return listening
+        return recording
 
     def add_request(self, system: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        """Takes down what a request carries that does not get through to the system."""
+        """Record the secrets in a request that does not reach the system."""
         self._headers(system, headers)
         self._body(system, body)
 
@@ -159,7 +159,7 @@ class Known:
             self._walk(system, value)
 
     def _kubernetes(self, key: str, value: str) -> None:
-        with suppress(ValueError):  # what is malformed is refused, and no secret
+        with suppress(ValueError):  # a malformed value is refused
             decoded = base64.b64decode(value).decode()
             if key == ".dockerconfigjson":
                 self._walk("kubernetes", json.loads(decoded))
@@ -168,7 +168,7 @@ class Known:
 
 
 class WatchedSandbox(Sandbox):
-    """A sandbox with credentials that nobody can guess, of which each secret is taken down."""
+    """A sandbox with random credentials, whose secrets are recorded."""
 
     def __init__(self, known: Known) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class WatchedSandbox(Sandbox):
         admin.password = self._password
 
     def addresses(self) -> dict[str, dict[str, str]]:
-        """Where the systems are and how to get in."""
+        """Return the addresses and the credentials of the systems."""
         found = super().addresses()
         found["keycloak"]["password"] = self._password
         for system in ("harbor", "keycloak"):
@@ -191,11 +191,11 @@ class WatchedSandbox(Sandbox):
         return self._known.around(name, super()._middleware(name, app))
 
 
-# --- In which forms ------------------------------------------------------------------------------
+# --- The encodings -------------------------------------------------------------------------------
 
 
 def forms(secret: str) -> dict[bytes, str]:
-    """What a secret may look like: the bytes, and the name of the form."""
+    """Return the encodings of a secret: the bytes and the name of each."""
     raw = secret.encode()
     found = {
         quote(secret, safe="").encode(): "URL-encoded",
@@ -215,16 +215,16 @@ def forms(secret: str) -> dict[bytes, str]:
 
 
 def _middle(encode: Any, raw: bytes, offset: int) -> bytes:
-    """Base64 of something with this in it, less the characters that its neighbours share."""
+    """Return the base64 of `raw` within other bytes, less the characters that depend on those."""
     encoded: bytes = encode(b"\0" * offset + raw)
     return encoded[-(-8 * offset // 6) : 8 * (offset + len(raw)) // 6]
 
 
-# --- Where ---------------------------------------------------------------------------------------
+# --- The places ----------------------------------------------------------------------------------
 
 
 def files(*folders: Path) -> Iterator[Place]:
-    """All files below the folders."""
+    """Return all files under these folders."""
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink():
@@ -232,7 +232,7 @@ def files(*folders: Path) -> Iterator[Place]:
 
 
 def tables(database: Path) -> Iterator[Place]:
-    """All tables of a SQLite database."""
+    """Return all tables of a SQLite database."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (name,) in names.fetchall():
@@ -249,7 +249,7 @@ def _bytes(cell: Any) -> bytes:
 
 
 class Search:
-    """Finds the secrets given, in any form."""
+    """Finds secrets in any encoding."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         self._by_start: dict[int, list[tuple[bytes, str, str]]] = {}
@@ -262,7 +262,7 @@ class Search:
         self._starts = np.array(sorted(self._by_start), dtype="<u8")
 
     def __call__(self, places: Iterable[Place]) -> list[Finding]:
-        """Each secret in each place, once for each form."""
+        """Return each secret in each place, once for each encoding."""
         return sorted(
             {
                 Finding(place, what, form)
@@ -272,8 +272,8 @@ class Search:
         )
 
     def _in(self, content: bytes, step: int = 1 << 20) -> Iterator[tuple[str, str]]:
-        # All windows of eight bytes are compared with all beginnings at once: this takes seconds
-        # for what one search a secret would take minutes for.
+        # All windows of eight bytes are compared with all prefixes at once. This takes seconds;
+        # one search for each secret would take minutes.
         for begin in range(0, len(content) - SHORTEST + 1, step):
             part = np.frombuffer(content[begin : begin + step + SHORTEST - 1], dtype=np.uint8)
             windows = np.lib.stride_tricks.sliding_window_view(part, SHORTEST)

@@ -9,7 +9,7 @@ import pytest
 
 from demo.processes import ROOT
 from tests.e2e.test_declared_teams import has_route, shop
-from tests.support.flow_harness import answer, kill_when_running, paused
+from tests.support.flow_harness import answer, kill_when_running, wait_for_approval
 
 __all__ = ["shop"]
 
@@ -88,7 +88,7 @@ def test_a_run_that_dies_before_and_after_an_approval_finishes_and_asks_once(sho
     shop.sandbox.controls.delay(0.05)
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
     kill_when_running(shop.platform, id)
-    paused(shop, id)
+    wait_for_approval(shop, id)
     answer(shop, id, approve=True, your_name="Ann")
     kill_when_running(shop.platform, id, after_runs=1)
 
@@ -103,7 +103,7 @@ def test_runs_in_each_state_end_as_they_should_after_their_machine_died(shop):
     """The table of docs/production.md: all that runs the flows is killed, and started again."""
     platform, held = shop.platform, [True]
     suspended = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
-    paused(shop, suspended)
+    wait_for_approval(shop, suspended)
     shop.sandbox.controls.choose = lambda *_: "timeout" if held[0] else None
     running, cancelled, crashed = (
         shop.start("onboard-team", team={"name": name}) for name in ("one", "two", "three")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.flow_harness import answer, asked_again, paused
+from tests.support.flow_harness import answer, next_approval, wait_for_approval
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -79,7 +79,7 @@ def test_merge_adds_what_is_given_and_asks_nobody_as_nothing_is_deleted(shop):
 @pytest.mark.long
 def test_a_replacement_that_deletes_something_is_saved_only_when_a_person_approved_it(shop):
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
-    asked = paused(shop, id)
+    asked = wait_for_approval(shop, id)
     assert "VirtualService" in asked.description
     assert asked.plan in asked.description
     assert all(field["description"] for field in asked.schema["properties"].values())
@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_read_is_overwritten_only_when_a_person_approved_i
     shop.file.write_text(unreadable := "name: shop\nroutes: [\n")
     team = {"name": "shop", "contact": "#shop", "more": ROUTES}
     id = shop.start("onboard-team", team=team, if_declared="replace")
-    asked = paused(shop, id)
+    asked = wait_for_approval(shop, id)
     assert "which cannot be read" in asked.description
     assert shop.file.read_text() == unreadable
     assert shop.sandbox.requests.writes() == 0
@@ -133,7 +133,7 @@ def test_what_is_refused_or_approved_for_another_plan_leaves_everything_as_it_is
 @pytest.mark.parametrize("changed", ["a system", "the file"])
 def test_what_changes_while_a_person_decides_is_asked_for_again(shop, changed):
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
-    first = paused(shop, id)
+    first = wait_for_approval(shop, id)
     file = FILE
     if changed == "a system":
         shop.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
@@ -143,7 +143,7 @@ def test_what_changes_while_a_person_decides_is_asked_for_again(shop, changed):
 
     answer(shop, id, approve=True)
 
-    second = asked_again(shop, id, first)
+    second = next_approval(shop, id, first)
     assert second.plan != first.plan
     assert shop.file.read_text() == file
     assert has_route(shop)
@@ -158,7 +158,7 @@ def test_what_changes_while_a_person_decides_is_asked_for_again(shop, changed):
 def test_no_process_waits_with_a_run_that_waits_for_a_person(shop):
     """A paused one would be ended within minutes: its slot's lease cannot be renewed."""
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
-    paused(shop, id)
+    wait_for_approval(shop, id)
 
     assert shop.platform.flow_run(id)["state_name"] == "Suspended"
     limit = shop.platform.call("GET", "deployments/name/onboard-team/onboard-team")["id"]
@@ -186,7 +186,7 @@ def test_a_removed_team_is_taken_over_only_when_a_person_approved_it(shop):
     assert "resources of a removed team of this name exist" in unattended["state"]["message"]
 
     id = shop.start("onboard-team", team={"name": "shop", "members": ["mallory"]})
-    asked = paused(shop, id)
+    asked = wait_for_approval(shop, id)
     assert "takes over" in asked.description
     assert "take over kubernetes Namespace team-shop" in asked.description
     assert not shop.file.exists()

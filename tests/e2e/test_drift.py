@@ -16,7 +16,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.filesystems import LocalFileSystem
 
 from tasks.tables import read_table
-from tests.support.flow_harness import answer, asked_again, paused
+from tests.support.flow_harness import answer, next_approval, wait_for_approval
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -155,7 +155,7 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     onboarded(bench, "one")
     put_by_hand(bench, "one", marked=True)
     id = bench.start("detect-drift", remediate="all")
-    asked = paused(bench, id)
+    asked = wait_for_approval(bench, id)
     first = asked.plan
     assert "**delete** kubernetes RoleBinding team-one/ours" in asked.description
     # Meanwhile there is more to remove: what is approved is no longer what would be done.
@@ -164,7 +164,7 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
 
     answer(bench, id, approve=True, plan=first)
 
-    second = asked_again(bench, id, asked).plan
+    second = next_approval(bench, id, asked).plan
     assert bench.sandbox.kubernetes.get("RoleBinding", "ours", "team-one") is not None
     assert second != first
     answer(bench, id, approve=True, plan=second)
@@ -184,7 +184,7 @@ def test_what_is_not_approved_is_left_as_it_is(bench):
     put_by_hand(bench, "one", marked=True)
     bench.sandbox.requests.reset()
     id = bench.start("detect-drift", remediate="all")
-    plan = paused(bench, id).plan
+    plan = wait_for_approval(bench, id).plan
 
     answer(bench, id, approve=False, plan=plan)
 

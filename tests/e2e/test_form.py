@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.support.browser import answer_approval, open_approval, open_ui
-from tests.support.flow_harness import paused
+from tests.support.flow_harness import wait_for_approval
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -119,7 +119,7 @@ def test_a_plan_is_approved_or_refused_in_the_ui(approve, bench, page):
     run = bench.run("onboard-teams")
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     id = bench.start("onboard-team", team={"name": "shop"}, if_declared="replace")
-    plan = paused(bench, id).plan
+    plan = wait_for_approval(bench, id).plan
 
     dialog = open_approval(page, bench.platform.url, id)
     listed = dialog.get_by_role("listitem").filter(has_text="VirtualService team-shop/web")

@@ -17,7 +17,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tests.support.flow_harness import FlowBench, Worker, wide
 from tests.support.harness import connections
-from tests.support.invariants import counts_once
+from tests.support.invariants import assert_nothing_twice
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(2400)]
 
@@ -99,7 +99,7 @@ class Walk:
                 if outcome.plan is None or not outcome.plan.is_empty:
                     found.append(f"{outcome.team} is not as declared")
         try:
-            counts_once(self.sandbox, teams)
+            assert_nothing_twice(self.sandbox, teams)
         except AssertionError as error:
             found.append(f"something is there twice, or not at all: {error}")
         return found

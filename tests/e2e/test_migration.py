@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.support.browser import answer_approval, open_approval, open_ui
-from tests.support.flow_harness import asked_again, paused
+from tests.support.flow_harness import next_approval, wait_for_approval
 from tests.support.issuer_harness import TO
 from tests.support.migration_flows import Flows, flows, issuers, plan_of
 from tests.support.migration_harness import NEW, OLD
@@ -36,7 +36,7 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     assert "user01" not in flows.artifact("migration-inspection", planned)
 
     id = flows.start("continue")
-    asked = paused(flows, id)
+    asked = wait_for_approval(flows, id)
     assert made.links(NEW) == {}
     assert "Nobody is deleted in Harbor" in asked.description
     followed = flows.done("follow-up")  # nothing is held meanwhile
@@ -81,7 +81,7 @@ def test_users_are_re_created_where_that_is_asked_for(flows: Flows) -> None:
     assert moved.startswith(f"Switched from '{OLD}' to '{NEW}'.")
     assert made.rights_by_name()["people"] == {"admin": True}
 
-    for user in made.everybody():
+    for user in made.users():
         made.log_in(user.username)
     back = flows.done("follow-up")
     assert "in Harbor 5 returned, 0 pending" in back
@@ -114,7 +114,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
 
     moved = flows.done("continue")
     assert "Nobody is locked out. Next: run finish-migration" in moved
-    made.come_back(TO, ["user00", "user01"])
+    made.log_in_again(TO, ["user00", "user01"])
     flows.done("follow-up")
 
     users = set(made.sandbox.harbor.users)
@@ -129,7 +129,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
 
     refused = flows.run("continue")
     assert "is being rolled back" in refused["state"]["message"]
-    made.come_back("platform")
+    made.log_in_again("platform")
     assert flows.done("follow-up").endswith("Nobody is locked out. Nothing is left to do.")
     assert made.rights() == before
 
@@ -139,16 +139,16 @@ def test_an_approval_does_not_hold_for_more_people_than_it_named(issuers: Flows)
     flows, made = issuers, issuers.made
     flows.done("plan", largest_wave=100)
     flows.done("continue", approved_plan=plan_of(made))
-    made.come_back(TO, ["user00"])
+    made.log_in_again(TO, ["user00"])
     id = flows.start("roll-back")
-    asked = paused(flows, id)
+    asked = wait_for_approval(flows, id)
     assert "1 user is deleted in Harbor." in asked.description
-    made.come_back(TO, ["user01"])
+    made.log_in_again(TO, ["user01"])
     users = set(made.sandbox.harbor.users)
 
     flows.resume(id, asked.plan)
 
-    second = asked_again(flows, id, asked)
+    second = next_approval(flows, id, asked)
     assert "2 users are deleted in Harbor." in second.description
     assert set(made.sandbox.harbor.users) == users
     flows.resume(id, second.plan)
@@ -239,7 +239,7 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     flows, made = issuers, issuers.made
     flows.done("plan", pilot=["user00"], largest_wave=100)
     id = flows.start("continue", waves=1)
-    paused(flows, id)
+    wait_for_approval(flows, id)
 
     dialog = open_approval(page, flows.platform.url, id)
 
@@ -254,11 +254,11 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
         assert text in shown, shown
     answer_approval(page, dialog)
     assert flows.platform.wait_for_run(id)["state_type"] == "COMPLETED"
-    made.come_back(TO, ["user00"])
+    made.log_in_again(TO, ["user00"])
     flows.done("follow-up")
 
     id = flows.start("roll-back")
-    paused(flows, id)
+    wait_for_approval(flows, id)
     dialog = open_approval(page, flows.platform.url, id)
     dialog.get_by_text("1 user is deleted in Harbor.").wait_for()
     assert "CLI secrets end for 1 person" in dialog.inner_text()

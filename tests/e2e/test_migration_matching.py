@@ -25,7 +25,7 @@ def test_a_provider_is_replaced_through_the_flows(flows: Flows, source: Source) 
     plan(flows, "provider", named(flows, source))
     said = flows.done("continue", approved_plan=plan_of(made))
     assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. Nobody is locked out."), said
-    for user in made.everybody():
+    for user in made.users():
         made.log_in(user.username)
     said = flows.done("follow-up")
     assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. 5 linked, 0 to come"), said
@@ -42,13 +42,13 @@ def test_a_provider_is_replaced_through_the_flows(flows: Flows, source: Source) 
 def test_users_are_re_created_through_the_flows(flows: Flows, source: Source) -> None:
     made = flows.made
     made.give_rights()
-    before, ids = made.rights_by_name(), {user.id for user in made.everybody()}
+    before, ids = made.rights_by_name(), {user.id for user in made.users()}
     there = links(made)
 
     plan(flows, "users", named(flows, source))
     said = flows.done("continue", approved_plan=plan_of(made))
     assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. Nobody is locked out."), said
-    for user in made.everybody():
+    for user in made.users():
         made.log_in(user.username)
     said = flows.done("follow-up")
     assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. 5 linked, 0 to come"), said
@@ -57,7 +57,7 @@ def test_users_are_re_created_through_the_flows(flows: Flows, source: Source) ->
 
     assert made.links(NEW) == there
     assert made.links(OLD) == {}
-    assert not ids & {user.id for user in made.everybody()}
+    assert not ids & {user.id for user in made.users()}
     assert made.rights_by_name() == before
 
 

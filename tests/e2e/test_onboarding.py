@@ -41,7 +41,7 @@ def test_the_artifacts_tell_the_changes_and_the_way_in_but_no_secret(shared):
     shown = plan["data"] + guide["data"]
     for secret in ("harbor-pull", "harbor-ci"):
         username, password = shared.login(secret, "demo")
-        assert shared.opens(secret, "demo")
+        assert shared.can_log_in(secret, "demo")
         assert password not in shown
         assert base64.b64encode(f"{username}:{password}".encode()).decode() not in shown
 

@@ -17,7 +17,7 @@ def operator(flows: Flows, *, realm: str = "") -> Operator:
 
     def log_in(people: list[str], said: str) -> None:
         if realm:
-            made.come_back(realm, people)
+            made.log_in_again(realm, people)
             return
         for name in people:
             made.log_in(name)

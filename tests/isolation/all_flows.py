@@ -15,7 +15,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems import Systems
 from tenantry.systems.settle import connect
 from tests.support.harness import connections
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 
 
 @dataclass
@@ -86,7 +86,7 @@ class _Flows:
                 self._served.fail(PLATFORM, error)
             planned = onboarding.plan_all(systems, teams)
             outcomes: list[onboarding.Outcome] = []
-            onboarding.onboard_many(systems, teams, planned, Alone(), outcomes.append)
+            onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
         for outcome in outcomes:
             self._served.fail(outcome.team, outcome.error)
 
@@ -98,7 +98,7 @@ class _Flows:
             detected = drift.detect(systems, teams, seen, now=systems.clock())
             remedy = drift.choose(detected, remediate)
             order = drift.Order(remediate)
-            for done in drift.mend(systems, remedy, order, Alone(), approved=False):
+            for done in drift.mend(systems, remedy, order, NoLock(), approved=False):
                 self._served.fail(done.team, done.error)
 
     def rotate(self, name: str | None = None, **asked: bool) -> None:
@@ -107,6 +107,6 @@ class _Flows:
             now = self._sandbox.clock.now()
             teams = [each for each in systems.state.pick(None) if name in (None, each.name)]
             names = None if name is None else [name]
-            found = rotate(systems, teams, Order(now, **asked), now, Alone(), names=names)
+            found = rotate(systems, teams, Order(now, **asked), now, NoLock(), names=names)
         for outcome in found:
             self._served.fail(outcome.name.partition("/")[0], outcome.error)

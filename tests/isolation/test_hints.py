@@ -26,8 +26,8 @@ from tests.isolation.mallory import (
     secret,
 )
 from tests.support.harness import Bench, Data, connections
-from tests.support.locks import Alone
-from tests.support.rotation_harness import fail, mend, pass_time, robots
+from tests.support.locks import NoLock
+from tests.support.rotation_harness import clear_faults, inject_fault, pass_time, robots
 
 Attack = Callable[[Bench], None]
 FUTURE, PAST = "2999-01-01T00:00:00Z", "1999-01-01T00:00:00Z"
@@ -51,7 +51,7 @@ def run(bench: Bench, order: Order | None = None, **asked: Any) -> dict[str, Out
     """One run of rotation over all teams, as a process does it that starts now."""
     now = bench.sandbox.clock.now()
     with bench.process() as systems:
-        found = rotate(systems, bench.teams, order or Order(now, **asked), now, Alone())
+        found = rotate(systems, bench.teams, order or Order(now, **asked), now, NoLock())
     return {outcome.name: outcome for outcome in found}
 
 
@@ -158,7 +158,7 @@ def test_a_forged_robot_touches_no_robot_of_others(bench: Bench, key: str, named
         bench.onboard("mallory")
         assert others(bench)["robots"] == before
 
-    assert bench.opens("harbor-pull", SLUG)
+    assert bench.can_log_in("harbor-pull", SLUG)
     assert opens(bench, login), "no robot that is in use was deleted"
 
 
@@ -176,7 +176,7 @@ def test_a_secret_with_another_teams_credential_is_rotated_and_the_other_team_ke
 
     assert opens(bench, theirs)
     assert bench.login("harbor-pull", SLUG)[0].startswith(f"robot${SLUG}+")
-    assert bench.opens("harbor-pull", SLUG)
+    assert bench.can_log_in("harbor-pull", SLUG)
 
 
 def system_robot(bench: Bench) -> None:
@@ -248,7 +248,7 @@ def test_a_secret_made_unwritable_is_rotated_on_time(bench: Bench, attack: str) 
     assert outcomes["mallory/pull"].error is None
     assert outcomes["mallory/pull"].rotated
     assert bench.login("harbor-pull", SLUG) != login
-    assert bench.opens("harbor-pull", SLUG)
+    assert bench.can_log_in("harbor-pull", SLUG)
     assert opens(bench, login), "the old one overlaps"
     mine = [robot for robot in others(bench)["robots"] if robot["name"] == "pull-a"]
     assert mine == [robot for robot in before if robot["name"] == "pull-a"]
@@ -307,11 +307,11 @@ def test_no_clock_spares_a_compromised_credential(
 
     with bench.process() as systems:
         team = [bench.team("mallory")]
-        (outcome,) = rotate(systems, team, order, now, Alone())
+        (outcome,) = rotate(systems, team, order, now, NoLock())
         assert outcome.rotated
         assert not any(opens(bench, login) for login in logins)
-        assert bench.opens("harbor-pull", SLUG)
-        (again,) = rotate(systems, team, order, now + timedelta(minutes=1), Alone())
+        assert bench.can_log_in("harbor-pull", SLUG)
+        (again,) = rotate(systems, team, order, now + timedelta(minutes=1), NoLock())
 
     assert not again.rotated, "the order was carried out"
 
@@ -325,7 +325,7 @@ def test_nothing_in_a_secret_spares_a_compromised_credential(bench: Bench, attac
     run(bench, compromised=True)
 
     assert not opens(bench, old)
-    assert bench.opens("harbor-pull", SLUG)
+    assert bench.can_log_in("harbor-pull", SLUG)
     assert len(robots(bench, SLUG)) == 1
 
 
@@ -346,15 +346,15 @@ def test_an_attack_on_a_compromised_credential_between_two_tries_does_not_spare_
     old = secret(bench)
     login = bench.login("harbor-pull", SLUG)
     order = Order(bench.sandbox.clock.now(), compromised=True)
-    fail(bench, "PATCH", "/secrets/harbor-pull", 503)
+    inject_fault(bench, "PATCH", "/secrets/harbor-pull", 503)
     assert run(bench, order)["mallory/pull"].error is not None
-    mend(bench)
+    clear_faults(bench)
     put_back(bench, old)
 
     run(bench, order)
 
     assert not opens(bench, login)
-    assert bench.opens("harbor-pull", SLUG)
+    assert bench.can_log_in("harbor-pull", SLUG)
 
 
 # The pace of a run
@@ -456,7 +456,7 @@ def test_a_forged_mark_is_no_other_teams_finding_and_changes_nothing_of_others(
         detected = drift.detect(systems, bench.teams, seen)
         assert {found.team for found in detected.report.findings} <= {"mallory"}
         remedy = drift.choose(detected, "all")
-        drift.mend(systems, remedy, drift.Order("all"), Alone(), approved=False)
+        drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)
     run(bench)
 
     assert others(bench) == before

@@ -18,7 +18,7 @@ from tenantry.systems import Systems
 from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes.namespaces import HOSTS
 from tests.support.harness import ADOPTING, Bench, actions, connections, ids
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 from tests.support.rotation_harness import order
 
 SHOP = {
@@ -140,7 +140,7 @@ def test_the_second_platform_rotates_nothing(
         systems.state.pick(None),
         order(bench, **asked),
         bench.sandbox.clock.now(),
-        Alone(),
+        NoLock(),
     )
 
     assert outcomes
@@ -181,7 +181,7 @@ def test_a_forged_mark_in_a_project_stops_nothing(bench: Bench) -> None:
     assert set(actions(plan).values()) == {"update"}
     with bench.process() as systems:
         now = bench.sandbox.clock.now()
-        outcomes = rotate(systems, bench.teams, order(bench, force=True), now, Alone())
+        outcomes = rotate(systems, bench.teams, order(bench, force=True), now, NoLock())
     assert all(outcome.rotated for outcome in outcomes)
 
 
@@ -213,7 +213,7 @@ def test_a_further_namespace_does_not_take_the_namespace_of_a_removed_team(bench
     assert bench.sandbox.kubernetes.get("Namespace", "team-shop-data") == namespace
     with bench.process() as systems:
         now = bench.sandbox.clock.now()
-        rotate(systems, bench.teams, order(bench, force=True), now, Alone())
+        rotate(systems, bench.teams, order(bench, force=True), now, NoLock())
     assert bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop-data") == secret
 
 
@@ -230,7 +230,7 @@ def test_a_forged_mark_in_an_own_namespace_stops_nothing(bench: Bench, label: st
     assert not plan.refusals
     with bench.process() as systems:
         now = bench.sandbox.clock.now()
-        outcomes = rotate(systems, bench.teams, order(bench, force=True), now, Alone())
+        outcomes = rotate(systems, bench.teams, order(bench, force=True), now, NoLock())
     assert all(outcome.rotated for outcome in outcomes)
     bench.onboard()
     found = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop")
@@ -309,7 +309,7 @@ def test_marks_of_the_previous_release_are_upgraded_without_a_new_credential(ben
     bench.onboard()
 
     assert {name: bench.login(name) for name in logins} == logins
-    assert all(bench.opens(name) for name in logins)
+    assert all(bench.can_log_in(name) for name in logins)
     assert sorted(bench.sandbox.harbor.robots) == robots
     for robot in bench.sandbox.harbor.robots.values():
         assert robot.description.endswith(":shop]")
@@ -323,7 +323,7 @@ def test_the_mark_of_a_disabled_robot_is_left_alone(bench: Bench) -> None:
     bench.declare(SHOP).onboard()
     with bench.process() as systems:
         now = bench.sandbox.clock.now()
-        rotate(systems, bench.teams, order(bench, force=True), now, Alone())
+        rotate(systems, bench.teams, order(bench, force=True), now, NoLock())
     old = [r for r in bench.sandbox.harbor.robots.values() if r.name.endswith("-a")]
     for robot in old:
         robot.disabled = True

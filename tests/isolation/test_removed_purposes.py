@@ -9,7 +9,7 @@ from tenantry import drift
 from tenantry.rotation import Order, Outcome, rotate
 from tests.support.crash import Driver
 from tests.support.harness import Bench, Data
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 from tests.support.rotation_harness import enabled, pass_time, robots
 
 BOTH: Data = {
@@ -34,7 +34,7 @@ def run(bench: Bench, **asked: Any) -> dict[str, Outcome]:
     """One run of rotation."""
     now = bench.sandbox.clock.now()
     with bench.process() as systems:
-        found = rotate(systems, bench.teams, Order(now, **asked), now, Alone())
+        found = rotate(systems, bench.teams, Order(now, **asked), now, NoLock())
     for outcome in found:
         assert outcome.error is None, outcome.error
     return {outcome.name: outcome for outcome in found}
@@ -77,7 +77,7 @@ def test_it_is_retired_with_overlap_and_its_secret_goes_when_no_client_can_use_i
     run(shop)
     assert set(robots(shop)) == {"pull-a"}
     assert set(run(shop)) == {"shop/pull"}
-    assert shop.opens("harbor-pull")
+    assert shop.can_log_in("harbor-pull")
     assert findings(shop).keys() <= {"kubernetes/Namespace mark/team-shop"}
 
 
@@ -95,7 +95,7 @@ def test_it_is_a_critical_finding_that_remediation_leaves_to_rotation(shop: Benc
     with shop.process(extras=True) as systems:
         seen = drift.look(systems, shop.teams, drift.SYSTEMS)
         remedy = drift.choose(drift.detect(systems, shop.teams, seen), "all")
-        drift.mend(systems, remedy, drift.Order("all"), Alone(), approved=False)
+        drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)
     assert shop.systems.harbor_client.opens(*login)
     assert shop.secret("harbor-ci")
 
@@ -105,7 +105,7 @@ def test_a_purpose_that_is_declared_again_works_again(shop: Bench) -> None:
     shop.declare(BOTH).onboard()
     pass_time(shop, days=4)
     run(shop)
-    assert shop.opens("harbor-ci")
+    assert shop.can_log_in("harbor-ci")
 
 
 def test_a_compromised_one_is_deleted_at_once(shop: Bench) -> None:
@@ -162,7 +162,7 @@ def test_killed_at_any_request_of_a_step_it_is_finished_by_the_next_run(
         assert bool(shop.sandbox.kubernetes.get("Secret", "harbor-ci", "team-shop")) is works
         assert ("harbor-ci" in attached(shop)) is works
         assert ("ci-a" in robots(shop)) is (len(days) < 2)
-        assert shop.opens("harbor-pull")
+        assert shop.can_log_in("harbor-pull")
 
     driver = Driver(shop.sandbox, lambda: run(shop), check)
     assert driver.everywhere(every=1 if whole else 5) > 4

@@ -24,7 +24,7 @@ from tests.isolation.mallory import MALLORY, SLUG, begin, others
 from tests.sandbox.calls import Caller
 from tests.support.crash import Snapshot
 from tests.support.harness import REALM, Bench
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 from tests.support.rotation_harness import pass_time
 from tests.support.wire import no_delays
 
@@ -282,14 +282,14 @@ def run_all(bench: Bench) -> None:
         detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
         assert not detected.report.of("shop")
         remedy = drift.choose(detected, "all")
-        drift.mend(systems, remedy, drift.Order("all"), Alone(), approved=False)
+        drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)
         outcomes: list[onboarding.Outcome] = []
         planned = onboarding.plan_all(systems, teams)
-        onboarding.onboard_many(systems, teams, planned, Alone(), outcomes.append)
+        onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
         assert next(each.error for each in outcomes if each.team == "shop") is None
         hers = [team for team in teams if team.name == "mallory"]
-        rotate(systems, teams, Order(now), now, Alone())
-        rotate(systems, hers, Order(now, compromised=True), now, Alone(), names=["mallory"])
+        rotate(systems, teams, Order(now), now, NoLock())
+        rotate(systems, hers, Order(now, compromised=True), now, NoLock(), names=["mallory"])
         assert not [each for each in checks.check_all(systems) if each.team == "shop"]
 
 
@@ -330,9 +330,9 @@ def _served(attacked: Attacked, content: dict[str, Any]) -> None:
         pass_time(bench, days=20)
         now = bench.sandbox.clock.now()
         with bench.process() as systems:
-            found = {o.name: o for o in rotate(systems, bench.teams, Order(now), now, Alone())}
+            found = {o.name: o for o in rotate(systems, bench.teams, Order(now), now, NoLock())}
         assert found["shop/pull"].rotated
-        assert bench.opens("harbor-pull", "team-shop")
+        assert bench.can_log_in("harbor-pull", "team-shop")
         assert bench.plan("shop") == Plan("shop")
 
 

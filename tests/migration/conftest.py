@@ -10,7 +10,7 @@ import pytest
 from tenantry import declared
 from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import IssuerBench
-from tests.support.migration_crash import Kept
+from tests.support.migration_crash import MigrationSnapshot
 from tests.support.migration_harness import MigrationBench
 
 Made = TypeVar("Made", MigrationBench, IssuerBench)
@@ -21,7 +21,7 @@ def once(make: Callable[[Bench], Made], folder: Path) -> Iterator[Callable[[], M
     """Makes one; each call gives it as it was then."""
     with FaultySandbox() as sandbox, Bench(prepare(sandbox), folder / "state") as bench:
         made = make(bench)
-        kept = Kept(made)
+        kept = MigrationSnapshot(made)
 
         def renewed() -> Made:
             kept.restore()

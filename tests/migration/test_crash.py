@@ -12,7 +12,7 @@ import pytest
 from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import TO, IssuerBench
 from tests.support.migration_crash import WAYS, migrate
-from tests.support.migration_harness import ANEW, MigrationBench
+from tests.support.migration_harness import RECREATE, MigrationBench
 from tests.support.wire import Wire, no_delays, one_worker
 
 Record = Callable[[str, object], None]
@@ -78,12 +78,12 @@ def remade_requests(people: int, folder: Path) -> Counter[str]:
         made = MigrationBench(bench, people=people)
         counts = counted(
             {
-                "look and export": lambda: made.migrate(ANEW, until="exported"),
+                "look and export": lambda: made.migrate(RECREATE, until="exported"),
                 "make anew": lambda: made.migrate(until="moved"),
                 "switch": made.migrate,
             }
         )
-        for user in made.everybody():
+        for user in made.users():
             made.log_in(user.username)
         return counts + counted({"come back": made.finish})
 
@@ -119,7 +119,7 @@ def issuer_requests(people: int, folder: Path) -> Counter[str]:
                 "delete": made.migrate,
             }
         )
-        made.come_back(TO)
+        made.log_in_again(TO)
         return counts + counted({"come back": back})
 
 

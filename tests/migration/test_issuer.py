@@ -56,7 +56,7 @@ def test_everybody_comes_back_with_all_that_they_had(made: IssuerBench) -> None:
 
 def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -> None:
     made.migrate()
-    made.come_back(TO, ["user00", "user02", "user03", "user04"])
+    made.log_in_again(TO, ["user00", "user02", "user03", "user04"])
     made.sandbox.clock.move(25 * 3600)
     with made.process() as migration:
         standing = migration.follow_up()
@@ -82,7 +82,7 @@ def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -
 
 def test_what_is_given_back_is_given_once(made: IssuerBench) -> None:
     made.migrate()
-    made.come_back(TO)
+    made.log_in_again(TO)
     with made.process() as migration:
         migration.follow_up()
     project = made.sandbox.harbor.projects["team-t1"]
@@ -102,7 +102,7 @@ def test_nobody_is_deleted_before_the_switch_nor_without_being_exported(
     made.migrate(until="approved")
     with made.process() as migration, pytest.raises(TenantryError, match="before the switch"):
         migration.move()
-    made.come_back(REALM)
+    made.log_in_again(REALM)
     made.migrate(until="switched")
     made.add_person(REALM, "late", "t0")
     made.migrate()
@@ -129,7 +129,7 @@ def test_what_was_given_between_export_and_deletion_comes_back_too(made: IssuerB
         systems.harbor_client.post("/projects/team-t1/members", body)
     before = made.rights()
     made.migrate()
-    made.come_back(TO)
+    made.log_in_again(TO)
     with made.process() as migration:
         migration.follow_up()
 
@@ -141,10 +141,10 @@ def test_it_is_undone_from_any_phase(until: str, made: IssuerBench) -> None:
     before = made.rights()
     made.migrate(until="moved" if until == "back" else until)
     if until == "back":
-        made.come_back(TO, ["user00", "user01"])
+        made.log_in_again(TO, ["user00", "user01"])
         with made.process() as migration:
             migration.follow_up()
-        made.come_back(TO, ["user02"])  # nobody has noticed yet
+        made.log_in_again(TO, ["user02"])  # nobody has noticed yet
 
     with made.process() as migration:
         migration.roll_back()
@@ -163,13 +163,13 @@ def test_it_is_undone_from_any_phase(until: str, made: IssuerBench) -> None:
 
 def test_without_a_way_back_it_goes_on_as_if_nobody_had_asked_for_one(made: IssuerBench) -> None:
     made.migrate()
-    made.come_back(TO, ["user00"])
+    made.log_in_again(TO, ["user00"])
     old = made.sandbox.keycloak.realms.pop(REALM)
     with made.process() as migration, pytest.raises(TenantryError, match="no way back"):
         migration.roll_back()
 
     made.sandbox.keycloak.realms[REALM] = old
-    made.come_back(TO)
+    made.log_in_again(TO)
     with made.process() as migration:
         assert str(migration.follow_up()).startswith("5 returned, 0 pending")
         made.sandbox.clock.move(25 * 3600)

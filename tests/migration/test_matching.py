@@ -23,7 +23,9 @@ def read(source: Source, there: list[Identity]) -> list[Identity]:
 
 
 @every_source
-@pytest.mark.parametrize("order", [migration_harness.ORDER, migration_harness.ANEW], ids=["A", "B"])
+@pytest.mark.parametrize(
+    "order", [migration_harness.ORDER, migration_harness.RECREATE], ids=["A", "B"]
+)
 def test_a_provider_is_replaced_to_the_end(
     order: Order,
     source: Source,
@@ -42,7 +44,7 @@ def test_a_provider_is_replaced_to_the_end(
         migration.move()
         migration.switch()
     assert made.links(NEW) == {each.external_username: each.external_id for each in there}
-    for user in made.everybody():
+    for user in made.users():
         made.log_in(user.username)
     with made.process() as migration:
         migration.follow_up()
@@ -66,7 +68,7 @@ def test_the_issuer_is_changed_to_the_end(
         migration.approve(migration.export(found, old, new, order, "issuer"), "Ann")
         migration.switch()
         migration.move()
-    made.come_back(TO)
+    made.log_in_again(TO)
     made.sandbox.clock.move(25 * 3600)
     with made.process() as migration:
         migration.follow_up()

@@ -9,7 +9,7 @@ import pytest
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
 from tenantry.sandbox.harbor.wire import Refusal
-from tests.support.migration_harness import ANEW, NEW, OLD, ORDER, MigrationBench
+from tests.support.migration_harness import NEW, OLD, ORDER, RECREATE, MigrationBench
 
 
 @pytest.fixture
@@ -20,11 +20,11 @@ def made(provider_platform: Callable[[], MigrationBench], no_waiting: None) -> M
 
 
 def names(made: MigrationBench) -> list[str]:
-    return sorted(user.username for user in made.everybody())
+    return sorted(user.username for user in made.users())
 
 
 def ids(made: MigrationBench) -> dict[str, str]:
-    return {user.username: user.id for user in made.everybody()}
+    return {user.username: user.id for user in made.users()}
 
 
 def follow_up(made: MigrationBench) -> str:
@@ -44,7 +44,7 @@ def test_a_user_made_anew_by_hand_is_refused_by_harbor(made: MigrationBench) -> 
 def test_everybody_has_another_id_and_all_that_they_had(made: MigrationBench) -> None:
     before, was = made.rights_by_name(), ids(made)
 
-    made.migrate(ANEW)
+    made.migrate(RECREATE)
 
     assert made.hidden() == {OLD: True, NEW: False}
     there = {each.external_username: each.external_id for each in made.identities()}
@@ -73,7 +73,7 @@ def test_everybody_has_another_id_and_all_that_they_had(made: MigrationBench) ->
 
 
 def test_whoever_does_not_come_back_is_waited_for_until_let_go(made: MigrationBench) -> None:
-    made.migrate(ANEW)
+    made.migrate(RECREATE)
     for name in names(made)[1:]:
         made.log_in(name)
     made.sandbox.clock.move(25 * 3600)
@@ -91,7 +91,7 @@ def test_whoever_does_not_come_back_is_waited_for_until_let_go(made: MigrationBe
 @pytest.mark.parametrize("until", ["exported", "approved", "moving", "moved", "switched", "back"])
 def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
     before, was, links, hidden = made.rights_by_name(), ids(made), made.links(OLD), made.hidden()
-    made.migrate(ANEW, until="switched" if until == "back" else until)
+    made.migrate(RECREATE, until="switched" if until == "back" else until)
     if until == "back":
         for name in ("user00", "user01"):
             made.log_in(name)
@@ -116,7 +116,7 @@ def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
 def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
     made: MigrationBench,
 ) -> None:
-    made.migrate(ANEW)
+    made.migrate(RECREATE)
     with made.process() as migration:
         migration.note(rolling_back=True)
     with pytest.raises(TenantryError, match="roll-back-migration again"):
@@ -130,9 +130,9 @@ def test_whoever_comes_to_harbor_between_export_and_wave_is_let_in_afterwards(
 ) -> None:
     made.add_identity("bare", made.add_person_to_realm("bare", "t0").email or "")
     before = ids(made)
-    made.migrate(ANEW, until="approved")
+    made.migrate(RECREATE, until="approved")
     made.log_in("bare")
-    made.migrate(ANEW)
+    made.migrate(RECREATE)
     for name in names(made):
         made.log_in(name)
     assert "6 returned, 0 pending" in follow_up(made)
@@ -148,7 +148,7 @@ def test_whoever_comes_to_harbor_after_the_wave_only_is_let_in_after_the_way_bac
     made: MigrationBench,
 ) -> None:
     made.add_identity("bare", made.add_person_to_realm("bare", "t0").email or "")
-    made.migrate(ANEW)
+    made.migrate(RECREATE)
     made.log_in("bare")
     with made.process() as migration:
         migration.roll_back()
@@ -157,11 +157,11 @@ def test_whoever_comes_to_harbor_after_the_wave_only_is_let_in_after_the_way_bac
 
 
 def test_a_record_of_a_wave_that_was_cut_short_is_made_again(made: MigrationBench) -> None:
-    made.migrate(ANEW, until="approved")
+    made.migrate(RECREATE, until="approved")
     with made.process() as migration:
         name = f"migration/{migration.entry.id}/wave-0.json"
     made.store.write(name, b'{"sealed": ')
-    made.migrate(ANEW)
+    made.migrate(RECREATE)
     made.store.write(name, b'{"sealed": ')
     with pytest.raises(TenantryError, match="cut short"):
         follow_up(made)
@@ -171,20 +171,20 @@ def test_a_wave_is_as_large_as_what_it_deletes_in_harbor(made: MigrationBench) -
     for number in range(30):
         made.add_person_to_realm(f"bare{number}")
         made.add_identity(f"bare{number}", f"bare{number}@corp.test")
-    found = made.inspect(replace(ANEW, largest_wave=100))
+    found = made.inspect(replace(RECREATE, largest_wave=100))
     assert "large wave" not in {notice.what for notice in found.notices}
 
 
 def test_once_somebody_is_made_anew_it_is_not_planned_anew(made: MigrationBench) -> None:
-    made.migrate(ANEW, until="moving")
+    made.migrate(RECREATE, until="moving")
     with pytest.raises(TenantryError, match="can't be planned anew"):
-        made.plan(ANEW)
-    made.migrate(ANEW)
+        made.plan(RECREATE)
+    made.migrate(RECREATE)
     assert made.hidden() == {OLD: True, NEW: False}
 
 
 def test_nobody_is_deleted_while_importing_is_not_allowed(made: MigrationBench) -> None:
-    made.migrate(ANEW, until="approved")
+    made.migrate(RECREATE, until="approved")
     was = ids(made)
     # The account may manage users, and not the realm.
     made.sandbox.controls.fail(403, system="keycloak", path="*/partialImport")
@@ -194,7 +194,7 @@ def test_nobody_is_deleted_while_importing_is_not_allowed(made: MigrationBench) 
 
 
 def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -> None:
-    made.migrate(ANEW, until="moving")
+    made.migrate(RECREATE, until="moving")
     with made.process() as migration:
         number = migration.entry.waves_done
         people = migration.snapshot.wave(number)
@@ -202,7 +202,7 @@ def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -
     group = next(group for group in made.realm.groups.values() if group.name == "team-t1")
     made.realm.remove_group(group)
 
-    made.migrate(ANEW)
+    made.migrate(RECREATE)
 
     assert set(made.links(NEW)) == set(names(made))
 
@@ -210,7 +210,7 @@ def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -
 def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
     made: MigrationBench,
 ) -> None:
-    made.migrate(ANEW, until="moving")
+    made.migrate(RECREATE, until="moving")
     with made.process() as migration:
         number = migration.entry.waves_done
         people = migration.snapshot.wave(number)
@@ -221,7 +221,7 @@ def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
         migration.move()
     made.realm.remove_user(stray)
 
-    made.migrate(ANEW)
+    made.migrate(RECREATE)
 
     assert set(made.links(NEW)) == {f"user{number:02}" for number in range(5)}
 
@@ -262,17 +262,17 @@ def test_what_the_order_cannot_mean_is_refused(made: MigrationBench) -> None:
     with pytest.raises(TenantryError, match="nobody of user name 'nobody'"):
         made.inspect(replace(ORDER, reimport=("nobody",)))
     with pytest.raises(TenantryError, match="keeps people's ids"):
-        replace(ANEW, reimport=("user01",))
+        replace(RECREATE, reimport=("user01",))
     with pytest.raises(TenantryError, match="in reimport and in exclude"):
         replace(ORDER, reimport=("user01",), let_go=("user01",))
 
 
 def test_it_says_what_is_lost(made: MigrationBench) -> None:
-    found = {each.what: each for each in made.inspect(ANEW).notices}
+    found = {each.what: each for each in made.inspect(RECREATE).notices}
     assert found["credentials"].who == tuple(names(made))
     assert found["ownership"].who == ("user00",)
     assert "CLI secrets" in found
-    [large] = made.inspect(replace(ANEW, largest_wave=50)).blocking
+    [large] = made.inspect(replace(RECREATE, largest_wave=50)).blocking
     assert large.what == "large wave"
 
 

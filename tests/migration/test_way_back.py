@@ -13,8 +13,8 @@ from tenantry.sandbox.keycloak.state import User, new_id
 from tests.support.harness import REALM
 from tests.support.issuer_harness import TO, IssuerBench
 from tests.support.migration_harness import (
-    ANEW,
     NEW,
+    RECREATE,
     MigrationBench,
     give_role,
     harbor_user,
@@ -37,7 +37,7 @@ def users(provider_platform: Callable[[], MigrationBench], no_waiting: None) -> 
 
 
 def log_in(made: MigrationBench, *names: str) -> None:
-    for name in names or sorted(user.username for user in made.everybody()):
+    for name in names or sorted(user.username for user in made.users()):
         made.log_in(name)
 
 
@@ -49,10 +49,10 @@ def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
     issuer: IssuerBench,
 ) -> None:
     issuer.migrate()
-    issuer.come_back(TO, ["user00", "user01", "user02"])
+    issuer.log_in_again(TO, ["user00", "user01", "user02"])
     with issuer.process() as migration:
         migration.follow_up()
-    issuer.come_back(TO, ["user03"])  # its rights are not restored yet
+    issuer.log_in_again(TO, ["user03"])  # its rights are not restored yet
     give_role(issuer.bench, "user02", "team-t1", DEVELOPER)  # a new one
     give_role(issuer.bench, "user00", "team-t1", GUEST)  # another role
     take_role(issuer.bench, "user01", "team-t1")  # taken away
@@ -62,7 +62,7 @@ def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
 
     with issuer.process() as migration:
         migration.roll_back()
-    issuer.come_back(REALM)
+    issuer.log_in_again(REALM)
     with issuer.process() as migration:
         assert str(migration.follow_up()) == (
             "5 people are back in Harbor, 4 rights given during the migration kept"
@@ -79,8 +79,8 @@ def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
 def test_rights_given_since_a_return_are_kept_where_users_are_made_anew(
     users: MigrationBench,
 ) -> None:
-    was = {user.username: user.id for user in users.everybody()}
-    users.migrate(ANEW)
+    was = {user.username: user.id for user in users.users()}
+    users.migrate(RECREATE)
     log_in(users)
     with users.process() as migration:
         migration.follow_up()
@@ -103,7 +103,7 @@ def test_rights_given_since_a_return_are_kept_where_users_are_made_anew(
         migration.follow_up()
         assert not migration.is_on
 
-    assert {user.username: user.id for user in users.everybody()} == was
+    assert {user.username: user.id for user in users.users()} == was
     rights = users.rights_by_name()
     assert members(rights, "team-t1") == {"user01": 4, "user02": DEVELOPER}
     groups, roles, *_ = rights["realm"]["user02"]
@@ -116,7 +116,7 @@ def test_a_group_that_a_login_by_the_new_provider_took_away_comes_back(
     users: MigrationBench,
 ) -> None:
     before = users.rights_by_name()["realm"]["user00"]
-    users.migrate(ANEW)
+    users.migrate(RECREATE)
     person = users.person("user00")
     assert any(
         mapper["config"].get("group") == "/team-t0"
@@ -138,7 +138,7 @@ def test_users_who_came_by_the_new_issuer_only_are_counted_before_they_are_delet
     held = issuer.sandbox.keycloak.realms[TO]
     user = User(new_id(), "fresh", 1_700_000_000_000, enabled=True, email="fresh@corp.test")
     held.add_user(user)
-    issuer.come_back(TO, ["fresh", "user00"])
+    issuer.log_in_again(TO, ["fresh", "user00"])
     give_role(issuer.bench, "fresh", "team-t1", DEVELOPER)
 
     with issuer.process() as migration:
@@ -151,7 +151,7 @@ def test_users_who_came_by_the_new_issuer_only_are_counted_before_they_are_delet
 
 def test_no_more_users_are_deleted_than_were_approved(issuer: IssuerBench) -> None:
     issuer.migrate()
-    issuer.come_back(TO, ["user00", "user01"])
+    issuer.log_in_again(TO, ["user00", "user01"])
     users, trusted = set(issuer.sandbox.harbor.users), issuer.trusted
 
     with issuer.process() as migration:
@@ -165,7 +165,7 @@ def test_no_more_users_are_deleted_than_were_approved(issuer: IssuerBench) -> No
     with issuer.process() as migration:
         migration.roll_back(approved=2)
         assert migration.entry.may_delete == 0
-    issuer.come_back(TO, ["user02"])  # a login that was under way
+    issuer.log_in_again(TO, ["user02"])  # a login that was under way
     users = set(issuer.sandbox.harbor.users)
     refused = pytest.raises(TenantryError, match="Run roll-back-migration, which asks")
     with issuer.process() as migration, refused:
@@ -174,7 +174,7 @@ def test_no_more_users_are_deleted_than_were_approved(issuer: IssuerBench) -> No
     with issuer.process() as migration:
         migration.roll_back(approved=1)
     assert len(issuer.sandbox.harbor.users) == len(users) - 1
-    issuer.come_back(REALM)
+    issuer.log_in_again(REALM)
     standing(issuer)
     with issuer.process() as migration:
         assert not migration.is_on
@@ -182,7 +182,7 @@ def test_no_more_users_are_deleted_than_were_approved(issuer: IssuerBench) -> No
 
 def test_an_allowance_counts_users_that_a_killed_run_has_recorded(issuer: IssuerBench) -> None:
     issuer.migrate()
-    issuer.come_back(TO, ["user00", "user01"])
+    issuer.log_in_again(TO, ["user00", "user01"])
     with issuer.process() as migration, migration.locked():
         migration.record_back(Wave(users=migration.returns.to_delete()))
         assert migration.returns.allowance(2) == 0
@@ -201,7 +201,7 @@ def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) 
     issuer.migrate()
     with issuer.process() as migration:
         migration.roll_back()
-    issuer.come_back(REALM, ["user00", "user01", "user02"])
+    issuer.log_in_again(REALM, ["user00", "user01", "user02"])
     assert len(standing(issuer).pending) == 2
 
     with issuer.process() as migration:
@@ -211,7 +211,7 @@ def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) 
             migration.roll_back(("nobody",))
         migration.roll_back(("USER03",))
         assert migration.is_on
-    issuer.come_back(REALM, ["user04"])
+    issuer.log_in_again(REALM, ["user04"])
     with issuer.process() as migration:
         assert migration.follow_up().returned == 4
         assert not migration.is_on, "the exclusion is remembered"
@@ -225,7 +225,7 @@ def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) 
 def test_the_way_back_ends_without_people_who_are_excluded_where_users_are_made_anew(
     users: MigrationBench,
 ) -> None:
-    users.migrate(ANEW)
+    users.migrate(RECREATE)
     with users.process() as migration:
         migration.roll_back()
     log_in(users, "user00", "user01", "user02", "user03")
@@ -233,7 +233,7 @@ def test_the_way_back_ends_without_people_who_are_excluded_where_users_are_made_
         assert len(migration.follow_up().lacking) == 1
         migration.roll_back(("user04",))
         assert not migration.is_on
-    users.migrate(ANEW)
+    users.migrate(RECREATE)
 
 
 def test_an_excluded_person_who_logs_in_before_the_end_gets_the_rights_back(
@@ -243,16 +243,16 @@ def test_an_excluded_person_who_logs_in_before_the_end_gets_the_rights_back(
     issuer.migrate()
     with issuer.process() as migration:
         migration.roll_back(("user01",))
-    issuer.come_back(REALM, ["user01"])
+    issuer.log_in_again(REALM, ["user01"])
     standing(issuer)
-    issuer.come_back(REALM)
+    issuer.log_in_again(REALM)
     standing(issuer)
     assert issuer.rights() == before
 
 
 def test_the_store_names_who_is_awaited_by_team(issuer: IssuerBench) -> None:
     issuer.migrate(until="moving")
-    issuer.come_back(TO, ["user00"])
+    issuer.log_in_again(TO, ["user00"])
     with issuer.process() as migration:
         migration.roll_back()
         awaited = migration.follow_up().lacking
@@ -295,7 +295,7 @@ def test_a_move_from_a_realm_to_itself_is_not_inspected(issuer: IssuerBench) -> 
 
 def test_the_report_names_rights_that_were_given_since_the_export(issuer: IssuerBench) -> None:
     issuer.migrate()
-    issuer.come_back(TO)
+    issuer.log_in_again(TO)
     standing(issuer)
     give_role(issuer.bench, "user02", "team-t1", DEVELOPER)
     give_role(issuer.bench, "user00", "team-t1", GUEST)
@@ -317,11 +317,11 @@ def test_the_report_names_rights_that_were_given_since_the_export(issuer: Issuer
 
 def test_an_admin_flag_given_meanwhile_is_kept(issuer: IssuerBench) -> None:
     issuer.migrate()
-    issuer.come_back(TO, ["user04"])
+    issuer.log_in_again(TO, ["user04"])
     standing(issuer)
     harbor_user(issuer.sandbox, "user04").sysadmin = True
     with issuer.process() as migration:
         migration.roll_back()
-    issuer.come_back(REALM)
+    issuer.log_in_again(REALM)
     standing(issuer)
     assert issuer.user("user04").sysadmin

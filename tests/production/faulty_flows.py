@@ -1,10 +1,10 @@
-"""Flows for tests of what happens to runs that end badly, deployed with ours."""
+"""Flows whose runs fail or are killed, for tests; they are deployed with the real ones."""
 
 import time
 
 from prefect import flow
 
-import flows  # noqa: F401 (sets up the log of runs, as it does for each of our flows)
+import flows  # noqa: F401 (sets up the log of runs, as for each flow)
 
 
 @flow
@@ -15,5 +15,5 @@ def have_a_bug() -> None:
 
 @flow
 def take_long() -> None:
-    """Give the time to end the process."""
+    """Run until the process is killed."""
     time.sleep(600)

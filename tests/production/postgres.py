@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own for a test, thrown away afterwards."""
+"""A temporary PostgreSQL server for a test."""
 
 import os
 import pwd
@@ -18,8 +18,8 @@ PASSWORD = "superuser"
 class Postgres:
     """A PostgreSQL server on a port of the loopback address while the context lasts.
 
-    PostgreSQL refuses to run as root. The user that Debian's package creates runs it then, in a
-    folder outside pytest's, which other users cannot enter.
+    PostgreSQL refuses to run as root. Then the user that Debian's package creates runs it, in a
+    folder outside pytest's, which other users cannot read.
 
     Attributes:
         host: host and port.
@@ -54,7 +54,7 @@ class Postgres:
         self._run(
             "initdb", "-D", "data", "-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile=password"
         )
-        # Data that is thrown away need not survive a power cut.
+        # Temporary data need not survive a power cut.
         options = f"-p {self._port} -h 127.0.0.1 -k '' -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-D", "data", "-l", "log", "-o", options)
         return self

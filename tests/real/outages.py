@@ -43,7 +43,7 @@ from tests.real.test_migration import give_rights
 from tests.sandbox.calls import Caller
 from tests.support.addresses import Given, given
 from tests.support.harness import FaultySandbox, connections, prepare, write
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 from tests.support.wire import Wire
 
 _MOST_RUNS = 6
@@ -121,7 +121,7 @@ class Platform:
         done: list[Outcome] = []
         with self.process() as systems:
             planned = onboarding.plan_all(systems, self.teams)
-            onboarding.onboard_many(systems, self.teams, planned, Alone(), done.append)
+            onboarding.onboard_many(systems, self.teams, planned, NoLock(), done.append)
         _raise(each.error for each in done)
 
     def configure(self) -> None:
@@ -144,7 +144,7 @@ class Platform:
 
         def procedure() -> None:
             with self.process() as systems:
-                found = rotation.rotate(systems, self.teams, order, systems.clock(), Alone())
+                found = rotation.rotate(systems, self.teams, order, systems.clock(), NoLock())
             _raise(each.error for each in found)
 
         return procedure

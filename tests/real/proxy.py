@@ -1,4 +1,4 @@
-"""A proxy in front of a server, which can answer in its place."""
+"""A proxy that can answer instead of the server behind it."""
 
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
@@ -8,11 +8,11 @@ import urllib3
 
 from tests.support.listener import LocalServer
 
-_OF_THE_CONNECTION = ("connection", "content-length", "transfer-encoding", "keep-alive")
+_HOP_BY_HOP = ("connection", "content-length", "transfer-encoding", "keep-alive")
 
 
 class Answer(NamedTuple):
-    """An answer of the proxy's own."""
+    """An answer of the proxy itself."""
 
     status: int
     body: bytes = b""
@@ -23,16 +23,16 @@ class Proxy(LocalServer):
     """A running proxy.
 
     Attributes:
-        url: the address of the proxy.
-        choose: returns the proxy's own answer for a method and path; None forwards the request.
-        forwarded: method and path of each forwarded request.
+        url: The address of the proxy.
+        choose: Returns the proxy's answer for a method and path; None forwards the request.
+        forwarded: The method and the path of each forwarded request.
     """
 
     def __init__(self, upstream: str, pool: urllib3.PoolManager | None = None) -> None:
         """
         Args:
-            upstream: the address of the server.
-            pool: connects to it, with a certificate for example.
+            upstream: The address of the server.
+            pool: Connects to the server, with a certificate for example.
         """
         self.choose: Callable[[str, str], Answer | None] = lambda method, path: None
         self.forwarded: list[tuple[str, str]] = []
@@ -45,7 +45,7 @@ class Proxy(LocalServer):
         given = self.choose(handler.command, handler.path) or self._forward(handler, body)
         handler.send_response(given.status)
         for name, value in given.headers.items():
-            if name.lower() not in _OF_THE_CONNECTION:
+            if name.lower() not in _HOP_BY_HOP:
                 handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(given.body)))
         handler.end_headers()
@@ -56,7 +56,7 @@ class Proxy(LocalServer):
         kept = {
             name: value
             for name, value in handler.headers.items()
-            if name.lower() not in _OF_THE_CONNECTION
+            if name.lower() not in _HOP_BY_HOP
         }
         found = self._pool.request(
             handler.command,

@@ -24,7 +24,7 @@ from tests.drift.watch import mend
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor
 from tests.real.migration_lab import MigrationLab
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 from tests.support.migration_harness import OLD
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -107,7 +107,7 @@ class Limited:
             self.lab.sandbox.clock.move(3600)
             now = self.lab.sandbox.clock.now()
             teams = list(systems.state.teams.values())[:1]
-            for outcome in rotate(systems, teams, Rotation(now, force=True), now, Alone()):
+            for outcome in rotate(systems, teams, Rotation(now, force=True), now, NoLock()):
                 if outcome.error:
                     raise outcome.error
 

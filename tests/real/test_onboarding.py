@@ -150,7 +150,7 @@ def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded):
     assert secret.type == "kubernetes.io/dockerconfigjson"
     assert list(content["auths"]) == [info["registry_url"].rpartition("://")[2]]
     assert onboarded.login("harbor-pull", "demo")[0] == f"{prefix}{slug}+pull-a"
-    assert onboarded.opens("harbor-pull", "demo")
+    assert onboarded.can_log_in("harbor-pull", "demo")
     assert "harbor-pull" in [reference.name for reference in account.image_pull_secrets]
 
 

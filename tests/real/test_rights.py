@@ -30,7 +30,7 @@ from tests.real.rights_lab import (
     wait_until,
 )
 from tests.support.harness import prepare
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
 
@@ -143,7 +143,7 @@ class Walk:
             def finished(outcome: onboarding.Outcome) -> None:
                 errors.extend([outcome.error] if outcome.error else [])
 
-            onboarding.onboard_many(systems, teams, planned, Alone(), finished)
+            onboarding.onboard_many(systems, teams, planned, NoLock(), finished)
         for error in errors:
             raise error
 
@@ -164,7 +164,7 @@ class Walk:
             clock.move(3600)
             now = clock.now()
             teams = list(systems.state.teams.values())
-            found = rotate(systems, teams, Order(now, force=True), now, Alone())
+            found = rotate(systems, teams, Order(now, force=True), now, NoLock())
             for outcome in found:
                 if outcome.error:
                     raise outcome.error

@@ -31,7 +31,7 @@ from tests.real.servers.given import remove_from_cluster
 from tests.sandbox.calls import Caller
 from tests.support.harness import prepare, write
 from tests.support.images import image, push
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -57,7 +57,7 @@ class Real:
 
     def run(self, **asked: Any) -> dict[str, Outcome]:
         now = self.sandbox.clock.now()
-        found = rotate(self.systems, [self.team], Order(now, **asked), now, Alone())
+        found = rotate(self.systems, [self.team], Order(now, **asked), now, NoLock())
         assert [outcome.error for outcome in found if outcome.error] == []
         return {outcome.purpose: outcome for outcome in found}
 

@@ -105,7 +105,7 @@ def test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves(
     steps = operator(flows, lab, log_in, largest_wave=100)
     steps.follow("C", kill_at="C3")
 
-    different = int(steps.said["C5"].partition("compared, ")[2].partition(" ")[0])
+    different = int(steps.messages["C5"].partition("compared, ")[2].partition(" ")[0])
     assert different == lab.harbor.is_the_sandboxs, "a project's owner, whom no call restores"
 
 

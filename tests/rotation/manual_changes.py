@@ -16,7 +16,7 @@ from tenantry.rotation.pair import NotOnboarded
 from tenantry.systems import Systems
 from tests.support.crash import MOMENTS, Snapshot
 from tests.support.harness import Bench, Data
-from tests.support.locks import Alone, Mutex
+from tests.support.locks import Mutex, NoLock
 from tests.support.rotation_harness import logins, order, pairs_are_in_order, pass_time, robots, run
 from tests.support.wire import Kill, Killed, Moment, Wire, no_delays, one_worker
 
@@ -32,13 +32,13 @@ Login = tuple[str, str]
 
 
 def at_once(*works: Callable[[], object]) -> None:
-    """Does all of these at the same time; what one raises is raised."""
+    """Run these functions at the same time, and raise the first error."""
     errors: list[BaseException] = []
 
     def do(work: Callable[[], object]) -> None:
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 whatever it is, the test must see it
+        except BaseException as error:  # noqa: BLE001 raised below
             errors.append(error)
 
     threads = [threading.Thread(target=do, args=(work,)) for work in works]
@@ -51,11 +51,11 @@ def at_once(*works: Callable[[], object]) -> None:
 
 
 class ManualChanges(RuleBasedStateMachine):
-    """Onboarding, rotation, remediation of drift, crashes, time, and somebody who meddles.
+    """Onboarding, rotation, remediation of drift, crashes, passing time, and manual changes.
 
-    What always holds, unless somebody meddled since: what is published works, and what was
-    published before works for as long as it overlaps. What holds after one undisturbed run of
-    each: one credential is published everywhere and works, and no robot is there unexplained.
+    Always, unless a robot or Secret was changed by hand: the published credential works, and the
+    one that was published before works during its overlap. After one undisturbed run of each: all
+    Secrets hold one working credential, and no robot is extra.
     """
 
     bench: Bench
@@ -68,14 +68,14 @@ class ManualChanges(RuleBasedStateMachine):
         self._published: Login = ("", "")
         self._since = self._now
         self._served: dict[Login, datetime] = {}
-        self._take_down()
+        self._record()
 
     @property
     def _now(self) -> datetime:
         return self.bench.sandbox.clock.now()
 
-    def _take_down(self) -> None:
-        """Notes what is published now, and until when what was before must work."""
+    def _record(self) -> None:
+        """Record the published credential, and until when the previous one must work."""
         found = logins(self.bench)[SECRET]
         if found != self._published:
             if self._published[0]:
@@ -83,7 +83,7 @@ class ManualChanges(RuleBasedStateMachine):
             self._published, self._since = found, self._now
 
     def _forget(self) -> None:
-        """After this nobody can say what must work."""
+        """Forget the recorded credentials: it is unknown which of them work."""
         self._served.clear()
         self._published = ("", "")
 
@@ -105,7 +105,7 @@ class ManualChanges(RuleBasedStateMachine):
     @rule(number=st.integers(1, 25), moment=st.sampled_from(MOMENTS))
     def compromised_and_die(self, number: int, moment: Moment) -> None:
         self._die(lambda: self._rotate(compromised=True), number, moment)
-        self._changed_by_hand = True  # its old ones may be gone, and no new one be there yet
+        self._changed_by_hand = True  # the old robots may be deleted before new ones exist
 
     @rule()
     def onboard(self) -> None:
@@ -140,32 +140,32 @@ class ManualChanges(RuleBasedStateMachine):
         pass_time(self.bench, hours=hours)
 
     @rule(name=st.sampled_from(["pull-a", "pull-b"]))
-    def somebody_renews_a_secret(self, name: str) -> None:
+    def a_robots_secret_is_renewed(self, name: str) -> None:
         if robot := robots(self.bench).get(name):
             self.bench.systems.harbor_client.patch(f"/robots/{robot.id}", {})
         self._changed_by_hand = True
 
     @rule(name=st.sampled_from(["pull-a", "pull-b"]))
-    def somebody_disables_a_robot(self, name: str) -> None:
+    def a_robot_is_disabled(self, name: str) -> None:
         if robot := robots(self.bench).get(name):
             robot.disabled = True
         self._changed_by_hand = True
 
     @rule(name=st.sampled_from(["pull-a", "pull-b"]))
-    def somebody_deletes_a_robot(self, name: str) -> None:
+    def a_robot_is_deleted(self, name: str) -> None:
         if robot := robots(self.bench).get(name):
             del self.bench.sandbox.harbor.robots[robot.id]
         self._changed_by_hand = True
 
     @rule(name=st.sampled_from(["pull-a", "pull-b"]))
-    def somebody_makes_a_robot(self, name: str) -> None:
+    def a_robot_is_created(self, name: str) -> None:
         if name not in robots(self.bench):
             robot = self.bench.team().active_robots["pull"]
             self.bench.systems.credentials.issuer.make("team-shop", name, robot, "created")
         self._changed_by_hand = True
 
     @rule(namespace=st.sampled_from(["team-shop", "team-shop-jobs"]))
-    def somebody_deletes_a_secret(self, namespace: str) -> None:
+    def a_secret_is_deleted(self, namespace: str) -> None:
         if self.bench.sandbox.kubernetes.get("Secret", "harbor-pull", namespace):
             self.bench.sandbox.kubernetes.delete("Secret", "harbor-pull", namespace)
         self._changed_by_hand = True
@@ -174,7 +174,7 @@ class ManualChanges(RuleBasedStateMachine):
         namespace=st.sampled_from(["team-shop", "team-shop-jobs"]),
         part=st.sampled_from(["data", "annotations"]),
     )
-    def somebody_empties_a_secret(self, namespace: str, part: str) -> None:
+    def a_secret_is_emptied(self, namespace: str, part: str) -> None:
         kubernetes = self.bench.sandbox.kubernetes
         if held := kubernetes.get("Secret", "harbor-pull", namespace):
             changes: Data = {"data": {".dockerconfigjson": "e30="}}
@@ -185,14 +185,14 @@ class ManualChanges(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
-        """One undisturbed run of each mends whatever befell it."""
+        """Run each once, undisturbed: this repairs all that was changed by hand."""
         self._run(self._onboard)
         self._run(self._rotate)
         pairs_are_in_order(self.bench)
         if self._changed_by_hand:
             self._forget()
             self._changed_by_hand = False
-            self._take_down()
+            self._record()
 
     # What always holds
 
@@ -200,10 +200,10 @@ class ManualChanges(RuleBasedStateMachine):
     def what_must_work_works(self) -> None:
         if self._changed_by_hand:
             return
-        self._take_down()
+        self._record()
         opens = self.bench.systems.harbor_client.opens
         if self._now < self._since + LIFE:
-            assert opens(*self._published), "what is published does not work"
+            assert opens(*self._published), "the published credential does not work"
         for login, until in self._served.items():
             assert self._now >= until or opens(*login), f"{login[0]} was retired too early"
 
@@ -220,7 +220,7 @@ class ManualChanges(RuleBasedStateMachine):
                     raise outcome.error
 
     def _is_gone(self, error: Exception) -> bool:
-        """Whether somebody took away all that there was to rotate."""
+        """Return whether the robots to rotate were deleted by hand."""
         return self._changed_by_hand and isinstance(error, NotOnboarded)
 
     def _onboard(self, lock: Any = None) -> None:
@@ -229,7 +229,7 @@ class ManualChanges(RuleBasedStateMachine):
 
     def _remediate(self, lock: Any = None) -> None:
         with self.bench.process(extras=True) as systems:
-            remediate(systems, self.bench.teams, lock or Alone())
+            remediate(systems, self.bench.teams, lock or NoLock())
 
     def _run(self, work: Callable[[], object]) -> None:
         with no_delays():
@@ -245,7 +245,7 @@ class ManualChanges(RuleBasedStateMachine):
 
 
 def remediate(systems: Systems, teams: Sequence[Team], lock: Lock) -> None:
-    """Looks for drift and mends all of it, extras with our mark removed."""
+    """Detect drift and remediate all of it; extras with our mark are removed."""
     detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
     order = drift.Order("all")
     remedy = drift.choose(detected, order.remediate)
@@ -255,7 +255,7 @@ def remediate(systems: Systems, teams: Sequence[Team], lock: Lock) -> None:
 
 
 def machine(made: Bench) -> type[ManualChanges]:
-    """The machine on a bench; each of its walks begins with an onboarded team."""
+    """Return the state machine on a bench; each of its runs starts from an onboarded team."""
     made.declare(TEAM).onboard()
 
     class OnBench(ManualChanges):

@@ -1,4 +1,4 @@
-"""Pullers that read a Secret now and then, as a kubelet does, and pull with what they have."""
+"""Simulated kubelets: they read a Secret at intervals, and pull with what they read last."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ from tests.support.harness import Bench
 from tests.support.wire import Request, Send, Wire
 
 STEP = 15.0
-"""Seconds that pass between two requests."""
+"""The seconds between two pulls."""
 
 
 class Puller:
-    """Whoever pulls with a Secret that it reads again only when what it has is so old."""
+    """Pulls with a Secret that it reads again after `delay` seconds."""
 
     def __init__(self, bench: Bench, namespace: str, name: str, delay: float) -> None:
         self._bench = bench
@@ -27,7 +27,7 @@ class Puller:
         self._login = ("", "")
 
     def pull(self) -> bool:
-        """Whether a pull succeeds now."""
+        """Return whether a pull succeeds now."""
         now = self._bench.sandbox.clock.now()
         if self._read_at is None or (now - self._read_at).total_seconds() >= self._delay:
             self._login = self._bench.login(*self._where)
@@ -35,12 +35,12 @@ class Puller:
         return self._bench.systems.harbor_client.opens(*self._login)
 
 
-class Crowd:
-    """Pullers with all delays up to a greatest one, in seconds.
+class Pullers:
+    """Pullers with several delays up to a greatest one, in seconds.
 
     Attributes:
-        pulls: how many there were.
-        failed: how many of them failed.
+        pulls: The number of pulls.
+        failed: The number of failed pulls.
     """
 
     def __init__(self, bench: Bench, secrets: list[tuple[str, str]], greatest: float) -> None:
@@ -54,20 +54,20 @@ class Crowd:
         self._here = threading.local()
 
     def pull(self) -> None:
-        """All pull once, and time passes."""
+        """Let each puller pull once, and move the clock."""
         for puller in self._pullers:
             self.pulls += 1
             self.failed += not puller.pull()
         self._bench.sandbox.clock.move(STEP)
 
     def wait(self, seconds: float) -> None:
-        """They go on pulling for so long."""
+        """Let the pullers pull for this time."""
         for _ in range(int(seconds / STEP) + 1):
             self.pull()
 
     @contextmanager
     def around_every_request(self) -> Iterator[None]:
-        """While the context lasts, all pull before and after each request of this process."""
+        """Let all pullers pull before and after each request of this process."""
 
         def handle(request: Request, send: Send) -> Any:
             if getattr(self._here, "pulling", False):
@@ -91,8 +91,8 @@ class Crowd:
             self._here.pulling = False
 
 
-def in_place(bench: Bench) -> None:
-    """Rotation as others do it: the robot gets a new secret, and then the Secret is written."""
+def rotate_in_place(bench: Bench) -> None:
+    """Rotate by renewing the robot's secret, and then write the Secret: the usual way elsewhere."""
     for team in bench.teams:
         for purpose in team.active_robots:
             _renew(bench, team, purpose)
@@ -118,9 +118,9 @@ Rotate = Callable[[Bench], object]
 
 
 def failed_pulls(bench: Bench, rotate: Rotate, times: int, delay: float) -> tuple[int, int]:
-    """Pulls that failed, and all there were, while all teams are rotated so many times."""
+    """Rotate all teams this often, and return the number of failed pulls and of all pulls."""
     secrets = [(team.slug, f"harbor-{p}") for team in bench.teams for p in team.active_robots]
-    crowd = Crowd(bench, secrets, delay)
+    crowd = Pullers(bench, secrets, delay)
     crowd.pull()
     for _ in range(times):
         with crowd.around_every_request():

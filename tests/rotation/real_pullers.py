@@ -1,4 +1,4 @@
-"""Threads that pull from the sandbox's registry without end: by skopeo, and by themselves."""
+"""Threads that pull from the sandbox's registry all the time: with skopeo, and by HTTP requests."""
 
 import json
 import random
@@ -15,13 +15,13 @@ from tests.support.harness import Bench
 from tests.support.images import MANIFEST
 
 SKOPEOS, SIMULATED = 2, 4
-"""Threads that pull all the time: by skopeo, and by themselves."""
+"""The number of threads that pull with skopeo, and by HTTP requests."""
 DELAY = 2.0
-"""Seconds after which a puller has read a Secret again."""
+"""The seconds after which a puller reads a Secret again."""
 
 
 class Gate:
-    """Lets many pull at once, or one change the time while nobody pulls."""
+    """Lets many threads pull at once, or one thread change the clock while none pulls."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -57,11 +57,11 @@ Pull = Callable[[str, Path], bool]
 
 
 class Pulling:
-    """Threads that pull without end, each with Secrets that it has read a moment ago.
+    """Threads that pull all the time, each with Secrets that it reads every `DELAY` seconds.
 
     Attributes:
-        pulls: how many there were.
-        failed: how many failed.
+        pulls: The number of pulls, by kind of thread.
+        failed: The number of failed pulls, by kind of thread.
     """
 
     def __init__(self, made: Bench, folder: Path, ways: Sequence[Pull]) -> None:

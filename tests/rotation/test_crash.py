@@ -10,7 +10,7 @@ import pytest
 from tenantry.systems import Systems
 from tests.support.faults import FAULTS, Faults
 from tests.support.harness import Bench, Data
-from tests.support.locks import Noted
+from tests.support.locks import RecordingLock
 from tests.support.rotation_crash import WAYS, due, rotate
 from tests.support.rotation_harness import ROTATED, SPREAD_OUT, order, pairs_are_in_order, run
 from tests.support.wire import Request
@@ -54,7 +54,7 @@ def test_any_request_of_a_rotation_may_fail_once(
     """The push of a test is tried too; all is as it must be after the same run, or the next."""
     due(bench, CI)
     given = order(bench, force=True)
-    lock = Noted(bench.sandbox.requests.total)
+    lock = RecordingLock(bench.sandbox.requests.total)
 
     def procedure(systems: Systems) -> None:
         for outcome in run(bench, given, systems=systems, lock=lock).values():
@@ -77,6 +77,6 @@ def test_any_request_of_a_rotation_may_fail_once(
     before_lock = lock.taken_after
     first = list(FAULTS).index(name) % SOME
     struck = requests if whole else requests[first::SOME]
-    runs = [faults.strike(name, request) for request in struck]
+    runs = [faults.inject(name, request) for request in struck]
     record_property("struck", len(runs))
     assert len(requests) > 15

@@ -6,23 +6,23 @@ import json
 from tests.support.harness import PLATFORM, Bench
 from tests.support.rotation_harness import (
     PULL,
-    all_open,
-    fail,
+    all_work,
+    clear_faults,
+    inject_fault,
     logins,
-    mend,
+    only,
     pairs_are_in_order,
     pass_time,
     robots,
     run,
     secret,
-    the,
 )
 
 
 def test_a_dead_credential_is_exchanged(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     bench.systems.harbor_client.patch(f"/robots/{robots(bench)['pull-a'].id}", {})
-    outcome = the(run(bench))
+    outcome = only(run(bench))
     assert (outcome.why, outcome.robot) == ("broken", "pull-b")
     pairs_are_in_order(bench)
 
@@ -33,31 +33,31 @@ def test_a_dead_one_beside_one_that_overlaps_is_made_anew_and_the_old_one_stays(
     first = logins(pull)
     run(pull)
     pull.systems.harbor_client.patch(f"/robots/{robots(pull)['pull-b'].id}", {})
-    assert the(run(pull)).robot == "pull-b"
+    assert only(run(pull)).robot == "pull-b"
     pairs_are_in_order(pull)
-    assert all_open(pull, first)
+    assert all_work(pull, first)
 
 
 def test_what_harbor_refuses_for_a_moment_is_not_deleted(pull: Bench) -> None:
     """It answers 401 also where it can't look a robot up; then it refuses everybody."""
     run(pull)
     before = logins(pull)
-    fail(pull, "GET", "/service/token", 401)
-    outcome = the(run(pull))
+    inject_fault(pull, "GET", "/service/token", 401)
+    outcome = only(run(pull))
     assert "it refuses the connection's own account" in str(outcome.error)
-    mend(pull)
-    assert all_open(pull, before)
+    clear_faults(pull)
+    assert all_work(pull, before)
     assert set(robots(pull)) == {"pull-a", "pull-b"}
-    assert the(run(pull)).state == "overlaps"
+    assert only(run(pull)).state == "overlaps"
 
 
 def test_an_expired_robot_is_explained_and_exchanged(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     pass_time(bench, days=31)
     bench.declare({**PULL, "robots": {"pull": {"expiry_days": 30}, "ci": None}})
-    assert "robot 'pull-a' expired at" in the(run(bench)).note
+    assert "robot 'pull-a' expired at" in only(run(bench)).note
     bench.declare(PULL)
-    assert the(run(bench)).state == "rotated"
+    assert only(run(bench)).state == "rotated"
     pairs_are_in_order(bench)
 
 
@@ -65,7 +65,7 @@ def test_a_changed_prefix_is_explained_and_no_password_is_changed(pull: Bench) -
     run(pull)
     (_, password), *_ = logins(pull).values()
     pull.systems.harbor_client.put("/configurations", {"robot_name_prefix": "bot-"})
-    outcome = the(run(pull))
+    outcome = only(run(pull))
     assert "its robot_name_prefix was changed, which renames all robots at once" in outcome.note
     assert not outcome.rotated
     assert set(logins(pull).values()) == {("bot-team-shop+pull-b", password)}
@@ -83,7 +83,7 @@ def test_a_renamed_registry_is_written_and_no_password_is_changed(pull: Bench) -
     run(pull)
     (_, password), *_ = logins(pull).values()
     pull.declare({**PULL}, platform={**PLATFORM, "harbor": {"registry": "new.example.com"}})
-    outcome = the(run(pull))
+    outcome = only(run(pull))
     assert "Harbor's registry is 'new.example.com'" in outcome.note
     assert not outcome.rotated
     content = json.loads(base64.b64decode(secret(pull)["data"][".dockerconfigjson"]))

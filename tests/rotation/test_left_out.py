@@ -13,7 +13,7 @@ from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.settle import connect
 from tests.support.harness import Bench, connections
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 from tests.support.rotation_harness import (
     SHOP,
     SPREAD_OUT,
@@ -52,7 +52,7 @@ def run(bench: Bench, names: list[str] | None = None, **asked: Any) -> dict[str,
     systems = again(bench)
     now = bench.sandbox.clock.now()
     teams = systems.state.pick(names)
-    found = rotate(systems, teams, order(bench, **asked), now, Alone(), names=names)
+    found = rotate(systems, teams, order(bench, **asked), now, NoLock(), names=names)
     return {outcome.name: outcome for outcome in found}
 
 

@@ -1,4 +1,4 @@
-"""Whatever befalls a team's robots, in any order, leaves what one undisturbed run mends."""
+"""After any faults and manual changes, in any order, one undisturbed run repairs a team's robots."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -45,25 +45,30 @@ def test_beside_another_rotation_onboarding_and_remediation_in_any_order_of_requ
     bench, start = interleaved
     start.restore()
     before, asked = logins(bench), order(bench, force=True)
-    beside = Interleaving(lambda number: data.draw(st.integers(0, number - 1)))
+    concurrent = Interleaving(lambda number: data.draw(st.integers(0, number - 1)))
     rotated: list[bool] = []
 
     def rotate() -> None:
         with bench.process() as systems:
-            lock = beside.lock(["shop"])
+            lock = concurrent.lock(["shop"])
             outcomes = run(bench, asked, systems=systems, lock=lock).values()
             rotated.extend(outcome.rotated for outcome in outcomes)
 
-    def mend() -> None:
+    def onboard_again() -> None:
         with bench.process() as systems:
-            onboard(systems, bench.team(), lock=beside.lock(["shop"]))
+            onboard(systems, bench.team(), lock=concurrent.lock(["shop"]))
 
-    def mend_drift() -> None:
+    def remediate_drift() -> None:
         with bench.process(extras=True) as systems:
-            remediate(systems, bench.teams, beside.lock(["shop"]))
+            remediate(systems, bench.teams, concurrent.lock(["shop"]))
 
-    procedures = {"one": rotate, "two": rotate, "onboarding": mend, "remediation": mend_drift}
-    errors = beside.run(procedures)
+    procedures = {
+        "one": rotate,
+        "two": rotate,
+        "onboarding": onboard_again,
+        "remediation": remediate_drift,
+    }
+    errors = concurrent.run(procedures)
     assert errors == {}
     assert sorted(rotated) == [False, True]
     pairs_are_in_order(bench)
@@ -72,7 +77,7 @@ def test_beside_another_rotation_onboarding_and_remediation_in_any_order_of_requ
 
 @pytest.fixture
 def interleaved(bench: Bench) -> tuple[Bench, Snapshot]:
-    """An onboarded team of which a fence is lost: onboarding and remediation have something to write."""
+    """Return an onboarded team without one of its guardrails, so that all procedures write something."""
     bench.declare(TEAM).onboard()
     pass_time(bench, hours=1)
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-default-deny", "team-shop")

@@ -12,18 +12,18 @@ from tenantry.systems.harbor.client import HarborClient
 from tests.support.harness import Bench
 from tests.support.rotation_harness import (
     PULL,
-    all_open,
+    all_work,
     change_secret,
-    fail,
+    clear_faults,
+    inject_fault,
     logins,
-    mend,
+    only,
     order,
     pairs_are_in_order,
     pass_time,
     published,
     robots,
     run,
-    the,
 )
 
 UPLOADS = "/blobs/uploads/"
@@ -41,15 +41,15 @@ def test_what_fails_before_it_is_published_is_dropped_and_the_old_one_stays(
     method: str, part: str, answer: Any, shop: Bench
 ) -> None:
     before = logins(shop)
-    fail(shop, method, part, answer)
+    inject_fault(shop, method, part, answer)
     outcome = run(shop, purposes=["ci"])["shop/ci"]
     assert outcome.state == "failed"
     assert isinstance(outcome.error, BrokenPromise | SystemRefused)
     assert not outcome.rotated
-    mend(shop)
+    clear_faults(shop)
     assert logins(shop) == before
     assert set(robots(shop)) == {"ci-a", "pull-a"}
-    assert all_open(shop, before)
+    assert all_work(shop, before)
     assert run(shop, purposes=["ci"])["shop/ci"].state == "rotated"
 
 
@@ -63,25 +63,25 @@ def test_a_robot_that_may_do_nothing_is_not_published(pull: Bench) -> None:
         return made
 
     pull.systems.credentials.issuer.make = make  # type: ignore[method-assign]
-    outcome = the(run(pull))
+    outcome = only(run(pull))
     assert "logs in but may not pull in team-shop/" in str(outcome.error)
     assert set(robots(pull)) == {"pull-a"}
     assert published(pull) == "pull-a"
 
 
 def test_a_secret_whose_answer_was_lost_is_looked_at(pull: Bench) -> None:
-    fail(pull, "PATCH", "/secrets/", "lost")
-    assert the(run(pull)).state == "rotated"
-    mend(pull)
+    inject_fault(pull, "PATCH", "/secrets/", "lost")
+    assert only(run(pull)).state == "rotated"
+    clear_faults(pull)
     pairs_are_in_order(pull)
 
 
 def test_a_robot_whose_answer_was_lost_is_dropped_by_the_next_run(pull: Bench) -> None:
-    fail(pull, "POST", "/robots", "lost")
-    assert isinstance(the(run(pull)).error, SystemUnavailable)
+    inject_fault(pull, "POST", "/robots", "lost")
+    assert isinstance(only(run(pull)).error, SystemUnavailable)
     assert set(robots(pull)) == {"pull-a", "pull-b"}
-    mend(pull)
-    assert the(run(pull)).state == "rotated"
+    clear_faults(pull)
+    assert only(run(pull)).state == "rotated"
     pairs_are_in_order(pull)
 
 
@@ -92,7 +92,7 @@ def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
     bench.systems.credentials.issuer.make(
         "team-shop", "pull-b", bench.team().active_robots["pull"], "created"
     )
-    assert the(run(bench)).done == ("deleted pull-b: it was made and never published",)
+    assert only(run(bench)).done == ("deleted pull-b: it was made and never published",)
     assert published(bench) == "pull-a"
     pairs_are_in_order(bench)
 
@@ -103,17 +103,17 @@ def test_nothing_is_retired_while_what_is_published_does_not_work(pull: Bench) -
     pass_time(pull, hours=25)
     pull.declare({**PULL, "robots": {"pull": {"expiry_days": 30}, "ci": None}})
     robots(pull)["pull-b"].disabled = True
-    outcome = the(run(pull))
+    outcome = only(run(pull))
     assert outcome.state == "broken"
     assert "robot 'pull-b' is disabled; no rotation is declared" in outcome.note
-    assert all_open(pull, first)
+    assert all_work(pull, first)
 
 
 def test_a_secret_that_somebody_else_made_stops_it_before_anything_is_made(pull: Bench) -> None:
     theirs = {"name": "harbor-pull", "namespace": "team-shop"}
     change_secret(pull, metadata=theirs, data={".dockerconfigjson": "e30="})
     pull.sandbox.requests.reset()
-    outcome = the(run(pull))
+    outcome = only(run(pull))
     assert "Tenantry did not make" in str(outcome.error)
     assert isinstance(outcome.error, NotOurs)
     assert pull.sandbox.requests.writes() == 0
@@ -121,8 +121,8 @@ def test_a_secret_that_somebody_else_made_stops_it_before_anything_is_made(pull:
 
 def test_a_team_that_is_not_onboarded_waits_and_cannot_be_forced(bench: Bench) -> None:
     bench.declare(PULL)
-    assert the(run(bench)).state == "waits"
-    outcome = the(run(bench, order(bench, force=True)))
+    assert only(run(bench)).state == "waits"
+    outcome = only(run(bench, order(bench, force=True)))
     assert "there is no such project. Onboard team 'shop' first." in str(outcome.error)
 
 
@@ -145,12 +145,12 @@ def test_a_lost_lock_stops_all_writes(pull: Bench) -> None:
             raise SystemUnavailable("prefect", "lock", "it is lost")
 
     pull.sandbox.requests.reset()
-    assert "it is lost" in str(the(run(pull, lock=Lost())).error)
+    assert "it is lost" in str(only(run(pull, lock=Lost())).error)
     assert pull.sandbox.requests.writes() == 0
 
 
 def test_an_upload_that_cannot_be_cancelled_is_no_fault_of_the_credential(shop: Bench) -> None:
-    fail(shop, "DELETE", UPLOADS, 503)
+    inject_fault(shop, "DELETE", UPLOADS, 503)
     assert run(shop, purposes=["ci"])["shop/ci"].state == "rotated"
 
 
@@ -171,5 +171,5 @@ def test_a_team_that_could_not_be_read_is_looked_at_once_more(pull: Bench) -> No
         return 503 if tries <= 4 else None
 
     pull.sandbox.fault_for = fault_for
-    outcome = the(run(pull))
+    outcome = only(run(pull))
     assert (outcome.rotated, outcome.error) == (True, None)

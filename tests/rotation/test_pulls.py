@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.rotation.pullers import failed_pulls, in_place
+from tests.rotation.pullers import failed_pulls, rotate_in_place
 from tests.support.harness import Bench
-from tests.support.rotation_harness import SHOP, enabled, logins, none_opens, order, pass_time, run
+from tests.support.rotation_harness import SHOP, enabled, logins, none_works, order, pass_time, run
 
 KUBELET = 90.0
 """Seconds after which a kubelet has read a Secret again, at the latest."""
@@ -26,11 +26,11 @@ def test_no_pull_fails_while_all_is_rotated_and_nothing_old_opens_afterwards(ben
     failed, pulls = failed_pulls(bench, rotated, times=1, delay=KUBELET)
     assert pulls > 400
     assert failed == 0
-    assert none_opens(bench, old)
+    assert none_works(bench, old)
     assert enabled(bench) == {"pull-b", "ci-b"}
 
 
 def test_rotated_in_place_pulls_fail(bench: Bench) -> None:
     bench.declare(SHOP).onboard()
-    failed, pulls = failed_pulls(bench, in_place, times=1, delay=KUBELET)
+    failed, pulls = failed_pulls(bench, rotate_in_place, times=1, delay=KUBELET)
     assert 0 < failed < pulls

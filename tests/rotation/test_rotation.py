@@ -14,11 +14,12 @@ from tests.support.rotation_harness import (
     PULL,
     ROTATED,
     SHOP,
-    all_open,
+    all_work,
     change_secret,
     enabled,
     logins,
-    none_opens,
+    none_works,
+    only,
     order,
     pairs_are_in_order,
     pass_time,
@@ -27,7 +28,6 @@ from tests.support.rotation_harness import (
     robots,
     run,
     secret,
-    the,
 )
 
 
@@ -66,16 +66,16 @@ def test_the_other_robot_takes_its_turn_and_the_old_one_goes_later(shop: Bench) 
     assert (published(shop), published(shop, "ci")) == ("pull-b", "ci-b")
     second = logins(shop)
     pairs_are_in_order(shop)
-    assert all_open(shop, first)
+    assert all_work(shop, first)
 
     pass_time(shop, hours=23)
     assert {outcome.state for outcome in run(shop).values()} == {"overlaps"}
-    assert all_open(shop, first)
+    assert all_work(shop, first)
 
     pass_time(shop, hours=2)
     run(shop)
     assert enabled(shop) == {"pull-b", "ci-b"}
-    assert none_opens(shop, first)
+    assert none_works(shop, first)
     pairs_are_in_order(shop)
 
     pass_time(shop, days=6)
@@ -88,7 +88,7 @@ def test_the_other_robot_takes_its_turn_and_the_old_one_goes_later(shop: Bench) 
     pass_time(shop, days=12)
     run(shop)
     assert (published(shop), published(shop, "ci")) == ("pull-a", "ci-a")
-    assert all_open(shop, second)
+    assert all_work(shop, second)
     pairs_are_in_order(shop)
 
 
@@ -105,8 +105,8 @@ def test_without_a_policy_nothing_happens_by_itself_but_what_was_forced_is_finis
 ) -> None:
     bench.declare({"name": "shop", "robots": {"ci": None}}).onboard()
     pass_time(bench, days=80)
-    assert the(run(bench)).state == "in order"
-    assert the(run(bench, order(bench, force=True))).why == "forced"
+    assert only(run(bench)).state == "in order"
+    assert only(run(bench, order(bench, force=True))).why == "forced"
     pass_time(bench, hours=25)
     run(bench)
     assert enabled(bench) == {"pull-b"}
@@ -135,7 +135,7 @@ def test_a_robot_that_expires_before_it_is_old_is_rotated_in_time(bench: Bench) 
     robot = robots(bench)["pull-a"]
     robot.expires_at -= 26 * 86400
     pass_time(bench, days=2)
-    assert the(run(bench)).why == "expiry"
+    assert only(run(bench)).why == "expiry"
 
 
 @pytest.mark.parametrize("name", ["web", "apps/web"])
@@ -200,11 +200,11 @@ def test_a_forced_rotation_waits_for_the_end_of_an_overlap(pull: Bench) -> None:
     run(pull)
     pass_time(pull, hours=1)
     first = order(pull, force=True)
-    outcome = the(run(pull, first))
+    outcome = only(run(pull, first))
     assert (outcome.state, outcome.why) == ("waits", "forced")
     assert "still overlaps" in outcome.note
     pass_time(pull, hours=24)
-    assert the(run(pull, first)).state == "rotated"
+    assert only(run(pull, first)).state == "rotated"
     pairs_are_in_order(pull)
 
 
@@ -212,8 +212,8 @@ def test_an_order_that_was_carried_out_is_not_carried_out_again(bench: Bench) ->
     bench.declare(PULL).onboard()
     pass_time(bench, hours=1)
     given = order(bench, compromised=True)
-    assert the(run(bench, given)).rotated
-    assert not the(run(bench, given)).rotated
+    assert only(run(bench, given)).rotated
+    assert not only(run(bench, given)).rotated
 
 
 def test_what_is_compromised_dies_first_and_the_report_tells_of_tokens(bench: Bench) -> None:
@@ -221,10 +221,10 @@ def test_what_is_compromised_dies_first_and_the_report_tells_of_tokens(bench: Be
     pass_time(bench, hours=1)
     before = logins(bench)
     bench.sandbox.requests.reset()
-    outcome = the(run(bench, order(bench, compromised=True)))
+    outcome = only(run(bench, order(bench, compromised=True)))
     writes = [each.method for each in bench.sandbox.requests.log if each.method != "GET"]
     assert [method for method in writes if method in ("DELETE", "PATCH")] == ["DELETE", "PATCH"]
-    assert none_opens(bench, before)
+    assert none_works(bench, before)
     end = bench.sandbox.clock.now() + timedelta(minutes=30)
     assert outcome.done[-1] == (
         f"tokens that Harbor issued to the old robots may be used until {end:%Y-%m-%d %H:%M} UTC"
@@ -244,9 +244,9 @@ def test_what_is_compromised_goes_though_it_was_rotated_since_that_was_asked_for
     choose(look(pull.systems, pull.teams, now), asked, now, most=9)
     pass_time(pull, minutes=10)
     run(pull)
-    outcome = the(run(pull, asked))
+    outcome = only(run(pull, asked))
     assert not outcome.rotated
-    assert none_opens(pull, old)
+    assert none_works(pull, old)
     assert set(robots(pull)) == {"pull-b"}
     pairs_are_in_order(pull)
 
@@ -256,8 +256,8 @@ def test_what_is_compromised_goes_though_its_secret_is_gone(bench: Bench) -> Non
     before = logins(bench)
     bench.sandbox.kubernetes.delete("Secret", "harbor-pull", "team-shop")
     pass_time(bench, hours=1)
-    assert the(run(bench, order(bench, compromised=True))).rotated
-    assert none_opens(bench, before)
+    assert only(run(bench, order(bench, compromised=True))).rotated
+    assert none_works(bench, before)
     pairs_are_in_order(bench)
 
 
@@ -284,7 +284,7 @@ def test_the_overlap_is_never_shorter_than_a_token_lives(bench: Bench) -> None:
     rotation = {**ROTATED, "overlap_hours": 1}
     bench.declare({**PULL, "robots": {"pull": {"rotation": rotation}, "ci": None}}).onboard()
     bench.systems.harbor_client.put("/configurations", {"token_expiration": 120})
-    until = the(run(bench, order(bench, force=True))).until
+    until = only(run(bench, order(bench, force=True))).until
     assert until is not None
     left = until - bench.sandbox.clock.now()
     assert timedelta(minutes=119) < left < timedelta(minutes=120)
@@ -318,7 +318,7 @@ def test_an_old_robot_is_no_extra_until_it_has_outstayed(pull: Bench) -> None:
     id = robot_id("team-shop", "pull-a")
 
     def outstayed() -> bool:
-        return pull.systems.credentials.outstayed(pull.team(), id, pull.look())
+        return pull.systems.credentials.outstayed(pull.team(), id, pull.observe())
 
     run(pull)
     assert not outstayed()
@@ -343,10 +343,10 @@ def test_an_old_robot_of_which_nothing_is_written_overlaps_from_now_on(pull: Ben
     change_secret(pull, metadata={**metadata, "annotations": annotations})
     pass_time(pull, days=3)
     run(pull)
-    assert all_open(pull, first)
+    assert all_work(pull, first)
     pass_time(pull, hours=25)
     run(pull)
-    assert none_opens(pull, first)
+    assert none_works(pull, first)
 
 
 # Robots that somebody else made
@@ -376,11 +376,11 @@ def test_otomis_robots_are_adopted_and_retired_for_ours(bench: Bench) -> None:
     bench.onboard()
     assert logins(bench)["team-shop/harbor-pullsecret"][0] == "otomi-team-shop+pull-a"
     run(bench)
-    assert all_open(bench, theirs)
+    assert all_work(bench, theirs)
     pairs_are_in_order(bench)
     pass_time(bench, hours=25)
     run(bench)
-    assert none_opens(bench, theirs)
+    assert none_works(bench, theirs)
     pass_time(bench, days=8)
     run(bench)
     left = [robot.name for robot in bench.sandbox.harbor.robots.values()]

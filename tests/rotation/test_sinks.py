@@ -8,16 +8,16 @@ from tests.support.rotation_harness import (
     SPREAD_OUT,
     SPREADING,
     add_namespace,
-    all_open,
-    fail,
+    all_work,
+    clear_faults,
+    inject_fault,
     logins,
-    mend,
-    none_opens,
+    none_works,
+    only,
     pairs_are_in_order,
     pass_time,
     run,
     secret,
-    the,
 )
 
 
@@ -33,7 +33,7 @@ def spread_out(bench: Bench) -> Bench:
 def test_every_sink_gets_the_new_credential(spread_out: Bench) -> None:
     before = logins(spread_out)
     assert len(before) == 4
-    the(run(spread_out))
+    only(run(spread_out))
     after = logins(spread_out)
     assert len(set(after.values())) == 1
     assert after.items().isdisjoint(before.items())
@@ -45,22 +45,22 @@ def test_a_sink_that_fails_gets_it_later_and_the_old_one_serves_that_much_longer
     spread_out: Bench,
 ) -> None:
     before = logins(spread_out)
-    fail(spread_out, "PATCH", "/pipelines/secrets/pull-shop", 403)
-    outcome = the(run(spread_out))
+    inject_fault(spread_out, "PATCH", "/pipelines/secrets/pull-shop", 403)
+    outcome = only(run(spread_out))
     assert outcome.rotated
     assert outcome.error is not None
     pass_time(spread_out, hours=30)
-    assert the(run(spread_out)).error is not None
-    assert all_open(spread_out, before), "nothing is retired while a sink holds the old one"
-    mend(spread_out)
+    assert only(run(spread_out)).error is not None
+    assert all_work(spread_out, before), "nothing is retired while a sink holds the old one"
+    clear_faults(spread_out)
     run(spread_out)
     pairs_are_in_order(spread_out)
     pass_time(spread_out, hours=23)
     run(spread_out)
-    assert all_open(spread_out, before)
+    assert all_work(spread_out, before)
     pass_time(spread_out, hours=2)
     run(spread_out)
-    assert none_opens(spread_out, before)
+    assert none_works(spread_out, before)
 
 
 def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
@@ -74,11 +74,11 @@ def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
 
 def test_a_sink_whose_namespace_is_missing_keeps_no_robot_from_its_turn(bench: Bench) -> None:
     bench.declare(SPREAD_OUT, platform=SPREADING).onboard()
-    outcome = the(run(bench))
+    outcome = only(run(bench))
     assert (outcome.steps, outcome.error) == ((), None)
     assert outcome.note.startswith("there is no namespace yet for pipelines/")
     pass_time(bench, days=20)
-    outcome = the(run(bench))
+    outcome = only(run(bench))
     assert (outcome.rotated, outcome.error) == (True, None)
     add_namespace(bench)
     bench.onboard()
@@ -91,15 +91,15 @@ def test_a_sink_that_is_refused_keeps_neither_the_others_nor_the_robot_from_thei
     before = logins(spread_out)
     _, refused, *_ = before
     namespace, name = refused.split("/")
-    fail(spread_out, "PATCH", f"/{namespace}/secrets/{name}", 403)
-    assert the(run(spread_out)).error is not None
+    inject_fault(spread_out, "PATCH", f"/{namespace}/secrets/{name}", 403)
+    assert only(run(spread_out)).error is not None
     after = logins(spread_out)
     assert [place for place in after if after[place] == before[place]] == [refused]
     pass_time(spread_out, days=20)
-    outcome = the(run(spread_out))
+    outcome = only(run(spread_out))
     assert outcome.rotated, "what the sink still holds has expired anyway"
     assert outcome.error is not None
-    mend(spread_out)
+    clear_faults(spread_out)
     run(spread_out)
     pairs_are_in_order(spread_out)
 
@@ -117,22 +117,22 @@ def test_the_old_robot_stays_while_a_sink_that_cannot_be_written_holds_its_crede
     before = logins(spread_out)
     spread_out.sandbox.kubernetes.put({**secret(spread_out, "pull-shop", "pipelines"), **changes})
 
-    outcome = the(run(spread_out))
+    outcome = only(run(spread_out))
 
     assert outcome.rotated, "the other Secrets get the new credential in time"
     assert "Secret pipelines/pull-shop" in str(outcome.error)
     assert "neither disabled nor deleted" in str(outcome.error)
     for _ in range(6):
         pass_time(spread_out, hours=30)
-        assert the(run(spread_out)).error is not None
-        assert all_open(spread_out, before), "the sink's consumers still log in"
-        look, team = spread_out.look(), spread_out.team()
+        assert only(run(spread_out)).error is not None
+        assert all_work(spread_out, before), "the sink's consumers still log in"
+        look, team = spread_out.observe(), spread_out.team()
         old = robot_id("team-shop", "pull-a")
         assert not spread_out.systems.credentials.outstayed(team, old, look), "drift leaves it, too"
 
     spread_out.sandbox.kubernetes.delete("Secret", "pull-shop", "pipelines")
-    assert the(run(spread_out)).error is None
+    assert only(run(spread_out)).error is None
     pass_time(spread_out, hours=25)
     run(spread_out)
-    assert none_opens(spread_out, before)
+    assert none_works(spread_out, before)
     pairs_are_in_order(spread_out)

@@ -38,7 +38,7 @@ def statuses(controls: Controls) -> list[tuple[int, str]]:
     return [(request.status, request.fault) for request in controls.requests.log]
 
 
-# What befalls a request
+# The fault of a request
 
 
 def test_a_status_comes_with_body_and_headers_and_nothing_is_done(

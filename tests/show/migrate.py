@@ -355,17 +355,17 @@ def five_thousand_made_anew() -> list[Shown]:
         Bench(prepare(sandbox), Path(folder) / "state") as bench,
     ):
         made = MigrationBench(bench, people=PEOPLE, teams=TEAMS)
-        before = {user.id for user in made.everybody()}
+        before = {user.id for user in made.users()}
         sandbox.requests.reset()
         context = multiprocessing.get_context("spawn")
         with context.Pool(1) as pool:
             given = (connections(sandbox), bench.folder, made.issuer)
             steps = pool.apply(_remake, (*given, False))
-            for user in made.everybody():
+            for user in made.users():
                 made.log_in(user.username)
             steps += pool.apply(_remake, (*given, True))
         total = sandbox.requests.total()
-        anew = {user.id for user in made.everybody()} - before
+        anew = {user.id for user in made.users()} - before
         known = {user.subiss.removesuffix(made.issuer) for user in sandbox.harbor.users.values()}
     return _figures("made anew, and back", len(anew & known), total, steps)
 
@@ -410,7 +410,7 @@ def five_thousand_come_back() -> list[Shown]:
         with context.Pool(1) as pool:
             given = (connections(sandbox), bench.folder)
             steps = pool.apply(_reissue, (*given, False))
-            made.come_back(TO)
+            made.log_in_again(TO)
             steps += pool.apply(_reissue, (*given, True))
         total = sandbox.requests.total()
         back = len({*made.names} & {*made.rights()["people"]})

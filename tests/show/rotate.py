@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from benchmarks import rotate as benchmark
 from tests.real.servers import prerequisites
 from tests.rotation.manual_changes import machine
-from tests.rotation.pullers import failed_pulls, in_place
+from tests.rotation.pullers import failed_pulls, rotate_in_place
 from tests.rotation.real_pullers import DELAY, Pulling, ways
 from tests.sandbox.calls import Caller
 from tests.show.report import Report, Shown
@@ -119,7 +119,7 @@ def pulls_in_place() -> list[Shown]:
         _onboarded(made, 4)
         with Pulling(made, Path(folder), ways(made, Path(folder))) as crowd:
             for _ in range(TIMES):
-                in_place(made)
+                rotate_in_place(made)
                 time.sleep(DELAY)
     failed, real = sum(crowd.failed.values()), crowd.failed.get("skopeo", 0)
     return [
@@ -140,7 +140,7 @@ def pulls_at_every_request() -> list[Shown]:
         run(made)
 
     found = {}
-    for name, rotate in (("ours", ours), ("in place", in_place)):
+    for name, rotate in (("ours", ours), ("in place", rotate_in_place)):
         with bench() as made:
             made.declare(SHOP, {**SHOP, "name": "data"})
             for team in made.teams:

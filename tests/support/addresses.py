@@ -1,6 +1,6 @@
-"""Where the systems under test are: what TENANTRY_TEST_* gives, and what is started for the rest.
+"""The addresses of the systems under test: given by TENANTRY_TEST_*, or started by the tests.
 
-docs/testing.md tells people what these variables do.
+docs/testing.md describes these variables.
 """
 
 import ssl
@@ -17,22 +17,22 @@ from tenantry.sandbox.harbor import ADMIN_PASSWORD
 
 
 class GivenHarbor(HarborAccount):
-    """A Harbor and its administrator; the password is the one that Harbor's installer puts in."""
+    """A Harbor and its administrator, by default with the password of Harbor's installer."""
 
     password: SecretStr = SecretStr(ADMIN_PASSWORD)
     sign_on: bool = False
-    """Whether its OIDC provider may be replaced. Harbor never shows the provider's secret, so that
-    nobody can put it back."""
+    """Whether its OIDC provider may be replaced. Harbor never shows the provider's secret, so the
+    tests cannot restore it."""
 
 
 class GivenKeycloak(Account):
-    """A Keycloak and its administrator, who lives in the realm master."""
+    """A Keycloak and its administrator in the realm master."""
 
     password: SecretStr = SecretStr("admin")
 
 
 class Given(BaseSettings):
-    """The systems whose addresses are given, by the variables TENANTRY_TEST_*; None where not."""
+    """The systems whose addresses are given by the variables TENANTRY_TEST_*; None if not given."""
 
     model_config = SettingsConfigDict(
         env_prefix="TENANTRY_TEST_",
@@ -50,14 +50,14 @@ class Given(BaseSettings):
     def _check_kubeconfig(cls, value: Path | None) -> Path | None:
         path = value and value.expanduser()
         if path and not path.is_file():
-            raise ValueError(f"there is no file {path}")
+            raise ValueError(f"the file {path} does not exist")
         return path
 
     def addresses(self, started: dict[str, Any]) -> dict[str, Any]:
-        """The given systems, and what was started for the others.
+        """Return the addresses of all systems.
 
         Args:
-            started: addresses as the sandbox tells its own.
+            started: Addresses of the systems that the tests started, used if none is given.
         """
         found = dict(started)
         for name, account in (("harbor", self.harbor), ("keycloak", self.keycloak)):
@@ -71,10 +71,10 @@ class Given(BaseSettings):
 
 @cache
 def given() -> Given:
-    """The systems whose addresses are given.
+    """Return the systems whose addresses are given.
 
     Raises:
-        pytest.UsageError: a variable is faulty; it says which and why, and quotes no password.
+        pytest.UsageError: A variable is invalid. The message names it and quotes no password.
     """
     try:
         return Given()
@@ -88,7 +88,7 @@ def given() -> Given:
 
 
 def trusted(account: Account | None) -> ssl.SSLContext | bool:
-    """What httpx checks the certificate of a given system with."""
+    """Return the argument `verify` of httpx for a system."""
     if account is None or isinstance(account.verify, bool):
         return account is None or bool(account.verify)
     bundle = Path(account.verify)

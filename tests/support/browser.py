@@ -10,16 +10,16 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    # It looks for updates and accounts otherwise.
+    # Otherwise it searches for updates and accounts.
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    # The UI asks for statistics and logos elsewhere.
+    # The UI would load statistics and logos from other hosts.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
 
 @contextmanager
 def open_ui() -> Iterator[Page]:
-    """A page of a browser that reaches servers on this machine and nothing else."""
+    """Return a page of a browser that reaches only servers on this machine."""
     chromium = shutil.which("chromium")
     assert chromium, "the tests of the UI need Chromium: install it (apt-get install chromium)"
     with sync_playwright() as playwright:
@@ -33,7 +33,7 @@ def open_ui() -> Iterator[Page]:
 
 
 def open_approval(page: Page, url: str, id: str) -> Locator:
-    """Return the dialog in which a suspended run is resumed, opened on the run's page.
+    """Open the dialog that resumes a suspended run, and return it.
 
     Args:
         page: a page of the browser.
@@ -51,11 +51,11 @@ def open_approval(page: Page, url: str, id: str) -> Locator:
 
 
 def answer_approval(page: Page, dialog: Locator, *, approve: bool = True) -> None:
-    """Approve or refuse in the dialog. SQLite answers 503 while anything else is written."""
+    """Approve or reject in the dialog. Prefect answers 503 while SQLite is locked."""
     if approve:
         dialog.get_by_role("switch").click()
     dialog.get_by_label("Your name").fill("Ann")
-    page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
+    page.wait_for_timeout(1000)  # the form stores the input a moment later
     for _ in range(20):
         with page.expect_response("**/resume") as answered:
             dialog.get_by_role("button", name="Resume").click()

@@ -1,11 +1,11 @@
-"""Kills a procedure at its requests, lets a new process go on, and checks what is there then.
+"""Kills a procedure at its requests, runs it again, and checks the result.
 
     driver = Driver(sandbox, procedure, check)
     driver.everywhere()
 
-A procedure is a function that does what a process does: it makes its own connections, and
-talks to the sandbox. It begins each time from what the sandbox held when the driver was
-made. Whether what is there in the end is right, `check` says, by an AssertionError.
+A procedure is a function that does what a process does: it opens its own connections and calls
+the sandbox. Each time it starts from the state that the sandbox had when the driver was created.
+`check` raises an AssertionError if the final state is wrong.
 """
 
 import json
@@ -26,7 +26,7 @@ MOMENTS: tuple[Moment, ...] = ("before", "after")
 
 
 class Snapshot:
-    """What the sandbox held at one moment; it can be made to hold it again."""
+    """The state of a sandbox at one moment, which can be restored."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -34,7 +34,7 @@ class Snapshot:
         self._held = [json.dumps(system.dump()) for system in self._systems]
 
     def restore(self) -> None:
-        """Makes the sandbox hold it again."""
+        """Restore the state."""
         for system, held in zip(self._systems, self._held, strict=True):
             system.load(json.loads(held))
         self._sandbox.clock.move((self._moved - self._ahead()).total_seconds())
@@ -49,7 +49,7 @@ class Snapshot:
 
 
 class Crash(NamedTuple):
-    """Where a run ends: at which of its requests, counted from 1, and when."""
+    """The point at which a run is killed: before or after a request, numbered from 1."""
 
     request: int
     moment: Moment
@@ -59,11 +59,10 @@ class Driver:
     """Crashes one procedure.
 
     Args:
-        sandbox: what the procedure talks to.
-        procedure: what is crashed, and run again.
-        check: whether the sandbox is then as it must be.
-        wide: with all worker threads, so that the requests come in no certain order;
-            with one if not.
+        sandbox: The sandbox that the procedure calls.
+        procedure: The procedure.
+        check: Asserts that the final state of the sandbox is right.
+        wide: Whether to use all worker threads, so that the order of requests varies. One if not.
     """
 
     def __init__(
@@ -75,21 +74,21 @@ class Driver:
         self._wide = wide
 
     def requests(self) -> list[Request]:
-        """The requests of a run that nothing befalls; it is checked too."""
-        with self.anew(), Wire() as wire:
+        """Return the requests of a run without a fault; its result is checked too."""
+        with self.from_start(), Wire() as wire:
             self.procedure()
         with no_delays():
             self.check()
         return wire.requests
 
     def crash(self, *crashes: Crash) -> int:
-        """Runs from the start; each run but the last ends in the next of these crashes.
+        """Run the procedure once for each of these crashes, and once more without one.
 
         Returns:
-            How many runs were killed: one whose requests are fewer ends by itself.
+            How many runs were killed. A run with fewer requests ends by itself.
         """
         killed: list[str] = []
-        with self.anew():
+        with self.from_start():
             try:
                 for crash in crashes:
                     killed += self._killed(crash)
@@ -101,16 +100,16 @@ class Driver:
         return len(killed)
 
     def everywhere(self, moments: Sequence[Moment] = MOMENTS, every: int = 1) -> int:
-        """Crashes the procedure once at each of its requests, at each moment.
+        """Crash the procedure once at each of its requests, before and after it.
 
         Args:
-            moments: the moments.
-            every: only at every so many-th of the requests; at the last in any case.
+            moments: The moments.
+            every: Crash at each n-th request only, and at the last one.
 
         Returns:
-            How many crashes there were.
+            The number of crashes.
         """
-        assert not self._wide, "with many workers no request has a number of its own"
+        assert not self._wide, "with many workers the number of a request varies"
         points = range(len(self.requests()), 0, -every)[::-1]
         for number in points:
             for moment in moments:
@@ -118,10 +117,10 @@ class Driver:
         return len(points) * len(moments)
 
     def seeded(self, seed: int, runs: int, crashes: int = 1) -> int:
-        """Crashes it at random, several times in a row: also the run that goes on.
+        """Crash it at random requests, several times in a row: the next run is crashed too.
 
         Returns:
-            How many crashes there were.
+            The number of crashes.
         """
         choose = random.Random(seed)
         last = len(self.requests())
@@ -141,8 +140,8 @@ class Driver:
             yield f"{crash.moment} {kill.at}"
 
     @contextmanager
-    def anew(self) -> Iterator[None]:
-        """Begin from what the sandbox held at first; nothing waits in this context."""
+    def from_start(self) -> Iterator[None]:
+        """Start from the initial state; retries do not wait in this context."""
         self._start.restore()
         with no_delays(), nullcontext() if self._wide else one_worker():
             yield

@@ -1,10 +1,10 @@
-"""Makes each request of a procedure fail in each way, and lets a task's retries go on.
+"""Injects each fault into each request of a procedure, and retries the procedure as a task does.
 
     faults = Faults(sandbox, procedure, check)
-    faults.strike(FAULTS["reset"], request=7)
+    faults.inject("503", request)
 
-A procedure is given the systems' clients anew for each run, as a process has them, and is tried
-again within it, as a task is. What becomes of each fault is a rule, and the rule is in `FAULTS`.
+Each run of a procedure has new clients, as a process has, and is retried within it, as a task is.
+`FAULTS` says of each fault whether the run must recover from it.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,19 +22,19 @@ from tests.support.harness import Bench
 from tests.support.wire import Handle, Request, Send, Wire, no_delays, one_worker
 
 TRIES = len(DELAYS) + 1
-"""How often a task is tried at most."""
+"""The most tries of a task."""
 READS = 4
-"""How often a read is made at most within one try."""
+"""The most tries of a read within one try of a task."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What befalls one request, and where it may not be recovered from.
+    """A fault of one request.
 
     Attributes:
-        kind: a status, a kind of the sandbox's controls, or the client's time-out.
-        headers: the headers of a status.
-        fails: whether a run must end with an error that names the call; it must recover if not.
+        kind: A status, a kind of the sandbox's controls, or the client's time-out.
+        headers: The headers of a status.
+        fails: Whether the run must end with an error that names the call. If not, it must recover.
     """
 
     kind: Any
@@ -47,7 +47,7 @@ def _kubernetes_write(system: str, request: Request) -> bool:
 
 
 def _refused_login(system: str, request: Request) -> bool:
-    """A session is renewed once; what is told 401 at the login itself, or has no session, is not."""
+    """A session is renewed once; a 401 is final at a login, and for calls without a session."""
     if system == "keycloak":
         return request.method == "POST" and urlsplit(request.url).path.endswith("/token")
     return system == "kubernetes"
@@ -71,23 +71,23 @@ FAULTS: dict[str, Fault] = {
 
 
 class Run(NamedTuple):
-    """What became of a run.
+    """The result of a run.
 
     Attributes:
-        tries: how often the procedure was tried.
-        made: the requests.
-        error: what it ended with, if it did not recover.
-        told: what failed on the way.
+        tries: The number of tries.
+        made: The requests.
+        error: The error of the last try; None if the run recovered.
+        errors: The errors of all tries.
     """
 
     tries: int
     made: list[Request]
     error: TenantryError | None
-    told: list[TenantryError]
+    errors: list[TenantryError]
 
 
 class Faults:
-    """Strikes the requests of one procedure, counted from 1 with one worker thread."""
+    """Injects faults into the requests of one procedure, which runs with one worker thread."""
 
     def __init__(
         self,
@@ -96,14 +96,14 @@ class Faults:
         check: Callable[[], None],
         is_read_again: Callable[[Request], bool] = lambda request: False,
     ) -> None:
-        """Prepare to strike a procedure's requests.
+        """Take a snapshot of the bench, from which each run starts.
 
         Args:
-            bench: the bench.
-            procedure: what is run.
-            check: asserts that the sandbox is as it must be after the run, or the one that follows.
-            is_read_again: whether the procedure makes this read a second time by design, so that a
-                refusal of the first does not end it.
+            bench: The bench.
+            procedure: The procedure.
+            check: Asserts that the final state of the sandbox is right, after the run or the next.
+            is_read_again: Whether the procedure repeats this read by design, so that a refusal of
+                the first read does not end the run.
         """
         self._bench = bench
         self._is_read_again = is_read_again
@@ -113,13 +113,13 @@ class Faults:
         self._check = check
 
     def requests(self) -> list[Request]:
-        """The requests of a run that nothing befalls."""
-        with self._anew(), Wire() as wire:
+        """Return the requests of a run without a fault."""
+        with self._from_start(), Wire() as wire:
             assert self._run().error is None
         return wire.requests
 
     def system(self, request: Request) -> str:
-        """Which system a request goes to."""
+        """Return the system that a request is sent to."""
         sandbox = self._sandbox
         urls = {
             "harbor": sandbox.harbor.ext_endpoint,
@@ -128,35 +128,37 @@ class Faults:
         }
         return next(name for name, url in urls.items() if urlsplit(url).netloc == request.system)
 
-    def strike(self, name: str, request: Request) -> Run:
-        """A run in which one request is struck; the next, which nothing befalls, is as it must be.
+    def inject(self, name: str, request: Request) -> Run:
+        """Inject a fault into one request of a run, and return the run.
+
+        If the run fails, the next one must complete.
 
         Raises:
-            AssertionError: it did not end as `FAULTS` says.
+            AssertionError: The run did not end as `FAULTS` says, or the final state is wrong.
         """
         fault = FAULTS[name]
         try:
-            with self._anew():
-                run = self._struck(fault, request)
+            with self._from_start():
+                run = self._run_with(fault, request)
                 self._judge(run, fault, request)
                 if run.error is not None:
-                    assert self._run().error is None, "the next run does not finish the rest"
+                    assert self._run().error is None, "the next run does not complete"
                 self._check()
         except Exception as error:
             error.add_note(f"{self.system(request)}, {request}: {name}")
             raise
         return run
 
-    def dead(self, fault: Any, system: Any, at: int = 1) -> Run:
-        """A run to whose system no request comes through any more, from one on."""
-        with self._anew():
+    def take_down(self, fault: Any, system: Any, at: int = 1) -> Run:
+        """Return a run in which all requests to a system fail, from the one with number `at` on."""
+        with self._from_start():
             self._sandbox.controls.fail(fault, system=system, at=at, times=None)
             try:
                 return self._run()
             finally:
                 self._sandbox.controls.clear()
 
-    def _struck(self, fault: Fault, request: Request) -> Run:
+    def _run_with(self, fault: Fault, request: Request) -> Run:
         sent = 0
 
         def handle(asked: Request, send: Send) -> Any:
@@ -182,11 +184,11 @@ class Faults:
     def _judge(self, run: Run, fault: Fault, request: Request) -> None:
         refused = fault.fails(self.system(request), request)
         if refused and not self._is_read_again(request):
-            assert run.error is not None, "it must not be taken for what may pass"
+            assert run.error is not None, "a permanent fault must end the run"
         elif run.error is not None:
             raise run.error
-        assert run.tries <= 2, "one fault costs one more try at most"
-        for error in run.told:
+        assert run.tries <= 2, "one fault may cost one more try"
+        for error in run.errors:
             text = str(error)
             path = urlsplit(request.url).path.replace("/protocol/openid-connect/token", "/…/token")
             assert path in text or "session ended" in text, text
@@ -194,8 +196,8 @@ class Faults:
             assert text.startswith(self.system(request).capitalize()), text
 
     def _run(self, handle: Handle = lambda request, send: send()) -> Run:
-        """The procedure as a task does it: tried again after what may pass."""
-        told: list[TenantryError] = []
+        """Run the procedure as a task does: retry it after a transient error."""
+        errors: list[TenantryError] = []
         tries = 0
         with self._bench.process() as systems, Wire(handle) as wire:
             while True:
@@ -203,14 +205,14 @@ class Faults:
                 try:
                     self._procedure(systems)
                 except TenantryError as error:
-                    told.append(error)
+                    errors.append(error)
                     if isinstance(error, RETRIED) and tries < TRIES:
                         continue
-                    return Run(tries, wire.requests, error, told)
-                return Run(tries, wire.requests, None, told)
+                    return Run(tries, wire.requests, error, errors)
+                return Run(tries, wire.requests, None, errors)
 
     @contextmanager
-    def _anew(self) -> Iterator[None]:
+    def _from_start(self) -> Iterator[None]:
         self._start.restore()
         with no_delays(), one_worker():
             yield

@@ -1,4 +1,4 @@
-"""A real Prefect server with the flows served, and what a test gives its runs to work on."""
+"""A real Prefect server that serves the flows, and benches for their runs."""
 
 import base64
 import itertools
@@ -32,9 +32,9 @@ _names = (f"test-{number}" for number in itertools.count())
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
-    """A Prefect server with blocks, automations and the served flows; no process logs an error.
+    """Return a Prefect server with blocks, automations and served flows. None may log an error.
 
-    It starts no run by a schedule: one that starts amid a test holds its deployment's only slot.
+    It starts no scheduled runs: a run that starts during a test takes its deployment's only slot.
     """
     settings = {"PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false"}
     with LocalPlatform(tmp_path_factory.mktemp("platform"), settings) as platform:
@@ -47,7 +47,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform
 
 
 class Worker:
-    """A worker with the deployments of a file, instead of the flows if they are served."""
+    """A worker with the deployments of a file; it replaces the process that serves the flows."""
 
     def __init__(self, platform: LocalPlatform, file: Path = ROOT / "prefect.yaml") -> None:
         self._platform = platform
@@ -70,19 +70,19 @@ class Worker:
             self._platform.serve_flows(self._file)
 
     def start(self) -> None:
-        """Starts it."""
+        """Start the worker."""
         command = [program("prefect"), "worker", "start", "--pool", "tenantry"]
         self._process = self._platform.start("the worker", command)
 
     def kill(self) -> None:
-        """Kills it, and all runs that it started, with SIGKILL."""
+        """Kill the worker, and all runs that it started, with SIGKILL."""
         assert self._process
         self._platform.kill(self._process)
         self._process = None
 
 
 class FlowBench:
-    """A declared state, and the blocks that lead a run to it and to the systems."""
+    """A declared state, and the blocks with which a run loads it and connects to the systems."""
 
     def __init__(self, platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
         self.platform = platform
@@ -105,25 +105,25 @@ class FlowBench:
     def start(
         self, flow: str, key: str | None = None, named: str | None = None, **parameters: Any
     ) -> str:
-        """Starts a run through the API, as anybody does."""
+        """Start a run through the API, and return its id."""
         return self.platform.create_run(f"{flow}/{flow}", self.blocks | parameters, key, named)
 
     def run(self, flow: str, **parameters: Any) -> dict[str, Any]:
-        """Runs a flow to its end, and gives the run."""
+        """Run a flow to its end, and return the run."""
         return self.platform.wait_for_run(self.start(flow, **parameters))
 
     def artifact(self, key: str, run: dict[str, Any]) -> dict[str, Any]:
-        """The run's latest artifact of a key."""
+        """Return the run's latest artifact with this key."""
         body = {"artifacts": {"key": {"any_": [key]}, "flow_run_id": {"any_": [run["id"]]}}}
         found = self.platform.call("POST", "artifacts/filter", body)
         assert found, f"run {run['name']} has no artifact {key}"
         return found[-1]
 
     def task_runs(self, run: dict[str, Any]) -> list[dict[str, Any]]:
-        """The server's records of all tasks of an ended run.
+        """Return the server's records of all tasks of an ended run.
 
-        It has them a moment later, one after the other, and some under another name at first. How
-        many there must be tells the run's log: each task has a last word there, and then the run.
+        The server stores them one by one after the run has ended, some under another name at first.
+        The run's log shows how many there are: each task has a last line, and then the run.
         """
         of_run = {"any_": [run["id"]]}
         records: list[dict[str, Any]] = []
@@ -131,8 +131,8 @@ class FlowBench:
         def all_recorded() -> bool:
             body = {"logs": {"flow_run_id": of_run}, "sort": "TIMESTAMP_DESC"}
             lines = self.platform.call("POST", "logs/filter", body)
-            said = "Finished in state "
-            ended = {line["task_run_id"] for line in lines if line["message"].startswith(said)}
+            last = "Finished in state "
+            ended = {line["task_run_id"] for line in lines if line["message"].startswith(last)}
             body = {"flow_runs": {"id": of_run}, "sort": "EXPECTED_START_TIME_ASC"}
             records[:] = self.platform.call("POST", "task_runs/filter", body)
             recorded = {record["id"] for record in records if record["end_time"]}
@@ -142,22 +142,22 @@ class FlowBench:
         return records
 
     def task_states(self, run: dict[str, Any]) -> dict[str, str]:
-        """Names and states of an ended run's tasks."""
+        """Return the states of an ended run's tasks by name."""
         return {record["name"]: record["state_name"] for record in self.task_runs(run)}
 
 
 class SharedBench(FlowBench):
-    """A bench on systems that hold more than ours, such as those that are given.
+    """A bench on systems that hold other data too, such as given ones.
 
-    It works in a realm of its own, and on teams whose names bear its mark. Leaving it removes
-    from the systems whatever has the mark in its name.
+    It has its own realm, and the names of its teams contain its mark. In the end it removes all
+    objects whose names contain the mark.
 
     Attributes:
-        mark: what nothing else there has in its name.
-        realm: the name of the realm.
-        harbor: calls Harbor as its administrator.
-        admin: an administrator of Keycloak, in the realm.
-        core: the cluster's namespaces, Secrets and so on.
+        mark: A text that no other name in the systems contains.
+        realm: The name of the realm.
+        harbor: Calls Harbor as its administrator.
+        admin: An administrator of Keycloak, in the realm.
+        core: The cluster's core API.
     """
 
     def __init__(self, platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
@@ -175,7 +175,7 @@ class SharedBench(FlowBench):
     def _administrator(self) -> KeycloakAdmin:
         account = self.addresses["keycloak"]
         return KeycloakAdmin(
-            # Without the slash at its end, python-keycloak drops the path.
+            # Without the trailing slash, python-keycloak drops the path.
             server_url=f"{account['url']}/",
             username=account["username"],
             password=account["password"],
@@ -196,7 +196,7 @@ class SharedBench(FlowBench):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with ExitStack() as stack:  # each of them, whatever becomes of the others
+        with ExitStack() as stack:  # each of them runs, even if another one fails
             stack.callback(self.api.close)
             stack.callback(remove_from_cluster, self.core, self.mark)
             stack.callback(remove_from_harbor, self._harbor, self.mark)
@@ -206,42 +206,42 @@ class SharedBench(FlowBench):
         super().declare_platform(f"{text}keycloak: {{realm: {self.realm}}}\n")
 
     def name(self, team: str) -> str:
-        """A team's name that nobody else has."""
+        """Return a unique name for a team."""
         return f"{team}-{self.mark}"
 
     def slug(self, team: str) -> str:
-        """What the team's project, namespace and group are called."""
+        """Return the name of the team's project, namespace and group."""
         return f"team-{self.name(team)}"
 
-    # What is there
+    # The systems
 
     def has_project(self, team: str) -> bool:
-        """Whether Harbor has the team's project."""
+        """Return whether Harbor has the team's project."""
         answer = self.harbor("HEAD", f"/projects?project_name={self.slug(team)}")
         assert answer.status_code in (200, 404), answer.status_code
         return bool(answer.status_code == 200)
 
     def has_namespace(self, team: str) -> bool:
-        """Whether the cluster has the team's namespace."""
+        """Return whether the cluster has the team's namespace."""
         found = [namespace.metadata.name for namespace in self.core.list_namespace().items]
         return self.slug(team) in found
 
     def has_group(self, team: str) -> bool:
-        """Whether the realm has the team's group."""
+        """Return whether the realm has the team's group."""
         return self.slug(team) in [group["name"] for group in self.admin.get_groups()]
 
     def secret(self, name: str, team: str) -> dict[str, str]:
-        """What a Secret in the team's namespace holds, decoded."""
+        """Return the decoded data of a Secret in the team's namespace."""
         data = self.core.read_namespaced_secret(name, self.slug(team)).data
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def login(self, name: str, team: str) -> tuple[str, str]:
-        """User name and password in a robot's Secret."""
+        """Return the user name and the password in a robot's Secret."""
         (entry,) = json.loads(self.secret(name, team)[".dockerconfigjson"])["auths"].values()
         return entry["username"], entry["password"]
 
-    def opens(self, name: str, team: str) -> bool:
-        """Whether what a robot's Secret holds opens Harbor, as docker would use it."""
+    def can_log_in(self, name: str, team: str) -> bool:
+        """Return whether Harbor's token service accepts the credential in a robot's Secret."""
         answer = self.harbor.login(*self.login(name, team))(
             "GET", "/service/token?service=harbor-registry"
         )
@@ -249,8 +249,8 @@ class SharedBench(FlowBench):
         return bool(answer.status_code == 200)
 
 
-class Question(NamedTuple):
-    """The form that a suspended run waits with."""
+class ApprovalForm(NamedTuple):
+    """The approval form of a suspended run."""
 
     description: str
     schema: dict[str, Any]
@@ -258,19 +258,19 @@ class Question(NamedTuple):
 
     @property
     def plan(self) -> str:
-        """The hash of the plan that it asks about."""
+        """The hash of the plan to approve."""
         return str(self.schema["properties"]["plan"]["default"])
 
 
-def paused(bench: Any, id: str) -> Question:
-    """Waits until a run is suspended, and gives its question."""
+def wait_for_approval(bench: Any, id: str) -> ApprovalForm:
+    """Wait until a run is suspended, and return its approval form."""
     platform: LocalPlatform = bench.platform
     platform.wait_for(lambda: platform.flow_run(id)["state_type"] == "PAUSED")
     keyset = platform.flow_run(id)["state"]["state_details"]["run_input_keyset"]
     form: list[Any] = []
 
     def is_stored() -> bool:
-        """Prefect sets the state first, and stores the form and its text after that."""
+        """Return whether the form and its text are stored, which is after the state is set."""
         try:
             form[:] = [
                 platform.call("GET", f"flow_runs/{id}/input/{keyset[part]}")
@@ -284,34 +284,34 @@ def paused(bench: Any, id: str) -> Question:
     platform.wait_for(is_stored)
     schema, described = form
     schema = schema if isinstance(schema, dict) else json.loads(schema)
-    return Question(str(described), schema, keyset)
+    return ApprovalForm(str(described), schema, keyset)
 
 
-def asked_again(bench: Any, id: str, before: Question) -> Question:
-    """Waits until a run asks another question than this one, and gives it."""
+def next_approval(bench: Any, id: str, before: ApprovalForm) -> ApprovalForm:
+    """Wait until a run has another approval form than this one, and return it."""
     bench.platform.wait_for(
         lambda: (
             bench.platform.flow_run(id)["state_type"] == "PAUSED"
-            and paused(bench, id).keyset != before.keyset
+            and wait_for_approval(bench, id).keyset != before.keyset
         )
     )
-    return paused(bench, id)
+    return wait_for_approval(bench, id)
 
 
 def answer(
     bench: Any, id: str, *, approve: bool, plan: str | None = None, your_name: str = ""
 ) -> str:
-    """Answers a run's question, and gives the hash of the plan that it asked about."""
-    asked = paused(bench, id).plan
+    """Answer a run's approval form, and return the hash of the plan in it."""
+    asked = wait_for_approval(bench, id).plan
     given = {"approve": approve, "plan": asked if plan is None else plan, "your_name": your_name}
-    said = bench.platform.call("POST", f"flow_runs/{id}/resume", {"run_input": given})
-    assert said["status"] == "ACCEPT", said
+    answered = bench.platform.call("POST", f"flow_runs/{id}/resume", {"run_input": given})
+    assert answered["status"] == "ACCEPT", answered
     return asked
 
 
 @contextmanager
 def wide(platform: LocalPlatform, *flows: str) -> Iterator[None]:
-    """Lets any number of runs of each of these deployments run at once."""
+    """Let up to 100 runs of each of these deployments run at once while the context lasts."""
     limits = {}
     for flow in flows:
         id = platform.call("GET", f"deployments/name/{flow}/{flow}")["id"]
@@ -326,7 +326,7 @@ def wide(platform: LocalPlatform, *flows: str) -> Iterator[None]:
 
 
 def scheduled_runs(platform: LocalPlatform, deployment: str, *states: str) -> list[dict[str, Any]]:
-    """Return the runs that the server created for a deployment's schedule, the earliest first."""
+    """Return the scheduled runs of a deployment, the earliest first."""
     body = {
         "deployments": {"name": {"any_": [deployment]}},
         "flow_runs": {"state": {"type": {"any_": list(states)}}},

@@ -1,4 +1,4 @@
-"""Real bare repositories, served as Git hosts do: by HTTP with a login, and by SSH."""
+"""Real bare repositories, served as by a Git host: over HTTP with a login, and over SSH."""
 
 import base64
 import os
@@ -29,7 +29,7 @@ AUTHOR = {
 
 
 def git(folder: Path, *words: str) -> str:
-    """Runs git as Ann, without the machine's own configuration."""
+    """Run git as Ann, without the machine's own configuration, and return its output."""
     env = os.environ | AUTHOR | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
     done = subprocess.run(
         ["git", *words], cwd=folder, env=env, capture_output=True, text=True, check=False
@@ -39,13 +39,13 @@ def git(folder: Path, *words: str) -> str:
 
 
 def push_team(repository: Repository, team: Team, dry_run: bool = False) -> Declaration:
-    """Declares a team as a run does: proposes it, then pushes it."""
+    """Declare a team as a run does: propose a commit, then push it."""
     proposal = propose_commit(repository, team)
     return proposal.declaration if dry_run else push_proposal(repository, proposal)
 
 
 class BareRepository:
-    """A bare repository, and a clone of it that a person works in."""
+    """A bare repository, and a person's clone of it."""
 
     def __init__(self, folder: Path, files: dict[str, str] | None = None) -> None:
         self.path = folder / "tenants.git"
@@ -63,7 +63,7 @@ class BareRepository:
         return self.path.as_uri()
 
     def commit(self, files: dict[str, str | None], message: str = "By hand") -> str:
-        """Pushes a commit with these files' new contents (None deletes), and gives its hash."""
+        """Push a commit with these contents of files (None deletes a file), and return its hash."""
         for name, text in files.items():
             path = self.clone / name
             if text is None:
@@ -77,12 +77,12 @@ class BareRepository:
         return git(self.clone, "rev-parse", "HEAD")
 
     def pull(self) -> None:
-        """Brings the clone to where the branch is."""
+        """Update the clone to the head of the branch."""
         git(self.clone, "fetch", "--quiet")
         git(self.clone, "reset", "--quiet", "--hard", "origin/main")
 
     def hook(self, name: str, script: str) -> None:
-        """Installs a hook of the server's."""
+        """Install a hook on the server."""
         path = self.path / "hooks" / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
@@ -93,7 +93,7 @@ class BareRepository:
 
     @property
     def log(self) -> list[str]:
-        """Author and subject of each commit, the newest first."""
+        """The author and the subject of each commit, the newest first."""
         return git(self.path, "log", "--format=%an <%ae>: %s", "main").splitlines()
 
     def show(self, file: str) -> str:
@@ -104,10 +104,10 @@ class HttpServer:
     """A folder of bare repositories over HTTP, or HTTPS, by git's own http-backend.
 
     Attributes:
-        requests: method and path of each request.
-        before: called before each request with method and path; it may answer with a status,
-            or with a status, headers and a body.
-        may_push: whether the token has the right to push; 403 if not.
+        requests: The method and the path of each request.
+        before: Called before each request with method and path. It may return an answer: a status,
+            or a status, headers and a body.
+        may_push: Whether the token has the right to push; 403 if not.
     """
 
     def __init__(self, root: Path, certificate: Path | None = None) -> None:
@@ -284,7 +284,7 @@ class _SshSession(paramiko.ServerInterface):
 
 
 def files_with(secret: str, *folders: Path) -> Iterator[Path]:
-    """The files under some folders that hold a secret, plain or in base64."""
+    """Return the files under these folders that contain a secret, plain or in base64."""
     wanted = [secret.encode(), base64.b64encode(secret.encode())]
     for folder in folders:
         for path in folder.rglob("*"):

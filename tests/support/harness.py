@@ -1,4 +1,4 @@
-"""A declared state and the sandbox side by side: how the tests of the core declare, look and act."""
+"""The bench of the core's tests: a declared state, a sandbox, and the steps of the walk."""
 
 import base64
 import json
@@ -33,20 +33,20 @@ SHOP: Data = {"name": "shop"}
 
 
 def granted(*teams: str, platform: Data = PLATFORM, **allows: Any) -> Data:
-    """Return a platform with a grant of its policy for these teams."""
+    """Return a platform whose policy has a grant for these teams."""
     grant = {"teams": list(teams), "reason": "a test", **allows}
     return {**platform, "policy": {"grants": [grant]}}
 
 
 ADOPTING = granted("shop", adopt="yes")
-"""A platform whose policy lets `shop` take over what Tenantry did not create."""
+"""A platform whose policy lets `shop` adopt objects that Tenantry did not create."""
 
 
 def write(folder: Path, *teams: Data | str, platform: Data | str = PLATFORM) -> Path:
-    """Writes a declared state: each part as a mapping, or as the text of its file.
+    """Write a declared state and return its folder.
 
-    A file is named after its team; `team-<number>.yaml` if its text gives no valid name, or that of
-    an earlier file.
+    Each part is a mapping, or the text of its file. A file is named after its team. If its text
+    gives no valid name, or the name of an earlier file, it is `team-<number>.yaml`.
     """
     (folder / "teams").mkdir(parents=True, exist_ok=True)
     _write(folder / "platform.yaml", platform)
@@ -56,7 +56,7 @@ def write(folder: Path, *teams: Data | str, platform: Data | str = PLATFORM) -> 
 
 
 def file_names(*teams: Data | str) -> list[str]:
-    """Return the names of the files that `write` gives to teams."""
+    """Return the names of the files that `write` creates for these teams."""
     found: list[str] = []
     for number, team in enumerate(teams):
         name = f"{_name_of(team)}.yaml"
@@ -72,7 +72,7 @@ def _name_of(team: Data | str) -> str:
 
 
 def admit(folder: Path) -> Path:
-    """Put what `tenantry policy` prints into `platform.yaml`, as an operator does."""
+    """Put the output of `tenantry policy` into `platform.yaml`, as an operator does."""
     yaml = YAML(typ="safe", pure=True)
     platform = yaml.load(folder / "platform.yaml")
     _write(folder / "platform.yaml", {**platform, **yaml.load(declared.propose_policy(folder))})
@@ -90,7 +90,7 @@ def _write(path: Path, content: Data | str) -> None:
 
 
 def prepare(sandbox: S) -> S:
-    """Makes the sandbox quick, and gives it the realm that the teams live in."""
+    """Make the sandbox fast, create the realm of the teams, and return the sandbox."""
     sandbox.harbor.login_delay = 0.01
     sandbox.kubernetes.namespace_termination_seconds = 0.1
     sandbox.keycloak.realms.setdefault(REALM, new_realm(REALM, {"enabled": True}))
@@ -98,7 +98,7 @@ def prepare(sandbox: S) -> S:
 
 
 def connections(sandbox: Sandbox) -> Connections:
-    """How to get to the sandbox."""
+    """Return the connections to the sandbox."""
     addresses = sandbox.addresses()
     return Connections(
         harbor=HarborAccount.model_validate(addresses["harbor"]),
@@ -108,7 +108,7 @@ def connections(sandbox: Sandbox) -> Connections:
 
 
 def environment(sandbox: Sandbox) -> dict[str, str]:
-    """The same, as environment variables."""
+    """Return the connections to the sandbox as environment variables."""
     return {
         f"TENANTRY_{system}_{key}".upper(): value
         for system, address in sandbox.addresses().items()
@@ -117,11 +117,11 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
 
 
 class FaultySandbox(Sandbox):
-    """A sandbox that can be made to fail by a function.
+    """A sandbox into which a function injects faults.
 
     Attributes:
-        mishap: what befalls a request, by system, method and path: a status to answer with,
-            "lost" (it is done and the answer does not arrive), or None.
+        fault_for: Returns the fault of a request, given system, method and path: a status to
+            answer with, "lost" (the request is done, and its answer does not arrive), or None.
     """
 
     fault_for: Callable[[str, str, str], int | Literal["lost"] | None] = staticmethod(
@@ -134,7 +134,7 @@ class FaultySandbox(Sandbox):
 
 
 class Bench:
-    """What is declared, and the systems to bring to it."""
+    """A declared state in a folder, and a sandbox to apply it to."""
 
     def __init__(self, sandbox: FaultySandbox, folder: Path) -> None:
         self.sandbox = sandbox
@@ -155,17 +155,17 @@ class Bench:
         for systems in self._opened:
             systems.__exit__(None, None, None)
 
-    # What is declared
+    # The declared state
 
     def declare(self, *teams: Data, platform: Data = PLATFORM) -> Self:
-        """Declares exactly these teams, as a process would find them that starts now."""
+        """Declare exactly these teams, load the declared state, and return the bench."""
         for path in (self.folder / "teams").glob("*"):
             path.unlink()
         write(self.folder, *teams, platform=platform)
         return self.load()
 
     def load(self) -> Self:
-        """Reads what is declared, as a process does that starts now."""
+        """Load the declared state, as a new process does, and return the bench."""
         self.state = declared.load(self.folder)
         self.systems = self._systems()
         self._opened.append(self.systems)
@@ -173,7 +173,7 @@ class Bench:
 
     @contextmanager
     def process(self, *, extras: bool = False) -> Iterator[Systems]:
-        """The systems as a process has them that starts now, and ends with the context."""
+        """Return the systems of a new process, which ends with the context."""
         with self._systems(extras=extras) as systems:
             yield systems
 
@@ -187,64 +187,65 @@ class Bench:
         return list(self.state.teams.values())
 
     def team(self, name: str | None = None) -> Team:
-        """A team; the first if no name is given."""
+        """Return a team; the first if no name is given."""
         return self.state.teams[name] if name else self.teams[0]
 
     # The walk
 
-    def look(self, name: str | None = None) -> Observed:
-        """What is there of a team."""
+    def observe(self, name: str | None = None) -> Observed:
+        """Return the observed resources of a team."""
         return self.systems.observe([self.team(name)])
 
     def plan(self, name: str | None = None) -> Plan:
-        """What is to be done for a team."""
-        return self.systems.plan(self.team(name), self.look(name))
+        """Return the plan of a team."""
+        return self.systems.plan(self.team(name), self.observe(name))
 
     def onboard(self, name: str | None = None) -> onboarding.Outcome:
-        """Brings a team to what is declared."""
+        """Onboard a team and return the outcome."""
         return onboarding.onboard(self.systems, self.team(name))
 
-    def do_only(self, stages: Sequence[Stage], name: str | None = None) -> None:
-        """Does these stages of the walk, as if the process had died then."""
-        seen = self.look(name)
-        self.systems.apply(self.systems.plan(self.team(name), seen), seen, stages)
+    def apply_only(self, stages: Sequence[Stage], name: str | None = None) -> None:
+        """Apply only these stages of a team's plan, as if the process had died then."""
+        observed = self.observe(name)
+        self.systems.apply(self.systems.plan(self.team(name), observed), observed, stages)
 
     # Credentials
 
     def secret(self, name: str, namespace: str = "team-shop") -> dict[str, str]:
-        """What a Secret holds, decoded."""
+        """Return the decoded data of a Secret."""
         found = self.sandbox.kubernetes.get("Secret", name, namespace)
-        assert found is not None, f"there is no Secret {namespace}/{name}"
+        assert found is not None, f"Secret {namespace}/{name} does not exist"
         return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
 
     def login(self, name: str, namespace: str = "team-shop") -> tuple[str, str]:
-        """User name and password in a robot's Secret."""
+        """Return the user name and the password in a robot's Secret."""
         auths = json.loads(self.secret(name, namespace)[".dockerconfigjson"])["auths"]
         (entry,) = auths.values()
         pair = f"{entry['username']}:{entry['password']}".encode()
         assert base64.b64decode(entry["auth"]) == pair
         return entry["username"], entry["password"]
 
-    def opens(self, name: str, namespace: str = "team-shop") -> bool:
-        """Whether what a robot's Secret holds opens Harbor."""
+    def can_log_in(self, name: str, namespace: str = "team-shop") -> bool:
+        """Return whether Harbor accepts the credential in a robot's Secret."""
         return self.systems.harbor_client.opens(*self.login(name, namespace))
 
 
 Prepare = Callable[[Bench], object]
-"""Declares something, and brings the sandbox to what tests begin with."""
+"""Prepares a bench: declares teams, and brings the sandbox to the state that tests start from."""
 
 
 class Prepared:
-    """A sandbox that is prepared once, and is the same again for each test that begins.
+    """A sandbox that is prepared once, and reset to that state for each test.
 
-    Preparing it takes longer than most tests: it is for those of a module that begin alike.
+    Preparing a sandbox takes longer than most tests. The tests of a module that start from the same
+    state share one.
     """
 
     def __init__(self, folder: Path, prepare: Prepare) -> None:
         """
         Args:
-            folder: where the declared state is kept that they begin with.
-            prepare: called once, in the beginning.
+            folder: Where the prepared declared state is kept.
+            prepare: Called once.
         """
         self._folder = folder
         self._prepare = prepare
@@ -262,12 +263,12 @@ class Prepared:
 
     @contextmanager
     def bench(self, folder: Path) -> Iterator[Bench]:
-        """The sandbox as it was prepared; what is declared lies in a folder of its own."""
+        """Return a bench on the reset sandbox; its declared state is a copy in `folder`."""
         self._snapshot.restore()
         shutil.copytree(self._folder, folder)
         harbor = self._sandbox.harbor
-        for passing in (harbor.uploads, harbor.locked):  # no state of Harbor's database
-            passing.clear()
+        for transient in (harbor.uploads, harbor.locked):  # not in Harbor's database
+            transient.clear()
         settings = {name: getattr(harbor, name) for name in ("version", "login_delay")}
         try:
             with Bench(self._sandbox, folder) as bench:
@@ -279,7 +280,7 @@ class Prepared:
 
 
 def found(plan: Plan) -> dict[str, dict[str, tuple[Any, Any]]]:
-    """A plan as `{resource: {field: (old, new)}}`."""
+    """Return a plan as `{resource: {field: (old, new)}}`."""
     return {
         str(change.id): {each.field: (each.old, each.new) for each in change.differences}
         for change in plan.changes
@@ -287,15 +288,15 @@ def found(plan: Plan) -> dict[str, dict[str, tuple[Any, Any]]]:
 
 
 def ids(things: Iterable[Any]) -> list[str]:
-    """The resources of changes or refusals."""
+    """Return the resources of changes or refusals."""
     return [str(thing.id) for thing in things]
 
 
 def actions(plan: Plan) -> dict[str, str]:
-    """What is done to each resource."""
+    """Return the action on each resource."""
     return {str(change.id): change.action for change in plan.changes}
 
 
 def identify(text: str) -> Id:
-    """A resource's id from its text."""
+    """Return the id of a resource from its text."""
     return Id(*text.split("/", 2))

@@ -1,4 +1,4 @@
-"""A tiny image of our own making, for registries to be tried with, and how one is pushed by hand."""
+"""A small container image for tests of registries, and requests that push it."""
 
 import gzip
 import hashlib
@@ -35,11 +35,11 @@ class Image:
 
     @property
     def size(self) -> int:
-        """What a registry needs for it."""
+        """The bytes that a registry stores for it."""
         return len(self.layer) + len(self.config) + len(self.manifest)
 
     def write(self, folder: Path, tag: str = "1") -> str:
-        """Write it as an OCI layout; return skopeo's name of it."""
+        """Write it as an OCI layout, and return its name for skopeo."""
         blobs = folder / "blobs" / "sha256"
         blobs.mkdir(parents=True, exist_ok=True)
         for content in (self.layer, self.config, self.manifest):
@@ -53,7 +53,7 @@ class Image:
 
 
 def image(text: str = "hello") -> Image:
-    """An image whose one file holds this text: another text makes another image."""
+    """Return an image with one file that contains this text. Each text gives another image."""
     unpacked = io.BytesIO()
     with tarfile.open(fileobj=unpacked, mode="w") as archive:
         entry = tarfile.TarInfo("hello.txt")
@@ -81,12 +81,12 @@ def _described(kind: str, content: bytes) -> dict:
 
 
 def rest_of(answer: httpx.Response) -> str:
-    """Where an answer says to go on, without the host."""
+    """Return the path and the query of an answer's `Location`."""
     return httpx.URL(answer.headers["location"]).raw_path.decode()
 
 
 def upload(caller: Caller, name: str, content: bytes) -> httpx.Response:
-    """The answer to the end of a blob's upload to a repository."""
+    """Upload a blob to a repository, and return the answer to the last request."""
     started = caller("POST", f"/v2/{name}/blobs/uploads/")
     if started.status_code != 202:
         return started
@@ -103,7 +103,7 @@ def put_manifest(
 
 
 def push(caller: Caller, name: str, pushed: Image, tag: str = "1") -> httpx.Response:
-    """The answer to the last request of a push, or to the first that was refused."""
+    """Push an image. Return the answer to the last request, or to the first refused one."""
     for blob in (pushed.layer, pushed.config):
         answer = upload(caller, name, blob)
         if answer.status_code != 201:

@@ -1,10 +1,10 @@
-"""Lets several processes work on the same systems, one request at a time, in an order that is given.
+"""Runs several procedures concurrently, one request at a time, in a given order.
 
-    ran = Interleaving(choose).run({"a": procedure, "b": procedure})
+    errors = Interleaving(choose).run({"a": procedure, "b": procedure})
 
-Each procedure has a thread of its own, which stops before each of its requests, and where it waits
-for a lock. Then `choose` says which of them goes on. So the same choices give the same
-order again, and hypothesis can look for the shortest one that goes wrong.
+Each procedure has its own thread, which stops before each request and where it waits for a lock.
+Then `choose` selects the thread that continues. The same choices give the same order, so hypothesis
+can search for the shortest order that fails.
 """
 
 import threading
@@ -19,7 +19,7 @@ from tenantry import calls
 from tests.support.wire import Request, Send, Wire, no_delays, one_worker
 
 Choose = Callable[[int], int]
-"""Given how many may go on, which of them does, counted from 0."""
+"""Given how many threads can continue, returns the index of the one that does."""
 
 
 @dataclass
@@ -33,11 +33,11 @@ class _Actor:
 
 
 class Interleaving:
-    """Procedures beside each other.
+    """Concurrent procedures.
 
     Attributes:
-        order: who went on, in order.
-        writers: what the holder of each lock is called, as long as somebody holds it.
+        order: The names of the procedures, in the order in which they continued.
+        holders: The name of the procedure that holds each lock.
     """
 
     def __init__(self, choose: Choose) -> None:
@@ -48,7 +48,7 @@ class Interleaving:
         self.holders: dict[str, str] = {}
 
     def run(self, procedures: Mapping[str, Callable[[], object]]) -> dict[str, BaseException]:
-        """Runs all to their ends, and gives what ended with an error."""
+        """Run all procedures to their ends, and return the errors by procedure."""
         actors = [_Actor(name) for name in procedures]
         with no_delays(), one_worker(), _in_line(), Wire(self._handle):
             threads = [
@@ -64,7 +64,7 @@ class Interleaving:
         return {actor.name: actor.error for actor in actors if actor.error is not None}
 
     def step(self, may_go: Callable[[], bool] = lambda: True) -> None:
-        """Stops the procedure that calls it until it is its turn, and it may go on."""
+        """Stop the calling procedure until `choose` selects it, and `may_go()` is true."""
         actor: _Actor | None = getattr(self._here, "actor", None)
         if actor is None:
             return
@@ -75,12 +75,12 @@ class Interleaving:
         actor.turn.clear()
 
     def lock(self, teams: Collection[str]) -> "FairLock":
-        """The lock of some teams, as `tenantry.locks.Lock` has it."""
+        """Return a lock on these teams, a `tenantry.locks.Lock`."""
         return FairLock(self, teams)
 
     @property
     def me(self) -> str:
-        """The name of the procedure that asks."""
+        """The name of the calling procedure."""
         return str(self._here.actor.name)
 
     def _act(self, actor: _Actor, work: Callable[[], object]) -> None:
@@ -96,12 +96,12 @@ class Interleaving:
                 self._changed.notify_all()
 
     def _go_on(self, actors: Sequence[_Actor]) -> bool:
-        """Lets one go on until its next stop; false if all have ended."""
+        """Let one procedure continue to its next stop. Return false if all have ended."""
         with self._changed:
             settled = self._changed.wait_for(
                 lambda: all(actor.is_waiting or actor.is_done for actor in actors), 60
             )
-            assert settled, "a procedure neither asks something nor ends"
+            assert settled, "a procedure neither sends a request nor ends"
             waiting = [actor for actor in actors if not actor.is_done]
             able = [actor for actor in waiting if actor.may_go()]
             if not waiting:
@@ -119,7 +119,7 @@ class Interleaving:
 
 
 class FairLock:
-    """All of some teams' locks at once, or none."""
+    """A lock on several teams: all of them at once, or none."""
 
     def __init__(self, interleaving: Interleaving, teams: Collection[str]) -> None:
         self._interleaving = interleaving
@@ -136,11 +136,11 @@ class FairLock:
             del self._interleaving.holders[team]
 
     def check(self) -> None:
-        """It is never lost."""
+        """Do nothing: this lock is never lost."""
 
 
 class _InLine:
-    """A pool of threads that has none: the work is done by whoever asks for it."""
+    """A thread pool without threads: the caller does the work."""
 
     def __init__(self, width: int) -> None:
         assert width == 1
@@ -156,7 +156,7 @@ class _InLine:
 
 @contextmanager
 def _in_line() -> Iterator[None]:
-    """A procedure's requests are all made by its own thread."""
+    """Make all requests of a procedure in its own thread."""
     assert calls.ThreadPoolExecutor is ThreadPoolExecutor  # type: ignore[attr-defined]
     with mock.patch.object(calls, "ThreadPoolExecutor", _InLine):
         yield

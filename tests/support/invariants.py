@@ -1,4 +1,4 @@
-"""What must hold of the systems after any procedure, whatever befell it on the way."""
+"""Assertions that hold after any procedure, with or without faults."""
 
 import json
 from collections import Counter
@@ -16,15 +16,15 @@ _MANAGED_BY = "app.kubernetes.io/managed-by"
 _MADE_BY_KUBERNETES = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
 
 
-def as_declared(bench: Bench) -> None:
-    """All that is declared is there once and works, and a new process finds nothing to do."""
-    counts_once(bench.sandbox, bench.teams)
-    credentials_open_harbor(bench)
-    nothing_to_do(bench)
+def assert_in_sync(bench: Bench) -> None:
+    """Assert that each declared resource exists once, works, and needs no change."""
+    assert_nothing_twice(bench.sandbox, bench.teams)
+    assert_credentials_work(bench)
+    assert_nothing_to_do(bench)
 
 
-def nothing_to_do(bench: Bench) -> None:
-    """A process that starts now plans nothing and writes nothing."""
+def assert_nothing_to_do(bench: Bench) -> None:
+    """Assert that a new process plans nothing and writes nothing."""
     before = bench.sandbox.requests.writes()
     with bench.process() as systems:
         outcomes = onboarding.plan_all(systems, bench.teams)
@@ -35,8 +35,8 @@ def nothing_to_do(bench: Bench) -> None:
     assert bench.sandbox.requests.writes() == before
 
 
-def counts_once(sandbox: Sandbox, teams: Collection[Team]) -> None:
-    """One robot of each declared purpose, none that nobody knows of, one group."""
+def assert_nothing_twice(sandbox: Sandbox, teams: Collection[Team]) -> None:
+    """Assert that no robot, group or membership of these teams is missing, extra or doubled."""
     projects = sandbox.harbor.projects
     expected = Counter((team.slug, purpose) for team in teams for purpose in team.active_robots)
     assert our_robots(sandbox, {team.slug for team in teams}) == expected
@@ -54,7 +54,7 @@ def counts_once(sandbox: Sandbox, teams: Collection[Team]) -> None:
 
 
 def our_robots(sandbox: Sandbox, projects: Collection[str]) -> Counter[tuple[str, str]]:
-    """How many robots of ours there are of each project and purpose."""
+    """Return the number of our robots by project and purpose."""
     names = {project.id: project.name for project in sandbox.harbor.projects.values()}
     return Counter(
         (names[robot.project_id], robot.name.rpartition("-")[0])
@@ -63,8 +63,8 @@ def our_robots(sandbox: Sandbox, projects: Collection[str]) -> Counter[tuple[str
     )
 
 
-def credentials_open_harbor(bench: Bench) -> None:
-    """Each robot's Secret names the robot that it holds, and is let in at the token service."""
+def assert_credentials_work(bench: Bench) -> None:
+    """Assert that each robot's Secret names its robot, and that the token service accepts it."""
     for team in bench.teams:
         for purpose, robot in team.active_robots.items():
             for namespace in team.namespaces if robot.attach else [team.slug]:
@@ -77,7 +77,7 @@ def credentials_open_harbor(bench: Bench) -> None:
 
 
 def others(sandbox: Sandbox, teams: Collection[Team]) -> dict[str, Any]:
-    """All that is none of these teams': compared before and after, it must be the same."""
+    """Return all resources that do not belong to these teams, to compare before and after a run."""
     parts = {
         **_harbor_of_others(sandbox.harbor.dump(), teams),
         **_keycloak_of_others(sandbox.keycloak.dump(), teams),

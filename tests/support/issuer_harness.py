@@ -1,4 +1,4 @@
-"""A platform whose Harbor is to trust another realm, with people who log in by posting forms."""
+"""A bench for migrations of the issuer: Harbor shall trust another realm."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ ORDER = Order(pilot=("user00",), percent=100, largest_wave=100, soak_hours=24)
 
 
 class IssuerBench:
-    """Harbor trusts the realm `platform`; what is declared by now is the realm `people`."""
+    """Harbor trusts the realm `platform`; the declared realm is `people`."""
 
     def __init__(self, bench: Bench, people: int = 5, teams: int = 2) -> None:
         self.bench, self.sandbox = bench, bench.sandbox
@@ -44,7 +44,7 @@ class IssuerBench:
         give_harbor_rights(bench)
 
     def declare(self, realm: str) -> None:
-        """Makes a realm the declared one."""
+        """Declare a realm."""
         platform: Data = {
             "name": "Test platform",
             "harbor": {"single_sign_on": {}},
@@ -53,7 +53,7 @@ class IssuerBench:
         self.bench.declare(*({"name": name} for name in self.teams), platform=platform)
 
     def configure(self) -> list[str]:
-        """Brings the platform to what is declared, and tells what was refused."""
+        """Configure the platform as declared, and return what was refused, with the reasons."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
             seen = systems.observe_platform()
@@ -62,13 +62,13 @@ class IssuerBench:
         return [f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals]
 
     def issuer(self, realm: str) -> str:
-        """The issuer of a realm."""
+        """Return the issuer of a realm."""
         return f"{self.base}/realms/{realm}"
 
     # People
 
     def add_person(self, realm: str, name: str, team: str) -> str:
-        """Somebody in a realm; who is in the first one has been in Harbor."""
+        """Add a user to a realm, and return the id; users of the first realm log in to Harbor."""
         held = self.sandbox.keycloak.realms[realm]
         user = User(new_id(), name, 1_700_000_000_000, enabled=True, email=f"{name}@corp.test")
         user.first_name, user.last_name, user.password = name.title(), "Person", name
@@ -81,24 +81,24 @@ class IssuerBench:
         return user.id
 
     def user(self, name: str) -> Any:
-        """A user of Harbor."""
+        """Return a user of Harbor."""
         return harbor_user(self.sandbox, name)
 
     def log_in(self, name: str) -> int:
-        """Logs in through the pages, and gives the status of Harbor's answer."""
+        """Log in through the login pages, and return the status of Harbor's answer."""
         login, back = (f"{self.harbor}/c/oidc/{step}" for step in ("login", "callback"))
-        self.sandbox.harbor.provider = None  # what it remembers for 3 s
+        self.sandbox.harbor.provider = None  # it caches the provider for 3 s
         client, answer = browser.log_in_at(login, back, name, name)
         client.close()
         return answer.status_code
 
     @property
     def names(self) -> list[str]:
-        """Everybody whom the first realm knows."""
+        """The names of all users of the first realm."""
         return sorted(user.username for user in self.sandbox.keycloak.realms[REALM].users.values())
 
-    def come_back(self, realm: str, names: Sequence[str] | None = None) -> None:
-        """What a login does, without the pages."""
+    def log_in_again(self, realm: str, names: Sequence[str] | None = None) -> None:
+        """Log users in to Harbor, without the login pages; by default all of the first realm."""
         held = self.sandbox.keycloak.realms[realm]
         for name in self.names if names is None else names:
             user = held.user_named(name)
@@ -108,7 +108,7 @@ class IssuerBench:
             sign_in(self.sandbox.harbor, name, user.email, user.id, issuer, groups)
 
     def rights(self) -> dict[str, Any]:
-        """What everybody has in Harbor, by name."""
+        """Return the rights of all users in Harbor, by name."""
         return harbor_rights(self.sandbox)
 
     @property
@@ -120,19 +120,19 @@ class IssuerBench:
 
     @contextmanager
     def process(self) -> Iterator[IssuerMigration]:
-        """A migration as a process has it that starts now."""
+        """Return the migration in a new process."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
             clock = self.sandbox.clock.now
             yield begin(IssuerMigration, systems, self.store, self.bench.folder, clock=clock)
 
     def identities(self) -> list[Identity]:
-        """Return the people of the new realm, read through its admin API."""
+        """Return all users of the new realm, read through its admin API."""
         account = KeycloakAccount.model_validate(self.sandbox.addresses()["keycloak"])
         return identities.from_keycloak(account, self.issuer(TO))
 
     def inspect(self, order: Order = ORDER, found: Sequence[Identity] | None = None) -> Inspection:
-        """The look."""
+        """Return the inspection."""
         with self.bench.process() as systems:
             old, new = issuers(systems)
         return self.inspect_between(old, new, order, found)
@@ -140,14 +140,14 @@ class IssuerBench:
     def inspect_between(
         self, old: str, new: str, order: Order = ORDER, found: Sequence[Identity] | None = None
     ) -> Inspection:
-        """The look at a change from one issuer to another, whatever is declared by now."""
+        """Return the inspection for a change from one issuer to another, declared or not."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
             there = identities.of_realm(systems.keycloak_client) if found is None else found
             return inspect(systems, old, new, there, order)
 
     def migrate(self, order: Order = ORDER, until: str = "moved") -> None:
-        """All of it up to a phase, going on where another process has stopped."""
+        """Run the migration up to a phase; continue if a process has begun it."""
         with self.process() as migration:
             on = migration.is_on
         if not on:

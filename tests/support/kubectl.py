@@ -12,17 +12,17 @@ PROGRAMS = Path(sys.executable).parent
 
 
 class Kubectl:
-    """kubectl as a user has it who exported the sandbox's KUBECONFIG."""
+    """kubectl with the sandbox's KUBECONFIG."""
 
     def __init__(self, sandbox: Sandbox, home: Path) -> None:
         self.environment = {
             "KUBECONFIG": sandbox.addresses()["kubernetes"]["kubeconfig"],
-            "HOME": str(home),  # it keeps what discovery answered there
+            "HOME": str(home),  # it caches the answers of discovery there
             "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
         }
 
     def __call__(self, *words: str, given: str | None = None) -> str:
-        """Runs kubectl and returns what it prints."""
+        """Run kubectl and return its output."""
         return run(["kubectl", *words], self.environment, given=given)
 
 
@@ -33,7 +33,7 @@ def run(
     given: str | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Runs a command and returns what it prints, without the warnings of a success."""
+    """Run a command and return its output, without warnings."""
     done = subprocess.run(
         command,
         env=dict(environment),

@@ -1,4 +1,4 @@
-"""Servers on this machine that play another host."""
+"""Local HTTP servers that stand for another host."""
 
 import threading
 from collections.abc import Callable
@@ -10,8 +10,8 @@ class LocalServer:
     """A running HTTP server on a free port.
 
     Args:
-        answer: answers a request of any method.
-        protocol: the version of HTTP that it speaks.
+        answer: Answers a request with any method.
+        protocol: The version of HTTP.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class LocalServer:
 
 
 class Listener(LocalServer):
-    """A server that writes down what it is sent: another host, as far as a client can tell.
+    """A server that records its requests.
 
     Attributes:
-        requests: what was sent: method and path, headers and body in one text.
+        requests: The requests: method and path, headers and body in one text.
     """
 
     def __init__(self) -> None:

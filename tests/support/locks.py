@@ -1,22 +1,22 @@
-"""The locks that the tests of the core give to procedures, as `tenantry.locks.Lock` has them."""
+"""The locks that procedures get in the tests of the core: each is a `tenantry.locks.Lock`."""
 
 import threading
 from collections.abc import Callable
 
 
-class Alone:
-    """The lock where nobody else is at work."""
+class NoLock:
+    """A lock for tests in which one process runs."""
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def check(self) -> None:
-        """It is never lost."""
+        """Do nothing: this lock is never lost."""
 
 
-class Mutex(Alone):
-    """Keeps the threads of a test apart, as a team's lock keeps runs apart."""
+class Mutex(NoLock):
+    """Excludes other threads of a test, as a team's lock excludes other runs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,8 +28,8 @@ class Mutex(Alone):
         self._lock.release()
 
 
-class Noted(Alone):
-    """A lock that notes after how many requests it was taken."""
+class RecordingLock(NoLock):
+    """A lock that records how many requests had been sent when it was taken."""
 
     def __init__(self, requests: Callable[[], int]) -> None:
         self._requests = requests

@@ -1,4 +1,4 @@
-"""The steps of a migration, each to be killed at any of its requests."""
+"""The procedures of a migration, each of which is killed at each of its requests."""
 
 import shutil
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from tests.support.crash import Driver, Snapshot
 from tests.support.harness import REALM, Bench
 from tests.support.issuer_harness import TO, IssuerBench
 from tests.support.migration_harness import (
-    ANEW,
     NEW,
     OLD,
     ORDER,
+    RECREATE,
     MigrationBench,
     give_role,
     take_role,
@@ -21,8 +21,8 @@ from tests.support.migration_harness import (
 Made = MigrationBench | IssuerBench
 
 
-class Kept:
-    """A sandbox, its declared state and its store at one moment: they can be made so again."""
+class MigrationSnapshot:
+    """The state of a sandbox, a declared state and a store at one moment, which can be restored."""
 
     def __init__(self, made: Made) -> None:
         self._sandbox = Snapshot(made.sandbox)
@@ -34,7 +34,7 @@ class Kept:
                 shutil.copytree(each, self._kept / each.name)
 
     def restore(self) -> None:
-        """Makes all of it as it was."""
+        """Restore the state."""
         self._sandbox.restore()
         for each in self._folders:
             shutil.rmtree(each, ignore_errors=True)
@@ -43,7 +43,7 @@ class Kept:
 
 
 class MigrationDriver(Driver):
-    """Restores the declared state and the store, too, before each crash."""
+    """A driver that also restores the declared state and the store before each crash."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class MigrationDriver(Driver):
         check: Callable[[], None],
     ) -> None:
         super().__init__(made.sandbox, procedure, check)
-        self._start = Kept(made)  # type: ignore[assignment]
+        self._start = MigrationSnapshot(made)  # type: ignore[assignment]
 
 
 def _moved(made: MigrationBench, *, hidden: dict[str, bool]) -> Callable[[], None]:
-    """Everybody is there, is linked once, and may do what they might before."""
+    """Return a check that each user exists, is linked once, and has the same rights."""
     rights, old = made.rights(), made.links(OLD)
     there = {each.external_username: each.external_id for each in made.identities()}
 
@@ -71,12 +71,12 @@ def _moved(made: MigrationBench, *, hidden: dict[str, bool]) -> Callable[[], Non
 
 
 def migrate(made: MigrationBench) -> MigrationDriver:
-    """From the first look to the switch."""
+    """Migrate, from the inspection to the switch."""
     return MigrationDriver(made, made.migrate, _moved(made, hidden={OLD: True, NEW: False}))
 
 
 def reimport(made: MigrationBench) -> MigrationDriver:
-    """The same, where all but the pilot are deleted and imported with the same id."""
+    """Migrate, where all users but the pilot are deleted and imported with the same id."""
     made.give_rights()
     order = replace(ORDER, reimport=tuple(sorted(made.links(OLD)))[1:])
     return MigrationDriver(
@@ -85,7 +85,7 @@ def reimport(made: MigrationBench) -> MigrationDriver:
 
 
 def finish(made: MigrationBench) -> MigrationDriver:
-    """The old provider goes."""
+    """Finish: remove the old provider."""
     made.migrate()
     made.sandbox.clock.move(25 * 3600)
 
@@ -98,7 +98,7 @@ def finish(made: MigrationBench) -> MigrationDriver:
 
 
 def roll_back(made: MigrationBench) -> MigrationDriver:
-    """All of it is undone after the switch."""
+    """Roll back after the switch."""
     rights, links, hidden = made.rights(), made.links(OLD), made.hidden()
     made.migrate()
 
@@ -116,7 +116,7 @@ def roll_back(made: MigrationBench) -> MigrationDriver:
 
 
 def turned_back(made: MigrationBench) -> MigrationDriver:
-    """A run is killed on the way there, and the next one rolls back."""
+    """Migrate and roll back; the run after a crash rolls back."""
     rights, links, hidden = made.rights(), made.links(OLD), made.hidden()
     begun = False
 
@@ -145,13 +145,13 @@ def turned_back(made: MigrationBench) -> MigrationDriver:
 
 
 def remake(made: MigrationBench) -> MigrationDriver:
-    """Everybody is made anew, comes back in Harbor, and the old provider goes."""
+    """Re-create all users, log them in to Harbor, and remove the old provider."""
     made.give_rights()
     rights, names = made.rights_by_name(), sorted(made.links(OLD))
     there = {each.external_username: each.external_id for each in made.identities()}
 
     def procedure() -> None:
-        made.migrate(ANEW)
+        made.migrate(RECREATE)
         for name in names:
             made.log_in(name)
         made.sandbox.clock.move(25 * 3600)
@@ -169,7 +169,7 @@ def remake(made: MigrationBench) -> MigrationDriver:
 
 
 def remake_back(made: MigrationBench) -> MigrationDriver:
-    """Undone when some are back already, one of them unseen, and were given more since."""
+    """Roll back after two users logged in again and got more rights, one of them unobserved."""
     made.give_rights()
     links, names = made.links(OLD), sorted(made.links(OLD))
     for name in names[:2]:
@@ -180,8 +180,8 @@ def remake_back(made: MigrationBench) -> MigrationDriver:
     for name in names[:2]:
         take_role(made.bench, name, "team-t0")
     made.person(names[0]).roles.remove("reviewer")
-    ids = {user.username: user.id for user in made.everybody()}
-    made.migrate(ANEW)
+    ids = {user.username: user.id for user in made.users()}
+    made.migrate(RECREATE)
     made.log_in(names[0])
     with made.process() as migration:
         migration.follow_up()
@@ -202,7 +202,7 @@ def remake_back(made: MigrationBench) -> MigrationDriver:
     def check() -> None:
         with made.process() as migration:
             assert not migration.is_on
-        assert {user.username: user.id for user in made.everybody()} == ids
+        assert {user.username: user.id for user in made.users()} == ids
         assert made.rights_by_name() == rights
         assert (made.links(OLD), made.links(NEW)) == (links, {})
         assert made.configure() == []
@@ -211,7 +211,7 @@ def remake_back(made: MigrationBench) -> MigrationDriver:
 
 
 def _back_with_all(made: IssuerBench) -> Callable[[], None]:
-    """Nobody is lost, and everybody has what they had, once."""
+    """Return a check that no user is lost, and that all rights are restored once."""
     rights = made.rights()
 
     def check() -> None:
@@ -224,11 +224,11 @@ def _back_with_all(made: IssuerBench) -> Callable[[], None]:
 
 
 def reissue(made: IssuerBench) -> MigrationDriver:
-    """From the first look to the end: switch, deletion, logins, and what is given back."""
+    """Migrate from the inspection to the end: switch, deletion, logins, restored rights."""
 
     def procedure() -> None:
         made.migrate()
-        made.come_back(TO)
+        made.log_in_again(TO)
         made.sandbox.clock.move(25 * 3600)
         with made.process() as migration:
             migration.follow_up()
@@ -238,24 +238,24 @@ def reissue(made: IssuerBench) -> MigrationDriver:
 
 
 def reissue_back(made: IssuerBench) -> MigrationDriver:
-    """Undone when some are back already, one of them unseen, and were given more since."""
+    """Roll back after two users logged in again and got more rights, one of them unobserved."""
     for name in made.names[:2]:
         give_role(made.bench, name, "team-t0", 2)
     check = _back_with_all(made)
     for name in made.names[:2]:
         take_role(made.bench, name, "team-t0")
     made.migrate()
-    made.come_back(TO, made.names[:1])
+    made.log_in_again(TO, made.names[:1])
     with made.process() as migration:
         migration.follow_up()
-    made.come_back(TO, made.names[1:2])
+    made.log_in_again(TO, made.names[1:2])
     for name in made.names[:2]:
         give_role(made.bench, name, "team-t0", 2)
 
     def procedure() -> None:
         with made.process() as migration:
             migration.roll_back()
-        made.come_back(REALM)
+        made.log_in_again(REALM)
         with made.process() as migration:
             if migration.is_on:
                 migration.follow_up()
@@ -264,16 +264,16 @@ def reissue_back(made: IssuerBench) -> MigrationDriver:
 
 
 def _once(made: Made, procedure: Callable[[], None]) -> Callable[[], None]:
-    """Does nothing once the migration is over: the next run after the end begins no other."""
+    """Return the procedure; once the migration is over, it does nothing and begins no other."""
 
-    def unless_over() -> None:
+    def unless_ended() -> None:
         with made.process() as migration:
             entry = migration.journal
             if entry is not None and not entry.is_on:
                 return
         procedure()
 
-    return unless_over
+    return unless_ended
 
 
 def _provider(way: Callable[[MigrationBench], MigrationDriver]) -> "Way":

@@ -1,4 +1,4 @@
-"""The deployments of a migration, run by a real Prefect server on a migration's bench."""
+"""Runs the deployments of a migration on a real Prefect server."""
 
 import json
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 
 from demo.blocks import fill_in
-from tests.support.flow_harness import paused
+from tests.support.flow_harness import wait_for_approval
 from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import IssuerBench
 from tests.support.migration_harness import MigrationBench
 
 
 class Flows:
-    """The flows' runs on a migration's bench."""
+    """Starts the runs of a migration's deployments."""
 
     def __init__(
         self,
@@ -44,22 +44,22 @@ class Flows:
         return found
 
     def done(self, intent: str, **parameters: Any) -> str:
-        """Return what a run says that completed."""
+        """Run a deployment, assert that the run completed, and return its message."""
         run = self.run(intent, **parameters)
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
         return str(run["state"]["message"])
 
     def approved(self, intent: str, **parameters: Any) -> tuple[str, str]:
-        """Return what a run asked a person to approve, and what it said in the end."""
+        """Run a deployment, approve it, and return the approval's text and the run's message."""
         id = self.start(intent, **parameters)
-        asked = paused(self, id)
+        asked = wait_for_approval(self, id)
         self.resume(id, asked.plan)
         run = self.platform.wait_for_run(id)
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
         return asked.description, str(run["state"]["message"])
 
     def resume(self, id: str, plan: str) -> None:
-        """Approve the plan that a suspended run shows."""
+        """Approve the plan of a suspended run."""
         answer = {"run_input": {"approve": True, "plan": plan, "your_name": "Ann"}}
         status = self.platform.call("POST", f"flow_runs/{id}/resume", answer)
         assert status["status"] == "ACCEPT", status
@@ -71,7 +71,7 @@ class Flows:
         """Return the run's latest artifact of a key."""
         body = {"artifacts": {"key": {"any_": [key]}, "flow_run_id": {"any_": [run["id"]]}}}
         found = self.platform.call("POST", "artifacts/filter", body)
-        assert found, f"there is no artifact {key}"
+        assert found, f"run {run['name']} has no artifact {key}"
         latest: dict[str, Any] = found[-1]
         return latest
 
@@ -99,6 +99,6 @@ def issuers(platform: Any, tmp_path: Path) -> Iterator[Flows]:
 
 
 def plan_of(made: MigrationBench | IssuerBench) -> str:
-    """The plan that waits."""
+    """Return the hash of the plan that waits for an approval."""
     with made.process() as migration:
         return migration.entry.plan

@@ -1,4 +1,4 @@
-"""A platform whose people come by one external provider, and are to come by another."""
+"""A bench for migrations to another external identity provider."""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -24,11 +24,11 @@ from tests.support.migration_store import FolderStore, begin
 
 OLD, NEW = "corp", "login"
 ORDER = Order(pilot=("user00",), soak_hours=24)
-ANEW = replace(ORDER, recreate=True, largest_wave=100)
+RECREATE = replace(ORDER, recreate=True, largest_wave=100)
 
 
 def providers(base: str, old: str = "corp-old", new: str = "corp-new") -> dict[str, Any]:
-    """Both providers, as they are declared."""
+    """Return the declared providers, the old one and the new one."""
     secret = {"namespace": "tenantry", "name": "providers", "key": "secret"}
     shared = {"client_id": "broker", "client_secret": secret}
     return {
@@ -41,7 +41,7 @@ def providers(base: str, old: str = "corp-old", new: str = "corp-new") -> dict[s
 
 
 def put_secret(bench: Bench) -> None:
-    """The secret of the realm's client at both providers."""
+    """Create the Secret with the realm's client secret for both providers."""
     names = {"name": "providers", "namespace": "tenantry"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tenantry"}}
     data = {"secret": base64.b64encode(b"broker-secret").decode()}
@@ -52,7 +52,7 @@ def put_secret(bench: Bench) -> None:
 
 
 def harbor_rights(sandbox: Sandbox) -> dict[str, Any]:
-    """What everybody has in Harbor, by name."""
+    """Return the rights of all users in Harbor, by name."""
     names = {user.id: user.username for user in sandbox.harbor.users.values()}
     return {
         "members": {
@@ -68,7 +68,7 @@ def harbor_rights(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def give_harbor_rights(bench: Bench) -> None:
-    """What no group gives: direct members, an administrator, an owner."""
+    """Give rights that no group gives: direct memberships, an administrator, an owner."""
     with bench.process() as systems:
         for name, role in (("user00", 1), ("user01", 4)):
             body = {"role_id": role, "member_user": {"username": name}}
@@ -79,7 +79,7 @@ def give_harbor_rights(bench: Bench) -> None:
 
 
 def give_role(bench: Bench, name: str, project: str, role: int) -> None:
-    """Make somebody a direct member of a project, or give a member another role."""
+    """Make a user a direct member of a project, or change the role of a member."""
     held = bench.sandbox.harbor.projects[project]
     id = harbor_user(bench.sandbox, name).id
     for member in held.members.values():
@@ -92,7 +92,7 @@ def give_role(bench: Bench, name: str, project: str, role: int) -> None:
 
 
 def take_role(bench: Bench, name: str, project: str) -> None:
-    """Take a direct membership away."""
+    """Remove a direct membership."""
     held = bench.sandbox.harbor.projects[project]
     id = harbor_user(bench.sandbox, name).id
     held.members = {
@@ -103,12 +103,12 @@ def take_role(bench: Bench, name: str, project: str) -> None:
 
 
 def harbor_user(sandbox: Sandbox, name: str) -> Any:
-    """A user of Harbor."""
+    """Return a user of Harbor."""
     return next(user for user in sandbox.harbor.users.values() if user.username == name)
 
 
 class MigrationBench:
-    """People, teams and both providers in a sandbox, and a migration as a process has it."""
+    """Users, teams and both providers in a sandbox, and a migration of them."""
 
     def __init__(self, bench: Bench, people: int = 5, teams: int = 2) -> None:
         self.bench = bench
@@ -137,11 +137,11 @@ class MigrationBench:
 
     @property
     def issuer(self) -> str:
-        """Its issuer."""
+        """The issuer of the platform's realm."""
         return f"{self.base}/realms/{REALM}"
 
     def configure(self) -> list[str]:
-        """Brings the platform to what is declared, and tells what was changed."""
+        """Configure the platform as declared, and return the changed resources."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
             seen = systems.observe_platform()
@@ -152,7 +152,7 @@ class MigrationBench:
     # People
 
     def add_person(self, name: str, team: str | None = None, *, there: bool = True) -> User:
-        """Somebody who came by the old provider, has been in Harbor, and is at the new one."""
+        """Add a user of the old provider and of Harbor; if `there`, the new provider has the user."""
         user = self.add_person_to_realm(name, team)
         self.log_in(name)
         if there:
@@ -160,7 +160,7 @@ class MigrationBench:
         return user
 
     def add_person_to_realm(self, name: str, team: str | None = None) -> User:
-        """Somebody who came by the old provider."""
+        """Add a user who is linked to the old provider."""
         email = f"{name}@corp.test"
         user = User(new_id(), name, 1_700_000_000_000, enabled=True, email=email)
         user.first_name, user.last_name, user.password = name.title(), "Person", name
@@ -173,24 +173,24 @@ class MigrationBench:
         return user
 
     def add_identity(self, name: str, email: str) -> str:
-        """Somebody at the new provider."""
+        """Add a user to the new provider, and return the id."""
         user = User(new_id(), name, 1_700_000_000_000, enabled=True, email=email)
         realm = self.sandbox.keycloak.realms["corp-new"]
         realm.users[user.id] = user
         return user.id
 
     def person(self, name: str) -> User:
-        """A user of the realm."""
+        """Return a user of the realm."""
         found: User = self.realm.user_named(name)
         return found
 
     def rights(self) -> dict[str, Any]:
-        """Everybody's rights, right by right, as Harbor and Keycloak hold them."""
+        """Return the rights of all users in Harbor and Keycloak, with ids."""
         harbor = self.sandbox.harbor
         users = {
             user.username: (user.id, user.subiss, user.sysadmin) for user in harbor.users.values()
         }
-        groups = {user.username: (user.id, sorted(user.groups)) for user in self.everybody()}
+        groups = {user.username: (user.id, sorted(user.groups)) for user in self.users()}
         members = {
             project.name: sorted(
                 (member.entity_type, member.entity_id, member.role_id)
@@ -201,7 +201,7 @@ class MigrationBench:
         return {"harbor": users, "keycloak": groups, "members": members}
 
     def give_rights(self) -> None:
-        """What no group gives, in Harbor and in the realm."""
+        """Give rights that no group gives, in Harbor and in the realm."""
         give_harbor_rights(self.bench)
         self.realm.roles["auditor"] = new_id()
         self.person("user00").roles.append("auditor")
@@ -210,7 +210,7 @@ class MigrationBench:
         self.person("user01").client_roles[client] = ["reader"]
 
     def rights_by_name(self) -> dict[str, Any]:
-        """What everybody has, where ids are other ones by now."""
+        """Return the rights of all users, without ids, to compare when ids have changed."""
         held = {
             user.username: (
                 sorted(self.realm.groups[group].name for group in user.groups),
@@ -218,34 +218,34 @@ class MigrationBench:
                 user.has_default_role,
                 user.client_roles,
             )
-            for user in self.everybody()
+            for user in self.users()
         }
         return {**harbor_rights(self.sandbox), "realm": held}
 
     def log_in(self, name: str) -> None:
-        """What a login to Harbor does, without the pages.
+        """Log a user in to Harbor, without the login pages.
 
         Raises:
-            Refusal: Harbor knows the name by another subject.
+            Refusal: Harbor has another subject with this name.
         """
         user = self.person(name)
         groups = [self.realm.groups[group].name for group in user.groups]
         sign_in(self.sandbox.harbor, name, user.email or "", user.id, self.issuer, groups)
 
-    def everybody(self) -> Sequence[User]:
-        """All users of the realm."""
+    def users(self) -> Sequence[User]:
+        """Return all users of the realm."""
         return list(self.realm.users.values())
 
     def links(self, alias: str) -> dict[str, str]:
-        """Who is linked to a provider, and as whom."""
+        """Return the linked users of a provider: user name to the provider's user id."""
         return {
             user.username: user.links[alias]["userId"]
-            for user in self.everybody()
+            for user in self.users()
             if alias in user.links
         }
 
     def hidden(self) -> dict[str, bool]:
-        """Which providers are on the login page, and which are not."""
+        """Return of each provider whether it is hidden on the login page."""
         return {
             alias: bool(provider.get("hideOnLogin"))
             for alias, provider in self.realm.providers.items()
@@ -255,38 +255,38 @@ class MigrationBench:
 
     @contextmanager
     def process(self, **options: Any) -> Iterator[ProviderMigration]:
-        """A migration as a process has it that starts now."""
+        """Return the migration in a new process."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
             yield self.migration(systems, **options)
 
     def migration(self, systems: Systems, **options: Any) -> ProviderMigration:
-        """The same, on systems that are there."""
+        """Return the migration on existing systems."""
         clock, folder = self.sandbox.clock.now, self.bench.folder
         return begin(ProviderMigration, systems, self.store, folder, clock=clock, **options)
 
     def identities(self) -> list[Identity]:
-        """Everybody at the new provider, by its admin API."""
+        """Return all users of the new provider, read through its admin API."""
         account = KeycloakAccount.model_validate(self.sandbox.addresses()["keycloak"])
         return identities.from_keycloak(account, f"{self.base}/realms/corp-new")
 
     def inspect(
         self, order: Order = ORDER, found: Sequence[Identity] | None = None, file: str = ""
     ) -> Inspection:
-        """The look."""
+        """Return the inspection."""
         with self.bench.process() as systems:
             there = self.identities() if found is None else found
             return inspect(systems, OLD, NEW, there, order, file=file)
 
     def plan(self, order: Order = ORDER) -> str:
-        """The look and the export; the hash of the plan."""
+        """Inspect and export, and return the hash of the plan."""
         found = self.inspect(order)
         with self.process() as migration:
             situation = "users" if order.recreate else "provider"
             return migration.export(found, OLD, NEW, order, situation)
 
     def migrate(self, order: Order = ORDER, until: str = "switched") -> None:
-        """All of it up to a phase, going on where another process has stopped."""
+        """Run the migration up to a phase; continue if a process has begun it."""
         with self.process() as migration:
             on = migration.is_on
         if not on:
@@ -303,7 +303,7 @@ class MigrationBench:
             migration.switch()
 
     def finish(self) -> None:
-        """The end, after the soak time."""
+        """Finish the migration after the soak time."""
         self.sandbox.clock.move(25 * 3600)
         with self.process() as migration:
             migration.finish()

@@ -1,4 +1,4 @@
-"""The ways of saying who the new provider's people are: files of each kind, or an admin API."""
+"""The sources of the new provider's users: files of each kind, or an admin API."""
 
 import csv
 import io
@@ -38,10 +38,10 @@ def as_excel(people: list[Identity], columns: tuple[str, ...]) -> bytes:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the new provider's people are read from, and how they are matched.
+    """A source of the new provider's users, and the rule that matches them.
 
     Attributes:
-        match: How a user of the realm is found among them.
+        match: The rule that matches a user of the realm.
         file: The file's name; empty if they are read from the new provider's admin API.
         write: Writes the file.
     """

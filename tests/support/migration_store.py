@@ -1,4 +1,4 @@
-"""A migration as a process of the tests has it: its store is a folder, and nobody else is at work."""
+"""A migration in a process of the tests: its store is a folder, and no other process runs."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,20 +7,20 @@ from tenantry.declared.edit import edit
 from tenantry.files import write_private
 from tenantry.migration.machine import Migration
 from tenantry.systems import Systems
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 
 M = TypeVar("M", bound=Migration)
 
 
 class FolderStore:
-    """A folder of this machine."""
+    """A store in a folder of this machine."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.name = str(folder)
 
     def read(self, name: str) -> bytes | None:
-        """A file's content; None if there is no such file."""
+        """Return the content of a file; None if it does not exist."""
         path = self._folder / name
         return path.read_bytes() if path.exists() else None
 
@@ -30,5 +30,5 @@ class FolderStore:
 
 
 def begin(kind: type[M], systems: Systems, store: FolderStore, declared: Path, **options: Any) -> M:
-    """A migration of a kind, which changes the declared state in a folder."""
-    return kind(systems, store, lambda change, message: edit(declared, change), Alone(), **options)
+    """Return a migration of this kind, which changes the declared state in a folder."""
+    return kind(systems, store, lambda change, message: edit(declared, change), NoLock(), **options)

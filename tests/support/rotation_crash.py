@@ -1,4 +1,4 @@
-"""The ways a rotation can go, each to be killed at any of its requests."""
+"""The procedures of rotation, each of which is killed at each of its requests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +8,10 @@ from tests.support.harness import Bench, Data
 from tests.support.rotation_harness import (
     SPREADING,
     add_namespace,
-    all_open,
+    all_work,
     enabled,
     logins,
-    none_opens,
+    none_works,
     order,
     pairs_are_in_order,
     pass_time,
@@ -21,14 +21,14 @@ from tests.support.rotation_harness import (
 
 
 def due(bench: Bench, declared: Data) -> None:
-    """A team whose credential is due."""
+    """Onboard a team and let its credential become due."""
     add_namespace(bench)
     bench.declare(declared, platform=SPREADING).onboard()
     pass_time(bench, days=20)
 
 
 def rotation(bench: Bench, **asked: Any) -> Procedure:
-    """One run, as a process does it; run again, it has the order that it was first given."""
+    """Return a procedure that runs rotation in a new process, always with the same order."""
     given = order(bench, **asked)
 
     def procedure() -> None:
@@ -41,23 +41,23 @@ def rotation(bench: Bench, **asked: Any) -> Procedure:
 
 
 def _rotated(bench: Bench, old: dict[str, tuple[str, str]]) -> Check:
-    """The new one is everywhere, and the old one works on."""
+    """Return a check that the new credential is published, and that the old one still works."""
 
     def check() -> None:
         pairs_are_in_order(bench)
         assert logins(bench).items().isdisjoint(old.items())
-        assert all_open(bench, old)
+        assert all_work(bench, old)
 
     return check
 
 
 def rotate(bench: Bench) -> Driver:
-    """The other robot takes its turn."""
+    """Rotate to the other robot of the pair."""
     return Driver(bench.sandbox, rotation(bench), _rotated(bench, logins(bench)))
 
 
 def retire(bench: Bench) -> Driver:
-    """The overlap is over."""
+    """Disable the old robot after the overlap."""
     old = logins(bench)
     run(bench)
     pass_time(bench, hours=25)
@@ -65,13 +65,13 @@ def retire(bench: Bench) -> Driver:
     def check() -> None:
         pairs_are_in_order(bench)
         assert enabled(bench) == {"pull-b"}
-        assert none_opens(bench, old)
+        assert none_works(bench, old)
 
     return Driver(bench.sandbox, rotation(bench), check)
 
 
 def delete(bench: Bench) -> Driver:
-    """The disabled robot was kept for long enough."""
+    """Delete the old robot after its time as a disabled one."""
     run(bench)
     pass_time(bench, hours=25)
     run(bench)
@@ -85,21 +85,21 @@ def delete(bench: Bench) -> Driver:
 
 
 def compromised(bench: Bench) -> Driver:
-    """Of two old ones: the live one, and one that overlaps."""
+    """Replace compromised credentials: the published one, and one that overlaps."""
     run(bench)
     old = logins(bench)
     pass_time(bench, hours=1)
 
     def check() -> None:
         pairs_are_in_order(bench)
-        assert none_opens(bench, old)
+        assert none_works(bench, old)
         assert len(robots(bench)) == 1
 
     return Driver(bench.sandbox, rotation(bench, compromised=True), check)
 
 
 def mend(bench: Bench) -> Driver:
-    """What is published is dead. The old one may be all that works: it is not made room of."""
+    """Replace a broken published credential. The old one stays: it may be all that works."""
     old = logins(bench)
     run(bench)
     pass_time(bench, hours=1)

@@ -1,4 +1,4 @@
-"""A bench whose time is moved, to rotate on, and what must hold of rotated robots."""
+"""Rotation on a bench whose clock is moved, and assertions about rotated robots."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from tenantry.systems.harbor.robots import robot_id
 from tests.sandbox.calls import Caller
 from tests.support.harness import Bench, Data, granted
 from tests.support.images import image, push
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 
 ROTATED: Data = {"max_age_days": 20}
 SHOP: Data = {
@@ -32,12 +32,12 @@ PULL: Data = {**SHOP, "robots": {"pull": SHOP["robots"]["pull"], "ci": None}}
 
 
 def pass_time(bench: Bench, **much: float) -> None:
-    """Moves the clock; nothing waits."""
+    """Move the sandbox's clock, without waiting."""
     bench.sandbox.clock.move(timedelta(**much).total_seconds())
 
 
 def order(bench: Bench, **asked: Any) -> Order:
-    """What somebody asks for at this moment."""
+    """Return an order that is given now."""
     return Order(bench.sandbox.clock.now(), **asked)
 
 
@@ -49,27 +49,27 @@ def run(
     purposes: Sequence[str] | None = None,
     lock: Lock | None = None,
 ) -> dict[str, Outcome]:
-    """One run of rotation over all teams, by team and purpose."""
+    """Run rotation over all teams, and return the outcomes by team and purpose."""
     found = rotate(
         systems or bench.systems,
         bench.teams,
         asked or order(bench),
         bench.sandbox.clock.now(),
-        lock or Alone(),
+        lock or NoLock(),
         purposes=purposes,
     )
     return {outcome.name: outcome for outcome in found}
 
 
 def robots(bench: Bench, slug: str = "team-shop") -> dict[str, Robot]:
-    """A project's robots by their short names."""
+    """Return a project's robots by their short names."""
     project = bench.sandbox.harbor.projects[slug]
     found = bench.sandbox.harbor.robots.values()
     return {robot.name: robot for robot in found if robot.project_id == project.id}
 
 
 def enabled(bench: Bench, slug: str = "team-shop") -> set[str]:
-    """Those that work."""
+    """Return the names of a project's robots that are neither disabled nor expired."""
     now = bench.sandbox.clock.now().timestamp()
     return {
         name
@@ -79,7 +79,7 @@ def enabled(bench: Bench, slug: str = "team-shop") -> set[str]:
 
 
 def published(bench: Bench, purpose: str = "pull", namespace: str = "team-shop") -> str:
-    """Which robot a Secret names."""
+    """Return the name of the robot whose credential a Secret holds."""
     held = bench.sandbox.kubernetes.get("Secret", f"harbor-{purpose}", namespace)
     assert held is not None
     return str(held["metadata"]["annotations"][ROBOT])
@@ -100,21 +100,21 @@ SPREAD_OUT: Data = {
         "ci": None,
     },
 }
-"""A team whose one credential lies in four Secrets, two of them in a namespace of others."""
+"""A team with one credential in four Secrets, two of which are in a foreign namespace."""
 
 SPREADING = granted("shop", "data", sinks=["pipelines/pull-{team}", "pipelines/kaniko-{team}"])
-"""The platform that lets it."""
+"""The platform whose policy allows that."""
 
 
 def add_namespace(bench: Bench, name: str = "pipelines") -> None:
-    """A namespace of somebody else's."""
+    """Create a namespace that does not belong to a team."""
     bench.sandbox.kubernetes.put(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     )
 
 
 def logins(bench: Bench) -> dict[str, tuple[str, str]]:
-    """User name and password in each Secret that holds a robot's credential."""
+    """Return the user name and the password in each Secret that holds a robot's credential."""
     found: dict[str, tuple[str, str]] = {}
     for team in bench.teams:
         for purpose in team.active_robots:
@@ -130,20 +130,20 @@ def logins(bench: Bench) -> dict[str, tuple[str, str]]:
     return found
 
 
-def all_open(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
-    """Whether all of these credentials open Harbor."""
+def all_work(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
+    """Return whether Harbor accepts all of these credentials."""
     return all(bench.systems.harbor_client.opens(*login) for login in set(credentials.values()))
 
 
-def none_opens(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
-    """Whether none of these credentials opens Harbor."""
+def none_works(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
+    """Return whether Harbor rejects all of these credentials."""
     return not any(bench.systems.harbor_client.opens(*login) for login in set(credentials.values()))
 
 
 def pairs_are_in_order(bench: Bench) -> None:
-    """One credential a pair is published, everywhere, and works; no robot is there unexplained."""
+    """Assert that all Secrets of a pair hold one working credential, and that no robot is extra."""
     found = logins(bench)
-    assert all_open(bench, found)
+    assert all_work(bench, found)
     observed = bench.systems.observe(bench.teams)
     for team in bench.teams:
         for purpose in team.active_robots:
@@ -151,15 +151,15 @@ def pairs_are_in_order(bench: Bench) -> None:
             assert len({found[f"{place.namespace}/{place.name}"] for place in own}) == 1
             live = published(bench, purpose, team.slug)
             assert found[f"{team.slug}/harbor-{purpose}"][0].endswith(f"+{live}")
-            beside = {n for n in robots(bench, team.slug) if n.startswith(f"{purpose}-")} - {live}
-            for name in beside:
+            others = {n for n in robots(bench, team.slug) if n.startswith(f"{purpose}-")} - {live}
+            for name in others:
                 id = robot_id(team.slug, name)
                 assert not bench.systems.credentials.outstayed(team, id, observed), name
         assert bench.systems.plan(team, observed) == Plan(team.name)
 
 
 def push_image(bench: Bench, team: str = "shop", repository: str = "web") -> None:
-    """Pushes an image with the team's own credential."""
+    """Push an image with the team's own credential."""
     url = bench.sandbox.addresses()["harbor"]["url"]
     caller = Caller(url, *bench.login("harbor-ci", f"team-{team}"))
     answer = push(caller, f"team-{team}/{repository}", image())
@@ -167,30 +167,30 @@ def push_image(bench: Bench, team: str = "shop", repository: str = "web") -> Non
 
 
 def secret(bench: Bench, name: str = "harbor-pull", namespace: str = "team-shop") -> dict[str, Any]:
-    """A Secret as the cluster holds it."""
+    """Return a Secret as the cluster stores it."""
     held = bench.sandbox.kubernetes.get("Secret", name, namespace)
     assert held is not None
     return held
 
 
 def change_secret(bench: Bench, **changes: Any) -> None:
-    """Somebody changes the pull credential's Secret."""
+    """Change the Secret of the pull credential by hand."""
     bench.sandbox.kubernetes.put({**secret(bench), **changes})
 
 
-def fail(bench: Bench, method: str, part: str, answer: Any) -> None:
-    """Lets the requests of a method fail whose path has a part."""
+def inject_fault(bench: Bench, method: str, part: str, answer: Any) -> None:
+    """Inject a fault into each request with this method whose path contains `part`."""
     bench.sandbox.fault_for = lambda system, asked, path: (
         answer if asked == method and part in path else None
     )
 
 
-def mend(bench: Bench) -> None:
-    """Lets nothing fail any more."""
+def clear_faults(bench: Bench) -> None:
+    """Inject no more faults."""
     bench.sandbox.fault_for = lambda system, method, path: None
 
 
-def the(outcomes: dict[str, Outcome]) -> Outcome:
-    """The only outcome of a run."""
+def only(outcomes: dict[str, Outcome]) -> Outcome:
+    """Return the only outcome of a run."""
     (outcome,) = outcomes.values()
     return outcome

@@ -1,4 +1,4 @@
-"""The steps of the runbook of migrations, read from its page, and carried out by an operator."""
+"""Reads the steps of the runbook of migrations from its page, and carries them out."""
 
 import re
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tenantry.migration import journal
-from tests.support.flow_harness import kill_run, paused
+from tests.support.flow_harness import kill_run, wait_for_approval
 from tests.support.migration_store import FolderStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "migrate.md"
@@ -26,11 +26,11 @@ class Step:
     deployment: str
     parameters: dict[str, Any]
     result: str
-    """How the run ends; `<…>` stands for a value."""
+    """The message of the run; `<…>` stands for a value."""
     approval: str = ""
     """A sentence that the approval shows, if the run asks for one."""
     then: str = ""
-    """Who logs in afterwards."""
+    """The users who log in afterwards."""
 
 
 def read_steps(part: str = "") -> list[Step]:
@@ -47,22 +47,22 @@ def template(text: str) -> str:
 
 
 def is_said(wanted: str, text: str) -> bool:
-    """Return whether a text is what the page says, from its beginning to its end."""
+    """Return whether a text equals a text of the page, apart from its values."""
     parts = [re.escape(part) for part in template(wanted).split(GAP)]
     return re.fullmatch(".+?".join(parts), text, re.DOTALL) is not None
 
 
 @dataclass
 class Operator:
-    """A person who follows the page, and changes nothing of it but the names.
+    """A person who follows the page, and replaces only the names in it.
 
     Attributes:
-        flows: starts runs, and answers them.
-        store: where the migration's journal is.
-        values: what the page's example values are called here, such as the pilot's name.
-        log_in: logs a person in to Harbor, given the pilots' run's result where it is the pilot.
-        names: everyone who is moved; the first is the pilot.
-        said: what each step's run said in the end.
+        flows: Starts runs, and approves them.
+        store: The store of the migration's journal.
+        values: The value here of each example value on the page, such as the pilot's name.
+        log_in: Logs users in to Harbor, given their names and the message of the step's run.
+        names: All users who are moved; the first is the pilot.
+        messages: The message of each step's run.
     """
 
     flows: Any
@@ -71,23 +71,23 @@ class Operator:
     log_in: Callable[[list[str], str], None]
     names: list[str]
     overrides: dict[str, Any] = field(default_factory=dict)
-    said: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
 
     def follow(self, part: str, *, kill_at: str = "", until: str = "") -> None:
         """Carry out the steps of a part of the page.
 
         Args:
             part: `A`, `C` or `back`.
-            kill_at: the step whose run's process is killed between two waves.
-            until: the last step to carry out; all if empty.
+            kill_at: The step whose run is killed between two waves.
+            until: The last step to carry out; all if empty.
         """
         for step in read_steps(part):
             short = step.name.partition(",")[0]
-            self.said[short] = self._run(step, kill=short == kill_at)
+            self.messages[short] = self._run(step, kill=short == kill_at)
             if step.then:
                 pilot = step.then == "the pilot logs in"
                 assert pilot or step.then == "everyone logs in", step.then
-                self.log_in(self.names[:1] if pilot else self.names, self.said[short])
+                self.log_in(self.names[:1] if pilot else self.names, self.messages[short])
             if short == until:
                 return
 
@@ -96,7 +96,7 @@ class Operator:
         before = self._waves_done()
         id = self.flows.start(step.deployment.removesuffix("-migration"), **self._given(step))
         if step.approval:
-            asked = paused(self.flows, id)
+            asked = wait_for_approval(self.flows, id)
             shown = " ".join(asked.description.replace("\\", "").split())
             wanted = [re.escape(part) for part in template(step.approval).split(GAP)]
             assert re.search(".+?".join(wanted), shown), f"{step.name}: {shown}"
@@ -114,7 +114,7 @@ class Operator:
         return text
 
     def _given(self, step: Step) -> dict[str, Any]:
-        """The page's parameters, with the names that the example's people and blocks have here."""
+        """Return the parameters of a step, with example values replaced."""
 
         def named(value: Any) -> Any:
             if isinstance(value, list):

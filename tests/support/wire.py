@@ -1,7 +1,7 @@
-"""All HTTP requests of this process, to be watched and to be meddled with where they leave it.
+"""Intercepts all HTTP requests of this process.
 
-The sandbox's controls make a system fail; this makes the process fail that talks to it, and the
-network between them.
+The sandbox's controls inject faults into a system. This module injects faults into the process that
+calls it, and into the network between them.
 """
 
 import ssl
@@ -23,12 +23,12 @@ from urllib3.connectionpool import HTTPConnectionPool
 from tenantry import calls
 
 Moment = Literal["before", "after"]
-"""Before a request was sent, or after it was done, with its answer lost."""
+"""Before a request is sent, or after it is done and its answer is lost."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request, counted from 1, and how its client calls an answer that does not come."""
+    """One request: its number, from 1, and the errors of its client if no answer arrives."""
 
     number: int
     method: str
@@ -38,7 +38,7 @@ class Request:
 
     @property
     def is_write(self) -> bool:
-        """Whether it changes a system: to log in, or to try a secret, is not to write."""
+        """Whether it changes a system. A login, or the test of a secret, is not a write."""
         logs_in = urlsplit(self.url).path.endswith(("/token", "/c/login"))
         return self.method not in ("GET", "HEAD") and not logs_in
 
@@ -53,14 +53,14 @@ class Request:
 
 Send = Callable[[], Any]
 Handle = Callable[[Request, Send], Any]
-"""Decides what becomes of a request: sends it and gives the answer, or raises."""
+"""Handles a request: sends it and returns the answer, or raises."""
 
 
 class Wire:
-    """What every request of this process goes through while the context lasts.
+    """Passes each request of this process to a function while the context lasts.
 
     Attributes:
-        requests: those that were to be sent so far.
+        requests: All requests so far.
     """
 
     def __init__(self, handle: Handle = lambda request, send: send()) -> None:
@@ -132,14 +132,14 @@ class Wire:
 
 
 class Killed(BaseException):
-    """The end of a process. No handler may take it for a failure: it is no Exception."""
+    """The end of the process. It is not an Exception, so that no handler treats it as a failure."""
 
 
 class Kill:
-    """Ends the process at one of its requests: from then on nothing gets through.
+    """Ends the process at one of its requests. Later requests are not sent.
 
     Attributes:
-        at: the request, or None while it has not been reached.
+        at: The request; None until it is reached.
     """
 
     def __init__(self, number: int, moment: Moment) -> None:
@@ -148,7 +148,7 @@ class Kill:
         self._moment = moment
 
     def __call__(self, request: Request, send: Send) -> Any:
-        """Lets a request through, or ends the process."""
+        """Send a request, or end the process."""
         if self.at is not None:
             raise Killed
         if request.number == self._number:
@@ -157,24 +157,24 @@ class Kill:
                 _drop(send())
             raise Killed
         answer = send()
-        if self.at is not None:  # on its way when the process ended: done, and nobody knows
+        if self.at is not None:  # sent before the process ended: done, but the answer is lost
             _drop(answer)
             raise Killed
         return answer
 
 
 def _drop(answer: Any) -> None:
-    """Closes an answer's connection, which nobody reads any more."""
+    """Close the connection of an answer that is not read."""
     answer.close()
 
 
 @contextmanager
 def no_delays() -> Iterator[None]:
-    """Everything is repeated as often as ever, at once; and clients are made quickly."""
+    """Retry as often as usual, but without delays; create clients quickly."""
     with (
         stamina.set_testing(True, attempts=4, cap=True),
         mock.patch("time.sleep", _no_sleep),
-        # A client reads all certificates when it is created, 20 ms long; few clients need them.
+        # Each new client reads all certificates, which takes 20 ms; few clients need them.
         mock.patch("ssl.create_default_context", cache(ssl.create_default_context)),
     ):
         yield
@@ -186,6 +186,6 @@ def _no_sleep(seconds: float) -> None:
 
 @contextmanager
 def one_worker() -> Iterator[None]:
-    """One call at a time, so that the same procedure makes the same requests in the same order."""
+    """Make one call at a time, so that a procedure always sends its requests in the same order."""
     with mock.patch.object(calls, "WIDTH", 1):
         yield

@@ -1,10 +1,10 @@
-"""Lets a part of Harbor be down while a procedure runs, and tries the procedure again as a task does.
+"""Takes a part of Harbor down while a procedure runs, and retries the procedure as a task does.
 
     outages = Outages(bench.sandbox, driver)
-    outages.strike("database", first=7, length=20)
+    outages.inject("database", first=7, length=20)
 
-An outage begins at one of the procedure's requests and ends some requests later, those of the tries
-that fail meanwhile included: so nothing here takes time.
+An outage begins at one of the procedure's requests and ends some requests later. Requests of failed
+tries count, so nothing waits.
 """
 
 from typing import Any, Literal
@@ -16,29 +16,29 @@ from tests.support.wire import Request, Send, Wire
 
 Outage = Literal["core", "database", "sessions"]
 OUTAGES: tuple[Outage, ...] = ("core", "database", "sessions")
-"""Harbor's core is killed and comes back; its database is down; its Redis is flushed."""
+"""Harbor's core is killed and restarted; its database is down; its Redis is flushed."""
 
 
 class Outages:
-    """Interrupts a driver's procedure by outages of the sandbox's Harbor."""
+    """Interrupts a driver's procedure with outages of the sandbox's Harbor."""
 
     def __init__(self, sandbox: Sandbox, driver: Driver) -> None:
         self._controls = sandbox.controls
         self._driver = driver
 
-    def strike(self, outage: Outage, first: int, length: int) -> int:
-        """Run the procedure through one outage, and check what is there in the end.
+    def inject(self, outage: Outage, first: int, length: int) -> int:
+        """Run the procedure with one outage, and check the final state.
 
         Args:
-            outage: what is down.
-            first: the number of the request, from 1, at which it begins.
-            length: how many requests it lasts.
+            outage: The part that is down.
+            first: The number of the request, from 1, at which the outage begins.
+            length: The number of requests that it lasts.
 
         Returns:
-            How often the procedure was tried.
+            The number of tries.
 
         Raises:
-            AssertionError: it does not end well although the outage is over.
+            AssertionError: The procedure fails after the outage, or the final state is wrong.
         """
 
         def handle(request: Request, send: Send) -> Any:
@@ -52,7 +52,7 @@ class Outages:
             return send()
 
         try:
-            with self._driver.anew():
+            with self._driver.from_start():
                 tries = self._tried(Wire(handle), length)
                 self._controls.take_down()
                 self._driver.check()

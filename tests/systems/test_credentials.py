@@ -76,8 +76,8 @@ def renewed(bench: Bench, do: Callable[[], Any]) -> bool:
 
 
 def is_well(bench: Bench) -> None:
-    assert bench.opens("harbor-pull")
-    assert bench.opens("harbor-ci")
+    assert bench.can_log_in("harbor-pull")
+    assert bench.can_log_in("harbor-ci")
     assert bench.plan() == Plan("shop")
 
 
@@ -133,7 +133,7 @@ def test_an_oidc_clients_secret_is_copied(shop: Bench) -> None:
 
 def test_what_others_attached_stays(bench: Bench) -> None:
     bench.declare(SHOP)
-    bench.do_only(["Kubernetes"])
+    bench.apply_only(["Kubernetes"])
     account = bench.sandbox.kubernetes.get("ServiceAccount", "default", "team-shop")
     assert account is not None
     bench.sandbox.kubernetes.put({**account, "imagePullSecrets": [{"name": "theirs"}]})
@@ -168,7 +168,7 @@ def test_a_secret_that_is_lost_in_one_namespace_is_copied_from_the_other(bench: 
     bench.declare({**TEAM, "further_namespaces": {"jobs": {}}}).onboard()
     lose(bench)
     assert not renewed(bench, bench.onboard)
-    assert bench.opens("harbor-pull", "team-shop-jobs")
+    assert bench.can_log_in("harbor-pull", "team-shop-jobs")
     is_well(bench)
 
 
@@ -188,7 +188,7 @@ def test_a_dead_credential_is_renewed_once_for_all_namespaces(bench: Bench) -> N
     bench.onboard()
     renewals = [each for each in bench.sandbox.requests.log if each.method == "PATCH"]
     assert sum(each.system == "harbor" for each in renewals) == 1
-    assert bench.opens("harbor-pull", "team-shop-jobs")
+    assert bench.can_log_in("harbor-pull", "team-shop-jobs")
     is_well(bench)
 
 

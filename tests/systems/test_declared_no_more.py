@@ -74,7 +74,7 @@ def test_another_teams_objects_are_not_this_ones_to_delete(bench: Bench) -> None
 def test_an_object_that_is_gone_by_then_is_no_failure(bench: Bench) -> None:
     bench.declare(MORE).onboard()
     bench.declare(LESS)
-    seen = bench.look()
+    seen = bench.observe()
     plan = bench.systems.plan(bench.team(), seen)
     bench.sandbox.kubernetes.delete("NetworkPolicy", GATEWAY, "team-shop")
 

@@ -269,7 +269,7 @@ def test_a_lost_project_is_made_anew_with_all_that_is_in_it(shop: Bench) -> None
     assert set(actions(shop.plan()).values()) <= {"create", "update"}
     shop.onboard()
     assert roles(shop) == {"team-shop": 4, "auditors": 5}
-    assert shop.opens("harbor-pull")
+    assert shop.can_log_in("harbor-pull")
     assert shop.plan() == Plan("shop")
 
 
@@ -369,13 +369,13 @@ def test_a_project_is_still_known_for_ours_when_its_namespace_is_gone(
     annotations = namespace["metadata"]["annotations"]
     assert annotations["tenantry.io/harbor-project"] == "team-shop"
     assert ("tenantry.io/harbor-project-adopted" in annotations) == adopted
-    assert bench.opens("harbor-pull")
+    assert bench.can_log_in("harbor-pull")
     assert bench.plan() == Plan("shop")
 
 
 def test_a_project_that_appears_after_the_look_is_looked_at_again(bench: Bench) -> None:
     bench.declare(TEAM)
-    seen = bench.look()
+    seen = bench.observe()
     foreign(bench)
     with pytest.raises(ChangedMeanwhile) as failure:
         bench.systems.apply(bench.systems.plan(bench.team(), seen), seen)
@@ -490,7 +490,7 @@ def test_a_session_that_dies_at_each_change_is_renewed_and_nothing_is_made_anew(
     bench: Bench,
 ) -> None:
     bench.declare(TEAM)
-    seen = bench.look()
+    seen = bench.observe()
 
     def report(change: Any) -> None:
         kill_sessions(bench.sandbox.harbor)
@@ -520,7 +520,7 @@ def test_basic_auth_serves_where_only_the_api_can_be_reached(
     bench.sandbox.fault_for = lambda name, method, path: 404 if path == "/c/login" else None
     bench.declare(TEAM).onboard()
     assert bench.plan() == Plan("shop")
-    assert bench.opens("harbor-ci")
+    assert bench.can_log_in("harbor-ci")
     assert caplog.text.count("uses basic auth") == 1
     assert "Route /c/ to it" in caplog.text
 

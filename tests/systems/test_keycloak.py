@@ -491,7 +491,7 @@ def test_a_token_that_the_server_knows_no_more_is_renewed(bench: Bench) -> None:
 
 def test_a_group_that_appears_after_the_look_is_looked_at_again(bench: Bench) -> None:
     bench.declare(SHOP)
-    seen = bench.look()
+    seen = bench.observe()
     bench.systems.keycloak_client.post("groups", {"name": "team-shop"})
     with pytest.raises(ChangedMeanwhile) as failure:
         bench.systems.apply(bench.systems.plan(bench.team(), seen), seen)

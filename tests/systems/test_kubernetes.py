@@ -219,7 +219,7 @@ def test_a_further_namespace_has_its_own_fences(bench: Bench) -> None:
     assert quota["spec"]["hard"] == {"requests.cpu": "1", "pods": "5"}
     assert "Secret/harbor-pull" in inside(bench, "team-shop-jobs")
     assert "Secret/harbor-ci" not in inside(bench, "team-shop-jobs")
-    assert bench.opens("harbor-pull", "team-shop-jobs")
+    assert bench.can_log_in("harbor-pull", "team-shop-jobs")
     assert bench.login("harbor-pull", "team-shop-jobs") == bench.login("harbor-pull")
     assert bench.plan() == Plan("shop")
 
@@ -443,7 +443,7 @@ def test_a_further_namespace_that_is_not_ours_is_left_alone_and_the_rest_is_done
     assert inside(bench, "team-shop-jobs") == []
     account = get(bench, "ServiceAccount", "default", "team-shop-jobs")
     assert "imagePullSecrets" not in account
-    assert bench.opens("harbor-pull")
+    assert bench.can_log_in("harbor-pull")
     assert bench.systems.not_applied(bench.teams) == bench.teams
 
 
@@ -477,7 +477,7 @@ def test_an_object_that_is_not_ours_is_refused_and_stays_as_it_is(kind: str, ben
     assert metadata["labels"] == MARKS
     assert metadata["annotations"]["tenantry.io/adopted"] == "true"
     assert bench.plan() == Plan("shop")
-    assert bench.opens("harbor-ci")
+    assert bench.can_log_in("harbor-ci")
 
 
 @pytest.mark.parametrize("adopt", ["if-identical", "yes"])
@@ -519,8 +519,8 @@ def test_a_namespace_that_is_going_is_waited_for(shop: Bench) -> None:
     assert "harbor/project/team-shop" not in actions(plan)
     shop.onboard()
     assert namespace(shop)["metadata"]["uid"] != old
-    assert shop.opens("harbor-pull")
-    assert shop.opens("harbor-ci")
+    assert shop.can_log_in("harbor-pull")
+    assert shop.can_log_in("harbor-ci")
     assert shop.plan() == Plan("shop")
     robots = sorted(robot.name for robot in shop.sandbox.harbor.robots.values())
     assert robots == ["ci-a", "pull-a"]

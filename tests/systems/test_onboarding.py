@@ -17,7 +17,7 @@ from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
-from tests.support.locks import Alone
+from tests.support.locks import NoLock
 
 RICH: Data = {
     "name": "shop",
@@ -214,8 +214,8 @@ def as_it_must_be(bench: Bench) -> None:
     assert groups == ["team-shop"]
     members = bench.sandbox.harbor.projects["team-shop"].members.values()
     assert sum(member.entity_type == "g" for member in members) == 1
-    assert bench.opens("harbor-pull")
-    assert bench.opens("harbor-ci")
+    assert bench.can_log_in("harbor-pull")
+    assert bench.can_log_in("harbor-ci")
     assert bench.systems.not_applied(bench.teams) == []
 
 
@@ -317,7 +317,7 @@ def until_done(bench: Bench) -> None:
 def test_the_intent_survives_a_crash_between_namespace_and_project(bench: Bench) -> None:
     """The project that is then there was made by us: its answer was lost, or the process died."""
     bench.declare(SHOP)
-    bench.do_only(["Kubernetes"])
+    bench.apply_only(["Kubernetes"])
     namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop")
     assert namespace is not None
     assert namespace["metadata"]["annotations"]["tenantry.io/harbor-project"] == "team-shop"
@@ -363,8 +363,8 @@ def test_twenty_teams_with_a_new_group_in_common_are_onboarded_by_sixteen_thread
     groups = [group.name for group in bench.sandbox.harbor.groups.values()]
     assert groups.count("all-teams-admin") == 1
     for team in bench.teams:
-        assert bench.opens("harbor-pull", team.slug)
-        assert bench.opens("harbor-ci", team.slug)
+        assert bench.can_log_in("harbor-pull", team.slug)
+        assert bench.can_log_in("harbor-ci", team.slug)
 
 
 def test_one_team_onboarded_by_eight_threads_at_once_ends_as_declared(bench: Bench) -> None:
@@ -407,11 +407,11 @@ def test_a_team_that_cannot_be_read_under_the_lock_is_looked_at_by_the_next_try(
     members = f"/api/v2.0/projects/{number}/members"
     bench.sandbox.fault_for = lambda system, method, path: 500 if path == members else None
     outcomes: list[Outcome] = []
-    onboard_many(bench.systems, bench.teams, planned, Alone(), outcomes.append)
+    onboard_many(bench.systems, bench.teams, planned, NoLock(), outcomes.append)
     assert isinstance(outcomes[0].error, SystemUnavailable)
     assert outcomes[0].has_changes
     bench.sandbox.fault_for = lambda system, method, path: None
-    onboard_many(bench.systems, bench.teams, outcomes[:1], Alone(), outcomes.append)
+    onboard_many(bench.systems, bench.teams, outcomes[:1], NoLock(), outcomes.append)
     assert outcomes[1].error is None
     assert bench.plan() == Plan("shop")
 
@@ -436,7 +436,7 @@ def test_no_secret_shows_anywhere_but_in_its_secret(bench: Bench) -> None:
     bench.declare(RICH)
     harbor = bench.sandbox.harbor
     for _ in range(2):
-        seen = bench.look()
+        seen = bench.observe()
         plan = bench.systems.plan(bench.team(), seen)
         told += [plan, seen.live, plan.changes]
         outcome = bench.onboard()

@@ -12,10 +12,10 @@ from tests.drift.test_crash import driver as remediated
 from tests.drift.watch import Watched
 from tests.support.crash import Driver
 from tests.support.harness import Bench, Prepare
-from tests.support.invariants import as_declared
+from tests.support.invariants import assert_in_sync
 from tests.support.migration_crash import WAYS
 from tests.support.rotation_crash import due, rotate
-from tests.support.rotation_harness import PULL, all_open, logins, robots, run, the
+from tests.support.rotation_harness import PULL, all_work, logins, only, robots, run
 from tests.support.wire import no_delays
 from tests.systems.outages import OUTAGES, Outage, Outages
 from tests.systems.test_platform import whole as declare_platform
@@ -90,7 +90,7 @@ def test_onboarding_renews_nothing(teams: Bench) -> None:
             onboarding.plan_all(systems, teams.teams)
     teams.sandbox.controls.take_down()
     assert reissued(teams) == 0
-    as_declared(teams)
+    assert_in_sync(teams)
 
 
 def test_a_run_that_begins_before_the_outage_renews_nothing(teams: Bench) -> None:
@@ -127,9 +127,9 @@ def test_a_harbor_that_was_down_only_during_the_look_has_no_secret_renewed(bench
         with pytest.raises(SystemUnavailable):
             systems.apply(plan, seen)
     assert reissued(bench) == 0
-    assert all_open(bench, held)
+    assert all_work(bench, held)
     bench.onboard()
-    as_declared(bench)
+    assert_in_sync(bench)
 
 
 def test_rotation_exchanges_nothing(begin: Callable[[Prepare], Bench]) -> None:
@@ -140,8 +140,8 @@ def test_rotation_exchanges_nothing(begin: Callable[[Prepare], Bench]) -> None:
         run(bench)
     bench.sandbox.controls.take_down()
     assert robots(bench) == before
-    assert all_open(bench, held)
-    assert the(run(bench)).state == "rotated"
+    assert all_work(bench, held)
+    assert only(run(bench)).state == "rotated"
 
 
 def test_checks_say_that_they_cannot_look(teams: Bench) -> None:
@@ -184,7 +184,7 @@ def onboard(bench: Bench) -> Driver:
                 onboarding.onboard(systems, team)
 
     def check() -> None:
-        as_declared(bench)
+        assert_in_sync(bench)
         assert reissued(bench) == 0
 
     return Driver(bench.sandbox, procedure, check)
@@ -228,7 +228,7 @@ def endured(driver: Driver, bench: Bench, outage: Outage, runs: int) -> int:
     last = len(driver.requests())
     outages, choose = Outages(bench.sandbox, driver), random.Random(17)
     for _ in range(runs):
-        outages.strike(outage, choose.randint(1, last), choose.choice(LENGTHS))
+        outages.inject(outage, choose.randint(1, last), choose.choice(LENGTHS))
     return last
 
 

@@ -23,8 +23,8 @@ def pull_secret(bench: Bench) -> dict[str, Any]:
 
 
 def is_well(bench: Bench) -> None:
-    assert bench.opens("harbor-pull")
-    assert bench.opens("harbor-ci")
+    assert bench.can_log_in("harbor-pull")
+    assert bench.can_log_in("harbor-ci")
     assert bench.plan() == Plan("shop")
 
 
@@ -86,7 +86,7 @@ def test_a_new_prefix_of_robots_is_written_into_their_secrets(shop: Bench) -> No
     harbor = shop.systems.harbor_client
     robots = list(shop.sandbox.harbor.robots)
     harbor.put("/configurations", {"robot_name_prefix": "bot-"})
-    assert not shop.opens("harbor-pull")
+    assert not shop.can_log_in("harbor-pull")
     shop.onboard()
     assert shop.login("harbor-pull")[0] == "bot-team-shop+pull-a"
     assert list(shop.sandbox.harbor.robots) == robots
