@@ -1,4 +1,4 @@
-"""After any faults and manual changes, in any order, one undisturbed run repairs a team's robots."""
+"""One undisturbed run repairs a team's robots after any faults and manual changes."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,7 +77,7 @@ def test_beside_another_rotation_onboarding_and_remediation_in_any_order_of_requ
 
 @pytest.fixture
 def interleaved(bench: Bench) -> tuple[Bench, Snapshot]:
-    """Return an onboarded team without one of its guardrails, so that all procedures write something."""
+    """Return an onboarded team that lacks a guardrail: all procedures have something to write."""
     bench.declare(TEAM).onboard()
     pass_time(bench, hours=1)
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-default-deny", "team-shop")

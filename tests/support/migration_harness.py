@@ -152,7 +152,7 @@ class MigrationBench:
     # People
 
     def add_person(self, name: str, team: str | None = None, *, there: bool = True) -> User:
-        """Add a user of the old provider and of Harbor; if `there`, the new provider has the user."""
+        """Add a user of the old provider and of Harbor; if `there`, the new provider, too."""
         user = self.add_person_to_realm(name, team)
         self.log_in(name)
         if there:
