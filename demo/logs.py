@@ -30,6 +30,11 @@ NOISE: tuple[Noise, ...] = (
         "repeats the call.",
     ),
     Noise(
+        r"Worker channel heartbeat persistence failed: .*sqlite3\.OperationalError\) database is locked",
+        "On SQLite, Prefect's server could not store that a worker is alive while another write took "
+        "long. The worker's next heartbeat stores it.",
+    ),
+    Noise(
         r"Crash detected! Execution was aborted by a termination signal\.\s*$",
         "Whoever stops a worker, or what serves the flows, ends its runs, and each of them says so. A "
         "worker starts a scheduled run seconds before its time.",

@@ -13,6 +13,13 @@ STOPPED = (
     "12:00:01.123 | ERROR   | prefect.engine - Crash detected! Execution was aborted by a termination "
     "signal.\n"
 )
+HEARTBEAT = (
+    "12:00:01.123 | ERROR   | prefect.server.utilities.worker_channel - Worker channel heartbeat "
+    "persistence failed: work_pool=tenantry worker_name=a\n"
+)
+LOCKED = (
+    TRACEBACK + "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked\n"
+)
 RUN = "12:00:02.123 | ERROR   | Flow run 'onboard shop' - Finished in state Failed('No.')\n"
 
 
@@ -30,6 +37,8 @@ RUN = "12:00:02.123 | ERROR   | Flow run 'onboard shop' - Finished in state Fail
         ("12:00:01.123 | CRITICAL | prefect - Stopped.\n", 1),
         (INFO + RUN + INFO, 0),
         (INFO + STOPPED + INFO, 0),
+        (INFO + HEARTBEAT + LOCKED + INFO, 0),
+        (INFO + HEARTBEAT + TRACEBACK, 1),
         (INFO + STOPPED + TRACEBACK, 1),
         (INFO + RUN.replace("'onboard shop'", '"read the provider\'s users"') + INFO, 0),
         (INFO + RUN.rstrip() + "\n" + TRACEBACK, 1),

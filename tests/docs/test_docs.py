@@ -171,6 +171,14 @@ def test_the_table_of_flows_has_every_deployment() -> None:
     assert list(flows_table()) == [deployment["name"] for deployment in deployments()]
 
 
+def test_the_page_about_production_has_every_deployment() -> None:
+    deploy = section(read("docs/production.md"), "## Deploy")
+    rows = re.findall(r"^\| (`.*?`) \|", deploy, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([a-z-]+)`", row)]
+
+    assert sorted(named) == sorted(deployment["name"] for deployment in deployments())
+
+
 @pytest.mark.parametrize("deployment", deployments(), ids=lambda deployment: deployment["name"])
 def test_the_table_tells_schedule_and_limit(deployment: dict[str, Any]) -> None:
     when = flows_table()[deployment["name"]][0]

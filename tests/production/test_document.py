@@ -4,7 +4,6 @@ The page's hosts and ports are replaced by those of the test, its paths by a cop
 """
 
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -14,7 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
-from ruamel.yaml import YAML
 
 from demo.blocks import fill_in
 from demo.logs import LogReader
@@ -101,16 +99,6 @@ def copy_of_checkout(folder: Path) -> None:
 
 def blocks_of_page() -> list[str]:
     return fences(read("docs/production.md"), "shell")
-
-
-def test_each_deployment_is_named() -> None:
-    page = read("docs/production.md")
-    named = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
-
-    assert named == [
-        deployment["name"]
-        for deployment in YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")["deployments"]
-    ]
 
 
 def test_each_command_works_in_the_order_of_the_page(tmp_path: Path) -> None:
