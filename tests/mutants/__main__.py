@@ -45,6 +45,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tests.mutants.areas import PathMoved
 from tests.mutants.results import BASELINE, CURRENT, Score, describe, describe_mutant, fell
 
 ROOT = Path(__file__).parents[2]
@@ -77,19 +78,27 @@ def _summary(_: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     # Needs Cosmic Ray, which the summary does not.
     from tests.mutants.running import measure
+    from tests.mutants.tree import TestsFail
 
     before = None if arguments.baseline else Score.read(BASELINE)
     if before is None and not arguments.baseline:
         print("baseline.json is missing: run with --baseline on the code before the change")
         return 2
-    score = measure(
-        arguments.tree.resolve(),
-        arguments.scratch.resolve(),
-        arguments.processes,
-        before,
-        arguments.limit,
-        lambda line: print(line, flush=True),
-    )
+    try:
+        score = measure(
+            arguments.tree.resolve(),
+            arguments.scratch.resolve(),
+            arguments.processes,
+            before,
+            arguments.limit,
+            lambda line: print(line, flush=True),
+        )
+    except (TestsFail, PathMoved) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on with the run", file=sys.stderr)
+        return 130
     for result in score.results:
         if not result.killed:
             print(f"survived: {describe_mutant(result)}")

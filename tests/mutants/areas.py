@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+class PathMoved(Exception):
+    """Code was moved, and the table below still names its old path."""
+
+
 @dataclass(frozen=True)
 class Area:
     """A part of Tenantry and the tests that must notice a fault in it.
@@ -24,12 +28,12 @@ class Area:
         """Yield the paths of the area's modules, relative to `tree`, sorted within each entry of `code`.
 
         Raises:
-            FileNotFoundError: An entry of `code` does not exist: the code moved and this table did not.
+            PathMoved: An entry of `code` does not exist.
         """
         for entry in self.code:
             path = tree / entry
             if not path.exists():
-                raise FileNotFoundError(
+                raise PathMoved(
                     f"{entry} of area '{self.name}' does not exist in {tree}:"
                     " correct the paths in tests/mutants/areas.py"
                 )

@@ -38,7 +38,7 @@ def measure(
 
     Raises:
         TestsFail: The tests of an area fail without a mutant.
-        FileNotFoundError: `areas.py` names a path that does not exist.
+        PathMoved: `areas.py` names a path that does not exist.
     """
     folder = scratch / digest(tree)
     copies = [Copy(tree, folder / f"copy-{number}") for number in range(processes)]

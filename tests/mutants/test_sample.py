@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.mutants.areas import AREAS, Area
+from tests.mutants.areas import AREAS, Area, PathMoved
 from tests.mutants.population import Mutant, MutationOperator, list_mutants
 from tests.mutants.results import (
     Result,
@@ -291,7 +291,7 @@ def test_the_areas_name_code_and_tests_that_exist(area: Area) -> None:
 
 
 def test_a_path_that_moved_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"moved\.py of area 'x' does not exist"):
+    with pytest.raises(PathMoved, match=r"moved\.py of area 'x' does not exist"):
         list(Area("x", ("moved.py",), (), 1).modules(tmp_path))
 
 
