@@ -9,7 +9,8 @@ import pytest
 
 from demo.processes import ROOT
 from tests.e2e.test_declared_teams import has_route, shop
-from tests.support.flow_harness import answer, kill_when_running, wait_for_approval
+from tests.support.approvals import answer, wait_for_approval
+from tests.support.flow_harness import kill_when_running
 
 __all__ = ["shop"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.flow_harness import answer, next_approval, wait_for_approval
+from tests.support.approvals import answer, next_approval, wait_for_approval
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -16,7 +16,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.filesystems import LocalFileSystem
 
 from tasks.tables import read_table
-from tests.support.flow_harness import answer, next_approval, wait_for_approval
+from tests.support.approvals import answer, next_approval, wait_for_approval
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from tests.support.approvals import wait_for_approval
 from tests.support.browser import answer_approval, open_approval, open_ui
-from tests.support.flow_harness import wait_for_approval
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
 

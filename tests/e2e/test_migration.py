@@ -10,8 +10,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
+from tests.support.approvals import next_approval, wait_for_approval
 from tests.support.browser import answer_approval, open_approval, open_ui
-from tests.support.flow_harness import next_approval, wait_for_approval
 from tests.support.issuer_harness import TO
 from tests.support.migration_flows import Flows, flows, issuers, plan_of
 from tests.support.migration_harness import NEW, OLD

@@ -14,7 +14,7 @@ from flows.rotate import rotate_robots
 from tenantry.declared import load
 from tenantry.onboarding import onboard
 from tenantry.systems import Systems
-from tests.support.flow_harness import answer
+from tests.support.approvals import answer
 from tests.support.harness import connections
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

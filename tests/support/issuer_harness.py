@@ -56,9 +56,9 @@ class IssuerBench:
         """Configure the platform as declared, and return what was refused, with the reasons."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
-            seen = systems.observe_platform()
-            plan = systems.plan_platform(seen)
-            systems.apply(plan, seen)
+            observed = systems.observe_platform()
+            plan = systems.plan_platform(observed)
+            systems.apply(plan, observed)
         return [f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals]
 
     def issuer(self, realm: str) -> str:

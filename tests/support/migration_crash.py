@@ -115,7 +115,7 @@ def roll_back(made: MigrationBench) -> MigrationDriver:
     return MigrationDriver(made, procedure, check)
 
 
-def turned_back(made: MigrationBench) -> MigrationDriver:
+def turn_back(made: MigrationBench) -> MigrationDriver:
     """Migrate and roll back; the run after a crash rolls back."""
     rights, links, hidden = made.rights(), made.links(OLD), made.hidden()
     begun = False
@@ -144,7 +144,7 @@ def turned_back(made: MigrationBench) -> MigrationDriver:
     return MigrationDriver(made, procedure, check)
 
 
-def remake(made: MigrationBench) -> MigrationDriver:
+def recreate(made: MigrationBench) -> MigrationDriver:
     """Re-create all users, log them in to Harbor, and remove the old provider."""
     made.give_rights()
     rights, names = made.rights_by_name(), sorted(made.links(OLD))
@@ -168,7 +168,7 @@ def remake(made: MigrationBench) -> MigrationDriver:
     return MigrationDriver(made, _once(made, procedure), check)
 
 
-def remake_back(made: MigrationBench) -> MigrationDriver:
+def recreate_back(made: MigrationBench) -> MigrationDriver:
     """Roll back after two users logged in again and got more rights, one of them unobserved."""
     made.give_rights()
     links, names = made.links(OLD), sorted(made.links(OLD))
@@ -223,7 +223,7 @@ def _back_with_all(made: IssuerBench) -> Callable[[], None]:
     return check
 
 
-def reissue(made: IssuerBench) -> MigrationDriver:
+def change_issuer(made: IssuerBench) -> MigrationDriver:
     """Migrate from the inspection to the end: switch, deletion, logins, restored rights."""
 
     def procedure() -> None:
@@ -237,7 +237,7 @@ def reissue(made: IssuerBench) -> MigrationDriver:
     return MigrationDriver(made, _once(made, procedure), _back_with_all(made))
 
 
-def reissue_back(made: IssuerBench) -> MigrationDriver:
+def change_issuer_back(made: IssuerBench) -> MigrationDriver:
     """Roll back after two users logged in again and got more rights, one of them unobserved."""
     for name in made.names[:2]:
         give_role(made.bench, name, "team-t0", 2)
@@ -285,9 +285,9 @@ def _issuer(way: Callable[[IssuerBench], MigrationDriver]) -> "Way":
 
 
 Way = Callable[[Bench, int], MigrationDriver]
-_PROVIDER = (migrate, reimport, finish, roll_back, turned_back, remake, remake_back)
+_PROVIDER = (migrate, reimport, finish, roll_back, turn_back, recreate, recreate_back)
 
 WAYS: dict[str, Way] = {
     **{each.__name__: _provider(each) for each in _PROVIDER},
-    **{each.__name__: _issuer(each) for each in (reissue, reissue_back)},
+    **{each.__name__: _issuer(each) for each in (change_issuer, change_issuer_back)},
 }

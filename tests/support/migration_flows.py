@@ -9,7 +9,7 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 
 from demo.blocks import fill_in
-from tests.support.flow_harness import wait_for_approval
+from tests.support.approvals import wait_for_approval
 from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import IssuerBench
 from tests.support.migration_harness import MigrationBench

@@ -144,9 +144,9 @@ class MigrationBench:
         """Configure the platform as declared, and return the changed resources."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
-            seen = systems.observe_platform()
-            plan = systems.plan_platform(seen)
-            systems.apply(plan, seen)
+            observed = systems.observe_platform()
+            plan = systems.plan_platform(observed)
+            systems.apply(plan, observed)
         return [str(change.id) for change in plan.changes]
 
     # People

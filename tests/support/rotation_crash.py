@@ -98,7 +98,7 @@ def compromised(bench: Bench) -> Driver:
     return Driver(bench.sandbox, rotation(bench, compromised=True), check)
 
 
-def mend(bench: Bench) -> Driver:
+def repair(bench: Bench) -> Driver:
     """Replace a broken published credential. The old one stays: it may be all that works."""
     old = logins(bench)
     run(bench)
@@ -108,5 +108,5 @@ def mend(bench: Bench) -> Driver:
 
 
 WAYS: dict[str, Callable[[Bench], Driver]] = {
-    each.__name__: each for each in (rotate, retire, delete, compromised, mend)
+    each.__name__: each for each in (rotate, retire, delete, compromised, repair)
 }

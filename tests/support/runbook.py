@@ -10,7 +10,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tenantry.migration import journal
-from tests.support.flow_harness import kill_run, wait_for_approval
+from tests.support.approvals import wait_for_approval
+from tests.support.flow_harness import kill_run
 from tests.support.migration_store import FolderStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "migrate.md"

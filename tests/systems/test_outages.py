@@ -215,7 +215,7 @@ def remediation(bench: Bench) -> Driver:
 
 
 def migration(bench: Bench) -> Driver:
-    return WAYS["reissue"](bench, 4)
+    return WAYS["change_issuer"](bench, 4)
 
 
 PROCEDURES = {
