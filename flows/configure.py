@@ -11,8 +11,9 @@ from tasks.names import run_name
 from tasks.states import complete, fail
 from tenantry import explain
 from tenantry.errors import TenantryError
+from tenantry.kinds import STAGES
 from tenantry.onboarding import Outcome, refuse
-from tenantry.resources import PLATFORM, STAGES
+from tenantry.resources import PLATFORM
 from tenantry.systems import LOOKS_AT_PLATFORM
 
 

@@ -15,8 +15,8 @@ from tenantry import explain
 from tenantry.calls import WIDTH
 from tenantry.declared import IfDeclared, form_schema
 from tenantry.errors import TenantryError
+from tenantry.kinds import STAGES
 from tenantry.onboarding import Outcome, left_out, refuse
-from tenantry.resources import STAGES
 from tenantry.systems import LOOKS
 
 BlockName = Annotated[str, Field(min_length=1, pattern=r"^[a-z0-9-]+$")]

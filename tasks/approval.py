@@ -71,7 +71,9 @@ class NotApproved(TenantryError):
 
 def bullets(changes: Sequence[Change]) -> Markdown:
     """Return changes as a list: the UI's dialog is too narrow for a table of them."""
-    lines = [markdown("- **{}** {} {} {}", each.action, *each.id) for each in changes[:_SHOWN]]
+    lines = [
+        markdown("- **{}** {} {} {}", each.action, *each.id.parts) for each in changes[:_SHOWN]
+    ]
     more = len(changes) - len(lines)
     return joined("\n", lines + [markdown("- … and {} more", more)] * (more > 0))
 

@@ -16,9 +16,8 @@ from tasks.states import complete, fail
 from tasks.store import BlockStore
 from tasks.tables import publish_table, read_table
 from tenantry.drift import Finding, Report
-from tenantry.drift.findings import CLASSES, SEVERITIES, team_name
+from tenantry.drift.findings import CLASSES, DECLARED, SEVERITIES, team_name
 from tenantry.drift.history import History
-from tenantry.drift.left_out import DECLARED
 from tenantry.drift.reports import FILES, summary, write
 from tenantry.text import markdown
 from tenantry.wording import count

@@ -30,10 +30,12 @@ from tenantry.connections import Connections
 from tenantry.declared import Declaration, IfDeclared, Proposal, Team, read_form
 from tenantry.errors import TenantryError
 from tenantry.explain import plan_hash
+from tenantry.kinds import Stage
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
-from tenantry.resources import Id, Observed, Stage
+from tenantry.resources import Id, Observed
 from tenantry.systems import LOOKS, Systems
+from tenantry.systems.kubernetes.kinds import NAMESPACE
 from tenantry.systems.settle import connect, settle
 from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count
@@ -207,7 +209,7 @@ def taken_over(proposal: Proposal, observed: Observed) -> list[Id]:
         return []
     team = proposal.team
     # A namespace is never a team's extra, so it is not among what carries the team's mark.
-    namespaces = [Id("kubernetes", "Namespace", name) for name in team.namespaces]
+    namespaces = [Id(NAMESPACE, name) for name in team.namespaces]
     held = [id for id in namespaces if id in observed.live and observed.live[id].ours]
     return sorted({*held, *(id for id, _ in observed.marked(team.name))})
 
@@ -257,7 +259,7 @@ def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
     if taken:
         amount = count(len(taken), "resource")
         effects.append(markdown("**takes over {}** of a removed team", amount))
-        shown += [markdown("- take over {} {} {}", *each) for each in taken[:_SHOWN]]
+        shown += [markdown("- take over {} {} {}", *each.parts) for each in taken[:_SHOWN]]
         shown += [markdown("- … and {} more", len(taken) - _SHOWN)] * (len(taken) > _SHOWN)
     if plan.removals or not taken:
         effects.append(markdown("**deletes {}**", count(len(plan.removals), "resource")))

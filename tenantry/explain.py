@@ -15,6 +15,7 @@ from tenantry.declared import Team
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM, Difference, Exactly, Id, Observed
+from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.wording import count, value_text
 
 _SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
@@ -160,7 +161,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
             {
                 "action": change.action,
                 "system": change.id.system,
-                "kind": change.id.kind,
+                "kind": change.id.kind.name,
                 "key": change.id.key,
                 "adopts": change.adopts,
                 "differences": [
@@ -199,7 +200,9 @@ def inventory(
     for team in teams:
         shown.add_column(team.name, justify="right")
         owned = (id for id in observed.live if _belongs(id, team))
-        counts[team.name] = Counter((id.system, id.kind) for id in owned if "mark" not in id.kind)
+        counts[team.name] = Counter(
+            (id.system, id.kind.name) for id in owned if not id.kind.is_record
+        )
     kinds = dict.fromkeys(kind for found in counts.values() for kind in found)
     last = ""
     for system, kind in sorted(kinds, key=lambda found: _SYSTEMS.index(found[0])):
@@ -220,4 +223,4 @@ _SYSTEMS = ("kubernetes", "harbor", "keycloak", "istio")
 def _belongs(id: Id, team: Team) -> bool:
     owners = {*team.namespaces, team.slug, team.oidc_group}
     clients = {f"{team.slug}-{name}" for name in team.oidc_clients}
-    return id.key.split("/")[0] in owners or (id.kind == "client" and id.key in clients)
+    return id.key.split("/")[0] in owners or (id.kind == CLIENT and id.key in clients)

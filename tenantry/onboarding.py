@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from tenantry.calls import each
 from tenantry.declared import Declaration, Team
 from tenantry.errors import DeclarationError, NotOurs, TenantryError, readable
+from tenantry.kinds import STAGES, Stage
 from tenantry.locks import Lock
 from tenantry.plan import Change, Owner, Plan
-from tenantry.resources import PLATFORM, STAGES, Id, Observed, Stage
+from tenantry.resources import PLATFORM, Id, Observed
 from tenantry.systems import Systems
 
 
@@ -232,7 +233,7 @@ def _without_others(outcome: Outcome, first: Plan | None) -> Outcome:
     if outcome.plan is None or first is None:
         return outcome
     ours = {change.id for change in first.changes}
-    own = [c for c in outcome.plan.changes if not c.resource.shared or c.id in ours]
+    own = [c for c in outcome.plan.changes if not c.resource.cluster_wide or c.id in ours]
     return replace(outcome, plan=replace(outcome.plan, changes=tuple(own)))
 
 
@@ -281,6 +282,6 @@ def plan_all(
             outcomes.append(Outcome(team.name, error=failure))
             continue
         own = tuple(change for change in plan.changes if change.id not in shared)
-        shared |= {change.id for change in own if change.resource.shared}
+        shared |= {change.id for change in own if change.resource.cluster_wide}
         outcomes.append(Outcome(team.name, replace(plan, changes=own)))
     return outcomes

@@ -10,42 +10,19 @@ from typing import Literal
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_text import grant_text
 from tenantry.declared.team import Team
+from tenantry.errors import SystemRefused, TenantryError
+from tenantry.kinds import STAGES, Kind, Stage
 from tenantry.resources import (
     MARKS,
     PLATFORM,
-    STAGES,
     Difference,
     Id,
     Live,
     Observed,
     Resource,
-    Stage,
     reach,
 )
 from tenantry.resources import differences as compare
-
-_FENCES = (
-    "ResourceQuota",
-    "LimitRange",
-    "NetworkPolicy",
-    "RoleBinding",
-    "VirtualService",
-    "HTTPRoute",
-    "PeerAuthentication",
-    "RequestAuthentication",
-    "AuthorizationPolicy",
-    "appProtocol",
-    "claim",
-)
-"""Kinds that hold nothing: what was made for a team, or for the platform, goes when it is declared
-no more."""
-
-_DELETED_IN: dict[str, Stage] = {
-    "kubernetes": "Kubernetes",
-    "istio": "Istio",
-    "keycloak": "Clean up",
-}
-"""When something goes, by its system."""
 
 Owner = Team | Platform
 """Whose resources a plan is about: of the platform it bears the name PLATFORM."""
@@ -72,8 +49,32 @@ class Change:
 
     @property
     def stage(self) -> Stage:
-        """The part of the walk that the change belongs to."""
+        """The stage that makes the change."""
+        if self.action == "delete":
+            return deletion_stage(self.id.kind)
         return self.resource.stage
+
+
+_STAGES_OF_SYSTEMS: dict[str, Stage] = {
+    "kubernetes": "Kubernetes",
+    "keycloak": "Keycloak",
+    "harbor": "Harbor",
+    "istio": "Istio",
+}
+
+
+def deletion_stage(kind: Kind) -> Stage:
+    """Return the stage that deletes resources of a kind."""
+    return kind.deletion_stage or _STAGES_OF_SYSTEMS[kind.system]
+
+
+def unknown_kind(change: Change) -> TenantryError:
+    """Return the error for a change of a kind that the code which applies it does not handle."""
+    return SystemRefused(
+        change.id.system,
+        f"{change.action} {change.id}",
+        f"Tenantry cannot {change.action} resources of the kind '{change.id.kind}'",
+    )
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def make_plan(
             continue
         if resource.stage == "Mark as applied" and (refusals or waiting):
             continue  # Not all is applied: the next run is to look at this team again.
-        around = {*resource.inside, resource.shares}
+        around = {*resource.depends_on, resource.owner}
         live = observed.live.get(resource.id)
         if not barred.isdisjoint(around):
             barred.add(resource.id)
@@ -157,7 +158,7 @@ def make_plan(
                 refused.add(resource.id)
                 withheld += _withheld(resource, live)
             continue
-        ours = live is None or live.ours or resource.shares in adopted
+        ours = live is None or live.ours or resource.owner in adopted
         adopts = not ours and may_adopt(owner, resource, wanted, observed)
         if adopts:
             adopted.add(resource.id)
@@ -188,7 +189,8 @@ def _found(resource: Resource, live: Live | None) -> tuple[Difference, ...]:
 
 
 def _is_known(resource: Resource, observed: Observed) -> bool:
-    around = (resource.shares, *(id for id in resource.inside if id.system == resource.id.system))
+    here = (id for id in resource.depends_on if id.system == resource.id.system)
+    around = (resource.owner, *here)
     return all(observed.is_known(id) for id in (resource.id, *around) if id is not None)
 
 
@@ -232,8 +234,8 @@ def _adoption(owner: Owner, adopt: str) -> str:
 def _locked(found: Iterable[Difference], live: Live) -> str:
     """Why the system would let nobody make this change; empty if it would."""
     fields = [(each.field, each.field.split(".")[0]) for each in found]
-    reasons = dict.fromkeys(live.locked[top] for _, top in fields if top in live.locked)
-    names = ", ".join(name for name, top in fields if top in live.locked)
+    reasons = dict.fromkeys(live.read_only[top] for _, top in fields if top in live.read_only)
+    names = ", ".join(name for name, top in fields if top in live.read_only)
     return f"it differs in {names}; {'; '.join(reasons)}" if reasons else ""
 
 
@@ -250,7 +252,7 @@ def may_adopt(
         return False
     if owner.adopt != "if-identical":
         return owner.adopt == "yes"
-    parts = [part for part in wanted if part is resource or part.shares == resource.id]
+    parts = [part for part in wanted if part is resource or part.owner == resource.id]
     found = ((part, observed.live.get(part.id)) for part in parts)
     return not any(
         any(_beyond_marks(compare(part.fields, live.fields))) for part, live in found if live
@@ -260,8 +262,8 @@ def may_adopt(
 def _deletions(team: str, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
     """What carries the team's mark, or the platform's, and is declared no more."""
     for id, live in observed.marked(team):
-        if id not in wanted and id.kind in _FENCES:
-            yield Change("delete", Resource(id, _DELETED_IN[id.system], {}), (), live)
+        if id not in wanted and id.kind.prunable:
+            yield Change("delete", Resource(id, {}), (), live)
 
 
 def _beyond_marks(found: Iterable[Difference]) -> Iterator[Difference]:
@@ -272,8 +274,9 @@ def _beyond_marks(found: Iterable[Difference]) -> Iterator[Difference]:
 
 
 def _action(resource: Resource, found: Iterable[Difference]) -> Action:
-    fixed = any(difference.field.split(".")[0] in resource.fixed for difference in found)
-    return "replace" if fixed else "update"
+    immutable = resource.id.kind.immutable_fields
+    is_fixed = any(difference.field.split(".")[0] in immutable for difference in found)
+    return "replace" if is_fixed else "update"
 
 
 def _dropped(resource: Resource, live: Live) -> Iterable[Difference]:

@@ -3,31 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from tenantry.answers import ODD, not_understood
 from tenantry.declared.types import quantity
 from tenantry.errors import OddAnswer, TenantryError, readable
-
-Stage = Literal[
-    "Kubernetes", "Keycloak", "Harbor", "Credentials", "Istio", "Clean up", "Mark as applied"
-]
-STAGES: tuple[Stage, ...] = (
-    "Kubernetes",
-    "Keycloak",
-    "Harbor",
-    "Credentials",
-    "Istio",
-    "Clean up",
-    "Mark as applied",
-)
-"""The order in which a team is onboarded, and the platform configured.
-
-The namespace comes first, since it holds the intent marks; a project comes
-before its robots, whose secrets go into the namespace; what logins no longer
-need goes when nothing asks for it any more; and the mark that all is applied
-comes last.
-"""
+from tenantry.kinds import Kind, Stage
 
 MARKS = ("app.kubernetes.io/managed-by", "tenantry.io/")
 """What our marks are called, or begin with, wherever a system keeps labels or attributes."""
@@ -39,18 +20,38 @@ Path = tuple[str, ...]
 
 
 class Id(NamedTuple):
-    """What a resource is known by."""
+    """The identity of a resource: its kind, its key, and its cluster where that is not the only one.
 
-    system: str
-    kind: str
+    The kind and the key may be wildcards, in ids of what could not be read (`covers`).
+    """
+
+    kind: Kind
     key: str
+    cluster: str = ""
+
+    @property
+    def system(self) -> str:
+        """The system that keeps the resource."""
+        return self.kind.system
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """The names of the system and the kind, and the key, as reports show them in columns."""
+        return self.system, self.kind.name, self.key
 
     def __str__(self) -> str:
-        return "/".join(self)
+        where = f"{self.system}@{self.cluster}" if self.cluster else self.system
+        return f"{where}/{self.kind}/{self.key}"
 
     def covers(self, other: "Id") -> bool:
-        """Whether it stands for another: `*` is any kind, and a key that ends in it a beginning."""
-        if self.system != other.system or self.kind not in (other.kind, "*"):
+        """Return whether this id stands for another one.
+
+        The kind `*` stands for every kind of its system, and a key that ends in `*` for every key
+        with that beginning.
+        """
+        if (self.system, self.cluster) != (other.system, other.cluster):
+            return False
+        if self.kind.name not in (other.kind.name, "*"):
             return False
         if self.key.endswith("*"):
             return other.key.startswith(self.key[:-1])
@@ -58,8 +59,8 @@ class Id(NamedTuple):
 
 
 def whole(system: str) -> Id:
-    """All that there is in a system."""
-    return Id(system, "*", "*")
+    """Return the id that covers everything in a system."""
+    return Id(Kind(system, "*"), "*")
 
 
 @dataclass(frozen=True)
@@ -67,21 +68,28 @@ class Resource:
     """One managed object as it is desired."""
 
     id: Id
-    stage: Stage
     fields: Mapping[str, Any]
-    """What is declared of it, possibly nested. Never a secret."""
+    """The declared fields, possibly nested. Never a secret."""
     body: Any = field(default=None, repr=False)
     """What applying it needs beyond the fields."""
-    fixed: tuple[str, ...] = ()
-    """Top-level fields that can't be changed in place: the object is replaced instead."""
-    working: tuple[str, ...] = ()
-    """Top-level fields that tell whether it works: it is broken, not changed, if one differs."""
-    inside: tuple[Id, ...] = ()
-    """What it lies in, or hangs on: where one of them may not be touched, neither may this."""
-    shared: bool = False
-    """Whether it is the platform's, and so in every team's plan until it is made."""
-    shares: Id | None = None
-    """What it lies in and has its owner from: what is in a Harbor project bears no mark itself."""
+    depends_on: tuple[Id, ...] = ()
+    """The resources that it lies in or needs: if one of them must not be changed, neither must it."""
+    cluster_wide: bool = False
+    """Whether it belongs to the platform, and so is in every team's plan until it exists."""
+    owner: Id | None = None
+    """The resource that it lies in and whose ownership it shares: the parts of a Harbor project have
+    no mark of their own."""
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that creates and updates it.
+
+        Raises:
+            ValueError: Tenantry only observes resources of this kind.
+        """
+        if self.id.kind.stage is None:
+            raise ValueError(f"Tenantry does not create resources of the kind '{self.id.kind}'")
+        return self.id.kind.stage
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,8 @@ class Live:
     """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
     foreign: str = ""
     """Why it may be neither changed nor adopted: its mark is another team's, or another platform's."""
-    locked: Mapping[str, str] = field(default_factory=dict)
-    """Top-level fields that the system lets nobody change now, and why."""
+    read_only: Mapping[str, str] = field(default_factory=dict)
+    """Top-level fields that cannot be changed now, and why."""
     owned: frozenset[Path] = frozenset()
     """Fields that the system says were set by us, where it keeps such a record."""
 

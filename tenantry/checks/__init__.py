@@ -16,6 +16,7 @@ from tenantry.checks.view import View
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope
 from tenantry.drift.left_out import left_out
 from tenantry.errors import TenantryError, readable
+from tenantry.kinds import Kind
 from tenantry.resources import Id
 from tenantry.systems import Systems
 
@@ -131,6 +132,6 @@ def _flat(view: View, work: _Work) -> list[Finding]:
 
 def _unreadable(view: View, check: str, error: TenantryError) -> Finding:
     known = {"robots": "robot expiry", "issuers in the mesh": "issuer"}.get(check, check)
-    id = Id(getattr(error, "system", "harbor"), "check", known)
+    id = Id(Kind(getattr(error, "system", "harbor"), "check"), known)
     advice = "Let the system answer, and check again."
     return view.finding(known, "warning", id, str(error), advice, class_="unreadable")

@@ -7,6 +7,8 @@ from tenantry.declared.expressions import Expression
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 from tenantry.systems.harbor.configuration import SINGLE_SIGN_ON
+from tenantry.systems.harbor.kinds import USER_GROUP
+from tenantry.systems.keycloak.kinds import GROUP
 
 _OIDC_GROUP = 3
 
@@ -20,7 +22,7 @@ def group_type(login: Login) -> Iterator[Finding]:
             yield login.finding(
                 "group type",
                 "critical",
-                Id("harbor", "user group", name),
+                Id(USER_GROUP, name),
                 f"Harbor knows it as type {group['group_type']}, and names are unique over all "
                 "types: its members get no role in Harbor",
                 "Delete it in Harbor once you have noted its memberships, which go with it in "
@@ -69,7 +71,7 @@ def admin_group(login: Login) -> Iterator[Finding]:
         yield login.finding(
             "admin group",
             "warning",
-            Id("keycloak", "group", name),
+            Id(GROUP, name),
             f"it is Harbor's oidc_admin_group, and {what}",
             "Add a member, or name another group in harbor.single_sign_on.admin_group.",
         )

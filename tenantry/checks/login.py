@@ -14,6 +14,7 @@ from tenantry.systems.harbor.settings import Settings
 from tenantry.systems.keycloak.client import Representation
 from tenantry.systems.keycloak.clients import named
 from tenantry.systems.keycloak.harbors_client import PKCE_SINCE
+from tenantry.systems.keycloak.kinds import CLIENT
 
 
 class Login(View):
@@ -72,7 +73,7 @@ class Login(View):
     @property
     def client_resource(self) -> Id:
         """How Harbor's client is known."""
-        return Id("keycloak", "client", str(self.settings["oidc_client_id"]))
+        return Id(CLIENT, str(self.settings["oidc_client_id"]))
 
     @cached_property
     def sample(self) -> tuple[Team, Representation] | None:

@@ -7,8 +7,10 @@ from tenantry.checks.routes import Route, http_route, virtual_service
 from tenantry.checks.view import View
 from tenantry.drift.findings import Finding
 from tenantry.errors import SystemRefused
+from tenantry.kinds import Kind
 from tenantry.resources import PLATFORM, Id
 from tenantry.systems import Systems
+from tenantry.systems.istio.kinds import HTTP_ROUTE, VIRTUAL_SERVICE
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 
@@ -49,18 +51,18 @@ class Mesh(View):
     @cached_property
     def routes(self) -> list[Route]:
         """All routes, of both kinds, each with its paths in the order in which they win."""
-        kinds = {"VirtualService": virtual_service, "HTTPRoute": http_route}
+        parsers = {VIRTUAL_SERVICE: virtual_service, HTTP_ROUTE: http_route}
         read: list[Route] = []
-        for kind, parse in kinds.items():
-            found = self._all(kind)
+        for kind, parse in parsers.items():
+            found = self._all(kind.name)
             self.unread += self.each(
                 "route order", found, partial(_add, read, parse), partial(self._about, kind)
             )
         return read
 
-    def _about(self, kind: str, found: Object) -> tuple[Id, str]:
+    def _about(self, kind: Kind, found: Object) -> tuple[Id, str]:
         metadata = found["metadata"]
-        id = objects.id_of(kind, metadata["name"], metadata["namespace"], "istio")
+        id = objects.id_of(kind, metadata["name"], metadata["namespace"])
         return id, self.team(metadata["namespace"])
 
     @cached_property

@@ -9,6 +9,7 @@ from tenantry.checks.mesh import Mesh
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id
 from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.kubernetes.kinds import POD, SERVICE
 
 _HTTP = ("http", "http2", "https", "grpc", "grpc-web")
 _PROTOCOLS = (*_HTTP, "tcp", "tls", "udp", "mongo", "mysql", "redis")
@@ -41,7 +42,7 @@ def _port_name(mesh: Mesh, service: Object, port: dict[str, Any]) -> Finding:
     return mesh.finding(
         "port names",
         "warning",
-        Id("kubernetes", "Service", f"{namespace}/{name}"),
+        Id(SERVICE, f"{namespace}/{name}"),
         f"port {port['port']} {told}: the mesh takes it for plain TCP at the gateway, where rules "
         "about paths and tokens never match",
         remedy,
@@ -77,7 +78,7 @@ def port_protocols(mesh: Mesh) -> Iterator[Finding]:
             yield mesh.finding(
                 "port protocols",
                 "warning",
-                Id("kubernetes", "Service", f"{namespace}/{names[False]}"),
+                Id(SERVICE, f"{namespace}/{names[False]}"),
                 f"port {number} is TCP here, and HTTP in Service '{names[True]}'",
                 "Give one of the two another number.",
                 mesh.team(namespace),
@@ -96,7 +97,7 @@ def sidecars(mesh: Mesh) -> Iterator[Finding]:
             yield mesh.finding(
                 "sidecars",
                 "warning",
-                Id("kubernetes", "Pod", f"{mesh.harbor}/{pod['metadata']['name']}"),
+                Id(POD, f"{mesh.harbor}/{pod['metadata']['name']}"),
                 "it has no sidecar, though its namespace is labelled for injection",
                 "Restart it: the label acts on new pods only.",
             )

@@ -9,6 +9,7 @@ from tenantry.calls import TIMEOUT
 from tenantry.checks.login import Login
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id
+from tenantry.systems.keycloak.kinds import IDENTITY_PROVIDER, REALM
 
 _SKEW = 30.0
 """Seconds that two clocks may differ: tokens of 60 s would be refused soon after."""
@@ -21,8 +22,8 @@ def keys(login: Login) -> Iterator[Finding]:
         for alias, provider in login.systems.state.platform.keycloak.external_providers.items()
         if provider.connection
     }
-    realm = Id("keycloak", "realm", login.realm.realm)
-    providers = {Id("keycloak", "identity provider", a): url for a, url in connections.items()}
+    realm = Id(REALM, login.realm.realm)
+    providers = {Id(IDENTITY_PROVIDER, a): url for a, url in connections.items()}
     for id, issuer in {realm: login.realm.issuer, **providers}.items():
         try:
             yield from _keys(login, id, issuer)
@@ -37,7 +38,7 @@ def keys(login: Login) -> Iterator[Finding]:
 
 
 def _keys(login: Login, id: Id, issuer: str) -> Iterator[Finding]:
-    verify = login.realm.verify if id.kind == "realm" else True
+    verify = login.realm.verify if id.kind == REALM else True
     with httpx.Client(verify=verify, timeout=TIMEOUT, follow_redirects=True) as http:
         url = f"{issuer.removesuffix('/')}/.well-known/openid-configuration"
         document = http.get(url).raise_for_status()

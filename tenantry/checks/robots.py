@@ -11,6 +11,7 @@ from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.pairs import GRACE, live_robot, pair, short_of
 from tenantry.systems.credentials.places import annotations_of, places
 from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import (
     FAR_OFF,
     expires_at,
@@ -19,6 +20,7 @@ from tenantry.systems.harbor.robots import (
     short_name,
 )
 from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.kinds import SECRET
 
 
 def robots(login: Login) -> Iterator[Finding]:
@@ -28,7 +30,7 @@ def robots(login: Login) -> Iterator[Finding]:
 
 
 def _about(team: Team) -> tuple[Id, str]:
-    return Id("harbor", "robot", f"{team.slug}/*"), team.name
+    return Id(ROBOT, f"{team.slug}/*"), team.name
 
 
 def _robots(login: Login, team: Team) -> Iterator[Finding]:
@@ -103,7 +105,7 @@ def _prefix(login: Login, team: Team) -> Iterator[Finding]:
             yield login.finding(
                 "robot prefix",
                 "critical",
-                objects.id_of("Secret", place.name, place.namespace),
+                objects.id_of(SECRET, place.name, place.namespace),
                 f"it was written for '{name}', and Harbor's robot_name_prefix is '{prefix}': that name "
                 "can no longer log in to Harbor",
                 "Set the prefix back, or onboard the team again, which writes the Secret again.",

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from tenantry.resources import Id
+from tenantry.systems.istio.kinds import HTTP_ROUTE, VIRTUAL_SERVICE
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 
@@ -51,7 +52,7 @@ def virtual_service(found: Object) -> Route:
             if prefix:
                 paths.append(Path(prefix, others or exact, to))
     return Route(
-        objects.id_of("VirtualService", metadata["name"], namespace, "istio"),
+        objects.id_of(VIRTUAL_SERVICE, metadata["name"], namespace),
         namespace,
         tuple(spec.get("hosts") or ()),
         tuple(spec.get("gateways") or ("mesh",)),
@@ -80,7 +81,7 @@ def http_route(found: Object) -> Route:
         for parent in spec.get("parentRefs") or ()
     )
     return Route(
-        objects.id_of("HTTPRoute", metadata["name"], namespace, "istio"),
+        objects.id_of(HTTP_ROUTE, metadata["name"], namespace),
         namespace,
         tuple(spec.get("hostnames") or ()),
         tuple(parents),

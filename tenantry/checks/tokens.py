@@ -5,6 +5,7 @@ from typing import Any
 
 from tenantry.checks.mesh import Mesh
 from tenantry.drift.findings import Finding
+from tenantry.systems.istio.kinds import REQUEST_AUTHENTICATION
 from tenantry.systems.kubernetes import objects
 
 
@@ -21,7 +22,7 @@ def docker_tokens(mesh: Mesh) -> Iterator[Finding]:
             yield mesh.finding(
                 "docker tokens",
                 "critical",
-                objects.id_of("RequestAuthentication", metadata["name"], namespace, "istio"),
+                objects.id_of(REQUEST_AUTHENTICATION, metadata["name"], namespace),
                 f"it reads Authorization {where}: docker sends Harbor's own token there, which no "
                 "rule of it knows, so that every pull and push is refused with 401; excluded "
                 "paths in an AuthorizationPolicy come too late",
@@ -80,9 +81,7 @@ def issuers(mesh: Mesh) -> Iterator[Finding]:
                 yield mesh.finding(
                     "issuer",
                     "critical",
-                    objects.id_of(
-                        "RequestAuthentication", metadata["name"], metadata["namespace"], "istio"
-                    ),
+                    objects.id_of(REQUEST_AUTHENTICATION, metadata["name"], metadata["namespace"]),
                     f"it names the issuer '{named}', and the realm calls itself '{realm.issuer}'",
                     "Write it letter for letter as the realm does.",
                     mesh.team(metadata["namespace"]),

@@ -26,23 +26,14 @@ from tenantry.drift.looks import NotLookedAt, look
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
 from tenantry.errors import CallFailed, TenantryError, readable
+from tenantry.kinds import Kind
 from tenantry.plan import Action, Plan, Refusal
 from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
 from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import pair
+from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import purpose_of, robot_id
-
-REMOVABLE = frozenset(
-    {
-        *("member", "user member", "robot", "immutable-tag rule"),
-        *("group member", "client", "identity provider", "identity provider mapper"),
-        *("RoleBinding", "Secret", "ResourceQuota", "LimitRange", "NetworkPolicy"),
-        *("VirtualService", "HTTPRoute", "PeerAuthentication"),
-        *("RequestAuthentication", "AuthorizationPolicy", "appProtocol", "claim"),
-    }
-)
-"""Kinds of extras that can be removed. Projects, groups and namespaces hold what is a team's:
-taking a team away is no matter of drift."""
+from tenantry.systems.kubernetes.kinds import SECRET
 
 
 @dataclass(frozen=True)
@@ -198,7 +189,7 @@ class _Detection:
             self._failed(team.name, readable(error, f"planning team '{team.name}'"))
             return None
         self._desired.update(resource.id for resource in desired)
-        exists = any(r.id in self._observed.live for r in desired if not r.shared)
+        exists = any(r.id in self._observed.live for r in desired if not r.cluster_wide)
         # Its namespaces come first: if they can't be read, the team may exist all the same.
         if not exists and whole("kubernetes") not in self._observed.unreadable:
             self._new.add(team.name)
@@ -208,7 +199,7 @@ class _Detection:
         """Record that a team could not be compared: none of its resources is an extra."""
         system = error.system if isinstance(error, CallFailed) else "harbor"
         seen = self._observed if team else (self._observed.platform or self._observed)
-        id = Id(system, "team", team) if team else Id(system, "platform", "*")
+        id = Id(Kind(system, "team"), team) if team else Id(Kind(system, "platform"), "*")
         seen.unreadable[id] = Unreadable(error, team)
         self._unplanned.add(team)
 
@@ -232,7 +223,7 @@ class _Detection:
                 plan.team, change.resource, change.differences, action, text, is_there=live
             )
         for refusal in plan.refusals:
-            resource = Resource(refusal.id, "Kubernetes", {})
+            resource = Resource(refusal.id, {})
             yield from self._difference(
                 plan.team, resource, refusal.differences, None, refusal.reason
             )
@@ -252,7 +243,7 @@ class _Detection:
         if id.system not in self._asked or id in self._told:
             return
         self._told.add(id)
-        team = PLATFORM if resource.shared else team
+        team = PLATFORM if resource.cluster_wide else team
         missing = action == "create" or not is_there
         kept: tuple[Difference, ...] = ()
         class_: FindingClass = "missing"
@@ -303,7 +294,7 @@ class _Detection:
                 continue  # it is a team's that was not asked for, or may be
             if team is None and live.team != PLATFORM and not self._state.knows_all_names:
                 continue  # a file whose name can't be read may be that team's
-            if id.kind != "robot" or team is None or self._has_outstayed(team, id):
+            if id.kind != ROBOT or team is None or self._has_outstayed(team, id):
                 yield id, live
 
     def _has_outstayed(self, team: Team, robot: Id) -> bool:
@@ -318,7 +309,7 @@ class _Detection:
         team = live.team or PLATFORM
         mark = "it carries Tenantry's mark" if live.marked else "it does not carry Tenantry's mark"
         whose = ", nor the team" if team and team not in self._state.names else ""
-        remedy: Action | None = "delete" if live.marked and id.kind in REMOVABLE else None
+        remedy: Action | None = "delete" if live.marked and id.kind.removable else None
         advice = ""
         if self._is_retired(id, live):
             remedy = None
@@ -327,7 +318,7 @@ class _Detection:
                 "Secrets. To delete it now, name it in 'remove'."
             )
         elif remedy is None:
-            how = "with 'remove'" if id.kind in REMOVABLE else "by hand"
+            how = "with 'remove'" if id.kind.removable else "by hand"
             advice = f"Declare it, or delete it {how}."
         finding = Finding(
             "extra",
@@ -351,12 +342,12 @@ class _Detection:
         team = self._teams.get(live.team or PLATFORM)
         if team is None or not live.marked:
             return False
-        if id.kind == "robot":
+        if id.kind == ROBOT:
             purpose = purpose_of(id.key.rpartition("/")[2])
             return bool(purpose) and purpose not in team.active_robots
         namespace, _, secret = id.key.rpartition("/")
         purpose = secret.removeprefix("harbor-")
-        if id.kind != "Secret" or purpose == secret or namespace not in team.namespaces:
+        if id.kind != SECRET or purpose == secret or namespace not in team.namespaces:
             return False
         robots = (robot_id(team.slug, short) for short in pair(purpose))
         return purpose not in team.active_robots and any(
@@ -377,11 +368,11 @@ class _Detection:
 
 
 def _class_of(resource: Resource, fields: Sequence[Difference]) -> FindingClass:
-    broken = any(each.field.split(".")[0] in resource.working for each in fields)
+    broken = any(each.field.split(".")[0] in resource.id.kind.health_fields for each in fields)
     return "broken" if broken else "changed"
 
 
 def _detail(id: Id) -> str:
-    if id.kind == "Namespace mark":
+    if id.kind.is_record:
         return "the team is declared otherwise than it was applied last"
     return ""

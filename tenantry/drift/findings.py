@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tenantry.declared import Location
+from tenantry.declared import Location, Team
+from tenantry.declared.faults import Place
+from tenantry.kinds import Kind
 from tenantry.plan import Action, Refusal
 from tenantry.resources import PLATFORM, Difference, Id, whole
 from tenantry.text import visible
@@ -23,12 +25,18 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 SystemName = Literal["kubernetes", "keycloak", "harbor", "istio"]
 SYSTEMS: tuple[SystemName, ...] = ("kubernetes", "keycloak", "harbor", "istio")
 
-RULE = Id("declared state", "ignore rule", "*")
-"""The system and kind of a finding about an ignore rule; its key says where the rule stands."""
+DECLARED = "declared state"
+"""The system of findings about the declared state itself."""
 
 
-TEAM = "team"
-"""The kind of a finding about a whole team that is not onboarded; its key is the team's name."""
+def _ignore_rule(team: Team, key: str, field: str) -> Place:
+    return ("drift", "ignore")
+
+
+RULE = Kind(DECLARED, "ignore rule", place=_ignore_rule)
+"""An ignore rule; its key says what it ignores."""
+TEAM = Kind(DECLARED, "team")
+"""A whole team that is not onboarded; its key is the team's name."""
 
 _REMEDIES: dict[Action, str] = {
     "create": "create (remediate: safe)",
@@ -205,7 +213,7 @@ def _merged(team: str, missing: Sequence[Finding], location: Location) -> Findin
     text = (
         f"it is declared and not onboarded: {count(len(missing), 'resource')} to create ({shown})"
     )
-    resource = Id("declared state", TEAM, team)
+    resource = Id(TEAM, team)
     return Finding("missing", "info", resource, team, location, detail=text, remedy="create")
 
 

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from tenantry.drift.findings import SEVERITIES, Report
-from tenantry.drift.left_out import DECLARED
+from tenantry.drift.findings import DECLARED, SEVERITIES, Report
 from tenantry.errors import TenantryError
 from tenantry.files import write_private
 from tenantry.resources import PLATFORM
@@ -200,7 +199,7 @@ def _fields(finding: Any) -> str:
 
 
 def _row(finding: Any, now: pd.Timestamp) -> dict[str, Any]:
-    system, kind, key = finding.resource
+    system, kind, key = finding.resource.parts
     return {
         "id": finding.id,
         "class": finding.class_,

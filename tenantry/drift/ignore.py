@@ -36,7 +36,7 @@ class _Rule:
         return (
             self.team in (PLATFORM, team)
             and rule.system in (None, id.system)
-            and rule.kind in (None, id.kind)
+            and rule.kind in (None, id.kind.name)
             and fnmatchcase(id.key, rule.key)
             and (rule.field == "*" or (field is not None and fnmatchcase(field, rule.field)))
         )
@@ -100,7 +100,7 @@ class Ignoring:
         return Finding(
             "broken" if over else "extra",
             "info",
-            RULE._replace(key=each.text),
+            Id(RULE, each.text),
             each.team,
             self._state.locate(each.team or None, each.place),
             detail=detail,

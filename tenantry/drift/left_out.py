@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tenantry.declared import Declaration, Location
 from tenantry.declared.state import location_of
-from tenantry.drift.findings import Finding
+from tenantry.drift.findings import DECLARED, Finding
 from tenantry.drift.severity import severity
+from tenantry.kinds import Kind
 from tenantry.resources import PLATFORM, Id
 
-DECLARED = "declared state"
-"""The system of these findings."""
 _SHOWN = 5
 
 
@@ -41,7 +40,7 @@ def _finding(
     reason: str,
     check: str,
 ) -> Finding:
-    id = Id(DECLARED, kind, file)
+    id = Id(Kind(DECLARED, kind), file)
     more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
     return Finding(
         "unreadable",

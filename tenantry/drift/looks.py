@@ -10,6 +10,7 @@ from tenantry.drift.findings import SYSTEMS, SystemName
 from tenantry.errors import TenantryError
 from tenantry.resources import PLATFORM, Id, Observed, Unreadable, whole
 from tenantry.systems import Systems, check_harbor, check_keycloak, check_kubernetes
+from tenantry.systems.kubernetes.kinds import SECRET, SERVICE_ACCOUNT
 
 
 class NotLookedAt(TenantryError):
@@ -48,7 +49,7 @@ def _istio(systems: Systems, teams: Sequence[Team], observed: Observed) -> None:
         observed.add(systems.istio.observe(teams))
 
 
-_SECRETS = (Id("kubernetes", "Secret", "*"), Id("kubernetes", "ServiceAccount", "*"))
+_SECRETS = (Id(SECRET, "*"), Id(SERVICE_ACCOUNT, "*"))
 LOOKS = {
     "Kubernetes": _Look(_kubernetes, (whole("kubernetes"),)),
     "Istio": _Look(_istio, (whole("istio"),), Systems.look_at_mesh),

@@ -7,25 +7,18 @@ from typing import Literal
 from tenantry import explain
 from tenantry.calls import each
 from tenantry.declared import Team
-from tenantry.drift.detect import REMOVABLE, Detected, detect
+from tenantry.drift.detect import Detected, detect
 from tenantry.drift.findings import SYSTEMS, SystemName
 from tenantry.drift.looks import look
 from tenantry.errors import TenantryError, readable
 from tenantry.locks import Lock
 from tenantry.onboarding import apply
 from tenantry.plan import Change, Plan
-from tenantry.resources import PLATFORM, Id, Live, Observed, Resource, Stage
+from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems import Systems
 from tenantry.text import visible
 
 Remediate = Literal["none", "safe", "all"]
-
-_STAGES: dict[str, Stage] = {
-    "kubernetes": "Kubernetes",
-    "keycloak": "Keycloak",
-    "harbor": "Harbor",
-    "istio": "Istio",
-}
 
 
 @dataclass(frozen=True)
@@ -98,13 +91,13 @@ def choose(detected: Detected, remediate: Remediate, remove: Collection[str] = (
     plans: dict[str, list[Change]] = {}
     for plan in detected.plans.values():
         taken = [c for c in plan.changes if c.id.system in asked and _takes(c, remediate)]
-        taken = [c for c in taken if not (c.resource.shared and c.id in shared)]
-        shared |= {change.id for change in taken if change.resource.shared}
+        taken = [c for c in taken if not (c.resource.cluster_wide and c.id in shared)]
+        shared |= {change.id for change in taken if change.resource.cluster_wide}
         if not _is_whole(detected, plan, taken):
             taken = [change for change in taken if change.stage != "Mark as applied"]
         plans[plan.team] = taken
     for id, live in detected.extras.items():
-        marked = remediate == "all" and live.marked and id.kind in REMOVABLE
+        marked = remediate == "all" and live.marked and id.kind.removable
         if (marked and id not in detected.retired) or id in named:
             plans.setdefault(live.team or PLATFORM, []).append(_removal(id, live))
     return Remedy(tuple(Plan(team, tuple(taken)) for team, taken in plans.items() if taken))
@@ -130,7 +123,7 @@ def _named(detected: Detected, remove: Collection[str]) -> Iterator[Id]:
                 f"'{text}', which is to be removed, is no extra of this look. Extras: {found}. "
                 "Nothing was changed."
             )
-        if known[text].kind not in REMOVABLE:
+        if not known[text].kind.removable:
             raise TenantryError(
                 f"'{text}' is not removed here: it holds what is a team's. Nothing was changed."
             )
@@ -146,13 +139,13 @@ def _takes(change: Change, remediate: Remediate) -> bool:
 def _is_whole(detected: Detected, plan: Plan, taken: Sequence[Change]) -> bool:
     """Whether all that there is to do for a team is done: only then is it as it is declared."""
     wanted = {change.id for change in plan.changes if change.action != "delete"}
-    others = {c.id for c in plan.changes if c.resource.shared}
+    others = {c.id for c in plan.changes if c.resource.cluster_wide}
     read = detected.observed.failure(plan.team) is None
     return read and wanted - others <= {change.id for change in taken}
 
 
 def _removal(id: Id, live: Live) -> Change:
-    return Change("delete", Resource(id, _STAGES[id.system], {}), (), live)
+    return Change("delete", Resource(id, {}), (), live)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from tenantry.confidential import hide_wire_logs
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Team
 from tenantry.errors import DependsOnUnread, SystemRefused
+from tenantry.kinds import STAGES, Stage
 from tenantry.marks import Marks
-from tenantry.plan import Change, Plan, make_plan, may_adopt
-from tenantry.resources import PLATFORM, STAGES, Observed, Resource, Stage, Unreadable
+from tenantry.plan import Change, Plan, make_plan, may_adopt, unknown_kind
+from tenantry.resources import PLATFORM, Id, Observed, Resource, Unreadable
 from tenantry.systems.credentials import Credentials
 from tenantry.systems.harbor import Harbor, project_id
 from tenantry.systems.harbor.client import HarborClient
@@ -27,11 +28,13 @@ from tenantry.systems.harbor.configuration import HarborConfiguration
 from tenantry.systems.istio import Istio
 from tenantry.systems.istio.platform import IstioPlatform
 from tenantry.systems.keycloak import Keycloak
+from tenantry.systems.keycloak import kinds as keycloak_kinds
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
-from tenantry.systems.kubernetes import Kubernetes, objects, project_intent
+from tenantry.systems.kubernetes import Kubernetes, project_intent
 from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.systems.kubernetes.kinds import NAMESPACE
 
 hide_wire_logs()
 
@@ -218,7 +221,7 @@ class Systems:
         for team in teams:
             project = project_id(team.slug)
             live = seen.live.get(project)
-            namespace = objects.id_of("Namespace", team.slug)
+            namespace = Id(NAMESPACE, team.slug)
             if live is not None and not live.ours and not observed.is_known(namespace):
                 # Its mark may stand there.
                 reason = "nobody can tell whose it is while its namespace can't be read"
@@ -302,7 +305,7 @@ class Systems:
 
     def _apply_to_platform(self, change: Change) -> None:
         match change.id.system, change.id.kind:
-            case "keycloak", "client secret":
+            case "keycloak", keycloak_kinds.CLIENT_SECRET:
                 secret = self.keycloak_platform.harbors_client.secret
                 secret.apply(change, self.harbor_configuration.hand_over)
             case "keycloak", _:
@@ -311,6 +314,8 @@ class Systems:
                 self.harbor_configuration.apply(change, partial(secret_of, self.keycloak_client))
             case "istio", _:
                 self.istio_platform.apply(change)
+            case _:
+                raise unknown_kind(change)
 
     def _apply(self, change: Change, observed: Observed) -> None:
         match change.stage:
@@ -324,6 +329,8 @@ class Systems:
                 self.credentials.apply(change, observed)
             case "Istio":
                 self.istio.apply(change)
+            case _:
+                raise unknown_kind(change)
 
 
 LOOKS: dict[str, Callable[[Systems, Sequence[Team], Observed], None]] = {

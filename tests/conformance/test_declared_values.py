@@ -27,6 +27,7 @@ from tenantry.systems.istio import routes
 from tenantry.systems.keycloak.clients import client_fields
 from tenantry.systems.kubernetes import namespaces, objects
 from tenantry.systems.kubernetes.client import KINDS
+from tenantry.systems.kubernetes.kinds import ROLE_BINDING
 from tests.conformance.harbor import HarborCaller
 from tests.declared.cases import HARBOR, KEYCLOAK, KUBERNETES, Case
 
@@ -105,7 +106,7 @@ def _objects(case: Case, namespace: str) -> list[dict[str, Any]]:
         found.append(namespaces.namespace(MARKS, team, namespace, declared, {}))
         found += namespaces.contents(MARKS, Platform(), team, namespace, declared)
     # Their role is another team's business here.
-    return [objects.manifest(each) for each in found if each.id.kind != "RoleBinding"]
+    return [objects.manifest(each) for each in found if each.id.kind != ROLE_BINDING]
 
 
 def _namespace(content: dict[str, Any]) -> Namespace:

@@ -15,6 +15,8 @@ from tasks.approval import NotApproved, require_approval
 from tenantry.declared import Team, propose, save
 from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.istio.kinds import VIRTUAL_SERVICE
+from tenantry.systems.kubernetes.kinds import NAMESPACE, ROLE_BINDING
 from tests.support.harness import write
 
 PLAN = "0123456789ab"
@@ -94,8 +96,8 @@ def test_what_replaces_a_file_that_cannot_be_read_is_approved_as_a_whole(
     path = write(tmp_path) / "teams" / "shop.yaml"
     path.write_text("name: [shop\n")
     proposal = propose(tmp_path, Team(name="shop"), "replace")
-    id = Id("istio", "VirtualService", "team-shop/web")
-    onboarding.approve(proposal, Plan("shop", (Change("delete", Resource(id, "Istio", {}), ()),)))
+    id = Id(VIRTUAL_SERVICE, "team-shop/web")
+    onboarding.approve(proposal, Plan("shop", (Change("delete", Resource(id, {}), ()),)))
 
     (question,) = questions
     assert (
@@ -104,7 +106,7 @@ def test_what_replaces_a_file_that_cannot_be_read_is_approved_as_a_whole(
     assert "team-shop/web" in question
 
 
-DELETES = (Change("delete", Resource(Id("istio", "VirtualService", "x/y"), "Istio", {}), ()),)
+DELETES = (Change("delete", Resource(Id(VIRTUAL_SERVICE, "x/y"), {}), ()),)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +183,12 @@ def test_a_file_that_cannot_be_read_is_overwritten_after_the_approval_only(
 
 
 def test_only_a_new_declaration_takes_over_what_is_left_of_a_removed_team(tmp_path: Path) -> None:
-    left = Id("kubernetes", "Namespace", "team-shop")
+    left = Id(NAMESPACE, "team-shop")
     observed = Observed()
     observed.live[left] = Live({}, marked=True)
-    rights = Id("kubernetes", "RoleBinding", "team-shop/tenantry-team")
+    rights = Id(ROLE_BINDING, "team-shop/tenantry-team")
     observed.live[rights] = Live({}, marked=True, team="shop")
-    observed.live[Id("kubernetes", "Namespace", "team-data")] = Live({}, marked=True, team="data")
+    observed.live[Id(NAMESPACE, "team-data")] = Live({}, marked=True, team="data")
     new = propose(write(tmp_path), Team(name="shop"), "refuse")
     assert onboarding.taken_over(new, observed) == [left, rights]
     assert onboarding.needs_approval(new, Plan("shop"), [left])

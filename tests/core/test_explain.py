@@ -13,13 +13,14 @@ from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan, Refusal
 from tenantry.resources import Amount, Difference, Elapsed, Exactly, Id, Live, Resource
+from tenantry.systems.harbor import kinds
 
-PROJECT = Id("harbor", "project", "team-shop")
-MEMBER = Id("harbor", "member", "team-shop/people")
+PROJECT = Id(kinds.PROJECT, "team-shop")
+MEMBER = Id(kinds.MEMBER, "team-shop/people")
 
 
 def change(action: str, *differences: Difference, live: Live | None = None) -> Change:
-    resource = Resource(PROJECT, "Harbor", {})
+    resource = Resource(PROJECT, {})
     return Change(action, resource, differences, live)  # type: ignore[arg-type]
 
 
@@ -163,7 +164,7 @@ def test_rows_have_a_line_a_change() -> None:
 def test_no_rendering_shows_what_a_change_needs_beyond_its_fields() -> None:
     secret = "Hunter2Hunter2"
     live = Live({}, handle={"secret": secret})
-    resource = Resource(PROJECT, "Harbor", {}, body=secret)
+    resource = Resource(PROJECT, {}, body=secret)
     made = Change("update", resource, (Difference("a", 1, 2),), live)
     outcome = Outcome("shop", Plan("shop", (made,)), (made,))
     parts = [shown(outcome), explain.document([outcome]), explain.rows([made]), outcome, made]

@@ -7,6 +7,7 @@ import pytest
 
 from tenantry.declared import Team
 from tenantry.errors import NotOurs, SystemUnavailable
+from tenantry.kinds import Kind, Stage
 from tenantry.onboarding import refuse
 from tenantry.plan import Plan, make_plan
 from tenantry.resources import (
@@ -17,25 +18,25 @@ from tenantry.resources import (
     Live,
     Observed,
     Resource,
-    Stage,
     Unreadable,
     differences,
 )
+from tenantry.systems.harbor.kinds import MEMBER, PROJECT, ROBOT
+from tenantry.systems.keycloak.kinds import GROUP
+from tenantry.systems.kubernetes.kinds import NAMESPACE_MARK
 
-THING = Id("harbor", "project", "team-shop")
-PART = Id("harbor", "member", "team-shop/people")
-MARK = Id("kubernetes", "Namespace mark", "team-shop")
+THING = Id(PROJECT, "team-shop")
+PART = Id(MEMBER, "team-shop/people")
+MARK = Id(NAMESPACE_MARK, "team-shop")
 LABEL = "app.kubernetes.io/managed-by"
 
 
 def wanted(
     fields: Mapping[str, Any],
     id: Id = THING,
-    stage: Stage = "Harbor",
-    inside: tuple[Id, ...] = (),
-    fixed: tuple[str, ...] = (),
+    depends_on: tuple[Id, ...] = (),
 ) -> Resource:
-    return Resource(id, stage, fields, fixed=fixed, inside=inside)
+    return Resource(id, fields, depends_on=depends_on)
 
 
 def plan(
@@ -131,10 +132,11 @@ def test_what_differs_is_updated() -> None:
 
 
 def test_what_differs_in_a_fixed_field_is_replaced() -> None:
-    live = {THING: Live({"a": {"b": 2}, "c": 1})}
-    (change,) = plan(wanted({"a": {"b": 1}, "c": 1}, fixed=("a",)), live=live).changes
+    thing = Id(Kind("harbor", "thing", "Harbor", immutable_fields=("a",)), "team-shop")
+    live = {thing: Live({"a": {"b": 2}, "c": 1})}
+    (change,) = plan(wanted({"a": {"b": 1}, "c": 1}, thing), live=live).changes
     assert change.action == "replace"
-    (change,) = plan(wanted({"a": {"b": 2}, "c": 2}, fixed=("a",)), live=live).changes
+    (change,) = plan(wanted({"a": {"b": 2}, "c": 2}, thing), live=live).changes
     assert change.action == "update"
 
 
@@ -161,7 +163,7 @@ def test_changes_come_in_the_order_of_the_stages_and_in_each_as_desired() -> Non
         "Kubernetes",
     ]
     resources = [
-        wanted({"a": 1}, Id("harbor", "x", f"{stage}-{number}"), stage)
+        wanted({"a": 1}, Id(Kind("harbor", "x", stage), f"{stage}-{number}"))
         for number in range(2)
         for stage in stages
     ]
@@ -183,12 +185,12 @@ def test_a_team_that_could_not_be_read_is_not_planned() -> None:
 
 
 def test_what_is_not_ours_is_refused_and_so_is_all_that_lies_inside() -> None:
-    inner = Id("harbor", "robot", "team-shop/pull-a")
+    inner = Id(ROBOT, "team-shop/pull-a")
     made = plan(
         wanted({"a": 1}),
-        wanted({"b": 1}, PART, inside=(THING,)),
-        wanted({"c": 1}, inner, inside=(MARK, PART)),
-        wanted({"d": 1}, MARK, "Mark as applied"),
+        wanted({"b": 1}, PART, depends_on=(THING,)),
+        wanted({"c": 1}, inner, depends_on=(MARK, PART)),
+        wanted({"d": 1}, MARK),
         live={THING: Live({"a": 1}, ours=False)},
     )
     assert made.changes == ()
@@ -197,10 +199,10 @@ def test_what_is_not_ours_is_refused_and_so_is_all_that_lies_inside() -> None:
 
 
 def test_what_does_not_lie_inside_is_done_all_the_same() -> None:
-    other = Id("keycloak", "group", "team-shop")
+    other = Id(GROUP, "team-shop")
     made = plan(
         wanted({"a": 1}),
-        wanted({"b": 1}, other, "Keycloak"),
+        wanted({"b": 1}, other),
         live={THING: Live({"a": 1}, ours=False)},
     )
     assert [change.id for change in made.changes] == [other]
@@ -276,7 +278,7 @@ def test_what_is_ours_is_never_adopted(adopt: str) -> None:
 
 
 def test_the_mark_is_withheld_while_something_is_refused() -> None:
-    mark = wanted({"x": 1}, MARK, "Mark as applied")
+    mark = wanted({"x": 1}, MARK)
     assert [change.id for change in plan(mark).changes] == [MARK]
     made = plan(mark, wanted({"a": 1}), live={THING: Live({}, ours=False)})
     assert made.changes == ()
@@ -284,9 +286,9 @@ def test_the_mark_is_withheld_while_something_is_refused() -> None:
 
 def test_the_mark_is_withheld_while_something_waits_and_waiting_is_no_work() -> None:
     made = plan(
-        wanted({"x": 1}, MARK, "Mark as applied"),
+        wanted({"x": 1}, MARK),
         wanted({"a": 1}),
-        wanted({"b": 1}, PART, inside=(THING,)),
+        wanted({"b": 1}, PART, depends_on=(THING,)),
         waiting={THING: "for the user"},
     )
     assert made.changes == ()

@@ -14,11 +14,25 @@ from typing import Any
 
 from tenantry.declared import Team
 from tenantry.drift import Report
+from tenantry.kinds import Kind
 from tenantry.marks import parse
 from tenantry.resources import MARKS, Exactly, Id, Observed, Path, Resource
 from tenantry.systems import Systems
+from tenantry.systems.harbor.kinds import IMMUTABLE_TAG_RULE, MEMBER, PROJECT, ROBOT
+from tenantry.systems.istio.kinds import VIRTUAL_SERVICE
 from tenantry.systems.keycloak import client_id
+from tenantry.systems.keycloak.kinds import CLIENT, GROUP, GROUP_MEMBER, IDENTITY_PROVIDER, MAPPER
 from tenantry.systems.kubernetes.client import KINDS
+from tenantry.systems.kubernetes.kinds import (
+    LIMIT_RANGE,
+    NAMESPACE,
+    NAMESPACE_MARK,
+    NETWORK_POLICY,
+    RESOURCE_QUOTA,
+    ROLE_BINDING,
+    SECRET,
+    SERVICE_ACCOUNT,
+)
 
 Act = Callable[[Systems], None]
 OTHER_ROLES = {"developer": 1, "maintainer": 3, "projectAdmin": 3, "guest": 2}
@@ -61,7 +75,7 @@ def consequences(done: Sequence[Mutation], wanted: Sequence[Resource]) -> set[st
     return {
         f"broken {resource.id}"
         for resource in wanted
-        if resource.id.kind == "Secret" and not touched.isdisjoint(map(str, resource.inside))
+        if resource.id.kind == SECRET and not touched.isdisjoint(map(str, resource.depends_on))
     }
 
 
@@ -130,9 +144,9 @@ def _deletion(
 ) -> Iterator[Mutation]:
     id, handle = resource.id, observed.live[resource.id].handle
     tells, alone = {f"missing {id}"}, False
-    if id.kind in ("Namespace mark", "ServiceAccount"):
+    if id.kind in (NAMESPACE_MARK, SERVICE_ACCOUNT):
         return  # part of the namespace; and Kubernetes makes it anew
-    if id.kind in ("Namespace", "project", "group"):
+    if id.kind in (NAMESPACE, PROJECT, GROUP):
         alone = True
         inside = [r for r in systems.desired(team, observed) if _lies_in(r, id)]
         tells |= {f"missing {r.id}" for r in inside if r.id in observed.live}
@@ -140,12 +154,12 @@ def _deletion(
     def act(systems: Systems) -> None:
         if id.system in ("kubernetes", "istio"):
             namespace, _, name = id.key.rpartition("/")
-            live = systems.kubernetes_client.get(id.kind, name, namespace or None)
+            live = systems.kubernetes_client.get(id.kind.name, name, namespace or None)
             assert live is not None
             uid = live["metadata"]["uid"]
-            systems.kubernetes_client.delete(id.kind, name, namespace or None, uid)
-            if id.kind == "Namespace":
-                while systems.kubernetes_client.get(id.kind, name):
+            systems.kubernetes_client.delete(id.kind.name, name, namespace or None, uid)
+            if id.kind == NAMESPACE:
+                while systems.kubernetes_client.get(id.kind.name, name):
                     time.sleep(0.05)
         elif id.system == "keycloak":
             systems.keycloak_client.delete(_keycloak_path(systems, id, handle))
@@ -156,10 +170,10 @@ def _deletion(
 
 
 def _lies_in(resource: Resource, id: Id) -> bool:
-    if id.kind == "Namespace":
+    if id.kind == NAMESPACE:
         namespace = resource.id.key.split("/")[0]
         return resource.id.system in ("kubernetes", "istio") and namespace == id.key
-    return resource.shares == id or (id in resource.inside and resource.id.kind == "group member")
+    return resource.owner == id or (id in resource.depends_on and resource.id.kind == GROUP_MEMBER)
 
 
 # Changes
@@ -167,23 +181,23 @@ def _lies_in(resource: Resource, id: Id) -> bool:
 
 def _change(resource: Resource, path: Path, observed: Observed) -> Iterator[Mutation]:
     id, field = resource.id, ".".join(path)
-    if id.kind == "group member":
+    if id.kind == GROUP_MEMBER:
         return  # it is there or not
-    if path == ("roleRef", "apiGroup") or (id.kind == "robot" and path == ("expiry",)):
+    if path == ("roleRef", "apiGroup") or (id.kind == ROBOT and path == ("expiry",)):
         return  # there is no other; and nobody sets the day but by the duration
     if path == ("groups mapper", "protocol"):
         return  # it is its client's: Keycloak keeps it, whatever is sent
-    broken = path[0] in resource.working
+    broken = path[0] in id.kind.health_fields
     tells = {f"{'broken' if broken else 'changed'} {id}"}
     marks = path[-1] == MARKS[0]
-    act = _CHANGES.get(id.kind, _change_object)(resource, path, observed)
+    act = _CHANGES.get(id.kind.name, _change_object)(resource, path, observed)
     yield Mutation(f"{id} {field}", id, frozenset(tells), act, mends=not marks, alone=marks)
 
 
 def _change_object(resource: Resource, path: Path, observed: Observed) -> Act:
     """A field of an object of the Kubernetes API."""
     id = resource.id
-    kind = "Namespace" if id.kind == "Namespace mark" else id.kind
+    kind = "Namespace" if id.kind == NAMESPACE_MARK else id.kind.name
     value = _other_object_value(resource, path)
 
     def act(systems: Systems) -> None:
@@ -238,7 +252,7 @@ def _other_object_value(resource: Resource, path: Path) -> Any:
         return {"matchLabels": {"somebody": "else"}}
     if path[-1] == "policyTypes":
         return ["Egress"] if "Ingress" in value and len(value) > 1 else ["Ingress", "Egress"]
-    if path[-1] in ("ingress", "egress") and resource.id.kind == "NetworkPolicy":
+    if path[-1] in ("ingress", "egress") and resource.id.kind == NETWORK_POLICY:
         return [] if value else [{}]
     if path[-1] == "pod-security.kubernetes.io/enforce":
         return "privileged" if value != "privileged" else "baseline"
@@ -435,7 +449,7 @@ _CHANGES: dict[str, Callable[[Resource, Path, Observed], Act]] = {
 
 def _harbor_path(systems: Systems, id: Id, row: Mapping[str, Any]) -> str:
     number = systems.harbor.number(id.key.split("/")[0])
-    match id.kind:
+    match id.kind.name:
         case "project":
             return f"/projects/{number}"
         case "member":
@@ -448,7 +462,7 @@ def _harbor_path(systems: Systems, id: Id, row: Mapping[str, Any]) -> str:
 
 
 def _keycloak_path(systems: Systems, id: Id, handle: Any) -> str:
-    match id.kind:
+    match id.kind.name:
         case "group":
             return f"groups/{handle['id']}"
         case "group member":
@@ -471,8 +485,8 @@ def _extra(id: Id, act: Act, *, marked: bool = False) -> Mutation:
 
 
 def _extras_in_kubernetes(team: Team) -> Iterator[Mutation]:
-    kinds: dict[str, dict[str, Any]] = {
-        "RoleBinding": {
+    contents: dict[Kind, dict[str, Any]] = {
+        ROLE_BINDING: {
             "roleRef": {
                 "apiGroup": "rbac.authorization.k8s.io",
                 "kind": "ClusterRole",
@@ -480,23 +494,22 @@ def _extras_in_kubernetes(team: Team) -> Iterator[Mutation]:
             },
             "subjects": [],
         },
-        "Secret": {"type": "Opaque", "data": {}},
-        "NetworkPolicy": {"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}},
-        "ResourceQuota": {"spec": {"hard": {"pods": "1000"}}},
-        "LimitRange": {"spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]}},
-        "VirtualService": {"spec": {"hosts": ["somebody-else.example.com"], "http": []}},
+        SECRET: {"type": "Opaque", "data": {}},
+        NETWORK_POLICY: {"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}},
+        RESOURCE_QUOTA: {"spec": {"hard": {"pods": "1000"}}},
+        LIMIT_RANGE: {"spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]}},
+        VIRTUAL_SERVICE: {"spec": {"hosts": ["somebody-else.example.com"], "http": []}},
     }
-    for kind, content in kinds.items():
-        system = "istio" if kind == "VirtualService" else "kubernetes"
+    for kind, content in contents.items():
         for marked in (True, False):
-            if not marked and kind != "RoleBinding":
+            if not marked and kind != ROLE_BINDING:
                 continue  # a team's own
             name = "once-ours" if marked else "by-hand"
             labels = {**_OURS, "tenantry.io/team": team.name} if marked else {}
 
             def act(
                 systems: Systems,
-                kind: str = kind,
+                kind: str = kind.name,
                 name: str = name,
                 labels: dict[str, str] = labels,
                 content: dict[str, Any] = content,
@@ -505,7 +518,7 @@ def _extras_in_kubernetes(team: Team) -> Iterator[Mutation]:
                 head = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata}
                 create(systems, {**head, **content})
 
-            yield _extra(Id(system, kind, f"{team.slug}/{name}"), act, marked=marked)
+            yield _extra(Id(kind, f"{team.slug}/{name}"), act, marked=marked)
 
 
 def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
@@ -519,7 +532,7 @@ def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
             body = {"clientId": name, "attributes": attributes, "protocol": "openid-connect"}
             systems.keycloak_client.post("clients", body)
 
-        yield _extra(Id("keycloak", "client", name), add_client, marked=marked)
+        yield _extra(Id(CLIENT, name), add_client, marked=marked)
         mapper = f"tenantry {team.slug} once" if marked else "by hand"
 
         def add_mapper(systems: Systems, mapper: str = mapper) -> None:
@@ -536,7 +549,7 @@ def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
             }
             systems.keycloak_client.post("identity-provider/instances/corp/mappers", body)
 
-        id = Id("keycloak", "identity provider mapper", f"corp/{mapper}")
+        id = Id(MAPPER, f"corp/{mapper}")
         yield _extra(id, add_mapper, marked=marked)
 
     def add_member(systems: Systems) -> None:
@@ -548,13 +561,13 @@ def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
         (group,) = (each for each in groups if each["name"] == team.oidc_group)
         client.put(f"users/{user['id']}/groups/{group['id']}")
 
-    yield _extra(Id("keycloak", "group member", f"{team.oidc_group}/mallory"), add_member)
+    yield _extra(Id(GROUP_MEMBER, f"{team.oidc_group}/mallory"), add_member)
 
     def add_provider(systems: Systems) -> None:
         body = provider("by-hand")
         systems.keycloak_client.post("identity-provider/instances", body)
 
-    yield _extra(Id("keycloak", "identity provider", "by-hand"), add_provider)
+    yield _extra(Id(IDENTITY_PROVIDER, "by-hand"), add_provider)
 
 
 def provider(alias: str) -> dict[str, Any]:
@@ -578,7 +591,7 @@ def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
         body = {"role_id": 1, "member_group": member}
         systems.harbor_client.post(f"/projects/{number}/members", body)
 
-    yield _extra(Id("harbor", "member", f"{team.slug}/somebody-else"), add_group)
+    yield _extra(Id(MEMBER, f"{team.slug}/somebody-else"), add_group)
 
     def add_rule(systems: Systems) -> None:
         number = systems.harbor.number(team.slug)
@@ -593,7 +606,7 @@ def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
         }
         systems.harbor_client.post(f"/projects/{number}/immutabletagrules", body)
 
-    yield _extra(Id("harbor", "immutable-tag rule", f"{team.slug}/**:by-hand"), add_rule)
+    yield _extra(Id(IMMUTABLE_TAG_RULE, f"{team.slug}/**:by-hand"), add_rule)
     for marked, name in ((True, "deploy-a"), (False, "by-hand")):
 
         def add_robot(systems: Systems, marked: bool = marked, name: str = name) -> None:
@@ -608,4 +621,4 @@ def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
             systems.harbor_client.post("/robots", body)
 
         # Rotation retires the robots of a purpose that is no longer declared.
-        yield _extra(Id("harbor", "robot", f"{team.slug}/{name}"), add_robot)
+        yield _extra(Id(ROBOT, f"{team.slug}/{name}"), add_robot)

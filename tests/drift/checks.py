@@ -8,6 +8,7 @@ from tenantry.declared import Team
 from tenantry.drift import Detected
 from tenantry.resources import Id
 from tenantry.systems import Systems
+from tenantry.systems.kubernetes.kinds import SECRET
 from tests.drift.catalogue import Mutation, consequences, extras, mutations, told
 from tests.drift.watch import mend
 
@@ -38,7 +39,7 @@ def rounds(found: Sequence[Mutation]) -> list[list[str]]:
     for secrets in (False, True):
         by_id: dict[Id, list[str]] = {}
         for each in found:
-            if not each.alone and (each.id.kind == "Secret") == secrets:
+            if not each.alone and (each.id.kind == SECRET) == secrets:
                 by_id.setdefault(each.id, []).append(each.name)
         columns += [[name for name in column if name] for column in zip_longest(*by_id.values())]
     return columns
@@ -51,8 +52,8 @@ def drawn(watched: Watched, numbers: Sequence[int], seen: Detected) -> list[Muta
     everything += extras(watched.team("shop"))
     chosen = {each.id: each for each in (everything[n % len(everything)] for n in numbers)}
     wanted = watched.systems.desired(watched.team("shop"), seen.observed)
-    secrets = [resource for resource in wanted if resource.id.kind == "Secret"]
-    hidden = {each.id for each in secrets if not chosen.keys().isdisjoint(each.inside)}
+    secrets = [resource for resource in wanted if resource.id.kind == SECRET]
+    hidden = {each.id for each in secrets if not chosen.keys().isdisjoint(each.depends_on)}
     return [each for each in chosen.values() if each.id not in hidden]
 
 

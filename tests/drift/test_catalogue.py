@@ -23,7 +23,7 @@ def test_every_kind_of_resource_is_in_the_catalogue(watched: Watched) -> None:
     found = catalogue(watched, watched.detect())
     kinds: dict[str, set[str]] = {}
     for each in found:
-        kinds.setdefault(each.id.system, set()).add(each.id.kind)
+        kinds.setdefault(each.id.system, set()).add(each.id.kind.name)
 
     assert kinds == KINDS
     assert len(found) > 200
@@ -50,7 +50,7 @@ def test_what_holds_others_takes_them_with_it(kind: str, watched: Watched) -> No
     (first, *_) = (
         m
         for m in catalogue(watched, watched.detect())
-        if m.id.kind == kind and m.name[:6] == "delete"
+        if m.id.kind.name == kind and m.name[:6] == "delete"
     )
     check(watched, [first], watched.detect())
 
@@ -60,7 +60,7 @@ def test_what_has_lost_its_mark_is_told_of_and_left_alone(kind: str, watched: Wa
     (first, *_) = (
         m
         for m in catalogue(watched, watched.detect())
-        if m.id.kind == kind and m.alone and not m.mends
+        if m.id.kind.name == kind and m.alone and not m.mends
     )
     first.act(watched.systems)
     detected = watched.detect()

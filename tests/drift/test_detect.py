@@ -215,7 +215,9 @@ def test_each_team_that_is_not_onboarded_yet_is_told_of_beside_other_findings(
 ) -> None:
     watched.declare(SHOP, {"name": "old"}, {"name": "young"}, platform=_platform())
     watched.watch()
-    named = {(each.team, each.class_, each.resource.kind) for each in watched.report().findings}
+    named = {
+        (each.team, each.class_, each.resource.kind.name) for each in watched.report().findings
+    }
 
     assert {("old", "missing", "team"), ("young", "missing", "team")} <= named
     assert "extra" in {class_ for _, class_, _ in named}, "what there is of data"
@@ -489,7 +491,7 @@ def test_a_teams_own_rule_hides_no_critical_finding(watched: Watched, rule: Data
     found = {str(each.resource): each for each in watched.report().findings}
 
     assert [each.field for each in found["harbor/project/team-shop"].fields] == ["public"]
-    (told,) = [each for each in found.values() if each.resource.kind == "ignore rule"]
+    (told,) = [each for each in found.values() if each.resource.kind.name == "ignore rule"]
     assert (told.class_, told.team) == ("broken", "shop")
     assert told.location.file == "teams/shop.yaml"
     assert told.detail == (

@@ -9,12 +9,11 @@ import pytest
 from tenantry.drift.history import History
 from tenantry.drift.reports import write
 from tenantry.resources import Id
+from tenantry.systems.kubernetes.kinds import NETWORK_POLICY
 from tests.drift.test_reports import ALL, NOW, finding, report
 from tests.support.browser import open_ui
 
-ENDLESS = finding(
-    6, resource=Id("kubernetes", "NetworkPolicy", "team-t6/" + "n" * 200), detail="w" * 400
-)
+ENDLESS = finding(6, resource=Id(NETWORK_POLICY, "team-t6/" + "n" * 200), detail="w" * 400)
 
 
 @pytest.mark.parametrize("width", [420, 1280])

@@ -20,7 +20,10 @@ from tenantry.drift.history import Folder, History
 from tenantry.drift.reports import FILES, schema, summary, terminal, write
 from tenantry.errors import TenantryError
 from tenantry.plan import Refusal
-from tenantry.resources import Difference, Id
+from tenantry.resources import Difference, Id, whole
+from tenantry.systems.harbor.kinds import PROJECT
+from tenantry.systems.keycloak.kinds import GROUP_MEMBER, IDENTITY_PROVIDER
+from tenantry.systems.kubernetes.kinds import SECRET
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -32,7 +35,7 @@ def finding(number: int = 0, **changes: Any) -> Finding:
     given: dict[str, Any] = {
         "class_": "changed",
         "severity": "critical",
-        "resource": Id("harbor", "project", f"team-t{number}"),
+        "resource": Id(PROJECT, f"team-t{number}"),
         "team": f"t{number}",
         "location": Location(f"teams/t{number}.yaml", 3),
         "fields": (Difference("public", True, False),),
@@ -57,17 +60,15 @@ def report(*findings: Finding, now: datetime = NOW, **changes: Any) -> Report:
 
 ALL = report(
     finding(0),
-    finding(0, class_="missing", resource=Id("kubernetes", "Secret", "team-t0/a"), fields=()),
+    finding(0, class_="missing", resource=Id(SECRET, "team-t0/a"), fields=()),
     finding(1, class_="extra", severity="warning", fields=(), marked=True, remedy="delete"),
     finding(2, class_="unreadable", severity="warning", fields=(), detail=f"no answer {EVIL}"),
     finding(
         3, class_="broken", fields=(Difference("credential", "does not open", "opens Harbor"),)
     ),
     finding(4, severity="info", fields=tuple(Difference(f"f{n}", LONG, [n]) for n in range(9))),
-    finding(
-        5, team="", fields=(), class_="extra", resource=Id("keycloak", "identity provider", "x")
-    ),
-    waiting=(("t0", Refusal(Id("keycloak", "group member", "team-t0/ann"), "is not there yet")),),
+    finding(5, team="", fields=(), class_="extra", resource=Id(IDENTITY_PROVIDER, "x")),
+    waiting=(("t0", Refusal(Id(GROUP_MEMBER, "team-t0/ann"), "is not there yet")),),
 )
 MANY = report(*(finding(number) for number in range(500)))
 
@@ -265,7 +266,7 @@ def test_a_finding_is_open_from_the_run_that_found_it_to_the_one_that_did_not() 
 
 
 def unread(system: str, team: str = "") -> Finding:
-    id = Id(system, "*", "*")
+    id = whole(system)
     return finding(9, class_="unreadable", severity="warning", team=team, resource=id, fields=())
 
 
@@ -339,7 +340,7 @@ def test_a_row_of_the_artifact_names_the_finding_as_it_is_known_from_run_to_run(
 def test_a_system_that_could_not_be_read_is_named_with_the_cause() -> None:
     error = "Harbor: POST /c/login answered 401: wrong user name or password for 'admin'"
     found = report(
-        finding(class_="unreadable", resource=Id("harbor", "*", "*"), team="", detail=error),
+        finding(class_="unreadable", resource=whole("harbor"), team="", detail=error),
         finding(1, class_="unreadable", detail="one project of many"),
     )
 

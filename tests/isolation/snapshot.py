@@ -73,7 +73,7 @@ class Names(NamedTuple):
     def own_resource(self, id: Id) -> bool:
         """Return whether a resource that is desired is the teams', or the one that all teams share."""
         first, _, rest = id.key.partition("/")
-        match id.system, id.kind:
+        match id.system, id.kind.name:
             case "kubernetes", "ClusterRole":
                 return id.key == "tenantry-team-member"
             case "kubernetes" | "istio", _:

@@ -99,7 +99,7 @@ class Limited:
             seen = drift.look(systems, teams, drift.SYSTEMS)
             detected = drift.detect(systems, teams, seen, drift.SYSTEMS)
             refuse_unreadable(detected.report.findings)
-            assert any(each.resource.kind == "group" for each in detected.report.findings)
+            assert any(each.resource.kind.name == "group" for each in detected.report.findings)
             mend(systems, detected)
 
     def rotate_robots(self) -> None:
@@ -122,7 +122,7 @@ class Limited:
         admin.update_idp(OLD, {**admin.get_idp(OLD), "trustEmail": False})
         with self.systems() as systems:
             done = onboarding.configure(systems).done
-        assert {"client", "identity provider"} <= {change.id.kind for change in done}
+        assert {"client", "identity provider"} <= {change.id.kind.name for change in done}
 
     def check_platform(self) -> None:
         with self.systems() as systems:

@@ -171,7 +171,7 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
     ):
         first = onboarding.configure(systems)
         onboarding.onboard(systems, lab.state.teams[lab.name])
-        assert [change.id.kind for change in first.done][1:] == [
+        assert [change.id.kind.name for change in first.done][1:] == [
             "injection",
             kind,
             "PeerAuthentication",

@@ -328,7 +328,7 @@ def test_an_account_of_the_realm_with_three_roles_is_enough(onboarded, monkeypat
     file.write_text(before)
 
     assert f"has realm '{onboarded.realm}'" in said[1]
-    assert {change.id.kind for change in done} == {"client", "Secret", "Namespace mark"}
+    assert {change.id.kind.name for change in done} == {"client", "Secret", "Namespace mark"}
 
 
 def test_a_keycloak_under_a_path_works(

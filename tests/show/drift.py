@@ -75,7 +75,7 @@ def recall() -> list[Shown]:
         except AssertionError as error:
             missed.append(str(error).splitlines()[0][:90])
         alone = [each for each in everything if each.alone]
-    kinds = len({(each.id.system, each.id.kind) for each in everything})
+    kinds = len({each.id.kind for each in everything})
     wanted = len(everything) - len(alone) + len(more)
     return [
         Shown("just onboarded: 0 findings", f"{len(fresh)} findings", not fresh),

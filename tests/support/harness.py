@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, Team
+from tenantry.kinds import Kind, Stage
 from tenantry.plan import Plan
-from tenantry.resources import Id, Observed, Stage
+from tenantry.resources import Id, Observed
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.systems import Systems
@@ -298,5 +299,6 @@ def actions(plan: Plan) -> dict[str, str]:
 
 
 def identify(text: str) -> Id:
-    """Return the id of a resource from its text."""
-    return Id(*text.split("/", 2))
+    """Return the id of a resource, from its text."""
+    system, kind, key = text.split("/", 2)
+    return Id(Kind(system, kind), key)

@@ -233,7 +233,7 @@ def test_the_portal_asks_for_a_token_and_dockers_paths_for_none(harbors: Bench) 
     assert plan(harbors).is_empty
 
     declare(harbors, MESH)
-    assert [(c.action, c.id.kind) for c in configure(harbors.systems).done] == [
+    assert [(c.action, c.id.kind.name) for c in configure(harbors.systems).done] == [
         ("delete", "AuthorizationPolicy"),
         ("delete", "RequestAuthentication"),
     ]

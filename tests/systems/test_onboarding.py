@@ -16,6 +16,7 @@ from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, Syst
 from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
+from tenantry.systems.harbor.kinds import PROJECT
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
 from tests.support.locks import NoLock
 
@@ -85,7 +86,7 @@ def test_each_change_is_reported_when_it_is_done(bench: Bench) -> None:
 
     def report(change: Any) -> None:
         told.append(str(change.id))
-        if change.id.kind == "project":
+        if change.id.kind == PROJECT:
             assert "team-shop" in bench.sandbox.harbor.projects
 
     outcome = onboard(bench.systems, bench.team(), report=report)

@@ -192,7 +192,7 @@ def document(report: Report, history: History) -> Document:
 
 
 def _finding(found: findings.Finding, since: datetime | None) -> Finding:
-    system, kind, key = found.resource
+    system, kind, key = found.resource.parts
     return Finding(
         id=found.id,
         **{"class": found.class_},

@@ -61,7 +61,7 @@ def text(report: Report, history: History) -> str:
 
 
 def _row(finding: Finding, since: datetime | None, now: datetime) -> dict[str, Any]:
-    system, kind, key = finding.resource
+    system, kind, key = finding.resource.parts
     fields = [_field(found) for found in finding.fields]
     return {
         "severity": finding.severity,
@@ -96,7 +96,7 @@ def _alike(report: Report) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[Finding]] = {}
     for finding in report.findings:
         fields = ", ".join(found.field for found in finding.fields[:2])
-        what = (finding.severity, finding.class_, *finding.resource[:2], fields)
+        what = (finding.severity, finding.class_, *finding.resource.parts[:2], fields)
         groups.setdefault(what, []).append(finding)
     rows = [
         {

@@ -26,7 +26,7 @@ def text(report: Report, history: History) -> str:
 
 
 def _rows(finding: Finding) -> list[dict[str, object]]:
-    system, kind, key = finding.resource
+    system, kind, key = finding.resource.parts
     one = {
         "severity": finding.severity,
         "class": finding.class_,

@@ -19,7 +19,7 @@ _LEVELS = " ▁▂▃▄▅▆▇█"
 
 def row(finding: Finding, since: Mapping[str, datetime], now: datetime) -> dict[str, str]:
     """Return a finding as a row of a table: first what people read, then what programs read."""
-    system, kind, key = finding.resource
+    system, kind, key = finding.resource.parts
     return {
         "severity": f"{finding.severity}\n{finding.class_}",
         "where": f"{team_name(finding.team)}\n{system} {kind}\n{key}",

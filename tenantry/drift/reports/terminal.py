@@ -94,7 +94,7 @@ def _groups(found: Iterable[Finding]) -> list[list[Finding]]:
     for finding in found:
         alike = (
             finding.class_,
-            *finding.resource[:2],
+            *finding.resource.parts[:2],
             *(each.field for each in finding.fields),
         )
         groups.setdefault(alike, []).append(finding)

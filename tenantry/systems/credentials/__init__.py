@@ -45,11 +45,14 @@ from tenantry.systems.credentials.places import (
 )
 from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import HarborClient, Row
+from tenantry.systems.harbor.kinds import ROBOT as ROBOT_KIND
 from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, expires_at, permissions, robot_id
 from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.kinds import NAMESPACE, SERVICE_ACCOUNT
 
 _OPENS, _CLOSED = "opens Harbor", "does not open Harbor"
 _SAME, _OTHER = "(hidden) as in Keycloak", "(hidden) not as in Keycloak"
@@ -110,8 +113,8 @@ class Credentials:
         Harbor calls it.
         """
         wanted: list[Resource] = []
-        shares = project_id(team.slug)
-        project = observed.live.get(shares)
+        project_of_team = project_id(team.slug)
+        project = observed.live.get(project_of_team)
         kept = project is None or (project.ours and not project.handle["adopted"])
         mark: ProjectMark = "created" if kept else "adopted"
         for purpose, robot in team.active_robots.items():
@@ -130,11 +133,9 @@ class Credentials:
             wanted.append(
                 Resource(
                     id,
-                    "Credentials",
                     fields,
                     body=(robot, mark),
-                    shares=shares,
-                    working=("disabled", "expiry"),
+                    owner=project_of_team,
                 )
             )
             if known is not None:
@@ -180,15 +181,9 @@ class Credentials:
         fields["client_secret"] = None if team.oidc_clients[name].public else _SAME
         return Resource(
             secret_id(team.slug, sink.name),
-            "Credentials",
             fields,
             body=sink,
-            fixed=("type",),
-            working=("issuer", "client_secret"),
-            inside=(
-                Id("keycloak", "client", sink.client),
-                objects.id_of("Namespace", team.slug),
-            ),
+            depends_on=(Id(CLIENT, sink.client), Id(NAMESPACE, team.slug)),
         )
 
     # Observed
@@ -204,7 +199,7 @@ class Credentials:
         projects = {team.slug for team in teams}
         for robot in [id for id in self._proven if id.key.split("/")[0] in projects]:
             del self._proven[robot]  # what was proven before this look may have been rotated since
-        namespaces = (pair for pair in observed.live.items() if pair[0].kind == "Namespace")
+        namespaces = (pair for pair in observed.live.items() if pair[0].kind == NAMESPACE)
         present = {id.key for id, live in namespaces if not live.foreign}
         robots = _names_by_project(observed)
         for part in each(lambda team: self._observe_team(team, present, observed, robots), teams):
@@ -212,14 +207,14 @@ class Credentials:
         owners = {ns: team.name for team in teams for ns in team.namespaces if ns in present}
         found = objects.observe(
             self._kubernetes,
-            "ServiceAccount",
+            SERVICE_ACCOUNT,
             owners,
             seen,
             fieldSelector=f"metadata.name={ACCOUNT}",
         )
         for account in found:
             metadata = account["metadata"]
-            id = objects.id_of("ServiceAccount", metadata["name"], metadata["namespace"])
+            id = objects.id_of(SERVICE_ACCOUNT, metadata["name"], metadata["namespace"])
             with seen.noting(id, owners[metadata["namespace"]]):
                 seen.live[id] = Live(attached(account))
         return seen
@@ -284,7 +279,7 @@ class Credentials:
             with seen.noting(id, team.name):
                 secret = self._read(team.slug, f"oidc-{client}", present)
                 if secret is not None:
-                    owner = Id("keycloak", "client", client_id(team, client))
+                    owner = Id(CLIENT, client_id(team, client))
                     seen.live[id] = _oidc_live(secret, observed, owner)
         return seen
 
@@ -295,9 +290,9 @@ class Credentials:
 
     def apply(self, change: Change, observed: Observed) -> None:
         """Carries out one change."""
-        if change.id.kind == "robot":
+        if change.id.kind == ROBOT_KIND:
             self._apply_robot(change)
-        elif change.id.kind == "ServiceAccount":
+        elif change.id.kind == SERVICE_ACCOUNT:
             attach(self._kubernetes, change)
         elif isinstance(change.resource.body, RobotSecret):
             sink = change.resource.body
@@ -369,7 +364,7 @@ def _names_by_project(observed: Observed) -> dict[str, set[str]]:
     """Return the full names of all robots that were seen, by their projects."""
     names: dict[str, set[str]] = defaultdict(set)
     for id, live in observed.live.items():
-        if id.kind == "robot":
+        if id.kind == ROBOT_KIND:
             names[id.key.partition("/")[0]].add(live.handle["name"])
     return names
 

@@ -10,6 +10,7 @@ from tenantry.plan import Change
 from tenantry.resources import Id, Resource
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.kinds import SECRET, SERVICE_ACCOUNT
 
 ACCOUNT = "default"
 """The ServiceAccount of pods that name no other."""
@@ -18,7 +19,7 @@ _WAIT_FOR_ACCOUNT = 20.0
 
 def secret_id(namespace: str, name: str) -> Id:
     """How a Secret is known in plans."""
-    return objects.id_of("Secret", name, namespace)
+    return objects.id_of(SECRET, name, namespace)
 
 
 def attachments(team: Team) -> Iterator[Resource]:
@@ -26,10 +27,9 @@ def attachments(team: Team) -> Iterator[Resource]:
     names = [f"harbor-{purpose}" for purpose, robot in team.active_robots.items() if robot.attach]
     for namespace in team.namespaces if names else ():
         yield Resource(
-            objects.id_of("ServiceAccount", ACCOUNT, namespace),
-            "Credentials",
+            objects.id_of(SERVICE_ACCOUNT, ACCOUNT, namespace),
             {"imagePullSecrets": dict.fromkeys(names, "attached")},
-            inside=tuple(secret_id(namespace, name) for name in names),
+            depends_on=tuple(secret_id(namespace, name) for name in names),
         )
 
 

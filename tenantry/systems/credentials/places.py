@@ -18,6 +18,7 @@ from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.kinds import NAMESPACE, SECRET
 
 _LARGEST = 1_390_000
 """The size of a Secret's data in base64 that an API server still accepts: it limits the data to 1 MiB."""
@@ -156,12 +157,9 @@ class Secrets:
         metadata = {"labels": labels(team), "annotations": marked}
         return Resource(
             place.id,
-            "Credentials",
             {"metadata": metadata, "type": type_of(place.format), **fields},
             body=RobotSecret(place, robot),
-            fixed=("type",),
-            working=("registry", "username", "credential"),
-            inside=(robot, objects.id_of("Namespace", place.namespace)),
+            depends_on=(robot, Id(NAMESPACE, place.namespace)),
         )
 
     def write(
@@ -227,7 +225,7 @@ def write(
     content = {"type": fields["type"], "data": data}
     metadata = fields["metadata"]
     wanted = objects.resource(
-        "Secret",
+        SECRET,
         name,
         team,
         content,

@@ -17,11 +17,12 @@ from tenantry.errors import (
     SystemUnavailable,
 )
 from tenantry.marks import Intent, Marks
-from tenantry.plan import Change
+from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Amount, Id, Live, Observed, Resource
-from tenantry.systems.harbor import tags
+from tenantry.systems.harbor import kinds, tags
 from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.robots import robot_fields, robot_id, short_name
+from tenantry.systems.kubernetes.kinds import NAMESPACE
 
 ROLES = {"projectAdmin": 1, "developer": 2, "guest": 3, "maintainer": 4, "limitedGuest": 5}
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
@@ -39,7 +40,7 @@ _METADATA = {
 
 def project_id(name: str) -> Id:
     """How a project is known in plans."""
-    return Id("harbor", "project", name)
+    return Id(kinds.PROJECT, name)
 
 
 class Harbor:
@@ -76,19 +77,19 @@ class Harbor:
                 quota = str(storage_bytes(quota))  # Harbor keeps whole bytes
             fields["storage_quota"] = Amount(quota)
         # Its mark stands on the namespace: without that, nobody would know it for ours.
-        namespace = Id("kubernetes", "Namespace", name)
-        wanted = [Resource(project, "Harbor", fields, inside=(namespace,))]
+        namespace = Id(NAMESPACE, name)
+        wanted = [Resource(project, fields, depends_on=(namespace,))]
         for group, role in {team.oidc_group: declared.role, **declared.groups}.items():
-            id = Id("harbor", "member", f"{name}/{group}")
-            wanted.append(Resource(id, "Harbor", {"role": role}, shares=project))
+            id = Id(kinds.MEMBER, f"{name}/{group}")
+            wanted.append(Resource(id, {"role": role}, owner=project))
         if declared.retention is not None:
-            id = Id("harbor", "retention policy", name)
+            id = Id(kinds.RETENTION_POLICY, name)
             fields = tags.retention_fields(declared.retention)
             body = declared.retention
-            wanted.append(Resource(id, "Harbor", fields, body=body, shares=project))
+            wanted.append(Resource(id, fields, body=body, owner=project))
         for rule in declared.immutable_tags:
             id = _immutable_id(name, rule.repositories, rule.tags)
-            wanted.append(Resource(id, "Harbor", {"enabled": True}, body=rule, shares=project))
+            wanted.append(Resource(id, {"enabled": True}, body=rule, owner=project))
         return wanted
 
     # Observed
@@ -196,14 +197,12 @@ class Harbor:
         seen.live[project_id(name)] = Live(fields, is_ours, handle=handle, foreign=foreign)
         makers = (project.get("owner_name"), self._client.account.username)
         for row in self._client.pages(f"/projects/{number}/members"):
-            with seen.noting(
-                Id("harbor", "member", f"{name}/{row.get('entity_name', '*')}"), team.name
-            ):
-                kind = "member" if row["entity_type"] == "g" else "user member"
-                if kind == "user member" and row["entity_name"] in makers:
+            with seen.noting(Id(kinds.MEMBER, f"{name}/{row.get('entity_name', '*')}"), team.name):
+                kind = kinds.MEMBER if row["entity_type"] == "g" else kinds.USER_MEMBER
+                if kind == kinds.USER_MEMBER and row["entity_name"] in makers:
                     continue  # Harbor makes whoever creates a project its first member.
                 role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
-                id = Id("harbor", kind, f"{name}/{row['entity_name']}")
+                id = Id(kind, f"{name}/{row['entity_name']}")
                 seen.live[id] = Live({"role": role}, is_ours, team=owner, handle=row)
         for robot in robots:
             short = short_name(robot)
@@ -216,10 +215,10 @@ class Harbor:
                     handle=robot,
                 )
         if team.harbor.retention is not None and "retention_id" in metadata:
-            with seen.noting(Id("harbor", "retention policy", name), team.name):
+            with seen.noting(Id(kinds.RETENTION_POLICY, name), team.name):
                 self._observe_retention(name, metadata["retention_id"], is_ours, seen)
         if team.harbor.immutable_tags:
-            with seen.noting(Id("harbor", "immutable-tag rule", f"{name}/*"), team.name):
+            with seen.noting(Id(kinds.IMMUTABLE_TAG_RULE, f"{name}/*"), team.name):
                 for row in self._client.pages(f"/projects/{number}/immutabletagrules"):
                     id = _immutable_id(name, *tags.patterns(row))
                     enabled = not row.get("disabled", False)
@@ -227,7 +226,7 @@ class Harbor:
 
     def _observe_retention(self, name: str, number: str, is_ours: bool, seen: Observed) -> None:
         policy = self._client.get(f"/retentions/{number}")
-        id = Id("harbor", "retention policy", name)
+        id = Id(kinds.RETENTION_POLICY, name)
         seen.live[id] = Live(tags.observed_retention(policy), is_ours, handle=policy)
 
     # Apply
@@ -238,28 +237,32 @@ class Harbor:
             self._delete(change)
             return
         match change.id.kind:
-            case "project":
+            case kinds.PROJECT:
                 self._apply_project(change)
-            case "member":
+            case kinds.MEMBER:
                 self._apply_member(change)
-            case "retention policy":
+            case kinds.RETENTION_POLICY:
                 self._apply_retention(change)
-            case "immutable-tag rule":
+            case kinds.IMMUTABLE_TAG_RULE:
                 self._apply_immutable(change)
+            case _:
+                raise unknown_kind(change)
 
     def _delete(self, change: Change) -> None:
         assert change.live is not None
         number = change.live.handle["id"]
-        if change.id.kind == "robot":
-            self._client.delete(f"/robots/{number}")
-            return
-        parts = {
-            "member": "members",
-            "user member": "members",
-            "immutable-tag rule": "immutabletagrules",
-        }
+        match change.id.kind:
+            case kinds.ROBOT:
+                self._client.delete(f"/robots/{number}")
+                return
+            case kinds.MEMBER | kinds.USER_MEMBER:
+                part = "members"
+            case kinds.IMMUTABLE_TAG_RULE:
+                part = "immutabletagrules"
+            case _:
+                raise unknown_kind(change)
         project = self.number(change.id.key.split("/")[0])
-        self._client.delete(f"/projects/{project}/{parts[change.id.kind]}/{number}")
+        self._client.delete(f"/projects/{project}/{part}/{number}")
 
     def number(self, name: str) -> int:
         """A project's id, by its name."""
@@ -401,4 +404,4 @@ def _storage_text(size: int) -> str:
 
 
 def _immutable_id(project: str, repositories: str, pattern: str) -> Id:
-    return Id("harbor", "immutable-tag rule", f"{project}/{repositories}:{pattern}")
+    return Id(kinds.IMMUTABLE_TAG_RULE, f"{project}/{repositories}:{pattern}")

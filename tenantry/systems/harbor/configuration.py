@@ -14,10 +14,12 @@ from tenantry.errors import BrokenPromise
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient, Row
+from tenantry.systems.harbor.kinds import CONFIGURATION
+from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.text import logger
 
-SINGLE_SIGN_ON = Id("harbor", "configuration", "single sign-on")
-SETTINGS = Id("harbor", "configuration", "settings")
+SINGLE_SIGN_ON = Id(CONFIGURATION, "single sign-on")
+SETTINGS = Id(CONFIGURATION, "settings")
 
 SECRET = "oidc_client_secret"  # noqa: S105 a setting's name
 WORKS, FAILS, UNTRIED = "works", "does not work", "not tried"
@@ -52,7 +54,7 @@ class HarborConfiguration:
         if self._declared.single_sign_on:
             settings.setdefault("project_creation_restriction", "adminonly")
         if settings:
-            wanted.append(Resource(SETTINGS, "Harbor", settings))
+            wanted.append(Resource(SETTINGS, settings))
         return wanted
 
     def _single_sign_on(self, issuer: str, observed: Observed) -> Resource:
@@ -79,10 +81,8 @@ class HarborConfiguration:
             declared = name.removeprefix("oidc_") in sign_on.model_fields_set
             if live and name not in live.fields and (fields[name] == absent or not declared):
                 del fields[name]
-        client = Id("keycloak", "client", sign_on.client_id)
-        return Resource(
-            SINGLE_SIGN_ON, "Harbor", fields, working=(SECRET,), inside=(client,), body=client
-        )
+        client = Id(CLIENT, sign_on.client_id)
+        return Resource(SINGLE_SIGN_ON, fields, depends_on=(client,), body=client)
 
     # Observed
 
@@ -99,8 +99,8 @@ class HarborConfiguration:
             own = {**fields, SECRET: self._tried(fields, told)}
             parameters = own.get("oidc_extra_redirect_parms")
             own["oidc_extra_redirect_parms"] = _normal(parameters)
-            seen.live[SINGLE_SIGN_ON] = Live(own, locked=locked)
-        seen.live[SETTINGS] = Live(fields, locked=locked | self._unknown(fields))
+            seen.live[SINGLE_SIGN_ON] = Live(own, read_only=locked)
+        seen.live[SETTINGS] = Live(fields, read_only=locked | self._unknown(fields))
         return seen
 
     def _tried(self, fields: Row, issuer: str) -> str:

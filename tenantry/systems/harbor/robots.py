@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from tenantry.declared import Robot
 from tenantry.resources import Elapsed, Id
 from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.wording import count, days_off
 
 
 def robot_id(project: str, robot: str) -> Id:
     """How a project's robot is known in plans; `robot` is its short name, such as `pull-a`."""
-    return Id("harbor", "robot", f"{project}/{robot}")
+    return Id(ROBOT, f"{project}/{robot}")
 
 
 def permissions(project: str, robot: Robot) -> list[Row]:

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 from tenantry.declared import Declaration, Route, Team
 from tenantry.errors import SystemRefused
+from tenantry.kinds import Kind
 from tenantry.marks import Marks
 from tenantry.plan import Change
 from tenantry.resources import Observed, Resource
+from tenantry.systems.istio import kinds
 from tenantry.systems.istio.routes import Backend, Rule, spec
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient
 
-_KINDS = ("VirtualService", "HTTPRoute")
+_KINDS = {kind.name: kind for kind in (kinds.VIRTUAL_SERVICE, kinds.HTTP_ROUTE)}
 
 
 class Istio:
@@ -37,16 +39,7 @@ class Istio:
         ]
         kind = self._kind(route)
         content = {"spec": spec(kind, route.host, gateway, rules)}
-        return objects.resource(
-            kind,
-            name,
-            team,
-            content,
-            self._marks,
-            namespace=team.slug,
-            stage="Istio",
-            system="istio",
-        )
+        return objects.resource(_KINDS[kind], name, team, content, self._marks, namespace=team.slug)
 
     def observe(self, teams: Sequence[Team]) -> Observed:
         """The routes in the teams' first namespaces; none where their kind is not installed.
@@ -55,21 +48,21 @@ class Istio:
         """
         seen = Observed()
         needed = {self._kind(route) for team in teams for route in team.routes.values()}
-        for kind in _KINDS:
-            self._observe(kind, teams, seen, needed=kind in needed)
+        for name, kind in _KINDS.items():
+            self._observe(kind, teams, seen, needed=name in needed)
         return seen
 
-    def _observe(self, kind: str, teams: Sequence[Team], seen: Observed, *, needed: bool) -> None:
+    def _observe(self, kind: Kind, teams: Sequence[Team], seen: Observed, *, needed: bool) -> None:
         try:
             owners = {team.slug: team.name for team in teams}
-            routes = list(objects.observe(self._client, kind, owners, seen, "istio"))
+            routes = list(objects.observe(self._client, kind, owners, seen))
         except SystemRefused as error:
             if error.status != 404 or needed:
                 raise
             return
         for found in routes:
             metadata = found["metadata"]
-            id = objects.id_of(kind, metadata["name"], metadata["namespace"], "istio")
+            id = objects.id_of(kind, metadata["name"], metadata["namespace"])
             with seen.noting(id, owners[metadata["namespace"]]):
                 seen.live[id] = objects.live_in(found, owners[metadata["namespace"]])
 

@@ -7,23 +7,25 @@ from typing import Any
 from tenantry.declared import Declaration
 from tenantry.declared.platform import DeclaredGateway, HarborInMesh
 from tenantry.errors import SystemRefused
+from tenantry.kinds import Kind
 from tenantry.marks import Marks
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient
-from tenantry.systems.istio import ports
+from tenantry.systems.istio import kinds, ports
 from tenantry.systems.istio.routes import Backend, Rule, spec
 from tenantry.systems.istio.tokens import NAME, rules
 from tenantry.systems.kubernetes import objects
-from tenantry.systems.kubernetes.client import GATEWAY_API, KubernetesClient, Object
+from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.kinds import NAMESPACE
 
 _NAME = "harbor"
 _CORE = ("/api/", "/c/", "/service/", "/v2/")
 _OLD_CORE = ("/v1/", "/chartrepo/")
 _OLD_PATHS_UNTIL = (2, 8)
 """The first Harbor without charts, whose own proxy answers `/v1/` with 404."""
-_ROUTES = ("VirtualService", "HTTPRoute")
-_TOKENS = ("AuthorizationPolicy", "RequestAuthentication")
+_ROUTES = {kind.name: kind for kind in (kinds.VIRTUAL_SERVICE, kinds.HTTP_ROUTE)}
+_TOKENS = (kinds.AUTHORIZATION_POLICY, kinds.REQUEST_AUTHENTICATION)
 """In the order in which they may go."""
 _SIDECAR = "istio-proxy"
 _TOLD = 3
@@ -66,18 +68,20 @@ class IstioPlatform:
         return wanted
 
     def _harbors(self, declared: HarborInMesh) -> Iterator[Resource]:
-        namespace = objects.id_of("Namespace", declared.namespace)
+        namespace = Id(NAMESPACE, declared.namespace)
         if declared.inject is not False:
             key, value = _label(declared)
-            id = Id("istio", "injection", declared.namespace)
-            yield Resource(id, "Istio", {key: value}, inside=(namespace,))
+            id = Id(kinds.INJECTION, declared.namespace)
+            yield Resource(id, {key: value}, depends_on=(namespace,))
         kind = declared.kind or self._mesh.route_kind
         gateway = declared.gateway or self._mesh.gateway
         content = {"spec": spec(kind, declared.host, gateway, self._rules(declared))}
-        yield _object(self._marks, kind, _NAME, declared.namespace, content)
+        yield _object(self._marks, _ROUTES[kind], _NAME, declared.namespace, content)
         if declared.strict_mtls:
             content = {"spec": {"mtls": {"mode": "STRICT"}}}
-            yield _object(self._marks, "PeerAuthentication", "default", declared.namespace, content)
+            yield _object(
+                self._marks, kinds.PEER_AUTHENTICATION, "default", declared.namespace, content
+            )
 
     def _rules(self, declared: HarborInMesh) -> list[Rule]:
         """What Harbor's own proxy does, which the mesh's gateway takes the place of."""
@@ -98,10 +102,10 @@ class IstioPlatform:
         seen = Observed()
         for key, gateway in self._mesh.gateways.items():
             namespace, name = key.split("/", 1)
-            found = self._client.get(_gateway_kind(gateway), name, namespace)
+            found = self._client.get(_gateway_kind(gateway).name, name, namespace)
             if found is not None:
                 foreign = self._marks.foreign(objects.mark_of(found), "")
-                id = _istio_id(_gateway_kind(gateway), name, namespace)
+                id = objects.id_of(_gateway_kind(gateway), name, namespace)
                 seen.live[id] = objects.live(found, foreign)
         if self._mesh.harbor is not None:
             self._observe_harbors(self._mesh.harbor, seen)
@@ -112,19 +116,19 @@ class IstioPlatform:
         wanted = {resource.id.kind: resource.id for resource in self._harbors(declared)}
         namespace = self._client.get("Namespace", name)
         if namespace is None:
-            tokens = (_istio_id(kind, NAME, name) for kind in _TOKENS)
+            tokens = (objects.id_of(kind, NAME, name) for kind in _TOKENS)
             services = (ports.id_of(name, service) for service in declared.app_protocols)
             for id in (*wanted.values(), *tokens, *services):
                 seen.waiting[id] = f"there is no namespace '{name}'"
             return
-        seen.live[Id("istio", "injection", name)] = _injection(namespace, declared)
+        seen.live[Id(kinds.INJECTION, name)] = _injection(namespace, declared)
         seen.add(ports.observe(self._client, name, declared.app_protocols))
         if declared.portal_tokens:
             self._observe_portal(declared, seen)
-        for kind in (*_ROUTES, "PeerAuthentication", *_TOKENS):
+        for kind in (*_ROUTES.values(), kinds.PEER_AUTHENTICATION, *_TOKENS):
             needed = kind in wanted or (kind in _TOKENS and declared.portal_tokens is not None)
-            for found in self._list(kind, name, needed=needed):
-                id = _istio_id(kind, found["metadata"]["name"], name)
+            for found in self._list(kind.name, name, needed=needed):
+                id = objects.id_of(kind, found["metadata"]["name"], name)
                 live = objects.live(found)
                 # Without a team's mark, what carries ours in Harbor's namespace is the platform's.
                 seen.live[id] = replace(live, team=live.team or PLATFORM) if live.ours else live
@@ -132,7 +136,7 @@ class IstioPlatform:
             bare = sorted(_without_sidecar(self._client.list("Pod", name)))
             if bare:
                 more = f" and {len(bare) - _TOLD} more" if len(bare) > _TOLD else ""
-                seen.waiting[wanted["PeerAuthentication"]] = (
+                seen.waiting[wanted[kinds.PEER_AUTHENTICATION]] = (
                     f"pods without a sidecar would be shut out: {', '.join(bare[:_TOLD])}{more}. "
                     "Restart them once the namespace is labelled for injection"
                 )
@@ -147,7 +151,7 @@ class IstioPlatform:
             return
         reason = "selects no pods" if found else "is not there"
         for kind in _TOKENS:
-            id = _istio_id(kind, NAME, namespace)
+            id = objects.id_of(kind, NAME, namespace)
             seen.waiting[id] = f"Service '{service}', which tells the portal's pods, {reason}"
 
     def _list(self, kind: str, namespace: str, *, needed: bool) -> Iterator[Object]:
@@ -161,11 +165,11 @@ class IstioPlatform:
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""
-        if change.id.kind == "injection":
+        if change.id.kind == kinds.INJECTION:
             labels = dict(change.resource.fields)
             body = {"metadata": {"labels": labels}}
             self._client.merge("Namespace", change.id.key, None, body)
-        elif change.id.kind == ports.KIND:
+        elif change.id.kind == kinds.APP_PROTOCOL:
             ports.apply(self._client, change)
         else:
             objects.apply(self._client, change)
@@ -183,24 +187,18 @@ def _tokens(
 
 
 def _portal_id(declared: HarborInMesh) -> Id:
-    return Id("istio", "portal's pods", f"{declared.namespace}/{declared.portal.service}")
-
-
-def _istio_id(kind: str, name: str, namespace: str) -> Id:
-    return objects.id_of(kind, name, namespace, "istio")
+    return Id(kinds.PORTAL_PODS, f"{declared.namespace}/{declared.portal.service}")
 
 
 def _object(
-    marks: Marks, kind: str, name: str, namespace: str, content: dict[str, Any]
+    marks: Marks, kind: Kind, name: str, namespace: str, content: dict[str, Any]
 ) -> Resource:
-    made = objects.resource(
-        kind, name, None, content, marks, namespace=namespace, stage="Istio", system="istio"
-    )
-    return replace(made, shared=False)
+    made = objects.resource(kind, name, None, content, marks, namespace=namespace)
+    return replace(made, cluster_wide=False)
 
 
-def _gateway_kind(declared: DeclaredGateway) -> str:
-    return "Gateway" if declared.api == "istio" else GATEWAY_API
+def _gateway_kind(declared: DeclaredGateway) -> Kind:
+    return kinds.GATEWAY if declared.api == "istio" else kinds.GATEWAY_API_GATEWAY
 
 
 def _gateway(marks: Marks, key: str, declared: DeclaredGateway) -> Resource:
@@ -245,7 +243,7 @@ def _injection(namespace: Object, declared: HarborInMesh) -> Live:
     there = labels.get(key)
     if key == "istio.io/rev" and labels.get("istio-injection"):
         reason = "the label istio-injection is there, too, and goes before it: take it off"
-        return Live({key: None}, locked={key: reason})
+        return Live({key: None}, read_only={key: reason})
     return Live({key: there}, ours=there in (None, value))
 
 

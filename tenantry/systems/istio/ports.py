@@ -9,18 +9,17 @@ from typing import Any
 
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
-from tenantry.systems.kubernetes import objects
+from tenantry.systems.istio.kinds import APP_PROTOCOL
 from tenantry.systems.kubernetes.client import MANAGER, KubernetesClient, Object
-
-KIND = "appProtocol"
+from tenantry.systems.kubernetes.kinds import NAMESPACE
 
 
 def desired(namespace: str, declared: Mapping[str, Mapping[int, str]]) -> Iterator[Resource]:
     """A resource for each Service."""
     for service, ports in declared.items():
         fields = {str(port): protocol for port, protocol in ports.items()}
-        inside = (objects.id_of("Namespace", namespace),)
-        yield Resource(id_of(namespace, service), "Istio", fields, body=namespace, inside=inside)
+        depends_on = (Id(NAMESPACE, namespace),)
+        yield Resource(id_of(namespace, service), fields, body=namespace, depends_on=depends_on)
 
 
 def observe(
@@ -49,7 +48,7 @@ def _live(found: Object, declared: Mapping[int, str]) -> Live:
         if protocol is not None and (number,) not in ours
     }
     team = PLATFORM if ours else None
-    return Live(there, marked=bool(ours), team=team, handle=found, locked=locked, owned=ours)
+    return Live(there, marked=bool(ours), team=team, handle=found, read_only=locked, owned=ours)
 
 
 def _ours(found: Object) -> Iterator[str]:
@@ -94,4 +93,4 @@ def apply(client: KubernetesClient, change: Change) -> None:
 
 def id_of(namespace: str, service: str) -> Id:
     """How a Service's protocols are known."""
-    return Id("istio", KIND, f"{namespace}/{service}")
+    return Id(APP_PROTOCOL, f"{namespace}/{service}")

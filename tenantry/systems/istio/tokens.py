@@ -9,13 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tenantry.declared.platform import PortalTokens
+from tenantry.kinds import Kind
+from tenantry.systems.istio.kinds import AUTHORIZATION_POLICY, REQUEST_AUTHENTICATION
 
 NAME = "harbor-portal"
 
 
 def rules(
     declared: PortalTokens, issuer: str, selector: Mapping[str, str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[Kind, dict[str, Any]]]:
     """Kind and spec of each object, in the order in which nobody is shut out.
 
     Args:
@@ -26,11 +28,11 @@ def rules(
     pods = {"matchLabels": dict(selector)}
     issuers = list(dict.fromkeys((issuer, *declared.other_issuers)))
     jwt = [_rule(each, declared.audiences, realm=each == issuer) for each in issuers]
-    yield "RequestAuthentication", {"selector": pods, "jwtRules": jwt}
+    yield REQUEST_AUTHENTICATION, {"selector": pods, "jwtRules": jwt}
     if declared.required:
         source = {"source": {"requestPrincipals": [f"{each}/*" for each in issuers]}}
         yield (
-            "AuthorizationPolicy",
+            AUTHORIZATION_POLICY,
             {
                 "selector": pods,
                 "action": "ALLOW",

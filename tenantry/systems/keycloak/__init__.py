@@ -10,8 +10,9 @@ from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import ADOPTED, Marks
-from tenantry.plan import Change
+from tenantry.plan import Change, unknown_kind
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource, differences
+from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import (
     apply_client,
@@ -47,12 +48,12 @@ class Keycloak:
 
     def desired(self, team: Team) -> list[Resource]:
         """The team's group, members, mappers and clients."""
-        group = Id("keycloak", "group", team.oidc_group)
+        group = Id(kinds.GROUP, team.oidc_group)
         attributes = {key: [value] for key, value in self._marks.attributes(team.name).items()}
-        wanted = [Resource(group, "Keycloak", {"attributes": attributes})]
+        wanted = [Resource(group, {"attributes": attributes})]
         for member in {name.lower(): name for name in team.members or ()}.values():
             id = _member_id(team, member)
-            wanted.append(Resource(id, "Keycloak", {"member": True}, inside=(group,)))
+            wanted.append(Resource(id, {"member": True}, depends_on=(group,)))
         for alias, provider in self._settings.external_providers.items():
             wanted.append(self._mapper(team, alias, provider, group))
         marked = self._marks.attributes(team.name)
@@ -73,10 +74,9 @@ class Keycloak:
         }
         return Resource(
             _mapper_id(alias, team),
-            "Keycloak",
             {"identityProviderMapper": "oidc-advanced-group-idp-mapper", "config": config},
             body=alias,
-            inside=(group,),
+            depends_on=(group,),
         )
 
     # Observed
@@ -87,7 +87,7 @@ class Keycloak:
         groups = self._groups(teams, seen)
         owners = {team.oidc_group: team.name for team in teams}
         for name, found in groups.items():
-            id = Id("keycloak", "group", name)
+            id = Id(kinds.GROUP, name)
             with seen.noting(id, owners.get(name)):
                 attributes = found.get("attributes") or {}
                 mark = mark_of(attributes)
@@ -124,7 +124,7 @@ class Keycloak:
         owners = {team.oidc_group: team.name for team in teams}
         for group in listed:
             name = str(dict.get(group, "name", "*"))
-            with seen.noting(Id("keycloak", "group", name), owners.get(name)):
+            with seen.noting(Id(kinds.GROUP, name), owners.get(name)):
                 if group["name"] in names or (self._extras and self._is_left_over(group)):
                     found[name] = group
         return found
@@ -169,7 +169,7 @@ class Keycloak:
     def has_mapper(self, alias: str, team: Team) -> bool:
         """Whether a provider's names lead to a team's group as the team declares it now."""
         provider = self._settings.external_providers[alias]
-        wanted = self._mapper(team, alias, provider, Id("keycloak", "group", team.oidc_group))
+        wanted = self._mapper(team, alias, provider, Id(kinds.GROUP, team.oidc_group))
         path = f"identity-provider/instances/{alias}/mappers"
         mapper = named(self._client.rows(path), wanted.id.key.removeprefix(f"{alias}/"))
         return mapper is not None and not any(differences(wanted.fields, mapper))
@@ -215,7 +215,7 @@ class Keycloak:
             owners = {team.oidc_group: team.name for team in self._state.teams.values()}
             for mapper in mappers:
                 name = str(dict.get(mapper, "name", "*"))
-                id = Id("keycloak", "identity provider mapper", f"{alias}/{name}")
+                id = Id(kinds.MAPPER, f"{alias}/{name}")
                 ours = name.startswith(_MAPPER)
                 whose = name.partition(f"{_MAPPER}team-")[2] if ours else ""
                 with seen.noting(id, whose or None):
@@ -227,12 +227,12 @@ class Keycloak:
 
     def _observe_providers(self, seen: Observed) -> None:
         """The identity providers of the realm that nobody declares."""
-        with seen.noting(Id("keycloak", "identity provider", "*"), None):
+        with seen.noting(Id(kinds.IDENTITY_PROVIDER, "*"), None):
             for provider in self._client.rows("identity-provider/instances") or ():
                 alias = provider["alias"]
                 if alias not in self._settings.external_providers:
                     path = f"identity-provider/instances/{alias}"
-                    id = Id("keycloak", "identity provider", alias)
+                    id = Id(kinds.IDENTITY_PROVIDER, alias)
                     seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=path)
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
@@ -244,7 +244,7 @@ class Keycloak:
             found = [client for clients in lists for client in clients or ()]
         for client in found:
             name = str(dict.get(client, "clientId", "*"))
-            id = Id("keycloak", "client", name)
+            id = Id(kinds.CLIENT, name)
             with seen.noting(id, self._team_of_name(name)):
                 team = self._team_of_client(client)
                 if name not in wanted and not (self._extras and team):
@@ -287,14 +287,16 @@ class Keycloak:
             self._client.delete(_address(change.id, change.live))
             return
         match change.id.kind:
-            case "group":
+            case kinds.GROUP:
                 self._apply_group(change)
-            case "group member":
+            case kinds.GROUP_MEMBER:
                 self._add_member(*change.id.key.split("/", 1))
-            case "identity provider mapper":
+            case kinds.MAPPER:
                 self._apply_mapper(change)
-            case "client":
+            case kinds.CLIENT:
                 apply_client(self._client, change)
+            case _:
+                raise unknown_kind(change)
 
     def _apply_group(self, change: Change) -> None:
         name = change.id.key
@@ -350,19 +352,19 @@ class Keycloak:
 
 
 def _mapper_id(alias: str, team: Team) -> Id:
-    return Id("keycloak", "identity provider mapper", f"{alias}/{_MAPPER}{team.slug}")
+    return Id(kinds.MAPPER, f"{alias}/{_MAPPER}{team.slug}")
 
 
 def _member_id(team: Team, user: str) -> Id:
-    return Id("keycloak", "group member", f"{team.oidc_group}/{user}")
+    return Id(kinds.GROUP_MEMBER, f"{team.oidc_group}/{user}")
 
 
 def _address(id: Id, live: Live) -> str:
     """Where something lies that is to be deleted."""
-    if id.kind == "group member":
+    if id.kind == kinds.GROUP_MEMBER:
         return str(live.handle)
     number = live.handle["id"]
-    if id.kind == "client":
+    if id.kind == kinds.CLIENT:
         return f"clients/{number}"
     return f"identity-provider/instances/{id.key.split('/')[0]}/mappers/{number}"
 
@@ -377,4 +379,4 @@ def _client(team: Team, name: str, own: OidcClient, marked: Mapping[str, str]) -
         pkce=own.public,
     )
     fields["groups mapper"] = groups_mapper()
-    return Resource(Id("keycloak", "client", client_id(team, name)), "Keycloak", fields)
+    return Resource(Id(kinds.CLIENT, client_id(team, name)), fields)

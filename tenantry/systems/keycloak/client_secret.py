@@ -16,9 +16,9 @@ from tenantry.plan import Change
 from tenantry.resources import Elapsed, Id, Live, Observed, Resource
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import ROTATED
+from tenantry.systems.keycloak.kinds import CLIENT, CLIENT_SECRET
 from tenantry.wording import count
 
-KIND = "client secret"
 _EXECUTOR = "secret-rotation"
 _CREATED = "client.secret.creation.time"
 _OLD_ENDS = "client.secret.rotated.expiration.time"
@@ -49,8 +49,8 @@ class ClientSecret:
         fields = {"in use": _TAKEN}
         if self._limit:
             fields["age"] = self._limit
-        client = Id("keycloak", "client", self._sign_on.client_id)
-        yield Resource(_id(self._sign_on), "Harbor", fields, inside=(client,))
+        client = Id(CLIENT, self._sign_on.client_id)
+        yield Resource(_id(self._sign_on), fields, depends_on=(client,))
 
     @property
     def _limit(self) -> str:
@@ -124,4 +124,4 @@ class ClientSecret:
 
 
 def _id(sign_on: SingleSignOn) -> Id:
-    return Id("keycloak", KIND, sign_on.client_id)
+    return Id(CLIENT_SECRET, sign_on.client_id)

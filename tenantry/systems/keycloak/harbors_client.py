@@ -7,9 +7,10 @@ from tenantry.calls import Clock
 from tenantry.declared.single_sign_on import SingleSignOn
 from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import ADOPTED, Marks
-from tenantry.plan import Change
+from tenantry.plan import Change, unknown_kind
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.client_secret import ClientSecret
 from tenantry.systems.keycloak.clients import (
@@ -61,7 +62,7 @@ class HarborsClient:
         info = self._harbor.info()
         url = str(info["external_url"]).rstrip("/")
         origin = urlsplit(url)
-        id = Id("keycloak", "client", sign_on.client_id)
+        id = Id(kinds.CLIENT, sign_on.client_id)
         fields = client_fields(
             self._marks.attributes(PLATFORM),
             redirect_uris=[f"{url}/c/oidc/callback"],
@@ -70,17 +71,17 @@ class HarborsClient:
             public=False,
             pkce=self._harbor.version() >= PKCE_SINCE,
         )
-        yield Resource(id, "Keycloak", fields)
-        claim = Id("keycloak", "claim", f"{sign_on.client_id}/{sign_on.groups_claim}")
-        yield Resource(claim, "Keycloak", groups_mapper(sign_on.groups_claim), shares=id)
+        yield Resource(id, fields)
+        claim = Id(kinds.CLAIM, f"{sign_on.client_id}/{sign_on.groups_claim}")
+        yield Resource(claim, groups_mapper(sign_on.groups_claim), owner=id)
         scopes = dict.fromkeys(("basic", *sign_on.scopes), "default")
         scopes.pop("openid", None)
         if (
             "offline_access" in scopes
         ):  # as a default one it would make every session an offline one
             scopes["offline_access"] = "optional"
-        scopes_id = Id("keycloak", "client scopes", sign_on.client_id)
-        yield Resource(scopes_id, "Keycloak", scopes, shares=id)
+        scopes_id = Id(kinds.CLIENT_SCOPES, sign_on.client_id)
+        yield Resource(scopes_id, scopes, owner=id)
         if id in observed.live:  # a new one has a new secret
             yield from self.secret.desired()
 
@@ -96,35 +97,37 @@ class HarborsClient:
             foreign = self._marks.foreign(mark, PLATFORM)
             ours = mark is not None and not foreign
             marked = ours and ADOPTED not in fields["attributes"]
-            client = Id("keycloak", "client", name)
+            client = Id(kinds.CLIENT, name)
             seen.live[client] = Live(fields, ours, marked=marked, handle=found, foreign=foreign)
             self.secret.observe(found, seen)
             for mapper in found.get("protocolMappers") or ():
                 if mapper["protocolMapper"] == _GROUPS_MAPPER:
                     claim = (mapper.get("config") or {}).get("claim.name")
-                    id = Id("keycloak", "claim", f"{name}/{claim}")
+                    id = Id(kinds.CLAIM, f"{name}/{claim}")
                     path = f"clients/{found['id']}/protocol-mappers/models/{mapper['id']}"
                     seen.live[id] = Live(mapper, ours, marked=marked, team=PLATFORM, handle=path)
             assigned = dict.fromkeys(found.get("defaultClientScopes") or (), "default")
             assigned |= dict.fromkeys(found.get("optionalClientScopes") or (), "optional")
-            scopes = Id("keycloak", "client scopes", name)
+            scopes = Id(kinds.CLIENT_SCOPES, name)
             seen.live[scopes] = Live(assigned, ours, handle=found["id"])
         known = {scope["name"] for scope in self._client.rows("client-scopes") or ()}
         missing = sorted({*self._sign_on.scopes} - known - {"openid"})
         if missing:
-            seen.waiting[Id("keycloak", "client scopes", name)] = (
+            seen.waiting[Id(kinds.CLIENT_SCOPES, name)] = (
                 f"realm '{self._client.realm}' has no client scope {', '.join(missing)}"
             )
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""
         match change.id.kind:
-            case "client":
+            case kinds.CLIENT:
                 apply_client(self._client, change)
-            case "claim":
+            case kinds.CLAIM:
                 self._apply_claim(change)
-            case "client scopes":
+            case kinds.CLIENT_SCOPES:
                 self._apply_scopes(change)
+            case _:
+                raise unknown_kind(change)
 
     def _apply_claim(self, change: Change) -> None:
         client_id, claim = change.id.key.split("/", 1)

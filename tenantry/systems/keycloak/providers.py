@@ -12,6 +12,7 @@ from tenantry.errors import ChangedMeanwhile, TenantryError
 from tenantry.marks import ADOPTED, Marks
 from tenantry.plan import Change
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
+from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import mark_of
 from tenantry.systems.keycloak.discovery import discover
@@ -27,7 +28,7 @@ MIGRATION = "tenantry.io/migration"
 class Providers:
     """The external providers that are declared, and their mappers."""
 
-    KINDS = ("identity provider", "identity provider mapper")
+    KINDS = (kinds.IDENTITY_PROVIDER, kinds.MAPPER)
 
     def __init__(
         self,
@@ -75,9 +76,9 @@ class Providers:
                 )
                 if id in observed.live and _in_migration(observed.live[id]):
                     del fields["hideOnLogin"]
-                yield Resource(id, "Keycloak", fields, body=connection.client_secret)
+                yield Resource(id, fields, body=connection.client_secret)
             else:  # it waits, and says for what
-                yield Resource(id, "Keycloak", {})
+                yield Resource(id, {})
             for name, kind, config in (
                 (
                     "username",
@@ -90,7 +91,7 @@ class Providers:
                     {"claim": connection.email_claim, "user.attribute": "email"},
                 ),
             ):
-                yield _mapper(alias, name, kind, config, shares=id)
+                yield _mapper(alias, name, kind, config, owner=id)
 
     def _group_mappers(self) -> Iterator[Resource]:
         for name, group in self._declared.groups.items():
@@ -98,9 +99,11 @@ class Providers:
                 provider = self._declared.external_providers[alias]
                 config = _group_config(provider, name, names)
                 kind = "oidc-advanced-group-idp-mapper"
-                inside = (group_id(name),)
-                shares = _provider_id(alias) if provider.connection else None
-                yield _mapper(alias, f"group {name}", kind, config, shares=shares, inside=inside)
+                group_of_mapper = (group_id(name),)
+                owner = _provider_id(alias) if provider.connection else None
+                yield _mapper(
+                    alias, f"group {name}", kind, config, owner=owner, depends_on=group_of_mapper
+                )
 
     # Observed
 
@@ -138,11 +141,11 @@ class Providers:
         ours = mark is not None and not foreign
         locked = self._locked(alias, config, connection)
         seen.live[_provider_id(alias)] = Live(
-            found, ours, handle=found, locked=locked, foreign=foreign
+            found, ours, handle=found, read_only=locked, foreign=foreign
         )
         for mapper in self._client.rows(f"identity-provider/instances/{alias}/mappers") or ():
             own = ours or mapper["name"].startswith("tenantry ")
-            id = Id("keycloak", "identity provider mapper", f"{alias}/{mapper['name']}")
+            id = Id(kinds.MAPPER, f"{alias}/{mapper['name']}")
             seen.live[id] = Live(mapper, own, handle=mapper["id"])
 
     def _locked(
@@ -183,7 +186,7 @@ class Providers:
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""
-        if change.id.kind == "identity provider":
+        if change.id.kind == kinds.IDENTITY_PROVIDER:
             self._apply_provider(change)
         else:
             self._apply_mapper(change)
@@ -230,19 +233,19 @@ def _in_migration(provider: Live) -> bool:
 
 
 def _provider_id(alias: str) -> Id:
-    return Id("keycloak", "identity provider", alias)
+    return Id(kinds.IDENTITY_PROVIDER, alias)
 
 
 def _discovery_id(alias: str) -> Id:
-    return Id("keycloak", "discovery document", alias)
+    return Id(kinds.DISCOVERY_DOCUMENT, alias)
 
 
 def _secret_id(reference: SecretReference) -> Id:
-    return Id("keycloak", "provider's secret", f"{reference.namespace}/{reference.name}")
+    return Id(kinds.PROVIDER_SECRET, f"{reference.namespace}/{reference.name}")
 
 
 def _mapper_id(alias: str, name: str) -> Id:
-    return Id("keycloak", "identity provider mapper", f"{alias}/tenantry {name}")
+    return Id(kinds.MAPPER, f"{alias}/tenantry {name}")
 
 
 def _mapper(
@@ -251,11 +254,11 @@ def _mapper(
     kind: str,
     config: Mapping[str, str],
     *,
-    shares: Id | None,
-    inside: tuple[Id, ...] = (),
+    owner: Id | None,
+    depends_on: tuple[Id, ...] = (),
 ) -> Resource:
     fields = {"identityProviderMapper": kind, "config": {**config, "syncMode": "INHERIT"}}
-    return Resource(_mapper_id(alias, name), "Keycloak", fields, inside=inside, shares=shares)
+    return Resource(_mapper_id(alias, name), fields, depends_on=depends_on, owner=owner)
 
 
 def _group_config(provider: ExternalProvider, group: str, names: list[str]) -> dict[str, str]:

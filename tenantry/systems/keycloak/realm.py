@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from tenantry.declared.platform import PlatformKeycloak
+from tenantry.kinds import Kind
 from tenantry.marks import ADOPTED, Marks
-from tenantry.plan import Change
+from tenantry.plan import Change, unknown_kind
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
+from tenantry.systems.keycloak import kinds
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 from tenantry.systems.keycloak.clients import mark_of, named
 
@@ -32,7 +34,7 @@ _AS_IS = {
 class Realm:
     """The realm and the platform's groups in it."""
 
-    KINDS = ("realm", "user profile", "group")
+    KINDS = (kinds.REALM, kinds.USER_PROFILE, kinds.GROUP)
 
     def __init__(
         self,
@@ -52,23 +54,23 @@ class Realm:
         yield from self._realm()
         for name in self._declared.groups:
             attributes = {key: [value] for key, value in self._marks.attributes(PLATFORM).items()}
-            yield Resource(group_id(name), "Keycloak", {"attributes": attributes})
+            yield Resource(group_id(name), {"attributes": attributes})
 
     def _realm(self) -> Iterator[Resource]:
-        settings, id = self._declared.realm_settings, self._id("realm")
+        settings, id = self._declared.realm_settings, self._id(kinds.REALM)
         if settings is None:
             return
         given = settings.model_dump(exclude_none=True)
         fields: dict[str, Any] = {"enabled": True, "attributes": self._marks.attributes(PLATFORM)}
         fields |= {key: given[name] * 60 for name, key in _MINUTES.items() if name in given}
         fields |= {key: given[name] for name, key in _AS_IS.items() if name in given}
-        yield Resource(id, "Keycloak", fields)
+        yield Resource(id, fields)
         if settings.unmanaged_attributes is not None:
             policy = {"unmanagedAttributePolicy": _POLICIES[settings.unmanaged_attributes]}
-            yield Resource(self._id("user profile"), "Keycloak", policy, shares=id)
+            yield Resource(self._id(kinds.USER_PROFILE), policy, owner=id)
 
-    def _id(self, kind: str) -> Id:
-        return Id("keycloak", kind, self._client.realm)
+    def _id(self, kind: Kind) -> Id:
+        return Id(kind, self._client.realm)
 
     def observe(self, realm: Representation, seen: Observed) -> None:
         """Adds what there is, given the realm."""
@@ -82,11 +84,11 @@ class Realm:
         ours = mark is not None and not foreign
         marked = ours and ADOPTED not in attributes
         live = Live(realm, ours, marked=marked, handle=realm, foreign=foreign)
-        seen.live[self._id("realm")] = live
+        seen.live[self._id(kinds.REALM)] = live
         settings = self._declared.realm_settings
         if settings and settings.unmanaged_attributes:
             profile: Representation = self._client.get("users/profile") or {}
-            seen.live[self._id("user profile")] = Live(profile, ours, handle=profile)
+            seen.live[self._id(kinds.USER_PROFILE)] = Live(profile, ours, handle=profile)
 
     def _observe_groups(self, seen: Observed) -> None:
         for found in self._groups():
@@ -121,14 +123,16 @@ class Realm:
     def apply(self, change: Change) -> None:
         """Carries out one change."""
         match change.id.kind:
-            case "realm":
+            case kinds.REALM:
                 self._apply_realm(change)
-            case "user profile":
+            case kinds.USER_PROFILE:
                 live = change.live
                 profile = (live.handle if live else self._client.get("users/profile")) or {}
                 self._client.put("users/profile", {**profile, **change.resource.fields}, status=200)
-            case "group":
+            case kinds.GROUP:
                 self._apply_group(change)
+            case _:
+                raise unknown_kind(change)
 
     def _apply_realm(self, change: Change) -> None:
         fields = dict(change.resource.fields)
@@ -156,4 +160,4 @@ class Realm:
 
 def group_id(name: str) -> Id:
     """How a group of the platform's is known."""
-    return Id("keycloak", "group", name)
+    return Id(kinds.GROUP, name)

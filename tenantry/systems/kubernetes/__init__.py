@@ -12,10 +12,12 @@ from dataclasses import replace
 from tenantry.calls import FEW, each
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
+from tenantry.kinds import Kind
 from tenantry.marks import MARK, Intent, Marks, parse
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource, reach
-from tenantry.systems.kubernetes import objects
+from tenantry.systems.harbor import kinds as harbor_kinds
+from tenantry.systems.kubernetes import kinds, objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
 from tenantry.systems.kubernetes.namespaces import (
     APPLY_ROLE,
@@ -33,7 +35,12 @@ PROJECT_ADOPTED = "tenantry.io/harbor-project-adopted"
 APPLIED = "tenantry.io/applied"
 """Annotation: a hash of what was declared when all of it was applied."""
 
-_INSIDE = ("ResourceQuota", "LimitRange", "NetworkPolicy", "RoleBinding")
+_INSIDE = (
+    kinds.RESOURCE_QUOTA,
+    kinds.LIMIT_RANGE,
+    kinds.NETWORK_POLICY,
+    kinds.ROLE_BINDING,
+)
 
 
 class Kubernetes:
@@ -67,10 +74,9 @@ class Kubernetes:
         mark = {APPLIED: self._state.fingerprint(team)}
         wanted.append(
             Resource(
-                id=Id("kubernetes", "Namespace mark", team.slug),
-                stage="Mark as applied",
+                id=Id(kinds.NAMESPACE_MARK, team.slug),
                 fields={"metadata": {"annotations": mark}},
-                inside=(objects.id_of("Namespace", team.slug),),
+                depends_on=(Id(kinds.NAMESPACE, team.slug),),
             )
         )
         return wanted
@@ -80,29 +86,29 @@ class Kubernetes:
         seen = Observed()
         role = self._client.get("ClusterRole", MEMBER_ROLE)
         if role is not None:
-            seen.live[objects.id_of("ClusterRole", MEMBER_ROLE)] = self._member_role(role)
+            seen.live[Id(kinds.CLUSTER_ROLE, MEMBER_ROLE)] = self._member_role(role)
         names = {name: team for team in teams for name in team.namespaces}
         present: list[str] = []
         if self._extras:
             self._observe_left_over(seen)
         for found in self._namespaces(names, seen):
             name = found["metadata"]["name"]
-            with seen.noting(objects.id_of("Namespace", name), names[name].name):
+            with seen.noting(Id(kinds.NAMESPACE, name), names[name].name):
                 foreign = self._marks.foreign(objects.mark_of(found), names[name].name)
                 live = objects.live(found, foreign)
                 if found["status"].get("phase") == "Terminating":
                     # What is in it goes with it. Its intent still tells whose the project is.
-                    seen.live[Id("kubernetes", "Terminating namespace", name)] = live
+                    seen.live[Id(kinds.TERMINATING_NAMESPACE, name)] = live
                     continue
-                seen.live[objects.id_of("Namespace", name)] = live
+                seen.live[Id(kinds.NAMESPACE, name)] = live
                 if foreign:
                     continue  # what is in it is not this team's either, whatever its marks say
                 present.append(name)
                 if name == names[name].slug and live.ours:
-                    seen.live[Id("kubernetes", "Namespace mark", name)] = Live(live.fields)
+                    seen.live[Id(kinds.NAMESPACE_MARK, name)] = Live(live.fields)
         owners = {name: names[name].name for name in present}
 
-        def listed(kind: str) -> list[Object]:
+        def listed(kind: Kind) -> list[Object]:
             return list(objects.observe(self._client, kind, owners, seen))
 
         for kind, inside in zip(_INSIDE, each(listed, _INSIDE), strict=True):
@@ -112,7 +118,9 @@ class Kubernetes:
                 team = names[metadata["namespace"]].name
                 with seen.noting(id, team):
                     live = objects.live_in(found, team)
-                    if kind == "RoleBinding":  # whose it may be: it grants rights to the team's
+                    if (
+                        kind == kinds.ROLE_BINDING
+                    ):  # whose it may be: it grants rights to the team's
                         live = replace(live, team=team)
                     seen.live[id] = live
         if self._extras:
@@ -126,14 +134,14 @@ class Kubernetes:
         if is_current or self._client.may("patch", "ClusterRole", MEMBER_ROLE):
             return live
         reason = f"Tenantry's account may not change it. {APPLY_ROLE}"
-        return replace(live, locked={"rules": reason})
+        return replace(live, read_only={"rules": reason})
 
     def _observe_left_over(self, seen: Observed) -> None:
         """The namespaces that were made for teams which nobody declares any more."""
         declared = {name for team in self._state.teams.values() for name in team.namespaces}
         for found in self._client.list("Namespace", labelSelector=objects.OURS):
             name = found["metadata"]["name"]
-            id, mark = objects.id_of("Namespace", name), objects.mark_of(found)
+            id, mark = Id(kinds.NAMESPACE, name), objects.mark_of(found)
             if mark is None or not self._marks.is_own(mark):
                 continue
             team = mark.team or None
@@ -143,11 +151,11 @@ class Kubernetes:
 
     def _observe_secrets(self, owners: Mapping[str, str], seen: Observed) -> None:
         """That our Secrets are there; what is in them is read one by one, and only if declared."""
-        with seen.noting(Id("kubernetes", "extra Secret", "*"), None):
+        with seen.noting(Id(kinds.EXTRA_SECRET, "*"), None):
             for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
                 metadata = found["metadata"]
                 if (owner := owners.get(metadata["namespace"])) is not None:
-                    id = objects.id_of("Secret", metadata["name"], metadata["namespace"])
+                    id = objects.id_of(kinds.SECRET, metadata["name"], metadata["namespace"])
                     with seen.noting(id, owner):
                         seen.live[id] = objects.live_in(found, owner)
 
@@ -167,7 +175,7 @@ class Kubernetes:
             return self.namespaces(list(owners))
         found: list[Object] = []
         for name, team in owners.items():
-            with seen.noting(objects.id_of("Namespace", name), team.name, odd_only=True):
+            with seen.noting(Id(kinds.NAMESPACE, name), team.name, odd_only=True):
                 found += self.namespaces([name])
         return found
 
@@ -176,7 +184,7 @@ class Kubernetes:
         seen = Observed()
         for found in self.namespaces([team.slug]):
             foreign = self._marks.foreign(objects.mark_of(found), team.name)
-            seen.live[objects.id_of("Namespace", team.slug)] = objects.live(found, foreign)
+            seen.live[Id(kinds.NAMESPACE, team.slug)] = objects.live(found, foreign)
         return project_intent(team, seen)
 
     def is_applied(self, team: Team, live: Object) -> bool:
@@ -188,15 +196,15 @@ class Kubernetes:
 
     def apply(self, change: Change) -> None:
         """Carries out one change."""
-        if change.id.kind == "Namespace mark":
+        if change.id.kind == kinds.NAMESPACE_MARK:
             self._mark(change)
             return
-        if change.id.kind == "Namespace" and change.live is None:
+        if change.id.kind == kinds.NAMESPACE and change.live is None:
             self._client.wait_until_gone(change.id.key)
         try:
             objects.apply(self._client, change)
         except SystemRefused as error:
-            if change.id.kind == "ClusterRole" and error.status == 403:
+            if change.id.kind == kinds.CLUSTER_ROLE and error.status == 403:
                 raise SystemRefused(
                     error.system, error.call, error.reason, status=403, advice=APPLY_ROLE
                 ) from None
@@ -223,7 +231,7 @@ def _intent(team: Team, observed: Observed, adopts_project: bool) -> dict[str, s
     Look first: the intent is written if there is no project yet, if the project is ours
     already, or if the declared state says to adopt what is there.
     """
-    project = Id("harbor", "project", team.slug)
+    project = Id(harbor_kinds.PROJECT, team.slug)
     live = observed.live.get(project)
     if not observed.is_known(project):
         kept = {key: _annotation(team, observed, key) for key in (PROJECT, PROJECT_ADOPTED)}
@@ -238,8 +246,8 @@ def _intent(team: Team, observed: Observed, adopts_project: bool) -> dict[str, s
 
 
 def _annotation(team: Team, observed: Observed, key: str) -> str | None:
-    for kind in ("Namespace", "Terminating namespace"):
-        live: Live | None = observed.live.get(Id("kubernetes", kind, team.slug))
+    for kind in (kinds.NAMESPACE, kinds.TERMINATING_NAMESPACE):
+        live: Live | None = observed.live.get(Id(kind, team.slug))
         if live is not None and live.ours:
             value = reach(live.fields, ("metadata", "annotations", key))
             if value is not None:

@@ -7,6 +7,7 @@ from tenantry.declared import Namespace, Platform, Team
 from tenantry.declared.labels import POD_SECURITY, injection
 from tenantry.marks import Marks
 from tenantry.resources import Amount, Exactly, Resource
+from tenantry.systems.kubernetes import kinds
 from tenantry.systems.kubernetes.objects import resource
 
 MEMBER_ROLE = "tenantry-team-member"
@@ -72,7 +73,7 @@ def member_role() -> Resource:
         for verbs, groups in ((_WRITE, write), (_READ, read))
         for group, resources in groups.items()
     ]
-    return resource("ClusterRole", MEMBER_ROLE, None, {"rules": rules}, None)
+    return resource(kinds.CLUSTER_ROLE, MEMBER_ROLE, None, {"rules": rules}, None)
 
 
 def namespace(
@@ -90,7 +91,7 @@ def namespace(
         **injection(declared.mesh),
     }
     return resource(
-        "Namespace",
+        kinds.NAMESPACE,
         name,
         team,
         {},
@@ -129,15 +130,17 @@ def contents(
     """What is in the namespace."""
     if declared.quota:
         hard = _amounts(declared.quota)
-        yield resource("ResourceQuota", NAME, team, {"spec": {"hard": hard}}, marks, namespace=name)
+        yield resource(
+            kinds.RESOURCE_QUOTA, NAME, team, {"spec": {"hard": hard}}, marks, namespace=name
+        )
     if limits := _limits(declared):
         yield resource(
-            "LimitRange", NAME, team, {"spec": {"limits": [limits]}}, marks, namespace=name
+            kinds.LIMIT_RANGE, NAME, team, {"spec": {"limits": [limits]}}, marks, namespace=name
         )
     if declared.network.deny_by_default:
         for policy, spec in _policies(platform, declared).items():
             content = {"spec": Exactly(_completed(spec))}
-            yield resource("NetworkPolicy", policy, team, content, marks, namespace=name)
+            yield resource(kinds.NETWORK_POLICY, policy, team, content, marks, namespace=name)
     group = platform.kubernetes.group_prefix + team.oidc_group
     role = {
         "apiGroup": "rbac.authorization.k8s.io",
@@ -146,13 +149,12 @@ def contents(
     }
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group}
     yield resource(
-        "RoleBinding",
+        kinds.ROLE_BINDING,
         "tenantry-team",
         team,
         {"roleRef": Exactly(role), "subjects": [subject]},
         marks,
         namespace=name,
-        fixed=("roleRef",),
     )
 
 

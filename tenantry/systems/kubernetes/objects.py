@@ -12,10 +12,12 @@ from tenantry import marks
 from tenantry.calls import FEW
 from tenantry.declared.team import Team
 from tenantry.errors import OddAnswer
+from tenantry.kinds import Kind
 from tenantry.marks import ADOPTED, MARK, Mark, Marks, labels
 from tenantry.plan import Change
-from tenantry.resources import Exactly, Id, Live, Observed, Path, Resource, Stage, reach
+from tenantry.resources import Exactly, Id, Live, Observed, Path, Resource, reach
 from tenantry.systems.kubernetes.client import KINDS, MANAGER, KubernetesClient, Object
+from tenantry.systems.kubernetes.kinds import NAMESPACE
 
 OURS = f"{marks.MANAGED_BY}={marks.PRODUCT}"
 """Label selector of what carries our mark."""
@@ -32,13 +34,13 @@ def mark_of(found: Object) -> Mark | None:
     return marks.read(metadata.get("labels"), (metadata.get("annotations") or {}).get(MARK))
 
 
-def id_of(kind: str, name: str, namespace: str | None = None, system: str = "kubernetes") -> Id:
+def id_of(kind: Kind, name: str, namespace: str | None = None) -> Id:
     """How an object is known in plans."""
-    return Id(system, kind, f"{namespace}/{name}" if namespace else name)
+    return Id(kind, f"{namespace}/{name}" if namespace else name)
 
 
 def resource(
-    kind: str,
+    kind: Kind,
     name: str,
     team: Team | None,
     content: Mapping[str, Any],
@@ -47,9 +49,6 @@ def resource(
     namespace: str | None = None,
     annotations: Mapping[str, str] | None = None,
     more_labels: Mapping[str, str] | None = None,
-    fixed: tuple[str, ...] = (),
-    stage: Stage = "Kubernetes",
-    system: str = "kubernetes",
 ) -> Resource:
     """An object as it is desired: its content without metadata, and what goes into those.
 
@@ -61,19 +60,17 @@ def resource(
     if found := {**(annotations or {}), **versioned}:
         metadata["annotations"] = found
     return Resource(
-        id=id_of(kind, name, namespace, system),
-        stage=stage,
+        id=id_of(kind, name, namespace),
         fields={**content, "metadata": metadata},
         body=namespace,
-        shared=team is None,
-        fixed=fixed,
-        inside=(id_of("Namespace", namespace),) if namespace else (),
+        cluster_wide=team is None,
+        depends_on=(Id(NAMESPACE, namespace),) if namespace else (),
     )
 
 
 def manifest(wanted: Resource) -> Object:
     """The object as it is sent."""
-    kind = KINDS[wanted.id.kind]
+    kind = KINDS[wanted.id.kind.name]
     namespace: str | None = wanted.body
     content = _unwrap(wanted.fields)
     where = {"namespace": namespace} if namespace else {}
@@ -99,10 +96,9 @@ def _unwrap(value: Any) -> Any:
 
 def observe(
     client: KubernetesClient,
-    kind: str,
+    kind: Kind,
     owners: Mapping[str, str],
     seen: Observed,
-    system: str = "kubernetes",
     **selectors: Any,
 ) -> Iterator[Object]:
     """Return the objects of a kind, ours or not, in as few calls as is sensible.
@@ -112,22 +108,21 @@ def observe(
         kind: the kind.
         owners: the namespaces, and the team of each.
         seen: is given the namespaces whose list is not understood.
-        system: how the objects are known in plans.
         selectors: `labelSelector` and `fieldSelector`.
     """
     if len(owners) <= FEW:
         for namespace in sorted(owners):
-            every = id_of(kind, "*", namespace, system)
+            every = id_of(kind, "*", namespace)
             with seen.noting(every, owners[namespace], odd_only=True):
-                found = list(client.list(kind, namespace, **selectors))
+                found = list(client.list(kind.name, namespace, **selectors))
                 # Callers read both where a fault would be everybody's.
                 placed = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}
                 if any(where != namespace for where, _ in placed):
                     text = f"the list of {kind} in {namespace} has objects of another namespace"
-                    raise OddAnswer(system, f"list {kind} in {namespace}", text)
+                    raise OddAnswer(kind.system, f"list {kind} in {namespace}", text)
                 yield from found
     else:
-        for live in client.list(kind, **selectors):
+        for live in client.list(kind.name, **selectors):
             if live["metadata"]["namespace"] in owners:
                 yield live
 
@@ -202,7 +197,7 @@ def apply(client: KubernetesClient, change: Change) -> None:
     if change.action == "delete":
         assert change.live is not None
         namespace, name = change.id.key.split("/", 1)
-        client.delete(change.id.kind, name, namespace, change.live.handle["uid"])
+        client.delete(change.id.kind.name, name, namespace, change.live.handle["uid"])
         return
     body = manifest(change.resource)
     before = change.live.fields if change.live else {}
@@ -211,7 +206,7 @@ def apply(client: KubernetesClient, change: Change) -> None:
     if change.action == "replace":
         assert change.live is not None
         client.delete(
-            change.id.kind,
+            change.id.kind.name,
             body["metadata"]["name"],
             change.resource.body,
             change.live.handle["uid"],

@@ -1,0 +1,65 @@
+"""The kinds of resources of the mesh: routes, gateways, and what else Istio reads."""
+
+from tenantry.declared import Team
+from tenantry.declared.faults import Place
+from tenantry.kinds import Kind
+from tenantry.systems.kubernetes.client import GATEWAY_API
+
+
+def _route(team: Team, key: str, field: str) -> Place:
+    return ("routes", key.split("/")[-1])
+
+
+def _harbor(key: str) -> Place:
+    return ("mesh", "harbor")
+
+
+def _declared_gateway(key: str) -> Place:
+    return ("mesh", "gateways", key)
+
+
+def _policy(name: str) -> Kind:
+    """Return a kind that decides which requests and which connections are accepted."""
+    return Kind(
+        "istio",
+        name,
+        "Istio",
+        prunable=True,
+        removable=True,
+        needed_for_access=True,
+        access_fields=("spec*",),
+        place=_route,
+        platform_place=_harbor,
+    )
+
+
+def _gateway(name: str) -> Kind:
+    return Kind(
+        "istio",
+        name,
+        "Istio",
+        needed_for_access=True,
+        place=_route,
+        platform_place=_declared_gateway,
+    )
+
+
+VIRTUAL_SERVICE = _policy("VirtualService")
+HTTP_ROUTE = _policy("HTTPRoute")
+PEER_AUTHENTICATION = _policy("PeerAuthentication")
+REQUEST_AUTHENTICATION = _policy("RequestAuthentication")
+AUTHORIZATION_POLICY = _policy("AuthorizationPolicy")
+GATEWAY = _gateway("Gateway")
+GATEWAY_API_GATEWAY = _gateway(GATEWAY_API)
+INJECTION = Kind("istio", "injection", "Istio", place=_route, platform_place=_harbor)
+"""The label of Harbor's namespace by which Istio injects sidecars."""
+APP_PROTOCOL = Kind(
+    "istio",
+    "appProtocol",
+    "Istio",
+    prunable=True,
+    removable=True,
+    place=_route,
+    platform_place=_harbor,
+)
+PORTAL_PODS = Kind("istio", "portal's pods", place=_route, platform_place=_harbor)

@@ -1,0 +1,136 @@
+"""The kinds of resources that Keycloak keeps."""
+
+from tenantry.declared import Team
+from tenantry.declared.faults import Place
+from tenantry.kinds import Kind
+
+_CLIENT_FIELDS = {
+    "redirectUris": "redirect_uris",
+    "webOrigins": "web_origins",
+    "publicClient": "public",
+    "attributes.post": "post_logout_redirect_uris",
+}
+"""Keycloak's names of a client's fields, or their beginnings, and ours."""
+
+
+def _group(team: Team, key: str, field: str) -> Place:
+    return ("group",)
+
+
+def _member(team: Team, key: str, field: str) -> Place:
+    name = key.partition("/")[2]
+    members = team.members or []
+    return ("members", members.index(name)) if name in members else ("members",)
+
+
+def _mapper(team: Team, key: str, field: str) -> Place:
+    return ("external_groups", key.split("/")[0])
+
+
+def _client(team: Team, key: str, field: str) -> Place:
+    place = ("oidc_clients", key.removeprefix(f"{team.slug}-"))
+    ours = next((ours for name, ours in _CLIENT_FIELDS.items() if field.startswith(name)), None)
+    return (*place, ours) if ours else place
+
+
+def _realm_settings(key: str) -> Place:
+    return ("keycloak", "realm_settings")
+
+
+def _platform_group(key: str) -> Place:
+    return ("keycloak", "groups", key)
+
+
+def _external_provider(key: str) -> Place:
+    return ("keycloak", "external_providers", key.split("/")[0])
+
+
+def _single_sign_on(key: str) -> Place:
+    return ("harbor", "single_sign_on")
+
+
+GROUP = Kind(
+    "keycloak",
+    "group",
+    "Keycloak",
+    needed_for_access=True,
+    place=_group,
+    platform_place=_platform_group,
+)
+GROUP_MEMBER = Kind(
+    "keycloak",
+    "group member",
+    "Keycloak",
+    removable=True,
+    needed_for_access=True,
+    grants_access=True,
+    place=_member,
+)
+IDENTITY_PROVIDER = Kind(
+    "keycloak",
+    "identity provider",
+    "Keycloak",
+    removable=True,
+    needed_for_access=True,
+    grants_access=True,
+    place=_group,
+    platform_place=_external_provider,
+)
+MAPPER = Kind(
+    "keycloak",
+    "identity provider mapper",
+    "Keycloak",
+    removable=True,
+    needed_for_access=True,
+    grants_access=True,
+    access_fields=("*",),
+    place=_mapper,
+    platform_place=_external_provider,
+)
+CLIENT = Kind(
+    "keycloak",
+    "client",
+    "Keycloak",
+    removable=True,
+    needed_for_access=True,
+    grants_access=True,
+    access_fields=("[!a]*",),  # all but the attributes
+    place=_client,
+    platform_place=_single_sign_on,
+)
+CLIENT_SECRET = Kind("keycloak", "client secret", "Harbor", place=_group)
+"""The secret of Harbor's client. Harbor must be able to log in with the present one first."""
+CLAIM = Kind(
+    "keycloak",
+    "claim",
+    "Keycloak",
+    # Harbor's configuration, which names the claim, is changed before.
+    deletion_stage="Clean up",
+    prunable=True,
+    removable=True,
+    needed_for_access=True,
+    access_fields=("*",),
+    place=_group,
+    platform_place=_single_sign_on,
+)
+CLIENT_SCOPES = Kind(
+    "keycloak",
+    "client scopes",
+    "Keycloak",
+    needed_for_access=True,
+    place=_group,
+    platform_place=_single_sign_on,
+)
+REALM = Kind(
+    "keycloak",
+    "realm",
+    "Keycloak",
+    needed_for_access=True,
+    place=_group,
+    platform_place=_realm_settings,
+)
+USER_PROFILE = Kind(
+    "keycloak", "user profile", "Keycloak", place=_group, platform_place=_realm_settings
+)
+DISCOVERY_DOCUMENT = Kind("keycloak", "discovery document", place=_group)
+PROVIDER_SECRET = Kind("keycloak", "provider's secret", place=_group)

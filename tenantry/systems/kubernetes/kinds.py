@@ -1,0 +1,141 @@
+"""The kinds of resources that a cluster keeps, but for those of the mesh."""
+
+from collections.abc import Callable
+
+from tenantry.declared import Team
+from tenantry.declared.faults import Place
+from tenantry.kinds import Kind
+
+_LABELS = {
+    "pod-security.kubernetes.io/enforce": ("pod_security",),
+    "istio-injection": ("mesh",),
+    "istio.io/rev": ("mesh",),
+}
+"""Labels of a namespace, and the fields of a team file that set them."""
+
+
+def _section(team: Team, namespace: str) -> Place:
+    """Return the section of a team's file that declares a namespace."""
+    if namespace == team.slug:
+        return ("namespace",)
+    return ("further_namespaces", namespace.removeprefix(f"{team.slug}-"))
+
+
+def _namespace(team: Team, key: str, field: str) -> Place:
+    section = _section(team, key.partition("/")[0])
+    label = field.removeprefix("metadata.labels.")
+    return (*section, *_LABELS.get(label, _metadata(field)))
+
+
+def _metadata(field: str) -> Place:
+    part, _, key = field.partition(".")[2].partition(".")
+    return (part, key) if part else ()
+
+
+def _inside(*path: str) -> Callable[[Team, str, str], Place]:
+    def place(team: Team, key: str, field: str) -> Place:
+        return (*_section(team, key.partition("/")[0]), *path)
+
+    return place
+
+
+def _quota(team: Team, key: str, field: str) -> Place:
+    section = _section(team, key.partition("/")[0])
+    return (*section, "quota", field.removeprefix("spec.hard."))
+
+
+def _network_policy(team: Team, key: str, field: str) -> Place:
+    namespace, _, name = key.partition("/")
+    declared = team.namespaces.get(namespace)
+    named = declared is not None and name in declared.network.policies
+    network = (*_section(team, namespace), "network")
+    return (*network, "policies", name) if named else network
+
+
+def _secret(team: Team, key: str, field: str) -> Place:
+    sort, _, own = key.partition("/")[2].partition("-")
+    return ("oidc_clients" if sort == "oidc" else "robots", own)
+
+
+def _robots(team: Team, key: str, field: str) -> Place:
+    return ("robots",)
+
+
+NAMESPACE = Kind(
+    "kubernetes",
+    "Namespace",
+    "Kubernetes",
+    needed_for_access=True,
+    access_fields=("metadata.labels.pod-security.kubernetes.io/enforce",),
+    place=_namespace,
+)
+NAMESPACE_MARK = Kind(
+    "kubernetes", "Namespace mark", "Mark as applied", is_record=True, place=_namespace
+)
+"""The annotation of a team's namespace that says that everything is applied."""
+TERMINATING_NAMESPACE = Kind("kubernetes", "Terminating namespace", place=_namespace)
+RESOURCE_QUOTA = Kind(
+    "kubernetes", "ResourceQuota", "Kubernetes", prunable=True, removable=True, place=_quota
+)
+LIMIT_RANGE = Kind(
+    "kubernetes",
+    "LimitRange",
+    "Kubernetes",
+    prunable=True,
+    removable=True,
+    place=_inside("limits"),
+)
+NETWORK_POLICY = Kind(
+    "kubernetes",
+    "NetworkPolicy",
+    "Kubernetes",
+    prunable=True,
+    removable=True,
+    needed_for_access=True,
+    access_fields=("spec*",),
+    place=_network_policy,
+)
+ROLE_BINDING = Kind(
+    "kubernetes",
+    "RoleBinding",
+    "Kubernetes",
+    prunable=True,
+    removable=True,
+    needed_for_access=True,
+    grants_access=True,
+    access_fields=("roleRef*", "subjects*"),
+    immutable_fields=("roleRef",),
+    place=_inside("cluster_role"),
+)
+CLUSTER_ROLE = Kind(
+    "kubernetes",
+    "ClusterRole",
+    "Kubernetes",
+    needed_for_access=True,
+    access_fields=("rules*",),
+    place=_namespace,
+)
+SECRET = Kind(
+    "kubernetes",
+    "Secret",
+    "Credentials",
+    deletion_stage="Kubernetes",
+    removable=True,
+    needed_for_access=True,
+    access_fields=("type", "client_id"),
+    immutable_fields=("type",),
+    health_fields=("registry", "username", "credential", "issuer", "client_secret"),
+    place=_secret,
+)
+EXTRA_SECRET = Kind("kubernetes", "extra Secret", place=_secret)
+"""The list of all Secrets with Tenantry's mark, where it could not be read."""
+SERVICE_ACCOUNT = Kind(
+    "kubernetes",
+    "ServiceAccount",
+    "Credentials",
+    needed_for_access=True,
+    access_fields=("imagePullSecrets*",),
+    place=_robots,
+)
+SERVICE = Kind("kubernetes", "Service", place=_namespace)
+POD = Kind("kubernetes", "Pod", place=_namespace)
