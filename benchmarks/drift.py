@@ -30,7 +30,7 @@ from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAc
 from tenantry.declared import Declaration, load
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 TIMES = 2
 
@@ -128,7 +128,7 @@ def _detect(
     )
     teams = list(state.teams.values())
     with Systems(connections, state, extras=True) as systems:
-        seen = drift.look(systems, teams, drift.SYSTEMS)
+        seen = drift.observe(systems, teams, drift.SYSTEMS)
         began = time.process_time()
         report = drift.detect(systems, teams, seen).report
         judged = time.process_time()

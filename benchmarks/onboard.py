@@ -36,7 +36,7 @@ from tasks.shards import SHARD, SHARDS_AT_ONCE
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, Team, load
 from tenantry.onboarding import Outcome, onboard_many, plan_all
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 RUNS = ("all teams are new", "nothing is to do", "one team has changed")
 

@@ -36,7 +36,7 @@ from tenantry.calls import real_time
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.rotation import Order, Outcome
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 POLICY = "{expiry_days: 90, rotation: {max_age_days: 60}}"
 PLATFORM = """name: Benchmark

@@ -6,8 +6,8 @@ from pydantic import Field, SecretStr, ValidationError
 from tenantry import kubeconfig
 from tenantry.connections import Cluster, HarborAccount, KeycloakAccount
 from tenantry.errors import TenantryError
-from tenantry.systems import check_harbor, check_keycloak, check_kubernetes
 from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.health import check_harbor, check_keycloak, check_kubernetes
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes.client import KubernetesClient
 

@@ -21,7 +21,7 @@ from tenantry import explain, onboarding
 from tenantry.connections import Connections
 from tenantry.declared import Team, files, load
 from tenantry.errors import TenantryError
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 EXAMPLE = ROOT / "deployments" / "example"
 console = Console()

@@ -8,13 +8,13 @@ from flows.onboard import BlockName
 from tasks import onboarding, platform
 from tasks.locks import TeamLock
 from tasks.names import run_name
+from tasks.prefect_api import created
 from tasks.states import complete, fail
 from tenantry import explain
 from tenantry.errors import TenantryError
 from tenantry.kinds import STAGES
 from tenantry.onboarding import Outcome, refuse
 from tenantry.resources import PLATFORM
-from tenantry.systems import LOOKS_AT_PLATFORM
 
 
 @flow(name="configure-platform", flow_run_name=run_name("configure the platform"), retries=0)
@@ -40,11 +40,17 @@ def configure_platform(
         declaration = onboarding.read_declared_state(declared_state)
         if not declaration.platform.is_managed:
             return complete("Nothing of the platform's own is declared.")
-        with onboarding.connected(declaration, harbor, keycloak, cluster) as systems:
+        with onboarding.connected(
+            declaration,
+            harbor,
+            keycloak,
+            cluster,
+            renew_client_secret_before=created() if renew_client_secret else None,
+        ) as systems:
             onboarding.check_connections(systems, configuring=True)
-            look = platform.Look(systems, renew_client_secret=renew_client_secret)
-            for system in LOOKS_AT_PLATFORM:
-                onboarding.look_at(system, look)
+            look = platform.Look(systems)
+            for adapter in systems.platform_adapters:
+                onboarding.observe_system(adapter, look)
             plan = look.plan(look.observed)
             platform.publish_plan(plan)
             if dry_run:

@@ -23,7 +23,7 @@ from tenantry.errors import TenantryError
 from tenantry.migration.consequences import IN_HARBOR
 from tenantry.migration.identities import Match
 from tenantry.migration.order import Order
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tenantry.wording import count
 
 Percent = Annotated[int, Field(ge=1, le=100)]

@@ -17,7 +17,6 @@ from tenantry.declared import IfDeclared, form_schema
 from tenantry.errors import TenantryError
 from tenantry.kinds import STAGES
 from tenantry.onboarding import Outcome, left_out, refuse
-from tenantry.systems import LOOKS
 
 BlockName = Annotated[str, Field(min_length=1, pattern=r"^[a-z0-9-]+$")]
 """The name of a block, as Prefect allows it: a path in it would reach other calls of its API."""
@@ -62,8 +61,8 @@ def onboard_team(
                 return fail("\n".join(systems.state.faults_of([declared.name])))
             tasks.check_connections(systems)
             walk = tasks.Walk(systems, [declared])
-            for system in LOOKS:
-                tasks.look_at(system, walk)
+            for adapter in systems.team_adapters:
+                tasks.observe_system(adapter, walk)
             plan = systems.plan(declared, walk.observed)
             outcome = Outcome(declared.name, plan)
             tasks.publish_plan(artifact_key("plan", declared.name), [outcome])
@@ -137,8 +136,8 @@ def onboard_teams(
             if not walk.teams:
                 text = "No team is new or changed."
                 return tasks.finish(complete(text), declaration, teams)
-            for system in LOOKS:
-                tasks.look_at(system, walk)
+            for adapter in systems.team_adapters:
+                tasks.observe_system(adapter, walk)
             outcomes = tasks.plan_all(walk)
             tasks.publish_plan("all-teams-plan", outcomes)
             if dry_run:

@@ -9,6 +9,7 @@ from flows.onboard import BlockName, StoreName
 from tasks import rotation as tasks
 from tasks.names import run_name
 from tasks.onboarding import connected, finish, read_declared_state
+from tasks.prefect_api import created
 from tasks.states import complete, fail
 from tenantry.calls import WIDTH
 from tenantry.errors import TenantryError
@@ -54,7 +55,7 @@ def rotate_robots(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        order = tasks.recall_order(Order(tasks.given(), force, compromised, reason))
+        order = tasks.recall_order(Order(created(), force, compromised, reason))
         declaration = read_declared_state(declared_state)
         tasks.refuse_unknown(purposes, tasks.pick(declaration, teams), declaration)
         with connected(declaration, harbor, keycloak, cluster, settle_by_keycloak=False) as systems:

@@ -13,10 +13,11 @@ from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import drift
 from tenantry.declared import Team
 from tenantry.drift import Detected, Mended, Order, Remedy, SystemName
-from tenantry.drift.looks import begin, look_at, looks, note
+from tenantry.drift.observations import adapter_groups, begin, observe_one, record_failure
 from tenantry.errors import TenantryError
 from tenantry.resources import PLATFORM, Observed
-from tenantry.systems import Systems
+from tenantry.systems.adapter import Adapter
+from tenantry.systems.systems import Systems
 from tenantry.text import markdown
 from tenantry.wording import count
 
@@ -55,22 +56,22 @@ class Watch:
         self.observed: Observed = begin(self.asked, systems, self.teams)
 
 
-@step("look at", "look{watch.again} at {system}")
-def look_at_system(system: str, watch: Watch) -> None:
+@step("observe", "observe {adapter.name}{watch.again}")
+def observe_system(adapter: Adapter[Team], watch: Watch) -> None:
     """Read what one system holds of the teams, again if a part of it could not be read."""
-    look_at(system, watch.systems, watch.teams, watch.observed, look_again_after)
+    observe_one(adapter, watch.systems, watch.teams, watch.observed, look_again_after)
 
 
 def detect(watch: Watch) -> Detected:
     """Looks at the systems and judges them; one that can't be read costs its own findings."""
-    for group in looks(watch.asked):
-        futures = {system: look_at_system.submit(system, watch) for system in group}
-        for system, future in futures.items():
+    for group in adapter_groups(watch.systems, watch.asked):
+        futures = [(adapter, observe_system.submit(adapter, watch)) for adapter in group]
+        for adapter, future in futures:
             try:
                 future.result()
             except TenantryError as error:
                 get_run_logger().error(str(error))
-                note(system, error, watch.observed)
+                record_failure(adapter, error, watch.observed)
     return drift.detect(watch.systems, watch.teams, watch.observed, watch.asked, names=watch.names)
 
 

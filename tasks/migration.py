@@ -26,7 +26,7 @@ from tenantry.migration.order import PILOT
 from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import Situation, report_name
 from tenantry.resources import PLATFORM
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 _LAST_WAVE = "last-wave"
 

@@ -17,7 +17,7 @@ from tenantry.migration.identities import FaultyFile, Match, from_file, from_key
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.order import Order
 from tenantry.migration.snapshot import Identity, Situation
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 
 @step("find the migration")

@@ -27,16 +27,17 @@ from tasks.step import (
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import explain, onboarding, welcome
 from tenantry.connections import Connections
-from tenantry.declared import Declaration, IfDeclared, Proposal, Team, read_form
+from tenantry.declared import Declaration, IfDeclared, Platform, Proposal, Team, read_form
 from tenantry.errors import TenantryError
 from tenantry.explain import plan_hash
 from tenantry.kinds import Stage
 from tenantry.onboarding import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Observed
-from tenantry.systems import LOOKS, Systems
+from tenantry.systems.adapter import Adapter
 from tenantry.systems.kubernetes.kinds import NAMESPACE
 from tenantry.systems.settle import connect, settle
+from tenantry.systems.systems import Systems, observe
 from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count
 
@@ -50,8 +51,8 @@ class Planned(Protocol):
     systems: Systems
     observed: Observed
 
-    def look_at(self, system: str, seen: Observed) -> None:
-        """Adds what one system holds of it to what is seen."""
+    def observe_by(self, adapter: Any, seen: Observed) -> None:
+        """Add what an adapter observes of it to what is known."""
 
     def look(self) -> Observed:
         """Looks at it anew."""
@@ -72,9 +73,9 @@ class Walk:
         self.teams = list(teams)
         self.observed = Observed()
 
-    def look_at(self, system: str, seen: Observed) -> None:
-        """Adds what one system holds of the teams to what is seen."""
-        LOOKS[system](self.systems, self.teams, seen)
+    def observe_by(self, adapter: Adapter[Team], seen: Observed) -> None:
+        """Add what an adapter observes of the teams to what is known."""
+        observe(adapter, self.teams, seen)
 
     def look(self) -> Observed:
         """All that the systems hold of the teams now."""
@@ -98,12 +99,19 @@ def connected(
     cluster: str,
     *,
     settle_by_keycloak: bool = True,
-    probe_credentials: bool = True,
-    extras: bool = False,
+    **options: Any,
 ) -> Iterator[Systems]:
     """Connect to the systems of these blocks, with conflicts between teams settled.
 
     From then on the declared state is `state` of the systems.
+
+    Args:
+        declaration: the declared state.
+        harbor: the name of its block, and so on.
+        keycloak: the name of its block.
+        cluster: the name of its block.
+        settle_by_keycloak: whether Keycloak may be called to settle conflicts.
+        options: those of `Systems`.
     """
     connections = Connections(
         harbor=load_block(HarborConnection, harbor).account(),
@@ -115,8 +123,7 @@ def connected(
         declaration,
         keycloak=settle_by_keycloak,
         settled_by=settle_conflicts,
-        probe_credentials=probe_credentials,
-        extras=extras,
+        **options,
     ) as systems:
         for fault in systems.state.faults:
             get_run_logger().warning("Left out: %s", fault)
@@ -325,15 +332,15 @@ def find_new(walk: Walk) -> list[Team]:
     return new
 
 
-@step("look at", "look at {system}")
-def look_at(system: str, walk: Planned) -> None:
-    """Reads what one system holds of a run's teams, again where one could not be read.
+@step("observe", "observe {adapter.name}")
+def observe_system(adapter: Adapter[Team] | Adapter[Platform], walk: Planned) -> None:
+    """Read what one system holds of a run's teams, again where a part could not be read.
 
     What can't be read at the last try either is the failure of that team alone.
     """
     seen = Observed()
     seen.add(walk.observed)
-    walk.look_at(system, seen)
+    walk.observe_by(adapter, seen)
     look_again_after(
         part.error for id, part in seen.unreadable.items() if id not in walk.observed.unreadable
     )

@@ -6,11 +6,13 @@ from tasks.pages import publish_pages
 from tasks.step import step
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import checks, explain
+from tenantry.declared import Platform
 from tenantry.drift import Finding, Report
 from tenantry.onboarding import Outcome
 from tenantry.plan import Plan
 from tenantry.resources import Observed
-from tenantry.systems import LOOKS_AT_PLATFORM, Systems
+from tenantry.systems.adapter import Adapter
+from tenantry.systems.systems import Systems, observe
 from tenantry.text import joined, markdown
 
 
@@ -20,19 +22,13 @@ class Look:
     It is no dataclass on purpose: Prefect looks into those, and this one holds secrets.
     """
 
-    def __init__(self, systems: Systems, *, renew_client_secret: bool = False) -> None:
-        """
-        Args:
-            systems: the systems.
-            renew_client_secret: plan a new secret of Harbor's client, whatever its age.
-        """
+    def __init__(self, systems: Systems) -> None:
         self.systems = systems
-        systems.keycloak_platform.harbors_client.secret.asked_for = renew_client_secret
         self.observed = Observed()
 
-    def look_at(self, system: str, seen: Observed) -> None:
-        """Adds what one system holds of the platform's own to what is seen."""
-        LOOKS_AT_PLATFORM[system](self.systems, seen)
+    def observe_by(self, adapter: Adapter[Platform], seen: Observed) -> None:
+        """Add what an adapter observes of the platform's own to what is known."""
+        observe(adapter, [self.systems.state.platform], seen)
 
     def look(self) -> Observed:
         """All that the systems hold of the platform's own now."""

@@ -7,12 +7,15 @@ here, failed after that.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 from prefect.exceptions import MissingContextError, PrefectException
 from prefect.logging import get_logger, get_run_logger
+from prefect.runtime import flow_run
 
 from tenantry.errors import SystemRefused, SystemUnavailable, readable
 from tenantry.text import visible_values
@@ -43,6 +46,13 @@ def needed(what: str) -> Iterator[None]:
         reason = f"no answer ({type(error).__name__})"
         advice = "See whether Prefect's server is up, and start the run again."
         raise SystemUnavailable("prefect", what, reason, advice=advice) from None
+
+
+def created() -> datetime:
+    """Return when the run was created: it stays the same if the run is started again."""
+    with needed("read the flow run"), get_client(sync_client=True) as client:
+        at = client.read_flow_run(flow_run.id).created
+    return at or datetime.now(UTC)
 
 
 @contextmanager

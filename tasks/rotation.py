@@ -25,7 +25,8 @@ from tenantry.errors import TenantryError
 from tenantry.explain import plan_hash
 from tenantry.rotation import Order, Outcome, report
 from tenantry.rotation.audit import Nowhere, Store, Trail
-from tenantry.systems import Systems, check_harbor, check_kubernetes
+from tenantry.systems.health import check_harbor, check_kubernetes
+from tenantry.systems.systems import Systems
 from tenantry.text import Markdown, markdown
 from tenantry.wording import count
 
@@ -65,13 +66,6 @@ class Rotation:
         self.now = datetime.now(UTC)
         self.token_lifetime = timedelta()
         self.trail: Trail
-
-
-def given() -> datetime:
-    """Return when the run was asked for: it stays the same if the run is started again."""
-    with needed("read the flow run"), get_client(sync_client=True) as client:
-        created = client.read_flow_run(flow_run.id).created
-    return created or datetime.now(UTC)
 
 
 def who() -> str:

@@ -14,8 +14,8 @@ from tenantry.errors import (
 from tenantry.onboarding import Outcome, onboard
 from tenantry.onboarding import plan_all as plan_teams
 from tenantry.plan import Change, Plan
-from tenantry.systems import Systems
 from tenantry.systems.settle import connect
+from tenantry.systems.systems import Systems
 
 __all__ = [
     "Change",

@@ -48,7 +48,7 @@ class Kind:
         system: the system that keeps resources of this kind, in lower case.
         name: its name, as plans, reports and ignore rules show it.
         stage: the stage that creates and updates it; None if Tenantry only observes it.
-        deletion_stage: the stage that deletes it; the system's own if not given.
+        deletion_stage: the stage that deletes it, if it is another one.
         prunable: whether Tenantry deletes a resource with its mark that is no longer declared. Only
             for kinds that hold no data and whose deletion takes nobody's access away.
         removable: whether drift remediation can delete an undeclared resource. Projects, groups

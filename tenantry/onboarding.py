@@ -14,7 +14,7 @@ from tenantry.kinds import STAGES, Stage
 from tenantry.locks import Lock
 from tenantry.plan import Change, Owner, Plan
 from tenantry.resources import PLATFORM, Id, Observed
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 
 @dataclass(frozen=True)

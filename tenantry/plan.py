@@ -11,7 +11,7 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.policy_text import grant_text
 from tenantry.declared.team import Team
 from tenantry.errors import SystemRefused, TenantryError
-from tenantry.kinds import STAGES, Kind, Stage
+from tenantry.kinds import STAGES, Stage
 from tenantry.resources import (
     MARKS,
     PLATFORM,
@@ -51,21 +51,8 @@ class Change:
     def stage(self) -> Stage:
         """The stage that makes the change."""
         if self.action == "delete":
-            return deletion_stage(self.id.kind)
+            return self.id.kind.deletion_stage or self.resource.stage
         return self.resource.stage
-
-
-_STAGES_OF_SYSTEMS: dict[str, Stage] = {
-    "kubernetes": "Kubernetes",
-    "keycloak": "Keycloak",
-    "harbor": "Harbor",
-    "istio": "Istio",
-}
-
-
-def deletion_stage(kind: Kind) -> Stage:
-    """Return the stage that deletes resources of a kind."""
-    return kind.deletion_stage or _STAGES_OF_SYSTEMS[kind.system]
 
 
 def unknown_kind(change: Change) -> TenantryError:
@@ -99,6 +86,11 @@ class Plan:
     """Resources that can't be made yet, and what they wait for; a later run makes them."""
     withheld: tuple[Change, ...] = ()
     """What differs in something that may not be touched; told of in a partial plan only."""
+
+    @property
+    def is_of_platform(self) -> bool:
+        """Whether it is the platform's plan, not a team's."""
+        return self.team == PLATFORM
 
     @property
     def is_empty(self) -> bool:

@@ -12,7 +12,7 @@ import pytest
 import stamina
 
 from tenantry.declared import Declaration
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.harness import SHOP, Bench, FaultySandbox, Prepare, Prepared, prepare
 
 pytest_plugins = ["tests.real.fixtures"]

@@ -18,7 +18,7 @@ from tenantry.drift.left_out import left_out
 from tenantry.errors import TenantryError, readable
 from tenantry.kinds import Kind
 from tenantry.resources import Id
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 __all__ = ["CHECKS", "check_all", "report"]
 

@@ -6,8 +6,8 @@ from tenantry.checks.login import Login
 from tenantry.declared.expressions import Expression
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id
-from tenantry.systems.harbor.configuration import SINGLE_SIGN_ON
 from tenantry.systems.harbor.kinds import USER_GROUP
+from tenantry.systems.harbor.platform import SINGLE_SIGN_ON
 from tenantry.systems.keycloak.kinds import GROUP
 
 _OIDC_GROUP = 3

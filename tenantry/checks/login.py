@@ -8,13 +8,13 @@ from tenantry.checks.view import View
 from tenantry.declared import Team
 from tenantry.drift.findings import Finding
 from tenantry.resources import Id
-from tenantry.systems import Systems
-from tenantry.systems.harbor.configuration import SINGLE_SIGN_ON
+from tenantry.systems.harbor.platform import SINGLE_SIGN_ON
 from tenantry.systems.harbor.settings import Settings
 from tenantry.systems.keycloak.client import Representation
 from tenantry.systems.keycloak.clients import named
 from tenantry.systems.keycloak.harbors_client import PKCE_SINCE
 from tenantry.systems.keycloak.kinds import CLIENT
+from tenantry.systems.systems import Systems
 
 
 class Login(View):

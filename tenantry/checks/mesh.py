@@ -9,10 +9,10 @@ from tenantry.drift.findings import Finding
 from tenantry.errors import SystemRefused
 from tenantry.kinds import Kind
 from tenantry.resources import PLATFORM, Id
-from tenantry.systems import Systems
 from tenantry.systems.istio.kinds import HTTP_ROUTE, VIRTUAL_SERVICE
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.systems import Systems
 
 
 class Mesh(View):

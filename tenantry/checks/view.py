@@ -7,7 +7,7 @@ from tenantry.drift.findings import Finding, FindingClass, Severity
 from tenantry.drift.places import locate
 from tenantry.errors import OddAnswer, TenantryError, readable
 from tenantry.resources import PLATFORM, Id
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 T = TypeVar("T")
 

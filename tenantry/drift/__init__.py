@@ -2,11 +2,10 @@
 
 from tenantry.drift.detect import Detected, detect, detect_drift
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope, SystemName
-from tenantry.drift.looks import LOOKS, look
+from tenantry.drift.observations import observe
 from tenantry.drift.remedy import Mended, Order, Remediate, Remedy, choose, mend
 
 __all__ = [
-    "LOOKS",
     "SYSTEMS",
     "Detected",
     "Finding",
@@ -20,6 +19,6 @@ __all__ = [
     "choose",
     "detect",
     "detect_drift",
-    "look",
     "mend",
+    "observe",
 ]

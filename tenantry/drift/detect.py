@@ -22,18 +22,18 @@ from tenantry.drift.findings import (
 )
 from tenantry.drift.ignore import Ignoring
 from tenantry.drift.left_out import left_out
-from tenantry.drift.looks import NotLookedAt, look
+from tenantry.drift.observations import NotObserved, observe
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
 from tenantry.errors import CallFailed, TenantryError, readable
 from tenantry.kinds import Kind
 from tenantry.plan import Action, Plan, Refusal
 from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
-from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import pair
 from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import purpose_of, robot_id
 from tenantry.systems.kubernetes.kinds import SECRET
+from tenantry.systems.systems import Systems
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def detect_drift(
         DeclarationError: a name that no team has.
     """
     teams = systems.state.pick(names)
-    observed = look(systems, teams, asked)
+    observed = observe(systems, teams, asked)
     return detect(systems, teams, observed, asked, names=names).report
 
 
@@ -360,7 +360,7 @@ class _Detection:
     def _unreadable(self) -> Iterator[Finding]:
         platforms = self._observed.platform.unreadable if self._observed.platform else {}
         for id, unread in {**platforms, **self._observed.unreadable}.items():
-            if not isinstance(unread.error, NotLookedAt):
+            if not isinstance(unread.error, NotObserved):
                 team = unread.team or PLATFORM
                 where = locate(self._state, team, id)
                 told = severity("unreadable", id)

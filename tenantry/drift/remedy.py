@@ -9,13 +9,13 @@ from tenantry.calls import each
 from tenantry.declared import Team
 from tenantry.drift.detect import Detected, detect
 from tenantry.drift.findings import SYSTEMS, SystemName
-from tenantry.drift.looks import look
+from tenantry.drift.observations import observe
 from tenantry.errors import TenantryError, readable
 from tenantry.locks import Lock
 from tenantry.onboarding import apply
 from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tenantry.text import visible
 
 Remediate = Literal["none", "safe", "all"]
@@ -189,7 +189,7 @@ def mend(
     """
     with lock:
         teams = _to_look_at(systems, remedy.teams)
-        seen = look(systems, teams, order.systems)
+        seen = observe(systems, teams, order.systems)
         detected = detect(systems, teams, seen, order.systems)
         there = {str(id) for id in detected.extras}
         second = choose(detected, order.remediate, there.intersection(order.remove))

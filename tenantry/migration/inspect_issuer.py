@@ -23,7 +23,7 @@ from tenantry.migration.match import match
 from tenantry.migration.order import Order, divide
 from tenantry.migration.people import Progress, silent
 from tenantry.migration.snapshot import HarborUser, Identity, Person
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 
 def issuers(systems: Systems) -> tuple[str, str]:

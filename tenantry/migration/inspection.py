@@ -10,7 +10,7 @@ from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration.match import Matched
 from tenantry.migration.order import Order
 from tenantry.migration.snapshot import Person
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tenantry.wording import count
 
 _FEW = 3

@@ -56,8 +56,7 @@ class IssuerMigration(Migration):
             if not self.entry.switching:
                 self.note(switching=True)
             self.lock.check()
-            secret = partial(secret_of, self.systems.keycloak_client)
-            self.systems.harbor_configuration.switch(self.entry.new, secret)
+            self.systems.harbor_platform.switch(self.entry.new)
             self.note(phase="switched", switched_at=self.clock())
         self.told("Harbor trusts the new issuer.")
 
@@ -133,7 +132,7 @@ class IssuerMigration(Migration):
                 self.declare(declare.realm(old.realm), f"Let people log in by {old.realm} again")
                 self.lock.check()
                 secret = partial(secret_of, old)
-                self.systems.harbor_configuration.trust(self.snapshot.settings, secret)
+                self.systems.harbor_platform.trust(self.snapshot.settings, secret)
             self.note(undone=True)
         return self.follow_up().on_the_way_back
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from tenantry.errors import SystemRefused
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 _CLIENTS = ("account", "account-console")
 """Clients that Keycloak makes in every realm; both return to the realm's account console."""

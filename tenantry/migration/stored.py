@@ -16,7 +16,7 @@ from tenantry.migration.journal import Journal
 from tenantry.migration.people import Progress, counting, silent
 from tenantry.migration.snapshot import Snapshot, Wave, load_back, load_wave, save_back, save_wave
 from tenantry.migration.store import Altered, Store
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 Declare = Callable[[Edit, str], object]
 """Changes the declared state, and saves it under a message."""

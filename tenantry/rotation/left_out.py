@@ -26,16 +26,16 @@ from tenantry.errors import NotOurs, TenantryError, readable
 from tenantry.marks import MANAGED_BY, TEAM
 from tenantry.resources import Observed
 from tenantry.rotation.pair import Unread
-from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import DOCKER, Credential
 from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.credentials.places import Place, places, renamed
-from tenantry.systems.harbor import project_id
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import robot_fields, short_name
+from tenantry.systems.harbor.team import project_id
 from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.systems import Systems
 
 _LONGEST = 14
 """The most days before its robot expires that a credential is exchanged, if no policy is known."""

@@ -24,7 +24,6 @@ from tenantry.rotation.probe import Probe
 from tenantry.rotation.removed import Removed
 from tenantry.rotation.retirement import Retirement, assess_removed
 from tenantry.rotation.sinks import Sink
-from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.issuing import Made
 from tenantry.systems.credentials.pairs import (
@@ -37,6 +36,7 @@ from tenantry.systems.credentials.pairs import (
 )
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, robot_fields
+from tenantry.systems.systems import Systems
 
 
 class Machine:

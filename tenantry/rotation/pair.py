@@ -13,7 +13,6 @@ from tenantry.resources import Live, Observed
 from tenantry.rotation.due import Order
 from tenantry.rotation.removed import Removed, removed
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
-from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.credentials.pairs import (
     end_of_overlap,
@@ -27,6 +26,7 @@ from tenantry.systems.credentials.pairs import (
 from tenantry.systems.credentials.places import Place, places, renamed
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, short_name
+from tenantry.systems.systems import Systems
 
 FurtherSinks = Callable[[Team, str], Sequence[Sink]]
 """Sinks of a team's robot beyond the declared Secrets, by the robot's purpose."""

@@ -2,10 +2,10 @@
 
 from tenantry.declared import Robot
 from tenantry.errors import BrokenPromise
-from tenantry.systems import Systems
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.registry import POLICY, Registry
+from tenantry.systems.systems import Systems
 
 _NO_IMAGE = "tenantry-test"
 

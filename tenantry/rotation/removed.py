@@ -11,7 +11,6 @@ from datetime import datetime
 from tenantry.declared import Team
 from tenantry.declared.team import SecretFormat
 from tenantry.marks import ADOPTED, TEAM
-from tenantry.systems import Systems
 from tenantry.systems.credentials.accounts import ACCOUNT
 from tenantry.systems.credentials.contents import DOCKER
 from tenantry.systems.credentials.pairs import ROBOT, pair
@@ -20,6 +19,7 @@ from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, purpose_of, short_name
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.systems import Systems
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from tenantry.errors import ChangedMeanwhile
 from tenantry.rotation.assess import Outcome, Step
 from tenantry.rotation.due import Order
 from tenantry.rotation.removed import Removed
-from tenantry.systems import Systems
 from tenantry.systems.credentials.accounts import detach
 from tenantry.systems.credentials.pairs import moment
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, robot_fields
+from tenantry.systems.systems import Systems
 
 _BY_HAND = Robot().by_hand
 OVERLAP = timedelta(hours=_BY_HAND.overlap_hours)

@@ -19,7 +19,7 @@ from tenantry.rotation.machine import Machine
 from tenantry.rotation.pair import Found, FurtherSinks, Unread, look
 from tenantry.rotation.removed import Removed
 from tenantry.rotation.retirement import assess_removed
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 

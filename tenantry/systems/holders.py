@@ -14,10 +14,10 @@ from tenantry.declared.claims import LOGIN_HOST
 from tenantry.declared.external_names import EXTERNAL_NAME
 from tenantry.errors import SystemRefused, TenantryError, readable
 from tenantry.marks import MARK
-from tenantry.systems import Systems
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 from tenantry.systems.kubernetes.namespaces import HOSTS, REPLACES
+from tenantry.systems.systems import Systems
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from tenantry.declared.policy_names import LOOPBACK
 from tenantry.declared.policy_source import file_name
 from tenantry.declared.state import Contested, Documents
 from tenantry.errors import TenantryError
-from tenantry.systems import Systems
 from tenantry.systems.holders import Holders
+from tenantry.systems.systems import Systems
 
 
 def connect(

@@ -167,13 +167,15 @@ def test_a_file_that_cannot_be_read_is_overwritten_after_the_approval_only(
             raise NotApproved("Ann refused it.")
 
     systems = SimpleNamespace(
-        state=proposal.declaration, plan=lambda team, observed: Plan(team.name, ())
+        state=proposal.declaration,
+        team_adapters=(),
+        plan=lambda team, observed: Plan(team.name, ()),
     )
     monkeypatch.setattr(onboarding, "require_approval", ask)
     monkeypatch.setattr(onboarding, "connected", lambda *_: nullcontext(systems))
     monkeypatch.setattr(onboarding, "check_declaration", lambda *_: proposal)
     monkeypatch.setattr(onboarding, "save_team", lambda *_: save(tmp_path, proposal))
-    for name in ("check_connections", "look_at", "publish_plan", "publish_guide"):
+    for name in ("check_connections", "publish_plan", "publish_guide"):
         monkeypatch.setattr(onboarding, name, lambda *_: None)
     state = onboard_team.fn({"name": "shop"}, "replace")
 

@@ -7,7 +7,7 @@ import pytest
 
 from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import onboard
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.faults import FAULTS, READS, TRIES, Faults
 from tests.support.harness import SHOP, Bench
 from tests.support.invariants import assert_in_sync

@@ -13,8 +13,8 @@ import pytest
 
 from tenantry import checks, drift, onboarding
 from tenantry.rotation import rotate
-from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL
+from tenantry.systems.systems import Systems
 from tests.support.harness import Bench, Data
 from tests.support.locks import NoLock
 from tests.support.rotation_harness import ROTATED, order, pass_time
@@ -138,7 +138,7 @@ def test_a_hostile_value_costs_its_own_team_only(
 
 def _judge(systems: Systems) -> None:
     teams = systems.state.pick(None)
-    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+    detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
     assert not detected.report.of("good")
     assert not [found for found in detected.report.findings if found.class_ == "extra"]
     json.dumps([found.detail for found in detected.report.findings])
@@ -176,7 +176,7 @@ def test_an_unexpected_error_of_one_team_is_its_failure(
     assert f"{error.__name__} while planning team 'evil'" in str(planned["evil"].error)
     assert "s3cr3t" not in str(planned["evil"].error)
 
-    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+    detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
     (finding,) = detected.report.findings
     assert (finding.class_, finding.team) == ("unreadable", "evil")
     assert "s3cr3t" not in finding.detail

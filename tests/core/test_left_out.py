@@ -14,9 +14,9 @@ from tenantry.drift import Report
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
 from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
-from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KubernetesClient
 from tenantry.systems.settle import connect, settle
+from tenantry.systems.systems import Systems
 from tests.support.harness import Bench, Data, connections, environment, granted, ids
 from tests.support.harness import write as declare
 from tests.support.locks import NoLock
@@ -74,7 +74,7 @@ def again(bench: Bench, *, extras: bool = False) -> Systems:
 def report(systems: Systems) -> Report:
     """A look at everything."""
     teams = systems.state.pick(None)
-    return drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS)).report
+    return drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS)).report
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -122,7 +122,7 @@ def test_nothing_of_it_is_removed(onboarded: Bench) -> None:
     spoil(onboarded, "colour: red\n")
     systems = again(onboarded, extras=True)
     teams = systems.state.pick(None)
-    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+    detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
 
     assert drift.choose(detected, "all").plans == ()
 
@@ -140,7 +140,7 @@ def test_a_team_keeps_all_that_it_has_while_its_file_of_another_name_gives_none(
     spoil(onboarded, text, "web")
     systems = again(onboarded, extras=True)
     teams = systems.state.pick(None)
-    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+    detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
 
     assert {each.class_ for each in detected.report.findings} == {"unreadable"}
     assert drift.choose(detected, "all").plans == ()

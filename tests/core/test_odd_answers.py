@@ -61,7 +61,7 @@ def configure(bench: Bench) -> dict[str, TenantryError]:
 
 def look_for_drift(bench: Bench) -> dict[str, TenantryError]:
     with bench.process(extras=True) as systems:
-        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         report = drift.detect(systems, bench.teams, seen, drift.SYSTEMS).report
     return {finding.team: TenantryError(finding.detail) for finding in report.findings}
 

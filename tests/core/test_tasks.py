@@ -93,10 +93,10 @@ def test_a_team_that_cannot_be_read_is_looked_at_again_and_fails_alone_in_the_en
     bench.sandbox.fault_for = lambda system, method, path: 500 if path == members else None
     walk = tasks.Walk(bench.systems, bench.teams)
     with pytest.raises(SystemUnavailable, match=members):
-        tasks.look_at.plain("Harbor", walk)
+        tasks.observe_system.plain(walk.systems.harbor, walk)
     assert not walk.observed.unreadable, "the next try begins anew"
     monkeypatch.setattr(step, "is_last_try", lambda: True)
-    tasks.look_at.plain("Harbor", walk)
+    tasks.observe_system.plain(walk.systems.harbor, walk)
     assert walk.observed.failure("data") is not None
     assert walk.observed.failure("shop") is None
 

@@ -11,9 +11,9 @@ from ruamel.yaml import YAML
 
 from tenantry import drift
 from tenantry.onboarding import configure
-from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.namespaces import MEMBER_ROLE
+from tenantry.systems.systems import Systems
 from tests.support.harness import Bench, connections
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ def walked(bench: Bench) -> Bench:
     bench.systems.not_applied(bench.teams)
     bench.systems.observe(bench.teams)
     with Systems(connections(bench.sandbox), bench.state, extras=True) as systems:
-        drift.look(systems, bench.teams, drift.SYSTEMS)
+        drift.observe(systems, bench.teams, drift.SYSTEMS)
     walk_the_platform(bench)
     return bench
 

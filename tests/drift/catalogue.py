@@ -9,19 +9,20 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tenantry.declared import Team
 from tenantry.drift import Report
 from tenantry.kinds import Kind
 from tenantry.marks import parse
+from tenantry.plan import Change
 from tenantry.resources import MARKS, Exactly, Id, Observed, Path, Resource
-from tenantry.systems import Systems
+from tenantry.systems.adapter import Adapter
 from tenantry.systems.harbor.kinds import IMMUTABLE_TAG_RULE, MEMBER, PROJECT, ROBOT
 from tenantry.systems.istio.kinds import VIRTUAL_SERVICE
-from tenantry.systems.keycloak import client_id
 from tenantry.systems.keycloak.kinds import CLIENT, GROUP, GROUP_MEMBER, IDENTITY_PROVIDER, MAPPER
+from tenantry.systems.keycloak.team import client_id
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.kinds import (
     LIMIT_RANGE,
@@ -33,6 +34,7 @@ from tenantry.systems.kubernetes.kinds import (
     SECRET,
     SERVICE_ACCOUNT,
 )
+from tenantry.systems.systems import Systems
 
 Act = Callable[[Systems], None]
 OTHER_ROLES = {"developer": 1, "maintainer": 3, "projectAdmin": 3, "guest": 2}
@@ -87,7 +89,7 @@ def mutations(systems: Systems, team: Team, observed: Observed) -> list[Mutation
             continue  # it waits
         found += _deletion(resource, systems, team, observed)
         for path in leaves(resource.fields):
-            found += _change(resource, path, observed)
+            found += _change(resource, path, systems, observed)
     return found
 
 
@@ -105,6 +107,13 @@ def _reach(fields: Any, path: Path) -> Any:
     for step in path:
         fields = (fields.value if isinstance(fields, Exactly) else fields)[step]
     return fields.value if isinstance(fields, Exactly) else fields
+
+
+def _with_other(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the fields with another value at a path."""
+    key, *rest = path
+    value = _with_other(fields[key], tuple(rest)) if rest else other(fields[key])
+    return {**fields, key: value}
 
 
 def other(value: Any) -> Any:
@@ -144,6 +153,10 @@ def _deletion(
 ) -> Iterator[Mutation]:
     id, handle = resource.id, observed.live[resource.id].handle
     tells, alone = {f"missing {id}"}, False
+    if adapter := _other_adapter(systems, id):
+        deletion = Change("delete", Resource(id, {}), (), observed.live[id])
+        yield Mutation(f"delete {id}", id, frozenset(tells), _applied(adapter.name, deletion))
+        return
     if id.kind in (NAMESPACE_MARK, SERVICE_ACCOUNT):
         return  # part of the namespace; and Kubernetes makes it anew
     if id.kind in (NAMESPACE, PROJECT, GROUP):
@@ -169,6 +182,29 @@ def _deletion(
     yield Mutation(f"delete {id}", id, frozenset(tells), act, alone=alone)
 
 
+def _other_adapter(systems: Systems, id: Id) -> Adapter[Team] | None:
+    """Return the adapter of a kind that is not changed by hand below."""
+    known = (
+        systems.kubernetes,
+        systems.istio,
+        systems.keycloak,
+        systems.harbor,
+        systems.credentials,
+    )
+    others = [each for each in systems.team_adapters if each not in known]
+    return next((each for each in others if id.kind in each.kinds), None)
+
+
+def _applied(name: str, change: Change) -> Act:
+    """Have an adapter make a change, in place of a person."""
+
+    def act(systems: Systems) -> None:
+        (adapter,) = (each for each in systems.team_adapters if each.name == name)
+        adapter.apply(change, Observed())
+
+    return act
+
+
 def _lies_in(resource: Resource, id: Id) -> bool:
     if id.kind == NAMESPACE:
         namespace = resource.id.key.split("/")[0]
@@ -179,7 +215,9 @@ def _lies_in(resource: Resource, id: Id) -> bool:
 # Changes
 
 
-def _change(resource: Resource, path: Path, observed: Observed) -> Iterator[Mutation]:
+def _change(
+    resource: Resource, path: Path, systems: Systems, observed: Observed
+) -> Iterator[Mutation]:
     id, field = resource.id, ".".join(path)
     if id.kind == GROUP_MEMBER:
         return  # it is there or not
@@ -190,7 +228,11 @@ def _change(resource: Resource, path: Path, observed: Observed) -> Iterator[Muta
     broken = path[0] in id.kind.health_fields
     tells = {f"{'broken' if broken else 'changed'} {id}"}
     marks = path[-1] == MARKS[0]
-    act = _CHANGES.get(id.kind.name, _change_object)(resource, path, observed)
+    if adapter := _other_adapter(systems, id):
+        changed = replace(resource, fields=_with_other(resource.fields, path))
+        act = _applied(adapter.name, Change("update", changed, (), observed.live[id]))
+    else:
+        act = _CHANGES.get(id.kind.name, _change_object)(resource, path, observed)
     yield Mutation(f"{id} {field}", id, frozenset(tells), act, mends=not marks, alone=marks)
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 from tenantry.declared import Team
 from tenantry.drift import Detected
 from tenantry.resources import Id
-from tenantry.systems import Systems
 from tenantry.systems.kubernetes.kinds import SECRET
+from tenantry.systems.systems import Systems
 from tests.drift.catalogue import Mutation, consequences, extras, mutations, told
 from tests.drift.watch import mend
 

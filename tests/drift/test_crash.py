@@ -3,7 +3,7 @@
 import pytest
 
 from tenantry import drift
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.drift.catalogue import extras, told
 from tests.drift.checks import catalogue, drawn
 from tests.drift.watch import Watched, mend
@@ -24,7 +24,7 @@ def driver(watched: Watched, numbers: list[int]) -> Driver:
     def run() -> None:
         with Systems(connections(watched.sandbox), watched.state, extras=True) as systems:
             found = drift.detect(
-                systems, watched.teams, drift.look(systems, watched.teams, drift.SYSTEMS)
+                systems, watched.teams, drift.observe(systems, watched.teams, drift.SYSTEMS)
             )
             for unread in found.observed.unreadable.values():
                 raise unread.error

@@ -7,7 +7,7 @@ from typing import Any, Self
 from tenantry import declared, drift
 from tenantry.drift import Detected, Mended, Order, Remediate, Report, SystemName
 from tenantry.errors import ChangedMeanwhile
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.drift.catalogue import provider
 from tests.support.harness import REALM, Bench, Data, connections
 from tests.support.locks import NoLock
@@ -125,7 +125,7 @@ class Watched(Bench):
     ) -> Detected:
         """Looks at teams, all if none are named."""
         teams = [self.team(name) for name in names] if names else self.teams
-        seen = drift.look(self.systems, teams, asked)
+        seen = drift.observe(self.systems, teams, asked)
         return drift.detect(self.systems, teams, seen, asked, now=now)
 
     def report(self, *names: str, **options: Any) -> Report:

@@ -105,7 +105,7 @@ def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
     assert run["state"]["message"].endswith("in sync.")
     assert rows(bench, run) == []
     assert bench.sandbox.requests.writes() == 0
-    assert {f"look at {system}" for system in ("Kubernetes", "Keycloak", "Harbor")} <= set(
+    assert {f"observe {system}" for system in ("Kubernetes", "Keycloak", "Harbor")} <= set(
         bench.task_states(run)
     )
 

@@ -14,7 +14,7 @@ import pytest
 from demo.processes import LocalPlatform
 from tenantry import declared, onboarding
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.flow_harness import FlowBench, Worker, wide
 from tests.support.harness import connections
 from tests.support.invariants import assert_nothing_twice

@@ -21,7 +21,7 @@ from tasks.locks import LockLost, LockUnusable, TeamLock, limit_name
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.flow_harness import wide
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

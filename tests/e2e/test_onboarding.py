@@ -22,7 +22,7 @@ def test_one_team_is_onboarded_through_the_api(shared):
     assert shared.has_group("demo")
     assert shared.secret("harbor-pull", "demo")
     assert (shared.declared / "teams" / f"{name}.yaml").exists(), "the team is declared now"
-    stages = ("look at Harbor", "Kubernetes", "Keycloak", "Harbor", "Credentials")
+    stages = ("observe Harbor", "Kubernetes", "Keycloak", "Harbor", "Credentials")
     tasks = shared.task_states(run)
     assert set(stages) <= set(tasks)
     assert set(tasks.values()) == {"Completed"}

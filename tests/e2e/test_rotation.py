@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from flows.rotate import rotate_robots
 from tenantry.declared import load
 from tenantry.onboarding import onboard
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.approvals import answer
 from tests.support.harness import connections
 

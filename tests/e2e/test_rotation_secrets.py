@@ -9,7 +9,7 @@ import pytest
 from demo.processes import LocalPlatform
 from tenantry.declared import load
 from tenantry.onboarding import onboard
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.e2e.test_secrets import Case, Spoil, SpoiltSandbox, on, run_all
 from tests.support.flow_harness import wide
 from tests.support.harness import connections, write

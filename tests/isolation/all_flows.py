@@ -12,8 +12,8 @@ from tenantry.errors import TenantryError
 from tenantry.resources import PLATFORM
 from tenantry.rotation import Order, rotate
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
 from tenantry.systems.settle import connect
+from tenantry.systems.systems import Systems
 from tests.support.harness import connections
 from tests.support.locks import NoLock
 
@@ -94,7 +94,7 @@ class _Flows:
         """Look for drift, and remediate it."""
         with self._connect(extras=True) as systems:
             teams = systems.state.pick(None)
-            seen = drift.look(systems, teams, drift.SYSTEMS)
+            seen = drift.observe(systems, teams, drift.SYSTEMS)
             detected = drift.detect(systems, teams, seen, now=systems.clock())
             remedy = drift.choose(detected, remediate)
             order = drift.Order(remediate)

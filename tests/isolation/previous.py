@@ -99,7 +99,7 @@ import datetime, pathlib, sys
 from tenantry import declared, onboarding
 from tenantry.connections import Connections
 from tenantry.rotation import Order, rotate
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 
 class Alone:
     def __enter__(self): pass

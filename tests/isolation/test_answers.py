@@ -153,7 +153,7 @@ def test_a_page_that_says_404_does_not_mean_that_something_is_missing(
     before = len(rich.sandbox.requests.log)
 
     with rich.process(extras=True) as systems:
-        seen = drift.look(systems, rich.teams, drift.SYSTEMS)
+        seen = drift.observe(systems, rich.teams, drift.SYSTEMS)
         report = drift.detect(systems, rich.teams, seen, drift.SYSTEMS).report
 
     assert {each.class_ for each in report.findings} == {"unreadable"}

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tenantry import declared
 from tenantry.resources import Observed
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.isolation.all_flows import run_all
 from tests.isolation.snapshot import Names
 from tests.isolation.team_files import NAME, files

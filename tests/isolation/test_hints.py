@@ -452,7 +452,7 @@ def test_a_forged_mark_is_no_other_teams_finding_and_changes_nothing_of_others(
     forge(bench, team)
 
     with bench.process(extras=True) as systems:
-        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         detected = drift.detect(systems, bench.teams, seen)
         assert {found.team for found in detected.report.findings} <= {"mallory"}
         remedy = drift.choose(detected, "all")
@@ -510,7 +510,7 @@ def findings(bench: Bench) -> list[Any]:
     """What drift finds now."""
     now: datetime = bench.sandbox.clock.now()
     with bench.process(extras=True) as systems:
-        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         return list(drift.detect(systems, bench.teams, seen, now=now).report.findings)
 
 

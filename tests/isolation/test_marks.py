@@ -14,9 +14,9 @@ from tenantry import drift
 from tenantry.marks import MARK, Mark, parse, read
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
 from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes.namespaces import HOSTS
+from tenantry.systems.systems import Systems
 from tests.support.harness import ADOPTING, Bench, actions, connections, ids
 from tests.support.locks import NoLock
 from tests.support.rotation_harness import order
@@ -153,7 +153,7 @@ def test_the_second_platform_reports_nothing_of_the_first_as_its_extra(
 ) -> None:
     _, systems = second
     teams = systems.state.pick(None)
-    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+    detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
 
     assert not [f.id for f in detected.report.findings if f.class_ == "extra"]
     refused = [f for f in detected.report.findings if "belongs to platform 'first'" in f.detail]

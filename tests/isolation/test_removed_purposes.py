@@ -49,7 +49,7 @@ def attached(bench: Bench) -> list[str]:
 def findings(bench: Bench) -> dict[str, Any]:
     """What drift finds now, by resource."""
     with bench.process(extras=True) as systems:
-        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         report = drift.detect(systems, bench.teams, seen).report
     return {str(found.resource): found for found in report.findings}
 
@@ -93,7 +93,7 @@ def test_it_is_a_critical_finding_that_remediation_leaves_to_rotation(shop: Benc
     assert secret.remedy is None
     login = shop.login("harbor-ci")
     with shop.process(extras=True) as systems:
-        seen = drift.look(systems, shop.teams, drift.SYSTEMS)
+        seen = drift.observe(systems, shop.teams, drift.SYSTEMS)
         remedy = drift.choose(drift.detect(systems, shop.teams, seen), "all")
         drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)
     assert shop.systems.harbor_client.opens(*login)

@@ -279,7 +279,7 @@ def run_all(bench: Bench) -> None:
     now = bench.sandbox.clock.now()
     with bench.process(extras=True) as systems:
         teams = systems.state.pick(None)
-        detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+        detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
         assert not detected.report.of("shop")
         remedy = drift.choose(detected, "all")
         drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)

@@ -319,7 +319,7 @@ def test_a_finding_with_an_invisible_name_is_removed_by_the_name_in_the_report(
 ) -> None:
     with attacked.process(extras=True) as systems:
         teams = systems.state.pick(None)
-        detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+        detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
         (shown,) = [f.id for f in detected.report.findings if "harbor/member" in f.id]
         remedy = drift.choose(detected, "none", [shown.removeprefix("extra: ")])
 
@@ -396,7 +396,7 @@ def test_templates_of_markdown_are_constants() -> None:
 def _drift(bench: Bench) -> Any:
     with bench.process(extras=True) as systems:
         teams = systems.state.pick(None)
-        return drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS)).report
+        return drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS)).report
 
 
 def _texts(value: Any) -> Iterator[str]:

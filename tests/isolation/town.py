@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from tenantry import declared
 from tenantry.resources import PLATFORM as PLATFORM_NAME
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.drift.catalogue import provider
 from tests.isolation.all_flows import Served, run_all
 from tests.isolation.reach import beyond

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
 from tenantry.sandbox.keycloak.state import User, new_id
-from tenantry.systems.keycloak.harbors_client import secret_of
 from tests.support.harness import REALM
 from tests.support.issuer_harness import ORDER, TO, IssuerBench
 
@@ -28,8 +26,7 @@ def test_the_naive_switch_is_refused_and_ends_in_409(made: IssuerBench) -> None:
 
     with made.process() as migration:  # what somebody does by hand
         systems = migration.systems
-        secret = partial(secret_of, systems.keycloak_client)
-        systems.harbor_configuration.switch(made.issuer(TO), secret)
+        systems.harbor_platform.switch(made.issuer(TO))
     assert made.log_in("user01") == 409
 
 

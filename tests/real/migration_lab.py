@@ -21,7 +21,7 @@ from tenantry.migration.inspection import Inspection
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected

@@ -33,7 +33,7 @@ from tenantry.migration.inspect_issuer import issuers
 from tenantry.migration.order import Order as MigrationOrder
 from tenantry.onboarding import Outcome
 from tenantry.plan import Plan
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.drift.watch import mend
 from tests.real.fixtures import Keycloak
 from tests.real.issuer_lab import IssuerLab
@@ -132,7 +132,7 @@ class Platform:
     def remediate(self) -> None:
         """Find and remediate drift of all teams."""
         with self.process() as systems:
-            seen = drift.look(systems, self.teams, drift.SYSTEMS)
+            seen = drift.observe(systems, self.teams, drift.SYSTEMS)
             found = drift.detect(systems, self.teams, seen)
             _raise(each.error for each in seen.unreadable.values())
             mend(systems, found, "safe")

@@ -22,7 +22,7 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.docs.test_docs import fences, read
 from tests.real.conftest import Cluster
 from tests.real.servers.apiserver import connect

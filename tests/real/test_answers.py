@@ -19,10 +19,10 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.kubernetes import client as kubernetes_client
 from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.systems.systems import Systems
 from tests.isolation.test_answers import LOGIN_PAGE
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.proxy import Answer, Proxy

@@ -20,7 +20,7 @@ from tenantry.declared import Team, load
 from tenantry.drift import Detected
 from tenantry.resources import PLATFORM
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.drift.catalogue import Mutation, extras, provider, told
 from tests.drift.checks import catalogue, check, rounds
 from tests.drift.watch import SHOP
@@ -42,7 +42,7 @@ class Real:
         self.systems = systems
         (self._team,) = systems.state.teams.values()
         # Systems that are given may hold teams of others, which are extras to this declared state.
-        seen = drift.look(systems, [self._team], drift.SYSTEMS)
+        seen = drift.observe(systems, [self._team], drift.SYSTEMS)
         ours = (None, PLATFORM, self._team.name)
         self._others = {id for id, live in seen.live.items() if live.team not in ours}
 
@@ -50,7 +50,7 @@ class Real:
         return self._team
 
     def detect(self) -> Detected:
-        seen = drift.look(self.systems, [self._team], drift.SYSTEMS)
+        seen = drift.observe(self.systems, [self._team], drift.SYSTEMS)
         for id in self._others & seen.live.keys():
             del seen.live[id]
         return drift.detect(self.systems, [self._team], seen)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from tenantry.migration import report
 from tenantry.migration.issuer import old_realm
 from tenantry.migration.order import Order
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
 from tenantry.systems.keycloak.harbors_client import secret_of
+from tenantry.systems.systems import Systems
 from tests.real.conftest import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.lab_harbor import LabHarbor
@@ -65,8 +64,7 @@ def naive_switch(lab: IssuerLab) -> tuple[int, str]:
     """What becomes of somebody at the new issuer while Harbor knows the person by the old one."""
     with lab.systems() as systems:
         held = systems.harbor_client.settings()["oidc_endpoint"]
-        secret = partial(secret_of, systems.keycloak_client)
-        systems.harbor_configuration.switch(systems.keycloak_client.issuer, secret)
+        systems.harbor_platform.switch(systems.keycloak_client.issuer)
         status, text, _ = lab.log_in(lab.names[0])
         old = old_realm(systems.keycloak_client, held)
         assert old is not None

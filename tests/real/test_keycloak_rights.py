@@ -19,7 +19,7 @@ from tenantry.migration.order import Order
 from tenantry.rotation import Order as Rotation
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.drift.watch import mend
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor
@@ -96,7 +96,7 @@ class Limited:
             admin.delete_group(group["id"])
         with self.systems(extras=True) as systems:
             teams = list(systems.state.teams.values())
-            seen = drift.look(systems, teams, drift.SYSTEMS)
+            seen = drift.observe(systems, teams, drift.SYSTEMS)
             detected = drift.detect(systems, teams, seen, drift.SYSTEMS)
             refuse_unreadable(detected.report.findings)
             assert any(each.resource.kind.name == "group" for each in detected.report.findings)

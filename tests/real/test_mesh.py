@@ -19,8 +19,8 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.certificates import Authority
-from tenantry.systems import Systems
 from tenantry.systems.kubernetes.client import GATEWAY_API, KINDS
+from tenantry.systems.systems import Systems
 from tests.real.conftest import Cluster, Istioctl
 from tests.real.servers.apiserver import connect
 from tests.real.test_servers import unique

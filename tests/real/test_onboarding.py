@@ -20,7 +20,7 @@ from tenantry.connections import Cluster as ClusterAccount
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.servers import browser
 from tests.real.test_servers import connected

@@ -5,8 +5,10 @@ provider is a second realm.
 """
 
 import base64
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from tenantry import checks, onboarding
 from tenantry.connections import Cluster, Connections, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected, with_user
@@ -321,9 +323,10 @@ def test_a_fault_planted_on_the_real_keycloak_is_found_and_nothing_else(
 
 def renewed(lab: Lab) -> tuple[str, list[str]]:
     """Renews it; what the plan says of its age, and the secrets before and after."""
-    with Systems(lab.connections, lab.declare()) as systems:
-        held = [lab.secret()]
-        systems.keycloak_platform.harbors_client.secret.asked_for = True
+    held = [lab.secret()]
+    time.sleep(1.1)  # Keycloak keeps the time of its creation in whole seconds
+    now = datetime.now(UTC)
+    with Systems(lab.connections, lab.declare(), renew_client_secret_before=now) as systems:
         (change,) = onboarding.configure(systems).done
         held.append(lab.secret())
         (age,) = (each.old for each in change.differences if each.field == "age")

@@ -153,7 +153,7 @@ class Walk:
             account, None, *self.others(), extras=True, **self.rich()
         ) as systems:
             teams = list(systems.state.teams.values())
-            seen = drift.look(systems, teams, drift.SYSTEMS)
+            seen = drift.observe(systems, teams, drift.SYSTEMS)
             detected = drift.detect(systems, teams, seen, drift.SYSTEMS)
             refuse_unreadable(detected.report.findings)
             mend(systems, detected)

@@ -23,7 +23,7 @@ from tenantry.onboarding import onboard
 from tenantry.plan import Plan
 from tenantry.rotation import Order, Outcome, rotate
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.real.conftest import Cluster
 from tests.real.servers import prerequisites
 from tests.real.servers.apiserver import connect

@@ -13,7 +13,7 @@ from tenantry.declared import Team
 from tenantry.locks import Lock
 from tenantry.onboarding import onboard
 from tenantry.rotation.pair import NotOnboarded
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.crash import MOMENTS, Snapshot
 from tests.support.harness import Bench, Data
 from tests.support.locks import Mutex, NoLock
@@ -246,7 +246,7 @@ class ManualChanges(RuleBasedStateMachine):
 
 def remediate(systems: Systems, teams: Sequence[Team], lock: Lock) -> None:
     """Detect drift and remediate all of it; extras with our mark are removed."""
-    detected = drift.detect(systems, teams, drift.look(systems, teams, drift.SYSTEMS))
+    detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
     order = drift.Order("all")
     remedy = drift.choose(detected, order.remediate)
     for mended in drift.mend(systems, remedy, order, lock, approved=False):

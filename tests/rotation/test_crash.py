@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.faults import FAULTS, Faults
 from tests.support.harness import Bench, Data
 from tests.support.locks import RecordingLock

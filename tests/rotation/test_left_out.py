@@ -8,10 +8,10 @@ import pytest
 
 from tenantry import declared
 from tenantry.rotation import Outcome, rotate
-from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.settle import connect
+from tenantry.systems.systems import Systems
 from tests.support.harness import Bench, connections
 from tests.support.locks import NoLock
 from tests.support.rotation_harness import (

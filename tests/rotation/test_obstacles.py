@@ -7,8 +7,8 @@ from pydantic import SecretStr
 
 from tenantry.connections import HarborAccount
 from tenantry.errors import BrokenPromise, NotOurs, SystemRefused, SystemUnavailable
-from tenantry.systems import check_harbor
 from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.health import check_harbor
 from tests.support.harness import Bench
 from tests.support.rotation_harness import (
     PULL,

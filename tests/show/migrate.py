@@ -16,7 +16,7 @@ from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.order import Order
 from tenantry.migration.provider import ProviderMigration
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.show.report import Report, Shown
 from tests.show.results import Case, run_tests
 from tests.support.addresses import given

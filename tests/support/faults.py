@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tasks.step import DELAYS, RETRIED
 from tenantry.errors import TenantryError
 from tenantry.sandbox import Sandbox
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.crash import Snapshot
 from tests.support.harness import Bench
 from tests.support.wire import Handle, Request, Send, Wire, no_delays, one_worker

@@ -20,7 +20,7 @@ from tenantry.plan import Plan
 from tenantry.resources import Id, Observed
 from tenantry.sandbox import Sandbox
 from tenantry.sandbox.keycloak.builtin import new_realm
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.crash import Snapshot
 
 Data = Mapping[str, Any]

@@ -9,7 +9,7 @@ from tenantry import onboarding
 from tenantry.declared import Team
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
-from tenantry.systems.credentials import ROBOT
+from tenantry.systems.credentials.pairs import ROBOT
 from tests.support.harness import Bench
 
 _MANAGED_BY = "app.kubernetes.io/managed-by"

@@ -18,7 +18,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.harness import REALM, Bench, Data
 from tests.support.migration_store import FolderStore, begin
 

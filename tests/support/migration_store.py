@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from tenantry.declared.edit import edit
 from tenantry.files import write_private
 from tenantry.migration.machine import Migration
-from tenantry.systems import Systems
+from tenantry.systems.systems import Systems
 from tests.support.locks import NoLock
 
 M = TypeVar("M", bound=Migration)

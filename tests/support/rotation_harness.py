@@ -9,10 +9,10 @@ from tenantry.locks import Lock
 from tenantry.plan import Plan
 from tenantry.rotation import Order, Outcome, rotate
 from tenantry.sandbox.harbor.model import Robot
-from tenantry.systems import Systems
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.credentials.places import places
 from tenantry.systems.harbor.robots import robot_id
+from tenantry.systems.systems import Systems
 from tests.sandbox.calls import Caller
 from tests.support.harness import Bench, Data, granted
 from tests.support.images import image, push

@@ -6,7 +6,9 @@ import pytest
 
 from tenantry.explain import steps
 from tenantry.onboarding import configure, plan_platform
-from tests.support.harness import Bench, found, ids
+from tenantry.systems.harbor.platform import HarborPlatform
+from tenantry.systems.systems import Systems
+from tests.support.harness import Bench, connections, found, ids
 from tests.support.wire import no_delays
 from tests.systems.test_platform import REALM, SIGN_ON, plan
 
@@ -63,6 +65,14 @@ def policy(bench: Bench) -> None:
         bench.systems.keycloak_client.put(f"client-policies/{name}", body)
 
 
+def renewing(bench: Bench) -> Systems:
+    """Return the systems of a run that is to renew the secret, whatever its age."""
+    now = bench.sandbox.clock.now
+    return Systems(
+        connections(bench.sandbox), bench.state, clock=now, renew_client_secret_before=now()
+    )
+
+
 def held(bench: Bench) -> str:
     return str(bench.sandbox.harbor.configuration["oidc_client_secret"])
 
@@ -104,23 +114,23 @@ def test_a_secret_that_is_too_old_is_renewed_and_harbor_handed_the_new_one(
 
 
 def test_with_the_realms_policy_the_old_secret_works_until_harbor_has_the_new_one(
-    signed_on: Bench,
+    signed_on: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy(signed_on)
     old = held(signed_on)
     works: list[bool] = []
-    signed_on.systems.keycloak_platform.harbors_client.secret.asked_for = True
-    configuration = signed_on.systems.harbor_configuration
-    hand_over = configuration.hand_over
+    hand_over = HarborPlatform.hand_over
 
-    def handing_over(secret: str) -> None:
+    def handing_over(self: HarborPlatform, secret: str) -> None:
         works.append(opens(signed_on, old))
-        hand_over(secret)
+        hand_over(self, secret)
         works.append(opens(signed_on, old))
 
-    configuration.hand_over = handing_over  # type: ignore[method-assign]
-    with no_delays():
-        (change,) = configure(signed_on.systems).done
+    monkeypatch.setattr(HarborPlatform, "hand_over", handing_over)
+    signed_on.sandbox.clock.move(60)
+    with no_delays(), renewing(signed_on) as systems:
+        (change,) = configure(systems).done
+        assert configure(systems).done == (), "a retry renews it once"
     assert [(d.field, d.new) for d in change.differences] == [("age", "new")]
     assert works == [True, True]
     assert not opens(signed_on, old)

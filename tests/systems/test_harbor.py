@@ -12,8 +12,8 @@ from tenantry.errors import ChangedMeanwhile, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.harbor import SimulatedHarbor
 from tenantry.sandbox.harbor.model import Group, Project
-from tenantry.systems import check_harbor
 from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.health import check_harbor
 from tests.support.harness import (
     ADOPTING,
     SHOP,

@@ -43,7 +43,7 @@ def teams(begin: Callable[[Prepare], Bench], request: pytest.FixtureRequest) -> 
 
 def report(bench: Bench) -> drift.Report:
     with bench.process(extras=True) as systems:
-        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         return drift.detect(systems, bench.teams, seen, drift.SYSTEMS).report
 
 
@@ -119,7 +119,7 @@ def test_a_harbor_that_was_down_only_during_the_look_has_no_secret_renewed(bench
     with bench.process() as systems, no_delays():
         systems.plan(bench.team("shop"), systems.observe(bench.teams))
         bench.sandbox.controls.take_down("core")
-        seen = drift.look(systems, bench.teams, drift.SYSTEMS)
+        seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         bench.sandbox.controls.take_down()
         found = drift.detect(systems, bench.teams, seen, drift.SYSTEMS)
         [plan] = drift.choose(found, "safe", ()).plans

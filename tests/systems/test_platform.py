@@ -357,8 +357,7 @@ def test_a_read_only_configuration_is_reported_and_not_fought(bench: Bench) -> N
 
 def desired_of_harbor(bench: Bench) -> list[Resource]:
     systems = bench.systems
-    issuer = systems.keycloak_client.issuer_to_be
-    return systems.harbor_configuration.desired(issuer, systems.observe_platform())
+    return systems.harbor_platform.desired(systems.state.platform, systems.observe_platform())
 
 
 def test_a_setting_that_this_harbor_has_not_is_named(bench: Bench) -> None:

@@ -53,8 +53,8 @@ def watch(bench: Bench) -> drift.Watch:
 
 
 def look(found: drift.Watch) -> None:
-    for name in ("Kubernetes", "Keycloak", "Istio", "Harbor", "Credentials"):
-        drift.look_at_system.plain(name, found)
+    for adapter in found.systems.team_adapters:
+        drift.observe_system.plain(adapter, found)
 
 
 def report(found: drift.Watch) -> Report:
@@ -91,8 +91,8 @@ def test_drift_does_not_look_at_harbor_again_for_what_kubernetes_does_not_tell(
     fail(teams, None)
     found = watch(teams)
     error = SystemUnavailable("kubernetes", "GET /api/v1/namespaces", "no answer")
-    drift.note("Kubernetes", error, found.observed)
-    drift.look_at_system.plain("Harbor", found)
+    drift.record_failure(found.systems.kubernetes, error, found.observed)
+    drift.observe_system.plain(found.systems.harbor, found)
     assert found.observed.failure("data") is not None
 
 
@@ -121,5 +121,5 @@ def test_rotation_looks_again_before_it_gives_a_pair_up(
 def test_onboarding_looks_again(teams: Bench) -> None:
     walk = onboarding.Walk(teams.systems, teams.teams)
     with pytest.raises(SystemUnavailable, match="projects"):
-        onboarding.look_at.plain("Harbor", walk)
+        onboarding.observe_system.plain(walk.systems.harbor, walk)
     assert not walk.observed.unreadable

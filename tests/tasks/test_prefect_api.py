@@ -14,8 +14,7 @@ from tasks import prefect_api
 from tasks.migration_report import Progress as MigrationProgress
 from tasks.onboarding import Progress, load_block
 from tasks.pages import publish_pages
-from tasks.prefect_api import best_effort, emit
-from tasks.rotation import given
+from tasks.prefect_api import best_effort, created, emit
 from tasks.store import BlockStore
 from tasks.tables import publish_table
 from tenantry.errors import SystemRefused, SystemUnavailable
@@ -28,7 +27,7 @@ PUBLISH: dict[str, Callable[[], object]] = {
     "progress of a migration": lambda: MigrationProgress()(1, 1),
 }
 NEED: dict[str, Callable[[], object]] = {
-    "a flow run": given,
+    "a flow run": created,
     "a block": lambda: load_block(DeclaredState, "x"),
     "a store": lambda: BlockStore("local-file-system/x"),
 }

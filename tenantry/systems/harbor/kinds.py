@@ -57,7 +57,7 @@ MEMBER = Kind(
 USER_MEMBER = Kind(
     "harbor",
     "user member",
-    "Harbor",
+    deletion_stage="Harbor",
     removable=True,
     needed_for_access=True,
     grants_access=True,
@@ -68,7 +68,6 @@ ROBOT = Kind(
     "harbor",
     "robot",
     "Credentials",
-    deletion_stage="Harbor",
     removable=True,
     needed_for_access=True,
     grants_access=True,

@@ -3,7 +3,7 @@
 from tenantry.declared import Team
 from tenantry.declared.faults import Place
 from tenantry.kinds import Kind
-from tenantry.systems.kubernetes.client import GATEWAY_API
+from tenantry.systems.kubernetes.kinds import GATEWAY_API
 
 
 def _route(team: Team, key: str, field: str) -> Place:

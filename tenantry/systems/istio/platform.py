@@ -1,10 +1,10 @@
 """The mesh's part of what is the platform's: Gateways, and Harbor's place behind them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tenantry.declared import Declaration
+from tenantry.declared import Declaration, Platform
 from tenantry.declared.platform import DeclaredGateway, HarborInMesh
 from tenantry.errors import SystemRefused
 from tenantry.kinds import Kind
@@ -32,10 +32,29 @@ _TOLD = 3
 
 
 class IstioPlatform:
-    """The mesh's part of what is the platform's."""
+    """Gateways, and Harbor's place in the mesh."""
+
+    name = "Istio"
+    system = "istio"
+    kinds = frozenset(
+        {
+            kinds.GATEWAY,
+            kinds.GATEWAY_API_GATEWAY,
+            kinds.INJECTION,
+            kinds.APP_PROTOCOL,
+            kinds.PEER_AUTHENTICATION,
+            *_ROUTES.values(),
+            *_TOKENS,
+        }
+    )
 
     def __init__(
-        self, client: KubernetesClient, harbor: HarborClient, state: Declaration, marks: Marks
+        self,
+        client: KubernetesClient,
+        harbor: HarborClient,
+        state: Declaration,
+        marks: Marks,
+        issuer: Callable[[], str],
     ) -> None:
         """
         Args:
@@ -43,26 +62,23 @@ class IstioPlatform:
             harbor: tells which Harbor it is.
             state: what is declared.
             marks: the platform's marks.
+            issuer: returns the realm's issuer, as the realm spells it.
         """
         self._client = client
         self._marks = marks
         self._harbor = harbor
         self._mesh = state.platform.mesh
+        self._issuer = issuer
 
     # Desired
 
-    def desired(self, issuer: Callable[[], str], observed: Observed) -> list[Resource]:
-        """Gateways first, and last what would shut out whoever is not in the mesh yet.
-
-        Args:
-            issuer: tells the realm's issuer in its own words.
-            observed: what was seen.
-        """
+    def desired(self, owner: Platform, observed: Observed) -> list[Resource]:
+        """Return Gateways first, and last the rules that reject workloads outside the mesh."""
         wanted = [_gateway(self._marks, key, each) for key, each in self._mesh.gateways.items()]
         if harbor := self._mesh.harbor:
             wanted += [
                 *self._harbors(harbor),
-                *_tokens(self._marks, harbor, issuer, observed),
+                *_tokens(self._marks, harbor, self._issuer, observed),
                 *ports.desired(harbor.namespace, harbor.app_protocols),
             ]
         return wanted
@@ -97,8 +113,8 @@ class IstioPlatform:
 
     # Observed
 
-    def observe(self) -> Observed:
-        """What the cluster holds of it."""
+    def observe(self, owners: Sequence[Platform], observed: Observed) -> Observed:
+        """Return what the cluster holds of it."""
         seen = Observed()
         for key, gateway in self._mesh.gateways.items():
             namespace, name = key.split("/", 1)
@@ -163,8 +179,8 @@ class IstioPlatform:
 
     # Apply
 
-    def apply(self, change: Change) -> None:
-        """Carries out one change."""
+    def apply(self, change: Change, observed: Observed) -> None:
+        """Make one change."""
         if change.id.kind == kinds.INJECTION:
             labels = dict(change.resource.fields)
             body = {"metadata": {"labels": labels}}

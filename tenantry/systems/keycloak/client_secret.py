@@ -6,7 +6,7 @@ nothing from the moment on in which there is a new one.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tenantry.answers import texts
 from tenantry.calls import Clock
@@ -30,17 +30,29 @@ _NO_OVERLAP = (
 
 
 class ClientSecret:
-    """The secret of Harbor's client.
+    """The secret of Harbor's client."""
 
-    Attributes:
-        asked_for: Whether somebody asked for a new one now, whatever its age.
-    """
-
-    def __init__(self, client: KeycloakClient, sign_on: SingleSignOn | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        client: KeycloakClient,
+        sign_on: SingleSignOn | None,
+        clock: Clock,
+        hand_over: Callable[[str], None],
+        renew_before: datetime | None = None,
+    ) -> None:
+        """
+        Args:
+            client: the realm.
+            sign_on: the declared single sign-on, if any.
+            clock: the time that the secret's age is counted to.
+            hand_over: gives Harbor another secret, and returns when Harbor uses it.
+            renew_before: renew a secret that is older than this, whatever the declared limit.
+        """
         self._client = client
         self._sign_on = sign_on
         self._clock = clock
-        self.asked_for = False
+        self._hand_over = hand_over
+        self._renew_before = renew_before
 
     def desired(self) -> Iterator[Resource]:
         """Young enough, and the one that Harbor has."""
@@ -54,7 +66,7 @@ class ClientSecret:
 
     @property
     def _limit(self) -> str:
-        if self.asked_for:
+        if self._renew_before is not None:
             return "new"
         days = self._sign_on.secret_max_age_days if self._sign_on else None
         return f"at most {count(days, 'day')}" if days else ""
@@ -78,13 +90,19 @@ class ClientSecret:
         created = attributes.get(_CREATED)
         told = "not known"
         if created:
-            age = self._clock() - datetime.fromtimestamp(float(created), UTC)
-            days = self._sign_on.secret_max_age_days if self._sign_on else None
-            if not self.asked_for and (days is None or age.days <= days):
+            made = datetime.fromtimestamp(float(created), UTC)
+            age = self._clock() - made
+            if self._is_young(made, age):
                 return self._limit
             told = count(age.days, "day")
         cost = "" if not self._limit or self._rotates() else f"; {_NO_OVERLAP}"
         return Elapsed(f"{told}{cost}", f"since {created}{cost}")
+
+    def _is_young(self, made: datetime, age: timedelta) -> bool:
+        if self._renew_before is not None:
+            return made >= self._renew_before.replace(microsecond=0)  # Keycloak keeps whole seconds
+        days = self._sign_on.secret_max_age_days if self._sign_on else None
+        return days is None or age.days <= days
 
     def _rotates(self) -> bool:
         """Whether a policy of the realm's has the executor. Conditions are Keycloak's to judge."""
@@ -103,21 +121,15 @@ class ClientSecret:
             for policy in policies.get("policies") or ()
         )
 
-    def apply(self, change: Change, hand_over: Callable[[str], None]) -> None:
-        """Renews the secret if that is due, hands it over, and takes the old one back.
-
-        Args:
-            change: the change.
-            hand_over: gives Harbor a secret, and comes back when Harbor uses it.
-        """
+    def apply(self, change: Change) -> None:
+        """Renew the secret if that is due, give it to Harbor, and revoke the old one."""
         assert change.live is not None
         path = f"clients/{change.live.handle}"
         if any(difference.field == "age" for difference in change.differences):
             self._client.post(f"{path}/client-secret", {}, status=200)
-            self.asked_for = False
         call = f"GET /admin/realms/{self._client.realm}/{path}/client-secret"
         (secret,) = texts("keycloak", call, self._client.get(f"{path}/client-secret"), "value")
-        hand_over(secret)
+        self._hand_over(secret)
         client: Representation = self._client.get(path) or {}
         if self._overlaps(client.get("attributes") or {}):
             self._client.delete(f"{path}/client-secret/rotated")

@@ -1,6 +1,7 @@
 """Harbor's client in the realm: where its logins return to, and what its tokens hold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from tenantry.calls import Clock
@@ -30,7 +31,7 @@ _GROUPS_MAPPER = "oidc-group-membership-mapper"
 class HarborsClient:
     """Harbor's client, its groups claim and its scopes."""
 
-    KINDS = ("client", "claim", "client scopes")
+    KINDS = frozenset({kinds.CLIENT, kinds.CLIENT_SECRET, kinds.CLAIM, kinds.CLIENT_SCOPES})
 
     def __init__(
         self,
@@ -39,6 +40,8 @@ class HarborsClient:
         sign_on: SingleSignOn | None,
         clock: Clock,
         marks: Marks,
+        hand_over: Callable[[str], None],
+        renew_secret_before: datetime | None = None,
     ) -> None:
         """
         Args:
@@ -47,12 +50,14 @@ class HarborsClient:
             sign_on: what is declared; None: nothing is.
             clock: the time that the secret's age is told by.
             marks: the platform's marks.
+            hand_over: gives Harbor another secret of its client, and returns when Harbor uses it.
+            renew_secret_before: plan a new secret if the present one is older.
         """
         self._marks = marks
         self._client = client
         self._harbor = harbor
         self._sign_on = sign_on
-        self.secret = ClientSecret(client, sign_on, clock)
+        self._secret = ClientSecret(client, sign_on, clock, hand_over, renew_secret_before)
 
     def desired(self, observed: Observed) -> Iterator[Resource]:
         """The client before what is in it."""
@@ -83,7 +88,7 @@ class HarborsClient:
         scopes_id = Id(kinds.CLIENT_SCOPES, sign_on.client_id)
         yield Resource(scopes_id, scopes, owner=id)
         if id in observed.live:  # a new one has a new secret
-            yield from self.secret.desired()
+            yield from self._secret.desired()
 
     def observe(self, seen: Observed) -> None:
         """Adds what there is of it."""
@@ -99,7 +104,7 @@ class HarborsClient:
             marked = ours and ADOPTED not in fields["attributes"]
             client = Id(kinds.CLIENT, name)
             seen.live[client] = Live(fields, ours, marked=marked, handle=found, foreign=foreign)
-            self.secret.observe(found, seen)
+            self._secret.observe(found, seen)
             for mapper in found.get("protocolMappers") or ():
                 if mapper["protocolMapper"] == _GROUPS_MAPPER:
                     claim = (mapper.get("config") or {}).get("claim.name")
@@ -122,6 +127,8 @@ class HarborsClient:
         match change.id.kind:
             case kinds.CLIENT:
                 apply_client(self._client, change)
+            case kinds.CLIENT_SECRET:
+                self._secret.apply(change)
             case kinds.CLAIM:
                 self._apply_claim(change)
             case kinds.CLIENT_SCOPES:

@@ -4,8 +4,11 @@ A realm, a group, a client and a provider carry our mark; what lies in one of th
 shares its owner.
 """
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
 from tenantry.calls import Clock
-from tenantry.declared import Declaration
+from tenantry.declared import Declaration, Platform
 from tenantry.errors import SystemRefused
 from tenantry.marks import Marks
 from tenantry.plan import Change
@@ -19,7 +22,11 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 
 
 class KeycloakPlatform:
-    """The realm's part of what is the platform's."""
+    """The realm, its groups, its external providers, and Harbor's client."""
+
+    name = "Keycloak"
+    system = "keycloak"
+    kinds = Realm.KINDS | Providers.KINDS | HarborsClient.KINDS
 
     def __init__(
         self,
@@ -29,7 +36,9 @@ class KeycloakPlatform:
         state: Declaration,
         clock: Clock,
         marks: Marks,
+        hand_over: Callable[[str], None],
         *,
+        renew_secret_before: datetime | None = None,
         extras: bool = False,
     ) -> None:
         """
@@ -40,6 +49,8 @@ class KeycloakPlatform:
             state: what is declared.
             clock: the time that ages are told by.
             marks: the platform's marks.
+            hand_over: gives Harbor another secret of its client, and returns when Harbor uses it.
+            renew_secret_before: plan a new secret of Harbor's client if its secret is older.
             extras: look for groups that nobody declares any more, too.
         """
         declared, sign_on = state.platform.keycloak, state.platform.harbor.single_sign_on
@@ -48,18 +59,20 @@ class KeycloakPlatform:
         self._sign_on = sign_on
         self._realm = Realm(client, declared, marks, extras=extras)
         self._providers = Providers(client, kubernetes, declared, marks)
-        self.harbors_client = HarborsClient(client, harbor, sign_on, clock, marks)
+        self.harbors_client = HarborsClient(
+            client, harbor, sign_on, clock, marks, hand_over, renew_secret_before
+        )
 
-    def desired(self, observed: Observed) -> list[Resource]:
-        """Every resource of the platform's in Keycloak."""
+    def desired(self, owner: Platform, observed: Observed) -> list[Resource]:
+        """Return every resource of the platform's in Keycloak."""
         return [
             *self._realm.desired(),
             *self._providers.desired(observed),
             *self.harbors_client.desired(observed),
         ]
 
-    def observe(self) -> Observed:
-        """What the realm holds of the platform's."""
+    def observe(self, owners: Sequence[Platform], observed: Observed) -> Observed:
+        """Return what the realm holds of the platform's."""
         seen = Observed()
         if not (
             self._declared.realm_settings
@@ -84,8 +97,8 @@ class KeycloakPlatform:
         self._providers.observe(seen, there=realm is not None)
         return seen
 
-    def apply(self, change: Change) -> None:
-        """Carries out one change."""
+    def apply(self, change: Change, observed: Observed) -> None:
+        """Make one change."""
         if change.action == "delete":
             assert change.live is not None
             self._client.delete(change.live.handle)

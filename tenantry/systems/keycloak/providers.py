@@ -28,7 +28,7 @@ MIGRATION = "tenantry.io/migration"
 class Providers:
     """The external providers that are declared, and their mappers."""
 
-    KINDS = (kinds.IDENTITY_PROVIDER, kinds.MAPPER)
+    KINDS = frozenset({kinds.IDENTITY_PROVIDER, kinds.MAPPER})
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ _AS_IS = {
 class Realm:
     """The realm and the platform's groups in it."""
 
-    KINDS = (kinds.REALM, kinds.USER_PROFILE, kinds.GROUP)
+    KINDS = frozenset({kinds.REALM, kinds.USER_PROFILE, kinds.GROUP})
 
     def __init__(
         self,

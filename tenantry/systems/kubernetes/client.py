@@ -19,6 +19,7 @@ from tenantry.connections import Cluster
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.kubernetes.answers import checked, result, written
 from tenantry.systems.kubernetes.connection import connect
+from tenantry.systems.kubernetes.kinds import GATEWAY_API
 from tenantry.text import logger
 
 MANAGER = "tenantry"
@@ -49,8 +50,6 @@ class Kind(NamedTuple):
         inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{root}{inside}/{self.plural}" + (f"/{name}" if name else "")
 
-
-GATEWAY_API = "Gateway of the Gateway API"
 
 KINDS = {
     kind.kind: kind

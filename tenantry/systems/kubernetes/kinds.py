@@ -6,6 +6,8 @@ from tenantry.declared import Team
 from tenantry.declared.faults import Place
 from tenantry.kinds import Kind
 
+GATEWAY_API = "Gateway of the Gateway API"
+"""The name of the second kind that is called Gateway."""
 _LABELS = {
     "pod-security.kubernetes.io/enforce": ("pod_security",),
     "istio-injection": ("mesh",),
@@ -119,7 +121,6 @@ SECRET = Kind(
     "kubernetes",
     "Secret",
     "Credentials",
-    deletion_stage="Kubernetes",
     removable=True,
     needed_for_access=True,
     access_fields=("type", "client_id"),

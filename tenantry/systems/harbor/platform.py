@@ -6,10 +6,10 @@ back, so whether it is right is judged by having Harbor use it.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tenantry.declared import Declaration
+from tenantry.declared import Declaration, Platform
 from tenantry.errors import BrokenPromise
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
@@ -31,25 +31,39 @@ _NAMED = 5
 _log = logger(__name__)
 
 
-class HarborConfiguration:
-    """Harbor's part of what is the platform's."""
+class HarborPlatform:
+    """Harbor's own configuration."""
 
-    def __init__(self, client: HarborClient, state: Declaration) -> None:
+    name = "Harbor"
+    system = "harbor"
+    kinds = frozenset({CONFIGURATION})
+
+    def __init__(
+        self,
+        client: HarborClient,
+        state: Declaration,
+        issuer: Callable[[], str],
+        secret_of: Callable[[str], str],
+    ) -> None:
+        """
+        Args:
+            client: Harbor.
+            state: the declared state.
+            issuer: returns the realm's issuer, as the realm spells it.
+            secret_of: returns the secret of a client of the realm.
+        """
         self._client = client
         self._declared = state.platform.harbor
+        self._issuer = issuer
+        self._secret_of = secret_of
 
     # Desired
 
-    def desired(self, issuer: Callable[[], str], observed: Observed) -> list[Resource]:
-        """Single sign-on and further settings, as far as they are declared.
-
-        Args:
-            issuer: tells the realm's issuer in its own words.
-            observed: what was seen.
-        """
+    def desired(self, owner: Platform, observed: Observed) -> list[Resource]:
+        """Return single sign-on and further settings, as far as they are declared."""
         wanted = []
         if self._declared.single_sign_on:
-            wanted.append(self._single_sign_on(issuer(), observed))
+            wanted.append(self._single_sign_on(self._issuer(), observed))
         settings = dict(self._declared.configuration)
         if self._declared.single_sign_on:
             settings.setdefault("project_creation_restriction", "adminonly")
@@ -86,17 +100,17 @@ class HarborConfiguration:
 
     # Observed
 
-    def observe(self, issuer: Callable[[], str]) -> Observed:
-        """What Harbor is configured to, and whether the client it holds works."""
+    def observe(self, owners: Sequence[Platform], observed: Observed) -> Observed:
+        """Return how Harbor is configured, and whether its OIDC client works."""
         seen = Observed()
         if not (self._declared.single_sign_on or self._declared.configuration):
             return seen
         fields = self._client.settings()
         locked = self._locked(fields.locked)
         if self._declared.single_sign_on:
-            told = issuer()
-            locked = locked | self._known_by_another(fields, told)
-            own = {**fields, SECRET: self._tried(fields, told)}
+            issuer = self._issuer()
+            locked = locked | self._known_by_another(fields, issuer)
+            own = {**fields, SECRET: self._tried(fields, issuer)}
             parameters = own.get("oidc_extra_redirect_parms")
             own["oidc_extra_redirect_parms"] = _normal(parameters)
             seen.live[SINGLE_SIGN_ON] = Live(own, read_only=locked)
@@ -169,12 +183,8 @@ class HarborConfiguration:
 
     # Apply
 
-    def apply(self, change: Change, secret: Callable[[str], str]) -> None:
-        """Writes what differs.
-
-        Args:
-            change: the change.
-            secret: gives the secret of a client of the realm.
+    def apply(self, change: Change, observed: Observed) -> None:
+        """Write the settings that differ.
 
         Raises:
             BrokenPromise: Harbor took the settings, and its client still does not work.
@@ -188,7 +198,7 @@ class HarborConfiguration:
         # In one call: between two, nobody could log in.
         client_id = fields["oidc_client_id"]
         body |= {name: fields[name] for name in ("oidc_endpoint", "oidc_client_id")}
-        self._client.put("/configurations", body | {SECRET: secret(client_id)})
+        self._client.put("/configurations", body | {SECRET: self._secret_of(client_id)})
         self.prove(client_id)
 
     def hand_over(self, secret: str) -> None:
@@ -203,7 +213,7 @@ class HarborConfiguration:
         assert sign_on is not None
         self.prove(sign_on.client_id)
 
-    def switch(self, issuer: str, secret: Callable[[str], str]) -> None:
+    def switch(self, issuer: str) -> None:
         """Lets Harbor trust the realm, in one call: between two, nobody could log in.
 
         Raises:
@@ -214,9 +224,9 @@ class HarborConfiguration:
         del wanted[SECRET]
         known = self._client.settings()
         body = {name: value for name, value in wanted.items() if name in known}
-        self.trust(body, secret)
+        self.trust(body, self._secret_of)
 
-    def trust(self, settings: Row, secret: Callable[[str], str]) -> None:
+    def trust(self, settings: Row, secret_of: Callable[[str], str]) -> None:
         """Lets Harbor log people in by these settings, once it reaches the issuer.
 
         Raises:
@@ -227,7 +237,7 @@ class HarborConfiguration:
         body = {"url": settings["oidc_endpoint"], "verify_cert": verify}
         self._client.post("/system/oidc/ping", body, status=200)
         client_id = str(settings["oidc_client_id"])
-        self._client.put("/configurations", {**settings, SECRET: secret(client_id)})
+        self._client.put("/configurations", {**settings, SECRET: secret_of(client_id)})
         self.prove(client_id)
 
     def prove(self, client_id: str) -> None:

@@ -1,0 +1,75 @@
+"""Istio: the team's routes in the mesh, as VirtualServices or HTTPRoutes in its namespace."""
+
+from collections.abc import Sequence
+
+from tenantry.declared import Declaration, Route, Team
+from tenantry.errors import SystemRefused
+from tenantry.kinds import Kind
+from tenantry.marks import Marks
+from tenantry.plan import Change
+from tenantry.resources import Observed, Resource
+from tenantry.systems.istio import kinds
+from tenantry.systems.istio.routes import Backend, Rule, spec
+from tenantry.systems.kubernetes import objects
+from tenantry.systems.kubernetes.client import KubernetesClient
+
+_KINDS = {kind.name: kind for kind in (kinds.VIRTUAL_SERVICE, kinds.HTTP_ROUTE)}
+
+
+class IstioTeams:
+    """The routes of teams in the mesh."""
+
+    name = "Istio"
+    system = "istio"
+    kinds = frozenset(_KINDS.values())
+
+    def __init__(self, client: KubernetesClient, state: Declaration, marks: Marks) -> None:
+        self._client = client
+        self._state = state
+        self._marks = marks
+
+    def desired(self, team: Team, observed: Observed) -> list[Resource]:
+        """Return an object for each route of the team."""
+        return [self._route(team, name, route) for name, route in team.routes.items()]
+
+    def _kind(self, route: Route) -> str:
+        return route.kind or self._state.platform.mesh.route_kind
+
+    def _route(self, team: Team, name: str, route: Route) -> Resource:
+        gateway = route.gateway or self._state.platform.mesh.gateway
+        rules = [
+            Rule((path.prefix,), Backend(path.service, team.slug, path.port))
+            for path in route.paths
+        ]
+        kind = self._kind(route)
+        content = {"spec": spec(kind, route.host, gateway, rules)}
+        return objects.resource(_KINDS[kind], name, team, content, self._marks, namespace=team.slug)
+
+    def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
+        """Return the routes in the teams' first namespaces; none where their kind is not installed.
+
+        Of both kinds, whichever is declared: a route that is declared no more may be of either.
+        """
+        seen = Observed()
+        needed = {self._kind(route) for team in teams for route in team.routes.values()}
+        for name, kind in _KINDS.items():
+            self._observe(kind, teams, seen, needed=name in needed)
+        return seen
+
+    def _observe(self, kind: Kind, teams: Sequence[Team], seen: Observed, *, needed: bool) -> None:
+        try:
+            owners = {team.slug: team.name for team in teams}
+            routes = list(objects.observe(self._client, kind, owners, seen))
+        except SystemRefused as error:
+            if error.status != 404 or needed:
+                raise
+            return
+        for found in routes:
+            metadata = found["metadata"]
+            id = objects.id_of(kind, metadata["name"], metadata["namespace"])
+            with seen.noting(id, owners[metadata["namespace"]]):
+                seen.live[id] = objects.live_in(found, owners[metadata["namespace"]])
+
+    def apply(self, change: Change, observed: Observed) -> None:
+        """Make one change."""
+        objects.apply(self._client, change)

@@ -1,0 +1,60 @@
+"""What a team's namespace records about its Harbor project, which has no place for a mark."""
+
+from collections.abc import Callable
+
+from tenantry.declared import Team
+from tenantry.marks import MARK, Intent, parse
+from tenantry.resources import Id, Live, Observed, reach
+from tenantry.systems.harbor import kinds as harbor_kinds
+from tenantry.systems.kubernetes import kinds
+
+PROJECT = "tenantry.io/harbor-project"
+"""Annotation: the name of the Harbor project that Tenantry created, or was about to create."""
+PROJECT_ADOPTED = "tenantry.io/harbor-project-adopted"
+"""Annotation: the project was there before, and was adopted."""
+
+
+def project_intent(team: Team, observed: Observed) -> Intent | None:
+    """Return what the team's namespace says of its Harbor project; None if it says nothing."""
+    if _annotation(team, observed, PROJECT) != team.slug:
+        return None
+    is_certain = parse(_annotation(team, observed, MARK)) is not None
+    adopted = _annotation(team, observed, PROJECT_ADOPTED)
+    return Intent("adopted" if adopted else "created", is_certain)
+
+
+def intent_annotations(
+    team: Team, observed: Observed, adopts_project: Callable[[Team, Observed], bool]
+) -> dict[str, str]:
+    """Return the namespace's annotations about the Harbor project.
+
+    The intent is written if there is no project yet, if the project is ours already, or if the
+    declared state adopts the existing one.
+
+    Args:
+        team: the team.
+        observed: what was observed of it.
+        adopts_project: whether the team's plan adopts a project that is not ours.
+    """
+    project = Id(harbor_kinds.PROJECT, team.slug)
+    live = observed.live.get(project)
+    if not observed.is_known(project):
+        kept = {key: _annotation(team, observed, key) for key in (PROJECT, PROJECT_ADOPTED)}
+        return {key: value for key, value in kept.items() if value is not None}
+    if live is None:
+        return {PROJECT: team.slug}
+    if live.ours and not live.handle["adopted"]:
+        return {PROJECT: team.slug}
+    if live.ours or adopts_project(team, observed):
+        return {PROJECT: team.slug, PROJECT_ADOPTED: "true"}
+    return {}
+
+
+def _annotation(team: Team, observed: Observed, key: str) -> str | None:
+    for kind in (kinds.NAMESPACE, kinds.TERMINATING_NAMESPACE):
+        live: Live | None = observed.live.get(Id(kind, team.slug))
+        if live is not None and live.ours:
+            value = reach(live.fields, ("metadata", "annotations", key))
+            if value is not None:
+                return str(value)
+    return None

@@ -1,0 +1,227 @@
+"""Kubernetes: a team's namespaces and what fences it in.
+
+A namespace also carries what Tenantry must remember and no other place can hold:
+that a Harbor project is ours (Harbor's projects have no place for a mark, so the
+intent is written here before the project is created), and the hash of what was
+declared when all of it was applied.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from tenantry.calls import FEW, each
+from tenantry.declared import Declaration, Team
+from tenantry.errors import SystemRefused
+from tenantry.kinds import Kind
+from tenantry.marks import Intent, Marks
+from tenantry.plan import Change
+from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.kubernetes import kinds, objects
+from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.intents import intent_annotations, project_intent
+from tenantry.systems.kubernetes.namespaces import (
+    APPLY_ROLE,
+    MEMBER_ROLE,
+    contents,
+    member_role,
+    namespace,
+)
+
+APPLIED = "tenantry.io/applied"
+"""Annotation: a hash of what was declared when all of it was applied."""
+
+_INSIDE = (
+    kinds.RESOURCE_QUOTA,
+    kinds.LIMIT_RANGE,
+    kinds.NETWORK_POLICY,
+    kinds.ROLE_BINDING,
+)
+
+
+class KubernetesTeams:
+    """The resources of teams in a cluster, but for routes and credentials."""
+
+    name = "Kubernetes"
+    system = "kubernetes"
+    kinds = frozenset({kinds.NAMESPACE, kinds.NAMESPACE_MARK, kinds.CLUSTER_ROLE, *_INSIDE})
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        state: Declaration,
+        marks: Marks,
+        adopts_project: Callable[[Team, Observed], bool],
+        *,
+        extras: bool = False,
+    ) -> None:
+        """
+        Args:
+            client: the cluster.
+            state: the declared state.
+            marks: the platform's marks.
+            adopts_project: whether a team's plan adopts a Harbor project that is not ours.
+            extras: observe undeclared resources, too.
+        """
+        self._adopts_project = adopts_project
+        self._client = client
+        self._state = state
+        self._marks = marks
+        self._extras = extras
+
+    def desired(self, team: Team, observed: Observed) -> list[Resource]:
+        """Return the team's namespaces, their contents, and the mark that everything is applied.
+
+        What was observed decides only what is recorded about the Harbor project.
+        """
+        wanted = [member_role()]
+        judge = self._state.judge
+        hosts = judge.granted_hosts(team) if judge else frozenset()
+        for name, declared in team.namespaces.items():
+            intent = {}
+            if name == team.slug:
+                intent = intent_annotations(team, observed, self._adopts_project)
+            wanted.append(namespace(self._marks, team, name, declared, intent, hosts))
+            wanted.extend(contents(self._marks, self._state.platform, team, name, declared))
+        mark = {APPLIED: self._state.fingerprint(team)}
+        wanted.append(
+            Resource(
+                id=Id(kinds.NAMESPACE_MARK, team.slug),
+                fields={"metadata": {"annotations": mark}},
+                depends_on=(Id(kinds.NAMESPACE, team.slug),),
+            )
+        )
+        return wanted
+
+    def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
+        """Return the namespaces of these teams, and what is in them."""
+        seen = Observed()
+        role = self._client.get("ClusterRole", MEMBER_ROLE)
+        if role is not None:
+            seen.live[Id(kinds.CLUSTER_ROLE, MEMBER_ROLE)] = self._member_role(role)
+        names = {name: team for team in teams for name in team.namespaces}
+        present: list[str] = []
+        if self._extras:
+            self._observe_left_over(seen)
+        for found in self._namespaces(names, seen):
+            name = found["metadata"]["name"]
+            with seen.noting(Id(kinds.NAMESPACE, name), names[name].name):
+                foreign = self._marks.foreign(objects.mark_of(found), names[name].name)
+                live = objects.live(found, foreign)
+                if found["status"].get("phase") == "Terminating":
+                    # What is in it goes with it. Its intent still tells whose the project is.
+                    seen.live[Id(kinds.TERMINATING_NAMESPACE, name)] = live
+                    continue
+                seen.live[Id(kinds.NAMESPACE, name)] = live
+                if foreign:
+                    continue  # what is in it is not this team's either, whatever its marks say
+                present.append(name)
+                if name == names[name].slug and live.ours:
+                    seen.live[Id(kinds.NAMESPACE_MARK, name)] = Live(live.fields)
+        owners = {name: names[name].name for name in present}
+
+        def listed(kind: Kind) -> list[Object]:
+            return list(objects.observe(self._client, kind, owners, seen))
+
+        for kind, inside in zip(_INSIDE, each(listed, _INSIDE), strict=True):
+            for found in inside:
+                metadata = found["metadata"]
+                id = objects.id_of(kind, metadata["name"], metadata["namespace"])
+                team = names[metadata["namespace"]].name
+                with seen.noting(id, team):
+                    live = objects.live_in(found, team)
+                    if (
+                        kind == kinds.ROLE_BINDING
+                    ):  # whose it may be: it grants rights to the team's
+                        live = replace(live, team=team)
+                    seen.live[id] = live
+        if self._extras:
+            self._observe_secrets(owners, seen)
+        return seen
+
+    def _member_role(self, found: Object) -> Live:
+        """Return the members' role; one that is outdated and may not be written is locked."""
+        live = objects.live(found)
+        is_current = found.get("rules") == member_role().fields["rules"]
+        if is_current or self._client.may("patch", "ClusterRole", MEMBER_ROLE):
+            return live
+        reason = f"Tenantry's account may not change it. {APPLY_ROLE}"
+        return replace(live, read_only={"rules": reason})
+
+    def _observe_left_over(self, seen: Observed) -> None:
+        """The namespaces that were made for teams which nobody declares any more."""
+        declared = {name for team in self._state.teams.values() for name in team.namespaces}
+        for found in self._client.list("Namespace", labelSelector=objects.OURS):
+            name = found["metadata"]["name"]
+            id, mark = Id(kinds.NAMESPACE, name), objects.mark_of(found)
+            if mark is None or not self._marks.is_own(mark):
+                continue
+            team = mark.team or None
+            with seen.noting(id, team):
+                if name not in declared and found["status"].get("phase") != "Terminating":
+                    seen.live[id] = replace(objects.live(found), team=team)
+
+    def _observe_secrets(self, owners: Mapping[str, str], seen: Observed) -> None:
+        """That our Secrets are there; what is in them is read one by one, and only if declared."""
+        with seen.noting(Id(kinds.EXTRA_SECRET, "*"), None):
+            for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
+                metadata = found["metadata"]
+                if (owner := owners.get(metadata["namespace"])) is not None:
+                    id = objects.id_of(kinds.SECRET, metadata["name"], metadata["namespace"])
+                    with seen.noting(id, owner):
+                        seen.live[id] = objects.live_in(found, owner)
+
+    def namespaces(self, names: Sequence[str]) -> list[Object]:
+        """Those of the namespaces that exist."""
+        if len(names) <= FEW:
+            found = (self._client.get("Namespace", name) for name in names)
+            return [live for live in found if live is not None]
+        wanted = frozenset(names)
+        return [
+            live for live in self._client.list("Namespace") if live["metadata"]["name"] in wanted
+        ]
+
+    def _namespaces(self, owners: Mapping[str, Team], seen: Observed) -> list[Object]:
+        """Return those of the namespaces that exist; one that is not understood is noted."""
+        if len(owners) > FEW:
+            return self.namespaces(list(owners))
+        found: list[Object] = []
+        for name, team in owners.items():
+            with seen.noting(Id(kinds.NAMESPACE, name), team.name, odd_only=True):
+                found += self.namespaces([name])
+        return found
+
+    def intent(self, team: Team) -> Intent | None:
+        """Return what the team's namespace says of its Harbor project, read now."""
+        seen = Observed()
+        for found in self.namespaces([team.slug]):
+            foreign = self._marks.foreign(objects.mark_of(found), team.name)
+            seen.live[Id(kinds.NAMESPACE, team.slug)] = objects.live(found, foreign)
+        return project_intent(team, seen)
+
+    def is_applied(self, team: Team, live: Object) -> bool:
+        """Whether a team's namespace says that the team was applied as it is declared now."""
+        annotations = live["metadata"].get("annotations") or {}
+        if live["status"].get("phase") == "Terminating":
+            return False
+        return bool(annotations.get(APPLIED) == self._state.fingerprint(team))
+
+    def apply(self, change: Change, observed: Observed) -> None:
+        """Make one change."""
+        if change.id.kind == kinds.NAMESPACE_MARK:
+            self._mark(change)
+            return
+        if change.id.kind == kinds.NAMESPACE and change.live is None:
+            self._client.wait_until_gone(change.id.key)
+        try:
+            objects.apply(self._client, change)
+        except SystemRefused as error:
+            if change.id.kind == kinds.CLUSTER_ROLE and error.status == 403:
+                raise SystemRefused(
+                    error.system, error.call, error.reason, status=403, advice=APPLY_ROLE
+                ) from None
+            raise
+
+    def _mark(self, change: Change) -> None:
+        annotations = dict(change.resource.fields["metadata"]["annotations"])
+        body = {"metadata": {"annotations": annotations}}
+        self._client.merge("Namespace", change.id.key, None, body)

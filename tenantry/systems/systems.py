@@ -1,0 +1,302 @@
+"""All systems of a platform: observe a team or the platform, plan it, and apply a plan.
+
+The adapters of the systems know their own resources. Here they are called in an order, since some
+observations need another's: the record of whose a Harbor project is is on a namespace, and a robot's
+secret is in one.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from tenantry.answers import understood
+from tenantry.calls import Clock, real_time
+from tenantry.confidential import hide_wire_logs
+from tenantry.connections import Connections
+from tenantry.declared import Declaration, Platform, Team
+from tenantry.kinds import STAGES, Kind, Stage
+from tenantry.marks import Marks
+from tenantry.plan import Change, Plan, make_plan, may_adopt, unknown_kind
+from tenantry.resources import Observed, Resource
+from tenantry.systems.adapter import Adapter, Owner
+from tenantry.systems.credentials.team import TeamCredentials
+from tenantry.systems.harbor.client import HarborClient
+from tenantry.systems.harbor.platform import HarborPlatform
+from tenantry.systems.harbor.team import HarborTeams
+from tenantry.systems.health import check_harbor, check_keycloak, check_kubernetes
+from tenantry.systems.istio.platform import IstioPlatform
+from tenantry.systems.istio.team import IstioTeams
+from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.harbors_client import secret_of
+from tenantry.systems.keycloak.platform import KeycloakPlatform
+from tenantry.systems.keycloak.team import KeycloakTeams
+from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.systems.kubernetes.team import KubernetesTeams
+
+hide_wire_logs()
+
+
+class Systems:
+    """Harbor, Keycloak, Kubernetes and Istio of one platform. Safe to use from many threads.
+
+    Use it as a context manager: leaving it closes the connections.
+
+    Attributes:
+        state: the declared state.
+        team_adapters: what observes and applies the resources of teams, in the order of observation.
+        platform_adapters: what observes and applies the platform's own resources.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        state: Declaration,
+        *,
+        probe_credentials: bool = True,
+        extras: bool = False,
+        renew_client_secret_before: datetime | None = None,
+        clock: Clock = real_time,
+        more_adapters: Sequence[Adapter[Team]] = (),
+    ) -> None:
+        """
+        Args:
+            connections: where the systems are, and the accounts that call them.
+            state: the declared state.
+            probe_credentials: try whether robots' credentials authenticate against Harbor, a call
+                each; otherwise they are assumed to.
+            extras: observe undeclared resources, too.
+            renew_client_secret_before: plan a new secret of Harbor's client if its secret is older.
+            clock: the time that ages are counted to.
+            more_adapters: further adapters for the resources of teams, observed after the others.
+        """
+        self.state = state
+        self.probes_credentials = probe_credentials
+        self.clock = clock
+        self._stack = ExitStack()
+        self.harbor_client = HarborClient(connections.harbor)
+        self._stack.callback(self.harbor_client.close)
+        realm = state.platform.keycloak.realm
+        self.keycloak_client = KeycloakClient(connections.keycloak, realm)
+        self._stack.callback(self.keycloak_client.close)
+        self.kubernetes_client = KubernetesClient(connections.kubernetes)
+        self._stack.callback(self.kubernetes_client.close)
+        harbor, keycloak, kubernetes = (
+            self.harbor_client,
+            self.keycloak_client,
+            self.kubernetes_client,
+        )
+        platform = state.platform
+        self.marks = marks = Marks(platform.id, platform.name, kubernetes.uid)
+        self.kubernetes = KubernetesTeams(
+            kubernetes, state, marks, self._adopts_project, extras=extras
+        )
+        self.keycloak = KeycloakTeams(keycloak, state, marks, extras=extras)
+        self.harbor = HarborTeams(harbor, state, clock, marks, extras=extras)
+        self.istio = IstioTeams(kubernetes, state, marks)
+        self.credentials = TeamCredentials(
+            harbor,
+            keycloak,
+            kubernetes,
+            platform.harbor.registry,
+            marks,
+            probe=probe_credentials,
+            clock=clock,
+        )
+        self.team_adapters: tuple[Adapter[Team], ...] = (
+            self.kubernetes,
+            self.istio,
+            self.keycloak,
+            self.harbor,
+            self.credentials,
+            *more_adapters,
+        )
+        issuer = keycloak.issuer_to_be
+        self.harbor_platform = HarborPlatform(harbor, state, issuer, partial(secret_of, keycloak))
+        self.keycloak_platform = KeycloakPlatform(
+            keycloak,
+            harbor,
+            kubernetes,
+            state,
+            clock,
+            marks,
+            self.harbor_platform.hand_over,
+            renew_secret_before=renew_client_secret_before,
+            extras=extras,
+        )
+        self.istio_platform = IstioPlatform(kubernetes, harbor, state, marks, issuer)
+        self.platform_adapters: tuple[Adapter[Platform], ...] = (
+            self.keycloak_platform,
+            self.harbor_platform,
+            self.istio_platform,
+        )
+        self._team_kinds = _by_kind(self.team_adapters)
+        self._platform_kinds = _by_kind(self.platform_adapters)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._stack.close()
+
+    def check(self, *, configuring: bool = False) -> list[str]:
+        """Return a sentence for each system, which says that it answers as it must.
+
+        Args:
+            configuring: the platform is planned, too: what it declares need not exist yet.
+
+        Raises:
+            SystemRefused, SystemUnavailable: the first system that does not, and why.
+        """
+        platform = self.state.platform
+        mode_comes = configuring and platform.harbor.single_sign_on is not None
+        realm_comes = configuring and platform.keycloak.realm_settings is not None
+        return [
+            check_harbor(self.harbor_client, any_mode=mode_comes),
+            check_keycloak(self.keycloak_client, any_realm=realm_comes),
+            check_kubernetes(self.kubernetes_client),
+        ]
+
+    # Observe
+
+    def observe(self, teams: Sequence[Team]) -> Observed:
+        """Return what the systems hold of these teams."""
+        observed = Observed()
+        for adapter in self.team_adapters:
+            observe(adapter, teams, observed)
+        return observed
+
+    def observe_platform(self) -> Observed:
+        """Return what the systems hold of the platform's own resources."""
+        observed = Observed()
+        for adapter in self.platform_adapters:
+            observe(adapter, [self.state.platform], observed)
+        return observed
+
+    def not_applied(self, teams: Sequence[Team]) -> list[Team]:
+        """Return the teams whose namespace does not record that they are applied as now declared.
+
+        It costs one read of the namespaces, whatever the number of teams.
+        """
+        found = self.kubernetes.namespaces([team.slug for team in teams])
+        by_name = {live["metadata"]["name"]: live for live in found}
+        return [
+            team
+            for team in teams
+            if team.slug not in by_name or not self.kubernetes.is_applied(team, by_name[team.slug])
+        ]
+
+    # Plan
+
+    def desired(self, team: Team, observed: Observed) -> list[Resource]:
+        """Return every resource of a team."""
+        return _desired(self.team_adapters, team, observed, f"team '{team.name}'")
+
+    def desired_platform(self, observed: Observed) -> list[Resource]:
+        """Return every resource of the platform's own."""
+        return _desired(self.platform_adapters, self.state.platform, observed, "the platform")
+
+    def plan(self, team: Team, observed: Observed, *, partial: bool = False) -> Plan:
+        """Return the plan that brings a team to its declared state.
+
+        Args:
+            team: the team.
+            observed: what was observed of it.
+            partial: plan what could be read, and leave out the rest.
+
+        Raises:
+            TenantryError: part of the team could not be read.
+        """
+        desired = self.desired(team, observed)
+        with understood("kubernetes", f"plan team '{team.name}'"):
+            return make_plan(team, desired, observed, partial=partial)
+
+    def plan_platform(
+        self,
+        observed: Observed,
+        desired: list[Resource] | None = None,
+        *,
+        partial: bool = False,
+    ) -> Plan:
+        """Return the plan that brings the platform to its declared state.
+
+        Args:
+            observed: what was observed of it.
+            desired: its resources; they are made from what was observed if not given.
+            partial: plan what could be read, and leave out the rest.
+
+        Raises:
+            TenantryError: part of it could not be read.
+        """
+        wanted = self.desired_platform(observed) if desired is None else desired
+        with understood("keycloak", "plan the platform"):
+            return make_plan(self.state.platform, wanted, observed, partial=partial)
+
+    def _adopts_project(self, team: Team, observed: Observed) -> bool:
+        """Return whether the plan of a team adopts a Harbor project that is not ours."""
+        project, *parts = self.harbor.desired(team, observed)
+        wanted = [project, *parts, *self.credentials.desired(team, observed)]
+        return may_adopt(team, project, wanted, observed)
+
+    # Apply
+
+    def apply(
+        self,
+        plan: Plan,
+        observed: Observed,
+        stages: Sequence[Stage] = STAGES,
+        report: Callable[[Change], None] = lambda change: None,
+    ) -> None:
+        """Make the changes of these stages, in order; `report` is called after each.
+
+        Raises:
+            CallFailed: a change failed; those before it are made, those after it are not.
+        """
+        if plan.changes:
+            self.marks.check()
+        adapters = self._platform_kinds if plan.is_of_platform else self._team_kinds
+        for stage in stages:
+            for change in plan.in_stage(stage):
+                adapter = adapters.get(change.id.kind)
+                if adapter is None:
+                    raise unknown_kind(change)
+                with understood(change.id.system, f"{change.action} {change.id.kind}"):
+                    adapter.apply(change, observed)
+                report(change)
+
+
+def observe(adapter: Adapter[Owner], owners: Sequence[Owner], observed: Observed) -> None:
+    """Add what one adapter observes to what is known.
+
+    Raises:
+        TenantryError: the system cannot be read.
+    """
+    with understood(adapter.system, f"read {adapter.name}"):
+        observed.add(adapter.observe(owners, observed))
+
+
+def _by_kind(
+    adapters: Sequence[Adapter[Team]] | Sequence[Adapter[Platform]],
+) -> dict[Kind, Adapter[Team] | Adapter[Platform]]:
+    return {kind: adapter for adapter in adapters for kind in adapter.kinds}
+
+
+def _desired(
+    adapters: Sequence[Adapter[Owner]], owner: Owner, observed: Observed, name: str
+) -> list[Resource]:
+    wanted: list[Resource] = []
+    for adapter in adapters:
+        with understood(adapter.system, f"plan {name} ({adapter.name})"):
+            wanted += adapter.desired(owner, observed)
+    return wanted
