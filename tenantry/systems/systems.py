@@ -201,11 +201,19 @@ class Systems:
 
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
         """Return every resource of a team."""
-        return _desired(self.team_adapters, team, observed, f"team '{team.name}'")
+        return [
+            resource
+            for adapter in self.team_adapters
+            for resource in adapter.desired(team, observed)
+        ]
 
     def desired_platform(self, observed: Observed) -> list[Resource]:
         """Return every resource of the platform's own."""
-        return _desired(self.platform_adapters, self.state.platform, observed, "the platform")
+        wanted: list[Resource] = []
+        for adapter in self.platform_adapters:
+            with understood(adapter.system, f"plan the platform ({adapter.name})"):
+                wanted += adapter.desired(self.state.platform, observed)
+        return wanted
 
     def plan(self, team: Team, observed: Observed, *, partial: bool = False) -> Plan:
         """Return the plan that brings a team to its declared state.
@@ -290,13 +298,3 @@ def _by_kind(
     adapters: Sequence[Adapter[Team]] | Sequence[Adapter[Platform]],
 ) -> dict[Kind, Adapter[Team] | Adapter[Platform]]:
     return {kind: adapter for adapter in adapters for kind in adapter.kinds}
-
-
-def _desired(
-    adapters: Sequence[Adapter[Owner]], owner: Owner, observed: Observed, name: str
-) -> list[Resource]:
-    wanted: list[Resource] = []
-    for adapter in adapters:
-        with understood(adapter.system, f"plan {name} ({adapter.name})"):
-            wanted += adapter.desired(owner, observed)
-    return wanted

@@ -24,6 +24,7 @@ from tenantry.declared.team import (
 from tenantry.marks import Marks
 from tenantry.systems.harbor.tags import retention_body, selectors
 from tenantry.systems.istio import routes
+from tenantry.systems.istio.kinds import HTTP_ROUTE, VIRTUAL_SERVICE
 from tenantry.systems.keycloak.clients import client_fields
 from tenantry.systems.kubernetes import namespaces, objects
 from tenantry.systems.kubernetes.client import KINDS
@@ -84,6 +85,7 @@ class ApiServer:
         return None
 
 
+ROUTES = {kind.name: kind for kind in (HTTP_ROUTE, VIRTUAL_SERVICE)}
 MARKS = Marks("tests", "Tests", lambda: "unread")
 
 
@@ -100,7 +102,9 @@ def _objects(case: Case, namespace: str) -> list[dict[str, Any]]:
             for path in route["paths"]
         ]
         spec = routes.spec(kind, route["host"], "istio-ingress/public", rules)
-        found.append(objects.resource(kind, name, team, {"spec": spec}, MARKS, namespace=namespace))
+        found.append(
+            objects.resource(ROUTES[kind], name, team, {"spec": spec}, MARKS, namespace=namespace)
+        )
     if "namespace" in case.content:
         declared = _namespace(case.content["namespace"])
         found.append(namespaces.namespace(MARKS, team, namespace, declared, {}))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from tenantry.answers import texts
+from tenantry.answers import texts, understood
 from tenantry.calls import Clock, each, real_time
 from tenantry.declared import Robot, Team
 from tenantry.errors import ChangedMeanwhile
@@ -118,6 +118,10 @@ class TeamCredentials:
         What was observed decides which robot of a pair is the live one, and what
         Harbor calls it.
         """
+        with understood("harbor", f"plan the credentials of team '{team.name}'"):
+            return self._desired(team, observed)
+
+    def _desired(self, team: Team, observed: Observed) -> list[Resource]:
         wanted: list[Resource] = []
         project_of_team = project_id(team.slug)
         project = observed.live.get(project_of_team)
