@@ -5,6 +5,7 @@ An object of the team's own can harm others without a byte of theirs being chang
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,6 +85,9 @@ def _wrong_hosts(route: Any, names: Names) -> Iterator[str]:
 def _wrong_addresses(client: Any) -> Iterator[str]:
     logout = client.get("attributes", {}).get("post.logout.redirect.uris", "")
     for address in [*client.get("redirectUris", []), *filter(None, logout.split("##"))]:
+        if address in ("+", "-") or re.match("/(?!/)", address):
+            # The redirect URIs; none; a path, which Keycloak takes for one of its own.
+            continue
         parts = urlsplit(address)
         host = parts.hostname or ""
         if parts.scheme not in ("http", "https") or not host or "*" in parts.netloc:
