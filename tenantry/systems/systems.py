@@ -59,7 +59,7 @@ class Systems:
         extras: bool = False,
         renew_client_secret_before: datetime | None = None,
         clock: Clock = real_time,
-        more_adapters: Sequence[Adapter[Team]] = (),
+        more_adapters: "Sequence[Callable[[Systems], Adapter[Team]]]" = (),
     ) -> None:
         """
         Args:
@@ -70,7 +70,8 @@ class Systems:
             extras: observe undeclared resources, too.
             renew_client_secret_before: plan a new secret of Harbor's client if its secret is older.
             clock: the time that ages are counted to.
-            more_adapters: further adapters for the resources of teams, observed after the others.
+            more_adapters: create further adapters for the resources of teams, given these systems.
+                They observe after the others.
         """
         self.state = state
         self.probes_credentials = probe_credentials
@@ -111,7 +112,7 @@ class Systems:
             self.keycloak,
             self.harbor,
             self.credentials,
-            *more_adapters,
+            *(create(self) for create in more_adapters),
         )
         issuer = keycloak.issuer_to_be
         self.harbor_platform = HarborPlatform(harbor, state, issuer, partial(secret_of, keycloak))

@@ -87,7 +87,7 @@ class Toy:
             bench.state,
             extras=True,
             clock=bench.sandbox.clock.now,
-            more_adapters=[self.badges],
+            more_adapters=[lambda systems: self.badges],
         )
         self.team = bench.team()
 
