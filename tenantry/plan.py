@@ -209,7 +209,7 @@ def _step(
         how, adopt = "it is as declared, but what is in it is not", "yes"
     return Refusal(
         resource.id,
-        f"it exists and Tenantry did not make it; {how}. Rename or remove it, or let {owner.told} "
+        f"it exists and Tenantry did not make it; {how}. Rename or remove it, or let {owner.label} "
         f"adopt it ({_adoption(owner, adopt)})",
         found,
     )

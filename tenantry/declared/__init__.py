@@ -1,6 +1,6 @@
 """The declared state: what the platform and its teams are to be, and every rule it must meet."""
 
-from tenantry.declared.beside import check_alone
+from tenantry.declared.added_team import add_team
 from tenantry.declared.changes import FieldChange
 from tenantry.declared.drift import Drift, IgnoreRule
 from tenantry.declared.form import read_form
@@ -42,7 +42,7 @@ __all__ = [
     "SecretSink",
     "Team",
     "TeamSettings",
-    "check_alone",
+    "add_team",
     "complete",
     "form_schema",
     "load",

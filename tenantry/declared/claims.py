@@ -29,7 +29,7 @@ class Claim(NamedTuple):
     """One thing that one team claims for itself."""
 
     team: Team
-    what: str
+    kind: str
     """Its kind, as in messages: `the host`."""
     name: str
     place: Place
@@ -63,7 +63,7 @@ def conflicts(teams: Sequence[Team], refused: Collection[Refused] = ()) -> Itera
             if is_refused(team, claim.place, refused):
                 rank = REFUSED_RANK
             ranked = claim._replace(rank=rank)
-            claimed[claim.what, claim.name].append(ranked)
+            claimed[claim.kind, claim.name].append(ranked)
     for claims in claimed.values():
         if len({claim.team.name for claim in claims}) > 1:
             yield from compare(claims)
@@ -81,7 +81,7 @@ def compare(claims: Sequence[Claim]) -> Iterator[Conflict]:
     for claim in claims:
         rivals = sorted((o for o in first if o.team.name != claim.team.name), key=_name)
         if rivals and not _is_the_namespaces(claim, rivals):
-            text = f"{claim.what} '{claim.name}' is also declared by team '{rivals[0].team.name}'"
+            text = f"{claim.kind} '{claim.name}' is also declared by team '{rivals[0].team.name}'"
             yield Conflict(claim, text, decided=claim.rank < highest)
 
 
@@ -92,7 +92,7 @@ def _name(claim: Claim) -> str:
 def _is_the_namespaces(claim: Claim, rivals: Sequence[Claim]) -> bool:
     """Whether a conflict over a Secret is one over its namespace, which has its own fault."""
     sinks = ["sinks" in each.place for each in (claim, *rivals)]
-    return claim.what == "the Secret" and not any(sinks)
+    return claim.kind == "the Secret" and not any(sinks)
 
 
 def claims_of(team: Team) -> Iterator[Claim]:
@@ -114,7 +114,7 @@ def claims_of(team: Team) -> Iterator[Claim]:
         for index, sink in enumerate(team.sinks(purpose)):
             place = ("robots", purpose, "sinks", index)
             yield Claim(team, "the Secret", f"{sink.namespace}/{sink.name}", place)
-        for index, name in enumerate(team.replaced(purpose)):
+        for index, name in enumerate(team.replaced_robots(purpose)):
             yield Claim(team, "the robot", name, ("robots", purpose, "replaces", index))
     for name, route in team.routes.items():
         yield Claim(team, "the host", route.host, ("routes", name, "host"))
@@ -131,7 +131,7 @@ def _namespace_owners(teams: Sequence[Team]) -> dict[str, set[str]]:
 
 def _rank(claim: Claim, owners: dict[str, set[str]]) -> int:
     team = claim.team
-    match claim.what:
+    match claim.kind:
         case "the namespace" | "the group":
             return int(claim.name == team.slug)
         case "the Secret":

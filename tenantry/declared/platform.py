@@ -231,6 +231,6 @@ class Platform(Model):
         )
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """What it is called in a message."""
         return "the platform"

@@ -1,6 +1,6 @@
 """Checks what a team declares against the policy: one check for files, for the API and for the form.
 
-Only what a team says itself is judged: a value that `platform.yaml` gives, by its defaults or by a
+Only what a team says itself is evaluated: a value that `platform.yaml` gives, by its defaults or by a
 profile that the team may use, needs no exception.
 """
 
@@ -15,15 +15,15 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.policy import LIMITS, Limits, Policy, allows_more, replaced, widened
 from tenantry.declared.policy_names import fold
 from tenantry.declared.policy_rules import Breach, Case
-from tenantry.declared.policy_source import NAME, Judged, PolicySource, Violation
+from tenantry.declared.policy_source import NAME, EvaluatedTeam, PolicySource, Violation
 from tenantry.declared.policy_text import grant_text, printable
 from tenantry.declared.team import Team, TeamSettings
 
 _ANY = "{team}"
-"""The name by which a profile is judged: no team has it, and no pattern means another one by it."""
+"""The name by which a profile is evaluated: no team has it, and no pattern means another one by it."""
 
 
-class Judge:
+class PolicyEvaluator:
     """Judges teams by a policy.
 
     Args:
@@ -115,7 +115,7 @@ class Judge:
     def adopt_text(self, team: Team, file: str | None) -> str:
         """Return the warning for a team whose `adopt` has no effect."""
         return (
-            f"'{team.adopt}' has no effect: the policy does not let {team.told} take over what "
+            f"'{team.adopt}' has no effect: the policy does not let {team.label} take over what "
             f"Tenantry did not create{self._limit_text(('adopt',), team)}. Remove it where nothing "
             f"is left to adopt; else {self._remedy(team.name, {'adopt': team.adopt}, file)}"
         )
@@ -232,7 +232,7 @@ class Judge:
     # All teams together
 
     def check_together(
-        self, judged: Sequence[Judged]
+        self, evaluated: Sequence[EvaluatedTeam]
     ) -> Iterator[tuple[Team, Violation, str | None]]:
         """Return what teams declare that belongs to other teams.
 
@@ -240,10 +240,10 @@ class Judge:
             The team, the violation, and the dispute that the systems decide; None if the policy
             decides it.
         """
-        limits = {id(each.team): self.limits_of(each.team, each.file) for each in judged}
-        owners = policy_hosts.Owners(judged, limits)
-        names = policy_hosts.Names(each.team.name for each in judged if not each.refuses(NAME))
-        for each in judged:
+        limits = {id(each.team): self.limits_of(each.team, each.file) for each in evaluated}
+        owners = policy_hosts.Owners(evaluated, limits)
+        names = policy_hosts.Names(each.team.name for each in evaluated if not each.refuses(NAME))
+        for each in evaluated:
             team, own = each.team, limits[id(each.team)]
             base = self._base(team.profile)
             for breach in policy_hosts.check_among(team, base, own, owners, names):
@@ -301,7 +301,9 @@ class Judge:
         return f", {self.document.name}:{self.document.line(place)}"
 
 
-def judge(platform: Platform, document: Document, source: PolicySource | None = None) -> Judge:
+def evaluator_for(
+    platform: Platform, document: Document, source: PolicySource | None = None
+) -> PolicyEvaluator:
     """Return who judges the teams of a platform.
 
     Args:
@@ -310,8 +312,10 @@ def judge(platform: Platform, document: Document, source: PolicySource | None = 
         source: where the policy is, if it is not the platform's own.
     """
     if source is None:
-        return Judge(platform, document, platform.policy, [platform])
-    return Judge(platform, source.document, source.platform.policy, [platform, source.platform])
+        return PolicyEvaluator(platform, document, platform.policy, [platform])
+    return PolicyEvaluator(
+        platform, source.document, source.platform.policy, [platform, source.platform]
+    )
 
 
 def _is_own(name: str, file: str) -> bool:

@@ -14,10 +14,10 @@ from tenantry.declared.policy_names import (
     for_team,
     host_matches,
     matches,
-    take_apart,
+    parse_address,
 )
 from tenantry.declared.policy_rules import Breach, Case
-from tenantry.declared.policy_source import Judged
+from tenantry.declared.policy_source import EvaluatedTeam
 from tenantry.declared.team import Team
 
 
@@ -74,7 +74,7 @@ def uses(team: Team, base: Team) -> Iterator[Use]:
         if given is None or given.host != route.host:
             yield Use(("routes", name, "host"), route.host, route.host, "further_hosts")
     for place, address in _addresses(team, base):
-        host = take_apart(address).host
+        host = parse_address(address).host
         if host is not None:
             yield Use(place, host, address, "addresses")
 
@@ -95,7 +95,7 @@ def check(case: Case, reserved: Reserved) -> Iterator[Breach]:
     if not (team.routes or team.oidc_clients):
         return
     for place, address in _addresses(team, base):
-        fault = take_apart(address).fault
+        fault = parse_address(address).fault
         if fault and address not in limits.addresses:
             yield Breach(place, f"'{address}' {fault}", {"addresses": [address]})
     patterns = None
@@ -180,11 +180,11 @@ class Owners:
         granted: the hosts that are granted in full, and the teams of each.
     """
 
-    def __init__(self, judged: Iterable[Judged], limits: Mapping[int, Limits]) -> None:
+    def __init__(self, evaluated: Iterable[EvaluatedTeam], limits: Mapping[int, Limits]) -> None:
         self.routes: dict[str, list[_Route]] = {}
         self.wildcards: dict[str, str] = {}
         self.granted: dict[str, set[str]] = {}
-        for each in judged:
+        for each in evaluated:
             team, file = each.team, each.file
             further = limits[id(team)].further_hosts
             for name, route in team.routes.items():
@@ -208,14 +208,16 @@ class Owners:
             return f"'{use.host}' belongs to team '{min(granted)}' by the policy"
         return ""
 
-    def disputed(self, judged: Judged, base: Team, limits: Limits) -> Iterator[tuple[str, Use]]:
+    def disputed(
+        self, evaluated: EvaluatedTeam, base: Team, limits: Limits
+    ) -> Iterator[tuple[str, Use]]:
         """Return the hosts that logins of a team return to and that others have routes for."""
-        team = judged.team
+        team = evaluated.team
         seen: set[str] = set()
         for use in uses(team, base):
             if use.limit != "addresses" or use.host in seen or use.host in LOOPBACK:
                 continue
-            if judged.refuses(use.place):
+            if evaluated.refuses(use.place):
                 continue
             routes = self.routes.get(use.host, ())
             own = any(route.team.name == team.name for route in routes)

@@ -111,7 +111,7 @@ _RUNS_CODE = frozenset(
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
-def take_apart(address: str) -> Address:
+def parse_address(address: str) -> Address:
     """Return an address taken apart as Keycloak and browsers do.
 
     Keycloak compares letter for letter; of an address that ends in `*` it compares the beginning.

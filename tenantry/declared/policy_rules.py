@@ -38,7 +38,7 @@ class Breach(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A team that is judged, and by what."""
+    """A team that is evaluated, and by what."""
 
     given: Team
     """What the team declares itself."""
@@ -159,7 +159,7 @@ def _check_robot(case: Case, purpose: str, robot: Robot) -> Iterator[Breach]:
             yield Breach((*place, "sinks", index), text, {"sinks": [name]})
     patterns = [for_team(each, team.name) for each in limits.replaces]
     for index, (declared, full) in enumerate(
-        zip(robot.replaces, team.replaced(purpose), strict=True)
+        zip(robot.replaces, team.replaced_robots(purpose), strict=True)
     ):
         if base is not None and declared in base.replaces:
             continue

@@ -1,4 +1,4 @@
-"""What the policy is read from, the teams that are judged by it, and what it finds."""
+"""What the policy is read from, the teams that are evaluated by it, and what it finds."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -25,15 +25,15 @@ class Violation(NamedTuple):
 
 
 class PolicySource(NamedTuple):
-    """The policy at the head of a branch, by which older commits are judged, too."""
+    """The policy at the head of a branch, by which older commits are evaluated, too."""
 
     platform: Platform
     document: Document
     """The file `platform.yaml`, with a name that tells the commit."""
 
 
-class Judged(NamedTuple):
-    """A team that is judged together with all others."""
+class EvaluatedTeam(NamedTuple):
+    """A team that is evaluated together with all others."""
 
     team: Team
     """With all defaults."""

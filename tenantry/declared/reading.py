@@ -9,7 +9,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tenantry.declared import claims, external_names, judging, policy_check, rules, warnings
+from tenantry.declared import (
+    claims,
+    external_names,
+    policy_check,
+    policy_evaluation,
+    rules,
+    warnings,
+)
 from tenantry.declared.claims import Conflict
 from tenantry.declared.faults import Document, Place, explain
 from tenantry.declared.files import (
@@ -21,15 +28,15 @@ from tenantry.declared.files import (
 )
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
-from tenantry.declared.policy_check import Judge
+from tenantry.declared.policy_check import PolicyEvaluator
 from tenantry.declared.policy_source import NAME, PolicySource
 from tenantry.declared.profiles import NAMELESS, check_profile
 from tenantry.declared.salvage import (
     is_consequence,
-    name_in,
+    name_from_path,
+    name_in_text,
     original_place,
     read_model,
-    said_in,
     valid_name,
 )
 from tenantry.declared.state import (
@@ -60,7 +67,7 @@ def read(folder: Path, policy: PolicySource | None = None) -> Declaration:
 
     Args:
         folder: the declared state.
-        policy: the policy that the teams are judged by, where it is not that of the folder.
+        policy: the policy that the teams are evaluated by, where it is not that of the folder.
 
     Raises:
         DeclarationError: the platform is faulty; with every fault of the teams' files, too.
@@ -103,14 +110,14 @@ class Reading:
         self.warnings: list[str] = []
         """Of the platform."""
         self.files: list[TeamFile] = []
-        self.judge: Judge | None = None
+        self.evaluator: PolicyEvaluator | None = None
         """Judges the teams by the policy; None if the platform can't be read."""
 
     def read_platform(self, policy: PolicySource | None = None) -> None:
         """Reads `platform.yaml`.
 
         Args:
-            policy: the policy to judge by, where it is not this file's own.
+            policy: the policy to evaluate them by, where it is not this file's own.
         """
         self.faults += check_folder(self.folder)
         try:
@@ -123,7 +130,7 @@ class Reading:
         self.faults += found.faults
         if self.platform is None:
             return
-        self.judge = policy_check.judge(self.platform, self.platform_file, policy)
+        self.evaluator = policy_check.evaluator_for(self.platform, self.platform_file, policy)
         faults = [*rules.check_platform(self.platform), *policy_check.check_platform(self.platform)]
         if not self._is_left_out(("keycloak",)):
             faults += external_names.check_platform(self.platform)
@@ -163,7 +170,7 @@ class Reading:
 
     def _read_team(self, file: TeamFile) -> None:
         file.document = read_document(self.folder, file.path)
-        name = valid_name(file.document.data.get("name")) or name_in(file.path)
+        name = valid_name(file.document.data.get("name")) or name_from_path(file.path)
         found = read_model(file.document, Team, name=name or NAMELESS)
         file.faults += found.faults
         if found.content is not None:
@@ -175,7 +182,7 @@ class Reading:
     def _nameable(self, file: TeamFile) -> Team | None:
         """Return a team of which nothing but the name can be read."""
         name = valid_name(file.document.data.get("name")) or (
-            (not file.document.data and said_in(file.path)) or name_in(file.path)
+            (not file.document.data and name_in_text(file.path)) or name_from_path(file.path)
         )
         return Team(name=name) if name else None
 
@@ -213,8 +220,10 @@ class Reading:
                 file.faults.append(self._blame(place, text, file.document, given.profile))
         for place, text in (*warnings.check_team(team), *warnings.check_routes(platform, team)):
             file.warnings.append(self._blame(place, text, file.document, given.profile))
-        if self.judge is not None:
-            team = judging.judge_alone(self.judge, file, given, team, unknown | faulty)
+        if self.evaluator is not None:
+            team = policy_evaluation.evaluate_team(
+                self.evaluator, file, given, team, unknown | faulty
+            )
         file.team, file.is_whole = team, is_known
 
     def _check_profile(self, file: TeamFile, given: Team, platform: Platform) -> tuple[Team, bool]:
@@ -267,8 +276,8 @@ class Reading:
         self._check_names()
         files = {id(file.team): file for file in self.files if file.team and not file.is_rival}
         teams = [file.team for file in files.values() if file.team]
-        if self.judge is not None:
-            judging.judge_together(self.judge, files)
+        if self.evaluator is not None:
+            policy_evaluation.evaluate_together(self.evaluator, files)
         refused = frozenset(
             (file.team.name, place)
             for file in files.values()
@@ -282,7 +291,7 @@ class Reading:
                 file.decide(conflict.claim.place, fault)
             else:
                 claim = conflict.claim
-                file.contested.append(Contested(claim.what, claim.name, fault))
+                file.contested.append(Contested(claim.kind, claim.name, fault))
         whole = not self.platform_left_out and all(file.is_whole for file in self.files)
         if self.platform and whole:
             for place, text in external_names.check_groups(self.platform, teams):
@@ -344,7 +353,7 @@ class Reading:
             tuple(left_out_of(file, teams) for file in self.files if file.is_faulty),
             tuple(self.other_faults),
             _in_order([*self.warnings, *(found for file in good for found in file.warnings)]),
-            self.judge,
+            self.evaluator,
         )
 
 

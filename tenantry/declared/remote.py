@@ -145,7 +145,7 @@ class Remote:
             ChangedMeanwhile: somebody else has pushed first; nothing was pushed.
             SystemRefused: the server refuses the commit (a protected branch, a hook).
         """
-        if self._repository.place.scheme == "file":
+        if self._repository.address.scheme == "file":
             self._check_local()
         words: list[bytes] = []
         call = f"push to {self._repository.url}"
@@ -197,7 +197,7 @@ class Remote:
 
     @property
     def _path(self) -> str:
-        return self._repository.place.path
+        return self._repository.address.path
 
     @contextmanager
     def _told(self, what: str) -> Iterator[GitClient]:
@@ -237,14 +237,14 @@ class Remote:
             raise unavailable(f"its answer can't be understood ({name})") from None
 
     def _client(self, call: str, closing: ExitStack) -> GitClient:
-        repository, place = self._repository, self._repository.place
-        if place.scheme == "file":
+        repository, address = self._repository, self._repository.address
+        if address.scheme == "file":
             return LocalGitClient()
-        if place.scheme == "ssh":
+        if address.scheme == "ssh":
             assert repository.ssh_key is not None  # the model demands it
             key = read_private_key(repository.ssh_key.get_secret_value())
             ssh = closing.enter_context(Ssh(call, key, repository.known_hosts or ""))
-            return SSHGitClient(place.host, place.port, place.username, vendor=ssh)
+            return SSHGitClient(address.host, address.port, address.username, vendor=ssh)
         client = _HttpClient(repository, call, self._hide)
         closing.callback(client.pool_manager.clear)
         return client

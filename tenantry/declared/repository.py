@@ -14,7 +14,7 @@ from tenantry.pasted import Secret, Word
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """An address, taken apart."""
 
     scheme: str
@@ -50,17 +50,17 @@ class Repository(BaseModel):
     """Who the commits are by, as `Name <address>`."""
 
     @property
-    def place(self) -> Place:
+    def address(self) -> Address:
         """The address, taken apart."""
-        return _take_apart(self.url)
+        return _parse_address(self.url)
 
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        place = _take_apart(value)
-        if place.scheme in ("http", "https") and place.username is not None:
+        address = _parse_address(value)
+        if address.scheme in ("http", "https") and address.username is not None:
             raise ValueError("an address has no user name or password in it: they have own fields")
-        if not place.path or (place.scheme != "file" and not place.host):
+        if not address.path or (address.scheme != "file" and not address.host):
             raise ValueError("the address names no repository")
         return value
 
@@ -114,7 +114,7 @@ class Repository(BaseModel):
 
     @model_validator(mode="after")
     def _check_credentials(self) -> Self:
-        scheme = self.place.scheme
+        scheme = self.address.scheme
         if scheme == "ssh":
             if self.ssh_key is None or not self.known_hosts:
                 raise ValueError("SSH needs both an SSH key and the server's known_hosts")
@@ -127,7 +127,7 @@ class Repository(BaseModel):
         return self
 
 
-def _take_apart(url: str) -> Place:
+def _parse_address(url: str) -> Address:
     """An address's parts.
 
     Raises:
@@ -145,8 +145,8 @@ def _take_apart(url: str) -> Place:
         if parts.password is not None:
             raise ValueError("an address has no password in it: it has an own field")
         user = "git" if parts.scheme == "ssh" and not parts.username else parts.username
-        return Place(parts.scheme, parts.hostname or "", port, user, unquote(parts.path))
+        return Address(parts.scheme, parts.hostname or "", port, user, unquote(parts.path))
     found = re.fullmatch(r"(?:([\w.-]+)@)?([\w.-]+):([^:\s][^\s]*)", url)
     if not found:
         raise ValueError(allowed)
-    return Place("ssh", found[2], None, found[1] or "git", found[3])
+    return Address("ssh", found[2], None, found[1] or "git", found[3])

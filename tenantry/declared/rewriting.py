@@ -25,7 +25,7 @@ def dump(content: Any) -> str:
     return body.getvalue()
 
 
-def bring(document: Any, before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+def update_mapping(document: Any, before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     """Change a mapping of a document, in place, from one content to another."""
     for key in [key for key in document if key not in content]:
         del document[key]
@@ -33,6 +33,6 @@ def bring(document: Any, before: Mapping[str, Any], content: Mapping[str, Any]) 
         here = before.get(key)
         inside = isinstance(here, dict) and isinstance(value, dict) and value
         if inside and isinstance(document.get(key), dict):
-            bring(document[key], here or {}, value)
+            update_mapping(document[key], here or {}, value)
         elif key not in document or as_text(here) != as_text(value):
             document[key] = value

@@ -8,7 +8,7 @@ from tenantry.declared.claims import claims_of
 from tenantry.declared.faults import Place
 from tenantry.declared.kubernetes_values import is_subdomain
 from tenantry.declared.platform import Platform
-from tenantry.declared.team import SOONEST, Team
+from tenantry.declared.team import EARLIEST_ROTATION, Team
 
 Fault = tuple[Place, str]
 
@@ -21,8 +21,8 @@ def check_team(team: Team) -> Iterator[Fault]:
     claimed: set[tuple[str, str]] = set()
     for claim in claims_of(team):
         if claim[1:3] in claimed:
-            yield claim.place, f"{claim.what} '{claim.name}' is declared twice"
-        claimed.add((claim.what, claim.name))
+            yield claim.place, f"{claim.kind} '{claim.name}' is declared twice"
+        claimed.add((claim.kind, claim.name))
     yield from harbor_rules.check_project(team)
     yield from labels.check(team)
 
@@ -54,7 +54,7 @@ def _check_robot(team: Team, name: str) -> Iterator[Fault]:
                 "'before_expiry_days': the old credential would expire while it is still in use"
             )
             yield (*place, "overlap_hours"), text
-    if rotation and rotation.overlap_hours > SOONEST * rotation.max_age_days * 24:
+    if rotation and rotation.overlap_hours > EARLIEST_ROTATION * rotation.max_age_days * 24:
         text = (
             f"{rotation.overlap_hours} hours is longer than three quarters of the "
             f"{rotation.max_age_days} days of 'max_age_days': the next rotation would be due "

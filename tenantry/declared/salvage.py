@@ -36,12 +36,12 @@ class Readable(Generic[M]):
     """The fields that are faulty."""
 
 
-def name_in(path: Path) -> str | None:
+def name_from_path(path: Path) -> str | None:
     """Return the name of the team that a file is named after; None if that is not a name."""
     return valid_name(path.stem)
 
 
-def said_in(path: Path) -> str | None:
+def name_in_text(path: Path) -> str | None:
     """Return the name that the text of a file gives, where the text is not YAML."""
     try:
         found = _LINE.search(path.read_text(encoding="utf-8", errors="replace"))
@@ -168,7 +168,7 @@ _NEEDED_BY: tuple[tuple[Place, Place], ...] = (
         ("keycloak", "external_providers", "?", "replaces"),
     ),
 )
-"""Fields, and those that no rule can judge without them: `*` is the same name in both, `?` any."""
+"""Fields, and those that no rule can evaluate without them: `*` is the same name in both, `?` any."""
 
 
 def is_consequence(

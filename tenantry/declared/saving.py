@@ -9,14 +9,14 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from tenantry.declared import files, parsing
-from tenantry.declared.beside import check_alone
+from tenantry.declared.added_team import add_team
 from tenantry.declared.changes import FieldChange, differences
 from tenantry.declared.faults import Document, explain
 from tenantry.declared.merge import Data, merge
 from tenantry.declared.parsing import FaultyText
 from tenantry.declared.reading import read
-from tenantry.declared.rewriting import bring, dump, round_trip
-from tenantry.declared.salvage import said_in, valid_name
+from tenantry.declared.rewriting import dump, round_trip, update_mapping
+from tenantry.declared.salvage import name_in_text, valid_name
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Identity, Team, TeamSettings
 from tenantry.declared.writing import locked, write
@@ -159,7 +159,7 @@ def propose(
     if if_declared == "merge" and before is not None:
         content = merge(before, content)
         team = _validate(content, form)
-    proposal = Proposal(check_alone(declaration, team, form), content, before, file)
+    proposal = Proposal(add_team(declaration, team, form), content, before, file)
     proposal.overwrites = overwrites
     return proposal
 
@@ -201,7 +201,7 @@ def check_again(
         ChangedSince: the team's file says something else than the proposal was made from.
     """
     content = proposal.content
-    checked = check_alone(declaration, Team.model_validate(content))
+    checked = add_team(declaration, Team.model_validate(content))
     file, now = find_team(folder, content["name"])
     if is_same(now, content):
         return checked, file
@@ -236,7 +236,7 @@ def _refuse_file_of_another(folder: Path, path: Path, name: str) -> None:
         DeclarationError: the file that the team would be written to declares another one.
     """
     content = _content(path) if path.exists() else None
-    said = content.get("name") if isinstance(content, dict) else said_in(path)
+    said = content.get("name") if isinstance(content, dict) else name_in_text(path)
     other = valid_name(said)
     if other not in (None, name):
         file = path.relative_to(folder).as_posix()
@@ -306,7 +306,7 @@ def _text(path: Path, before: Data, content: Data) -> str:
     old = path.read_text(encoding="utf-8")
     yaml = round_trip()
     document = yaml.load(old)
-    bring(document, before, content)
+    update_mapping(document, before, content)
     body = StringIO()
     yaml.dump(document, body)
     if is_same(parsing.parse(body.getvalue()).data, content):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.platform import Platform
-from tenantry.declared.policy_check import Judge
+from tenantry.declared.policy_check import PolicyEvaluator
 from tenantry.declared.team import Team
 from tenantry.errors import DeclarationError
 
@@ -52,7 +52,7 @@ class Documents:
 class Contested:
     """A claim of a team's that another team makes as well, and that no convention decides."""
 
-    what: str
+    kind: str
     """Its kind, as in messages: `the host`."""
     name: str
     fault: str
@@ -104,7 +104,7 @@ class LeftOut:
         return own[0] if own else Location(self.file, 1)
 
 
-_NOT_OF_TEAMS: Any = {
+_NOT_IN_TEAM_PLANS: Any = {
     "name": True,
     "adopt": True,
     "drift": True,
@@ -142,8 +142,8 @@ class Declaration:
     """Faults between the platform and its teams that keep no team out."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
     """Values that a later release will refuse, in the order of files and lines."""
-    judge: Judge | None = field(default=None, compare=False, repr=False)
-    """The policy that the teams were judged by."""
+    evaluator: PolicyEvaluator | None = field(default=None, compare=False, repr=False)
+    """The policy that the teams were evaluated by."""
 
     @property
     def faults(self) -> list[str]:
@@ -225,6 +225,6 @@ class Declaration:
 
         It changes whenever another plan could follow from the declared state.
         """
-        shared = self.platform.model_dump(mode="json", exclude=_NOT_OF_TEAMS)
+        shared = self.platform.model_dump(mode="json", exclude=_NOT_IN_TEAM_PLANS)
         content = [team.model_dump(mode="json", exclude={"drift"}), shared]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

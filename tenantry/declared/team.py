@@ -104,7 +104,7 @@ class HarborProject(Model):
     """Tags that can't be overwritten."""
 
 
-SOONEST = 0.75
+EARLIEST_ROTATION = 0.75
 """Of its greatest age: a credential is due in the last quarter, another time for each team."""
 
 
@@ -169,7 +169,7 @@ class Robot(Model):
     `otomi-team-{team}-pull`. They are retired as the old robot of a pair is."""
 
     @property
-    def by_hand(self) -> Rotation:
+    def effective_rotation(self) -> Rotation:
         """The rotation as declared; without one, how it goes when somebody asks for it."""
         return self.rotation or Rotation(max_age_days=3650)
 
@@ -317,7 +317,7 @@ class Team(TeamSettings, Identity):
     """A tenant of the platform."""
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """What it is called in a message."""
         return f"team '{self.name}'"
 
@@ -340,7 +340,7 @@ class Team(TeamSettings, Identity):
         """The further Secrets of a robot, with the team's name in theirs."""
         return [sink.of(self.name) for sink in self.active_robots[purpose].sinks]
 
-    def replaced(self, purpose: str) -> list[str]:
+    def replaced_robots(self, purpose: str) -> list[str]:
         """Full names of the robots that a robot takes the place of."""
         declared = self.active_robots[purpose].replaces
         return [name.replace("{team}", self.name) for name in declared]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.policy_source import Violation
-from tenantry.declared.salvage import name_in, said_in, valid_name
+from tenantry.declared.salvage import name_from_path, name_in_text, valid_name
 from tenantry.declared.state import Contested, LeftOut, location_of
 from tenantry.declared.team import Adopt, Team
 
@@ -18,7 +18,7 @@ class TeamFile:
     name: str
     document: Document = field(default_factory=lambda: Document("", {}))
     is_whole: bool = False
-    """Whether all of it could be read, so that it can be judged together with the others."""
+    """Whether all of it could be read, so that it can be evaluated together with the others."""
     team: Team | None = None
     """With all defaults; the readable part of it where the file is faulty."""
     faults: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class TeamFile:
 def left_out_of(file: TeamFile, teams: dict[str, Team]) -> LeftOut:
     """A file with what it counts for: nothing that a file without faults declares."""
     said = file.team.name if file.team and not file.is_rival else None
-    names = dict.fromkeys(name for name in (said, name_in(file.path)) if name)
+    names = dict.fromkeys(name for name in (said, name_from_path(file.path)) if name)
     return LeftOut(
         file.name,
         tuple(sorted(file.faults, key=location_of)),
@@ -80,4 +80,4 @@ def left_out_of(file: TeamFile, teams: dict[str, Team]) -> LeftOut:
 def given_name(file: TeamFile) -> str | None:
     """Return the name that a file itself gives; None if it gives none that can be read."""
     data = file.document.data
-    return valid_name(data.get("name")) if data else said_in(file.path)
+    return valid_name(data.get("name")) if data else name_in_text(file.path)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tenantry.declared import Rotation
-from tenantry.declared.team import SOONEST
+from tenantry.declared.team import EARLIEST_ROTATION
 
 Why = Literal["compromised", "broken", "forced", "expiry", "age"]
 """Why a credential is exchanged, the most urgent first."""
@@ -66,7 +66,7 @@ def planned(
         since: when its robot was created.
         expires: when the robot stops working; None if never.
     """
-    part = SOONEST + (1 - SOONEST) * spread(team)
+    part = EARLIEST_ROTATION + (1 - EARLIEST_ROTATION) * spread(team)
     aged = since + timedelta(days=policy.max_age_days) * part
     if expires is None:
         return aged, "age"

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any
 
 from tenantry.declared import LeftOut, Robot, Rotation, SecretSink, Team, complete
-from tenantry.declared.team import SOONEST, SecretFormat
+from tenantry.declared.team import EARLIEST_ROTATION, SecretFormat
 from tenantry.errors import NotOurs, TenantryError, readable
 from tenantry.marks import MANAGED_BY, TEAM
 from tenantry.resources import Observed
@@ -282,7 +282,7 @@ def _with_longest_overlap(policy: Rotation, days: int) -> Rotation:
 
     Where not all of a file can be read, not all of its sinks may be known.
     """
-    soonest = int(policy.max_age_days * SOONEST)
+    soonest = int(policy.max_age_days * EARLIEST_ROTATION)
     hours = min(24 * min(days - soonest, soonest), _LONGEST_OVERLAP)
     return policy.model_copy(update={"overlap_hours": max(policy.overlap_hours, hours)})
 

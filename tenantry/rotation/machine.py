@@ -320,7 +320,7 @@ class _Walk:
     def _end(self, old: Mapping[str, Row]) -> dict[str, str]:
         if not old:
             return {}
-        declared = timedelta(hours=self._pair.robot.by_hand.overlap_hours)
+        declared = timedelta(hours=self._pair.robot.effective_rotation.overlap_hours)
         until = self._now + max(declared, self._machine._token_lifetime)
         self.outcome = replace(self.outcome, until=until)
         return {PREVIOUS: " ".join(sorted(old)), UNTIL: written(until)}

@@ -161,7 +161,7 @@ class Pair:
         """When a disabled robot is to be deleted."""
         disabled = moment(row["update_time"])
         assert disabled is not None
-        return disabled + timedelta(hours=self.robot.by_hand.deletion_hours)
+        return disabled + timedelta(hours=self.robot.effective_rotation.deletion_hours)
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def look(
     wanted = [(team, some) for team, some in wanted if some or team.name in systems.state.teams]
     listed = Observed()
     projects = systems.harbor.projects([team.slug for team, _ in wanted], listed)
-    replaces = any(team.replaced(purpose) for team, some in wanted for purpose in some)
+    replaces = any(team.replaced_robots(purpose) for team, some in wanted for purpose in some)
     everywhere = list(systems.harbor_client.pages("/robots")) if replaces else []
 
     def look_at(asked: tuple[Team, list[str]]) -> list[Found]:
@@ -291,7 +291,7 @@ class _Looking:
         inside = {short_name(row): row for row in rows if row["level"] == "project"}
         self._rows = {name: inside[name] for name in pair(purpose) if name in inside}
         full = {row["name"]: row for row in rows}
-        self._replaced = {n: full[n] for n in team.replaced(purpose) if n in full}
+        self._replaced = {n: full[n] for n in team.replaced_robots(purpose) if n in full}
         self._tried: dict[Credential, bool] = {}
 
     def pair(self, further: Sequence[Sink]) -> Pair:

@@ -25,7 +25,7 @@ from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, robot_fields
 from tenantry.systems.systems import Systems
 
-_BY_HAND = Robot().by_hand
+_BY_HAND = Robot().effective_rotation
 OVERLAP = timedelta(hours=_BY_HAND.overlap_hours)
 """How long the robots of a removed purpose still work."""
 DELETION = timedelta(hours=_BY_HAND.deletion_hours)

@@ -59,7 +59,7 @@ def connect(
 
 def _keep_own_hosts(connections: Connections, state: Declaration) -> Declaration:
     """Return the declared state without teams that use the hosts by which the systems are called."""
-    if state.judge is None:
+    if state.evaluator is None:
         return state
     urls = {"Harbor": connections.harbor.url, "Keycloak": connections.keycloak.url}
     hosts = {str(urlsplit(url).hostname): system for system, url in urls.items()}
@@ -67,7 +67,7 @@ def _keep_own_hosts(connections: Connections, state: Declaration) -> Declaration
     teams, left_out = dict(state.teams), list(state.left_out)
     for name, team in state.teams.items():
         document = _documents(state).get(name, Document(f"teams/{name}.yaml", {}))
-        found = [*state.judge.check_systems(team, hosts, file_name(document.name))]
+        found = [*state.evaluator.check_systems(team, hosts, file_name(document.name))]
         if found:
             faults = tuple(document.fault(each.place, each.text) for each in found)
             refused = frozenset(each.place for each in found)
@@ -122,7 +122,7 @@ def _settle_contested(state: Declaration, holders: Holders) -> Declaration:
     rivals: dict[tuple[str, str], list[LeftOut]] = defaultdict(list)
     for each in state.left_out:
         for contested in each.contested:
-            rivals[contested.what, contested.name].append(each)
+            rivals[contested.kind, contested.name].append(each)
     keepers: dict[tuple[str, str], LeftOut | None] = {}
     why: dict[tuple[str, str], str] = {}
     for key, files in rivals.items():
@@ -136,7 +136,7 @@ def _settle_contested(state: Declaration, holders: Holders) -> Declaration:
     for each in state.left_out:
         lost = []
         for contested in each.contested:
-            key = (contested.what, contested.name)
+            key = (contested.kind, contested.name)
             keeper = keepers[key]
             if keeper is None:
                 lost.append(replace(contested, fault=f"{contested.fault}; {why[key]}"))
@@ -173,9 +173,9 @@ def _intruders(state: Declaration, holders: Holders) -> Iterator[tuple[str, list
         faults = []
         for claim in claims_of(team):
             if not _is_by_convention(claim) and (why := _held_by_absent(state, holders, claim)):
-                text = f"{claim.what} '{claim.name}' {why}"
+                text = f"{claim.kind} '{claim.name}' {why}"
                 fault = state.fault(team.name, claim.place, text)
-                faults.append(Contested(claim.what, claim.name, fault))
+                faults.append(Contested(claim.kind, claim.name, fault))
         if faults and not _is_applied(holders, team):
             yield team.name, faults
 
@@ -183,7 +183,7 @@ def _intruders(state: Declaration, holders: Holders) -> Iterator[tuple[str, list
 def _held_by_absent(state: Declaration, holders: Holders, claim: Claim) -> str:
     """Return why a claim can't be given to its team; empty if it can."""
     try:
-        holder = holders.holder(claim.what, claim.name)
+        holder = holders.holder(claim.kind, claim.name)
     except TenantryError as error:
         return f"may be held by a team that is left out: its holder could not be read: {error}"
     if not state.knows_all_names and holder not in (None, *state.names):
@@ -204,9 +204,9 @@ def _is_applied(holders: Holders, team: Team) -> bool:
 def _is_by_convention(claim: Claim) -> bool:
     """Return whether a claim is for something that is named after the team."""
     slug = claim.team.slug
-    if claim.what == "the Secret":
+    if claim.kind == "the Secret":
         return claim.name.partition("/")[0] in claim.team.namespaces
-    return claim.what in ("the namespace", "the group") and claim.name == slug
+    return claim.kind in ("the namespace", "the group") and claim.name == slug
 
 
 def _intruder(state: Declaration, name: str, faults: list[Contested]) -> LeftOut:

@@ -241,14 +241,14 @@ def test_a_state_in_order_has_no_warnings(tmp_path: Path) -> None:
 def test_a_team_from_the_api_has_its_warnings(tmp_path: Path) -> None:
     state = declared.load(write(tmp_path))
     team = Team.model_validate({"name": "shop", "members": ["Ann", "ann"]})
-    (warning,) = declared.check_alone(state, team).warnings
+    (warning,) = declared.add_team(state, team).warnings
     assert warning.startswith("team shop: members[1]: 'ann' is there twice")
 
 
 def test_a_team_from_the_api_has_no_warnings_of_the_file_that_it_replaces(tmp_path: Path) -> None:
     state = declared.load(write(tmp_path, {"name": "shop", "members": ["Ann", "ann"]}))
     assert len(state.warnings) == 1
-    assert declared.check_alone(state, Team.model_validate({"name": "shop"})).warnings == ()
+    assert declared.add_team(state, Team.model_validate({"name": "shop"})).warnings == ()
 
 
 def _models(annotation: Any) -> set[type[BaseModel]]:

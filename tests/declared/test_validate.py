@@ -452,7 +452,7 @@ def test_a_team_from_the_api_is_checked_as_its_file_would_be(tmp_path: Path) -> 
         {"name": "a", "profile": "gold", "external_groups": {"corp": ["x"]}}
     )
     with pytest.raises(DeclarationError) as refused:
-        declared.check_alone(state, team)
+        declared.add_team(state, team)
     assert refused.value.faults == [
         "team a: profile: 'gold' is not a profile in platform.yaml; profiles there: none",
         (
@@ -462,7 +462,7 @@ def test_a_team_from_the_api_is_checked_as_its_file_would_be(tmp_path: Path) -> 
     ]
     team = declared.Team.model_validate({"name": "a", "further_namespaces": {"b": {}}})
     with pytest.raises(DeclarationError) as refused:
-        declared.check_alone(state, team)
+        declared.add_team(state, team)
     assert refused.value.faults == [
         "team a: further_namespaces.b: the namespace 'team-a-b' is also declared by team 'a-b'"
     ]
@@ -471,7 +471,7 @@ def test_a_team_from_the_api_is_checked_as_its_file_would_be(tmp_path: Path) -> 
 def test_a_team_from_the_api_takes_the_place_of_its_file(tmp_path: Path) -> None:
     state = declared.load(write(tmp_path, SHOP, {"name": "data"}))
     team = declared.Team.model_validate({"name": "shop", "contact": "#shop"})
-    new = declared.check_alone(state, team)
+    new = declared.add_team(state, team)
     assert list(new.teams) == ["data", "shop"]
     assert new.teams["shop"].contact == "#shop"
     assert new.teams["shop"].active_robots.keys() == {"pull", "ci"}

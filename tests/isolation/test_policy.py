@@ -502,7 +502,7 @@ def test_an_attack_by_the_api_is_refused(platform: Data, attack: Attack, tmp_pat
     team, form = read_form(json.loads(json.dumps(mallory(attack))))
 
     with pytest.raises(DeclarationError) as refused:
-        declared.check_alone(state, team, form)
+        declared.add_team(state, team, form)
 
     assert any(attack.text in fault for fault in refused.value.faults)
     assert all(fault.startswith("team mallory: ") for fault in refused.value.faults)

@@ -106,7 +106,7 @@ def latest_end(row: Row, robot: Robot) -> datetime | None:
     created = moment(row["creation_time"])
     if created is None:
         return None
-    policy = robot.by_hand
+    policy = robot.effective_rotation
     if robot.rotation is None:
         return created + timedelta(hours=policy.overlap_hours) + LONGEST
     return created + timedelta(days=policy.max_age_days)
@@ -129,7 +129,7 @@ def end_of_overlap(
         now: the time.
     """
     known, until = previous(annotations)
-    longest = timedelta(hours=robot.by_hand.overlap_hours) + LONGEST_TOKEN
+    longest = timedelta(hours=robot.effective_rotation.overlap_hours) + LONGEST_TOKEN
     if until is not None and (not known.issuperset(names) or until > now + longest):
         until = None  # a later time than any run can have written is unknown
     end = latest_end(live, robot) if live else None
@@ -197,7 +197,7 @@ def in_rotation(
             end = end and end + IN_PROGRESS
         elif row["disable"]:
             end = moment(row["update_time"])
-            end = end and end + timedelta(hours=robot.by_hand.deletion_hours) + GRACE
+            end = end and end + timedelta(hours=robot.effective_rotation.deletion_hours) + GRACE
         else:
             end = end_of_overlap(annotations, [name], rows.get(live), robot, now)
             end = end + GRACE if end and name in names else None

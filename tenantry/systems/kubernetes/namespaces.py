@@ -120,7 +120,7 @@ def _hosts(team: Team, granted: Collection[str]) -> dict[str, str]:
 
 def _replaces(team: Team) -> dict[str, str]:
     """Return the robots that the team's robots replace: what a team can write shows no holder."""
-    robots = {name for purpose in team.active_robots for name in team.replaced(purpose)}
+    robots = {name for purpose in team.active_robots for name in team.replaced_robots(purpose)}
     return {REPLACES: ",".join(sorted(robots))} if robots else {}
 
 

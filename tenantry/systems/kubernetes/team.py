@@ -74,8 +74,8 @@ class KubernetesTeams:
         What was observed decides only what is recorded about the Harbor project.
         """
         wanted = [member_role()]
-        judge = self._state.judge
-        hosts = judge.granted_hosts(team) if judge else frozenset()
+        evaluator = self._state.evaluator
+        hosts = evaluator.granted_hosts(team) if evaluator else frozenset()
         for name, declared in team.namespaces.items():
             intent = {}
             if name == team.slug:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tenantry.declared.claims import Conflict, Refused
 from tenantry.declared.faults import Document
-from tenantry.declared.policy_source import Judged, file_name
+from tenantry.declared.policy_source import EvaluatedTeam, file_name
 from tenantry.declared.reading import Reading
 from tenantry.declared.state import Declaration
 from tenantry.declared.team import Team
@@ -15,7 +15,7 @@ from tenantry.declared.team_file import TeamFile
 from tenantry.errors import DeclarationError
 
 
-def check_alone(declaration: Declaration, team: Team, form: Document | None = None) -> Declaration:
+def add_team(declaration: Declaration, team: Team, form: Document | None = None) -> Declaration:
     """Return the declaration with a team of an API call, checked as its file would be.
 
     The team must not claim what another team claims, not even where a convention gives it to this
@@ -34,14 +34,14 @@ def check_alone(declaration: Declaration, team: Team, form: Document | None = No
     platform = declaration.platform
     reading = Reading(Path())
     reading.platform = platform
-    reading.judge = declaration.judge
+    reading.evaluator = declaration.evaluator
     reading.complete(file, team)
     if file.team is not None:
         others = [each.team for each in declaration.left_out if each.team is not None]
         rivals = [each for each in (*declaration.teams.values(), *others) if each.name != team.name]
-        _judge_beside(declaration, file, file.team)
+        _check_policy(declaration, file, file.team)
         refused = _refused(declaration) | {(team.name, place) for place in file.refused}
-        _check_beside(file, file.team, rivals, partial(reading.conflicts, refused=refused))
+        _check_claims(file, file.team, rivals, partial(reading.conflicts, refused=refused))
     if file.team is None or file.faults:
         raise DeclarationError([fault.replace(":1: ", ": ", 1) for fault in file.faults])
     teams = {**declaration.teams, team.name: file.team}
@@ -67,25 +67,27 @@ def _refused(declaration: Declaration) -> frozenset[Refused]:
     )
 
 
-def _judge_beside(declaration: Declaration, file: TeamFile, team: Team) -> None:
+def _check_policy(declaration: Declaration, file: TeamFile, team: Team) -> None:
     """Record what a team declares that belongs to other teams."""
-    if declaration.judge is None:
+    if declaration.evaluator is None:
         return
-    judged = [Judged(team, file.path.name, file.refused)]
+    evaluated = [EvaluatedTeam(team, file.path.name, file.refused)]
     documents = declaration.documents.teams if declaration.documents else {}
     for each in declaration.teams.values():
         if each.name != team.name:
             document = documents.get(each.name)
-            judged.append(Judged(each, file_name(document.name) if document else None, frozenset()))
+            evaluated.append(
+                EvaluatedTeam(each, file_name(document.name) if document else None, frozenset())
+            )
     for left in declaration.left_out:
         if left.team is not None and left.team.name != team.name:
-            judged.append(Judged(left.team, file_name(left.file), left.refused))
-    for found, violation, _ in declaration.judge.check_together(judged):
+            evaluated.append(EvaluatedTeam(left.team, file_name(left.file), left.refused))
+    for found, violation, _ in declaration.evaluator.check_together(evaluated):
         if found is team:
             file.violate(violation)
 
 
-def _check_beside(
+def _check_claims(
     file: TeamFile,
     team: Team,
     others: Sequence[Team],
@@ -98,5 +100,5 @@ def _check_beside(
         if claim.team is team:
             file.fault(claim.place, conflict.text)
         elif (claim.team.name, claim.place, conflict.text) not in known:
-            text = f"{claim.what} '{claim.name}' is also declared by team '{claim.team.name}'"
+            text = f"{claim.kind} '{claim.name}' is also declared by team '{claim.team.name}'"
             file.fault((), text)
