@@ -1,8 +1,12 @@
-"""The sandbox: a Harbor, a Keycloak and a Kubernetes API in one process, held to recorded facts."""
+"""The sandbox: a simulated Harbor, Keycloak and Kubernetes API that run in one process.
+
+Recordings of real servers prove their answers.
+"""
 
 from tenantry.sandbox.clock import Clock
-from tenantry.sandbox.controls import Controls, Fault
+from tenantry.sandbox.controls import Controls
 from tenantry.sandbox.counting import RequestCounter
+from tenantry.sandbox.faults import Fault
 from tenantry.sandbox.server import Sandbox, serve
 
 __all__ = ["Clock", "Controls", "Fault", "RequestCounter", "Sandbox", "serve"]

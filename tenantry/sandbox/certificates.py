@@ -1,4 +1,4 @@
-"""The keys and certificates that a Kubernetes API server needs, created for one run."""
+"""Keys and certificates for a Kubernetes API server, created for one run."""
 
 import datetime
 import ipaddress
@@ -22,7 +22,7 @@ class Pair:
 
 
 class Authority:
-    """A certificate authority that lives in a directory and signs for one year."""
+    """A certificate authority that keeps its files in a directory and signs for one year."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -41,7 +41,7 @@ class Authority:
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def server(self, name: str, *, hosts: list[str], addresses: list[str]) -> Pair:
-        """Make the certificate of a server with these host names and IP addresses."""
+        """Create and return a server certificate for these host names and IP addresses."""
         names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
         names += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -49,7 +49,7 @@ class Authority:
         return self._sign(name, subject, usage, x509.SubjectAlternativeName(names))
 
     def client(self, user: str, *, group: str) -> Pair:
-        """Make the certificate of a user; Kubernetes takes the organization as its group."""
+        """Create and return a user certificate. Kubernetes reads the group from the organization."""
         subject = x509.Name(
             [
                 x509.NameAttribute(NameOID.ORGANIZATION_NAME, group),
@@ -86,13 +86,16 @@ class Authority:
 
 
 def write_key(path: Path, key: ec.EllipticCurvePrivateKey | None = None) -> Path:
-    """Write a private key, a new one unless given, so that only its owner can read it."""
+    """Write a private key that only the owner can read, and return its path.
+
+    A new key is generated if none is given.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     path.touch(mode=0o600)
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
-            # The form that openssl and every Go program read for an EC key.
+            # openssl and Go programs read EC keys in this format.
             serialization.PrivateFormat.TraditionalOpenSSL,
             serialization.NoEncryption(),
         )
@@ -110,7 +113,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # Valid a little before now, for a clock that is set back while it runs.
+        # The validity starts earlier, so that a clock that is set back does not invalidate it.
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + _LIFETIME)
     )

@@ -1,22 +1,22 @@
-"""The sandbox's clock: every timestamp, expiry and session lifetime reads it.
+"""The clock of the sandbox, used for every timestamp, expiry and session lifetime.
 
-It runs with the machine's time and can be moved, so that a test sees a robot expire in a year
-without waiting for it.
+It follows the clock of the machine with an offset, so that a test can expire a robot of one year
+without waiting.
 """
 
 from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """The machine's time plus what it was moved by."""
+    """The time of the machine plus an offset."""
 
     def __init__(self) -> None:
-        self._moved = timedelta()
+        self._offset = timedelta()
 
     def now(self) -> datetime:
-        """The present moment, aware and in UTC."""
-        return datetime.now(UTC) + self._moved
+        """Return the current time, with the time zone UTC."""
+        return datetime.now(UTC) + self._offset
 
     def move(self, seconds: float) -> None:
-        """Move on (or, with a negative number, back) by so many seconds."""
-        self._moved += timedelta(seconds=seconds)
+        """Move the clock forward by `seconds`, or back if they are negative."""
+        self._offset += timedelta(seconds=seconds)

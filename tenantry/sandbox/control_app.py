@@ -1,4 +1,4 @@
-"""The controls over HTTP: a server of their own, so that no path of a system is taken away."""
+"""The controls over HTTP, on a separate server so that they hide no path of a system."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tenantry.sandbox.controls import Controls, Fault, Part, SystemName
+from tenantry.sandbox.controls import Controls, Part
+from tenantry.sandbox.faults import Fault, SystemName
 
 
 class _Latency(BaseModel):
@@ -40,7 +41,7 @@ class _Login(BaseModel):
 
 
 def control_app(controls: Controls) -> ASGIApp:
-    """The controls as an ASGI app; docs/sandbox.md lists what it answers."""
+    """Return an ASGI app that serves the controls; docs/sandbox.md lists its endpoints."""
 
     async def show_requests(request: Request) -> Response:
         counts = sorted(controls.requests.counts().items())
@@ -53,29 +54,29 @@ def control_app(controls: Controls) -> ASGIApp:
             }
         )
 
-    async def forget_requests(request: Request) -> Response:
+    async def reset_requests(request: Request) -> Response:
         controls.requests.reset()
         return Response(status_code=204)
 
     async def set_fault(request: Request) -> Response:
         fault = controls.add(Fault.model_validate_json(await request.body()))
-        return JSONResponse(fault.shown(), 201)
+        return JSONResponse(fault.to_json(), 201)
 
     async def show_faults(request: Request) -> Response:
-        return JSONResponse([fault.shown() for fault in controls.faults])
+        return JSONResponse([fault.to_json() for fault in controls.faults])
 
     async def clear_faults(request: Request) -> Response:
         controls.clear_faults()
         return Response(status_code=204)
 
     async def set_latency(request: Request) -> Response:
-        asked = _Latency.model_validate_json(await request.body())
-        controls.delay(asked.seconds, asked.system)
+        given = _Latency.model_validate_json(await request.body())
+        controls.delay(given.seconds, given.system)
         return JSONResponse(controls.latency)
 
     async def take_down(request: Request) -> Response:
-        asked = _Down.model_validate_json(await request.body())
-        controls.take_down(*asked.harbor)
+        given = _Down.model_validate_json(await request.body())
+        controls.take_down(*given.harbor)
         return JSONResponse({"harbor": controls.down})
 
     async def end_sessions(request: Request) -> Response:
@@ -87,12 +88,12 @@ def control_app(controls: Controls) -> ASGIApp:
         return JSONResponse({"now": controls.clock.now().isoformat()})
 
     async def log_in(request: Request) -> Response:
-        asked = _Login.model_validate_json(await request.body())
+        given = _Login.model_validate_json(await request.body())
         try:
-            controls.log_in(asked.username, asked.claims, asked.realm)
+            controls.log_in(given.username, given.claims, given.realm)
         except ValueError as error:
             return JSONResponse({"errors": [str(error)]}, 422)
-        return JSONResponse(asked.model_dump(), 201)
+        return JSONResponse(given.model_dump(), 201)
 
     async def show_logins(request: Request) -> Response:
         return JSONResponse(controls.logins)
@@ -107,7 +108,7 @@ def control_app(controls: Controls) -> ASGIApp:
             Route("/logins", log_in, methods=["POST"]),
             Route("/logins", clear_logins, methods=["DELETE"]),
             Route("/requests", show_requests, methods=["GET"]),
-            Route("/requests", forget_requests, methods=["DELETE"]),
+            Route("/requests", reset_requests, methods=["DELETE"]),
             Route("/faults", show_faults, methods=["GET"]),
             Route("/faults", set_fault, methods=["POST"]),
             Route("/faults", clear_faults, methods=["DELETE"]),
@@ -116,11 +117,11 @@ def control_app(controls: Controls) -> ASGIApp:
             Route("/sessions", end_sessions, methods=["DELETE"]),
             Route("/clock", move_clock, methods=["POST"]),
         ],
-        exception_handlers={ValidationError: _refuse},
+        exception_handlers={ValidationError: _reject_invalid},
     )
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+async def _reject_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)
     faults = [
         f"{'.'.join(str(part) for part in detail['loc']) or 'body'}: {detail['msg']}"

@@ -1,123 +1,44 @@
-"""Makes the simulated systems slow or faulty, from Python or over HTTP.
+"""Controls that make the simulated systems slow or faulty, from Python or over HTTP.
 
-The systems do not know of it: their apps are wrapped, and the wrapper decides which request fails.
+The systems do not know the controls. A wrapper around each app decides which request gets a fault.
 `control_app.py` serves the controls over HTTP.
 """
 
 import asyncio
-import json
-import socket
-import struct
 import threading
 from collections.abc import Awaitable, Callable
-from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tenantry.sandbox.clock import Clock
+from tenantry.sandbox.connections import (
+    buffer_answer,
+    buffer_request,
+    reset,
+    reset_request,
+    send_damaged,
+    send_with_body,
+    wait_for_disconnect,
+)
 from tenantry.sandbox.counting import RequestCounter
+from tenantry.sandbox.faults import SYSTEMS, Fault, FaultName, SystemName
 
-SystemName = Literal["harbor", "keycloak", "kubernetes"]
-SYSTEMS: tuple[SystemName, ...] = ("harbor", "keycloak", "kubernetes")
-Kind = Literal["reset", "timeout", "lost", "truncated", "cut", "not-json"]
-Status = Annotated[int, Field(ge=200, le=599)]
-
-_NOT_JSON = b"<html><body><h1>It works!</h1></body></html>"
-_BODILESS = (204, 304)
-
-
-class Fault(BaseModel):
-    """What befalls which requests.
-
-    A number is a status to answer with, and nothing is done. The others: ``reset`` (the connection
-    is reset, nothing is done), ``timeout`` (nothing is done, and no answer comes while the client
-    waits), ``lost`` (it is done, and instead of the answer comes a reset), ``truncated`` (it is
-    done; half the body comes, as if that were all), ``cut`` (it is done; the connection ends within
-    the body) and ``not-json`` (it is done; the body is a page of HTML).
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    fault: Status | Kind
-    system: SystemName | None = None
-    """The system; any if not given."""
-    method: str | None = None
-    """The method; any if not given."""
-    path: str | None = None
-    """A glob of the path or of its template; any path if not given. ``*`` goes across slashes."""
-    at: int = Field(default=1, ge=1)
-    """Which of the matching requests is the first to be struck, counted from when this was set."""
-    times: int | None = Field(default=1, ge=1)
-    """How many requests are struck; None: all from then on."""
-    body: Any = None
-    """The body that comes with a status: text, or what is to be JSON."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    """The headers that come with a status."""
-
-    _seen: int = PrivateAttr(default=0)
-    _struck: int = PrivateAttr(default=0)
-
-    @model_validator(mode="after")
-    def _check_answer(self) -> "Fault":
-        if not isinstance(self.fault, int) and (self.body is not None or self.headers):
-            raise ValueError("body and headers come with a status only")
-        return self
-
-    @property
-    def seen(self) -> int:
-        """How many requests matched."""
-        return self._seen
-
-    @property
-    def struck(self) -> int:
-        """How many of them were struck."""
-        return self._struck
-
-    def shown(self) -> dict[str, Any]:
-        """As the controls' server shows it."""
-        return {**self.model_dump(), "seen": self.seen, "struck": self.struck}
-
-    def _matches(self, system: str, method: str, path: str, template: str) -> bool:
-        return (
-            self.system in (None, system)
-            and (self.method is None or self.method.upper() == method)
-            and (self.path is None or any(fnmatchcase(p, self.path) for p in (path, template)))
-        )
-
-    @property
-    def _due(self) -> bool:
-        return self._seen >= self.at and (self.times is None or self._struck < self.times)
-
-    def _answer(self) -> Response:
-        assert isinstance(self.fault, int)
-        body = self.body if isinstance(self.body, str) else json.dumps(self.body or {})
-        response = Response(
-            b"" if self.fault in _BODILESS else body, self.fault, media_type="application/json"
-        )
-        for name, value in self.headers.items():
-            response.headers[name] = value
-        return response
-
-
-Chooser = Callable[[str, str, str], int | Kind | None]
+Choose = Callable[[str, str, str], int | FaultName | None]
 Alter = Callable[[str, str, str, bytes], bytes]
 
 
 class Logins(Protocol):
-    """Where people log in."""
+    """A login page that can expect users."""
 
     def expect(self, username: str, claims: dict[str, Any], realm: str) -> object:
-        """Have this user be the next who comes, with these claims."""
+        """Let this user be the next one at the login page, with these claims."""
 
     def expected(self) -> list[dict[str, Any]]:
-        """Who is awaited."""
+        """Return the expected users."""
 
-    def expect_nobody(self) -> None:
-        """Await nobody any more."""
+    def clear_expected(self) -> None:
+        """Remove all expected users."""
 
 
 Part = Literal["core", "database"]
@@ -130,19 +51,19 @@ class Harbor(Protocol):
     database_is_down: bool
 
     def end_sessions(self) -> None:
-        """Forget all sessions."""
+        """End all sessions."""
 
 
 class Controls:
-    """Latency, faults, the clock, the count of requests, and who logs in.
+    """Latency, faults, the clock, the request counter, and the expected logins.
 
     Attributes:
-        requests: What was asked of the systems, struck requests among them.
-        clock: The time that the systems live in; ``clock.move(seconds)``.
-        choose: Given system, method and path, the fault of a request that none of ``faults``
-            strikes: for what a pattern can't say.
-        alter: Given system, method, path and the body of an answer of a request that nothing
-            strikes, the body that is sent instead.
+        requests: The requests that the systems received, including those with a fault.
+        clock: The clock of the systems; ``clock.move(seconds)`` moves it.
+        choose: A callable that returns the fault of a request, given system, method and path, for
+            conditions that a pattern cannot express. It is called if none of ``faults`` is due.
+        alter: A callable that returns the body to send, given system, method, path and the original
+            body. It is called for answers without a fault.
     """
 
     def __init__(
@@ -159,7 +80,7 @@ class Controls:
         self._harbor = harbor
         self._core_is_down = False
         self._sleep = sleep
-        self.choose: Chooser | None = None
+        self.choose: Choose | None = None
         self.alter: Alter | None = None
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
@@ -168,7 +89,7 @@ class Controls:
 
     def fail(
         self,
-        fault: int | Kind,
+        fault: int | FaultName,
         *,
         system: SystemName | None = None,
         method: str | None = None,
@@ -178,10 +99,10 @@ class Controls:
         body: Any = None,
         headers: dict[str, str] | None = None,
     ) -> Fault:
-        """Set a fault; see ``Fault``. Where several could strike a request, the oldest does.
+        """Add a fault and return it; see ``Fault``. If several are due, the oldest is injected.
 
         Raises:
-            ValueError: there is no such fault.
+            ValueError: such a fault does not exist.
         """
         return self.add(
             Fault(
@@ -197,24 +118,24 @@ class Controls:
         )
 
     def add(self, fault: Fault) -> Fault:
-        """Set a fault."""
+        """Add a fault and return it."""
         with self._lock:
             self._faults.append(fault)
         return fault
 
     @property
     def faults(self) -> list[Fault]:
-        """The faults that were set, oldest first; ``struck`` says how often each struck."""
+        """The added faults, oldest first. ``injected`` counts the requests that got each."""
         with self._lock:
             return list(self._faults)
 
     @property
     def latency(self) -> dict[str, float]:
-        """Seconds that each request waits before anything is done, by system."""
+        """The delay before each request is processed, in seconds, by system."""
         return {system: self._latency.get(system, 0.0) for system in SYSTEMS}
 
     def delay(self, seconds: float, system: SystemName | None = None) -> None:
-        """Let each request to a system, or to all, wait so long."""
+        """Delay each request to a system, or to all systems."""
         for name in (system,) if system else SYSTEMS:
             self._latency[name] = seconds
 
@@ -225,10 +146,11 @@ class Controls:
         return [part for part in PARTS if state[part]]
 
     def take_down(self, *parts: Part) -> None:
-        """Let exactly these parts of Harbor be down; none brings all of them back.
+        """Take exactly these parts of Harbor down; without arguments, bring all of them back.
 
-        While its core is down, connections are reset. While its database is down, it answers what
-        Harbor answers then: mostly 401 or 500. Sessions that it was asked for meanwhile are dead.
+        While the core is down, connections are reset. While the database is down, the answers are
+        those of a real Harbor in this state, mostly 401 or 500. A session in use meanwhile is
+        invalid afterwards.
         """
         self._core_is_down = "core" in parts
         self._harbor.database_is_down = "database" in parts
@@ -240,107 +162,116 @@ class Controls:
     def log_in(
         self, username: str, claims: dict[str, Any] | None = None, realm: str = "platform"
     ) -> None:
-        """Have this user be the next who comes to a realm's login page, without a password.
+        """Let this user be the next one at the login page of a realm, without a password.
 
         Args:
-            username: The user; made if it isn't there.
-            claims: What its tokens and userinfo say of it, over what the realm would say, ``sub``
-                included; None takes a claim away.
+            username: The user. It is created if it does not exist.
+            claims: Claims for its tokens and userinfo, including ``sub``. They override those of the
+                realm; None removes a claim.
             realm: The realm.
 
         Raises:
-            ValueError: there is no such realm, or a claim is the server's own, such as ``iss``.
+            ValueError: the realm does not exist, or only the server sets a claim, such as ``iss``.
         """
         self._logins.expect(username, claims or {}, realm)
 
     @property
     def logins(self) -> list[dict[str, Any]]:
-        """The users who are still to come, by realm, the next one first."""
+        """The users who are expected at the login pages, the next one first."""
         return self._logins.expected()
 
     def clear_logins(self) -> None:
-        """Take back all logins that nobody came for."""
-        self._logins.expect_nobody()
+        """Remove all expected users."""
+        self._logins.clear_expected()
 
     def clear(self) -> None:
-        """Take back all faults, latency and logins; nothing is down any more."""
+        """Remove all faults, latency and expected users, and bring all parts of Harbor back."""
         self.clear_faults()
         self.take_down()
         self.clear_logins()
         self._latency.clear()
 
     def clear_faults(self) -> None:
-        """Take back all faults; connections that are held are reset."""
+        """Remove all faults, and reset the connections that they hold."""
         with self._lock:
             self._faults.clear()
         self.choose = self.alter = None
         self.release()
 
     def release(self) -> None:
-        """Reset the connections of requests that wait for an answer in vain."""
+        """Reset the connections of requests that get no answer."""
         with self._lock:
             held = list(self._held.items())
         for transport, loop in held:
-            loop.call_soon_threadsafe(_reset, transport)
+            loop.call_soon_threadsafe(reset, transport)
 
-    # Around a system
+    # The wrapper of a system's app
 
-    def around(self, system: str, app: ASGIApp, template: Callable[[Scope], str]) -> ASGIApp:
-        """Wrap the app of one system, so that what befalls a request is counted too.
+    def wrap(self, system: str, app: ASGIApp, template: Callable[[Scope], str]) -> ASGIApp:
+        """Return an app with counted requests, latency and faults.
 
         Args:
-            system: The system's name.
-            app: Its app.
-            template: Gives the template of a request's path.
+            system: The name of the system.
+            app: The app of the system.
+            template: Returns the template of a request's path.
         """
-        counted = self.requests.around(system, app)
+        counted = self.requests.wrap(system, app)
 
         async def controlled(scope: Scope, receive: Receive, send: Send) -> None:
             scope["path_template"] = template(scope)
             if seconds := self._latency.get(system):
                 await self._sleep(seconds)
-            fault = self._strike(system, scope)
-            if fault is None and self.alter is not None:
-                start, body = await whole_answer(counted, scope, receive)
+            fault = self._next_fault(system, scope)
+            if fault is not None:
+                await self._inject(fault, system, counted, scope, receive, send)
+            elif self.alter is not None:
+                start, body = await buffer_answer(counted, scope, receive)
                 body = self.alter(system, scope["method"], scope["path"], body)
-                await _send_altered(start, body, send)
-                return
-            if fault is None:
+                await send_with_body(start, body, send)
+            else:
                 await counted(scope, receive, send)
-                return
-            scope["fault"] = str(fault.fault)
-            receive = await _received(receive)
-            match fault.fault:
-                case "reset":
-                    self.requests.count(system, scope, 0)
-                    await _end_with_reset(scope, receive)
-                case "timeout":
-                    self.requests.count(system, scope, 0)
-                    await self._hold(scope, receive)
-                case "lost":
-                    await whole_answer(counted, scope, receive)
-                    await _end_with_reset(scope, receive)
-                case "truncated" | "cut" | "not-json":
-                    start, body = await whole_answer(counted, scope, receive)
-                    await _send_spoiled(fault.fault, start, body, scope, receive, send)
-                case _:
-                    await self.requests.around(system, fault._answer())(scope, receive, send)
 
         return controlled
 
-    def _strike(self, system: str, scope: Scope) -> Fault | None:
-        asked = (system, scope["method"], scope["path"])
+    async def _inject(
+        self,
+        fault: Fault,
+        system: str,
+        counted: ASGIApp,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        scope["fault"] = str(fault.fault)
+        receive = await buffer_request(receive)
+        match fault.fault:
+            case "reset":
+                self.requests.count(system, scope, 0)
+                await reset_request(scope, receive)
+            case "timeout":
+                self.requests.count(system, scope, 0)
+                await self._hold(scope, receive)
+            case "lost":
+                await buffer_answer(counted, scope, receive)
+                await reset_request(scope, receive)
+            case "truncated" | "cut" | "not-json":
+                start, body = await buffer_answer(counted, scope, receive)
+                await send_damaged(fault.fault, start, body, scope, receive, send)
+            case _:
+                await self.requests.wrap(system, fault.answer())(scope, receive, send)
+
+    def _next_fault(self, system: str, scope: Scope) -> Fault | None:
+        request = (system, scope["method"], scope["path"])
         with self._lock:
-            matching = [f for f in self._faults if f._matches(*asked, scope["path_template"])]
+            matching = [f for f in self._faults if f.matches(*request, scope["path_template"])]
             for fault in matching:
-                fault._seen += 1
+                fault.count_match()
             for fault in matching:
-                if fault._due:
-                    fault._struck += 1
+                if fault.take_turn():
                     return fault
         if system == "harbor" and self._core_is_down:
             return Fault(fault="reset")
-        chosen = self.choose(*asked) if self.choose else None
+        chosen = self.choose(*request) if self.choose else None
         return None if chosen is None else Fault(fault=chosen)
 
     async def _hold(self, scope: Scope, receive: Receive) -> None:
@@ -348,107 +279,7 @@ class Controls:
         with self._lock:
             self._held[transport] = asyncio.get_running_loop()
         try:
-            await _until_gone(receive)
+            await wait_for_disconnect(receive)
         finally:
             with self._lock:
                 del self._held[transport]
-
-
-# --- On the wire ---------------------------------------------------------------------------------
-
-
-class Connection(H11Protocol):
-    """A connection that its requests can reach: as ``scope["state"]["transport"]``."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "transport": transport}
-
-    def shutdown(self) -> None:
-        """Close the connection, at once if it is idle: a TLS client need not agree first."""
-        super().shutdown()
-        if self.transport.is_closing():
-            self.transport.abort()
-
-
-async def whole_answer(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
-    """Let an app answer, and keep the answer: its start, and its body."""
-    start: Message = {}
-    body = bytearray()
-
-    async def keep(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            start.update(message)
-        else:
-            body.extend(message.get("body", b""))
-
-    await app(scope, receive, keep)
-    return start, bytes(body)
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    # Without lingering the kernel sends RST instead of FIN.
-    transport.get_extra_info("socket").setsockopt(
-        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-    )
-    transport.abort()
-
-
-async def _end_with_reset(scope: Scope, receive: Receive) -> None:
-    _reset(scope["state"]["transport"])
-    await _until_gone(receive)
-
-
-async def _received(receive: Receive) -> Receive:
-    """Wait for the whole request: a client that still writes sees a reset differently each time."""
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        body.extend(message.get("body", b""))
-        more = message.get("more_body", False)
-    waiting: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return again
-
-
-async def _until_gone(receive: Receive) -> None:
-    # An app that returned before would be answered for, with a 500.
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _send_altered(start: Message, body: bytes, send: Send) -> None:
-    headers = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
-    if start["status"] not in _BODILESS:
-        headers.append((b"content-length", str(len(body)).encode()))
-    await send({**start, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _send_spoiled(
-    how: Kind, start: Message, body: bytes, scope: Scope, receive: Receive, send: Send
-) -> None:
-    if scope["method"] == "HEAD" or start["status"] in _BODILESS:  # there is nothing to spoil
-        await send(start)
-        await send({"type": "http.response.body", "body": body})
-        return
-    half = body[: len(body) // 2]
-    sent, promised = {
-        "truncated": (half or b"{", len(half) or 1),
-        "cut": (half, len(body) + 1),
-        "not-json": (_NOT_JSON, len(_NOT_JSON)),
-    }[how]
-    replaced = {b"content-length": str(promised).encode()}
-    if how == "not-json":
-        replaced[b"content-type"] = b"text/html"
-    kept = [(name, value) for name, value in start["headers"] if name.lower() not in replaced]
-    await send({**start, "headers": [*kept, *replaced.items()]})
-    await send({"type": "http.response.body", "body": sent, "more_body": how == "cut"})
-    if how == "cut":
-        scope["state"]["transport"].close()
-        await _until_gone(receive)

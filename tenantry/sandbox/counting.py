@@ -1,8 +1,8 @@
-"""Counts and remembers the requests that the sandbox answered.
+"""Counts and logs the requests to the sandbox.
 
-A system's app may name the template of the path it served in ``scope["path_template"]``. Where it
-does not, the template is derived from the path: what follows ``realms`` or ``namespaces``, numbers
-and UUIDs are taken for names.
+The app of a system may set ``scope["path_template"]`` to the template of the path. Otherwise the
+template is derived from the path: segments after ``realms`` or ``namespaces``, numbers and UUIDs
+become placeholders.
 """
 
 import re
@@ -20,7 +20,7 @@ _ID = re.compile(r"\d+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Counted(NamedTuple):
-    """What requests are counted by."""
+    """The key by which requests are counted."""
 
     system: str
     method: str
@@ -28,18 +28,19 @@ class Counted(NamedTuple):
 
     @property
     def is_write(self) -> bool:
-        """Whether such a request changes a system: to log in is not to write."""
+        """Whether such a request changes a system. A login does not count as a write."""
         return self.method in WRITES and not self.template.endswith(_LOGINS)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """One request, and what was done.
+    """One request and its outcome.
 
     Attributes:
-        status: What was answered, whether it arrived or not; 0: nothing was done nor answered.
-        fault: What befell the request, if anything did: a status or a word of
-            ``tenantry.sandbox.controls.Fault``.
+        status: The status of the answer, even if the answer was lost; 0 if the system did not
+            process the request.
+        fault: The injected fault, a status or a name from ``tenantry.sandbox.faults.Fault``; empty
+            if none was injected.
     """
 
     system: str
@@ -50,15 +51,15 @@ class Answered:
 
 
 class RequestCounter:
-    """Counts the requests to several systems; ``around`` makes it the middleware of one of them."""
+    """A counter for the requests to several systems; ``wrap`` adds it to the app of a system."""
 
-    def __init__(self, remembered: int = 50_000) -> None:
+    def __init__(self, log_size: int = 50_000) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[Counted] = Counter()
-        self._log: deque[Answered] = deque(maxlen=remembered)
+        self._log: deque[Answered] = deque(maxlen=log_size)
 
-    def around(self, system: str, app: ASGIApp) -> ASGIApp:
-        """Wrap the app of one system."""
+    def wrap(self, system: str, app: ASGIApp) -> ASGIApp:
+        """Return an app that counts the requests to `app`."""
 
         async def counting(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
@@ -67,7 +68,7 @@ class RequestCounter:
             answered = False
 
             async def watching(message: Message) -> None:
-                # Counted before the answer leaves: whoever has the answer finds it counted.
+                # Count before the answer is sent, so that a client that has it finds it counted.
                 nonlocal answered
                 if message["type"] == "http.response.start":
                     answered = True
@@ -83,7 +84,7 @@ class RequestCounter:
         return counting
 
     def count(self, system: str, scope: Scope, status: int) -> None:
-        """Count a request, and remember it with what befell it (``scope["fault"]``)."""
+        """Count and log a request, with the injected fault in ``scope["fault"]``."""
         method, path = scope["method"], scope["path"]
         query = scope["query_string"].decode("latin-1")
         kind = Counted(system, method, scope.get("path_template") or template_of(path))
@@ -93,34 +94,34 @@ class RequestCounter:
             self._log.append(Answered(system, method, target, status, scope.get("fault", "")))
 
     def reset(self) -> None:
-        """Forget everything counted so far."""
+        """Reset all counts and the log."""
         with self._lock:
             self._counts.clear()
             self._log.clear()
 
     def counts(self) -> Counter[Counted]:
-        """How many requests of each kind there were."""
+        """Return the number of requests by system, method and template."""
         with self._lock:
             return self._counts.copy()
 
     @property
     def log(self) -> list[Answered]:
-        """The last requests, oldest first."""
+        """The latest requests, oldest first."""
         with self._lock:
             return list(self._log)
 
     def total(self, system: str | None = None) -> int:
-        """How many requests there were, to one system or to all."""
+        """Return the number of requests to one system or to all."""
         return sum(n for kind, n in self.counts().items() if system in (None, kind.system))
 
     def writes(self, system: str | None = None) -> int:
-        """How many of them were writes."""
+        """Return the number of write requests to one system or to all."""
         counts = self.counts()
         return sum(n for k, n in counts.items() if k.is_write and system in (None, k.system))
 
 
 def template_of(path: str) -> str:
-    """The template of a path, as far as the path alone tells."""
+    """Return the template of a path, derived from the path alone."""
     segments = path.split("/")
     for i, segment in enumerate(segments):
         if i and segments[i - 1] in _NAMED_AFTER and segment:

@@ -1,8 +1,8 @@
 """Serves the simulated systems and the controls on four loopback ports, from one event loop.
 
-What a system is to this frame: a class with ``app`` (an ASGI app), ``dump()`` (its state, as JSON
-would have it) and ``load()`` (the same back). The systems know nothing of each other, of ports or
-of files: that is settled here.
+A system is a class with ``app`` (an ASGI app), ``dump()`` (returns its state as JSON values) and
+``load()`` (restores such a state). The systems do not know each other, nor ports and files: this
+module connects them.
 """
 
 import asyncio
@@ -25,8 +25,9 @@ from starlette.types import ASGIApp, Scope
 
 from tenantry.sandbox.certificates import Authority
 from tenantry.sandbox.clock import Clock
+from tenantry.sandbox.connections import Connection
 from tenantry.sandbox.control_app import control_app
-from tenantry.sandbox.controls import Connection, Controls
+from tenantry.sandbox.controls import Controls
 from tenantry.sandbox.counting import RequestCounter, template_of
 from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD, SimulatedHarbor
 from tenantry.sandbox.harbor.routing import routes
@@ -37,14 +38,14 @@ from tenantry.sandbox.kubernetes import SimulatedKubernetes
 from tenantry.sandbox.realistic import Costs
 
 HOST = "127.0.0.1"
-SAVING_EVERY = 3.0  # seconds: what a SIGKILL may cost
-REALM = "platform"  # the one realm beside master: the one that Harbor's logins go to
-BLOBS = "blobs"  # the folder next to the systems' state that holds pushed content
-LOST_AFTER = 10.0  # seconds until a server that doesn't start or stop is given up
+SAVE_INTERVAL = 3.0  # seconds: the changes that a SIGKILL may lose
+REALM = "platform"  # the realm for Harbor's logins, in addition to master
+BLOBS = "blobs"  # the folder for content pushed to the registry
+START_TIMEOUT = 10.0  # seconds that a server may take to start or stop
 
 
 class System(Protocol):
-    """What the frame asks of a simulated system."""
+    """The interface of a simulated system."""
 
     @property
     def app(self) -> ASGIApp:
@@ -52,29 +53,28 @@ class System(Protocol):
         ...
 
     def dump(self) -> dict[str, Any]:
-        """The state, fit for JSON."""
+        """Return the state as JSON values."""
         ...
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take the state of an earlier dump for one's own."""
+        """Restore the state of an earlier dump."""
         ...
 
 
 class Sandbox:
-    """The three systems, served while the context lasts.
+    """A context manager that serves the three systems.
 
     Args:
-        state: The folder that keeps the systems' state from one run to the next. In memory
-            without it.
-        ports: The ports of Harbor, Keycloak and Kubernetes; 0 takes any free one.
-        clock: The time that the systems live in.
-        realistic: Let Harbor's calls cost what they cost on a real one.
+        state: The folder for the state of the systems. Without it, the state is kept in memory.
+        ports: The ports of Harbor, Keycloak and Kubernetes; 0 selects a free port.
+        clock: The clock of the systems.
+        realistic: Delay Harbor's calls as measured on a real Harbor.
 
     Attributes:
-        harbor, keycloak, kubernetes: The simulated systems, to look into and to meddle with.
-        requests: What was asked of them.
+        harbor, keycloak, kubernetes: The simulated systems, to inspect and change without requests.
+        requests: The requests that they received.
         controls: Latency and faults.
-        costs: What Harbor's calls cost, if that is realistic.
+        costs: The delays of Harbor's calls, if ``realistic``.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Sandbox:
         self._saved: dict[str, str] = {}
 
     def addresses(self) -> dict[str, dict[str, str]]:
-        """Where the systems are and how to get in."""
+        """Return the URLs and credentials of the systems."""
         return {
             "harbor": {"url": self._urls["harbor"], "username": ADMIN, "password": ADMIN_PASSWORD},
             "keycloak": {"url": self._urls["keycloak"], "username": "admin", "password": "admin"},
@@ -115,9 +115,9 @@ class Sandbox:
         }
 
     def __enter__(self) -> Self:
-        sockets = [_listening(port) for port in (*self._ports, 0)]
+        sockets = [_listen(port) for port in (*self._ports, 0)]
         for name, listening in zip((*self._systems, "controls"), sockets, strict=True):
-            # kubectl sends no token without TLS. The other clients need none on one machine.
+            # kubectl sends a token only over TLS. The other clients need no TLS on one machine.
             scheme = "https" if name == "kubernetes" else "http"
             self._urls[name] = f"{scheme}://{HOST}:{listening.getsockname()[1]}"
         self.harbor.ext_endpoint = self._urls["harbor"]
@@ -140,7 +140,7 @@ class Sandbox:
         self.controls.release()
         for server in self._servers:
             server.should_exit = True
-        self._thread.join(LOST_AFTER)
+        self._thread.join(START_TIMEOUT)
         self._save()
         if self._state is None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -173,12 +173,12 @@ class Sandbox:
         )
         ready = self._ready = threading.Event()
         self._thread.start()
-        if not ready.wait(LOST_AFTER):
-            msg = "The sandbox's servers didn't start."
+        if not ready.wait(START_TIMEOUT):
+            msg = f"The servers of the sandbox did not start within {START_TIMEOUT:.0f} seconds."
             raise RuntimeError(msg)
 
     def _tls(self, *_: object) -> ssl.SSLContext:
-        """Return the TLS settings of the Kubernetes API, whose private key does not stay on disk."""
+        """Return the TLS settings of the Kubernetes API, and delete its private key from disk."""
         pair = self._authority.server("kubernetes", hosts=["localhost"], addresses=[HOST])
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair.certificate, pair.key)
@@ -188,12 +188,12 @@ class Sandbox:
 
     def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
         if name == "harbor":
-            app = self.costs.around(app) if self.costs else app
-            return self.controls.around(name, app, _harbor_template)
-        return self.controls.around(name, app, lambda scope: template_of(scope["path"]))
+            app = self.costs.wrap(app) if self.costs else app
+            return self.controls.wrap(name, app, _harbor_template)
+        return self.controls.wrap(name, app, lambda scope: template_of(scope["path"]))
 
     async def _serve(self, sockets: list[socket.socket]) -> None:
-        saving = asyncio.create_task(self._save_now_and_then())
+        saving = asyncio.create_task(self._save_regularly())
         serving = [
             asyncio.create_task(server.serve(sockets=[listening]))
             for server, listening in zip(self._servers, sockets, strict=True)
@@ -204,9 +204,9 @@ class Sandbox:
         await asyncio.gather(*serving)
         saving.cancel()
 
-    async def _save_now_and_then(self) -> None:
+    async def _save_regularly(self) -> None:
         while self._state is not None:
-            await asyncio.sleep(SAVING_EVERY)
+            await asyncio.sleep(SAVE_INTERVAL)
             self._save()
 
     def _load(self) -> None:
@@ -261,7 +261,7 @@ class Sandbox:
 def serve(
     state: Path | None = None, ports: tuple[int, int, int] = (0, 0, 0), realistic: bool = False
 ) -> None:
-    """Serve until SIGINT or SIGTERM. The first line of stdout is the addresses, as JSON."""
+    """Serve until SIGINT or SIGTERM, and print the addresses as JSON in the first line."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -278,8 +278,8 @@ def _harbor_template(scope: Scope) -> str:
         return template_of(scope["path"])
 
 
-def _listening(port: int) -> socket.socket:
-    # The protocol is named because asyncio turns Nagle's delay off only where it is.
+def _listen(port: int) -> socket.socket:
+    # Name the protocol: asyncio disables Nagle's algorithm only for sockets that have one.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((HOST, port))
@@ -288,8 +288,8 @@ def _listening(port: int) -> socket.socket:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write so that a reader finds the old content or the new, and only this user may look."""
-    beside = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    """Write a file that only this user can read; readers get either the old or the new content."""
+    new = path.with_name(f".{path.name}.new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
-    beside.replace(path)
+    new.replace(path)

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo.processes import LocalPlatform
-from tenantry.sandbox.controls import whole_answer
+from tenantry.sandbox.connections import buffer_answer
 from tests.e2e.secrets_search import Finding, Known, Search, WatchedSandbox, files, tables
 from tests.support.flow_harness import FlowBench, wide
 
@@ -64,7 +64,7 @@ class SpoiltSandbox(WatchedSandbox):
                 self._known.add_request(name, scope["headers"], body)
                 await _echo(int(word), scope, body)(scope, receive, send)
             elif how:
-                start, content = await whole_answer(sound, scope, receive)
+                start, content = await buffer_answer(sound, scope, receive)
                 if start["status"] < 300:
                     content = _mangle(content, kind, word)
                 headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]

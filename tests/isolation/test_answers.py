@@ -91,7 +91,7 @@ def test_a_write_that_something_else_answers_is_not_done(rich: Bench, lie: str, 
     with pytest.raises(TenantryError) as failed:
         rich.onboard()
 
-    assert fault.struck
+    assert fault.injected
     assert isinstance(failed.value, SystemUnavailable), "a task tries it again"
     assert "Traceback" not in str(failed.value)
     rich.sandbox.controls.clear()

@@ -188,7 +188,7 @@ def test_the_other_systems_fail_alike(sandbox: Sandbox, controls: Controls, faul
             else:
                 assert client.get(url).status_code == (418 if fault == 418 else 200)
             assert client.get(url).json()
-    assert [f.struck for f in controls.faults] == [1, 1]
+    assert [f.injected for f in controls.faults] == [1, 1]
 
 
 # Which requests
@@ -206,14 +206,14 @@ def test_the_nth_matching_request_is_struck_and_as_many_as_asked(
 
     assert seen == [200, 200, 500, 500, 200, 200]
     assert controls.faults == [fault]
-    assert (fault.seen, fault.struck) == (6, 2)
+    assert (fault.matched, fault.injected) == (6, 2)
 
 
 def test_a_fault_may_last(controls: Controls, nobody: Caller) -> None:
     fault = controls.fail(500, at=2, times=None)
 
     assert [nobody("GET", "/ping").status_code for _ in range(4)] == [200, 500, 500, 500]
-    assert fault.struck == 3
+    assert fault.injected == 3
 
 
 def test_the_oldest_of_several_strikes(controls: Controls, nobody: Caller) -> None:
@@ -245,7 +245,7 @@ def test_system_method_and_path_say_which(
 
     admin("GET", "/projects/library/members?page=1")
 
-    assert fault.struck == struck
+    assert fault.injected == struck
 
 
 def test_a_function_may_choose(controls: Controls, nobody: Caller) -> None:
@@ -315,7 +315,7 @@ def test_latency_is_waited_before_anything_is_done() -> None:
     controls = Controls(
         RequestCounter(), clock, SimulatedKeycloak(clock), SimulatedHarbor(clock), sleep
     )
-    around = controls.around("harbor", app, lambda scope: scope["path"])
+    around = controls.wrap("harbor", app, lambda scope: scope["path"])
 
     async def ask() -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(around)) as client:
@@ -367,12 +367,12 @@ def test_requests_can_be_read_and_forgotten(control: httpx.Client, admin: Caller
 def test_faults_can_be_set_read_and_taken_back(control: httpx.Client, nobody: Caller) -> None:
     asked = {"fault": 429, "system": "harbor", "path": "*/ping", "times": None}
     asked["headers"] = {"retry-after": "1"}
-    shown = {**asked, "method": None, "at": 1, "body": None, "seen": 0, "struck": 0}
+    shown = {**asked, "method": None, "at": 1, "body": None, "matched": 0, "injected": 0}
 
     answer = control.post("/faults", json=asked)
     assert (answer.status_code, answer.json()) == (201, shown)
     assert nobody("GET", "/ping").headers["retry-after"] == "1"
-    assert control.get("/faults").json() == [{**shown, "seen": 1, "struck": 1}]
+    assert control.get("/faults").json() == [{**shown, "matched": 1, "injected": 1}]
     assert control.delete("/faults").status_code == 204
     assert nobody("GET", "/ping").status_code == 200
     assert control.get("/faults").json() == []
@@ -459,7 +459,7 @@ def test_lists_cost_by_the_row(real: Sandbox, charged: Any) -> None:
         admin.made("/projects", {"project_name": name})
     charged.clear()
     rows = len(admin.json("/quotas")), len(admin.json("/projects")), len(admin.json("/robots"))
-    costs = {charge.what: charge.seconds for charge in charged}
+    costs = {charge.reason: charge.seconds for charge in charged}
     assert costs[f"GET {API}/quotas"] == pytest.approx(0.018 * rows[0])
     assert costs[f"GET {API}/projects"] == pytest.approx(0.00145 * rows[1])
     assert costs[f"GET {API}/robots"] == pytest.approx(0.002 + 0.0004 * rows[2])
@@ -468,7 +468,7 @@ def test_lists_cost_by_the_row(real: Sandbox, charged: Any) -> None:
 def test_what_is_refused_costs_its_proof_only(real: Sandbox, charged: Any) -> None:
     admin = Caller(real.addresses()["harbor"]["url"], *ADMIN)
     admin("GET", "/projects/nosuch")
-    assert [charge.what for charge in charged] == ["password"]
+    assert [charge.reason for charge in charged] == ["password"]
     charged.clear()
     Caller(admin.url)("GET", "/ping")
     Caller(admin.url)("GET", "/systeminfo")
@@ -486,7 +486,7 @@ def test_every_cost_is_that_of_a_route() -> None:
 
 @pytest.mark.parametrize(
     ("what", "cost", "most"),
-    [("password", PASSWORD, 2), ("GET x", CALL, 1), ("GET y", Cost(0, at_once=None), 8)],
+    [("password", PASSWORD, 2), ("GET x", CALL, 1), ("GET y", Cost(0, concurrency=None), 8)],
 )
 def test_so_many_are_worked_on_at_once(what: str, cost: Cost, most: int) -> None:
     under_way, highest = 0, 0

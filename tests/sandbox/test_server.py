@@ -52,7 +52,7 @@ def test_state_outlives_the_sandbox(tmp_path: Path) -> None:
 
 
 def test_a_killed_sandbox_loses_little(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("tenantry.sandbox.server.SAVING_EVERY", 0.05)
+    monkeypatch.setattr("tenantry.sandbox.server.SAVE_INTERVAL", 0.05)
     with Sandbox(state=tmp_path) as running:
         url = running.addresses()["harbor"]["url"]
         CLIENT.post(f"{url}/api/v2.0/projects", json={"project_name": "team-demo"}, auth=ADMIN)

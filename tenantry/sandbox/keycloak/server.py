@@ -136,7 +136,7 @@ class SimulatedKeycloak:
                 if login.user in realm.users
             ]
 
-    def expect_nobody(self) -> None:
+    def clear_expected(self) -> None:
         """Have the next who comes asked for name and password again."""
         with self._lock:
             for realm in self.realms.values():

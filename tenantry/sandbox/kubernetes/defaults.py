@@ -1,4 +1,4 @@
-"""What the server adds to objects, and how it rewrites them, before it keeps them."""
+"""Defaults and normal forms that the server gives objects before it stores them."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ from .kinds import GATEWAYS, JSON, RBAC, Kind, kind_named
 Default = Callable[[JSON], None]
 
 
-def complete(kind: Kind, obj: JSON) -> None:
-    """Add the kind's defaults and bring what it holds into the form the server keeps."""
-    fill(kind, obj)
+def complete_object(kind: Kind, obj: JSON) -> None:
+    """Set the defaults of the kind, and normalize the values as the server does."""
+    replace_nulls(kind, obj)
     check_types(kind, obj)
     default = _DEFAULTS.get((kind.group, kind.name))
     if default:
@@ -21,9 +21,9 @@ def complete(kind: Kind, obj: JSON) -> None:
 
 
 def check_types(kind: Kind, obj: JSON) -> None:
-    """Refuse labels, annotations and other maps of strings that hold something else."""
-    for where, texts in string_maps(kind, obj):
-        for value in texts.values():
+    """Raise Refused if labels, annotations or other maps of strings have another value."""
+    for where, strings in string_maps(kind, obj):
+        for value in strings.values():
             if not isinstance(value, str):
                 found = _JSON_TYPES.get(type(value), "number")
                 why = f"json: cannot unmarshal {found} into Go struct field {where} of type string"
@@ -34,7 +34,7 @@ _JSON_TYPES = {bool: "bool", dict: "object", list: "array"}
 
 
 def string_maps(kind: Kind, obj: JSON) -> Iterator[tuple[str, JSON]]:
-    """The maps of an object whose values are strings, by the server's names of them."""
+    """Yield the maps of strings of an object, each with the name that the server uses for it."""
     metadata = obj.get("metadata") or {}
     for name in ("labels", "annotations"):
         if isinstance(metadata.get(name), dict):
@@ -44,10 +44,10 @@ def string_maps(kind: Kind, obj: JSON) -> Iterator[tuple[str, JSON]]:
             yield f"{kind.name}.{name}", obj[name]
 
 
-def fill(kind: Kind, obj: JSON) -> None:
-    """Put an empty string where a map of strings holds null, and zero for a null quantity."""
+def replace_nulls(kind: Kind, obj: JSON) -> None:
+    """Replace null by an empty string in maps of strings, and by zero in quantities."""
     quantities_of = (obj.get("spec") or {}).get("hard") if kind.name == "ResourceQuota" else None
-    maps = [(texts, "") for _, texts in string_maps(kind, obj)]
+    maps = [(strings, "") for _, strings in string_maps(kind, obj)]
     if isinstance(quantities_of, dict):
         maps.append((quantities_of, "0"))
     for values, nothing in maps:
@@ -94,9 +94,9 @@ def _limits(obj: JSON) -> None:
             if limit.get(name):
                 limit[name] = _canonical("LimitRange", limit[name])
         if limit.get("type") == "Container":
-            most, least = limit.get("max", {}), limit.get("min", {})
-            default = {**most, **limit.get("default", {})}
-            request = {**least, **default, **limit.get("defaultRequest", {})}
+            maximum, minimum = limit.get("max", {}), limit.get("min", {})
+            default = {**maximum, **limit.get("default", {})}
+            request = {**minimum, **default, **limit.get("defaultRequest", {})}
             added = {"default": default, "defaultRequest": request}
             limit |= {key: amounts for key, amounts in added.items() if amounts}
 
@@ -178,13 +178,13 @@ def _route(obj: JSON) -> None:
     for rule in spec.setdefault("rules", [{}]):
         for match in rule.setdefault("matches", [{}]):
             _add(match.setdefault("path", {}), **path)
-            for each in [*(match.get("headers") or ()), *(match.get("queryParams") or ())]:
-                _add(each, type="Exact")
+            for condition in [*(match.get("headers") or ()), *(match.get("queryParams") or ())]:
+                _add(condition, type="Exact")
         for backend in rule.get("backendRefs") or ():
             _add(backend, group="", kind="Service", weight=1)
-        for each in rule.get("filters") or ():
-            if each.get("type") == "RequestRedirect":
-                _add(each.setdefault("requestRedirect", {}), statusCode=302)
+        for route_filter in rule.get("filters") or ():
+            if route_filter.get("type") == "RequestRedirect":
+                _add(route_filter.setdefault("requestRedirect", {}), statusCode=302)
 
 
 def _gateway(obj: JSON) -> None:

@@ -1,7 +1,7 @@
-"""What the API server says of itself: groups, versions and resources, and what they accept.
+"""Discovery documents: groups, versions and resources, and the parameters that they accept.
 
-kubectl reads all of it before it sends anything: a resource's path from the groups, and from the
-OpenAPI documents whether the server validates fields itself.
+kubectl reads them before it sends other requests. It learns the path of a resource from the groups,
+and from the OpenAPI documents whether the server validates fields.
 """
 
 from .kinds import JSON, KINDS, Kind
@@ -11,7 +11,7 @@ _PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
 
 
 def core_versions(url: str) -> JSON:
-    """The answer of /api."""
+    """Return the answer of /api."""
     address = {"clientCIDR": "0.0.0.0/0", "serverAddress": url.partition("//")[2]}
     return {
         "kind": "APIVersions",
@@ -21,7 +21,7 @@ def core_versions(url: str) -> JSON:
 
 
 def group_list() -> JSON:
-    """The answer of /apis."""
+    """Return the answer of /apis."""
     groups = []
     for name in dict.fromkeys(kind.group for kind in KINDS if kind.group):
         version = {"groupVersion": f"{name}/v1", "version": "v1"}
@@ -30,7 +30,7 @@ def group_list() -> JSON:
 
 
 def resource_list(group: str, version: str) -> JSON | None:
-    """The answer of /api/v1 and /apis/<group>/<version>."""
+    """Return the answer of /api/v1 and /apis/<group>/<version>, or None if they do not exist."""
     kinds = [kind for kind in KINDS if (kind.group, kind.version) == (group, version)]
     if not kinds:
         return None
@@ -55,7 +55,7 @@ def resource_list(group: str, version: str) -> JSON | None:
 
 
 def openapi_index() -> JSON:
-    """Return the answer of /openapi/v3: where the document of each group and version is."""
+    """Return the answer of /openapi/v3: the URL of the document for each group and version."""
     paths = dict.fromkeys(_root(kind) for kind in KINDS)
     return {"paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}"} for path in paths}}
 
@@ -63,7 +63,7 @@ def openapi_index() -> JSON:
 def openapi(path: str) -> JSON | None:
     """Return the document of a group and version, such as `apis/rbac.authorization.k8s.io/v1`.
 
-    It names the parameters of a patch and no schemas; None if the path names no group and version.
+    It has the parameters of a patch and no schemas. None means that the path has no such document.
     """
     kinds = [kind for kind in KINDS if _root(kind) == path]
     if not kinds:

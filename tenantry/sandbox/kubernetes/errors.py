@@ -1,4 +1,4 @@
-"""The API server's refusals, as the Status objects that clients get."""
+"""Errors of the API server, as the Status objects that clients receive."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from .kinds import JSON, Kind
 
 
 class Refused(Exception):
-    """The API server says no: a status code and the Status it says it with."""
+    """A rejected request: the status code and the Status object of the answer."""
 
     def __init__(self, code: int, reason: str, message: str, details: JSON | None = None) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Cause:
-    """What is wrong with one field."""
+    """The fault of one field."""
 
     field: str
     reason: str
@@ -33,46 +33,46 @@ class Cause:
 
 
 def wrong_value(field: str, value: object, why: str) -> Cause:
-    """A value that isn't allowed."""
+    """Return the cause for a value that is not allowed."""
     shown = f'"{value}"' if isinstance(value, str) else str(value)
     return Cause(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
 
 
 def missing_value(field: str, why: str = "") -> Cause:
-    """A value that has to be there."""
+    """Return the cause for a required value that is missing."""
     return Cause(field, "FieldValueRequired", f"Required value{': ' + why if why else ''}")
 
 
 def forbidden_value(field: str, why: str) -> Cause:
-    """A value that may not be there, or not be changed."""
+    """Return the cause for a value that must not be set or changed."""
     return Cause(field, "FieldValueForbidden", f"Forbidden: {why}")
 
 
 def details(kind: Kind, name: str) -> JSON:
-    """Which object a Status is about."""
+    """Return the details that identify the object of a Status."""
     group = {"group": kind.group} if kind.group else {}
     return {**({"name": name} if name else {}), **group, "kind": kind.plural}
 
 
 def unauthorized() -> Refused:
-    """No token, or none that is known."""
+    """Return the error for a missing or unknown token."""
     return Refused(401, "Unauthorized", "Unauthorized")
 
 
 def not_found(kind: Kind, name: str) -> Refused:
-    """No such object."""
+    """Return the error for an object that does not exist."""
     message = f'{kind.resource} "{name}" not found'
     return Refused(404, "NotFound", message, details(kind, name))
 
 
 def already_exists(kind: Kind, name: str) -> Refused:
-    """An object of that name is there already."""
+    """Return the error for a new object whose name is in use."""
     message = f'{kind.resource} "{name}" already exists'
     return Refused(409, "AlreadyExists", message, details(kind, name))
 
 
-def another(kind: Kind, name: str, namespace: str, wanted: str, real: str) -> Refused:
-    """The uid sent along is another object's."""
+def other_uid(kind: Kind, name: str, namespace: str, wanted: str, real: str) -> Refused:
+    """Return the error for a write whose uid is that of another object."""
     group = f"{kind.group}/" if kind.custom else ""
     key = "/".join(filter(None, ("/registry", f"{group}{kind.plural}", namespace, name)))
     why = (
@@ -85,21 +85,21 @@ def another(kind: Kind, name: str, namespace: str, wanted: str, real: str) -> Re
 
 
 def no_such_uid(kind: Kind, name: str, wanted: str) -> Refused:
-    """A server-side apply was meant for an object that is not there."""
+    """Return the error for a server-side apply to a uid that does not exist."""
     why = f"uid mismatch: the provided object specified uid {wanted}, and no existing object was found"
     message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
     return Refused(409, "Conflict", message, details(kind, name))
 
 
 def modified(kind: Kind, name: str) -> Refused:
-    """The resourceVersion sent along is no longer the object's."""
+    """Return the error for a write with an outdated resourceVersion."""
     why = "the object has been modified; please apply your changes to the latest version"
     message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why} and try again'
     return Refused(409, "Conflict", message, details(kind, name))
 
 
 def precondition(kind: Kind, name: str, what: str, wanted: str, real: str) -> Refused:
-    """A delete was meant for another state of the object, or for another object."""
+    """Return the error for a delete whose precondition names another version or object."""
     recreated = "been deleted and then recreated" if what == "UID" else "been modified"
     why = (
         f"the {what} in the precondition ({wanted}) does not match the {what} in record ({real}). "
@@ -110,14 +110,14 @@ def precondition(kind: Kind, name: str, what: str, wanted: str, real: str) -> Re
 
 
 def forbidden(kind: Kind, name: str, why: str, causes: list[JSON] | None = None) -> Refused:
-    """Not allowed, whoever asks."""
+    """Return the error for a request that no user may make."""
     more = {"causes": causes} if causes else {}
     message = f'{kind.resource} "{name}" is forbidden: {why}'
     return Refused(403, "Forbidden", message, {**details(kind, name), **more})
 
 
 def terminating(kind: Kind, name: str, namespace: str) -> Refused:
-    """Nothing new comes into a namespace that goes."""
+    """Return the error for a new object in a namespace that is being terminated."""
     why = f"unable to create new content in namespace {namespace} because it is being terminated"
     cause = {
         "reason": "NamespaceTerminating",
@@ -128,23 +128,23 @@ def terminating(kind: Kind, name: str, namespace: str) -> Refused:
 
 
 def invalid(kind: Kind, name: str, causes: list[Cause]) -> Refused:
-    """Well-formed, but not valid."""
-    said = [f"{cause.field}: {cause.message}" for cause in causes]
-    why = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
+    """Return the error for an object that is well-formed but invalid."""
+    messages = [f"{cause.field}: {cause.message}" for cause in causes]
+    why = messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]"
     about = {**details(kind, name), "kind": kind.name}
     about["causes"] = [
-        {"reason": each.reason, "message": each.message, "field": each.field} for each in causes
+        {"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes
     ]
     return Refused(422, "Invalid", f'{kind.full_name} "{name}" is invalid: {why}', about)
 
 
 def bad_request(message: str) -> Refused:
-    """Not well-formed."""
+    """Return the error for a malformed request."""
     return Refused(400, "BadRequest", message)
 
 
 class Undecodable(Refused):
-    """The body isn't an object of the kind."""
+    """A body that is not an object of the kind."""
 
     def __init__(self, kind: Kind, why: str) -> None:
         what = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}'
@@ -153,17 +153,23 @@ class Undecodable(Refused):
 
 
 def undecodable(kind: Kind, why: str) -> Refused:
-    """The body isn't an object of the kind."""
+    """Return the error for a body that is not an object of the kind."""
     return Undecodable(kind, why)
 
 
 def untypable(kind: Kind, name: str, why: str) -> Refused:
-    """A server-side apply that doesn't fit the schema: the real server calls it its own error."""
+    """Return the error for a server-side apply that does not match the schema.
+
+    A real server reports it as an internal error.
+    """
     return Refused(500, "", f"failed to create typed patch object {_about(kind, name)}: {why}")
 
 
 def inconvertible(kind: Kind, name: str, why: str) -> Refused:
-    """A server-side apply of a value that the kind cannot hold: its own error, too."""
+    """Return the error for a server-side apply of a value that the kind cannot have.
+
+    A real server reports it as an internal error.
+    """
     what = f"failed to convert new object {_about(kind, name)} to proper version"
     gvk = f"{kind.group}/{kind.version}, Kind={kind.name}"
     return Refused(500, "", f"{what}: unable to convert unstructured object to {gvk}: {why}")
@@ -174,7 +180,7 @@ def _about(kind: Kind, name: str) -> str:
 
 
 def bad_option(options: str, cause: Cause) -> Refused:
-    """A parameter of the request that cannot be."""
+    """Return the error for an invalid parameter of the request."""
     about = {
         "group": "meta.k8s.io",
         "kind": options,
@@ -185,17 +191,17 @@ def bad_option(options: str, cause: Cause) -> Refused:
 
 
 def no_resource() -> Refused:
-    """A built-in group without such a resource."""
+    """Return the error for a resource that a built-in group does not have."""
     return Refused(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def not_allowed() -> Refused:
-    """This path doesn't take this method."""
+    """Return the error for a method that the path does not support."""
     message = "the server does not allow this method on the requested resource"
     return Refused(405, "MethodNotAllowed", message, {})
 
 
 def not_simulated(what: str) -> Refused:
-    """The real server can do it and this one can't."""
+    """Return the error for a function of a real server that the sandbox does not have."""
     message = f"the sandbox's Kubernetes does not simulate {what}"
     return Refused(501, "NotImplemented", message)

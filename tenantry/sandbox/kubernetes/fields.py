@@ -1,7 +1,7 @@
-"""Who owns which field: managedFields, and server-side apply on top of them.
+"""The ownership of fields: managedFields, and server-side apply.
 
-A field is a tuple of the path elements that fieldsV1 is written in: `f:name` for a field,
-`k:{"name":"x"}` for an item of a list that has keys, `v:"x"` for one of a set.
+A field is a tuple of path elements as in fieldsV1: `f:name` is a field, `k:{"name":"x"}` an item of
+a list with keys, `v:"x"` an item of a set.
 """
 
 import json
@@ -17,7 +17,7 @@ Owner = tuple[str, str]
 
 _SET = ("",)
 
-# Lists are atomic, unless they are here: the keys of their items, or a set of values.
+# The lists that are not atomic, each with the keys of its items, or _SET for a set of values.
 _LISTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("*", "metadata.finalizers"): _SET,
     ("*", "metadata.ownerReferences"): ("uid",),
@@ -32,7 +32,7 @@ _LISTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("Gateway.gateway.networking.k8s.io", "spec.listeners"): ("name",),
 }
 
-# Maps that change hands only as a whole; other maps are owned key by key.
+# Maps that are owned as a whole; other maps are owned key by key.
 _ATOMIC = {
     ("NetworkPolicy", "spec.podSelector"),
     ("Service", "spec.selector"),
@@ -44,7 +44,7 @@ _ATOMIC = {
 _UNOWNED = {
     ("f:apiVersion",),
     ("f:kind",),
-    # The server's own: a write sets neither.
+    # Only the server sets these.
     ("f:status",),
     ("f:spec", "f:finalizers"),
     *(
@@ -63,13 +63,13 @@ _UNOWNED = {
 }
 
 
-# What an object of a built-in kind has even before anything is in it.
+# Fields that every object of a built-in kind has, even if they are empty.
 _ALWAYS_THERE = {("f:spec",), ("f:status",)}
 
 
 @dataclass(frozen=True)
 class Write:
-    """Who writes, how and when."""
+    """The manager, operation and time of a write."""
 
     manager: str
     operation: str
@@ -77,7 +77,7 @@ class Write:
 
 
 class Shape:
-    """How the lists and maps of one kind are owned."""
+    """The ownership rules for the lists and maps of one kind."""
 
     def __init__(self, kind: Kind) -> None:
         names = (kind.name, kind.full_name, "*")
@@ -86,48 +86,48 @@ class Shape:
         self._custom = kind.custom
 
     def keys(self, names: Path) -> tuple[str, ...] | None:
-        """The keys of a list's items; None where the list is atomic."""
+        """Return the keys of a list's items, or None if the list is atomic."""
         return self._lists.get(".".join(names))
 
     def leaves(self, value: Any, path: Path = (), names: Path = ()) -> Iterator[tuple[Path, Any]]:
-        """Every field that can be owned, with its value; an item itself has none."""
+        """Yield every field that can be owned, with its value. List items have no value."""
         if isinstance(value, dict) and (not path or value):
             if ".".join(names) in self._atomic:
                 yield path, value
                 return
-            for key, each in value.items():
+            for key, content in value.items():
                 below = (*path, f"f:{key}")
                 if below not in _UNOWNED:
-                    yield from self.leaves(each, below, (*names, key))
+                    yield from self.leaves(content, below, (*names, key))
             return
         keys = self.keys(names) if isinstance(value, list) else None
         if keys is None:
             yield path, value
             return
-        for each in value:
-            item = (*path, element(keys, each))
-            yield item, None
+        for item in value:
+            item_path = (*path, element(keys, item))
+            yield item_path, None
             if keys != _SET:
-                yield from self.leaves(each, item, names)
+                yield from self.leaves(item, item_path, names)
 
-    def holders(self, value: Any, path: Path = (), names: Path = ()) -> Iterator[Path]:
-        """Every map and keyed list that has something in it, and can be owned besides that."""
+    def containers(self, value: Any, path: Path = (), names: Path = ()) -> Iterator[Path]:
+        """Yield every map and keyed list that is not empty and can itself be owned."""
         if not isinstance(value, (dict, list)) or not value or ".".join(names) in self._atomic:
             return
         if isinstance(value, dict):
             if path and (self._custom or path not in _ALWAYS_THERE) and path != ("f:metadata",):
                 yield path
-            for key, each in value.items():
+            for key, content in value.items():
                 below = (*path, f"f:{key}")
                 if below not in _UNOWNED:
-                    yield from self.holders(each, below, (*names, key))
+                    yield from self.containers(content, below, (*names, key))
         elif (keys := self.keys(names)) is not None:
             yield path
-            for each in value if keys != _SET else ():
-                yield from self.holders(each, (*path, element(keys, each)), names)
+            for item in value if keys != _SET else ():
+                yield from self.containers(item, (*path, element(keys, item)), names)
 
     def merge(self, live: Any, applied: Any, names: Path = ()) -> Any:
-        """The live value with what is applied on top."""
+        """Return the live value with the applied value merged into it."""
         if isinstance(live, dict) and isinstance(applied, dict):
             if ".".join(names) in self._atomic:
                 return applied
@@ -138,15 +138,15 @@ class Shape:
         keys = self.keys(names)
         if keys is None or not isinstance(live, list) or not isinstance(applied, list):
             return applied
-        items = {element(keys, each): each for each in live}
-        for each in applied:
-            key = element(keys, each)
-            items[key] = self.merge(items[key], each, names) if key in items else each
+        items = {element(keys, item): item for item in live}
+        for item in applied:
+            key = element(keys, item)
+            items[key] = self.merge(items[key], item, names) if key in items else item
         return list(items.values())
 
 
 def element(keys: tuple[str, ...], item: Any) -> str:
-    """The path element of a list's item."""
+    """Return the path element of a list item."""
     if keys == _SET:
         return "v:" + json.dumps(item)
     defaults = {"protocol": "TCP"}
@@ -154,8 +154,8 @@ def element(keys: tuple[str, ...], item: Any) -> str:
     return "k:" + json.dumps(values, separators=(",", ":"))
 
 
-def read(managed: Iterable[JSON]) -> dict[Owner, set[Path]]:
-    """The fields by their owners."""
+def read_owners(managed: Iterable[JSON]) -> dict[Owner, set[Path]]:
+    """Return the fields by owner."""
     return {
         (entry["manager"], entry["operation"]): set(_paths(entry["fieldsV1"], ()))
         for entry in managed
@@ -182,14 +182,14 @@ def _fields(paths: Iterable[Path]) -> JSON:
         nodes.append(node)
     for node in nodes:
         if node:
-            node["."] = {}  # owned itself, as well as something in it
+            node["."] = {}  # the field itself is owned, and some of its content
     return tree
 
 
-def written(
+def managed_fields(
     before: list[JSON], owned: dict[Owner, set[Path]], write: Write, version: str
 ) -> list[JSON]:
-    """managedFields for what is owned now; an entry that didn't change keeps its time."""
+    """Return the new managedFields. An unchanged entry keeps its time."""
     old = {(entry["manager"], entry["operation"]): entry for entry in before}
     entries = []
     for (manager, operation), paths in owned.items():
@@ -207,70 +207,80 @@ def written(
         if known and known["fieldsV1"] == entry["fieldsV1"]:
             entry["time"] = known["time"]
         entries.append(entry)
-    return sorted(entries, key=lambda each: (each["operation"], each["time"], each["manager"]))
+    return sorted(entries, key=lambda entry: (entry["operation"], entry["time"], entry["manager"]))
 
 
-def updated(shape: Shape, before: JSON | None, after: JSON, write: Write, version: str) -> None:
-    """Note in `after` what a plain write changed: what it set is the writer's alone."""
+def record_update(
+    shape: Shape, before: JSON | None, after: JSON, write: Write, version: str
+) -> None:
+    """Record in `after` that the writer is the only owner of the fields that it changed.
+
+    This is for all writes but server-side apply.
+    """
     managed = (before or {}).get("metadata", {}).get("managedFields", [])
     if before is not None and not managed:
-        return  # nobody keeps account of this object
-    owned = read(managed)
-    old, new = dict(shape.leaves(before or {})), dict(shape.leaves(after))
-    changed = {path for path, value in new.items() if path not in old or old[path] != value}
-    changed |= set(shape.holders(after)) - set(shape.holders(before or {}))
-    gone = old.keys() - new.keys()
+        return  # ownership is not tracked for this object
+    owned = read_owners(managed)
+    old_fields, new_fields = dict(shape.leaves(before or {})), dict(shape.leaves(after))
+    changed = {
+        path
+        for path, value in new_fields.items()
+        if path not in old_fields or old_fields[path] != value
+    }
+    changed |= set(shape.containers(after)) - set(shape.containers(before or {}))
+    removed = old_fields.keys() - new_fields.keys()
     mine = (write.manager, write.operation)
     for owner in owned:
-        owned[owner] -= gone
+        owned[owner] -= removed
         if owner != mine:
             owned[owner] -= changed
     owned[mine] = owned.get(mine, set()) | changed
-    _note(after, written(managed, owned, write, version))
+    _set_managed_fields(after, managed_fields(managed, owned, write, version))
 
 
-def applied(
+def apply(
     shape: Shape, live: JSON | None, config: JSON, write: Write, version: str, *, force: bool
 ) -> JSON:
-    """What a server-side apply makes of the live object; Refused when others own what it sets.
+    """Return the object after a server-side apply. It shares parts with the live object.
 
-    The live object is used up: what comes back shares parts with it.
+    Raises:
+        Refused: other managers own fields that it sets, and `force` is not set.
     """
     managed = (live or {}).get("metadata", {}).get("managedFields", [])
-    owned = read(managed)
+    owned = read_owners(managed)
     mine = (write.manager, "Apply")
-    wanted, there = dict(shape.leaves(config)), dict(shape.leaves(live or {}))
-    different = {path for path, value in wanted.items() if there.get(path, _NOTHING) != value}
+    wanted, present = dict(shape.leaves(config)), dict(shape.leaves(live or {}))
+    different = {path for path, value in wanted.items() if present.get(path, _NOTHING) != value}
     conflicts = [
         (owner, path) for owner in owned if owner != mine for path in owned[owner] & different
     ]
     if conflicts and not force:
         times = {(entry["manager"], entry["operation"]): entry for entry in managed}
-        raise _conflict([(_named(times[owner]), path) for owner, path in conflicts])
+        raise _conflict([(_describe_manager(times[owner]), path) for owner, path in conflicts])
     for owner, path in conflicts:
         owned[owner].discard(path)
     merged: JSON = shape.merge(live or {}, config)
     others = set().union(*(paths for owner, paths in owned.items() if owner != mine))
     dropped = owned.get(mine, set()) - wanted.keys() - others
     for path in sorted(dropped, key=len):
-        if not any(each[: len(path)] == path for each in others | wanted.keys()):
+        if not any(field[: len(path)] == path for field in others | wanted.keys()):
             _remove(shape, merged, path)
     owned[mine] = set(wanted)
-    _note(merged, written(managed, owned, write, version))
+    _set_managed_fields(merged, managed_fields(managed, owned, write, version))
     return merged
 
 
 _NOTHING = object()
 
 
-def _note(obj: JSON, managed: list[JSON]) -> None:
+def _set_managed_fields(obj: JSON, managed: list[JSON]) -> None:
     metadata = dict(obj["metadata"])
     metadata.pop("managedFields", None)
     obj["metadata"] = metadata | ({"managedFields": managed} if managed else {})
 
 
 def _remove(shape: Shape, obj: JSON, path: Path) -> None:
-    """Take one field out, and the maps and lists that it leaves empty, but never `spec`."""
+    """Remove a field, and the maps and lists that become empty by that, except `spec`."""
     trail: list[tuple[Any, Any]] = []
     node: Any = obj
     names: Path = ()
@@ -284,7 +294,7 @@ def _remove(shape: Shape, obj: JSON, path: Path) -> None:
             keys = shape.keys(names)
             if keys is None or not isinstance(node, list):
                 return
-            places = [place for place, each in enumerate(node) if element(keys, each) == part]
+            places = [place for place, item in enumerate(node) if element(keys, item) == part]
             if not places:
                 return
             key = places[0]
@@ -292,7 +302,7 @@ def _remove(shape: Shape, obj: JSON, path: Path) -> None:
         node = node[key]
     node, key = trail.pop()
     if len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:]):
-        return  # an item that stays keeps its key
+        return  # an item that remains keeps its key
     del node[key]
     while trail:
         above, key = trail.pop()
@@ -301,14 +311,14 @@ def _remove(shape: Shape, obj: JSON, path: Path) -> None:
         del above[key]
 
 
-def _named(entry: JSON) -> str:
+def _describe_manager(entry: JSON) -> str:
     if entry["operation"] == "Update":
         return f'"{entry["manager"]}" using {entry["apiVersion"]}'
     return f'"{entry["manager"]}"'
 
 
 def _conflict(conflicts: list[tuple[str, Path]]) -> Refused:
-    found = sorted((manager, _spoken(path)) for manager, path in conflicts)
+    found = sorted((manager, _describe_path(path)) for manager, path in conflicts)
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": path}
         for manager, path in found
@@ -320,13 +330,13 @@ def _conflict(conflicts: list[tuple[str, Path]]) -> Refused:
         lines = []
         for manager in dict.fromkeys(manager for manager, _ in found):
             lines.append(f"conflicts with {manager}:")
-            lines += [f"- {path}" for each, path in found if each == manager]
+            lines += [f"- {path}" for owner, path in found if owner == manager]
         message = f"Apply failed with {len(found)} conflicts: " + "\n".join(lines)
     return Refused(409, "Conflict", message, {"causes": causes})
 
 
-def _spoken(path: Path) -> str:
-    """A field as messages name it: .spec.ports[port=80,protocol="TCP"].name."""
+def _describe_path(path: Path) -> str:
+    """Return a field as messages show it: .spec.ports[port=80,protocol="TCP"].name."""
     said = ""
     for part in path:
         if part.startswith("f:"):

@@ -1,5 +1,6 @@
-"""The kinds the API server knows."""
+"""The kinds of the API server."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,12 +8,18 @@ JSON = dict[str, Any]
 Fields = dict[str, type]
 
 
+def copy_json(value: JSON) -> JSON:
+    """Return a deep copy of a JSON object."""
+    copied: JSON = json.loads(json.dumps(value))
+    return copied
+
+
 @dataclass(frozen=True, eq=False)
 class Kind:
     """One kind of object.
 
-    `fields` are those right below the object, besides apiVersion, kind and metadata; `spec` are
-    those right below spec. An empty `spec` means that nothing is checked there.
+    `fields` are the top-level fields except apiVersion, kind and metadata; `spec` are the fields of
+    the spec. If `spec` is empty, the spec is not checked.
     """
 
     group: str
@@ -28,22 +35,22 @@ class Kind:
 
     @property
     def api_version(self) -> str:
-        """As objects carry it."""
+        """The apiVersion of objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def resource(self) -> str:
-        """As the server's messages name it."""
+        """The name in messages of the server."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
     def full_name(self) -> str:
-        """As messages about invalid objects name it."""
+        """The name in messages about invalid objects."""
         return f"{self.name}.{self.group}" if self.group else self.name
 
     @property
     def custom(self) -> bool:
-        """Whether a CustomResourceDefinition made it known."""
+        """Whether a CustomResourceDefinition defines the kind."""
         return self.group.endswith("istio.io") or self.group.startswith("gateway.")
 
 
@@ -234,7 +241,11 @@ SERVICE_ACCOUNT = _BY_NAME["", "ServiceAccount"]
 
 
 def kind_named(name: str, group: str | None = None) -> Kind:
-    """The kind of this name; `group` where two groups have one of that name."""
+    """Return the kind of this name; `group` is needed if two groups have one.
+
+    Raises:
+        LookupError: the sandbox has no such kind.
+    """
     for kind in KINDS:
         if kind.name == name and group in (None, kind.group):
             return kind
@@ -242,13 +253,13 @@ def kind_named(name: str, group: str | None = None) -> Kind:
 
 
 def kind_of(manifest: JSON) -> Kind:
-    """The kind of an object."""
+    """Return the kind of an object."""
     group = manifest["apiVersion"].rpartition("/")[0]
     return kind_named(manifest["kind"], group)
 
 
 def definition(kind: Kind) -> JSON:
-    """The CustomResourceDefinition that made a kind known."""
+    """Return the CustomResourceDefinition of a kind."""
     names = {
         "plural": kind.plural,
         "singular": kind.name.lower(),

@@ -5,8 +5,8 @@ from typing import Any
 from .errors import Refused, bad_request
 from .kinds import JSON
 
-# Where a strategic merge patch merges lists: the item's key by the list's name. Lists that the
-# real server replaces whole (imagePullSecrets of a service account, rules, subjects) are not here.
+# The lists that a strategic merge patch merges, each with the key of its items. Lists that a real
+# server replaces as a whole (imagePullSecrets of a service account, rules, subjects) are not here.
 _KEYS = {
     "containers": "name",
     "conditions": "type",
@@ -21,7 +21,10 @@ _KEYS = {
 
 
 def merge(target: Any, patch: Any, *, strategic: bool = False) -> Any:
-    """What RFC 7386 makes of the target; strategically, lists with keys merge item by item."""
+    """Return the target after a merge patch (RFC 7386).
+
+    A strategic merge patch merges lists with keys item by item.
+    """
     if not isinstance(patch, dict):
         return patch
     if strategic and patch.get("$patch") == "replace":
@@ -55,19 +58,19 @@ def _merged_list(name: str, target: list[Any], patch: list[Any]) -> list[Any]:
 
 
 def json_patch(target: JSON, operations: Any) -> JSON:
-    """What RFC 6902 makes of the target, which is changed in place."""
+    """Apply a JSON patch (RFC 6902) to the target in place, and return it."""
     if not isinstance(operations, list):
         raise bad_request("error decoding patch: json: cannot unmarshal into Go value of jsonpatch")
     for operation in operations:
         try:
-            _operate(target, operation)
+            _run_operation(target, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             message = "the server rejected our request due to an error in our request"
             raise Refused(422, "Invalid", message, {}) from error
     return target
 
 
-def _operate(target: JSON, operation: JSON) -> None:
+def _run_operation(target: JSON, operation: JSON) -> None:
     kind, path = operation["op"], _parts(operation["path"])
     if kind in ("move", "copy"):
         source = _parts(operation["from"])

@@ -1,4 +1,4 @@
-"""What makes a NetworkPolicy or an HTTPRoute invalid, in the API server's words."""
+"""Rules for NetworkPolicies and HTTPRoutes, with the messages of a real API server."""
 
 import ipaddress
 import json
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from .errors import Cause, forbidden_value, missing_value, wrong_value
 from .kinds import JSON
+from .metadata import key_faults, value_faults
 
 _CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
 _PORT_NUMBER = "must be between 1 and 65535, inclusive"
@@ -18,27 +19,30 @@ _PEERS = {"ingress": "from", "egress": "to"}
 _TYPES = {"model_type": "map", "dict_type": "map", "list_type": "list", "string_type": "string"}
 
 
-def unfit_policy(spec: Any) -> list[tuple[str, str]]:
-    """The fields of a spec that the published schema doesn't know, or knows as another type."""
+def schema_faults_of_policy(spec: Any) -> list[tuple[str, str]]:
+    """Return the fields of a spec that are unknown or of another type in the published schema.
+
+    Each comes with the reason.
+    """
     try:
         V1NetworkPolicySpec.model_validate(spec)
     except ValidationError as error:
         return [
-            (f"spec.{_dotted(each['loc'])}", _unfit(each["type"], each["input"]))
+            (f"spec.{_join_path(each['loc'])}", _schema_fault(each["type"], each["input"]))
             for each in error.errors()
-            # A field that is missing counts as empty.
+            # A missing field counts as empty.
             if each["type"] != "missing" and each["input"] is not None
         ]
     return []
 
 
-def _dotted(place: tuple[str | int, ...]) -> str:
-    # A port is a number or a name: the schema's two halves are no part of the path.
+def _join_path(place: tuple[str | int, ...]) -> str:
+    # A port is a number or a name. The two alternatives of the schema do not belong to the path.
     steps = place[:-1] if place[-1] in ("int", "str") else place
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)[1:]
 
 
-def _unfit(kind: str, value: Any) -> str:
+def _schema_fault(kind: str, value: Any) -> str:
     if kind == "extra_forbidden":
         return "field not declared in schema"
     if kind == "string_type":
@@ -46,46 +50,12 @@ def _unfit(kind: str, value: Any) -> str:
     return f"expected {_TYPES.get(kind, 'map')}, got &{{{value}}}"
 
 
-def policy_causes(spec: JSON, key_faults: Any, value_faults: Any) -> Iterator[Cause]:
-    """What is wrong with a NetworkPolicy's spec.
-
-    Args:
-        spec: it.
-        key_faults: says why a label's key can't be one.
-        value_faults: says why a label's value can't be one.
-    """
-
-    def selector(given: JSON | None, path: str) -> Iterator[Cause]:
-        for key, value in ((given or {}).get("matchLabels") or {}).items():
-            for text, found in ((key, key_faults(key)), (value, value_faults(value))):
-                yield from (wrong_value(f"{path}.matchLabels", text, why) for why in found)
-        for index, need in enumerate((given or {}).get("matchExpressions") or ()):
-            at = f"{path}.matchExpressions[{index}]"
-            yield from _requirement(need, at)
-            key = need.get("key") or ""
-            yield from (wrong_value(f"{at}.key", key, why) for why in key_faults(key))
-            for place, value in enumerate(need.get("values") or ()):
-                for why in value_faults(value):
-                    yield wrong_value(f"{at}.values[{place}]", value, why)
-
-    yield from selector(spec.get("podSelector"), "spec.podSelector")
-    for direction, peers in _PEERS.items():
+def policy_causes(spec: JSON) -> Iterator[Cause]:
+    """Yield the causes for which the spec of a NetworkPolicy is invalid."""
+    yield from _selector(spec.get("podSelector"), "spec.podSelector")
+    for direction in _PEERS:
         for number, rule in enumerate(spec.get(direction) or ()):
-            path = f"spec.{direction}[{number}]"
-            for index, port in enumerate((rule or {}).get("ports") or ()):
-                yield from _port(port, f"{path}.ports[{index}]")
-            for index, peer in enumerate((rule or {}).get(peers) or ()):
-                at = f"{path}.{peers}[{index}]"
-                given = [k for k in ("podSelector", "namespaceSelector", "ipBlock") if k in peer]
-                for name in given:
-                    if name == "ipBlock":
-                        yield from _block(peer[name] or {}, f"{at}.ipBlock")
-                    else:
-                        yield from selector(peer[name], f"{at}.{name}")
-                if not given:
-                    yield missing_value(at, "must specify a peer")
-                elif len(given) > 1 and "ipBlock" in given:
-                    yield forbidden_value(at, "may not specify both ipBlock and another peer")
+            yield from _rule(rule or {}, direction, f"spec.{direction}[{number}]")
     types = spec.get("policyTypes") or []
     if len(types) > 2:
         why = "may not specify more than two policyTypes"
@@ -98,8 +68,43 @@ def policy_causes(spec: JSON, key_faults: Any, value_faults: Any) -> Iterator[Ca
             yield Cause(f"spec.policyTypes[{place}]", "FieldValueNotSupported", why)
 
 
-def _requirement(need: JSON, path: str) -> Iterator[Cause]:
-    operator, values = need.get("operator"), need.get("values")
+def _rule(rule: JSON, direction: str, path: str) -> Iterator[Cause]:
+    for index, port in enumerate(rule.get("ports") or ()):
+        yield from _port(port, f"{path}.ports[{index}]")
+    peers = _PEERS[direction]
+    for index, peer in enumerate(rule.get(peers) or ()):
+        yield from _peer(peer, f"{path}.{peers}[{index}]")
+
+
+def _peer(peer: JSON, path: str) -> Iterator[Cause]:
+    given = [name for name in ("podSelector", "namespaceSelector", "ipBlock") if name in peer]
+    for name in given:
+        if name == "ipBlock":
+            yield from _block(peer[name] or {}, f"{path}.ipBlock")
+        else:
+            yield from _selector(peer[name], f"{path}.{name}")
+    if not given:
+        yield missing_value(path, "must specify a peer")
+    elif len(given) > 1 and "ipBlock" in given:
+        yield forbidden_value(path, "may not specify both ipBlock and another peer")
+
+
+def _selector(selector: JSON | None, path: str) -> Iterator[Cause]:
+    for key, value in ((selector or {}).get("matchLabels") or {}).items():
+        for text, faults in ((key, key_faults(key)), (value, value_faults(value))):
+            yield from (wrong_value(f"{path}.matchLabels", text, why) for why in faults)
+    for index, requirement in enumerate((selector or {}).get("matchExpressions") or ()):
+        at = f"{path}.matchExpressions[{index}]"
+        yield from _requirement(requirement, at)
+        key = requirement.get("key") or ""
+        yield from (wrong_value(f"{at}.key", key, why) for why in key_faults(key))
+        for place, value in enumerate(requirement.get("values") or ()):
+            for why in value_faults(value):
+                yield wrong_value(f"{at}.values[{place}]", value, why)
+
+
+def _requirement(requirement: JSON, path: str) -> Iterator[Cause]:
+    operator, values = requirement.get("operator"), requirement.get("values")
     if operator in ("In", "NotIn"):
         if not values:
             why = "must be specified when `operator` is 'In' or 'NotIn'"
@@ -169,32 +174,32 @@ def _block(block: JSON, path: str) -> Iterator[Cause]:
 
 def _cidr_faults(text: str) -> Iterator[str]:
     address, _, length = text.partition("/")
-    sloppy = ".".join(part.lstrip("0") or "0" for part in address.split("."))
+    normalized = ".".join(part.lstrip("0") or "0" for part in address.split("."))
     try:
-        network = ipaddress.ip_network(f"{sloppy}/{int(length)}", strict=False)
+        network = ipaddress.ip_network(f"{normalized}/{int(length)}", strict=False)
     except ValueError:
         yield _CIDR
         return
-    if sloppy != address or str(int(length)) != length:
+    if normalized != address or str(int(length)) != length:
         yield "must not have leading 0s in IP or prefix length"
     elif network.version == 6 and network.network_address.ipv4_mapped:
         yield "must not have an IPv4-mapped IPv6 address"
-    elif ipaddress.ip_address(sloppy) != network.network_address:
+    elif ipaddress.ip_address(normalized) != network.network_address:
         yield "must not have bits set beyond the prefix length"
 
 
-_UNCHECKED = Cause(
+_NOT_CHECKED_FURTHER = Cause(
     "<nil>",
     "FieldValueInvalid",
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation",
 )
-_FORBIDDEN = ("//", "/./", "/../", "%2f", "%2F", "#")
+_FORBIDDEN_PARTS = ("//", "/./", "/../", "%2f", "%2F", "#")
 _CHARACTERS = r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$"
 
 
 def route_causes(new: JSON, old: JSON | None) -> Iterator[Cause]:
-    """What is wrong with an HTTPRoute, by the rules of its definition."""
+    """Yield the causes for which an HTTPRoute is invalid, by the rules of its definition."""
     rules = (new.get("spec") or {}).get("rules") or []
     paths = {
         f"spec.rules[{place}].matches[{index}].path": str((match.get("path") or {}).get("value"))
@@ -212,7 +217,7 @@ def route_causes(new: JSON, old: JSON | None) -> Iterator[Cause]:
             why = "Too long: may not be more than 1024 bytes"
             schema.append(Cause(f"{field}.value", "FieldValueTooLong", why))
     if schema:
-        yield from [*schema, _UNCHECKED]
+        yield from [*schema, _NOT_CHECKED_FURTHER]
         return
     for field, value in paths.items():
         for why in _path_faults(value):
@@ -223,7 +228,9 @@ def _path_faults(value: str) -> Iterator[str]:
     ending = "type one of ['Exact', 'PathPrefix']"
     if not value.startswith("/"):
         yield f"value must be an absolute path and start with '/' when {ending}"
-    yield from (f"must not contain '{part}' when {ending}" for part in _FORBIDDEN if part in value)
+    yield from (
+        f"must not contain '{part}' when {ending}" for part in _FORBIDDEN_PARTS if part in value
+    )
     for end in ("/..", "/."):
         if value.endswith(end):
             yield f"must not end with '{end}' when {ending}"

@@ -1,4 +1,4 @@
-"""Quantities such as 500m and 2Gi, and the one way of writing each that the server keeps."""
+"""Quantities such as 500m and 2Gi, and the canonical form in which the server stores them."""
 
 import math
 import re
@@ -18,7 +18,7 @@ REGEX = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 
 
 def value(text: str) -> Fraction:
-    """The number a quantity stands for; ValueError when it is none."""
+    """Return a quantity as a number; raise ValueError if it is not a quantity."""
     found = _FORM.fullmatch(text)
     if found is None:
         raise ValueError(text)
@@ -32,7 +32,7 @@ def value(text: str) -> Fraction:
 
 
 def canonical(text: str) -> str:
-    """The quantity as the server shows it: 1000m is 1, 1024Mi is 1Gi, 1000 is 1k."""
+    """Return a quantity as the server shows it: 1000m is 1, 1024Mi is 1Gi, 1000 is 1k."""
     amount = value(text)
     found = _FORM.fullmatch(text)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Requests about objects, and what their bodies hold."""
+"""Requests for objects, and the checks of their bodies."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 from .defaults import string_maps
 from .errors import Cause, bad_option, bad_request, invalid, undecodable
 from .kinds import JSON, Kind
-from .policies import unfit_policy
+from .policies import schema_faults_of_policy
 
 _LONGEST_MANAGER = 128
 _OPTIONS = {
@@ -25,7 +25,7 @@ APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
 @dataclass(slots=True)
 class Call:
-    """One request about objects of a kind."""
+    """One request for objects of a kind."""
 
     method: str
     kind: Kind
@@ -38,7 +38,7 @@ class Call:
 
     @property
     def dry(self) -> bool:
-        """Whether nothing may be kept."""
+        """Whether this is a dry run, which stores nothing."""
         wanted = self.query.get("dryRun")
         if wanted not in (None, "", "All"):
             why = f'Unsupported value: ["{wanted}"]: supported values: "All"'
@@ -47,7 +47,7 @@ class Call:
 
     @property
     def manager(self) -> str:
-        """Who is said to own what a plain write sets."""
+        """The field manager that owns the fields which a write sets."""
         if len(self.query.get("fieldManager", "")) > _LONGEST_MANAGER:
             why = f"Too long: may not be more than {_LONGEST_MANAGER} bytes"
             cause = Cause("fieldManager", "FieldValueTooLong", why)
@@ -56,7 +56,7 @@ class Call:
 
     @property
     def body(self) -> Any:
-        """What the body holds, JSON or YAML."""
+        """The parsed body, from JSON or YAML."""
         try:
             return json.loads(self.raw)
         except ValueError:
@@ -66,8 +66,12 @@ class Call:
                 raise bad_request(f"error decoding the body: {error}") from error
 
 
-def decoded(call: Call, obj: Any) -> JSON:
-    """The body as an object of the kind that the path names."""
+def decode(call: Call, obj: Any) -> JSON:
+    """Return the body as an object of the kind in the path.
+
+    Raises:
+        Refused: it is an object of another kind or version, or not an object.
+    """
     if not isinstance(obj, dict):
         raise undecodable(call.kind, "the body is not an object")
     version, name = obj.get("apiVersion", ""), obj.get("kind", "")
@@ -94,8 +98,8 @@ def decoded(call: Call, obj: Any) -> JSON:
     return obj
 
 
-def place(call: Call, metadata: JSON) -> None:
-    """Fill in name and namespace from the path, or refuse others."""
+def set_place(call: Call, metadata: JSON) -> None:
+    """Set name and namespace from the path; raise Refused if the body has others."""
     if call.name is not None:
         given = metadata.setdefault("name", call.name)
         if given != call.name:
@@ -113,8 +117,8 @@ def place(call: Call, metadata: JSON) -> None:
 _JSON_TYPES: dict[type, str] = {dict: "object", list: "array", str: "string", bool: "boolean"}
 
 
-def unfit(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
-    """The fields that the kind's schema doesn't know, or knows as another type."""
+def schema_faults(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
+    """Return the fields that are unknown or of another type in the kind's schema, with the reason."""
     found = []
     known = {"": {"apiVersion": str, "kind": str, "metadata": dict, **kind.fields}}
     if kind.spec and isinstance(obj.get("spec"), dict):
@@ -126,19 +130,19 @@ def unfit(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
                 found.append((path, "field not declared in schema"))
             elif value is not None and not isinstance(value, fields[name]):
                 wanted = _SCHEMA_TYPES[fields[name]]
-                found.append((path, f"expected {wanted}, got &{{{_in_go(value)}}}"))
+                found.append((path, f"expected {wanted}, got &{{{_go_value(value)}}}"))
     return found
 
 
-def unfit_inside(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
-    """The same of what lies deeper, where the sandbox knows the published schema."""
-    return unfit_policy(obj.get("spec") or {}) if kind.name == "NetworkPolicy" else []
+def deeper_schema_faults(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
+    """Return the same for deeper fields, if the sandbox has the published schema of the kind."""
+    return schema_faults_of_policy(obj.get("spec") or {}) if kind.name == "NetworkPolicy" else []
 
 
-def untyped_texts(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
-    """What is no string in the maps of strings."""
+def string_map_faults(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
+    """Return the values in maps of strings that are not strings, with the reason."""
     return [
-        (f"{where.partition('.')[2]}.{key}", f"expected string, got {_shown_in_go(value)}")
+        (f"{where.partition('.')[2]}.{key}", f"expected string, got {_go_unstructured(value)}")
         for where, texts in string_maps(kind, obj)
         for key, value in texts.items()
         if value is not None and not isinstance(value, str)
@@ -148,16 +152,16 @@ def untyped_texts(kind: Kind, obj: JSON) -> list[tuple[str, str]]:
 _SCHEMA_TYPES = {dict: "map", list: "list", str: "string", bool: "boolean"}
 
 
-def _in_go(value: Any) -> str:
-    """A value as Go prints it."""
+def _go_value(value: Any) -> str:
+    """Return a value as Go prints it."""
     if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{_in_go(each)}" for key, each in value.items()) + "]"
+        return "map[" + " ".join(f"{key}:{_go_value(each)}" for key, each in value.items()) + "]"
     if isinstance(value, list):
-        return "[" + " ".join(_in_go(each) for each in value) + "]"
+        return "[" + " ".join(_go_value(each) for each in value) + "]"
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _shown_in_go(value: Any) -> str:
+def _go_unstructured(value: Any) -> str:
     shown = json.dumps(value, separators=(",", ":"))
     if isinstance(value, dict):
         shown = f"map[string]interface {{}}{shown}"
@@ -167,9 +171,13 @@ def _shown_in_go(value: Any) -> str:
 
 
 def prune(call: Call, obj: JSON) -> list[str]:
-    """Drop fields that the schema doesn't know, with a warning; refuse values of a wrong type."""
+    """Remove fields that are not in the schema, and return a warning for each.
+
+    Raises:
+        Refused: a value has the wrong type, or strict validation finds an unknown field.
+    """
     warnings = []
-    for path, why in unfit(call.kind, obj):
+    for path, why in schema_faults(call.kind, obj):
         parts = path.split(".")
         holder = obj["spec"] if len(parts) > 1 else obj
         if why.startswith("expected"):
@@ -179,7 +187,7 @@ def prune(call: Call, obj: JSON) -> list[str]:
                 (call.kind.spec if len(parts) > 1 else call.kind.fields)[parts[-1]]
             ]
             if call.kind.custom:
-                causes = [_wrong_type(path, found, wanted), _UNCHECKED]
+                causes = [_wrong_type(path, found, wanted), _NOT_CHECKED_FURTHER]
                 raise invalid(call.kind, obj["metadata"].get("name", ""), causes)
             field = f"{call.kind.name}.{path}"
             said = f"json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
@@ -193,7 +201,7 @@ def prune(call: Call, obj: JSON) -> list[str]:
 
 
 def refuse_nulls(kind: Kind, obj: JSON) -> None:
-    """A custom resource that is applied may not hold null where its schema wants something."""
+    """Raise Refused if an applied custom resource has null for a field of its schema."""
     spec = obj.get("spec")
     held = spec.items() if kind.custom and isinstance(spec, dict) else ()
     causes = [
@@ -202,10 +210,10 @@ def refuse_nulls(kind: Kind, obj: JSON) -> None:
         if value is None
     ]
     if causes:
-        raise invalid(kind, obj["metadata"]["name"], [*causes, _UNCHECKED])
+        raise invalid(kind, obj["metadata"]["name"], [*causes, _NOT_CHECKED_FURTHER])
 
 
-_UNCHECKED = Cause(
+_NOT_CHECKED_FURTHER = Cause(
     "<nil>",
     "FieldValueInvalid",
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
@@ -219,15 +227,17 @@ def _wrong_type(path: str, found: str, wanted: str) -> Cause:
 
 
 def without_nulls(value: Any) -> Any:
-    """What is applied, without nulls."""
+    """Return a copy of a value without the fields that are null."""
     if isinstance(value, dict):
         return {key: without_nulls(each) for key, each in value.items() if each is not None}
     return value
 
 
-def without_nothing(obj: JSON) -> JSON:
-    """What is kept of an object: no empty maps where they mean nothing, though who applies one
-    owns it."""
+def without_empty_maps(obj: JSON) -> JSON:
+    """Return an object as it is stored: without empty maps that have no meaning.
+
+    The manager that applies such a map owns it nevertheless.
+    """
     kept = {k: v for k, v in obj.items() if v != {} or k in ("metadata", "spec")}
     kept["metadata"] = {k: v for k, v in obj["metadata"].items() if v != {}}
     return kept

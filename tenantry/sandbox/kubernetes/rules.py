@@ -1,4 +1,4 @@
-"""What makes an object invalid: names, labels, and each kind's own rules."""
+"""Rules that make an object invalid: those for its metadata, and those of its kind."""
 
 import json
 import math
@@ -9,120 +9,34 @@ from collections.abc import Callable, Iterator
 from . import quantities
 from .errors import Cause, forbidden_value, missing_value, wrong_value
 from .kinds import GATEWAYS, JSON, RBAC, SECURITY, Kind
+from .metadata import key_faults, metadata_causes
 from .policies import policy_causes, route_causes
 
 Rule = Callable[[JSON, JSON | None], Iterator[Cause]]
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
-_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 
-_ENDS = "and must start and end with an alphanumeric character"
-_LABEL_RULE = (
-    f"a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', {_ENDS} "
-    "(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
-_SUBDOMAIN_RULE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.',"
-    f" {_ENDS} (e.g. 'example.com', regex used for validation is "
-    r"'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
-_SERVICE_RULE = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
-    "alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', "
-    "regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
-)
-_VALUE_RULE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
-    f"{_ENDS} (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-_KEY_RULE = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', "
-    f"{_ENDS} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-)
-_PREFIXED = " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
 _CONFIG_KEY_RULE = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', "
     " or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 _IMMUTABLE = "field is immutable"
-_IN_BINDING = (RBAC, "RoleBinding"), (RBAC, "ClusterRoleBinding")
+_BINDINGS = (RBAC, "RoleBinding"), (RBAC, "ClusterRoleBinding")
 _BYTES_IN_SECRET = 1024 * 1024
-_BYTES_IN_ANNOTATIONS = 256 * 1024
 
 
-def broken(kind: Kind, new: JSON, old: JSON | None) -> list[Cause]:
-    """What is wrong with an object that replaces another, or none."""
-    causes = [*_metadata(kind, new["metadata"])]
+def find_causes(kind: Kind, new: JSON, old: JSON | None) -> list[Cause]:
+    """Return the causes for which an object is invalid.
+
+    `old` is the object that it replaces, or None if it is new.
+    """
+    causes = [*metadata_causes(kind, new["metadata"])]
     rule = _RULES.get((kind.group, kind.name))
     if rule:
         causes += rule(new, old)
     return causes
 
 
-def _metadata(kind: Kind, metadata: JSON) -> Iterator[Cause]:
-    name = metadata["name"]
-    if kind.group == RBAC:
-        if name in (".", "..") or "/" in name or "%" in name:
-            yield wrong_value("metadata.name", name, "may not contain '/' or '%'")
-    else:
-        pattern, rule, most = {
-            "Namespace": (_LABEL, _LABEL_RULE, 63),
-            "Service": (_SERVICE, _SERVICE_RULE, 63),
-        }.get(kind.name, (_SUBDOMAIN, _SUBDOMAIN_RULE, 253))
-        if len(name) > most:
-            yield wrong_value("metadata.name", name, f"must be no more than {most} characters")
-        if not pattern.fullmatch(name):
-            yield wrong_value("metadata.name", name, rule)
-    for key, value in (metadata.get("labels") or {}).items():
-        yield from _key("metadata.labels", key)
-        for fault in value_faults(value):
-            yield wrong_value("metadata.labels", value, fault)
-    annotations = metadata.get("annotations") or {}
-    for key in annotations:
-        yield from _key("metadata.annotations", key)
-    if sum(len(key) + len(value) for key, value in annotations.items()) > _BYTES_IN_ANNOTATIONS:
-        why = f"Too long: may not be more than {_BYTES_IN_ANNOTATIONS} bytes"
-        yield Cause("metadata.annotations", "FieldValueTooLong", why)
-
-
-def _key(field: str, key: str) -> Iterator[Cause]:
-    for fault in key_faults(key):
-        yield wrong_value(field, key, fault)
-
-
-def key_faults(key: str) -> list[str]:
-    """Why this cannot be the key of a label or an annotation."""
-    parts = key.split("/")
-    if len(parts) > 2:
-        return [
-            f"a valid label key must consist of {_KEY_RULE.partition('must consist of ')[2]}{_PREFIXED}"
-        ]
-    faults, name = [], parts[-1]
-    if len(parts) == 2 and not parts[0]:
-        faults.append("prefix part must be non-empty")
-    elif len(parts) == 2 and not _SUBDOMAIN.fullmatch(parts[0]):
-        faults.append(f"prefix part {_SUBDOMAIN_RULE}")
-    if not name:
-        faults.append("name part must be non-empty")
-    elif len(name) > 63:
-        faults.append("name part must be no more than 63 bytes")
-    if not _NAME.fullmatch(name):
-        faults.append(_KEY_RULE)
-    return faults
-
-
-def value_faults(value: str) -> list[str]:
-    """Why this cannot be the value of a label."""
-    faults = ["must be no more than 63 bytes"] if len(value) > 63 else []
-    return faults if _VALUE.fullmatch(value) else [*faults, _VALUE_RULE]
-
-
-_NEEDED = {
+_REQUIRED_KEYS = {
     "kubernetes.io/dockerconfigjson": [".dockerconfigjson"],
     "kubernetes.io/dockercfg": [".dockercfg"],
     "kubernetes.io/ssh-auth": ["ssh-privatekey"],
@@ -136,14 +50,14 @@ def _secret(new: JSON, old: JSON | None) -> Iterator[Cause]:
     if sum(len(value) * 3 // 4 for value in data.values()) > _BYTES_IN_SECRET:
         why = f"Too long: may not be more than {_BYTES_IN_SECRET} bytes"
         yield Cause("data", "FieldValueTooLong", why)
-    for key in _NEEDED.get(new["type"], ()):
+    for key in _REQUIRED_KEYS.get(new["type"], ()):
         if key not in data:
             yield missing_value(f"data[{key}]")
         elif key.startswith(".docker"):
             try:
                 json.loads(b64decode(data[key]))
             except RecursionError:
-                pass  # the server's parser takes 10,000 levels
+                pass  # the parser of a real server accepts 10,000 levels
             except ValueError as error:
                 yield wrong_value(f"data[{key}]", "<secret contents redacted>", str(error))
     if old is None:
@@ -175,7 +89,7 @@ def _immutable(new: JSON, old: JSON | None) -> Iterator[Cause]:
 def _quota(new: JSON, old: JSON | None) -> Iterator[Cause]:
     for key, amount in new["spec"].get("hard", {}).items():
         field = f"spec.hard[{key}]"
-        standard = key in _STANDARD or _is_huge(key.removeprefix("requests."))
+        standard = key in _STANDARD or _is_huge_pages(key.removeprefix("requests."))
         yield from _resource(field, key, standard or key == "storage")
         if "/" not in key and not standard:
             yield wrong_value(field, key, "must be a standard resource for quota")
@@ -196,7 +110,7 @@ def _thousandths(amount: str) -> int:
     return math.ceil(quantities.value(amount) * 1000)
 
 
-def _is_huge(key: str) -> bool:
+def _is_huge_pages(key: str) -> bool:
     return key.startswith("hugepages-")
 
 
@@ -217,7 +131,7 @@ _STANDARD = {
 }
 
 
-_SPOKEN = {
+_NAMES_IN_MESSAGES = {
     "min": "min",
     "defaultRequest": "default request",
     "default": "default limit",
@@ -238,20 +152,20 @@ def _limits(new: JSON, old: JSON | None) -> Iterator[Cause]:
                     least, most = limit[lower][key], limit[upper][key]
                     if quantities.value(least) > quantities.value(most):
                         field = f"{path}.{lower}[{key}]"
-                        what = f"{_SPOKEN[lower]} value {least}"
-                        why = f"{what} is greater than {_SPOKEN[upper]} value {most}"
+                        what = f"{_NAMES_IN_MESSAGES[lower]} value {least}"
+                        why = f"{what} is greater than {_NAMES_IN_MESSAGES[upper]} value {most}"
                         yield wrong_value(field, least, why)
         default, request = limit.get("default", {}), limit.get("defaultRequest", {})
         for key in default.keys() & request.keys():
             most, asked = default[key], request[key]
-            fixed = _is_huge(key) or ("/" in key and "kubernetes.io/" not in key)
+            fixed = _is_huge_pages(key) or ("/" in key and "kubernetes.io/" not in key)
             if fixed and quantities.value(most) != quantities.value(asked):
                 why = f"default value {most} must equal to defaultRequest value {asked} in {key}"
                 yield wrong_value(f"{path}.defaultRequest[{key}]", asked, why)
 
 
 def _container_resource(field: str, key: str) -> Iterator[Cause]:
-    standard = key in _COMPUTE or _is_huge(key)
+    standard = key in _COMPUTE or _is_huge_pages(key)
     yield from _resource(field, key, standard or key in _STANDARD or key == "storage")
     if "/" not in key and not standard:
         yield wrong_value(field, key, "must be a standard resource for containers")
@@ -268,8 +182,8 @@ def _binding(new: JSON, old: JSON | None) -> Iterator[Cause]:
         why = f'Unsupported value: "{role.get("kind", "")}": {supported}'
         yield Cause("roleRef.kind", "FieldValueNotSupported", why)
     if old is not None and role != old.get("roleRef"):
-        spelt = {"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]}
-        shown = json.dumps(spelt, separators=(",", ":"))
+        shown_role = {"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]}
+        shown = json.dumps(shown_role, separators=(",", ":"))
         yield Cause("roleRef", "FieldValueInvalid", f"Invalid value: {shown}: {_IMMUTABLE}")
     for place, subject in enumerate(new.get("subjects") or ()):
         if subject.get("kind") not in ("ServiceAccount", "User", "Group"):
@@ -295,7 +209,7 @@ def _service(new: JSON, old: JSON | None) -> Iterator[Cause]:
 
 
 def _policy(new: JSON, old: JSON | None) -> Iterator[Cause]:
-    yield from policy_causes(new["spec"], key_faults, value_faults)
+    yield from policy_causes(new["spec"])
 
 
 def _pod(new: JSON, old: JSON | None) -> Iterator[Cause]:
@@ -324,7 +238,7 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("", "Pod"): _pod,
     ("networking.k8s.io", "NetworkPolicy"): _policy,
     (GATEWAYS, "HTTPRoute"): route_causes,
-    **dict.fromkeys(_IN_BINDING, _binding),
+    **dict.fromkeys(_BINDINGS, _binding),
     (SECURITY, "AuthorizationPolicy"): _targeted,
     (SECURITY, "RequestAuthentication"): _targeted,
 }

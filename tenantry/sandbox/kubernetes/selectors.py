@@ -1,11 +1,11 @@
-"""Label and field selectors, read as the server reads them, with its words for what it can't."""
+"""Label and field selectors, parsed like a real server, with its messages for invalid ones."""
 
 import re
 from collections.abc import Callable, Iterator
 
 from .errors import Cause, Refused, bad_request, wrong_value
 from .kinds import JSON, Kind
-from .rules import key_faults, value_faults
+from .metadata import key_faults, value_faults
 
 Test = Callable[[JSON], bool]
 Token = tuple[str, str]
@@ -17,7 +17,11 @@ _TOKEN = re.compile(r"\s*(?:(==|!=|[=!(),<>])|([^=!(),<>\s]+))")
 
 
 def by_labels(selector: str) -> Test:
-    """Whether an object's labels match: `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1`."""
+    """Return a test for the labels of an object, such as `a=b,c!=d,e in (f,g),j,!k,l>1`.
+
+    Raises:
+        Refused: the selector is invalid.
+    """
     tests = list(_Parser(selector).requirements())
 
     def matches(obj: JSON) -> bool:
@@ -28,7 +32,7 @@ def by_labels(selector: str) -> Test:
 
 
 class _Parser:
-    """Goes through the words of a selector; the end of it is an empty word."""
+    """A parser for selectors. An empty word marks the end of the selector."""
 
     def __init__(self, selector: str) -> None:
         found = _TOKEN.findall(selector.strip())
@@ -42,7 +46,7 @@ class _Parser:
                 raise bad_request(f"found '{self._next}', expected: {expected}")
             try:
                 yield self._requirement()
-            except _Unreadable as error:
+            except _InvalidRequirement as error:
                 raise bad_request(f"unable to parse requirement: {error}") from None
             if self._next not in ("", ","):
                 raise bad_request(f"found '{self._next}', expected: ',' or 'end of string'")
@@ -67,21 +71,20 @@ class _Parser:
         if absent:
             self._take()
         key = self._identifier()
-        _refuse(
-            [wrong_value("<nil>", key, "; ".join(faults))] if (faults := key_faults(key)) else []
-        )
+        if faults := key_faults(key):
+            _reject([wrong_value("<nil>", key, "; ".join(faults))])
         if absent:
             return lambda labels: key not in labels
         if self._next in ("", ","):
             return lambda labels: key in labels
         operator = self._take()
         if operator not in _OPERATORS:
-            raise _Unreadable(f"found '{operator}', expected: {_WORDS}")
+            raise _InvalidRequirement(f"found '{operator}', expected: {_WORDS}")
         values = self._values() if operator in ("in", "notin") else {self._value()}
         if operator in ("<", ">"):
-            return _compared(key, operator, values.pop())
+            return _comparison(key, operator, values.pop())
         ordered = sorted(values)
-        _refuse(
+        _reject(
             [
                 wrong_value(f"values[{place}][{key}]", value, why)
                 for place, value in enumerate(ordered)
@@ -94,7 +97,7 @@ class _Parser:
 
     def _identifier(self) -> str:
         if not self._is_identifier:
-            raise _Unreadable(f"found '{self._next}', expected: identifier")
+            raise _InvalidRequirement(f"found '{self._next}', expected: identifier")
         return self._take()
 
     def _value(self) -> str:
@@ -102,33 +105,33 @@ class _Parser:
 
     def _values(self) -> set[str]:
         if self._next != "(":
-            raise _Unreadable(f"found '{self._next}' expected: '('")
+            raise _InvalidRequirement(f"found '{self._next}' expected: '('")
         self._take()
         if not (self._is_identifier or self._next in (",", ")")):
-            raise _Unreadable(f"found '{self._next}', expected: ',', ')' or identifier")
+            raise _InvalidRequirement(f"found '{self._next}', expected: ',', ')' or identifier")
         values = set()
         while True:
             values.add(self._take() if self._is_identifier else "")
             if self._next not in (",", ")"):
-                raise _Unreadable(f"found '{self._next}', expected: ',' or ')'")
+                raise _InvalidRequirement(f"found '{self._next}', expected: ',' or ')'")
             if self._take() == ")":
                 return values
 
 
-class _Unreadable(Exception):
-    """What stands there is no requirement."""
+class _InvalidRequirement(Exception):
+    """A part of the selector that is not a valid requirement."""
 
 
-def _refuse(causes: list[Cause]) -> None:
+def _reject(causes: list[Cause]) -> None:
     said = [f"{cause.field}: {cause.message}" for cause in causes]
     if said:
-        raise _Unreadable(said[0] if len(said) == 1 else f"[{', '.join(said)}]")
+        raise _InvalidRequirement(said[0] if len(said) == 1 else f"[{', '.join(said)}]")
 
 
-def _compared(key: str, operator: str, value: str) -> Test:
+def _comparison(key: str, operator: str, value: str) -> Test:
     if not re.fullmatch(r"[+-]?\d+", value):
         why = "for 'Gt', 'Lt' operators, the value must be an integer"
-        _refuse([wrong_value("values[0]", value, why)])
+        _reject([wrong_value("values[0]", value, why)])
     bound = int(value)
 
     def test(labels: JSON) -> bool:
@@ -150,7 +153,11 @@ _FIELDS = {
 
 
 def by_fields(kind: Kind, selector: str) -> Test:
-    """Whether an object's fields match; few can be asked for, and which depends on the kind."""
+    """Return a test for the fields of an object. Each kind supports only a few fields.
+
+    Raises:
+        Refused: the selector is invalid, or the kind does not support the field.
+    """
     tests: list[Test] = []
     for part in selector.split(","):
         found = re.fullmatch(r"(.*?)(!=|==|=)(.*)", part)
@@ -164,15 +171,15 @@ def by_fields(kind: Kind, selector: str) -> Test:
             raise bad_request(f"invalid field selector: unescaped character in value: {ord('=')}")
         if name or value:
             if name not in _FIELDS.get(kind.name, _EVERYWHERE):
-                raise _unknown(kind, name)
+                raise _unsupported_field(kind, name)
             tests.append(_field_test(name.split("."), operator != "!=", value))
     return lambda obj: all(test(obj) for test in tests)
 
 
-def _unknown(kind: Kind, name: str) -> Refused:
+def _unsupported_field(kind: Kind, name: str) -> Refused:
     if kind.custom or kind.name in _FIELDS:
         return bad_request(f"field label not supported: {name}")
-    only = ", ".join(f'"{each}"' for each in _EVERYWHERE)
+    only = ", ".join(f'"{field}"' for field in _EVERYWHERE)
     return bad_request(f'"{name}" is not a known field selector: only {only}')
 
 

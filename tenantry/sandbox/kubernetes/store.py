@@ -1,4 +1,4 @@
-"""The objects, their resourceVersions, and the life of namespaces."""
+"""The store for objects, with their resourceVersions and the termination of namespaces."""
 
 import json
 import uuid
@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from .defaults import complete
-from .errors import another, invalid, modified, not_found, terminating
-from .fields import Shape, Write, updated
-from .kinds import JSON, KINDS, NAMESPACE, SERVICE_ACCOUNT, Kind, definition, kind_named, kind_of
-from .rules import broken
+from .defaults import complete_object
+from .errors import invalid, modified, not_found, other_uid, terminating
+from .fields import Shape, Write, record_update
+from .kinds import (
+    JSON,
+    KINDS,
+    NAMESPACE,
+    SERVICE_ACCOUNT,
+    Kind,
+    copy_json,
+    definition,
+    kind_named,
+    kind_of,
+)
+from .rules import find_causes
 
 Key = tuple[str, str]
 
@@ -26,17 +36,17 @@ SHAPES = {kind: Shape(kind) for kind in KINDS}
 
 
 class Now(Protocol):
-    """What tells the time."""
+    """A clock."""
 
     def now(self) -> datetime:
-        """The present moment."""
+        """Return the current time."""
 
 
 @dataclass(slots=True)
 class Stored:
-    """An object and, ready to be sent, what follows its apiVersion and kind.
+    """An object, and its encoding without apiVersion and kind, ready to send.
 
-    The object is never changed in place: a change puts another one here.
+    The object is never changed in place: a change stores another one.
     """
 
     obj: JSON
@@ -44,15 +54,15 @@ class Stored:
 
 
 class Store:
-    """What etcd and the controllers would hold and do."""
+    """The objects, and the work of etcd and the controllers."""
 
     def __init__(self, clock: Now) -> None:
         self.namespace_termination_seconds = 0.5
         self.version = 0
         self._clock = clock
         self._objects: dict[Kind, dict[Key, Stored]] = {kind: {} for kind in KINDS}
-        self._ending: dict[str, float] = {}
-        write = self.by("kube-apiserver")
+        self._terminating: dict[str, float] = {}
+        write = self.write_by("kube-apiserver")
         for name in _NAMESPACES:
             self.create(NAMESPACE, {"metadata": {"name": name}}, write)
         role = kind_named("ClusterRole")
@@ -67,11 +77,11 @@ class Store:
     # Reading
 
     def find(self, kind: Kind, namespace: str, name: str) -> Stored | None:
-        """The object, if there is one."""
+        """Return an object, or None."""
         return self._objects[kind].get((namespace, name))
 
     def get(self, kind: Kind, namespace: str, name: str) -> Stored:
-        """The object; Refused where there is none."""
+        """Return an object; raise Refused if it does not exist."""
         found = self._objects[kind].get((namespace, name))
         if found is None:
             raise not_found(kind, name)
@@ -80,7 +90,7 @@ class Store:
     def select(
         self, kind: Kind, namespace: str | None, tests: list[Callable[[JSON], bool]]
     ) -> list[tuple[Key, Stored]]:
-        """The matching objects of a namespace or of all, in the order the server lists them."""
+        """Return the matching objects of one or all namespaces, in the order of the server's lists."""
         held = self._objects[kind]
         keys = held if namespace is None else [key for key in held if key[0] == namespace]
         return [
@@ -88,44 +98,48 @@ class Store:
         ]
 
     def __iter__(self) -> Iterator[JSON]:
-        """Every object."""
+        """Yield all objects."""
         for held in self._objects.values():
             yield from (stored.obj for stored in held.values())
 
     # Writing
 
-    def by(self, manager: str, operation: str = "Update") -> Write:
-        """A write that happens now."""
-        return Write(manager, operation, stamp(self._clock.now()))
+    def write_by(self, manager: str, operation: str = "Update") -> Write:
+        """Return a write by this manager at the current time."""
+        return Write(manager, operation, timestamp(self._clock.now()))
 
     def create(self, kind: Kind, obj: JSON, write: Write, *, dry: bool = False) -> Stored:
-        """Take in a new object, written by a plain request."""
+        """Store and return a new object, created by a POST."""
         self.check_namespace(kind, obj)
-        made = self.prepared(kind, obj, None)
-        updated(SHAPES[kind], None, made, write, kind.api_version)
-        return self.put(kind, made, None, dry=dry)
+        new = self.prepare(kind, obj, None)
+        record_update(SHAPES[kind], None, new, write, kind.api_version)
+        return self.put(kind, new, None, dry=dry)
 
     def update(
         self, kind: Kind, obj: JSON, old: Stored, write: Write, *, dry: bool = False
     ) -> Stored:
-        """Replace an object by a plain request."""
-        changed = self.prepared(kind, obj, old.obj)
-        updated(SHAPES[kind], old.obj, changed, write, kind.api_version)
+        """Store and return an object that replaces another, by a PUT or a patch."""
+        changed = self.prepare(kind, obj, old.obj)
+        record_update(SHAPES[kind], old.obj, changed, write, kind.api_version)
         return self.put(kind, changed, old, dry=dry)
 
     def check_namespace(self, kind: Kind, obj: JSON) -> None:
-        """Refuse a new object in a namespace that isn't there, or is about to go."""
+        """Raise Refused if the namespace of a new object does not exist or is being terminated."""
         if not kind.namespaced:
             return
         namespace = obj["metadata"]["namespace"]
-        home = self.find(NAMESPACE, "", namespace)
-        if home is None:
+        parent = self.find(NAMESPACE, "", namespace)
+        if parent is None:
             raise not_found(NAMESPACE, namespace)
-        if "deletionTimestamp" in home.obj["metadata"]:
+        if "deletionTimestamp" in parent.obj["metadata"]:
             raise terminating(kind, obj["metadata"]["name"], namespace)
 
-    def prepared(self, kind: Kind, obj: JSON, old: JSON | None) -> JSON:
-        """The object as it would be kept: with what the server sets, defaulted and valid."""
+    def prepare(self, kind: Kind, obj: JSON, old: JSON | None) -> JSON:
+        """Return an object as it will be stored, with the server's fields and defaults.
+
+        Raises:
+            Refused: it is invalid, or another version or object than expected.
+        """
         metadata = {
             key: value
             for key, value in obj["metadata"].items()
@@ -138,36 +152,36 @@ class Store:
             raise modified(kind, name)
         if metadata.get("uid") and old is not None and metadata["uid"] != before["uid"]:
             namespace = metadata.get("namespace", "")
-            raise another(kind, name, namespace, metadata["uid"], before["uid"])
-        for key in _SERVERS:
+            raise other_uid(kind, name, namespace, metadata["uid"], before["uid"])
+        for key in _SET_BY_SERVER:
             metadata.pop(key, None)
             if key in before:
                 metadata[key] = before[key]
         if old is None:
             metadata["uid"] = str(uuid.uuid4())
-            metadata["creationTimestamp"] = stamp(self._clock.now())
+            metadata["creationTimestamp"] = timestamp(self._clock.now())
             if kind.counts_generations:
                 metadata["generation"] = 1
-        made = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
-        made |= {
+        new = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
+        new |= {
             key: value
             for key, value in obj.items()
             if value is not None and key not in ("apiVersion", "kind", "metadata", "status")
         }
-        # The status is its controller's: what comes along with an object is not looked at.
+        # A controller sets the status. One that a client sends is ignored.
         status = (old or obj).get("status") if old or kind.name in _WITH_STATUS else None
         if status is not None:
-            made["status"] = status
-        complete(kind, made)
-        causes = broken(kind, made, old)
+            new["status"] = status
+        complete_object(kind, new)
+        causes = find_causes(kind, new, old)
         if causes:
             raise invalid(kind, name, causes)
-        if old is not None and kind.counts_generations and _content(made) != _content(old):
+        if old is not None and kind.counts_generations and _content(new) != _content(old):
             metadata["generation"] += 1
-        return made
+        return new
 
     def put(self, kind: Kind, obj: JSON, old: Stored | None, *, dry: bool = False) -> Stored:
-        """Keep the object under a new resourceVersion, unless nothing changed."""
+        """Store an object under a new resourceVersion unless it is unchanged, and return it."""
         metadata = obj["metadata"]
         if old is not None and obj == old.obj:
             return old
@@ -186,11 +200,11 @@ class Store:
         self._objects[kind][namespace, name] = stored
         if kind is NAMESPACE and old is None:
             account = {"metadata": {"name": "default", "namespace": name}}
-            self.create(SERVICE_ACCOUNT, account, self.by("kube-controller-manager"))
+            self.create(SERVICE_ACCOUNT, account, self.write_by("kube-controller-manager"))
         return stored
 
     def delete(self, kind: Kind, stored: Stored, *, dry: bool = False) -> Stored:
-        """Remove an object, or mark it where something still holds on to it."""
+        """Delete an object and return it. One with finalizers is only marked for deletion."""
         metadata = stored.obj["metadata"]
         key = metadata.get("namespace", ""), metadata["name"]
         if dry or "deletionTimestamp" in metadata:
@@ -200,27 +214,27 @@ class Store:
             self.version += 1
             return stored
         now = self._clock.now()
-        gone = json.loads(json.dumps(stored.obj))
-        gone["metadata"] |= {
-            "deletionTimestamp": stamp(now),
+        marked = copy_json(stored.obj)
+        marked["metadata"] |= {
+            "deletionTimestamp": timestamp(now),
             "deletionGracePeriodSeconds": 0,
         }
         if kind is NAMESPACE:
-            gone["metadata"].pop("deletionGracePeriodSeconds")
-            gone["status"] = {"phase": "Terminating"}
-            self._ending[metadata["name"]] = now.timestamp()
-        return self.put(kind, gone, stored)
+            marked["metadata"].pop("deletionGracePeriodSeconds")
+            marked["status"] = {"phase": "Terminating"}
+            self._terminating[metadata["name"]] = now.timestamp()
+        return self.put(kind, marked, stored)
 
-    def tick(self) -> None:
-        """Do what the controllers would have done by now: end namespaces whose time has come."""
-        if not self._ending:
+    def run_controllers(self) -> None:
+        """End the namespaces whose termination is due, as the controllers do."""
+        if not self._terminating:
             return
         now = self._clock.now().timestamp()
-        for name, since in list(self._ending.items()):
+        for name, since in list(self._terminating.items()):
             if now - since >= self.namespace_termination_seconds:
-                self._end(name)
+                self._finish_termination(name)
 
-    def _end(self, name: str) -> None:
+    def _finish_termination(self, name: str) -> None:
         left = 0
         for kind, held in self._objects.items():
             for key in [key for key in held if key[0] == name]:
@@ -228,7 +242,7 @@ class Store:
                 left += key in held
         namespace = self.find(NAMESPACE, "", name)
         if namespace is None:
-            del self._ending[name]
+            del self._terminating[name]
         elif left or namespace.obj["metadata"].get("finalizers"):
             conditions = [
                 {"type": kind, "status": "True", "reason": reason, "message": message}
@@ -238,27 +252,25 @@ class Store:
                 )
             ]
             status = {"phase": "Terminating", "conditions": conditions}
-            self.put(
-                NAMESPACE, json.loads(json.dumps(namespace.obj)) | {"status": status}, namespace
-            )
+            self.put(NAMESPACE, copy_json(namespace.obj) | {"status": status}, namespace)
         else:
-            del self._objects[NAMESPACE]["", name], self._ending[name]
+            del self._objects[NAMESPACE]["", name], self._terminating[name]
             self.version += 1
 
-    # Keeping
+    # Saving
 
     def dump(self) -> JSON:
-        """Everything, as JSON."""
+        """Return the whole state as JSON values."""
         return {
             "version": self.version,
-            "ending": dict(self._ending),
+            "ending": dict(self._terminating),
             "objects": list(self),
         }
 
     def load(self, held: JSON) -> None:
-        """Hold what was dumped, and nothing else."""
+        """Replace the whole state by an earlier dump."""
         self._objects = {kind: {} for kind in KINDS}
-        self._ending = dict(held["ending"])
+        self._terminating = dict(held["ending"])
         for obj in held["objects"]:
             metadata = obj["metadata"]
             key = metadata.get("namespace", ""), metadata["name"]
@@ -266,7 +278,7 @@ class Store:
         self.version = held["version"]
 
 
-_SERVERS = (
+_SET_BY_SERVER = (
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -287,6 +299,6 @@ def _content(obj: JSON) -> JSON:
     return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
 
 
-def stamp(moment: datetime) -> str:
-    """A moment as Kubernetes writes it."""
+def timestamp(moment: datetime) -> str:
+    """Return a time as Kubernetes writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
