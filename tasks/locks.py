@@ -31,7 +31,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.runtime import flow_run
 
 from tasks.prefect_api import emit, run_logger
-from tenantry.calls import TIMEOUT, each
+from tenantry.calls import TIMEOUT, map_concurrently
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.onboarding import told
 from tenantry.resources import PLATFORM
@@ -150,7 +150,7 @@ class TeamLock:
         """
         found = {limit.name: limit for limit in self._limits(client)}
         missing = [name for name in self._names if name not in found]
-        each(lambda name: _create(client, name), missing)
+        map_concurrently(lambda name: _create(client, name), missing)
         wrong = {
             team: limit
             for team, name in zip(self._teams, self._names, strict=True)

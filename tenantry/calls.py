@@ -153,7 +153,7 @@ class Patience:
         )
 
 
-def each(work: Callable[[A], T], items: Iterable[A]) -> list[T]:
+def map_concurrently(work: Callable[[A], T], items: Iterable[A]) -> list[T]:
     """Does the work for every item, and gives the results in the items' order.
 
     WIDTH at once, also where several threads of this process fan out at the same time.

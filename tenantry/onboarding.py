@@ -7,7 +7,7 @@ call, and what the command line and the tests of the core use.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.errors import DeclarationError, NotOurs, TenantryError, readable
 from tenantry.kinds import STAGES, Stage
@@ -225,7 +225,7 @@ def onboard_many(
             else:
                 finished(_bring(systems, _without_others(outcome, first), seen, lock))
 
-        each(bring, work)
+        map_concurrently(bring, work)
 
 
 def _without_others(outcome: Outcome, first: Plan | None) -> Outcome:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tenantry import explain
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.declared import Team
 from tenantry.drift.detect import Detected, detect
 from tenantry.drift.findings import SYSTEMS, SystemName
@@ -201,7 +201,7 @@ def mend(
                 return Mended(team, differs=True)
             return _bring(systems, team, now, seen, lock)
 
-        return each(bring, remedy.teams)
+        return map_concurrently(bring, remedy.teams)
 
 
 def _to_look_at(systems: Systems, names: Sequence[str]) -> list[Team]:

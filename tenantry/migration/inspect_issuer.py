@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import people as read
 from tenantry.migration.case import fold
@@ -85,7 +85,9 @@ def inspect(
     old_client = old_realm(systems.keycloak_client, old)
     with closing(old_client) if old_client else nullcontext():
         keycloak = systems.keycloak_client
-        found = each(lambda person: read_groups(keycloak, old_client, person, old), people)
+        found = map_concurrently(
+            lambda person: read_groups(keycloak, old_client, person, old), people
+        )
     groups = {person.id: of for person, of in zip(people, found, strict=True)}
     people = [one.model_copy(update={"groups": groups[one.id].all}) for one in people]
     people, waves = divide(people, order)

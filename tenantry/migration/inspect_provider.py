@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.migration import people as read
 from tenantry.migration.case import fold
 from tenantry.migration.identities import check_known
@@ -133,7 +133,7 @@ def _about_second_accounts(systems: Systems, inspection: Inspection, new: str) -
     """Whoever has been at the new provider already, and is somebody else here for it."""
     keycloak = systems.keycloak_client
     there = read.linked(keycloak, new)
-    links = each(lambda id: read.links(keycloak, id), there)
+    links = map_concurrently(lambda id: read.links(keycloak, id), there)
     holders = {
         link.user_id: id
         for id, found in zip(there, links, strict=True)
@@ -227,7 +227,9 @@ def _about_remade(
         f"Deleted and made anew in the realm: {len(remade)}. Their sessions end.",
         tuple(person.username for person in remade),
     )
-    own = each(lambda p: systems.keycloak_client.rows(f"users/{p.id}/credentials"), remade)
+    own = map_concurrently(
+        lambda p: systems.keycloak_client.rows(f"users/{p.id}/credentials"), remade
+    )
     losing = [person.username for person, found in zip(remade, own, strict=True) if found]
     if losing:
         text = f"Passwords and second factors of the realm's own are lost: {len(losing)} people's."

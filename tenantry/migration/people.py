@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from tenantry.answers import understood
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.migration.snapshot import HarborUser, Link, Person
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.keycloak.client import KeycloakClient
@@ -104,7 +104,7 @@ def read_people(
         with understood("keycloak", "read one of the people"):
             return step(read_person(client, user))
 
-    found = each(whole, wanted)
+    found = map_concurrently(whole, wanted)
     return sorted(found, key=lambda person: person.username)
 
 
@@ -124,7 +124,7 @@ def read_harbor(
     for project in projects:
         owned[project["owner_id"]].append(project["name"])
     members: dict[int, dict[str, int]] = defaultdict(dict)
-    found = each(lambda project: list(memberships(client, project["name"])), projects)
+    found = map_concurrently(lambda project: list(memberships(client, project["name"])), projects)
     for project, rows in zip(projects, found, strict=True):
         for user, role in rows:
             members[user][project["name"]] = role
@@ -145,7 +145,7 @@ def read_harbor(
             )
         )
 
-    return each(whole, listed)
+    return map_concurrently(whole, listed)
 
 
 def memberships(client: HarborClient, project: str) -> Iterable[tuple[int, int]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.declared import Team
 from tenantry.migration import people as read
 from tenantry.migration.inspection import Inspection
@@ -102,7 +102,7 @@ def compare(migration: Migration) -> list[Right]:
         groups = read.groups(keycloak, id)
         return person.model_copy(update={"groups": groups, "harbor": user, **held})
 
-    after = each(now, snapshot.people)
+    after = map_concurrently(now, snapshot.people)
     return [
         right
         for old, new in zip(snapshot.people, after, strict=True)

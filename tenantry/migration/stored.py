@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from tenantry.calls import Clock, each, real_time
+from tenantry.calls import Clock, map_concurrently, real_time
 from tenantry.declared.edit import Edit
 from tenantry.errors import ChangedMeanwhile, TenantryError, readable
 from tenantry.locks import Lock
@@ -190,4 +190,4 @@ class Stored:
             except Exception as error:  # noqa: BLE001 one person's failure: the others are moved
                 raise readable(error, "moving one of the people") from None
 
-        return each(one, things)
+        return map_concurrently(one, things)

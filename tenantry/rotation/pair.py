@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tenantry.answers import ODD, not_understood
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.declared import Robot, Team
 from tenantry.errors import NotOurs, SystemRefused, SystemUnavailable, TenantryError, readable
 from tenantry.marks import ProjectMark
@@ -248,7 +248,7 @@ def look(
                 found.append(Unread(team, purpose, known(error)))
         return found
 
-    return [pair for pairs in each(look_at, wanted) for pair in pairs]
+    return [pair for pairs in map_concurrently(look_at, wanted) for pair in pairs]
 
 
 def _read(sink: SecretSink) -> Credential | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.declared import Team
 from tenantry.errors import readable
 from tenantry.locks import Lock
@@ -120,7 +120,7 @@ def rotate_many(
                 results[outcome.name] = outcome
                 finished(outcome)
 
-            each(walk, [pair for pair in found if pair.name in work])
+            map_concurrently(walk, [pair for pair in found if pair.name in work])
     return [results[outcome.name] for outcome in chosen]
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.errors import SystemUnavailable
 from tenantry.onboarding import onboard, plan_all
 from tests.support.crash import MOMENTS, Check, Crash, Driver, Procedure
@@ -93,7 +93,7 @@ def onboarding_of_all(bench: Bench) -> Procedure:
                     planned = None
                 raise AssertionError(f"{bench.teams[index].name} is not done after five tries")
 
-            each(bring, range(len(outcomes)))
+            map_concurrently(bring, range(len(outcomes)))
 
     return procedure
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from demo.processes import LocalPlatform
-from tenantry.calls import each
+from tenantry.calls import map_concurrently
 from tenantry.declared import load
 from tenantry.errors import DeclarationError
 from tenantry.onboarding import onboard, plan_all
@@ -112,7 +112,7 @@ def counts() -> list[Shown]:
         observed = bench.systems.observe(bench.teams)
         plans = plan_all(bench.systems, bench.teams, observed)
         work = zip(bench.teams, (outcome.plan for outcome in plans), strict=True)
-        each(lambda pair: onboard(bench.systems, pair[0], (observed, pair[1])), work)
+        map_concurrently(lambda pair: onboard(bench.systems, pair[0], (observed, pair[1])), work)
         took = time.monotonic() - began
         first = sandbox.requests.total()
         sandbox.requests.reset()

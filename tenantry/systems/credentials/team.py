@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from tenantry.answers import texts, understood
-from tenantry.calls import Clock, each, real_time
+from tenantry.calls import Clock, map_concurrently, real_time
 from tenantry.declared import Robot, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import Marks, ProjectMark, labels
@@ -213,7 +213,9 @@ class TeamCredentials:
         )
         present = {id.key for id, live in namespaces if not live.foreign}
         robots = _names_by_project(observed)
-        for part in each(lambda team: self._observe_team(team, present, observed, robots), teams):
+        for part in map_concurrently(
+            lambda team: self._observe_team(team, present, observed, robots), teams
+        ):
             seen.add(part)
         owners = {ns: team.name for team in teams for ns in team.namespaces if ns in present}
         found = objects.observe(

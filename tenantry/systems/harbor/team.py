@@ -6,7 +6,7 @@ Robots are in `tenantry.systems.credentials`, with the Secrets that hold what th
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tenantry.calls import FEW, Clock, each
+from tenantry.calls import FEW, Clock, map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.declared.team import ImmutableTags
 from tenantry.declared.types import UNLIMITED, is_whole, storage_bytes
@@ -118,7 +118,9 @@ class HarborTeams:
         seen = Observed()
         intents = {team.slug: project_intent(team, observed) for team in teams}
         projects = self.projects([team.slug for team in teams], seen)
-        for part in each(lambda team: self._observe_team(team, projects, intents), teams):
+        for part in map_concurrently(
+            lambda team: self._observe_team(team, projects, intents), teams
+        ):
             seen.add(part)
         for team in teams:
             project = project_id(team.slug)

@@ -6,7 +6,7 @@ Groups and clients carry our mark as an attribute, mappers as their name.
 import json
 from collections.abc import Mapping, Sequence
 
-from tenantry.calls import FEW, each
+from tenantry.calls import FEW, map_concurrently
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import ADOPTED, Marks
@@ -105,7 +105,7 @@ class KeycloakTeams:
                     handle=found,
                     foreign=foreign,
                 )
-        for part in each(lambda team: self._members(team, groups), teams):
+        for part in map_concurrently(lambda team: self._members(team, groups), teams):
             seen.add(part)
         self._observe_mappers(teams, seen)
         self._observe_clients(teams, seen)

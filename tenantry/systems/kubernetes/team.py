@@ -9,7 +9,7 @@ declared when all of it was applied.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from tenantry.calls import FEW, each
+from tenantry.calls import FEW, map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
 from tenantry.kinds import Kind
@@ -122,7 +122,7 @@ class KubernetesTeams:
         def listed(kind: Kind) -> list[Object]:
             return list(objects.observe(self._client, kind, owners, seen))
 
-        for kind, inside in zip(_INSIDE, each(listed, _INSIDE), strict=True):
+        for kind, inside in zip(_INSIDE, map_concurrently(listed, _INSIDE), strict=True):
             for found in inside:
                 metadata = found["metadata"]
                 id = objects.id_of(kind, metadata["name"], metadata["namespace"])
