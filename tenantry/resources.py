@@ -170,7 +170,7 @@ class Observed:
         return next(found, None)
 
     @contextmanager
-    def noting(self, id: Id, team: str | None, *, odd_only: bool = False) -> Iterator[None]:
+    def capture_errors(self, id: Id, team: str | None, *, odd_only: bool = False) -> Iterator[None]:
         """What fails in this context is noted as unreadable, and the look goes on.
 
         So is an answer that has not the form that it should have.

@@ -84,7 +84,7 @@ def observe_one(
     of_platform = {each.name: each for each in systems.platform_adapters}.get(adapter.name)
     if of_platform and observed.platform is not None:
         # A failure there does not affect the teams.
-        with platform.noting(whole(adapter.system), PLATFORM):
+        with platform.capture_errors(whole(adapter.system), PLATFORM):
             observe_by(of_platform, [systems.state.platform], platform)
     unread = {id: part for id, part in seen.unreadable.items() if id not in observed.unreadable}
     check(part.error for part in (*unread.values(), *platform.unreadable.values()))

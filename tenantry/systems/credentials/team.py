@@ -230,7 +230,7 @@ class TeamCredentials:
             id = objects.id_of(
                 kubernetes_kinds.SERVICE_ACCOUNT, metadata["name"], metadata["namespace"]
             )
-            with seen.noting(id, owners[metadata["namespace"]]):
+            with seen.capture_errors(id, owners[metadata["namespace"]]):
                 seen.live[id] = Live(attached(account))
         return seen
 
@@ -277,7 +277,7 @@ class TeamCredentials:
         own = robots.get(team.slug, ())
         for purpose in team.active_robots:
             for place in places(team, purpose):
-                with seen.noting(place.id, team.name):
+                with seen.capture_errors(place.id, team.name):
                     if not place.is_foreign and place.namespace not in present:
                         continue
                     live = self.secrets.read(place, harbor=harbor)
@@ -291,7 +291,7 @@ class TeamCredentials:
                         seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         for client in team.oidc_clients:
             id = secret_id(team.slug, f"oidc-{client}")
-            with seen.noting(id, team.name):
+            with seen.capture_errors(id, team.name):
                 secret = self._read(team.slug, f"oidc-{client}", present)
                 if secret is not None:
                     owner = Id(CLIENT, client_id(team, client))

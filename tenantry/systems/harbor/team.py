@@ -153,7 +153,7 @@ class HarborTeams:
         for row in rows:
             # Without a number it can't be observed; without a name it may be anybody's.
             name = str(dict.get(row, "name", "*"))
-            with seen.noting(project_id(name), self._owner(name)):
+            with seen.capture_errors(project_id(name), self._owner(name)):
                 self._project_ids[row["name"]] = row["project_id"]
                 listed[row["name"]] = row
         if self._extras:
@@ -170,7 +170,7 @@ class HarborTeams:
         declared = {f"team-{name}" for name in self._state.names}
         for name, row in projects.items():
             if name.startswith("team-") and name not in declared:
-                with seen.noting(project_id(name), None):
+                with seen.capture_errors(project_id(name), None):
                     robots = self.robots(row["project_id"])
                     team = name.removeprefix("team-")
                     if mark := self._marks.project_mark(robots):
@@ -184,7 +184,7 @@ class HarborTeams:
         """The robots of a team that no file declares. A person decides about them: none is marked."""
         for row in robots:
             id = robot_id(project, str(dict.get(row, "name", "*")).rpartition("+")[2])
-            with seen.noting(id, None):
+            with seen.capture_errors(id, None):
                 fields = robot_fields(row, self._clock())
                 seen.live[id] = Live(fields, ours=False, team=team, handle=row)
 
@@ -198,7 +198,7 @@ class HarborTeams:
         seen = Observed()
         project = projects.get(team.slug)
         if project is not None:
-            with seen.noting(project_id(team.slug), team.name):
+            with seen.capture_errors(project_id(team.slug), team.name):
                 self._observe_project(team, project, intents.get(team.slug), seen)
         return seen
 
@@ -226,7 +226,9 @@ class HarborTeams:
         seen.live[project_id(name)] = Live(fields, is_ours, handle=handle, foreign=foreign)
         makers = (project.get("owner_name"), self._client.account.username)
         for row in self._client.pages(f"/projects/{number}/members"):
-            with seen.noting(Id(kinds.MEMBER, f"{name}/{row.get('entity_name', '*')}"), team.name):
+            with seen.capture_errors(
+                Id(kinds.MEMBER, f"{name}/{row.get('entity_name', '*')}"), team.name
+            ):
                 kind = kinds.MEMBER if row["entity_type"] == "g" else kinds.USER_MEMBER
                 if kind == kinds.USER_MEMBER and row["entity_name"] in makers:
                     continue  # Harbor makes whoever creates a project its first member.
@@ -235,7 +237,7 @@ class HarborTeams:
                 seen.live[id] = Live({"role": role}, is_ours, team=owner, handle=row)
         for robot in robots:
             short = short_name(robot)
-            with seen.noting(robot_id(name, short), team.name):
+            with seen.capture_errors(robot_id(name, short), team.name):
                 seen.live[robot_id(name, short)] = Live(
                     robot_fields(robot, self._clock()),
                     is_ours,
@@ -244,10 +246,10 @@ class HarborTeams:
                     handle=robot,
                 )
         if team.harbor.retention is not None and "retention_id" in metadata:
-            with seen.noting(Id(kinds.RETENTION_POLICY, name), team.name):
+            with seen.capture_errors(Id(kinds.RETENTION_POLICY, name), team.name):
                 self._observe_retention(name, metadata["retention_id"], is_ours, seen)
         if team.harbor.immutable_tags:
-            with seen.noting(Id(kinds.IMMUTABLE_TAG_RULE, f"{name}/*"), team.name):
+            with seen.capture_errors(Id(kinds.IMMUTABLE_TAG_RULE, f"{name}/*"), team.name):
                 for row in self._client.pages(f"/projects/{number}/immutabletagrules"):
                     id = _immutable_id(name, *tags.patterns(row))
                     enabled = not row.get("disabled", False)

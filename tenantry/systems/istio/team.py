@@ -67,7 +67,7 @@ class IstioTeams:
         for found in routes:
             metadata = found["metadata"]
             id = objects.id_of(kind, metadata["name"], metadata["namespace"])
-            with seen.noting(id, owners[metadata["namespace"]]):
+            with seen.capture_errors(id, owners[metadata["namespace"]]):
                 seen.live[id] = objects.live_in(found, owners[metadata["namespace"]])
 
     def apply(self, change: Change, observed: Observed) -> None:

@@ -92,7 +92,7 @@ class KeycloakTeams:
         owners = {team.oidc_group: team.name for team in teams}
         for name, found in groups.items():
             id = Id(kinds.GROUP, name)
-            with seen.noting(id, owners.get(name)):
+            with seen.capture_errors(id, owners.get(name)):
                 attributes = found.get("attributes") or {}
                 mark = mark_of(attributes)
                 foreign = self._marks.foreign(mark, owners[name]) if name in owners else ""
@@ -128,7 +128,7 @@ class KeycloakTeams:
         owners = {team.oidc_group: team.name for team in teams}
         for group in listed:
             name = str(dict.get(group, "name", "*"))
-            with seen.noting(Id(kinds.GROUP, name), owners.get(name)):
+            with seen.capture_errors(Id(kinds.GROUP, name), owners.get(name)):
                 if group["name"] in names or (self._extras and self._is_left_over(group)):
                     found[name] = group
         return found
@@ -185,7 +185,7 @@ class KeycloakTeams:
             return seen
         group = groups.get(team.oidc_group)
         found: dict[str, str] = {}
-        with seen.noting(_member_id(team, "*"), team.name):
+        with seen.capture_errors(_member_id(team, "*"), team.name):
             if group is not None:
                 path = f"groups/{group['id']}/members"
                 pages = self._client.pages(path, briefRepresentation="true")
@@ -222,7 +222,7 @@ class KeycloakTeams:
                 id = Id(kinds.MAPPER, f"{alias}/{name}")
                 ours = name.startswith(_MAPPER)
                 whose = name.partition(f"{_MAPPER}team-")[2] if ours else ""
-                with seen.noting(id, whose or None):
+                with seen.capture_errors(id, whose or None):
                     leads_to = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
                     owner = owners.get(leads_to) or whose or None
                     seen.live[id] = Live(mapper, ours, marked=ours, team=owner, handle=mapper)
@@ -231,7 +231,7 @@ class KeycloakTeams:
 
     def _observe_providers(self, seen: Observed) -> None:
         """The identity providers of the realm that nobody declares."""
-        with seen.noting(Id(kinds.IDENTITY_PROVIDER, "*"), None):
+        with seen.capture_errors(Id(kinds.IDENTITY_PROVIDER, "*"), None):
             for provider in self._client.rows("identity-provider/instances") or ():
                 alias = provider["alias"]
                 if alias not in self._settings.external_providers:
@@ -249,7 +249,7 @@ class KeycloakTeams:
         for client in found:
             name = str(dict.get(client, "clientId", "*"))
             id = Id(kinds.CLIENT, name)
-            with seen.noting(id, self._team_of_name(name)):
+            with seen.capture_errors(id, self._team_of_name(name)):
                 team = self._team_of_client(client)
                 if name not in wanted and not (self._extras and team):
                     continue

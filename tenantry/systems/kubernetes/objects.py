@@ -113,7 +113,7 @@ def observe(
     if len(owners) <= FEW:
         for namespace in sorted(owners):
             every = id_of(kind, "*", namespace)
-            with seen.noting(every, owners[namespace], odd_only=True):
+            with seen.capture_errors(every, owners[namespace], odd_only=True):
                 found = list(client.list(kind.name, namespace, **selectors))
                 # Callers read both where a fault would be everybody's.
                 placed = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}

@@ -104,7 +104,7 @@ class KubernetesTeams:
             self._observe_left_over(seen)
         for found in self._namespaces(names, seen):
             name = found["metadata"]["name"]
-            with seen.noting(Id(kinds.NAMESPACE, name), names[name].name):
+            with seen.capture_errors(Id(kinds.NAMESPACE, name), names[name].name):
                 foreign = self._marks.foreign(objects.mark_of(found), names[name].name)
                 live = objects.live(found, foreign)
                 if found["status"].get("phase") == "Terminating":
@@ -127,7 +127,7 @@ class KubernetesTeams:
                 metadata = found["metadata"]
                 id = objects.id_of(kind, metadata["name"], metadata["namespace"])
                 team = names[metadata["namespace"]].name
-                with seen.noting(id, team):
+                with seen.capture_errors(id, team):
                     live = objects.live_in(found, team)
                     if (
                         kind == kinds.ROLE_BINDING
@@ -156,18 +156,18 @@ class KubernetesTeams:
             if mark is None or not self._marks.is_own(mark):
                 continue
             team = mark.team or None
-            with seen.noting(id, team):
+            with seen.capture_errors(id, team):
                 if name not in declared and found["status"].get("phase") != "Terminating":
                     seen.live[id] = replace(objects.live(found), team=team)
 
     def _observe_secrets(self, owners: Mapping[str, str], seen: Observed) -> None:
         """That our Secrets are there; what is in them is read one by one, and only if declared."""
-        with seen.noting(Id(kinds.EXTRA_SECRET, "*"), None):
+        with seen.capture_errors(Id(kinds.EXTRA_SECRET, "*"), None):
             for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
                 metadata = found["metadata"]
                 if (owner := owners.get(metadata["namespace"])) is not None:
                     id = objects.id_of(kinds.SECRET, metadata["name"], metadata["namespace"])
-                    with seen.noting(id, owner):
+                    with seen.capture_errors(id, owner):
                         seen.live[id] = objects.live_in(found, owner)
 
     def namespaces(self, names: Sequence[str]) -> list[Object]:
@@ -186,7 +186,7 @@ class KubernetesTeams:
             return self.namespaces(list(owners))
         found: list[Object] = []
         for name, team in owners.items():
-            with seen.noting(Id(kinds.NAMESPACE, name), team.name, odd_only=True):
+            with seen.capture_errors(Id(kinds.NAMESPACE, name), team.name, odd_only=True):
                 found += self.namespaces([name])
         return found
 
