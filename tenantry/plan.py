@@ -20,7 +20,7 @@ from tenantry.resources import (
     Live,
     Observed,
     Resource,
-    reach,
+    get_path,
 )
 from tenantry.resources import differences as compare
 
@@ -274,6 +274,6 @@ def _action(resource: Resource, found: Iterable[Difference]) -> Action:
 def _dropped(resource: Resource, live: Live) -> Iterable[Difference]:
     """Fields that we once set and that are declared no more."""
     for path in sorted(live.owned):
-        value = reach(live.fields, path)
-        if value is not None and reach(resource.fields, path) is None:
+        value = get_path(live.fields, path)
+        if value is not None and get_path(resource.fields, path) is None:
             yield Difference(".".join(path), value, None)

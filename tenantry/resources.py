@@ -287,7 +287,7 @@ def _same(desired: Any, actual: Any) -> bool:
     return desired in empty and actual in empty
 
 
-def reach(value: Any, path: Path) -> Any:
+def get_path(value: Any, path: Path) -> Any:
     """What lies at a path of nested mappings; None if nothing does."""
     for step in path:
         value = value.value if isinstance(value, Exactly) else value

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tenantry.declared import Team
 from tenantry.marks import MARK, Intent, parse
-from tenantry.resources import Id, Live, Observed, reach
+from tenantry.resources import Id, Live, Observed, get_path
 from tenantry.systems.harbor import kinds as harbor_kinds
 from tenantry.systems.kubernetes import kinds
 
@@ -54,7 +54,7 @@ def _annotation(team: Team, observed: Observed, key: str) -> str | None:
     for kind in (kinds.NAMESPACE, kinds.TERMINATING_NAMESPACE):
         live: Live | None = observed.live.get(Id(kind, team.slug))
         if live is not None and live.ours:
-            value = reach(live.fields, ("metadata", "annotations", key))
+            value = get_path(live.fields, ("metadata", "annotations", key))
             if value is not None:
                 return str(value)
     return None

@@ -15,7 +15,7 @@ from tenantry.errors import OddAnswer
 from tenantry.kinds import Kind
 from tenantry.marks import ADOPTED, MARK, Mark, Marks, labels
 from tenantry.plan import Change
-from tenantry.resources import Exactly, Id, Live, Observed, Path, Resource, reach
+from tenantry.resources import Exactly, Id, Live, Observed, Path, Resource, get_path
 from tenantry.systems.kubernetes.client import KINDS, MANAGER, KubernetesClient, Object
 from tenantry.systems.kubernetes.kinds import NAMESPACE
 
@@ -201,7 +201,7 @@ def apply(client: KubernetesClient, change: Change) -> None:
         return
     body = manifest(change.resource)
     before = change.live.fields if change.live else {}
-    if change.adopts or reach(before, ("metadata", "annotations", ADOPTED)):
+    if change.adopts or get_path(before, ("metadata", "annotations", ADOPTED)):
         body["metadata"].setdefault("annotations", {})[ADOPTED] = "true"
     if change.action == "replace":
         assert change.live is not None
