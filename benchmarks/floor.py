@@ -26,7 +26,7 @@ import httpx
 import requests.adapters
 import urllib3
 
-from tenantry.calls import WIDTH
+from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.connections import HarborAccount
 from tenantry.systems.harbor.session import Session, log_in
 
@@ -159,7 +159,9 @@ class Floor:
     def __init__(self, origins: dict[str, str], addresses: dict[str, Any], token: str) -> None:
         # Given up before the sandbox does, which closes what is idle for five seconds.
         limits = httpx.Limits(
-            max_connections=WIDTH, max_keepalive_connections=WIDTH, keepalive_expiry=2
+            max_connections=MAX_CONCURRENT_CALLS,
+            max_keepalive_connections=MAX_CONCURRENT_CALLS,
+            keepalive_expiry=2,
         )
         self._systems = origins
         self._clients = {
@@ -194,7 +196,7 @@ class Floor:
                 chains[made.chain or f"({len(chains)})"].append(made)
         began = time.monotonic()
         self._log_in()
-        with ThreadPoolExecutor(WIDTH) as pool:
+        with ThreadPoolExecutor(MAX_CONCURRENT_CALLS) as pool:
             for done in [pool.submit(self._chain, key, chain) for key, chain in chains.items()]:
                 done.result()
         return time.monotonic() - began

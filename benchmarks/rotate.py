@@ -32,7 +32,7 @@ from benchmarks.onboard import (
 )
 from tasks.shards import SHARD, SHARDS_AT_ONCE
 from tenantry import rotation
-from tenantry.calls import real_time
+from tenantry.calls import utc_now
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.rotation import Order, Outcome
@@ -125,7 +125,7 @@ def measure(robots: int, latency: float) -> Result:
 
 
 def _later() -> Any:
-    return real_time() + timedelta(days=61)
+    return utc_now() + timedelta(days=61)
 
 
 def table(result: Result, robots: int) -> Table:

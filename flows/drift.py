@@ -13,7 +13,7 @@ from tasks.names import run_name
 from tasks.onboarding import connected, read_declared_state
 from tasks.states import fail
 from tasks.store import BlockStore
-from tenantry.calls import WIDTH
+from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.drift import SYSTEMS, Order, Remediate, SystemName
 from tenantry.errors import TenantryError
 
@@ -22,7 +22,7 @@ from tenantry.errors import TenantryError
     name="detect-drift",
     flow_run_name=run_name("detect drift"),
     retries=0,
-    task_runner=ThreadPoolTaskRunner(max_workers=WIDTH),  # type: ignore[arg-type]
+    task_runner=ThreadPoolTaskRunner(max_workers=MAX_CONCURRENT_CALLS),  # type: ignore[arg-type]
 )
 def detect_drift(
     teams: list[str] | None = None,

@@ -12,7 +12,7 @@ from tasks.names import run_name
 from tasks.pages import artifact_key
 from tasks.states import complete, fail
 from tenantry import explain
-from tenantry.calls import WIDTH
+from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.declared import IfDeclared, form_schema
 from tenantry.errors import TenantryError
 from tenantry.kinds import STAGES
@@ -98,7 +98,7 @@ def onboard_team(
     name="onboard-teams",
     flow_run_name=run_name("onboard {which} teams"),
     retries=0,
-    task_runner=ThreadPoolTaskRunner(max_workers=WIDTH),  # type: ignore[arg-type]
+    task_runner=ThreadPoolTaskRunner(max_workers=MAX_CONCURRENT_CALLS),  # type: ignore[arg-type]
 )
 def onboard_teams(
     which: Literal["new", "all"] = "new",

@@ -11,7 +11,7 @@ from tasks.names import run_name
 from tasks.onboarding import connected, finish, read_declared_state
 from tasks.prefect_api import created
 from tasks.states import complete, fail
-from tenantry.calls import WIDTH
+from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.errors import TenantryError
 from tenantry.rotation import Order, report
 
@@ -20,7 +20,7 @@ from tenantry.rotation import Order, report
     name="rotate-robots",
     flow_run_name=run_name("rotate robots"),
     retries=0,
-    task_runner=ThreadPoolTaskRunner(max_workers=WIDTH),  # type: ignore[arg-type]
+    task_runner=ThreadPoolTaskRunner(max_workers=MAX_CONCURRENT_CALLS),  # type: ignore[arg-type]
 )
 def rotate_robots(
     teams: list[str] | None = None,

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from prefect.futures import PrefectFuture, wait
 
-from tenantry.calls import WIDTH
+from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.errors import TenantryError, readable
 
 ALONE = 12
@@ -57,7 +57,7 @@ def run_all(
         submit: starts a shard's task.
         shown: is called at least every half a second.
     """
-    at_once = WIDTH if alone else SHARDS_AT_ONCE
+    at_once = MAX_CONCURRENT_CALLS if alone else SHARDS_AT_ONCE
     waiting, running = deque(shards), dict[PrefectFuture[None], S]()
     while waiting or running:
         while waiting and len(running) < at_once:

@@ -31,19 +31,19 @@ A = TypeVar("A")
 
 TIMEOUT = 30.0
 """Seconds that one call may take."""
-LONGEST_SILENCE = 1.5 * TIMEOUT
+MAX_SILENCE = 1.5 * TIMEOUT
 """Seconds without any answer after which calls no longer wait for a system: two time-outs."""
 RETRY_AFTER = TIMEOUT
 """Seconds after which a silent system is tried again."""
-WIDTH = 16
+MAX_CONCURRENT_CALLS = 16
 """Calls under way at once. Measured: wider gains nothing against a server on two cores."""
-FEW = 4
+MAX_SINGLE_READS = 4
 """Up to so many things are looked up one by one; more are cheaper in a list of them all."""
-MAY_PASS = frozenset({408, 425, 429, 502, 503, 504})
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses that say "later", whatever was asked."""
 _LONGEST_WAIT = 30.0
 """Seconds that one read waits in all. A system that asks for more is left to the next run."""
-_under_way = threading.BoundedSemaphore(WIDTH)
+_under_way = threading.BoundedSemaphore(MAX_CONCURRENT_CALLS)
 _here = threading.local()
 
 
@@ -51,7 +51,7 @@ Clock = Callable[[], datetime]
 """Tells the time, aware and in UTC."""
 
 
-def real_time() -> datetime:
+def utc_now() -> datetime:
     """The machine's clock."""
     return datetime.now(UTC)
 
@@ -104,7 +104,7 @@ class Patience:
     """Limits how long calls wait for a system that accepts connections and does not answer.
 
     A call that times out costs TIMEOUT seconds, and a run makes many. So once a system has
-    not answered for LONGEST_SILENCE seconds, calls to it fail at once; every RETRY_AFTER
+    not answered for MAX_SILENCE seconds, calls to it fail at once; every RETRY_AFTER
     seconds one is let through, and any answer ends the silence. Safe to use from many threads.
     """
 
@@ -140,7 +140,7 @@ class Patience:
     def _check(self, call: str, now: float) -> None:
         with self._lock:
             since = self._silent_since
-            if since is None or now - since < LONGEST_SILENCE:
+            if since is None or now - since < MAX_SILENCE:
                 return
             if now >= self._next_try:
                 self._next_try = now + RETRY_AFTER
@@ -156,7 +156,7 @@ class Patience:
 def map_concurrently(work: Callable[[A], T], items: Iterable[A]) -> list[T]:
     """Does the work for every item, and gives the results in the items' order.
 
-    WIDTH at once, also where several threads of this process fan out at the same time.
+    MAX_CONCURRENT_CALLS at once, also where several threads of this process fan out at the same time.
     """
     items = list(items)
     if len(items) < 2:
@@ -174,5 +174,5 @@ def map_concurrently(work: Callable[[A], T], items: Iterable[A]) -> list[T]:
             finally:
                 _here.admitted = False
 
-    with ThreadPoolExecutor(min(WIDTH, len(items))) as pool:
+    with ThreadPoolExecutor(min(MAX_CONCURRENT_CALLS, len(items))) as pool:
         return list(pool.map(admitted, items))

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from tenantry.calls import Clock, map_concurrently, real_time
+from tenantry.calls import Clock, map_concurrently, utc_now
 from tenantry.declared.edit import Edit
 from tenantry.errors import ChangedMeanwhile, TenantryError, readable
 from tenantry.locks import Lock
@@ -34,7 +34,7 @@ class Stored:
         declare: Declare,
         lock: Lock,
         *,
-        clock: Clock = real_time,
+        clock: Clock = utc_now,
         told: Callable[[str], object] = lambda text: None,
         progress: Progress = silent,
     ) -> None:

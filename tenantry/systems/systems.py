@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from tenantry.answers import understood
-from tenantry.calls import Clock, real_time
+from tenantry.calls import Clock, utc_now
 from tenantry.confidential import hide_wire_logs
 from tenantry.connections import Connections
 from tenantry.declared import Declaration, Platform, Team
@@ -58,7 +58,7 @@ class Systems:
         probe_credentials: bool = True,
         extras: bool = False,
         renew_client_secret_before: datetime | None = None,
-        clock: Clock = real_time,
+        clock: Clock = utc_now,
         more_adapters: "Sequence[Callable[[Systems], Adapter[Team]]]" = (),
     ) -> None:
         """

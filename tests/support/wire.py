@@ -187,5 +187,5 @@ def _no_sleep(seconds: float) -> None:
 @contextmanager
 def one_worker() -> Iterator[None]:
     """Make one call at a time, so that a procedure always sends its requests in the same order."""
-    with mock.patch.object(calls, "WIDTH", 1):
+    with mock.patch.object(calls, "MAX_CONCURRENT_CALLS", 1):
         yield

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from tenantry.answers import texts, understood
-from tenantry.calls import Clock, map_concurrently, real_time
+from tenantry.calls import Clock, map_concurrently, utc_now
 from tenantry.declared import Robot, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import Marks, ProjectMark, labels
@@ -91,7 +91,7 @@ class TeamCredentials:
         marks: Marks,
         *,
         probe: bool = True,
-        clock: Clock = real_time,
+        clock: Clock = utc_now,
     ) -> None:
         self._harbor = harbor
         self._keycloak = keycloak

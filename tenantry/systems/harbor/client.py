@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from tenantry.answers import Answer, Members, many, one, parse
-from tenantry.calls import MAY_PASS, TIMEOUT, WIDTH, Patience, read
+from tenantry.calls import MAX_CONCURRENT_CALLS, RETRYABLE_STATUSES, TIMEOUT, Patience, read
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.harbor.refusals import check_done, failure, words
@@ -62,7 +62,9 @@ class HarborClient:
             verify=account.verify,
             timeout=TIMEOUT,
             cookies=no_cookies,
-            limits=httpx.Limits(max_connections=WIDTH, max_keepalive_connections=WIDTH),
+            limits=httpx.Limits(
+                max_connections=MAX_CONCURRENT_CALLS, max_keepalive_connections=MAX_CONCURRENT_CALLS
+            ),
         )
         self._patience = Patience("harbor")
         self._lock = threading.Lock()
@@ -201,7 +203,7 @@ class HarborClient:
             options: what httpx takes.
         """
         answer = self._exchange(method, path, **options)
-        if answer.status_code in MAY_PASS or answer.status_code >= 500:
+        if answer.status_code in RETRYABLE_STATUSES or answer.status_code >= 500:
             raise failure(method, path.partition("?")[0], answer)
         return answer
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from tenantry.answers import is_page, not_documented
-from tenantry.calls import MAY_PASS, retry_after
+from tenantry.calls import RETRYABLE_STATUSES, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.errors import SystemRefused, SystemUnavailable
 
@@ -31,7 +31,7 @@ def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | S
         return SystemRefused("harbor", call, text, status=status, advice=advice)
     reason = without_secrets(_reason(answer), sent.headers, sent.content)
     # Harbor's 500 says nothing: it may be a race that another look settles.
-    if status in MAY_PASS or status >= 500:
+    if status in RETRYABLE_STATUSES or status >= 500:
         wait = retry_after(answer.headers.get("Retry-After"))
         return SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)
     if _READ_ONLY in reason:

@@ -10,7 +10,7 @@ from enum import Enum
 
 import httpx
 
-from tenantry.calls import MAY_PASS, retry_after
+from tenantry.calls import RETRYABLE_STATUSES, retry_after
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.text import logger
@@ -115,7 +115,7 @@ def _leads_to_provider(answer: httpx.Response) -> bool:
 def _there(call: str, answer: httpx.Response) -> httpx.Response:
     """The answer, unless it says "later": that is no reason to go without a session for good."""
     status = answer.status_code
-    if status in MAY_PASS or status >= 500:
+    if status in RETRYABLE_STATUSES or status >= 500:
         wait = retry_after(answer.headers.get("Retry-After"))
         reason = answer.reason_phrase or "no reason given"
         raise SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)

@@ -6,7 +6,7 @@ Robots are in `tenantry.systems.credentials`, with the Secrets that hold what th
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tenantry.calls import FEW, Clock, map_concurrently
+from tenantry.calls import MAX_SINGLE_READS, Clock, map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.declared.team import ImmutableTags
 from tenantry.declared.types import UNLIMITED, is_whole, storage_bytes
@@ -144,7 +144,7 @@ class HarborTeams:
             seen: is given what could not be read of the list.
         """
         listed: dict[str, Row] = {}
-        if len(names) <= FEW and not self._extras:
+        if len(names) <= MAX_SINGLE_READS and not self._extras:
             rows = [
                 row for name in names for row in self._client.pages("/projects", q=f"name={name}")
             ]

@@ -9,7 +9,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tenantry.answers import Members, is_page, not_documented, parse
-from tenantry.calls import MAY_PASS, WIDTH, retry_after
+from tenantry.calls import MAX_CONCURRENT_CALLS, RETRYABLE_STATUSES, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.errors import SystemRefused, SystemUnavailable
 
@@ -52,7 +52,7 @@ def restrain(connection: Any) -> None:
     long that is.
     """
     for prefix in ("https://", "http://"):
-        adapter = HTTPAdapter(max_retries=0, pool_maxsize=WIDTH)
+        adapter = HTTPAdapter(max_retries=0, pool_maxsize=MAX_CONCURRENT_CALLS)
         connection._s.mount(prefix, adapter)
     session: requests.Session = connection._s
     target_of = session.get_redirect_target
@@ -109,7 +109,7 @@ def failure(
     """Return the error that an answer stands for."""
     reason = without_secrets(_reason(content), headers, body)
     # Parallel writes in one realm can fail with 500 by optimistic locking: they may pass.
-    if status in MAY_PASS or status >= 500:
+    if status in RETRYABLE_STATUSES or status >= 500:
         return SystemUnavailable("keycloak", call, reason, status=status, retry_after=wait)
     advice = ""
     # Measured: Keycloak 26.7 answers 400 and this to a wrong password, not 401.

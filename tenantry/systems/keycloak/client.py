@@ -15,7 +15,7 @@ from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
 from tenantry.answers import Answer, many, one
-from tenantry.calls import TIMEOUT, WIDTH, Patience, read
+from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT, Patience, read
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.keycloak.answers import OtherHost, failure, restrain, result
@@ -47,7 +47,7 @@ class KeycloakClient:
             verify=account.verify,
             timeout=int(TIMEOUT),
             max_retries=0,
-            pool_maxsize=WIDTH,
+            pool_maxsize=MAX_CONCURRENT_CALLS,
         )
         restrain(self._connection)
         restrain(self._connection.keycloak_openid.connection)

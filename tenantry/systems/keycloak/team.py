@@ -6,7 +6,7 @@ Groups and clients carry our mark as an attribute, mappers as their name.
 import json
 from collections.abc import Mapping, Sequence
 
-from tenantry.calls import FEW, map_concurrently
+from tenantry.calls import MAX_SINGLE_READS, map_concurrently
 from tenantry.declared import Declaration, ExternalProvider, OidcClient, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import ADOPTED, Marks
@@ -118,7 +118,7 @@ class KeycloakTeams:
             return {}
         names = {team.oidc_group for team in teams}
         full = {"briefRepresentation": "false"}
-        if len(names) > FEW or self._extras:
+        if len(names) > MAX_SINGLE_READS or self._extras:
             # Groups under others are not in these lists, so a name is that of one group only.
             listed = self._client.pages(path, **full)
         else:
@@ -241,7 +241,7 @@ class KeycloakTeams:
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
         wanted = {client_id(team, name): team.name for team in teams for name in team.oidc_clients}
-        if self._extras or len(wanted) > FEW:
+        if self._extras or len(wanted) > MAX_SINGLE_READS:
             found = list(self._client.pages("clients"))
         else:
             lists = (self._client.rows("clients", clientId=name) for name in sorted(wanted))

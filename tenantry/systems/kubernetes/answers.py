@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tenantry.answers import Answer, Members, is_page, not_documented, one, parse
-from tenantry.calls import MAY_PASS, retry_after
+from tenantry.calls import RETRYABLE_STATUSES, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable
 
@@ -92,7 +92,7 @@ def _failure(
     reason = without_secrets(reason, headers, body)
     causes = [cause.get("reason") for cause in (said.get("details") or {}).get("causes") or []]
     # A server-side apply of a custom resource with a wrong field is a 500: only reads repeat it.
-    passing = status in MAY_PASS or (status == 500 and method == "GET")
+    passing = status in RETRYABLE_STATUSES or (status == 500 and method == "GET")
     if passing or (status == 403 and "NamespaceTerminating" in causes):
         wait = retry_after(answer.getheader("Retry-After"))
         return SystemUnavailable("kubernetes", call, reason, status=status, retry_after=wait)

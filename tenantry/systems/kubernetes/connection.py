@@ -8,7 +8,7 @@ from kubernetes import client as kube
 from kubernetes import config as kube_config
 from kubernetes.config import kube_config as loader
 
-from tenantry.calls import WIDTH
+from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.connections import Cluster
 from tenantry.errors import SystemRefused
 from tenantry.kubeconfig import COMMAND
@@ -37,7 +37,7 @@ def connect(cluster: Cluster) -> kube.ApiClient:
             advice=_advice(cluster),
         ) from None
     configuration.retries = False
-    configuration.connection_pool_maxsize = WIDTH
+    configuration.connection_pool_maxsize = MAX_CONCURRENT_CALLS
     api = kube.ApiClient(configuration)
     pool = api.rest_client.pool_manager
     pool.urlopen = partial(pool.urlopen, redirect=False)  # type: ignore[method-assign]

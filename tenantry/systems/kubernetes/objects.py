@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from tenantry import marks
-from tenantry.calls import FEW
+from tenantry.calls import MAX_SINGLE_READS
 from tenantry.declared.team import Team
 from tenantry.errors import OddAnswer
 from tenantry.kinds import Kind
@@ -110,7 +110,7 @@ def observe(
         seen: is given the namespaces whose list is not understood.
         selectors: `labelSelector` and `fieldSelector`.
     """
-    if len(owners) <= FEW:
+    if len(owners) <= MAX_SINGLE_READS:
         for namespace in sorted(owners):
             every = id_of(kind, "*", namespace)
             with seen.capture_errors(every, owners[namespace], odd_only=True):

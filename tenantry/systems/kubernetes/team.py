@@ -9,7 +9,7 @@ declared when all of it was applied.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from tenantry.calls import FEW, map_concurrently
+from tenantry.calls import MAX_SINGLE_READS, map_concurrently
 from tenantry.declared import Declaration, Team
 from tenantry.errors import SystemRefused
 from tenantry.kinds import Kind
@@ -172,7 +172,7 @@ class KubernetesTeams:
 
     def namespaces(self, names: Sequence[str]) -> list[Object]:
         """Those of the namespaces that exist."""
-        if len(names) <= FEW:
+        if len(names) <= MAX_SINGLE_READS:
             found = (self._client.get("Namespace", name) for name in names)
             return [live for live in found if live is not None]
         wanted = frozenset(names)
@@ -182,7 +182,7 @@ class KubernetesTeams:
 
     def _namespaces(self, owners: Mapping[str, Team], seen: Observed) -> list[Object]:
         """Return those of the namespaces that exist; one that is not understood is noted."""
-        if len(owners) > FEW:
+        if len(owners) > MAX_SINGLE_READS:
             return self.namespaces(list(owners))
         found: list[Object] = []
         for name, team in owners.items():
