@@ -100,7 +100,7 @@ def read(call: Callable[[], T]) -> T:
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-class Patience:
+class CircuitBreaker:
     """Limits how long calls wait for a system that accepts connections and does not answer.
 
     A call that times out costs TIMEOUT seconds, and a run makes many. So once a system has

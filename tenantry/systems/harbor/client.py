@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from tenantry.answers import Answer, Members, many, one, parse
-from tenantry.calls import MAX_CONCURRENT_CALLS, RETRYABLE_STATUSES, TIMEOUT, Patience, read
+from tenantry.calls import MAX_CONCURRENT_CALLS, RETRYABLE_STATUSES, TIMEOUT, CircuitBreaker, read
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.harbor.refusals import check_done, failure, words
@@ -66,7 +66,7 @@ class HarborClient:
                 max_connections=MAX_CONCURRENT_CALLS, max_keepalive_connections=MAX_CONCURRENT_CALLS
             ),
         )
-        self._patience = Patience("harbor")
+        self._patience = CircuitBreaker("harbor")
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._logged_in = False

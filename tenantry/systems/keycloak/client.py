@@ -15,7 +15,7 @@ from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
 from tenantry.answers import Answer, many, one
-from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT, Patience, read
+from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT, CircuitBreaker, read
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.keycloak.answers import OtherHost, failure, restrain, result
@@ -51,7 +51,7 @@ class KeycloakClient:
         )
         restrain(self._connection)
         restrain(self._connection.keycloak_openid.connection)
-        self._patience = Patience("keycloak")
+        self._patience = CircuitBreaker("keycloak")
         self._admin = KeycloakAdmin(connection=self._connection)
 
     def close(self) -> None:

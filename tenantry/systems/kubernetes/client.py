@@ -14,7 +14,7 @@ import urllib3
 from kubernetes import client as kube
 
 from tenantry.answers import Answer, many, one
-from tenantry.calls import TIMEOUT, Patience, read
+from tenantry.calls import TIMEOUT, CircuitBreaker, read
 from tenantry.connections import Cluster
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.kubernetes.answers import checked, result, written
@@ -94,7 +94,7 @@ class KubernetesClient:
         self._reading_uid = threading.Lock()
         self._api = connect(cluster)
         self.host: str = self._api.configuration.host
-        self._patience = Patience("kubernetes")
+        self._patience = CircuitBreaker("kubernetes")
 
     def close(self) -> None:
         """Closes the connections."""
