@@ -61,7 +61,7 @@ def retry_after(header: str | None) -> float | None:
     return float(header) if header and re.fullmatch("[0-9]{1,9}", header) else None
 
 
-def read(call: Callable[[], T]) -> T:
+def retry_read(call: Callable[[], T]) -> T:
     """Makes a call that changes nothing, up to four times while the failure may pass.
 
     It waits 0.2, 0.4 and 0.8 seconds (with jitter), or as long as the system asked for. If the
@@ -116,7 +116,7 @@ class CircuitBreaker:
         self._next_try = 0.0
 
     @contextmanager
-    def waiting(self, call: str) -> Iterator[None]:
+    def guard(self, call: str) -> Iterator[None]:
         """Wait for an answer to a call.
 
         Raises:

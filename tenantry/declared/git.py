@@ -52,7 +52,7 @@ def load_commit(repository: Repository, commit: str | None = None) -> Declaratio
         SystemRefused: there is no such repository, branch or commit, or no right to read it.
         SystemUnavailable: the repository does not answer, after four tries.
     """
-    head = calls.read(lambda: Remote(repository).fetch(commit))
+    head = calls.retry_read(lambda: Remote(repository).fetch(commit))
     with _written_out(repository, head) as folder:
         return _load(repository, head, folder)
 
@@ -77,7 +77,7 @@ def propose_commit(
         SystemRefused: there is no such repository or branch, or no right to read it.
         SystemUnavailable: the repository does not answer.
     """
-    head = calls.read(Remote(repository).fetch)
+    head = calls.retry_read(Remote(repository).fetch)
     with _written_out(repository, head) as folder:
         declaration = _load(repository, head, folder)
         proposal = propose(folder, team, if_declared, form, declaration)
@@ -102,7 +102,7 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
     remote = Remote(repository)
     for attempt in _tries():
         with attempt:
-            head = calls.read(remote.fetch)
+            head = calls.retry_read(remote.fetch)
             with _written_out(repository, head) as folder:
                 try:
                     declaration, saved = check_again(
@@ -140,7 +140,7 @@ def push_edit(repository: Repository, change: Edit, message: str) -> Declaration
     remote = Remote(repository)
     for attempt in _tries():
         with attempt:
-            head = calls.read(remote.fetch)
+            head = calls.retry_read(remote.fetch)
             with _written_out(repository, head) as folder:
                 declaration, paths = edit(folder, change)
                 if not paths:

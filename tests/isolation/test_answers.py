@@ -325,7 +325,7 @@ def test_a_read_waits_thirty_seconds_in_all_at_most(
     call, made = failing(*waits)
 
     with pytest.raises(SystemUnavailable):
-        calls.read(call)
+        calls.retry_read(call)
 
     assert len(made) == calls_made
 
@@ -336,7 +336,7 @@ def test_the_log_says_what_is_waited_for_and_what_is_not(caplog: pytest.LogCaptu
     call, _ = failing(10.0, 3600.0)
 
     with pytest.raises(SystemUnavailable):
-        calls.read(call)
+        calls.retry_read(call)
 
     waited, given_up = (record.getMessage() for record in caplog.records)
     assert waited.startswith("Harbor: GET /x answered 503: busy. The call is repeated in ")

@@ -11,7 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from tenantry.answers import Answer, Members, many, one, parse
-from tenantry.calls import MAX_CONCURRENT_CALLS, RETRYABLE_STATUSES, TIMEOUT, CircuitBreaker, read
+from tenantry.calls import (
+    MAX_CONCURRENT_CALLS,
+    RETRYABLE_STATUSES,
+    TIMEOUT,
+    CircuitBreaker,
+    retry_read,
+)
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.harbor.refusals import check_done, failure, words
@@ -66,7 +72,7 @@ class HarborClient:
                 max_connections=MAX_CONCURRENT_CALLS, max_keepalive_connections=MAX_CONCURRENT_CALLS
             ),
         )
-        self._patience = CircuitBreaker("harbor")
+        self._breaker = CircuitBreaker("harbor")
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._logged_in = False
@@ -129,7 +135,7 @@ class HarborClient:
         return many(self._read(path, by_name, query), "harbor", f"GET {_API}{path}")
 
     def _read(self, path: str, by_name: bool, query: Row) -> Any:
-        answer = read(lambda: self._send("GET", path, by_name=by_name, query=query))
+        answer = retry_read(lambda: self._send("GET", path, by_name=by_name, query=query))
         return parse(answer.content, "harbor", f"GET {_API}{path}", MEMBERS)
 
     def find(self, path: str, *, by_name: bool = False) -> Answer | None:
@@ -249,7 +255,7 @@ class HarborClient:
                 raise failure("GET", path, answer)
             return answer.status_code == 200
 
-        return read(ask)
+        return retry_read(ask)
 
     def tried_client(self) -> str:
         """What Harbor's OIDC provider says to the client id and secret that Harbor holds.
@@ -262,7 +268,7 @@ class HarborClient:
             The words of Harbor's answer: `oauth2: "invalid_grant" …` where only the code was
             refused; empty where `/c/` does not lead to Harbor's core.
         """
-        begun = read(lambda: self._exchange("GET", "/c/oidc/login"))
+        begun = retry_read(lambda: self._exchange("GET", "/c/oidc/login"))
         if begun.status_code != httpx.codes.FOUND:
             return words(begun)
         state = parse_qs(urlsplit(begun.headers.get("location", "")).query).get("state")
@@ -322,7 +328,7 @@ class HarborClient:
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
         call = f"{method} {path.partition('?')[0]}"
-        with self._patience.waiting(call):
+        with self._breaker.guard(call):
             try:
                 return self._http.request(method, path, **options)
             except httpx.TransportError as error:
@@ -341,7 +347,7 @@ class HarborClient:
                 self._log_in()
 
     def _log_in(self) -> None:
-        with self._patience.waiting("POST /c/login"):
+        with self._breaker.guard("POST /c/login"):
             try:
                 session = log_in(self._http, self.account)
             except httpx.TransportError as error:

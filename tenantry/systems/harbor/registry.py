@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import jwt
 
-from tenantry.calls import read
+from tenantry.calls import retry_read
 from tenantry.errors import SystemUnavailable
 from tenantry.systems.harbor.client import SERVICE, HarborClient
 
@@ -49,7 +49,7 @@ class Registry:
         path = "/service/token"
         query = {"service": SERVICE, "scope": f"repository:{repository}:{actions}"}
         auth = httpx.BasicAuth(username, password)
-        answer = read(lambda: self._client.outside("GET", path, params=query, auth=auth))
+        answer = retry_read(lambda: self._client.outside("GET", path, params=query, auth=auth))
         try:
             value = answer.json()["token"]
             claims = jwt.decode(value, options={"verify_signature": False})
@@ -81,7 +81,7 @@ class Registry:
         """Asks for a manifest, and gives the status: 200, or why not."""
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {**_bearer(token), "Accept": ", ".join(_MANIFESTS)}
-        return read(lambda: self._client.outside("GET", path, headers=headers)).status_code
+        return retry_read(lambda: self._client.outside("GET", path, headers=headers)).status_code
 
     def try_upload(self, token: Token, repository: str) -> int:
         """Starts an upload and cancels it; gives the status of the start: 202, or why not.

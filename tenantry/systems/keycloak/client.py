@@ -15,7 +15,7 @@ from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
 from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
 from tenantry.answers import Answer, many, one
-from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT, CircuitBreaker, read
+from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT, CircuitBreaker, retry_read
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.keycloak.answers import OtherHost, failure, restrain, result
@@ -51,7 +51,7 @@ class KeycloakClient:
         )
         restrain(self._connection)
         restrain(self._connection.keycloak_openid.connection)
-        self._patience = CircuitBreaker("keycloak")
+        self._breaker = CircuitBreaker("keycloak")
         self._admin = KeycloakAdmin(connection=self._connection)
 
     def close(self) -> None:
@@ -60,7 +60,9 @@ class KeycloakClient:
 
     def log_in(self) -> None:
         """Gets the first token, so that many threads don't each get one."""
-        read(lambda: self._translate(f"POST /realms/{self.account.realm}/…/token", self._log_in))
+        retry_read(
+            lambda: self._translate(f"POST /realms/{self.account.realm}/…/token", self._log_in)
+        )
 
     def _log_in(self) -> None:
         self._connection.get_token()
@@ -68,7 +70,7 @@ class KeycloakClient:
     def version(self) -> str:
         """The server's version, as `26.7.3`; only a realm's administrator is told."""
         call = "GET /admin/serverinfo"
-        info = read(lambda: self._translate(call, self._admin.get_server_info))
+        info = retry_read(lambda: self._translate(call, self._admin.get_server_info))
         try:
             return str(info["systemInfo"]["version"])
         except (LookupError, TypeError):
@@ -100,7 +102,7 @@ class KeycloakClient:
         )
         restrain(openid.connection)
         call = f"GET /realms/{realm}/.well-known/openid-configuration"
-        document = read(lambda: self._translate(call, openid.well_known))
+        document = retry_read(lambda: self._translate(call, openid.well_known))
         issuer = document.get("issuer") if isinstance(document, dict) else None
         if not isinstance(issuer, str) or not issuer:
             raise OddAnswer("keycloak", call, "the answer lacks 'issuer'")
@@ -129,7 +131,7 @@ class KeycloakClient:
 
     def _read(self, path: str, query: dict[str, Any]) -> Any:
         try:
-            return read(lambda: self._send("GET", path, query=query))
+            return retry_read(lambda: self._send("GET", path, query=query))
         except SystemRefused as error:
             if error.status == 404:
                 return None
@@ -245,7 +247,7 @@ class KeycloakClient:
         return result(call, status, answer)
 
     def _translate(self, call: str, work: Callable[[], Any]) -> Any:
-        with self._patience.waiting(call):
+        with self._breaker.guard(call):
             return self._translated(call, work)
 
     def _translated(self, call: str, work: Callable[[], Any]) -> Any:

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from tenantry.calls import TIMEOUT, read
+from tenantry.calls import TIMEOUT, retry_read
 from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
 
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
@@ -18,7 +18,7 @@ def discover(issuer: str) -> dict[str, Any]:
         SystemUnavailable: no answer.
     """
     url = f"{issuer.removesuffix('/')}/.well-known/openid-configuration"
-    document = read(lambda: _fetch(url))
+    document = retry_read(lambda: _fetch(url))
     if document.get("issuer") != issuer:
         raise SystemRefused(
             "provider",

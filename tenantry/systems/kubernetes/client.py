@@ -14,7 +14,7 @@ import urllib3
 from kubernetes import client as kube
 
 from tenantry.answers import Answer, many, one
-from tenantry.calls import TIMEOUT, CircuitBreaker, read
+from tenantry.calls import TIMEOUT, CircuitBreaker, retry_read
 from tenantry.connections import Cluster
 from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
 from tenantry.systems.kubernetes.answers import checked, result, written
@@ -94,7 +94,7 @@ class KubernetesClient:
         self._reading_uid = threading.Lock()
         self._api = connect(cluster)
         self.host: str = self._api.configuration.host
-        self._patience = CircuitBreaker("kubernetes")
+        self._breaker = CircuitBreaker("kubernetes")
 
     def close(self) -> None:
         """Closes the connections."""
@@ -102,7 +102,7 @@ class KubernetesClient:
 
     def version(self) -> str:
         """The server's version, as `v1.37.2`."""
-        return str(read(lambda: self._call("GET", "/version"))["gitVersion"])
+        return str(retry_read(lambda: self._call("GET", "/version"))["gitVersion"])
 
     def uid(self) -> str:
         """Return what the cluster is known by: the UID of its namespace `kube-system`, read once.
@@ -124,7 +124,7 @@ class KubernetesClient:
         """One object; None if there is none."""
         path = KINDS[kind].path(namespace, name)
         try:
-            return checked(read(lambda: self._call("GET", path)), f"GET {path}")
+            return checked(retry_read(lambda: self._call("GET", path)), f"GET {path}")
         except SystemRefused as error:
             if error.status == 404:
                 return None
@@ -179,7 +179,7 @@ class KubernetesClient:
                 return self._call("GET", path, query, accept=accept)
 
             try:
-                answer = read(page)
+                answer = retry_read(page)
             except SystemRefused as error:
                 if error.status == 410 and more:
                     raise _Expired(call) from None
@@ -258,7 +258,7 @@ class KubernetesClient:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         try:
-            answer = read(lambda: self._call("POST", path, {}, body, _JSON))
+            answer = retry_read(lambda: self._call("POST", path, {}, body, _JSON))
         except SystemRefused:
             return True
         return bool((answer.get("status") or {}).get("allowed", True))
@@ -304,7 +304,7 @@ class KubernetesClient:
             body=body,
             auth_settings=["BearerToken"],
         )
-        with self._patience.waiting(call):
+        with self._breaker.guard(call):
             try:
                 answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
                 answer.read()  # type: ignore[no-untyped-call]
