@@ -12,9 +12,9 @@ from prefect.runtime import task_run
 
 from tasks.states import fail
 from tenantry.errors import (
-    BrokenPromise,
-    DependsOnUnread,
-    OddAnswer,
+    DependencyUnread,
+    InvalidResponse,
+    NotEffective,
     SystemUnavailable,
     TenantryError,
     readable,
@@ -32,7 +32,7 @@ class TeamsLeft(TeamsFailed):
     """Some of a shard's teams failed after something that may pass."""
 
 
-RETRIED = (SystemUnavailable, BrokenPromise, TeamsLeft)
+RETRIED = (SystemUnavailable, NotEffective, TeamsLeft)
 """Errors after which a task is tried again."""
 DELAYS = [2, 4, 8, 16, 25, 25, 25]
 """Seconds between the tries, on average: Prefect draws each at random around its value.
@@ -141,6 +141,6 @@ def look_again_after(errors: Iterable[TenantryError]) -> None:
         TenantryError: the first that may pass.
     """
     for error in errors:
-        lasts = isinstance(error, (OddAnswer, DependsOnUnread))
+        lasts = isinstance(error, (InvalidResponse, DependencyUnread))
         if isinstance(error, RETRIED) and not lasts and not is_last_try():
             raise error

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
-from tenantry.errors import OddAnswer, SystemUnavailable, frames_of, place_of
+from tenantry.errors import InvalidResponse, SystemUnavailable, frames_of, place_of
 from tenantry.text import logger
 
 Kind = type | tuple[type, ...] | list[type]
@@ -36,14 +36,14 @@ class _Source(NamedTuple):
     call: str
     members: Members
 
-    def odd(self, reason: str) -> OddAnswer:
-        return OddAnswer(self.system, self.call, reason)
+    def odd(self, reason: str) -> InvalidResponse:
+        return InvalidResponse(self.system, self.call, reason)
 
 
 class Answer(dict[str, Any]):
     """A JSON object of an answer.
 
-    Reading a member raises OddAnswer where a `KeyError` is due, or where the member is of another
+    Reading a member raises InvalidResponse where a `KeyError` is due, or where the member is of another
     type than the API has for it. `get` takes null for a member that is missing.
     """
 
@@ -93,7 +93,7 @@ def is_page(content_type: str | None, content: bytes) -> bool:
     return "html" in (content_type or "").lower() or content.lstrip()[:1] == b"<"
 
 
-def not_documented(system: str, call: str, status: int, wanted: str) -> OddAnswer:
+def not_documented(system: str, call: str, status: int, wanted: str) -> InvalidResponse:
     """Return the error of an answer with another status, header or form than the API documents.
 
     Args:
@@ -106,46 +106,46 @@ def not_documented(system: str, call: str, status: int, wanted: str) -> OddAnswe
         f"the answer has the status {status}, and the API documents {wanted}, so it may come from "
         "a proxy"
     )
-    return OddAnswer(system, call, reason)
+    return InvalidResponse(system, call, reason)
 
 
 def one(answer: Any, system: str, call: str) -> Answer:
     """Return an answer that must be an object.
 
     Raises:
-        OddAnswer: it is not.
+        InvalidResponse: it is not.
     """
     if isinstance(answer, Answer):
         return answer
-    raise OddAnswer(system, call, "the answer is not an object")
+    raise InvalidResponse(system, call, "the answer is not an object")
 
 
 def many(answer: Any, system: str, call: str) -> list[Answer]:
     """Return an answer that must be a list of objects.
 
     Raises:
-        OddAnswer: it is not.
+        InvalidResponse: it is not.
     """
     if isinstance(answer, list) and all(isinstance(row, Answer) for row in answer):
         return answer
-    raise OddAnswer(system, call, "the answer is not a list of objects")
+    raise InvalidResponse(system, call, "the answer is not a list of objects")
 
 
 def texts(system: str, call: str, answer: Any, *members: str) -> list[str]:
     """Return these members of an answer, which must be text; other values are not shown, as they may be secret.
 
     Raises:
-        OddAnswer: they are not.
+        InvalidResponse: they are not.
     """
     found = [dict.get(answer, name) if isinstance(answer, dict) else None for name in members]
     if not all(isinstance(text, str) and text for text in found):
-        raise OddAnswer(system, call, f"the answer lacks {' or '.join(members)}")
+        raise InvalidResponse(system, call, f"the answer lacks {' or '.join(members)}")
     return cast(list[str], found)
 
 
 @contextmanager
 def understood(system: str, call: str) -> Iterator[None]:
-    """Turn errors that an answer of an unexpected form causes into an OddAnswer.
+    """Turn errors that an answer of an unexpected form causes into an InvalidResponse.
 
     Args:
         system: the system that answered.
@@ -157,13 +157,13 @@ def understood(system: str, call: str) -> Iterator[None]:
         raise not_understood(error, system, call) from None
 
 
-def not_understood(error: Exception, system: str, call: str) -> OddAnswer:
-    """Return the OddAnswer that stands for an error. It names the place: a value may be secret."""
+def not_understood(error: Exception, system: str, call: str) -> InvalidResponse:
+    """Return the InvalidResponse that stands for an error. It names the place: a value may be secret."""
     kind = type(error).__name__
     _log.debug("An answer of %s was not understood: %s\n%s", system, kind, frames_of(error))
     where = place_of(error)
     reason = f"an answer of an unexpected form ({type(error).__name__} at {where})"
-    return OddAnswer(system, call, reason)
+    return InvalidResponse(system, call, reason)
 
 
 def _is(value: Any, kind: Kind) -> bool:

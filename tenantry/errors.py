@@ -7,9 +7,9 @@
     ├── SystemUnavailable       time: the call may succeed later
     │   ├── ChangedMeanwhile    ... after another look: someone was faster, or an answer was lost
     │   ├── TimedOut            ... or it accepts connections and does not answer
-    │   ├── OddAnswer           ... or it answers in a form that Tenantry does not know
-    │   └── DependsOnUnread     ... or it depends on something that could not be read
-    └── BrokenPromise           us: a write was accepted and yet what it should do does not hold
+    │   ├── InvalidResponse           ... or it answers in a form that Tenantry does not know
+    │   └── DependencyUnread     ... or it depends on something that could not be read
+    └── NotEffective           us: a write was accepted and yet what it should do does not hold
 
     └── Unexpected              the developers: an error that no rule foresaw, kept to one team
 
@@ -100,7 +100,7 @@ class ChangedMeanwhile(SystemUnavailable):
     """The system is no longer as it was when the plan was made: look again, then go on."""
 
 
-class OddAnswer(SystemUnavailable):
+class InvalidResponse(SystemUnavailable):
     """An answer lacks a member, or has one of another type than the API's documentation says."""
 
     def __init__(self, system: str, call: str, reason: str) -> None:
@@ -111,11 +111,11 @@ class OddAnswer(SystemUnavailable):
         super().__init__(system, call, reason, advice=advice)
 
 
-class DependsOnUnread(SystemUnavailable):
+class DependencyUnread(SystemUnavailable):
     """Something can't be judged because something else, which it depends on, could not be read."""
 
 
-class BrokenPromise(CallFailed):
+class NotEffective(CallFailed):
     """A call succeeded, but reading it back (or trying it) shows that it did not take."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from tenantry.answers import ODD, not_understood
 from tenantry.declared.types import quantity
-from tenantry.errors import OddAnswer, TenantryError, readable
+from tenantry.errors import InvalidResponse, TenantryError, readable
 from tenantry.kinds import Kind, Stage
 
 MARKS = ("app.kubernetes.io/managed-by", "tenantry.io/")
@@ -183,7 +183,7 @@ class Observed:
         try:
             yield
         except TenantryError as error:
-            if odd_only and not isinstance(error, OddAnswer):
+            if odd_only and not isinstance(error, InvalidResponse):
                 raise
             self.unreadable[id] = Unreadable(error, team)
         except ODD as error:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from tenantry.drift.findings import Finding, FindingClass, Severity
 from tenantry.drift.places import locate
-from tenantry.errors import OddAnswer, TenantryError, readable
+from tenantry.errors import InvalidResponse, TenantryError, readable
 from tenantry.resources import PLATFORM, Id
 from tenantry.systems.systems import Systems
 
@@ -40,7 +40,7 @@ class View:
             try:
                 yield from list(work(thing))
             except Exception as error:
-                if isinstance(error, TenantryError) and not isinstance(error, OddAnswer):
+                if isinstance(error, TenantryError) and not isinstance(error, InvalidResponse):
                     raise
                 id, team = about(thing)
                 text = str(readable(error, f"reading {id}"))

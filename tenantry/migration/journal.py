@@ -128,7 +128,7 @@ def write(store: Store, journal: Journal) -> Journal:
     """Write the next entry over the older of the two files, read it back, and return it.
 
     Raises:
-        BrokenPromise: the store returns something else than was written.
+        NotEffective: the store returns something else than was written.
     """
     entry = journal.after(number=journal.number + 1)
     keep(store, _FILES[entry.number % 2], entry.model_dump(mode="json"))

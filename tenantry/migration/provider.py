@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, TenantryError
+from tenantry.errors import ChangedMeanwhile, NotEffective, SystemRefused, TenantryError
 from tenantry.migration import declare
 from tenantry.migration import people as read
 from tenantry.migration.keycloak_users import check_rights, replace
@@ -340,7 +340,7 @@ class ProviderMigration(Migration):
                 self._put(alias, {**provider, "hideOnLogin": hidden})
             if bool((self._provider(alias) or {}).get("hideOnLogin")) != hidden:
                 call = f"PUT {_PROVIDERS}/{alias}"
-                raise BrokenPromise("keycloak", call, "it is shown, or hidden, as before")
+                raise NotEffective("keycloak", call, "it is shown, or hidden, as before")
         declare.hint_harbor(self.systems.harbor_client, shown, instead_of, self.lock)
 
     def _mark(self, id: str | None) -> None:

@@ -144,7 +144,7 @@ def save(store: Store, snapshot: Snapshot) -> str:
     """Write the snapshot, read it back, and return its checksum: the hash of the plan.
 
     Raises:
-        BrokenPromise: the store returns something else than was written.
+        NotEffective: the store returns something else than was written.
     """
     return keep(store, name(snapshot.id), snapshot.model_dump(mode="json"))
 
@@ -175,7 +175,7 @@ def save_wave(store: Store, id: str, number: int, wave: Wave) -> None:
     """Write what a wave's people have right before they are deleted, and read it back.
 
     Raises:
-        BrokenPromise: the store returns something else than was written.
+        NotEffective: the store returns something else than was written.
     """
     keep(store, _wave(id, number), wave.model_dump(mode="json"))
 
@@ -184,7 +184,7 @@ def save_back(store: Store, id: str, number: int, record: Wave) -> None:
     """Write what people have right before the way back deletes them, and read it back.
 
     Raises:
-        BrokenPromise: the store returns something else than was written.
+        NotEffective: the store returns something else than was written.
     """
     keep(store, back_name(id, number), record.model_dump(mode="json"))
 

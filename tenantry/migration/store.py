@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, Protocol
 
-from tenantry.errors import BrokenPromise, TenantryError
+from tenantry.errors import NotEffective, TenantryError
 
 FOLDER = "migration"
 
@@ -62,7 +62,7 @@ def keep(store: Store, name: str, content: dict[str, Any]) -> str:
     stored makes no difference.
 
     Raises:
-        BrokenPromise: the store returns something else than was written.
+        NotEffective: the store returns something else than was written.
     """
     store.write(name, sealed(content))
     try:
@@ -71,5 +71,5 @@ def keep(store: Store, name: str, content: dict[str, Any]) -> str:
         found = ""
     if found != (wanted := checksum(content)):
         call = f"write {name} to {store.name}"
-        raise BrokenPromise("store", call, "it reads back as something else")
+        raise NotEffective("store", call, "it reads back as something else")
     return wanted

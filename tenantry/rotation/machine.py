@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from tenantry.errors import (
-    BrokenPromise,
     ChangedMeanwhile,
+    NotEffective,
     SystemRefused,
     SystemUnavailable,
     TenantryError,
@@ -361,7 +361,7 @@ class _Walk:
                 sink.write(credential, short)
                 if sink.read() != credential:
                     reason = "what was written there cannot be read back"
-                    raise BrokenPromise("kubernetes", f"sink {sink.name}", reason)
+                    raise NotEffective("kubernetes", f"sink {sink.name}", reason)
             except TenantryError as error:
                 failures.append(error)
             else:

@@ -1,7 +1,7 @@
 """Tries a credential as its consumers will: a login, a token, a pull, a push that is cancelled."""
 
 from tenantry.declared import Robot
-from tenantry.errors import BrokenPromise
+from tenantry.errors import NotEffective
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.registry import POLICY, Registry
@@ -13,7 +13,7 @@ _NO_IMAGE = "tenantry-test"
 class Probe:
     """Tests a robot's credential in its project.
 
-    Each test raises BrokenPromise where the credential fails it, and gives what it did, in words.
+    Each test raises NotEffective where the credential fails it, and gives what it did, in words.
     """
 
     def __init__(self, systems: Systems, project: Row, robot: Robot) -> None:
@@ -71,4 +71,4 @@ class Probe:
     ) -> None:
         self._harbor.check_that_it_judges()  # while its database is down, it grants no access
         reason = f"robot '{credential.username}' logs in but {what}"
-        raise BrokenPromise("harbor", call, reason, status=status)
+        raise NotEffective("harbor", call, reason, status=status)

@@ -6,7 +6,7 @@ from prefect.utilities.math import lower_clamp_multiple
 
 from tasks import step as tasks_step
 from tasks.step import DELAYS, JITTER
-from tenantry.errors import BrokenPromise, SystemRefused, SystemUnavailable, TenantryError
+from tenantry.errors import NotEffective, SystemRefused, SystemUnavailable, TenantryError
 
 pytestmark = pytest.mark.e2e
 
@@ -44,7 +44,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     "error",
     [
         SystemUnavailable("harbor", "GET /x", "no answer"),
-        BrokenPromise("harbor", "PATCH /x", "the secret does not open Harbor"),
+        NotEffective("harbor", "PATCH /x", "the secret does not open Harbor"),
     ],
 )
 def test_what_may_pass_is_tried_again_until_it_has(error):

@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 
 from tenantry import calls, drift, onboarding
-from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable, TenantryError
+from tenantry.errors import InvalidResponse, SystemRefused, SystemUnavailable, TenantryError
 from tenantry.systems.kubernetes import client as kubernetes_client
 from tests.support.harness import SHOP, Bench, FaultySandbox, connections
 from tests.support.listener import Listener
@@ -296,7 +296,7 @@ def test_410_on_a_first_page_is_a_refusal(rich: Bench) -> None:
 @pytest.mark.parametrize("answer", [{}, {"metadata": {}}, {"kind": "Status", "metadata": {}}])
 def test_an_object_that_is_not_a_list_is_not_an_empty_one(rich: Bench, answer: Any) -> None:
     rich.sandbox.controls.fail(200, path="/api/v1/namespaces", times=None, body=answer)
-    with pytest.raises(OddAnswer), rich.process() as systems:
+    with pytest.raises(InvalidResponse), rich.process() as systems:
         list(systems.kubernetes_client.list("Namespace"))
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from tenantry.connections import HarborAccount
-from tenantry.errors import BrokenPromise, NotOurs, SystemRefused, SystemUnavailable
+from tenantry.errors import NotEffective, NotOurs, SystemRefused, SystemUnavailable
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.health import check_harbor
 from tests.support.harness import Bench
@@ -44,7 +44,7 @@ def test_what_fails_before_it_is_published_is_dropped_and_the_old_one_stays(
     inject_fault(shop, method, part, answer)
     outcome = run(shop, purposes=["ci"])["shop/ci"]
     assert outcome.state == "failed"
-    assert isinstance(outcome.error, BrokenPromise | SystemRefused)
+    assert isinstance(outcome.error, NotEffective | SystemRefused)
     assert not outcome.rotated
     clear_faults(shop)
     assert logins(shop) == before

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tenantry import explain
-from tenantry.errors import BrokenPromise, SystemRefused, SystemUnavailable
+from tenantry.errors import NotEffective, SystemRefused, SystemUnavailable
 from tenantry.plan import Plan
 from tenantry.sandbox.harbor.model import Robot
 from tests.support.harness import ADOPTING, REALM, SHOP, Bench, Data, Prepare, actions, found, ids
@@ -375,7 +375,7 @@ def test_a_secret_that_does_not_open_harbor_right_after_its_renewal_is_not_writt
             robot(shop).secret_hash = "0" * 64
 
     shop.sandbox.fault_for = another_writes
-    with pytest.raises(BrokenPromise, match=r"the new secret of robot .* does not open Harbor"):
+    with pytest.raises(NotEffective, match=r"the new secret of robot .* does not open Harbor"):
         shop.onboard()
     assert shop.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop") is None
     shop.sandbox.fault_for = lambda system, method, path: None

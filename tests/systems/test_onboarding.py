@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tenantry import explain
 from tenantry.declared import Team
-from tenantry.errors import BrokenPromise, ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.errors import ChangedMeanwhile, NotEffective, SystemRefused, SystemUnavailable
 from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
@@ -308,7 +308,7 @@ def until_done(bench: Bench) -> None:
     for attempt in range(3):
         try:
             bench.onboard()
-        except (SystemUnavailable, BrokenPromise):
+        except (SystemUnavailable, NotEffective):
             if attempt == 2:
                 raise
         else:

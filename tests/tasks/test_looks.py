@@ -12,7 +12,7 @@ from prefect.logging import disable_run_logger
 from tasks import drift, onboarding, rotation, step
 from tenantry.drift import SYSTEMS, Report
 from tenantry.drift import detect as judge
-from tenantry.errors import OddAnswer, SystemUnavailable
+from tenantry.errors import InvalidResponse, SystemUnavailable
 from tenantry.rotation import Order
 from tests.support.harness import Bench
 from tests.support.wire import no_delays
@@ -97,7 +97,7 @@ def test_drift_does_not_look_at_harbor_again_for_what_kubernetes_does_not_tell(
 
 
 def test_an_odd_answer_is_recorded_at_once() -> None:
-    odd = OddAnswer("harbor", "GET /api/v2.0/projects/7/members", "'id' is missing")
+    odd = InvalidResponse("harbor", "GET /api/v2.0/projects/7/members", "'id' is missing")
     step.look_again_after([odd])
     with pytest.raises(SystemUnavailable, match="no answer"):
         step.look_again_after([odd, SystemUnavailable("harbor", "GET /x", "no answer")])

@@ -7,9 +7,9 @@ from typing import Any
 from tenantry.answers import texts
 from tenantry.declared import Robot
 from tenantry.errors import (
-    BrokenPromise,
     ChangedMeanwhile,
-    OddAnswer,
+    InvalidResponse,
+    NotEffective,
     SystemRefused,
 )
 from tenantry.marks import Marks, ProjectMark
@@ -51,7 +51,7 @@ class Issuer:
         answer: Any = made.json() if made.content else None
         name, secret = texts("harbor", call, answer, "name", "secret")
         if not isinstance(answer.get("id"), int):
-            raise OddAnswer("harbor", call, "the answer lacks id")
+            raise InvalidResponse("harbor", call, "the answer lacks id")
         return Made(answer["id"], Credential(name, secret))
 
     def renew(self, number: int, name: str) -> Credential:
@@ -69,10 +69,10 @@ class Issuer:
         """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
 
         Raises:
-            BrokenPromise: it does not.
+            NotEffective: it does not.
         """
         if not self._harbor.opens(credential.username, credential.password):
-            raise BrokenPromise(
+            raise NotEffective(
                 "harbor",
                 "GET /service/token",
                 f"the new secret of robot '{credential.username}' does not open Harbor; somebody "

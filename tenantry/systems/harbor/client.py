@@ -169,7 +169,7 @@ class HarborClient:
             status: the status that Harbor's API documents for this call.
 
         Raises:
-            OddAnswer: the answer is not the documented one, so nothing may have been done.
+            InvalidResponse: the answer is not the documented one, so nothing may have been done.
         """
         return self._send("POST", path, by_name=by_name, body=body, status=status)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tenantry.declared import Declaration, Platform
-from tenantry.errors import BrokenPromise
+from tenantry.errors import NotEffective
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor.client import HarborClient, Row
@@ -187,7 +187,7 @@ class HarborPlatform:
         """Write the settings that differ.
 
         Raises:
-            BrokenPromise: Harbor took the settings, and its client still does not work.
+            NotEffective: Harbor took the settings, and its client still does not work.
         """
         fields = change.resource.fields
         names = {difference.field.split(".")[0] for difference in change.differences}
@@ -205,7 +205,7 @@ class HarborPlatform:
         """Gives Harbor another secret of its client, and waits until it uses that.
 
         Raises:
-            BrokenPromise: its client does not work then.
+            NotEffective: its client does not work then.
         """
         self._client.put("/configurations", {SECRET: secret})
         time.sleep(_TAKES_HOLD)
@@ -218,7 +218,7 @@ class HarborPlatform:
 
         Raises:
             SystemRefused: Harbor does not reach the issuer; nothing was changed.
-            BrokenPromise: Harbor took the settings, and its client does not work.
+            NotEffective: Harbor took the settings, and its client does not work.
         """
         wanted = dict(self._single_sign_on(issuer, Observed()).fields)
         del wanted[SECRET]
@@ -231,7 +231,7 @@ class HarborPlatform:
 
         Raises:
             SystemRefused: it does not; nothing was changed.
-            BrokenPromise: Harbor took the settings, and its client does not work.
+            NotEffective: Harbor took the settings, and its client does not work.
         """
         verify = bool(settings.get("oidc_verify_cert", True))
         body = {"url": settings["oidc_endpoint"], "verify_cert": verify}
@@ -244,12 +244,12 @@ class HarborPlatform:
         """Sees that Harbor's client works, once Harbor has taken note of it.
 
         Raises:
-            BrokenPromise: it does not.
+            NotEffective: it does not.
         """
         until = time.monotonic() + _TAKES_HOLD
         while self._verdict(self._client.tried_client()) == FAILS:
             if time.monotonic() > until:
-                raise BrokenPromise(
+                raise NotEffective(
                     "harbor",
                     "PUT /api/v2.0/configurations",
                     f"the realm refuses client '{client_id}' with the secret that Harbor was given",

@@ -45,7 +45,7 @@ def check_done(method: str, path: str, answer: httpx.Response, status: int) -> h
     """Return an answer, if it has the status, the headers and the form that Harbor's API documents.
 
     Raises:
-        OddAnswer: it is another, such as the login page of a proxy: nothing may have been done.
+        InvalidResponse: it is another, such as the login page of a proxy: nothing may have been done.
         SystemUnavailable: it is not JSON.
     """
     call = f"{method} {path}"

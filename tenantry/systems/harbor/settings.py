@@ -3,7 +3,7 @@
 from typing import Any
 
 from tenantry.answers import Answer
-from tenantry.errors import OddAnswer
+from tenantry.errors import InvalidResponse
 
 
 class Settings(dict[str, Any]):
@@ -29,7 +29,7 @@ class Settings(dict[str, Any]):
         return cls(values, locked, call)
 
     def __missing__(self, name: str) -> Any:
-        raise OddAnswer("harbor", self._call, f"the answer lacks the setting '{name}'")
+        raise InvalidResponse("harbor", self._call, f"the answer lacks the setting '{name}'")
 
     def text(self, name: str) -> str:
         """Return a setting that must be text."""
@@ -43,5 +43,5 @@ class Settings(dict[str, Any]):
         value = self[name]
         if not isinstance(value, kind) or isinstance(value, bool):
             reason = f"the setting '{name}' is not {described}"
-            raise OddAnswer("harbor", self._call, reason)
+            raise InvalidResponse("harbor", self._call, reason)
         return value

@@ -11,9 +11,9 @@ from tenantry.declared import Declaration, Team
 from tenantry.declared.team import ImmutableTags
 from tenantry.declared.types import UNLIMITED, is_whole, storage_bytes
 from tenantry.errors import (
-    BrokenPromise,
     ChangedMeanwhile,
-    DependsOnUnread,
+    DependencyUnread,
+    NotEffective,
     SystemRefused,
     SystemUnavailable,
 )
@@ -132,7 +132,7 @@ class HarborTeams:
             ):
                 # The record that makes the project ours may be on that namespace.
                 reason = "nobody can tell whose it is while its namespace can't be read"
-                error = DependsOnUnread("harbor", f"project {team.slug}", reason)
+                error = DependencyUnread("harbor", f"project {team.slug}", reason)
                 seen.unreadable[project] = Unreadable(error, team.name)
         return seen
 
@@ -338,7 +338,7 @@ class HarborTeams:
         now = self._client.find(path)
         if now is None or now["role_id"] != role:
             call = f"PUT /api/v2.0{path}"
-            raise BrokenPromise("harbor", call, f"'{group}' does not have role {role} after it")
+            raise NotEffective("harbor", call, f"'{group}' does not have role {role} after it")
 
     def _ensure_group(self, name: str) -> None:
         """The group must be there before a membership needs it.

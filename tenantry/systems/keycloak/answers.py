@@ -77,7 +77,7 @@ def result(call: str, status: int, answer: requests.Response) -> Any:
     Raises:
         SystemRefused: Keycloak refuses the call.
         SystemUnavailable: Keycloak cannot answer it now.
-        OddAnswer: the answer is another, such as the login page of a proxy.
+        InvalidResponse: the answer is another, such as the login page of a proxy.
     """
     if answer.status_code >= 300:
         page = is_page(answer.headers.get("Content-Type"), answer.content)

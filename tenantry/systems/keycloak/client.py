@@ -17,7 +17,13 @@ from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 from tenantry.answers import Answer, many, one
 from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT, CircuitBreaker, retry_read
 from tenantry.connections import KeycloakAccount
-from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
+from tenantry.errors import (
+    ChangedMeanwhile,
+    InvalidResponse,
+    SystemRefused,
+    SystemUnavailable,
+    no_answer,
+)
 from tenantry.systems.keycloak.answers import OtherHost, failure, restrain, result
 
 _PAGE = 100
@@ -105,7 +111,7 @@ class KeycloakClient:
         document = retry_read(lambda: self._translate(call, openid.well_known))
         issuer = document.get("issuer") if isinstance(document, dict) else None
         if not isinstance(issuer, str) or not issuer:
-            raise OddAnswer("keycloak", call, "the answer lacks 'issuer'")
+            raise InvalidResponse("keycloak", call, "the answer lacks 'issuer'")
         return issuer
 
     def realm_exists(self) -> bool:
@@ -126,7 +132,7 @@ class KeycloakClient:
         """Return the number at a path below the realm; 0 if there is none."""
         found = self._read(path, query) or 0
         if not isinstance(found, int):
-            raise OddAnswer("keycloak", self._call("GET", path), "the answer is not a number")
+            raise InvalidResponse("keycloak", self._call("GET", path), "the answer is not a number")
         return found
 
     def _read(self, path: str, query: dict[str, Any]) -> Any:
@@ -160,7 +166,7 @@ class KeycloakClient:
 
         Raises:
             ChangedMeanwhile: the server says that it exists.
-            OddAnswer: the answer is not the documented one, so nothing may have been done.
+            InvalidResponse: the answer is not the documented one, so nothing may have been done.
         """
         try:
             return str(self._send("POST", path, body=body, status=status) or "")
@@ -193,7 +199,7 @@ class KeycloakClient:
             status: the status that Keycloak's API documents for this call.
 
         Raises:
-            OddAnswer: the answer is not the documented one, so nothing may have been done.
+            InvalidResponse: the answer is not the documented one, so nothing may have been done.
         """
         self._send("PUT", path, body=body or {}, status=status)
 

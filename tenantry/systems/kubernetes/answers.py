@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from tenantry.answers import Answer, Members, is_page, not_documented, one, parse
 from tenantry.calls import RETRYABLE_STATUSES, retry_after
 from tenantry.confidential import without_secrets
-from tenantry.errors import OddAnswer, SystemRefused, SystemUnavailable
+from tenantry.errors import InvalidResponse, SystemRefused, SystemUnavailable
 
 MEMBERS: Members = {"gitVersion": str}
 """Only what no object can hold: a label, or a key of a Secret, may have any name."""
@@ -25,7 +25,7 @@ def result(method: str, call: str, answer: Any, request: tuple[Any, ...]) -> Ans
     Raises:
         SystemRefused: the API server refuses the call.
         SystemUnavailable: it cannot answer now.
-        OddAnswer: the answer is not one of the API server's.
+        InvalidResponse: the answer is not one of the API server's.
     """
     data = answer.read()
     if 200 <= answer.status < 300:
@@ -45,11 +45,11 @@ def written(answer: Answer, call: str, kind: str, name: str) -> Answer:
     """Return the object that a write was answered with.
 
     Raises:
-        OddAnswer: the answer is about something else, so nothing may have been written.
+        InvalidResponse: the answer is about something else, so nothing may have been written.
     """
     found = checked(answer, call)
     if (found.get("kind"), found["metadata"]["name"]) != (kind, name):
-        raise OddAnswer("kubernetes", call, "the answer is not the object that was written")
+        raise InvalidResponse("kubernetes", call, "the answer is not the object that was written")
     return found
 
 
@@ -68,7 +68,7 @@ def checked(found: Answer, call: str) -> Answer:
     """Return an object, if it has the form that all kinds have in common.
 
     Raises:
-        OddAnswer: it has another.
+        InvalidResponse: it has another.
     """
     metadata = one(found["metadata"], "kubernetes", call)
     texts = [metadata["name"], metadata.get("namespace", ""), metadata.get("uid", "")]
@@ -76,9 +76,13 @@ def checked(found: Answer, call: str) -> Answer:
     values = [value for mark in marks if isinstance(mark, dict) for value in mark.values()]
     parts = [*marks, *(found.get(name) or {} for name in ("spec", "status", "data"))]
     if not all(isinstance(text, str) for text in (*texts, *values)):
-        raise OddAnswer("kubernetes", call, "its metadata has something else where text belongs")
+        raise InvalidResponse(
+            "kubernetes", call, "its metadata has something else where text belongs"
+        )
     if not all(isinstance(part, dict) for part in parts):
-        raise OddAnswer("kubernetes", call, "an object has something else where a mapping belongs")
+        raise InvalidResponse(
+            "kubernetes", call, "an object has something else where a mapping belongs"
+        )
     return found
 
 

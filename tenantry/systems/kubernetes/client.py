@@ -16,7 +16,13 @@ from kubernetes import client as kube
 from tenantry.answers import Answer, many, one
 from tenantry.calls import TIMEOUT, CircuitBreaker, retry_read
 from tenantry.connections import Cluster
-from tenantry.errors import ChangedMeanwhile, OddAnswer, SystemRefused, SystemUnavailable, no_answer
+from tenantry.errors import (
+    ChangedMeanwhile,
+    InvalidResponse,
+    SystemRefused,
+    SystemUnavailable,
+    no_answer,
+)
 from tenantry.systems.kubernetes.answers import checked, result, written
 from tenantry.systems.kubernetes.connection import connect
 from tenantry.systems.kubernetes.kinds import GATEWAY_API
@@ -185,7 +191,7 @@ class KubernetesClient:
                     raise _Expired(call) from None
                 raise
             if not str(answer.get("kind", "")).endswith("List"):
-                raise OddAnswer("kubernetes", call, "the answer is not a list of objects")
+                raise InvalidResponse("kubernetes", call, "the answer is not a list of objects")
             items = many(answer.get("items") or [], "kubernetes", call)
             found += [checked(item, call) for item in items]
             more = one(answer["metadata"], "kubernetes", call).get("continue") or None
@@ -241,7 +247,9 @@ class KubernetesClient:
             return
         # A Status, or the object itself while something keeps it.
         if answer.get("kind") not in ("Status", KINDS[kind].kind):
-            raise OddAnswer("kubernetes", f"DELETE {path}", "the answer is not about the object")
+            raise InvalidResponse(
+                "kubernetes", f"DELETE {path}", "the answer is not about the object"
+            )
 
     def may(self, verb: str, kind: str, name: str) -> bool:
         """Return whether this account may do something with one object of the cluster's.

@@ -11,7 +11,7 @@ from typing import Any
 from tenantry import marks
 from tenantry.calls import MAX_SINGLE_READS
 from tenantry.declared.team import Team
-from tenantry.errors import OddAnswer
+from tenantry.errors import InvalidResponse
 from tenantry.kinds import Kind
 from tenantry.marks import ADOPTED, MARK, Mark, Marks, labels
 from tenantry.plan import Change
@@ -119,7 +119,7 @@ def observe(
                 placed = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}
                 if any(where != namespace for where, _ in placed):
                     text = f"the list of {kind} in {namespace} has objects of another namespace"
-                    raise OddAnswer(kind.system, f"list {kind} in {namespace}", text)
+                    raise InvalidResponse(kind.system, f"list {kind} in {namespace}", text)
                 yield from found
     else:
         for live in client.list(kind.name, **selectors):
