@@ -17,7 +17,7 @@ from prefect.exceptions import MissingContextError, PrefectException
 from prefect.logging import get_logger, get_run_logger
 from prefect.runtime import flow_run
 
-from tenantry.errors import SystemRefused, SystemUnavailable, readable
+from tenantry.errors import SystemRefused, SystemUnavailable, as_tenantry_error
 from tenantry.text import visible_values
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
@@ -70,7 +70,7 @@ def best_effort(what: str) -> Iterator[None]:
         text = "Cannot publish %s through Prefect's API: %s. The run goes on without it."
         run_logger().warning(text, what, reason)
     except Exception as error:  # noqa: BLE001 what was done must still be reported
-        run_logger().warning("%s", readable(error, f"publishing {what}"))
+        run_logger().warning("%s", as_tenantry_error(error, f"publishing {what}"))
 
 
 def emit(

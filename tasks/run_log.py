@@ -34,7 +34,7 @@ class UnexpectedOnce(logging.Filter):
     """Keeps repetitions of one unexpected error out of a run's log.
 
     A run may meet one bug several times, since it reads a team again under the lock. The frames
-    that `tenantry.errors.readable` logs are those of a bug of ours: once is enough to find it.
+    that `tenantry.errors.as_tenantry_error` logs are those of a bug of ours: once is enough to find it.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from prefect.futures import PrefectFuture, wait
 
 from tenantry.calls import MAX_CONCURRENT_CALLS
-from tenantry.errors import TenantryError, readable
+from tenantry.errors import TenantryError, as_tenantry_error
 
 ALONE = 12
 """Up to so many teams have a task each; more share one, which costs the server less."""
@@ -67,5 +67,5 @@ def run_all(
             shard = running.pop(future)
             error = future.result(raise_on_failure=False)
             if isinstance(error, Exception):
-                shard.give_up(readable(error, "running a task"))
+                shard.give_up(as_tenantry_error(error, "running a task"))
         shown()

@@ -17,7 +17,7 @@ from tenantry.errors import (
     NotEffective,
     SystemUnavailable,
     TenantryError,
-    readable,
+    as_tenantry_error,
 )
 
 P = ParamSpec("P")
@@ -97,7 +97,7 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
             except RETRIED:
                 raise
             except Exception as error:  # noqa: BLE001 a bug of ours is a failure with a message, too
-                failure = readable(error, f"running the task '{name}'")
+                failure = as_tenantry_error(error, f"running the task '{name}'")
                 return cast(T, fail(str(failure), data=failure))
 
         made = Task(

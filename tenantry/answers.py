@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
-from tenantry.errors import InvalidResponse, SystemUnavailable, frames_of, place_of
+from tenantry.errors import InvalidResponse, SystemUnavailable, format_frames, source_location
 from tenantry.text import logger
 
 Kind = type | tuple[type, ...] | list[type]
@@ -160,8 +160,8 @@ def understood(system: str, call: str) -> Iterator[None]:
 def not_understood(error: Exception, system: str, call: str) -> InvalidResponse:
     """Return the InvalidResponse that stands for an error. It names the place: a value may be secret."""
     kind = type(error).__name__
-    _log.debug("An answer of %s was not understood: %s\n%s", system, kind, frames_of(error))
-    where = place_of(error)
+    _log.debug("An answer of %s was not understood: %s\n%s", system, kind, format_frames(error))
+    where = source_location(error)
     reason = f"an answer of an unexpected form ({type(error).__name__} at {where})"
     return InvalidResponse(system, call, reason)
 

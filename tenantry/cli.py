@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
-from tenantry.errors import DeclarationError, TenantryError, readable
+from tenantry.errors import DeclarationError, TenantryError, as_tenantry_error
 from tenantry.files import write_private
 from tenantry.systems.settle import connect
 from tenantry.text import Terminal, json_text, printed_lines
@@ -324,7 +324,7 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     except Exception as error:  # noqa: BLE001 a fault of ours is a message, too
-        _say(str(readable(error, "running this command")), err=True)
+        _say(str(as_tenantry_error(error, "running this command")), err=True)
         sys.exit(FAILED)
 
 

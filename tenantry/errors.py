@@ -123,7 +123,7 @@ class Unexpected(TenantryError):
     """An error that no rule covers. It fails only the work during which it was raised."""
 
 
-def readable(error: Exception, work: str) -> TenantryError:
+def as_tenantry_error(error: Exception, work: str) -> TenantryError:
     """Return an error as a user reads it: itself if it is Tenantry's, else its type and place.
 
     What it says is left out, since it may quote a secret. The frames are logged as a warning:
@@ -137,19 +137,19 @@ def readable(error: Exception, work: str) -> TenantryError:
         return error
     kind = type(error).__name__
     found = {"unexpected": True}
-    _LOG.warning("%s while %s\n%s", kind, work, frames_of(error), extra=found)
+    _LOG.warning("%s while %s\n%s", kind, work, format_frames(error), extra=found)
     return Unexpected(
-        f"{kind} while {work} (at {place_of(error)}). A value that Tenantry does not "
+        f"{kind} while {work} (at {source_location(error)}). A value that Tenantry does not "
         "expect is declared, or stored in a system; nothing else is affected. Please report it."
     )
 
 
-def frames_of(error: BaseException) -> str:
+def format_frames(error: BaseException) -> str:
     """Return where an error was raised, as lines for a log, without what it says."""
     return "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)[-30:]))
 
 
-def place_of(error: BaseException) -> str:
+def source_location(error: BaseException) -> str:
     """Return the innermost line of ours that an error came through."""
     place, trace = "an unknown place", error.__traceback__
     while trace is not None:

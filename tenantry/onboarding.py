@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tenantry.calls import map_concurrently
 from tenantry.declared import Declaration, Team
-from tenantry.errors import DeclarationError, NotOurs, TenantryError, readable
+from tenantry.errors import DeclarationError, NotOurs, TenantryError, as_tenantry_error
 from tenantry.kinds import STAGES, Stage
 from tenantry.locks import Lock
 from tenantry.plan import Change, Owner, Plan
@@ -160,7 +160,7 @@ def plan_platform(systems: Systems) -> Outcome:
     try:
         return Outcome(PLATFORM, _look(systems, systems.state.platform)[1])
     except Exception as error:  # noqa: BLE001 the platform's failure, whatever it is
-        return Outcome(PLATFORM, error=readable(error, "planning the platform"))
+        return Outcome(PLATFORM, error=as_tenantry_error(error, "planning the platform"))
 
 
 def left_out(state: Declaration, names: Iterable[str] | None) -> list[Outcome]:
@@ -245,7 +245,7 @@ def _bring(systems: Systems, outcome: Outcome, seen: Observed, lock: Lock) -> Ou
         apply(systems, outcome.plan, seen, lock=lock, report=done.append)
         refuse(outcome.plan)
     except Exception as failure:  # noqa: BLE001 one team's failure, whatever it is
-        error = readable(failure, f"onboarding {told(outcome.team)}")
+        error = as_tenantry_error(failure, f"onboarding {told(outcome.team)}")
     return replace(outcome, done=tuple(done), error=error)
 
 
@@ -278,7 +278,7 @@ def plan_all(
         try:
             plan = systems.plan(team, seen)
         except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
-            failure = readable(error, f"planning team '{team.name}'")
+            failure = as_tenantry_error(error, f"planning team '{team.name}'")
             outcomes.append(Outcome(team.name, error=failure))
             continue
         own = tuple(change for change in plan.changes if change.id not in shared)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from tenantry.answers import ODD, not_understood
 from tenantry.declared.types import quantity
-from tenantry.errors import InvalidResponse, TenantryError, readable
+from tenantry.errors import InvalidResponse, TenantryError, as_tenantry_error
 from tenantry.kinds import Kind, Stage
 
 MARKS = ("app.kubernetes.io/managed-by", "tenantry.io/")
@@ -190,7 +190,7 @@ class Observed:
             reason = not_understood(error, id.system, f"{id.kind} {id.key}")
             self.unreadable[id] = Unreadable(reason, team)
         except Exception as error:  # noqa: BLE001 one resource's failure, whatever it is
-            self.unreadable[id] = Unreadable(readable(error, f"reading {id}"), team)
+            self.unreadable[id] = Unreadable(as_tenantry_error(error, f"reading {id}"), team)
 
     def add(self, other: "Observed") -> None:
         """Takes in what another look has seen."""

@@ -15,7 +15,7 @@ from tenantry.checks.mesh import Mesh
 from tenantry.checks.view import View
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope
 from tenantry.drift.left_out import left_out
-from tenantry.errors import TenantryError, readable
+from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.kinds import Kind
 from tenantry.resources import Id
 from tenantry.systems.systems import Systems
@@ -126,7 +126,7 @@ def _flat(view: View, work: _Work) -> list[Finding]:
             with understood("harbor", f"check {name}"):
                 found += check()
         except Exception as error:  # noqa: BLE001 one check's failure, whatever it is
-            found.append(_unreadable(view, name, readable(error, f"checking {name}")))
+            found.append(_unreadable(view, name, as_tenantry_error(error, f"checking {name}")))
     return found
 
 

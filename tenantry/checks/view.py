@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from tenantry.drift.findings import Finding, FindingClass, Severity
 from tenantry.drift.places import locate
-from tenantry.errors import InvalidResponse, TenantryError, readable
+from tenantry.errors import InvalidResponse, TenantryError, as_tenantry_error
 from tenantry.resources import PLATFORM, Id
 from tenantry.systems.systems import Systems
 
@@ -43,7 +43,7 @@ class View:
                 if isinstance(error, TenantryError) and not isinstance(error, InvalidResponse):
                     raise
                 id, team = about(thing)
-                text = str(readable(error, f"reading {id}"))
+                text = str(as_tenantry_error(error, f"reading {id}"))
                 advice = "Correct what is stored there, and check again."
                 yield self.finding(check, "warning", id, text, advice, team, class_="unreadable")
 

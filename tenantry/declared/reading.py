@@ -47,7 +47,7 @@ from tenantry.declared.state import (
 )
 from tenantry.declared.team import Team
 from tenantry.declared.team_file import TeamFile, left_out_of
-from tenantry.errors import DeclarationError, readable
+from tenantry.errors import DeclarationError, as_tenantry_error
 
 
 def load(folder: Path) -> Declaration:
@@ -164,7 +164,7 @@ class Reading:
             except DeclarationError as error:
                 file.faults += error.faults
             except Exception as error:  # noqa: BLE001 one file's fault, whatever it is
-                file.fault((), f"can't be checked: {readable(error, 'checking it')}")
+                file.fault((), f"can't be checked: {as_tenantry_error(error, 'checking it')}")
             if file.team is None:
                 file.team = self._nameable(file)
 

@@ -25,7 +25,7 @@ from tenantry.drift.left_out import left_out
 from tenantry.drift.observations import NotObserved, observe
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
-from tenantry.errors import CallFailed, TenantryError, readable
+from tenantry.errors import CallFailed, TenantryError, as_tenantry_error
 from tenantry.kinds import Kind
 from tenantry.plan import Action, Plan, Refusal
 from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
@@ -137,7 +137,7 @@ class _Detection:
             try:
                 findings += list(self._of_plan(plan))
             except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
-                self._failed(plan.team, readable(error, f"comparing team '{plan.team}'"))
+                self._failed(plan.team, as_tenantry_error(error, f"comparing team '{plan.team}'"))
                 continue
             plans[plan.team] = plan
             waiting += [(plan.team, w) for w in plan.waiting if w.id.system in self._asked]
@@ -176,7 +176,7 @@ class _Detection:
             desired = self._systems.desired_platform(seen)
             plan = self._systems.plan_platform(seen, desired, partial=True)
         except Exception as error:  # noqa: BLE001 the platform's failure, whatever it is
-            self._failed(PLATFORM, readable(error, "planning the platform"))
+            self._failed(PLATFORM, as_tenantry_error(error, "planning the platform"))
             return None
         self._desired.update(resource.id for resource in desired)
         return plan
@@ -186,7 +186,7 @@ class _Detection:
             desired = self._systems.desired(team, self._observed)
             plan = self._systems.plan(team, self._observed, partial=True)
         except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
-            self._failed(team.name, readable(error, f"planning team '{team.name}'"))
+            self._failed(team.name, as_tenantry_error(error, f"planning team '{team.name}'"))
             return None
         self._desired.update(resource.id for resource in desired)
         exists = any(r.id in self._observed.live for r in desired if not r.cluster_wide)
@@ -301,7 +301,7 @@ class _Detection:
         try:
             return self._systems.credentials.outstayed(team, robot, self._observed)
         except Exception as error:  # noqa: BLE001 one robot's failure, whatever it is
-            failure = readable(error, f"judging {robot}")
+            failure = as_tenantry_error(error, f"judging {robot}")
             self._observed.unreadable[robot] = Unreadable(failure, team.name)
             return False
 

@@ -10,7 +10,7 @@ from tenantry.declared import Team
 from tenantry.drift.detect import Detected, detect
 from tenantry.drift.findings import SYSTEMS, SystemName
 from tenantry.drift.observations import observe
-from tenantry.errors import TenantryError, readable
+from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.locks import Lock
 from tenantry.onboarding import apply
 from tenantry.plan import Change, Plan
@@ -219,5 +219,5 @@ def _bring(systems: Systems, team: str, remedy: Remedy, seen: Observed, lock: Lo
             apply(systems, plan, seen, lock=lock, report=done.append)
     except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
         work = f"remediating team '{team}'" if team else "remediating the platform"
-        return Mended(team, tuple(done), readable(error, work))
+        return Mended(team, tuple(done), as_tenantry_error(error, work))
     return Mended(team, tuple(done))

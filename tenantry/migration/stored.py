@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from tenantry.calls import Clock, map_concurrently, utc_now
 from tenantry.declared.edit import Edit
-from tenantry.errors import ChangedMeanwhile, TenantryError, readable
+from tenantry.errors import ChangedMeanwhile, TenantryError, as_tenantry_error
 from tenantry.locks import Lock
 from tenantry.migration import exports
 from tenantry.migration import journal as journals
@@ -188,6 +188,6 @@ class Stored:
             try:
                 return step(work(thing))
             except Exception as error:  # noqa: BLE001 one person's failure: the others are moved
-                raise readable(error, "moving one of the people") from None
+                raise as_tenantry_error(error, "moving one of the people") from None
 
         return map_concurrently(one, things)

@@ -22,7 +22,7 @@ from typing import Any
 
 from tenantry.declared import LeftOut, Robot, Rotation, SecretSink, Team, complete
 from tenantry.declared.team import EARLIEST_ROTATION, SecretFormat
-from tenantry.errors import NotOurs, TenantryError, readable
+from tenantry.errors import NotOurs, TenantryError, as_tenantry_error
 from tenantry.marks import MANAGED_BY, TEAM
 from tenantry.resources import Observed
 from tenantry.rotation.pair import Unread
@@ -92,7 +92,7 @@ def kept_teams(systems: Systems, names: Iterable[str] | None = None) -> list[Kep
                 continue
             kept = _Reading(systems, name, each, project, unmarked).kept()
         except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
-            failure = readable(error, f"reading the robots of team '{name}'")
+            failure = as_tenantry_error(error, f"reading the robots of team '{name}'")
             unread = Unread(Team(name=name), "all robots", failure)
             kept = Kept(Team(name=name), (unread,), is_named=each is not None)
         if kept.team.robots or kept.unread:
@@ -151,7 +151,9 @@ class _Reading:
                     sinks = list(self._sinks(purpose, marked))
                     robots[purpose] = robot.model_copy(update={"sinks": sinks})
             except Exception as error:  # noqa: BLE001 one purpose's failure, whatever it is
-                failure = readable(error, f"reading robot '{purpose}' of team '{self._name}'")
+                failure = as_tenantry_error(
+                    error, f"reading robot '{purpose}' of team '{self._name}'"
+                )
                 unread.append(Unread(Team(name=self._name), purpose, failure))
         team = Team(name=self._name, robots=dict(robots))
         return Kept(team, tuple(unread), self._is_named)

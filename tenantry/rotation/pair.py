@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 from tenantry.answers import ODD, not_understood
 from tenantry.calls import map_concurrently
 from tenantry.declared import Robot, Team
-from tenantry.errors import NotOurs, SystemRefused, SystemUnavailable, TenantryError, readable
+from tenantry.errors import (
+    NotOurs,
+    SystemRefused,
+    SystemUnavailable,
+    TenantryError,
+    as_tenantry_error,
+)
 from tenantry.marks import ProjectMark
 from tenantry.resources import Live, Observed
 from tenantry.rotation.due import Order
@@ -182,7 +188,7 @@ def known(error: Exception) -> TenantryError:
     """Return the error, or the one that says that an answer was not understood."""
     if isinstance(error, ODD):
         return not_understood(error, "harbor", "read robots and Secrets")
-    return readable(error, "reading robots and Secrets")
+    return as_tenantry_error(error, "reading robots and Secrets")
 
 
 class NotOnboarded(SystemRefused):

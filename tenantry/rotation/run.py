@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from tenantry.calls import map_concurrently
 from tenantry.declared import Team
-from tenantry.errors import readable
+from tenantry.errors import as_tenantry_error
 from tenantry.locks import Lock
 from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import URGENCY, Order
@@ -53,7 +53,9 @@ def _assessed(pair: Found, order: Order, now: datetime) -> Outcome:
             return assess_removed(pair, order, now)
         return assess(pair, order, now)
     except Exception as error:  # noqa: BLE001 one pair's failure, whatever it is
-        failure = readable(error, f"judging robot '{pair.purpose}' of team '{pair.team.name}'")
+        failure = as_tenantry_error(
+            error, f"judging robot '{pair.purpose}' of team '{pair.team.name}'"
+        )
         return assess(Unread(pair.team, pair.purpose, failure), order, now)
 
 

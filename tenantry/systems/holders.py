@@ -12,7 +12,7 @@ from typing import TypeVar
 from tenantry.declared import LeftOut, Team
 from tenantry.declared.claims import LOGIN_HOST
 from tenantry.declared.external_names import EXTERNAL_NAME
-from tenantry.errors import SystemRefused, TenantryError, readable
+from tenantry.errors import SystemRefused, TenantryError, as_tenantry_error
 from tenantry.marks import MARK
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
@@ -50,7 +50,7 @@ class Holders:
         try:
             return read()
         except Exception as error:  # noqa: BLE001 the failure of this kind, whatever it is
-            self.failures[what] = readable(error, f"reading which team holds {what}")
+            self.failures[what] = as_tenantry_error(error, f"reading which team holds {what}")
             raise self.failures[what] from None
 
     def decide(self, what: str, name: str, rivals: Sequence[LeftOut]) -> LeftOut | None:

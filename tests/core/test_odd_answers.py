@@ -9,7 +9,7 @@ import pytest
 
 from tenantry import checks, drift, onboarding
 from tenantry.answers import not_understood
-from tenantry.errors import TenantryError, readable
+from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.onboarding import Outcome
 from tests.checks.faults import prepare as prepare_platform
 from tests.core.odd_answers import CHANGES, OddAnswers, Place
@@ -214,7 +214,7 @@ def test_what_an_error_quotes_is_in_no_message_and_no_log(
         int("hunter2")
     except ValueError as error:
         if turn == "readable":
-            told = str(readable(error, "reading"))
+            told = str(as_tenantry_error(error, "reading"))
         else:
             told = str(not_understood(error, "harbor", "read"))
     assert "ValueError" in told

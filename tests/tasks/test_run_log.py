@@ -11,7 +11,7 @@ from tenantry.errors import (
     SystemUnavailable,
     TenantryError,
     Unexpected,
-    readable,
+    as_tenantry_error,
 )
 
 EXPECTED = [
@@ -65,8 +65,8 @@ def test_where_a_bug_was_raised_is_logged_once_without_what_it_says(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("tenantry"), "filters", [UnexpectedOnce()])
     for _ in range(3):
-        found = readable(fail("s3cret"), "planning team 'shop'")
-    other = readable(fail("s3cret"), "planning team 'data'")
+        found = as_tenantry_error(fail("s3cret"), "planning team 'shop'")
+    other = as_tenantry_error(fail("s3cret"), "planning team 'data'")
 
     assert isinstance(found, Unexpected)
     assert isinstance(other, Unexpected)
