@@ -58,7 +58,7 @@ class Id(NamedTuple):
         return self.key == other.key
 
 
-def whole(system: str) -> Id:
+def whole_system(system: str) -> Id:
     """Return the id that covers everything in a system."""
     return Id(Kind(system, "*"), "*")
 

@@ -28,7 +28,16 @@ from tenantry.drift.severity import severity
 from tenantry.errors import CallFailed, TenantryError, as_tenantry_error
 from tenantry.kinds import Kind
 from tenantry.plan import Action, Plan, Refusal
-from tenantry.resources import PLATFORM, Difference, Id, Live, Observed, Resource, Unreadable, whole
+from tenantry.resources import (
+    PLATFORM,
+    Difference,
+    Id,
+    Live,
+    Observed,
+    Resource,
+    Unreadable,
+    whole_system,
+)
 from tenantry.systems.credentials.pairs import pair
 from tenantry.systems.harbor.kinds import ROBOT
 from tenantry.systems.harbor.robots import purpose_of, robot_id
@@ -191,7 +200,7 @@ class _Detection:
         self._desired.update(resource.id for resource in desired)
         exists = any(r.id in self._observed.live for r in desired if not r.cluster_wide)
         # Its namespaces come first: if they can't be read, the team may exist all the same.
-        if not exists and whole("kubernetes") not in self._observed.unreadable:
+        if not exists and whole_system("kubernetes") not in self._observed.unreadable:
             self._new.add(team.name)
         return plan
 

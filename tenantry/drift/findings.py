@@ -11,7 +11,7 @@ from tenantry.declared import Location, Team
 from tenantry.declared.faults import Place
 from tenantry.kinds import Kind
 from tenantry.plan import Action, Refusal
-from tenantry.resources import PLATFORM, Difference, Id, whole
+from tenantry.resources import PLATFORM, Difference, Id, whole_system
 from tenantry.text import visible
 from tenantry.wording import count
 
@@ -158,7 +158,7 @@ class Report:
             + found.detail.removeprefix(f"{found.resource.system.capitalize()}: ").rstrip(".")
             + "."
             for found in self.unreadable
-            if found.resource == whole(found.resource.system)
+            if found.resource == whole_system(found.resource.system)
         )
 
     @property

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tenantry.declared import Team
 from tenantry.drift.findings import SYSTEMS, SystemName
 from tenantry.errors import TenantryError
-from tenantry.resources import PLATFORM, Id, Observed, Unreadable, whole
+from tenantry.resources import PLATFORM, Id, Observed, Unreadable, whole_system
 from tenantry.systems.adapter import Adapter
 from tenantry.systems.health import check_harbor, check_keycloak, check_kubernetes
 from tenantry.systems.systems import Systems
@@ -51,7 +51,7 @@ def adapter_groups(systems: Systems, asked: Sequence[SystemName]) -> list[list[A
 def _covers(adapter: Adapter[Team]) -> tuple[Id, ...]:
     """Return the ids of everything that is unknown if an adapter cannot observe."""
     if adapter.name.lower() == adapter.system:
-        return (whole(adapter.system),)
+        return (whole_system(adapter.system),)
     kinds = sorted(kind for kind in adapter.kinds if kind.system == adapter.system)
     return tuple(Id(kind, "*") for kind in kinds)
 
@@ -84,13 +84,13 @@ def observe_one(
     of_platform = {each.name: each for each in systems.platform_adapters}.get(adapter.name)
     if of_platform and observed.platform is not None:
         # A failure there does not affect the teams.
-        with platform.capture_errors(whole(adapter.system), PLATFORM):
+        with platform.capture_errors(whole_system(adapter.system), PLATFORM):
             observe_by(of_platform, [systems.state.platform], platform)
     unread = {id: part for id, part in seen.unreadable.items() if id not in observed.unreadable}
     check(part.error for part in (*unread.values(), *platform.unreadable.values()))
     observed.add(seen)
     if of_platform and observed.platform is not None:
-        del observed.platform.unreadable[whole(adapter.system)]  # it is observed now
+        del observed.platform.unreadable[whole_system(adapter.system)]  # it is observed now
         observed.platform.add(platform)
 
 
@@ -125,9 +125,9 @@ def begin(asked: Sequence[SystemName], systems: Systems, teams: Sequence[Team]) 
     if systems.state.platform.is_managed and len(teams) == len(systems.state.teams):
         observed.platform = Observed()
         for system in SYSTEMS:
-            observed.platform.unreadable[whole(system)] = Unreadable(NotObserved(), PLATFORM)
+            observed.platform.unreadable[whole_system(system)] = Unreadable(NotObserved(), PLATFORM)
     taken = {each.system for group in adapter_groups(systems, asked) for each in group}
     for system in SYSTEMS:
         if system not in taken:
-            observed.unreadable[whole(system)] = Unreadable(NotObserved(), None)
+            observed.unreadable[whole_system(system)] = Unreadable(NotObserved(), None)
     return observed

@@ -20,7 +20,7 @@ from tenantry.drift.history import Folder, History
 from tenantry.drift.reports import FILES, schema, summary, terminal, write
 from tenantry.errors import TenantryError
 from tenantry.plan import Refusal
-from tenantry.resources import Difference, Id, whole
+from tenantry.resources import Difference, Id, whole_system
 from tenantry.systems.harbor.kinds import PROJECT
 from tenantry.systems.keycloak.kinds import GROUP_MEMBER, IDENTITY_PROVIDER
 from tenantry.systems.kubernetes.kinds import SECRET
@@ -266,7 +266,7 @@ def test_a_finding_is_open_from_the_run_that_found_it_to_the_one_that_did_not() 
 
 
 def unread(system: str, team: str = "") -> Finding:
-    id = whole(system)
+    id = whole_system(system)
     return finding(9, class_="unreadable", severity="warning", team=team, resource=id, fields=())
 
 
@@ -340,7 +340,7 @@ def test_a_row_of_the_artifact_names_the_finding_as_it_is_known_from_run_to_run(
 def test_a_system_that_could_not_be_read_is_named_with_the_cause() -> None:
     error = "Harbor: POST /c/login answered 401: wrong user name or password for 'admin'"
     found = report(
-        finding(class_="unreadable", resource=whole("harbor"), team="", detail=error),
+        finding(class_="unreadable", resource=whole_system("harbor"), team="", detail=error),
         finding(1, class_="unreadable", detail="one project of many"),
     )
 

@@ -22,7 +22,7 @@ from tenantry.declared import Robot, Team
 from tenantry.errors import ChangedMeanwhile
 from tenantry.marks import Marks, ProjectMark, labels
 from tenantry.plan import Change, unknown_kind
-from tenantry.resources import Id, Live, Observed, Resource, whole
+from tenantry.resources import Id, Live, Observed, Resource, whole_system
 from tenantry.systems.credentials import pairs
 from tenantry.systems.credentials.accounts import ACCOUNT, attach, attached, attachments, secret_id
 from tenantry.systems.credentials.contents import (
@@ -162,7 +162,7 @@ class TeamCredentials:
         short = robot.key.rsplit("/", 1)[-1]
         known = observed.live.get(robot)
         fields: dict[str, Any] = {}
-        if observed.is_known(whole("harbor")):
+        if observed.is_known(whole_system("harbor")):
             fields["registry"] = self.registry
             if known is not None:
                 fields["username"] = known.handle["name"]
@@ -184,7 +184,7 @@ class TeamCredentials:
             "type": "Opaque",
             "client_id": sink.client,
         }
-        if observed.is_known(whole("keycloak")):
+        if observed.is_known(whole_system("keycloak")):
             fields["issuer"] = self._keycloak.issuer_to_be()
         fields["client_secret"] = None if team.oidc_clients[name].public else _SAME
         return Resource(
@@ -272,7 +272,7 @@ class TeamCredentials:
     ) -> Observed:
         seen = Observed()
         tried: dict[Credential, bool] = {}
-        harbor = observed.is_known(whole("harbor"))
+        harbor = observed.is_known(whole_system("harbor"))
         probe = self._probe and harbor and observed.is_known(project_id(team.slug))
         own = robots.get(team.slug, ())
         for purpose in team.active_robots:
@@ -453,7 +453,10 @@ def _refuse_unread(sink: RobotSecret, observed: Observed) -> None:
     Raises:
         TenantryError: Harbor, or one of the robot's Secrets, could not be read.
     """
-    for needed in (whole("harbor"), *(p.id for p in places(sink.place.team, sink.place.purpose))):
+    for needed in (
+        whole_system("harbor"),
+        *(p.id for p in places(sink.place.team, sink.place.purpose)),
+    ):
         if not observed.is_known(needed):
             unread = observed.unreadable.get(needed)
             raise (
