@@ -13,7 +13,7 @@ from tenantry.declared.team import Team
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.kinds import STAGES, Stage
 from tenantry.resources import (
-    MARKS,
+    MARK_PREFIXES,
     PLATFORM,
     Difference,
     Id,
@@ -261,7 +261,7 @@ def _deletions(team: str, wanted: Collection[Id], observed: Observed) -> Iterato
 def _beyond_marks(found: Iterable[Difference]) -> Iterator[Difference]:
     """The differences but for the marks, which nothing bears that is not ours."""
     for difference in found:
-        if not any(mark in difference.field for mark in MARKS):
+        if not any(mark in difference.field for mark in MARK_PREFIXES):
             yield difference
 
 

@@ -10,7 +10,7 @@ from tenantry.declared.types import quantity
 from tenantry.errors import InvalidResponse, TenantryError, as_tenantry_error
 from tenantry.kinds import Kind, Stage
 
-MARKS = ("app.kubernetes.io/managed-by", "tenantry.io/")
+MARK_PREFIXES = ("app.kubernetes.io/managed-by", "tenantry.io/")
 """What our marks are called, or begin with, wherever a system keeps labels or attributes."""
 
 PLATFORM = ""

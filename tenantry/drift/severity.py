@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from tenantry.drift.findings import FindingClass, Severity
-from tenantry.resources import MARKS, Difference, Id
+from tenantry.resources import MARK_PREFIXES, Difference, Id
 
 
 def severity(class_: FindingClass, id: Id, fields: Sequence[Difference] = ()) -> Severity:
@@ -34,7 +34,7 @@ def _of_changed(id: Id, fields: Sequence[Difference]) -> Severity:
 def _is_decoration(field: str) -> bool:
     """Return whether a field is a label or an annotation other than our marks: it gives no access."""
     described = field.startswith(("metadata.labels", "metadata.annotations"))
-    return described and not any(mark in field for mark in MARKS)
+    return described and not any(mark in field for mark in MARK_PREFIXES)
 
 
 def _is_soon(found: Difference) -> bool:

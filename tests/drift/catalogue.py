@@ -17,7 +17,7 @@ from tenantry.drift import Report
 from tenantry.kinds import Kind
 from tenantry.marks import parse
 from tenantry.plan import Change
-from tenantry.resources import MARKS, Exactly, Id, Observed, Path, Resource
+from tenantry.resources import MARK_PREFIXES, Exactly, Id, Observed, Path, Resource
 from tenantry.systems.adapter import Adapter
 from tenantry.systems.harbor.kinds import IMMUTABLE_TAG_RULE, MEMBER, PROJECT, ROBOT
 from tenantry.systems.istio.kinds import VIRTUAL_SERVICE
@@ -227,7 +227,7 @@ def _change(
         return  # it is its client's: Keycloak keeps it, whatever is sent
     broken = path[0] in id.kind.health_fields
     tells = {f"{'broken' if broken else 'changed'} {id}"}
-    marks = path[-1] == MARKS[0]
+    marks = path[-1] == MARK_PREFIXES[0]
     if adapter := _other_adapter(systems, id):
         changed = replace(resource, fields=_with_other(resource.fields, path))
         act = _applied(adapter.name, Change("update", changed, (), observed.live[id]))
