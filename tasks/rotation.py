@@ -24,7 +24,7 @@ from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
 from tenantry.explain import plan_hash
 from tenantry.rotation import Order, Outcome, report
-from tenantry.rotation.audit import Nowhere, Store, Trail
+from tenantry.rotation.audit import Trail
 from tenantry.systems.health import check_harbor, check_kubernetes
 from tenantry.systems.systems import Systems
 from tenantry.text import Markdown, markdown
@@ -155,7 +155,7 @@ def keep_order(order: Order) -> None:
 
 def begin_trail(run: Rotation, block: str | None, by: str) -> None:
     """Begins the audit trail: a store that can't be written stops the run before all changes."""
-    store: Store = BlockStore(block) if block else Nowhere()
+    store = BlockStore(block) if block else None
     run.trail = Trail(store, str(flow_run.id), by, run.order, run.now)
 
 

@@ -1,4 +1,4 @@
-"""Where runs keep files: reports, their history, and audit trails."""
+"""The file store of a run: a storage block of Prefect."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from tenantry.files import check_name, write_private
 
 
 class NoStore(TenantryError):
-    """There is no block of that name."""
+    """The storage block does not exist."""
 
 
 class BlockStore:
-    """A file-system block of Prefect's as a store."""
+    """A storage block of Prefect as a `tenantry.files.FileStore`."""
 
     def __init__(self, name: str) -> None:
         """
@@ -23,8 +23,8 @@ class BlockStore:
             name: type and name of the block, such as `local-file-system/drift`.
 
         Raises:
-            NoStore: there is no such block.
-            TenantryError: files can't be kept in it.
+            NoStore: the block does not exist.
+            TenantryError: the block does not store files.
         """
         self.name = name
         try:
@@ -32,19 +32,19 @@ class BlockStore:
                 block: Any = Block.load(name)
         except ValueError as error:
             text = (
-                f"There is no block '{name}' to keep files in ({str(error).splitlines()[0]}). "
-                "Create it in the UI under Blocks, or name another as type/name, such as "
-                "local-file-system/drift."
+                f"There is no block '{name}' to store files in ({str(error).splitlines()[0]}). "
+                "Create it in the UI under Blocks, or name another block in the run's parameters as "
+                "type/name, such as local-file-system/drift."
             )
             raise NoStore(text) from None
-        # What can be written can be read: a WritableFileSystem has both, and is no Readable one.
+        # A WritableFileSystem can be read, too, although it is not a ReadableFileSystem.
         if not isinstance(block, WritableFileSystem):
-            text = f"Block '{name}' is no file system: no file can be kept in it."
+            text = f"Block '{name}' is not a storage block: it cannot store files."
             raise TenantryError(text)
         self._block: Any = block
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a file; None if there is no such file.
+        """Return the content of a file; None if the file does not exist.
 
         Raises:
             TenantryError: the name leads out of the store, or the file cannot be read.
@@ -53,7 +53,7 @@ class BlockStore:
         try:
             content: bytes = self._block.read_path(name)
             return content
-        except Exception as error:  # noqa: BLE001 each kind of store has its own
+        except Exception as error:  # noqa: BLE001 each type of block has its own
             if _says_missing(error):
                 return None
             raise self._failed("read", name, error) from None
@@ -61,8 +61,8 @@ class BlockStore:
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all.
 
-        On a disk only the account that runs the flows may read it. Who may read a bucket is said
-        by the bucket's own policy.
+        On a disk, only the account that runs the flows may read it. In a bucket, the bucket's own
+        policy applies.
 
         Raises:
             TenantryError: the name leads out of the store, or the file cannot be written.
@@ -73,16 +73,16 @@ class BlockStore:
                 write_private(self._block._resolve_path(name), content)
             else:
                 self._block.write_path(name, content)
-        except Exception as error:  # noqa: BLE001 each kind of store has its own
-            raise self._failed("written", name, error) from None
+        except Exception as error:  # noqa: BLE001 each type of block has its own
+            raise self._failed("write", name, error) from None
 
     def _failed(self, what: str, name: str, error: Exception) -> TenantryError:
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        return TenantryError(f"Block '{self.name}': {name} can't be {what}: {told}")
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return TenantryError(f"Cannot {what} {name} in block '{self.name}': {reason}")
 
 
 def _says_missing(error: Exception) -> bool:
-    """Each kind of store has its own error for a file that is not there."""
+    """Return whether an error means that a file does not exist: each type of block has its own."""
     text = f"{type(error).__name__} {error}"
     return isinstance(error, FileNotFoundError) or any(
         word in text for word in ("does not exist", "NoSuchKey", "NotFound", "404")

@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
 from tenantry.errors import DeclarationError, TenantryError, as_tenantry_error
-from tenantry.files import write_private
+from tenantry.files import FolderStore, write_private
 from tenantry.systems.settle import connect
 from tenantry.text import Terminal, json_text, printed_lines
 from tenantry.wording import count
@@ -143,14 +143,13 @@ def drift(
     """
     # Its libraries take the other commands longer to start.
     from tenantry import drift as core
-    from tenantry.drift.history import Folder as HistoryFolder
     from tenantry.drift.history import History
 
     state = declared.read(folder)
     state.pick(team)
     asked = _systems(system)
     _check_output(output)
-    store = HistoryFolder(history) if history else None
+    store = FolderStore(history) if history else None
     past = History.read(store) if store else History.empty()
     with connect(_connections(), state, probe_credentials=not no_probe, extras=True) as systems:
         report = core.detect_drift(systems, team, asked)

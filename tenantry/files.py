@@ -1,10 +1,71 @@
-"""Files that hold what only their owner may read: reports, audit trails, snapshots and journals."""
+"""Files that only their owner may read, and the stores that keep them.
+
+Reports, their history, audit trails, snapshots and journals of migrations are kept in a `FileStore`.
+`FolderStore` is a folder of this machine. `tasks.store.BlockStore` is a storage block of Prefect.
+"""
 
 import os
 import tempfile
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from tenantry.errors import TenantryError
+
+
+class FileStore(Protocol):
+    """A place for files that every process which runs the flows can reach."""
+
+    @property
+    def name(self) -> str:
+        """The name of the store, as messages show it."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if the file does not exist.
+
+        Raises:
+            TenantryError: the file cannot be read.
+        """
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file. Where the store has file owners, only the owner may read it.
+
+        Raises:
+            TenantryError: the file cannot be written.
+        """
+
+
+class FolderStore:
+    """A folder of this machine as a store. A reader sees the old content of a file or the new one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.name = str(folder)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if the file does not exist.
+
+        Raises:
+            TenantryError: the file cannot be read.
+        """
+        path = self._folder / check_name(name, f"Folder {self.name}:")
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise TenantryError(f"Cannot read {path}: {error.strerror}.") from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file that only its owner may read, and the folder if it does not exist.
+
+        Raises:
+            TenantryError: the file cannot be written.
+        """
+        path = self._folder / check_name(name, f"Folder {self.name}:")
+        try:
+            write_private(path, content)
+        except OSError as error:
+            raise TenantryError(f"Cannot write {path}: {error.strerror}.") from None
 
 
 def write_private(path: Path, content: bytes) -> None:

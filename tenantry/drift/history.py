@@ -8,14 +8,13 @@ import io
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
 from tenantry.drift.findings import DECLARED, SEVERITIES, Report
 from tenantry.errors import TenantryError
-from tenantry.files import write_private
+from tenantry.files import FileStore
 from tenantry.resources import PLATFORM
 from tenantry.text import csv_text, read_csv_cell, visible
 
@@ -48,47 +47,6 @@ MENDED, GONE = "remediation", "otherwise"
 """What ended an episode: the run itself, or somebody else."""
 
 
-class Store(Protocol):
-    """Where files are kept between runs."""
-
-    def read(self, name: str) -> bytes | None:
-        """A file's content; None if there is no such file."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Writes a file."""
-
-
-class Folder:
-    """A folder as a store. A reader sees the old file or the new one."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self, name: str) -> bytes | None:
-        """A file's content; None if there is no such file.
-
-        Raises:
-            TenantryError: it can't be read.
-        """
-        try:
-            return (self._path / name).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise TenantryError(f"{self._path / name} can't be read: {error.strerror}.") from None
-
-    def write(self, name: str, content: bytes) -> None:
-        """Writes a file, and the folder if it is not there.
-
-        Raises:
-            TenantryError: it can't be written.
-        """
-        try:
-            write_private(self._path / name, content)
-        except OSError as error:
-            raise TenantryError(f"{self._path} can't be written to: {error.strerror}.") from None
-
-
 @dataclass(frozen=True)
 class History:
     """The episodes and runs so far, as tables."""
@@ -102,7 +60,7 @@ class History:
         return cls(_table([], _EPISODE), _table([], _RUN))
 
     @classmethod
-    def read(cls, store: Store) -> "History":
+    def read(cls, store: FileStore) -> "History":
         """The history that a store keeps; an empty one if it keeps none.
 
         Raises:
@@ -110,7 +68,7 @@ class History:
         """
         return cls(_read(store, EPISODES, _EPISODE), _read(store, RUNS, _RUN))
 
-    def write(self, store: Store) -> None:
+    def write(self, store: FileStore) -> None:
         """Keeps it in a store.
 
         Raises:
@@ -245,7 +203,7 @@ def _joined(table: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, more], ignore_index=True)
 
 
-def _read(store: Store, name: str, columns: dict[str, str]) -> pd.DataFrame:
+def _read(store: FileStore, name: str, columns: dict[str, str]) -> pd.DataFrame:
     content = store.read(name)
     if content is None:
         return _table([], columns)

@@ -10,10 +10,11 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from tenantry.files import FileStore
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.journal import Journal
 from tenantry.migration.snapshot import Record
-from tenantry.migration.store import FOLDER, Altered, Store, keep, unsealed
+from tenantry.migration.store import FOLDER, Altered, keep, unsealed
 
 _FILE = f"{FOLDER}/exports.json"
 
@@ -24,7 +25,7 @@ class _Exports(Record):
     """The number of waves, by the snapshot's id."""
 
 
-def begin(store: Store, made: snapshots.Snapshot, before: Journal | None) -> None:
+def begin(store: FileStore, made: snapshots.Snapshot, before: Journal | None) -> None:
     """Store that a snapshot is about to be written, and which one it replaces."""
     waves = {made.id: len(made.waves)}
     if before and not before.forgotten:
@@ -32,12 +33,12 @@ def begin(store: Store, made: snapshots.Snapshot, before: Journal | None) -> Non
     keep(store, _FILE, _Exports(waves=waves).model_dump(mode="json"))
 
 
-def are_left(store: Store, named: str | None) -> bool:
+def are_left(store: FileStore, named: str | None) -> bool:
     """Return whether an export left a snapshot behind that the journal does not name."""
     return any(id != named for id in _read(store).waves)
 
 
-def clean_up(store: Store, named: str | None, when: datetime) -> None:
+def clean_up(store: FileStore, named: str | None, when: datetime) -> None:
     """Overwrite the snapshots that exports left behind. The caller holds the lock.
 
     Args:
@@ -53,7 +54,7 @@ def clean_up(store: Store, named: str | None, when: datetime) -> None:
         keep(store, _FILE, _Exports().model_dump(mode="json"))
 
 
-def _read(store: Store) -> _Exports:
+def _read(store: FileStore) -> _Exports:
     data = store.read(_FILE)
     if data is None:
         return _Exports()

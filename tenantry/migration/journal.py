@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from tenantry.errors import TenantryError
+from tenantry.files import FileStore
 from tenantry.migration.snapshot import Record, Situation
-from tenantry.migration.store import FOLDER, Altered, Store, keep, unsealed
+from tenantry.migration.store import FOLDER, Altered, keep, unsealed
 
 Phase = Literal["exported", "approved", "moving", "moved", "switched", "finished", "rolled back"]
 """The last thing that was begun or done:
@@ -95,7 +96,7 @@ class Journal(Record):
         return self.model_copy(update=changes)
 
 
-def read(store: Store) -> Journal | None:
+def read(store: FileStore) -> Journal | None:
     """Return the newest entry that is whole; None if there never was a migration.
 
     A first entry that is not whole, with no second one, means the same: the process that wrote it
@@ -124,7 +125,7 @@ def read(store: Store) -> Journal | None:
     return max(found, key=lambda journal: journal.number, default=None)
 
 
-def write(store: Store, journal: Journal) -> Journal:
+def write(store: FileStore, journal: Journal) -> Journal:
     """Write the next entry over the older of the two files, read it back, and return it.
 
     Raises:

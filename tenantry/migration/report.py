@@ -8,12 +8,12 @@ import pandas as pd
 
 from tenantry.calls import map_concurrently
 from tenantry.declared import Team
+from tenantry.files import FileStore
 from tenantry.migration import people as read
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import INSPECTION, Person, Snapshot, people_name
-from tenantry.migration.store import Store
 from tenantry.text import csv_text
 
 _THERE = ("moved", "to come", "pending", "excluded")
@@ -59,7 +59,7 @@ def inspected(inspection: Inspection) -> list[dict[str, object]]:
     ]
 
 
-def write_inspection(store: Store, inspection: Inspection) -> None:
+def write_inspection(store: FileStore, inspection: Inspection) -> None:
     """Writes who is who to the store."""
     concerned: dict[str, list[str]] = {}
     for notice in inspection.notices:
@@ -135,7 +135,7 @@ def _held(person: Person, stays: bool) -> Iterator[tuple[str, str]]:
             yield "administrator of Harbor", "yes"
 
 
-def write_rights(store: Store, name: str, rights: Sequence[Right]) -> None:
+def write_rights(store: FileStore, name: str, rights: Sequence[Right]) -> None:
     """Writes the comparison to the store."""
     rows = [
         {
@@ -173,7 +173,7 @@ def by_team(
 
 
 def write_people(
-    store: Store,
+    store: FileStore,
     snapshot: Snapshot,
     journal: Journal,
     lacking: frozenset[str],
@@ -214,5 +214,5 @@ def _state(person: Person, journal: Journal, lacking: frozenset[str]) -> str:
     return "pending" if person.id in lacking else "moved"
 
 
-def _write_table(store: Store, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+def _write_table(store: FileStore, name: str, rows: Sequence[Mapping[str, object]]) -> None:
     store.write(name, csv_text(pd.DataFrame(rows).fillna("")).encode())

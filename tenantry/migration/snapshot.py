@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tenantry.migration.store import FOLDER, Altered, Store, keep, unsealed
+from tenantry.files import FileStore
+from tenantry.migration.store import FOLDER, Altered, keep, unsealed
 
 Situation = Literal["provider", "users", "issuer"]
 """What changes: the external provider behind the realm, the same with the realm's users made anew,
@@ -140,7 +141,7 @@ def name(id: str) -> str:
     return f"{FOLDER}/{id}/snapshot.json"
 
 
-def save(store: Store, snapshot: Snapshot) -> str:
+def save(store: FileStore, snapshot: Snapshot) -> str:
     """Write the snapshot, read it back, and return its checksum: the hash of the plan.
 
     Raises:
@@ -149,7 +150,7 @@ def save(store: Store, snapshot: Snapshot) -> str:
     return keep(store, name(snapshot.id), snapshot.model_dump(mode="json"))
 
 
-def load(store: Store, id: str) -> tuple[Snapshot, str]:
+def load(store: FileStore, id: str) -> tuple[Snapshot, str]:
     """Reads it, with its checksum.
 
     Raises:
@@ -171,7 +172,7 @@ def _read(content: dict[str, Any], what: str) -> Snapshot:
         raise Altered(text) from None
 
 
-def save_wave(store: Store, id: str, number: int, wave: Wave) -> None:
+def save_wave(store: FileStore, id: str, number: int, wave: Wave) -> None:
     """Write what a wave's people have right before they are deleted, and read it back.
 
     Raises:
@@ -180,7 +181,7 @@ def save_wave(store: Store, id: str, number: int, wave: Wave) -> None:
     keep(store, _wave(id, number), wave.model_dump(mode="json"))
 
 
-def save_back(store: Store, id: str, number: int, record: Wave) -> None:
+def save_back(store: FileStore, id: str, number: int, record: Wave) -> None:
     """Write what people have right before the way back deletes them, and read it back.
 
     Raises:
@@ -189,7 +190,7 @@ def save_back(store: Store, id: str, number: int, record: Wave) -> None:
     keep(store, back_name(id, number), record.model_dump(mode="json"))
 
 
-def load_back(store: Store, id: str, number: int) -> Wave:
+def load_back(store: FileStore, id: str, number: int) -> Wave:
     """Return a record of the way back.
 
     Raises:
@@ -203,7 +204,7 @@ def load_back(store: Store, id: str, number: int) -> Wave:
     return Wave.model_validate(content)
 
 
-def load_wave(store: Store, id: str, number: int) -> Wave | None:
+def load_wave(store: FileStore, id: str, number: int) -> Wave | None:
     """The same, read; None if nobody of the wave was deleted yet.
 
     Raises:
@@ -220,7 +221,9 @@ def _wave(id: str, number: int) -> str:
     return f"{FOLDER}/{id}/wave-{number}.json"
 
 
-def forget(store: Store, id: str, when: datetime, waves: int, *, inspection: bool = False) -> None:
+def forget(
+    store: FileStore, id: str, when: datetime, waves: int, *, inspection: bool = False
+) -> None:
     """Overwrites it: stores have no way to delete that all of them share.
 
     Args:

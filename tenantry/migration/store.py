@@ -2,25 +2,12 @@
 
 import hashlib
 import json
-from typing import Any, Protocol
+from typing import Any
 
 from tenantry.errors import NotEffective, TenantryError
+from tenantry.files import FileStore
 
 FOLDER = "migration"
-
-
-class Store(Protocol):
-    """Where files are kept. Whoever runs the flows next must reach the same."""
-
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-
-    def read(self, name: str) -> bytes | None:
-        """A file's content; None if there is no such file."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file. Where the store knows of owners, only its owner may read it."""
 
 
 class Altered(TenantryError):
@@ -55,7 +42,7 @@ def unsealed(data: bytes, what: str) -> tuple[dict[str, Any], str]:
     return content, told
 
 
-def keep(store: Store, name: str, content: dict[str, Any]) -> str:
+def keep(store: FileStore, name: str, content: dict[str, Any]) -> str:
     """Write a document with its checksum, read it back, and return the checksum.
 
     The stored content is compared, not the object that it was made from: a field that is not

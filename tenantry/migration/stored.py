@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from tenantry.calls import Clock, map_concurrently, utc_now
 from tenantry.declared.edit import Edit
 from tenantry.errors import ChangedMeanwhile, TenantryError, as_tenantry_error
+from tenantry.files import FileStore
 from tenantry.locks import Lock
 from tenantry.migration import exports
 from tenantry.migration import journal as journals
@@ -15,7 +16,7 @@ from tenantry.migration import snapshot as snapshots
 from tenantry.migration.journal import Journal
 from tenantry.migration.people import Progress, counting, silent
 from tenantry.migration.snapshot import Snapshot, Wave, load_back, load_wave, save_back, save_wave
-from tenantry.migration.store import Altered, Store
+from tenantry.migration.store import Altered
 from tenantry.systems.systems import Systems
 
 Declare = Callable[[Edit, str], object]
@@ -30,7 +31,7 @@ class Stored:
     def __init__(
         self,
         systems: Systems,
-        store: Store,
+        store: FileStore,
         declare: Declare,
         lock: Lock,
         *,

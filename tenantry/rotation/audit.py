@@ -8,34 +8,21 @@ import json
 import threading
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from tenantry.errors import TenantryError
+from tenantry.files import FileStore
 from tenantry.rotation.assess import Outcome
 from tenantry.rotation.due import Order
 
 FOLDER = "rotation-audit"
 
 
-class Store(Protocol):
-    """Where files are kept."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Writes a file, or raises TenantryError."""
-
-
-class Nowhere:
-    """A store that keeps nothing."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Does nothing."""
-
-
 class Trail:
     """One run's lines. Safe to use from many threads.
 
     Args:
-        store: where they go.
+        store: the store of the audit trail; None to keep none.
         run: the run's id.
         who: who started it.
         order: what was asked for.
@@ -48,7 +35,9 @@ class Trail:
         TenantryError: the store can't be written: it is told before anything is changed.
     """
 
-    def __init__(self, store: Store, run: str, who: str, order: Order, now: datetime) -> None:
+    def __init__(
+        self, store: FileStore | None, run: str, who: str, order: Order, now: datetime
+    ) -> None:
         self._store = store
         self._name = f"{FOLDER}/{now:%Y-%m-%dT%H-%M-%S}-{run}.jsonl"
         self._lines: list[str] = []
@@ -86,7 +75,8 @@ class Trail:
         text = json.dumps({**line, **self._about}, default=datetime.isoformat)
         with self._lock:
             self._lines.append(text)
-            self._store.write(self._name, "".join(f"{each}\n" for each in self._lines).encode())
+            if self._store is not None:
+                self._store.write(self._name, "".join(f"{each}\n" for each in self._lines).encode())
 
 
 def _asked(order: Order) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from rich.console import Console
 from tenantry.declared import Location
 from tenantry.drift import Finding, Report, Scope
 from tenantry.drift.findings import SYSTEMS, ordered
-from tenantry.drift.history import Folder, History
+from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, schema, summary, terminal, write
 from tenantry.errors import TenantryError
+from tenantry.files import FolderStore
 from tenantry.plan import Refusal
 from tenantry.resources import Difference, Id, whole_system
 from tenantry.systems.harbor.kinds import PROJECT
@@ -297,13 +298,13 @@ def test_a_finding_that_comes_back_is_a_new_episode_and_its_field_a_noisy_one() 
 
 
 def test_the_history_is_the_same_after_it_was_kept(history: History, tmp_path: Path) -> None:
-    store = Folder(tmp_path / "history")
+    store = FolderStore(tmp_path / "history")
     history.write(store)
     again = History.read(store)
 
     assert again.episodes.equals(history.episodes)
     assert again.runs.equals(history.runs)
-    assert History.read(Folder(tmp_path / "none")).runs.empty
+    assert History.read(FolderStore(tmp_path / "none")).runs.empty
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\x00\x01", "id,class\nx"])
@@ -311,7 +312,7 @@ def test_a_damaged_history_is_told_of_and_left_as_it_is(text: str, tmp_path: Pat
     (tmp_path / "episodes.csv").write_text(text)
 
     with pytest.raises(TenantryError, match=r"episodes\.csv is not as it was written"):
-        History.read(Folder(tmp_path))
+        History.read(FolderStore(tmp_path))
     assert (tmp_path / "episodes.csv").read_text() == text
 
 

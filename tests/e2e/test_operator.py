@@ -40,7 +40,7 @@ def test_a_block_of_another_type_is_refused_and_not_shown(bench: SandboxBench) -
     for run in (stored, connected):
         assert run["state_type"] == "FAILED"
         assert HIDDEN not in everything(bench, run)
-    assert "no file can be kept in it" in stored["state"]["message"]
+    assert "it cannot store files" in stored["state"]["message"]
     assert "hidden" in connected["state"]["message"]
 
 

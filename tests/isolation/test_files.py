@@ -23,8 +23,9 @@ from tasks.store import BlockStore
 from tenantry.cli import _write as write_report
 from tenantry.confidential import hide_wire_logs
 from tenantry.declared import writing
-from tenantry.drift.history import Folder, History
+from tenantry.drift.history import History
 from tenantry.errors import TenantryError
+from tenantry.files import FolderStore
 from tenantry.migration import journal, snapshot
 from tenantry.migration.journal import Journal
 from tenantry.migration.snapshot import Snapshot
@@ -181,7 +182,7 @@ def write_block(folder: Path, large: bool) -> None:
 
 
 def write_history(folder: Path, large: bool) -> None:
-    Folder(folder).write("episodes.csv", b"x" * (200_000 if large else 10))
+    FolderStore(folder).write("episodes.csv", b"x" * (200_000 if large else 10))
 
 
 def write_trail(folder: Path, large: bool) -> None:
@@ -283,7 +284,7 @@ def test_a_full_disk_loses_nothing_that_was_there(kept: Kept, tmp_path: Path) ->
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file], (
         "nothing half written"
     )
-    assert "be written" in str(failed.value)
+    assert "Cannot write" in str(failed.value)
     assert "xxxx" not in str(failed.value)
 
 

@@ -104,7 +104,7 @@ def test_a_block_that_is_not_a_file_system_is_refused_and_not_shown(
     with pytest.raises(TenantryError) as refused:
         BlockStore("secret/x")
 
-    assert "no file can be kept in it" in str(refused.value)
+    assert "it cannot store files" in str(refused.value)
     assert "dragon" not in str(refused.value)
 
 

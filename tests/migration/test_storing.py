@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from tenantry.errors import ChangedMeanwhile, NotEffective
+from tenantry.files import FolderStore
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import Wave
 from tests.support.migration_harness import NEW, OLD, ORDER, MigrationBench
-from tests.support.migration_store import FolderStore
 
 
 class Died(BaseException):

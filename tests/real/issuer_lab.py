@@ -12,6 +12,7 @@ from typing import Any
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, KeycloakAccount
 from tenantry.errors import NotOurs
+from tenantry.files import FolderStore
 from tenantry.migration import identities
 from tenantry.migration.inspect_issuer import inspect, issuers
 from tenantry.migration.inspection import Inspection
@@ -23,7 +24,7 @@ from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected
 from tests.support.harness import write
-from tests.support.migration_store import FolderStore, begin
+from tests.support.migration_store import begin
 
 PASSWORD = "wonderland"
 

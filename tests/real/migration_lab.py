@@ -15,6 +15,7 @@ import httpx
 
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, KeycloakAccount
+from tenantry.files import FolderStore
 from tenantry.migration import identities
 from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.inspection import Inspection
@@ -27,7 +28,7 @@ from tests.real.lab_harbor import LabHarbor, new_mark
 from tests.real.test_servers import QUICK_PASSWORDS, connected
 from tests.support.harness import write
 from tests.support.migration_harness import NEW, OLD
-from tests.support.migration_store import FolderStore, begin
+from tests.support.migration_store import begin
 
 PASSWORD = "wonderland"
 SECRET = "the-brokers-secret"

@@ -11,6 +11,7 @@ from typing import Any
 
 from tenantry import declared
 from tenantry.connections import Connections
+from tenantry.files import FolderStore
 from tenantry.migration import identities, inspect_issuer, report
 from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.issuer import IssuerMigration
@@ -23,7 +24,7 @@ from tests.support.addresses import given
 from tests.support.harness import Bench, FaultySandbox, connections, prepare
 from tests.support.issuer_harness import TO, IssuerBench
 from tests.support.migration_harness import NEW, OLD, MigrationBench
-from tests.support.migration_store import FolderStore, begin
+from tests.support.migration_store import begin
 
 PEOPLE, TEAMS = 5000, 6
 _MEGABYTE = 1024

@@ -6,6 +6,7 @@ from typing import Any
 
 from tenantry import declared
 from tenantry.connections import KeycloakAccount
+from tenantry.files import FolderStore
 from tenantry.migration import identities
 from tenantry.migration.inspect_issuer import inspect, issuers
 from tenantry.migration.inspection import Inspection
@@ -18,7 +19,7 @@ from tenantry.sandbox.keycloak.state import User, new_id
 from tests.real.servers import browser
 from tests.support.harness import REALM, Bench, Data
 from tests.support.migration_harness import give_harbor_rights, harbor_rights, harbor_user
-from tests.support.migration_store import FolderStore, begin
+from tests.support.migration_store import begin
 
 TO = "people"
 ORDER = Order(pilot=("user00",), percent=100, largest_wave=100, soak_hours=24)

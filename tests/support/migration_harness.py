@@ -8,6 +8,7 @@ from typing import Any
 
 from tenantry import declared
 from tenantry.connections import KeycloakAccount
+from tenantry.files import FolderStore
 from tenantry.migration import identities
 from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.inspection import Inspection
@@ -20,7 +21,7 @@ from tenantry.sandbox.keycloak.builtin import new_realm
 from tenantry.sandbox.keycloak.state import User, new_id
 from tenantry.systems.systems import Systems
 from tests.support.harness import REALM, Bench, Data
-from tests.support.migration_store import FolderStore, begin
+from tests.support.migration_store import begin
 
 OLD, NEW = "corp", "login"
 ORDER = Order(pilot=("user00",), soak_hours=24)

@@ -9,10 +9,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tenantry.files import FolderStore
 from tenantry.migration import journal
 from tests.support.approvals import wait_for_approval
 from tests.support.flow_harness import kill_run
-from tests.support.migration_store import FolderStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "migrate.md"
 GAP = "\0"
