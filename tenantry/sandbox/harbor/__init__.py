@@ -1,4 +1,4 @@
-"""A simulated Harbor 2.15.2: see app.py for what it is and what it is not."""
+"""A simulated Harbor 2.15.2. app.py describes what it simulates."""
 
 from tenantry.sandbox.harbor.access import ADMIN, ADMIN_PASSWORD
 from tenantry.sandbox.harbor.app import SimulatedHarbor

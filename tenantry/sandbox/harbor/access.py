@@ -1,8 +1,8 @@
-"""Who is asking a simulated Harbor 2.15.2, and what they may do.
+"""Authentication and authorization of a simulated Harbor 2.15.2.
 
-Simulated: basic auth of local users, of robots and by CLI secrets, sessions, roles in projects,
-the grants of robots with their surprises, the lock after a wrong password. The IdP's ID tokens are
-in oidc.py. Not simulated: that a CLI secret needs a living IdP, LDAP and UAA.
+Simulated: basic auth of local users, of robots and by CLI secrets, sessions, project roles, robot
+grants with their unexpected effects, and the lock after a wrong password. The IdP's ID tokens are in
+oidc.py. Not simulated: a CLI secret's need for a reachable IdP, LDAP and UAA.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ ADMIN = "admin"
 ADMIN_PASSWORD = "Harbor12345"
 
 
-# Where a user's CLI secret is honoured; anywhere else it is but a wrong password.
+# The requests that accept a user's CLI secret. All others treat it as a wrong password.
 _FOR_CLI = re.compile(
     r"\w+ /v2(/.*)?|GET /service/token|POST /api/v2\.0/projects/?"
     r"|GET /api/v2\.0/(projects|systeminfo|labels|repositories)/?"
@@ -46,7 +46,7 @@ _FOR_CLI = re.compile(
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever asks: a user, a robot, or nobody."""
+    """The caller of a request: a user, a robot, or an anonymous client."""
 
     name: str = ""
     user: User | None = None
@@ -54,23 +54,23 @@ class Caller:
 
     @property
     def known(self) -> bool:
-        """Whether it is somebody."""
+        """Whether the caller is authenticated."""
         return self.user is not None or self.robot is not None
 
     @property
     def admin(self) -> bool:
-        """Whether it may do everything."""
-        return self.user is not None and mighty(self.user)
+        """Whether the caller may do everything."""
+        return self.user is not None and is_admin(self.user)
 
 
-NOBODY = Caller()
+ANONYMOUS = Caller()
 
 
-# --- Who is it -----------------------------------------------------------------------------------
+# --- Authentication ------------------------------------------------------------------------------
 
 
 def basic(header: str) -> tuple[str, str] | None:
-    """Name and password of an Authorization header."""
+    """Return name and password of an Authorization header, or None if it has no valid basic auth."""
     scheme, _, value = header.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -81,25 +81,31 @@ def basic(header: str) -> tuple[str, str] | None:
     return (name, password) if colon else None
 
 
-async def authenticated(harbor: "SimulatedHarbor", request: Request) -> Caller:
-    """Whoever the Authorization header proves: robots before users. Nobody if it is wrong."""
+async def authenticate(harbor: "SimulatedHarbor", request: Request) -> Caller:
+    """Return the caller that the Authorization header identifies, robots first.
+
+    The caller is anonymous if the credentials are wrong.
+    """
     credentials = basic(request.headers.get("authorization", ""))
     if credentials is None:
-        return NOBODY
+        return ANONYMOUS
     name, password = credentials
     if user := _cli_user(harbor, name, password, f"{request.method} {request.scope['path']}"):
         return Caller(user.username, user=user)
     if robot := _robot(harbor, name, password):
         return Caller(name, robot=robot)
-    # With OIDC only the admin's password is tried here, so all others are refused at once.
+    # With OIDC, Harbor checks only the admin's password, so others are rejected without delay.
     if harbor.configuration["auth_mode"] == "oidc_auth" and name != ADMIN:
-        return NOBODY
-    user = await logged_in(harbor, name, password)
-    return Caller(user.username, user=user) if user else NOBODY
+        return ANONYMOUS
+    user = await check_password(harbor, name, password)
+    return Caller(user.username, user=user) if user else ANONYMOUS
 
 
-async def logged_in(harbor: "SimulatedHarbor", name: str, password: str) -> User | None:
-    """The local user of a right password. A wrong one takes its time and locks the name so long."""
+async def check_password(harbor: "SimulatedHarbor", name: str, password: str) -> User | None:
+    """Return the local user with this password, or None.
+
+    A wrong password takes a while, and locks the name during that time.
+    """
     if name in harbor.locked:
         return None
     if name == ADMIN and secrets.compare_digest(password.encode(), ADMIN_PASSWORD.encode()):
@@ -119,18 +125,18 @@ async def logged_in(harbor: "SimulatedHarbor", name: str, password: str) -> User
 def _local_user(harbor: "SimulatedHarbor", name: str, password: str) -> User | None:
     for user in harbor.users.values():
         if user.password_hash and name in (user.username, user.email):
-            right = secrets.compare_digest(hashed(password, user.salt), user.password_hash)
-            return user if right else None
+            correct = secrets.compare_digest(hash_secret(password, user.salt), user.password_hash)
+            return user if correct else None
     return None
 
 
-def hashed(secret: str, salt: str) -> str:
-    """A robot's secret, or a user's password, as it is stored."""
+def hash_secret(secret: str, salt: str) -> str:
+    """Return the stored form of a robot's secret or a user's password."""
     return hashlib.sha256(f"{salt}{secret}".encode()).hexdigest()
 
 
-def _cli_user(harbor: "SimulatedHarbor", name: str, secret: str, asked: str) -> User | None:
-    if harbor.configuration["auth_mode"] != "oidc_auth" or not _FOR_CLI.fullmatch(asked):
+def _cli_user(harbor: "SimulatedHarbor", name: str, secret: str, endpoint: str) -> User | None:
+    if harbor.configuration["auth_mode"] != "oidc_auth" or not _FOR_CLI.fullmatch(endpoint):
         return None
     for user in harbor.users.values():
         if user.username == name and user.cli_secret == secret and secret:
@@ -151,17 +157,17 @@ def _robot(harbor: "SimulatedHarbor", name: str, secret: str) -> Robot | None:
     for robot in harbor.robots.values():
         if robot.name == short and robot.project_id == project_id:
             expired = 0 <= robot.expires_at <= harbor.clock.now().timestamp()
-            right = secrets.compare_digest(hashed(secret, robot.salt), robot.secret_hash)
-            return robot if right and not expired and not robot.disabled else None
+            correct = secrets.compare_digest(hash_secret(secret, robot.salt), robot.secret_hash)
+            return robot if correct and not expired and not robot.disabled else None
     return None
 
 
-# --- What may it do ------------------------------------------------------------------------------
+# --- Authorization -------------------------------------------------------------------------------
 
 
 def roles(harbor: "SimulatedHarbor", user: User, project: Project) -> list[int]:
-    """A user's roles in a project, its own and its groups', the mightiest first."""
-    if mighty(user):
+    """Return the roles of a user and its groups in a project, the most powerful first."""
+    if is_admin(user):
         return [PROJECT_ADMIN]
     groups = {g.id for g in harbor.groups.values() if g.name in user.groups}
     found = {
@@ -173,15 +179,15 @@ def roles(harbor: "SimulatedHarbor", user: User, project: Project) -> list[int]:
     return [r for r in (PROJECT_ADMIN, MAINTAINER, DEVELOPER, GUEST, LIMITED_GUEST) if r in found]
 
 
-def mighty(user: User) -> bool:
-    """Whether a user is an admin, by birth, by flag or by the IdP's word."""
+def is_admin(user: User) -> bool:
+    """Return whether a user is the built-in admin, has the admin flag, or is an admin by the IdP."""
     return user.id == ADMIN_ID or user.sysadmin or user.admin_in_auth
 
 
 def may(
     harbor: "SimulatedHarbor", caller: Caller, action: str, project: Project, resource: str
 ) -> bool:
-    """Whether the caller may do this in the project."""
+    """Return whether the caller may perform the action on a resource of the project."""
     if caller.admin:
         return True
     if project.public and action in PUBLIC.get(resource, ()):
@@ -189,26 +195,26 @@ def may(
     if caller.robot:
         return _granted(caller.robot, action, _path(project.id, resource))
     if caller.user:
-        held = roles(harbor, caller.user, project)
-        return any(action in ROLES[role].get(resource, ()) for role in held)
+        user_roles = roles(harbor, caller.user, project)
+        return any(action in ROLES[role].get(resource, ()) for role in user_roles)
     return False
 
 
 def may_system(caller: Caller, action: str, resource: str) -> bool:
-    """Whether the caller may do this to the whole installation."""
+    """Return whether the caller may perform the action on a resource of the installation."""
     if caller.robot:
         return _granted(caller.robot, action, _path("/", resource))
     return caller.admin
 
 
 def require_known(caller: Caller) -> None:
-    """Refuse whoever is nobody."""
+    """Raise Refusal if the caller is anonymous."""
     if not caller.known:
         raise Refusal(401, "unauthorized")
 
 
 def require_system(caller: Caller, action: str, resource: str) -> None:
-    """Refuse whoever may not. The message is the name of the refused, as Harbor has it."""
+    """Raise Refusal if the caller may not do this. The message is the caller's name, as in Harbor."""
     require_known(caller)
     if not may_system(caller, action, resource):
         raise Refusal(403, caller.name)
@@ -222,7 +228,12 @@ def require_project(
     resource: str,
     called: str,
 ) -> Project:
-    """The project, if it is there and the caller may; that it is missing only an admin learns."""
+    """Return the project.
+
+    Raises:
+        Refusal: the caller may not do this, or the project does not exist. Only an admin gets
+            different answers for the two.
+    """
     if project is None and caller.admin:
         raise Refusal(404, f"project {called} not found")
     if project is None or not may(harbor, caller, action, project, resource):
@@ -232,15 +243,15 @@ def require_project(
 
 
 def _path(namespace: int | str, resource: str) -> str:
-    """A resource as a path: in Harbor's policies a project's own is the project's path itself."""
+    """Return a resource as a path, as in Harbor's policies."""
     if namespace == "/":
         return f"/system/{resource}"
     return f"/project/{namespace}" + ("" if resource == "project" else f"/{resource}")
 
 
 def _granted(robot: Robot, action: str, path: str) -> bool:
-    # A namespace `*` matches as a pattern of paths: project:update on `*` reaches all that lies
-    # below any project, its robots and members too. It looks like an accident; it is a fact.
+    # A namespace `*` matches as a path pattern: project:update on `*` also covers everything below
+    # any project, including robots and members. Harbor 2.15.2 behaves like this.
     for permission in robot.permissions:
         for resource, granted in permission.access:
             pattern = re.escape(_path(permission.namespace, resource)).replace(r"\*", ".*")
@@ -250,10 +261,10 @@ def _granted(robot: Robot, action: str, path: str) -> bool:
 
 
 def within(robot: Robot, wanted: Robot) -> bool:
-    """Whether all that one robot is to be granted is granted to the other, its maker."""
-    held = {(p.kind, p.namespace, *access) for p in robot.permissions for access in p.access}
+    """Return whether a robot has all permissions of the robot that it wants to create."""
+    granted = {(p.kind, p.namespace, *access) for p in robot.permissions for access in p.access}
     return all(
-        (p.kind, p.namespace, *access) in held or (p.kind, "*", *access) in held
+        (p.kind, p.namespace, *access) in granted or (p.kind, "*", *access) in granted
         for p in wanted.permissions
         for access in p.access
     )

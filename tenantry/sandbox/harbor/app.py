@@ -1,11 +1,11 @@
-"""The simulated Harbor 2.15.2 as one app: a request's way through it, and its state.
+"""The simulated Harbor 2.15.2 as one app: the processing of a request, and the state.
 
-The way is that of the real one: CSRF first, then read-only mode, then the session, then who is
-asking (robot, user, session), then the handler. Handlers run in one event loop and most never
-wait, so each is as atomic as the transaction that the real one wraps around a call.
+A request is processed in the order of the real server: CSRF, read-only mode, session,
+authentication (robot, user, session), handler. Handlers run in one event loop and most never wait,
+so each is as atomic as the transaction of a call in the real server.
 
-Not simulated: scanning, signatures, replication, what webhooks send, LDAP. What calls cost, a
-password's hash above all, is paid with ``realistic`` only.
+Not simulated: scanning, signatures, replication, the messages of webhooks, LDAP. Calls take as long
+as on a real server, for example to hash a password, only with ``realistic``.
 """
 
 import inspect
@@ -46,14 +46,14 @@ from tenantry.sandbox.harbor import (
     users,
     webhooks,
 )
-from tenantry.sandbox.harbor.access import NOBODY, authenticated
+from tenantry.sandbox.harbor.access import ANONYMOUS, authenticate
 from tenantry.sandbox.harbor.model import State, User
 from tenantry.sandbox.harbor.provider import Provider
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.sessions import Csrf, Visit
 from tenantry.sandbox.harbor.wire import Refusal, invalid
 
-# Imported for the routes that they add.
+# These modules are imported because they register routes.
 _MODULES = (
     blobs,
     configuration,
@@ -81,26 +81,26 @@ _NEVER_READ_ONLY = ("/api/v2.0/configurations", "/c/login", "/c/oidc/onboard")
 
 
 class SimulatedHarbor:
-    """A Harbor that holds its state in memory.
+    """A Harbor with its state in memory.
 
-    Its state is there to be read, and to be changed behind the API's back: ``projects`` by name
-    (with members, quota, retention and rules), ``robots``, ``groups`` and ``users`` by id (1 is the
-    admin), and ``configuration``, with the values that the API hides.
+    Tests can read the state and change it without requests: ``projects`` by name (with members,
+    quota, retention and rules), ``robots``, ``groups`` and ``users`` by id (1 is the admin), and
+    ``configuration``, including the values that the API hides.
 
     Attributes:
-        ext_endpoint: The address that Harbor believes to have.
-        login_delay: Seconds that a wrong password takes, and locks its name.
-        race_window: Seconds between the reading and the writing of a robot or a member: what
-            happens to two writers at once is decided in there.
-        version: What it says of its version; it behaves like this one all the same.
-        database_is_down: Whether its database does not answer: it then treats every caller
-            as anonymous, and fails where it must read more than that.
-        read_only_configuration: Whether its configuration is set by CONFIG_OVERWRITE_JSON.
-        unhealthy: Components that ``/health`` calls broken, and what it says of them.
-        provider: The OIDC provider as it was last found, with the settings of that time.
-        blobs: What the blobs hold, in files. Never in a dump, which has their digests and sizes.
-        uploads: The uploads under way. Never in a dump: whoever goes on with one starts anew.
-        issued_secrets: Every secret ever handed out or set, for a search for leaks. Never saved.
+        ext_endpoint: The configured external address.
+        login_delay: The seconds that a wrong password takes, and for which it locks its name.
+        race_window: The seconds between reading and writing a robot or a member, in which concurrent
+            writers interfere.
+        version: The version that it reports. Its behavior does not change with it.
+        database_is_down: Whether the database does not answer. All callers are then anonymous, and
+            requests that need the database fail.
+        read_only_configuration: Whether the configuration is set by CONFIG_OVERWRITE_JSON.
+        unhealthy: The components that ``/health`` reports as unhealthy, with their errors.
+        provider: The OIDC provider as last discovered, with the settings of that time.
+        blobs: The content of the blobs, in files. A dump has only their digests and sizes.
+        uploads: The unfinished uploads. A dump does not include them, so clients must restart them.
+        issued_secrets: All secrets that were returned or set, to search for leaks. Never saved.
     """
 
     def __init__(self, clock: Clock, ext_endpoint: str = "http://127.0.0.1") -> None:
@@ -116,11 +116,11 @@ class SimulatedHarbor:
         self.locked: Counter[str] = Counter()
         self.blobs = storage.Files()
         self.uploads: dict[str, blobs.Upload] = {}
-        self._hold(State(secrets.token_hex(32), configuration.defaults()))
+        self._use_state(State(secrets.token_hex(32), configuration.defaults()))
         users.add_local_admin(self)
         projects.add_library(self)
 
-    def _hold(self, state: State) -> None:
+    def _use_state(self, state: State) -> None:
         self.state = state
         self.projects, self.robots = state.projects, state.robots
         self.groups, self.users = state.groups, state.users
@@ -128,30 +128,34 @@ class SimulatedHarbor:
         self.provider: Provider | None = None
 
     def overwrite_configuration(self, settings: Mapping[str, Any]) -> None:
-        """Start anew with CONFIG_OVERWRITE_JSON: these settings hold, and none can be changed."""
+        """Set these settings as CONFIG_OVERWRITE_JSON does. None can be changed afterwards."""
         self.configuration |= settings
         self.provider = None
         self.read_only_configuration = True
 
     def end_sessions(self) -> None:
-        """Forget all sessions, as Harbor does when its Redis is flushed or started again."""
+        """End all sessions, as Harbor does when its Redis is flushed or restarted."""
         self.state.sessions.clear()
 
     def dump(self) -> dict[str, Any]:
-        """The state, fit for JSON, without the records of anonymous sessions."""
+        """Return the state as JSON values, without anonymous sessions."""
         state: dict[str, Any] = _STATE.dump_python(self.state, mode="json")
         sessions = state["sessions"]
         state["sessions"] = {i: s for i, s in sessions.items() if s["user_id"] is not None}
         return state
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take the state of an earlier dump."""
-        self._hold(_STATE.validate_python(state))
+        """Restore the state of an earlier dump."""
+        self._use_state(_STATE.validate_python(state))
 
     def sign_in(
         self, username: str, email: str | None, sub: str, iss: str, groups: list[str]
     ) -> User:
-        """Do what a user's login through the IdP does, or raise the callback's ``Refusal``."""
+        """Change the state as a login through the IdP does, and return the user.
+
+        Raises:
+            Refusal: the error of the login callback.
+        """
         return users.sign_in(self, username, email, sub, iss, groups)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,11 +174,13 @@ class SimulatedHarbor:
     async def _answer_in_session(self, request: Request, csrf: Csrf) -> Response:
         try:
             csrf.check()
-        except Refusal as refusal:  # comes before the session: it says nothing of it
+        except (
+            Refusal
+        ) as refusal:  # rejected before the session, so the answer sets no cookie for it
             return refusal.response()
-        if self._refuses_writes(request.method, request.scope["path"].rstrip("/")):
-            words = "The system is in read only mode. Any modification is prohibited."
-            return Refusal(403, words, code="DENIED").response()
+        if self._rejects_write(request.method, request.scope["path"].rstrip("/")):
+            message = "The system is in read only mode. Any modification is prohibited."
+            return Refusal(403, message, code="DENIED").response()
         visit = Visit(self, request)
         response = await self._handle(request, visit)
         visit.mark(response)
@@ -187,7 +193,7 @@ class SimulatedHarbor:
 
     async def _call(self, request: Request, visit: Visit) -> Response:
         try:
-            caller = NOBODY if self.database_is_down else await authenticated(self, request)
+            caller = ANONYMOUS if self.database_is_down else await authenticate(self, request)
             if not caller.known and not self.database_is_down:
                 caller = await oidc.by_id_token(self, request)
             if not caller.known:
@@ -202,14 +208,14 @@ class SimulatedHarbor:
         except Refusal as refusal:
             return refusal.response()
 
-    def _refuses_writes(self, method: str, path: str) -> bool:
+    def _rejects_write(self, method: str, path: str) -> bool:
         return method in WRITES and self.configuration["read_only"] and path not in _NEVER_READ_ONLY
 
 
 def _check_accept(request: Request) -> None:
-    """Refuse a request whose Accept header Harbor cannot serve.
+    """Raise Refusal for an Accept header that Harbor does not support.
 
-    A request with a body is answered in the body's own type, so only others are refused.
+    A request with a body is answered in the type of the body, so its header is not checked.
     """
     accepted = request.headers.get("accept", "*/*")
     has_body = request.headers.get("content-length", "0") != "0"

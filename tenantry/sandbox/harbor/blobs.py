@@ -1,6 +1,6 @@
 """Blobs and their uploads in the registry of Harbor 2.15.2 (distribution 2.8 behind it).
 
-An upload goes on at the address that the last answer gave: those from before a piece came are void.
+An upload continues at the address in the last answer. Earlier addresses become invalid.
 """
 
 import secrets
@@ -18,7 +18,7 @@ _UPLOADS = "/blobs/uploads"
 
 @dataclass
 class Upload:
-    """An upload under way, and what its next address must show."""
+    """An unfinished upload, with the state that the next request must have in its address."""
 
     name: str
     content: bytearray = field(default_factory=bytearray)
@@ -26,50 +26,50 @@ class Upload:
 
 
 def link(project: Project, repository: str, digest: str, size: int) -> None:
-    """Let a repository have a blob."""
+    """Add a blob to a repository."""
     project.blobs.setdefault(repository, {})[digest] = size
 
 
 @serves("POST", _UPLOADS)
 def start(visit: Visit) -> Response:
-    """Begin an upload, or take the blob from another repository if that has it.
+    """Start an upload, or mount the blob from another repository if that has it.
 
-    A blob in the body is not looked at: as in distribution, the upload begins all the same.
+    A blob in the body is ignored, as in distribution: the upload starts without it.
     """
     query, harbor = visit.call.query, visit.call.harbor
     mount, (source, _, repository) = query.get("mount", ""), query.get("from", "").partition("/")
     if source:
         size = harbor.projects[source].blobs.get(repository, {}).get(mount)
         if size is not None:
-            storage.require_room(harbor, visit.project, {mount: size})
-            return _stored(visit, mount, size)
+            storage.check_quota(harbor, visit.project, {mount: size})
+            return _stored_response(visit, mount, size)
     number = str(uuid.uuid4())
     harbor.uploads[number] = Upload(visit.name)
-    return _under_way(visit, number, 202)
+    return _progress_response(visit, number, 202)
 
 
 @serves("PATCH", f"{_UPLOADS}/{{upload}}")
-def go_on(visit: Visit) -> Response:
-    """Add to the content."""
-    number, upload = _found(visit)
+def append(visit: Visit) -> Response:
+    """Append to the content."""
+    number, upload = _find_upload(visit)
     upload.content += visit.call.raw
     upload.state = secrets.token_urlsafe()
-    return _under_way(visit, number, 202)
+    return _progress_response(visit, number, 202)
 
 
 @serves("GET", f"{_UPLOADS}/{{upload}}")
 def progress(visit: Visit) -> Response:
-    """How far it got."""
-    number, _ = _found(visit)
-    return _under_way(visit, number, 204)
+    """Return the progress of an upload."""
+    number, _ = _find_upload(visit)
+    return _progress_response(visit, number, 204)
 
 
 @serves("PUT", f"{_UPLOADS}/{{upload}}")
 def finish(visit: Visit) -> Response:
-    """Add the rest, which may be all of it, and keep the blob."""
-    number, upload = _found(visit)
-    called = visit.call.query.get("digest", "")
-    if not storage.is_digest(called):
+    """Append the remaining content, and store the blob."""
+    number, upload = _find_upload(visit)
+    given = visit.call.query.get("digest", "")
+    if not storage.is_digest(given):
         raise RegistryRefusal(
             400,
             "DIGEST_INVALID",
@@ -78,23 +78,23 @@ def finish(visit: Visit) -> Response:
         )
     content = bytes(upload.content + visit.call.raw)
     harbor = visit.call.harbor
-    storage.require_room(harbor, visit.project, {called: len(content)})
+    storage.check_quota(harbor, visit.project, {given: len(content)})
     del harbor.uploads[number]
-    if storage.digest(content, called) != called:
+    if storage.digest(content, given) != given:
         raise RegistryRefusal(
             400,
             "DIGEST_INVALID",
             "provided digest did not match uploaded content",
-            {"Digest": called, "Reason": {}},
+            {"Digest": given, "Reason": {}},
         )
-    harbor.blobs.keep(called, content)
-    return _stored(visit, called, len(content))
+    harbor.blobs.store(given, content)
+    return _stored_response(visit, given, len(content))
 
 
 @serves("DELETE", f"{_UPLOADS}/{{upload}}")
 def cancel(visit: Visit) -> Response:
-    """Give the upload up; nothing of it stays."""
-    number, _ = _found(visit)
+    """Cancel an upload and delete its content."""
+    number, _ = _find_upload(visit)
     del visit.call.harbor.uploads[number]
     return Response(status_code=204, headers={**VERSION, "docker-upload-uuid": number})
 
@@ -102,25 +102,25 @@ def cancel(visit: Visit) -> Response:
 @serves("HEAD", "/blobs/{digest}")
 @serves("GET", "/blobs/{digest}")
 def get(visit: Visit) -> Response:
-    """A blob that this repository has; another's, of the same project too, is unknown."""
-    called = visit.call.path["digest"]
-    if not storage.is_digest(called):
+    """Return a blob of this repository. Blobs of other repositories are unknown to it."""
+    given = visit.call.path["digest"]
+    if not storage.is_digest(given):
         raise RegistryRefusal(
             400, "DIGEST_INVALID", "provided digest did not match uploaded content"
         )
-    path = visit.call.harbor.blobs.path(called)
-    if called not in visit.project.blobs.get(visit.repository, {}) or not path.exists():
-        raise RegistryRefusal(404, "BLOB_UNKNOWN", "blob unknown to registry", called)
+    path = visit.call.harbor.blobs.path(given)
+    if given not in visit.project.blobs.get(visit.repository, {}) or not path.exists():
+        raise RegistryRefusal(404, "BLOB_UNKNOWN", "blob unknown to registry", given)
     headers = {
         **VERSION,
-        "docker-content-digest": called,
-        "etag": f'"{called}"',
+        "docker-content-digest": given,
+        "etag": f'"{given}"',
         "cache-control": "max-age=31536000",
     }
     return FileResponse(path, headers=headers, media_type="application/octet-stream")
 
 
-def _found(visit: Visit) -> tuple[str, Upload]:
+def _find_upload(visit: Visit) -> tuple[str, Upload]:
     number = visit.call.path["upload"]
     upload = visit.call.harbor.uploads.get(number)
     if upload is None or upload.name != visit.name:
@@ -130,7 +130,7 @@ def _found(visit: Visit) -> tuple[str, Upload]:
     return number, upload
 
 
-def _under_way(visit: Visit, number: str, status: int) -> Response:
+def _progress_response(visit: Visit, number: str, status: int) -> Response:
     upload = visit.call.harbor.uploads[number]
     headers = {
         **VERSION,
@@ -141,9 +141,9 @@ def _under_way(visit: Visit, number: str, status: int) -> Response:
     return Response(status_code=status, headers=headers)
 
 
-def _stored(visit: Visit, digest: str, size: int) -> Response:
+def _stored_response(visit: Visit, digest: str, size: int) -> Response:
     link(visit.project, visit.repository, digest, size)
-    storage.recount(visit.call.harbor, visit.project)
+    storage.update_usage(visit.call.harbor, visit.project)
     headers = {
         **VERSION,
         "location": visit.url(f"blobs/{digest}"),

@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's configuration. Not simulated: any use of LDAP's settings."""
+"""The configuration of Harbor 2.15.2. Not simulated: the effects of the LDAP settings."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from tenantry.sandbox.harbor.wire import Refusal, Shape, answer, done
 
 _AUTH_MODES = ("db_auth", "ldap_auth", "uaa_auth", "http_auth", "oidc_auth")
 _POSITIVE = ("robot_token_duration", "token_expiration", "session_timeout")
-# Held and used, never shown, not even masked: drift in them cannot be read.
+# The API never shows these, not even masked, so their drift cannot be detected.
 _HIDDEN = ("oidc_client_secret", "ldap_search_password")
 _DEFAULTS: dict[str, Any] = {
     "audit_log_forward_endpoint": "",
-    "auth_mode": "oidc_auth",  # Harbor's own default is db_auth: the sandbox comes with an IdP
+    "auth_mode": "oidc_auth",  # Harbor's default is db_auth, but the sandbox has an IdP
     "banner_message": "",
     "disabled_audit_log_event_types": "",
     "http_authproxy_admin_groups": "",
@@ -77,31 +77,31 @@ _SHAPE: Shape = {name: type(value) for name, value in _DEFAULTS.items()}
 
 
 def defaults() -> dict[str, Any]:
-    """A new installation's configuration."""
+    """Return the configuration of a new installation."""
     return dict(_DEFAULTS)
 
 
 @routes.api("GET", "/configurations")
 def get_configurations(call: Call) -> Response:
-    """Every setting with its value, and whether it can be changed now."""
+    """Return all settings with their values, and whether each can be changed now."""
     _require_admin(call)
-    fixed = call.harbor.read_only_configuration
+    read_only = call.harbor.read_only_configuration
     shown: dict[str, Any] = {
         name: {
-            "editable": not fixed and (name != "auth_mode" or not _has_users(call)),
+            "editable": not read_only and (name != "auth_mode" or not _has_users(call)),
             "value": value,
         }
         for name, value in call.harbor.configuration.items()
         if name not in _HIDDEN
     }
-    # Its model has neither member, so it is always empty, whatever was set.
+    # Harbor's model for this setting has no members, so it is always empty.
     shown["scan_all_policy"] = {}
     return answer(shown)
 
 
 @routes.api("PUT", "/configurations")
 def update_configurations(call: Call) -> Response:
-    """Set what is sent; what nobody knows passes unsaid."""
+    """Change the given settings. Unknown settings are ignored."""
     body = call.body("configurations", _SHAPE)
     _require_admin(call)
     if call.harbor.read_only_configuration:
@@ -109,23 +109,23 @@ def update_configurations(call: Call) -> Response:
             403,
             "current config is init by env variable: CONFIG_OVERWRITE_JSON, it cannot be updated",
         )
-    held = call.harbor.configuration
+    current = call.harbor.configuration
     changes = {k: v for k, v in body.items() if k in _DEFAULTS and v is not None}
-    mode = changes.get("auth_mode", held["auth_mode"])
+    mode = changes.get("auth_mode", current["auth_mode"])
     if mode not in _AUTH_MODES:
         raise Refusal(
             400,
             "bad request: item name auth_mode: invalid auth_mode, shoud be one of "
             + ", ".join(_AUTH_MODES),
         )
-    if mode != held["auth_mode"] and _has_users(call):
+    if mode != current["auth_mode"] and _has_users(call):
         raise Refusal(
             400, "the auth mode cannot be modified as new users have been inserted into database"
         )
     for name in _POSITIVE:
         if changes.get(name, 1) <= 0:
             raise Refusal(400, f"the {name} value must be positive")
-    held.update(changes)
+    current.update(changes)
     if secret := changes.get("oidc_client_secret"):
         call.harbor.issued_secrets.append(secret)
     return done()
@@ -133,7 +133,7 @@ def update_configurations(call: Call) -> Response:
 
 def _require_admin(call: Call) -> None:
     access.require_known(call.caller)
-    if not call.caller.admin:  # no grant of a robot reaches this
+    if not call.caller.admin:  # no permission of a robot includes this
         raise Refusal(403, call.caller.name)
 
 

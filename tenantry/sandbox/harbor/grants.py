@@ -1,6 +1,6 @@
-"""Who may do what in Harbor 2.15.2: what robots can be granted, what roles hold.
+"""The permissions of Harbor 2.15.2: those that robots can be granted, and those of the roles.
 
-Not simulated: rights that nothing in this simulation asks for, other than in the catalogue.
+The roles have only the permissions that the simulation checks.
 """
 
 PROJECT_ADMIN, DEVELOPER, GUEST, MAINTAINER, LIMITED_GUEST = 1, 2, 3, 4, 5
@@ -16,7 +16,8 @@ _CRUDL = ("create", "read", "update", "delete", "list")
 _CRDL = ("create", "read", "delete", "list")
 _CUDL = ("create", "update", "delete", "list")
 
-# What robots can be granted. That robot:update is in neither is the fact that matters most here.
+# The permissions that robots can be granted. robot:update is in neither scope, so a robot can never
+# change another robot.
 CATALOGUE: dict[str, dict[str, tuple[str, ...]]] = {
     "system": {
         "audit-log": ("list",),
@@ -68,7 +69,7 @@ CATALOGUE: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 _RETENTION = (*_CRUDL, "operate")
-# What the roles may do, as far as something simulated asks for it.
+# The permissions of the roles, as far as the simulation checks them.
 ROLES: dict[int, dict[str, tuple[str, ...]]] = {
     PROJECT_ADMIN: {
         "project": ("read", "update", "delete"),

@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's user groups. There is no LDAP here to find a group of its type in."""
+"""The user groups of Harbor 2.15.2. LDAP groups are never found, because the sandbox has no LDAP."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,38 +21,44 @@ _FIELDS = {
 
 
 def add_group(harbor: "SimulatedHarbor", name: str, kind: int) -> Group:
-    """Put a group into the state. Its name must be free, whatever the type."""
+    """Add a group to the state and return it.
+
+    Raises:
+        Refusal: the name is in use, even if by a group of another type.
+    """
     group_id = harbor.state.next_id("group")
     if any(g.name == name for g in harbor.groups.values()):
-        raise Refusal(500, f"a user group named {name} exists")  # a unique index, not mapped
+        raise Refusal(
+            500, f"a user group named {name} exists"
+        )  # a unique index, whose error Harbor does not map
     group = harbor.groups[group_id] = Group(group_id, name, kind)
     return group
 
 
-def _shown(group: Group) -> dict[str, Any]:
+def _group_json(group: Group) -> dict[str, Any]:
     return {"group_name": group.name, "group_type": group.type, "id": group.id}
 
 
 @routes.api("GET", "/usergroups")
 def list_groups(call: Call) -> Response:
-    """All groups of all types."""
+    """Return the groups of all types."""
     listing = call.listing
     call.require("list", "user-group")
     found = sorted(call.harbor.groups.values(), key=lambda g: g.name)
     if name := call.query.get("group_name"):
         found = [g for g in found if name in g.name]
-    return listing.answer(listing.select(found, _FIELDS), _shown)
+    return listing.answer(listing.select(found, _FIELDS), _group_json)
 
 
 @routes.api("GET", "/usergroups/search")
 def search_groups(call: Call) -> Response:
-    """Groups by a part of their name, for anyone who is known."""
+    """Return the groups whose name contains a text, for all authenticated callers."""
     access.require_known(call.caller)
     name = call.query.get("groupname")
     if not name:
         raise invalid("groupname in query is required")
     found = sorted((g for g in call.harbor.groups.values() if name in g.name), key=lambda g: g.name)
-    return call.listing.answer(found, _shown)
+    return call.listing.answer(found, _group_json)
 
 
 @routes.api("POST", "/usergroups")
@@ -67,32 +73,32 @@ def create_group(call: Call) -> Response:
     if kind == LDAP_GROUP:
         raise Refusal(400, f"LDAP Group DN is not found: DN:{dn}")
     if any(g.name == name and g.type == kind for g in call.harbor.groups.values()):
-        named = f"group name:{name}, group type: {kind}, ldap group DN: {dn}"
-        raise Refusal(409, f"duplicate user group, {named}")
+        description = f"group name:{name}, group type: {kind}, ldap group DN: {dn}"
+        raise Refusal(409, f"duplicate user group, {description}")
     group = add_group(call.harbor, name, kind)
     return created(f"/api/v2.0/usergroups/{group.id}")
 
 
 @routes.api("GET", "/usergroups/{id}")
 def get_group(call: Call) -> Response:
-    """One group. Its id is not in the answer."""
+    """Return one group, without its id."""
     group_id = call.number("id")
     call.require("read", "user-group")
-    group = _shown(_found(call, group_id))
+    group = _group_json(_find_group(call, group_id))
     del group["id"]
     return answer(group)
 
 
 @routes.api("PUT", "/usergroups/{id}")
 def rename_group(call: Call) -> Response:
-    """Rename a group: nothing else of it can be changed."""
+    """Rename a group. Nothing else can be changed."""
     group_id = call.number("id")
     body = call.body("usergroup", {"group_name": str})
     call.require("update", "user-group")
     name = body.get("group_name") or ""
     if not name:
         return Response(status_code=400)
-    group = _found(call, group_id)
+    group = _find_group(call, group_id)
     if any(g.name == name and g.id != group_id for g in call.harbor.groups.values()):
         raise Refusal(500, f"a user group named {name} exists")
     group.name = name
@@ -101,7 +107,7 @@ def rename_group(call: Call) -> Response:
 
 @routes.api("DELETE", "/usergroups/{id}")
 def delete_group(call: Call) -> Response:
-    """Delete a group, there or not, and its memberships in every project."""
+    """Delete a group and its memberships in all projects. It need not exist."""
     group_id = call.number("id")
     call.require("delete", "user-group")
     call.harbor.groups.pop(group_id, None)
@@ -109,7 +115,7 @@ def delete_group(call: Call) -> Response:
     return done()
 
 
-def _found(call: Call, group_id: int) -> Group:
+def _find_group(call: Call, group_id: int) -> Group:
     if group := call.harbor.groups.get(group_id):
         return group
     raise Refusal(404, f"the user group with id {group_id} is not found")
@@ -118,8 +124,8 @@ def _found(call: Call, group_id: int) -> Group:
 def drop_memberships(harbor: "SimulatedHarbor", kind: str, entity_id: int) -> None:
     """Remove a user or group from all projects."""
 
-    def gone(member: Member) -> bool:
+    def matches(member: Member) -> bool:
         return member.entity_type == kind and member.entity_id == entity_id
 
     for project in harbor.projects.values():
-        project.members = {i: m for i, m in project.members.items() if not gone(m)}
+        project.members = {i: m for i, m in project.members.items() if not matches(m)}

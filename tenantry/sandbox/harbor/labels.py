@@ -1,6 +1,6 @@
-"""Harbor 2.15.2's labels, of all of it and of projects. Not simulated: labelling images.
+"""The labels of Harbor 2.15.2, global and of projects. Not simulated: labels on images.
 
-Recorded of the real one: a duplicate is a 409. The words are those of its source.
+Recorded from a real Harbor: a duplicate is answered with 409. The messages are from its source.
 """
 
 from typing import Any
@@ -19,14 +19,14 @@ _FIELDS = {"id": lambda label: label.id, "name": lambda label: label.name}
 
 @routes.api("GET", "/labels")
 def list_labels(call: Call) -> Response:
-    """Harbor's own labels, for anybody, or those of a project."""
+    """Return the global labels, for all callers, or those of a project."""
     listing, scope = call.listing, call.query.get("scope", "")
     if scope not in (_GLOBAL, _PROJECT):
         raise Refusal(400, f"invalid scope: {scope}")
     project_id = 0
     if scope == _PROJECT:
-        asked = call.query.get("project_id", "")
-        project_id = int(asked) if asked.isdigit() else 0
+        text = call.query.get("project_id", "")
+        project_id = int(text) if text.isdigit() else 0
         if not project_id:
             raise Refusal(400, "must with project ID when to query project labels")
         _require(call, "list", project_id)
@@ -36,12 +36,12 @@ def list_labels(call: Call) -> Response:
         for label in call.harbor.state.labels.values()
         if label.project_id == project_id and name in label.name
     ]
-    return listing.answer(listing.select(found, _FIELDS), _shown)
+    return listing.answer(listing.select(found, _FIELDS), _label_json)
 
 
 @routes.api("POST", "/labels")
 def create_label(call: Call) -> Response:
-    """Add a label; its name is taken once in its scope."""
+    """Create a label. Its name must be unique in its scope."""
     body = call.body("label", _SHAPE)
     if (scope := body.get("scope")) not in (_GLOBAL, _PROJECT):
         raise Refusal(400, "unsupported label scope")
@@ -50,24 +50,26 @@ def create_label(call: Call) -> Response:
     state, now = call.harbor.state, call.harbor.clock.now()
     name = body.get("name") or ""
     label_id = state.next_id("label")
-    if any(each.name == name and each.project_id == project_id for each in state.labels.values()):
+    if any(
+        label.name == name and label.project_id == project_id for label in state.labels.values()
+    ):
         raise Refusal(409, f"label {name} already exists")
-    told = (body.get("description") or "", body.get("color") or "")
-    state.labels[label_id] = Label(label_id, name, project_id, now, now, *told)
+    description, color = body.get("description") or "", body.get("color") or ""
+    state.labels[label_id] = Label(label_id, name, project_id, now, now, description, color)
     return created(f"/api/v2.0/labels/{label_id}")
 
 
 @routes.api("GET", "/labels/{label_id}")
 def get_label(call: Call) -> Response:
-    """One label."""
-    return answer(_shown(_found(call, "read")))
+    """Return one label."""
+    return answer(_label_json(_find_label(call, "read")))
 
 
 @routes.api("PUT", "/labels/{label_id}")
 def update_label(call: Call) -> Response:
-    """Set name, description and colour."""
+    """Replace name, description and color."""
     body = call.body("label", _SHAPE)
-    label = _found(call, "update")
+    label = _find_label(call, "update")
     label.name, label.updated = body.get("name") or "", call.harbor.clock.now()
     label.description, label.color = body.get("description") or "", body.get("color") or ""
     return done()
@@ -75,12 +77,12 @@ def update_label(call: Call) -> Response:
 
 @routes.api("DELETE", "/labels/{label_id}")
 def delete_label(call: Call) -> Response:
-    """Remove a label."""
-    del call.harbor.state.labels[_found(call, "delete").id]
+    """Delete a label."""
+    del call.harbor.state.labels[_find_label(call, "delete").id]
     return done()
 
 
-def _found(call: Call, action: str) -> Label:
+def _find_label(call: Call, action: str) -> Label:
     label_id = call.number("label_id")
     label = call.harbor.state.labels.get(label_id)
     if label is None:
@@ -97,7 +99,7 @@ def _require(call: Call, action: str, project_id: int, system: bool = False) -> 
     access.require_project(call.harbor, call.caller, action, project, "label", str(project_id))
 
 
-def _shown(label: Label) -> dict[str, Any]:
+def _label_json(label: Label) -> dict[str, Any]:
     return {
         **({"color": label.color} if label.color else {}),
         "creation_time": stamp(label.created),

@@ -1,7 +1,7 @@
-"""Harbor 2.15.2's users of its own, where none come from a provider (``db_auth``).
+"""The local users of Harbor 2.15.2, for installations without an identity provider (``db_auth``).
 
-Not simulated: self-registration, and changing the administrator, whose password is the sandbox's.
-Of the real one only that they are refused elsewhere is recorded. The words are those of its source.
+Not simulated: self-registration, and changes of the administrator, whose password is fixed. Recorded
+from a real Harbor: their rejection in other modes. The other messages are from its source.
 """
 
 import re
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from tenantry.sandbox.harbor import access
 from tenantry.sandbox.harbor.model import ADMIN_ID, User
 from tenantry.sandbox.harbor.routing import Call, routes
-from tenantry.sandbox.harbor.users import STRONG, WEAK, found_user
+from tenantry.sandbox.harbor.users import STRONG, WEAK, find_user
 from tenantry.sandbox.harbor.wire import Refusal, Shape, created, done
 
 _EMAIL = re.compile(r"[^\s@,;:<>()\[\]\\\"]+@(\[[0-9.]+\]|([a-zA-Z0-9-]+\.)+[a-zA-Z]{2,})")
@@ -23,7 +23,7 @@ _SHAPE: Shape = {"username": str, "password": str, "email": str, "realname": str
 
 @routes.api("POST", "/users")
 def create_user(call: Call) -> Response:
-    """Add a user with a password; refused where an IdP is the source of users."""
+    """Create a user with a password. This is rejected if users come from an IdP."""
     mode = call.harbor.configuration["auth_mode"]
     if mode != "db_auth":
         raise Refusal(403, f"creating local user is not allowed under auth mode: {mode}")
@@ -32,7 +32,7 @@ def create_user(call: Call) -> Response:
     password, name = body.get("password") or "", body.get("username") or ""
     if not STRONG.fullmatch(password):
         raise Refusal(400, WEAK)
-    email, realname, comment = _checked_profile(body)
+    email, realname, comment = _parse_profile(body)
     harbor = call.harbor
     user_id, now = harbor.state.next_id("user"), harbor.clock.now()
     for user in harbor.users.values():
@@ -46,45 +46,45 @@ def create_user(call: Call) -> Response:
 
 @routes.api("PUT", "/users/{user_id}")
 def update_user(call: Call) -> Response:
-    """Set e-mail, real name and comment; refused where an IdP is the source of users."""
+    """Replace email, real name and comment. This is rejected if users come from an IdP."""
     user_id = call.number("user_id")
-    user = _changeable(call, user_id)
-    user.email, user.realname, user.comment = _checked_profile(call.body("profile", _PROFILE))
+    user = _find_changeable_user(call, user_id)
+    user.email, user.realname, user.comment = _parse_profile(call.body("profile", _PROFILE))
     user.updated = call.harbor.clock.now()
     return done()
 
 
 @routes.api("PUT", "/users/{user_id}/password")
 def update_password(call: Call) -> Response:
-    """Set a password: one's own with the old one, others' without."""
+    """Set a password. Users must send the old one to change their own."""
     user_id = call.number("user_id")
-    user = _changeable(call, user_id)
+    user = _find_changeable_user(call, user_id)
     body = call.body("password", {"old_password": str, "new_password": str})
     old, new = body.get("old_password") or "", body.get("new_password") or ""
     own = call.caller.user is not None and call.caller.user.id == user_id
-    if own and access.hashed(old, user.salt) != user.password_hash:
+    if own and access.hash_secret(old, user.salt) != user.password_hash:
         raise Refusal(403, "Current password is incorrect")
     if not STRONG.fullmatch(new):
         raise Refusal(400, WEAK)
-    if access.hashed(new, user.salt) == user.password_hash:
+    if access.hash_secret(new, user.salt) == user.password_hash:
         raise Refusal(400, "New password is identical to old password")
     _set_password(call, user, new)
     return done()
 
 
-def _changeable(call: Call, user_id: int) -> User:
+def _find_changeable_user(call: Call, user_id: int) -> User:
     access.require_known(call.caller)
     own = call.caller.user is not None and call.caller.user.id == user_id
     local = call.harbor.configuration["auth_mode"] == "db_auth"
-    mighty = access.may_system(call.caller, "update", "user")
-    if not ((local and (mighty or own)) or (user_id == ADMIN_ID and mighty)):
+    may_update = access.may_system(call.caller, "update", "user")
+    if not ((local and (may_update or own)) or (user_id == ADMIN_ID and may_update)):
         raise Refusal(403, f"User with ID {user_id} can't be updated")
     if user_id == ADMIN_ID:
         raise Refusal(501, "the sandbox's administrator cannot be changed: see local_users.py")
-    return found_user(call, user_id)
+    return find_user(call, user_id)
 
 
-def _checked_profile(body: dict[str, str]) -> tuple[str, str, str]:
+def _parse_profile(body: dict[str, str]) -> tuple[str, str, str]:
     email, realname = body.get("email") or "", body.get("realname") or ""
     comment = body.get("comment") or ""
     if not email:
@@ -102,5 +102,5 @@ def _checked_profile(body: dict[str, str]) -> tuple[str, str, str]:
 
 def _set_password(call: Call, user: User, password: str) -> None:
     user.salt = secrets.token_hex(16)
-    user.password_hash = access.hashed(password, user.salt)
+    user.password_hash = access.hash_secret(password, user.salt)
     call.harbor.issued_secrets.append(password)

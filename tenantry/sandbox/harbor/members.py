@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's project members, with the oddities of roles that do not exist."""
+"""The project members of Harbor 2.15.2, including its behavior for roles that do not exist."""
 
 import asyncio
 from typing import Any, Literal
@@ -21,26 +21,28 @@ _Entity = tuple[Literal["u", "g"], int]
 
 @routes.api("GET", "/projects/{project}/members")
 def list_members(call: Call) -> Response:
-    """The members whose role exists; the total counts the others too, whatever is filtered."""
+    """Return the members whose role exists. The total also counts all other members."""
     listing, project = call.listing, call.project("list", "member")
-    found = [_shown(call, project, m) for m in project.members.values() if m.role_id in ROLE_NAMES]
+    found = [
+        _member_json(call, project, m) for m in project.members.values() if m.role_id in ROLE_NAMES
+    ]
     if name := call.query.get("entityname"):
-        found = [seen for seen in found if seen["entity_name"] == name]
-    found.sort(key=lambda seen: str(seen["entity_name"]))
-    return listing.answer(found, lambda seen: seen, total=len(project.members))
+        found = [member for member in found if member["entity_name"] == name]
+    found.sort(key=lambda member: str(member["entity_name"]))
+    return listing.answer(found, lambda member: member, total=len(project.members))
 
 
 @routes.api("POST", "/projects/{project}/members")
 async def create_member(call: Call) -> Response:
-    """Add a user or group. That it is there already is said before the role is looked at."""
+    """Add a user or group. An existing member is rejected before the role is checked."""
     body = call.body("project member", _SHAPE)
     project, harbor, role = call.project("create", "member"), call.harbor, body.get("role_id")
-    entity = _entity(call, body)
+    entity = _find_entity(call, body)
     if isinstance(entity, tuple) and _is_member(project, entity):
         raise Refusal(409, "The project member specified already exist")
     if role not in ROLE_NAMES:
         raise Refusal(400, "Failed to update project member, role is not in 1,2,3")
-    # What came between the looking and the writing trips a unique index, which is a 500.
+    # A member that is added between the check and the write violates a unique index: status 500.
     await asyncio.sleep(harbor.race_window)
     found: _Entity = (
         ("g", add_group(harbor, entity, OIDC_GROUP).id) if isinstance(entity, str) else entity
@@ -55,7 +57,7 @@ async def create_member(call: Call) -> Response:
 
 
 def _is_member(project: Project, entity: _Entity) -> bool:
-    """Whether it is one whose role exists: any other is not found, and replaced."""
+    """Return whether the entity is a member whose role exists. Harbor replaces other members."""
     return any(_is(m, entity) and m.role_id in ROLE_NAMES for m in project.members.values())
 
 
@@ -63,8 +65,8 @@ def _is(member: Member, entity: _Entity) -> bool:
     return (member.entity_type, member.entity_id) == entity
 
 
-def _entity(call: Call, body: dict[str, Any]) -> _Entity | str:
-    """Whom the body means: an entity that exists, or the name of a group to be made."""
+def _find_entity(call: Call, body: dict[str, Any]) -> _Entity | str:
+    """Return the existing entity of the body, or the name of a group to create."""
     harbor = call.harbor
     user, group = body.get("member_user") or {}, body.get("member_group") or {}
     if user_id := user.get("user_id"):
@@ -82,11 +84,11 @@ def _entity(call: Call, body: dict[str, Any]) -> _Entity | str:
         raise Refusal(404, f"{name} not found: not supported")
     if name := group.get("group_name"):
         oidc = harbor.configuration["auth_mode"] == "oidc_auth"
-        # Of whatever type it is asked for: what OIDC finds or makes is of type 3.
+        # With OIDC, Harbor finds and creates groups of type 3, whatever type the body has.
         kinds = (group.get("group_type"), OIDC_GROUP) if oidc else (group.get("group_type"),)
-        for held in harbor.groups.values():
-            if held.name == name and held.type in kinds:
-                return ("g", held.id)
+        for known_group in harbor.groups.values():
+            if known_group.name == name and known_group.type in kinds:
+                return ("g", known_group.id)
         if not oidc:
             raise Refusal(404, f"{name} not found: not supported")
         return str(name)
@@ -95,7 +97,7 @@ def _entity(call: Call, body: dict[str, Any]) -> _Entity | str:
 
 @routes.api("GET", "/projects/{project}/members/{mid}")
 def get_member(call: Call) -> Response:
-    """One member, if its role exists."""
+    """Return one member, if its role exists."""
     member_id = call.number("mid")
     project = call.project("read", "member")
     member = project.members.get(member_id)
@@ -104,12 +106,12 @@ def get_member(call: Call) -> Response:
             404,
             f"the project member is not found, project id {project.id}, member id {member_id}",
         )
-    return answer(_shown(call, project, member))
+    return answer(_member_json(call, project, member))
 
 
 @routes.api("PUT", "/projects/{project}/members/{mid}")
 def update_member(call: Call) -> Response:
-    """Set the role, whatever its number; 200 also for a member that isn't there."""
+    """Set the role, which need not exist. A missing member is answered with 200, too."""
     member_id = call.number("mid")
     body = call.body("role", {"role_id": int})
     if member := call.project("update", "member").members.get(member_id):
@@ -119,13 +121,13 @@ def update_member(call: Call) -> Response:
 
 @routes.api("DELETE", "/projects/{project}/members/{mid}")
 def delete_member(call: Call) -> Response:
-    """Remove a member, whether it is there or not."""
+    """Remove a member. It need not exist."""
     member_id = call.number("mid")
     call.project("delete", "member").members.pop(member_id, None)
     return done()
 
 
-def _shown(call: Call, project: Project, member: Member) -> dict[str, Any]:
+def _member_json(call: Call, project: Project, member: Member) -> dict[str, Any]:
     name: str | None = None
     if member.entity_type == "g" and (group := call.harbor.groups.get(member.entity_id)):
         name = group.name

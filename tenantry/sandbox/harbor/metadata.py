@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's project metadata: what keys there are, and the calls that take one of them."""
+"""The project metadata of Harbor 2.15.2: the known keys, and the calls for one key."""
 
 from starlette.responses import Response
 
@@ -19,22 +19,22 @@ _SEVERITIES = ("none", "low", "medium", "high", "critical")
 
 
 def known(metadata: dict[str, str | None] | None) -> dict[str, str]:
-    """Those that Harbor knows: the others it drops without a word."""
+    """Return the known keys. Harbor silently drops all others."""
     return {k: v for k, v in (metadata or {}).items() if k in KEYS and v is not None}
 
 
 @routes.api("GET", "/projects/{project}/metadatas")
 def list_metadata(call: Call) -> Response:
-    """All keys."""
+    """Return all keys."""
     return answer(call.project("read", "metadata").metadata)
 
 
 @routes.api("POST", "/projects/{project}/metadatas")
 def add_metadata(call: Call) -> Response:
-    """Add a key that is not there yet."""
+    """Add a key that does not exist."""
     body = call.body("metadata", {"*": str})
     project = call.project("create", "metadata")
-    key, value = _one(body)
+    key, value = _single_entry(body)
     if key in project.metadata:
         raise Refusal(409, f"metadata {key} already exists for project {project.id}")
     project.metadata[key] = value
@@ -43,7 +43,7 @@ def add_metadata(call: Call) -> Response:
 
 @routes.api("GET", "/projects/{project}/metadatas/{key}")
 def get_metadata(call: Call) -> Response:
-    """One key, or nothing: that it is not there is no error."""
+    """Return one key, or an empty object if it does not exist."""
     metadata, key = call.project("read", "metadata").metadata, call.path["key"]
     return answer({key: metadata[key]} if key in metadata else {})
 
@@ -54,19 +54,19 @@ def update_metadata(call: Call) -> Response:
     body = call.body("metadata", {"*": str})
     project = call.project("update", "metadata")
     name = call.path["key"]
-    key, value = _one({name: body.get(name) or ""})
+    key, value = _single_entry({name: body.get(name) or ""})
     project.metadata[key] = value
     return done()
 
 
 @routes.api("DELETE", "/projects/{project}/metadatas/{key}")
 def delete_metadata(call: Call) -> Response:
-    """Remove a key, whether it is there or not."""
+    """Remove a key. It need not exist."""
     call.project("delete", "metadata").metadata.pop(call.path["key"], None)
     return done()
 
 
-def _one(body: dict[str, str]) -> tuple[str, str]:
+def _single_entry(body: dict[str, str]) -> tuple[str, str]:
     if len(body) != 1:
         raise Refusal(400, "only allow one key/value pair")
     [(key, value)] = body.items()

@@ -1,7 +1,7 @@
-"""What the simulated Harbor holds: plain dataclasses, to be read and meddled with by tests.
+"""The state of the simulated Harbor: plain dataclasses that tests can read and change.
 
-A deleted project keeps nothing but its id, which is never given again: the real Harbor keeps the
-row under another name, invisible to the API.
+The id of a deleted project is never used again. A real Harbor keeps its row under another name,
+invisible to the API.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ OIDC_GROUP = 3
 
 @dataclass
 class User:
-    """A user: the admin, who is user 1, one that the IdP sent, or one of Harbor's own."""
+    """A user: the admin, who is user 1, a user from the IdP, or a local user."""
 
     id: int
     username: str
@@ -25,8 +25,8 @@ class User:
     subiss: str = ""  # subject and issuer, joined without a separator
     cli_secret: str = ""
     groups: list[str] = field(default_factory=list)
-    admin_in_auth: bool = False  # the IdP calls it an admin: true of a login, never of the row
-    # Of Harbor's own users only.
+    admin_in_auth: bool = False  # an admin by the IdP: set for a login, never in the stored user
+    # For local users only.
     realname: str = ""
     comment: str = ""
     salt: str = ""
@@ -35,7 +35,7 @@ class User:
 
 @dataclass
 class Label:
-    """A label, of all of Harbor (``project_id`` 0) or of a project."""
+    """A label, global (``project_id`` 0) or of a project."""
 
     id: int
     name: str
@@ -48,7 +48,7 @@ class Label:
 
 @dataclass
 class Group:
-    """A user group; type 3 is OIDC's."""
+    """A user group. Type 3 is for groups from OIDC."""
 
     id: int
     name: str
@@ -57,7 +57,7 @@ class Group:
 
 @dataclass
 class Member:
-    """A user's or group's role in a project."""
+    """The role of a user or group in a project."""
 
     id: int
     entity_id: int
@@ -67,7 +67,7 @@ class Member:
 
 @dataclass
 class Quota:
-    """A project's storage, in bytes; -1 is unlimited."""
+    """The storage of a project, in bytes; -1 is unlimited."""
 
     id: int
     hard: int
@@ -78,7 +78,7 @@ class Quota:
 
 @dataclass
 class Tag:
-    """A name of an artifact."""
+    """A tag of an artifact."""
 
     id: int
     digest: str
@@ -88,19 +88,19 @@ class Tag:
 
 @dataclass
 class Artifact:
-    """A manifest that was pushed, and what belongs to it."""
+    """A pushed manifest with its blobs."""
 
     id: int
     media_type: str
     content: str
-    size: int  # bytes, its blobs included
+    size: int  # bytes, including its blobs
     pushed: datetime
     pulled: datetime | None = None
 
 
 @dataclass
 class Repository:
-    """A project's repository: its artifacts by digest and its tags by name."""
+    """A repository of a project, with artifacts by digest and tags by name."""
 
     id: int
     created: datetime
@@ -112,7 +112,7 @@ class Repository:
 
 @dataclass
 class Project:
-    """A project and all that goes when it is deleted, its robots excepted."""
+    """A project, with everything that is deleted with it except its robots."""
 
     id: int
     name: str
@@ -121,7 +121,7 @@ class Project:
     updated: datetime
     metadata: dict[str, str] = field(default_factory=dict)
     cve_allowlist: dict[str, Any] = field(default_factory=dict)
-    # By name, without the project's; blobs have a repository before it is there for the API.
+    # By name without the project. A repository can have blobs before the API shows it.
     repositories: dict[str, Repository] = field(default_factory=dict)
     blobs: dict[str, dict[str, int]] = field(default_factory=dict)  # repository, digest, bytes
     members: dict[int, Member] = field(default_factory=dict)
@@ -133,15 +133,15 @@ class Project:
 
     @property
     def public(self) -> bool:
-        """Whether anybody may look."""
+        """Whether anonymous callers may read it."""
         return self.metadata.get("public") == "true"
 
 
 @dataclass
 class Permission:
-    """What a robot may do in one namespace: a project, all of them (``*``) or the system (``/``).
+    """The permissions of a robot in one namespace: a project, all projects (``*``), the system (``/``).
 
-    A project is known by its id, so that a new project of an old name inherits nothing.
+    A project is identified by its id, so that a new project of the same name inherits nothing.
     """
 
     kind: Literal["project", "system"]
@@ -151,7 +151,7 @@ class Permission:
 
 @dataclass
 class Robot:
-    """A robot account. ``name`` is without project and prefix; ``project_id`` 0 is system level."""
+    """A robot account. ``name`` has no project and prefix; ``project_id`` 0 means system level."""
 
     id: int
     name: str
@@ -171,10 +171,10 @@ class Robot:
 
 @dataclass
 class Session:
-    """A session's record. Without a user it is anonymous, and still a session.
+    """A session. Without a user it is anonymous.
 
-    A login through the IdP leaves the user as it was then, with the groups of that login, and
-    ``values``: what such a login needs between its requests, and the ID token afterwards.
+    A login through the IdP stores the user of that time, with the groups of that login. ``values``
+    has the data that a login needs between its requests, and the ID token afterwards.
     """
 
     ends: datetime
@@ -185,7 +185,7 @@ class Session:
 
 @dataclass
 class State:
-    """All of it."""
+    """The whole state."""
 
     csrf_key: str
     configuration: dict[str, Any]
@@ -195,19 +195,19 @@ class State:
     robots: dict[int, Robot] = field(default_factory=dict)
     labels: dict[int, Label] = field(default_factory=dict)
     registries: dict[int, dict[str, Any]] = field(default_factory=dict)
-    # Who made and deleted which projects, the oldest first.
+    # The creations and deletions of projects, oldest first.
     audit: list[dict[str, Any]] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
-    # The order of first use of each scope, resource and action: what robots' access is shown in.
+    # The order of the first use of each scope, resource and action, in which robots' access is shown.
     policies: dict[str, int] = field(default_factory=dict)
     token_key: str = ""  # signs the registry's tokens; PEM
 
     def next_id(self, kind: str) -> int:
-        """The next of a sequence. What a refused create drew is not given back."""
+        """Return the next id of a sequence. A rejected create does not return its id."""
         self.sequences[kind] = self.sequences.get(kind, 0) + 1
         return self.sequences[kind]
 
     def project(self, project_id: int) -> Project | None:
-        """The live project of an id."""
+        """Return the existing project with this id, or None."""
         return next((p for p in self.projects.values() if p.id == project_id), None)

@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's projects: themselves, their metadata and their summary.
+"""The projects of Harbor 2.15.2, with their metadata and summary.
 
 Not simulated: proxy-cache projects.
 """
@@ -34,7 +34,7 @@ _SHAPE: Shape = {
     "registry_id": int,
 }
 _LONGEST_NAME = 255
-_LOGGED = 10_000  # entries of the log that are kept
+_LOG_SIZE = 10_000  # the latest entries of the log, which are kept
 _COUNTS = {
     PROJECT_ADMIN: "project_admin_count",
     MAINTAINER: "maintainer_count",
@@ -52,11 +52,11 @@ _FIELDS = {
 }
 
 
-def _sent(call: Call) -> Any:
-    """Return the body that describes a project, if it is as the schema wants it."""
+def _parse_project(call: Call) -> Any:
+    """Return the body that describes a project; raise Refusal if it does not match the schema."""
     body = call.body("project", _SHAPE)
     if len(body.get("project_name") or "") > _LONGEST_NAME:
-        # Harbor repeats its prefix for the faults of a model.
+        # Harbor repeats the prefix for faults of a model.
         fault = f"project_name in body should be at most {_LONGEST_NAME} chars long"
         raise invalid(f"validation failure list:\n{fault}")
     return body
@@ -65,10 +65,10 @@ def _sent(call: Call) -> Any:
 def add_project(
     harbor: "SimulatedHarbor", name: str, owner_id: int, keys: dict[str, str], limit: int
 ) -> Project:
-    """Put a project into the state, with its owner as member and its quota."""
+    """Add a project to the state, with its owner as member and its quota, and return it."""
     state, now = harbor.state, harbor.clock.now()
     project_id = state.next_id("project")
-    if name in state.projects:  # the id is drawn by then, and lost
+    if name in state.projects:  # the id is used up
         raise Refusal(409, f"The project named {name} already exists")
     project = Project(project_id, name, owner_id, now, now, {"public": "false", **keys})
     member_id = state.next_id("member")
@@ -80,19 +80,19 @@ def add_project(
 
 
 def add_library(harbor: "SimulatedHarbor") -> None:
-    """Put in the project that every installation has."""
+    """Add the project that every installation has."""
     add_project(harbor, "library", ADMIN_ID, {"public": "true"}, -1)
 
 
-def shown(call: Call, project: Project, detail: bool = True) -> dict[str, Any]:
-    """A project as this caller sees it."""
+def project_json(call: Call, project: Project, detail: bool = True) -> dict[str, Any]:
+    """Return a project as JSON values, as shown to the caller."""
     user = call.caller.user
-    held = access.roles(call.harbor, user, project) if user else []
+    roles = access.roles(call.harbor, user, project) if user else []
     owner = call.harbor.users.get(project.owner_id)
-    seen = {
+    values = {
         "creation_time": stamp(project.created),
-        **({"current_user_role_id": held[0]} if held else {}),
-        "current_user_role_ids": held or None,
+        **({"current_user_role_id": roles[0]} if roles else {}),
+        "current_user_role_ids": roles or None,
         "cve_allowlist": {
             "creation_time": stamp(None),
             **(
@@ -110,15 +110,15 @@ def shown(call: Call, project: Project, detail: bool = True) -> dict[str, Any]:
         "update_time": stamp(project.updated),
     }
     if detail:
-        seen["metadata"] = project.metadata
+        values["metadata"] = project.metadata
         if owner:
-            seen["owner_name"] = owner.username
-    return seen
+            values["owner_name"] = owner.username
+    return values
 
 
 @routes.api("GET", "/projects")
 def list_projects(call: Call) -> Response:
-    """Those that the caller may see: for nobody the public ones, as if there were no others."""
+    """Return the projects that the caller may see. Anonymous callers see the public ones."""
     listing, query = call.listing, call.query
     found = [p for p in call.harbor.projects.values() if _visible(call, p)]
     if name := query.get("name"):
@@ -131,7 +131,7 @@ def list_projects(call: Call) -> Response:
     found.sort(key=lambda p: p.name)
     found = listing.select(found, _FIELDS)
     detail = query.get("with_detail", "true").lower() != "false"
-    return listing.answer(found, lambda p: shown(call, p, detail))
+    return listing.answer(found, lambda p: project_json(call, p, detail))
 
 
 def _visible(call: Call, project: Project) -> bool:
@@ -145,11 +145,11 @@ def _visible(call: Call, project: Project) -> bool:
 
 @routes.api("HEAD", "/projects")
 def head_project(call: Call) -> Response:
-    """Whether a project of this name exists."""
+    """Check whether a project of this name exists."""
     name = call.query.get("project_name")
     if not name:
         raise invalid("project_name in query is required")
-    access.require_known(call.caller)  # also for a public one
+    access.require_known(call.caller)  # even for a public project
     project = call.harbor.projects.get(name)
     access.require_project(call.harbor, call.caller, "read", project, "project", name)
     return done()
@@ -157,8 +157,8 @@ def head_project(call: Call) -> Response:
 
 @routes.api("POST", "/projects")
 def create_project(call: Call) -> Response:
-    """Create a project; its creator (for a robot: the admin) becomes a member of role 1."""
-    body = _sent(call)
+    """Create a project. Its creator (the admin, if a robot creates it) becomes a project admin."""
+    body = _parse_project(call)
     caller, settings = call.caller, call.harbor.configuration
     access.require_known(caller)
     if caller.robot and caller.robot.project_id:
@@ -192,14 +192,14 @@ def create_project(call: Call) -> Response:
 
 @routes.api("GET", "/projects/{project}")
 def get_project(call: Call) -> Response:
-    """One project."""
-    return answer(shown(call, call.project("read")))
+    """Return one project."""
+    return answer(project_json(call, call.project("read")))
 
 
 @routes.api("PUT", "/projects/{project}")
 def update_project(call: Call) -> Response:
-    """Merge metadata. Name, storage limit and the outer ``public`` pass without effect."""
-    body = _sent(call)
+    """Merge metadata. Name, storage limit and the outer ``public`` have no effect."""
+    body = _parse_project(call)
     project = call.project("update")
     changes = metadata.known(body.get("metadata"))
     stored = project.metadata.get("retention_id")
@@ -221,7 +221,7 @@ def update_project(call: Call) -> Response:
 
 @routes.api("DELETE", "/projects/{project}")
 def delete_project(call: Call) -> Response:
-    """Delete an empty project with all that is in it; its name is free at once."""
+    """Delete a project without repositories. Its name can be used again immediately."""
     project, harbor = call.project("delete"), call.harbor
     if message := _obstacle(project):
         raise Refusal(412, f"precondition failed: {message}")
@@ -234,27 +234,27 @@ def delete_project(call: Call) -> Response:
 
 @routes.api("GET", "/projects/{project}/_deletable")
 def deletable(call: Call) -> Response:
-    """Whether it can be deleted; if not, the key is missing, not false."""
+    """Return whether a project can be deleted. If not, the key is missing instead of false."""
     message = _obstacle(call.project("delete"))
     return answer({"message": message} if message else {"deletable": True})
 
 
 @routes.api("GET", "/projects/{project}/summary")
 def summary(call: Call) -> Response:
-    """Counts and quota, as far as the caller may see them: absence is no error."""
+    """Return counts and quota, as far as the caller may see them."""
     project, harbor, caller = call.project("read"), call.harbor, call.caller
-    seen: dict[str, Any] = {"repo_count": len(project.repositories)}
+    values: dict[str, Any] = {"repo_count": len(project.repositories)}
     if project.quota and access.may(harbor, caller, "read", project, "quota"):
-        seen["quota"] = {
+        values["quota"] = {
             "hard": {"storage": project.quota.hard},
             "used": {"storage": project.quota.used},
         }
     if access.may(harbor, caller, "list", project, "member"):
-        held = [member.role_id for member in project.members.values()]
+        role_ids = [member.role_id for member in project.members.values()]
         for role, key in _COUNTS.items():
-            if count := held.count(role):
-                seen[key] = count
-    return answer(seen)
+            if count := role_ids.count(role):
+                values[key] = count
+    return answer(values)
 
 
 def _log(call: Call, operation: str, name: str) -> None:
@@ -271,7 +271,7 @@ def _log(call: Call, operation: str, name: str) -> None:
             "username": call.caller.name,
         }
     )
-    del state.audit[:-_LOGGED]
+    del state.audit[:-_LOG_SIZE]
 
 
 def _obstacle(project: Project) -> str:

@@ -1,8 +1,8 @@
-"""What Harbor 2.15.2 asks of its OIDC provider: metadata, tokens, claims. Any provider will do.
+"""The OIDC client of Harbor 2.15.2: metadata, tokens and claims of any provider.
 
-Settings and metadata are kept for three seconds, as Harbor keeps them: a change takes that long.
+Settings and metadata are cached for three seconds as in Harbor, so a change takes that long.
 
-Not simulated: refreshed and revoked tokens, and Google's peculiarities.
+Not simulated: refreshed and revoked tokens, and the special cases for Google.
 """
 
 import functools
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from tenantry.sandbox.harbor.app import SimulatedHarbor
 
 CALLBACK = "/c/oidc/callback"
-_KEPT = timedelta(seconds=3)
-_PATIENCE = 10.0  # seconds
+_CACHE_TIME = timedelta(seconds=3)
+_TIMEOUT = 10.0  # seconds
 _ALGORITHMS = {f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)}
 
 JSON = dict[str, Any]
 
 
 class ProviderError(Exception):
-    """The provider is not there, or does not say what it should; the words are Harbor's."""
+    """The provider is unreachable or its answer is invalid. The message is Harbor's."""
 
 
 @dataclass
 class Identity:
-    """Who logged in, by the provider's word. It is known again by subject and issuer alone."""
+    """The user of a login as the provider describes it. Only subject and issuer identify it."""
 
     sub: str
     iss: str
@@ -49,18 +49,18 @@ class Identity:
 
 @dataclass
 class Provider:
-    """The provider as it was found, with the settings of that moment."""
+    """The discovered provider, with the settings of that time."""
 
     settings: JSON
     metadata: JSON
     redirect_uri: str
-    found: datetime
+    discovered: datetime
     _keys: list[jwt.PyJWK] = field(default_factory=list)
 
     def login_url(self, state: str, verifier: str) -> str:
-        """Where a browser is sent to log in."""
+        """Return the URL to which a browser is redirected to log in."""
         challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("=")
-        asked = {
+        parameters = {
             "client_id": self.settings["oidc_client_id"],
             "code_challenge": challenge,
             "code_challenge_method": "S256",
@@ -71,18 +71,22 @@ class Provider:
             **_extra(self.settings["oidc_extra_redirect_parms"]),
         }
         return _with_query(
-            _text(self.metadata, "authorization_endpoint"), dict(sorted(asked.items()))
+            _text(self.metadata, "authorization_endpoint"), dict(sorted(parameters.items()))
         )
 
     def logout_url(self, id_token: str, back_to: str) -> str | None:
-        """Where a browser is sent to log out of the provider too, if that can be done."""
+        """Return the URL to log out of the provider, or None if it has none."""
         if not self.metadata.get("end_session_endpoint"):
             return None
-        asked = {"id_token_hint": id_token, "post_logout_redirect_uri": back_to}
-        return _with_query(self.metadata["end_session_endpoint"], asked)
+        parameters = {"id_token_hint": id_token, "post_logout_redirect_uri": back_to}
+        return _with_query(self.metadata["end_session_endpoint"], parameters)
 
     async def tokens(self, code: str, verifier: str) -> JSON:
-        """The tokens for a code. The secret goes by basic auth first, then in the form."""
+        """Return the tokens for a code. The secret is sent by basic auth first, then in the form.
+
+        Raises:
+            ProviderError: the provider is unreachable or rejects the code.
+        """
         client_id, secret = self.settings["oidc_client_id"], self.settings["oidc_client_secret"]
         form = {
             "grant_type": "authorization_code",
@@ -92,20 +96,24 @@ class Provider:
         }
         url = _text(self.metadata, "token_endpoint")
         basic = httpx.BasicAuth(quote_plus(client_id), quote_plus(secret))
-        inside = {**form, "client_id": client_id, "client_secret": secret}
+        form_with_secret = {**form, "client_id": client_id, "client_secret": secret}
         async with _client(self.settings["oidc_verify_cert"]) as client:
             try:
                 response = await client.post(url, data=form, auth=basic)
                 if response.status_code != HTTPStatus.OK:
-                    response = await client.post(url, data=inside)
+                    response = await client.post(url, data=form_with_secret)
             except httpx.HTTPError as error:
                 msg = f'Post "{url}": {error}'
                 raise ProviderError(msg) from error
-        return _granted(response)
+        return _parse_tokens(response)
 
     async def claims(self, token: str) -> JSON:
-        """The claims of an ID token that this provider made for this client, however long ago."""
-        read = await self._verified(token)
+        """Return the claims of an ID token, which may have expired.
+
+        Raises:
+            ProviderError: it is not from this provider, or not for this client.
+        """
+        read = await self._verify(token)
         audience = read.get("aud")
         named = audience if isinstance(audience, list) else [audience]
         if read.get("iss") != self.metadata["issuer"]:
@@ -116,7 +124,7 @@ class Provider:
             raise ProviderError(msg)
         return read
 
-    async def _verified(self, token: str) -> JSON:
+    async def _verify(self, token: str) -> JSON:
         offered = self.metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         try:
             kid = jwt.get_unverified_header(token).get("kid")
@@ -137,56 +145,67 @@ class Provider:
         def named() -> list[jwt.PyJWK]:
             return [key for key in self._keys if kid in (None, key.key_id)]
 
-        if not named():  # the provider may have new keys
+        if not named():  # the provider may have rotated its keys
             answer = await _get(_text(self.metadata, "jwks_uri"), self.settings["oidc_verify_cert"])
             self._keys = jwt.PyJWKSet.from_dict(answer).keys
         return named()
 
     async def identity(self, claims: JSON, access_token: str = "") -> Identity:
-        """Who the claims speak of; what the provider's userinfo says comes before them."""
-        remote: JSON = {}
+        """Return the user of the claims. Those of the provider's userinfo have priority.
+
+        Raises:
+            ProviderError: userinfo is about another user.
+        """
+        userinfo: JSON = {}
         if access_token and self.metadata.get("userinfo_endpoint"):
             try:
-                remote = await _get(
+                userinfo = await _get(
                     self.metadata["userinfo_endpoint"],
                     self.settings["oidc_verify_cert"],
                     {"authorization": f"Bearer {access_token}"},
                 )
             except ProviderError:
-                remote = {}  # a warning in Harbor's log
-        if remote and _text(remote, "sub") != _text(claims, "sub"):
+                userinfo = {}  # Harbor only logs a warning
+        if userinfo and _text(userinfo, "sub") != _text(claims, "sub"):
             msg = (
-                f"the subject from userinfo: {_text(remote, 'sub')} does not match the subject from "
+                f"the subject from userinfo: {_text(userinfo, 'sub')} does not match the subject from "
                 f"ID token: {_text(claims, 'sub')}, probably a security attack happened"
             )
             raise ProviderError(msg)
-        groups = _groups(remote, self.settings)
+        groups = _groups(userinfo, self.settings)
         if groups is None:
             groups = _groups(claims, self.settings) or []
         wanted, admins = self.settings["oidc_group_filter"], self.settings["oidc_admin_group"]
         return Identity(
             sub=_text(claims, "sub"),
             iss=claims["iss"],
-            username=_username(remote, claims, self.settings["oidc_user_claim"]),
-            email=_text(remote or claims, "email"),
+            username=_username(userinfo, claims, self.settings["oidc_user_claim"]),
+            email=_text(userinfo or claims, "email"),
             groups=[g for g in groups if not wanted or _matches(wanted, g)],
             admin=bool(admins) and admins in groups,
         )
 
 
 async def provider(harbor: "SimulatedHarbor") -> Provider:
-    """The configured provider, found anew when three seconds have passed."""
+    """Return the configured provider, discovered again after three seconds.
+
+    Raises:
+        ProviderError: the provider is unreachable or its metadata are invalid.
+    """
     now, known = harbor.clock.now(), harbor.provider
-    if known is None or not timedelta() <= now - known.found <= _KEPT:
+    if known is None or not timedelta() <= now - known.discovered <= _CACHE_TIME:
         settings = dict(harbor.configuration)
-        metadata = await discovered(settings["oidc_endpoint"], settings["oidc_verify_cert"])
+        metadata = await discover(settings["oidc_endpoint"], settings["oidc_verify_cert"])
         known = Provider(settings, metadata, f"{harbor.ext_endpoint}{CALLBACK}", now)
         harbor.provider = known
     return known
 
 
 async def current_claims(harbor: "SimulatedHarbor", token: str) -> JSON:
-    """The claims of an ID token, if the clock that the sandbox goes by says that it is good."""
+    """Return the claims of an ID token; raise ProviderError if it is invalid or expired.
+
+    The expiry is compared with the sandbox's clock.
+    """
     claims = await (await provider(harbor)).claims(token)
     expires, now = claims.get("exp", 0), harbor.clock.now().timestamp()
     if expires < now:
@@ -195,8 +214,8 @@ async def current_claims(harbor: "SimulatedHarbor", token: str) -> JSON:
     return claims
 
 
-async def discovered(endpoint: str, verify: bool) -> JSON:
-    """A provider's metadata. It must call itself by the very address that we know."""
+async def discover(endpoint: str, verify: bool) -> JSON:
+    """Return the metadata of a provider; raise ProviderError if its issuer is not the endpoint."""
     metadata = await _get(f"{endpoint.removesuffix('/')}/.well-known/openid-configuration", verify)
     if metadata.get("issuer") != endpoint:
         msg = (
@@ -207,16 +226,16 @@ async def discovered(endpoint: str, verify: bool) -> JSON:
     return metadata
 
 
-def _granted(response: httpx.Response) -> JSON:
-    body = _object(response)
+def _parse_tokens(response: httpx.Response) -> JSON:
+    body = _parse_object(response)
     if response.status_code == HTTPStatus.OK and "error" not in body:
         return body
     if not body.get("error"):
         status = f"{response.status_code} {response.reason_phrase}"
         msg = f"oauth2: cannot fetch token: {status}\nResponse: {response.text}"
         raise ProviderError(msg)
-    words = [body.get(name) for name in ("error", "error_description", "error_uri")]
-    msg = "oauth2: " + " ".join(json.dumps(word) for word in words if word)
+    parts = [body.get(name) for name in ("error", "error_description", "error_uri")]
+    msg = "oauth2: " + " ".join(json.dumps(part) for part in parts if part)
     raise ProviderError(msg)
 
 
@@ -227,7 +246,7 @@ async def _get(url: str, verify: bool, headers: dict[str, str] | None = None) ->
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         msg = f'Get "{url}": {error}'
         raise ProviderError(msg) from error
-    body = _object(response)
+    body = _parse_object(response)
     if response.status_code != HTTPStatus.OK or not body:
         msg = f"{response.status_code} {response.reason_phrase}: {response.text}"
         raise ProviderError(msg)
@@ -236,12 +255,12 @@ async def _get(url: str, verify: bool, headers: dict[str, str] | None = None) ->
 
 def _client(verify: bool) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        verify=_trust(verify), timeout=_PATIENCE, follow_redirects=True, trust_env=False
+        verify=_ssl_context(verify), timeout=_TIMEOUT, follow_redirects=True, trust_env=False
     )
 
 
 @functools.cache
-def _trust(verify: bool) -> ssl.SSLContext:
+def _ssl_context(verify: bool) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False
@@ -249,7 +268,7 @@ def _trust(verify: bool) -> ssl.SSLContext:
     return context
 
 
-def _object(response: httpx.Response) -> JSON:
+def _parse_object(response: httpx.Response) -> JSON:
     try:
         body = response.json()
     except ValueError:
@@ -257,13 +276,13 @@ def _object(response: httpx.Response) -> JSON:
     return body if isinstance(body, dict) else {}
 
 
-def _with_query(url: str, asked: dict[str, str]) -> str:
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(asked)}"
+def _with_query(url: str, parameters: dict[str, str]) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(parameters)}"
 
 
-def _extra(parameters: str) -> dict[str, str]:
+def _extra(text: str) -> dict[str, str]:
     try:
-        read = json.loads(parameters or "{}")
+        read = json.loads(text or "{}")
     except ValueError:
         return {}
     return {k: str(v) for k, v in read.items()} if isinstance(read, dict) else {}
@@ -274,14 +293,19 @@ def _text(claims: JSON, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _username(remote: JSON, local: JSON, claim: str) -> str:
-    """The chosen claim, the ID token's first; else the name, userinfo's first."""
-    held = (_text(local, claim), _text(remote, claim), _text(remote, "name"), _text(local, "name"))
-    return next(filter(None, held), "")
+def _username(userinfo: JSON, local: JSON, claim: str) -> str:
+    """Return the configured claim, from the ID token first; else the name, from userinfo first."""
+    names = (
+        _text(local, claim),
+        _text(userinfo, claim),
+        _text(userinfo, "name"),
+        _text(local, "name"),
+    )
+    return next(filter(None, names), "")
 
 
 def _groups(claims: JSON, settings: JSON) -> list[str] | None:
-    """The groups, if the claim is a list; of a plain string Harbor only warns."""
+    """Return the groups, or None if the claim is not a list. For a string Harbor logs a warning."""
     value = claims.get(settings["oidc_groups_claim"])
     return [g for g in value if isinstance(g, str)] if isinstance(value, list) else None
 

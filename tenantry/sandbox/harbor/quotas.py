@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's quotas: storage of projects, whose use storage.py keeps."""
+"""The quotas of Harbor 2.15.2: the storage of projects. storage.py counts its usage."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,21 +9,21 @@ from tenantry.sandbox.harbor.model import Project, Quota
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, answer, done, stamp
 
-MOST = 1024**5  # 1024 TB
+MAXIMUM = 1024**5  # 1024 TB
 _FIELDS = {"id": lambda pair: pair[1].id, "hard.storage": lambda pair: pair[1].hard}
 
 
 def check_limit(limit: int, prefix: str = "") -> None:
-    """Refuse what is no limit."""
+    """Raise Refusal for an invalid limit."""
     if limit != -1 and limit <= 0:
         raise Refusal(400, f"{prefix}invalid non-positive value for quota limit, value={limit}")
-    if limit > MOST:
-        raise Refusal(400, f"{prefix}exceeded 1024TB, which is {MOST} Bytes, value={limit}")
+    if limit > MAXIMUM:
+        raise Refusal(400, f"{prefix}exceeded 1024TB, which is {MAXIMUM} Bytes, value={limit}")
 
 
 @routes.api("GET", "/quotas")
 def list_quotas(call: Call) -> Response:
-    """The quotas, of all projects or of one."""
+    """Return the quotas of all projects or of one."""
     listing = call.listing
     call.require("list", "quota")
     found = sorted(_quotas(call), key=lambda pair: pair[1].id)
@@ -31,15 +31,15 @@ def list_quotas(call: Call) -> Response:
         found = []
     if reference := call.query.get("reference_id"):
         found = [pair for pair in found if str(pair[0].id) == reference]
-    return listing.answer(listing.select(found, _FIELDS), lambda pair: _shown(*pair))
+    return listing.answer(listing.select(found, _FIELDS), lambda pair: _quota_json(*pair))
 
 
 @routes.api("GET", "/quotas/{id}")
 def get_quota(call: Call) -> Response:
-    """One quota. It alone is shown without the time of its last change."""
+    """Return one quota. Unlike in a list, it has no update time."""
     quota_id = call.number("id")
     call.require("read", "quota")
-    return answer({**_shown(*_found(call, quota_id)), "update_time": stamp(None)})
+    return answer({**_quota_json(*_find_quota(call, quota_id)), "update_time": stamp(None)})
 
 
 @routes.api("PUT", "/quotas/{id}")
@@ -50,7 +50,7 @@ def update_quota(call: Call) -> Response:
     call.require("update", "quota")
     if not body.get("hard"):
         raise Refusal(400, "hard required in body")
-    quota = _found(call, quota_id)[1]
+    quota = _find_quota(call, quota_id)[1]
     for resource, limit in body["hard"].items():
         if resource != "storage":
             raise Refusal(400, f"resource {resource} not support")
@@ -63,14 +63,14 @@ def _quotas(call: Call) -> Iterator[tuple[Project, Quota]]:
     return ((p, p.quota) for p in call.harbor.projects.values() if p.quota)
 
 
-def _found(call: Call, quota_id: int) -> tuple[Project, Quota]:
+def _find_quota(call: Call, quota_id: int) -> tuple[Project, Quota]:
     for pair in _quotas(call):
         if pair[1].id == quota_id:
             return pair
     raise Refusal(404, f"quota {quota_id} not found")
 
 
-def _shown(project: Project, quota: Quota) -> dict[str, Any]:
+def _quota_json(project: Project, quota: Quota) -> dict[str, Any]:
     return {
         "creation_time": stamp(quota.created),
         "hard": {"storage": quota.hard},

@@ -1,7 +1,7 @@
-"""Harbor 2.15.2's list of other registries. Not simulated: whether they answer, replication.
+"""The external registries of Harbor 2.15.2. Not simulated: their health checks, replication.
 
-Recorded of the real one: a duplicate is a 409, and ``access_secret`` is read back as ``*****``. The
-words are those of its source.
+Recorded from a real Harbor: a duplicate is answered with 409, and ``access_secret`` is shown as
+``*****``. The messages are from its source.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, Shape, answer, created, done, stamp
 
 _MASK = "*****"
-_KEPT = ("name", "description", "type", "url", "insecure")
+_STORED = ("name", "description", "type", "url", "insecure")
 _CREDENTIAL = {
     "credential_type": "type",
     "access_key": "access_key",
@@ -27,82 +27,82 @@ _SHAPE: Shape = {
     "credential": {"type": str, "access_key": str, "access_secret": str},
     **dict.fromkeys(_CREDENTIAL, str),
 }
-_FIELDS = {"id": lambda each: each["id"], "name": lambda each: each["name"]}
+_FIELDS = {"id": lambda row: row["id"], "name": lambda row: row["name"]}
 
 
 @routes.api("GET", "/registries")
 def list_registries(call: Call) -> Response:
-    """All of them."""
+    """Return all registries."""
     listing = call.listing
     call.require("list", "registry")
     name = call.query.get("name", "")
-    found = [each for each in call.harbor.state.registries.values() if name in each["name"]]
-    return listing.answer(listing.select(found, _FIELDS), _shown)
+    found = [row for row in call.harbor.state.registries.values() if name in row["name"]]
+    return listing.answer(listing.select(found, _FIELDS), _registry_json)
 
 
 @routes.api("POST", "/registries")
 def create_registry(call: Call) -> Response:
-    """Add one; its name is taken once."""
+    """Create a registry. Its name must be unique."""
     body = call.body("registry", _SHAPE)
     call.require("create", "registry")
     state, now = call.harbor.state, stamp(call.harbor.clock.now())
-    kept: dict[str, Any] = {key: body[key] for key in _KEPT if body.get(key) is not None}
-    if not kept.get("name") or not kept.get("url"):
+    stored: dict[str, Any] = {key: body[key] for key in _STORED if body.get(key) is not None}
+    if not stored.get("name") or not stored.get("url"):
         raise Refusal(400, "bad request: name or url cannot be empty")
     registry_id = state.next_id("registry")
-    _require_free(call, kept["name"])
+    _require_free(call, stored["name"])
     state.registries[registry_id] = {
         "insecure": False,
-        **kept,
+        **stored,
         "credential": dict(body.get("credential") or {}),
         "id": registry_id,
         "status": "healthy",
         "creation_time": now,
         "update_time": now,
     }
-    _note(call, registry_id)
+    _record_secret(call, registry_id)
     return created(f"/api/v2.0/registries/{registry_id}")
 
 
 @routes.api("GET", "/registries/{id}")
 def get_registry(call: Call) -> Response:
-    """One of them, its secret masked."""
-    return answer(_shown(_found(call, "read")))
+    """Return one registry, with a masked secret."""
+    return answer(_registry_json(_find_registry(call, "read")))
 
 
 @routes.api("PUT", "/registries/{id}")
 def update_registry(call: Call) -> Response:
-    """Set what is sent: here the parts of the credential are keys of the body."""
+    """Change the given fields. The parts of the credential are top-level fields here."""
     body = call.body("registry", _SHAPE)
-    held = _found(call, "update")
-    if (name := body.get("name")) not in (None, held["name"]):
+    registry = _find_registry(call, "update")
+    if (name := body.get("name")) not in (None, registry["name"]):
         _require_free(call, str(name))
-    held.update({key: body[key] for key in _KEPT if body.get(key) is not None})
+    registry.update({key: body[key] for key in _STORED if body.get(key) is not None})
     sent = {own: body[key] for key, own in _CREDENTIAL.items() if body.get(key) is not None}
-    held["credential"] = {**held["credential"], **sent}
-    held["update_time"] = stamp(call.harbor.clock.now())
-    _note(call, held["id"])
+    registry["credential"] = {**registry["credential"], **sent}
+    registry["update_time"] = stamp(call.harbor.clock.now())
+    _record_secret(call, registry["id"])
     return done()
 
 
 @routes.api("DELETE", "/registries/{id}")
 def delete_registry(call: Call) -> Response:
-    """Remove one."""
-    del call.harbor.state.registries[_found(call, "delete")["id"]]
+    """Delete a registry."""
+    del call.harbor.state.registries[_find_registry(call, "delete")["id"]]
     return done()
 
 
 def _require_free(call: Call, name: str) -> None:
-    if any(each["name"] == name for each in call.harbor.state.registries.values()):
+    if any(row["name"] == name for row in call.harbor.state.registries.values()):
         raise Refusal(409, f"registry {name} already exists")
 
 
-def _note(call: Call, registry_id: int) -> None:
+def _record_secret(call: Call, registry_id: int) -> None:
     if secret := call.harbor.state.registries[registry_id]["credential"].get("access_secret"):
         call.harbor.issued_secrets.append(secret)
 
 
-def _found(call: Call, action: str) -> dict[str, Any]:
+def _find_registry(call: Call, action: str) -> dict[str, Any]:
     registry_id = call.number("id")
     call.require(action, "registry")
     if registry_id not in call.harbor.state.registries:
@@ -110,8 +110,8 @@ def _found(call: Call, action: str) -> dict[str, Any]:
     return call.harbor.state.registries[registry_id]
 
 
-def _shown(held: dict[str, Any]) -> dict[str, Any]:
-    credential = held["credential"]
+def _registry_json(registry: dict[str, Any]) -> dict[str, Any]:
+    credential = registry["credential"]
     if credential.get("access_secret"):
         credential = {**credential, "access_secret": _MASK}
-    return {**held, "credential": credential}
+    return {**registry, "credential": credential}

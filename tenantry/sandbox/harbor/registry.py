@@ -1,10 +1,10 @@
-"""The door of Harbor 2.15.2's registry, ``/v2/``: who is let in, to do what.
+"""Access to the registry of Harbor 2.15.2, ``/v2/``.
 
-Whoever shows a token may do what it says, whoever shows basic auth what Harbor grants; a robot
-needs no token. Refused is with 401, never 403, and with the way to a token only where no
-credentials were shown. Behind the door are blobs.py and manifests.py.
+A request with a token may do what the token allows, and one with basic auth what Harbor grants, so a
+robot needs no token. Rejections have status 401, never 403. They name the token service only if the
+request had no credentials. The requests themselves are in blobs.py and manifests.py.
 
-Not simulated: content trust, the policies of vulnerabilities, proxy caches, referrers.
+Not simulated: content trust, vulnerability policies, proxy caches, referrers.
 """
 
 import re
@@ -28,28 +28,28 @@ _ACTIONS = {
     "POST": "push",
     "PATCH": "push",
     "PUT": "push",
-    # So a robot that may push and not delete can't cancel its upload.
+    # So a robot that may push but not delete cannot cancel its upload.
     "DELETE": "delete",
 }
 _SCOPES = {"pull": "pull", "push": "pull,push", "delete": "delete"}
 
 
 class Unauthorized(Refusal):
-    """A refusal that says how to get in."""
+    """A rejection with an authentication challenge."""
 
     def __init__(self, fault: str, challenge: str) -> None:
-        super().__init__(401, f"{fault}: {fault}")  # Harbor says it twice
+        super().__init__(401, f"{fault}: {fault}")  # Harbor repeats the fault
         self.challenge = challenge
 
     def response(self) -> Response:
-        """As Harbor writes it."""
+        """Return the answer as Harbor formats it."""
         response = super().response()
         response.headers.update({**VERSION, "www-authenticate": self.challenge})
         return response
 
 
 class RegistryRefusal(Refusal):
-    """A refusal of the registry behind Harbor, with one of its own codes."""
+    """A rejection by the registry behind Harbor, with a code of the registry."""
 
     def __init__(self, status: int, code: str, message: str, *details: object) -> None:
         super().__init__(status, message, code)
@@ -57,7 +57,7 @@ class RegistryRefusal(Refusal):
         self.details = details
 
     def response(self) -> Response:
-        """Return the answer as the registry writes it: an error for each detail, or one without."""
+        """Return the answer as the registry formats it: an error for each detail, or one without."""
         error: dict[str, object] = {"code": self.code, "message": self.message}
         errors = [{**error, "detail": detail} for detail in self.details] or [error]
         return Response(
@@ -69,10 +69,10 @@ class RegistryRefusal(Refusal):
 
 @dataclass
 class Visit:
-    """A request that was let in.
+    """An authorized request to a repository.
 
     Attributes:
-        repository: The name without the project.
+        repository: The name of the repository without the project.
     """
 
     call: Call
@@ -81,22 +81,25 @@ class Visit:
 
     @property
     def name(self) -> str:
-        """The repository's name with the project."""
+        """The name of the repository with the project."""
         return f"{self.project.name}/{self.repository}"
 
     def url(self, rest: str) -> str:
-        """An address below the repository's, at the host that the client calls."""
+        """Return a URL below the repository, at the host that the client uses."""
         return f"{self.call.request.base_url}v2/{self.name}/{rest}"
 
 
-Inside = Callable[[Visit], Response]
+RepositoryHandler = Callable[[Visit], Response]
 
 
-def serves(method: str, template: str) -> Callable[[Inside], Inside]:
-    """Register a handler below a repository's name: whoever may not is refused before."""
+def serves(method: str, template: str) -> Callable[[RepositoryHandler], RepositoryHandler]:
+    """Return a decorator that registers a handler below a repository's name.
 
-    def register(handler: Inside) -> Inside:
-        def admitted(call: Call) -> Response:
+    Requests that are not authorized do not reach the handler.
+    """
+
+    def register(handler: RepositoryHandler) -> RepositoryHandler:
+        def authorize(call: Call) -> Response:
             name = call.path["repository"]
             wanted = [(name, _ACTIONS[method])]
             if method == "POST" and (source := call.query.get("from")):
@@ -104,28 +107,28 @@ def serves(method: str, template: str) -> Callable[[Inside], Inside]:
             for named, _ in wanted:
                 if "/" not in named:
                     raise Refusal(400, f"invalid repository name: {named}")
-            project, *_ = [_admit(call, *each, wanted) for each in wanted]
+            project, *_ = [_authorize(call, *scope, wanted) for scope in wanted]
             if not _NAME.fullmatch(name):
                 raise RegistryRefusal(400, "NAME_INVALID", "invalid repository name")
             return handler(Visit(call, project, name.partition("/")[2]))
 
-        routes.add(method, f"/v2/{{repository*}}{template}")(admitted)
+        routes.add(method, f"/v2/{{repository*}}{template}")(authorize)
         return handler
 
     return register
 
 
-def _admit(call: Call, name: str, action: str, wanted: list[tuple[str, str]]) -> Project:
-    """The repository's project, if the caller may do this to it."""
-    # The message names HEAD for a GET, too.
+def _authorize(call: Call, name: str, action: str, wanted: list[tuple[str, str]]) -> Project:
+    """Return the repository's project; raise Unauthorized if the caller may not do this."""
+    # The message has HEAD for a GET, too.
     if call.request.method in ("GET", "HEAD") and "authorization" not in call.request.headers:
         raise Unauthorized(
             "authorize header needed to send HEAD to repository", _challenge(call, wanted)
         )
-    called = name.partition("/")[0]
-    project = call.harbor.projects.get(called)
+    project_name = name.partition("/")[0]
+    project = call.harbor.projects.get(project_name)
     if project is None:
-        raise Unauthorized(f"project {called} not found", "")
+        raise Unauthorized(f"project {project_name} not found", "")
     if not _may(call, action, project):
         fault = f"unauthorized to access repository: {name}, action: {action}"
         raise Unauthorized(fault, _challenge(call, wanted))
@@ -133,8 +136,8 @@ def _admit(call: Call, name: str, action: str, wanted: list[tuple[str, str]]) ->
 
 
 def _may(call: Call, action: str, project: Project) -> bool:
-    token = tokens.shown(call)
-    # A token of before belongs to an earlier project of that name.
+    token = tokens.read_token(call)
+    # An older token belongs to an earlier project of that name.
     if token and token.issued >= int(project.created.timestamp()):
         return action in token.actions.get(project.name, ())
     return access.may(call.harbor, call.caller, action, project, "repository")
@@ -153,8 +156,8 @@ def _challenge(call: Call, wanted: list[tuple[str, str]]) -> str:
 
 @routes.add("GET", "/v2")
 def version_check(call: Call) -> Response:
-    """Whether the caller is let in, and how to get in: Basic says that credentials were refused."""
-    token = tokens.shown(call)
+    """Check the credentials. The challenge is Basic if some were sent and rejected."""
+    token = tokens.read_token(call)
     if not call.caller.known and not (token and token.name):
         raise Unauthorized("unauthorized", _challenge(call, []))
     return Response("{}", headers={**VERSION, **_JSON})
@@ -162,7 +165,7 @@ def version_check(call: Call) -> Response:
 
 @routes.add("GET", "/v2/_catalog")
 def catalog(call: Call) -> Response:
-    """All repositories, for whoever may see them: no token opens it."""
+    """Return all repositories. Tokens are not accepted."""
     if not access.may_system(call.caller, "read", "catalog"):
         raise Unauthorized("unauthorized to list catalog", 'Basic realm="harbor"')
     names = [f"{p.name}/{name}" for p in call.harbor.projects.values() for name in p.repositories]
@@ -170,13 +173,13 @@ def catalog(call: Call) -> Response:
 
 
 def page(call: Call, names: list[str], body: Callable[[list[str]], object]) -> Response:
-    """Names in their order, from behind ``last`` and at most ``n``, and the way to the next."""
+    """Return the sorted names after ``last``, at most ``n``, with a link to the next page."""
     text, last = call.query.get("n"), call.query.get("last", "")
     if text is not None and not text.isdecimal():
         raise Refusal(400, "the N must be a positive int type")
     names = sorted(name for name in names if name > last)
     found = names if text is None else names[: int(text)]
-    headers = dict(_JSON)  # Harbor's core lists, not the registry behind it
+    headers = dict(_JSON)  # Harbor's core answers lists itself, without the registry
     if found and len(found) < len(names):
         path = call.request.scope["path"]
         headers["link"] = f'<{path}?last={found[-1]}&n={text}>; rel="next"'

@@ -1,6 +1,6 @@
-"""Harbor 2.15.2's repositories and artifacts, as the API shows what was pushed.
+"""The repositories and artifacts of Harbor 2.15.2, as the API shows pushed content.
 
-Not simulated: their descriptions, additions, accessories, labels and scans, and the making of tags.
+Not simulated: descriptions, additions, accessories, labels, scans, and the creation of tags.
 """
 
 import json
@@ -15,7 +15,7 @@ from tenantry.sandbox.harbor.model import Artifact, Project, Repository
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, answer, done, stamp
 
-_ICON = f"sha256:{'0' * 64}"  # Harbor has one for each kind of artifact
+_ICON = f"sha256:{'0' * 64}"  # Harbor has an icon for each type of artifact
 _ALL = "/projects/{project}/repositories"
 _ONE = f"{_ALL}/{{repository}}"
 _ARTIFACT = f"{_ONE}/artifacts/{{reference}}"
@@ -23,9 +23,9 @@ _ARTIFACT = f"{_ONE}/artifacts/{{reference}}"
 
 @routes.api("GET", "/repositories")
 def list_all_repositories(call: Call) -> Response:
-    """Those of all projects that the caller may see: for nobody of the public ones."""
+    """Return the repositories of all projects that the caller may see."""
     harbor = call.harbor
-    return _listed(
+    return _list(
         call,
         *(
             project
@@ -37,15 +37,15 @@ def list_all_repositories(call: Call) -> Response:
 
 @routes.api("GET", _ALL)
 def list_repositories(call: Call) -> Response:
-    """A project's repositories."""
-    return _listed(call, call.project("list", "repository"))
+    """Return the repositories of a project."""
+    return _list(call, call.project("list", "repository"))
 
 
-def _listed(call: Call, *projects: Project) -> Response:
-    """The latest first."""
+def _list(call: Call, *projects: Project) -> Response:
+    """Return the repositories of these projects, latest first."""
     listing = call.listing
     rows = [
-        _shown(project, name, repository)
+        _repository_json(project, name, repository)
         for project in projects
         for name, repository in project.repositories.items()
     ]
@@ -56,60 +56,60 @@ def _listed(call: Call, *projects: Project) -> Response:
 
 @routes.api("GET", _ONE)
 def get_repository(call: Call) -> Response:
-    """One repository; a slash in its name is encoded twice."""
+    """Return one repository. A slash in its name is encoded twice."""
     project = call.project("read", "repository")
-    return answer(_shown(project, *_found(call, project)))
+    return answer(_repository_json(project, *_find_repository(call, project)))
 
 
 @routes.api("DELETE", _ONE)
 def delete_repository(call: Call) -> Response:
-    """Delete a repository with all that is in it."""
+    """Delete a repository with its content."""
     project = call.project("delete", "repository")
-    name, repository = _found(call, project)
+    name, repository = _find_repository(call, project)
     for digest in list(repository.artifacts):
         manifests.remove(project, name, digest)
     del project.repositories[name]
     project.blobs.pop(name, None)
-    storage.recount(call.harbor, project)
+    storage.update_usage(call.harbor, project)
     return done()
 
 
 @routes.api("GET", f"{_ONE}/artifacts")
 def list_artifacts(call: Call) -> Response:
-    """A repository's artifacts, the last pushed first."""
+    """Return the artifacts of a repository, latest push first."""
     listing, project = call.listing, call.project("list", "artifact")
-    name, repository = _found(call, project)
+    name, repository = _find_repository(call, project)
     found = sorted(repository.artifacts.items(), key=lambda pair: pair[1].pushed, reverse=True)
     fields = {"digest": lambda pair: pair[0], "push_time": lambda pair: pair[1].pushed}
     found = listing.select(found, fields)
-    return listing.answer(found, lambda pair: _shown_artifact(call, project, name, *pair))
+    return listing.answer(found, lambda pair: _artifact_json(call, project, name, *pair))
 
 
 @routes.api("GET", _ARTIFACT)
 def get_artifact(call: Call) -> Response:
-    """One artifact, by tag or digest."""
+    """Return one artifact, by tag or digest."""
     project = call.project("read", "artifact")
-    name, repository = _found(call, project)
+    name, repository = _find_repository(call, project)
     found = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
-    return answer(_shown_artifact(call, project, name, *found))
+    return answer(_artifact_json(call, project, name, *found))
 
 
 @routes.api("DELETE", _ARTIFACT)
 def delete_artifact(call: Call) -> Response:
-    """Delete an artifact with its tags, by any of them or its digest."""
+    """Delete an artifact with all its tags, by tag or digest."""
     project = call.project("delete", "artifact")
-    name, repository = _found(call, project)
+    name, repository = _find_repository(call, project)
     digest, _ = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
     manifests.remove(project, name, digest)
-    storage.recount(call.harbor, project)
+    storage.update_usage(call.harbor, project)
     return done()
 
 
 @routes.api("DELETE", f"{_ARTIFACT}/tags/{{tag}}")
 def delete_tag(call: Call) -> Response:
-    """Take a tag from an artifact, which stays."""
+    """Delete a tag. Its artifact remains."""
     project, tag = call.project("delete", "tag"), call.path["tag"]
-    name, repository = _found(call, project)
+    name, repository = _find_repository(call, project)
     digest, artifact = manifests.find(f"{project.name}/{name}", repository, call.path["reference"])
     if tag not in repository.tags or repository.tags[tag].digest != digest:
         raise Refusal(404, f"tag {tag} attached to artifact {artifact.id} not found")
@@ -117,14 +117,14 @@ def delete_tag(call: Call) -> Response:
     return done()
 
 
-def _found(call: Call, project: Project) -> tuple[str, Repository]:
+def _find_repository(call: Call, project: Project) -> tuple[str, Repository]:
     name = unquote(call.path["repository"])
     if name not in project.repositories:
         raise Refusal(404, f"repository {project.name}/{name} not found")
     return name, project.repositories[name]
 
 
-def _shown(project: Project, name: str, repository: Repository) -> dict[str, Any]:
+def _repository_json(project: Project, name: str, repository: Repository) -> dict[str, Any]:
     return {
         "artifact_count": len(repository.artifacts),
         "creation_time": stamp(repository.created),
@@ -137,16 +137,16 @@ def _shown(project: Project, name: str, repository: Repository) -> dict[str, Any
 
 
 def _attributes(call: Call, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return what an artifact shows of its image's configuration."""
+    """Return the attributes of an artifact that come from the configuration of its image."""
     try:
-        held = json.loads(call.harbor.blobs.path(manifest["config"]["digest"]).read_bytes())
+        image = json.loads(call.harbor.blobs.path(manifest["config"]["digest"]).read_bytes())
     except (LookupError, OSError, ValueError):
-        held = {}
-    attributes = {key: str(held.get(key, "")) for key in ("architecture", "author", "os")}
-    return {**attributes, "config": held.get("config") or {}, "created": held.get("created")}
+        image = {}
+    attributes = {key: str(image.get(key, "")) for key in ("architecture", "author", "os")}
+    return {**attributes, "config": image.get("config") or {}, "created": image.get("created")}
 
 
-def _shown_artifact(
+def _artifact_json(
     call: Call, project: Project, name: str, digest: str, artifact: Artifact
 ) -> dict[str, Any]:
     repository = project.repositories[name]
@@ -156,12 +156,12 @@ def _shown_artifact(
             "artifact_id": artifact.id,
             "id": tag.id,
             "immutable": False,
-            "name": called,
+            "name": tag_name,
             "pull_time": stamp(tag.pulled),
             "push_time": stamp(tag.pushed),
             "repository_id": repository.id,
         }
-        for called, tag in sorted(repository.tags.items())
+        for tag_name, tag in sorted(repository.tags.items())
         if tag.digest == digest
     ]
     with_tag = call.query.get("with_tag", "true").lower() != "false"

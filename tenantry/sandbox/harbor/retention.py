@@ -1,6 +1,6 @@
-"""Harbor 2.15.2's tag retention policies and immutable tag rules.
+"""The tag retention policies and immutable tag rules of Harbor 2.15.2.
 
-Not simulated: deleting anything. A run of a policy is over at once.
+Not simulated: a run of a policy deletes nothing, and ends immediately.
 """
 
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from tenantry.sandbox.harbor.model import Project
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, Shape, answer, created, done, stamp
 
-_MOST_RULES = 15
+_MAX_RULES = 15
 _SELECTOR: Shape = {"kind": str, "decoration": str, "pattern": str, "extras": str}
 _RULE: Shape = {
     "id": int,
@@ -39,7 +39,7 @@ _POLICY: Shape = {
 
 @routes.api("POST", "/retentions")
 def create_retention(call: Call) -> Response:
-    """Give a project its policy; the project's metadata names it."""
+    """Create the policy of a project, and store its id in the project's metadata."""
     body = call.body("policy", _POLICY)
     access.require_known(call.caller)
     project_id = (body.get("scope") or {}).get("ref") or 0
@@ -62,14 +62,14 @@ def create_retention(call: Call) -> Response:
 
 @routes.api("GET", "/retentions/{id}")
 def get_retention(call: Call) -> Response:
-    """One policy. That there is none is a 500."""
+    """Return one policy. A missing one is answered with 500."""
     missing = Refusal(500, "no such retention policy")
-    return answer(_shown(_found(call, "read", missing)[1], call.harbor.clock.now()))
+    return answer(_policy_json(_find_policy(call, "read", missing)[1], call.harbor.clock.now()))
 
 
 @routes.api("PUT", "/retentions/{id}")
 def update_retention(call: Call) -> Response:
-    """Replace a policy. The project that the body names must have this one."""
+    """Replace a policy. It must be that of the project in the body."""
     policy_id = call.number("id")
     body = call.body("policy", _POLICY)
     access.require_known(call.caller)
@@ -88,8 +88,8 @@ def update_retention(call: Call) -> Response:
 
 @routes.api("DELETE", "/retentions/{id}")
 def delete_retention(call: Call) -> Response:
-    """Remove a policy, and its mention in the project's metadata."""
-    project, _ = _found(call, "delete", _no_policy(call))
+    """Delete a policy, and its id in the project's metadata."""
+    project, _ = _find_policy(call, "delete", _no_policy(call))
     project.retention = None
     project.retention_runs.clear()
     project.metadata.pop("retention_id", None)
@@ -98,11 +98,11 @@ def delete_retention(call: Call) -> Response:
 
 @routes.api("POST", "/retentions/{id}/executions")
 def run_retention(call: Call) -> Response:
-    """Run a policy, dry or not."""
+    """Run a policy."""
     body = call.body("body", {"dry_run": bool})
-    project, policy = _found(call, "update", _no_policy(call))
+    project, policy = _find_policy(call, "update", _no_policy(call))
     run_id, now = call.harbor.state.next_id("retention run"), call.harbor.clock.now()
-    # These times alone have microseconds.
+    # Unlike all other times, these have microseconds.
     moment = f"{now:%Y-%m-%dT%H:%M:%S.%f}Z"
     run = {
         "dry_run": bool(body.get("dry_run")),
@@ -119,9 +119,9 @@ def run_retention(call: Call) -> Response:
 
 @routes.api("GET", "/retentions/{id}/executions")
 def list_runs(call: Call) -> Response:
-    """The runs of a policy, the latest first."""
+    """Return the runs of a policy, latest first."""
     listing = call.listing
-    project, _ = _found(call, "list", _no_policy(call))
+    project, _ = _find_policy(call, "list", _no_policy(call))
     return listing.answer(project.retention_runs, lambda run: run)
 
 
@@ -129,7 +129,7 @@ def _no_policy(call: Call) -> Refusal:
     return Refusal(400, f"bad request: no such Retention policy with id {call.number('id')}")
 
 
-def _found(call: Call, action: str, missing: Refusal) -> tuple[Project, dict[str, Any]]:
+def _find_policy(call: Call, action: str, missing: Refusal) -> tuple[Project, dict[str, Any]]:
     policy_id = call.number("id")
     access.require_known(call.caller)
     for project in call.harbor.projects.values():
@@ -146,10 +146,10 @@ def _require(call: Call, action: str, project: Project) -> None:
 
 
 def _check_rules(policy: dict[str, Any]) -> None:
-    """What Harbor looks at in rules. Template, algorithm and having any it does not."""
+    """Raise Refusal for rules that Harbor rejects. It does not check template and algorithm."""
     rules = [{**rule, "id": 0} for rule in policy.get("rules") or []]
-    if len(rules) > _MOST_RULES:
-        raise Refusal(400, f"bad request: only {_MOST_RULES} rules are allowed at most")
+    if len(rules) > _MAX_RULES:
+        raise Refusal(400, f"bad request: only {_MAX_RULES} rules are allowed at most")
     for i, rule in enumerate(rules):
         if rule in rules[:i]:
             earlier = rules.index(rule)
@@ -171,15 +171,15 @@ def _cron(policy: dict[str, Any]) -> str:
     return str((trigger.get("settings") or {}).get("cron") or "")
 
 
-def _shown(policy: dict[str, Any], now: datetime) -> dict[str, Any]:
-    seen = dict(policy)
-    seen["rules"] = [_without_disabled(rule) for rule in policy.get("rules") or []]
+def _policy_json(policy: dict[str, Any], now: datetime) -> dict[str, Any]:
+    values = dict(policy)
+    values["rules"] = [_without_disabled(rule) for rule in policy.get("rules") or []]
     if trigger := policy.get("trigger"):
-        seen["trigger"] = {k: v for k, v in trigger.items() if k != "references" or v}
+        values["trigger"] = {k: v for k, v in trigger.items() if k != "references" or v}
         if cron := _cron(policy):
             settings = trigger["settings"] | {"next_scheduled_time": stamp(next_time(cron, now))}
-            seen["trigger"]["settings"] = settings
-    return seen
+            values["trigger"]["settings"] = settings
+    return values
 
 
 # --- Cron ----------------------------------------------------------------------------------------
@@ -189,7 +189,11 @@ _DATES = ((1, 31), (1, 12), (0, 6))  # days, months, weekdays
 
 
 def next_time(cron: str, after: datetime) -> datetime:
-    """The next time of a cron line of six fields, the first of which must be 0."""
+    """Return the next time of a cron schedule with six fields, the first of which must be 0.
+
+    Raises:
+        ValueError: the schedule is invalid.
+    """
     fields = cron.split()
     if len(fields) != 6:
         msg = f"expected exactly 6 fields, found {len(fields)}: [{cron}]"
@@ -251,20 +255,20 @@ def _numbers(text: str, low: int, high: int) -> set[int]:
 
 @routes.api("GET", "/projects/{project}/immutabletagrules")
 def list_rules(call: Call) -> Response:
-    """A project's rules. There is no reading of a single one."""
+    """Return the rules of a project. Harbor has no call to read a single rule."""
     listing, project = call.listing, call.project("list", "immutable-tag")
     found = sorted(project.immutable_rules.values(), key=lambda rule: int(rule["id"]))
     return listing.answer(found, _without_disabled)
 
 
 def _without_disabled(rule: dict[str, Any]) -> dict[str, Any]:
-    """Return a rule as it is shown: that it is not disabled goes without saying."""
+    """Return a rule as Harbor shows it: without ``disabled`` if that is false."""
     return {key: value for key, value in rule.items() if key != "disabled" or value}
 
 
 @routes.api("POST", "/projects/{project}/immutabletagrules")
 def create_rule(call: Call) -> Response:
-    """Add a rule that is not there yet."""
+    """Create a rule. It must differ from the existing rules."""
     rule = call.body("ImmutableRule", _RULE)
     project = call.project("create", "immutable-tag")
     rule_id = call.harbor.state.next_id("immutable rule")
@@ -275,7 +279,7 @@ def create_rule(call: Call) -> Response:
 
 @routes.api("PUT", "/projects/{project}/immutabletagrules/{id}")
 def update_rule(call: Call) -> Response:
-    """Replace a rule; or turn it on or off, and then change nothing else of it."""
+    """Enable or disable a rule; or, if ``disabled`` is unchanged, replace the rule."""
     rule_id = call.number("id")
     rule = call.body("ImmutableRule", _RULE)
     if rule.get("id") != rule_id:
@@ -283,9 +287,9 @@ def update_rule(call: Call) -> Response:
         raise Refusal(400, f"bad request: {msg}")
     project = call.project("update", "immutable-tag")
     _require_rule(project, rule_id)
-    held, disabled = project.immutable_rules[rule_id], rule.get("disabled") or False
-    if held["disabled"] != disabled:
-        held["disabled"] = disabled
+    current, disabled = project.immutable_rules[rule_id], rule.get("disabled") or False
+    if current["disabled"] != disabled:
+        current["disabled"] = disabled
         return done()
     _check_rule(project, rule, rule_id)
     project.immutable_rules[rule_id] = {**rule, "disabled": disabled}
@@ -294,7 +298,7 @@ def update_rule(call: Call) -> Response:
 
 @routes.api("DELETE", "/projects/{project}/immutabletagrules/{id}")
 def delete_rule(call: Call) -> Response:
-    """Remove a rule."""
+    """Delete a rule."""
     rule_id = call.number("id")
     project = call.project("delete", "immutable-tag")
     _require_rule(project, rule_id)

@@ -1,7 +1,8 @@
-"""Harbor 2.15.2's robot accounts, of system and project level.
+"""The robot accounts of Harbor 2.15.2, of system and project level.
 
-Harbor reads a robot's whole row, works, and writes the whole row back. So does this: of two writers
-at once the last one wins, and an update can bring back the secret that a refresh has replaced.
+Harbor reads the whole row of a robot, changes it, and writes the whole row back. The simulation does
+the same: of two concurrent writers the last one wins, and an update can restore a secret that a
+refresh has replaced.
 """
 
 import asyncio
@@ -13,16 +14,16 @@ from typing import Any
 from starlette.responses import Response
 
 from tenantry.sandbox.harbor import access
-from tenantry.sandbox.harbor.access import hashed
+from tenantry.sandbox.harbor.access import hash_secret
 from tenantry.sandbox.harbor.grants import CATALOGUE
 from tenantry.sandbox.harbor.model import Permission, Robot
 from tenantry.sandbox.harbor.projects import NAME
 from tenantry.sandbox.harbor.routing import Call, routes
-from tenantry.sandbox.harbor.users import STRONG, generated_secret
+from tenantry.sandbox.harbor.users import STRONG, generate_secret
 from tenantry.sandbox.harbor.wire import Refusal, Shape, answer, compact, done, stamp
 
 _DAY = 86_400
-_LONGEST = 2**31 - 2
+_MAX_DURATION = 2**31 - 2
 _SHAPE: Shape = {
     "name": str,
     "description": str,
@@ -35,17 +36,17 @@ _SHAPE: Shape = {
 
 
 def stored_name(call: Call, robot: Robot) -> str:
-    """The name in the database: with the project, without the prefix."""
+    """Return the name in the database, with the project but without the prefix."""
     project = call.harbor.state.project(robot.project_id)
     return f"{project.name}+{robot.name}" if project else robot.name
 
 
 def full_name(call: Call, robot: Robot) -> str:
-    """The name as shown and logged in with: today's prefix, whenever the robot was made."""
+    """Return the name for display and login, with the current prefix."""
     return f"{call.harbor.configuration['robot_name_prefix']}{stored_name(call, robot)}"
 
 
-def _shown(call: Call, robot: Robot) -> dict[str, Any]:
+def _robot_json(call: Call, robot: Robot) -> dict[str, Any]:
     return {
         "creation_time": stamp(robot.created),
         "creator_ref": robot.creator_ref,
@@ -58,15 +59,16 @@ def _shown(call: Call, robot: Robot) -> dict[str, Any]:
         "id": robot.id,
         "level": "project" if robot.project_id else "system",
         "name": full_name(call, robot),
-        "permissions": _shown_permissions(call, robot),
+        "permissions": _permissions_json(call, robot),
         "update_time": stamp(robot.updated),
     }
 
 
-def _shown_permissions(call: Call, robot: Robot) -> list[dict[str, Any]]:
-    """Groups in random order, as from a Go map; in a group, by the first use of each access ever.
+def _permissions_json(call: Call, robot: Robot) -> list[dict[str, Any]]:
+    """Return the permissions by namespace, in random order as from a Go map.
 
-    Those of a deleted project are left out.
+    In each, the access is in the order in which Harbor first used it. The permissions of deleted
+    projects are omitted.
     """
     groups = []
     for permission in robot.permissions:
@@ -97,12 +99,12 @@ def _policy(permission: Permission, resource: str, action: str) -> str:
     return f"{permission.kind} {permission.namespace} {resource} {action}"
 
 
-# --- What is asked for ---------------------------------------------------------------------------
+# --- The request ---------------------------------------------------------------------------------
 
 
 def _check(body: dict[str, Any], duration: int) -> None:
     level, permissions = body.get("level") or "", body.get("permissions") or []
-    if duration != -1 and not 0 < duration <= _LONGEST:
+    if duration != -1 and not 0 < duration <= _MAX_DURATION:
         raise Refusal(
             400,
             f"bad request error duration input: {duration}, duration must be either -1(Never) or a "
@@ -127,33 +129,33 @@ def _check(body: dict[str, Any], duration: int) -> None:
 
 
 def _permissions(call: Call, body: dict[str, Any]) -> list[Permission]:
-    """The permissions in the form they are kept in; duplicates collapse."""
-    kept: dict[tuple[str, int | str], Permission] = {}
-    for asked in body["permissions"]:
-        permission = Permission(asked["kind"], _namespace(call, asked, body["level"]), [])
-        permission = kept.setdefault((permission.kind, permission.namespace), permission)
-        for item in asked["access"]:
+    """Return the requested permissions as they are stored, without duplicates."""
+    stored: dict[tuple[str, int | str], Permission] = {}
+    for requested in body["permissions"]:
+        permission = Permission(requested["kind"], _namespace(call, requested, body["level"]), [])
+        permission = stored.setdefault((permission.kind, permission.namespace), permission)
+        for item in requested["access"]:
             granted = (item["resource"], item["action"])
             if granted not in permission.access:
                 permission.access.append(granted)
             policies = call.harbor.state.policies
             policies.setdefault(_policy(permission, *granted), len(policies))
-    return list(kept.values())
+    return list(stored.values())
 
 
-def _namespace(call: Call, asked: dict[str, Any], level: str) -> Any:
-    namespace = asked.get("namespace") or ""
-    if asked["kind"] == "system":
+def _namespace(call: Call, requested: dict[str, Any], level: str) -> Any:
+    namespace = requested.get("namespace") or ""
+    if requested["kind"] == "system":
         return "/"
     if namespace == "*" and level == "system":
         return "*"
-    if namespace not in call.harbor.projects:  # an id is no name
+    if namespace not in call.harbor.projects:  # an id is not accepted
         raise Refusal(404, f"project {namespace} not found")
     return call.harbor.projects[namespace].id
 
 
 def _require(call: Call, action: str, project_id: int) -> None:
-    """Refuse callers who may not do this to the robots of a project, or of the system (0)."""
+    """Raise Refusal if the caller may not do this to the robots of a project, or of the system (0)."""
     if not project_id:
         call.require(action, "robot")
         return
@@ -163,40 +165,40 @@ def _require(call: Call, action: str, project_id: int) -> None:
     )
 
 
-def _found(call: Call, action: str) -> Robot:
+def _find_robot(call: Call, action: str) -> Robot:
     robot_id = call.number("robot_id")
     access.require_known(call.caller)
     robot = call.harbor.robots.get(robot_id)
-    if robot is None:  # whoever asks learns that it is not there
+    if robot is None:  # all authenticated callers get this answer
         raise Refusal(404, f"robot {robot_id} not found")
     _require(call, action, robot.project_id)
     return robot
 
 
-def _seal(robot: Robot, secret: str) -> None:
+def _set_secret(robot: Robot, secret: str) -> None:
     robot.salt = secrets.token_hex(16)
-    robot.secret_hash = hashed(secret, robot.salt)
+    robot.secret_hash = hash_secret(secret, robot.salt)
 
 
-# --- The calls -----------------------------------------------------------------------------------
+# --- Endpoints -----------------------------------------------------------------------------------
 
 
 @routes.api("GET", "/robots")
 def list_robots(call: Call) -> Response:
-    """The system's robots, or those of one project."""
+    """Return the system robots, or those of one project."""
     listing = call.listing
-    asked = listing.keywords
+    keywords = listing.keywords
     access.require_known(call.caller)
     project_id = 0
-    if asked.get("Level", "system") not in ("project", "system"):
+    if keywords.get("Level", "system") not in ("project", "system"):
         raise Refusal(400, "bad request error level input")
-    if asked.get("Level") == "project":
-        if "ProjectID" not in asked:
+    if keywords.get("Level") == "project":
+        if "ProjectID" not in keywords:
             raise Refusal(400, "must with project ID when to query project robots")
-        if not asked["ProjectID"].isdigit():
+        if not keywords["ProjectID"].isdigit():
             raise Refusal(400, "Project ID must be int type.")
-        project_id = int(asked["ProjectID"])
-    if not call.caller.admin:  # for whom a project that isn't there just has no robots
+        project_id = int(keywords["ProjectID"])
+    if not call.caller.admin:  # an admin gets an empty list for a missing project
         _require(call, "list", project_id)
     fields = {
         "name": lambda robot: stored_name(call, robot),
@@ -208,14 +210,14 @@ def list_robots(call: Call) -> Response:
     }
     found = [r for r in call.harbor.robots.values() if r.project_id == project_id]
     found.sort(key=lambda r: r.name)
-    return listing.answer(listing.select(found, fields), lambda robot: _shown(call, robot))
+    return listing.answer(listing.select(found, fields), lambda robot: _robot_json(call, robot))
 
 
 @routes.api("POST", "/robots")
 def create_robot(call: Call) -> Response:
-    """Create a robot. A secret or ``disable`` that is sent along is ignored."""
+    """Create a robot. A secret or ``disable`` in the body is ignored."""
     body = call.body("robot", _SHAPE)
-    harbor, maker, name = call.harbor, call.caller.robot, body.get("name") or ""
+    harbor, creator, name = call.harbor, call.caller.robot, body.get("name") or ""
     if not NAME.fullmatch(name):
         raise Refusal(400, "robot name is not in lower case or contains illegal characters")
     duration = body.get("duration") or 0
@@ -241,12 +243,12 @@ def create_robot(call: Call) -> Response:
         secret_hash="",
         created=now,
         updated=now,
-        creator_type="robot" if maker else "local",
-        creator_ref=maker.id if maker else call.caller.user.id if call.caller.user else 0,
+        creator_type="robot" if creator else "local",
+        creator_ref=creator.id if creator else call.caller.user.id if call.caller.user else 0,
         permissions=permissions,
         description=body.get("description") or "",
     )
-    if maker and not access.within(maker, robot):
+    if creator and not access.within(creator, robot):
         raise Refusal(
             403,
             "permission scope is invalid. It must be equal to or more restrictive than the "
@@ -259,10 +261,10 @@ def create_robot(call: Call) -> Response:
     robot_id = robot.id = harbor.state.next_id("robot")
     if any(r.name == name and r.project_id == project_id for r in harbor.robots.values()):
         raise Refusal(409, f"robot account {project_id}:{stored} already exists")
-    secret = generated_secret(harbor)
-    _seal(robot, secret)
+    secret = generate_secret(harbor)
+    _set_secret(robot, secret)
     harbor.robots[robot_id] = robot
-    shown = {
+    values = {
         "creation_time": stamp(now),
         "expires_at": robot.expires_at,
         "id": robot_id,
@@ -270,20 +272,20 @@ def create_robot(call: Call) -> Response:
         "secret": secret,
     }
     headers = {"location": f"/api/v2.0/robots/{robot_id}", "content-type": "application/json"}
-    return Response(compact(shown) + "\n", 201, headers=headers)
+    return Response(compact(values) + "\n", 201, headers=headers)
 
 
 @routes.api("GET", "/robots/{robot_id}")
 def get_robot(call: Call) -> Response:
-    """One robot. That it has expired only ``expires_at`` tells."""
-    return answer(_shown(call, _found(call, "read")))
+    """Return one robot. Only ``expires_at`` shows whether it has expired."""
+    return answer(_robot_json(call, _find_robot(call, "read")))
 
 
 @routes.api("PUT", "/robots/{robot_id}")
 async def update_robot(call: Call) -> Response:
-    """Replace a robot: what is left out is emptied, and a disabled robot thereby enabled."""
+    """Replace a robot. A missing field is reset, so a disabled robot may become enabled."""
     body = call.body("robot", _SHAPE)
-    robot = copy.copy(_found(call, "update"))
+    robot = copy.copy(_find_robot(call, "update"))
     duration = body.get("duration")
     _check(body, robot.duration if duration is None else duration)
     permissions = _permissions(call, body)
@@ -297,7 +299,7 @@ async def update_robot(call: Call) -> Response:
     robot.disabled = body.get("disable") or False
     if duration is not None and duration != robot.duration:
         robot.duration = duration
-        # From the creation on, not from now.
+        # Counted from the creation, not from now.
         created = int(robot.created.timestamp())
         robot.expires_at = -1 if duration == -1 else created + duration * _DAY
     await _write_back(call, robot)
@@ -306,9 +308,9 @@ async def update_robot(call: Call) -> Response:
 
 @routes.api("PATCH", "/robots/{robot_id}")
 async def refresh_secret(call: Call) -> Response:
-    """Set the secret that is sent, or make one and show it. Nothing else changes."""
+    """Set the given secret, or generate and return one. Nothing else changes."""
     body = call.body("robotSec", {"secret": str})
-    robot = copy.copy(_found(call, "update"))
+    robot = copy.copy(_find_robot(call, "update"))
     given = body.get("secret") or ""
     if given and not STRONG.fullmatch(given):
         raise Refusal(
@@ -318,8 +320,8 @@ async def refresh_secret(call: Call) -> Response:
         )
     if given:
         call.harbor.issued_secrets.append(given)
-    secret = given or generated_secret(call.harbor)
-    _seal(robot, secret)
+    secret = given or generate_secret(call.harbor)
+    _set_secret(robot, secret)
     await _write_back(call, robot)
     return answer({} if given else {"secret": secret})
 
@@ -333,6 +335,6 @@ async def _write_back(call: Call, robot: Robot) -> None:
 
 @routes.api("DELETE", "/robots/{robot_id}")
 def delete_robot(call: Call) -> Response:
-    """Delete a robot; its name is free at once."""
-    del call.harbor.robots[_found(call, "delete").id]
+    """Delete a robot. Its name can be used again immediately."""
+    del call.harbor.robots[_find_robot(call, "delete").id]
     return done()

@@ -1,4 +1,4 @@
-"""The table of what the simulated Harbor 2.15.2 answers, and what it says to anything else."""
+"""The routes of the simulated Harbor 2.15.2, and its answers to unknown paths."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from tenantry.sandbox.harbor import access
 from tenantry.sandbox.harbor.access import Caller
 from tenantry.sandbox.harbor.model import Project
-from tenantry.sandbox.harbor.wire import Listing, Refusal, Shape, decoded, invalid
+from tenantry.sandbox.harbor.wire import Listing, Refusal, Shape, decode, invalid
 
 if TYPE_CHECKING:
     from tenantry.sandbox.harbor.app import SimulatedHarbor
@@ -23,9 +23,9 @@ _INT32, _INT64 = 2**31 - 1, 2**63 - 1
 Reply = Response | Awaitable[Response]
 Handler = Callable[["Call"], Reply]
 
-# What the real one has besides: named, so that nobody takes a 501 for a bug of the client. Found by
-# the beginning of a path.
-_REAL = re.compile(
+# Paths of a real Harbor that are not simulated. The message of their 501 explains that, so that it is
+# not mistaken for a bug of the client. They are matched by the beginning of the path.
+_NOT_SIMULATED = re.compile(
     r"/api/v2\.0/(artifacts|audit-?logs?|auditlog-exts|export|icon|jobservice|labels|ldap|p2p|"
     r"registries|replication|repositories|retentions/(metadatas|[^/]+/executions)|scanners|scans|"
     r"schedules|search|security|statistics|system|users/[^/]+/(password|permissions)|"
@@ -36,7 +36,7 @@ _REAL = re.compile(
 
 @dataclass
 class Call:
-    """One request on its way to its handler."""
+    """One request with its caller and path parameters."""
 
     harbor: "SimulatedHarbor"
     request: Request
@@ -52,20 +52,23 @@ class Call:
 
     @property
     def listing(self) -> Listing:
-        """What the request asks of a list."""
+        """The query parameters for a list."""
         return Listing(self.request.scope["path"], self.query)
 
     def body(self, name: str, shape: Shape) -> Any:
-        """The JSON body, checked. ``name`` is what Harbor's schema calls it."""
+        """Return the JSON body; raise Refusal if it does not have the shape.
+
+        ``name`` is its name in Harbor's schema.
+        """
         if not self.raw:
             raise invalid(f"{name} in body is required")
         kind = self.request.headers.get("content-type", "application/octet-stream")
         if kind.partition(";")[0].strip().lower() != "application/json":
             raise invalid(f'unsupported media type "{kind}", only [application/json] are allowed')
-        return decoded(self.raw, name, shape)
+        return decode(self.raw, name, shape)
 
     def number(self, name: str) -> int:
-        """A path segment that must be a number."""
+        """Return a path segment as a number; raise Refusal if it is not one."""
         text = self.path[name]
         try:
             return int(text)
@@ -73,37 +76,40 @@ class Call:
             raise invalid(f'{name} in path must be of type int64: "{text}"') from None
 
     def project(self, action: str, resource: str = "project") -> Project:
-        """The project that the path names, by name or id, if the caller may do this to it."""
+        """Return the project in the path, by name or id; raise Refusal if the caller may not do this."""
         called, harbor = self.path["project"], self.harbor
         named = self.request.headers.get("x-is-resource-name", "").lower() in ("true", "1", "t")
         if called.isdigit() and not named and int(called) <= _INT64:
-            project = harbor.state.project(_in_database(int(called)))
+            project = harbor.state.project(_check_id(int(called)))
         else:
             project = harbor.projects.get(called)
         return access.require_project(harbor, self.caller, action, project, resource, called)
 
     def require(self, action: str, resource: str) -> None:
-        """Refuse callers who may not do this to the installation."""
+        """Raise Refusal if the caller may not do this to the installation."""
         access.require_system(self.caller, action, resource)
 
 
 @dataclass(frozen=True)
 class Route:
-    """A path's template and the handlers of its verbs."""
+    """The template of a path, and the handlers by method."""
 
     template: str
     verbs: dict[str, Handler]
 
 
 class Routes:
-    """All routes, found by their number of segments and then one by one."""
+    """All routes, indexed by their number of segments."""
 
     def __init__(self) -> None:
         self._by_length: dict[int, list[tuple[list[str], Route]]] = {}
         self._long: dict[str, tuple[re.Pattern[str], Route]] = {}
 
     def add(self, method: str, template: str) -> Callable[[Handler], Handler]:
-        """Register a handler; ``{name*}`` of a template stands for any number of segments."""
+        """Return a decorator that registers a handler.
+
+        ``{name*}`` in the template matches any number of segments.
+        """
 
         def register(handler: Handler) -> Handler:
             if "*}" in template:
@@ -120,28 +126,32 @@ class Routes:
                     route.verbs[method] = handler
                     return handler
             same_length.append((segments, Route(template, {method: handler})))
-            # Literal segments before parameters: /users/current is no user's id.
+            # Literal segments come before parameters: /users/current is not the id of a user.
             same_length.sort(key=lambda entry: [s.startswith("{") for s in entry[0]])
             return handler
 
         return register
 
     def api(self, method: str, template: str) -> Callable[[Handler], Handler]:
-        """Register a handler below the API's base path."""
+        """Return a decorator that registers a handler below the base path of the API."""
         return self.add(method, BASE + template)
 
     def find(self, method: str, raw_path: str) -> tuple[Handler, str, dict[str, str]]:
-        """The handler, the template and the parameters, or the refusal that Harbor would send."""
+        """Return the handler, the template and the parameters.
+
+        Raises:
+            Refusal: the path or method is unknown; with the answer of Harbor.
+        """
         segments = [unquote(s) for s in raw_path.strip("/").split("/")]
         for known, route in self._by_length.get(len(segments), []):
-            params = _matched(known, segments)
+            params = _match(known, segments)
             if params is not None:
-                return _of(route, method), route.template, params
+                return _handler_for(route, method), route.template, params
         path = unquote(raw_path)
         for pattern, route in self._long.values():
             if match := pattern.fullmatch(path):
-                return _of(route, method), route.template, match.groupdict()
-        if _REAL.match(path):
+                return _handler_for(route, method), route.template, match.groupdict()
+        if _NOT_SIMULATED.match(path):
             raise Refusal(
                 501,
                 f"Harbor has {method} {path}, the sandbox does not simulate it: "
@@ -150,14 +160,14 @@ class Routes:
         raise Refusal(404, f"path {path} was not found")
 
 
-def _of(route: Route, method: str) -> Handler:
+def _handler_for(route: Route, method: str) -> Handler:
     if method not in route.verbs:
         allowed = ",".join(route.verbs)
         raise Refusal(405, f"method {method} is not allowed, but [{allowed}] are")
     return route.verbs[method]
 
 
-def _matched(known: list[str], segments: list[str]) -> dict[str, str] | None:
+def _match(known: list[str], segments: list[str]) -> dict[str, str] | None:
     params = {}
     for pattern, segment in zip(known, segments, strict=True):
         if pattern.startswith("{"):
@@ -169,12 +179,12 @@ def _matched(known: list[str], segments: list[str]) -> dict[str, str] | None:
     return params
 
 
-def _in_database(id: int) -> int:
-    """Return the id; Harbor's database has 32 bits for it, and Harbor answers 500 to a longer one."""
+def _check_id(id: int) -> int:
+    """Return the id; raise Refusal with status 500, as Harbor does, if it exceeds 32 bits."""
     if id > _INT32:
         raise Refusal(500, "")
     return id
 
 
 routes = Routes()
-"""Each module of this package adds its own: ``@routes.api("GET", "/things/{id}")``."""
+"""The modules of this package register their routes here: ``@routes.api("GET", "/things/{id}")``."""

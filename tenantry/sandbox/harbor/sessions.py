@@ -1,7 +1,7 @@
-"""Sessions and CSRF of Harbor 2.15.2: cookies, who must show a token, login and logout.
+"""Sessions and CSRF of Harbor 2.15.2: cookies, tokens, login and logout.
 
-Logins through the IdP are in oidc.py; ``SimulatedHarbor.sign_in`` does to the state what such a
-login does, and ``open_session`` gives its cookie.
+Logins through the IdP are in oidc.py. ``SimulatedHarbor.sign_in`` changes the state like such a
+login, and ``open_session`` returns the value of its cookie.
 """
 
 import base64
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tenantry.sandbox.harbor.access import ADMIN, NOBODY, Caller, logged_in
+from tenantry.sandbox.harbor.access import ADMIN, ANONYMOUS, Caller, check_password
 from tenantry.sandbox.harbor.model import Session, User
 from tenantry.sandbox.harbor.routing import Call, routes
 from tenantry.sandbox.harbor.wire import Refusal, compact
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 TOKEN = "x-harbor-csrf-token"
 _COOKIE = "_gorilla_csrf"
-_LASTS = 12 * 60 * 60  # seconds that the token's cookie is kept
+_LIFETIME = 12 * 60 * 60  # seconds that the cookie of the CSRF token is valid
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
-_KEPT = 20_000  # each call without a cookie leaves an anonymous record behind
+_MAX_SESSIONS = 20_000  # each call without a cookie creates an anonymous session
 
 
 # --- CSRF ----------------------------------------------------------------------------------------
 
 
 class Csrf:
-    """One request's check: what it must show, and what its answer carries."""
+    """The CSRF check of one request, and the token in its answer."""
 
     def __init__(self, harbor: "SimulatedHarbor", request: Request) -> None:
         self._key = harbor.state.csrf_key.encode()
         self._now = harbor.clock.now()
         self._request = request
-        # Any cookie of that name, valid or not, makes it a session's request.
+        # A cookie of that name makes it a request in a session, even if it is invalid.
         self.needed = request.scope["path"].startswith("/c/") or "sid" in request.cookies
         self._new = False
         if self.needed:
@@ -58,27 +58,27 @@ class Csrf:
         return hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()
 
     def check(self) -> None:
-        """Refuse a write without the token that belongs to its cookie."""
+        """Raise Refusal for a write without the token that belongs to its cookie."""
         if not self.needed or self._request.method in _SAFE:
             return
-        shown = _unmasked(self._request.headers.get(TOKEN, ""))
-        if shown is None:
+        token = _unmasked(self._request.headers.get(TOKEN, ""))
+        if token is None:
             raise Refusal(403, "CSRF token not found in request")
-        if not hmac.compare_digest(shown, self._secret):
+        if not hmac.compare_digest(token, self._secret):
             raise Refusal(403, "CSRF token invalid")
 
     def mark(self, response: Response) -> None:
-        """Give the answer a token: another each time, and each stays good for its cookie."""
+        """Add a new token to the answer. Earlier tokens for the cookie remain valid."""
         if not self.needed:
             return
         response.headers[TOKEN] = _masked(self._secret)
         if self._new:
             value = self._secret.hex()
-            until = format_datetime(self._now + timedelta(seconds=_LASTS), usegmt=True)
-            _set(
+            until = format_datetime(self._now + timedelta(seconds=_LIFETIME), usegmt=True)
+            _add_cookie(
                 response,
                 f"{_COOKIE}={value}.{self._signature(value)}; Path=/; Expires={until}; "
-                f"Max-Age={_LASTS}; HttpOnly; SameSite=Strict",
+                f"Max-Age={_LIFETIME}; HttpOnly; SameSite=Strict",
             )
 
 
@@ -99,7 +99,7 @@ def _xor(one: bytes, other: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
-def _set(response: Response, cookie: str) -> None:
+def _add_cookie(response: Response, cookie: str) -> None:
     response.raw_headers.append((b"set-cookie", cookie.encode("latin-1")))
 
 
@@ -107,7 +107,7 @@ def _set(response: Response, cookie: str) -> None:
 
 
 class Visit:
-    """One request's way into its session, or into a new anonymous one."""
+    """The session of one request, or a new anonymous one."""
 
     def __init__(self, harbor: "SimulatedHarbor", request: Request) -> None:
         self._harbor = harbor
@@ -115,8 +115,8 @@ class Visit:
         self.sid = request.cookies.get("sid", "")
         session = harbor.state.sessions.get(self.sid)
         if harbor.database_is_down and session and session.user_id is not None:
-            session = None  # its user can't be read; it stays invalid when the database is back
-        # That a sid is set although one was sent is how a dead session shows.
+            session = None  # its user cannot be read; it remains invalid when the database is back
+        # A new sid in the answer to a request with a sid means that the session was invalid.
         self.is_new = session is None or session.ends <= now
         if session is None or session.ends <= now:
             harbor.state.sessions.pop(self.sid, None)
@@ -126,26 +126,26 @@ class Visit:
 
     @property
     def caller(self) -> Caller:
-        """Whoever logged in, and though deleted since."""
+        """The user who logged in, even if it was deleted since."""
         session = self._harbor.state.sessions.get(self.sid)
         if session is None or session.user_id is None:
-            return NOBODY
+            return ANONYMOUS
         user = session.user or self._harbor.users.get(session.user_id)
-        return Caller(user.username, user=user) if user else NOBODY
+        return Caller(user.username, user=user) if user else ANONYMOUS
 
     def mark(self, response: Response) -> None:
-        """Set the cookie of a new session, ahead of what a login sets."""
+        """Add the cookie of a new session, before the cookie of a login."""
         if self.is_new:
             cookie = f"sid={self.sid}; Path=/; HttpOnly"
             response.raw_headers.insert(0, (b"set-cookie", cookie.encode()))
 
 
 def open_session(harbor: "SimulatedHarbor", user_id: int | None = None) -> str:
-    """Make a session's record and return its id."""
+    """Create a session and return its id."""
     sid = secrets.token_hex(16)
     sessions = harbor.state.sessions
     sessions[sid] = Session(harbor.clock.now() + _lifetime(harbor), user_id)
-    if len(sessions) > _KEPT:
+    if len(sessions) > _MAX_SESSIONS:
         del sessions[next(s for s, session in sessions.items() if session.user_id is None)]
     return sid
 
@@ -156,7 +156,7 @@ def _lifetime(harbor: "SimulatedHarbor") -> timedelta:
 
 @routes.add("POST", "/c/login")
 async def login(call: Call) -> Response:
-    """Log in by a form; the answer's last ``sid`` is the session."""
+    """Log in by a form. The last ``sid`` of the answer is the session."""
     harbor = call.harbor
     form = {name: values[0] for name, values in parse_qs(call.raw.decode(errors="replace")).items()}
     name, password = form.get("principal", ""), form.get("password", "")
@@ -165,28 +165,28 @@ async def login(call: Call) -> Response:
         return Response(
             compact(body), 403, headers={"content-type": "application/json; charset=utf-8"}
         )
-    user = await logged_in(harbor, name, password)
+    user = await check_password(harbor, name, password)
     if user is None:
         return Response(status_code=401)
     harbor.state.sessions.pop(call.sid, None)
     response = Response()
-    _set(response, f"sid={open_session(harbor, user.id)}; Path=/; HttpOnly")
+    _add_cookie(response, f"sid={open_session(harbor, user.id)}; Path=/; HttpOnly")
     return response
 
 
-def log_into(call: Call, user: User, response: Response) -> Response:
-    """Log in whom the IdP sent: the session goes on under another id, which the answer sets."""
+def log_in_session(call: Call, user: User, response: Response) -> Response:
+    """Log in a user from the IdP, and return the response with the new id of the session."""
     sessions = call.harbor.state.sessions
     before = sessions.pop(call.sid, None)
     sid = open_session(call.harbor, user.id)
     sessions[sid].user, sessions[sid].values = user, before.values if before else {}
-    _set(response, f"sid={sid}; Path=/; HttpOnly")
+    _add_cookie(response, f"sid={sid}; Path=/; HttpOnly")
     return response
 
 
 @routes.add("GET", "/c/log_out")
 def log_out(call: Call) -> Response:
-    """End the session. A session that the IdP opened is not ended here."""
+    """End the session. A session from an IdP login is redirected to the provider instead."""
     harbor = call.harbor
     session = harbor.state.sessions.get(call.sid)
     user = harbor.users.get(session.user_id) if session and session.user_id else None
@@ -198,5 +198,5 @@ def log_out(call: Call) -> Response:
     harbor.state.sessions.pop(call.sid, None)
     response = Response()
     ended = format_datetime(harbor.clock.now(), usegmt=True)
-    _set(response, f"sid=; Path=/; Expires={ended}; Max-Age=0; HttpOnly")
+    _add_cookie(response, f"sid=; Path=/; Expires={ended}; Max-Age=0; HttpOnly")
     return response

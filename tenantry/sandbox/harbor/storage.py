@@ -1,8 +1,8 @@
-"""What a simulated Harbor 2.15.2 stores: blobs in files, and the storage that projects use.
+"""The storage of a simulated Harbor 2.15.2: blobs in files, and the usage of projects.
 
-A project uses the bytes of its blobs and manifests, each counted once. A push that would go over the
-quota is refused blob by blob. Not simulated: garbage collection; what no artifact needs any more is
-gone at once.
+A project uses the bytes of its blobs and manifests, each counted once. A push over the quota is
+rejected blob by blob. Not simulated: garbage collection. A blob without an artifact is deleted
+immediately.
 """
 
 import hashlib
@@ -23,45 +23,46 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
 def is_digest(text: str) -> bool:
-    """Whether it is a digest of a kind that is known here."""
+    """Return whether a text is a digest with a supported algorithm."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def digest(content: bytes, like: str = "sha256") -> str:
-    """The digest of a content, by the algorithm of another digest."""
+    """Return the digest of a content, with the algorithm of another digest."""
     algorithm = like.partition(":")[0]
     return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
 
 
 class Files:
-    """The contents of blobs, of all projects, by digest.
+    """The contents of the blobs of all projects, by digest.
 
     Attributes:
-        folder: Where they are; a temporary one, unless another is set before the first is kept.
+        folder: The folder of the files. It must be set before the first blob is stored; otherwise a
+            temporary folder is used.
     """
 
     folder: Path | None = None
 
     @cached_property
-    def _scratch(self) -> "tempfile.TemporaryDirectory[str]":
+    def _temporary(self) -> "tempfile.TemporaryDirectory[str]":
         return tempfile.TemporaryDirectory(prefix="tenantry-blobs-")
 
     def path(self, digest: str) -> Path:
-        """The file of a blob, which need not be there."""
-        folder = self.folder or Path(self._scratch.name)
+        """Return the path of a blob, which need not exist."""
+        folder = self.folder or Path(self._temporary.name)
         return folder / digest.replace(":", "-")
 
-    def keep(self, digest: str, content: bytes) -> None:
-        """Write a blob, whole or not at all."""
+    def store(self, digest: str, content: bytes) -> None:
+        """Write a blob atomically."""
         path = self.path(digest)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.new")
-        beside.write_bytes(content)
-        beside.replace(path)
+        new = path.with_name(f".{path.name}.new")
+        new.write_bytes(content)
+        new.replace(path)
 
 
-def held(project: Project) -> dict[str, int]:
-    """The sizes of all blobs and manifests of a project, by digest."""
+def content_sizes(project: Project) -> dict[str, int]:
+    """Return the sizes of all blobs and manifests of a project, by digest."""
     sizes = {digest: n for blobs in project.blobs.values() for digest, n in blobs.items()}
     for repository in project.repositories.values():
         for digest, artifact in repository.artifacts.items():
@@ -69,31 +70,34 @@ def held(project: Project) -> dict[str, int]:
     return sizes
 
 
-def require_room(harbor: "SimulatedHarbor", project: Project, added: dict[str, int]) -> None:
-    """Refuse what would take the project over its quota; what it has already takes no room."""
+def check_quota(harbor: "SimulatedHarbor", project: Project, added: dict[str, int]) -> None:
+    """Raise Refusal if the added content exceeds the project's quota.
+
+    Content that the project already has is not counted again.
+    """
     quota = project.quota
     if quota is None or not harbor.configuration["quota_per_project_enable"] or quota.hard == -1:
         return
-    present = held(project)
+    present = content_sizes(project)
     size = sum(n for digest, n in added.items() if digest not in present)
     if size and quota.used + size > quota.hard:
         raise Refusal(
             403,
-            f"adding {_readable(size)} of storage resource, which when updated to current usage of "
-            f"{_readable(quota.used)} will exceed the configured upper limit of "
-            f"{_readable(quota.hard)}.",
+            f"adding {_format_size(size)} of storage resource, which when updated to current usage of "
+            f"{_format_size(quota.used)} will exceed the configured upper limit of "
+            f"{_format_size(quota.hard)}.",
             code="DENIED",
         )
 
 
-def recount(harbor: "SimulatedHarbor", project: Project) -> None:
-    """Bring the use that the quota shows up to date."""
+def update_usage(harbor: "SimulatedHarbor", project: Project) -> None:
+    """Update the usage of the project's quota."""
     if project.quota and harbor.configuration["quota_per_project_enable"]:
-        project.quota.used = sum(held(project).values())
+        project.quota.used = sum(content_sizes(project).values())
         project.quota.updated = harbor.clock.now()
 
 
-def _readable(size: int) -> str:
+def _format_size(size: int) -> str:
     if size < 1024:
         return f"{size} B"
     power = min((size.bit_length() - 1) // 10, len(_UNITS))

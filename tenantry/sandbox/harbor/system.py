@@ -1,6 +1,6 @@
-"""Harbor 2.15.2's answers about itself: health, systeminfo, permissions, statistics, the log.
+"""System endpoints of Harbor 2.15.2: health, systeminfo, permissions, statistics, audit log.
 
-Not simulated: what the log tells of images.
+Not simulated: log entries about images.
 """
 
 from starlette.responses import Response
@@ -16,26 +16,29 @@ _COMPONENTS = ("core", "database", "jobservice", "portal", "redis", "registry", 
 
 @routes.api("GET", "/ping")
 def ping(call: Call) -> Response:
-    """Say that somebody is there."""
+    """Return a fixed text."""
     return Response("Pong", headers={"content-type": "text/plain"})
 
 
 @routes.api("GET", "/health")
 def health(call: Call) -> Response:
-    """200, whatever is broken."""
-    broken = call.harbor.unhealthy
+    """Return the health of the components, always with status 200."""
+    unhealthy = call.harbor.unhealthy
     components = [
-        {"name": name, "status": "unhealthy", "error": broken[name]}
-        if name in broken
+        {"name": name, "status": "unhealthy", "error": unhealthy[name]}
+        if name in unhealthy
         else {"name": name, "status": "healthy"}
         for name in _COMPONENTS
     ]
-    return answer({"components": components, "status": "unhealthy" if broken else "healthy"})
+    return answer({"components": components, "status": "unhealthy" if unhealthy else "healthy"})
 
 
 @routes.api("GET", "/systeminfo")
 def systeminfo(call: Call) -> Response:
-    """Five keys for anybody, the rest for whoever is known. A wrong password is no error."""
+    """Return five keys to all callers, and the others to authenticated ones.
+
+    A wrong password is not an error.
+    """
     harbor, settings = call.harbor, call.harbor.configuration
     oidc = settings["auth_mode"] == "oidc_auth"
     info = {
@@ -62,7 +65,7 @@ def systeminfo(call: Call) -> Response:
 
 @routes.api("GET", "/statistics")
 def statistics(call: Call) -> Response:
-    """How many projects and repositories there are; of private ones those that the caller is in."""
+    """Return the numbers of projects and repositories. Only the caller's private ones count."""
     access.require_known(call.caller)
     user, harbor = call.caller.user, call.harbor
     public = [p for p in harbor.projects.values() if p.public]
@@ -86,7 +89,7 @@ def statistics(call: Call) -> Response:
 
 @routes.api("GET", "/audit-logs")
 def former_audit_log(call: Call) -> Response:
-    """Return the log of versions before 2.13, which nothing is added to any more."""
+    """Return the log of versions before 2.13, which gets no new entries."""
     listing = call.listing
     call.require("list", "audit-log")
     return listing.answer([], lambda row: row)
@@ -94,7 +97,7 @@ def former_audit_log(call: Call) -> Response:
 
 @routes.api("GET", "/auditlog-exts")
 def audit_log(call: Call) -> Response:
-    """Return who made and deleted what, the latest first."""
+    """Return the creations and deletions of projects, latest first."""
     listing = call.listing
     call.require("list", "audit-log")
     rows = list(reversed(call.harbor.state.audit))
@@ -107,7 +110,7 @@ def audit_log(call: Call) -> Response:
 
 @routes.api("GET", "/permissions")
 def permissions(call: Call) -> Response:
-    """What robots can be granted."""
+    """Return the permissions that robots can be granted."""
     access.require_known(call.caller)
     user, harbor = call.caller.user, call.harbor
     administers = user is not None and any(

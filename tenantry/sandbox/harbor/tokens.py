@@ -1,8 +1,8 @@
-"""The token service of Harbor 2.15.2, ``/service/token``, and what a token of it opens.
+"""The token service of Harbor 2.15.2, ``/service/token``, and the tokens that it issues.
 
-A token is good until it expires, whatever has become of the robot that got it: disabled, deleted or
-with another secret. It holds all that its owner may do in the projects of its scopes, not only what
-was asked for, and opens each of those projects as a whole.
+A token is valid until it expires, even if its robot is disabled, deleted or gets another secret. It
+has all permissions of its owner in the projects of its scopes, not only the requested ones, and is
+valid for all repositories of these projects.
 """
 
 import secrets
@@ -21,19 +21,19 @@ from tenantry.sandbox.harbor.wire import compact
 
 ISSUER = "harbor-token-issuer"
 SERVICE = "harbor-registry"
-LEEWAY = 60  # seconds that a token is accepted beyond its end
+LEEWAY = 60  # seconds that a token is accepted after its expiry
 _ACTIONS = ("pull", "push", "delete")
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token that was shown and is good.
+    """A valid token.
 
     Attributes:
-        name: Whose it is; empty if it was given to nobody.
-        issued: Seconds since 1970.
-        actions: What it allows, by the name of the project. Of several scopes of one project the
-            last one counts.
+        name: The owner; empty if the caller was anonymous.
+        issued: The time of issue, in seconds since 1970.
+        actions: The allowed actions, by project name. Of several scopes for one project the last one
+            counts.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Token:
 
 @cache
 def _new_key() -> str:
-    """A key of this process: to make one for each of its sandboxes would take too long."""
+    """Return the key of this process. All its sandboxes share it, because a new one takes long."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return key.private_bytes(
         serialization.Encoding.PEM,
@@ -67,7 +67,10 @@ def _key(call: Call) -> rsa.RSAPrivateKey:
 
 @routes.add("GET", "/service/token")
 def token(call: Call) -> Response:
-    """A token of what the caller may do, of nothing for a refused one; 401 only without scope."""
+    """Return a token with the permissions of the caller.
+
+    A caller with wrong credentials gets a token without permissions, or 401 if no scope is given.
+    """
     caller, harbor = call.caller, call.harbor
     scopes = [s for v in call.request.query_params.getlist("scope") for s in v.split()]
     if not scopes and not caller.known:
@@ -109,13 +112,13 @@ def _granted(call: Call, scope: str) -> dict[str, Any]:
     return {"type": kind, "name": name, "actions": actions}
 
 
-def shown(call: Call) -> Token | None:
-    """The token of the Authorization header; None if there is none or it is not good."""
+def read_token(call: Call) -> Token | None:
+    """Return the token of the Authorization header, or None if it is missing or invalid."""
     scheme, _, text = call.request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return None
     try:
-        # The times are the sandbox clock's, so they are not left to the library.
+        # The library does not check the times, because they are those of the sandbox's clock.
         claims = jwt.decode(
             text,
             _key(call).public_key(),

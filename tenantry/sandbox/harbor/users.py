@@ -1,4 +1,4 @@
-"""Harbor 2.15.2's users; those of its own are made in local_users.py."""
+"""The users of Harbor 2.15.2. local_users.py creates the local ones."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ from tenantry.sandbox.harbor.wire import Refusal, answer, done, invalid, stamp
 if TYPE_CHECKING:
     from tenantry.sandbox.harbor.app import SimulatedHarbor
 
-# What secrets must be like that people choose, robots' too.
+# The rule for chosen secrets, including those of robots.
 STRONG = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?=.*[0-9]).{8,128}", re.DOTALL)
 WEAK = (
     "the password or secret must be 8-128, inclusively, characters long with at least 1 uppercase "
@@ -31,7 +31,7 @@ _FIELDS = {
 
 
 def add_local_admin(harbor: "SimulatedHarbor") -> None:
-    """Put in user 1. User 2 is the anonymous one, whom no answer ever shows."""
+    """Add user 1. User 2 is the anonymous user, which the API never shows."""
     now, user_id = harbor.clock.now(), harbor.state.next_id("user")
     harbor.users[user_id] = User(user_id, access.ADMIN, None, now, now, True)
     harbor.state.next_id("user")
@@ -45,9 +45,9 @@ def sign_in(
     iss: str,
     groups: list[str],
 ) -> User:
-    """Do what the IdP's callback does: find the user by subject and issuer, or onboard it.
+    """Find the user by subject and issuer or onboard it, as the login callback does, and return it.
 
-    What changed in the IdP since (name, e-mail) is not followed; its groups are.
+    The groups are updated from the IdP; name and email are not.
     """
     if user := by_subject(harbor, sub, iss):
         add_groups(harbor, groups)
@@ -57,12 +57,12 @@ def sign_in(
 
 
 def by_subject(harbor: "SimulatedHarbor", sub: str, iss: str) -> User | None:
-    """The user of a subject at an issuer."""
+    """Return the user with this subject and issuer, or None."""
     return next((u for u in harbor.users.values() if u.subiss == sub + iss), None)
 
 
 def add_groups(harbor: "SimulatedHarbor", groups: list[str]) -> None:
-    """Put in the groups of a login that nobody knows yet."""
+    """Add the groups of a login that do not exist."""
     for group in groups:
         if not any(g.name == group for g in harbor.groups.values()):
             add_group(harbor, group, OIDC_GROUP)
@@ -76,31 +76,31 @@ def onboard(
     iss: str,
     groups: list[str],
 ) -> User:
-    """Put in a user whom the IdP sends for the first time, and its groups in any case."""
+    """Add a user from the IdP, and return it. Its groups are added even if this is rejected."""
     add_groups(harbor, groups)
     user_id, now = harbor.state.next_id("user"), harbor.clock.now()
     for user in harbor.users.values():
         if user.username == username or (email and user.email == email):
-            named = f"user {username} or email {email or ''}"
-            msg = f"failed to create user record: {named} already exists"
+            description = f"user {username} or email {email or ''}"
+            msg = f"failed to create user record: {description} already exists"
             raise Refusal(409, msg, code="UNKNOWN")
-    secret = generated_secret(harbor)
+    secret = generate_secret(harbor)
     user = User(user_id, username, email or None, now, now, False, sub + iss, secret, list(groups))
     harbor.users[user_id] = user
     return user
 
 
-def generated_secret(harbor: "SimulatedHarbor") -> str:
-    """32 letters and digits, and noted as issued."""
+def generate_secret(harbor: "SimulatedHarbor") -> str:
+    """Return a new secret of 32 letters and digits, and record it as issued."""
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-    # Real ones pass Harbor's own rule for secrets nearly always; these do always.
+    # Real secrets almost always match Harbor's rule for chosen secrets; these always do.
     secret = "aZ9" + "".join(secrets.choice(letters) for _ in range(29))
     harbor.issued_secrets.append(secret)
     return secret
 
 
-def _shown(user: User, meta: bool = False) -> dict[str, Any]:
-    seen: dict[str, Any] = {
+def _user_json(user: User, meta: bool = False) -> dict[str, Any]:
+    values: dict[str, Any] = {
         "admin_role_in_auth": user.admin_in_auth,
         "comment": user.comment or _comment(user),
         "creation_time": stamp(user.created),
@@ -112,7 +112,7 @@ def _shown(user: User, meta: bool = False) -> dict[str, Any]:
         "username": user.username,
     }
     if meta and user.subiss:
-        seen["oidc_user_meta"] = {
+        values["oidc_user_meta"] = {
             "creation_time": stamp(user.created),
             "id": user.id,
             "secret": user.cli_secret,
@@ -120,7 +120,7 @@ def _shown(user: User, meta: bool = False) -> dict[str, Any]:
             "update_time": stamp(user.updated),
             "user_id": user.id,
         }
-    return seen
+    return values
 
 
 def _comment(user: User) -> str:
@@ -131,18 +131,18 @@ def _comment(user: User) -> str:
 
 @routes.api("GET", "/users/current")
 def current_user(call: Call) -> Response:
-    """Who is asking: the sure test of credentials and sessions."""
+    """Return the caller. This is the reliable check of credentials and sessions."""
     access.require_known(call.caller)
     if call.caller.user is None:
         raise Refusal(412, "get current user not available for security context: robot")
-    user = found_user(call, call.caller.user.id)  # a session outlives its user
-    seen = replace(user, admin_in_auth=call.caller.user.admin_in_auth)
-    return answer(_shown(seen, meta=_by_oidc(call)))
+    user = find_user(call, call.caller.user.id)  # a session remains valid after its user is deleted
+    user = replace(user, admin_in_auth=call.caller.user.admin_in_auth)
+    return answer(_user_json(user, meta=_uses_oidc(call)))
 
 
 @routes.api("GET", "/users")
 def list_users(call: Call) -> Response:
-    """All but the admin."""
+    """Return all users except the admin."""
     listing = call.listing
     call.require("list", "user")
     found = [u for u in call.harbor.users.values() if u.id != ADMIN_ID]
@@ -151,12 +151,12 @@ def list_users(call: Call) -> Response:
     if email := call.query.get("email"):
         found = [u for u in found if email in (u.email or "")]
     found.sort(key=lambda u: u.username)
-    return listing.answer(listing.select(found, _FIELDS), _shown)
+    return listing.answer(listing.select(found, _FIELDS), _user_json)
 
 
 @routes.api("GET", "/users/search")
 def search_users(call: Call) -> Response:
-    """Names only, for anyone who is known."""
+    """Return ids and names, for all authenticated callers."""
     access.require_known(call.caller)
     name = call.query.get("username")
     if name is None:
@@ -168,22 +168,22 @@ def search_users(call: Call) -> Response:
 
 @routes.api("GET", "/users/{user_id}")
 def get_user(call: Call) -> Response:
-    """One user; with OIDC also what ties it to the IdP, its CLI secret in clear."""
+    """Return one user; with OIDC, including its link to the IdP and its CLI secret in clear text."""
     user_id = call.number("user_id")
     if not call.caller.known:
-        return Response(status_code=500)  # Harbor fails here instead of saying 401
+        return Response(status_code=500)  # Harbor answers 500 here, not 401
     _require(call, "read", f"Not authorized to read user: {user_id}", user_id)
-    return answer(_shown(found_user(call, user_id), meta=_by_oidc(call)))
+    return answer(_user_json(find_user(call, user_id), meta=_uses_oidc(call)))
 
 
 @routes.api("DELETE", "/users/{user_id}")
 def delete_user(call: Call) -> Response:
-    """Delete the user and its memberships; what it owns stays. The same login may come anew."""
+    """Delete a user and its memberships. Its projects remain, and the user can log in again."""
     user_id = call.number("user_id")
     _require(call, "delete", "Not authorized to delete users")
     if user_id == ADMIN_ID or _is_caller(call, user_id):
         raise Refusal(403, f"User with ID {user_id} cannot be deleted")
-    found_user(call, user_id)
+    find_user(call, user_id)
     del call.harbor.users[user_id]
     drop_memberships(call.harbor, "u", user_id)
     return done()
@@ -191,22 +191,22 @@ def delete_user(call: Call) -> Response:
 
 @routes.api("PUT", "/users/{user_id}/sysadmin")
 def set_sysadmin(call: Call) -> Response:
-    """Make a user an admin, or no longer."""
+    """Set or remove the admin flag of a user."""
     user_id = call.number("user_id")
     body = call.body("sysadmin_flag", {"sysadmin_flag": bool})
     call.require("update", "user")
     if user_id not in call.harbor.users:
         raise Refusal(404, f"user with id {user_id} not found")
-    found_user(call, user_id).sysadmin = bool(body.get("sysadmin_flag"))
+    find_user(call, user_id).sysadmin = bool(body.get("sysadmin_flag"))
     return done()
 
 
 @routes.api("PUT", "/users/{user_id}/cli_secret")
 def set_cli_secret(call: Call) -> Response:
-    """Set the secret that docker takes for a password; without one, make one. It is not told."""
+    """Set the CLI secret, or generate one. The answer does not include it."""
     user_id = call.number("user_id")
     body = call.body("secret", {"secret": str})
-    if not _by_oidc(call):
+    if not _uses_oidc(call):
         mode = call.harbor.configuration["auth_mode"]
         raise Refusal(412, f"unable to update CLI secret under authmode: {mode}")
     refusal = f"Not authorized to update the CLI secret for user: {user_id}"
@@ -214,15 +214,15 @@ def set_cli_secret(call: Call) -> Response:
     secret = body.get("secret") or ""
     if secret and not STRONG.fullmatch(secret):
         raise Refusal(400, WEAK)
-    user = found_user(call, user_id)
+    user = find_user(call, user_id)
     if secret:
         call.harbor.issued_secrets.append(secret)
-    user.cli_secret = secret or generated_secret(call.harbor)
+    user.cli_secret = secret or generate_secret(call.harbor)
     user.updated = call.harbor.clock.now()
     return done()
 
 
-def _by_oidc(call: Call) -> bool:
+def _uses_oidc(call: Call) -> bool:
     return bool(call.harbor.configuration["auth_mode"] == "oidc_auth")
 
 
@@ -231,7 +231,7 @@ def _is_caller(call: Call, user_id: int) -> bool:
 
 
 def _require(call: Call, action: str, refusal: str, themselves: int | None = None) -> None:
-    """Refuse whoever may not do this to users, and is not the one user who may besides."""
+    """Raise Refusal if the caller may not do this to users and is not the user `themselves`."""
     access.require_known(call.caller)
     if themselves is not None and _is_caller(call, themselves):
         return
@@ -239,8 +239,8 @@ def _require(call: Call, action: str, refusal: str, themselves: int | None = Non
         raise Refusal(403, refusal)
 
 
-def found_user(call: Call, user_id: int) -> User:
-    """The user of an id, or the refusal that Harbor would send."""
+def find_user(call: Call, user_id: int) -> User:
+    """Return the user with this id; raise Refusal if it does not exist."""
     if user := call.harbor.users.get(user_id):
         return user
     raise Refusal(404, f"user {user_id} not found")

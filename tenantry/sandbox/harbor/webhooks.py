@@ -1,7 +1,7 @@
-"""Harbor 2.15.2's webhooks of projects. Not simulated: sending anything anywhere.
+"""The project webhooks of Harbor 2.15.2. Not simulated: sending messages.
 
-Recorded of the real one: a duplicate is a 409, and ``auth_header`` is read back in clear. The words
-are those of its source.
+Recorded from a real Harbor: a duplicate is answered with 409, and ``auth_header`` is shown in clear
+text. The messages are from its source.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ _FIELDS = {"id": lambda policy: policy["id"], "name": lambda policy: policy["nam
 
 @routes.api("GET", _POLICIES)
 def list_policies(call: Call) -> Response:
-    """A project's webhooks."""
+    """Return the webhooks of a project."""
     listing, project = call.listing, call.project("list", "notification-policy")
     found = listing.select(project.webhooks.values(), _FIELDS)
     return listing.answer(found, lambda policy: policy)
@@ -41,45 +41,45 @@ def list_policies(call: Call) -> Response:
 
 @routes.api("POST", _POLICIES)
 def create_policy(call: Call) -> Response:
-    """Add a webhook; its name is taken once in its project."""
+    """Create a webhook. Its name must be unique in its project."""
     body = call.body("policy", _SHAPE)
     project = call.project("create", "notification-policy")
-    kept = _kept(call, project, body)
+    values = _parse_policy(call, project, body)
     policy_id = call.harbor.state.next_id("webhook")
-    _require_free(project, kept["name"])
+    _require_free(project, values["name"])
     now = stamp(call.harbor.clock.now())
     times = {"creation_time": now, "update_time": now}
-    project.webhooks[policy_id] = {**kept, "id": policy_id, **times}
+    project.webhooks[policy_id] = {**values, "id": policy_id, **times}
     return created(f"{call.request.scope['path'].rstrip('/')}/{policy_id}")
 
 
 @routes.api("GET", f"{_POLICIES}/{{webhook_policy_id}}")
 def get_policy(call: Call) -> Response:
-    """One webhook, with the header that it authenticates by."""
-    return answer(_found(call, "read")[1])
+    """Return one webhook, including the header with which it authenticates."""
+    return answer(_find_policy(call, "read")[1])
 
 
 @routes.api("PUT", f"{_POLICIES}/{{webhook_policy_id}}")
 def update_policy(call: Call) -> Response:
     """Replace a webhook."""
     body = call.body("policy", _SHAPE)
-    project, policy = _found(call, "update")
-    kept = _kept(call, project, body)
-    if kept["name"] != policy["name"]:
-        _require_free(project, kept["name"])
-    policy.update(kept, update_time=stamp(call.harbor.clock.now()))
+    project, policy = _find_policy(call, "update")
+    values = _parse_policy(call, project, body)
+    if values["name"] != policy["name"]:
+        _require_free(project, values["name"])
+    policy.update(values, update_time=stamp(call.harbor.clock.now()))
     return done()
 
 
 @routes.api("DELETE", f"{_POLICIES}/{{webhook_policy_id}}")
 def delete_policy(call: Call) -> Response:
-    """Remove a webhook."""
-    project, policy = _found(call, "delete")
+    """Delete a webhook."""
+    project, policy = _find_policy(call, "delete")
     del project.webhooks[policy["id"]]
     return done()
 
 
-def _kept(call: Call, project: Project, body: dict[str, Any]) -> dict[str, Any]:
+def _parse_policy(call: Call, project: Project, body: dict[str, Any]) -> dict[str, Any]:
     name = body.get("name") or ""
     if not body.get("event_types"):
         raise Refusal(400, "empty event type")
@@ -92,17 +92,23 @@ def _kept(call: Call, project: Project, body: dict[str, Any]) -> dict[str, Any]:
         if secret := target.get("auth_header"):
             call.harbor.issued_secrets.append(secret)
         targets.append(({"payload_format": "Default"} if kind == "http" else {}) | target)
-    told = {key: body[key] for key in ("description", "event_types") if body.get(key)}
+    optional = {key: body[key] for key in ("description", "event_types") if body.get(key)}
     enabled = bool(body.get("enabled"))
-    return {"name": name, "project_id": project.id, "enabled": enabled, "targets": targets, **told}
+    return {
+        "name": name,
+        "project_id": project.id,
+        "enabled": enabled,
+        "targets": targets,
+        **optional,
+    }
 
 
 def _require_free(project: Project, name: str) -> None:
-    if any(each["name"] == name for each in project.webhooks.values()):
+    if any(policy["name"] == name for policy in project.webhooks.values()):
         raise Refusal(409, f"notification policy named {name} already exists")
 
 
-def _found(call: Call, action: str) -> tuple[Project, dict[str, Any]]:
+def _find_policy(call: Call, action: str) -> tuple[Project, dict[str, Any]]:
     policy_id = call.number("webhook_policy_id")
     project = call.project(action, "notification-policy")
     if policy_id not in project.webhooks:

@@ -1,6 +1,6 @@
-"""Harbor 2.15.2's manners on the wire: refusals, times, paging, queries and body checks.
+"""The HTTP conventions of Harbor 2.15.2: errors, times, paging, queries and body checks.
 
-Not simulated: the exact words of Go's JSON decoder, and ranges and AND lists in ``q``.
+Not simulated: the exact messages of Go's JSON decoder, and ranges and AND lists in ``q``.
 """
 
 import json
@@ -30,17 +30,17 @@ _CODES = {
 
 
 class Refusal(Exception):
-    """An answer in Harbor's error form."""
+    """An error answer in Harbor's format."""
 
     def __init__(self, status: int, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
-        # Whatever happened, a 500 says only this.
+        # All answers with 500 have this message.
         self.message = "internal server error" if status == 500 else message
         self.code = code or _CODES[status]
 
     def response(self) -> Response:
-        """As Harbor writes it."""
+        """Return the answer as Harbor formats it."""
         body = {"errors": [{"code": self.code, "message": self.message}]}
         return Response(
             compact(body) + "\n",
@@ -50,34 +50,34 @@ class Refusal(Exception):
 
 
 def invalid(fault: str) -> Refusal:
-    """A fault that the schema finds."""
+    """Return the error for a violation of the schema."""
     return Refusal(422, f"validation failure list:\n{fault}")
 
 
 def compact(value: object) -> str:
-    """JSON as Go writes it."""
+    """Return a value as JSON, formatted as by Go."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def answer(value: object, headers: Mapping[str, str] | None = None) -> Response:
-    """200 with a body."""
+    """Return an answer with status 200 and a body."""
     return Response(
         compact(value) + "\n", headers={"content-type": "application/json", **(headers or {})}
     )
 
 
 def done() -> Response:
-    """200 with nothing to say."""
+    """Return an answer with status 200 and no body."""
     return Response()
 
 
 def created(location: str) -> Response:
-    """201: the address, and no body."""
+    """Return an answer with status 201, a location and no body."""
     return Response(status_code=201, headers={"location": location})
 
 
 def stamp(moment: datetime | None) -> str:
-    """A time as Harbor writes it: milliseconds, UTC; year 1 if unset."""
+    """Return a time as Harbor formats it: milliseconds, UTC; year 1 if unset."""
     moment = moment or UNSET
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z".rjust(24, "0")
 
@@ -87,7 +87,7 @@ def stamp(moment: datetime | None) -> str:
 
 @dataclass
 class Listing:
-    """The query parameters that all lists share."""
+    """The query parameters that all lists have."""
 
     path: str
     params: dict[str, str]
@@ -110,19 +110,19 @@ class Listing:
 
     @property
     def keywords(self) -> dict[str, str]:
-        """What ``q`` asks for. Its value is URL-decoded here a second time, as Harbor does."""
-        asked = {}
+        """The conditions in ``q``, which is URL-decode a second time, as in Harbor."""
+        conditions = {}
         for item in filter(None, unquote_plus(self.params.get("q", "")).split(",")):
             key, equals, value = item.partition("=")
             if not (key and equals and value):
                 raise Refusal(
                     400, 'the query string must contain "=" and the key/value cannot be empty'
                 )
-            asked[key.strip()] = value.strip()
-        return asked
+            conditions[key.strip()] = value.strip()
+        return conditions
 
     def select(self, rows: Iterable[T], fields: Mapping[str, Callable[[T], Any]]) -> list[T]:
-        """The rows that ``q`` asks for, in the order of ``sort``. Unknown keys are ignored."""
+        """Return the rows that match ``q``, in the order of ``sort``. Unknown keys are ignored."""
         found = list(rows)
         for key, wanted in self.keywords.items():
             if key in fields:
@@ -134,22 +134,22 @@ class Listing:
         return found
 
     def answer(
-        self, rows: list[T], shown: Callable[[T], object], total: int | None = None
+        self, rows: list[T], to_json: Callable[[T], object], total: int | None = None
     ) -> Response:
-        """One page of the rows."""
+        """Return an answer with one page of the rows."""
         total = len(rows) if total is None else total
         if self.size > 0:
             rows = rows[(self.page - 1) * self.size : self.page * self.size]
         headers = {"x-total-count": str(total)}
         if links := self._links(total):
             headers["link"] = links
-        return answer([shown(row) for row in rows], headers)
+        return answer([to_json(row) for row in rows], headers)
 
     def _links(self, total: int) -> str:
         links = []
         if self.size and self.page > 1 and (self.page - 1) * self.size < total:
             links.append(self._link(self.page - 1, "prev"))
-        # A page_size of -1 has a next page too, by this reckoning: so it has in Harbor.
+        # By this rule, a page_size of -1 also has a next page. It is the same in Harbor.
         if self.size and self.page * self.size < total:
             links.append(self._link(self.page + 1, "next"))
         return " , ".join(links)
@@ -184,8 +184,11 @@ _JSON_TYPES: dict[type, str] = {
 }
 
 
-def decoded(raw: bytes, name: str, shape: Shape) -> Any:
-    """The body, if it has the shape. Fields that no shape names pass unlooked at."""
+def decode(raw: bytes, name: str, shape: Shape) -> Any:
+    """Return the parsed body; raise Refusal if it does not have the shape.
+
+    Fields that the shape does not name are not checked.
+    """
     try:
         value = json.loads(raw)
     except ValueError as error:
