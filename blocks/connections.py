@@ -1,8 +1,9 @@
-"""Where the systems are and as whom Tenantry talks to them: filled in once, in the UI."""
+"""The addresses and accounts of Harbor, Keycloak and the cluster, entered once in the UI."""
 
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, ValidationError
 
+from blocks.loading import describe_faults
 from tenantry import kubeconfig
 from tenantry.connections import Cluster, HarborAccount, KeycloakAccount
 from tenantry.errors import TenantryError
@@ -13,7 +14,7 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 
 
 class HarborConnection(Block):
-    """A Harbor registry and a system administrator there.
+    """The address of a Harbor registry, and a system administrator of it.
 
     Example:
         ```python
@@ -30,7 +31,8 @@ class HarborConnection(Block):
     url: str = Field(description="Address of Harbor, such as https://harbor.example.com.")
     username: str = Field(
         default="admin",
-        description="A system administrator: Harbor lets no robot renew another robot's secret.",
+        description="A system administrator, not a robot: Harbor does not allow a robot to renew the "
+        "secret of another robot.",
     )
     password: SecretStr = Field(description="The administrator's password.")
     verify: bool | str = Field(
@@ -39,10 +41,10 @@ class HarborConnection(Block):
     )
 
     def account(self) -> HarborAccount:
-        """The connection as the core takes it.
+        """Return the connection as the core takes it.
 
         Raises:
-            TenantryError: the address is none.
+            TenantryError: a field, such as the address, is faulty.
         """
         try:
             return HarborAccount(
@@ -52,13 +54,13 @@ class HarborConnection(Block):
             raise _faulty("Harbor", error) from None
 
     def check(self) -> str:
-        """Return in a sentence that address, version and credentials work.
+        """Return a sentence that confirms the address, the version and the credentials.
 
-        A Harbor without OIDC passes: a fresh one is in `db_auth` until `configure-platform` changes
-        that. The flows that need OIDC groups refuse it by themselves.
+        Harbor may be in `db_auth`, as it is after its installation until `configure-platform` changes
+        that. The flows that need OIDC groups reject such a Harbor themselves.
 
         Raises:
-            TenantryError: they don't, and why.
+            TenantryError: the check failed, and why.
         """
         client = HarborClient(self.account())
         try:
@@ -68,7 +70,7 @@ class HarborConnection(Block):
 
 
 class KeycloakConnection(Block):
-    """A Keycloak server and an account that may manage the platform's realm.
+    """The address of a Keycloak server, and an account that may manage the platform's realm.
 
     Example:
         ```python
@@ -83,23 +85,26 @@ class KeycloakConnection(Block):
     _block_type_slug = "keycloak-connection"
 
     url: str = Field(
-        description="Address of Keycloak, with the path that it is served under, if any, such as "
+        description="Address of Keycloak, with its path if it has one, such as "
         "https://sso.example.com/auth."
     )
     username: str = Field(default="admin", description="An account that may manage the realm.")
     password: SecretStr = Field(description="The account's password.")
-    realm: str = Field(default="master", description="The realm that the account itself lives in.")
-    client_id: str = Field(default="admin-cli", description="The client that it logs in with.")
+    realm: str = Field(default="master", description="The realm of the account itself.")
+    client_id: str = Field(
+        default="admin-cli",
+        description="The client that the account logs in with. It must allow direct access grants.",
+    )
     verify: bool | str = Field(
         default=True,
         description="Check the server's certificate: true, false, or the path of a CA bundle.",
     )
 
     def account(self) -> KeycloakAccount:
-        """The connection as the core takes it.
+        """Return the connection as the core takes it.
 
         Raises:
-            TenantryError: the address is none.
+            TenantryError: a field, such as the address, is faulty.
         """
         try:
             return KeycloakAccount(
@@ -114,10 +119,10 @@ class KeycloakConnection(Block):
             raise _faulty("Keycloak", error) from None
 
     def check(self) -> str:
-        """Whether address, version and credentials work, in a sentence.
+        """Return a sentence that confirms the address, the version and the credentials.
 
         Raises:
-            TenantryError: they don't, and why.
+            TenantryError: the check failed, and why.
         """
         client = KeycloakClient(self.account(), self.realm)
         try:
@@ -127,7 +132,7 @@ class KeycloakConnection(Block):
 
 
 class ClusterConnection(Block):
-    """A Kubernetes cluster.
+    """The address of a Kubernetes cluster, and the credentials for it.
 
     Example:
         ```python
@@ -144,12 +149,12 @@ class ClusterConnection(Block):
     kubeconfig: SecretStr | None = Field(
         default=None,
         description="The content of a kubeconfig: YAML, JSON, or base64 of either. This command "
-        f"prints one that fits into the field: {kubeconfig.COMMAND}. If the field is empty, the "
-        "service account of the pod that runs the flow is used.",
+        f"prints one that fits into the field: {kubeconfig.COMMAND}. If the field is empty, Tenantry "
+        "uses the service account of the pod that runs the flow.",
     )
     context: str | None = Field(
         default=None,
-        description="The context to use. If empty, the current context of the kubeconfig.",
+        description="The context to use. If it is empty, Tenantry uses the current context of the kubeconfig.",
     )
 
     def cluster(self) -> Cluster:
@@ -168,10 +173,10 @@ class ClusterConnection(Block):
             raise TenantryError(f"The Cluster Connection is faulty: {error}") from None
 
     def check(self) -> str:
-        """Whether address and credentials work, in a sentence.
+        """Return a sentence that confirms the address and the credentials.
 
         Raises:
-            TenantryError: they don't, and why.
+            TenantryError: the check failed, and why.
         """
         client = KubernetesClient(self.cluster())
         try:
@@ -181,9 +186,7 @@ class ClusterConnection(Block):
 
 
 def _faulty(name: str, error: ValidationError) -> TenantryError:
-    """What is wrong with a block, without quoting what stands in it."""
-    faults = "; ".join(
-        f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_input=False)
+    """Return what is wrong with a block, without its values: they may be secrets."""
+    return TenantryError(
+        f"The {name} Connection is faulty: {describe_faults(error)}. Correct the block."
     )
-    return TenantryError(f"The {name} Connection is faulty: {faults}. Correct the block.")

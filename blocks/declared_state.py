@@ -1,4 +1,4 @@
-"""Where the declared state is kept."""
+"""The place of the declared state."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from tenantry.declared.faults import Document
 from tenantry.errors import DeclarationError, TenantryError
 from tenantry.wording import count
 
-if TYPE_CHECKING:  # what is for Git is loaded where it is used: it takes a run's start longer
+if TYPE_CHECKING:  # the Git modules are imported on use: they slow down the start of a run
     from tenantry.declared.repository import Repository
 
 
@@ -34,35 +34,35 @@ class DeclaredState(Block):
 
     folder: str | None = Field(
         default=None,
-        description="Either the absolute path of a folder, as the process that runs the flows "
-        "sees it.",
+        description="The absolute path of a folder on the machine that runs the flows. Fill in either "
+        "this field or the repository.",
     )
     repository: str | None = Field(
         default=None,
-        description="Or the address of a Git repository, such as "
+        description="The address of a Git repository, such as "
         "https://git.example.com/platform/tenants.git or git@git.example.com:platform/tenants.git.",
     )
-    branch: str = Field(default="main", description="The branch that is read and pushed to.")
+    branch: str = Field(default="main", description="The branch that Tenantry reads and pushes to.")
     path: str = Field(
         default="",
-        description="The folder inside the repository that holds platform.yaml; empty for its "
-        "root.",
+        description="The folder in the repository that contains platform.yaml. Leave it empty for the "
+        "root folder.",
     )
     username: str = Field(
-        default="git", description="The account that the token belongs to, for https://."
+        default="git", description="For https://, the account that the token belongs to."
     )
     token: SecretStr | None = Field(
         default=None,
-        description="A token (or password) that may read and push, for https://.",
+        description="For https://, a token or password with the right to read and push.",
     )
     ssh_key: SecretStr | None = Field(
         default=None,
-        description="For SSH, a private key without a passphrase that may read and push: the "
-        "file's content, or its base64 (base64 -w0 FILE) where a form loses line breaks.",
+        description="For SSH, a private key without a passphrase that has the right to read and push: "
+        "the content of the file, or its base64 (base64 -w0 FILE) if the form loses line breaks.",
     )
     known_hosts: str | None = Field(
         default=None,
-        description="The public keys of the SSH server, as ssh-keyscan prints them, or base64 of "
+        description="For SSH, the public keys of the server, as ssh-keyscan prints them, or base64 of "
         "that.",
     )
     verify: bool | str = Field(
@@ -71,7 +71,7 @@ class DeclaredState(Block):
     )
     author: str = Field(
         default="Tenantry <tenantry@localhost>",
-        description="Who commits are by, as: Name <name@example.com>.",
+        description="The author of the commits, as Name <name@example.com>.",
     )
 
     def read(self, commit: str | None = None) -> Declaration:
@@ -81,8 +81,8 @@ class DeclaredState(Block):
             commit: the full hash of a commit of the branch; its latest if not given.
 
         Raises:
-            DeclarationError: the platform is faulty; with every fault.
-            TenantryError: it can't be read, and why.
+            DeclarationError: platform.yaml is faulty; with all faults.
+            TenantryError: the declared state cannot be read, and why.
         """
         if repository := self._repository():
             from tenantry.declared import git
@@ -91,8 +91,8 @@ class DeclaredState(Block):
         if commit:
             text = (
                 f"The Declared State block names the folder {self.folder}, which has no commits, "
-                f"but the run is to read commit {commit}. Leave out the parameter 'commit', or "
-                "let the block name a repository."
+                f"but the run's parameter 'commit' is {commit}. Leave out the parameter, or name a "
+                "repository in the block."
             )
             raise TenantryError(text)
         return declared.read(self._folder())
@@ -106,10 +106,10 @@ class DeclaredState(Block):
             team: the team, with only the fields that were given.
             if_declared: whether the given fields are merged into the file of a declared team, or
                 replace it.
-            form: where the team's fields are from, for messages.
+            form: the source of the team's fields, for messages.
 
         Raises:
-            DeclarationError: with every fault.
+            DeclarationError: the team is faulty; with all faults.
             TenantryError: the declared state cannot be read, and why.
         """
         if repository := self._repository():
@@ -119,10 +119,10 @@ class DeclaredState(Block):
         return declared.propose(self._folder(), team, if_declared, form)
 
     def save_team(self, proposal: Proposal) -> Declaration:
-        """Write a team's file, unless it says the same already.
+        """Write a team's file, unless it already has this content.
 
         Returns:
-            The declared state with the team, and where it is declared now.
+            The declared state with the team.
 
         Raises:
             TenantryError: the team was changed since the proposal, or the file cannot be saved,
@@ -135,15 +135,15 @@ class DeclaredState(Block):
         return declared.save(self._folder(), proposal)
 
     def edit(self, change: Edit, message: str) -> Declaration:
-        """Changes the declared state's own files, all of them or none.
+        """Change files of the declared state, all of them or none.
 
         Args:
-            change: what is done to each file; doing it twice does no more than once.
-            message: the commit's message, a sentence.
+            change: changes each file; a second call must have no further effect.
+            message: the message of the commit, a sentence.
 
         Raises:
-            DeclarationError: it is faulty, or would be.
-            TenantryError: it can't be read or saved, and why.
+            DeclarationError: the declared state is faulty, or would be after the change.
+            TenantryError: the declared state cannot be read or saved, and why.
         """
         if repository := self._repository():
             from tenantry.declared import git
@@ -152,11 +152,11 @@ class DeclaredState(Block):
         return edit(self._folder(), change)[0]
 
     def check(self) -> str:
-        """Whether the declared state can be read and is in order, in a sentence.
+        """Return a sentence that confirms that the declared state is readable and valid.
 
         Raises:
-            DeclarationError: it isn't, with every fault.
-            TenantryError: it can't be read, and why.
+            DeclarationError: files are faulty; with all faults.
+            TenantryError: the declared state cannot be read, and why.
         """
         declaration = self.read()
         origin = declaration.origin
@@ -168,7 +168,7 @@ class DeclaredState(Block):
         return Path(self.folder or "")
 
     def _repository(self) -> "Repository | None":
-        """The repository, where it is one and not a folder."""
+        """Return the repository; None if the block names a folder."""
         if bool(self.folder) == bool(self.repository):
             given = "both a folder and a repository" if self.folder else "neither"
             text = f"The Declared State block names {given}. Give 'folder' or 'repository'."

@@ -1,20 +1,20 @@
-"""Fills in the blocks that the flows read, as a person does once in the UI."""
+"""Creates the blocks that the flows load, as a user does once in the UI."""
 
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
+from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection, Platform
 
 
 def fill_in(addresses: dict[str, Any], declared: Path, name: str = "default") -> None:
-    """Saves the four blocks under a name.
+    """Save a Platform block and the four blocks that it names, all under one name.
 
     Args:
-        addresses: what the sandbox prints first.
-        declared: the declared state's folder.
-        name: the blocks' name.
+        addresses: the addresses and credentials of the systems, as the sandbox prints them.
+        declared: the folder of the declared state.
+        name: the name of the blocks.
     """
     kubeconfig = Path(addresses["kubernetes"]["kubeconfig"]).read_text()
     for block in (
@@ -22,6 +22,7 @@ def fill_in(addresses: dict[str, Any], declared: Path, name: str = "default") ->
         KeycloakConnection(**addresses["keycloak"]),
         ClusterConnection(kubeconfig=SecretStr(kubeconfig)),
         DeclaredState(folder=str(declared)),
+        Platform(declared_state=name, harbor=name, keycloak=name, clusters={name: name}),
     ):
         block.register_type_and_schema()
         block.save(name, overwrite=True)

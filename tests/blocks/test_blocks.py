@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from ruamel.yaml import YAML
 
 import blocks
-from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
+from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection, Platform
 from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
 from tenantry.kubeconfig import COMMAND
 from tests.support.harness import FaultySandbox
@@ -24,6 +24,7 @@ BLOCKS: list[type[Block]] = [
     DeclaredState,
     HarborConnection,
     KeycloakConnection,
+    Platform,
 ]
 DEAD = "http://127.0.0.1:9"
 PASSWORD = "dragon-Passw0rd"
@@ -108,6 +109,7 @@ def test_every_field_is_described_with_a_sentence(block: type[Block]) -> None:
         (KeycloakConnection, {"password"}),
         (ClusterConnection, {"kubeconfig"}),
         (DeclaredState, {"token", "ssh_key"}),
+        (Platform, set()),
     ],
 )
 def test_the_server_is_told_which_fields_to_encrypt(block: type[Block], secrets: set[str]) -> None:
