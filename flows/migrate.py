@@ -22,7 +22,7 @@ from tasks.store import BlockStore, NoStore
 from tenantry.errors import TenantryError
 from tenantry.migration.consequences import IN_HARBOR
 from tenantry.migration.identities import Match
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.systems.systems import Systems
 from tenantry.wording import count
 
@@ -90,27 +90,27 @@ def plan_migration(
     """
 
     def plan(systems: Systems, kept: BlockStore) -> str:
-        order = Order(
+        options = Options(
             match=match,
             pilot=tuple(pilot or ()),
             groups=tuple(groups or ()),
             percent=percent,
-            let_go=tuple(exclude or ()),
+            exclude_users=tuple(exclude or ()),
             reimport=tuple(reimport or ()),
             soak_hours=soak_hours,
             keep_days=keep_days,
-            largest_wave=largest_wave,
+            max_wave_percent=largest_wave,
         )
         move = planning.to_plan(systems, kept, declared_state, situation, again=plan_again)
-        order = planning.complete_order(move, order)
+        options = planning.complete_order(move, options)
         check_connections(systems)
         tasks.check_versions(systems)
         if not planning.is_planned(move):
             there = planning.read_identities(move, match, people, new_keycloak)
-            found = planning.inspect(move, there, order, people)
+            found = planning.inspect(move, there, options, people)
             migration_report.publish_inspection(move.store, found)
             found.refuse()
-            planning.export(move, found, order, again=plan_again)
+            planning.export(move, found, options, again=plan_again)
         return tasks.stands(move)
 
     return _run(plan, store, declared_state, harbor, keycloak, cluster)
@@ -149,7 +149,7 @@ def continue_migration(
 
     def go_on(systems: Systems, kept: BlockStore) -> str:
         move = tasks.current(systems, kept, declared_state)
-        tasks.refuse_to_continue(move)
+        tasks.check_not_ending(move)
         check_connections(systems)
         tasks.check_versions(systems)
         approvals.ask_for_plan(move, approved_plan)
@@ -191,7 +191,7 @@ def follow_up_migration(
         move = tasks.find(systems, kept, declared_state)
         if move is None:
             return tasks.no_migration(systems, kept, declared_state)
-        label = move.migration.entry.told
+        label = move.migration.entry.label
         standing = tasks.follow_up(move)
         if move.migration.is_on:
             migration_report.publish_standing(move.migration, systems.state, label, standing)
@@ -276,7 +276,7 @@ def roll_back_migration(
     def undo(systems: Systems, kept: BlockStore) -> str:
         move = tasks.current(systems, kept, declared_state)
         by, numbers = approvals.ask_to_roll_back(move, exclude or (), approval)
-        label = move.migration.entry.told
+        label = move.migration.entry.label
         done = tasks.roll_back(move, exclude or (), numbers[IN_HARBOR])
         standing = tasks.standing(move)
         if standing and move.migration.is_on:

@@ -16,13 +16,13 @@ from tenantry.migration import (
     inspection,
     journal,
     pilots,
-    position,
     report,
+    status,
 )
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.issuer import IssuerMigration
-from tenantry.migration.machine import Migration, Standing
-from tenantry.migration.order import PILOT
+from tenantry.migration.machine import Migration, Status
+from tenantry.migration.options import PILOT
 from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import Situation, report_name
 from tenantry.resources import PLATFORM
@@ -136,7 +136,7 @@ def left(move: Move) -> int:
     return move.migration.entry.waves - move.migration.entry.waves_done
 
 
-def stands(move: Move, standing: Standing | None = None, more: str = "") -> str:
+def stands(move: Move, standing: Status | None = None, more: str = "") -> str:
     """Return where the migration is, who is locked out now, and the next step.
 
     Args:
@@ -147,8 +147,8 @@ def stands(move: Move, standing: Standing | None = None, more: str = "") -> str:
     migration, entry = move.migration, move.migration.journal
     assert entry is not None
     snapshot = migration.snapshot if entry.is_on else snapshots.load(move.store, entry.id)[0]
-    pending = len(standing.lacking) if standing else 0
-    return position.position(snapshot, entry, pending, more)
+    pending = len(standing.incomplete) if standing else 0
+    return status.describe(snapshot, entry, pending, more)
 
 
 def no_migration(systems: Systems, store: BlockStore, declared_state: str) -> str:
@@ -158,7 +158,7 @@ def no_migration(systems: Systems, store: BlockStore, declared_state: str) -> st
     return f"No migration is in progress.{more}"
 
 
-def refuse_to_continue(move: Move) -> None:
+def check_not_ending(move: Move) -> None:
     """Refuse to continue a migration that is being finished or rolled back.
 
     Raises:
@@ -167,7 +167,7 @@ def refuse_to_continue(move: Move) -> None:
     entry = move.migration.entry
     if entry.rolling_back or entry.finishing:
         what = "rolled back" if entry.rolling_back else "finished"
-        raise TenantryError(f"The {entry.told} is being {what}. {position.next_step(entry)}")
+        raise TenantryError(f"The {entry.label} is being {what}. {status.next_step(entry)}")
 
 
 @step("switch")
@@ -177,7 +177,7 @@ def switch(move: Move) -> None:
 
 
 @step("follow up")
-def follow_up(move: Move) -> Standing:
+def follow_up(move: Move) -> Status:
     """Mends or gives back what people lack, and tells how everybody stands."""
     return move.migration.follow_up()
 
@@ -199,7 +199,7 @@ def make_pilot_links(move: Move) -> str:
 
 
 @step("see who has logged in")
-def standing(move: Move) -> Standing | None:
+def standing(move: Move) -> Status | None:
     """Return how everybody stands; None if the migration is over."""
     return move.migration.follow_up() if move.migration.is_on else None
 
@@ -230,4 +230,4 @@ def roll_back(move: Move, exclude: Sequence[str], approved: int) -> str:
 @step("delete the snapshot")
 def forget(move: Move) -> bool:
     """Deletes the snapshot of a migration that is over, once its time is over too."""
-    return move.migration.forget()
+    return move.migration.delete_expired_snapshot()

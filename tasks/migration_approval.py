@@ -15,13 +15,13 @@ from tasks.migration import Move, approve
 from tasks.prefect_api import needed
 from tasks.step import step
 from tenantry.errors import TenantryError
-from tenantry.migration import consequences, position
+from tenantry.migration import consequences, status
 from tenantry.migration import people as read
 from tenantry.migration.consequences import Consequences
+from tenantry.migration.harbor_users import HarborStatus
 from tenantry.migration.issuer import IssuerMigration, old_realm
 from tenantry.migration.machine import Migration
-from tenantry.migration.provider import Linked, ProviderMigration
-from tenantry.migration.returns import Returned
+from tenantry.migration.provider import ProviderMigration, ProviderStatus
 from tenantry.migration.snapshot import INSPECTION, HarborUser
 from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count
@@ -105,13 +105,13 @@ def ask_to_finish(move: Move, exclude: Sequence[str], skip_soak: bool, approved:
 @step("find what the finish does")
 def _to_finish(move: Move, exclude: Sequence[str], skip_soak: bool) -> Consequences:
     migration = move.migration
-    migration.refuse_early(now=skip_soak)
+    migration.check_soak_time(now=skip_soak)
     standing = migration.follow_up()
-    if isinstance(migration, IssuerMigration | ProviderMigration) and migration.returns.people:
-        returned = standing.back if isinstance(standing, Linked) else standing
-        if isinstance(returned, Returned):
-            migration.returns.refuse_pending(returned, tuple(exclude))
-    return consequences.of_finish(migration.snapshot, migration.entry, standing.lacking, exclude)
+    if isinstance(migration, IssuerMigration | ProviderMigration) and migration.harbor_users.people:
+        returned = standing.back if isinstance(standing, ProviderStatus) else standing
+        if isinstance(returned, HarborStatus):
+            migration.harbor_users.check_none_pending(returned, tuple(exclude))
+    return consequences.of_finish(migration.snapshot, migration.entry, standing.incomplete, exclude)
 
 
 def ask_to_roll_back(move: Move, exclude: Sequence[str], approved: str) -> Approved:
@@ -127,19 +127,19 @@ def ask_to_roll_back(move: Move, exclude: Sequence[str], approved: str) -> Appro
 def _to_roll_back(move: Move, exclude: Sequence[str]) -> Consequences:
     migration = move.migration
     assert isinstance(migration, IssuerMigration | ProviderMigration)
-    migration.given_up(tuple(exclude))
+    migration.excluded_ids(tuple(exclude))
     if migration.entry.finishing:
-        raise TenantryError(position.no_way_back(migration.entry))
+        raise TenantryError(status.no_way_back(migration.entry))
     entry, snapshot = migration.entry, migration.snapshot
     begun = entry.switching or entry.phase not in ("exported", "approved")
     deleted: list[HarborUser] = []
-    if begun and migration.returns.concerned:
+    if begun and migration.harbor_users.concerned:
         move.progress.begin("Finding who would be deleted")
         with migration.locked():
-            deleted = migration.returns.to_delete()
-    known = {migration.subject(person) for person in migration.returns.concerned}
+            deleted = migration.harbor_users.users_to_delete()
+    known = {migration.subject(person) for person in migration.harbor_users.concerned}
     strangers = [user for user in deleted if user.subiss not in known]
-    records = [migration.record_of(number) for number in range(entry.waves)]
+    records = [migration.wave_record(number) for number in range(entry.waves)]
     recreated = 0 if entry.undone else sum(len(record.ids) for record in records if record)
     return consequences.of_roll_back(
         snapshot,

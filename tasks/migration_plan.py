@@ -12,10 +12,10 @@ from tasks.onboarding import load_block
 from tasks.step import step
 from tasks.store import BlockStore
 from tenantry.errors import TenantryError
-from tenantry.migration import inspect_issuer, inspect_provider, journal, position, report
+from tenantry.migration import inspect_issuer, inspect_provider, journal, report, status
 from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak, of_realm
 from tenantry.migration.inspection import Inspection
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.migration.snapshot import Identity, Situation
 from tenantry.systems.systems import Systems
 
@@ -43,15 +43,15 @@ def to_plan(
         situation = _situation(systems, asked)
         return Move(systems, store, declared_state, situation, *_asked(systems, situation))
     move = Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
-    if move.migration.is_settled or entry.finishing:
-        raise TenantryError(position.no_plan_again(entry))
+    if move.migration.is_plan_final or entry.finishing:
+        raise TenantryError(status.no_plan_again(entry))
     if asked not in ("auto", entry.situation):
         raise TenantryError(
-            f"The {entry.told} is in progress, and its situation is '{entry.situation}', not "
+            f"The {entry.label} is in progress, and its situation is '{entry.situation}', not "
             f"'{asked}'. Run roll-back-migration first."
         )
     if not entry.switching:
-        move.migration.refuse_second(*_asked(systems, entry.situation))
+        move.migration.check_no_other(*_asked(systems, entry.situation))
     _refuse_approved(move, again=again)
     return move
 
@@ -62,7 +62,7 @@ def _refuse_approved(move: Move, *, again: bool) -> None:
     if entry is None or not entry.is_on or entry.phase == "exported":
         return
     if not again and entry.run != str(flow_run.id):
-        raise TenantryError(position.plan_again(entry))
+        raise TenantryError(status.plan_again(entry))
 
 
 class NothingToMove(TenantryError):
@@ -148,7 +148,9 @@ def read_identities(move: Move, match: Match, people: str, keycloak: str) -> lis
 
 
 @step("inspect")
-def inspect(move: Move, identities: Sequence[Identity], order: Order, people: str) -> Inspection:
+def inspect(
+    move: Move, identities: Sequence[Identity], options: Options, people: str
+) -> Inspection:
     """Reads everybody, and writes nothing to the systems."""
     move.progress.begin("Looking")
     look = inspect_issuer.inspect if move.situation == "issuer" else inspect_provider.inspect
@@ -157,7 +159,7 @@ def inspect(move: Move, identities: Sequence[Identity], order: Order, people: st
         move.old,
         move.new,
         identities,
-        order,
+        options,
         file=people,
         progress=move.progress,
     )
@@ -167,16 +169,18 @@ def inspect(move: Move, identities: Sequence[Identity], order: Order, people: st
 
 
 @step("export")
-def export(move: Move, found: Inspection, order: Order, *, again: bool) -> None:
+def export(move: Move, found: Inspection, options: Options, *, again: bool) -> None:
     """Write the snapshot to the store, and read it back.
 
     The plan of before may have been approved while this run inspected.
     """
     _refuse_approved(move, again=again)
-    plan = move.migration.export(found, move.old, move.new, order, move.situation, str(flow_run.id))
+    plan = move.migration.export(
+        found, move.old, move.new, options, move.situation, str(flow_run.id)
+    )
     get_run_logger().info("The plan, to be approved: %s", plan)
 
 
-def complete_order(move: Move, order: Order) -> Order:
+def complete_order(move: Move, options: Options) -> Options:
     """Return the order of an operator who left the situation to the declared state, completed."""
-    return replace(order, recreate=move.situation == "users")
+    return replace(options, recreate=move.situation == "users")

@@ -13,7 +13,7 @@ from tasks.tables import publish_table
 from tenantry.declared import Declaration
 from tenantry.migration import report
 from tenantry.migration.inspection import Inspection
-from tenantry.migration.machine import Migration, Standing
+from tenantry.migration.machine import Migration, Status
 from tenantry.migration.pilots import PilotLinks
 from tenantry.migration.report import Right
 from tenantry.migration.snapshot import INSPECTION, people_name
@@ -62,7 +62,7 @@ def publish_inspection(store: BlockStore, found: Inspection) -> None:
     where = markdown("Who is who: {} in block {}.", code(INSPECTION), code(store.name))
     publish_table(
         "migration-inspection",
-        report.inspected(found),
+        report.notice_rows(found),
         markdown("{} {}", found.summary, where),
         {"notice": 14, "stops it": 8, "people": 6, "what to do": 28, "found": 30},
     )
@@ -95,13 +95,13 @@ def publish_pilot_links(links: PilotLinks) -> None:
 
 
 def publish_standing(
-    migration: Migration, declaration: Declaration, told: str, standing: Standing
+    migration: Migration, declaration: Declaration, told: str, standing: Status
 ) -> None:
     """How many of each team's people are through, as a table artifact that an owner can be sent."""
     teams = list(declaration.teams.values())
     entry = migration.journal
     assert entry is not None
-    stands = (migration.snapshot, entry, standing.lacking, teams)
+    stands = (migration.snapshot, entry, standing.incomplete, teams)
     report.write_people(migration.store, *stands)
     table = report.by_team(*stands)
     since = f" since {entry.switched_at:%Y-%m-%d %H:%M} UTC" if entry.switched_at else ""

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tenantry.migration.journal import Journal
-from tenantry.migration.position import FINISH, ROLL_BACK, have, people
 from tenantry.migration.snapshot import HarborUser, Person, Snapshot
+from tenantry.migration.status import FINISH, ROLL_BACK, have, people
 from tenantry.migration.store import checksum
 from tenantry.wording import count
 
@@ -58,10 +58,10 @@ def of_plan(
             "wave by wave. Each returns at the person's next login; direct memberships and "
             "administrator rights are then restored within the hour."
         )
-    remade = sum(p.way == "recreate" for p in moving)
-    if remade:
+    recreated = sum(p.way == "recreate" for p in moving)
+    if recreated:
         lines.append(
-            f"{count(remade, 'user')} of the realm {_be(remade)} deleted and created again with other "
+            f"{count(recreated, 'user')} of the realm {_be(recreated)} deleted and created again with other "
             "ids; sessions, passwords of the realm and second factors are lost."
         )
     kept = sum(p.way == "reimport" for p in moving)

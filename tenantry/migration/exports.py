@@ -14,7 +14,7 @@ from tenantry.files import FileStore
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.journal import Journal
 from tenantry.migration.snapshot import Record
-from tenantry.migration.store import FOLDER, Altered, keep, unsealed
+from tenantry.migration.store import FOLDER, CorruptFile, keep, unsealed
 
 _FILE = f"{FOLDER}/exports.json"
 
@@ -61,6 +61,6 @@ def _read(store: FileStore) -> _Exports:
     try:
         content, _ = unsealed(data, _FILE)
         return _Exports.model_validate(content)
-    except (Altered, ValidationError):
+    except (CorruptFile, ValidationError):
         # The writer died before it wrote a snapshot, and after it had cleaned up.
         return _Exports()

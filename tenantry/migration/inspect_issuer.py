@@ -20,7 +20,7 @@ from tenantry.migration.inspection import (
 )
 from tenantry.migration.issuer import SETTINGS, no_way_back, old_realm
 from tenantry.migration.match import match
-from tenantry.migration.order import Order, divide
+from tenantry.migration.options import Options, divide
 from tenantry.migration.people import Progress, silent
 from tenantry.migration.snapshot import HarborUser, Identity, Person
 from tenantry.systems.systems import Systems
@@ -49,7 +49,7 @@ def inspect(
     old: str,
     new: str,
     identities: Sequence[Identity],
-    order: Order,
+    options: Options,
     *,
     file: str = "",
     progress: Progress = silent,
@@ -61,12 +61,12 @@ def inspect(
         old: the issuer that Harbor trusts.
         new: the issuer that it is to trust.
         identities: everybody whom the new issuer knows; `external_id` is what it calls `sub`.
-        order: what is asked for.
+        options: what is asked for.
         file: the name of the file that the identities are from, if they are.
         progress: told how far the look has come.
 
     Raises:
-        TenantryError: the order, or the file, names people whom nobody knows; or the declared realm
+        TenantryError: the options, or the file, names people whom nobody knows; or the declared realm
             is not the new one.
     """
     if (declared := systems.keycloak_client.issuer) != new or old == new:
@@ -78,9 +78,9 @@ def inspect(
     users = read.read_harbor(systems.harbor_client, progress)
     ours = [user for user in users if user.subiss.endswith(old)]
     people = [_person(user) for user in sorted(ours, key=lambda user: user.username)]
-    if order.match == "mapping":
+    if options.match == "mapping":
         check_known(file, identities, {fold(person.username) for person in people})
-    matched = match(people, identities, order.match)
+    matched = match(people, identities, options.match)
     people = [one.model_copy(update={"new": matched[one.id].identity}) for one in people]
     old_client = old_realm(systems.keycloak_client, old)
     with closing(old_client) if old_client else nullcontext():
@@ -90,7 +90,7 @@ def inspect(
         )
     groups = {person.id: of for person, of in zip(people, found, strict=True)}
     people = [one.model_copy(update={"groups": groups[one.id].all}) for one in people]
-    people, waves = divide(people, order)
+    people, waves = divide(people, options)
     held = systems.harbor_client.settings()
     settings = {name: held[name] for name in SETTINGS if name in held}
     inspection = Inspection(people, waves, matched, settings=settings)
@@ -98,7 +98,7 @@ def inspect(
         *about_matches(inspection),
         *_about_client(systems),
         *_about_mesh(systems, old, new),
-        *about_waves(inspection, len(users), order),
+        *about_waves(inspection, len(users), options),
         *_about_us(systems, people),
         *about_rights(people),
         *about_groups(keycloak, people, groups),
@@ -130,14 +130,14 @@ def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Notice]:
         if error.status != 404:
             raise
         return  # Istio is not installed
-    lacking = [
+    incomplete = [
         f"{rule['metadata']['namespace']}/{rule['metadata']['name']}"
         for rule in found
         if (trusted := _trusted(rule)) and old in trusted and new not in trusted
     ]
-    if lacking:
+    if incomplete:
         text = (
-            f"RequestAuthentication {', '.join(lacking)} takes tokens of '{old}' and not of "
+            f"RequestAuthentication {', '.join(incomplete)} takes tokens of '{old}' and not of "
             f"'{new}': requests would end in 401."
         )
         remedy = "List both issuers until the end."

@@ -16,7 +16,7 @@ from tenantry.migration.inspection import (
     about_waves,
 )
 from tenantry.migration.match import match
-from tenantry.migration.order import Order, divide
+from tenantry.migration.options import Options, divide
 from tenantry.migration.people import Progress, silent
 from tenantry.migration.snapshot import HarborUser, Identity, Person
 from tenantry.systems.systems import Systems
@@ -27,7 +27,7 @@ def inspect(
     old: str,
     new: str,
     identities: Sequence[Identity],
-    order: Order,
+    options: Options,
     *,
     file: str = "",
     progress: Progress = silent,
@@ -39,23 +39,23 @@ def inspect(
         old: the alias of the provider that is replaced.
         new: the alias of the one that replaces it.
         identities: everybody at the new provider.
-        order: what is asked for.
+        options: what is asked for.
         file: the name of the file that the identities are from, if they are.
         progress: told how far the look has come.
 
     Raises:
-        TenantryError: the order, or the file, names people whom nobody knows.
+        TenantryError: the options, or the file, names people whom nobody knows.
     """
     keycloak = systems.keycloak_client
     listed = read.linked(keycloak, old)
     people = read.read_people(keycloak, listed.values(), progress)
-    if order.match == "mapping":
+    if options.match == "mapping":
         check_known(file, identities, {fold(person.username) for person in people})
     users = read.read_harbor(systems.harbor_client)
     people = read.join(people, users, keycloak.issuer)
-    matched = match(people, identities, order.match)
+    matched = match(people, identities, options.match)
     people = [each.model_copy(update={"new": matched[each.id].identity}) for each in people]
-    people, waves = divide(people, order)
+    people, waves = divide(people, options)
     inspection = Inspection(people, waves, matched)
     inspection.notices += [
         *_about_providers(systems, old, new),
@@ -68,9 +68,9 @@ def inspect(
         *_about_harbor(people, users),
         *_about_others(systems, people),
     ]
-    if order.recreate:
+    if options.recreate:
         inspection.notices += [
-            *about_waves(inspection, len(users), order),
+            *about_waves(inspection, len(users), options),
             *about_losses(people),
         ]
     return inspection
@@ -102,10 +102,10 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
             - {None}
             for alias in (old, new)
         }
-        lacking = len(filled[old] - filled[new])
-        if lacking:
+        incomplete = len(filled[old] - filled[new])
+        if incomplete:
             text = (
-                f"Groups that '{old}' puts people into and '{new}' has no mapper for: {lacking}. At "
+                f"Groups that '{old}' puts people into and '{new}' has no mapper for: {incomplete}. At "
                 "their first login people would fall out of them."
             )
             remedy = (
@@ -214,23 +214,23 @@ def _about_remade(
     systems: Systems, people: Sequence[Person], listed: Mapping[str, dict[str, Any]]
 ) -> Iterator[Notice]:
     """What those lose who are deleted in the realm, and who must not be."""
-    remade = [p for p in people if p.way != "link" and p.wave is not None]
-    if not remade:
+    recreated = [p for p in people if p.way != "link" and p.wave is not None]
+    if not recreated:
         return
-    foreign = [p.username for p in remade if listed[p.id].get("federationLink")]
+    foreign = [p.username for p in recreated if listed[p.id].get("federationLink")]
     if foreign:
         text = f"Users of a user federation (LDAP) who would be deleted, maybe there too: {len(foreign)}."
         remedy = "In the realm's user federation, 'Unlink users' makes them the realm's own."
         yield Notice("user federation", text, tuple(foreign), blocking=True, remedy=remedy)
     yield Notice(
         "made anew",
-        f"Deleted and made anew in the realm: {len(remade)}. Their sessions end.",
-        tuple(person.username for person in remade),
+        f"Deleted and made anew in the realm: {len(recreated)}. Their sessions end.",
+        tuple(person.username for person in recreated),
     )
     own = map_concurrently(
-        lambda p: systems.keycloak_client.rows(f"users/{p.id}/credentials"), remade
+        lambda p: systems.keycloak_client.rows(f"users/{p.id}/credentials"), recreated
     )
-    losing = [person.username for person, found in zip(remade, own, strict=True) if found]
+    losing = [person.username for person, found in zip(recreated, own, strict=True) if found]
     if losing:
         text = f"Passwords and second factors of the realm's own are lost: {len(losing)} people's."
         yield Notice("credentials", text, tuple(losing))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tenantry.errors import SystemRefused, TenantryError
-from tenantry.migration.match import Matched
-from tenantry.migration.order import Order
+from tenantry.migration.match import MatchResult
+from tenantry.migration.options import Options
 from tenantry.migration.snapshot import Person
 from tenantry.systems.systems import Systems
 from tenantry.wording import count
@@ -45,7 +45,7 @@ class Inspection:
     people: list[Person]
     """All who are linked to the old provider, matched, joined with Harbor, and with their waves."""
     waves: list[str]
-    matched: dict[str, Matched]
+    matched: dict[str, MatchResult]
     notices: list[Notice] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     """How Harbor logs people in, where that is what changes."""
@@ -113,16 +113,16 @@ def about_matches(inspection: Inspection) -> Iterator[Notice]:
         yield Notice("excluded", text, tuple(gone))
 
 
-def about_waves(inspection: Inspection, users: int, order: Order) -> Iterator[Notice]:
+def about_waves(inspection: Inspection, users: int, options: Options) -> Iterator[Notice]:
     """Whether a wave deletes more of Harbor's people than is allowed without a further word."""
     sizes = Counter(
         each.wave for each in inspection.people if each.harbor and each.wave is not None
     )
-    most = max(_FEW, users * order.largest_wave // 100)
+    most = max(_FEW, users * options.max_wave_percent // 100)
     large = [inspection.waves[wave] for wave, size in sizes.items() if size > most]
     if large:
         text = (
-            f"Waves that would delete more than {order.largest_wave}% of Harbor's people at once: "
+            f"Waves that would delete more than {options.max_wave_percent}% of Harbor's people at once: "
             f"{len(large)}."
         )
         remedy = "Make them smaller (percent), or allow larger ones (largest_wave)."

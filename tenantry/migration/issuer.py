@@ -11,8 +11,8 @@ from functools import partial
 
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import declare
+from tenantry.migration.harbor_users import HarborStatus, HarborUsers
 from tenantry.migration.machine import Migration
-from tenantry.migration.returns import Returned, Returns
 from tenantry.migration.snapshot import Person, Wave
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.harbors_client import secret_of
@@ -29,12 +29,12 @@ class IssuerMigration(Migration):
     """The steps of it. The aliases of the journal, `old` and `new`, are issuers here."""
 
     @property
-    def returns(self) -> Returns:
+    def harbor_users(self) -> HarborUsers:
         """Everybody has to come back."""
-        return Returns(self, lambda person: True, issuer=self.entry.new)
+        return HarborUsers(self, lambda person: True, issuer=self.entry.new)
 
     @property
-    def is_settled(self) -> bool:
+    def is_plan_final(self) -> bool:
         """Not yet where the switch was begun, and Harbor did not take it."""
         return self.entry.rolling_back or (self.entry.switching and not self._is_old_trusted())
 
@@ -49,59 +49,57 @@ class IssuerMigration(Migration):
         """Lets Harbor trust the new issuer. Whoever is logged in stays so till the session ends."""
         if self.entry.switched_at is not None:
             return
-        self.refuse_unless_approved()
+        self.check_approved()
         with self.locked():
             if not self.entry.switching or self._is_old_trusted():
                 self._refuse_late()
             if not self.entry.switching:
-                self.note(switching=True)
+                self.update_journal(switching=True)
             self.lock.check()
             self.systems.harbor_platform.switch(self.entry.new)
-            self.note(phase="switched", switched_at=self.clock())
+            self.update_journal(phase="switched", switched_at=self.clock())
         self.told("Harbor trusts the new issuer.")
 
-    def refuse_to_move(self) -> None:
+    def check_ready_to_move(self) -> None:
         """Refuses to delete anybody before that is approved, and Harbor trusts the new issuer."""
-        self.refuse_unless_approved()
+        self.check_approved()
         if self.entry.switched_at is None:
-            text = (
-                f"The {self.entry.told} is {self.entry.phase}: nobody is deleted before the switch."
-            )
+            text = f"The {self.entry.label} is {self.entry.phase}: nobody is deleted before the switch."
             raise TenantryError(text)
 
     def move_wave(self, number: int) -> tuple[int, str]:
         """Deletes the users of a wave, so that they can come back."""
-        wave = self.recorded(number, lambda: Wave(users=self.returns.users_of(number)))
+        wave = self.record_wave(number, lambda: Wave(users=self.harbor_users.users_of(number)))
         if self.entry.phase == "switched":
-            self.note(phase="moving")
-        gone = sum(self.for_each(self.returns.delete, wave.users))
+            self.update_journal(phase="moving")
+        gone = sum(self.map_locked(self.harbor_users.delete, wave.users))
         return len(wave.users), f"{gone} deleted"
 
-    def follow_up(self) -> Returned:
+    def follow_up(self) -> HarborStatus:
         """Gives back what people had directly, to those who have logged in since."""
-        self.refuse_half_undone()
+        self.check_rollback_complete()
         self.clean_up()
         with self.locked():
-            standing = self.returns.follow_up()
+            standing = self.harbor_users.follow_up()
             if self.entry.rolling_back and not standing.pending:
-                self.note(phase="rolled back", over_at=self.clock())
+                self.update_journal(phase="rolled back", over_at=self.clock())
         return standing
 
-    def finish(self, let_go: tuple[str, ...] = (), *, now: bool = False) -> None:
+    def finish(self, exclude_users: tuple[str, ...] = (), *, now: bool = False) -> None:
         """Ends it, once the soak time is over and everybody has come back.
 
         Args:
-            let_go: user names of those who are waited for no longer.
+            exclude_users: user names of those who are waited for no longer.
             now: do not wait for the soak time.
 
         Raises:
             TenantryError: it is too early, or somebody is pending.
         """
-        self.refuse_early(now=now)
+        self.check_soak_time(now=now)
         standing = self.follow_up()
-        self.returns.refuse_pending(standing, let_go)
+        self.harbor_users.check_none_pending(standing, exclude_users)
         with self.locked():
-            self.note(phase="finished", over_at=self.clock())
+            self.update_journal(phase="finished", over_at=self.clock())
 
     def roll_back(self, exclude: tuple[str, ...] = (), approved: int | None = None) -> str:
         """Let Harbor trust the old issuer again. Who was deleted returns by logging in there.
@@ -110,16 +108,16 @@ class IssuerMigration(Migration):
             exclude: user names of those whom the way back does not wait for.
             approved: how many users in Harbor it may delete; any number if not given.
 
-        Returns:
+        HarborUsers:
             Who is back, in words. It is over once all have logged in, which `follow_up` sees.
 
         Raises:
             TenantryError: the old realm is out of reach, `exclude` names users who were not exported,
                 or more users than approved would be deleted; nothing was changed.
         """
-        given_up = self.given_up(exclude)
+        given_up = self.excluded_ids(exclude)
         with self.locked(), ExitStack() as stack:
-            may_delete = self.returns.allowance(approved)
+            may_delete = self.harbor_users.allowance(approved)
             old = None
             if self.entry.switching:
                 old = old_realm(self.systems.keycloak_client, self.entry.old)
@@ -127,14 +125,14 @@ class IssuerMigration(Migration):
                     stack.callback(old.close)
                 elif not self._is_old_trusted():
                     raise TenantryError(no_way_back(self.entry.old))
-            self.note(rolling_back=True, given_up=given_up, may_delete=may_delete)
+            self.update_journal(rolling_back=True, given_up=given_up, may_delete=may_delete)
             if old is not None:
                 self.declare(declare.realm(old.realm), f"Let people log in by {old.realm} again")
                 self.lock.check()
                 secret = partial(secret_of, old)
                 self.systems.harbor_platform.trust(self.snapshot.settings, secret)
-            self.note(undone=True)
-        return self.follow_up().on_the_way_back
+            self.update_journal(undone=True)
+        return self.follow_up().rollback_summary
 
     def _is_old_trusted(self) -> bool:
         """Whether Harbor trusts the old issuer, whatever was begun."""
@@ -143,7 +141,7 @@ class IssuerMigration(Migration):
 
     def _refuse_late(self) -> None:
         """Refuses to lock out whoever came by the old issuer after the export."""
-        newcomers = self.returns.newcomers().values()
+        newcomers = self.harbor_users.newcomers().values()
         late = sum(subject.endswith(self.entry.old) for subject in newcomers)
         if late:
             raise TenantryError(

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from tenantry.errors import TenantryError
 from tenantry.files import FileStore
 from tenantry.migration.snapshot import Record, Situation
-from tenantry.migration.store import FOLDER, Altered, keep, unsealed
+from tenantry.migration.store import FOLDER, CorruptFile, keep, unsealed
 
 Phase = Literal["exported", "approved", "moving", "moved", "switched", "finished", "rolled back"]
 """The last thing that was begun or done:
@@ -82,7 +82,7 @@ class Journal(Record):
         return self.phase not in OVER
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """What it is called in a message, after an article."""
         return f"migration from '{self.old}' to '{self.new}' (begun {self.began:%Y-%m-%d})"
 
@@ -103,7 +103,7 @@ def read(store: FileStore) -> Journal | None:
     died, and nothing was approved yet.
 
     Raises:
-        Altered: there is one and it can't be read.
+        CorruptFile: there is one and it can't be read.
         TenantryError: the store can't be read.
     """
     found: list[Journal] = []
@@ -117,8 +117,8 @@ def read(store: FileStore) -> Journal | None:
             found.append(Journal.model_validate(content))
         except ValidationError:
             text = f"{name} in {store.name} is of another version of Tenantry: use that one."
-            raise Altered(text) from None
-        except Altered as error:
+            raise CorruptFile(text) from None
+        except CorruptFile as error:
             broken = error
     if not found and broken and data_of[_FILES[0]] is not None:
         raise broken

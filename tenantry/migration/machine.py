@@ -13,32 +13,32 @@ from tenantry.migration import snapshot as snapshots
 from tenantry.migration.case import fold
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
-from tenantry.migration.order import Order, is_named
+from tenantry.migration.options import Options, is_named
 from tenantry.migration.snapshot import Person, Situation, Snapshot
-from tenantry.migration.stored import Stored
+from tenantry.migration.state import MigrationState
 from tenantry.wording import count
 
 
-class Standing(Protocol):
+class Status(Protocol):
     """How everybody stands; as a text it is the counts."""
 
     @property
-    def lacking(self) -> frozenset[str]:
+    def incomplete(self) -> frozenset[str]:
         """Ids of those whose wave was done, and who are not through."""
 
     @property
-    def on_the_way_back(self) -> str:
+    def rollback_summary(self) -> str:
         """How many people are back in Harbor, in words; empty if none were deleted."""
 
 
-class Migration(Stored, ABC):
+class Migration(MigrationState, ABC):
     """A migration, as a process has it that starts now: all it knows is in the store.
 
     Each method may be called again after a process died in it: it goes on where that one was.
     """
 
     @property
-    def is_settled(self) -> bool:
+    def is_plan_final(self) -> bool:
         """Whether it is too late to plan it anew."""
         return self.entry.switching or self.entry.rolling_back
 
@@ -53,7 +53,7 @@ class Migration(Stored, ABC):
         """The id of a person in the realm now; None if it is another realm by now."""
 
     @abstractmethod
-    def refuse_to_move(self) -> None:
+    def check_ready_to_move(self) -> None:
         """Refuses to move anybody before it is time.
 
         Raises:
@@ -64,7 +64,7 @@ class Migration(Stored, ABC):
     def move_wave(self, number: int) -> tuple[int, str]:
         """Moves the people of a wave, and notes that they are being moved.
 
-        Returns:
+        HarborUsers:
             How many they are, and what was needed now, in words.
 
         Raises:
@@ -76,15 +76,15 @@ class Migration(Stored, ABC):
         """Lets people log in by the new one."""
 
     @abstractmethod
-    def follow_up(self) -> Standing:
+    def follow_up(self) -> Status:
         """Mends or gives back what people lack, and tells how everybody stands."""
 
     @abstractmethod
-    def finish(self, let_go: tuple[str, ...] = (), *, now: bool = False) -> None:
+    def finish(self, exclude_users: tuple[str, ...] = (), *, now: bool = False) -> None:
         """Ends it once the soak time is over; there is no way back then.
 
         Args:
-            let_go: user names of those who are waited for no longer.
+            exclude_users: user names of those who are waited for no longer.
             now: do not wait for the soak time.
         """
 
@@ -99,7 +99,7 @@ class Migration(Stored, ABC):
 
     # Beginning
 
-    def refuse_second(self, old: str, new: str) -> None:
+    def check_no_other(self, old: str, new: str) -> None:
         """Refuses to begin while another is on.
 
         Raises:
@@ -108,7 +108,7 @@ class Migration(Stored, ABC):
         realm = self.systems.keycloak_client.realm
         if self.is_on and (self.entry.old, self.entry.new, self.entry.realm) != (old, new, realm):
             raise TenantryError(
-                f"In {self.store.name} the {self.entry.told} is on ({self.entry.stage}). Finish it or "
+                f"In {self.store.name} the {self.entry.label} is on ({self.entry.stage}). Finish it or "
                 "roll it back first: two at once would move the same people twice."
             )
 
@@ -117,7 +117,7 @@ class Migration(Stored, ABC):
         inspection: Inspection,
         old: str,
         new: str,
-        order: Order,
+        options: Options,
         situation: Situation,
         run: str = "",
     ) -> str:
@@ -127,20 +127,20 @@ class Migration(Stored, ABC):
             inspection: who is moved.
             old: what is replaced.
             new: what replaces it.
-            order: what was asked for.
+            options: what was asked for.
             situation: what changes.
             run: who makes the plan.
 
-        Returns:
+        HarborUsers:
             The hash of the plan, to be approved.
 
         Raises:
             TenantryError: something must be settled first, or a migration is past that point.
         """
         inspection.refuse()
-        self.refuse_second(old, new)
-        if self.is_on and self.is_settled:
-            text = f"The {self.entry.told} is {self.entry.stage}: it can't be planned anew."
+        self.check_no_other(old, new)
+        if self.is_on and self.is_plan_final:
+            text = f"The {self.entry.label} is {self.entry.stage}: it can't be planned anew."
             raise TenantryError(text)
         with self.locked():
             now = self.clock()
@@ -152,7 +152,7 @@ class Migration(Stored, ABC):
                 issuer=self.systems.keycloak_client.issuer,
                 old=old,
                 new=new,
-                match=order.match,
+                match=options.match,
                 people=inspection.people,
                 waves=inspection.waves,
                 settings=inspection.settings,
@@ -180,8 +180,8 @@ class Migration(Stored, ABC):
                 run=run,
                 began=before.began if before and before.is_on else now,
                 waves=len(snapshot.waves),
-                soak_hours=order.soak_hours,
-                keep_days=order.keep_days,
+                soak_hours=options.soak_hours,
+                keep_days=options.keep_days,
             )
             self.journal = journals.write(self.store, entry)
             self._snapshot = snapshot
@@ -201,17 +201,17 @@ class Migration(Stored, ABC):
             )
         if self.entry.phase == "exported":
             with self.locked():
-                self.note(phase="approved", approved_by=by)
+                self.update_journal(phase="approved", approved_by=by)
 
-    def refuse_unless_approved(self) -> None:
+    def check_approved(self) -> None:
         """Refuses to go on with what is not approved, or is being undone.
 
         Raises:
             TenantryError: and which.
         """
-        self.refuse_to_plan()
+        self.check_not_rolling_back()
         if self.entry.phase == "exported":
-            text = f"The {self.entry.told} is not approved yet: plan {self.entry.plan[:12]}."
+            text = f"The {self.entry.label} is not approved yet: plan {self.entry.plan[:12]}."
             raise TenantryError(text)
 
     # The waves
@@ -222,19 +222,19 @@ class Migration(Stored, ABC):
         Args:
             waves: how many waves; all that are left if not given.
 
-        Returns:
+        HarborUsers:
             How many waves are left.
 
         Raises:
             TenantryError: it is not time, or somebody can't be moved; those before are.
         """
-        self.refuse_to_move()
+        self.check_ready_to_move()
         first, last = self.entry.waves_done, self.entry.waves
         for number in range(first, last if waves is None else min(last, first + waves)):
             with self.locked():
                 people, needed = self.move_wave(number)
                 done = number + 1
-                self.note(waves_done=done, phase="moved" if done == last else "moving")
+                self.update_journal(waves_done=done, phase="moved" if done == last else "moving")
             self.told(
                 f"Wave '{self.snapshot.waves[number]}': {count(people, 'person', 'people')}, {needed} now."
             )
@@ -242,7 +242,7 @@ class Migration(Stored, ABC):
 
     # The way back
 
-    def refuse_to_plan(self) -> None:
+    def check_not_rolling_back(self) -> None:
         """Refuse to inspect or plan while the migration is rolled back.
 
         Raises:
@@ -250,12 +250,12 @@ class Migration(Stored, ABC):
         """
         if self.is_on and self.entry.rolling_back:
             raise TenantryError(
-                f"The {self.entry.told} is being rolled back. It ends when the people "
+                f"The {self.entry.label} is being rolled back. It ends when the people "
                 "whom it deleted have logged in. For people who will not return, run "
                 "roll-back-migration with exclude and their user names."
             )
 
-    def given_up(self, exclude: tuple[str, ...]) -> list[str]:
+    def excluded_ids(self, exclude: tuple[str, ...]) -> list[str]:
         """Return the ids of all people whom the way back does not wait for, with those of before.
 
         Raises:
@@ -271,21 +271,21 @@ class Migration(Stored, ABC):
 
     # The end
 
-    def refuse_early(self, *, now: bool) -> None:
+    def check_soak_time(self, *, now: bool) -> None:
         """Refuses to end what is not switched, is being undone, or has not soaked.
 
         Raises:
             TenantryError: and why.
         """
-        self.refuse_to_plan()
+        self.check_not_rolling_back()
         until = self.soaked()
         if not now and self.clock() < until:
             raise TenantryError(
-                f"The soak time of the {self.entry.told} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
+                f"The soak time of the {self.entry.label} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
                 "the way back with it. Nothing was changed."
             )
 
-    def refuse_half_undone(self) -> None:
+    def check_rollback_complete(self) -> None:
         """Refuses to look after people while the way back is under way, or has stopped.
 
         Raises:
@@ -293,7 +293,7 @@ class Migration(Stored, ABC):
         """
         if self.entry.rolling_back and not self.entry.undone:
             raise TenantryError(
-                f"The {self.entry.told} is being rolled back, and that did not come to its end: run "
+                f"The {self.entry.label} is being rolled back, and that did not come to its end: run "
                 "roll-back-migration again."
             )
 
@@ -305,6 +305,6 @@ class Migration(Stored, ABC):
         """
         if self.entry.switched_at is None:
             raise TenantryError(
-                f"The {self.entry.told} is {self.entry.phase}, not switched yet: it can't be finished."
+                f"The {self.entry.label} is {self.entry.phase}, not switched yet: it can't be finished."
             )
         return self.entry.switched_at + timedelta(hours=self.entry.soak_hours)

@@ -9,7 +9,7 @@ from tenantry.migration.identities import Match
 from tenantry.migration.snapshot import Identity, Person
 
 
-class Matched(NamedTuple):
+class MatchResult(NamedTuple):
     """What was found for a person."""
 
     state: Literal["matched", "unmatched", "ambiguous"]
@@ -19,7 +19,7 @@ class Matched(NamedTuple):
 
 def match(
     people: Sequence[Person], identities: Sequence[Identity], by: Match
-) -> dict[str, Matched]:
+) -> dict[str, MatchResult]:
     """Finds everybody at the new provider; upper and lower case are the same.
 
     Args:
@@ -27,7 +27,7 @@ def match(
         identities: everybody at the new provider.
         by: what they are matched by.
 
-    Returns:
+    HarborUsers:
         What was found, by the person's id.
     """
     there: dict[str, list[Identity]] = defaultdict(list)
@@ -38,7 +38,7 @@ def match(
     found = {person.id: _found(person, by, there, ours) for person in people}
     claimed = Counter(each.identity.external_id for each in found.values() if each.identity)
     return {
-        id: Matched("ambiguous", why="two people here would be one there")
+        id: MatchResult("ambiguous", why="two people here would be one there")
         if each.identity and claimed[each.identity.external_id] > 1
         else each
         for id, each in found.items()
@@ -59,24 +59,24 @@ def _identity_key(identity: Identity, by: Match) -> str:
 
 def _found(
     person: Person, by: Match, there: dict[str, list[Identity]], ours: Counter[str]
-) -> Matched:
+) -> MatchResult:
     key = _key(person, by)
     if not key:
-        return Matched("unmatched", why="has no e-mail address here")
+        return MatchResult("unmatched", why="has no e-mail address here")
     candidates = there.get(fold(key), [])
     if not candidates:
-        return Matched("unmatched", why=f"nobody there has this {_told(by)}")
+        return MatchResult("unmatched", why=f"nobody there has this {_told(by)}")
     if len(candidates) > 1:
         spelled = {_identity_key(each, by) for each in candidates}
         why = "differing in upper and lower case only" if len(spelled) > 1 else "all the same"
-        return Matched("ambiguous", why=f"{len(candidates)} people there, {why}")
+        return MatchResult("ambiguous", why=f"{len(candidates)} people there, {why}")
     if ours[fold(key)] > 1:
-        return Matched("ambiguous", why=f"others here have the same {_told(by)}")
+        return MatchResult("ambiguous", why=f"others here have the same {_told(by)}")
     identity = candidates[0]
     if by == "username" and _differ(person.email, identity.email):
         why = "the same user name with another e-mail address: it may have been given anew"
-        return Matched("ambiguous", why=why)
-    return Matched("matched", identity)
+        return MatchResult("ambiguous", why=why)
+    return MatchResult("matched", identity)
 
 
 def _told(by: Match) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 from tenantry.errors import ChangedMeanwhile, NotEffective, SystemRefused, TenantryError
 from tenantry.migration import declare
 from tenantry.migration import people as read
+from tenantry.migration.harbor_users import HarborStatus, HarborUsers
 from tenantry.migration.keycloak_users import check_rights, replace
 from tenantry.migration.machine import Migration
-from tenantry.migration.remade import Remade
-from tenantry.migration.returns import Returned, Returns
+from tenantry.migration.recreation import Recreation
 from tenantry.migration.snapshot import HarborUser, Link, Person, Wave
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.providers import MIGRATION
@@ -28,7 +28,7 @@ _PROVIDERS = "identity-provider/instances"
 
 
 @dataclass(frozen=True)
-class Linked:
+class ProviderStatus:
     """How everybody stands."""
 
     linked: int
@@ -40,18 +40,18 @@ class Linked:
     """Ids of those who were exported, and are no users of the realm any more."""
     late: int
     """Who came by the old provider after the export, and is not linked to the new one."""
-    back: Returned | None
+    back: HarborStatus | None
     """How those stand who were made anew, if anybody is."""
 
     @property
-    def lacking(self) -> frozenset[str]:
+    def incomplete(self) -> frozenset[str]:
         """Ids of those whose wave was done, and who are not through."""
         return self.lost | (self.back.pending if self.back else frozenset())
 
     @property
-    def on_the_way_back(self) -> str:
+    def rollback_summary(self) -> str:
         """How many people are back in Harbor, in words."""
-        return self.back.on_the_way_back if self.back else ""
+        return self.back.rollback_summary if self.back else ""
 
     def __str__(self) -> str:
         if self.back and self.back.is_back:
@@ -74,48 +74,50 @@ class ProviderMigration(Migration):
     def _keycloak(self) -> KeycloakClient:
         return self.systems.keycloak_client
 
-    def refuse_to_move(self) -> None:
+    def check_ready_to_move(self) -> None:
         """Refuses to link anybody before that is approved."""
-        self.refuse_unless_approved()
+        self.check_approved()
 
     @property
-    def is_settled(self) -> bool:
+    def is_plan_final(self) -> bool:
         """Also once people were made anew: what they had is in this plan's records only."""
-        return super().is_settled or bool(self.remade.waves())
+        return super().is_plan_final or bool(self.recreation.waves())
 
     @cached_property
-    def remade(self) -> Remade:
+    def recreation(self) -> Recreation:
         """The users of the realm who are made once more."""
-        return Remade(self)
+        return Recreation(self)
 
     @property
-    def returns(self) -> Returns:
+    def harbor_users(self) -> HarborUsers:
         """Whoever is made anew has to come back."""
-        return Returns(self, lambda person: person.way == "recreate")
+        return HarborUsers(self, lambda person: person.way == "recreate")
 
     def subject(self, person: Person) -> str:
         """What Harbor knows a person by who is moved."""
-        return self.remade.ids.get(person.id, person.id) + self.snapshot.issuer
+        return self.recreation.ids.get(person.id, person.id) + self.snapshot.issuer
 
     def keycloak_id(self, person: Person) -> str:
         """The id of a person in the realm now."""
-        moved = {} if self.entry.undone else self.remade.ids
+        moved = {} if self.entry.undone else self.recreation.ids
         return moved.get(person.id, person.id)
 
     def move_wave(self, number: int) -> tuple[int, str]:
         """Links the people of a wave, or makes them anew."""
         if self.entry.phase == "approved":
             self._mark(self.entry.id)
-            self.note(phase="moving")
+            self.update_journal(phase="moving")
         people = self.snapshot.wave(number)
-        linked = sum(self.for_each(self._link, [p for p in people if p.way == "link"]))
+        linked = sum(self.map_locked(self._link, [p for p in people if p.way == "link"]))
         text = f"{linked} linked"
-        remade = [person for person in people if person.way != "link"]
-        if remade:
+        recreation = [person for person in people if person.way != "link"]
+        if recreation:
             check_rights(self._keycloak)
-            wave = self.remade.record(number, remade, partial(self.returns.users_of, number))
+            wave = self.recreation.record(
+                number, recreation, partial(self.harbor_users.users_of, number)
+            )
             users = {user.subiss: user for user in wave.users}
-            self.for_each(lambda person: self._remake(person, wave, users), wave.people)
+            self.map_locked(lambda person: self._remake(person, wave, users), wave.people)
             text += f", {len(wave.people)} made anew"
         return len(people), text
 
@@ -126,11 +128,13 @@ class ProviderMigration(Migration):
             TenantryError: not everybody is linked, people came by the old one since the export, or
                 it is being undone.
         """
-        self.refuse_unless_approved()
+        self.check_approved()
         if self.entry.phase == "switched":
             return
         if self.entry.phase != "moved":
-            text = f"The {self.entry.told} is {self.entry.phase}: its waves come before the switch."
+            text = (
+                f"The {self.entry.label} is {self.entry.phase}: its waves come before the switch."
+            )
             raise TenantryError(text)
         with self.locked():
             old, new = self.entry.old, self.entry.new
@@ -138,57 +142,57 @@ class ProviderMigration(Migration):
             if not (self._provider(old) or {}).get("hideOnLogin"):
                 self._refuse_unlinked()
             if not self.entry.switching:
-                self.note(switching=True)
+                self.update_journal(switching=True)
             self.declare(declare.shown(new, instead_of=old), f"Show {new} in place of {old}")
             self._show(new, instead_of=old)
-            self.note(phase="switched", switched_at=self.clock())
+            self.update_journal(phase="switched", switched_at=self.clock())
         self.told(f"'{new}' is shown and '{old}' hidden.")
 
-    def follow_up(self) -> Linked:
+    def follow_up(self) -> ProviderStatus:
         """Links again whoever lost the link, gives back what is due, and tells how everybody stands."""
-        self.refuse_half_undone()
+        self.check_rollback_complete()
         self.clean_up()
         entry = self.entry
         done = [p for p in self.snapshot.moving if (p.wave or 0) < entry.waves_done]
         with self.locked():
-            back = self.returns.follow_up() if self.returns.concerned else None
+            back = self.harbor_users.follow_up() if self.harbor_users.concerned else None
             linked = read.linked(self._keycloak, entry.new)
-            lacking = [p for p in done if self.keycloak_id(p) not in linked]
-            mended = [] if entry.rolling_back else self.for_each(self._link, lacking)
-            lost = {each.id for each, made in zip(lacking, mended, strict=False) if not made}
+            incomplete = [p for p in done if self.keycloak_id(p) not in linked]
+            mended = [] if entry.rolling_back else self.map_locked(self._link, incomplete)
+            lost = {each.id for each, made in zip(incomplete, mended, strict=False) if not made}
             come = set(read.linked(self._keycloak, entry.old)) if not entry.finishing else set()
             late = come - self._ours - set(linked)
             if entry.rolling_back and not (back and back.pending):
-                self.note(phase="rolled back", over_at=self.clock())
+                self.update_journal(phase="rolled back", over_at=self.clock())
         to_come = len(self.snapshot.moving) - len(done)
         standing = (len(done) - len(lost), to_come, sum(mended), frozenset(lost), len(late), back)
-        return Linked(*standing)
+        return ProviderStatus(*standing)
 
-    def finish(self, let_go: tuple[str, ...] = (), *, now: bool = False) -> None:
+    def finish(self, exclude_users: tuple[str, ...] = (), *, now: bool = False) -> None:
         """Takes the old provider away, with everybody's links to it: there is no way back.
 
         Args:
-            let_go: user names of those who are waited for no longer, where people were made anew.
+            exclude_users: user names of those who are waited for no longer, where people were made anew.
             now: do not wait for the soak time.
 
         Raises:
             TenantryError: it is too early, or somebody would lose the way in.
         """
-        self.refuse_early(now=now)
-        if self.returns.people and not self.entry.finishing:
+        self.check_soak_time(now=now)
+        if self.harbor_users.people and not self.entry.finishing:
             with self.locked():
-                self.returns.refuse_pending(self.returns.follow_up(), let_go)
+                self.harbor_users.check_none_pending(self.harbor_users.follow_up(), exclude_users)
         with self.locked():
             old, new = self.entry.old, self.entry.new
             if self._provider(old) is not None:  # also where an earlier try ended before that
                 self._refuse_unlinked()
             if not self.entry.finishing:
-                self.note(finishing=True)
+                self.update_journal(finishing=True)
             self.declare(declare.replaced(old, by=new), f"Take {old} away: {new} has replaced it")
             self.lock.check()
             self._keycloak.delete(f"{_PROVIDERS}/{old}")
             self._mark(None)
-            self.note(phase="finished", over_at=self.clock())
+            self.update_journal(phase="finished", over_at=self.clock())
 
     def roll_back(self, exclude: tuple[str, ...] = (), approved: int | None = None) -> str:
         """Show the old provider, take away the links that were made, and make all users as they were.
@@ -201,30 +205,30 @@ class ProviderMigration(Migration):
                 users than approved would be deleted in Harbor; nothing was changed.
         """
         if self.entry.finishing:
-            text = f"The {self.entry.told} is being finished, and there is no way back: finish it."
+            text = f"The {self.entry.label} is being finished, and there is no way back: finish it."
             raise TenantryError(text)
-        given_up = self.given_up(exclude)
+        given_up = self.excluded_ids(exclude)
         with self.locked():
             old, new = self.entry.old, self.entry.new
-            may_delete = self.returns.allowance(approved)
-            self.note(rolling_back=True, given_up=given_up, may_delete=may_delete)
+            may_delete = self.harbor_users.allowance(approved)
+            self.update_journal(rolling_back=True, given_up=given_up, may_delete=may_delete)
             if self.entry.switching:
                 self.declare(declare.shown(old, instead_of=new), f"Show {old} again, not {new}")
                 self._show(old, instead_of=new)
             begun = self.entry.phase not in ("exported", "approved")
             people = self.snapshot.moving if begun else []
-            remade = self.remade.waves()
-            kept = self.remade.make_as_they_were(self._mapped(new)) if remade else 0
-            gone = sum(self.for_each(self._unlink, [p for p in people if p.way != "recreate"]))
+            recreation = self.recreation.waves()
+            kept = self.recreation.make_as_they_were(self._mapped(new)) if recreation else 0
+            gone = sum(self.map_locked(self._unlink, [p for p in people if p.way != "recreate"]))
             self._mark(None)
             undone = f"{count(gone, 'link')} taken away"
             if kept:
                 undone += f", {count(kept, 'group or role', 'groups and roles')} given since kept"
-            if not remade or not self.returns.concerned:
-                self.note(undone=True, phase="rolled back", over_at=self.clock())
+            if not recreation or not self.harbor_users.concerned:
+                self.update_journal(undone=True, phase="rolled back", over_at=self.clock())
                 return undone
-            self.note(undone=True)
-        return f"{undone}; {self.follow_up().on_the_way_back}"
+            self.update_journal(undone=True)
+        return f"{undone}; {self.follow_up().rollback_summary}"
 
     # One person
 
@@ -282,7 +286,7 @@ class ProviderMigration(Migration):
         replace(self._keycloak, person, id, [*kept, made])
         user = users.get(person.id + self.snapshot.issuer)
         if user is not None:
-            self.returns.delete(user)
+            self.harbor_users.delete(user)
 
     def _refuse_held(self, person: Person, id: str) -> None:
         """Refuses where another user of the realm has the person's new identity already."""
@@ -309,7 +313,7 @@ class ProviderMigration(Migration):
     @property
     def _ours(self) -> set[str]:
         """The ids that those who were exported have, or had."""
-        return {person.id for person in self.snapshot.people} | {*self.remade.ids.values()}
+        return {person.id for person in self.snapshot.people} | {*self.recreation.ids.values()}
 
     # The providers
 
@@ -361,12 +365,12 @@ class ProviderMigration(Migration):
         """Refuses to close the old way in for anybody who has no new one."""
         old = set(read.linked(self._keycloak, self.entry.old))
         new = set(read.linked(self._keycloak, self.entry.new))
-        let_go = {person.id for person in self.snapshot.people if person.wave is None}
+        exclude_users = {person.id for person in self.snapshot.people if person.wave is None}
         ours = self._ours
-        lacking = (old & ours) - new - let_go
-        if lacking:
+        incomplete = (old & ours) - new - exclude_users
+        if incomplete:
             raise TenantryError(
-                f"Not linked to '{self.entry.new}' any more: {len(lacking)}. They would be locked "
+                f"Not linked to '{self.entry.new}' any more: {len(incomplete)}. They would be locked "
                 "out: run follow-up-migration, which links them again."
             )
         late = old - ours - new

@@ -45,7 +45,7 @@ class Right:
         return "changed" if self.after else "lost"
 
 
-def inspected(inspection: Inspection) -> list[dict[str, object]]:
+def notice_rows(inspection: Inspection) -> list[dict[str, object]]:
     """The notices as a table, without names."""
     return [
         {
@@ -152,18 +152,18 @@ def write_rights(store: FileStore, name: str, rights: Sequence[Right]) -> None:
 
 
 def by_team(
-    snapshot: Snapshot, journal: Journal, lacking: frozenset[str], teams: Sequence[Team]
+    snapshot: Snapshot, journal: Journal, incomplete: frozenset[str], teams: Sequence[Team]
 ) -> list[dict[str, object]]:
     """How many of each team's people are through, and how many are not: no names.
 
     Args:
         snapshot: everybody.
         journal: how far it has come.
-        lacking: ids of people whose wave was done, and who are not through.
+        incomplete: ids of people whose wave was done, and who are not through.
         teams: the declared teams.
     """
     counts: dict[str, Counter[str]] = {}
-    for team, _, state in _standing(snapshot, journal, lacking, teams):
+    for team, _, state in _standing(snapshot, journal, incomplete, teams):
         counts.setdefault(team, Counter())[state] += 1
     states = _BACK if journal.rolling_back else _THERE
     return [
@@ -176,33 +176,33 @@ def write_people(
     store: FileStore,
     snapshot: Snapshot,
     journal: Journal,
-    lacking: frozenset[str],
+    incomplete: frozenset[str],
     teams: Sequence[Team],
 ) -> None:
     """Writes the same to the store with names, sorted by team: what a team's owner can be sent."""
     rows = [
         {"team": team, "username": person.username, "email": person.email, "state": state}
-        for team, person, state in _standing(snapshot, journal, lacking, teams)
+        for team, person, state in _standing(snapshot, journal, incomplete, teams)
     ]
     rows.sort(key=lambda row: (row["team"], row["state"], row["username"]))
     _write_table(store, people_name(snapshot.id), rows)
 
 
 def _standing(
-    snapshot: Snapshot, journal: Journal, lacking: frozenset[str], teams: Sequence[Team]
+    snapshot: Snapshot, journal: Journal, incomplete: frozenset[str], teams: Sequence[Team]
 ) -> Iterator[tuple[str, Person, str]]:
     """Each team's people, and how each stands; who is in two teams is there twice."""
     by_group = {team.oidc_group: team.name for team in teams}
     for person in snapshot.people:
-        state = _state(person, journal, lacking)
+        state = _state(person, journal, incomplete)
         names = {by_group.get(group.rpartition("/")[2]) for group in person.groups} - {None}
         yield from ((str(name), person, state) for name in sorted(map(str, names)) or ["(no team)"])
 
 
-def _state(person: Person, journal: Journal, lacking: frozenset[str]) -> str:
+def _state(person: Person, journal: Journal, incomplete: frozenset[str]) -> str:
     """Return how a person stands: one of `_THERE`, or of `_BACK` on the way back."""
     if journal.rolling_back:
-        if person.id in lacking:
+        if person.id in incomplete:
             return "not logged in"
         if person.id in journal.returned_back:
             return "back"
@@ -211,7 +211,7 @@ def _state(person: Person, journal: Journal, lacking: frozenset[str]) -> str:
         return "excluded"
     if person.wave >= journal.waves_done:
         return "to come"
-    return "pending" if person.id in lacking else "moved"
+    return "pending" if person.id in incomplete else "moved"
 
 
 def _write_table(store: FileStore, name: str, rows: Sequence[Mapping[str, object]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tenantry.files import FileStore
-from tenantry.migration.store import FOLDER, Altered, keep, unsealed
+from tenantry.migration.store import FOLDER, CorruptFile, keep, unsealed
 
 Situation = Literal["provider", "users", "issuer"]
 """What changes: the external provider behind the realm, the same with the realm's users made anew,
@@ -154,12 +154,12 @@ def load(store: FileStore, id: str) -> tuple[Snapshot, str]:
     """Reads it, with its checksum.
 
     Raises:
-        Altered: it is gone, not whole, or not what was written.
+        CorruptFile: it is gone, not whole, or not what was written.
     """
     what = f"The snapshot {name(id)} in {store.name}"
     data = store.read(name(id))
     if data is None:
-        raise Altered(f"{what} is gone. Nothing was changed; bring it back from a backup.")
+        raise CorruptFile(f"{what} is gone. Nothing was changed; bring it back from a backup.")
     content, told = unsealed(data, what)
     return _read(content, what), told
 
@@ -169,7 +169,7 @@ def _read(content: dict[str, Any], what: str) -> Snapshot:
         return Snapshot.model_validate(content)
     except ValidationError:
         text = f"{what} is of another version of Tenantry: use the one that wrote it."
-        raise Altered(text) from None
+        raise CorruptFile(text) from None
 
 
 def save_wave(store: FileStore, id: str, number: int, wave: Wave) -> None:
@@ -194,12 +194,12 @@ def load_back(store: FileStore, id: str, number: int) -> Wave:
     """Return a record of the way back.
 
     Raises:
-        Altered: it is missing, or it is not what was written.
+        CorruptFile: it is missing, or it is not what was written.
     """
     what = f"{back_name(id, number)} in {store.name}"
     data = store.read(back_name(id, number))
     if data is None:
-        raise Altered(f"{what} is gone. Nothing was changed; bring it back from a backup.")
+        raise CorruptFile(f"{what} is gone. Nothing was changed; bring it back from a backup.")
     content, _ = unsealed(data, what)
     return Wave.model_validate(content)
 
@@ -208,7 +208,7 @@ def load_wave(store: FileStore, id: str, number: int) -> Wave | None:
     """The same, read; None if nobody of the wave was deleted yet.
 
     Raises:
-        Altered: it is not what was written.
+        CorruptFile: it is not what was written.
     """
     data = store.read(_wave(id, number))
     if data is None:

@@ -10,7 +10,7 @@ from tenantry.files import FileStore
 FOLDER = "migration"
 
 
-class Altered(TenantryError):
+class CorruptFile(TenantryError):
     """A file is not as it was written: cut short, or changed by somebody."""
 
 
@@ -29,16 +29,16 @@ def unsealed(data: bytes, what: str) -> tuple[dict[str, Any], str]:
     """A document that was sealed, and its checksum.
 
     Raises:
-        Altered: it is not whole, or not what was sealed.
+        CorruptFile: it is not whole, or not what was sealed.
     """
     try:
         read = json.loads(data)
         content, told = read["content"], read["checksum"]
     except (ValueError, LookupError, TypeError):
-        raise Altered(f"{what} is cut short, or no file of ours: it is not used.") from None
+        raise CorruptFile(f"{what} is cut short, or no file of ours: it is not used.") from None
     if checksum(content) != told:
         text = f"{what} was altered: its checksum does not fit. It is not used."
-        raise Altered(text)
+        raise CorruptFile(text)
     return content, told
 
 
@@ -54,7 +54,7 @@ def keep(store: FileStore, name: str, content: dict[str, Any]) -> str:
     store.write(name, sealed(content))
     try:
         _, found = unsealed(store.read(name) or b"", name)
-    except Altered:
+    except CorruptFile:
         found = ""
     if found != (wanted := checksum(content)):
         call = f"write {name} to {store.name}"

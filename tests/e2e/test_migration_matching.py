@@ -113,7 +113,7 @@ def finish(flows: Flows, differing: int = 0) -> None:
         differing: how many rights are reported as different.
     """
     with flows.made.process() as migration:
-        label = migration.entry.told
+        label = migration.entry.label
     asked, said = flows.approved("finish")
     assert "There is no way back after this." in asked
     assert said.startswith(f"Finished the {label}. "), said

@@ -7,8 +7,8 @@ import pytest
 
 from tenantry.migration import consequences
 from tenantry.migration.journal import Journal, Phase
-from tenantry.migration.position import locked_out, next_step, position
 from tenantry.migration.snapshot import HarborUser, Identity, Person, Situation, Snapshot
+from tenantry.migration.status import describe, locked_out, next_step
 
 NOW = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 DEPLOYMENTS = ("continue-migration", "finish-migration", "roll-back-migration")
@@ -174,7 +174,7 @@ def test_every_result_ends_with_a_step_and_says_who_is_locked_out(
     snapshot = plan(kind, person(0), person(1, 1), person(2, None))
     now = entry(kind, cast(Phase, phase), **state)
 
-    text = position(snapshot, now, 1)
+    text = describe(snapshot, now, 1)
 
     assert str(locked_out(snapshot, now)) in text
     assert text.endswith(next_step(now, 1))
@@ -187,7 +187,7 @@ def test_people_outside_a_finished_wave_are_locked_out_after_the_switch_of_an_is
     now = entry("issuer", "switched", switched_at=NOW, waves_done=1)
 
     assert str(locked_out(snapshot, now)) == "9 people cannot log in until their wave."
-    assert position(snapshot, now).endswith(
+    assert describe(snapshot, now).endswith(
         "9 people cannot log in until their wave. Next: run continue-migration."
     )
     assert str(locked_out(snapshot, now.after(waves_done=2))) == "Nobody is locked out."

@@ -14,7 +14,7 @@ from tenantry.migration import report
 from tenantry.migration.case import fold
 from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak
 from tenantry.migration.match import match
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.migration.snapshot import INSPECTION, Identity, Person
 from tests.support.harness import Bench, connections
 from tests.support.migration_harness import MigrationBench
@@ -102,7 +102,7 @@ def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench)
     made.sandbox.requests.reset()
 
     with pytest.raises(FaultyFile) as raised:
-        made.inspect(Order(match="mapping"), found, "people.csv")
+        made.inspect(Options(match="mapping"), found, "people.csv")
 
     assert str(raised.value).splitlines() == [
         "people.csv: row 4: 'nobody': must be the user name of a person who is to be moved",
@@ -114,7 +114,7 @@ def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench)
 def test_a_mapping_file_says_who_is_who(bench: Bench, tmp_path: Path) -> None:
     made = MigrationBench(bench, people=2)
     text = "external_id,external_username,username\nx1,a,USER00\nx2,b,user01\n"
-    found = made.inspect(Order(match="mapping"), from_file("p.csv", text.encode(), "mapping"))
+    found = made.inspect(Options(match="mapping"), from_file("p.csv", text.encode(), "mapping"))
 
     assert {p.username: p.new and p.new.external_id for p in found.people} == {
         "user00": "x1",
@@ -230,7 +230,7 @@ def test_an_edited_copy_of_the_inspections_file_is_a_mapping(bench: Bench, edit:
     made.add_person("doe", "t0", there=False)
     made.add_person("late", "t1", there=False)
     new = made.add_identity("-jane", "jane.doe@new.test")
-    found = made.inspect(Order())
+    found = made.inspect(Options())
     assert [notice.what for notice in found.blocking] == ["unmatched"]
     report.write_inspection(made.store, found)
     table = pd.read_csv(
@@ -240,7 +240,7 @@ def test_an_edited_copy_of_the_inspections_file_is_a_mapping(bench: Bench, edit:
 
     name, data = edit(table)
     there = from_file(name, data, "mapping")
-    again = made.inspect(Order(match="mapping"), there, name)
+    again = made.inspect(Options(match="mapping"), there, name)
 
     assert {p.username: p.new.external_username if p.new else "" for p in again.people} == {
         "user00": "user00",
@@ -249,7 +249,7 @@ def test_an_edited_copy_of_the_inspections_file_is_a_mapping(bench: Bench, edit:
         "late": "",
     }, "a row that was not filled in stays unmatched"
     assert [(notice.what, notice.who) for notice in again.blocking] == [("unmatched", ("late",))]
-    excluded = made.inspect(Order(match="mapping", let_go=("late",)), there, name)
+    excluded = made.inspect(Options(match="mapping", exclude_users=("late",)), there, name)
     assert excluded.blocking == []
     assert {p.new.external_id for p in excluded.people if p.username == "doe" and p.new} == {new}
 

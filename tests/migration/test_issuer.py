@@ -9,7 +9,7 @@ from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.support.harness import REALM
-from tests.support.issuer_harness import ORDER, TO, IssuerBench
+from tests.support.issuer_harness import OPTIONS, TO, IssuerBench
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -
         standing = migration.follow_up()
         assert len(standing.pending) == 1
         teams = list(made.bench.state.teams.values())
-        stands = (migration.snapshot, migration.entry, standing.lacking, teams)
+        stands = (migration.snapshot, migration.entry, standing.incomplete, teams)
         report.write_people(made.store, *stands)
         assert report.by_team(*stands)[1] == {
             "team": "t1",
@@ -189,7 +189,7 @@ def test_a_switch_that_harbor_refuses_is_begun_anew_and_locks_nobody_out(
         migration.switch()
     with made.process() as migration:
         old, new = made.issuer(REALM), made.issuer(TO)
-        migration.export(made.inspect(), old, new, ORDER, "issuer")
+        migration.export(made.inspect(), old, new, OPTIONS, "issuer")
     made.migrate()
     assert [made.log_in(name) for name in (*made.names, "late")] == [302] * len(made.names) + [302]
 
@@ -209,18 +209,18 @@ def test_whoever_came_by_the_new_issuer_only_comes_back_by_the_old(made: IssuerB
 
 def test_names_are_named_however_they_are_spelled(made: IssuerBench) -> None:
     made.user("user01").username = "User01"
-    order = replace(ORDER, pilot=("USER00",), let_go=("uSer01",))
-    found = made.inspect(order)
+    options = replace(OPTIONS, pilot=("USER00",), exclude_users=("uSer01",))
+    found = made.inspect(options)
     assert {person.username: person.wave for person in found.people if person.wave != 1} == {
         "user00": 0,
         "User01": None,
     }
     with pytest.raises(TenantryError, match="in pilot and in exclude at once"):
-        replace(order, pilot=("user01",))
+        replace(options, pilot=("user01",))
 
 
 def test_a_wave_that_is_too_large_needs_a_further_word(made: IssuerBench) -> None:
-    found = made.inspect(replace(ORDER, largest_wave=50))
+    found = made.inspect(replace(OPTIONS, max_wave_percent=50))
     assert [each.what for each in found.blocking] == ["large wave"]
 
 
@@ -260,7 +260,7 @@ def map_group(made: IssuerBench, group: str) -> None:
 def test_the_teams_of_people_are_known_before_their_first_login(made: IssuerBench) -> None:
     map_group(made, "/team-t0")
     leave_groups(made, "user00", "user01")
-    found = made.inspect(replace(ORDER, groups=("team-t1",)))
+    found = made.inspect(replace(OPTIONS, groups=("team-t1",)))
 
     notices = {each.what: each.who for each in found.notices}
     assert notices["groups at login"] == ("user00",)

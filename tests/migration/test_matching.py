@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tenantry.migration.identities import from_file
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.migration.snapshot import Identity, Situation
 from tests.support import issuer_harness, migration_harness
 from tests.support.harness import REALM
@@ -24,10 +24,10 @@ def read(source: Source, there: list[Identity]) -> list[Identity]:
 
 @every_source
 @pytest.mark.parametrize(
-    "order", [migration_harness.ORDER, migration_harness.RECREATE], ids=["A", "B"]
+    "options", [migration_harness.OPTIONS, migration_harness.RECREATE], ids=["A", "B"]
 )
 def test_a_provider_is_replaced_to_the_end(
-    order: Order,
+    options: Options,
     source: Source,
     provider_platform: Callable[[], MigrationBench],
     no_waiting: None,
@@ -35,11 +35,11 @@ def test_a_provider_is_replaced_to_the_end(
     made = provider_platform()
     there = made.identities()
     before = made.rights_by_name()
-    order = replace(order, match=source.match)
-    found = made.inspect(order, read(source, there), "people")
+    options = replace(options, match=source.match)
+    found = made.inspect(options, read(source, there), "people")
     with made.process() as migration:
-        situation: Situation = "users" if order.recreate else "provider"
-        plan = migration.export(found, OLD, NEW, order, situation)
+        situation: Situation = "users" if options.recreate else "provider"
+        plan = migration.export(found, OLD, NEW, options, situation)
         migration.approve(plan, "Ann")
         migration.move()
         migration.switch()
@@ -61,11 +61,11 @@ def test_the_issuer_is_changed_to_the_end(
     made = issuer_platform()
     there = made.identities()
     before = made.rights()
-    order = replace(issuer_harness.ORDER, match=source.match)
-    found = made.inspect(order, read(source, there))
+    options = replace(issuer_harness.OPTIONS, match=source.match)
+    found = made.inspect(options, read(source, there))
     with made.process() as migration:
         old, new = made.issuer(REALM), made.issuer(TO)
-        migration.approve(migration.export(found, old, new, order, "issuer"), "Ann")
+        migration.approve(migration.export(found, old, new, options, "issuer"), "Ann")
         migration.switch()
         migration.move()
     made.log_in_again(TO)

@@ -9,7 +9,7 @@ from tenantry.errors import TenantryError
 from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.inspection import check_versions
-from tests.support.migration_harness import NEW, OLD, ORDER, MigrationBench
+from tests.support.migration_harness import NEW, OLD, OPTIONS, MigrationBench
 
 Phases = pytest.mark.parametrize("until", ["exported", "approved", "moving", "moved", "switched"])
 
@@ -47,8 +47,8 @@ def test_the_pilot_is_first_and_the_switch_waits_for_all_waves(made: MigrationBe
 
 
 def test_waves_by_group_and_by_percentage(made: MigrationBench) -> None:
-    order = replace(ORDER, groups=("team-t1",), percent=50, let_go=("user04",))
-    found = made.inspect(order)
+    options = replace(OPTIONS, groups=("team-t1",), percent=50, exclude_users=("user04",))
+    found = made.inspect(options)
 
     assert found.waves == ["pilot", "team-t1", "the others"]
     waves = {person.username: person.wave for person in found.people}
@@ -57,8 +57,8 @@ def test_waves_by_group_and_by_percentage(made: MigrationBench) -> None:
 
 
 def test_waves_of_the_same_size_are_numbered(made: MigrationBench) -> None:
-    order = replace(ORDER, percent=34)
-    found = made.inspect(order)
+    options = replace(OPTIONS, percent=34)
+    found = made.inspect(options)
 
     assert found.waves == ["pilot", "the others, part 1 of 2", "the others, part 2 of 2"]
     assert [len([p for p in found.people if p.wave == wave]) for wave in range(3)] == [1, 2, 2]
@@ -153,7 +153,7 @@ def test_a_second_migration_is_refused_while_one_is_on(made: MigrationBench) -> 
     made.migrate(until="approved")
 
     with made.process() as migration, pytest.raises(TenantryError, match="is on"):
-        migration.refuse_second(NEW, "other")
+        migration.check_no_other(NEW, "other")
 
 
 def test_only_the_plan_that_was_looked_at_is_approved(made: MigrationBench) -> None:
@@ -182,15 +182,15 @@ def test_whoever_could_be_two_stops_it(made: MigrationBench) -> None:
         found.refuse()
     assert "Unmatched at the new provider: 1" in str(raised.value)
     assert "twin" not in str(raised.value), "names are for the file in the store"
-    let_go = replace(ORDER, let_go=("twin", "gone"))
-    made.inspect(let_go).refuse()
+    exclude_users = replace(OPTIONS, exclude_users=("twin", "gone"))
+    made.inspect(exclude_users).refuse()
 
 
 def test_a_user_name_given_anew_is_no_match(made: MigrationBench) -> None:
     made.add_person("eve", there=False)
     made.add_identity("eve", "another.eve@corp.test")
 
-    found = made.inspect(replace(ORDER, match="username"))
+    found = made.inspect(replace(OPTIONS, match="username"))
 
     assert [each.who for each in found.blocking] == [("eve",)]
     assert found.matched[made.person("eve").id].why.endswith("given anew")
@@ -200,10 +200,10 @@ def test_a_second_account_stops_it(made: MigrationBench) -> None:
     there = {each.external_username: each.external_id for each in made.identities()}
     made.add_person("double", there=False).links[NEW] = {"userId": there["user01"]}
 
-    found = made.inspect(replace(ORDER, let_go=("double",)))
+    found = made.inspect(replace(OPTIONS, exclude_users=("double",)))
 
     assert [each.what for each in found.blocking] == ["second account"]
-    made.inspect(replace(ORDER, let_go=("double", "user01"))).refuse()
+    made.inspect(replace(OPTIONS, exclude_users=("double", "user01"))).refuse()
 
 
 def hide_not(made: MigrationBench) -> None:
@@ -239,7 +239,9 @@ def test_a_new_provider_that_is_not_ready_stops_it(
 
 def test_unknown_names_are_refused_all_at_once(made: MigrationBench) -> None:
     with pytest.raises(TenantryError) as raised:
-        made.inspect(replace(ORDER, pilot=("nobody",), let_go=("noone",), groups=("none",)))
+        made.inspect(
+            replace(OPTIONS, pilot=("nobody",), exclude_users=("noone",), groups=("none",))
+        )
 
     assert [line.split(":")[0] for line in str(raised.value).splitlines()] == [
         "pilot",
@@ -269,11 +271,11 @@ def test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time(
     look.write_text("user01")
     made.finish()
     with made.process() as migration:
-        assert not migration.forget()
+        assert not migration.delete_expired_snapshot()
     made.sandbox.clock.move(31 * 86400)
     with made.process() as migration:
-        assert migration.forget()
-        assert not migration.forget()
+        assert migration.delete_expired_snapshot()
+        assert not migration.delete_expired_snapshot()
     assert "user01" not in path.read_text() + look.read_text()
 
 

@@ -11,7 +11,7 @@ from tenantry.migration import journal as journals
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import Wave
-from tests.support.migration_harness import NEW, OLD, ORDER, MigrationBench
+from tests.support.migration_harness import NEW, OLD, OPTIONS, MigrationBench
 
 
 class Died(BaseException):
@@ -71,7 +71,7 @@ def named(made: MigrationBench) -> set[str]:
 def export(made: MigrationBench) -> None:
     found = made.inspect()
     with made.process() as migration:
-        migration.export(found, OLD, NEW, ORDER, "provider")
+        migration.export(found, OLD, NEW, OPTIONS, "provider")
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["before", "half written"])
@@ -87,7 +87,7 @@ def test_a_process_that_dies_in_an_export_leaves_no_personal_data_behind(
         made.store = Dying(folder(made), deaths, half=half)
         try:
             with made.process() as migration:
-                migration.export(found, OLD, NEW, ORDER, "provider")
+                migration.export(found, OLD, NEW, OPTIONS, "provider")
             break
         except Died:
             deaths += 1
@@ -96,7 +96,7 @@ def test_a_process_that_dies_in_an_export_leaves_no_personal_data_behind(
             if deaths % 2 and migration.is_on:
                 migration.follow_up()
             else:
-                migration.forget()
+                migration.delete_expired_snapshot()
         assert with_names(made) <= named(made)
     assert deaths > 3
     assert with_names(made) == named(made)
@@ -149,7 +149,7 @@ def test_a_run_that_waited_for_another_one_does_not_write_over_its_journal(
     made.migrate()
     with made.process() as waiting:
         with made.process() as other:
-            other.note(rolling_back=True)
+            other.update_journal(rolling_back=True)
         with pytest.raises(ChangedMeanwhile, match="another run has changed the migration"):
             waiting.follow_up()
         assert waiting.entry.rolling_back

@@ -9,7 +9,7 @@ import pytest
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
 from tenantry.sandbox.harbor.wire import Refusal
-from tests.support.migration_harness import NEW, OLD, ORDER, RECREATE, MigrationBench
+from tests.support.migration_harness import NEW, OLD, OPTIONS, RECREATE, MigrationBench
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_whoever_does_not_come_back_is_waited_for_until_let_go(made: MigrationBe
             migration.finish()
         standing = migration.follow_up()
         teams = list(made.bench.state.teams.values())
-        by_team = report.by_team(migration.snapshot, migration.entry, standing.lacking, teams)
+        by_team = report.by_team(migration.snapshot, migration.entry, standing.incomplete, teams)
         assert [(row["team"], row["pending"]) for row in by_team] == [("t0", 1), ("t1", 0)]
         migration.finish(("user00",))
         assert not migration.is_on
@@ -118,7 +118,7 @@ def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
 ) -> None:
     made.migrate(RECREATE)
     with made.process() as migration:
-        migration.note(rolling_back=True)
+        migration.update_journal(rolling_back=True)
     with pytest.raises(TenantryError, match="roll-back-migration again"):
         follow_up(made)
     with made.process() as migration, pytest.raises(TenantryError, match="being rolled back"):
@@ -171,7 +171,7 @@ def test_a_wave_is_as_large_as_what_it_deletes_in_harbor(made: MigrationBench) -
     for number in range(30):
         made.add_person_to_realm(f"bare{number}")
         made.add_identity(f"bare{number}", f"bare{number}@corp.test")
-    found = made.inspect(replace(RECREATE, largest_wave=100))
+    found = made.inspect(replace(RECREATE, max_wave_percent=100))
     assert "large wave" not in {notice.what for notice in found.notices}
 
 
@@ -198,7 +198,9 @@ def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -
     with made.process() as migration:
         number = migration.entry.waves_done
         people = migration.snapshot.wave(number)
-        migration.remade.record(number, people, partial(migration.returns.users_of, number))
+        migration.recreation.record(
+            number, people, partial(migration.harbor_users.users_of, number)
+        )
     group = next(group for group in made.realm.groups.values() if group.name == "team-t1")
     made.realm.remove_group(group)
 
@@ -214,7 +216,9 @@ def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
     with made.process() as migration:
         number = migration.entry.waves_done
         people = migration.snapshot.wave(number)
-        migration.remade.record(number, people, partial(migration.returns.users_of, number))
+        migration.recreation.record(
+            number, people, partial(migration.harbor_users.users_of, number)
+        )
     made.realm.remove_user(made.person("user03"))
     stray = made.add_person_to_realm("user03", "t1")
     with made.process() as migration, pytest.raises(SystemRefused, match="at that very moment"):
@@ -231,11 +235,11 @@ def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
 
 def test_whoever_cannot_be_linked_is_imported_with_the_same_id(made: MigrationBench) -> None:
     before = made.rights()
-    order = replace(ORDER, reimport=("user01", "User02"))
-    [told] = [each for each in made.inspect(order).notices if each.what == "made anew"]
+    options = replace(OPTIONS, reimport=("user01", "User02"))
+    [told] = [each for each in made.inspect(options).notices if each.what == "made anew"]
     assert told.who == ("user01", "user02")
 
-    made.migrate(order)
+    made.migrate(options)
 
     there = {each.external_username: each.external_id for each in made.identities()}
     assert made.links(NEW) == there
@@ -253,18 +257,18 @@ def test_whoever_cannot_be_linked_is_imported_with_the_same_id(made: MigrationBe
 
 def test_users_of_a_user_federation_are_not_deleted(made: MigrationBench) -> None:
     made.person("user01").federation = "ldap"
-    found = made.inspect(replace(ORDER, reimport=("user01",)))
+    found = made.inspect(replace(OPTIONS, reimport=("user01",)))
     assert [(each.what, each.who) for each in found.blocking] == [("user federation", ("user01",))]
-    assert made.inspect(ORDER).blocking == []
+    assert made.inspect(OPTIONS).blocking == []
 
 
 def test_what_the_order_cannot_mean_is_refused(made: MigrationBench) -> None:
     with pytest.raises(TenantryError, match="nobody of user name 'nobody'"):
-        made.inspect(replace(ORDER, reimport=("nobody",)))
+        made.inspect(replace(OPTIONS, reimport=("nobody",)))
     with pytest.raises(TenantryError, match="keeps people's ids"):
         replace(RECREATE, reimport=("user01",))
     with pytest.raises(TenantryError, match="in reimport and in exclude"):
-        replace(ORDER, reimport=("user01",), let_go=("user01",))
+        replace(OPTIONS, reimport=("user01",), exclude_users=("user01",))
 
 
 def test_it_says_what_is_lost(made: MigrationBench) -> None:
@@ -272,7 +276,7 @@ def test_it_says_what_is_lost(made: MigrationBench) -> None:
     assert found["credentials"].who == tuple(names(made))
     assert found["ownership"].who == ("user00",)
     assert "CLI secrets" in found
-    [large] = made.inspect(replace(RECREATE, largest_wave=50)).blocking
+    [large] = made.inspect(replace(RECREATE, max_wave_percent=50)).blocking
     assert large.what == "large wave"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tenantry.errors import TenantryError
 from tenantry.migration import report
-from tenantry.migration.returns import Returned
+from tenantry.migration.harbor_users import HarborStatus
 from tenantry.migration.snapshot import Wave
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.support.harness import REALM
@@ -142,10 +142,10 @@ def test_users_who_came_by_the_new_issuer_only_are_counted_before_they_are_delet
     give_role(issuer.bench, "fresh", "team-t1", DEVELOPER)
 
     with issuer.process() as migration:
-        found = {user.username: user.members for user in migration.returns.to_delete()}
+        found = {user.username: user.members for user in migration.harbor_users.users_to_delete()}
         assert found == {"fresh": {"team-t1": DEVELOPER}, "user00": {}}
         migration.roll_back()
-        [record] = migration.records_back()
+        [record] = migration.rollback_records()
     assert {user.username for user in record.users} == {"fresh", "user00"}
 
 
@@ -184,15 +184,15 @@ def test_an_allowance_counts_users_that_a_killed_run_has_recorded(issuer: Issuer
     issuer.migrate()
     issuer.log_in_again(TO, ["user00", "user01"])
     with issuer.process() as migration, migration.locked():
-        migration.record_back(Wave(users=migration.returns.to_delete()))
-        assert migration.returns.allowance(2) == 0
-        assert migration.returns.allowance(3) == 1
+        migration.record_rollback(Wave(users=migration.harbor_users.users_to_delete()))
+        assert migration.harbor_users.allowance(2) == 0
+        assert migration.harbor_users.allowance(3) == 1
 
 
 # People who stay away
 
 
-def standing(made: IssuerBench) -> Returned:
+def standing(made: IssuerBench) -> HarborStatus:
     with made.process() as migration:
         return migration.follow_up()
 
@@ -230,7 +230,7 @@ def test_the_way_back_ends_without_people_who_are_excluded_where_users_are_made_
         migration.roll_back()
     log_in(users, "user00", "user01", "user02", "user03")
     with users.process() as migration:
-        assert len(migration.follow_up().lacking) == 1
+        assert len(migration.follow_up().incomplete) == 1
         migration.roll_back(("user04",))
         assert not migration.is_on
     users.migrate(RECREATE)
@@ -255,7 +255,7 @@ def test_the_store_names_who_is_awaited_by_team(issuer: IssuerBench) -> None:
     issuer.log_in_again(TO, ["user00"])
     with issuer.process() as migration:
         migration.roll_back()
-        awaited = migration.follow_up().lacking
+        awaited = migration.follow_up().incomplete
         teams = list(issuer.bench.state.teams.values())
         stands = (migration.snapshot, migration.entry, awaited, teams)
         report.write_people(issuer.store, *stands)
@@ -278,9 +278,9 @@ def test_nothing_is_inspected_or_planned_on_the_way_back(undone: bool, issuer: I
         if undone:
             migration.roll_back()
         else:
-            migration.note(rolling_back=True)
+            migration.update_journal(rolling_back=True)
         with pytest.raises(TenantryError, match="is being rolled back"):
-            migration.refuse_to_plan()
+            migration.check_not_rolling_back()
         with pytest.raises(TenantryError, match="is being rolled back"):
             migration.move()
 

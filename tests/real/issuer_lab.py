@@ -17,7 +17,7 @@ from tenantry.migration import identities
 from tenantry.migration.inspect_issuer import inspect, issuers
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.issuer import IssuerMigration
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
 from tests.real.conftest import Keycloak
@@ -177,15 +177,15 @@ class IssuerLab:
         clock = self.sandbox.clock.now
         return begin(IssuerMigration, systems, self.store, self.folder, clock=clock)
 
-    def inspect(self, order: Order) -> Inspection:
+    def inspect(self, options: Options) -> Inspection:
         """The look, by the new realm's own admin API."""
         with self.systems() as systems:
             there = identities.of_realm(systems.keycloak_client)
-            return inspect(systems, *issuers(systems), there, order)
+            return inspect(systems, *issuers(systems), there, options)
 
-    def plan(self, order: Order) -> None:
+    def plan(self, options: Options) -> None:
         """Looked at, exported and approved."""
-        found = self.inspect(order)
+        found = self.inspect(options)
         with self.systems() as systems:
             migration, (old, new) = self.migration(systems), issuers(systems)
-            migration.approve(migration.export(found, old, new, order, "issuer"), "Ann")
+            migration.approve(migration.export(found, old, new, options, "issuer"), "Ann")

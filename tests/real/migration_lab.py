@@ -19,7 +19,7 @@ from tenantry.files import FolderStore
 from tenantry.migration import identities
 from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.inspection import Inspection
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.migration.provider import ProviderMigration
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
@@ -235,16 +235,16 @@ class MigrationLab:
         clock = self.sandbox.clock.now
         return begin(ProviderMigration, systems, self.store, self.folder, clock=clock)
 
-    def inspect(self, order: Order) -> Inspection:
+    def inspect(self, options: Options) -> Inspection:
         """The look, by the new provider's own admin API."""
         there = identities.from_keycloak(self.account, f"{self.url}/realms/{self.new}")
         with self.systems() as systems:
-            return inspect(systems, OLD, NEW, there, order)
+            return inspect(systems, OLD, NEW, there, options)
 
-    def plan(self, order: Order) -> None:
+    def plan(self, options: Options) -> None:
         """Looked at, exported and approved."""
-        found = self.inspect(order)
+        found = self.inspect(options)
         with self.systems() as systems:
             migration = self.migration(systems)
-            situation = "users" if order.recreate else "provider"
-            migration.approve(migration.export(found, OLD, NEW, order, situation), "Ann")
+            situation = "users" if options.recreate else "provider"
+            migration.approve(migration.export(found, OLD, NEW, options, situation), "Ann")

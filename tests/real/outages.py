@@ -30,7 +30,7 @@ from tenantry.connections import Connections, HarborAccount
 from tenantry.errors import TenantryError
 from tenantry.migration import report
 from tenantry.migration.inspect_issuer import issuers
-from tenantry.migration.order import Order as MigrationOrder
+from tenantry.migration.options import Options as MigrationOptions
 from tenantry.onboarding import Outcome
 from tenantry.plan import Plan
 from tenantry.systems.systems import Systems
@@ -175,7 +175,7 @@ class Migration:
 
     def __init__(self, lab: IssuerLab) -> None:
         self._lab = lab
-        self._order = MigrationOrder(pilot=(lab.names[0],), percent=50, soak_hours=24)
+        self._order = MigrationOptions(pilot=(lab.names[0],), percent=50, soak_hours=24)
 
     def export(self) -> None:
         """Read everybody, export their rights, and approve the plan."""

@@ -11,7 +11,7 @@ from tenantry import onboarding
 from tenantry.errors import TenantryError
 from tenantry.migration import report
 from tenantry.migration.issuer import old_realm
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.sandbox import Sandbox
 from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.systems import Systems
@@ -43,9 +43,9 @@ def make(
         yield made
 
 
-def order(lab: IssuerLab, **changes: Any) -> Order:
+def options(lab: IssuerLab, **changes: Any) -> Options:
     """What is asked for, with the first of the people for a pilot."""
-    return Order(pilot=(lab.names[0],), percent=50, soak_hours=24, **changes)
+    return Options(pilot=(lab.names[0],), percent=50, soak_hours=24, **changes)
 
 
 def make_developer(systems: Systems, name: str, project: str) -> None:
@@ -84,10 +84,10 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
     gone, pair = lab.names[-2:], lab.names[9]
     lab.add_at(lab.new, "second", email=f"{pair}@example.test")
     with pytest.raises(TenantryError, match="Ambiguous at the new provider: 1"):
-        lab.inspect(order(lab)).refuse()
+        lab.inspect(options(lab)).refuse()
     lab.remove_at(lab.new, "second")
 
-    lab.plan(order(lab))
+    lab.plan(options(lab))
     with lab.systems() as systems:
         migration = lab.migration(systems)
         migration.switch()
@@ -121,7 +121,7 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
 @pytest.mark.parametrize("until", ["approved", "switched", "moving", "moved", "returned"])
 def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -> None:
     lab = make(4, 2)
-    lab.plan(order(lab, largest_wave=100))
+    lab.plan(options(lab, max_wave_percent=100))
     with lab.systems() as systems:
         migration = lab.migration(systems)
         if until != "approved":

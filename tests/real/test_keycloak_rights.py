@@ -15,7 +15,7 @@ from tenantry import checks, declared, drift, onboarding
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.rotation import Order as Rotation
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
@@ -133,8 +133,8 @@ class Limited:
     def migrate(self, **changes: Any) -> None:
         """People are moved to the other provider, and back."""
         lab = self.lab
-        order = Order(soak_hours=24, **changes)
-        lab.plan(order)
+        options = Options(soak_hours=24, **changes)
+        lab.plan(options)
         with self.systems() as systems:
             migration = lab.migration(systems)
             migration.move()
@@ -212,7 +212,7 @@ def test_realm_settings_and_recreated_users_need_one_role_more(limited: Limited)
         with pytest.raises(SystemRefused), limited.systems() as systems:
             onboarding.configure(systems)
         with pytest.raises(TenantryError):
-            limited.migrate(recreate=True, largest_wave=100)
+            limited.migrate(recreate=True, max_wave_percent=100)
         limited.log_in_with(*ROLES, *MORE)
         with limited.systems() as systems:
             assert onboarding.configure(systems).done

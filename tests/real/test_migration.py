@@ -11,7 +11,7 @@ import pytest
 from tenantry import onboarding
 from tenantry.errors import TenantryError
 from tenantry.migration import pilots, report
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.sandbox import Sandbox
 from tests.real.conftest import Keycloak
 from tests.real.issuer_lab import IssuerLab
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 Record = Callable[[str, object], None]
 Make = Callable[[int, int], MigrationLab]
 PEOPLE, TEAMS = 50, 6
-ANEW = {"recreate": True, "largest_wave": 100}
+ANEW = {"recreate": True, "max_wave_percent": 100}
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def make(
         yield made
 
 
-def order(lab: MigrationLab, **changes: Any) -> Order:
+def options(lab: MigrationLab, **changes: Any) -> Options:
     """What is asked for, with the first of the people for a pilot."""
-    return Order(pilot=(lab.names[0],), soak_hours=24, **changes)
+    return Options(pilot=(lab.names[0],), soak_hours=24, **changes)
 
 
 def naive_switch(lab: MigrationLab) -> tuple[str, int, str]:
@@ -104,11 +104,11 @@ def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
         lab.remove_at(lab.new, f"{name}.new")
     lab.add_at(lab.new, "second", email=f"{pair}@example.test")
     with pytest.raises(TenantryError, match="Unmatched at the new provider: 2") as raised:
-        lab.inspect(order(lab)).refuse()
+        lab.inspect(options(lab)).refuse()
     assert "Ambiguous at the new provider: 1" in str(raised.value)
     lab.remove_at(lab.new, "second.new")
 
-    lab.plan(order(lab, let_go=tuple(gone)))
+    lab.plan(options(lab, exclude_users=tuple(gone)))
     with lab.systems() as systems:
         migration = lab.migration(systems)
         assert migration.move(1) == 1
@@ -141,7 +141,7 @@ def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
 def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -> None:
     lab = make(3, 2)
     ids = lab.all_log_in(lab.names, lab.old)
-    lab.plan(order(lab))
+    lab.plan(options(lab))
     with lab.systems() as systems:
         migration = lab.migration(systems)
         if until != "approved":
@@ -183,10 +183,10 @@ def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
     gone, pair = lab.names[-2:], lab.names[9]
     lab.add_at(lab.new, "second", email=f"{pair}@example.test")
     with pytest.raises(TenantryError, match="Ambiguous at the new provider: 1"):
-        lab.inspect(order(lab, **ANEW)).refuse()
+        lab.inspect(options(lab, **ANEW)).refuse()
     lab.remove_at(lab.new, "second.new")
 
-    lab.plan(order(lab, **ANEW))
+    lab.plan(options(lab, **ANEW))
     with lab.systems() as systems:
         migration = lab.migration(systems)
         assert migration.move(1) == 1
@@ -229,7 +229,7 @@ def test_those_who_were_made_anew_get_their_ids_back(until: str, make: Make) -> 
     lab = make(3, 2)
     lab.all_log_in(lab.names, lab.old)
     was = ids_in_realm(lab)
-    lab.plan(order(lab, **ANEW))
+    lab.plan(options(lab, **ANEW))
     with lab.systems() as systems:
         migration = lab.migration(systems)
         migration.move(1 if until == "moving" else None)
@@ -258,7 +258,7 @@ def test_whoever_is_imported_with_the_same_id_is_the_same_to_harbor(make: Make) 
     lab = make(3, 2)
     ids, was = lab.all_log_in(lab.names, lab.old), ids_in_realm(lab)
 
-    lab.plan(order(lab, reimport=tuple(lab.names[1:])))
+    lab.plan(options(lab, reimport=tuple(lab.names[1:])))
     with lab.systems() as systems:
         migration = lab.migration(systems)
         migration.move()
@@ -275,7 +275,7 @@ def test_a_pilot_logs_in_by_the_printed_links_though_harbor_sends_a_hint(make: M
     lab = make(2, 1)
     pilot, other = lab.names
     ids = lab.all_log_in(lab.names, lab.old)
-    lab.plan(order(lab))
+    lab.plan(options(lab))
     with lab.systems() as systems:
         lab.migration(systems).move(1)
         links = pilots.links(systems, NEW)

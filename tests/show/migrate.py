@@ -15,7 +15,7 @@ from tenantry.files import FolderStore
 from tenantry.migration import identities, inspect_issuer, report
 from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.issuer import IssuerMigration
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.migration.provider import ProviderMigration
 from tenantry.systems.systems import Systems
 from tests.show.report import Report, Shown
@@ -318,15 +318,15 @@ def _figures(what: str, through: int, total: int, steps: list[dict[str, Any]]) -
 def _migrate(given: Connections, folder: Path, issuer: str) -> list[dict[str, Any]]:
     """From the look to the end; how long each step took, and the process's peak of memory."""
     steps: list[dict[str, Any]] = []
-    order = Order(soak_hours=0, percent=25)
+    options = Options(soak_hours=0, percent=25)
     there = identities.from_keycloak(given.keycloak, issuer.replace("/platform", "/corp-new"))
     with Systems(given, declared.load(folder)) as systems:
         store = FolderStore(folder.parent / "store")
         migration = begin(ProviderMigration, systems, store, folder)
 
         def look() -> None:
-            found = inspect(systems, OLD, NEW, there, order)
-            migration.approve(migration.export(found, OLD, NEW, order, "provider"), "Ann")
+            found = inspect(systems, OLD, NEW, there, options)
+            migration.approve(migration.export(found, OLD, NEW, options, "provider"), "Ann")
 
         _time(
             steps,
@@ -374,7 +374,7 @@ def five_thousand_made_anew() -> list[Shown]:
 def _remake(given: Connections, folder: Path, issuer: str, back: bool) -> list[dict[str, Any]]:
     """Up to the switch, or what comes after the logins."""
     steps: list[dict[str, Any]] = []
-    order = Order(soak_hours=0, percent=25, recreate=True)
+    options = Options(soak_hours=0, percent=25, recreate=True)
     with Systems(given, declared.load(folder)) as systems:
         store = FolderStore(folder.parent / "store")
         migration = begin(ProviderMigration, systems, store, folder)
@@ -383,8 +383,8 @@ def _remake(given: Connections, folder: Path, issuer: str, back: bool) -> list[d
             there = identities.from_keycloak(
                 given.keycloak, issuer.replace("/platform", "/corp-new")
             )
-            found = inspect(systems, OLD, NEW, there, order)
-            migration.approve(migration.export(found, OLD, NEW, order, "users"), "Ann")
+            found = inspect(systems, OLD, NEW, there, options)
+            migration.approve(migration.export(found, OLD, NEW, options, "users"), "Ann")
 
         if back:
             _time(
@@ -421,7 +421,7 @@ def five_thousand_come_back() -> list[Shown]:
 def _reissue(given: Connections, folder: Path, back: bool) -> list[dict[str, Any]]:
     """Up to the last wave, or what comes after the logins."""
     steps: list[dict[str, Any]] = []
-    order = Order(soak_hours=0, percent=25)
+    options = Options(soak_hours=0, percent=25)
     with Systems(given, declared.load(folder)) as systems:
         store = FolderStore(folder.parent / "store")
         migration = begin(IssuerMigration, systems, store, folder)
@@ -429,8 +429,8 @@ def _reissue(given: Connections, folder: Path, back: bool) -> list[dict[str, Any
         def look() -> None:
             there = identities.of_realm(systems.keycloak_client)
             old, new = inspect_issuer.issuers(systems)
-            found = inspect_issuer.inspect(systems, old, new, there, order)
-            plan = migration.export(found, old, new, order, "issuer")
+            found = inspect_issuer.inspect(systems, old, new, there, options)
+            plan = migration.export(found, old, new, options, "issuer")
             migration.approve(plan, "Ann")
 
         if back:

@@ -11,7 +11,7 @@ from tenantry.migration import identities
 from tenantry.migration.inspect_issuer import inspect, issuers
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.issuer import IssuerMigration
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.migration.snapshot import Identity
 from tenantry.sandbox.harbor.users import sign_in
 from tenantry.sandbox.keycloak.builtin import new_realm
@@ -22,7 +22,7 @@ from tests.support.migration_harness import give_harbor_rights, harbor_rights, h
 from tests.support.migration_store import begin
 
 TO = "people"
-ORDER = Order(pilot=("user00",), percent=100, largest_wave=100, soak_hours=24)
+OPTIONS = Options(pilot=("user00",), percent=100, max_wave_percent=100, soak_hours=24)
 
 
 class IssuerBench:
@@ -132,30 +132,36 @@ class IssuerBench:
         account = KeycloakAccount.model_validate(self.sandbox.addresses()["keycloak"])
         return identities.from_keycloak(account, self.issuer(TO))
 
-    def inspect(self, order: Order = ORDER, found: Sequence[Identity] | None = None) -> Inspection:
+    def inspect(
+        self, options: Options = OPTIONS, found: Sequence[Identity] | None = None
+    ) -> Inspection:
         """Return the inspection."""
         with self.bench.process() as systems:
             old, new = issuers(systems)
-        return self.inspect_between(old, new, order, found)
+        return self.inspect_between(old, new, options, found)
 
     def inspect_between(
-        self, old: str, new: str, order: Order = ORDER, found: Sequence[Identity] | None = None
+        self,
+        old: str,
+        new: str,
+        options: Options = OPTIONS,
+        found: Sequence[Identity] | None = None,
     ) -> Inspection:
         """Return the inspection for a change from one issuer to another, declared or not."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
             there = identities.of_realm(systems.keycloak_client) if found is None else found
-            return inspect(systems, old, new, there, order)
+            return inspect(systems, old, new, there, options)
 
-    def migrate(self, order: Order = ORDER, until: str = "moved") -> None:
+    def migrate(self, options: Options = OPTIONS, until: str = "moved") -> None:
         """Run the migration up to a phase; continue if a process has begun it."""
         with self.process() as migration:
             on = migration.is_on
         if not on:
-            found = self.inspect(order)
+            found = self.inspect(options)
             with self.process() as migration:
                 old, new = self.issuer(REALM), self.issuer(TO)
-                migration.export(found, old, new, order, "issuer")
+                migration.export(found, old, new, options, "issuer")
         if until == "exported":
             return
         with self.process() as migration:

@@ -11,7 +11,7 @@ from tests.support.issuer_harness import TO, IssuerBench
 from tests.support.migration_harness import (
     NEW,
     OLD,
-    ORDER,
+    OPTIONS,
     RECREATE,
     MigrationBench,
     give_role,
@@ -78,9 +78,9 @@ def migrate(made: MigrationBench) -> MigrationDriver:
 def reimport(made: MigrationBench) -> MigrationDriver:
     """Migrate, where all users but the pilot are deleted and imported with the same id."""
     made.give_rights()
-    order = replace(ORDER, reimport=tuple(sorted(made.links(OLD)))[1:])
+    options = replace(OPTIONS, reimport=tuple(sorted(made.links(OLD)))[1:])
     return MigrationDriver(
-        made, lambda: made.migrate(order), _moved(made, hidden={OLD: True, NEW: False})
+        made, lambda: made.migrate(options), _moved(made, hidden={OLD: True, NEW: False})
     )
 
 

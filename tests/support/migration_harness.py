@@ -12,7 +12,7 @@ from tenantry.files import FolderStore
 from tenantry.migration import identities
 from tenantry.migration.inspect_provider import inspect
 from tenantry.migration.inspection import Inspection
-from tenantry.migration.order import Order
+from tenantry.migration.options import Options
 from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import Identity
 from tenantry.sandbox import Sandbox
@@ -24,8 +24,8 @@ from tests.support.harness import REALM, Bench, Data
 from tests.support.migration_store import begin
 
 OLD, NEW = "corp", "login"
-ORDER = Order(pilot=("user00",), soak_hours=24)
-RECREATE = replace(ORDER, recreate=True, largest_wave=100)
+OPTIONS = Options(pilot=("user00",), soak_hours=24)
+RECREATE = replace(OPTIONS, recreate=True, max_wave_percent=100)
 
 
 def providers(base: str, old: str = "corp-old", new: str = "corp-new") -> dict[str, Any]:
@@ -272,26 +272,26 @@ class MigrationBench:
         return identities.from_keycloak(account, f"{self.base}/realms/corp-new")
 
     def inspect(
-        self, order: Order = ORDER, found: Sequence[Identity] | None = None, file: str = ""
+        self, options: Options = OPTIONS, found: Sequence[Identity] | None = None, file: str = ""
     ) -> Inspection:
         """Return the inspection."""
         with self.bench.process() as systems:
             there = self.identities() if found is None else found
-            return inspect(systems, OLD, NEW, there, order, file=file)
+            return inspect(systems, OLD, NEW, there, options, file=file)
 
-    def plan(self, order: Order = ORDER) -> str:
+    def plan(self, options: Options = OPTIONS) -> str:
         """Inspect and export, and return the hash of the plan."""
-        found = self.inspect(order)
+        found = self.inspect(options)
         with self.process() as migration:
-            situation = "users" if order.recreate else "provider"
-            return migration.export(found, OLD, NEW, order, situation)
+            situation = "users" if options.recreate else "provider"
+            return migration.export(found, OLD, NEW, options, situation)
 
-    def migrate(self, order: Order = ORDER, until: str = "switched") -> None:
+    def migrate(self, options: Options = OPTIONS, until: str = "switched") -> None:
         """Run the migration up to a phase; continue if a process has begun it."""
         with self.process() as migration:
             on = migration.is_on
         if not on:
-            self.plan(order)
+            self.plan(options)
         if until == "exported":
             return
         with self.process() as migration:

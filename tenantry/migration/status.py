@@ -89,7 +89,7 @@ def next_step(entry: Journal, pending: int = 0) -> str:
     return f"Next: run {FINISH}, from {until} on."
 
 
-def position(snapshot: Snapshot, entry: Journal, pending: int = 0, more: str = "") -> str:
+def describe(snapshot: Snapshot, entry: Journal, pending: int = 0, more: str = "") -> str:
     """Return where the migration is, who is locked out now, and the next step.
 
     Args:
@@ -105,12 +105,12 @@ def position(snapshot: Snapshot, entry: Journal, pending: int = 0, more: str = "
 def _where(snapshot: Snapshot, entry: Journal, pending: int) -> str:
     done = f"{entry.waves_done} of {count(entry.waves, 'wave')} done."
     if entry.phase == "finished":
-        return f"Finished the {entry.told}."
+        return f"Finished the {entry.label}."
     if entry.phase == "rolled back":
-        return f"Rolled back the {entry.told}."
+        return f"Rolled back the {entry.label}."
     if entry.rolling_back:
         if not entry.undone:
-            return f"The roll back of the {entry.told} has begun and is not complete."
+            return f"The roll back of the {entry.label} has begun and is not complete."
         return f"Rolling back: {people(pending)} {have(pending)} not logged in yet."
     if entry.phase == "exported":
         moved = people(len(snapshot.moving))
@@ -124,7 +124,7 @@ def _where(snapshot: Snapshot, entry: Journal, pending: int) -> str:
 def plan_again(entry: Journal) -> str:
     """Return why an approved plan is not replaced without `plan_again`, and what that does."""
     return (
-        f"The plan of the {entry.told} is approved already, and {entry.waves_done} of "
+        f"The plan of the {entry.label} is approved already, and {entry.waves_done} of "
         f"{count(entry.waves, 'wave')} done. Planning again replaces it: whoever is linked to "
         f"'{entry.new}' stays linked, all others are planned by the new parameters, and the new "
         f"plan needs an approval of its own. Nothing was changed. Run {PLAN} with "
@@ -145,12 +145,12 @@ def no_plan_again(entry: Journal) -> str:
             f"people were deleted and made again by its plan. {next_step(entry)} To start from the "
             f"beginning, run {ROLL_BACK} first."
         )
-    return f"The {entry.told} cannot be planned again: {why}"
+    return f"The {entry.label} cannot be planned again: {why}"
 
 
 def no_way_back(entry: Journal) -> str:
     """Return why a migration cannot be rolled back any more."""
-    return f"The {entry.told} is being finished, and cannot be rolled back. {next_step(entry)}"
+    return f"The {entry.label} is being finished, and cannot be rolled back. {next_step(entry)}"
 
 
 def people(number: int) -> str:

@@ -13,7 +13,7 @@ from tenantry.migration.snapshot import HarborUser, Person, Wave
 from tenantry.systems.keycloak.client import KeycloakClient
 
 
-class Remade:
+class Recreation:
     """The users of one migration who are made once more."""
 
     def __init__(self, migration: Migration) -> None:
@@ -39,7 +39,7 @@ class Remade:
         if all(person.way == "link" for person in self._migration.snapshot.moving):
             return []
         numbers = range(self._migration.entry.waves)
-        found = (self._migration.record_of(number) for number in numbers)
+        found = (self._migration.wave_record(number) for number in numbers)
         return [wave for wave in found if wave is not None]
 
     def record(
@@ -52,10 +52,10 @@ class Remade:
             people: who is made once more, as they were exported.
             users: reads what they have in Harbor.
         """
-        return self._migration.recorded(number, lambda: self._take_down(people, users))
+        return self._migration.record_wave(number, lambda: self._take_down(people, users))
 
     def _take_down(self, people: Sequence[Person], users: Callable[[], list[HarborUser]]) -> Wave:
-        held = self._migration.for_each(lambda each: read.held(self._keycloak, each.id), people)
+        held = self._migration.map_locked(lambda each: read.held(self._keycloak, each.id), people)
         now = [
             there.model_copy(update={"way": person.way, "new": person.new})
             for person, there in zip(people, held, strict=True)
@@ -75,20 +75,20 @@ class Remade:
         Args:
             mapped: groups that a login by the new provider adds people to, or removes them from.
 
-        Returns:
+        HarborUsers:
             How many groups and roles they were given since.
         """
-        self._migration.for_each(self._reappear, self._same_id())
+        self._migration.map_locked(self._reappear, self._same_id())
         before = dict(self._other_id())
-        held = self._migration.for_each(lambda id: read.held(self._keycloak, id), before)
+        held = self._migration.map_locked(lambda id: read.held(self._keycloak, id), before)
         if now := [person for person in held if person is not None]:
-            self._migration.record_back(Wave(people=now))
+            self._migration.record_rollback(Wave(people=now))
         latest = {
-            each.id: each for record in self._migration.records_back() for each in record.people
+            each.id: each for record in self._migration.rollback_records() for each in record.people
         }
         new = self._migration.entry.new
         merged = {id: merge(was, latest.get(id, was), mapped, new) for id, was in before.items()}
-        self._migration.for_each(lambda id: self._return(id, before[id], merged[id]), before)
+        self._migration.map_locked(lambda id: self._return(id, before[id], merged[id]), before)
         return sum(given(before[id], merged[id]) for id in before)
 
     def _same_id(self) -> list[Person]:

@@ -13,7 +13,7 @@ PILOT = "pilot"
 
 
 @dataclass(frozen=True)
-class Order:
+class Options:
     """How a migration is to be done."""
 
     match: Match = "email"
@@ -24,7 +24,7 @@ class Order:
     """Groups whose people come next, a wave each, in this order."""
     percent: int = 100
     """How many percent of all the others are a wave."""
-    let_go: tuple[str, ...] = ()
+    exclude_users: tuple[str, ...] = ()
     """User names of those who are left behind."""
     reimport: tuple[str, ...] = ()
     """User names of those who can't be linked: they are deleted and imported with the same id."""
@@ -34,34 +34,34 @@ class Order:
     """Hours between the switch and the end, in which the way back stays open."""
     keep_days: int = 30
     """Days after the end in which the snapshot is kept."""
-    largest_wave: int = 50
+    max_wave_percent: int = 50
     """How many percent of Harbor's people one wave may delete at most."""
 
     def __post_init__(self) -> None:
         """Refuses what can't be meant."""
-        for name in ("percent", "largest_wave"):
+        for name in ("percent", "max_wave_percent"):
             if not 1 <= getattr(self, name) <= 100:
                 raise TenantryError(f"{name} is {getattr(self, name)}; it must be from 1 to 100.")
         if self.soak_hours < 0 or self.keep_days < 0:
             raise TenantryError("soak_hours and keep_days must not be negative.")
         for name in ("pilot", "reimport"):
-            let_go = {fold(each) for each in self.let_go}
-            if both := sorted(each for each in getattr(self, name) if fold(each) in let_go):
+            exclude_users = {fold(each) for each in self.exclude_users}
+            if both := sorted(each for each in getattr(self, name) if fold(each) in exclude_users):
                 raise TenantryError(f"{', '.join(both)}: in {name} and in exclude at once.")
         if self.reimport and self.recreate:
             text = "reimport keeps people's ids, and situation 'users' gives everybody another one."
             raise TenantryError(text)
 
 
-def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[str]]:
+def divide(people: Sequence[Person], options: Options) -> tuple[list[Person], list[str]]:
     """The people with their waves and ways, and the waves' names.
 
     Raises:
         TenantryError: the order names people or groups that nobody is, or is in; all of them.
     """
-    _refuse_unknown(people, order)
+    _refuse_unknown(people, options)
     wave: dict[str, int | None] = {
-        person.id: None for person in people if is_named(person, order.let_go)
+        person.id: None for person in people if is_named(person, options.exclude_users)
     }
     names: list[str] = []
 
@@ -70,27 +70,27 @@ def divide(people: Sequence[Person], order: Order) -> tuple[list[Person], list[s
             wave.update({person.id: len(names) for person in members})
             names.append(name)
 
-    make(PILOT, [person for person in people if is_named(person, order.pilot)])
-    for group in order.groups:
+    make(PILOT, [person for person in people if is_named(person, options.pilot)])
+    for group in options.groups:
         path = _path(group)
         make(group, [each for each in people if each.id not in wave and path in each.groups])
     rest = [person for person in people if person.id not in wave]
-    size = max(1, -(-len(rest) * order.percent // 100))
+    size = max(1, -(-len(rest) * options.percent // 100))
     parts = [rest[first : first + size] for first in range(0, len(rest), size)]
     for number, part in enumerate(parts, start=1):
         more = f", part {number} of {len(parts)}" if len(parts) > 1 else ""
         make(f"the others{more}", part)
     divided = [
-        person.model_copy(update={"wave": wave[person.id], "way": _way(person, order)})
+        person.model_copy(update={"wave": wave[person.id], "way": _way(person, options)})
         for person in people
     ]
     return divided, names
 
 
-def _way(person: Person, order: Order) -> Way:
-    if order.recreate:
+def _way(person: Person, options: Options) -> Way:
+    if options.recreate:
         return "recreate"
-    return "reimport" if is_named(person, order.reimport) else "link"
+    return "reimport" if is_named(person, options.reimport) else "link"
 
 
 def is_named(person: Person, names: Sequence[str]) -> bool:
@@ -102,10 +102,10 @@ def _path(group: str) -> str:
     return group if group.startswith("/") else f"/{group}"
 
 
-def _refuse_unknown(people: Sequence[Person], order: Order) -> None:
+def _refuse_unknown(people: Sequence[Person], options: Options) -> None:
     known = {fold(person.username) for person in people}
     held = {path for person in people for path in person.groups}
-    named = {"pilot": order.pilot, "exclude": order.let_go, "reimport": order.reimport}
+    named = {"pilot": options.pilot, "exclude": options.exclude_users, "reimport": options.reimport}
     faults = [
         f"{parameter}: nobody of user name '{name}' is to be moved"
         for parameter, names in named.items()
@@ -114,7 +114,7 @@ def _refuse_unknown(people: Sequence[Person], order: Order) -> None:
     ]
     faults += [
         f"groups: nobody who is to be moved is in '{group}'"
-        for group in order.groups
+        for group in options.groups
         if _path(group) not in held
     ]
     if faults:

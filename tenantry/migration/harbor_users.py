@@ -14,7 +14,7 @@ from tenantry.migration import people as read
 from tenantry.migration import snapshot as snapshots
 from tenantry.migration.journal import Journal
 from tenantry.migration.machine import Migration
-from tenantry.migration.order import is_named
+from tenantry.migration.options import is_named
 from tenantry.migration.snapshot import HarborUser, Person
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.wording import count
@@ -23,7 +23,7 @@ _BATCH = 50
 
 
 @dataclass(frozen=True)
-class Returned:
+class HarborStatus:
     """How those stand who had, or will have, to come back."""
 
     returned: int = 0
@@ -39,12 +39,12 @@ class Returned:
     """Whether this is the way back."""
 
     @property
-    def lacking(self) -> frozenset[str]:
+    def incomplete(self) -> frozenset[str]:
         """Ids of those whose wave was done, and who are not through."""
         return self.pending
 
     @property
-    def on_the_way_back(self) -> str:
+    def rollback_summary(self) -> str:
         """How many people are back in Harbor, in words; empty if none were deleted."""
         if not self.returned and not self.pending:
             return ""
@@ -55,12 +55,12 @@ class Returned:
 
     def __str__(self) -> str:
         if self.is_back:
-            return self.on_the_way_back or "nobody was deleted in Harbor"
+            return self.rollback_summary or "nobody was deleted in Harbor"
         text = f"{self.returned} returned, {len(self.pending)} pending, {self.to_come} to come"
         return f"{text}, {self.restored} of them restored now" if self.restored else text
 
 
-class Returns:
+class HarborUsers:
     """What is done in Harbor to those of a migration who have to come back."""
 
     def __init__(
@@ -125,7 +125,7 @@ class Returns:
         self._harbor.delete(f"/users/{user.id}")
         return True
 
-    def follow_up(self) -> Returned:
+    def follow_up(self) -> HarborStatus:
         """Gives back what people had directly, to those who have logged in since.
 
         On the way back, whoever came under the new subject or issuer is deleted before: the same
@@ -144,22 +144,22 @@ class Returns:
         ids = list(come)
         for first in range(0, len(ids), _BATCH):
             part = ids[first : first + _BATCH]
-            self._migration.for_each(lambda id: self._restore(waiting[id], come[id]), part)
+            self._migration.map_locked(lambda id: self._restore(waiting[id], come[id]), part)
             returned = returned | {id: come[id] for id in part}
-            self._migration.note(**{"returned_back" if back else "returned": returned})
+            self._migration.update_journal(**{"returned_back" if back else "returned": returned})
         pending = frozenset(set(users) - set(returned) - set(self._entry.given_up))
         kept = sum(_given(deleted.get(id), user) for id, user in users.items())
         done = self._entry.waves_done
         to_come = 0 if back else sum((person.wave or 0) >= done for person in self.people)
-        return Returned(len(returned), pending, to_come, len(ids), kept, back)
+        return HarborStatus(len(returned), pending, to_come, len(ids), kept, back)
 
-    def refuse_pending(self, standing: Returned, let_go: tuple[str, ...]) -> None:
+    def check_none_pending(self, standing: HarborStatus, exclude_users: tuple[str, ...]) -> None:
         """Refuses to end what somebody is still to come back from, who is not let go.
 
         Raises:
             TenantryError: and how many they are.
         """
-        gone = {person.id for person in self.people if is_named(person, let_go)}
+        gone = {person.id for person in self.people if is_named(person, exclude_users)}
         pending = standing.pending - gone
         if pending or standing.to_come:
             raise TenantryError(
@@ -173,7 +173,7 @@ class Returns:
         old = {person.harbor.id for person in people if person.harbor}.union(known)
         ids = [row["user_id"] for row in self._harbor.pages("/users")]
         fresh = [id for id in ids if id not in old]
-        return dict(zip(fresh, self._migration.for_each(self._subject, fresh), strict=True))
+        return dict(zip(fresh, self._migration.map_locked(self._subject, fresh), strict=True))
 
     # One person
 
@@ -198,15 +198,15 @@ class Returns:
 
     def _delete_returned(self) -> None:
         """Delete who came under the new subject or issuer, once it is stored what they have."""
-        if users := self.to_delete():
+        if users := self.users_to_delete():
             fresh = len(self._not_recorded(users))
             left = self._entry.may_delete
             if left is not None and fresh > left:
                 raise _not_approved(fresh, left)
-            self._migration.record_back(snapshots.Wave(users=users))
+            self._migration.record_rollback(snapshots.Wave(users=users))
             if left is not None:
-                self._migration.note(may_delete=left - fresh)
-        self._migration.for_each(self.delete, users)
+                self._migration.update_journal(may_delete=left - fresh)
+        self._migration.map_locked(self.delete, users)
 
     def allowance(self, approved: int | None) -> int | None:
         """Return how many users a roll back may delete that it has not recorded yet.
@@ -219,17 +219,17 @@ class Returns:
         """
         if approved is None:
             return None
-        users = self.to_delete() if self.concerned else []
+        users = self.users_to_delete() if self.concerned else []
         if len(users) > approved:
             raise _not_approved(len(users), approved)
         return approved - (len(users) - len(self._not_recorded(users)))
 
     def _not_recorded(self, users: Sequence[HarborUser]) -> list[HarborUser]:
         """Return the users that an earlier try of the way back did not record."""
-        known = {user.id for record in self._migration.records_back() for user in record.users}
+        known = {user.id for record in self._migration.rollback_records() for user in record.users}
         return [user for user in users if user.id not in known]
 
-    def to_delete(self) -> list[HarborUser]:
+    def users_to_delete(self) -> list[HarborUser]:
         """Return who came under the new subject or issuer: whom a roll back deletes in Harbor."""
         subjects = {self._migration.subject(person) for person in self.concerned}
         newcomers = self.newcomers(self._entry.returned_back.values())
@@ -255,7 +255,7 @@ class Returns:
         found = {
             by_subject[user.subiss]: user
             for number in range(min(begun, entry.waves))
-            for user in (migration.record_of(number) or _NOBODY).users
+            for user in (migration.wave_record(number) or _NOBODY).users
         }
         if begun > entry.waves_done:  # of a wave that is under way, some may still be there
             there = {row["user_id"] for row in self._harbor.pages("/users")}
@@ -270,7 +270,7 @@ class Returns:
         """
         ids = {self._migration.subject(person): person.id for person in self.concerned}
         back: dict[str, dict[int, HarborUser]] = {}
-        for record in self._migration.records_back():
+        for record in self._migration.rollback_records():
             for user in record.users:
                 if user.subiss in ids:
                     back.setdefault(ids[user.subiss], {})[user.id] = user

@@ -16,7 +16,7 @@ from tenantry.migration import snapshot as snapshots
 from tenantry.migration.journal import Journal
 from tenantry.migration.people import Progress, counting, silent
 from tenantry.migration.snapshot import Snapshot, Wave, load_back, load_wave, save_back, save_wave
-from tenantry.migration.store import Altered
+from tenantry.migration.store import CorruptFile
 from tenantry.systems.systems import Systems
 
 Declare = Callable[[Edit, str], object]
@@ -25,7 +25,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
-class Stored:
+class MigrationState:
     """A migration's store, journal and snapshot, as a process has them that starts now."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Stored:
         """The snapshot of the migration that is on.
 
         Raises:
-            Altered: it is not what was exported and approved.
+            CorruptFile: it is not what was exported and approved.
         """
         if self._snapshot is None:
             found, told = snapshots.load(self.store, self.entry.id)
@@ -92,49 +92,49 @@ class Stored:
             self._snapshot = found
         return self._snapshot
 
-    def note(self, **changes: Any) -> None:
+    def update_journal(self, **changes: Any) -> None:
         """Writes down how far it has come."""
         self.journal = journals.write(self.store, self.entry.after(**changes))
 
-    def recorded(self, number: int, take_down: Callable[[], Wave]) -> Wave:
+    def record_wave(self, number: int, take_down: Callable[[], Wave]) -> Wave:
         """What a wave's people had right before the first of them was deleted: taken down once."""
-        found = self.record_of(number)
+        found = self.wave_record(number)
         if found is None:
             found = take_down()
             save_wave(self.store, self.entry.id, number, found)
         if self.entry.recorded <= number:
-            self.note(recorded=number + 1)
+            self.update_journal(recorded=number + 1)
         return found
 
-    def record_of(self, number: int) -> Wave | None:
+    def wave_record(self, number: int) -> Wave | None:
         """What was taken down of a wave; None if nobody of it was deleted yet.
 
         Raises:
-            Altered: it is not what was written.
+            CorruptFile: it is not what was written.
         """
         try:
             return load_wave(self.store, self.entry.id, number)
-        except Altered:
+        except CorruptFile:
             if self.entry.recorded > number:
                 raise
             return None  # whoever wrote it died in that, and before anybody was deleted
 
-    def record_back(self, record: Wave) -> None:
+    def record_rollback(self, record: Wave) -> None:
         """Store what people have right before the way back deletes them."""
         number = self.entry.recorded_back
         save_back(self.store, self.entry.id, number, record)
-        self.note(recorded_back=number + 1)
+        self.update_journal(recorded_back=number + 1)
 
-    def records_back(self) -> list[Wave]:
+    def rollback_records(self) -> list[Wave]:
         """Return what people had when the way back deleted them, oldest first.
 
         Raises:
-            Altered: a record is missing, or it is not what was written.
+            CorruptFile: a record is missing, or it is not what was written.
         """
         numbers = range(self.entry.recorded_back)
         return [load_back(self.store, self.entry.id, number) for number in numbers]
 
-    def forget(self) -> bool:
+    def delete_expired_snapshot(self) -> bool:
         """Deletes the snapshot of a migration whose time is over; whether it did.
 
         It also overwrites what failed exports left in the store.
@@ -179,7 +179,7 @@ class Stored:
                 )
             yield
 
-    def for_each(self, work: Callable[[A], T], things: Iterable[A]) -> list[T]:
+    def map_locked(self, work: Callable[[A], T], things: Iterable[A]) -> list[T]:
         """Does something for each, while the lock is held, and tells how far it has come."""
         things = list(things)
         step: Callable[[T], T] = counting(self.progress, len(things))
