@@ -35,7 +35,8 @@ from demo.processes import LocalPlatform
 from tasks.shards import SHARD, SHARDS_AT_ONCE
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, Team, load
-from tenantry.onboarding import Outcome, onboard_many, plan_all
+from tenantry.onboarding import onboard_many, plan_all
+from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems
 
 RUNS = ("all teams are new", "nothing is to do", "one team has changed")
@@ -89,6 +90,9 @@ class NoLock:
     def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+    def hold(self) -> None:
+        """It is never lost."""
 
     def check(self) -> None:
         """It is never lost."""

@@ -12,8 +12,8 @@ from tasks.prefect_api import created
 from tasks.states import complete, fail
 from tenantry import explain
 from tenantry.errors import TenantryError
-from tenantry.kinds import STAGES
-from tenantry.onboarding import Outcome, refuse
+from tenantry.outcomes import Outcome
+from tenantry.plan import refuse
 from tenantry.resources import PLATFORM
 
 
@@ -48,20 +48,13 @@ def configure_platform(
             renew_client_secret_before=created() if renew_client_secret else None,
         ) as systems:
             onboarding.check_connections(systems, configuring=True)
-            look = platform.Look(systems)
-            for adapter in systems.platform_adapters:
-                onboarding.observe_system(adapter, look)
-            plan = look.plan(look.observed)
+            walk = onboarding.walk_of(systems, systems.state.platform)
+            plan = walk.plan()
             platform.publish_plan(plan)
             if dry_run:
                 return complete(f"Dry run: {explain.summary([Outcome(PLATFORM, plan)])}")
-            if plan.changes:
-                with TeamLock([PLATFORM]) as lock:
-                    plan = left = onboarding.look_again(look)
-                    for stage in STAGES:
-                        if left.in_stage(stage):
-                            left = onboarding.apply_stage(stage, look, left, lock)
-            refuse(plan)
-            return complete(explain.summary([Outcome(PLATFORM, plan)], applied=True))
+            outcome = walk.apply(TeamLock([PLATFORM]))
+            refuse(walk.planned)
+            return complete(explain.summary([outcome], applied=True))
     except TenantryError as error:
         return fail(str(error))

@@ -15,8 +15,9 @@ from tenantry import explain
 from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.declared import IfDeclared, form_schema
 from tenantry.errors import TenantryError
-from tenantry.kinds import STAGES
-from tenantry.onboarding import Outcome, left_out, refuse
+from tenantry.onboarding import plan_all
+from tenantry.outcomes import Outcome, left_out
+from tenantry.plan import Plan, refuse
 
 BlockName = Annotated[str, Field(min_length=1, pattern=r"^[a-z0-9-]+$")]
 """The name of a block, as Prefect allows it: a path in it would reach other calls of its API."""
@@ -60,35 +61,26 @@ def onboard_team(
             if declared.name not in systems.state.teams:  # it claims what another team holds
                 return fail("\n".join(systems.state.faults_of([declared.name])))
             tasks.check_connections(systems)
-            walk = tasks.Walk(systems, [declared])
-            for adapter in systems.team_adapters:
-                tasks.observe_system(adapter, walk)
-            plan = systems.plan(declared, walk.observed)
+            walk = tasks.walk_of(systems, declared)
+            plan = walk.plan()
             outcome = Outcome(declared.name, plan)
             tasks.publish_plan(artifact_key("plan", declared.name), [outcome])
             if dry_run:
                 return complete(f"Dry run: {explain.summary([outcome])}")
-            guarded = require_approval and proposal.writes
             taken = tasks.taken_over(proposal, walk.observed)
             if not require_approval:
                 tasks.refuse_unattended(declared.name, taken)
             elif tasks.needs_approval(proposal, plan, taken):
                 tasks.approve(proposal, plan, taken)
-            if plan.changes:
-                with TeamLock([declared.name]) as lock:
-                    first, plan = plan, tasks.look_again(walk)
-                    if guarded:
-                        tasks.refuse_other(first, plan)
-                    left = plan
-                    tasks.save_team(declared_state, proposal)
-                    for stage in STAGES:
-                        if left.in_stage(stage):
-                            left = tasks.apply_stage(stage, walk, left, lock)
-            else:
+
+            def save(final: Plan) -> None:
+                if require_approval and proposal.writes:
+                    tasks.refuse_other(plan, final)
                 tasks.save_team(declared_state, proposal)
-            tasks.publish_guide(walk, declared, plan)
-            refuse(plan)
-            outcome = Outcome(declared.name, plan)
+
+            outcome = walk.apply(TeamLock([declared.name]), save)
+            tasks.publish_guide(systems, declared, walk.planned)
+            refuse(walk.planned)
             return complete(explain.summary([outcome], applied=True))
     except TenantryError as error:
         return fail(str(error))
@@ -130,20 +122,18 @@ def onboard_teams(
         with tasks.connected(declaration, harbor, keycloak, cluster) as systems:
             declaration = systems.state
             tasks.check_connections(systems)
-            walk = tasks.Walk(systems, declaration.pick(teams))
+            batch = tasks.Batch(systems, declaration.pick(teams))
             if which == "new":
-                walk.teams = tasks.find_new(walk)
-            if not walk.teams:
+                batch.teams = tasks.find_new(batch)
+            if not batch.teams:
                 text = "No team is new or changed."
                 return tasks.finish(complete(text), declaration, teams)
-            for adapter in systems.team_adapters:
-                tasks.observe_system(adapter, walk)
-            outcomes = tasks.plan_all(walk)
+            outcomes = plan_all(systems, batch.teams, batch.observe())
             tasks.publish_plan("all-teams-plan", outcomes)
             if dry_run:
                 text = f"Dry run: {explain.summary(outcomes)}"
                 return tasks.finish(complete(text), declaration, teams)
-            outcomes = tasks.onboard_all(walk, outcomes)
+            outcomes = tasks.onboard_all(batch, outcomes)
             return tasks.conclude([*outcomes, *left_out(declaration, teams)])
     except TenantryError as error:
         get_run_logger().error(str(error))

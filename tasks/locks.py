@@ -33,7 +33,7 @@ from prefect.runtime import flow_run
 from tasks.prefect_api import emit, run_logger
 from tenantry.calls import TIMEOUT, map_concurrently
 from tenantry.errors import SystemRefused, SystemUnavailable
-from tenantry.onboarding import told
+from tenantry.plan import describe_owner as told
 from tenantry.resources import PLATFORM
 
 LEASE = 60.0

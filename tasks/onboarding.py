@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
@@ -20,75 +20,56 @@ from tasks.step import (
     RETRIED,
     TeamsFailed,
     TeamsLeft,
-    is_retry,
     look_again_after,
+    run_as_task,
     step,
 )
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import explain, onboarding, welcome
 from tenantry.connections import Connections
-from tenantry.declared import Declaration, IfDeclared, Platform, Proposal, Team, read_form
+from tenantry.declared import Declaration, IfDeclared, Proposal, Team, read_form
 from tenantry.errors import TenantryError
 from tenantry.explain import plan_hash
-from tenantry.kinds import Stage
-from tenantry.onboarding import Outcome
+from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Observed
-from tenantry.systems.adapter import Adapter
+from tenantry.systems.adapter import Owner
 from tenantry.systems.kubernetes.kinds import NAMESPACE
 from tenantry.systems.settle import connect, settle
-from tenantry.systems.systems import Systems, observe
+from tenantry.systems.systems import Systems
 from tenantry.text import Markdown, code, joined, markdown
+from tenantry.walk import Walk, observe_owners
 from tenantry.wording import count
 
 _SHOWN = 100
 """The most resources that an approval lists."""
 
 
-class Planned(Protocol):
-    """What a run is about: some teams, or the platform. Only one team, or the platform, is planned."""
+class Batch:
+    """The teams of a run, handed from task to task in memory.
 
-    systems: Systems
-    observed: Observed
-
-    def observe_by(self, adapter: Any, seen: Observed) -> None:
-        """Add what an adapter observes of it to what is known."""
-
-    def look(self) -> Observed:
-        """Looks at it anew."""
-
-    def plan(self, observed: Observed) -> Plan:
-        """What it takes to bring it to what is declared."""
-
-
-class Walk:
-    """One run's way through the systems, handed from task to task in memory.
-
-    It is no dataclass on purpose: Prefect looks into those, and this one holds secrets. Into a
+    It is not a dataclass on purpose: Prefect looks into those, and this one holds secrets. Into a
     task's lists and models it looks too, which takes half a second for 300 teams.
     """
 
     def __init__(self, systems: Systems, teams: Sequence[Team]) -> None:
         self.systems = systems
         self.teams = list(teams)
-        self.observed = Observed()
-
-    def observe_by(self, adapter: Adapter[Team], seen: Observed) -> None:
-        """Add what an adapter observes of the teams to what is known."""
-        observe(adapter, self.teams, seen)
-
-    def look(self) -> Observed:
-        """All that the systems hold of the teams now."""
-        return self.systems.observe(self.teams)
-
-    def plan(self, observed: Observed) -> Plan:
-        """The plan of a run's only team."""
-        return self.systems.plan(self.teams[0], observed)
 
     def pick(self, outcomes: Iterable[Outcome]) -> list[Team]:
-        """The teams of these outcomes, in the same order."""
+        """Return the teams of these outcomes, in the same order."""
         by_name = {team.name: team for team in self.teams}
         return [by_name[outcome.team] for outcome in outcomes]
+
+    def observe(self) -> Observed:
+        """Return what the systems hold of the teams, a task for each system."""
+        adapters = self.systems.team_adapters
+        return observe_owners(adapters, self.teams, run_as_task, look_again_after)
+
+
+def walk_of(systems: Systems, owner: Owner) -> Walk[Owner]:
+    """Return the walk of a team, or of the platform, each of whose steps is a task."""
+    return Walk(systems, owner, run_as_task, look_again_after, _log_change)
 
 
 @contextmanager
@@ -325,57 +306,11 @@ def check_connections(systems: Systems, configuring: bool = False) -> None:
 
 
 @step("find new teams")
-def find_new(walk: Walk) -> list[Team]:
+def find_new(batch: Batch) -> list[Team]:
     """The teams that are not applied as they are declared now."""
-    new = walk.systems.not_applied(walk.teams)
-    get_run_logger().info("%d of %d teams are new or changed.", len(new), len(walk.teams))
+    new = batch.systems.not_applied(batch.teams)
+    get_run_logger().info("%d of %d teams are new or changed.", len(new), len(batch.teams))
     return new
-
-
-@step("observe", "observe {adapter.name}")
-def observe_system(adapter: Adapter[Team] | Adapter[Platform], walk: Planned) -> None:
-    """Read what one system holds of a run's teams, again where a part could not be read.
-
-    What can't be read at the last try either is the failure of that team alone.
-    """
-    seen = Observed()
-    seen.add(walk.observed)
-    walk.observe_by(adapter, seen)
-    look_again_after(
-        part.error for id, part in seen.unreadable.items() if id not in walk.observed.unreadable
-    )
-    walk.observed = seen
-
-
-@step("look again", "look again, under the lock")
-def look_again(walk: Planned) -> Plan:
-    """The plan, now that nobody else changes what it is about."""
-    walk.observed = walk.look()
-    plan = walk.plan(walk.observed)
-    if not plan.changes:
-        get_run_logger().info("Another run has done it meanwhile: nothing is left to do.")
-    return plan
-
-
-@step("apply", "{stage}")
-def apply_stage(stage: Stage, walk: Planned, plan: Plan, lock: TeamLock) -> Plan:
-    """Makes the planned changes of one stage. A retry looks and plans anew before it writes.
-
-    Returns:
-        The plan that the next stage is to go by: another one after a retry, since the lock may
-        have been somebody else's meanwhile.
-    """
-    if is_retry():
-        lock.hold()
-        walk.observed = walk.look()
-        plan = walk.plan(walk.observed)
-    onboarding.apply(walk.systems, plan, walk.observed, [stage], lock, _log_change)
-    return plan
-
-
-def plan_all(walk: Walk) -> list[Outcome]:
-    """A plan for each team; a team that can't be read, or planned, has its reason instead."""
-    return onboarding.plan_all(walk.systems, walk.teams, walk.observed)
 
 
 class Shard:
@@ -429,7 +364,7 @@ class Shard:
 
 
 @step("onboard", "onboard {shard.name}")
-def onboard_shard(shard: Shard, walk: Walk) -> None:
+def onboard_shard(shard: Shard, batch: Batch) -> None:
     """Onboards some teams of many, under their locks; a retry does those that are left."""
     log = get_run_logger()
 
@@ -444,16 +379,18 @@ def onboard_shard(shard: Shard, walk: Walk) -> None:
         left = shard.left
         names = [outcome.team for outcome in left if outcome.has_changes]
         try:
-            onboarding.onboard_many(walk.systems, walk.pick(left), left, TeamLock(names), finished)
+            onboarding.onboard_many(
+                batch.systems, batch.pick(left), left, TeamLock(names), finished
+            )
             break
         except LockUnusable as error:  # these teams' failure; the others go on
             for team in error.teams:
                 finished(replace(shard.outcomes[team], done=(), error=error))
-    publish_guides(walk, shard)
+    publish_guides(batch, shard)
     shard.check()
 
 
-def onboard_all(walk: Walk, planned: Sequence[Outcome]) -> list[Outcome]:
+def onboard_all(batch: Batch, planned: Sequence[Outcome]) -> list[Outcome]:
     """A task for each shard of the teams that have something to do, and a progress artifact."""
     work = [each for each in planned if each.plan is not None and not each.plan.is_empty]
     divided, alone = parts(work)
@@ -462,7 +399,7 @@ def onboard_all(walk: Walk, planned: Sequence[Outcome]) -> list[Outcome]:
     run_all(
         shards,
         alone,
-        lambda shard: onboard_shard.submit(shard, walk),
+        lambda shard: onboard_shard.submit(shard, batch),
         lambda: progress.show(sum(shard.ended for shard in shards)),
     )
     results = {outcome.team: outcome for outcome in planned}
@@ -530,23 +467,22 @@ def publish_plan(key: str, outcomes: Sequence[Outcome]) -> None:
     publish_table(key, rows, markdown("{}", explain.summary(outcomes)), PLAN_WIDTHS)
 
 
-def publish_guide(walk: Walk, team: Team, plan: Plan) -> None:
+def publish_guide(systems: Systems, team: Team, plan: Plan) -> None:
     """Publish a team's guide."""
-    publish_pages([_guide(walk, team, plan)])
+    publish_pages([_guide(systems, team, plan)])
 
 
-def publish_guides(walk: Walk, shard: Shard) -> None:
+def publish_guides(batch: Batch, shard: Shard) -> None:
     """Publish the guides of a shard's teams that changed.
 
     Each team has a page of its own: a page that a team is sent shows no text of another team.
     """
     changed = [each for each in shard.outcomes.values() if each.is_done and each.done and each.plan]
-    pairs = zip(walk.pick(changed), changed, strict=True)
-    publish_pages(_guide(walk, team, cast(Plan, outcome.plan)) for team, outcome in pairs)
+    pairs = zip(batch.pick(changed), changed, strict=True)
+    publish_pages(_guide(batch.systems, team, cast(Plan, outcome.plan)) for team, outcome in pairs)
 
 
-def _guide(walk: Walk, team: Team, plan: Plan) -> tuple[str, Markdown]:
-    systems = walk.systems
+def _guide(systems: Systems, team: Team, plan: Plan) -> tuple[str, Markdown]:
     realm = systems.state.platform.keycloak.realm
     text = welcome.guide(team, systems.credentials.registry, realm, plan)
     return artifact_key("welcome", team.name), text

@@ -6,37 +6,11 @@ from tasks.pages import publish_pages
 from tasks.step import step
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import checks, explain
-from tenantry.declared import Platform
 from tenantry.drift import Finding, Report
-from tenantry.onboarding import Outcome
+from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
-from tenantry.resources import Observed
-from tenantry.systems.adapter import Adapter
-from tenantry.systems.systems import Systems, observe
+from tenantry.systems.systems import Systems
 from tenantry.text import joined, markdown
-
-
-class Look:
-    """What a run has seen of the platform, handed from task to task in memory.
-
-    It is no dataclass on purpose: Prefect looks into those, and this one holds secrets.
-    """
-
-    def __init__(self, systems: Systems) -> None:
-        self.systems = systems
-        self.observed = Observed()
-
-    def observe_by(self, adapter: Adapter[Platform], seen: Observed) -> None:
-        """Add what an adapter observes of the platform's own to what is known."""
-        observe(adapter, [self.systems.state.platform], seen)
-
-    def look(self) -> Observed:
-        """All that the systems hold of the platform's own now."""
-        return self.systems.observe_platform()
-
-    def plan(self, observed: Observed) -> Plan:
-        """What it takes to bring the platform to what is declared."""
-        return self.systems.plan_platform(observed)
 
 
 def publish_plan(plan: Plan) -> None:

@@ -116,6 +116,19 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
     return decorate
 
 
+def run_as_task(name: str, work: Callable[[bool], T], /) -> T:
+    """Run a step of a walk as a task, which is tried again after what may pass.
+
+    Args:
+        name: the name of the task and of its run.
+        work: the step; it is told whether it has been tried before.
+
+    Raises:
+        TenantryError: the step failed.
+    """
+    return step(name)(lambda: work(is_retry()))()
+
+
 def is_retry() -> bool:
     """Whether the running task has been tried before: what was seen then may be old."""
     return (task_run.run_count or 1) > 1

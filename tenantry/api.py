@@ -11,8 +11,9 @@ from tenantry.errors import (
     SystemUnavailable,
     TenantryError,
 )
-from tenantry.onboarding import Outcome, onboard
+from tenantry.onboarding import onboard
 from tenantry.onboarding import plan_all as plan_teams
+from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.systems.settle import connect
 from tenantry.systems.systems import Systems

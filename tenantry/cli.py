@@ -14,6 +14,7 @@ from tenantry import declared, explain, onboarding
 from tenantry.connections import Connections
 from tenantry.errors import DeclarationError, TenantryError, as_tenantry_error
 from tenantry.files import FolderStore, write_private
+from tenantry.outcomes import left_out
 from tenantry.systems.settle import connect
 from tenantry.text import Terminal, json_text, printed_lines
 from tenantry.wording import count
@@ -97,7 +98,7 @@ def plan(
         systems.check(configuring=with_platform)
         outcomes = [onboarding.plan_platform(systems)] if with_platform else []
         outcomes += onboarding.plan_all(systems, teams)
-        outcomes += onboarding.left_out(state, team)
+        outcomes += left_out(state, team)
     if as_json:
         _say(json_text(explain.document(outcomes)))
     else:

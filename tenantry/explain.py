@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tenantry.declared import Team
-from tenantry.onboarding import Outcome
+from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM, Difference, Exactly, Id, Observed
 from tenantry.systems.keycloak.kinds import CLIENT

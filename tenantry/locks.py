@@ -22,6 +22,13 @@ class Lock(Protocol):
     ) -> bool | None:
         """Gives the lock back."""
 
+    def hold(self) -> None:
+        """Take the lock again if it is lost: what was observed before then counts no more.
+
+        Raises:
+            TenantryError: it could not be taken.
+        """
+
     def check(self) -> None:
         """Whether the lock is still held; asked before each change.
 

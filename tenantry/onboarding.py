@@ -1,184 +1,70 @@
-"""Onboarding without a scheduler: look, plan, apply, for one team or for many, or the platform.
+"""Onboarding teams, one or many, and configuring the platform."""
 
-The Prefect flows do the same walk with a task for each part; this is what they
-call, and what the command line and the tests of the core use.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tenantry.calls import map_concurrently
-from tenantry.declared import Declaration, Team
-from tenantry.errors import DeclarationError, NotOurs, TenantryError, as_tenantry_error
-from tenantry.kinds import STAGES, Stage
+from tenantry.declared import Team
+from tenantry.errors import NotOurs, as_tenantry_error
 from tenantry.locks import Lock
-from tenantry.plan import Change, Owner, Plan
+from tenantry.outcomes import Outcome
+from tenantry.plan import Change, Plan, describe_owner, refuse
 from tenantry.resources import PLATFORM, Id, Observed
+from tenantry.systems.adapter import Owner
 from tenantry.systems.systems import Systems
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one team, or of the platform."""
-
-    team: str
-    """The team's name, or PLATFORM."""
-    plan: Plan | None = None
-    """What was planned; None if the team could not be read."""
-    done: tuple[Change, ...] = ()
-    """The changes that were made."""
-    error: TenantryError | None = field(default=None, compare=False)
-    """What stopped it."""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the team is as declared, but for what it waits for."""
-        return self.error is None
-
-    @property
-    def has_changes(self) -> bool:
-        """Whether there is something to write."""
-        return self.plan is not None and bool(self.plan.changes)
-
-
-def refuse(plan: Plan) -> None:
-    """Raises what a plan's refusals say.
-
-    Raises:
-        NotOurs: something is in the way that Tenantry did not make.
-    """
-    if plan.refusals:
-        first = plan.refusals[0]
-        text = "; ".join(f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals)
-        raise NotOurs(first.id.system, told(plan.team), text)
-
-
-def told(team: str) -> str:
-    """Whose plan it is, as a message says it."""
-    return "the platform" if team == PLATFORM else f"team '{team}'"
-
-
-def apply(
-    systems: Systems,
-    plan: Plan,
-    observed: Observed,
-    stages: Sequence[Stage] = STAGES,
-    lock: Lock | None = None,
-    report: Callable[[Change], None] = lambda change: None,
-) -> None:
-    """Carries out the changes of these stages, and stops before the next one if the lock is lost.
-
-    Raises:
-        TenantryError: a change failed, or the lock was lost; what came before is done.
-    """
-    check = lock.check if lock else lambda: None
-
-    def made(change: Change) -> None:
-        report(change)
-        check()
-
-    check()
-    systems.apply(plan, observed, stages, made)
+from tenantry.walk import Walk, apply_stages
 
 
 def onboard(
     systems: Systems,
     team: Team,
-    planned: tuple[Observed, Plan] | None = None,
-    report: Callable[[Change], None] = lambda change: None,
     lock: Lock | None = None,
+    report: Callable[[Change], None] = lambda change: None,
 ) -> Outcome:
-    """Brings one team to what is declared.
+    """Bring one team to its declared state.
 
     What may be done is done, also where something else is refused.
 
     Args:
         systems: the systems.
         team: the team.
-        planned: what was seen of it, and the plan made from that; it is looked at and planned
-            if not given.
-        report: is told of each change when it is made.
-        lock: keeps others off the team. It is taken only if there is something to write; the
-            team is then looked at and planned again. Without one, nobody else may be at work
-            on the team, and what was planned is done.
+        lock: keeps other processes from changing the team. Without one, no other process may be at
+            work on it.
+        report: called after each change.
 
     Raises:
         TenantryError: a call failed, the lock was lost, or something that is not ours is in
             the way. Running again goes on from there.
     """
-    return _bring_alone(systems, team, planned, report, lock)
+    return _complete(Walk(systems, team, report=report), lock)
 
 
 def configure(
     systems: Systems,
-    planned: tuple[Observed, Plan] | None = None,
-    report: Callable[[Change], None] = lambda change: None,
     lock: Lock | None = None,
+    report: Callable[[Change], None] = lambda change: None,
 ) -> Outcome:
-    """Brings the platform to what is declared of it, as `onboard` does a team.
+    """Bring the platform to its declared state, as `onboard` does a team.
 
     Raises:
         TenantryError: as for `onboard`.
     """
-    return _bring_alone(systems, systems.state.platform, planned, report, lock)
+    return _complete(Walk(systems, systems.state.platform, report=report), lock)
 
 
-def _bring_alone(
-    systems: Systems,
-    owner: Owner,
-    planned: tuple[Observed, Plan] | None,
-    report: Callable[[Change], None],
-    lock: Lock | None,
-) -> Outcome:
-    seen, plan = planned or _look(systems, owner)
-    done: list[Change] = []
-
-    def keep(change: Change) -> None:
-        done.append(change)
-        report(change)
-
-    if lock is None:
-        apply(systems, plan, seen, report=keep)
-    elif plan.changes:
-        with lock:
-            seen, plan = _look(systems, owner)
-            apply(systems, plan, seen, lock=lock, report=keep)
-    refuse(plan)
-    return Outcome(plan.team, plan, tuple(done))
-
-
-def _look(systems: Systems, owner: Owner) -> tuple[Observed, Plan]:
-    if isinstance(owner, Team):
-        seen = systems.observe([owner])
-        return seen, systems.plan(owner, seen)
-    seen = systems.observe_platform()
-    return seen, systems.plan_platform(seen)
+def _complete(walk: Walk[Owner], lock: Lock | None) -> Outcome:
+    walk.plan()
+    outcome = walk.apply(lock)
+    refuse(walk.planned)
+    return outcome
 
 
 def plan_platform(systems: Systems) -> Outcome:
-    """Plans the platform; if it can't be read, the outcome says why."""
+    """Return the plan of the platform; if it can't be read, the outcome says why."""
     try:
-        return Outcome(PLATFORM, _look(systems, systems.state.platform)[1])
+        return Outcome(PLATFORM, Walk(systems, systems.state.platform).plan())
     except Exception as error:  # noqa: BLE001 the platform's failure, whatever it is
         return Outcome(PLATFORM, error=as_tenantry_error(error, "planning the platform"))
-
-
-def left_out(state: Declaration, names: Iterable[str] | None) -> list[Outcome]:
-    """Return an outcome for each faulty file of the declared state, with its faults.
-
-    Args:
-        state: the declared state.
-        names: the teams that the run is about; all if not given.
-    """
-    asked = None if names is None else set(names)
-    found = [
-        Outcome(each.label, error=DeclarationError([f"{each.file} is left out:", *each.faults]))
-        for each in state.left_out
-        if asked is None or asked & set(each.names)
-    ]
-    if asked is None and state.other_faults:
-        found.append(Outcome(PLATFORM, error=DeclarationError(list(state.other_faults))))
-    return found
 
 
 def onboard_many(
@@ -242,10 +128,10 @@ def _bring(systems: Systems, outcome: Outcome, seen: Observed, lock: Lock) -> Ou
     assert outcome.plan is not None
     error = None
     try:
-        apply(systems, outcome.plan, seen, lock=lock, report=done.append)
+        apply_stages(systems, outcome.plan, seen, lock=lock, report=done.append)
         refuse(outcome.plan)
     except Exception as failure:  # noqa: BLE001 one team's failure, whatever it is
-        error = as_tenantry_error(failure, f"onboarding {told(outcome.team)}")
+        error = as_tenantry_error(failure, f"onboarding {describe_owner(outcome.team)}")
     return replace(outcome, done=tuple(done), error=error)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_text import grant_text
 from tenantry.declared.team import Team
-from tenantry.errors import SystemRefused, TenantryError
+from tenantry.errors import NotOurs, SystemRefused, TenantryError
 from tenantry.kinds import STAGES, Stage
 from tenantry.resources import (
     MARK_PREFIXES,
@@ -105,6 +105,23 @@ class Plan:
     def in_stage(self, stage: Stage) -> list[Change]:
         """The changes of one stage, in order."""
         return [change for change in self.changes if change.stage == stage]
+
+
+def refuse(plan: Plan) -> None:
+    """Raise an error if a plan has refusals.
+
+    Raises:
+        NotOurs: something is in the way that Tenantry did not make.
+    """
+    if plan.refusals:
+        first = plan.refusals[0]
+        text = "; ".join(f"{refusal.id}: {refusal.reason}" for refusal in plan.refusals)
+        raise NotOurs(first.id.system, describe_owner(plan.team), text)
+
+
+def describe_owner(team: str) -> str:
+    """Return the owner of a plan for messages, such as "team 'shop'"."""
+    return "the platform" if team == PLATFORM else f"team '{team}'"
 
 
 def make_plan(

@@ -12,11 +12,11 @@ from tenantry.drift.findings import SYSTEMS, SystemName
 from tenantry.drift.observations import observe
 from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.locks import Lock
-from tenantry.onboarding import apply
 from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
 from tenantry.systems.systems import Systems
 from tenantry.text import visible
+from tenantry.walk import apply_stages
 
 Remediate = Literal["none", "safe", "all"]
 
@@ -216,7 +216,7 @@ def _bring(systems: Systems, team: str, remedy: Remedy, seen: Observed, lock: Lo
     done: list[Change] = []
     try:
         for plan in remedy.plans:
-            apply(systems, plan, seen, lock=lock, report=done.append)
+            apply_stages(systems, plan, seen, lock=lock, report=done.append)
     except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
         work = f"remediating team '{team}'" if team else "remediating the platform"
         return Mended(team, tuple(done), as_tenantry_error(error, work))

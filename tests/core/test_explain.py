@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tenantry import explain
 from tenantry.errors import SystemUnavailable
-from tenantry.onboarding import Outcome
+from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan, Refusal
 from tenantry.resources import Amount, Difference, Elapsed, Exactly, Id, Live, Resource
 from tenantry.systems.harbor import kinds

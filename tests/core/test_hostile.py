@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tenantry import checks, drift, onboarding
+from tenantry.outcomes import Outcome
 from tenantry.rotation import rotate
 from tenantry.systems.credentials.pairs import PREVIOUS, ROBOT, SINCE, UNTIL
 from tenantry.systems.systems import Systems
@@ -158,7 +159,7 @@ def _judge(systems: Systems) -> None:
 
 def _onboards(systems: Systems) -> None:
     teams = systems.state.pick(None)
-    outcomes: list[onboarding.Outcome] = []
+    outcomes: list[Outcome] = []
     planned = onboarding.plan_all(systems, teams)
     onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
     assert {outcome.team for outcome in outcomes} == {"evil", "good"}

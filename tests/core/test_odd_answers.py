@@ -10,7 +10,7 @@ import pytest
 from tenantry import checks, drift, onboarding
 from tenantry.answers import not_understood
 from tenantry.errors import TenantryError, as_tenantry_error
-from tenantry.onboarding import Outcome
+from tenantry.outcomes import Outcome
 from tests.checks.faults import prepare as prepare_platform
 from tests.core.odd_answers import CHANGES, OddAnswers, Place
 from tests.drift.catalogue import provider
@@ -205,7 +205,7 @@ def test_an_odd_answer_ends_a_migration_in_a_message(
             raise
 
 
-@pytest.mark.parametrize("turn", ["understood", "readable"])
+@pytest.mark.parametrize("turn", ["understood", "as_tenantry_error"])
 def test_what_an_error_quotes_is_in_no_message_and_no_log(
     turn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -213,7 +213,7 @@ def test_what_an_error_quotes_is_in_no_message_and_no_log(
     try:
         int("hunter2")
     except ValueError as error:
-        if turn == "readable":
+        if turn == "as_tenantry_error":
             told = str(as_tenantry_error(error, "reading"))
         else:
             told = str(not_understood(error, "harbor", "read"))

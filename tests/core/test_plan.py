@@ -8,8 +8,7 @@ import pytest
 from tenantry.declared import Team
 from tenantry.errors import NotOurs, SystemUnavailable
 from tenantry.kinds import Kind, Stage
-from tenantry.onboarding import refuse
-from tenantry.plan import Plan, make_plan
+from tenantry.plan import Plan, make_plan, refuse
 from tenantry.resources import (
     Amount,
     Difference,

@@ -1,8 +1,10 @@
 """What the tasks of onboarding do when they are tried again, without a scheduler."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from tasks import onboarding as tasks
 from tasks import step
 from tasks.locks import impatient_client
 from tenantry.errors import SystemUnavailable
+from tenantry.walk import Walk, observe_owners
 from tests.support.harness import SHOP, Bench, write
 from tests.support.locks import NoLock
 
@@ -70,15 +73,17 @@ def test_a_lock_is_asked_for_again_soon_where_prefects_server_is_busy(
 
 
 def test_after_a_lost_lock_the_next_stages_go_by_what_is_seen_then(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
 ) -> None:
     bench.declare(SHOP)
-    walk = tasks.Walk(bench.systems, bench.teams)
-    plan = tasks.look_again.plain(walk)
-    assert plan.in_stage("Credentials")
-    monkeypatch.setattr(tasks, "is_retry", lambda: True)
-    left = tasks.apply_stage.plain("Kubernetes", walk, plan, Regained(bench))
-    assert not left.changes
+
+    def tried_again(name: str, work: Callable[[bool], Any], /) -> Any:
+        return work(name == "apply Kubernetes changes")
+
+    walk = Walk(bench.systems, bench.team(), tried_again)
+    assert walk.plan().in_stage("Credentials")
+    outcome = walk.apply(Regained(bench))
+    assert not outcome.done
     assert walk.observed.live
 
 
@@ -91,14 +96,19 @@ def test_a_team_that_cannot_be_read_is_looked_at_again_and_fails_alone_in_the_en
     number = bench.sandbox.harbor.projects["team-data"].id
     members = f"/api/v2.0/projects/{number}/members"
     bench.sandbox.fault_for = lambda system, method, path: 500 if path == members else None
-    walk = tasks.Walk(bench.systems, bench.teams)
+    adapters = bench.systems.team_adapters
+
+    def tried_twice(name: str, work: Callable[[bool], Any], /) -> Any:
+        with suppress(SystemUnavailable):
+            return work(False)
+        monkeypatch.setattr(step, "is_last_try", lambda: True)
+        return work(True)
+
     with pytest.raises(SystemUnavailable, match=members):
-        tasks.observe_system.plain(walk.systems.harbor, walk)
-    assert not walk.observed.unreadable, "the next try begins anew"
-    monkeypatch.setattr(step, "is_last_try", lambda: True)
-    tasks.observe_system.plain(walk.systems.harbor, walk)
-    assert walk.observed.failure("data") is not None
-    assert walk.observed.failure("shop") is None
+        observe_owners(adapters, bench.teams, check_unread=step.look_again_after)
+    observed = observe_owners(adapters, bench.teams, tried_twice, step.look_again_after)
+    assert observed.failure("data") is not None
+    assert observed.failure("shop") is None
 
 
 def test_value_that_was_applied_without_harm_is_a_warning_in_the_log_of_a_run(

@@ -20,7 +20,8 @@ from tasks import locks
 from tasks.locks import LockLost, LockUnusable, TeamLock, limit_name
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
-from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
+from tenantry.onboarding import onboard, onboard_many, plan_all
+from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems
 from tests.support.flow_harness import wide
 

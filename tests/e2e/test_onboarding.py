@@ -22,7 +22,11 @@ def test_one_team_is_onboarded_through_the_api(shared):
     assert shared.has_group("demo")
     assert shared.secret("harbor-pull", "demo")
     assert (shared.declared / "teams" / f"{name}.yaml").exists(), "the team is declared now"
-    stages = ("observe Harbor", "Kubernetes", "Keycloak", "Harbor", "Credentials")
+    stages = (
+        "observe Harbor",
+        *(f"apply {name} changes" for name in ("Kubernetes", "Keycloak", "Harbor", "Credentials")),
+        "mark as applied",
+    )
     tasks = shared.task_states(run)
     assert set(stages) <= set(tasks)
     assert set(tasks.values()) == {"Completed"}

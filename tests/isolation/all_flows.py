@@ -9,6 +9,7 @@ from typing import Any
 from tenantry import declared, drift, onboarding
 from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
+from tenantry.outcomes import Outcome
 from tenantry.resources import PLATFORM
 from tenantry.rotation import Order, rotate
 from tenantry.sandbox import Sandbox
@@ -85,7 +86,7 @@ class _Flows:
             except TenantryError as error:
                 self._served.fail(PLATFORM, error)
             planned = onboarding.plan_all(systems, teams)
-            outcomes: list[onboarding.Outcome] = []
+            outcomes: list[Outcome] = []
             onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
         for outcome in outcomes:
             self._served.fail(outcome.team, outcome.error)

@@ -8,6 +8,7 @@ import pytest
 from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.errors import NotOurs
+from tenantry.outcomes import left_out
 from tenantry.systems.settle import connect
 from tests.support.harness import ADOPTING, PLATFORM, Bench, Data, connections, granted, write
 
@@ -55,10 +56,10 @@ def test_a_team_beyond_the_policy_is_left_as_it_is(bench: Bench) -> None:
         for outcome in onboarding.plan_all(systems, teams):
             assert outcome.plan is not None
             onboarding.onboard(systems, systems.state.teams[outcome.team])
-        left_out = onboarding.left_out(systems.state, None)
+        outcomes = left_out(systems.state, None)
 
     assert [team.name for team in teams] == ["shop"]
-    (failed,) = left_out
+    (failed,) = outcomes
     assert "'cert-manager/ca-key' is outside of the team's namespaces" in str(failed.error)
     assert key(bench) == before
     assert bench.sandbox.kubernetes.get("Namespace", "team-mallory") == untouched

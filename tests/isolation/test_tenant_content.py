@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantry import checks, drift, onboarding
+from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
 from tenantry.rotation import Order, rotate
 from tenantry.sandbox.kubernetes.errors import Refused
@@ -283,7 +284,7 @@ def run_all(bench: Bench) -> None:
         assert not detected.report.of("shop")
         remedy = drift.choose(detected, "all")
         drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)
-        outcomes: list[onboarding.Outcome] = []
+        outcomes: list[Outcome] = []
         planned = onboarding.plan_all(systems, teams)
         onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
         assert next(each.error for each in outcomes if each.team == "shop") is None

@@ -31,7 +31,7 @@ from tenantry.errors import TenantryError
 from tenantry.migration import report
 from tenantry.migration.inspect_issuer import issuers
 from tenantry.migration.options import Options as MigrationOptions
-from tenantry.onboarding import Outcome
+from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
 from tenantry.systems.systems import Systems
 from tests.drift.watch import mend

@@ -20,6 +20,7 @@ from tenantry import onboarding
 from tenantry.connections import Cluster as ClusterAccount
 from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
+from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
@@ -225,7 +226,7 @@ class ClusterOfOurs:
         state = load(admit(write(self.folder, one, *teams, platform=platform or PLATFORM)))
         return Systems(connections, state, extras=extras, clock=self.sandbox.clock.now)
 
-    def onboard(self, account: ClusterAccount, **team: Any) -> onboarding.Outcome:
+    def onboard(self, account: ClusterAccount, **team: Any) -> Outcome:
         with self.systems(account, **team) as systems:
             systems.check()
             return onboarding.onboard(systems, systems.state.teams[self.team])

@@ -15,6 +15,7 @@ from tenantry import checks, drift, onboarding
 from tenantry.connections import Cluster as ClusterAccount
 from tenantry.errors import TenantryError
 from tenantry.migration.inspect_issuer import _about_mesh
+from tenantry.outcomes import Outcome
 from tenantry.rotation import Order, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.kubernetes.client import KINDS, KubernetesClient
@@ -140,7 +141,7 @@ class Walk:
             planned = onboarding.plan_all(systems, teams)
             errors: list[TenantryError] = []
 
-            def finished(outcome: onboarding.Outcome) -> None:
+            def finished(outcome: Outcome) -> None:
                 errors.extend([outcome.error] if outcome.error else [])
 
             onboarding.onboard_many(systems, teams, planned, NoLock(), finished)

@@ -16,6 +16,7 @@ from tenantry import declared, onboarding
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, Team
 from tenantry.kinds import Kind, Stage
+from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
 from tenantry.resources import Id, Observed
 from tenantry.sandbox import Sandbox
@@ -201,7 +202,7 @@ class Bench:
         """Return the plan of a team."""
         return self.systems.plan(self.team(name), self.observe(name))
 
-    def onboard(self, name: str | None = None) -> onboarding.Outcome:
+    def onboard(self, name: str | None = None) -> Outcome:
         """Onboard a team and return the outcome."""
         return onboarding.onboard(self.systems, self.team(name))
 

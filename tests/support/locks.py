@@ -11,6 +11,9 @@ class NoLock:
 
     def __exit__(self, *_: object) -> None: ...
 
+    def hold(self) -> None:
+        """Do nothing: this lock is never lost."""
+
     def check(self) -> None:
         """Do nothing: this lock is never lost."""
 

@@ -4,6 +4,7 @@ import pickle
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -12,11 +13,14 @@ from rich.console import Console
 
 from tenantry import explain
 from tenantry.declared import Team
-from tenantry.errors import ChangedMeanwhile, NotEffective, SystemRefused, SystemUnavailable
-from tenantry.onboarding import Outcome, onboard, onboard_many, plan_all
-from tenantry.plan import Plan
+from tenantry.errors import NotEffective, ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.onboarding import onboard, onboard_many, plan_all
+from tenantry.outcomes import Outcome
+from tenantry.plan import Change, Plan
+from tenantry.resources import Observed
 from tenantry.sandbox import Sandbox
 from tenantry.systems.harbor.kinds import PROJECT
+from tenantry.walk import apply_stages
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data, actions, ids
 from tests.support.locks import NoLock
 
@@ -195,11 +199,15 @@ def onboard_all(bench: Bench) -> list[Outcome]:
     """One look for all teams, as the batch does it."""
     seen = bench.systems.observe(bench.teams)
     plans = plan_all(bench.systems, bench.teams, seen)
-    return [
-        onboard(bench.systems, team, (seen, outcome.plan))
-        for team, outcome in zip(bench.teams, plans, strict=True)
-        if outcome.plan
-    ]
+    return [apply_plan(bench, outcome, seen) for outcome in plans]
+
+
+def apply_plan(bench: Bench, outcome: Outcome, seen: Observed) -> Outcome:
+    """Apply a plan without observing again."""
+    assert outcome.plan
+    done: list[Change] = []
+    apply_stages(bench.systems, outcome.plan, seen, report=done.append)
+    return replace(outcome, done=tuple(done))
 
 
 # Crashes and lost answers
@@ -341,18 +349,18 @@ def test_twenty_teams_with_a_new_group_in_common_are_onboarded_by_sixteen_thread
     platform = {**PLATFORM, "defaults": {"harbor": {"groups": {"all-teams-admin": "projectAdmin"}}}}
     bench.declare(*many(20), platform=platform)
     seen = bench.systems.observe(bench.teams)
-    plans = {each.team: each.plan for each in plan_all(bench.systems, bench.teams, seen)}
+    planned = {each.team: each for each in plan_all(bench.systems, bench.teams, seen)}
 
     def work(team: Team) -> None:
-        plan = plans[team.name]
-        planned = (seen, plan) if plan else None
         for attempt in range(4):
             try:
-                onboard(bench.systems, team, planned)
+                if attempt == 0:
+                    apply_plan(bench, planned[team.name], seen)
+                else:
+                    onboard(bench.systems, team)
             except ChangedMeanwhile:
                 if attempt == 3:
                     raise
-                planned = None
             else:
                 return
 

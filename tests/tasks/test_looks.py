@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from prefect.logging import disable_run_logger
 
-from tasks import drift, onboarding, rotation, step
+from tasks import drift, rotation, step
 from tenantry.drift import SYSTEMS, Report
 from tenantry.drift import detect as judge
 from tenantry.errors import InvalidResponse, SystemUnavailable
 from tenantry.rotation import Order
+from tenantry.walk import Walk
 from tests.support.harness import Bench
 from tests.support.wire import no_delays
 
@@ -119,7 +120,7 @@ def test_rotation_looks_again_before_it_gives_a_pair_up(
 
 
 def test_onboarding_looks_again(teams: Bench) -> None:
-    walk = onboarding.Walk(teams.systems, teams.teams)
+    walk = Walk(teams.systems, teams.team("data"), check_unread=step.look_again_after)
     with pytest.raises(SystemUnavailable, match="projects"):
-        onboarding.observe_system.plain(walk.systems.harbor, walk)
+        walk.plan()
     assert not walk.observed.unreadable
