@@ -23,7 +23,6 @@ T = TypeVar("T")
 _log = logger(__name__)
 _NAMES: dict[Stage, str] = {"Clean up": "clean up", "Mark as applied": "mark as applied"}
 """Names of steps that are not named after a system."""
-_LOG_NOTHING: Callable[[Change], None] = lambda change: None
 
 
 class Step(Protocol):
@@ -97,7 +96,7 @@ class Walk(Generic[Owner]):
         owner: Owner,
         step: Step = run_directly,
         check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
-        report: Callable[[Change], None] = _LOG_NOTHING,
+        report: Callable[[Change], None] = lambda change: None,
     ) -> None:
         """
         Args:
@@ -176,8 +175,9 @@ class Walk(Generic[Owner]):
 
         That is another one after a retry: another process may have had the lock meanwhile.
         """
-        if retry and lock is not None:
-            lock.hold()
+        if retry:
+            if lock is not None:
+                lock.hold()
             self._observe_again(retry)
             plan = self.planned
         apply_stages(self.systems, plan, self.observed, [stage], lock, self._record)
@@ -203,7 +203,7 @@ def apply_stages(
     observed: Observed,
     stages: Sequence[Stage] = STAGES,
     lock: Lock | None = None,
-    report: Callable[[Change], None] = _LOG_NOTHING,
+    report: Callable[[Change], None] = lambda change: None,
 ) -> None:
     """Make the changes of these stages, and stop before the next one if the lock is lost.
 

@@ -2,17 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from uuid import uuid4
 
 import pytest
 
-from tenantry.calls import map_concurrently
 from tenantry.errors import SystemUnavailable
-from tenantry.onboarding import onboard, plan_all
+from tenantry.onboarding import onboard, onboard_many, plan_all
+from tenantry.outcomes import Outcome
 from tests.support.crash import MOMENTS, Check, Crash, Driver, Procedure
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench, Data
 from tests.support.invariants import assert_in_sync, others
+from tests.support.locks import NoLock
 from tests.support.wire import Kill, Killed, Moment, Wire
 
 DATA: Data = {"name": "data"}
@@ -76,24 +76,22 @@ def onboarding_of(bench: Bench, name: str) -> Procedure:
 
 
 def onboarding_of_all(bench: Bench) -> Procedure:
-    """One look for all, then all at once, each again while what failed may pass."""
+    """Return a procedure that onboards all teams at once, and tries again those whose error is transient."""
 
     def procedure() -> None:
         with bench.process() as systems:
-            seen = systems.observe(bench.teams)
-            outcomes = plan_all(systems, bench.teams, seen)
+            left = {team.name: team for team in bench.teams}
 
-            def bring(index: int) -> None:
-                plan = outcomes[index].plan
-                planned = (seen, plan) if plan else None
-                for _ in range(5):
-                    with suppress(SystemUnavailable):
-                        onboard(systems, bench.teams[index], planned)
-                        return
-                    planned = None
-                raise AssertionError(f"{bench.teams[index].name} is not done after five tries")
+            def finished(outcome: Outcome) -> None:
+                if outcome.error is None:
+                    left.pop(outcome.team)
+                elif not isinstance(outcome.error, SystemUnavailable):
+                    raise outcome.error
 
-            map_concurrently(bring, range(len(outcomes)))
+            for _ in range(5):
+                teams = list(left.values())
+                onboard_many(systems, teams, plan_all(systems, teams), NoLock(), finished)
+            assert not left, "some teams are not onboarded after five tries"
 
     return procedure
 

@@ -135,6 +135,9 @@ class FairLock:
         for team in self._teams:
             del self._interleaving.holders[team]
 
+    def hold(self) -> None:
+        """Do nothing: this lock is never lost."""
+
     def check(self) -> None:
         """Do nothing: this lock is never lost."""
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tenantry import explain
 from tenantry.declared import Team
-from tenantry.errors import NotEffective, ChangedMeanwhile, SystemRefused, SystemUnavailable
+from tenantry.errors import ChangedMeanwhile, NotEffective, SystemRefused, SystemUnavailable
 from tenantry.onboarding import onboard, onboard_many, plan_all
 from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan
