@@ -5,7 +5,8 @@ from typing import Any
 from prefect import flow
 
 from flows.onboard import BlockName
-from tasks import onboarding, platform
+from tasks import platform
+from tasks.connections import check_connections, connected, read_declared_state
 from tasks.names import run_name
 from tasks.states import complete, fail
 from tenantry import checks
@@ -28,9 +29,9 @@ def check_platform(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        declaration = onboarding.read_declared_state(declared_state)
-        with onboarding.connected(declaration, harbor, keycloak, cluster) as systems:
-            onboarding.check_connections(systems, configuring=True)
+        declaration = read_declared_state(declared_state)
+        with connected(declaration, harbor, keycloak, cluster) as systems:
+            check_connections(systems, configuring=True)
             found = platform.check_all(systems)
             report = checks.report(systems, found)
             platform.publish_report(report)

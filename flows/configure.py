@@ -5,9 +5,11 @@ from typing import Any
 from prefect import flow
 
 from flows.onboard import BlockName
-from tasks import onboarding, platform
+from tasks import platform
+from tasks.connections import check_connections, connected, read_declared_state
 from tasks.locks import TeamLock
 from tasks.names import run_name
+from tasks.onboarding import walk_of
 from tasks.prefect_api import created
 from tasks.states import complete, fail
 from tenantry import explain
@@ -37,18 +39,18 @@ def configure_platform(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        declaration = onboarding.read_declared_state(declared_state)
+        declaration = read_declared_state(declared_state)
         if not declaration.platform.is_managed:
             return complete("Nothing of the platform's own is declared.")
-        with onboarding.connected(
+        with connected(
             declaration,
             harbor,
             keycloak,
             cluster,
             renew_client_secret_before=created() if renew_client_secret else None,
         ) as systems:
-            onboarding.check_connections(systems, configuring=True)
-            walk = onboarding.walk_of(systems, systems.state.platform)
+            check_connections(systems, configuring=True)
+            walk = walk_of(systems, systems.state.platform)
             plan = walk.plan()
             platform.publish_plan(plan)
             if dry_run:

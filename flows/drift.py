@@ -8,9 +8,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.onboard import BlockName, Commit, StoreName
 from tasks import drift as tasks
 from tasks import drift_report
+from tasks.connections import connected, read_declared_state
 from tasks.drift_report import FailOn
 from tasks.names import run_name
-from tasks.onboarding import connected, read_declared_state
 from tasks.states import fail
 from tasks.store import BlockStore
 from tenantry.calls import MAX_CONCURRENT_CALLS

@@ -15,8 +15,8 @@ from tasks import migration as tasks
 from tasks import migration_approval as approvals
 from tasks import migration_plan as planning
 from tasks import migration_report
+from tasks.connections import check_connections, connected, finish, read_declared_state
 from tasks.names import run_name
-from tasks.onboarding import check_connections, connected, finish, read_declared_state
 from tasks.states import complete, fail
 from tasks.store import BlockStore, NoStore
 from tenantry.errors import TenantryError

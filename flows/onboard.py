@@ -7,6 +7,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field, WithJsonSchema
 
 from tasks import onboarding as tasks
+from tasks import proposals
+from tasks.connections import check_connections, connected, finish, read_declared_state
 from tasks.locks import TeamLock
 from tasks.names import run_name
 from tasks.pages import artifact_key
@@ -55,28 +57,28 @@ def onboard_team(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        proposal = tasks.check_declaration(declared_state, team, if_declared)
+        proposal = proposals.check_declaration(declared_state, team, if_declared)
         declared = proposal.team
-        with tasks.connected(proposal.declaration, harbor, keycloak, cluster) as systems:
+        with connected(proposal.declaration, harbor, keycloak, cluster) as systems:
             if declared.name not in systems.state.teams:  # it claims what another team holds
                 return fail("\n".join(systems.state.faults_of([declared.name])))
-            tasks.check_connections(systems)
+            check_connections(systems)
             walk = tasks.walk_of(systems, declared)
             plan = walk.plan()
             outcome = Outcome(declared.name, plan)
             tasks.publish_plan(artifact_key("plan", declared.name), [outcome])
             if dry_run:
                 return complete(f"Dry run: {explain.summary([outcome])}")
-            taken = tasks.taken_over(proposal, walk.observed)
+            taken = proposals.taken_over(proposal, walk.observed)
             if not require_approval:
-                tasks.refuse_unattended(declared.name, taken)
-            elif tasks.needs_approval(proposal, plan, taken):
-                tasks.approve(proposal, plan, taken)
+                proposals.refuse_unattended(declared.name, taken)
+            elif proposals.needs_approval(proposal, plan, taken):
+                proposals.approve(proposal, plan, taken)
 
             def save(final: Plan) -> None:
                 if require_approval and proposal.writes:
-                    tasks.refuse_other(plan, final)
-                tasks.save_team(declared_state, proposal)
+                    proposals.refuse_other(plan, final)
+                proposals.save_team(declared_state, proposal)
 
             outcome = walk.apply(TeamLock([declared.name]), save)
             tasks.publish_guide(systems, declared, walk.planned)
@@ -117,22 +119,22 @@ def onboard_teams(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        declaration = tasks.read_declared_state(declared_state, commit)
+        declaration = read_declared_state(declared_state, commit)
         declaration.pick(teams)
-        with tasks.connected(declaration, harbor, keycloak, cluster) as systems:
+        with connected(declaration, harbor, keycloak, cluster) as systems:
             declaration = systems.state
-            tasks.check_connections(systems)
+            check_connections(systems)
             batch = tasks.Batch(systems, declaration.pick(teams))
             if which == "new":
                 batch.teams = tasks.find_new(batch)
             if not batch.teams:
                 text = "No team is new or changed."
-                return tasks.finish(complete(text), declaration, teams)
+                return finish(complete(text), declaration, teams)
             outcomes = plan_all(systems, batch.teams, batch.observe())
             tasks.publish_plan("all-teams-plan", outcomes)
             if dry_run:
                 text = f"Dry run: {explain.summary(outcomes)}"
-                return tasks.finish(complete(text), declaration, teams)
+                return finish(complete(text), declaration, teams)
             outcomes = tasks.onboard_all(batch, outcomes)
             return tasks.conclude([*outcomes, *left_out(declaration, teams)])
     except TenantryError as error:

@@ -7,8 +7,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.onboard import BlockName, StoreName
 from tasks import rotation as tasks
+from tasks.connections import connected, finish, read_declared_state
 from tasks.names import run_name
-from tasks.onboarding import connected, finish, read_declared_state
 from tasks.prefect_api import created
 from tasks.states import complete, fail
 from tenantry.calls import MAX_CONCURRENT_CALLS

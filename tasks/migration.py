@@ -6,9 +6,9 @@ from prefect import get_run_logger
 
 from blocks import DeclaredState
 from tasks.approval import recall, remember
+from tasks.connections import load_block
 from tasks.locks import TeamLock
 from tasks.migration_report import Progress, publish_pilot_links, publish_rights
-from tasks.onboarding import load_block
 from tasks.step import step
 from tasks.store import BlockStore
 from tenantry.errors import TenantryError

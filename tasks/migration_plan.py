@@ -7,8 +7,8 @@ from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from blocks import KeycloakConnection
+from tasks.connections import load_block
 from tasks.migration import KINDS, Move
-from tasks.onboarding import load_block
 from tasks.step import step
 from tasks.store import BlockStore
 from tenantry.errors import TenantryError

@@ -1,19 +1,15 @@
-"""The tasks of onboarding: each looks at a system, or brings one to what is declared."""
+"""The tasks of onboarding and configuring: the walk of one owner, and of a batch of teams."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 
-from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
-from tasks.approval import NotApproved, bullets, require_approval
 from tasks.locks import LockUnusable, TeamLock
 from tasks.pages import artifact_key, publish_pages, publish_progress, update_progress
-from tasks.prefect_api import needed
 from tasks.shards import named, parts, run_all
 from tasks.states import complete, fail
 from tasks.step import (
@@ -26,23 +22,16 @@ from tasks.step import (
 )
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import explain, onboarding, welcome
-from tenantry.connections import Connections
-from tenantry.declared import Declaration, IfDeclared, Proposal, Team, read_form
+from tenantry.declared import Team
 from tenantry.errors import TenantryError
-from tenantry.explain import plan_hash
 from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan
-from tenantry.resources import Id, Observed
+from tenantry.resources import Observed
 from tenantry.systems.adapter import Owner
-from tenantry.systems.kubernetes.kinds import NAMESPACE
-from tenantry.systems.settle import connect, settle
 from tenantry.systems.systems import Systems
-from tenantry.text import Markdown, code, joined, markdown
+from tenantry.text import Markdown, markdown
 from tenantry.walk import Walk, observe_owners
 from tenantry.wording import count
-
-_SHOWN = 100
-"""The most resources that an approval lists."""
 
 
 class Batch:
@@ -70,239 +59,6 @@ class Batch:
 def walk_of(systems: Systems, owner: Owner) -> Walk[Owner]:
     """Return the walk of a team, or of the platform, each of whose steps is a task."""
     return Walk(systems, owner, run_as_task, look_again_after, _log_change)
-
-
-@contextmanager
-def connected(
-    declaration: Declaration,
-    harbor: str,
-    keycloak: str,
-    cluster: str,
-    *,
-    settle_by_keycloak: bool = True,
-    **options: Any,
-) -> Iterator[Systems]:
-    """Connect to the systems of these blocks, with conflicts between teams settled.
-
-    From then on the declared state is `state` of the systems.
-
-    Args:
-        declaration: the declared state.
-        harbor: the name of its block, and so on.
-        keycloak: the name of its block.
-        cluster: the name of its block.
-        settle_by_keycloak: whether Keycloak may be called to settle conflicts.
-        options: those of `Systems`.
-    """
-    connections = Connections(
-        harbor=load_block(HarborConnection, harbor).account(),
-        keycloak=load_block(KeycloakConnection, keycloak).account(),
-        kubernetes=load_block(ClusterConnection, cluster).cluster(),
-    )
-    with connect(
-        connections,
-        declaration,
-        keycloak=settle_by_keycloak,
-        settled_by=settle_conflicts,
-        **options,
-    ) as systems:
-        for fault in systems.state.faults:
-            get_run_logger().warning("Left out: %s", fault)
-        yield systems
-
-
-def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | None) -> State[Any]:
-    """Return a run's last state: Failed, with every fault, if a file was left out of it.
-
-    Args:
-        state: the run's result for all other teams.
-        declaration: what is declared.
-        names: the teams that the run is about; all if not given.
-    """
-    faults = declaration.faults_of(names)
-    if not faults:
-        return state
-    head = f"Left out because they are faulty in {declaration.origin}:"
-    return fail("\n".join([state.message or "", head, *faults]))
-
-
-def load_block(block: Any, name: str) -> Any:
-    """A block by its name.
-
-    Raises:
-        TenantryError: there is none of that name.
-    """
-    try:
-        with needed(f"read block '{name}'"):
-            return block.load(name)
-    except ValueError as error:
-        if "Unable to find block document" not in str(error):
-            raise
-        text = (
-            f"There is no block '{block._block_type_name}' named '{name}'. "
-            "Create it in the UI under Blocks, or name another in the run's parameters."
-        )
-        raise TenantryError(text) from None
-
-
-@step("settle conflicts between teams")
-def settle_conflicts(systems: Systems, keycloak: bool) -> Declaration:
-    """Return the declared state with all conflicts between teams settled by the live marks.
-
-    A read that failed is repeated. After the last try, the teams are left out whose claims could not
-    be settled.
-    """
-    return settle(systems, keycloak, check=look_again_after)
-
-
-@step("read declared state")
-def read_declared_state(block: str, commit: str | None = None) -> Declaration:
-    """Reads and checks the declared state, at a commit if given; every fault is named."""
-    declaration: Declaration = load_block(DeclaredState, block).read(commit)
-    teams = len(declaration.teams)
-    get_run_logger().info("%d teams are declared in %s.", teams, declaration.origin)
-    _log_warnings(declaration)
-    return declaration
-
-
-@step("check declaration")
-def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Proposal:
-    """Return how the team of a call would be declared, checked together with all other teams.
-
-    If it changes the file of a team that is declared already, the difference is published.
-
-    Raises:
-        DeclarationError: the team is faulty; with every fault.
-        AlreadyDeclared: it would change the declaration of a team, and the call does not say to.
-    """
-    team, form = read_form(given)
-    proposal: Proposal = load_block(DeclaredState, block).propose(team, if_declared, form)
-    if proposal.changes:
-        publish_table(
-            artifact_key("difference", team.name),
-            [change.cut._asdict() for change in proposal.changes],
-            markdown("What this call changes in {}.", proposal.file),
-        )
-    if if_declared == "refuse":
-        proposal.refuse()
-    return proposal
-
-
-def taken_over(proposal: Proposal, observed: Observed) -> list[Id]:
-    """Return the live resources of a removed team whose name a proposal declares again.
-
-    A caller of the API chooses the name. The team of that name may have been other people's.
-    """
-    if proposal.before is not None or proposal.overwrites:
-        return []
-    team = proposal.team
-    # A namespace is never a team's extra, so it is not among what carries the team's mark.
-    namespaces = [Id(NAMESPACE, name) for name in team.namespaces]
-    held = [id for id in namespaces if id in observed.live and observed.live[id].ours]
-    return sorted({*held, *(id for id, _ in observed.marked(team.name))})
-
-
-def refuse_unattended(team: str, taken: Sequence[Id]) -> None:
-    """Refuse to take over a removed team in a run that asks no person.
-
-    Raises:
-        NotApproved: with what the run would take over.
-    """
-    if taken:
-        more = f" and {len(taken) - 5} more" if len(taken) > 5 else ""
-        names = ", ".join(f"{each.kind} {each.key}" for each in taken[:5])
-        raise NotApproved(
-            f"Team '{team}' is not declared, but resources of a removed team of this name exist: "
-            f"{names}{more}. Onboarding would take them over. Nothing was changed. Choose another "
-            "name, start the run with require_approval, or declare the team in the declared state."
-        )
-
-
-def needs_approval(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> bool:
-    """Return whether a person must approve a proposal before it is saved and its plan carried out.
-
-    That is so if the plan deletes something or takes over a removed team, or if the difference
-    cannot be shown because the present file cannot be read.
-    """
-    return proposal.writes and bool(plan.removals or proposal.overwrites or taken)
-
-
-def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
-    """Have a person approve a proposal and its plan.
-
-    Args:
-        proposal: the team's new declaration.
-        plan: what it changes in the systems.
-        taken: the resources of a removed team that it takes over.
-
-    Raises:
-        NotApproved: it was refused.
-    """
-    changes = proposal.changes
-    fields = joined(", ", (code(change.field) for change in changes[:10]))
-    more = f" and {len(changes) - 10} more" if len(changes) > 10 else ""
-    what = markdown("changes {}{} in", fields, more) if changes else markdown("writes all of")
-    unread = markdown(", **which cannot be read** and is overwritten")
-    effects, shown = [], []
-    if taken:
-        amount = count(len(taken), "resource")
-        effects.append(markdown("**takes over {}** of a removed team", amount))
-        shown += [markdown("- take over {} {} {}", *each.parts) for each in taken[:_SHOWN]]
-        shown += [markdown("- … and {} more", len(taken) - _SHOWN)] * (len(taken) > _SHOWN)
-    if plan.removals or not taken:
-        effects.append(markdown("**deletes {}**", count(len(plan.removals), "resource")))
-        shown.append(bullets(plan.removals))
-    require_approval(
-        markdown(
-            "The new declaration of team {} {}. It {} {}{}. All {} changes are in the "
-            "artifact *{}*. Until you approve, neither the file nor any system is changed.\n\n{}",
-            code(plan.team),
-            joined(" and ", effects),
-            what,
-            code(proposal.file),
-            unread if proposal.overwrites else markdown(""),
-            len(plan.changes),
-            artifact_key("plan", plan.team),
-            joined("\n", shown),
-        ),
-        plan_hash([*explain.steps(plan), proposal.step, *map(str, taken)]),
-    )
-
-
-def refuse_other(approved: Plan, now: Plan) -> None:
-    """Refuse a plan that deletes something and is not the one that was shown and approved.
-
-    Raises:
-        NotApproved: something else would be done.
-    """
-    deletes = approved.removals or now.removals
-    if deletes and explain.steps(now) != explain.steps(approved):
-        raise NotApproved(
-            f"The systems have changed since plan {plan_hash(explain.steps(approved))} was made: "
-            f"the present plan is {plan_hash(explain.steps(now))}. Nothing was changed. Start the "
-            "run again, and approve the plan that it shows."
-        )
-
-
-@step("save team to declared state")
-def save_team(block: str, proposal: Proposal) -> None:
-    """Write the team to the declared state, before any system is changed."""
-    declaration: Declaration = load_block(DeclaredState, block).save_team(proposal)
-    get_run_logger().info("Declared in %s.", declaration.origin)
-    _log_warnings(declaration)
-
-
-def _log_warnings(declaration: Declaration) -> None:
-    """Report the values that a later release will refuse."""
-    for warning in declaration.warnings:
-        get_run_logger().warning("%s", warning)
-
-
-@step("check connections")
-def check_connections(systems: Systems, configuring: bool = False) -> None:
-    """Whether addresses, versions and credentials work."""
-    for sentence in systems.check(configuring=configuring):
-        get_run_logger().info(sentence)
 
 
 @step("find new teams")

@@ -10,7 +10,7 @@ import pytest
 from prefect.logging import disable_run_logger
 
 from flows.onboard import onboard_team
-from tasks import approval, onboarding
+from tasks import approval, onboarding, proposals
 from tasks.approval import NotApproved, require_approval
 from tenantry.declared import Team, propose, save
 from tenantry.plan import Change, Plan
@@ -92,12 +92,12 @@ def test_what_replaces_a_file_that_cannot_be_read_is_approved_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     questions: list[str] = []
-    monkeypatch.setattr(onboarding, "require_approval", lambda text, plan: questions.append(text))
+    monkeypatch.setattr(proposals, "require_approval", lambda text, plan: questions.append(text))
     path = write(tmp_path) / "teams" / "shop.yaml"
     path.write_text("name: [shop\n")
     proposal = propose(tmp_path, Team(name="shop"), "replace")
     id = Id(VIRTUAL_SERVICE, "team-shop/web")
-    onboarding.approve(proposal, Plan("shop", (Change("delete", Resource(id, {}), ()),)))
+    proposals.approve(proposal, Plan("shop", (Change("delete", Resource(id, {}), ()),)))
 
     (question,) = questions
     assert (
@@ -128,14 +128,14 @@ def test_a_person_is_asked_before_something_is_deleted_or_a_file_is_lost(
     if text is not None:
         path.write_text(text)
     proposal = propose(tmp_path, Team(name="shop"), "replace")
-    assert onboarding.needs_approval(proposal, Plan("shop", changes)) is needed
+    assert proposals.needs_approval(proposal, Plan("shop", changes)) is needed
 
 
 def test_the_hash_of_an_approval_covers_the_plan_and_the_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashes: list[str] = []
-    monkeypatch.setattr(onboarding, "require_approval", lambda text, plan: hashes.append(plan))
+    monkeypatch.setattr(proposals, "require_approval", lambda text, plan: hashes.append(plan))
     path = write(tmp_path) / "teams" / "shop.yaml"
     for text, name, changes in (
         ("name: [shop\n", "Ours", ()),
@@ -146,7 +146,7 @@ def test_the_hash_of_an_approval_covers_the_plan_and_the_whole_file(
     ):
         path.write_text(text)
         proposal = propose(tmp_path, Team(name="shop", display_name=name), "replace")
-        onboarding.approve(proposal, Plan("shop", changes))
+        proposals.approve(proposal, Plan("shop", changes))
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 4
 
@@ -171,11 +171,12 @@ def test_a_file_that_cannot_be_read_is_overwritten_after_the_approval_only(
         team_adapters=(),
         plan=lambda team, observed: Plan(team.name, ()),
     )
-    monkeypatch.setattr(onboarding, "require_approval", ask)
-    monkeypatch.setattr(onboarding, "connected", lambda *_: nullcontext(systems))
-    monkeypatch.setattr(onboarding, "check_declaration", lambda *_: proposal)
-    monkeypatch.setattr(onboarding, "save_team", lambda *_: save(tmp_path, proposal))
-    for name in ("check_connections", "publish_plan", "publish_guide"):
+    monkeypatch.setattr(proposals, "require_approval", ask)
+    monkeypatch.setattr(proposals, "check_declaration", lambda *_: proposal)
+    monkeypatch.setattr(proposals, "save_team", lambda *_: save(tmp_path, proposal))
+    monkeypatch.setattr("flows.onboard.connected", lambda *_: nullcontext(systems))
+    monkeypatch.setattr("flows.onboard.check_connections", lambda *_: None)
+    for name in ("publish_plan", "publish_guide"):
         monkeypatch.setattr(onboarding, name, lambda *_: None)
     state = onboard_team.fn({"name": "shop"}, "replace")
 
@@ -192,14 +193,14 @@ def test_only_a_new_declaration_takes_over_what_is_left_of_a_removed_team(tmp_pa
     observed.live[rights] = Live({}, marked=True, team="shop")
     observed.live[Id(NAMESPACE, "team-data")] = Live({}, marked=True, team="data")
     new = propose(write(tmp_path), Team(name="shop"), "refuse")
-    assert onboarding.taken_over(new, observed) == [left, rights]
-    assert onboarding.needs_approval(new, Plan("shop"), [left])
+    assert proposals.taken_over(new, observed) == [left, rights]
+    assert proposals.needs_approval(new, Plan("shop"), [left])
     with pytest.raises(NotApproved, match="Namespace team-shop"):
-        onboarding.refuse_unattended("shop", [left])
+        proposals.refuse_unattended("shop", [left])
     foreign = Observed()
     foreign.live[left] = Live({}, ours=False)
-    assert onboarding.taken_over(new, foreign) == []
-    assert onboarding.taken_over(new, Observed()) == []
+    assert proposals.taken_over(new, foreign) == []
+    assert proposals.taken_over(new, Observed()) == []
 
     known = propose(write(tmp_path, {"name": "shop"}), Team(name="shop", members=["ann"]), "merge")
-    assert onboarding.taken_over(known, observed) == []
+    assert proposals.taken_over(known, observed) == []

@@ -12,8 +12,8 @@ from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from blocks.declared_state import DeclaredState
+from tasks import connections, step
 from tasks import onboarding as tasks
-from tasks import step
 from tasks.locks import impatient_client
 from tenantry.errors import SystemUnavailable
 from tenantry.walk import Walk, observe_owners
@@ -115,9 +115,9 @@ def test_value_that_was_applied_without_harm_is_a_warning_in_the_log_of_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     block = DeclaredState(folder=str(write(tmp_path, "name: shop\nmembers: [Ann, ann]\n")))
-    monkeypatch.setattr(tasks, "load_block", lambda kind, name: block)
-    monkeypatch.setattr(tasks, "get_run_logger", lambda: logging.getLogger("run"))
+    monkeypatch.setattr(connections, "load_block", lambda kind, name: block)
+    monkeypatch.setattr(connections, "get_run_logger", lambda: logging.getLogger("run"))
     with caplog.at_level("WARNING", "run"):
-        tasks.read_declared_state.plain("declared-state")
+        connections.read_declared_state.plain("declared-state")
     [found] = [record.getMessage() for record in caplog.records if record.name == "run"]
     assert found.startswith("teams/shop.yaml:2: members[1]: 'ann' is there twice")

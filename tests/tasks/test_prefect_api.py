@@ -11,8 +11,9 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 
 from blocks import DeclaredState
 from tasks import prefect_api
+from tasks.connections import load_block
 from tasks.migration_report import Progress as MigrationProgress
-from tasks.onboarding import Progress, load_block
+from tasks.onboarding import Progress
 from tasks.pages import publish_pages
 from tasks.prefect_api import best_effort, created, emit
 from tasks.store import BlockStore
