@@ -56,6 +56,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def is_temporary(status: int) -> bool:
+    """Return whether a call that was answered with a status may succeed later."""
+    return status in RETRYABLE_STATUSES or status >= 500
+
+
 def retry_after(header: str | None) -> float | None:
     """Return the seconds of a Retry-After header; None if there is none, or if it names a date."""
     return float(header) if header and re.fullmatch("[0-9]{1,9}", header) else None

@@ -17,7 +17,6 @@ No message ever holds a secret or a request's body: the messages are shown in
 the UI and kept in Prefect's database.
 """
 
-import ssl
 import traceback
 from pathlib import Path
 
@@ -158,36 +157,3 @@ def source_location(error: BaseException) -> str:
             place = f"{path.relative_to(_ROOT).as_posix()}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
-
-
-_TRUST = {
-    "harbor": "Name the CA bundle in 'verify' of the Harbor connection, or correct its address.",
-    "keycloak": "Name the CA bundle in 'verify' of the Keycloak connection, or correct its address.",
-    "kubernetes": "Correct certificate-authority-data, or the address, in the kubeconfig.",
-    "provider": "Let the machine that runs Tenantry trust its CA, or correct the issuer.",
-}
-
-
-def no_answer(system: str, call: str, error: BaseException) -> SystemRefused | SystemUnavailable:
-    """Return the failure of a call without an answer: refused if the certificate is not trusted."""
-    untrusted, name = _untrusted(error), type(error).__name__
-    if untrusted is None:  # each HTTP client has several classes for a time-out
-        kind = TimedOut if "Timeout" in name else SystemUnavailable
-        return kind(system, call, f"no answer ({name})")
-    reason = f"the certificate of the server is not trusted: {untrusted.verify_message}"
-    return SystemRefused(system, call, reason, advice=_TRUST[system])
-
-
-def _untrusted(error: BaseException) -> ssl.SSLCertVerificationError | None:
-    """Return what the TLS library said; each HTTP client wraps it in its own way."""
-    waiting: list[object] = [error]
-    seen: list[object] = []
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, ssl.SSLCertVerificationError):
-            return found
-        if isinstance(found, BaseException) and not any(found is each for each in seen):
-            seen.append(found)
-            reason = getattr(found, "reason", None)
-            waiting += [found.__cause__, found.__context__, reason, *found.args]
-    return None

@@ -150,7 +150,7 @@ def test_the_password_of_keycloak_follows_no_redirect(lab: Lab, status: int) -> 
         to = Answer(status, b"", {"Location": f"{elsewhere.url}/realms/master/token"})
         lab.keycloak.choose = lambda method, path: to if path.endswith("/token") else None
         client = KeycloakClient(lab.account, lab.realm)
-        with pytest.raises(SystemRefused, match="sends credentials to no other host"):
+        with pytest.raises(SystemRefused, match="sends credentials to no other address"):
             client.log_in()
         client.close()
 

@@ -6,16 +6,12 @@ from typing import Any
 
 from tenantry.answers import texts
 from tenantry.declared import Robot
-from tenantry.errors import (
-    ChangedMeanwhile,
-    InvalidResponse,
-    NotEffective,
-    SystemRefused,
-)
+from tenantry.errors import InvalidResponse, NotEffective
 from tenantry.marks import Marks, ProjectMark
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.robots import new_robot
+from tenantry.transport import conflict_as_change
 
 
 @dataclass(frozen=True)
@@ -41,12 +37,8 @@ class Issuer:
         """
         call = "POST /api/v2.0/robots"
         described = self._marks.description(mark, project.removeprefix("team-"))
-        try:
+        with conflict_as_change():
             made = self._harbor.post("/robots", new_robot(project, short, robot, described))
-        except SystemRefused as error:
-            if error.status != 409:
-                raise
-            raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
         # Without them nobody will ever know that robot's secret: another look finds it, and mends it.
         answer: Any = made.json() if made.content else None
         name, secret = texts("harbor", call, answer, "name", "secret")

@@ -13,17 +13,18 @@ import httpx
 from tenantry.answers import Answer, Members, many, one, parse
 from tenantry.calls import (
     MAX_CONCURRENT_CALLS,
-    RETRYABLE_STATUSES,
     TIMEOUT,
     CircuitBreaker,
+    is_temporary,
     retry_read,
 )
 from tenantry.connections import HarborAccount
-from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
+from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.systems.harbor.refusals import check_done, failure, words
 from tenantry.systems.harbor.session import NoSession, Session, has_ended, log_in, wrong_password
 from tenantry.systems.harbor.settings import Settings
 from tenantry.text import logger
+from tenantry.transport import HTTPX, ignore_missing, translate_errors
 
 OLDEST = (2, 4)
 SERVICE = "harbor-registry"
@@ -140,12 +141,9 @@ class HarborClient:
 
     def find(self, path: str, *, by_name: bool = False) -> Answer | None:
         """As `get`; None where Harbor says that there is no such thing."""
-        try:
+        with ignore_missing():
             return self.get(path, by_name=by_name)
-        except SystemRefused as error:
-            if error.status == 404:
-                return None
-            raise
+        return None
 
     def pages(self, path: str, **query: Any) -> Iterator[Answer]:
         """All rows of a list. X-Total-Count is not believed: it counts what the list leaves out."""
@@ -179,11 +177,8 @@ class HarborClient:
 
     def delete(self, path: str) -> None:
         """Deletes something; nothing happens if it is gone."""
-        try:
+        with ignore_missing():
             self._send("DELETE", path)
-        except SystemRefused as error:
-            if error.status != 404:
-                raise
 
     def patch(self, path: str, body: Row) -> Any:
         """Changes part of something and gives the answer's content; None if it has none."""
@@ -209,7 +204,7 @@ class HarborClient:
             options: what httpx takes.
         """
         answer = self._exchange(method, path, **options)
-        if answer.status_code in RETRYABLE_STATUSES or answer.status_code >= 500:
+        if is_temporary(answer.status_code):
             raise failure(method, path.partition("?")[0], answer)
         return answer
 
@@ -328,11 +323,8 @@ class HarborClient:
 
     def _exchange(self, method: str, path: str, **options: Any) -> httpx.Response:
         call = f"{method} {path.partition('?')[0]}"
-        with self._breaker.guard(call):
-            try:
-                return self._http.request(method, path, **options)
-            except httpx.TransportError as error:
-                raise no_answer("harbor", call, error) from None
+        with self._breaker.guard(call), translate_errors(HTTPX, "harbor", call):
+            return self._http.request(method, path, **options)
 
     def _in_session(self) -> Session | None:
         with self._lock:
@@ -347,11 +339,9 @@ class HarborClient:
                 self._log_in()
 
     def _log_in(self) -> None:
-        with self._breaker.guard("POST /c/login"):
-            try:
-                session = log_in(self._http, self.account)
-            except httpx.TransportError as error:
-                raise no_answer("harbor", "POST /c/login", error) from None
+        call = "POST /c/login"
+        with self._breaker.guard(call), translate_errors(HTTPX, "harbor", call):
+            session = log_in(self._http, self.account)
         self._session = session if isinstance(session, Session) else None
         if isinstance(session, NoSession) and not self._logged_in:
             _log.warning(

@@ -1,13 +1,11 @@
 """Harbor's answers: whether a call was done, and refusals as errors that say what to do."""
 
-from urllib.parse import urlsplit
-
 import httpx
 
 from tenantry.answers import is_page, not_documented
-from tenantry.calls import RETRYABLE_STATUSES, retry_after
 from tenantry.confidential import without_secrets
 from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.transport import redirected, refusal
 
 _READ_ONLY = "read only mode"
 _ADVICE = {
@@ -24,21 +22,16 @@ def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | S
     if status == 404 and is_page(answer.headers.get("Content-Type"), answer.content):
         return not_documented("harbor", call, status, "an error in JSON")
     if answer.is_redirect:
-        host = urlsplit(answer.headers.get("Location", "")).netloc
-        where = f"'{host}'" if host else "another path"
-        text = f"it redirects to {where}, and Tenantry sends credentials to no other address"
         advice = "Correct the address in the Harbor connection, or the proxy in front of Harbor."
-        return SystemRefused("harbor", call, text, status=status, advice=advice)
+        return redirected("harbor", call, status, answer.headers.get("Location"), advice)
     reason = without_secrets(_reason(answer), sent.headers, sent.content)
-    # Harbor's 500 says nothing: it may be a race that another look settles.
-    if status in RETRYABLE_STATUSES or status >= 500:
-        wait = retry_after(answer.headers.get("Retry-After"))
-        return SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)
     if _READ_ONLY in reason:
         advice = "Harbor is in read-only mode: turn it off in its configuration, then run again."
     else:
         advice = _ADVICE.get(status, "")
-    return SystemRefused("harbor", call, reason, status=status, advice=advice)
+    # A 500 of Harbor has no reason: it may be a race between two writes, which does not happen again.
+    wait = answer.headers.get("Retry-After")
+    return refusal("harbor", call, status, reason, advice=advice, retry_after_header=wait)
 
 
 def check_done(method: str, path: str, answer: httpx.Response, status: int) -> httpx.Response:

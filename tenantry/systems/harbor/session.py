@@ -10,10 +10,11 @@ from enum import Enum
 
 import httpx
 
-from tenantry.calls import RETRYABLE_STATUSES, retry_after
+from tenantry.calls import is_temporary
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.text import logger
+from tenantry.transport import refusal
 
 CSRF = "X-Harbor-CSRF-Token"
 _LOG = logger(__name__)
@@ -115,10 +116,10 @@ def _leads_to_provider(answer: httpx.Response) -> bool:
 def _there(call: str, answer: httpx.Response) -> httpx.Response:
     """The answer, unless it says "later": that is no reason to go without a session for good."""
     status = answer.status_code
-    if status in RETRYABLE_STATUSES or status >= 500:
-        wait = retry_after(answer.headers.get("Retry-After"))
+    if is_temporary(status):
         reason = answer.reason_phrase or "no reason given"
-        raise SystemUnavailable("harbor", call, reason, status=status, retry_after=wait)
+        wait = answer.headers.get("Retry-After")
+        raise refusal("harbor", call, status, reason, retry_after_header=wait)
     return answer
 
 

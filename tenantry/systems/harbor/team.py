@@ -25,6 +25,7 @@ from tenantry.systems.harbor.client import HarborClient, Row
 from tenantry.systems.harbor.robots import robot_fields, robot_id, short_name
 from tenantry.systems.kubernetes.intents import project_intent
 from tenantry.systems.kubernetes.kinds import NAMESPACE
+from tenantry.transport import conflict_as_change
 
 ROLES = {"projectAdmin": 1, "developer": 2, "guest": 3, "maintainer": 4, "limitedGuest": 5}
 _ROLE_NAMES = {number: name for name, number in ROLES.items()}
@@ -352,11 +353,12 @@ class HarborTeams:
             if group is not None:
                 break
             try:
-                body = {"group_name": name, "group_type": _OIDC_GROUP}
-                self._client.post("/usergroups", body)
+                _create(
+                    self._client, "/usergroups", {"group_name": name, "group_type": _OIDC_GROUP}
+                )
                 return
-            except (SystemRefused, SystemUnavailable) as error:
-                if error.status not in (409, 500):  # someone else's same call was faster
+            except SystemUnavailable as error:  # of two concurrent calls, one may fail with 500
+                if error.status != 500 and not isinstance(error, ChangedMeanwhile):
                     raise
         if group is not None and group["group_type"] != _OIDC_GROUP:
             raise SystemRefused(
@@ -399,12 +401,8 @@ def _create(client: HarborClient, path: str, body: Row) -> Any:
         ChangedMeanwhile: Harbor says that it is there (409), or failed as it does when two
             create the same thing at once (500). Neither means that it is as desired.
     """
-    try:
+    with conflict_as_change():
         return client.post(path, body)
-    except SystemRefused as error:
-        if error.status != 409:
-            raise
-        raise ChangedMeanwhile(error.system, error.call, error.reason, status=409) from error
 
 
 # Harbor's forms and ours

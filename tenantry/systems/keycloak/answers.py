@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
+from keycloak.exceptions import KeycloakConnectionError
 from requests.adapters import HTTPAdapter
 
 from tenantry.answers import Members, is_page, not_documented, parse
-from tenantry.calls import MAX_CONCURRENT_CALLS, RETRYABLE_STATUSES, retry_after
+from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.confidential import without_secrets
 from tenantry.errors import SystemRefused, SystemUnavailable
+from tenantry.transport import Library, redirected, refusal
 
 MEMBERS: Members = {
     **dict.fromkeys(("id", "name", "username", "clientId", "alias", "path", "realm"), str),
@@ -28,20 +30,27 @@ MEMBERS: Members = {
 """The types of what is read of Keycloak's answers, as its representations have them."""
 
 
+def _cause(error: BaseException) -> BaseException:
+    return error.__cause__ or error
+
+
+PYTHON_KEYCLOAK = Library((KeycloakConnectionError, requests.RequestException), _cause)
+"""python-keycloak wraps what requests raises."""
+
+
 class OtherHost(Exception):
     """A redirect to another host, which is not followed."""
 
     def __init__(self, status: int, target: str) -> None:
         self.status = status
-        self.host = urlsplit(target).netloc
+        self.target = target
 
     def refusal(self, call: str) -> SystemRefused:
         """Return the error of the call that was redirected."""
-        text = f"it redirects to '{self.host}', and Tenantry sends credentials to no other host"
         advice = (
             "Correct the address in the Keycloak connection, or the proxy in front of Keycloak."
         )
-        return SystemRefused("keycloak", call, text, status=self.status, advice=advice)
+        return redirected("keycloak", call, self.status, self.target, advice)
 
 
 def restrain(connection: Any) -> None:
@@ -83,7 +92,7 @@ def result(call: str, status: int, answer: requests.Response) -> Any:
         page = is_page(answer.headers.get("Content-Type"), answer.content)
         if answer.status_code == 404 and page:
             raise not_documented("keycloak", call, 404, "an error in JSON")
-        wait = retry_after(answer.headers.get("Retry-After"))
+        wait = answer.headers.get("Retry-After")
         sent = answer.request
         raise failure(call, answer.status_code, answer.content, sent.headers, sent.body, wait)
     location = answer.headers.get("Location", "").rsplit("/", 1)[-1]
@@ -104,20 +113,20 @@ def failure(
     content: bytes,
     headers: Mapping[str, Any],
     body: object,
-    wait: float | None = None,
+    retry_after_header: str | None = None,
 ) -> SystemRefused | SystemUnavailable:
     """Return the error that an answer stands for."""
     reason = without_secrets(_reason(content), headers, body)
-    # Parallel writes in one realm can fail with 500 by optimistic locking: they may pass.
-    if status in RETRYABLE_STATUSES or status >= 500:
-        return SystemUnavailable("keycloak", call, reason, status=status, retry_after=wait)
     advice = ""
     # Measured: Keycloak 26.7 answers 400 and this to a wrong password, not 401.
     if status == 401 or b"invalid_grant" in content:
         advice = "The credentials of the Keycloak connection are not accepted."
     elif status == 403:
         advice = "The account of the Keycloak connection lacks this right."
-    return SystemRefused("keycloak", call, reason, status=status, advice=advice)
+    # Concurrent writes in one realm can fail with 500, by optimistic locking: that is temporary.
+    return refusal(
+        "keycloak", call, status, reason, advice=advice, retry_after_header=retry_after_header
+    )
 
 
 def _reason(content: bytes) -> str:

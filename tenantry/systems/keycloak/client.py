@@ -18,13 +18,12 @@ from tenantry.answers import Answer, many, one
 from tenantry.calls import MAX_CONCURRENT_CALLS, TIMEOUT, CircuitBreaker, retry_read
 from tenantry.connections import KeycloakAccount
 from tenantry.errors import (
-    ChangedMeanwhile,
     InvalidResponse,
     SystemRefused,
     SystemUnavailable,
-    no_answer,
 )
-from tenantry.systems.keycloak.answers import OtherHost, failure, restrain, result
+from tenantry.systems.keycloak.answers import PYTHON_KEYCLOAK, OtherHost, failure, restrain, result
+from tenantry.transport import conflict_as_change, ignore_missing, translate_errors
 
 _PAGE = 100
 
@@ -136,12 +135,9 @@ class KeycloakClient:
         return found
 
     def _read(self, path: str, query: dict[str, Any]) -> Any:
-        try:
+        with ignore_missing():
             return retry_read(lambda: self._send("GET", path, query=query))
-        except SystemRefused as error:
-            if error.status == 404:
-                return None
-            raise
+        return None
 
     def pages(self, path: str, **query: Any) -> Iterator[Answer]:
         """All items of a list below the realm, page by page to its end."""
@@ -168,12 +164,8 @@ class KeycloakClient:
             ChangedMeanwhile: the server says that it exists.
             InvalidResponse: the answer is not the documented one, so nothing may have been done.
         """
-        try:
+        with conflict_as_change():
             return str(self._send("POST", path, body=body, status=status) or "")
-        except SystemRefused as error:
-            if error.status == 409:
-                raise _faster(error) from error
-            raise
 
     def create_realm(self, settings: Representation) -> None:
         """Creates our realm. The token is renewed: an older one may have no rights in it.
@@ -182,12 +174,8 @@ class KeycloakClient:
             ChangedMeanwhile: somebody was faster.
         """
         body = {"realm": self.realm, "enabled": True, **settings}
-        try:
+        with conflict_as_change():
             self._exchange("POST", "admin/realms", body=body, status=201)
-        except SystemRefused as error:
-            if error.status == 409:
-                raise _faster(error) from error
-            raise
         self.log_in()
 
     def put(self, path: str, body: Representation | None = None, *, status: int = 204) -> None:
@@ -205,11 +193,8 @@ class KeycloakClient:
 
     def delete(self, path: str) -> None:
         """Deletes something; nothing happens if it is gone."""
-        try:
+        with ignore_missing():
             self._send("DELETE", path, status=204)
-        except SystemRefused as error:
-            if error.status != 404:
-                raise
 
     def _send(
         self,
@@ -253,7 +238,7 @@ class KeycloakClient:
         return result(call, status, answer)
 
     def _translate(self, call: str, work: Callable[[], Any]) -> Any:
-        with self._breaker.guard(call):
+        with self._breaker.guard(call), translate_errors(PYTHON_KEYCLOAK, "keycloak", call):
             return self._translated(call, work)
 
     def _translated(self, call: str, work: Callable[[], Any]) -> Any:
@@ -262,7 +247,7 @@ class KeycloakClient:
         except KeycloakConnectionError as error:
             if isinstance(error.__cause__, OtherHost):
                 raise error.__cause__.refusal(call) from None
-            raise no_answer("keycloak", call, error.__cause__ or error) from None
+            raise
         except (TypeError, ValueError):
             # python-keycloak's message holds the whole answer, and so a token: none of it is said.
             raise SystemUnavailable("keycloak", call, "the answer is not what it must be") from None
@@ -271,7 +256,3 @@ class KeycloakClient:
             body = {"password": self.account.password.get_secret_value()}
             status, content = error.response_code or 0, error.response_body or b""
             raise failure(call, status, content, headers, body) from None
-
-
-def _faster(error: SystemRefused) -> ChangedMeanwhile:
-    return ChangedMeanwhile(error.system, error.call, error.reason, status=409)

@@ -4,8 +4,9 @@ from typing import Any
 
 import httpx
 
-from tenantry.calls import TIMEOUT, retry_read
-from tenantry.errors import SystemRefused, SystemUnavailable, no_answer
+from tenantry.calls import TIMEOUT, is_temporary, retry_read
+from tenantry.errors import SystemRefused
+from tenantry.transport import HTTPX, refusal, translate_errors
 
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
@@ -34,17 +35,17 @@ def discover(issuer: str) -> dict[str, Any]:
 
 def _fetch(url: str) -> dict[str, Any]:
     call = f"GET {url}"
-    try:
+    with translate_errors(HTTPX, "provider", call):
         answer = httpx.get(url, timeout=TIMEOUT, follow_redirects=True)
-    except httpx.TransportError as error:
-        raise no_answer("provider", call, error) from None
-    if answer.status_code >= 500:
-        raise SystemUnavailable("provider", call, answer.reason_phrase, status=answer.status_code)
+    status = answer.status_code
+    if is_temporary(status):
+        reason, wait = answer.reason_phrase, answer.headers.get("Retry-After")
+        raise refusal("provider", call, status, reason, retry_after_header=wait)
     try:
         document = answer.json()
     except ValueError:
         document = None
     if not answer.is_success or not isinstance(document, dict):
         text = "there is no discovery document"
-        raise SystemRefused("provider", call, text, status=answer.status_code)
+        raise SystemRefused("provider", call, text, status=status)
     return document

@@ -2,15 +2,27 @@
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
+
+import urllib3
+from kubernetes import client as kube
 
 from tenantry.answers import Answer, Members, is_page, not_documented, one, parse
-from tenantry.calls import RETRYABLE_STATUSES, retry_after
+from tenantry.calls import RETRYABLE_STATUSES
 from tenantry.confidential import without_secrets
-from tenantry.errors import InvalidResponse, SystemRefused, SystemUnavailable
+from tenantry.errors import InvalidResponse
+from tenantry.transport import Library, redirected, refusal
 
 MEMBERS: Members = {"gitVersion": str}
 """Only what no object can hold: a label, or a key of a Secret, may have any name."""
+
+
+def _cause(error: BaseException) -> BaseException:
+    is_wrapped = isinstance(error, kube.ApiException)
+    return (error.__context__ or error) if is_wrapped else error
+
+
+KUBERNETES_CLIENT = Library((urllib3.exceptions.HTTPError, OSError, kube.ApiException), _cause)
+"""The official client raises what urllib3 and sockets raise, and wraps failures of TLS."""
 
 
 def result(method: str, call: str, answer: Any, request: tuple[Any, ...]) -> Answer:
@@ -33,7 +45,9 @@ def result(method: str, call: str, answer: Any, request: tuple[Any, ...]) -> Ans
     if answer.status == 404 and is_page(answer.headers.get("Content-Type"), data):
         raise not_documented("kubernetes", call, 404, "a Status in JSON")
     if 300 <= answer.status < 400:
-        raise _redirected(call, answer)
+        advice = "Correct the address of the server in the kubeconfig."
+        location = answer.headers.get("Location")
+        raise redirected("kubernetes", call, answer.status, location, advice)
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
@@ -51,17 +65,6 @@ def written(answer: Answer, call: str, kind: str, name: str) -> Answer:
     if (found.get("kind"), found["metadata"]["name"]) != (kind, name):
         raise InvalidResponse("kubernetes", call, "the answer is not the object that was written")
     return found
-
-
-def _redirected(call: str, answer: Any) -> SystemRefused:
-    host = urlsplit(answer.headers.get("Location", "")).netloc or "another path"
-    return SystemRefused(
-        "kubernetes",
-        call,
-        f"it redirects to '{host}', and Tenantry sends credentials to no other address",
-        status=answer.status,
-        advice="Correct the address of the server in the kubeconfig.",
-    )
 
 
 def checked(found: Answer, call: str) -> Answer:
@@ -95,13 +98,19 @@ def _failure(
     _, _, headers, body, *_ = request
     reason = without_secrets(reason, headers, body)
     causes = [cause.get("reason") for cause in (said.get("details") or {}).get("causes") or []]
-    # A server-side apply of a custom resource with a wrong field is a 500: only reads repeat it.
-    passing = status in RETRYABLE_STATUSES or (status == 500 and method == "GET")
-    if passing or (status == 403 and "NamespaceTerminating" in causes):
-        wait = retry_after(answer.getheader("Retry-After"))
-        return SystemUnavailable("kubernetes", call, reason, status=status, retry_after=wait)
+    # A server-side apply of a custom resource with a wrong field is a 500: only reads are repeated.
+    temporary = status in RETRYABLE_STATUSES or (status == 500 and method == "GET")
+    terminating = status == 403 and "NamespaceTerminating" in causes
     advice = {
         401: "The credentials of the cluster connection are not accepted.",
         403: "The account of the cluster connection lacks this right.",
     }.get(status, "")
-    return SystemRefused("kubernetes", call, reason, status=status, advice=advice)
+    return refusal(
+        "kubernetes",
+        call,
+        status,
+        reason,
+        advice=advice,
+        retry_after_header=answer.getheader("Retry-After"),
+        temporary=temporary or terminating,
+    )

@@ -10,23 +10,19 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import urllib3
-from kubernetes import client as kube
-
 from tenantry.answers import Answer, many, one
 from tenantry.calls import TIMEOUT, CircuitBreaker, retry_read
 from tenantry.connections import Cluster
 from tenantry.errors import (
-    ChangedMeanwhile,
     InvalidResponse,
     SystemRefused,
     SystemUnavailable,
-    no_answer,
 )
-from tenantry.systems.kubernetes.answers import checked, result, written
+from tenantry.systems.kubernetes.answers import KUBERNETES_CLIENT, checked, result, written
 from tenantry.systems.kubernetes.connection import connect
 from tenantry.systems.kubernetes.kinds import GATEWAY_API
 from tenantry.text import logger
+from tenantry.transport import conflict_as_change, ignore_missing, translate_errors
 
 MANAGER = "tenantry"
 """Our one field manager."""
@@ -129,12 +125,9 @@ class KubernetesClient:
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if there is none."""
         path = KINDS[kind].path(namespace, name)
-        try:
+        with ignore_missing():
             return checked(retry_read(lambda: self._call("GET", path)), f"GET {path}")
-        except SystemRefused as error:
-            if error.status == 404:
-                return None
-            raise
+        return None
 
     def list(
         self,
@@ -210,12 +203,8 @@ class KubernetesClient:
         metadata = manifest["metadata"]
         path = _kind_of(manifest).path(metadata.get("namespace"), metadata["name"])
         query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
-        try:
+        with conflict_as_change():
             answer = self._call("PATCH", path, query, manifest, "application/apply-patch+yaml")
-        except SystemRefused as error:
-            if error.status == 409:
-                raise _changed(error) from error
-            raise
         return written(answer, f"PATCH {path}", manifest["kind"], metadata["name"])
 
     def merge(self, kind: str, name: str, namespace: str | None, body: Object) -> Object:
@@ -226,30 +215,19 @@ class KubernetesClient:
         """
         path = KINDS[kind].path(namespace, name)
         query = {"fieldManager": MANAGER}
-        try:
+        with conflict_as_change():
             answer = self._call("PATCH", path, query, body, "application/merge-patch+json")
-        except SystemRefused as error:
-            if error.status == 409:
-                raise _changed(error) from error
-            raise
         return written(answer, f"PATCH {path}", KINDS[kind].kind, name)
 
     def delete(self, kind: str, name: str, namespace: str | None, uid: str) -> None:
         """Deletes this very object; nothing happens if it is gone."""
         path = KINDS[kind].path(namespace, name)
-        try:
-            answer = self._call(
-                "DELETE", path, {}, {"preconditions": {"uid": uid}}, "application/json"
-            )
-        except SystemRefused as error:
-            if error.status != 404:
-                raise
-            return
-        # A Status, or the object itself while something keeps it.
-        if answer.get("kind") not in ("Status", KINDS[kind].kind):
-            raise InvalidResponse(
-                "kubernetes", f"DELETE {path}", "the answer is not about the object"
-            )
+        with ignore_missing():
+            answer = self._call("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON)
+            # A Status, or the object itself while a finalizer keeps it.
+            if answer.get("kind") not in ("Status", KINDS[kind].kind):
+                reason = "the answer is not about the object"
+                raise InvalidResponse("kubernetes", f"DELETE {path}", reason)
 
     def may(self, verb: str, kind: str, name: str) -> bool:
         """Return whether this account may do something with one object of the cluster's.
@@ -312,14 +290,9 @@ class KubernetesClient:
             body=body,
             auth_settings=["BearerToken"],
         )
-        with self._breaker.guard(call):
-            try:
-                answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
-                answer.read()  # type: ignore[no-untyped-call]
-            except (urllib3.exceptions.HTTPError, OSError) as error:
-                raise no_answer("kubernetes", call, error) from None
-            except kube.ApiException as error:  # the client's own wrapper of a failure of TLS
-                raise no_answer("kubernetes", call, error.__context__ or error) from None
+        with self._breaker.guard(call), translate_errors(KUBERNETES_CLIENT, "kubernetes", call):
+            answer = self._api.call_api(*request, _request_timeout=TIMEOUT)
+            answer.read()  # type: ignore[no-untyped-call]
         return result(method, call, answer, request)
 
 
@@ -328,7 +301,3 @@ class _Expired(Exception):
 
     def __init__(self, call: str) -> None:
         self.call = call
-
-
-def _changed(error: SystemRefused) -> ChangedMeanwhile:
-    return ChangedMeanwhile(error.system, error.call, error.reason, status=error.status)
