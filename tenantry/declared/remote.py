@@ -28,7 +28,7 @@ from dulwich.refs import Ref
 from dulwich.repo import MemoryRepo, Repo
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
-from tenantry.calls import RETRYABLE_STATUSES, TIMEOUT, retry_after
+from tenantry.calls import TIMEOUT, is_temporary, retry_after
 from tenantry.declared.keys import read_private_key
 from tenantry.declared.repository import Repository
 from tenantry.declared.ssh import Ssh
@@ -302,7 +302,7 @@ class _HttpClient(Urllib3HttpGitClient):
             words = " ".join(answer.read(2000).decode(errors="replace").split())
         answer.close()
         refused = partial(SystemRefused, "git", self._call, status=status)
-        if status in RETRYABLE_STATUSES or status >= 500:
+        if is_temporary(status):
             wait = retry_after(answer.headers.get("Retry-After"))
             text = self._hide(words) or "it can't answer now"
             return SystemUnavailable("git", self._call, text, status=status, retry_after=wait)
