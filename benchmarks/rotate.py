@@ -35,7 +35,7 @@ from tenantry import rotation
 from tenantry.calls import utc_now
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
-from tenantry.rotation import Order, Outcome
+from tenantry.rotation import Outcome, RotationRequest
 from tenantry.systems.systems import Systems
 
 POLICY = "{expiry_days: 90, rotation: {max_age_days: 60}}"
@@ -82,10 +82,13 @@ def set_latency(addresses: dict[str, Any], seconds: float) -> None:
 def rotate_all(systems: Systems) -> list[Outcome]:
     """What `rotate-robots` does, without Prefect: a look at all, then shards of teams."""
     now = systems.clock()
-    order = Order(now)
+    order = RotationRequest(now)
     teams = list(systems.state.teams.values())
     chosen = rotation.choose(
-        rotation.look(systems, teams, now), order, now, systems.state.platform.rotation.most_per_run
+        rotation.observe(systems, teams, now),
+        order,
+        now,
+        systems.state.platform.rotation.most_per_run,
     )
     lifetime = systems.harbor_client.token_lifetime()
     size = 2 * SHARD  # of two robots each

@@ -13,7 +13,7 @@ from tasks.prefect_api import created
 from tasks.states import complete, fail
 from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.errors import TenantryError
-from tenantry.rotation import Order, report
+from tenantry.rotation import RotationRequest, report
 
 
 @flow(
@@ -55,7 +55,7 @@ def rotate_robots(
         cluster: Name of the Cluster Connection block.
     """
     try:
-        order = tasks.recall_order(Order(created(), force, compromised, reason))
+        order = tasks.recall_order(RotationRequest(created(), force, compromised, reason))
         declaration = read_declared_state(declared_state)
         tasks.refuse_unknown(purposes, tasks.pick(declaration, teams), declaration)
         with connected(declaration, harbor, keycloak, cluster, settle_by_keycloak=False) as systems:

@@ -23,7 +23,7 @@ from tenantry import rotation
 from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
 from tenantry.explain import plan_hash
-from tenantry.rotation import Order, Outcome, report
+from tenantry.rotation import Outcome, RotationRequest, report
 from tenantry.rotation.audit import Trail
 from tenantry.systems.health import check_harbor, check_kubernetes
 from tenantry.systems.systems import Systems
@@ -45,7 +45,7 @@ class Rotation:
         self,
         systems: Systems,
         teams: Sequence[Team],
-        order: Order,
+        order: RotationRequest,
         names: Sequence[str] | None = None,
     ) -> None:
         """
@@ -126,31 +126,31 @@ def look(run: Rotation, purposes: Sequence[str] | None) -> list[Outcome]:
     """How all pairs stand, their credentials tried, and what is to be done for each."""
     run.now = datetime.now(UTC)
     run.token_lifetime = run.systems.harbor_client.token_lifetime()
-    kept = rotation.kept_teams(run.systems, run.names)
+    kept = rotation.left_out_teams(run.systems, run.names)
     run.unnamed = [each.team.name for each in kept if not each.is_named]
     run.systems.state.pick(name for name in run.names or () if name not in run.unnamed)
     run.teams = [*run.declared, *(each.team for each in kept)]
     unread = [part for each in kept for part in each.unread]
-    found = [*rotation.look(run.systems, run.teams, run.now, purposes), *unread]
+    found = [*rotation.observe(run.systems, run.teams, run.now, purposes), *unread]
     look_again_after(part.error for part in found if isinstance(part, rotation.Unread))
     most = run.systems.state.platform.rotation.most_per_run
     return rotation.choose(found, run.order, run.now, most)
 
 
-def recall_order(order: Order) -> Order:
+def recall_order(order: RotationRequest) -> RotationRequest:
     """Return an order with what an earlier process of the run kept of it.
 
     So a run that is started again exchanges nothing that it has exchanged before.
     """
     if order.force or order.compromised:
-        order.newest.update(recall(_NEWEST) or {})
+        order.newest_robots.update(recall(_NEWEST) or {})
     return order
 
 
-def keep_order(order: Order) -> None:
+def keep_order(order: RotationRequest) -> None:
     """Keep with the run which robots its order is about."""
     if order.force or order.compromised:
-        remember(_NEWEST, dict(order.newest))
+        remember(_NEWEST, dict(order.newest_robots))
 
 
 def begin_trail(run: Rotation, block: str | None, by: str) -> None:
@@ -268,8 +268,8 @@ def rotate_shard(shard: Shard, run: Rotation) -> None:
                 datetime.now(UTC),
                 TeamLock(teams),
                 token_lifetime=run.token_lifetime,
-                finished=finished,
-                told=log.info,
+                on_outcome=finished,
+                report=log.info,
                 teams=run.teams,
             )
             break

@@ -5,22 +5,22 @@ the old one serves on until everybody has read the new one, and is then disabled
 """
 
 from tenantry.rotation.assess import Outcome, assess
-from tenantry.rotation.due import Order
-from tenantry.rotation.left_out import kept_teams
-from tenantry.rotation.pair import Pair, Unread, look
+from tenantry.rotation.due import RotationRequest
+from tenantry.rotation.left_out import left_out_teams
+from tenantry.rotation.pair import Pair, Unread, observe
 from tenantry.rotation.run import choose, rotate, rotate_many
 from tenantry.rotation.sinks import Sink
 
 __all__ = [
-    "Order",
     "Outcome",
     "Pair",
+    "RotationRequest",
     "Sink",
     "Unread",
     "assess",
     "choose",
-    "kept_teams",
-    "look",
+    "left_out_teams",
+    "observe",
     "rotate",
     "rotate_many",
 ]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tenantry.errors import TenantryError
-from tenantry.rotation.due import Order, Why, planned, why_due
+from tenantry.rotation.due import RotationRequest, Why, planned, why_due
 from tenantry.rotation.pair import NotOnboarded, Pair, Unread
 from tenantry.rotation.sinks import Sink
 from tenantry.systems.credentials.pairs import GRACE
@@ -62,7 +62,7 @@ class Outcome:
         return f"{self.team}/{self.purpose}"
 
 
-def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
+def assess(pair: Pair | Unread, order: RotationRequest, now: datetime) -> Outcome:
     """What there is to do for a pair, and why."""
     if isinstance(pair, Unread):
         return _unread(pair, order)
@@ -75,7 +75,7 @@ def assess(pair: Pair | Unread, order: Order, now: datetime) -> Outcome:
         order,
         now,
         works=works,
-        asked=row is None or order.concerns(pair.name, row["id"]),
+        asked=row is None or order.covers(pair.name, row["id"]),
         since=pair.since,
         expires=pair.expires,
     )
@@ -149,7 +149,7 @@ def _is_foreign(sink: Sink) -> bool:
     return sink.is_foreign
 
 
-def _unread(unread: Unread, order: Order) -> Outcome:
+def _unread(unread: Unread, order: RotationRequest) -> Outcome:
     team, note = unread.team.name, str(unread.error)
     asked = order.force or order.compromised
     if isinstance(unread.error, NotOnboarded) and not asked:

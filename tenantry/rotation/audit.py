@@ -13,7 +13,7 @@ from typing import Any
 from tenantry.errors import TenantryError
 from tenantry.files import FileStore
 from tenantry.rotation.assess import Outcome
-from tenantry.rotation.due import Order
+from tenantry.rotation.due import RotationRequest
 
 FOLDER = "rotation-audit"
 
@@ -36,7 +36,7 @@ class Trail:
     """
 
     def __init__(
-        self, store: FileStore | None, run: str, who: str, order: Order, now: datetime
+        self, store: FileStore | None, run: str, who: str, order: RotationRequest, now: datetime
     ) -> None:
         self._store = store
         self._name = f"{FOLDER}/{now:%Y-%m-%dT%H-%M-%S}-{run}.jsonl"
@@ -79,7 +79,7 @@ class Trail:
                 self._store.write(self._name, "".join(f"{each}\n" for each in self._lines).encode())
 
 
-def _asked(order: Order) -> dict[str, Any]:
+def _asked(order: RotationRequest) -> dict[str, Any]:
     return {
         "given": order.given,
         "force": order.force,

@@ -15,7 +15,7 @@ URGENCY: tuple[Why, ...] = ("compromised", "broken", "forced", "expiry", "age")
 
 
 @dataclass(frozen=True)
-class Order:
+class RotationRequest:
     """What a person asks for, beyond what is due by policy.
 
     The order is about the robots that exist when a run reads them first. Harbor numbers robots in
@@ -27,7 +27,7 @@ class Order:
         force: exchange credentials that are not due.
         compromised: old credentials are known to others: they are deleted first.
         reason: why, in a person's words; it goes into the audit trail.
-        newest: by the name of a pair: the largest number of its robots when they were read first.
+        newest_robots: By the name of a pair: the largest number of its robots at the first observation.
             A run that is started again is given those of its first attempt.
     """
 
@@ -35,15 +35,15 @@ class Order:
     force: bool = False
     compromised: bool = False
     reason: str = ""
-    newest: dict[str, int] = field(default_factory=dict, compare=False)
+    newest_robots: dict[str, int] = field(default_factory=dict, compare=False)
 
-    def begin(self, name: str, numbers: Iterable[int]) -> None:
+    def record_robots(self, name: str, numbers: Iterable[int]) -> None:
         """Keep the numbers of a pair's robots, unless that was done before."""
-        self.newest.setdefault(name, max(numbers, default=0))
+        self.newest_robots.setdefault(name, max(numbers, default=0))
 
-    def concerns(self, name: str, number: int) -> bool:
+    def covers(self, name: str, number: int) -> bool:
         """Return whether a robot of a pair already existed when the order was begun."""
-        return name not in self.newest or number <= self.newest[name]
+        return name not in self.newest_robots or number <= self.newest_robots[name]
 
 
 def spread(team: str) -> float:
@@ -77,7 +77,7 @@ def planned(
 def why_due(
     team: str,
     policy: Rotation | None,
-    order: Order,
+    order: RotationRequest,
     now: datetime,
     *,
     works: bool,

@@ -44,7 +44,7 @@ _LONGEST_OVERLAP = 24 * 90
 
 
 @dataclass(frozen=True)
-class Kept:
+class LeftOutTeam:
     """A team that is left out, with the robots that it has; and those that could not be read."""
 
     team: Team
@@ -53,7 +53,7 @@ class Kept:
     """Whether a file names the team; else a file that gives no name may declare it."""
 
 
-def kept_teams(systems: Systems, names: Iterable[str] | None = None) -> list[Kept]:
+def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list[LeftOutTeam]:
     """Return the teams that are left out, with their robots as they are.
 
     A team without any is not among them.
@@ -94,7 +94,7 @@ def kept_teams(systems: Systems, names: Iterable[str] | None = None) -> list[Kep
         except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
             failure = as_tenantry_error(error, f"reading the robots of team '{name}'")
             unread = Unread(Team(name=name), "all robots", failure)
-            kept = Kept(Team(name=name), (unread,), is_named=each is not None)
+            kept = LeftOutTeam(Team(name=name), (unread,), is_named=each is not None)
         if kept.team.robots or kept.unread:
             found.append(kept)
     return found
@@ -137,7 +137,7 @@ class _Reading:
         self._declared = declared or complete(systems.state.platform, Team(name=name))
         self._tried: dict[Credential, bool] = {}
 
-    def kept(self) -> Kept:
+    def kept(self) -> LeftOutTeam:
         """The team with its robots."""
         marked = self._marked_secrets()
         robots: dict[str, Robot] = {}
@@ -156,7 +156,7 @@ class _Reading:
                 )
                 unread.append(Unread(Team(name=self._name), purpose, failure))
         team = Team(name=self._name, robots=dict(robots))
-        return Kept(team, tuple(unread), self._is_named)
+        return LeftOutTeam(team, tuple(unread), self._is_named)
 
     def _marked_secrets(self) -> list[Object]:
         """All Secrets that bear the team's mark, without what is in them."""

@@ -18,7 +18,7 @@ from tenantry.errors import (
     TenantryError,
 )
 from tenantry.rotation.assess import Outcome, Step, assess, next_due
-from tenantry.rotation.due import Order
+from tenantry.rotation.due import RotationRequest
 from tenantry.rotation.pair import Found, Pair, Unread, known
 from tenantry.rotation.probe import Probe
 from tenantry.rotation.removed import Removed
@@ -54,7 +54,7 @@ class Machine:
     def __init__(
         self,
         systems: Systems,
-        order: Order,
+        order: RotationRequest,
         now: datetime,
         token_lifetime: timedelta,
         check: Callable[[], None] = lambda: None,
@@ -71,7 +71,7 @@ class Machine:
         """Does what there is to do for a pair; what stops it is in the outcome, not raised."""
         try:
             if not isinstance(pair, Unread):
-                self._order.begin(pair.name, pair.numbers)
+                self._order.record_robots(pair.name, pair.numbers)
             if isinstance(pair, Removed):
                 return self._retire(pair)
             outcome = assess(pair, self._order, self._now)

@@ -16,7 +16,7 @@ from tenantry.errors import (
 )
 from tenantry.marks import ProjectMark
 from tenantry.resources import Live, Observed
-from tenantry.rotation.due import Order
+from tenantry.rotation.due import RotationRequest
 from tenantry.rotation.removed import Removed, removed
 from tenantry.rotation.sinks import SecretSink, Sink, refuse_unwritable
 from tenantry.systems.credentials.contents import Credential
@@ -34,7 +34,7 @@ from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, short_name
 from tenantry.systems.systems import Systems
 
-FurtherSinks = Callable[[Team, str], Sequence[Sink]]
+ExtraSinks = Callable[[Team, str], Sequence[Sink]]
 """Sinks of a team's robot beyond the declared Secrets, by the robot's purpose."""
 
 
@@ -126,12 +126,12 @@ class Pair:
         """Harbor's numbers of all these robots."""
         return [int(row["id"]) for row in (*self.rows.values(), *self.replaced.values())]
 
-    def compromised(self, order: Order) -> dict[str, Row]:
+    def compromised(self, order: RotationRequest) -> dict[str, Row]:
         """Return the robots that are to be deleted at once: all that are as old as the order."""
         if not order.compromised:
             return {}
         rows = {**self.rows, **self.replaced}
-        return {name: row for name, row in rows.items() if order.concerns(self.name, row["id"])}
+        return {name: row for name, row in rows.items() if order.covers(self.name, row["id"])}
 
     def until(self, now: datetime) -> datetime | None:
         """Return until when the old robots serve; None if that is to be settled."""
@@ -199,12 +199,12 @@ Found = Pair | Unread | Removed
 """What is read of a purpose."""
 
 
-def look(
+def observe(
     systems: Systems,
     teams: Sequence[Team],
     now: datetime,
     purposes: Sequence[str] | None = None,
-    further: FurtherSinks = lambda team, purpose: (),
+    extra_sinks: ExtraSinks = lambda team, purpose: (),
 ) -> list[Found]:
     """Return the state of the pairs of these teams, their published credentials tried.
 
@@ -215,7 +215,7 @@ def look(
         teams: the teams.
         now: the time.
         purposes: those to look at; all if not given.
-        further: sinks beyond the declared ones.
+        extra_sinks: sinks beyond the declared ones.
 
     Raises:
         TenantryError: Harbor could not be asked for its projects.
@@ -249,7 +249,7 @@ def look(
         for purpose in some:
             try:
                 looking = _Looking(systems, team, purpose, project, [*rows, *everywhere], now)
-                found.append(looking.pair(further(team, purpose)))
+                found.append(looking.pair(extra_sinks(team, purpose)))
             except Exception as error:  # noqa: BLE001 one purpose's failure, whatever it is
                 found.append(Unread(team, purpose, known(error)))
         return found
@@ -300,7 +300,7 @@ class _Looking:
         self._replaced = {n: full[n] for n in team.replaced_robots(purpose) if n in full}
         self._tried: dict[Credential, bool] = {}
 
-    def pair(self, further: Sequence[Sink]) -> Pair:
+    def pair(self, extra_sinks: Sequence[Sink]) -> Pair:
         self._refuse_foreign()
         place, *others = places(self._team, self._purpose)
         first, refusal = self._first(place)
@@ -311,7 +311,7 @@ class _Looking:
         waiting = [sink.name for sink in own_sinks if sink.waits()]
         held = [(sink, found) for sink, found in held if sink.name not in waiting]
         in_sinks: list[tuple[Sink, Credential | None]] = [*held]
-        in_sinks += [(sink, sink.read()) for sink in further]
+        in_sinks += [(sink, sink.read()) for sink in extra_sinks]
         annotations = first.fields["metadata"].get("annotations") or {} if first else {}
         own: Credential | None = first.handle["credential"] if first else None
         credentials = [own, *(credential for _, credential in in_sinks)]

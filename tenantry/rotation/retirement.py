@@ -17,7 +17,7 @@ from math import ceil
 from tenantry.declared import Robot
 from tenantry.errors import ChangedMeanwhile
 from tenantry.rotation.assess import Outcome, Step
-from tenantry.rotation.due import Order
+from tenantry.rotation.due import RotationRequest
 from tenantry.rotation.removed import Removed
 from tenantry.systems.credentials.accounts import detach
 from tenantry.systems.credentials.pairs import moment
@@ -44,11 +44,11 @@ def _is_gone(row: Row, now: datetime) -> bool:
     return bool(row["disable"]) and disabled is not None and disabled + DELETION <= now
 
 
-def assess_removed(state: Removed, order: Order, now: datetime) -> Outcome:
+def assess_removed(state: Removed, order: RotationRequest, now: datetime) -> Outcome:
     """Return what there is to do for a purpose that the team no longer has."""
     working = state.working(now)
     steps: list[Step] = []
-    if order.compromised and any(order.concerns(state.name, n) for n in state.numbers):
+    if order.compromised and any(order.covers(state.name, n) for n in state.numbers):
         steps.append("kill")
     elif any(not _is_ending(row, now) for row in working.values()):
         steps.append("shorten")

@@ -1,4 +1,4 @@
-"""A run of rotation without a scheduler: look, choose, walk under the lock, for many teams.
+"""A run of rotation without a scheduler: observe, choose, walk under the lock, for many teams.
 
 The Prefect flow does the same with a task for each part.
 """
@@ -13,10 +13,10 @@ from tenantry.declared import Team
 from tenantry.errors import as_tenantry_error
 from tenantry.locks import Lock
 from tenantry.rotation.assess import Outcome, assess
-from tenantry.rotation.due import URGENCY, Order
-from tenantry.rotation.left_out import kept_teams
+from tenantry.rotation.due import URGENCY, RotationRequest
+from tenantry.rotation.left_out import left_out_teams
 from tenantry.rotation.machine import Machine
-from tenantry.rotation.pair import Found, FurtherSinks, Unread, look
+from tenantry.rotation.pair import ExtraSinks, Found, Unread, observe
 from tenantry.rotation.removed import Removed
 from tenantry.rotation.retirement import assess_removed
 from tenantry.systems.systems import Systems
@@ -24,7 +24,9 @@ from tenantry.systems.systems import Systems
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
-def choose(found: Sequence[Found], order: Order, now: datetime, most: int) -> list[Outcome]:
+def choose(
+    found: Sequence[Found], order: RotationRequest, now: datetime, most: int
+) -> list[Outcome]:
     """Return what there is to do for each pair, in the same order; beyond `most`, rotations wait.
 
     Of those that are due, the most urgent come first: of each team one, then of each team another, so
@@ -44,11 +46,11 @@ def choose(found: Sequence[Found], order: Order, now: datetime, most: int) -> li
     return [_put_off(outcome, most) if outcome.name in late else outcome for outcome in outcomes]
 
 
-def _assessed(pair: Found, order: Order, now: datetime) -> Outcome:
+def _assessed(pair: Found, order: RotationRequest, now: datetime) -> Outcome:
     """Return what there is to do; of a pair that holds an impossible value, that it failed."""
     try:
         if not isinstance(pair, Unread):
-            order.begin(pair.name, pair.numbers)
+            order.record_robots(pair.name, pair.numbers)
         if isinstance(pair, Removed):
             return assess_removed(pair, order, now)
         return assess(pair, order, now)
@@ -68,14 +70,14 @@ def _put_off(outcome: Outcome, most: int) -> Outcome:
 def rotate_many(
     systems: Systems,
     chosen: Sequence[Outcome],
-    order: Order,
+    order: RotationRequest,
     now: datetime,
     lock: Lock,
     *,
     token_lifetime: timedelta,
-    finished: Callable[[Outcome], None] = lambda outcome: None,
-    told: Callable[[str], None] = lambda text: None,
-    further: FurtherSinks = lambda team, purpose: (),
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+    report: Callable[[str], None] = lambda text: None,
+    extra_sinks: ExtraSinks = lambda team, purpose: (),
     teams: Sequence[Team] | None = None,
 ) -> list[Outcome]:
     """Does what was chosen, many pairs at once; one's failure is its own.
@@ -90,9 +92,9 @@ def rotate_many(
         now: the time.
         lock: keeps others off all these teams.
         token_lifetime: how long a token of Harbor's registry lives.
-        finished: is told what became of a pair as soon as it is known, from many threads.
-        told: is told of each thing done.
-        further: sinks beyond the declared ones.
+        on_outcome: is told what became of a pair as soon as it is known, from many threads.
+        report: is told of each thing done.
+        extra_sinks: sinks beyond the declared ones.
         teams: the teams of these pairs, and maybe others; the declared ones if not given.
 
     Returns:
@@ -107,20 +109,20 @@ def rotate_many(
     results = {outcome.name: outcome for outcome in chosen}
     for outcome in chosen:
         if outcome.name not in work:
-            finished(outcome)
+            on_outcome(outcome)
     if work:
         known = systems.state.teams.values() if teams is None else teams
         names = {outcome.team for outcome in work.values()}
         again = [team for team in known if team.name in names]
         with lock:
-            machine = Machine(systems, order, now, token_lifetime, lock.check, told)
+            machine = Machine(systems, order, now, token_lifetime, lock.check, report)
             purposes = sorted({outcome.purpose for outcome in work.values()})
-            found = look(systems, again, now, purposes, further)
+            found = observe(systems, again, now, purposes, extra_sinks)
 
             def walk(pair: Found) -> None:
                 outcome = machine.walk(pair)
                 results[outcome.name] = outcome
-                finished(outcome)
+                on_outcome(outcome)
 
             map_concurrently(walk, [pair for pair in found if pair.name in work])
     return [results[outcome.name] for outcome in chosen]
@@ -129,13 +131,13 @@ def rotate_many(
 def rotate(
     systems: Systems,
     teams: Sequence[Team],
-    order: Order,
+    order: RotationRequest,
     now: datetime,
     lock: Lock,
     *,
     purposes: Sequence[str] | None = None,
-    told: Callable[[str], None] = lambda text: None,
-    further: FurtherSinks = lambda team, purpose: (),
+    report: Callable[[str], None] = lambda text: None,
+    extra_sinks: ExtraSinks = lambda team, purpose: (),
     names: Sequence[str] | None = None,
 ) -> list[Outcome]:
     """One whole run over teams: rotates who is due, and goes on with what is under way.
@@ -149,17 +151,17 @@ def rotate(
         now: the time.
         lock: keeps others off all these teams.
         purposes: the robots; all if not given.
-        told: is told of each thing done.
-        further: sinks beyond the declared ones.
+        report: is told of each thing done.
+        extra_sinks: sinks beyond the declared ones.
         names: the teams that the run is about; all if not given.
 
     Raises:
         TenantryError: Harbor could not be asked, or the lock not taken.
     """
-    kept = kept_teams(systems, names)
+    kept = left_out_teams(systems, names)
     teams = [*teams, *(each.team for each in kept)]
     unread = [part for each in kept for part in each.unread]
-    found = [*look(systems, teams, now, purposes, further), *unread]
+    found = [*observe(systems, teams, now, purposes, extra_sinks), *unread]
     chosen = choose(found, order, now, systems.state.platform.rotation.most_per_run)
     return rotate_many(
         systems,
@@ -168,7 +170,7 @@ def rotate(
         now,
         lock,
         token_lifetime=systems.harbor_client.token_lifetime(),
-        told=told,
-        further=further,
+        report=report,
+        extra_sinks=extra_sinks,
         teams=teams,
     )

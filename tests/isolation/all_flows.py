@@ -11,7 +11,7 @@ from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
 from tenantry.outcomes import Outcome
 from tenantry.resources import PLATFORM
-from tenantry.rotation import Order, rotate
+from tenantry.rotation import RotationRequest, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.settle import connect
 from tenantry.systems.systems import Systems
@@ -108,6 +108,8 @@ class _Flows:
             now = self._sandbox.clock.now()
             teams = [each for each in systems.state.pick(None) if name in (None, each.name)]
             names = None if name is None else [name]
-            found = rotate(systems, teams, Order(now, **asked), now, NoLock(), names=names)
+            found = rotate(
+                systems, teams, RotationRequest(now, **asked), now, NoLock(), names=names
+            )
         for outcome in found:
             self._served.fail(outcome.name.partition("/")[0], outcome.error)

@@ -98,7 +98,7 @@ DRIVER = """
 import datetime, pathlib, sys
 from tenantry import declared, onboarding
 from tenantry.connections import Connections
-from tenantry.rotation import Order, rotate
+from tenantry.rotation import RotationRequest, rotate
 from tenantry.systems.systems import Systems
 
 class Alone:
@@ -113,8 +113,8 @@ with Systems(Connections(), state, clock=lambda: now) as systems:
     for team in state.teams.values():
         onboarding.onboard(systems, team)
     if rotated:
-        rotate(systems, [state.teams[name] for name in rotated], Order(now, force=True), now, Alone())
-    found = rotate(systems, list(state.teams.values()), Order(now), now, Alone())
+        rotate(systems, [state.teams[name] for name in rotated], RotationRequest(now, force=True), now, Alone())
+    found = rotate(systems, list(state.teams.values()), RotationRequest(now), now, Alone())
     assert not [each.error for each in found if each.error], found
 """
 """What the previous release does, by its own code. It does not configure the platform: it cannot read

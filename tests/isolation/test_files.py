@@ -29,7 +29,7 @@ from tenantry.files import FolderStore
 from tenantry.migration import journal, snapshot
 from tenantry.migration.journal import Journal
 from tenantry.migration.snapshot import Snapshot
-from tenantry.rotation import Order
+from tenantry.rotation import RotationRequest
 from tenantry.rotation.audit import Trail
 from tenantry.sandbox.certificates import Authority
 from tests.declared.test_git_remote import private
@@ -186,7 +186,7 @@ def write_history(folder: Path, large: bool) -> None:
 
 
 def write_trail(folder: Path, large: bool) -> None:
-    order = Order(NOW, reason="x" * (200_000 if large else 10))
+    order = RotationRequest(NOW, reason="x" * (200_000 if large else 10))
     Trail(block_store(folder), "run", "ann", order, NOW)
 
 

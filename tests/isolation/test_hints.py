@@ -10,7 +10,7 @@ import pytest
 from tenantry import declared, drift
 from tenantry.errors import NotOurs
 from tenantry.plan import Plan
-from tenantry.rotation import Order, Outcome, rotate
+from tenantry.rotation import Outcome, RotationRequest, rotate
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.settle import connect
 from tests.isolation.mallory import (
@@ -47,11 +47,11 @@ def begin_with(request: pytest.FixtureRequest) -> Bench:
     return made
 
 
-def run(bench: Bench, order: Order | None = None, **asked: Any) -> dict[str, Outcome]:
+def run(bench: Bench, order: RotationRequest | None = None, **asked: Any) -> dict[str, Outcome]:
     """One run of rotation over all teams, as a process does it that starts now."""
     now = bench.sandbox.clock.now()
     with bench.process() as systems:
-        found = rotate(systems, bench.teams, order or Order(now, **asked), now, NoLock())
+        found = rotate(systems, bench.teams, order or RotationRequest(now, **asked), now, NoLock())
     return {outcome.name: outcome for outcome in found}
 
 
@@ -303,7 +303,7 @@ def test_no_clock_spares_a_compromised_credential(
         run(bench, force=True)
         logins.append(bench.login("harbor-pull", SLUG))
     now = bench.sandbox.clock.now() + skew
-    order = Order(now, compromised=True)
+    order = RotationRequest(now, compromised=True)
 
     with bench.process() as systems:
         team = [bench.team("mallory")]
@@ -345,7 +345,7 @@ def test_an_attack_on_a_compromised_credential_between_two_tries_does_not_spare_
 ) -> None:
     old = secret(bench)
     login = bench.login("harbor-pull", SLUG)
-    order = Order(bench.sandbox.clock.now(), compromised=True)
+    order = RotationRequest(bench.sandbox.clock.now(), compromised=True)
     inject_fault(bench, "PATCH", "/secrets/harbor-pull", 503)
     assert run(bench, order)["mallory/pull"].error is not None
     clear_faults(bench)

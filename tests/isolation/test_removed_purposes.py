@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tenantry import drift
-from tenantry.rotation import Order, Outcome, rotate
+from tenantry.rotation import Outcome, RotationRequest, rotate
 from tests.support.crash import Driver
 from tests.support.harness import Bench, Data
 from tests.support.locks import NoLock
@@ -34,7 +34,7 @@ def run(bench: Bench, **asked: Any) -> dict[str, Outcome]:
     """One run of rotation."""
     now = bench.sandbox.clock.now()
     with bench.process() as systems:
-        found = rotate(systems, bench.teams, Order(now, **asked), now, NoLock())
+        found = rotate(systems, bench.teams, RotationRequest(now, **asked), now, NoLock())
     for outcome in found:
         assert outcome.error is None, outcome.error
     return {outcome.name: outcome for outcome in found}

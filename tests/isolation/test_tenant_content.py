@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tenantry import checks, drift, onboarding
 from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
-from tenantry.rotation import Order, rotate
+from tenantry.rotation import RotationRequest, rotate
 from tenantry.sandbox.kubernetes.errors import Refused
 from tests.isolation.mallory import MALLORY, SLUG, begin, others
 from tests.sandbox.calls import Caller
@@ -289,8 +289,10 @@ def run_all(bench: Bench) -> None:
         onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
         assert next(each.error for each in outcomes if each.team == "shop") is None
         hers = [team for team in teams if team.name == "mallory"]
-        rotate(systems, teams, Order(now), now, NoLock())
-        rotate(systems, hers, Order(now, compromised=True), now, NoLock(), names=["mallory"])
+        rotate(systems, teams, RotationRequest(now), now, NoLock())
+        rotate(
+            systems, hers, RotationRequest(now, compromised=True), now, NoLock(), names=["mallory"]
+        )
         assert not [each for each in checks.check_all(systems) if each.team == "shop"]
 
 
@@ -331,7 +333,9 @@ def _served(attacked: Attacked, content: dict[str, Any]) -> None:
         pass_time(bench, days=20)
         now = bench.sandbox.clock.now()
         with bench.process() as systems:
-            found = {o.name: o for o in rotate(systems, bench.teams, Order(now), now, NoLock())}
+            found = {
+                o.name: o for o in rotate(systems, bench.teams, RotationRequest(now), now, NoLock())
+            }
         assert found["shop/pull"].rotated
         assert bench.can_log_in("harbor-pull", "team-shop")
         assert bench.plan("shop") == Plan("shop")

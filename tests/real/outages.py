@@ -140,7 +140,9 @@ class Platform:
     def rotate(self) -> Callable[[], None]:
         """Return what exchanges the credentials of all teams; it is ordered now."""
         with self.process() as systems:
-            order = rotation.Order(systems.clock(), force=True, reason="an outage is measured")
+            order = rotation.RotationRequest(
+                systems.clock(), force=True, reason="an outage is measured"
+            )
 
         def procedure() -> None:
             with self.process() as systems:

@@ -16,7 +16,7 @@ from tenantry.connections import KeycloakAccount
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration import report
 from tenantry.migration.options import Options
-from tenantry.rotation import Order as Rotation
+from tenantry.rotation import RotationRequest as Rotation
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems

@@ -16,7 +16,7 @@ from tenantry.connections import Cluster as ClusterAccount
 from tenantry.errors import TenantryError
 from tenantry.migration.inspect_issuer import _about_mesh
 from tenantry.outcomes import Outcome
-from tenantry.rotation import Order, rotate
+from tenantry.rotation import RotationRequest, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.kubernetes.client import KINDS, KubernetesClient
 from tests.drift.watch import mend
@@ -165,7 +165,7 @@ class Walk:
             clock.move(3600)
             now = clock.now()
             teams = list(systems.state.teams.values())
-            found = rotate(systems, teams, Order(now, force=True), now, NoLock())
+            found = rotate(systems, teams, RotationRequest(now, force=True), now, NoLock())
             for outcome in found:
                 if outcome.error:
                     raise outcome.error

@@ -21,7 +21,7 @@ from tenantry.connections import Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Team, load
 from tenantry.onboarding import onboard
 from tenantry.plan import Plan
-from tenantry.rotation import Order, Outcome, rotate
+from tenantry.rotation import Outcome, RotationRequest, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
 from tests.real.conftest import Cluster
@@ -57,7 +57,7 @@ class Real:
 
     def run(self, **asked: Any) -> dict[str, Outcome]:
         now = self.sandbox.clock.now()
-        found = rotate(self.systems, [self.team], Order(now, **asked), now, NoLock())
+        found = rotate(self.systems, [self.team], RotationRequest(now, **asked), now, NoLock())
         assert [outcome.error for outcome in found if outcome.error] == []
         return {outcome.purpose: outcome for outcome in found}
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tenantry.errors import SystemRefused, TenantryError
-from tenantry.rotation import Order, Outcome
+from tenantry.rotation import Outcome, RotationRequest
 from tenantry.rotation.audit import Trail
 from tenantry.rotation.report import page, rows, summary
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ORDER = Order(NOW, compromised=True, reason="leaked")
+ORDER = RotationRequest(NOW, compromised=True, reason="leaked")
 ROTATED = Outcome(
     "shop",
     "pull",

@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.declared import Rotation
-from tenantry.rotation.due import Order, planned, spread, why_due
+from tenantry.rotation.due import RotationRequest, planned, spread, why_due
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 POLICY = Rotation(max_age_days=40, before_expiry_days=5)
-LONG_AGO = Order(NOW - timedelta(days=1000))
+LONG_AGO = RotationRequest(NOW - timedelta(days=1000))
 
 
-def due(age: float, left: float | None = None, order: Order = LONG_AGO, **more: Any) -> str | None:
+def due(
+    age: float, left: float | None = None, order: RotationRequest = LONG_AGO, **more: Any
+) -> str | None:
     """Why a credential of an age in days, whose robot has so many days left, is due."""
     told = {"policy": POLICY, "works": True, "asked": True} | more
     since = NOW - timedelta(days=age)
@@ -47,7 +49,7 @@ def test_what_does_not_work_is_due_whatever_its_age() -> None:
 def test_without_a_policy_nothing_happens_by_itself() -> None:
     assert due(1000, -1, policy=None) is None
     assert due(1, policy=None, works=False) is None
-    forced = Order(NOW, force=True)
+    forced = RotationRequest(NOW, force=True)
     assert due(1, order=forced, policy=None) == "forced"
     assert due(1, order=forced, policy=None, works=False) == "broken"
 
@@ -55,17 +57,20 @@ def test_without_a_policy_nothing_happens_by_itself() -> None:
 def test_an_order_concerns_the_robots_that_existed_when_it_was_begun() -> None:
     """So a run that is repeated after its machine died does not rotate twice. No clock decides it."""
     for asked in ({"force": True}, {"compromised": True}):
-        order = Order(NOW, **asked)
-        assert order.concerns("shop/pull", 7), "nothing is known of the pair yet"
-        order.begin("shop/pull", [3, 5])
-        order.begin("shop/pull", [6])
-        assert [order.concerns("shop/pull", number) for number in (3, 5, 6)] == [True, True, False]
+        order = RotationRequest(NOW, **asked)
+        assert order.covers("shop/pull", 7), "nothing is known of the pair yet"
+        order.record_robots("shop/pull", [3, 5])
+        order.record_robots("shop/pull", [6])
+        assert [order.covers("shop/pull", number) for number in (3, 5, 6)] == [True, True, False]
         assert due(1, order=order, asked=True) is not None
         assert due(1, order=order, asked=False) is None
 
 
 def test_what_is_compromised_comes_before_all_other_reasons() -> None:
-    assert due(40, order=Order(NOW, force=True, compromised=True), works=False) == "compromised"
+    assert (
+        due(40, order=RotationRequest(NOW, force=True, compromised=True), works=False)
+        == "compromised"
+    )
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, unique=True), st.integers(1, 3650))

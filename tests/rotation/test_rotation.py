@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tenantry.plan import Plan
-from tenantry.rotation import choose, look
+from tenantry.rotation import choose, observe
 from tenantry.systems.credentials.pairs import PREVIOUS, SINCE, UNTIL
 from tenantry.systems.harbor.robots import robot_id
 from tests.support.harness import PLATFORM, Bench, granted
@@ -241,7 +241,7 @@ def test_what_is_compromised_goes_though_it_was_rotated_since_that_was_asked_for
     old = logins(pull)
     asked = order(pull, compromised=True)
     now = pull.sandbox.clock.now()
-    choose(look(pull.systems, pull.teams, now), asked, now, most=9)
+    choose(observe(pull.systems, pull.teams, now), asked, now, most=9)
     pass_time(pull, minutes=10)
     run(pull)
     outcome = only(run(pull, asked))

@@ -126,9 +126,11 @@ def test_the_old_robot_stays_while_a_sink_that_cannot_be_written_holds_its_crede
         pass_time(spread_out, hours=30)
         assert only(run(spread_out)).error is not None
         assert all_work(spread_out, before), "the sink's consumers still log in"
-        look, team = spread_out.observe(), spread_out.team()
+        observed, team = spread_out.observe(), spread_out.team()
         old = robot_id("team-shop", "pull-a")
-        assert not spread_out.systems.credentials.outstayed(team, old, look), "drift leaves it, too"
+        assert not spread_out.systems.credentials.outstayed(team, old, observed), (
+            "drift leaves it, too"
+        )
 
     spread_out.sandbox.kubernetes.delete("Secret", "pull-shop", "pipelines")
     assert only(run(spread_out)).error is None

@@ -7,7 +7,7 @@ from typing import Any
 
 from tenantry.locks import Lock
 from tenantry.plan import Plan
-from tenantry.rotation import Order, Outcome, rotate
+from tenantry.rotation import Outcome, RotationRequest, rotate
 from tenantry.sandbox.harbor.model import Robot
 from tenantry.systems.credentials.pairs import ROBOT
 from tenantry.systems.credentials.places import places
@@ -36,14 +36,14 @@ def pass_time(bench: Bench, **much: float) -> None:
     bench.sandbox.clock.move(timedelta(**much).total_seconds())
 
 
-def order(bench: Bench, **asked: Any) -> Order:
+def order(bench: Bench, **asked: Any) -> RotationRequest:
     """Return an order that is given now."""
-    return Order(bench.sandbox.clock.now(), **asked)
+    return RotationRequest(bench.sandbox.clock.now(), **asked)
 
 
 def run(
     bench: Bench,
-    asked: Order | None = None,
+    asked: RotationRequest | None = None,
     *,
     systems: Systems | None = None,
     purposes: Sequence[str] | None = None,

@@ -13,7 +13,7 @@ from tasks import drift, rotation, step
 from tenantry.drift import SYSTEMS, Report
 from tenantry.drift import detect as judge
 from tenantry.errors import InvalidResponse, SystemUnavailable
-from tenantry.rotation import Order
+from tenantry.rotation import RotationRequest
 from tenantry.walk import Walk
 from tests.support.harness import Bench
 from tests.support.wire import no_delays
@@ -107,7 +107,7 @@ def test_an_odd_answer_is_recorded_at_once() -> None:
 def test_rotation_looks_again_before_it_gives_a_pair_up(
     teams: Bench, monkeypatch: pytest.MonkeyPatch, last_try: Callable[[], None]
 ) -> None:
-    order = Order(teams.sandbox.clock.now(), force=True)
+    order = RotationRequest(teams.sandbox.clock.now(), force=True)
     run = rotation.Rotation(teams.systems, teams.teams, order, None)
     teams.sandbox.fault_for = lambda system, method, path: 500 if "/robots" in path else None
     with pytest.raises(SystemUnavailable, match="robots"):
