@@ -1,8 +1,8 @@
-"""A person's approval of a plan, asked for in the same form by every flow.
+"""The approval of a plan by a user, in the same form in all flows.
 
-The run is suspended meanwhile, not paused: no process waits with it, and it starts from its
-beginning when it is answered. Read in Prefect 3.9.1: a paused run of a deployment with a concurrency
-limit gives its slot back, and its process is ended within four minutes, when it cannot renew the
+Until the user answers, the run is suspended, not paused: no process waits, and the run starts from its
+beginning after the answer. Read in Prefect 3.9.1: a paused run of a deployment with a concurrency
+limit returns its slot, and its process is terminated within four minutes, when it cannot renew the
 lease of the slot.
 """
 
@@ -34,29 +34,30 @@ def _plan(value: str) -> Any:
     return Field(
         default=value,
         title="Plan",
-        description="The hash of the plan that you approve. Leave it as it is: an approval of "
-        "another plan is refused.",
+        description="The hash of the plan that you approve. Do not change it: an approval of "
+        "another plan is rejected.",
     )
 
 
 class Approval(RunInput):
-    """The form that a person fills in before a run deletes or moves anything."""
+    """The form that a user fills in before a run deletes or moves anything."""
 
     approve: bool = Field(
         default=False,
         title="Approve",
-        description="Carry out the plan above. If this is off, the plan is refused.",
+        description="Apply the plan above. If this is off, the plan is rejected.",
     )
     plan: str = _plan("")
     your_name: str = Field(
         default="",
         title="Your name",
-        description="Who approves or refuses, for the log. Prefect does not verify it.",
+        description="The name of the user who approves or rejects, for the log. Prefect does not "
+        "verify it.",
     )
 
 
 class _Answer(BaseModel):
-    """An answer with all its rules: what comes by the API may have been made by a program."""
+    """The validation of an answer: a program may have sent it through the API."""
 
     model_config = ConfigDict(strict=True)
 
@@ -66,11 +67,11 @@ class _Answer(BaseModel):
 
 
 class NotApproved(TenantryError):
-    """A person refused a plan, or approved another one."""
+    """A user rejected a plan, or approved another one."""
 
 
 def bullets(changes: Sequence[Change]) -> Markdown:
-    """Return changes as a list: the UI's dialog is too narrow for a table of them."""
+    """Return the changes as a list: the dialog of the UI is too narrow for a table."""
     lines = [
         markdown("- **{}** {} {} {}", each.action, *each.id.parts) for each in changes[:_SHOWN]
     ]
@@ -79,26 +80,26 @@ def bullets(changes: Sequence[Change]) -> Markdown:
 
 
 def require_approval(question: Markdown, plan: str, *, patience: int = DAY) -> str:
-    """Return who approved a plan; suspend the run if no person has answered yet.
+    """Return the user who approved a plan; suspend the run if there is no answer yet.
 
-    The flow must come here again with the same plan after it was resumed. If the plan is another
-    one by then, it is asked for again.
+    After the run is resumed, the flow must call this function again with its current plan. If the plan
+    has changed, the run is suspended again.
 
     Args:
-        question: what the plan does.
-        plan: the plan's hash. Only an answer that names it counts.
+        question: the effects of the plan.
+        plan: the hash of the plan. Only an answer with this hash is valid.
         patience: seconds in which an answer is accepted.
 
     Returns:
-        The name of the person, or a stand-in for it.
+        The name of the user, or a placeholder if the answer has no name.
 
     Raises:
         NotApproved: the plan is not approved, and why.
-        Pause: of Prefect's, to end the process until a person answers.
+        Pause: raised by Prefect to end the process until a user answers.
     """
     days = count(patience // DAY, "day")
     get_run_logger().info(
-        "Plan %s waits for an approval, for %s: open this run in the UI and choose Resume, in the "
+        "Plan %s waits for an approval, for %s. Open this run in the UI and choose Resume in the "
         "menu at the top right.",
         plan,
         days,
@@ -118,40 +119,40 @@ def require_approval(question: Markdown, plan: str, *, patience: int = DAY) -> s
 
 
 def remember(key: str, value: dict[str, Any]) -> None:
-    """Keep a value with the run, for the process that goes on if this one dies.
+    """Store a value with the flow run, for the next process if this one is terminated.
 
     Raises:
-        SystemUnavailable, SystemRefused: Prefect's API did not take it.
+        SystemUnavailable, SystemRefused: Prefect's API did not store it.
     """
-    with needed("keep an approval with the flow run"):
+    with needed("store a value with the flow run"):
         if read_flow_run_input(key) is not None:
             delete_flow_run_input(key)
         create_flow_run_input(key, value)
 
 
 def recall(key: str) -> dict[str, Any] | None:
-    """Return what an earlier process of the run kept; None if it kept nothing.
+    """Return the value that an earlier process stored with the flow run; None if there is none.
 
     Raises:
-        SystemUnavailable, SystemRefused: Prefect's API did not give it.
+        SystemUnavailable, SystemRefused: Prefect's API did not return it.
     """
-    with needed("read the approval that the flow run has"):
+    with needed("read a value of the flow run"):
         return cast(dict[str, Any] | None, read_flow_run_input(key))
 
 
 def _form(plan: str) -> type[Approval]:
-    """Return the form with a plan's hash filled in.
+    """Return the form with the hash of a plan filled in.
 
-    Read in Prefect 3.9.1: `with_initial_data` loses the descriptions of fields that it fills in.
+    Read in Prefect 3.9.1: `with_initial_data` drops the descriptions of the fields that it fills in.
     """
     return create_model("Approval", __base__=Approval, plan=(str, _plan(plan)))
 
 
 def _check(answer: Any, plan: str) -> str:
-    """Return who approved the plan.
+    """Return the user who approved the plan.
 
     Raises:
-        NotApproved: this answer does not approve it.
+        NotApproved: the answer does not approve it.
     """
     given = answer.model_dump(exclude_unset=True) if isinstance(answer, BaseModel) else {}
     try:
@@ -164,15 +165,15 @@ def _check(answer: Any, plan: str) -> str:
             for fault in error.errors(include_input=False)
         )
         raise NotApproved(
-            f"The answer is not valid ({faults}): plan {plan} was not carried out."
+            f"The answer is not valid ({faults}): plan {plan} was not applied."
         ) from None
     name = " ".join(valid.your_name.split())
     if not valid.approve:
-        raise NotApproved(f"{name or 'Someone'} refused plan {plan}: it was not carried out.")
+        raise NotApproved(f"{name or 'Someone'} rejected plan {plan}: it was not applied.")
     if valid.plan != plan:
         raise NotApproved(
-            f"The answer approves plan {valid.plan}, and the present plan is {plan}: it was not "
-            "carried out. Start the run again, and approve the plan that it shows."
+            f"The answer approves plan {valid.plan}, but the current plan is {plan}: it was not "
+            "applied. Start the run again, and approve the plan that it shows."
         )
     get_run_logger().info("%s approved plan %s.", name or "Someone", plan)
     return name or "someone in the UI"

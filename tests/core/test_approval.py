@@ -56,7 +56,7 @@ def test_the_form_says_what_each_field_is_and_shows_the_plans_hash(
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"approve": False, "plan": PLAN, "your_name": "Ann"}, f"Ann refused plan {PLAN}"),
+        ({"approve": False, "plan": PLAN, "your_name": "Ann"}, f"Ann rejected plan {PLAN}"),
         ({"approve": True, "plan": "ba9876543210"}, "The answer approves plan ba9876543210"),
         ({"approve": True, "plan": ""}, "The answer is not valid (plan: "),
         ({"approve": True}, "The answer is not valid (plan: "),
@@ -72,7 +72,7 @@ def test_only_an_answer_that_names_the_present_plan_counts(
     with pytest.raises(NotApproved) as refused:
         ask(monkeypatch, given)
     assert str(refused.value).startswith(reason)
-    assert "not carried out" in str(refused.value)
+    assert "not applied" in str(refused.value)
 
 
 def test_a_run_that_cannot_be_suspended_is_refused_with_a_remedy(

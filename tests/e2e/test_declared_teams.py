@@ -124,7 +124,7 @@ def test_what_is_refused_or_approved_for_another_plan_leaves_everything_as_it_is
 
     run = shop.platform.wait_for_run(id)
     assert run["state_type"] == "FAILED"
-    assert "not carried out" in run["state"]["message"]
+    assert "not applied" in run["state"]["message"]
     assert shop.file.read_text() == FILE
     assert shop.sandbox.requests.writes() == 0
 
@@ -149,7 +149,7 @@ def test_what_changes_while_a_person_decides_is_asked_for_again(shop, changed):
     assert has_route(shop)
     answer(shop, id, approve=False, your_name="Ann")
     run = shop.platform.wait_for_run(id)
-    assert run["state"]["message"] == f"Ann refused plan {second.plan}: it was not carried out."
+    assert run["state"]["message"] == f"Ann rejected plan {second.plan}: it was not applied."
     assert shop.file.read_text() == file
     assert has_route(shop)
 

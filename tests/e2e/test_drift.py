@@ -189,7 +189,7 @@ def test_what_is_not_approved_is_left_as_it_is(bench):
     answer(bench, id, approve=False, plan=plan)
 
     run = bench.platform.wait_for_run(id)
-    assert f"Someone refused plan {plan}: it was not carried out." in run["state"]["message"]
+    assert f"Someone rejected plan {plan}: it was not applied." in run["state"]["message"]
     assert bench.sandbox.requests.writes() == 0
 
 

@@ -125,7 +125,7 @@ def test_a_plan_is_approved_or_refused_in_the_ui(approve, bench, page):
     listed = dialog.get_by_role("listitem").filter(has_text="VirtualService team-shop/web")
     listed.wait_for()
     assert dialog.get_by_label("Plan").input_value() == plan
-    assert dialog.get_by_text("If this is off, the plan is refused.").is_visible()
+    assert dialog.get_by_text("If this is off, the plan is rejected.").is_visible()
     answer_approval(page, dialog, approve=approve)
 
     run = bench.platform.wait_for_run(id)
@@ -135,5 +135,5 @@ def test_a_plan_is_approved_or_refused_in_the_ui(approve, bench, page):
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
         assert file == "name: shop\n"
     else:
-        assert run["state"]["message"] == f"Ann refused plan {plan}: it was not carried out."
+        assert run["state"]["message"] == f"Ann rejected plan {plan}: it was not applied."
         assert file == f"name: shop\n{route}"

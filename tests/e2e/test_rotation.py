@@ -227,7 +227,7 @@ def test_what_is_refused_by_a_person_changes_nothing(teams):
     run = teams.platform.wait_for_run(id)
 
     assert run["state_type"] == "FAILED"
-    assert run["state"]["message"] == f"Bob refused plan {plan}: it was not carried out."
+    assert run["state"]["message"] == f"Bob rejected plan {plan}: it was not applied."
     assert all_live(teams) == before
     assert teams.sandbox.requests.writes() == 0
 
