@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.floor import Floor, Recording, recorded
-from demo.blocks import fill_in
+from demo.blocks import save_blocks
 from demo.processes import LocalPlatform
 from tasks.shards import SHARD, SHARDS_AT_ONCE
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
@@ -327,7 +327,7 @@ def _prefect(folder: Path, teams: int, latency: float) -> list[Measured]:
     with sandbox(latency) as addresses, LocalPlatform(folder / "platform") as platform:
         platform.wait_for_server()
         with temporary_settings({PREFECT_API_URL: f"{platform.url}/api"}):
-            fill_in(addresses, folder / "prefect")
+            save_blocks(addresses, folder / "prefect")
         platform.serve_flows()
         for change in declare(folder / "prefect", teams):
             change()

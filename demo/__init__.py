@@ -1,1 +1,1 @@
-"""A whole platform on one machine: the sandbox, a Prefect server, and the flows served."""
+"""A complete platform on one machine: the sandbox, a Prefect server, and a process that serves flows."""

@@ -1,6 +1,6 @@
-"""The example's platform and its three teams, brought to the sandbox through the Prefect API.
+"""Onboards the example's platform and teams to the sandbox, through the Prefect API.
 
-make demo                   stays up until Ctrl-C
+make demo                   runs until Ctrl-C
 make demo ARGS=--once       ends after the summary
 """
 
@@ -28,29 +28,29 @@ console = Console()
 
 
 def main(once: bool) -> int:
-    """Run the demo; the status is 0 if all teams are in sync and no process logged an error."""
+    """Run the demo, and return its exit status: 0 if all teams are in sync and no error was logged."""
     folder = Path(tempfile.mkdtemp(prefix="tenantry-demo-"))
     try:
-        console.print("Starting the sandbox and a Prefect server; this takes about 20 seconds …")
+        console.print("Starting the sandbox and a Prefect server. This takes about 20 seconds …")
         with LocalPlatform(folder) as platform:
             addresses = start_sandbox(platform)
             declared = _declare_platform(folder)
             platform.wait_for_server()
-            _fill_in_blocks(platform, addresses, declared)
+            _save_blocks(platform, addresses, declared)
             console.print("Serving the flows …")
             platform.serve_flows()
             platform.run(str(ROOT / "deployments" / "automations.py"))
             succeeded = _configure(platform) and _onboard(platform)
             _deploy(addresses)
-            as_declared = _summarise(addresses, declared)
-            _say_where(platform, addresses, declared)
-            logged = _show_errors(platform)
+            in_sync = _print_inventory(addresses, declared)
+            _print_addresses(platform, addresses, declared)
+            has_errors = _print_errors(platform)
             if not once:
-                console.print("\nAll of it stays up until you press Ctrl-C.")
+                console.print("\nEverything runs until you press Ctrl-C.")
                 while True:
                     time.sleep(1)
                     platform.check()
-        return 0 if succeeded and as_declared and not logged else 1
+        return 0 if succeeded and in_sync and not has_errors else 1
     except KeyboardInterrupt:
         return 0
     except (ProcessDied, TenantryError) as error:
@@ -61,20 +61,23 @@ def main(once: bool) -> int:
 
 
 def _declare_platform(folder: Path) -> Path:
-    """The example's platform without teams: those come through the API."""
+    """Copy the example's platform without its teams, and return the folder.
+
+    The teams are onboarded through the API.
+    """
     declared = folder / "declared"
     (declared / "teams").mkdir(parents=True)
     shutil.copy(EXAMPLE / "platform.yaml", declared)
     return declared
 
 
-def _fill_in_blocks(platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
-    """What a person does once in the UI."""
+def _save_blocks(platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
+    """Save the blocks, as a user does once in the UI."""
     os.environ |= {key: value for key, value in platform.env.items() if key.startswith("PREFECT_")}
     # Prefect reads its settings when it is imported.
-    from demo.blocks import fill_in
+    from demo.blocks import save_blocks
 
-    fill_in(addresses, declared)
+    save_blocks(addresses, declared)
 
 
 def _configure(platform: LocalPlatform) -> bool:
@@ -98,15 +101,15 @@ def _onboard(platform: LocalPlatform) -> bool:
 
 
 def _report(name: str, run: dict[str, Any]) -> bool:
-    """Print how a run ended, and return whether it completed."""
-    good: bool = run["state_type"] == "COMPLETED"
-    mark = "[green]done[/]" if good else f"[red]{run['state_name']}[/]"
+    """Print the final state of a run, and return whether it completed."""
+    completed: bool = run["state_type"] == "COMPLETED"
+    mark = "[green]done[/]" if completed else f"[red]{run['state_name']}[/]"
     console.print(f"  {name}: {mark}, {run['state']['message']}", highlight=False)
-    return good
+    return completed
 
 
 def _deploy(addresses: dict[str, Any]) -> None:
-    """Deploy what the team itself would deploy: the Services that its route leads to."""
+    """Create the Services of a route, which a team deploys itself."""
     kubeconfig = addresses["kubernetes"]["kubeconfig"]
     services = str(ROOT / "demo" / "services.yaml")
     with config.new_client_from_config(kubeconfig) as api:  # type: ignore[no-untyped-call]
@@ -117,8 +120,8 @@ def _example(path: Path) -> Team:
     return Team.model_validate(files.read(path).data)
 
 
-def _summarise(addresses: dict[str, Any], declared: Path) -> bool:
-    """What exists where, read back from the systems."""
+def _print_inventory(addresses: dict[str, Any], declared: Path) -> bool:
+    """Print the resources of the systems, and return whether they are in sync."""
     declaration = load(declared)
     connections = Connections(
         harbor=addresses["harbor"],
@@ -135,15 +138,15 @@ def _summarise(addresses: dict[str, Any], declared: Path) -> bool:
     return all(outcome.plan is not None and outcome.plan.is_empty for outcome in outcomes)
 
 
-def _show_errors(platform: LocalPlatform) -> bool:
-    """Print the errors in the logs of the processes, and return whether there are any."""
+def _print_errors(platform: LocalPlatform) -> bool:
+    """Print the errors in the logs of the processes, and return whether any exist."""
     errors = platform.new_errors()
     for error in errors:
         console.print(f"[red]Logged as an error:[/] {error}", highlight=False)
     return bool(errors)
 
 
-def _say_where(platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
+def _print_addresses(platform: LocalPlatform, addresses: dict[str, Any], declared: Path) -> None:
     console.print(f"\n[bold]Prefect UI[/]        {platform.url}")
     for name in ("harbor", "keycloak"):
         system = addresses[name]
@@ -163,8 +166,8 @@ def _stop(number: int, frame: object) -> None:
 
 
 if __name__ == "__main__":
-    # Also where it runs in the background, with Ctrl-C's signal ignored, and when it is told to
-    # end: what it started must end with it.
+    # Handle both signals, so that the started processes end with the demo. In the background,
+    # SIGINT would be ignored otherwise.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     sys.exit(main(once="--once" in sys.argv[1:]))

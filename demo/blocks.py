@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection, Platform
 
 
-def fill_in(addresses: dict[str, Any], declared: Path, name: str = "default") -> None:
+def save_blocks(addresses: dict[str, Any], declared: Path, name: str = "default") -> None:
     """Save a Platform block and the four blocks that it names, all under one name.
 
     Args:

@@ -1,4 +1,4 @@
-"""Errors in the logs of a platform's processes, without those that mean nothing."""
+"""Errors in the logs of a platform's processes, without those that are known to be harmless."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Noise:
-    """Log entries at level ERROR, or with a traceback, that report no fault.
+    """Log entries at level ERROR, or with a traceback, that are harmless.
 
     Attributes:
-        pattern: matches somewhere in the entry.
+        pattern: a regular expression that matches a part of the entry.
         reason: why the entry is harmless.
     """
 
@@ -22,21 +22,21 @@ class Noise:
 NOISE: tuple[Noise, ...] = (
     Noise(
         r"""\| ERROR +\| (Flow|Task) run ['"](?!.*Traceback)""",
-        "A run that ends Failed says so at level ERROR; its state is what counts.",
+        "A failed run is logged at level ERROR. Its state is checked instead.",
     ),
     Noise(
         r"Encountered error during state validation.*sqlite3\.OperationalError\) database is locked",
-        "On SQLite, Prefect's server answers 503 while another write takes long, and the client "
-        "repeats the call.",
+        "On SQLite, Prefect's server answers 503 during another long write, and the client repeats "
+        "the call.",
     ),
     Noise(
         r"Worker channel heartbeat persistence failed: .*sqlite3\.OperationalError\) database is locked",
-        "On SQLite, Prefect's server could not store that a worker is alive while another write took "
-        "long. The worker's next heartbeat stores it.",
+        "On SQLite, Prefect's server could not store a worker's heartbeat during another long write. "
+        "It stores the next one.",
     ),
     Noise(
         r"Crash detected! Execution was aborted by a termination signal\.\s*$",
-        "Whoever stops a worker, or what serves the flows, ends its runs, and each of them says so. A "
+        "If a worker or the process that serves the flows is stopped, its runs end and log this. A "
         "worker starts a scheduled run seconds before its time.",
     ),
 )
@@ -48,7 +48,7 @@ _ERROR = re.compile(
 
 
 def errors(text: str, noise: Iterable[Noise] = NOISE) -> Iterator[str]:
-    """Return the entries of a log that have a traceback or the level ERROR and are not noise."""
+    """Yield the entries of a log that have a traceback or the level ERROR and are not noise."""
     harmless = [re.compile(known.pattern, re.DOTALL) for known in noise]
     for entry in _ENTRY.split(text):
         if _ERROR.search(entry) and not any(known.search(entry) for known in harmless):
@@ -57,13 +57,13 @@ def errors(text: str, noise: Iterable[Noise] = NOISE) -> Iterator[str]:
 
 @dataclass
 class LogReader:
-    """Reads what log files have gained since the last time."""
+    """A reader of the new entries of log files."""
 
     noise: tuple[Noise, ...] = NOISE
     _read: dict[Path, int] = field(default_factory=dict)
 
     def errors(self, logs: Iterable[Path]) -> list[str]:
-        """Return the errors that were written since the last call, each with its log's name."""
+        """Return the errors since the last call, each with the name of its log."""
         found = []
         for log in logs:
             with log.open("rb") as file:

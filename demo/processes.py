@@ -1,4 +1,4 @@
-"""The processes of a platform on one machine, started and stopped together."""
+"""The processes of a platform on one machine, which start and stop together."""
 
 import json
 import os
@@ -18,15 +18,16 @@ import httpx
 from demo.logs import LogReader
 
 ROOT = Path(__file__).parent.parent
-_READY_WITHIN = 180.0  # a fresh database on a busy machine takes a server a minute and more
+# A Prefect server with a new database may need more than a minute on a busy machine.
+_START_TIMEOUT = 180.0
 
 
 class ProcessDied(Exception):
-    """A process ended that was to go on; the message has the end of its log."""
+    """A process ended unexpectedly. The message has the end of its log."""
 
 
 class Process:
-    """A process in a group of its own, with a log file; `stop` ends it and its children."""
+    """A process in its own process group, with a log file. `stop` also ends its children."""
 
     def __init__(
         self, name: str, command: list[str], env: Mapping[str, str], log: Path, cwd: Path = ROOT
@@ -44,25 +45,25 @@ class Process:
             )
 
     def check(self) -> None:
-        """Raises ProcessDied if the process has ended."""
+        """Raise ProcessDied if the process has ended."""
         if self.popen.poll() is not None:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
             raise ProcessDied(f"{self.name} ended with status {self.popen.returncode}:\n{tail}")
 
     def stop(self) -> None:
-        """Asks the process to end, and makes it after ten seconds."""
-        for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        """Terminate the process; kill it if it has not ended after ten seconds."""
+        for number, timeout in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
             if self.popen.poll() is not None:
                 break
             _signal_group(self.popen.pid, number)
             try:
-                self.popen.wait(patience)
+                self.popen.wait(timeout)
             except subprocess.TimeoutExpired:
                 continue
         self.kill()
 
     def kill(self) -> None:
-        """Ends the process and its children at once, unasked."""
+        """Kill the process and its children."""
         _signal_group(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
 
@@ -73,18 +74,18 @@ def _signal_group(pid: int, number: int) -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
+    """Return a free port of the loopback address."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
 class LocalPlatform:
-    """A Prefect server on this machine, and what runs beside it, while the context lasts.
+    """A context manager that runs a Prefect server, and the processes that use it.
 
     Attributes:
-        url: the server's address; its UI is there.
-        env: the environment of everything that is to talk to the server.
+        url: the address of the server and its UI.
+        env: the environment for all processes that call the server.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
@@ -107,18 +108,18 @@ class LocalPlatform:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_URL": f"{self.url}/api",
-            # Without it, the UI calls port 4200.
+            # Without this setting, the UI calls port 4200.
             "PREFECT_SERVER_UI_API_URL": f"{self.url}/api",
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "DO_NOT_TRACK": "1",
-            # Measured: recording task runs in batches takes 7.6 CPU seconds a thousand, not 25.6.
+            # Measured: for 1,000 task runs, recording in batches takes 7.6 CPU seconds instead of 25.6.
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
-            # SQLite lets one writer in at a time: on a busy machine the others wait their turn.
+            # SQLite allows one writer at a time, so others must wait longer on a busy machine.
             "PREFECT_SERVER_DATABASE_TIMEOUT": "30",
             "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
             "PREFECT_CLIENT_MAX_RETRIES": "10",
@@ -154,7 +155,7 @@ class LocalPlatform:
         self._stack.close()
 
     def start(self, name: str, command: list[str]) -> Process:
-        """Starts a process that lives as long as the platform."""
+        """Start and return a process that ends with the platform."""
         stem = name.replace(" ", "-")
         started = sum(log.stem.partition(".")[0] == stem for log in self._logs)
         log = self.folder / (f"{stem}.{started + 1}.log" if started else f"{stem}.log")
@@ -165,58 +166,58 @@ class LocalPlatform:
         return process
 
     def serve_flows(self, file: Path = ROOT / "prefect.yaml") -> None:
-        """Serves the deployments of a file, and returns when the API takes runs of them."""
+        """Serve the deployments of a file; return when the API accepts runs of them."""
         command = [sys.executable, str(ROOT / "deployments" / "serve.py"), str(file)]
         self._flows = process = self.start("the flows", command)
         self.wait_for(lambda: "Serving " in process.log.read_text(), process)
 
     def stop(self, process: Process) -> None:
-        """Ends one process before the others."""
+        """Stop one process before the others."""
         process.stop()
         self._processes.remove(process)
 
     def stop_flows(self) -> bool:
-        """Stops serving the flows, and returns whether they were served."""
+        """Stop serving the flows, and return whether they were served."""
         flows, self._flows = self._flows, None
         if flows:
             self.stop(flows)
         return flows is not None
 
     def kill_flows(self) -> None:
-        """Kills what serves the flows, and all runs that it started, with SIGKILL."""
+        """Kill the process that serves the flows, with all its runs."""
         flows, self._flows = self._flows, None
         assert flows, "the flows are not served"
         self.kill(flows)
 
     def kill(self, process: Process) -> None:
-        """Kills a process and all that it started, with SIGKILL."""
+        """Kill a process with its children."""
         process.kill()
         self._processes.remove(process)
 
     def run(self, *command: str) -> None:
-        """Runs a Prefect command, or a Python file, to its end."""
-        words = [sys.executable, *command]
+        """Run a Prefect command or a Python file; raise ProcessDied if it fails."""
+        arguments = [sys.executable, *command]
         if not command[0].endswith(".py"):
-            words = [program("prefect"), "--no-prompt", *command]
+            arguments = [program("prefect"), "--no-prompt", *command]
         done = subprocess.run(
-            words, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False
+            arguments, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise ProcessDied(f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}")
 
     def new_errors(self) -> list[str]:
-        """Return what the processes have logged as errors since the last call, except noise."""
+        """Return the errors that the processes logged since the last call, without noise."""
         return self._log_reader.errors(self._logs)
 
     def check(self) -> None:
-        """Raises ProcessDied if a process has ended."""
+        """Raise ProcessDied if a process has ended."""
         for process in self._processes:
             process.check()
 
     def wait_for(
-        self, done: Any, process: Process | None = None, seconds: float = _READY_WITHIN
+        self, done: Any, process: Process | None = None, seconds: float = _START_TIMEOUT
     ) -> None:
-        """Waits until `done()` is true, as long as the processes live."""
+        """Wait until `done()` is true; raise ProcessDied if a process ends or the time is up."""
         deadline = time.monotonic() + seconds
         while not done():
             self.check()
@@ -226,7 +227,7 @@ class LocalPlatform:
             time.sleep(0.3)
 
     def wait_for_server(self) -> None:
-        """Waits until the server answers; a fresh database takes it some 15 seconds."""
+        """Wait until the server answers. With a new database this takes about 15 seconds."""
 
         def healthy() -> bool:
             try:
@@ -236,13 +237,13 @@ class LocalPlatform:
 
         self.wait_for(healthy)
 
-    # The API, as anybody calls it
+    # Calls of the API
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Calls the server's API, again if it says 503, and gives the answer's content, if any."""
+        """Call the server's API, repeatedly on 503, and return the JSON content of the answer or None."""
         for _ in range(30):
             answer = httpx.request(method, f"{self.url}/api/{path}", json=body, timeout=60)
-            if answer.status_code != 503:  # SQLite is locked now and then; it passes
+            if answer.status_code != 503:  # the SQLite database is locked for a moment
                 break
             time.sleep(0.5)
         answer.raise_for_status()
@@ -255,28 +256,28 @@ class LocalPlatform:
         key: str | None = None,
         name: str | None = None,
     ) -> str:
-        """Creates a run of a deployment, named `flow/deployment`, and gives its id."""
+        """Create a run of a deployment, named `flow/deployment`, and return its id."""
         id = self.call("GET", f"deployments/name/{deployment}")["id"]
         body = {"parameters": parameters, "idempotency_key": key} | ({"name": name} if name else {})
         return str(self.call("POST", f"deployments/{id}/create_flow_run", body)["id"])
 
     def flow_run(self, id: str) -> dict[str, Any]:
-        """A run as it is now."""
+        """Return the current state of a run."""
         run: dict[str, Any] = self.call("GET", f"flow_runs/{id}")
         return run
 
     def run_log(self, id: str) -> str:
-        """Return what a run has logged so far, a line for each message."""
+        """Return the messages that a run has logged so far, one a line."""
         return "\n".join(line["message"] for line in self._log_lines(id))
 
     def whole_log(self, id: str) -> str:
-        """Return what an ended run has logged, once the server has the line of its last state."""
+        """Return the log of an ended run, once the server has the entry of its final state."""
 
-        def is_whole() -> bool:
+        def is_complete() -> bool:
             own = [line for line in self._log_lines(id) if line["task_run_id"] is None]
             return any(line["message"].startswith("Finished in state ") for line in own)
 
-        self.wait_for(is_whole)
+        self.wait_for(is_complete)
         return self.run_log(id)
 
     def _log_lines(self, id: str) -> list[dict[str, Any]]:
@@ -285,7 +286,7 @@ class LocalPlatform:
         return lines
 
     def wait_for_run(self, id: str, seconds: float = 120, every: float = 0.3) -> dict[str, Any]:
-        """Waits until a run has ended, and gives it; looks `every` so many seconds."""
+        """Wait until a run has ended, and return it. Its state is read `every` so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
             run = self.flow_run(id)
@@ -298,7 +299,7 @@ class LocalPlatform:
 
 
 def start_sandbox(platform: LocalPlatform) -> dict[str, Any]:
-    """Starts the sandbox beside the platform, and gives its addresses."""
+    """Start the sandbox as a process of the platform, and return its addresses."""
     process = platform.start("the sandbox", [sys.executable, "-m", "tenantry.cli", "sandbox"])
     platform.wait_for(lambda: process.log.read_text().count("\n") > 0, process)
     addresses: dict[str, Any] = json.loads(process.log.read_text().splitlines()[0])
@@ -306,5 +307,5 @@ def start_sandbox(platform: LocalPlatform) -> dict[str, Any]:
 
 
 def program(name: str) -> str:
-    """A program of the environment that we run in."""
+    """Return the path of a program in the current Python environment."""
     return str(Path(sys.executable).parent / name)

@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from demo.blocks import fill_in
+from demo.blocks import save_blocks
 from demo.processes import ROOT, LocalPlatform
 from tests.support.flow_harness import Worker
 
@@ -228,7 +228,7 @@ class Unreliable:
 def test_the_documented_calls_work_as_they_stand(bench):
     missing = [tool for tool in ("curl", "jq") if shutil.which(tool) is None]
     assert not missing, f"docs/api.md calls {', '.join(missing)}: install it (apt-get install)"
-    fill_in(bench.sandbox.addresses(), bench.declared)  # as `default`
+    save_blocks(bench.sandbox.addresses(), bench.declared)  # as `default`
     page = (ROOT / "docs" / "api.md").read_text()
     by_hand = page.partition("## By hand")[2].partition("\n## ")[0]
     script = "\n".join(re.findall(r"^```shell\n(.*?)^```$", by_hand, re.DOTALL | re.MULTILINE))

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from demo.blocks import fill_in
+from demo.blocks import save_blocks
 from demo.logs import LogReader
 from demo.processes import ROOT, Process, free_port
 from tenantry.sandbox import Sandbox
@@ -166,7 +166,7 @@ def fill_in_blocks(shell: Shell, sandbox: Sandbox, declared: Path) -> None:
             PREFECT_API_AUTH_STRING: shell.env["PREFECT_API_AUTH_STRING"],
         }
     ):
-        fill_in(sandbox.addresses(), declared)
+        save_blocks(sandbox.addresses(), declared)
 
 
 def ui_calls(url: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from ruamel.yaml import YAML
 
-from demo.blocks import fill_in
+from demo.blocks import save_blocks
 from demo.processes import ROOT, LocalPlatform
 from tenantry.sandbox import Sandbox
 from tests.production.postgres import Postgres
@@ -116,7 +116,7 @@ def running(
     since = datetime.now(UTC)
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox())
-        fill_in(sandbox.addresses(), declared)
+        save_blocks(sandbox.addresses(), declared)
         if request.param == "serve":
             server.serve_flows(file)
             stack.callback(server.stop_flows)
@@ -184,14 +184,14 @@ def refused_team(running: Running, folder: Path) -> str:
 def faulty_declaration(running: Running, folder: Path) -> str:
     """Start a run that reads a faulty declared state."""
     (folder / "platform.yaml").write_text("name: [1]\n")
-    fill_in(running.sandbox.addresses(), folder, "faulty")
+    save_blocks(running.sandbox.addresses(), folder, "faulty")
     return running.platform.create_run("detect-drift/detect-drift", {"declared_state": "faulty"})
 
 
 def system_down(running: Running, folder: Path) -> str:
     """Start a run whose systems do not answer, however often it tries."""
     with Sandbox() as sandbox:
-        fill_in(sandbox.addresses(), running.declared, "down")
+        save_blocks(sandbox.addresses(), running.declared, "down")
     blocks = dict.fromkeys(("harbor", "keycloak", "cluster"), "down")
     return running.platform.create_run("check-platform/check-platform", blocks)
 

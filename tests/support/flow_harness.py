@@ -19,7 +19,7 @@ import pytest
 from keycloak import KeycloakAdmin
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from demo.blocks import fill_in
+from demo.blocks import save_blocks
 from demo.processes import ROOT, LocalPlatform, Process, program
 from tenantry.connections import HarborAccount
 from tests.real.servers.apiserver import connect
@@ -89,7 +89,7 @@ class FlowBench:
         self.block = next(_names)
         (declared / "teams").mkdir(parents=True)
         self.declare_platform("name: test\n")
-        fill_in(addresses, declared, self.block)
+        save_blocks(addresses, declared, self.block)
 
     def declare_platform(self, text: str) -> None:
         (self.declared / "platform.yaml").write_text(text)

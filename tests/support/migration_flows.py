@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prefect.filesystems import LocalFileSystem
 
-from demo.blocks import fill_in
+from demo.blocks import save_blocks
 from tests.support.approvals import wait_for_approval
 from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import IssuerBench
@@ -29,7 +29,7 @@ class Flows:
         self.platform = platform
         self.made = made
         self.block = block
-        fill_in(addresses, declared, block)
+        save_blocks(addresses, declared, block)
         LocalFileSystem(basepath=str(declared.parent / "store")).save(block, overwrite=True)
 
     def start(self, intent: str, **parameters: Any) -> str:

@@ -1,8 +1,7 @@
-"""Client policies, as far as one thing goes: the executor `secret-rotation`.
+"""Client policies with one executor: `secret-rotation`.
 
-It is a preview of Keycloak's that is off unless the server is built with the feature
-`client-secret-rotation`, as the sandbox's is. Of conditions, `any-client` and
-`client-access-type` are known.
+In Keycloak this is a preview, which must be enabled with the feature `client-secret-rotation`. The
+sandbox has it enabled. The known conditions are `any-client` and `client-access-type`.
 """
 
 from datetime import datetime
@@ -17,10 +16,10 @@ routes = Routes()
 
 ROTATED = "client.secret.rotated"
 _CREATED = "client.secret.creation.time"
-_ENDS = "client.secret.expiration.time"
+_EXPIRES = "client.secret.expiration.time"
 _OLD_CREATED = "client.secret.rotated.creation.time"
-_OLD_ENDS = "client.secret.rotated.expiration.time"
-_OLD = (ROTATED, _OLD_CREATED, _OLD_ENDS)
+_OLD_EXPIRES = "client.secret.rotated.expiration.time"
+_OLD = (ROTATED, _OLD_CREATED, _OLD_EXPIRES)
 
 _EXECUTOR = "secret-rotation"
 _PERIODS = {"expiration-period": 29 * 86400, "rotated-expiration-period": 2 * 86400}
@@ -28,13 +27,13 @@ _PERIODS = {"expiration-period": 29 * 86400, "rotated-expiration-period": 2 * 86
 
 @routes("GET", "client-policies/profiles")
 def get_profiles(realm: Realm, call: Call) -> Response:
-    """The realm's own profiles."""
+    """Return the profiles of the realm."""
     return answer({"profiles": realm.client_policies["profiles"]})
 
 
 @routes("PUT", "client-policies/profiles")
 def set_profiles(realm: Realm, call: Call) -> Response:
-    """Sets all profiles at once."""
+    """Replace all profiles."""
     for profile in call.body.get("profiles") or ():
         for executor in profile.get("executors") or ():
             if executor.get("executor") != _EXECUTOR:
@@ -48,20 +47,20 @@ def set_profiles(realm: Realm, call: Call) -> Response:
 
 @routes("GET", "client-policies/policies")
 def get_policies(realm: Realm, call: Call) -> Response:
-    """The realm's policies."""
+    """Return the policies of the realm."""
     return answer({"policies": realm.client_policies["policies"]})
 
 
 @routes("PUT", "client-policies/policies")
 def set_policies(realm: Realm, call: Call) -> Response:
-    """Sets all policies at once."""
+    """Replace all policies."""
     realm.client_policies["policies"] = call.body.get("policies") or []
     return done()
 
 
 def rotation(realm: Realm, client: JSON) -> dict[str, Any] | None:
-    """The executor's periods in seconds where a policy has it act on the client."""
-    profiles = {each["name"]: each for each in realm.client_policies["profiles"]}
+    """Return the periods of the executor in seconds, or None if no policy applies it to the client."""
+    profiles = {profile["name"]: profile for profile in realm.client_policies["profiles"]}
     for policy in realm.client_policies["policies"]:
         if policy.get("enabled") and all(_meets(client, c) for c in policy["conditions"]):
             for name in policy.get("profiles") or ():
@@ -78,40 +77,43 @@ def _meets(client: JSON, condition: JSON) -> bool:
     return condition["condition"] == "client-access-type" and kind in types
 
 
-def renewed(realm: Realm, client: JSON, now: datetime) -> str:
-    """Gives the client a new secret; the old one is kept beside it where a policy says so."""
+def renew_secret(realm: Realm, client: JSON, now: datetime) -> str:
+    """Set and return a new secret for the client.
+
+    The old one remains valid for a while if a policy applies secret rotation to the client.
+    """
     periods, moment = rotation(realm, client), int(now.timestamp())
     attributes, old = client["attributes"], client.get("secret")
     client["secret"] = new_secret()
     attributes[_CREATED] = str(moment)
     if periods is None:
-        forget(client)
+        remove_old_secret(client)
     else:
-        attributes[_ENDS] = str(moment + periods["expiration-period"])
+        attributes[_EXPIRES] = str(moment + periods["expiration-period"])
         attributes[ROTATED], attributes[_OLD_CREATED] = old, str(moment)
-        attributes[_OLD_ENDS] = str(moment + periods["rotated-expiration-period"])
+        attributes[_OLD_EXPIRES] = str(moment + periods["rotated-expiration-period"])
     return str(client["secret"])
 
 
-def updated(realm: Realm, client: JSON, now: datetime) -> None:
-    """What a PUT of the client does to its secrets."""
+def update_secrets(realm: Realm, client: JSON, now: datetime) -> None:
+    """Update the secrets of a client after a PUT."""
     periods, moment = rotation(realm, client), int(now.timestamp())
     if periods is None:
-        forget(client)
-    elif _ENDS not in client["attributes"]:
-        client["attributes"][_ENDS] = str(moment + periods["expiration-period"])
-    elif int(client["attributes"][_ENDS]) < moment:
-        renewed(realm, client, now)
+        remove_old_secret(client)
+    elif _EXPIRES not in client["attributes"]:
+        client["attributes"][_EXPIRES] = str(moment + periods["expiration-period"])
+    elif int(client["attributes"][_EXPIRES]) < moment:
+        renew_secret(realm, client, now)
 
 
-def forget(client: JSON) -> None:
-    """Takes the old secret back."""
+def remove_old_secret(client: JSON) -> None:
+    """Remove the old secret of a client."""
     for name in _OLD:
         client["attributes"].pop(name, None)
 
 
-def takes(realm: Realm, client: JSON, secret: str | None, now: datetime) -> bool:
-    """Whether a secret opens: the client's, or the one before while that overlaps."""
+def is_valid_secret(realm: Realm, client: JSON, secret: str | None, now: datetime) -> bool:
+    """Return whether a secret is valid: the current one, or the old one before it expires."""
     if secret == client["secret"]:
         return True
     old = client["attributes"].get(ROTATED)
@@ -119,13 +121,13 @@ def takes(realm: Realm, client: JSON, secret: str | None, now: datetime) -> bool
         old is not None
         and secret == old
         and rotation(realm, client) is not None
-        and int(client["attributes"][_OLD_ENDS]) > now.timestamp()
+        and int(client["attributes"][_OLD_EXPIRES]) > now.timestamp()
     )
 
 
 @routes("GET", "clients/{client}/client-secret/rotated")
 def get_rotated(realm: Realm, call: Call, client_id: str) -> Response:
-    """The secret before the client's."""
+    """Return the old secret of a client."""
     old = _client(realm, client_id)["attributes"].get(ROTATED)
     if old is None:
         raise not_found("Client does not have a rotated secret")
@@ -134,8 +136,8 @@ def get_rotated(realm: Realm, call: Call, client_id: str) -> Response:
 
 @routes("DELETE", "clients/{client}/client-secret/rotated")
 def delete_rotated(realm: Realm, call: Call, client_id: str) -> Response:
-    """Takes it back."""
-    forget(_client(realm, client_id))
+    """Remove the old secret of a client."""
+    remove_old_secret(_client(realm, client_id))
     return done()
 
 

@@ -19,8 +19,8 @@ from .answers import (
     oauth_error,
     unknown_error,
 )
-from .builtin import add_client, keep_as_sets
-from .mappers import TYPES, completed, synchronized
+from .client_defaults import add_client, deduplicate_addresses
+from .mappers import TYPES, complete_config, set_mappers
 from .state import Realm, User, new_id, new_secret
 
 routes = Routes()
@@ -28,15 +28,17 @@ routes = Routes()
 _MASK = "**********"
 _ACCESS = {"view": True, "configure": True, "manage": True}
 
-# A PUT of a client leaves these alone: scopes have paths of their own.
+# A PUT of a client does not change these: scopes have separate endpoints.
 _NOT_PUT = {"id", "access", "defaultClientScopes", "optionalClientScopes"}
 
 
-def shown(realm: Realm, client: JSON) -> JSON:
-    """A client's representation."""
+def client_json(realm: Realm, client: JSON) -> JSON:
+    """Return the representation of a client."""
     assigned = realm.client_scopes[client["id"]]
     names = {
-        kind: [realm.scopes[each]["name"] for each, how in assigned.items() if how == kind]
+        kind: [
+            realm.scopes[id]["name"] for id, assigned_as in assigned.items() if assigned_as == kind
+        ]
         for kind in ("default", "optional")
     }
     return {
@@ -47,8 +49,8 @@ def shown(realm: Realm, client: JSON) -> JSON:
     }
 
 
-def found(realm: Realm, client_id: str) -> JSON:
-    """The client of this id; Refused where there is none."""
+def find_client(realm: Realm, client_id: str) -> JSON:
+    """Return the client with this id; raise Refused if it does not exist."""
     client = realm.clients.get(client_id)
     if client is None:
         raise not_found("Could not find client")
@@ -57,20 +59,20 @@ def found(realm: Realm, client_id: str) -> JSON:
 
 @routes("GET", "clients")
 def list_clients(realm: Realm, call: Call) -> Response:
-    """Clients by clientId; a clientId in the query is exact unless `search` says otherwise."""
+    """Return the clients by clientId. A clientId in the query must be equal, except with `search`."""
     clients = sorted(realm.clients.values(), key=lambda client: str(client["clientId"]))
     wanted = call.query.get("clientId", "").strip()
     if wanted and call.flag("search"):
         lowered = wanted.lower()
-        clients = [each for each in clients if lowered in each["clientId"].lower()]
+        clients = [client for client in clients if lowered in client["clientId"].lower()]
     elif wanted:
-        clients = [each for each in clients if each["clientId"] == wanted]
-    return answer([shown(realm, client) for client in call.page(clients)])
+        clients = [client for client in clients if client["clientId"] == wanted]
+    return answer([client_json(realm, client) for client in call.page(clients)])
 
 
 @routes("POST", "clients")
 def create_client(realm: Realm, call: Call) -> Response:
-    """Make a client, with the defaults the server adds."""
+    """Create a client with the defaults of the server."""
     rep = call.body
     if not rep.get("clientId"):
         raise invalid("Client ID is missing")
@@ -78,24 +80,25 @@ def create_client(realm: Realm, call: Call) -> Response:
         raise exists(f"Client {rep['clientId']} already exists")
     _check_addresses(rep)
     for mapper in rep.get("protocolMappers") or ():
-        mapper["config"] = completed(mapper)
-    ours = {"realm_client": "false"}
+        mapper["config"] = complete_config(mapper)
+    server_attributes = {"realm_client": "false"}
     if not rep.get("publicClient") and not rep.get("secret"):
-        ours["client.secret.creation.time"] = str(int(call.now.timestamp()))
-    # Who names the protocol gets what it thinks of an undecided client, all others Java's zeros.
-    named = rep.get("protocol") == "openid-connect"
-    if named:
-        ours["backchannel.logout.session.required"] = "true"
-        ours["backchannel.logout.revoke.offline.tokens"] = "false"
+        server_attributes["client.secret.creation.time"] = str(int(call.now.timestamp()))
+    # If the request has the protocol, the defaults of the protocol apply, otherwise those of Java.
+    has_protocol = rep.get("protocol") == "openid-connect"
+    if has_protocol:
+        server_attributes["backchannel.logout.session.required"] = "true"
+        server_attributes["backchannel.logout.revoke.offline.tokens"] = "false"
     given = {key: value for key, value in rep.items() if value is not None}
-    given = {"publicClient": named, "directAccessGrantsEnabled": named, **given}
-    client = add_client(realm, {**given, "attributes": {**ours, **(rep.get("attributes") or {})}})
-    _service_account(realm, client, call)
+    given = {"publicClient": has_protocol, "directAccessGrantsEnabled": has_protocol, **given}
+    attributes = {**server_attributes, **(rep.get("attributes") or {})}
+    client = add_client(realm, {**given, "attributes": attributes})
+    _add_service_account(realm, client, call)
     return created(f"{call.base}/admin/realms/{realm.name}/clients/{client['id']}")
 
 
 def _check_addresses(rep: JSON) -> None:
-    """Refuse addresses that the server refuses, or that its database has no room for."""
+    """Raise Refused for invalid addresses, and for those that are too long for the database."""
     listed = rep.get("redirectUris") or []
     logout = (rep.get("attributes") or {}).get("post.logout.redirect.uris") or ""
     for what, uris in (("redirect", listed), ("post-logout redirect", logout.split("##"))):
@@ -115,14 +118,14 @@ def _check_addresses(rep: JSON) -> None:
 
 @routes("GET", "clients/{client}")
 def get_client(realm: Realm, call: Call, client_id: str) -> Response:
-    """One client, its secret in clear: the caller is an administrator."""
-    return answer(shown(realm, found(realm, client_id)))
+    """Return one client, with its secret in clear text for the administrator."""
+    return answer(client_json(realm, find_client(realm, client_id)))
 
 
 @routes("PUT", "clients/{client}")
 def update_client(realm: Realm, call: Call, client_id: str) -> Response:
-    """Set what is given, except scopes: those stay as they were, without a word."""
-    client, rep = found(realm, client_id), call.body
+    """Change the given fields. Scopes are silently ignored."""
+    client, rep = find_client(realm, client_id), call.body
     other = realm.client_named(rep.get("clientId") or client["clientId"])
     if other is not None and other is not client:
         raise duplicate()
@@ -133,23 +136,24 @@ def update_client(realm: Realm, call: Call, client_id: str) -> Response:
     attributes = {**client["attributes"], **given.pop("attributes", {})}
     mappers = given.pop("protocolMappers", None)
     client |= given
-    keep_as_sets(client)
+    deduplicate_addresses(client)
     if mappers is not None:
-        synchronized(client, [each for each in mappers if each.get("protocolMapper") in TYPES])
+        known = [mapper for mapper in mappers if mapper.get("protocolMapper") in TYPES]
+        set_mappers(client, known)
     client["attributes"] = {key: value for key, value in attributes.items() if value}
     if not client["publicClient"] and not client["bearerOnly"] and not client.get("secret"):
         client["secret"] = new_secret()
     if client["publicClient"]:
         client.pop("secret", None)
-    client_policies.updated(realm, client, call.now)
-    _service_account(realm, client, call)
+    client_policies.update_secrets(realm, client, call.now)
+    _add_service_account(realm, client, call)
     return done()
 
 
 @routes("DELETE", "clients/{client}")
 def delete_client(realm: Realm, call: Call, client_id: str) -> Response:
-    """Remove the client and its service account."""
-    client = found(realm, client_id)
+    """Delete a client and its service account."""
+    client = find_client(realm, client_id)
     account = realm.user_named(f"service-account-{client['clientId']}")
     if account and account.service_account_of:
         realm.remove_user(account)
@@ -159,29 +163,31 @@ def delete_client(realm: Realm, call: Call, client_id: str) -> Response:
 
 @routes("GET", "clients/{client}/client-secret")
 def get_secret(realm: Realm, call: Call, client_id: str) -> Response:
-    """The client's secret."""
-    secret = found(realm, client_id).get("secret")
+    """Return the secret of a client."""
+    secret = find_client(realm, client_id).get("secret")
     return answer({"type": "secret", **({"value": secret} if secret else {})})
 
 
 @routes("POST", "clients/{client}/client-secret")
 def renew_secret(realm: Realm, call: Call, client_id: str) -> Response:
-    """A new secret; the old one is worth nothing from now on, unless a policy keeps it."""
-    client = found(realm, client_id)
-    return answer({"type": "secret", "value": client_policies.renewed(realm, client, call.now)})
+    """Set and return a new secret. The old one becomes invalid unless a policy keeps it."""
+    client = find_client(realm, client_id)
+    return answer(
+        {"type": "secret", "value": client_policies.renew_secret(realm, client, call.now)}
+    )
 
 
 @routes("GET", "clients/{client}/service-account-user")
 def get_service_account(realm: Realm, call: Call, client_id: str) -> Response:
-    """The user that the client signs in as."""
-    client = found(realm, client_id)
+    """Return the user of the client's service account."""
+    client = find_client(realm, client_id)
     account = realm.user_named(f"service-account-{client['clientId']}")
     if account is None or not client["serviceAccountsEnabled"]:
         raise invalid(f"Service account not enabled for the client '{client['clientId']}'")
     return answer({"id": account.id, "username": account.username, "enabled": account.enabled})
 
 
-def _service_account(realm: Realm, client: JSON, call: Call) -> None:
+def _add_service_account(realm: Realm, client: JSON, call: Call) -> None:
     name = f"service-account-{client['clientId']}".lower()
     if client["serviceAccountsEnabled"] and realm.user_named(name) is None:
         moment = int(call.now.timestamp() * 1000)

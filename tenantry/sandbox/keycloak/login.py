@@ -1,8 +1,8 @@
-"""The login page of a realm, the codes that it sends an application, and logging out.
+"""The login page of a realm, the codes that it issues to applications, and the logout.
 
-It remembers nobody: each login asks for name and password, unless somebody is awaited (a control of
-the sandbox), who is let in as it is. Not simulated: actions required of a user
-at the login, and the page that asks whether to log out.
+There is no single sign-on: each login needs name and password. A user who is expected (a control of
+the sandbox) is logged in without them. Not simulated: required actions at the login, and the page
+that confirms a logout.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from starlette.responses import Response
 
 from .answers import JSON, Call, Refused, Routes, oauth_error
 from .state import Realm, User, new_id
-from .tokens import Keys, scopes_in_force
+from .tokens import Keys, effective_scopes
 
-_MOST_CODES = 1000
+_MAX_CODES = 1000
 
 
 @dataclass
 class _Code:
-    """What was asked for when somebody logged in."""
+    """The request of a login for which a code was issued."""
 
     client: str
     redirect_uri: str
@@ -32,7 +32,7 @@ class _Code:
 
 
 class LoginPages:
-    """Where people log in and out."""
+    """The pages for login and logout."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
@@ -43,72 +43,76 @@ class LoginPages:
         self.routes("GET", "protocol/openid-connect/logout")(self.log_out)
 
     def show(self, realm: Realm, call: Call) -> Response:
-        """The form, or what is wrong with the application's request."""
-        if refusal := _refusal(realm, call):
-            return refusal
-        while realm.awaited:
-            login = realm.awaited.pop(0)
+        """Return the login form, or the error of the application's request."""
+        if error := _find_error(realm, call):
+            return error
+        while realm.expected_logins:
+            login = realm.expected_logins.pop(0)
             if user := realm.users.get(login.user):
-                return self._let_in(realm, call, user, login.claims)
+                return self._log_in(realm, call, user, login.claims)
         return _form(realm, call)
 
     def authenticate(self, realm: Realm, call: Call) -> Response:
-        """Take name and password; back to the application with a code, or to the form."""
-        if refusal := _refusal(realm, call):
-            return refusal
+        """Check name and password, and return to the application with a code, or to the form."""
+        if error := _find_error(realm, call):
+            return error
         form = dict(parse_qsl(call.raw.decode()))
         user = user_with_password(realm, form.get("username", ""), form.get("password", ""))
         if user is None:
             return _form(realm, call, "Invalid username or password.")
         if not user.enabled:
             return _form(realm, call, "Account is disabled, contact your administrator.")
-        if user.required_actions or incomplete(realm, user):
+        if user.required_actions or is_incomplete(realm, user):
             raise _not_simulated("actions required of a user at the login")
-        return self._let_in(realm, call, user, {})
+        return self._log_in(realm, call, user, {})
 
-    def _let_in(self, realm: Realm, call: Call, user: User, claims: JSON) -> Response:
-        asked, session, code = call.query, realm.begin_session(user, claims), new_id()
+    def _log_in(self, realm: Realm, call: Call, user: User, claims: JSON) -> Response:
+        query, session, code = call.query, realm.begin_session(user, claims), new_id()
         self._codes[code] = _Code(
-            asked["client_id"],
-            asked["redirect_uri"],
+            query["client_id"],
+            query["redirect_uri"],
             session,
-            asked.get("scope", ""),
-            asked.get("code_challenge", ""),
+            query.get("scope", ""),
+            query.get("code_challenge", ""),
         )
-        while len(self._codes) > _MOST_CODES:
+        while len(self._codes) > _MAX_CODES:
             del self._codes[next(iter(self._codes))]
-        return _back(realm, call, {"session_state": session}, {"code": code})
+        return _redirect_to_application(realm, call, {"session_state": session}, {"code": code})
 
     def redeem(self, realm: Realm, client: JSON, form: dict[str, str]) -> tuple[str, str]:
-        """The session and scope of a code, which is good once."""
+        """Return the session and scope of a code, which can be used once.
+
+        Raises:
+            Refused: the code or its use is invalid.
+        """
         if "code" not in form:
             raise oauth_error(400, "invalid_request", "Missing parameter: code")
         code = self._codes.pop(form["code"], None)
         fault = "Code not valid"
         if code is not None and code.session in realm.sessions:
-            fault = _fault(code, client, form)
+            fault = _code_fault(code, client, form)
         if code is None or fault:
             raise oauth_error(400, "invalid_grant", fault)
         return code.session, code.scope
 
     def log_out(self, realm: Realm, call: Call) -> Response:
-        """End the session of an ID token and go back to the application."""
+        """End the session of an ID token, and return to the application."""
         if "id_token_hint" not in call.query:
             raise _not_simulated("the page that asks whether to log out")
-        read = self._keys.read(realm, call.query["id_token_hint"])
-        client = realm.client_named(str(read["azp"])) if read else None
-        if read is None or client is None:
+        claims = self._keys.read(realm, call.query["id_token_hint"])
+        client = realm.client_named(str(claims["azp"])) if claims else None
+        if claims is None or client is None:
             return _page("Invalid parameter: id_token_hint", 400)
         target = call.query.get("post_logout_redirect_uri", "")
         allowed = client.get("attributes", {}).get("post.logout.redirect.uris", "").split("##")
         if not _is_one_of(target, allowed):
             return _page("Invalid redirect uri", 400)
-        realm.end_session(read["sid"])
+        realm.end_session(claims["sid"])
         return _redirect(target)
 
 
 def user_with_password(realm: Realm, name: str, password: str | None) -> User | None:
-    """The user of this name, or e-mail address, whose password it is."""
+    """Return the user with this name or email address and password, or None."""
     user = realm.user_named(name)
     if user is None and realm.settings["loginWithEmailAllowed"]:
         user = realm.user_with_email(name)
@@ -117,49 +121,49 @@ def user_with_password(realm: Realm, name: str, password: str | None) -> User | 
     return user
 
 
-def incomplete(realm: Realm, user: User) -> bool:
-    """Whether a user lacks what the profile wants of users; the administrators' realm is spared."""
-    wanted = [
-        each["name"]
-        for each in realm.profile.get("attributes") or ()
-        if "user" in ((each.get("required") or {}).get("roles") or ())
+def is_incomplete(realm: Realm, user: User) -> bool:
+    """Return whether a user lacks required fields of the profile. Those of master never do."""
+    required = [
+        attribute["name"]
+        for attribute in realm.profile.get("attributes") or ()
+        if "user" in ((attribute.get("required") or {}).get("roles") or ())
     ]
-    held = {"email": user.email, "firstName": user.first_name, "lastName": user.last_name}
-    given = {**user.attributes, **{key: value for key, value in held.items() if value}}
+    fields = {"email": user.email, "firstName": user.first_name, "lastName": user.last_name}
+    given = {**user.attributes, **{key: value for key, value in fields.items() if value}}
     return realm.name != "master" and any(
-        not given.get(name) for name in wanted if name != "username"
+        not given.get(name) for name in required if name != "username"
     )
 
 
-def _refusal(realm: Realm, call: Call) -> Response | None:
-    """Why the application's request is refused: on a page, or back at the application."""
-    asked = call.query
-    client = realm.client_named(asked.get("client_id", ""))
+def _find_error(realm: Realm, call: Call) -> Response | None:
+    """Return the error of an application's request, as a page or as a redirect to the application."""
+    query = call.query
+    client = realm.client_named(query.get("client_id", ""))
     if client is None or not client["enabled"]:
         return _page("Client not found.", 400)
-    if not _is_one_of(asked.get("redirect_uri", ""), _redirects(client, call)):
+    if not _is_one_of(query.get("redirect_uri", ""), _redirect_uris(client, call)):
         return _page("Invalid parameter: redirect_uri", 400)
     method = client.get("attributes", {}).get("pkce.code.challenge.method")
-    scope = asked.get("scope", "")
+    scope = query.get("scope", "")
     invalid: dict[str, str] = {"error": "invalid_request"}
     fault: dict[str, str] = {}
-    if "response_type" not in asked:
+    if "response_type" not in query:
         fault = invalid | {"error_description": "Missing parameter: response_type"}
-    elif asked["response_type"] != "code":
+    elif query["response_type"] != "code":
         fault = {"error": "unsupported_response_type"}
     elif not client["standardFlowEnabled"]:
-        words = "Client is not allowed to initiate browser login with given response_type. "
-        words += "Standard flow is disabled for the client."
-        fault = {"error": "unauthorized_client", "error_description": words}
-    elif scopes_in_force(realm, client, scope) is None:
+        description = "Client is not allowed to initiate browser login with given response_type. "
+        description += "Standard flow is disabled for the client."
+        fault = {"error": "unauthorized_client", "error_description": description}
+    elif effective_scopes(realm, client, scope) is None:
         fault = {"error": "invalid_scope", "error_description": f"Invalid scopes: {scope}"}
-    elif method and "code_challenge_method" not in asked:
+    elif method and "code_challenge_method" not in query:
         fault = invalid | {"error_description": "Missing parameter: code_challenge_method"}
-    return _back(realm, call, fault, {}) if fault else None
+    return _redirect_to_application(realm, call, fault, {}) if fault else None
 
 
-def _fault(code: _Code, client: JSON, form: dict[str, str]) -> str:
-    """What is wrong with the way a code is redeemed."""
+def _code_fault(code: _Code, client: JSON, form: dict[str, str]) -> str:
+    """Return why a code cannot be redeemed, or an empty string."""
     if code.client != client["clientId"]:
         return "Auth error: Found different client_id in clientSession"
     if code.redirect_uri != form.get("redirect_uri", ""):
@@ -173,41 +177,43 @@ def _fault(code: _Code, client: JSON, form: dict[str, str]) -> str:
 
 
 def _is_one_of(address: str, allowed: list[str]) -> bool:
-    """Whether an address is allowed: as it stands, or by a pattern that ends with a star."""
+    """Return whether an address is in the list, or matches an item that ends with a star."""
     return bool(address) and any(
-        address.startswith(each[:-1]) if each.endswith("*") else address == each for each in allowed
+        address.startswith(item[:-1]) if item.endswith("*") else address == item for item in allowed
     )
 
 
-def _redirects(client: JSON, call: Call) -> list[str]:
-    """Return where a client may be returned to; a path is below the client's root URL."""
+def _redirect_uris(client: JSON, call: Call) -> list[str]:
+    """Return the redirect URIs of a client. A path is relative to the client's root URL."""
     root = str(client.get("rootUrl") or "").replace("${authBaseUrl}", call.base).rstrip("/")
     known = client.get("redirectUris") or ()
-    return [f"{root}{each}" if each.startswith("/") else each for each in known]
+    return [f"{root}{uri}" if uri.startswith("/") else uri for uri in known]
 
 
-def _form(realm: Realm, call: Call, words: str = "") -> Response:
+def _form(realm: Realm, call: Call, message: str = "") -> Response:
     action = f"{call.base}/realms/{realm.name}/login-actions/authenticate?{urlencode(call.query)}"
     return _page(
-        f"""{words}</p><form method="post" action="{escape(action)}">
+        f"""{message}</p><form method="post" action="{escape(action)}">
 <label>Username or email <input name="username" autofocus></label>
 <label>Password <input name="password" type="password"></label>
 <button name="login">Sign In</button></form><p>"""
     )
 
 
-def _page(words: str, status: int = 200) -> Response:
-    text = f"<!doctype html><title>Sign in</title><p>{words}</p>"
+def _page(content: str, status: int = 200) -> Response:
+    text = f"<!doctype html><title>Sign in</title><p>{content}</p>"
     return Response(text, status, media_type="text/html")
 
 
-def _back(realm: Realm, call: Call, first: dict[str, str], last: dict[str, str]) -> Response:
-    """To the application, with what it is told."""
-    asked, issuer = call.query, f"{call.base}/realms/{realm.name}"
-    state = {"state": asked["state"]} if "state" in asked else {}
-    told = urlencode({**first, **state, "iss": issuer, **last})
-    target = asked["redirect_uri"]
-    return _redirect(f"{target}{'&' if '?' in target else '?'}{told}")
+def _redirect_to_application(
+    realm: Realm, call: Call, first: dict[str, str], last: dict[str, str]
+) -> Response:
+    """Return a redirect to the application with these parameters."""
+    query, issuer = call.query, f"{call.base}/realms/{realm.name}"
+    state = {"state": query["state"]} if "state" in query else {}
+    parameters = urlencode({**first, **state, "iss": issuer, **last})
+    target = query["redirect_uri"]
+    return _redirect(f"{target}{'&' if '?' in target else '?'}{parameters}")
 
 
 def _not_simulated(what: str) -> Refused:

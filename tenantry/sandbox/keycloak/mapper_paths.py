@@ -1,4 +1,4 @@
-"""The paths of protocol mappers, the same below clients and below client scopes."""
+"""The endpoints of protocol mappers, which are the same for clients and client scopes."""
 
 from starlette.responses import Response
 
@@ -12,15 +12,15 @@ from .answers import (
     not_found,
     unknown_error,
 )
-from .clients import found
-from .mappers import TYPES, add_mapper, completed
-from .scopes import found_scope
+from .clients import find_client
+from .mappers import TYPES, add_mapper, complete_config
+from .scopes import find_scope
 from .state import Realm
 
 routes = Routes()
 
 
-def _mapper(holder: JSON, mapper_id: str) -> JSON:
+def _find_mapper(holder: JSON, mapper_id: str) -> JSON:
     for mapper in holder.get("protocolMappers", ()):
         if mapper["id"] == mapper_id:
             found: JSON = mapper
@@ -28,8 +28,8 @@ def _mapper(holder: JSON, mapper_id: str) -> JSON:
     raise not_found("Model not found")
 
 
-def _mappers(path: str) -> None:
-    find = found if path == "clients" else found_scope
+def _add_routes(path: str) -> None:
+    find = find_client if path == "clients" else find_scope
     models = f"{path}/{{holder}}/protocol-mappers/models"
 
     @routes("GET", models)
@@ -46,7 +46,7 @@ def _mappers(path: str) -> None:
         holder = find(realm, holder_id)
         before = holder.get("protocolMappers", [])
         try:
-            for rep in call.anything:
+            for rep in call.json:
                 add_mapper(holder, rep)
         except Exception:
             holder["protocolMappers"] = before
@@ -55,33 +55,33 @@ def _mappers(path: str) -> None:
 
     @routes("GET", f"{models}/{{mapper}}")
     def get_mapper(realm: Realm, call: Call, holder_id: str, mapper_id: str) -> Response:
-        return answer(_mapper(find(realm, holder_id), mapper_id))
+        return answer(_find_mapper(find(realm, holder_id), mapper_id))
 
     @routes("PUT", f"{models}/{{mapper}}")
     def update_mapper(realm: Realm, call: Call, holder_id: str, mapper_id: str) -> Response:
-        # The path says what has to exist, the id in the body what is written: the type and the
-        # configuration, which is replaced. Name and protocol stay.
+        # The mapper in the path must exist. The one whose id is in the body gets the type and the
+        # configuration. Its name and protocol do not change.
         holder, rep = find(realm, holder_id), call.body
-        _mapper(holder, mapper_id)
+        _find_mapper(holder, mapper_id)
         if rep.get("protocolMapper") not in TYPES:
             raise not_found("ProtocolMapper provider not found")
-        ids = [each["id"] for each in holder["protocolMappers"]]
+        ids = [mapper["id"] for mapper in holder["protocolMappers"]]
         if rep.get("id") not in ids:
             raise unknown_error()
-        target = _mapper(holder, rep["id"])
-        target |= {"protocolMapper": rep["protocolMapper"], "config": completed(rep)}
+        target = _find_mapper(holder, rep["id"])
+        target |= {"protocolMapper": rep["protocolMapper"], "config": complete_config(rep)}
         return done()
 
     @routes("DELETE", f"{models}/{{mapper}}")
     def delete_mapper(realm: Realm, call: Call, holder_id: str, mapper_id: str) -> Response:
         holder = find(realm, holder_id)
-        gone = _mapper(holder, mapper_id)
-        left = [each for each in holder["protocolMappers"] if each is not gone]
+        deleted = _find_mapper(holder, mapper_id)
+        remaining = [mapper for mapper in holder["protocolMappers"] if mapper is not deleted]
         holder.pop("protocolMappers")
-        if left:
-            holder["protocolMappers"] = left
+        if remaining:
+            holder["protocolMappers"] = remaining
         return done()
 
 
 for _path in ("clients", "client-scopes"):
-    _mappers(_path)
+    _add_routes(_path)

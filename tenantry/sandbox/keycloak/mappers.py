@@ -1,4 +1,4 @@
-"""Protocol mappers: what a client and a client scope may hold of them."""
+"""The protocol mappers of clients and client scopes."""
 
 from .answers import (
     JSON,
@@ -40,7 +40,7 @@ TYPES = {
     ),
 }
 
-# What the server adds to a mapper's configuration: the second key, with the first one's value.
+# The server adds the second key to a mapper's configuration, with the value of the first one.
 _MIRRORED = {
     "access.token.claim": "introspection.token.claim",
     "id.token.claim": "userinfo.token.claim",
@@ -48,8 +48,8 @@ _MIRRORED = {
 _NO_USERINFO = {"oidc-allowed-origins-mapper", "oidc-audience-resolve-mapper"}
 
 
-def completed(mapper: JSON) -> dict[str, str]:
-    """The mapper's configuration with what the server adds to it."""
+def complete_config(mapper: JSON) -> dict[str, str]:
+    """Return the configuration of a mapper with the keys that the server adds."""
     config = {key: value for key, value in (mapper.get("config") or {}).items() if value != ""}
     kind = mapper.get("protocolMapper") or ""
     if not kind.startswith("oidc-") or kind == "oidc-organization-membership-mapper":
@@ -61,13 +61,13 @@ def completed(mapper: JSON) -> dict[str, str]:
 
 
 def add_mapper(holder: JSON, rep: JSON) -> JSON:
-    """Give a client or client scope a mapper; Refused where the server refuses it."""
+    """Add a mapper to a client or client scope and return it; raise Refused if it is invalid."""
     if rep.get("protocolMapper") not in TYPES:
         raise not_found("ProtocolMapper provider not found")
     if rep.get("name") is None or rep.get("protocol") is None:
         raise duplicate()
     mappers = holder.get("protocolMappers", [])
-    if any(each["name"] == rep["name"] for each in mappers):
+    if any(mapper["name"] == rep["name"] for mapper in mappers):
         raise exists("Protocol mapper exists with same name")
     mapper = {
         "id": rep.get("id") or new_id(),
@@ -75,15 +75,15 @@ def add_mapper(holder: JSON, rep: JSON) -> JSON:
         "protocol": rep["protocol"],
         "protocolMapper": rep["protocolMapper"],
         "consentRequired": False,
-        "config": completed(rep),
+        "config": complete_config(rep),
     }
     holder["protocolMappers"] = [*mappers, mapper]
     return mapper
 
 
-def synchronized(holder: JSON, reps: list[JSON]) -> None:
-    """Make a client's mappers those given: a name that it has keeps its id, what is left out goes."""
-    held = {each["name"]: each for each in holder.pop("protocolMappers", [])}
+def set_mappers(holder: JSON, reps: list[JSON]) -> None:
+    """Replace the mappers of a client. A mapper whose name exists keeps its id."""
+    existing = {mapper["name"]: mapper for mapper in holder.pop("protocolMappers", [])}
     for rep in reps:
-        kept = held.get(rep.get("name"))
-        add_mapper(holder, {**rep, "id": kept["id"] if kept else None})
+        old = existing.get(rep.get("name"))
+        add_mapper(holder, {**rep, "id": old["id"] if old else None})

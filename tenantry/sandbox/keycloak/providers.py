@@ -35,7 +35,7 @@ _TYPES = {
     "saml": ["USER_AUTHENTICATION"],
     "kubernetes": ["CLIENT_ASSERTION"],
 }
-_KNOWN = {
+_PROVIDER_IDS = {
     *_TYPES,
     *(
         "bitbucket",
@@ -48,7 +48,7 @@ _KNOWN = {
     ),
     *("microsoft", "oauth2", "openshift-v4", "paypal", "stackoverflow", "twitter"),
 }
-_KEPT = (
+_FIELDS = (
     "displayName",
     "enabled",
     "trustEmail",
@@ -69,16 +69,16 @@ _URLS = {
 }
 
 
-def shown(provider: JSON) -> JSON:
-    """A provider's representation, its secret masked."""
+def provider_json(provider: JSON) -> JSON:
+    """Return the representation of a provider, with a masked secret."""
     config = dict(provider["config"])
-    # A reference to a vault is no secret.
+    # A reference to a vault is not a secret.
     if config.get("clientSecret") and not config["clientSecret"].startswith("${vault."):
         config["clientSecret"] = _MASK
     return {**provider, "config": config, "types": _TYPES.get(provider["providerId"], [])}
 
 
-def _found(realm: Realm, alias: str) -> JSON:
+def _find_provider(realm: Realm, alias: str) -> JSON:
     if alias in realm.providers:
         return realm.providers[alias]
     for provider in realm.providers.values():
@@ -87,9 +87,13 @@ def _found(realm: Realm, alias: str) -> JSON:
     raise not_found()
 
 
-def _made(realm: Realm, rep: JSON, internal_id: str) -> JSON:
-    """The provider a representation describes: what it doesn't say, the provider doesn't have."""
-    if rep.get("providerId") not in _KNOWN:
+def _parse_provider(realm: Realm, rep: JSON, internal_id: str) -> JSON:
+    """Return the provider of a representation. Missing fields are not taken from an older one.
+
+    Raises:
+        Refused: the representation is invalid.
+    """
+    if rep.get("providerId") not in _PROVIDER_IDS:
         raise invalid(f"Invalid identity provider id [{rep.get('providerId') or 'null'}]")
     config = {key: value for key, value in (rep.get("config") or {}).items() if value is not None}
     for key, name in _URLS.items():
@@ -97,7 +101,7 @@ def _made(realm: Realm, rep: JSON, internal_id: str) -> JSON:
     provider: JSON = {"internalId": internal_id, "providerId": rep["providerId"], "enabled": True}
     if rep.get("alias"):
         provider = {"alias": rep["alias"], **provider}
-    provider |= {key: rep[key] for key in _KEPT if rep.get(key) is not None}
+    provider |= {key: rep[key] for key in _FIELDS if rep.get(key) is not None}
     if "hideOnLogin" not in provider and config.get("hideOnLoginPage"):
         provider["hideOnLogin"] = config["hideOnLoginPage"] == "true"
     return {**provider, "config": config}
@@ -126,17 +130,17 @@ def _is_local(host: str) -> bool:
 
 @routes("GET", "identity-provider/instances")
 def list_providers(realm: Realm, call: Call) -> Response:
-    """Providers by alias: a hundred of them, unless `max` says otherwise."""
-    providers = sorted(realm.providers.values(), key=lambda each: str(each.get("alias", "")))
+    """Return the providers by alias; by default, at most 100."""
+    providers = sorted(realm.providers.values(), key=lambda row: str(row.get("alias", "")))
     search = call.query.get("search", "").strip()
     if search:
         pattern = _pattern(search)
-        providers = [each for each in providers if pattern.match(each.get("alias", "").lower())]
+        providers = [row for row in providers if pattern.match(row.get("alias", "").lower())]
     page = call.page(providers, 100)
     if call.flag("briefRepresentation"):
-        brief = [{key: each[key] for key in _BRIEF if key in each} for each in page]
-        return answer([{**each, "config": {}} for each in brief])
-    return answer([shown(each) for each in page])
+        brief = [{key: row[key] for key in _BRIEF if key in row} for row in page]
+        return answer([{**row, "config": {}} for row in brief])
+    return answer([provider_json(row) for row in page])
 
 
 def _pattern(search: str) -> re.Pattern[str]:
@@ -147,9 +151,9 @@ def _pattern(search: str) -> re.Pattern[str]:
 
 @routes("POST", "identity-provider/instances")
 def create_provider(realm: Realm, call: Call) -> Response:
-    """Make a provider."""
+    """Create a provider."""
     rep = call.body
-    provider = _made(realm, rep, rep.get("internalId") or new_id())
+    provider = _parse_provider(realm, rep, rep.get("internalId") or new_id())
     alias = provider.get("alias")
     if not alias:
         raise invalid("path is null")
@@ -161,21 +165,21 @@ def create_provider(realm: Realm, call: Call) -> Response:
 
 @routes("GET", "identity-provider/instances/{alias}")
 def get_provider(realm: Realm, call: Call, alias: str) -> Response:
-    """One provider."""
-    return answer(shown(_found(realm, alias)))
+    """Return one provider."""
+    return answer(provider_json(_find_provider(realm, alias)))
 
 
 @routes("PUT", "identity-provider/instances/{alias}")
 def update_provider(realm: Realm, call: Call, alias: str) -> Response:
-    """Replace a provider; only a secret sent as the mask stays what it was."""
-    old, rep = _found(realm, alias), call.body
+    """Replace a provider. The secret is kept if the request has the mask instead."""
+    old, rep = _find_provider(realm, alias), call.body
     alias = old["alias"]
     if rep.get("alias") not in (None, alias):
         raise invalid("Identity Provider alias cannot be changed")
-    provider = _made(realm, rep, old["internalId"])
+    provider = _parse_provider(realm, rep, old["internalId"])
     if provider["config"].get("clientSecret") == _MASK:
         provider["config"]["clientSecret"] = old["config"].get("clientSecret")
-    # Without an alias the real server also says 204, and nothing finds the provider again.
+    # Without an alias, a real server also answers 204, and the provider cannot be found again.
     del realm.providers[alias]
     realm.providers[provider.get("alias", f"\0{old['internalId']}")] = provider
     return done()
@@ -183,8 +187,8 @@ def update_provider(realm: Realm, call: Call, alias: str) -> Response:
 
 @routes("DELETE", "identity-provider/instances/{alias}")
 def delete_provider(realm: Realm, call: Call, alias: str) -> Response:
-    """Remove a provider with its mappers and everybody's links to it; the users stay."""
-    alias = _found(realm, alias)["alias"]
+    """Delete a provider with its mappers and the users' links to it. The users remain."""
+    alias = _find_provider(realm, alias)["alias"]
     del realm.providers[alias]
     for user in realm.users.values():
         user.links.pop(alias, None)
@@ -198,51 +202,51 @@ def delete_provider(realm: Realm, call: Call, alias: str) -> Response:
 
 @routes("GET", "identity-provider/instances/{alias}/mappers")
 def list_mappers(realm: Realm, call: Call, alias: str) -> Response:
-    """The provider's mappers, all of them."""
-    alias = _found(realm, alias)["alias"]
+    """Return all mappers of a provider."""
+    alias = _find_provider(realm, alias)["alias"]
     mappers = realm.provider_mappers.values()
-    return answer([each for each in mappers if each["identityProviderAlias"] == alias])
+    return answer([mapper for mapper in mappers if mapper["identityProviderAlias"] == alias])
 
 
 @routes("POST", "identity-provider/instances/{alias}/mappers")
 def create_mapper(realm: Realm, call: Call, alias: str) -> Response:
-    """Make a mapper; whether its type exists is not checked, nor the alias in the body."""
-    provider, rep = _found(realm, alias), call.body
+    """Create a mapper. Its type and the alias in the body are not checked."""
+    provider, rep = _find_provider(realm, alias), call.body
     if not rep.get("name"):
         raise duplicate()
-    _refuse_twin(realm, provider, rep, None)
-    mapper = _mapper(rep, rep.get("id") or new_id())
+    _check_name_is_free(realm, provider, rep, None)
+    mapper = _parse_mapper(rep, rep.get("id") or new_id())
     realm.provider_mappers[mapper["id"]] = mapper
     return created(f"{call.base}/{'/'.join(call.segments)}/{mapper['id']}")
 
 
 @routes("GET", "identity-provider/instances/{alias}/mappers/{mapper}")
 def get_mapper(realm: Realm, call: Call, alias: str, mapper_id: str) -> Response:
-    """One mapper; the alias only has to exist."""
-    _found(realm, alias)
-    return answer(_found_mapper(realm, mapper_id))
+    """Return one mapper. The alias in the path must exist, but need not be that of the mapper."""
+    _find_provider(realm, alias)
+    return answer(_find_mapper(realm, mapper_id))
 
 
 @routes("PUT", "identity-provider/instances/{alias}/mappers/{mapper}")
 def update_mapper(realm: Realm, call: Call, alias: str, mapper_id: str) -> Response:
-    """Replace the mapper that the body's id names, else the one the path names."""
-    provider, rep = _found(realm, alias), call.body
-    _found_mapper(realm, mapper_id)
-    target = _found_mapper(realm, rep.get("id") or mapper_id)
-    _refuse_twin(realm, provider, rep, target["id"])
-    realm.provider_mappers[target["id"]] = _mapper(rep, target["id"])
+    """Replace the mapper whose id is in the body, or the one in the path if the body has no id."""
+    provider, rep = _find_provider(realm, alias), call.body
+    _find_mapper(realm, mapper_id)
+    target = _find_mapper(realm, rep.get("id") or mapper_id)
+    _check_name_is_free(realm, provider, rep, target["id"])
+    realm.provider_mappers[target["id"]] = _parse_mapper(rep, target["id"])
     return done()
 
 
 @routes("DELETE", "identity-provider/instances/{alias}/mappers/{mapper}")
 def delete_mapper(realm: Realm, call: Call, alias: str, mapper_id: str) -> Response:
-    """Remove a mapper."""
-    _found(realm, alias)
-    del realm.provider_mappers[_found_mapper(realm, mapper_id)["id"]]
+    """Delete a mapper."""
+    _find_provider(realm, alias)
+    del realm.provider_mappers[_find_mapper(realm, mapper_id)["id"]]
     return done()
 
 
-def _mapper(rep: JSON, mapper_id: str) -> JSON:
+def _parse_mapper(rep: JSON, mapper_id: str) -> JSON:
     return {
         "id": mapper_id,
         "name": rep.get("name"),
@@ -252,14 +256,14 @@ def _mapper(rep: JSON, mapper_id: str) -> JSON:
     }
 
 
-def _found_mapper(realm: Realm, mapper_id: str) -> JSON:
+def _find_mapper(realm: Realm, mapper_id: str) -> JSON:
     mapper: JSON | None = realm.provider_mappers.get(mapper_id)
     if mapper is None:
         raise not_found("Model not found")
     return mapper
 
 
-def _refuse_twin(realm: Realm, provider: JSON, rep: JSON, own: str | None) -> None:
+def _check_name_is_free(realm: Realm, provider: JSON, rep: JSON, own: str | None) -> None:
     for mapper in realm.provider_mappers.values():
         same = mapper["name"] == rep.get("name") and mapper["id"] != own
         if same and mapper["identityProviderAlias"] == rep.get("identityProviderAlias"):

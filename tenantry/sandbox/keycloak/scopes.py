@@ -1,4 +1,4 @@
-"""Client scopes, and which of them a realm and a client have."""
+"""Client scopes, and their assignment to realms and clients."""
 
 from starlette.responses import Response
 
@@ -15,7 +15,7 @@ from .answers import (
     not_found,
     unknown_error,
 )
-from .clients import found
+from .clients import find_client
 from .mappers import add_mapper
 from .state import Assigned, Realm, new_id
 
@@ -27,62 +27,62 @@ _SCOPE_LISTS: dict[str, Assigned] = {
 }
 
 
-def found_scope(realm: Realm, scope_id: str, message: str = "Could not find client scope") -> JSON:
-    """The client scope of this id; Refused, in the path's own words, where there is none."""
+def find_scope(realm: Realm, scope_id: str, message: str = "Could not find client scope") -> JSON:
+    """Return the client scope with this id; raise Refused with this message if it does not exist."""
     scope = realm.scopes.get(scope_id)
     if scope is None:
         raise not_found(message)
     return scope
 
 
-# Which scopes a client has
+# The assigned scopes
 
 
-def _scope_lists(path: str, assigned: Assigned) -> None:
+def _add_routes(path: str, assigned: Assigned) -> None:
     @routes("GET", f"clients/{{client}}/{path}")
     def list_assigned(realm: Realm, call: Call, client_id: str) -> Response:
-        scopes = realm.client_scopes[found(realm, client_id)["id"]]
-        ids = [each for each, how in scopes.items() if how == assigned]
-        return answer([{"id": each, "name": realm.scopes[each]["name"]} for each in ids])
+        scopes = realm.client_scopes[find_client(realm, client_id)["id"]]
+        ids = [id for id, kind in scopes.items() if kind == assigned]
+        return answer([{"id": id, "name": realm.scopes[id]["name"]} for id in ids])
 
     @routes("PUT", f"clients/{{client}}/{path}/{{scope}}")
     def assign(realm: Realm, call: Call, client_id: str, scope_id: str) -> Response:
-        scopes = realm.client_scopes[found(realm, client_id)["id"]]
-        found_scope(realm, scope_id, "Client scope not found")
-        # One that is in the other list stays there: it has to be taken out first.
+        scopes = realm.client_scopes[find_client(realm, client_id)["id"]]
+        find_scope(realm, scope_id, "Client scope not found")
+        # A scope that is in the other list remains there: it must be removed first.
         scopes.setdefault(scope_id, assigned)
         return done()
 
     @routes("DELETE", f"clients/{{client}}/{path}/{{scope}}")
-    def withdraw(realm: Realm, call: Call, client_id: str, scope_id: str) -> Response:
-        scopes = realm.client_scopes[found(realm, client_id)["id"]]
-        found_scope(realm, scope_id, "Client scope not found")
+    def unassign(realm: Realm, call: Call, client_id: str, scope_id: str) -> Response:
+        scopes = realm.client_scopes[find_client(realm, client_id)["id"]]
+        find_scope(realm, scope_id, "Client scope not found")
         scopes.pop(scope_id, None)
         return done()
 
     @routes("GET", f"default-{path}")
     def list_realm_defaults(realm: Realm, call: Call) -> Response:
-        ids = [each for each, how in realm.default_scopes.items() if how == assigned]
-        scopes = [realm.scopes[each] for each in ids]
+        ids = [id for id, kind in realm.default_scopes.items() if kind == assigned]
+        scopes = [realm.scopes[id] for id in ids]
         return answer([{key: scope[key] for key in ("id", "name", "protocol")} for scope in scopes])
 
     @routes("PUT", f"default-{path}/{{scope}}")
     def assign_in_realm(realm: Realm, call: Call, scope_id: str) -> Response:
-        found_scope(realm, scope_id, "Client scope not found")
+        find_scope(realm, scope_id, "Client scope not found")
         if scope_id in realm.default_scopes:
             raise duplicate()
         realm.default_scopes[scope_id] = assigned
         return done()
 
     @routes("DELETE", f"default-{path}/{{scope}}")
-    def withdraw_in_realm(realm: Realm, call: Call, scope_id: str) -> Response:
-        found_scope(realm, scope_id, "Client scope not found")
+    def unassign_in_realm(realm: Realm, call: Call, scope_id: str) -> Response:
+        find_scope(realm, scope_id, "Client scope not found")
         realm.default_scopes.pop(scope_id, None)
         return done()
 
 
 for _path, _assigned in _SCOPE_LISTS.items():
-    _scope_lists(_path, _assigned)
+    _add_routes(_path, _assigned)
 
 
 # Client scopes
@@ -90,13 +90,13 @@ for _path, _assigned in _SCOPE_LISTS.items():
 
 @routes("GET", "client-scopes")
 def list_scopes(realm: Realm, call: Call) -> Response:
-    """All client scopes, whole."""
+    """Return all client scopes with all fields."""
     return answer(list(realm.scopes.values()))
 
 
 @routes("POST", "client-scopes")
 def create_scope(realm: Realm, call: Call) -> Response:
-    """Make a client scope, mappers included."""
+    """Create a client scope with its mappers."""
     rep = call.body
     if rep.get("name") is None:
         raise unknown_error()
@@ -118,14 +118,14 @@ def create_scope(realm: Realm, call: Call) -> Response:
 
 @routes("GET", "client-scopes/{scope}")
 def get_scope(realm: Realm, call: Call, scope_id: str) -> Response:
-    """One client scope."""
-    return answer(found_scope(realm, scope_id))
+    """Return one client scope."""
+    return answer(find_scope(realm, scope_id))
 
 
 @routes("PUT", "client-scopes/{scope}")
 def update_scope(realm: Realm, call: Call, scope_id: str) -> Response:
-    """Set what is given, except mappers: those stay as they were, without a word."""
-    scope, rep = found_scope(realm, scope_id), call.body
+    """Change the given fields. Mappers are silently ignored."""
+    scope, rep = find_scope(realm, scope_id), call.body
     if rep.get("name") is None:
         raise unknown_error()
     other = realm.scope_named(rep["name"])
@@ -141,8 +141,8 @@ def update_scope(realm: Realm, call: Call, scope_id: str) -> Response:
 
 @routes("DELETE", "client-scopes/{scope}")
 def delete_scope(realm: Realm, call: Call, scope_id: str) -> Response:
-    """Remove the client scope, also from whatever it was assigned to."""
-    found_scope(realm, scope_id)
+    """Delete a client scope and its assignments."""
+    find_scope(realm, scope_id)
     del realm.scopes[scope_id]
     realm.default_scopes.pop(scope_id, None)
     for assigned in realm.client_scopes.values():

@@ -1,4 +1,4 @@
-"""The ASGI application: finds the realm and the handler, and who may call it."""
+"""The ASGI application: it finds the realm and the handler, and checks the caller."""
 
 import threading
 from datetime import datetime
@@ -20,6 +20,7 @@ from . import (
     mapper_paths,
     providers,
     scopes,
+    user_details,
     users,
 )
 from .answers import JSON, Call, Refused, answer, created, done, exists, invalid, not_found
@@ -27,15 +28,17 @@ from .builtin import new_realm
 from .oidc import OpenID, bearer, realm_named
 from .state import Login, Realm, User, new_id
 from .tokens import PROTOCOL, Keys
+from .user_details import role_json
 
 VERSION = "26.7.3"
 
-# A realm that is made with any of these would be an import, which is not simulated.
+# Creating a realm with any of these would be an import, which is not simulated.
 _IMPORTED = ("users", "groups", "clients", "clientScopes", "identityProviders", "roles")
 
 _ROUTES = [
     groups.routes,
     users.routes,
+    user_details.routes,
     imports.routes,
     clients.routes,
     client_policies.routes,
@@ -47,17 +50,17 @@ _ROUTES = [
 
 
 class Now(Protocol):
-    """What tells the time."""
+    """A clock."""
 
     def now(self) -> datetime:
-        """The present moment."""
+        """Return the current time."""
 
 
 class SimulatedKeycloak:
     """A Keycloak with the realm master and its administrator, admin with password admin.
 
-    `realms` is what it holds: plain objects that a test may read and, as somebody else would
-    behind our back, change. `url` is where it listens, and so the issuer of its tokens.
+    `realms` has its state: plain objects that a test may read, and change as another administrator
+    would. `url` is its address, and so the issuer of its tokens.
     """
 
     def __init__(self, clock: Now, relative_path: str = "") -> None:
@@ -67,8 +70,8 @@ class SimulatedKeycloak:
         self._clock = clock
         self._lock = threading.RLock()
         self._openid = OpenID(Keys())
-        # Proven tokens by what they are: looking at a signature costs more than most requests.
-        self._proven: dict[str, tuple[float, str, str, str]] = {}
+        # Verified tokens: checking a signature takes longer than most requests.
+        self._verified: dict[str, tuple[float, str, str, str]] = {}
         self.realms["master"] = new_realm("master", {"enabled": True})
         admin = self.add_user("master", "admin")
         admin.password = "admin"
@@ -78,7 +81,7 @@ class SimulatedKeycloak:
     def add_user(
         self, realm: str, username: str, *, email: str | None = None, password: str | None = None
     ) -> User:
-        """Put an enabled user into a realm, as somebody else would."""
+        """Add an enabled user to a realm as another administrator would, and return it."""
         user = User(new_id(), username, int(self._clock.now().timestamp() * 1000), True)
         user.password = password
         with self._lock:
@@ -87,7 +90,7 @@ class SimulatedKeycloak:
         return user
 
     def login(self, realm: str, client_id: str, username: str, scope: str = "openid") -> JSON:
-        """The tokens a user gets who signs in at a client's login page."""
+        """Return the tokens for a user who logs in at a client."""
         with self._lock:
             found = self.realms[realm]
             client, user = found.client_named(client_id), found.user_named(username)
@@ -98,18 +101,18 @@ class SimulatedKeycloak:
             return self._openid.tokens(found, client, session, scope, self.base, now)
 
     def expect(self, username: str, claims: JSON, realm: str) -> User:
-        """Have this user be the next who comes to the realm's login page, and let in there.
+        """Let this user be the next one at the realm's login page, without a password; return the user.
 
-        It is made if it isn't there. Several that are awaited come in turn.
+        The user is created if it does not exist. Several expected users come in this order.
 
         Args:
             username: The user.
-            claims: What its ID token, its access token and userinfo say of it, over what the realm
-                would say; None takes a claim away. `sub` may be one of them.
+            claims: Claims for its ID token, its access token and userinfo, including `sub`. They
+                override those of the realm; None removes a claim.
             realm: The realm.
 
         Raises:
-            ValueError: there is no such realm, or a claim is the server's own.
+            ValueError: the realm does not exist, or only the server sets a claim.
         """
         if taken := sorted(PROTOCOL & claims.keys()):
             raise ValueError(f"claims that only the server sets: {', '.join(taken)}")
@@ -117,13 +120,13 @@ class SimulatedKeycloak:
             found = self.realms.get(realm)
             if found is None:
                 known = ", ".join(sorted(self.realms))
-                raise ValueError(f"there is no realm '{realm}', but {known}")
+                raise ValueError(f"realm '{realm}' does not exist; the realms are: {known}")
             user = found.user_named(username) or self.add_user(realm, username.lower())
-            found.awaited.append(Login(user.id, claims))
+            found.expected_logins.append(Login(user.id, claims))
             return user
 
     def expected(self) -> list[JSON]:
-        """Who is awaited, the next one first."""
+        """Return the expected users, the next one first."""
         with self._lock:
             return [
                 {
@@ -132,15 +135,15 @@ class SimulatedKeycloak:
                     "claims": login.claims,
                 }
                 for name, realm in self.realms.items()
-                for login in realm.awaited
+                for login in realm.expected_logins
                 if login.user in realm.users
             ]
 
     def clear_expected(self) -> None:
-        """Have the next who comes asked for name and password again."""
+        """Remove all expected users, so that the next login needs name and password."""
         with self._lock:
             for realm in self.realms.values():
-                realm.awaited.clear()
+                realm.expected_logins.clear()
 
     @property
     def base(self) -> str:
@@ -148,15 +151,15 @@ class SimulatedKeycloak:
         return self.url.rstrip("/") + self.relative_path
 
     def dump(self) -> JSON:
-        """Everything it holds, as JSON."""
+        """Return the whole state as JSON values."""
         with self._lock:
             return {"realms": {name: realm.dump() for name, realm in self.realms.items()}}
 
-    def load(self, held: JSON) -> None:
-        """Hold what was dumped, and nothing else."""
+    def load(self, state: JSON) -> None:
+        """Replace the whole state by an earlier dump."""
         with self._lock:
-            self.realms = {name: Realm.load(realm) for name, realm in held["realms"].items()}
-            self._proven.clear()
+            self.realms = {name: Realm.load(realm) for name, realm in state["realms"].items()}
+            self._verified.clear()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -169,7 +172,7 @@ class SimulatedKeycloak:
         await response(scope, receive, send)
 
     def _answer(self, request: Request, raw: bytes) -> Response:
-        # The raw path: a slash inside a segment comes encoded.
+        # Use the raw path, in which a slash within a segment is encoded.
         path = request.scope.get("raw_path", b"").decode() or request.scope["path"]
         path = path.partition("?")[0]
         if not path.startswith(self.relative_path + "/"):
@@ -211,51 +214,61 @@ class SimulatedKeycloak:
                 return self._list_realms(call)
             case "POST", ["realms"]:
                 return self._create_realm(call)
-            case "GET", ["realms", name]:
-                return answer(self.realms[name].settings)
-            case "PUT", ["realms", name]:
-                return self._update_realm(call, self.realms[name])
-            case "DELETE", ["realms", name]:
-                if name == "master":
-                    raise invalid("Can't remove master realm")
-                del self.realms[name]
-                return done()
-            case "GET", ["realms", name, "roles"]:
-                realm = self.realms[name]
-                return answer([users.role(realm, each) for each in sorted(realm.roles)])
-            case "GET", ["realms", name, "roles", role]:
-                if role not in self.realms[name].roles:
-                    raise not_found("Could not find role")
-                return answer(users.role(self.realms[name], role))
-            case "GET", ["realms", name, "group-by-path", *path]:
-                return groups.by_path(self.realms[name], path)
+            case _, ["realms", name]:
+                return self._admin_realm(call, self.realms[name])
             case _, ["realms", name, *path]:
-                for routes in _ROUTES:
-                    found = routes.find(call.method, path)
-                    if found:
-                        return found[0](self.realms[name], call, *found[1])
+                return self._admin_objects(call, self.realms[name], path)
+        raise not_simulated(call)
+
+    def _admin_realm(self, call: Call, realm: Realm) -> Response:
+        match call.method:
+            case "GET":
+                return answer(realm.settings)
+            case "PUT":
+                return self._update_realm(call, realm)
+            case "DELETE":
+                if realm.name == "master":
+                    raise invalid("Can't remove master realm")
+                del self.realms[realm.name]
+                return done()
+        raise not_simulated(call)
+
+    def _admin_objects(self, call: Call, realm: Realm, path: list[str]) -> Response:
+        match call.method, path:
+            case "GET", ["roles"]:
+                return answer([role_json(realm, name) for name in sorted(realm.roles)])
+            case "GET", ["roles", name]:
+                if name not in realm.roles:
+                    raise not_found("Could not find role")
+                return answer(role_json(realm, name))
+            case "GET", ["group-by-path", *names]:
+                return groups.group_at_path(realm, names)
+        for routes in _ROUTES:
+            if found := routes.find(call.method, path):
+                handler, parameters = found
+                return handler(realm, call, *parameters)
         raise not_simulated(call)
 
     def _caller(self, call: Call, rest: list[str]) -> tuple[User, str]:
-        """The user of master whose token came along; only master's administrators are known."""
+        """Return the user of the request's token, and its realm; raise Refused if it is invalid."""
         token, moment = bearer(call), call.now.timestamp()
         unauthorized = Refused(401, {"error": "HTTP 401 Unauthorized"})
         if token is None:
             raise unauthorized
-        if token not in self._proven:
-            # Administrators are of master or of the realm itself, which gives nobody rights here.
+        if token not in self._verified:
+            # A token may be from master, or from the realm of the request, whose users have no rights.
             homes = [name for name in ("master", *rest[1:2]) if name in self.realms]
             users = {
                 name: self._openid.user_of(self.realms[name], token, call.now) for name in homes
             }
-            home, found = next(((n, each) for n, each in users.items() if each), ("", None))
+            home, found = next(((name, user) for name, user in users.items() if user), ("", None))
             if found is None:
                 raise unauthorized
             user, claims = found
-            if len(self._proven) > 1000:
-                self._proven.clear()
-            self._proven[token] = (claims["exp"], claims["sid"], user.id, home)
-        expires, session, user_id, home = self._proven[token]
+            if len(self._verified) > 1000:
+                self._verified.clear()
+            self._verified[token] = (claims["exp"], claims["sid"], user.id, home)
+        expires, session, user_id, home = self._verified[token]
         realm = self.realms.get(home)
         caller = realm.users.get(user_id) if realm else None
         ended = realm is None or session not in realm.sessions
@@ -267,7 +280,7 @@ class SimulatedKeycloak:
         settings = [self.realms[name].settings for name in sorted(self.realms)]
         if call.flag("briefRepresentation"):
             brief = ("id", "realm", "displayName", "enabled")
-            settings = [{key: each.get(key) for key in brief} for each in settings]
+            settings = [{key: row.get(key) for key in brief} for row in settings]
         return answer(settings)
 
     def _create_realm(self, call: Call) -> Response:
@@ -298,6 +311,6 @@ class SimulatedKeycloak:
 
 
 def not_simulated(call: Call) -> Refused:
-    """A path the real Keycloak may have and this one hasn't."""
+    """Return the error for a path that a real Keycloak may have, but the sandbox does not."""
     what = f"{call.method} /{'/'.join(call.segments)}"
     return Refused(501, {"error": f"the sandbox's Keycloak does not simulate {what}"})

@@ -1,8 +1,7 @@
-"""What a Keycloak holds: realms, and in each its users, groups, clients, scopes and providers.
+"""The state of a Keycloak: realms with their users, groups, clients, scopes and providers.
 
-Clients, client scopes, identity providers and mappers are kept as the JSON objects the admin API
-shows, because nothing but their representation matters here. Users and groups carry relations and
-so are classes of their own.
+Clients, client scopes, identity providers and mappers are stored as the JSON objects of the admin
+API, because only their representation matters here. Users and groups have relations, and are classes.
 """
 
 import secrets
@@ -16,23 +15,23 @@ from .answers import JSON
 
 Assigned = Literal["default", "optional"]
 
-_MOST_SESSIONS = 5000
+_MAX_SESSIONS = 5000
 _LETTERS = string.ascii_letters + string.digits
 
 
 def new_id() -> str:
-    """An id as Keycloak makes them."""
+    """Return a new id in Keycloak's format."""
     return str(uuid.uuid4())
 
 
 def new_secret() -> str:
-    """A client secret as Keycloak makes them."""
+    """Return a new client secret in Keycloak's format."""
     return "".join(secrets.choice(_LETTERS) for _ in range(86))
 
 
 @dataclass
 class Group:
-    """A group; its path is computed from its ancestors, never stored."""
+    """A group. Its path is computed from its ancestors."""
 
     id: str
     name: str
@@ -68,7 +67,7 @@ class User:
 
 @dataclass(frozen=True)
 class Login:
-    """A user who comes to the login page, and what its tokens then say otherwise."""
+    """A user who is expected at the login page, and the claims that its tokens then have."""
 
     user: str
     claims: JSON
@@ -76,7 +75,7 @@ class Login:
 
 @dataclass
 class Realm:
-    """A realm. `settings` is its representation; `profile` that of its user profile."""
+    """A realm. `settings` is its representation, `profile` that of its user profile."""
 
     name: str
     id: str
@@ -96,13 +95,13 @@ class Realm:
         default_factory=lambda: {"profiles": [], "policies": []}
     )
     sessions: dict[str, str] = field(default_factory=dict)
-    # What the tokens of a session say otherwise, and who comes next to the login page.
+    # The additional claims of a session, and the users who are expected at the login page.
     session_claims: dict[str, JSON] = field(default_factory=dict)
-    awaited: list["Login"] = field(default_factory=list)
+    expected_logins: list["Login"] = field(default_factory=list)
     private_key: str | None = None
 
     def __post_init__(self) -> None:
-        """Make the indexes that keep a realm of thousands quick."""
+        """Build the indexes that keep a realm with thousands of users fast."""
         self._by_username = {user.username: user.id for user in self.users.values()}
         self._by_email = {user.email: user.id for user in self.users.values() if user.email}
         self._children: dict[str | None, dict[str, str]] = {}
@@ -110,15 +109,16 @@ class Realm:
             self._children.setdefault(group.parent, {})[group.name] = group.id
 
     def dump(self) -> JSON:
-        """Everything the realm holds, as JSON."""
+        """Return the whole state of the realm as JSON values."""
         return asdict(self)
 
     @classmethod
-    def load(cls, held: JSON) -> Self:
-        """The realm that was dumped."""
-        names = [each.name for each in fields(cls) if each.name in held]
-        known: dict[str, Any] = {name: deepcopy(held[name]) for name in names}
-        known["awaited"] = [Login(**value) for value in known.get("awaited", ())]
+    def load(cls, state: JSON) -> Self:
+        """Return the realm of an earlier dump."""
+        names = [field.name for field in fields(cls) if field.name in state]
+        known: dict[str, Any] = {name: deepcopy(state[name]) for name in names}
+        logins = known.get("expected_logins", ())
+        known["expected_logins"] = [Login(**value) for value in logins]
         known["users"] = {key: User(**value) for key, value in known["users"].items()}
         known["groups"] = {key: Group(**value) for key, value in known["groups"].items()}
         return cls(**known)
@@ -126,33 +126,33 @@ class Realm:
     # Users
 
     def user_named(self, username: str) -> User | None:
-        """The user of this name."""
+        """Return the user of this name, or None."""
         found = self._by_username.get(username.lower())
         return self.users[found] if found else None
 
     def user_with_email(self, email: str) -> User | None:
-        """The user of this e-mail address."""
+        """Return the user with this email address, or None."""
         found = self._by_email.get(email.lower())
         return self.users[found] if found else None
 
     @property
     def default_role(self) -> str:
-        """The role that has those which everybody is given."""
+        """The role that new users get."""
         return f"default-roles-{self.name.lower()}"
 
     def roles_of(self, user: User) -> list[str]:
-        """The realm roles given to a user."""
+        """Return the realm roles of a user."""
         return [*([self.default_role] if user.has_default_role else []), *user.roles]
 
     def add_user(self, user: User) -> None:
-        """Take the user in."""
+        """Add a user."""
         self.users[user.id] = user
         self._by_username[user.username] = user.id
         if user.email:
             self._by_email[user.email] = user.id
 
     def set_email(self, user: User, email: str | None) -> None:
-        """Change or remove an e-mail address."""
+        """Change or remove the email address of a user."""
         if user.email and self._by_email.get(user.email) == user.id:
             del self._by_email[user.email]
         user.email = email.lower() if email else None
@@ -160,7 +160,7 @@ class Realm:
             self._by_email[user.email] = user.id
 
     def remove_user(self, user: User) -> None:
-        """Forget the user, its memberships and its links."""
+        """Remove a user, its memberships and its links."""
         for group in list(user.groups):
             self.leave(user, self.groups[group])
         self.set_email(user, None)
@@ -168,13 +168,13 @@ class Realm:
         del self.users[user.id]
 
     def join(self, user: User, group: Group) -> None:
-        """Make the user a direct member; harmless when repeated."""
+        """Make a user a direct member. A repetition has no effect."""
         if group.id not in user.groups:
             user.groups.append(group.id)
             group.members.append(user.id)
 
     def leave(self, user: User, group: Group) -> None:
-        """End the direct membership, if there is one."""
+        """End the direct membership of a user. It need not exist."""
         if group.id in user.groups:
             user.groups.remove(group.id)
             group.members.remove(user.id)
@@ -182,38 +182,38 @@ class Realm:
     # Sessions
 
     def begin_session(self, user: User, claims: JSON | None = None) -> str:
-        """A session of the user; the oldest of too many are forgotten."""
+        """Start a session for a user, and return its id. The oldest sessions over the limit end."""
         session = new_id()
         self.sessions[session] = user.id
         if claims:
             self.session_claims[session] = claims
-        while len(self.sessions) > _MOST_SESSIONS:
+        while len(self.sessions) > _MAX_SESSIONS:
             self.end_session(next(iter(self.sessions)))
         return session
 
     def end_session(self, session: str) -> None:
-        """Forget a session, if there is one."""
+        """End a session. It need not exist."""
         self.sessions.pop(session, None)
         self.session_claims.pop(session, None)
 
     # Groups
 
     def children(self, group: str | None) -> list[Group]:
-        """The groups right below a group (or the top-level ones), by name."""
+        """Return the direct children of a group, or the top-level groups, by name."""
         below = self._children.get(group, {})
         return [self.groups[below[name]] for name in sorted(below)]
 
     def child_named(self, parent: str | None, name: str) -> Group | None:
-        """The group of this name right below a group."""
+        """Return the direct child of this name, or None."""
         found = self._children.get(parent, {}).get(name)
         return self.groups[found] if found else None
 
     def child_count(self, group: str) -> int:
-        """How many groups are right below a group."""
+        """Return the number of direct children of a group."""
         return len(self._children.get(group, ()))
 
     def add_group(self, group: Group) -> None:
-        """Take the group in."""
+        """Add a group."""
         self.groups[group.id] = group
         self._children.setdefault(group.parent, {})[group.name] = group.id
 
@@ -224,7 +224,7 @@ class Realm:
         self._children.setdefault(parent, {})[name] = group.id
 
     def remove_group(self, group: Group) -> None:
-        """Forget the group and everything below it."""
+        """Remove a group and everything below it."""
         for child in self.children(group.id):
             self.remove_group(child)
         for user in list(group.members):
@@ -233,12 +233,12 @@ class Realm:
         del self.groups[group.id]
 
     def path(self, group: Group) -> str:
-        """The names from the root down, each after a slash."""
+        """Return the path of a group, with a slash before each name."""
         above = self.path(self.groups[group.parent]) if group.parent else ""
         return f"{above}/{group.name}"
 
     def group_at(self, path: list[str]) -> Group | None:
-        """The group whose path consists of these names; empty ones count for nothing."""
+        """Return the group at the path of these names, or None. Empty names are ignored."""
         found: Group | None = None
         for name in filter(None, path):
             found = self.child_named(found.id if found else None, name)
@@ -249,14 +249,14 @@ class Realm:
     # Clients
 
     def client_named(self, client_id: str) -> JSON | None:
-        """The client of this clientId."""
+        """Return the client with this clientId, or None."""
         for client in self.clients.values():
             if client["clientId"] == client_id:
                 return client
         return None
 
     def scope_named(self, name: str) -> JSON | None:
-        """The client scope of this name."""
+        """Return the client scope of this name, or None."""
         for scope in self.scopes.values():
             if scope["name"] == name:
                 return scope

@@ -1,4 +1,4 @@
-"""Keys of realms, the tokens signed with them, and the claims that mappers put in."""
+"""The keys of realms, the tokens that they sign, and the claims that mappers add."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from .state import Realm, User, new_id
 
 Place = Literal["id", "access", "userinfo"]
 
-# What makes a token one of its server; no login can have it said otherwise.
+# The claims that only the server sets. A control of the sandbox cannot override them.
 PROTOCOL = frozenset(
     ("iss", "aud", "azp", "exp", "iat", "nbf", "auth_time", "jti", "sid", "typ", "scope")
 )
@@ -26,24 +26,24 @@ _PROPERTIES = {
 
 
 class Keys:
-    """The signing key of each realm, made when first needed (it takes a tenth of a second)."""
+    """The signing keys of the realms, generated on first use because this takes 0.1 seconds."""
 
     def __init__(self) -> None:
         self._keys: dict[str, tuple[str, rsa.RSAPrivateKey]] = {}
 
     def of(self, realm: Realm) -> rsa.RSAPrivateKey:
-        """The realm's private key."""
+        """Return the private key of a realm."""
         if realm.private_key is None and realm.id in self._keys:
-            # Loaded from a dump of before its key was made.
+            # The realm was loaded from a dump that is older than its key.
             realm.private_key = self._keys[realm.id][0]
         if realm.private_key is None:
-            made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-            realm.private_key = made.private_bytes(
+            new_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            realm.private_key = new_key.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
                 serialization.NoEncryption(),
             ).decode()
-            self._keys[realm.id] = (realm.private_key, made)
+            self._keys[realm.id] = (realm.private_key, new_key)
         pem, key = self._keys.get(realm.id, ("", None))
         if key is None or pem != realm.private_key:
             loaded = serialization.load_pem_private_key(realm.private_key.encode(), None)
@@ -53,17 +53,17 @@ class Keys:
         return key
 
     def jwks(self, realm: Realm) -> JSON:
-        """What the certs endpoint shows."""
+        """Return the public keys of a realm as a JWK set."""
         public = jwt.algorithms.RSAAlgorithm.to_jwk(self.of(realm).public_key(), as_dict=True)
         key = {"kid": kid(realm), "alg": "RS256", "use": "sig", "kty": public["kty"]}
         return {"keys": [{**key, "n": public["n"], "e": public["e"]}]}
 
     def sign(self, realm: Realm, claims: JSON) -> str:
-        """A token of these claims."""
+        """Return a token with these claims."""
         return jwt.encode(claims, self.of(realm), "RS256", {"kid": kid(realm)})
 
     def read(self, realm: Realm, token: str) -> JSON | None:
-        """The claims of a token this realm signed, expired or not."""
+        """Return the claims of a token of this realm, even if it has expired, or None."""
         try:
             read: JSON = jwt.decode(
                 token,
@@ -82,20 +82,20 @@ class Keys:
 
 
 def kid(realm: Realm) -> str:
-    """The name of a realm's key."""
+    """Return the id of a realm's key."""
     return f"sandbox-{realm.id}"
 
 
-def scopes_in_force(realm: Realm, client: JSON, scope: str) -> list[JSON] | None:
-    """The client's default scopes and the optional ones asked for; None for a scope unknown."""
+def effective_scopes(realm: Realm, client: JSON, scope: str) -> list[JSON] | None:
+    """Return the default scopes of a client and the requested ones, or None if one is unknown."""
     assigned = realm.client_scopes.get(client["id"], {})
-    by_name = {realm.scopes[each]["name"]: each for each in assigned if each in realm.scopes}
-    asked = [name for name in scope.split() if name != "openid"]
-    if any(name not in by_name for name in asked):
+    by_name = {realm.scopes[id]["name"]: id for id in assigned if id in realm.scopes}
+    requested = [name for name in scope.split() if name != "openid"]
+    if any(name not in by_name for name in requested):
         return None
-    wanted = {each for each, kind in assigned.items() if kind == "default"}
-    wanted |= {by_name[name] for name in asked}
-    return [realm.scopes[each] for each in assigned if each in wanted]
+    wanted = {id for id, kind in assigned.items() if kind == "default"}
+    wanted |= {by_name[name] for name in requested}
+    return [realm.scopes[id] for id in assigned if id in wanted]
 
 
 def token_set(
@@ -107,13 +107,13 @@ def token_set(
     issuer: str,
     now: datetime,
 ) -> JSON:
-    """What the token endpoint answers for the user of a session."""
+    """Return the answer of the token endpoint for the user of a session."""
     user = realm.users[realm.sessions[session]]
-    scopes = scopes_in_force(realm, client, scope) or []
+    scopes = effective_scopes(realm, client, scope) or []
     moment = int(now.timestamp())
     life = int(realm.settings["accessTokenLifespan"])
     idle = int(realm.settings["ssoSessionIdleTimeout"])
-    names = [each["name"] for each in scopes if _in_token(each)]
+    names = [scope["name"] for scope in scopes if _in_token(scope)]
     granted = " ".join((["openid"] if "openid" in scope.split() else []) + names)
     common: JSON = {
         "iat": moment,
@@ -127,9 +127,11 @@ def token_set(
         "jti": new_id(),
         "typ": "Bearer",
         "scope": granted,
-        **told(realm, session, claims(realm, client, user, scopes, "access", moment)),
+        **with_login_claims(realm, session, claims(realm, client, user, scopes, "access", moment)),
     }
-    if any(mapper["protocolMapper"] == "oidc-audience-resolve-mapper" for mapper in _all(scopes)):
+    if any(
+        mapper["protocolMapper"] == "oidc-audience-resolve-mapper" for mapper in _mappers(scopes)
+    ):
         access.setdefault("aud", "account")
     refresh = {
         **common,
@@ -158,7 +160,7 @@ def token_set(
             "typ": "ID",
             "aud": client["clientId"],
             "auth_time": moment,
-            **told(
+            **with_login_claims(
                 realm,
                 session,
                 {**claims(realm, client, user, scopes, "id", moment), "sub": user.id},
@@ -171,20 +173,23 @@ def token_set(
 def claims(
     realm: Realm, client: JSON, user: User, scopes: list[JSON], place: Place, moment: int
 ) -> JSON:
-    """What the mappers of the client and of its scopes say about a user in one kind of token."""
+    """Return the claims of a user in one kind of token, from the mappers of client and scopes."""
     collected: JSON = {}
-    for mapper in [*client.get("protocolMappers", ()), *_all(scopes)]:
+    for mapper in [*client.get("protocolMappers", ()), *_mappers(scopes)]:
         config = mapper.get("config", {})
         if config.get(f"{place}.token.claim") != "true":
             continue
         name, value = _claim(realm, mapper["protocolMapper"], config, user, moment)
         if value is not None and name:
-            _put(collected, name, value)
+            _add_claim(collected, name, value)
     return collected
 
 
-def told(realm: Realm, session: str, known: JSON) -> JSON:
-    """Claims about a user, with those that its login was to have; null takes one away."""
+def with_login_claims(realm: Realm, session: str, known: JSON) -> JSON:
+    """Return the claims with those that the sandbox's controls set for the login.
+
+    None removes a claim.
+    """
     changed = {**known, **realm.session_claims.get(session, {})}
     return {name: value for name, value in changed.items() if value is not None}
 
@@ -202,7 +207,7 @@ def _claim(
             full = " ".join(part for part in (user.first_name, user.last_name) if part)
             return "name", full or None
         case "oidc-group-membership-mapper":
-            groups = [realm.groups[each] for each in user.groups]
+            groups = [realm.groups[id] for id in user.groups]
             if config.get("full.path", "true") == "true":
                 return name, sorted(realm.path(group) for group in groups)
             return name, sorted({group.name for group in groups})
@@ -230,8 +235,8 @@ def _attribute(user: User, config: dict[str, str]) -> Any:
     return values if config.get("multivalued") == "true" else values[0]
 
 
-def _put(claims: JSON, name: str, value: Any) -> None:
-    """A dot in a claim's name nests, unless it is escaped; several audiences make a list."""
+def _add_claim(claims: JSON, name: str, value: Any) -> None:
+    """Add a claim. A dot in its name nests unless it is escaped; several audiences become a list."""
     if name == "aud" and "aud" in claims:
         before = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         claims["aud"] = [*before, value]
@@ -242,7 +247,7 @@ def _put(claims: JSON, name: str, value: Any) -> None:
     claims[last] = value
 
 
-def _all(scopes: list[JSON]) -> list[JSON]:
+def _mappers(scopes: list[JSON]) -> list[JSON]:
     return [mapper for scope in scopes for mapper in scope.get("protocolMappers", ())]
 
 
