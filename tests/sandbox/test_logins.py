@@ -81,7 +81,10 @@ def test_logins_that_cannot_be_are_refused_with_the_reason(
     controls: Controls, control: httpx.Client
 ) -> None:
     for told, said in (
-        ({"username": "a", "realm": "nosuch"}, "realm 'nosuch' does not exist; the realms are: master, platform"),
+        (
+            {"username": "a", "realm": "nosuch"},
+            "realm 'nosuch' does not exist; the realms are: master, platform",
+        ),
         ({"username": "a", "claims": {"iss": "x"}}, "claims that only the server sets: iss"),
         ({"claims": {}}, "username: Field required"),
     ):
