@@ -1,5 +1,6 @@
 """The fixtures of all tests: a sandbox, a bench on it, and retries without delays."""
 
+import gc
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the given Harbor answers to the cases of tests/conformance",
     )
+
+
+def pytest_configure() -> None:
+    """Import all tests without collecting garbage: there is none yet, and a third of the time goes."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage rarely, and never look again at what the imports have created."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -57,13 +57,6 @@ def test_a_watch_says_that_it_is_not_simulated(core: client.CoreV1Api) -> None:
     assert "does not simulate watching namespaces" in message
 
 
-def test_istio_is_installed(api: client.ApiClient, kubernetes: SimulatedKubernetes) -> None:
-    definitions = client.ApiextensionsV1Api(api).list_custom_resource_definition()
-    names = {each.metadata.name for each in definitions.items}
-    assert {"virtualservices.networking.istio.io", "httproutes.gateway.networking.k8s.io"} <= names
-    assert kubernetes.get("ClusterRole", "edit") is not None
-
-
 def test_a_namespace_takes_a_while_to_go(
     sandbox: Sandbox, core: client.CoreV1Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

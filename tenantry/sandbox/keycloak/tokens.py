@@ -1,6 +1,7 @@
 """The keys of realms, the tokens that they sign, and the claims that mappers add."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 import jwt
@@ -26,7 +27,7 @@ _PROPERTIES = {
 
 
 class Keys:
-    """The signing keys of the realms, generated on first use because this takes 0.1 seconds."""
+    """The signing keys of the realms, generated on first use."""
 
     def __init__(self) -> None:
         self._keys: dict[str, tuple[str, rsa.RSAPrivateKey]] = {}
@@ -37,13 +38,8 @@ class Keys:
             # The realm was loaded from a dump that is older than its key.
             realm.private_key = self._keys[realm.id][0]
         if realm.private_key is None:
-            new_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-            realm.private_key = new_key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ).decode()
-            self._keys[realm.id] = (realm.private_key, new_key)
+            self._keys[realm.id] = _new_key(len(self._keys))
+            realm.private_key = self._keys[realm.id][0]
         pem, key = self._keys.get(realm.id, ("", None))
         if key is None or pem != realm.private_key:
             loaded = serialization.load_pem_private_key(realm.private_key.encode(), None)
@@ -79,6 +75,22 @@ class Keys:
         except jwt.PyJWTError:
             return None
         return read
+
+
+@cache
+def _new_key(number: int) -> tuple[str, rsa.RSAPrivateKey]:
+    """Return a key of this process, as PEM and as an object.
+
+    Generating a key takes a tenth of a second. So all sandboxes of a process have the same ones, but
+    no two realms of a sandbox do.
+    """
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem.decode(), key
 
 
 def kid(realm: Realm) -> str:
