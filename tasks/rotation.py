@@ -82,7 +82,7 @@ def check_connections(systems: Systems) -> None:
     """Whether they answer, and whether Harbor's account may rotate: no robot may."""
     for sentence in (
         check_harbor(systems.harbor_client),
-        check_kubernetes(systems.kubernetes_client),
+        check_kubernetes(systems.home_cluster),
     ):
         get_run_logger().info(sentence)
 

@@ -8,6 +8,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tenantry.pasted import Secret, Word
 
+HOME = "home"
+"""The name of the home cluster."""
+
 
 class Account(BaseModel):
     """An address, and an account there."""
@@ -76,3 +79,9 @@ class Connections(BaseSettings):
     harbor: HarborAccount
     keycloak: KeycloakAccount
     kubernetes: Cluster = Cluster()
+    """The home cluster."""
+
+    @property
+    def clusters(self) -> dict[str, Cluster]:
+        """The clusters by name. This version of Tenantry supports one, the home cluster."""
+        return {HOME: self.kubernetes}

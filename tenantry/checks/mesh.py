@@ -20,7 +20,7 @@ class Mesh(View):
 
     def __init__(self, systems: Systems) -> None:
         super().__init__(systems)
-        self.client = systems.kubernetes_client
+        self.client = systems.home_cluster
         harbor = systems.state.platform.mesh.harbor
         self.harbor = harbor.namespace if harbor else "harbor"
         self.core = harbor.core.service if harbor else "harbor-core"

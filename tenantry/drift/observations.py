@@ -18,7 +18,7 @@ class NotObserved(TenantryError):
 
 
 _CHECKS: dict[str, Callable[[Systems], object]] = {
-    "Kubernetes": lambda systems: check_kubernetes(systems.kubernetes_client),
+    "Kubernetes": lambda systems: check_kubernetes(systems.home_cluster),
     "Keycloak": lambda systems: check_keycloak(systems.keycloak_client),
     # Only an administrator sees everything; another account would miss the rest.
     "Harbor": lambda systems: check_harbor(systems.harbor_client),

@@ -125,7 +125,7 @@ def _about_client(systems: Systems) -> Iterator[Notice]:
 def _about_mesh(systems: Systems, old: str, new: str) -> Iterator[Notice]:
     """Rules that take the old issuer's tokens must take the new one's before the switch."""
     try:
-        found = list(systems.kubernetes_client.list("RequestAuthentication"))
+        found = list(systems.home_cluster.list("RequestAuthentication"))
     except SystemRefused as error:
         if error.status != 404:
             raise

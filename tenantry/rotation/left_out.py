@@ -79,7 +79,7 @@ def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list
         files = {name: each for name, each in files.items() if name in asked}
     if not files:
         return []
-    unmarked = cache(lambda: _unmarked_secrets(systems.kubernetes_client))
+    unmarked = cache(lambda: _unmarked_secrets(systems.home_cluster))
     listed = Observed()
     projects = systems.harbor.projects([f"team-{name}" for name in files], listed)
     found = []
@@ -162,7 +162,7 @@ class _Reading:
         """All Secrets that bear the team's mark, without what is in them."""
         selector = f"{objects.OURS},{TEAM}={self._name}"
         return list(
-            self._systems.kubernetes_client.list("Secret", labelSelector=selector, content=False)
+            self._systems.home_cluster.list("Secret", labelSelector=selector, content=False)
         )
 
     def _first_secrets(self, marked: list[Object]) -> Mapping[str, Object]:
@@ -253,7 +253,7 @@ class _Reading:
 
     def _format(self, place: Place, *, is_declared: bool) -> SecretFormat | None:
         """The format of a Secret; None if it has none that holds a credential."""
-        secret = self._systems.kubernetes_client.get("Secret", place.name, place.namespace)
+        secret = self._systems.home_cluster.get("Secret", place.name, place.namespace)
         if secret is None:
             return None
         formats: dict[Any, SecretFormat] = {DOCKER: "docker", "kubernetes.io/basic-auth": "basic"}
@@ -275,7 +275,7 @@ class _Reading:
 
     def _may_write(self, namespace: str) -> bool:
         """Whether a namespace is the team's, or no team's at all."""
-        found = self._systems.kubernetes_client.get("Namespace", namespace)
+        found = self._systems.home_cluster.get("Namespace", namespace)
         return found is not None and objects.team_of(found) in (None, self._name)
 
 

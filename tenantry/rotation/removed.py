@@ -104,7 +104,7 @@ def removed(
 def _secrets(systems: Systems, team: Team, purpose: str) -> Iterator[Object]:
     """Yield the Secrets that were written for a purpose and hold nothing else."""
     selector = f"{objects.OURS},{TEAM}={team.name}"
-    for found in systems.kubernetes_client.list("Secret", labelSelector=selector, content=False):
+    for found in systems.home_cluster.list("Secret", labelSelector=selector, content=False):
         metadata = found["metadata"]
         annotations = metadata.get("annotations") or {}
         is_first = metadata["name"] == f"harbor-{purpose}"
@@ -113,7 +113,7 @@ def _secrets(systems: Systems, team: Team, purpose: str) -> Iterator[Object]:
             continue
         namespace, name = metadata["namespace"], metadata["name"]
         if namespace in team.namespaces and not _holds_more(systems, team, purpose, found):
-            secret = systems.kubernetes_client.get("Secret", name, namespace)
+            secret = systems.home_cluster.get("Secret", name, namespace)
             if secret is not None:
                 yield secret
 
@@ -132,7 +132,7 @@ def _holds_more(systems: Systems, team: Team, purpose: str, secret: Object) -> b
 
 def _attached(systems: Systems, team: Team, purpose: str) -> Iterator[str]:
     for namespace in team.namespaces:
-        account = systems.kubernetes_client.get("ServiceAccount", ACCOUNT, namespace)
+        account = systems.home_cluster.get("ServiceAccount", ACCOUNT, namespace)
         listed = (account or {}).get("imagePullSecrets") or []
         if {"name": f"harbor-{purpose}"} in listed:
             yield namespace

@@ -135,7 +135,7 @@ class Retirement:
         self._put(name, {**row, "duration": duration}, text)
 
     def _clear(self) -> None:
-        cluster, secret = self._systems.kubernetes_client, f"harbor-{self._state.purpose}"
+        cluster, secret = self._systems.home_cluster, f"harbor-{self._state.purpose}"
         for namespace in self._state.attached:
             self._check()
             detach(cluster, namespace, secret)

@@ -38,7 +38,7 @@ class Holders:
 
     def __init__(self, systems: Systems, *, keycloak: bool = True) -> None:
         self._systems = systems
-        self._cluster = systems.kubernetes_client
+        self._cluster = systems.home_cluster
         self._keycloak = keycloak
         self.failures: dict[str, TenantryError] = {}
         """By kind: why it could not be read."""

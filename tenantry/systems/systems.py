@@ -34,6 +34,7 @@ from tenantry.systems.keycloak.harbors_client import secret_of
 from tenantry.systems.keycloak.platform import KeycloakPlatform
 from tenantry.systems.keycloak.team import KeycloakTeams
 from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.systems.kubernetes.clusters import Clusters
 from tenantry.systems.kubernetes.team import KubernetesTeams
 
 hide_wire_logs()
@@ -46,6 +47,7 @@ class Systems:
 
     Attributes:
         state: the declared state.
+        clusters: the connections to the clusters, by name.
         team_adapters: what observes and applies the resources of teams, in the order of observation.
         platform_adapters: what observes and applies the platform's own resources.
     """
@@ -76,31 +78,27 @@ class Systems:
         self.state = state
         self.probes_credentials = probe_credentials
         self.clock = clock
-        self._stack = ExitStack()
-        self.harbor_client = HarborClient(connections.harbor)
-        self._stack.callback(self.harbor_client.close)
-        realm = state.platform.keycloak.realm
-        self.keycloak_client = KeycloakClient(connections.keycloak, realm)
-        self._stack.callback(self.keycloak_client.close)
-        self.kubernetes_client = KubernetesClient(connections.kubernetes)
-        self._stack.callback(self.kubernetes_client.close)
-        harbor, keycloak, kubernetes = (
-            self.harbor_client,
-            self.keycloak_client,
-            self.kubernetes_client,
-        )
         platform = state.platform
-        self.marks = marks = Marks(platform.id, platform.name, kubernetes.uid)
+        with ExitStack() as stack:  # closes what is connected if a later connection fails
+            self.harbor_client = harbor = HarborClient(connections.harbor)
+            stack.callback(harbor.close)
+            realm = platform.keycloak.realm
+            self.keycloak_client = keycloak = KeycloakClient(connections.keycloak, realm)
+            stack.callback(keycloak.close)
+            self.clusters = clusters = Clusters(connections.clusters)
+            stack.callback(clusters.close)
+            self._stack = stack.pop_all()
+        self.marks = marks = Marks(platform.id, platform.name, clusters.home.uid)
         self.kubernetes = KubernetesTeams(
-            kubernetes, state, marks, self._adopts_project, extras=extras
+            clusters, state, marks, self._adopts_project, extras=extras
         )
         self.keycloak = KeycloakTeams(keycloak, state, marks, extras=extras)
         self.harbor = HarborTeams(harbor, state, clock, marks, extras=extras)
-        self.istio = IstioTeams(kubernetes, state, marks)
+        self.istio = IstioTeams(clusters, state, marks)
         self.credentials = TeamCredentials(
             harbor,
             keycloak,
-            kubernetes,
+            clusters,
             platform.harbor.registry,
             marks,
             probe=probe_credentials,
@@ -119,7 +117,7 @@ class Systems:
         self.keycloak_platform = KeycloakPlatform(
             keycloak,
             harbor,
-            kubernetes,
+            clusters,
             state,
             clock,
             marks,
@@ -127,7 +125,7 @@ class Systems:
             renew_secret_before=renew_client_secret_before,
             extras=extras,
         )
-        self.istio_platform = IstioPlatform(kubernetes, harbor, state, marks, issuer)
+        self.istio_platform = IstioPlatform(clusters, harbor, state, marks, issuer)
         self.platform_adapters: tuple[Adapter[Platform], ...] = (
             self.keycloak_platform,
             self.harbor_platform,
@@ -135,6 +133,11 @@ class Systems:
         )
         self._team_kinds = _by_kind(self.team_adapters)
         self._platform_kinds = _by_kind(self.platform_adapters)
+
+    @property
+    def home_cluster(self) -> KubernetesClient:
+        """The connection to the home cluster, the only one that holds teams in this version."""
+        return self.clusters.home
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +169,7 @@ class Systems:
         return [
             check_harbor(self.harbor_client, any_mode=mode_comes),
             check_keycloak(self.keycloak_client, any_realm=realm_comes),
-            check_kubernetes(self.kubernetes_client),
+            *map(check_kubernetes, self.clusters.values()),
         ]
 
     # Observe

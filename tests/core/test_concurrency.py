@@ -289,7 +289,7 @@ def test_what_is_read_once_is_read_once_by_threads_that_begin_together(bench: Be
         systems = bench.declare(SHOP).systems
         bench.sandbox.requests.reset()
         with ThreadPoolExecutor(threads) as pool:
-            for read in (systems.harbor_client.info, systems.kubernetes_client.uid):
+            for read in (systems.harbor_client.info, systems.home_cluster.uid):
                 asked = [pool.submit(read) for _ in range(threads)]
                 assert len({str(each.result()) for each in asked}) == 1
         return bench.sandbox.requests.counts()

@@ -194,7 +194,7 @@ def test_a_procedure_that_makes_something_twice_is_found_and_the_request_named(
     def note(bench: Bench) -> None:
         with bench.process() as systems:
             metadata = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "note"}}
-            systems.kubernetes_client.apply(metadata, force=False)
+            systems.home_cluster.apply(metadata, force=False)
 
     def check() -> None:
         assert len(bench.sandbox.harbor.projects) == 3

@@ -167,12 +167,12 @@ def _deletion(
     def act(systems: Systems) -> None:
         if id.system in ("kubernetes", "istio"):
             namespace, _, name = id.key.rpartition("/")
-            live = systems.kubernetes_client.get(id.kind.name, name, namespace or None)
+            live = systems.home_cluster.get(id.kind.name, name, namespace or None)
             assert live is not None
             uid = live["metadata"]["uid"]
-            systems.kubernetes_client.delete(id.kind.name, name, namespace or None, uid)
+            systems.home_cluster.delete(id.kind.name, name, namespace or None, uid)
             if id.kind == NAMESPACE:
-                while systems.kubernetes_client.get(id.kind.name, name):
+                while systems.home_cluster.get(id.kind.name, name):
                     time.sleep(0.05)
         elif id.system == "keycloak":
             systems.keycloak_client.delete(_keycloak_path(systems, id, handle))
@@ -258,7 +258,7 @@ def _change_object(resource: Resource, path: Path, observed: Observed) -> Act:
 def patch(systems: Systems, kind: str, name: str, namespace: str | None, body: Any) -> None:
     """A merge patch, in somebody else's name."""
     path, query = KINDS[kind].path(namespace, name), {"fieldManager": "somebody-else"}
-    client = systems.kubernetes_client
+    client = systems.home_cluster
     client._call("PATCH", path, query, body, "application/merge-patch+json")
 
 
@@ -266,12 +266,12 @@ def create(systems: Systems, body: dict[str, Any]) -> None:
     """A new object, in somebody else's name."""
     path = KINDS[body["kind"]].path(body["metadata"].get("namespace"))
     query = {"fieldManager": "somebody-else"}
-    systems.kubernetes_client._call("POST", path, query, body, "application/json")
+    systems.home_cluster._call("POST", path, query, body, "application/json")
 
 
 def remake(systems: Systems, kind: str, name: str, namespace: str, body: Any) -> None:
     """Deletes an object and makes it anew with another field: some can't be changed."""
-    client = systems.kubernetes_client
+    client = systems.home_cluster
     live = client.get(kind, name, namespace)
     assert live is not None
     client.delete(kind, name, namespace, live["metadata"]["uid"])
@@ -310,7 +310,7 @@ def _other_object_value(resource: Resource, path: Path) -> Any:
 def _change_account(resource: Resource, path: Path, observed: Observed) -> Act:
     def act(systems: Systems) -> None:
         namespace, _, name = resource.id.key.rpartition("/")
-        live = systems.kubernetes_client.get("ServiceAccount", name, namespace)
+        live = systems.home_cluster.get("ServiceAccount", name, namespace)
         assert live is not None
         kept = [each for each in live["imagePullSecrets"] if each["name"] != path[-1]]
         patch(systems, "ServiceAccount", name, namespace, {"imagePullSecrets": kept})
@@ -324,7 +324,7 @@ def _change_secret(resource: Resource, path: Path, observed: Observed) -> Act:
     namespace, _, name = resource.id.key.rpartition("/")
 
     def act(systems: Systems) -> None:
-        live = systems.kubernetes_client.get("Secret", name, namespace)
+        live = systems.home_cluster.get("Secret", name, namespace)
         assert live is not None
         data = {key: base64.b64decode(value).decode() for key, value in live["data"].items()}
         if ".dockerconfigjson" not in data:

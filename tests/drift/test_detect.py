@@ -153,7 +153,7 @@ def test_a_route_of_the_gateway_api_is_found_and_mended_as_any_other(watched: Wa
     watched.onboard("shop")
     watched.watch()
     assert told(watched.report()) == set()
-    client = watched.systems.kubernetes_client
+    client = watched.systems.home_cluster
     path = ("HTTPRoute", "web", "team-shop")
     client.delete(*path, (client.get(*path) or {})["metadata"]["uid"])
     missing = one(watched)

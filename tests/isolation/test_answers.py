@@ -255,7 +255,7 @@ def fill(bench: Bench) -> set[str]:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         )
     with bench.process() as systems:
-        return {each["metadata"]["name"] for each in systems.kubernetes_client.list("Namespace")}
+        return {each["metadata"]["name"] for each in systems.home_cluster.list("Namespace")}
 
 
 @pytest.mark.usefixtures("short_pages")
@@ -264,7 +264,7 @@ def test_a_list_whose_continue_token_is_too_old_is_read_from_its_start(rich: Ben
     rich.sandbox.controls.fail(410, path="/api/v1/namespaces", at=3, body=EXPIRED)
 
     with rich.process() as systems:
-        found = list(systems.kubernetes_client.list("Namespace"))
+        found = list(systems.home_cluster.list("Namespace"))
 
     assert sorted(each["metadata"]["name"] for each in found) == sorted(names), "each one once"
 
@@ -282,7 +282,7 @@ def test_a_list_that_always_changes_ends(rich: Bench) -> None:
         pytest.raises(SystemUnavailable, match="changed faster than it could be read"),
         rich.process() as systems,
     ):
-        list(systems.kubernetes_client.list("Namespace"))
+        list(systems.home_cluster.list("Namespace"))
 
     assert next(turns) == 2 * 3
 
@@ -290,14 +290,14 @@ def test_a_list_that_always_changes_ends(rich: Bench) -> None:
 def test_410_on_a_first_page_is_a_refusal(rich: Bench) -> None:
     rich.sandbox.controls.fail(410, path="/api/v1/namespaces", times=None, body=EXPIRED)
     with pytest.raises(SystemRefused), rich.process() as systems:
-        list(systems.kubernetes_client.list("Namespace"))
+        list(systems.home_cluster.list("Namespace"))
 
 
 @pytest.mark.parametrize("answer", [{}, {"metadata": {}}, {"kind": "Status", "metadata": {}}])
 def test_an_object_that_is_not_a_list_is_not_an_empty_one(rich: Bench, answer: Any) -> None:
     rich.sandbox.controls.fail(200, path="/api/v1/namespaces", times=None, body=answer)
     with pytest.raises(InvalidResponse), rich.process() as systems:
-        list(systems.kubernetes_client.list("Namespace"))
+        list(systems.home_cluster.list("Namespace"))
 
 
 # Waiting

@@ -193,7 +193,7 @@ class ClusterOfOurs:
                 "name": name,
                 "namespace": namespace,
             }
-            answer = systems.kubernetes_client._call(
+            answer = systems.home_cluster._call(
                 "POST",
                 "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
                 {},

@@ -396,7 +396,7 @@ def test_a_stolen_token_of_tenantry_makes_no_other_namespace_a_teams(
 ) -> None:
     labels = {"tenantry.io/team": "mallory", "app.kubernetes.io/managed-by": "tenantry"}
     with tenant.ours.systems(tenant.account) as systems, pytest.raises(SystemRefused) as refused:
-        systems.kubernetes_client.merge("Namespace", name, None, {"metadata": {"labels": labels}})
+        systems.home_cluster.merge("Namespace", name, None, {"metadata": {"labels": labels}})
 
     assert "has a name that begins with team-" in str(refused.value)
     binding = {
@@ -420,7 +420,7 @@ def test_a_stolen_token_of_tenantry_makes_no_other_namespace_a_teams(
             tenant.ours.systems(tenant.account) as systems,
             pytest.raises(SystemRefused, match="is not the namespace of a team"),
         ):
-            systems.kubernetes_client.apply(manifest, force=False)
+            systems.home_cluster.apply(manifest, force=False)
 
 
 def test_the_write_rights_can_be_taken_away_instead(tenant: Tenant) -> None:

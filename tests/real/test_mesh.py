@@ -137,7 +137,7 @@ class Lab:
             {"apiVersion": KINDS[kind].api_version, "kind": KINDS[kind].kind, **found}
             for kind in kinds
             for namespace in self.namespaces
-            for found in systems.kubernetes_client.list(kind, namespace)
+            for found in systems.home_cluster.list(kind, namespace)
         ]
 
     def services(self) -> list[dict[str, Any]]:

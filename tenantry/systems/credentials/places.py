@@ -18,6 +18,7 @@ from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.clusters import Clusters
 from tenantry.systems.kubernetes.kinds import NAMESPACE, SECRET
 
 _LARGEST = 1_390_000
@@ -77,15 +78,13 @@ class Secrets:
     """Reads and writes Secrets with robots' credentials.
 
     Args:
-        kubernetes: the cluster.
+        clusters: the connections to the clusters.
         registry: gives the host that the credentials are for.
         marks: the platform's marks.
     """
 
-    def __init__(
-        self, kubernetes: KubernetesClient, registry: Callable[[], str], marks: Marks
-    ) -> None:
-        self._kubernetes = kubernetes
+    def __init__(self, clusters: Clusters, registry: Callable[[], str], marks: Marks) -> None:
+        self._clusters = clusters
         self._marks = marks
         self._registry = registry
 
@@ -105,7 +104,7 @@ class Secrets:
             harbor: whether Harbor can be asked: without its own word for the registry, nobody
                 knows which credential in it is meant.
         """
-        secret = self._kubernetes.get("Secret", place.name, place.namespace)
+        secret = self._clusters.of(place.id).get("Secret", place.name, place.namespace)
         if secret is None:
             return None
         fields = {"metadata": metadata_of(secret), "type": secret.get("type")}
@@ -135,7 +134,9 @@ class Secrets:
         why = self._marks.foreign(objects.mark_of(secret), place.team.name)
         if not why or place.is_foreign:
             return why
-        return self.foreign_namespace(place, self._kubernetes.get("Namespace", place.namespace))
+        return self.foreign_namespace(
+            place, self._clusters.of(place.id).get("Namespace", place.namespace)
+        )
 
     def foreign_namespace(self, place: Place, namespace: Object | None) -> str:
         """Return why a namespace of the team's is another's, by its mark; empty if it is not."""
@@ -145,7 +146,7 @@ class Secrets:
 
     def waits(self, place: Place) -> bool:
         """Whether there is no namespace of the team's to hold a Secret that was not found."""
-        namespace = self._kubernetes.get("Namespace", place.namespace)
+        namespace = self._clusters.of(place.id).get("Namespace", place.namespace)
         return namespace is None or bool(self.foreign_namespace(place, namespace))
 
     def resource(
@@ -193,7 +194,7 @@ class Secrets:
                 action = "replace"
         if action == "replace" and live.handle["finalizers"]:
             body = {"metadata": {"finalizers": None}}
-            self._kubernetes.merge("Secret", place.name, place.namespace, body)
+            self._clusters.of(place.id).merge("Secret", place.name, place.namespace, body)
         self.apply(Change(action, wanted, (), live), credential)
 
     def _is_full(self, place: Place, live: Live, credential: Credential) -> bool:
@@ -213,11 +214,11 @@ class Secrets:
         place: Place = change.resource.body.place
         others = change.live.handle["others"] if change.live else {}
         data = data_of(place.format, self.registry, credential, others)
-        write(self._kubernetes, change, place.team, data, self._marks)
+        write(self._clusters.of(change.id), change, place.team, data, self._marks)
 
 
 def write(
-    kubernetes: KubernetesClient, change: Change, team: Team, data: dict[str, str], marks: Marks
+    cluster: KubernetesClient, change: Change, team: Team, data: dict[str, str], marks: Marks
 ) -> None:
     """Writes a Secret in place: deleting it first would break pulls in between."""
     namespace, name = change.id.key.split("/")
@@ -234,10 +235,10 @@ def write(
         annotations=metadata.get("annotations"),
     )
     full = Change(change.action, wanted, change.differences, change.live, change.adopts)
-    objects.apply(kubernetes, full)
+    objects.apply(cluster, full)
     # What somebody else has put beside it stays in an apply, also where nothing may be.
     if ("client_secret", None) in [(each.field, each.new) for each in change.differences]:
-        kubernetes.merge("Secret", name, namespace, {"data": {"client_secret": None}})
+        cluster.merge("Secret", name, namespace, {"data": {"client_secret": None}})
 
 
 def annotations_of(live: Live | None) -> Mapping[str, str]:

@@ -52,7 +52,8 @@ from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.systems.keycloak.team import client_id
 from tenantry.systems.kubernetes import kinds as kubernetes_kinds
 from tenantry.systems.kubernetes import objects
-from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.kubernetes.clusters import Clusters
 
 _OPENS, _CLOSED = "opens Harbor", "does not open Harbor"
 _SAME, _OTHER = "(hidden) as in Keycloak", "(hidden) not as in Keycloak"
@@ -86,7 +87,7 @@ class TeamCredentials:
         self,
         harbor: HarborClient,
         keycloak: KeycloakClient,
-        kubernetes: KubernetesClient,
+        clusters: Clusters,
         registry: str | None,
         marks: Marks,
         *,
@@ -95,13 +96,13 @@ class TeamCredentials:
     ) -> None:
         self._harbor = harbor
         self._keycloak = keycloak
-        self._kubernetes = kubernetes
+        self._clusters = clusters
         self._registry = registry
         self._probe = probe
         self._clock = clock
         self._marks = marks
         self.issuer = Issuer(harbor, marks)
-        self.secrets = Secrets(kubernetes, lambda: self.registry, marks)
+        self.secrets = Secrets(clusters, lambda: self.registry, marks)
         self._proven: dict[Id, Credential] = {}
         self._made: dict[Id, Made] = {}
 
@@ -219,7 +220,7 @@ class TeamCredentials:
             seen.add(part)
         owners = {ns: team.name for team in teams for ns in team.namespaces if ns in present}
         found = objects.observe(
-            self._kubernetes,
+            self._clusters.home,
             kubernetes_kinds.SERVICE_ACCOUNT,
             owners,
             seen,
@@ -299,7 +300,7 @@ class TeamCredentials:
         return seen
 
     def _read(self, namespace: str, name: str, present: Collection[str]) -> Object | None:
-        return self._kubernetes.get("Secret", name, namespace) if namespace in present else None
+        return self._clusters.home.get("Secret", name, namespace) if namespace in present else None
 
     # Apply
 
@@ -312,7 +313,7 @@ class TeamCredentials:
             case harbor_kinds.ROBOT:
                 self._apply_robot(change)
             case kubernetes_kinds.SERVICE_ACCOUNT:
-                attach(self._kubernetes, change)
+                attach(self._clusters.of(change.id), change)
             case kubernetes_kinds.SECRET:
                 self._apply_secret(change, observed)
             case _:
@@ -323,7 +324,8 @@ class TeamCredentials:
         if isinstance(body, RobotSecret):
             self.secrets.apply(change, self._working(body, observed))
         else:
-            write(self._kubernetes, change, body.team, self._oidc_data(body), self._marks)
+            cluster = self._clusters.of(change.id)
+            write(cluster, change, body.team, self._oidc_data(body), self._marks)
 
     def _delete(self, change: Change) -> None:
         assert change.live is not None
@@ -331,7 +333,7 @@ class TeamCredentials:
             case harbor_kinds.ROBOT:
                 self._harbor.delete(f"/robots/{change.live.handle['id']}")
             case kubernetes_kinds.SECRET:
-                objects.apply(self._kubernetes, change)
+                objects.apply(self._clusters.of(change.id), change)
             case _:
                 raise unknown_kind(change)
 

@@ -16,7 +16,8 @@ from tenantry.systems.istio import kinds, ports
 from tenantry.systems.istio.routes import Backend, Rule, spec
 from tenantry.systems.istio.tokens import NAME, rules
 from tenantry.systems.kubernetes import objects
-from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.kubernetes.clusters import Clusters
 from tenantry.systems.kubernetes.kinds import NAMESPACE
 
 _NAME = "harbor"
@@ -50,7 +51,7 @@ class IstioPlatform:
 
     def __init__(
         self,
-        client: KubernetesClient,
+        clusters: Clusters,
         harbor: HarborClient,
         state: Declaration,
         marks: Marks,
@@ -58,13 +59,14 @@ class IstioPlatform:
     ) -> None:
         """
         Args:
-            client: the cluster.
+            clusters: the connections to the clusters; Harbor's namespace is in the home cluster.
             harbor: tells which Harbor it is.
             state: what is declared.
             marks: the platform's marks.
             issuer: returns the realm's issuer, as the realm spells it.
         """
-        self._client = client
+        self._clusters = clusters
+        self._client = clusters.home
         self._marks = marks
         self._harbor = harbor
         self._mesh = state.platform.mesh
@@ -184,11 +186,11 @@ class IstioPlatform:
         if change.id.kind == kinds.INJECTION:
             labels = dict(change.resource.fields)
             body = {"metadata": {"labels": labels}}
-            self._client.merge("Namespace", change.id.key, None, body)
+            self._clusters.of(change.id).merge("Namespace", change.id.key, None, body)
         elif change.id.kind == kinds.APP_PROTOCOL:
-            ports.apply(self._client, change)
+            ports.apply(self._clusters.of(change.id), change)
         else:
-            objects.apply(self._client, change)
+            objects.apply(self._clusters.of(change.id), change)
 
 
 def _tokens(

@@ -11,7 +11,7 @@ from tenantry.resources import Observed, Resource
 from tenantry.systems.istio import kinds
 from tenantry.systems.istio.routes import Backend, Rule, spec
 from tenantry.systems.kubernetes import objects
-from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.systems.kubernetes.clusters import Clusters
 
 _KINDS = {kind.name: kind for kind in (kinds.VIRTUAL_SERVICE, kinds.HTTP_ROUTE)}
 
@@ -23,8 +23,8 @@ class IstioTeams:
     system = "istio"
     kinds = frozenset(_KINDS.values())
 
-    def __init__(self, client: KubernetesClient, state: Declaration, marks: Marks) -> None:
-        self._client = client
+    def __init__(self, clusters: Clusters, state: Declaration, marks: Marks) -> None:
+        self._clusters = clusters
         self._state = state
         self._marks = marks
 
@@ -59,7 +59,7 @@ class IstioTeams:
     def _observe(self, kind: Kind, teams: Sequence[Team], seen: Observed, *, needed: bool) -> None:
         try:
             owners = {team.slug: team.name for team in teams}
-            routes = list(objects.observe(self._client, kind, owners, seen))
+            routes = list(objects.observe(self._clusters.home, kind, owners, seen))
         except SystemRefused as error:
             if error.status != 404 or needed:
                 raise
@@ -72,4 +72,4 @@ class IstioTeams:
 
     def apply(self, change: Change, observed: Observed) -> None:
         """Make one change."""
-        objects.apply(self._client, change)
+        objects.apply(self._clusters.of(change.id), change)

@@ -18,7 +18,7 @@ from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.harbors_client import HarborsClient
 from tenantry.systems.keycloak.providers import Providers
 from tenantry.systems.keycloak.realm import Realm
-from tenantry.systems.kubernetes.client import KubernetesClient
+from tenantry.systems.kubernetes.clusters import Clusters
 
 
 class KeycloakPlatform:
@@ -32,7 +32,7 @@ class KeycloakPlatform:
         self,
         client: KeycloakClient,
         harbor: HarborClient,
-        kubernetes: KubernetesClient,
+        clusters: Clusters,
         state: Declaration,
         clock: Clock,
         marks: Marks,
@@ -45,7 +45,7 @@ class KeycloakPlatform:
         Args:
             client: the realm.
             harbor: tells where its client's logins return to, and which Harbor it is.
-            kubernetes: holds the secrets of external providers.
+            clusters: the home cluster holds the secrets of external providers.
             state: what is declared.
             clock: the time that ages are told by.
             marks: the platform's marks.
@@ -58,7 +58,7 @@ class KeycloakPlatform:
         self._declared = declared
         self._sign_on = sign_on
         self._realm = Realm(client, declared, marks, extras=extras)
-        self._providers = Providers(client, kubernetes, declared, marks)
+        self._providers = Providers(client, clusters.home, declared, marks)
         self.harbors_client = HarborsClient(
             client, harbor, sign_on, clock, marks, hand_over, renew_secret_before
         )

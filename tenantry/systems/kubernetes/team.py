@@ -17,7 +17,8 @@ from tenantry.marks import Intent, Marks
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.kubernetes import kinds, objects
-from tenantry.systems.kubernetes.client import KubernetesClient, Object
+from tenantry.systems.kubernetes.client import Object
+from tenantry.systems.kubernetes.clusters import Clusters
 from tenantry.systems.kubernetes.intents import intent_annotations, project_intent
 from tenantry.systems.kubernetes.namespaces import (
     APPLY_ROLE,
@@ -47,7 +48,7 @@ class KubernetesTeams:
 
     def __init__(
         self,
-        client: KubernetesClient,
+        clusters: Clusters,
         state: Declaration,
         marks: Marks,
         adopts_project: Callable[[Team, Observed], bool],
@@ -56,14 +57,15 @@ class KubernetesTeams:
     ) -> None:
         """
         Args:
-            client: the cluster.
+            clusters: the connections to the clusters.
             state: the declared state.
             marks: the platform's marks.
             adopts_project: whether a team's plan adopts a Harbor project that is not ours.
             extras: observe undeclared resources, too.
         """
         self._adopts_project = adopts_project
-        self._client = client
+        self._clusters = clusters
+        self._client = clusters.home
         self._state = state
         self._marks = marks
         self._extras = extras
@@ -211,9 +213,9 @@ class KubernetesTeams:
             self._mark(change)
             return
         if change.id.kind == kinds.NAMESPACE and change.live is None:
-            self._client.wait_until_gone(change.id.key)
+            self._clusters.of(change.id).wait_until_gone(change.id.key)
         try:
-            objects.apply(self._client, change)
+            objects.apply(self._clusters.of(change.id), change)
         except SystemRefused as error:
             if change.id.kind == kinds.CLUSTER_ROLE and error.status == 403:
                 raise SystemRefused(
@@ -224,4 +226,4 @@ class KubernetesTeams:
     def _mark(self, change: Change) -> None:
         annotations = dict(change.resource.fields["metadata"]["annotations"])
         body = {"metadata": {"annotations": annotations}}
-        self._client.merge("Namespace", change.id.key, None, body)
+        self._clusters.of(change.id).merge("Namespace", change.id.key, None, body)
