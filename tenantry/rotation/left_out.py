@@ -30,8 +30,8 @@ from tenantry.systems.credentials.contents import DOCKER, Credential
 from tenantry.systems.credentials.pairs import ROBOT, pair
 from tenantry.systems.credentials.places import Place, places, renamed
 from tenantry.systems.harbor.client import Row
+from tenantry.systems.harbor.project import project_id
 from tenantry.systems.harbor.robots import robot_fields, short_name
-from tenantry.systems.harbor.team import project_id
 from tenantry.systems.holders import Holders
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object

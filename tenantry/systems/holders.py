@@ -82,7 +82,7 @@ class Holders:
         if what == EXTERNAL_NAME:
             provider = name.partition("/")[0]
             return self._keycloak and self._ask(
-                what, lambda: self._systems.keycloak.has_mapper(provider, team)
+                what, lambda: self._systems.keycloak.mappers.is_current(provider, team)
             )
         return self.holder(what, name) == team.name
 
@@ -138,11 +138,11 @@ class Holders:
 
     @cached_property
     def _groups(self) -> dict[str, str]:
-        return self._systems.keycloak.marked_groups() if self._keycloak else {}
+        return self._systems.keycloak.groups.owners() if self._keycloak else {}
 
     @cached_property
     def _clients(self) -> dict[str, str]:
-        return self._systems.keycloak.marked_clients() if self._keycloak else {}
+        return self._systems.keycloak.client_owners() if self._keycloak else {}
 
     @cached_property
     def _marked_secrets(self) -> list[tuple[Object, str]]:

@@ -11,7 +11,6 @@ from tenantry.marks import Marks, ProjectMark
 from tenantry.systems.credentials.contents import Credential
 from tenantry.systems.harbor.client import HarborClient
 from tenantry.systems.harbor.robots import new_robot
-from tenantry.transport import conflict_as_change
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ class Issuer:
         """
         call = "POST /api/v2.0/robots"
         described = self._marks.description(mark, project.removeprefix("team-"))
-        with conflict_as_change():
-            made = self._harbor.post("/robots", new_robot(project, short, robot, described))
+        made = self._harbor.create("/robots", new_robot(project, short, robot, described))
         # Without them nobody will ever know that robot's secret: another look finds it, and mends it.
         answer: Any = made.json() if made.content else None
         name, secret = texts("harbor", call, answer, "name", "secret")

@@ -45,8 +45,8 @@ from tenantry.systems.credentials.places import (
 )
 from tenantry.systems.harbor import kinds as harbor_kinds
 from tenantry.systems.harbor.client import HarborClient, Row
+from tenantry.systems.harbor.project import project_id
 from tenantry.systems.harbor.robots import FAR_OFF, Lifetime, expires_at, permissions, robot_id
-from tenantry.systems.harbor.team import project_id
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.systems.keycloak.team import client_id

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from tenantry.answers import Answer, Members, many, one, parse
+from tenantry.answers import Answer, many, one, parse
 from tenantry.calls import (
     MAX_CONCURRENT_CALLS,
     TIMEOUT,
@@ -20,29 +20,15 @@ from tenantry.calls import (
 )
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
-from tenantry.systems.harbor.refusals import check_done, failure, words
+from tenantry.systems.harbor.answers import MEMBERS, check_done, failure, words
 from tenantry.systems.harbor.session import NoSession, Session, has_ended, log_in, wrong_password
 from tenantry.systems.harbor.settings import Settings
 from tenantry.text import logger
-from tenantry.transport import HTTPX, ignore_missing, translate_errors
+from tenantry.transport import HTTPX, conflict_as_change, ignore_missing, translate_errors
 
 OLDEST = (2, 4)
 SERVICE = "harbor-registry"
 """What Harbor's registry calls itself at the token service."""
-MEMBERS: Members = {
-    **dict.fromkeys(("id", "project_id", "role_id", "group_type", "user_id", "repo_count"), int),
-    **dict.fromkeys(("duration", "expires_at", "storage"), int),
-    **dict.fromkeys(("name", "level", "description", "namespace", "resource", "action"), str),
-    **dict.fromkeys(("entity_type", "entity_name", "group_name", "owner_name", "username"), str),
-    **dict.fromkeys(("creation_time", "update_time", "retention_id", "subiss", "digest"), str),
-    **dict.fromkeys(("template", "kind", "decoration", "pattern", "extras", "cron"), str),
-    **dict.fromkeys(("harbor_version", "external_url", "registry_url"), str),
-    **dict.fromkeys(("disable", "disabled", "editable", "sysadmin_flag"), bool),
-    **dict.fromkeys(("metadata", "quota", "hard", "oidc_user_meta", "scope_selectors"), dict),
-    **dict.fromkeys(("trigger", "settings", "params"), dict),
-    **{name: [dict] for name in ("permissions", "access", "rules", "tag_selectors", "repository")},
-}
-"""The types of what is read of Harbor's answers, as its API's description has them."""
 _PAGE = 100
 _API = "/api/v2.0"
 _log = logger(__name__)
@@ -170,6 +156,15 @@ class HarborClient:
             InvalidResponse: the answer is not the documented one, so nothing may have been done.
         """
         return self._send("POST", path, by_name=by_name, body=body, status=status)
+
+    def create(self, path: str, body: Row) -> httpx.Response:
+        """Create a resource that did not exist when it was observed, and return the response.
+
+        Raises:
+            ChangedMeanwhile: Harbor answers 409, since it exists now.
+        """
+        with conflict_as_change():
+            return self.post(path, body)
 
     def put(self, path: str, body: Row) -> None:
         """Changes something."""

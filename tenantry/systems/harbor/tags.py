@@ -1,10 +1,15 @@
-"""Harbor's rules about tags: retention policies and immutable tags, in Harbor's form and in ours."""
+"""Rules about tags in Harbor: retention policies and immutable-tag rules."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tenantry.declared.team import Retention, RetentionRule
-from tenantry.systems.harbor.client import Row
+from tenantry.declared import Team
+from tenantry.declared.team import ImmutableTags, Retention, RetentionRule
+from tenantry.plan import Change
+from tenantry.resources import Id, Live, Observed, Resource
+from tenantry.systems.harbor import kinds
+from tenantry.systems.harbor.client import HarborClient, Row
+from tenantry.systems.harbor.project import project_id
 
 _TEMPLATES = {
     "latest_pushed": "latestPushedK",
@@ -12,11 +17,90 @@ _TEMPLATES = {
     "pushed_within_days": "nDaysSinceLastPush",
     "pulled_within_days": "nDaysSinceLastPull",
 }
-"""Our ways to count, and Harbor's templates for them."""
+"""The declared fields that select tags, with Harbor's templates for them."""
+
+
+def rules(team: Team) -> Iterator[Resource]:
+    """Yield the desired rules of a team's project."""
+    declared, name = team.harbor, team.slug
+    if declared.retention is not None:
+        id, fields = Id(kinds.RETENTION_POLICY, name), retention_fields(declared.retention)
+        yield Resource(id, fields, body=declared.retention, owner=project_id(name))
+    for rule in declared.immutable_tags:
+        id = _immutable_id(name, rule.repositories, rule.tags)
+        yield Resource(id, {"enabled": True}, body=rule, owner=project_id(name))
+
+
+def observe(client: HarborClient, team: Team, project: Row, is_ours: bool, seen: Observed) -> None:
+    """Add the rules of a project to what was observed, if the team declares such rules.
+
+    Args:
+        client: Harbor.
+        team: the team.
+        project: its project, as Harbor lists it.
+        is_ours: whether the project is Tenantry's, which its rules share.
+        seen: what was observed.
+    """
+    name, metadata = team.slug, project.get("metadata") or {}
+    if team.harbor.retention is not None and "retention_id" in metadata:
+        id = Id(kinds.RETENTION_POLICY, name)
+        with seen.capture_errors(id, team.name):
+            policy = client.get(f"/retentions/{metadata['retention_id']}")
+            seen.live[id] = Live(observed_retention(policy), is_ours, handle=policy)
+    if team.harbor.immutable_tags:
+        with seen.capture_errors(Id(kinds.IMMUTABLE_TAG_RULE, f"{name}/*"), team.name):
+            for row in client.pages(f"/projects/{project['project_id']}/immutabletagrules"):
+                id = _immutable_id(name, *patterns(row))
+                fields = {"enabled": not row.get("disabled", False)}
+                owner = team.name if is_ours else None
+                seen.live[id] = Live(fields, is_ours, team=owner, handle=row)
+
+
+def apply_retention(client: HarborClient, change: Change, project: int) -> None:
+    """Create or replace the retention policy of a project.
+
+    Args:
+        client: Harbor.
+        change: the change.
+        project: the number of the project.
+    """
+    body = retention_body(change.resource.body, project)
+    if change.live is None:
+        client.create("/retentions", body)
+    else:
+        policy = change.live.handle["id"]
+        client.put(f"/retentions/{policy}", {**body, "id": policy})
+
+
+def apply_immutable(client: HarborClient, change: Change, project: int) -> None:
+    """Create an immutable-tag rule, or enable it.
+
+    Args:
+        client: Harbor.
+        change: the change.
+        project: the number of the project.
+    """
+    rule: ImmutableTags = change.resource.body
+    path = f"/projects/{project}/immutabletagrules"
+    if change.live is None:
+        body = {
+            "disabled": False,
+            "action": "immutable",
+            "template": "immutable_template",
+            **selectors(rule.repositories, rule.tags),
+        }
+        client.create(path, body)
+    else:
+        row = change.live.handle
+        client.put(f"{path}/{row['id']}", {**row, "disabled": False})
+
+
+def _immutable_id(project: str, repositories: str, pattern: str) -> Id:
+    return Id(kinds.IMMUTABLE_TAG_RULE, f"{project}/{repositories}:{pattern}")
 
 
 def selectors(repositories: str, tags: str, untagged: bool | None = None) -> Row:
-    """Which repositories and tags a rule is for."""
+    """Return the selectors of a rule, as Harbor takes them."""
     extras = {} if untagged is None else {"extras": f'{{"untagged":{str(untagged).lower()}}}'}
     tag = {"kind": "doublestar", "decoration": "matches", "pattern": tags, **extras}
     repository = {"kind": "doublestar", "decoration": "repoMatches", "pattern": repositories}
@@ -24,10 +108,10 @@ def selectors(repositories: str, tags: str, untagged: bool | None = None) -> Row
 
 
 def patterns(row: Row) -> tuple[str, str]:
-    """Return all selectors of a rule of Harbor's: of repositories, and of tags.
+    """Return the selectors of a rule in Harbor as text: those of repositories, and those of tags.
 
-    Harbor's portal and other tools make rules with several selectors or none, and Harbor leaves
-    out a pattern that is empty.
+    Harbor's portal and other tools create rules with several selectors or none, and Harbor omits an
+    empty pattern.
     """
     repositories = (row.get("scope_selectors") or {}).get("repository")
     return _joined(repositories, "repoMatches"), _joined(row.get("tag_selectors"), "matches")
@@ -44,7 +128,7 @@ def _joined(selectors: Sequence[Row] | None, matches: str) -> str:
 
 
 def retention_fields(retention: Retention) -> Row:
-    """A declared policy in the form that is compared: a line a rule, in any order."""
+    """Return a declared policy in the form that is compared: one line for each rule, sorted."""
     rules = []
     for rule in retention.rules:
         template, count = _template(rule)
@@ -53,7 +137,7 @@ def retention_fields(retention: Retention) -> Row:
 
 
 def observed_retention(policy: Row) -> Row:
-    """A policy of Harbor's in the same form."""
+    """Return a policy in Harbor in the same form."""
     rules = []
     for rule in policy.get("rules") or []:
         template = rule.get("template") or "(none)"
@@ -67,7 +151,7 @@ def observed_retention(policy: Row) -> Row:
 
 
 def retention_body(retention: Retention, project: int) -> Row:
-    """A declared policy as Harbor wants it."""
+    """Return a declared policy as Harbor takes it."""
     rules = []
     for rule in retention.rules:
         template, count = _template(rule)
@@ -97,5 +181,5 @@ def _line(template: str, count: Any, repositories: str, tags: str, untagged: boo
 
 
 def _cron(retention: Retention) -> str:
-    """Harbor's cron has a sixth field in front, the seconds, which must be 0."""
+    """Return the schedule for Harbor, whose cron begins with the seconds, which must be 0."""
     return f"0 {retention.schedule}" if retention.schedule else ""

@@ -2,11 +2,25 @@
 
 import httpx
 
-from tenantry.answers import is_page, not_documented
+from tenantry.answers import Members, is_page, not_documented
 from tenantry.confidential import without_secrets
 from tenantry.errors import SystemRefused, SystemUnavailable
 from tenantry.transport import redirected, refusal
 
+MEMBERS: Members = {
+    **dict.fromkeys(("id", "project_id", "role_id", "group_type", "user_id", "repo_count"), int),
+    **dict.fromkeys(("duration", "expires_at", "storage"), int),
+    **dict.fromkeys(("name", "level", "description", "namespace", "resource", "action"), str),
+    **dict.fromkeys(("entity_type", "entity_name", "group_name", "owner_name", "username"), str),
+    **dict.fromkeys(("creation_time", "update_time", "retention_id", "subiss", "digest"), str),
+    **dict.fromkeys(("template", "kind", "decoration", "pattern", "extras", "cron"), str),
+    **dict.fromkeys(("harbor_version", "external_url", "registry_url"), str),
+    **dict.fromkeys(("disable", "disabled", "editable", "sysadmin_flag"), bool),
+    **dict.fromkeys(("metadata", "quota", "hard", "oidc_user_meta", "scope_selectors"), dict),
+    **dict.fromkeys(("trigger", "settings", "params"), dict),
+    **{name: [dict] for name in ("permissions", "access", "rules", "tag_selectors", "repository")},
+}
+"""The types of the members that are read, as Harbor's API specifies them."""
 _READ_ONLY = "read only mode"
 _ADVICE = {
     401: "The credentials of the Harbor connection are not accepted.",

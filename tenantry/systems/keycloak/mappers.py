@@ -1,0 +1,112 @@
+"""Mappers of external identity providers: they add users to the groups of teams at login."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from tenantry.declared import Declaration, ExternalProvider, Team
+from tenantry.plan import Change
+from tenantry.resources import PLATFORM, Id, Live, Observed, Resource, differences
+from tenantry.systems.keycloak import kinds
+from tenantry.systems.keycloak.client import KeycloakClient
+from tenantry.systems.keycloak.clients import named
+from tenantry.systems.keycloak.groups import group_id
+
+_PREFIX = "tenantry "
+"""The beginning of the name of each mapper of Tenantry; the slug of the team follows."""
+
+
+class Mappers:
+    """The mappers of teams. Their names mark them as Tenantry's."""
+
+    KINDS = frozenset({kinds.MAPPER})
+
+    def __init__(self, client: KeycloakClient, state: Declaration, *, extras: bool) -> None:
+        """
+        Args:
+            client: the realm.
+            state: the declared state.
+            extras: observe undeclared identity providers, too.
+        """
+        self._client = client
+        self._state = state
+        self._settings = state.platform.keycloak
+        self._extras = extras
+
+    def desired(self, team: Team) -> Iterator[Resource]:
+        """Yield a mapper of a team for each external provider."""
+        for alias, provider in self._settings.external_providers.items():
+            yield self._mapper(team, alias, provider)
+
+    def _mapper(self, team: Team, alias: str, provider: ExternalProvider) -> Resource:
+        """Return the mapper that adds users to the team's group by the groups in their token."""
+        names = provider.expression(team.oidc_group, team.external_groups.get(alias))
+        claims = [{"key": provider.groups_claim, "value": names}]
+        parent = self._settings.parent_group
+        path = f"/{parent}/{team.oidc_group}" if parent else f"/{team.oidc_group}"
+        config = {
+            "claims": json.dumps(claims),
+            "are.claim.values.regex": "true",
+            "group": path,
+            "syncMode": "INHERIT",
+        }
+        return Resource(
+            _id(alias, team),
+            {"identityProviderMapper": "oidc-advanced-group-idp-mapper", "config": config},
+            body=alias,
+            depends_on=(group_id(team),),
+        )
+
+    def observe(self, teams: Sequence[Team], seen: Observed) -> None:
+        """Add all mappers of the declared providers to what was observed."""
+        for alias in self._settings.external_providers:
+            mappers = self._client.rows(f"identity-provider/instances/{alias}/mappers")
+            if mappers is None:
+                for team in teams:
+                    text = f"identity provider '{alias}' is not in realm '{self._client.realm}' yet"
+                    seen.waiting[_id(alias, team)] = text
+                continue
+            owners = {team.oidc_group: team.name for team in self._state.teams.values()}
+            for mapper in mappers:
+                name = str(dict.get(mapper, "name", "*"))
+                id = Id(kinds.MAPPER, f"{alias}/{name}")
+                ours = name.startswith(_PREFIX)
+                marked_for = name.partition(f"{_PREFIX}team-")[2] if ours else ""
+                with seen.capture_errors(id, marked_for or None):
+                    group = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
+                    owner = owners.get(group) or marked_for or None
+                    seen.live[id] = Live(mapper, ours, marked=ours, team=owner, handle=mapper)
+        if self._extras:
+            self._observe_providers(seen)
+
+    def _observe_providers(self, seen: Observed) -> None:
+        """Observe the undeclared identity providers of the realm."""
+        with seen.capture_errors(Id(kinds.IDENTITY_PROVIDER, "*"), None):
+            for provider in self._client.rows("identity-provider/instances") or ():
+                alias = provider["alias"]
+                if alias not in self._settings.external_providers:
+                    path = f"identity-provider/instances/{alias}"
+                    id = Id(kinds.IDENTITY_PROVIDER, alias)
+                    seen.live[id] = Live({}, ours=False, team=PLATFORM, handle=path)
+
+    def is_current(self, alias: str, team: Team) -> bool:
+        """Return whether a provider has the mapper of a team in its declared form."""
+        wanted = self._mapper(team, alias, self._settings.external_providers[alias])
+        path = f"identity-provider/instances/{alias}/mappers"
+        mapper = named(self._client.rows(path), wanted.id.key.removeprefix(f"{alias}/"))
+        return mapper is not None and not any(differences(wanted.fields, mapper))
+
+    def apply(self, change: Change) -> None:
+        """Create or update a mapper."""
+        alias: str = change.resource.body
+        path = f"identity-provider/instances/{alias}/mappers"
+        name = change.id.key.removeprefix(f"{alias}/")
+        body = {"name": name, "identityProviderAlias": alias, **change.resource.fields}
+        if change.live is None:
+            self._client.post(path, body)
+        else:
+            id = change.live.handle["id"]
+            self._client.put(f"{path}/{id}", {**change.live.handle, **body})
+
+
+def _id(alias: str, team: Team) -> Id:
+    return Id(kinds.MAPPER, f"{alias}/{_PREFIX}{team.slug}")
