@@ -25,8 +25,9 @@ $(READY): pyproject.toml uv.lock
 demo: setup
 	$(BIN)/python -m demo $(ARGS)
 
+# Three processes on two cores: one of them mostly waits for runs of flows.
 test: setup
-	$(BIN)/python -m pytest -m "not real and not long" -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -m "not real and not long" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: setup
 	$(BIN)/python -m pytest -m "long and not real" -n 2 --dist loadgroup $(ARGS)

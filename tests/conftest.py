@@ -7,15 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 import stamina
+from xdist.scheduler import LoadFileScheduling
 
 from tenantry.declared import Declaration
 from tenantry.systems.systems import Systems
 from tests.support.harness import SHOP, Bench, FaultySandbox, Prepare, Prepared, prepare
 
+E2E = "tests/e2e/"
 pytest_plugins = ["tests.real.fixtures"]
 
 
@@ -38,6 +41,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Import all tests without collecting garbage: there is none yet, and a third of the time goes."""
     gc.disable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """With `--dist loadfile`, let one process run all tests that need a Prefect server."""
+    return OnePrefectServer(config, log) if config.option.dist == "loadfile" else None
+
+
+class OnePrefectServer(LoadFileScheduling):
+    """Distributes files, and `tests/e2e` as if it were one file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return E2E if nodeid.startswith(E2E) else super()._split_scope(nodeid)
 
 
 def pytest_collection_finish() -> None:

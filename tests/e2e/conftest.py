@@ -19,11 +19,12 @@ __all__ = ["platform"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs them all: a second Prefect server would only be in the first one's way."""
+    """Let one worker run them all, with one Prefect server, and first: they take the longest."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("prefect"))
+    items.sort(key=lambda item: here not in item.path.parents)
 
 
 class SandboxBench(FlowBench):
