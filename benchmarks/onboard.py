@@ -32,7 +32,7 @@ from rich.table import Table
 from benchmarks.floor import Floor, Recording, recorded
 from demo.blocks import save_blocks
 from demo.processes import LocalPlatform
-from tasks.shards import SHARD, SHARDS_AT_ONCE
+from tasks.batches import SHARD, SHARDS_AT_ONCE
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, Team, load
 from tenantry.onboarding import onboard_many, plan_all

@@ -30,12 +30,11 @@ from benchmarks.onboard import (
     origins,
     sandbox,
 )
-from tasks.shards import SHARD, SHARDS_AT_ONCE
-from tenantry import rotation
+from tasks.batches import SHARD, SHARDS_AT_ONCE
 from tenantry.calls import utc_now
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
-from tenantry.rotation import Outcome, RotationRequest
+from tenantry.rotation import Outcome, RotationRequest, RotationRun
 from tenantry.systems.systems import Systems
 
 POLICY = "{expiry_days: 90, rotation: {max_age_days: 60}}"
@@ -84,18 +83,13 @@ def rotate_all(systems: Systems) -> list[Outcome]:
     now = systems.clock()
     order = RotationRequest(now)
     teams = list(systems.state.teams.values())
-    chosen = rotation.choose(
-        rotation.observe(systems, teams, now),
-        order,
-        now,
-        systems.state.platform.rotation.most_per_run,
-    )
-    lifetime = systems.harbor_client.token_lifetime()
+    run = RotationRun(systems, teams, order)
+    chosen = run.plan(now)
     size = 2 * SHARD  # of two robots each
 
     def shard(first: int) -> list[Outcome]:
         some = chosen[first : first + size]
-        return rotation.rotate_many(systems, some, order, now, NoLock(), token_lifetime=lifetime)
+        return run.rotate(some, now, NoLock())
 
     with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
         found = pool.map(shard, range(0, len(chosen), size))

@@ -75,14 +75,11 @@ def detect_drift(
             probe_credentials=probe_credentials,
             extras=True,
         ) as connections:
-            chosen = connections.state.pick(teams)
-            first = last = tasks.detect(
-                tasks.Watch(connections, chosen, order.systems, names=teams)
-            )
-            watch = tasks.Watch(connections, chosen, order.systems, " again", names=teams)
-            outcome = tasks.remediate(watch, first, order, ask=ask)
+            detection = tasks.Detection(connections, order.systems, teams)
+            first = last = detection.find()
+            outcome = tasks.remediate(detection, first, order, ask=ask)
             if outcome.teams:
-                last = tasks.detect(watch)
+                last = detection.find(again=True)
         blocks = {
             "declared_state": declared_state,
             "harbor": harbor,

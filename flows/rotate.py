@@ -7,13 +7,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.onboard import BlockName, StoreName
 from tasks import rotation as tasks
+from tasks import rotation_report
 from tasks.connections import connected, finish, read_declared_state
 from tasks.names import run_name
 from tasks.prefect_api import created
 from tasks.states import complete, fail
 from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.errors import TenantryError
-from tenantry.rotation import RotationRequest, report
+from tenantry.rotation import RotationRequest, RotationRun, report
 
 
 @flow(
@@ -60,22 +61,23 @@ def rotate_robots(
         tasks.refuse_unknown(purposes, tasks.pick(declaration, teams), declaration)
         with connected(declaration, harbor, keycloak, cluster, settle_by_keycloak=False) as systems:
             tasks.check_connections(systems)
-            run = tasks.Rotation(systems, tasks.pick(systems.state, teams), order, teams)
-            outcomes = tasks.look(run, purposes)
+            chosen = tasks.pick(systems.state, teams)
+            run = RotationRun(systems, chosen, order, teams, purposes=purposes)
+            outcomes = tasks.observe_robots(run)
             tasks.keep_order(order)
             if dry_run:
-                tasks.publish_table(outcomes, run.now)
+                rotation_report.publish_table(outcomes, run.now)
                 text = f"Dry run: {report.summary(outcomes)}"
                 return finish(complete(text), systems.state, teams)
             by = tasks.who()
             if compromised and ask:
-                tasks.publish_table(outcomes, run.now)
+                rotation_report.publish_table(outcomes, run.now)
                 if person := tasks.approve(outcomes, run.token_lifetime):
                     by = f"{by}, approved by {person}"
-            tasks.begin_trail(run, store, by)
-            outcomes = tasks.rotate_all(run, outcomes)
-            tasks.publish_table(outcomes, run.now)
-            return tasks.conclude(run, outcomes)
+            trail = tasks.begin_trail(run, store, by)
+            outcomes = tasks.rotate_all(run, trail, outcomes)
+            rotation_report.publish_table(outcomes, run.now)
+            return rotation_report.conclude(run, trail, outcomes)
     except TenantryError as error:
         get_run_logger().error(str(error))
         return fail(str(error))

@@ -20,7 +20,7 @@ from prefect.input import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from tasks.prefect_api import needed
-from tenantry.errors import TenantryError
+from tenantry.outcomes import NotApproved
 from tenantry.plan import Change
 from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count
@@ -64,10 +64,6 @@ class _Answer(BaseModel):
     approve: bool
     plan: str = Field(min_length=1, max_length=100)
     your_name: str = Field(default="", max_length=_LONGEST_NAME)
-
-
-class NotApproved(TenantryError):
-    """A user rejected a plan, or approved another one."""
 
 
 def bullets(changes: Sequence[Change]) -> Markdown:

@@ -1,129 +1,83 @@
-"""The tasks of drift detection: each looks at a system, or mends some teams."""
+"""The tasks of drift detection and of remediation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import partial
 
 from prefect import get_run_logger
+from prefect.futures import PrefectFuture
 
-from tasks.approval import NotApproved, bullets, require_approval
-from tasks.locks import LockUnusable, TeamLock
-from tasks.shards import SHARD, named
-from tasks.step import RETRIED, TeamsFailed, TeamsLeft, is_retry, look_again_after, step
+from tasks.approval import bullets, require_approval
+from tasks.batches import Shard, in_shards, run_shards
+from tasks.locks import TeamLock
+from tasks.step import look_again_after, submit_as_task
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import drift
-from tenantry.declared import Team
-from tenantry.drift import Detected, Mended, Order, Remedy, SystemName
-from tenantry.drift.observations import adapter_groups, begin, observe_one, record_failure
-from tenantry.errors import TenantryError
-from tenantry.resources import PLATFORM, Observed
-from tenantry.systems.adapter import Adapter
+from tenantry.drift import Detected, Order, Remediated, Remediation, Remedy, SystemName
 from tenantry.systems.systems import Systems
 from tenantry.text import markdown
 from tenantry.wording import count
 
-ROUNDS = 3
-"""How often a plan is made and approved anew while something else changes the systems."""
 
+class Detection:
+    """The drift detection of a run. A system that cannot be read costs its own findings only.
 
-class Watch:
-    """What a run looks at, handed from task to task in memory.
-
-    It is no dataclass on purpose: Prefect looks into those, and this one holds secrets.
+    It is not a dataclass on purpose: Prefect looks into those, and this one holds secrets.
     """
 
     def __init__(
-        self,
-        systems: Systems,
-        teams: Sequence[Team],
-        asked: Sequence[SystemName],
-        again: str = "",
-        *,
-        names: Sequence[str] | None = None,
+        self, systems: Systems, asked: Sequence[SystemName], names: Sequence[str] | None = None
     ) -> None:
         """
         Args:
             systems: the systems.
-            teams: the teams to look at.
-            asked: the systems to tell of.
-            again: what the names of the tasks say, where it is not the first look.
-            names: the teams that the run is about; all if not given.
+            asked: the systems to observe.
+            names: the teams; all if not given.
         """
         self.systems = systems
-        self.teams = list(teams)
-        self.asked = tuple(asked)
-        self.again = again
-        self.names = names
-        self.observed: Observed = begin(self.asked, systems, self.teams)
+        self._asked = tuple(asked)
+        self._names = names
+
+    def find(self, *, again: bool = False) -> Detected:
+        """Observe the systems, a task for each, and return their drift.
+
+        Args:
+            again: whether it is not the run's first observation, for the names of the tasks.
+        """
+        log = get_run_logger()
+        return drift.find_drift(
+            self.systems,
+            self._names,
+            self._asked,
+            submit=submit_as_task,
+            check_unread=look_again_after,
+            report_failure=lambda error: log.error(str(error)),
+            again=again,
+        )
 
 
-@step("observe", "observe {adapter.name}{watch.again}")
-def observe_system(adapter: Adapter[Team], watch: Watch) -> None:
-    """Read what one system holds of the teams, again if a part of it could not be read."""
-    observe_one(adapter, watch.systems, watch.teams, watch.observed, look_again_after)
+def remediate(detection: Detection, detected: Detected, order: Order, *, ask: bool) -> Remediation:
+    """Publish the changes, have them approved if something is removed, and make them."""
+
+    def approve(remedy: Remedy) -> bool:
+        _publish(remedy)
+        if not (remedy.removals and ask):
+            return False
+        _approve(remedy)
+        return True
+
+    def remediate_teams(remedy: Remedy, order: Order, *, approved: bool) -> list[Remediated]:
+        return _remediate_all(detection.systems, remedy, order, approved=approved)
+
+    return drift.remediate(
+        detected,
+        order,
+        detect_again=lambda: detection.find(again=True),
+        remediate_teams=remediate_teams,
+        approve=approve,
+    )
 
 
-def detect(watch: Watch) -> Detected:
-    """Looks at the systems and judges them; one that can't be read costs its own findings."""
-    for group in adapter_groups(watch.systems, watch.asked):
-        futures = [(adapter, observe_system.submit(adapter, watch)) for adapter in group]
-        for adapter, future in futures:
-            try:
-                future.result()
-            except TenantryError as error:
-                get_run_logger().error(str(error))
-                record_failure(adapter, error, watch.observed)
-    return drift.detect(watch.systems, watch.teams, watch.observed, watch.asked, names=watch.names)
-
-
-@dataclass
-class Outcome:
-    """What remediation came to."""
-
-    teams: list[Mended] = field(default_factory=list)
-    """What became of each team that was to be mended."""
-    note: str = ""
-    """What else there is to say."""
-    error: TenantryError | None = None
-    """Why nothing was done."""
-
-
-def remediate(watch: Watch, detected: Detected, order: Order, *, ask: bool) -> Outcome:
-    """Shows what is to be done, asks if something is removed, and does it."""
-    outcome = Outcome()
-    if order.remediate == "none" and not order.remove:
-        return outcome
-    for _ in range(ROUNDS):
-        try:
-            remedy = drift.choose(detected, order.remediate, order.remove)
-        except TenantryError as error:  # what was found is to be told all the same
-            outcome.error = error
-            return outcome
-        if not remedy.plans:
-            outcome.note = "" if outcome.teams else "There is nothing to mend."
-            return outcome
-        _show(remedy)
-        approved = bool(remedy.removals) and ask
-        if approved:
-            try:
-                _approve(remedy)
-            except NotApproved as error:
-                outcome.note = str(error)
-                return outcome
-        done = _mend_all(watch, remedy, order, approved=approved)
-        outcome.teams += [each for each in done if not each.differs]
-        differing = [each.team for each in done if each.differs]
-        if not differing:
-            return outcome
-        get_run_logger().warning("Changed meanwhile, and left alone: %s.", ", ".join(differing))
-        look = Watch(watch.systems, watch.teams, watch.asked, " again", names=watch.names)
-        detected = detect(look)
-        there = {str(id) for id in detected.extras}
-        order = Order(order.remediate, tuple(there.intersection(order.remove)), order.systems)
-    outcome.note = f"It changed {ROUNDS} times while it was being approved; run it again."
-    return outcome
-
-
-def _show(remedy: Remedy) -> None:
+def _publish(remedy: Remedy) -> None:
     text = markdown("{}. Plan {}.", _counted(remedy), remedy.hash)
     publish_table("drift-remedy", remedy.rows, text, PLAN_WIDTHS)
     get_run_logger().info(text)
@@ -149,88 +103,48 @@ def _approve(remedy: Remedy) -> None:
     require_approval(text, remedy.hash)
 
 
-class Shard:
-    """Teams that one task mends, and what became of them so far."""
+def _remediate_all(
+    systems: Systems, remedy: Remedy, order: Order, *, approved: bool
+) -> list[Remediated]:
+    """Remediate all teams, a task for each shard, and return the results.
 
-    def __init__(self, remedy: Remedy, order: Order, *, approved: bool) -> None:
-        self.remedy = remedy
-        self.order = order
-        self.approved = approved
-        self.results: dict[str, Mended] = {}
+    One shard follows the other: the first team's changes include those that the teams share.
+    """
+    declared = [team for team in remedy.teams if team in systems.state.teams]
+    others = [team for team in remedy.teams if team not in systems.state.teams]
+    shards = [
+        Shard([Remediated(team) for team in teams])
+        for teams in (*in_shards(declared), *in_shards(others))
+    ]
 
-    @property
-    def name(self) -> str:
-        """Which teams they are."""
-        return named([_told(team) for team in self.remedy.teams])
+    def remediate_shard(shard: Shard[Remediated], retry: bool) -> None:
+        """Remediate some teams, under their locks; another try does those that are left."""
 
-    @property
-    def left(self) -> Remedy:
-        """What is not done, and may be yet."""
-        over = {
-            team
-            for team, each in self.results.items()
-            if each.error is None or not isinstance(each.error, RETRIED)
-        }
-        return self.remedy.of(set(self.remedy.teams) - over)
-
-    def keep(self, each: Mended) -> None:
-        """Takes down what became of a team."""
-        before = self.results.get(each.team, Mended(each.team))
-        self.results[each.team] = Mended(
-            each.team, before.done + each.done, each.error, each.differs and not before.done
-        )
-
-    def check(self) -> None:
-        """Whether all teams are done.
-
-        Raises:
-            TeamsLeft: some are not, and it may pass.
-            TeamsFailed: some failed for good.
-        """
-        failed = [each for each in self.results.values() if each.error is not None]
-        if failed:
-            text = "\n".join(f"{_told(each.team)}: {each.error}" for each in failed)
-            raise (TeamsLeft if self.left.plans else TeamsFailed)(text)
-
-
-@step("mend", "mend {shard.name}")
-def mend_shard(shard: Shard, systems: Systems) -> None:
-    """Mends some teams, under their locks and after another look; a retry does those left."""
-    log = get_run_logger()
-    while (left := shard.left).plans:
-        lock = TeamLock(left.teams)
-        try:
-            done = drift.mend(
-                systems, left, shard.order, lock, approved=shard.approved, resumed=is_retry()
+        def work(left: Sequence[Remediated]) -> None:
+            teams = [result.team for result in left]
+            drift.remediate_teams(
+                systems,
+                remedy.of(teams),
+                order,
+                TeamLock(teams),
+                approved=approved,
+                resumed=retry,
+                finished=finished,
             )
-        except LockUnusable as error:  # these teams' failure; the others go on
-            done = [Mended(team, error=error) for team in left.teams if team in error.teams]
-        for each in done:
-            shard.keep(each)
-            for change in each.done:
-                log.info("%s: %s %s", _told(each.team), change.action, change.id)
-        if any(isinstance(each.error, RETRIED) for each in done):
-            break
-    shard.check()
 
+        log = get_run_logger()
 
-def _mend_all(watch: Watch, remedy: Remedy, order: Order, *, approved: bool) -> list[Mended]:
-    """A task for each shard of teams, one after the other: each makes many calls at once."""
-    declared = [team for team in remedy.teams if team in watch.systems.state.teams]
-    others = [team for team in remedy.teams if team not in watch.systems.state.teams]
-    parts = [declared[first : first + SHARD] for first in range(0, len(declared), SHARD)]
-    results: list[Mended] = []
-    for teams in [*parts, *([others] if others else [])]:
-        shard = Shard(remedy.of(teams), order, approved=approved)
-        try:
-            mend_shard(shard, watch.systems)
-        except TenantryError as error:
-            for team in teams:
-                if team not in shard.results:
-                    shard.keep(Mended(team, error=error))
-        results += shard.results.values()
-    return results
+        def finished(result: Remediated) -> None:
+            shard.keep(result)
+            for change in result.done:
+                log.info("%s: %s %s", result.name, change.action, change.id)
+            if result.error is not None:
+                log.error("%s: %s", result.name, result.error)
 
+        shard.run(work, finished)
+        shard.check()
 
-def _told(team: str) -> str:
-    return "the platform" if team == PLATFORM else team
+    def submit(shard: Shard[Remediated]) -> PrefectFuture[None]:
+        return submit_as_task(f"remediate {shard.name}", partial(remediate_shard, shard))
+
+    return list(run_shards(shards, 1, submit).values())

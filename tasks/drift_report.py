@@ -9,13 +9,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
 
-from tasks.drift import Outcome
 from tasks.pages import publish_pages
 from tasks.prefect_api import emit, needed
 from tasks.states import complete, fail
 from tasks.store import BlockStore
 from tasks.tables import publish_table, read_table
-from tenantry.drift import Finding, Report
+from tenantry.drift import Finding, Remediation, Report
 from tenantry.drift.findings import CLASSES, DECLARED, SEVERITIES, team_name
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, summary, write
@@ -60,7 +59,7 @@ def publish(
     report: Report,
     before: Before,
     first: Report,
-    outcome: Outcome,
+    outcome: Remediation,
     store: BlockStore | None,
     blocks: Mapping[str, str | None],
 ) -> None:
@@ -178,7 +177,7 @@ def _counts(found: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def conclude(report: Report, outcome: Outcome, fail_on: FailOn) -> State[Any]:
+def conclude(report: Report, outcome: Remediation, fail_on: FailOn) -> State[Any]:
     """The run's last word, and the state that follows."""
     done = sum(len(each.done) for each in outcome.teams)
     failed = [each for each in outcome.teams if each.error is not None]

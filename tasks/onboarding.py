@@ -2,28 +2,19 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 
-from tasks.locks import LockUnusable, TeamLock
+from tasks.batches import Shard, divide, run_shards
+from tasks.locks import TeamLock
 from tasks.pages import artifact_key, publish_pages, publish_progress, update_progress
-from tasks.shards import named, parts, run_all
 from tasks.states import complete, fail
-from tasks.step import (
-    RETRIED,
-    TeamsFailed,
-    TeamsLeft,
-    look_again_after,
-    run_as_task,
-    step,
-)
+from tasks.step import look_again_after, run_as_task, step
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import explain, onboarding, welcome
 from tenantry.declared import Team
-from tenantry.errors import TenantryError
 from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan
 from tenantry.resources import Observed
@@ -69,59 +60,9 @@ def find_new(batch: Batch) -> list[Team]:
     return new
 
 
-class Shard:
-    """Teams of a batch that one task onboards, and what became of them so far."""
-
-    def __init__(self, planned: Sequence[Outcome]) -> None:
-        self.outcomes = {outcome.team: outcome for outcome in planned}
-        self._left = dict.fromkeys(self.outcomes)
-
-    @property
-    def name(self) -> str:
-        """Which teams they are."""
-        return named(list(self.outcomes))
-
-    @property
-    def left(self) -> list[Outcome]:
-        """The teams that are not done, and whose failure, if they failed, may pass."""
-        return [self.outcomes[team] for team in list(self._left)]
-
-    @property
-    def ended(self) -> int:
-        """How many teams are done, or failed for good."""
-        return len(self.outcomes) - len(self._left)
-
-    def keep(self, outcome: Outcome) -> None:
-        """Takes down what became of a team; safe from many threads."""
-        before = self.outcomes[outcome.team]
-        self.outcomes[outcome.team] = replace(outcome, done=before.done + outcome.done)
-        if not isinstance(outcome.error, RETRIED):
-            self._left.pop(outcome.team, None)
-
-    def give_up(self, error: TenantryError) -> None:
-        """Takes down why the rest was not onboarded, where a team has no reason of its own."""
-        for outcome in self.left:
-            self.keep(replace(outcome, done=(), error=outcome.error or error))
-
-    def check(self) -> None:
-        """Whether all teams are done.
-
-        Raises:
-            TeamsLeft: some are not, and it may pass.
-            TeamsFailed: some failed for good.
-        """
-        failed = [outcome for outcome in self.outcomes.values() if not outcome.is_done]
-        if failed:
-            reasons = "\n".join(f"{outcome.team}: {outcome.error}" for outcome in failed)
-            kind = TeamsLeft if self._left else TeamsFailed
-            alone = len(self.outcomes) == 1
-            head = f"{len(failed)} of {len(self.outcomes)} teams failed.\n"
-            raise kind(str(failed[0].error) if alone else head + reasons)
-
-
 @step("onboard", "onboard {shard.name}")
-def onboard_shard(shard: Shard, batch: Batch) -> None:
-    """Onboards some teams of many, under their locks; a retry does those that are left."""
+def onboard_shard(shard: Shard[Outcome], batch: Batch) -> None:
+    """Onboard some teams of a batch, under their locks; another try does those that are left."""
     log = get_run_logger()
 
     def finished(outcome: Outcome) -> None:
@@ -131,37 +72,28 @@ def onboard_shard(shard: Shard, batch: Batch) -> None:
         else:
             log.error("%s: %s", outcome.team, outcome.error)
 
-    while shard.left:
-        left = shard.left
-        names = [outcome.team for outcome in left if outcome.has_changes]
-        try:
-            onboarding.onboard_many(
-                batch.systems, batch.pick(left), left, TeamLock(names), finished
-            )
-            break
-        except LockUnusable as error:  # these teams' failure; the others go on
-            for team in error.teams:
-                finished(replace(shard.outcomes[team], done=(), error=error))
+    def work(left: Sequence[Outcome]) -> None:
+        lock = TeamLock([outcome.team for outcome in left if outcome.has_changes])
+        onboarding.onboard_many(batch.systems, batch.pick(left), left, lock, finished)
+
+    shard.run(work, finished)
     publish_guides(batch, shard)
     shard.check()
 
 
 def onboard_all(batch: Batch, planned: Sequence[Outcome]) -> list[Outcome]:
-    """A task for each shard of the teams that have something to do, and a progress artifact."""
+    """Onboard the teams with changes, a task for each shard, and return the outcomes of all."""
     work = [each for each in planned if each.plan is not None and not each.plan.is_empty]
-    divided, alone = parts(work)
-    shards = [Shard(part) for part in divided]
+    parts, at_once = divide(work)
+    shards = [Shard(part) for part in parts]
     progress = Progress(len(work))
-    run_all(
+    results = run_shards(
         shards,
-        alone,
+        at_once,
         lambda shard: onboard_shard.submit(shard, batch),
         lambda: progress.show(sum(shard.ended for shard in shards)),
     )
-    results = {outcome.team: outcome for outcome in planned}
-    for shard in shards:
-        results |= shard.outcomes
-    return list(results.values())
+    return [results.get(outcome.name, outcome) for outcome in planned]
 
 
 class Progress:
@@ -228,12 +160,12 @@ def publish_guide(systems: Systems, team: Team, plan: Plan) -> None:
     publish_pages([_guide(systems, team, plan)])
 
 
-def publish_guides(batch: Batch, shard: Shard) -> None:
+def publish_guides(batch: Batch, shard: Shard[Outcome]) -> None:
     """Publish the guides of a shard's teams that changed.
 
     Each team has a page of its own: a page that a team is sent shows no text of another team.
     """
-    changed = [each for each in shard.outcomes.values() if each.is_done and each.done and each.plan]
+    changed = [each for each in shard.results.values() if each.is_done and each.done and each.plan]
     pairs = zip(batch.pick(changed), changed, strict=True)
     publish_pages(_guide(batch.systems, team, cast(Plan, outcome.plan)) for team, outcome in pairs)
 

@@ -6,7 +6,7 @@ from typing import Any
 from prefect import get_run_logger
 
 from blocks import DeclaredState
-from tasks.approval import NotApproved, bullets, require_approval
+from tasks.approval import bullets, require_approval
 from tasks.connections import load_block, log_warnings
 from tasks.pages import artifact_key
 from tasks.step import step
@@ -14,6 +14,7 @@ from tasks.tables import publish_table
 from tenantry import explain
 from tenantry.declared import Declaration, IfDeclared, Proposal, read_form
 from tenantry.explain import plan_hash
+from tenantry.outcomes import NotApproved
 from tenantry.plan import Plan
 from tenantry.resources import Id, Observed
 from tenantry.systems.kubernetes.kinds import NAMESPACE

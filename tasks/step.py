@@ -129,6 +129,11 @@ def run_as_task(name: str, work: Callable[[bool], T], /) -> T:
     return step(name)(lambda: work(is_retry()))()
 
 
+def submit_as_task(name: str, work: Callable[[bool], T], /) -> PrefectFuture[T]:
+    """Start a step as a task that runs concurrently with others; see `run_as_task`."""
+    return step(name)(lambda: work(is_retry())).submit()
+
+
 def is_retry() -> bool:
     """Whether the running task has been tried before: what was seen then may be old."""
     return (task_run.run_count or 1) > 1

@@ -1,7 +1,7 @@
-"""What became of a team, or of the platform, in a run."""
+"""The outcome of a run for one team, or for the platform."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tenantry.declared import Declaration
 from tenantry.errors import DeclarationError, TenantryError
@@ -9,9 +9,13 @@ from tenantry.plan import Change, Plan
 from tenantry.resources import PLATFORM
 
 
+class NotApproved(TenantryError):
+    """A user rejected a plan, or approved another one: nothing was changed."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one team, or of the platform."""
+    """The outcome for one team, or for the platform."""
 
     team: str
     """The team's name, or PLATFORM."""
@@ -23,8 +27,21 @@ class Outcome:
     """What stopped it."""
 
     @property
+    def name(self) -> str:
+        """The owner, as messages name it."""
+        return self.team or "the platform"
+
+    def after(self, earlier: "Outcome") -> "Outcome":
+        """Return this outcome together with that of an earlier try."""
+        return replace(self, done=earlier.done + self.done)
+
+    def failed(self, error: TenantryError) -> "Outcome":
+        """Return the outcome of a try that failed before the first change."""
+        return replace(self, done=(), error=error)
+
+    @property
     def is_done(self) -> bool:
-        """Whether the team is as declared, but for what it waits for."""
+        """Whether the team is in sync, except for what it waits for."""
         return self.error is None
 
     @property

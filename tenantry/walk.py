@@ -20,6 +20,7 @@ from tenantry.systems.systems import Systems, observe
 from tenantry.text import logger
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 _log = logger(__name__)
 _NAMES: dict[Stage, str] = {"Clean up": "clean up", "Mark as applied": "mark as applied"}
 """Names of steps that are not named after a system."""
@@ -38,6 +39,24 @@ class Step(Protocol):
         Raises:
             TenantryError: the step failed.
         """
+
+
+class Pending(Protocol[T_co]):
+    """A step that was started, such as a future."""
+
+    def result(self) -> T_co:
+        """Wait for the step, and return its result.
+
+        Raises:
+            TenantryError: the step failed.
+        """
+
+
+class Submit(Protocol):
+    """Starts a step that runs concurrently with others."""
+
+    def __call__(self, name: str, work: Callable[[bool], T], /) -> Pending[T]:
+        """Start a step, as `Step` runs it."""
 
 
 def run_directly(name: str, work: Callable[[bool], T], /) -> T:

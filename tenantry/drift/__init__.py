@@ -1,17 +1,26 @@
 """Drift: what of the systems is not as declared, told to people and mended where told to."""
 
-from tenantry.drift.detect import Detected, detect, detect_drift
+from tenantry.drift.detect import Detected, detect
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope, SystemName
 from tenantry.drift.observations import observe
-from tenantry.drift.remedy import Mended, Order, Remediate, Remedy, choose, mend
+from tenantry.drift.remedy import Order, Remediate, Remedy, choose
+from tenantry.drift.run import (
+    Remediated,
+    Remediation,
+    detect_drift,
+    find_drift,
+    remediate,
+    remediate_teams,
+)
 
 __all__ = [
     "SYSTEMS",
     "Detected",
     "Finding",
-    "Mended",
     "Order",
     "Remediate",
+    "Remediated",
+    "Remediation",
     "Remedy",
     "Report",
     "Scope",
@@ -19,6 +28,8 @@ __all__ = [
     "choose",
     "detect",
     "detect_drift",
-    "mend",
+    "find_drift",
     "observe",
+    "remediate",
+    "remediate_teams",
 ]

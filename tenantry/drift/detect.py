@@ -22,7 +22,7 @@ from tenantry.drift.findings import (
 )
 from tenantry.drift.ignore import Ignoring
 from tenantry.drift.left_out import left_out
-from tenantry.drift.observations import NotObserved, observe
+from tenantry.drift.observations import NotObserved
 from tenantry.drift.places import locate
 from tenantry.drift.severity import severity
 from tenantry.errors import CallFailed, TenantryError, as_tenantry_error
@@ -80,28 +80,6 @@ def detect(
             not among `teams`.
     """
     return _Detection(systems, teams, observed, asked, now or datetime.now(UTC), names).result()
-
-
-def detect_drift(
-    systems: Systems,
-    names: Sequence[str] | None = None,
-    asked: Sequence[SystemName] = SYSTEMS,
-) -> Report:
-    """Observe the systems and return a report of their drift. Nothing is changed.
-
-    Args:
-        systems: the systems. Undeclared resources are found only if they were connected with
-            `extras=True`.
-        names: the teams; all if not given. Resources that belong to no declared team are reported
-            only for all teams.
-        asked: the systems to observe.
-
-    Raises:
-        DeclarationError: a name that no team has.
-    """
-    teams = systems.state.pick(names)
-    observed = observe(systems, teams, asked)
-    return detect(systems, teams, observed, asked, names=names).report
 
 
 class _Detection:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tenantry.declared import Team
 from tenantry.drift.findings import SYSTEMS, SystemName
@@ -11,6 +12,7 @@ from tenantry.systems.adapter import Adapter
 from tenantry.systems.health import check_harbor, check_keycloak, check_kubernetes
 from tenantry.systems.systems import Systems
 from tenantry.systems.systems import observe as observe_by
+from tenantry.walk import Submit, accept_unread
 
 
 class NotObserved(TenantryError):
@@ -61,7 +63,7 @@ def observe_one(
     systems: Systems,
     teams: Sequence[Team],
     observed: Observed,
-    check: Callable[[Iterable[TenantryError]], None] = lambda errors: None,
+    check: Callable[[Iterable[TenantryError]], None] = accept_unread,
 ) -> None:
     """Add what one adapter observes of the teams, and of the platform in the same system.
 
@@ -100,19 +102,47 @@ def record_failure(adapter: Adapter[Team], error: TenantryError, observed: Obser
         observed.unreadable[id] = Unreadable(error, None)
 
 
-def observe(systems: Systems, teams: Sequence[Team], asked: Sequence[SystemName]) -> Observed:
-    """Return the observed state of these systems; what can't be read is recorded."""
-    observed = begin(asked, systems, teams)
+def observe(
+    systems: Systems,
+    teams: Sequence[Team],
+    asked: Sequence[SystemName],
+    *,
+    submit: Submit | None = None,
+    check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
+    report_failure: Callable[[TenantryError], None] = lambda error: None,
+    again: bool = False,
+) -> Observed:
+    """Return the observed state of these systems; what can't be read is recorded.
 
-    def take(adapter: Adapter[Team]) -> None:
-        try:
-            observe_one(adapter, systems, teams, observed)
-        except TenantryError as error:
-            record_failure(adapter, error, observed)
+    Args:
+        systems: the systems.
+        teams: the teams to observe.
+        asked: the systems to observe.
+        submit: starts a step, one for each adapter; a thread runs it if not given.
+        check_unread: called in each step with the reasons why parts could not be read. If it raises,
+            nothing of that step is kept, so that the step can be repeated.
+        report_failure: called with the error of a step that failed for good.
+        again: whether it is not the first observation of a run, for the steps' names.
+    """
+    observed = begin(asked, systems, teams)
+    suffix = " again" if again else ""
+
+    def observe_by_adapter(adapter: Adapter[Team], retry: bool) -> None:
+        observe_one(adapter, systems, teams, observed, check_unread)
 
     with ThreadPoolExecutor(len(systems.team_adapters)) as pool:
+        start: Submit = submit or (lambda name, work: pool.submit(work, False))
         for group in adapter_groups(systems, asked):
-            list(pool.map(take, group))
+            started = [
+                (each, start(f"observe {each.name}{suffix}", partial(observe_by_adapter, each)))
+                for each in group
+            ]
+            for adapter, step in started:
+                try:
+                    step.result()
+                except TenantryError as error:
+                    report_failure(error)
+                    record_failure(adapter, error, observed)
     return observed
 
 

@@ -1,22 +1,16 @@
 """What remediation does about drift: which of the planner's changes it takes, and doing them."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from tenantry import explain
-from tenantry.calls import map_concurrently
-from tenantry.declared import Team
-from tenantry.drift.detect import Detected, detect
+from tenantry.drift.detect import Detected
 from tenantry.drift.findings import SYSTEMS, SystemName
-from tenantry.drift.observations import observe
-from tenantry.errors import TenantryError, as_tenantry_error
-from tenantry.locks import Lock
+from tenantry.errors import TenantryError
 from tenantry.plan import Change, Plan
-from tenantry.resources import PLATFORM, Id, Live, Observed, Resource
-from tenantry.systems.systems import Systems
+from tenantry.resources import PLATFORM, Id, Live, Resource
 from tenantry.text import visible
-from tenantry.walk import apply_stages
 
 Remediate = Literal["none", "safe", "all"]
 
@@ -146,78 +140,3 @@ def _is_whole(detected: Detected, plan: Plan, taken: Sequence[Change]) -> bool:
 
 def _removal(id: Id, live: Live) -> Change:
     return Change("delete", Resource(id, {}), (), live)
-
-
-@dataclass(frozen=True)
-class Mended:
-    """What became of one team."""
-
-    team: str
-    done: tuple[Change, ...] = ()
-    error: TenantryError | None = field(default=None, compare=False)
-    """What stopped it."""
-    differs: bool = False
-    """Whether there was something else to do than was approved: nothing was done."""
-
-
-def mend(
-    systems: Systems,
-    remedy: Remedy,
-    order: Order,
-    lock: Lock,
-    *,
-    approved: bool,
-    resumed: bool = False,
-) -> list[Mended]:
-    """Does what is to be done for some teams, after a second look under their locks.
-
-    Args:
-        systems: the systems.
-        remedy: what is to be done after the first look.
-        order: what was ordered.
-        lock: the locks of all these teams.
-        approved: whether a person has approved the remedy: then a team for which there is
-            something else to do by now is left alone.
-        resumed: whether part of it may be done already: then there may be less to do.
-
-    Returns:
-        What became of each team; one's failure is its own.
-
-    Raises:
-        TenantryError: the locks could not be taken, or the teams not be looked at: nothing was
-            done.
-    """
-    with lock:
-        teams = _to_look_at(systems, remedy.teams)
-        seen = observe(systems, teams, order.systems)
-        detected = detect(systems, teams, seen, order.systems)
-        there = {str(id) for id in detected.extras}
-        second = choose(detected, order.remediate, there.intersection(order.remove))
-
-        def bring(team: str) -> Mended:
-            first, now = remedy.of([team]), second.of([team])
-            same = now.steps <= first.steps if resumed else now.hash == first.hash
-            if approved and not same:
-                return Mended(team, differs=True)
-            return _bring(systems, team, now, seen, lock)
-
-        return map_concurrently(bring, remedy.teams)
-
-
-def _to_look_at(systems: Systems, names: Sequence[str]) -> list[Team]:
-    """What is no declared team's is seen by a look at all of them only."""
-    declared = systems.state.teams
-    if all(name in declared for name in names):
-        return [declared[name] for name in names]
-    return list(declared.values())
-
-
-def _bring(systems: Systems, team: str, remedy: Remedy, seen: Observed, lock: Lock) -> Mended:
-    done: list[Change] = []
-    try:
-        for plan in remedy.plans:
-            apply_stages(systems, plan, seen, lock=lock, report=done.append)
-    except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
-        work = f"remediating team '{team}'" if team else "remediating the platform"
-        return Mended(team, tuple(done), as_tenantry_error(error, work))
-    return Mended(team, tuple(done))

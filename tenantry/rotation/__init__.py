@@ -8,13 +8,14 @@ from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import RotationRequest
 from tenantry.rotation.left_out import left_out_teams
 from tenantry.rotation.pair import Pair, Unread, observe
-from tenantry.rotation.run import choose, rotate, rotate_many
+from tenantry.rotation.run import RotationRun, choose, rotate
 from tenantry.rotation.sinks import Sink
 
 __all__ = [
     "Outcome",
     "Pair",
     "RotationRequest",
+    "RotationRun",
     "Sink",
     "Unread",
     "assess",
@@ -22,5 +23,4 @@ __all__ = [
     "left_out_teams",
     "observe",
     "rotate",
-    "rotate_many",
 ]

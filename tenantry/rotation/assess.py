@@ -1,7 +1,7 @@
 """What there is to do for a pair, decided from how it stands. It calls nothing and changes nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -60,6 +60,19 @@ class Outcome:
     def name(self) -> str:
         """Team and purpose."""
         return f"{self.team}/{self.purpose}"
+
+    def after(self, earlier: "Outcome") -> "Outcome":
+        """Return this outcome together with that of an earlier try."""
+        return replace(
+            self,
+            why=earlier.why or self.why,
+            done=earlier.done + self.done,
+            rotated=earlier.rotated or self.rotated,
+        )
+
+    def failed(self, error: TenantryError) -> "Outcome":
+        """Return the outcome of a try that failed before the first change."""
+        return replace(self, done=(), state="failed", note=str(error), error=error)
 
 
 def assess(pair: Pair | Unread, order: RotationRequest, now: datetime) -> Outcome:

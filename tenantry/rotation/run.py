@@ -1,16 +1,16 @@
-"""A run of rotation without a scheduler: observe, choose, walk under the lock, for many teams.
+"""A run of rotation: observe the robots, choose, and rotate under the teams' locks.
 
-The Prefect flow does the same with a task for each part.
+The flow, the tests that interrupt rotation at its requests and the benchmark run this code.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from tenantry.calls import map_concurrently
 from tenantry.declared import Team
-from tenantry.errors import as_tenantry_error
+from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.locks import Lock
 from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import URGENCY, RotationRequest
@@ -20,6 +20,7 @@ from tenantry.rotation.pair import ExtraSinks, Found, Unread, observe
 from tenantry.rotation.removed import Removed
 from tenantry.rotation.retirement import assess_removed
 from tenantry.systems.systems import Systems
+from tenantry.walk import accept_unread
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 
@@ -67,65 +68,127 @@ def _put_off(outcome: Outcome, most: int) -> Outcome:
     return replace(outcome, state="waits", steps=steps, note=note)
 
 
-def rotate_many(
-    systems: Systems,
-    chosen: Sequence[Outcome],
-    order: RotationRequest,
-    now: datetime,
-    lock: Lock,
-    *,
-    token_lifetime: timedelta,
-    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
-    report: Callable[[str], None] = lambda text: None,
-    extra_sinks: ExtraSinks = lambda team, purpose: (),
-    teams: Sequence[Team] | None = None,
-) -> list[Outcome]:
-    """Does what was chosen, many pairs at once; one's failure is its own.
+class RotationRun:
+    """A run of rotation. Call `plan`, then `rotate` with the outcomes or with parts of them.
 
-    The teams with something to do are looked at again under the lock: what was seen before may
-    have been changed since.
+    Teams whose files are left out are rotated as they are.
 
-    Args:
+    Attributes:
         systems: the systems.
-        chosen: what there is to do for each pair.
-        order: what somebody asked for.
-        now: the time.
-        lock: keeps others off all these teams.
-        token_lifetime: how long a token of Harbor's registry lives.
-        on_outcome: is told what became of a pair as soon as it is known, from many threads.
-        report: is told of each thing done.
-        extra_sinks: sinks beyond the declared ones.
-        teams: the teams of these pairs, and maybe others; the declared ones if not given.
-
-    Returns:
-        What became of each, in the same order.
-
-    Raises:
-        TenantryError: the lock could not be taken. Of the pairs whose outcome was not told, none
-            was touched.
+        order: what was asked for.
+        teams: the teams of the run, with those that are left out and have robots.
+        unnamed: the names of the teams among them that no file gives, since a file gives no name.
+        now: the time of the plan.
+        token_lifetime: how long a token of Harbor's registry is valid.
     """
-    # What could not be read is looked at once more.
-    work = {outcome.name: outcome for outcome in chosen if outcome.steps or outcome.error}
-    results = {outcome.name: outcome for outcome in chosen}
-    for outcome in chosen:
-        if outcome.name not in work:
-            on_outcome(outcome)
-    if work:
-        known = systems.state.teams.values() if teams is None else teams
-        names = {outcome.team for outcome in work.values()}
-        again = [team for team in known if team.name in names]
-        with lock:
-            machine = Machine(systems, order, now, token_lifetime, lock.check, report)
-            purposes = sorted({outcome.purpose for outcome in work.values()})
-            found = observe(systems, again, now, purposes, extra_sinks)
 
-            def walk(pair: Found) -> None:
-                outcome = machine.walk(pair)
-                results[outcome.name] = outcome
+    def __init__(
+        self,
+        systems: Systems,
+        teams: Sequence[Team],
+        order: RotationRequest,
+        names: Sequence[str] | None = None,
+        *,
+        purposes: Sequence[str] | None = None,
+        extra_sinks: ExtraSinks = lambda team, purpose: (),
+    ) -> None:
+        """
+        Args:
+            systems: the systems.
+            teams: the declared teams that the run is about.
+            order: what was asked for.
+            names: the names of the teams that it is about; all if not given.
+            purposes: the purposes of the robots; all if not given.
+            extra_sinks: sinks beyond the declared ones.
+        """
+        self.systems = systems
+        self.order = order
+        self.names = names
+        self.teams = list(teams)
+        self.unnamed: list[str] = []
+        self.now = datetime.now(UTC)
+        self.token_lifetime = timedelta()
+        self._declared = list(teams)
+        self._purposes = purposes
+        self._further = extra_sinks
+
+    def plan(
+        self,
+        now: datetime,
+        check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
+    ) -> list[Outcome]:
+        """Observe the robots, and return what is to be done for each pair.
+
+        Args:
+            now: the time.
+            check_unread: called with the reasons why pairs could not be read. If it raises, the
+                plan can be made again.
+
+        Raises:
+            TenantryError: Harbor could not be read, or `check_unread` raised it.
+            DeclarationError: a name that no team has.
+        """
+        self.now = now
+        self.token_lifetime = self.systems.harbor_client.token_lifetime()
+        kept = left_out_teams(self.systems, self.names)
+        self.unnamed = [each.team.name for each in kept if not each.is_named]
+        self.systems.state.pick(name for name in self.names or () if name not in self.unnamed)
+        self.teams = [*self._declared, *(each.team for each in kept)]
+        unread = [part for each in kept for part in each.unread]
+        found = [*observe(self.systems, self.teams, now, self._purposes, self._further), *unread]
+        check_unread(part.error for part in found if isinstance(part, Unread))
+        return choose(found, self.order, now, self.systems.state.platform.rotation.most_per_run)
+
+    def rotate(
+        self,
+        chosen: Sequence[Outcome],
+        now: datetime,
+        lock: Lock,
+        *,
+        on_outcome: Callable[[Outcome], None] = lambda outcome: None,
+        report: Callable[[str], None] = lambda text: None,
+    ) -> list[Outcome]:
+        """Take the lock, observe the pairs again, and make their planned steps, many pairs at once.
+
+        One pair's failure does not affect the others.
+
+        Args:
+            chosen: the plan of each pair.
+            now: the time.
+            lock: keeps other processes from changing these teams.
+            on_outcome: called with each pair's outcome as soon as it is known, from many threads.
+            report: called with a sentence for each step that was made.
+
+        Returns:
+            The outcome of each pair, in the same order.
+
+        Raises:
+            TenantryError: the lock could not be taken. Pairs for which `on_outcome` was not called
+                were not changed.
+        """
+        # Pairs that could not be read are read once more.
+        work = {outcome.name: outcome for outcome in chosen if outcome.steps or outcome.error}
+        results = {outcome.name: outcome for outcome in chosen}
+        for outcome in chosen:
+            if outcome.name not in work:
                 on_outcome(outcome)
+        if work:
+            names = {outcome.team for outcome in work.values()}
+            teams = [team for team in self.teams if team.name in names]
+            purposes = sorted({outcome.purpose for outcome in work.values()})
+            with lock:
+                machine = Machine(
+                    self.systems, self.order, now, self.token_lifetime, lock.check, report
+                )
+                found = observe(self.systems, teams, now, purposes, self._further)
 
-            map_concurrently(walk, [pair for pair in found if pair.name in work])
-    return [results[outcome.name] for outcome in chosen]
+                def rotate_pair(pair: Found) -> None:
+                    outcome = machine.walk(pair)
+                    results[outcome.name] = outcome
+                    on_outcome(outcome)
+
+                map_concurrently(rotate_pair, [pair for pair in found if pair.name in work])
+        return [results[outcome.name] for outcome in chosen]
 
 
 def rotate(
@@ -140,37 +203,21 @@ def rotate(
     extra_sinks: ExtraSinks = lambda team, purpose: (),
     names: Sequence[str] | None = None,
 ) -> list[Outcome]:
-    """One whole run over teams: rotates who is due, and goes on with what is under way.
-
-    The teams that are left out are rotated as they are.
+    """Rotate what is due in these teams, continue what is under way, and return the outcomes.
 
     Args:
         systems: the systems.
         teams: the declared teams.
-        order: what somebody asked for.
+        order: what was asked for.
         now: the time.
-        lock: keeps others off all these teams.
-        purposes: the robots; all if not given.
-        report: is told of each thing done.
+        lock: keeps other processes from changing these teams.
+        purposes: the purposes of the robots; all if not given.
+        report: called with a sentence for each step that was made.
         extra_sinks: sinks beyond the declared ones.
-        names: the teams that the run is about; all if not given.
+        names: the names of the teams that the run is about; all if not given.
 
     Raises:
-        TenantryError: Harbor could not be asked, or the lock not taken.
+        TenantryError: Harbor could not be read, or the lock not be taken.
     """
-    kept = left_out_teams(systems, names)
-    teams = [*teams, *(each.team for each in kept)]
-    unread = [part for each in kept for part in each.unread]
-    found = [*observe(systems, teams, now, purposes, extra_sinks), *unread]
-    chosen = choose(found, order, now, systems.state.platform.rotation.most_per_run)
-    return rotate_many(
-        systems,
-        chosen,
-        order,
-        now,
-        lock,
-        token_lifetime=systems.harbor_client.token_lifetime(),
-        report=report,
-        extra_sinks=extra_sinks,
-        teams=teams,
-    )
+    run = RotationRun(systems, teams, order, names, purposes=purposes, extra_sinks=extra_sinks)
+    return run.rotate(run.plan(now), now, lock, report=report)

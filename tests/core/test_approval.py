@@ -11,8 +11,9 @@ from prefect.logging import disable_run_logger
 
 from flows.onboard import onboard_team
 from tasks import approval, onboarding, proposals
-from tasks.approval import NotApproved, require_approval
+from tasks.approval import require_approval
 from tenantry.declared import Team, propose, save
+from tenantry.outcomes import NotApproved
 from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.istio.kinds import VIRTUAL_SERVICE

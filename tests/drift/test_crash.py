@@ -1,12 +1,14 @@
 """Remediation is killed at its requests; the next run finds and mends what is left."""
 
+from functools import partial
+
 import pytest
 
 from tenantry import drift
 from tenantry.systems.systems import Systems
 from tests.drift.catalogue import extras, told
 from tests.drift.checks import catalogue, drawn
-from tests.drift.watch import Watched, mend
+from tests.drift.watch import Watched, remediate_under_lock
 from tests.support.crash import Driver
 from tests.support.harness import connections
 
@@ -23,12 +25,18 @@ def driver(watched: Watched, numbers: list[int]) -> Driver:
 
     def run() -> None:
         with Systems(connections(watched.sandbox), watched.state, extras=True) as systems:
-            found = drift.detect(
-                systems, watched.teams, drift.observe(systems, watched.teams, drift.SYSTEMS)
-            )
+            found = drift.find_drift(systems)
             for unread in found.observed.unreadable.values():
                 raise unread.error
-            mend(systems, found, "all")
+            result = drift.remediate(
+                found,
+                drift.Order("all"),
+                detect_again=lambda: drift.find_drift(systems, again=True),
+                remediate_teams=partial(remediate_under_lock, systems),
+            )
+            for each in result.teams:
+                if each.error:
+                    raise each.error
 
     def check() -> None:
         watched.watch()

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from tenantry import declared, drift
-from tenantry.drift import Detected, Mended, Order, Remediate, Report, SystemName
+from tenantry.drift import Detected, Order, Remediate, Remediated, Remedy, Report, SystemName
 from tenantry.errors import ChangedMeanwhile
 from tenantry.systems.systems import Systems
 from tests.drift.catalogue import provider
@@ -66,17 +66,24 @@ def mend(
     remediate: Remediate = "all",
     remove: Collection[str] = (),
     asked: tuple[SystemName, ...] = drift.SYSTEMS,
-) -> list[Mended]:
+) -> list[Remediated]:
     """Does what is to be done, as a run does."""
     remedy = drift.choose(detected, remediate, remove)
     order = Order(remediate, tuple(remove), asked)
-    done = drift.mend(systems, remedy, order, NoLock(), approved=True)
+    done = drift.remediate_teams(systems, remedy, order, NoLock(), approved=True)
     for each in done:
         if each.error:
             raise each.error
     if differing := [each.team for each in done if each.differs]:
         raise ChangedMeanwhile("kubernetes", f"remediate {differing}", "the plan differs by now")
     return done
+
+
+def remediate_under_lock(
+    systems: Systems, remedy: Remedy, order: Order, *, approved: bool
+) -> list[Remediated]:
+    """Remediate all teams at once."""
+    return drift.remediate_teams(systems, remedy, order, NoLock(), approved=approved)
 
 
 class Watched(Bench):

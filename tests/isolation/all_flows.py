@@ -99,7 +99,7 @@ class _Flows:
             detected = drift.detect(systems, teams, seen, now=systems.clock())
             remedy = drift.choose(detected, remediate)
             order = drift.Order(remediate)
-            for done in drift.mend(systems, remedy, order, NoLock(), approved=False):
+            for done in drift.remediate_teams(systems, remedy, order, NoLock(), approved=False):
                 self._served.fail(done.team, done.error)
 
     def rotate(self, name: str | None = None, **asked: bool) -> None:

@@ -456,7 +456,7 @@ def test_a_forged_mark_is_no_other_teams_finding_and_changes_nothing_of_others(
         detected = drift.detect(systems, bench.teams, seen)
         assert {found.team for found in detected.report.findings} <= {"mallory"}
         remedy = drift.choose(detected, "all")
-        drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)
+        drift.remediate_teams(systems, remedy, drift.Order("all"), NoLock(), approved=False)
     run(bench)
 
     assert others(bench) == before

@@ -95,7 +95,7 @@ def test_it_is_a_critical_finding_that_remediation_leaves_to_rotation(shop: Benc
     with shop.process(extras=True) as systems:
         seen = drift.observe(systems, shop.teams, drift.SYSTEMS)
         remedy = drift.choose(drift.detect(systems, shop.teams, seen), "all")
-        drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)
+        drift.remediate_teams(systems, remedy, drift.Order("all"), NoLock(), approved=False)
     assert shop.systems.harbor_client.opens(*login)
     assert shop.secret("harbor-ci")
 

@@ -283,7 +283,7 @@ def run_all(bench: Bench) -> None:
         detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
         assert not detected.report.of("shop")
         remedy = drift.choose(detected, "all")
-        drift.mend(systems, remedy, drift.Order("all"), NoLock(), approved=False)
+        drift.remediate_teams(systems, remedy, drift.Order("all"), NoLock(), approved=False)
         outcomes: list[Outcome] = []
         planned = onboarding.plan_all(systems, teams)
         onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)

@@ -249,7 +249,7 @@ def remediate(systems: Systems, teams: Sequence[Team], lock: Lock) -> None:
     detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
     order = drift.Order("all")
     remedy = drift.choose(detected, order.remediate)
-    for mended in drift.mend(systems, remedy, order, lock, approved=False):
+    for mended in drift.remediate_teams(systems, remedy, order, lock, approved=False):
         if mended.error is not None:
             raise mended.error
 

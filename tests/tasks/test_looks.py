@@ -3,27 +3,27 @@
 An outage that begins in the middle of a look fails some of its parts only.
 """
 
-import logging
 from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import pytest
 from prefect.logging import disable_run_logger
 
-from tasks import drift, rotation, step
-from tenantry.drift import SYSTEMS, Report
-from tenantry.drift import detect as judge
+from tasks import rotation, step
+from tenantry.drift import SYSTEMS, Detected, find_drift
+from tenantry.drift.observations import begin, observe_one, record_failure
 from tenantry.errors import InvalidResponse, SystemUnavailable
-from tenantry.rotation import RotationRequest
+from tenantry.rotation import RotationRequest, RotationRun
 from tenantry.walk import Walk
 from tests.support.harness import Bench
 from tests.support.wire import no_delays
 
+T = TypeVar("T")
 HARBOR = "/api/v2.0/projects/{}/"
 
 
 @pytest.fixture(autouse=True)
-def _without_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(drift, "get_run_logger", lambda: logging.getLogger("run"))
+def _without_prefect() -> Iterator[None]:
     with disable_run_logger(), no_delays():
         yield
 
@@ -49,52 +49,58 @@ def fail(bench: Bench, how: int | None) -> None:
     bench.sandbox.fault_for = lambda system, method, path: how if path.startswith(part) else None
 
 
-def watch(bench: Bench) -> drift.Watch:
-    return drift.Watch(bench.systems, bench.teams, SYSTEMS)
+class Started(Generic[T]):
+    """A step that is run when its result is asked for."""
+
+    def __init__(self, run: Callable[[], T]) -> None:
+        self.result = run
 
 
-def look(found: drift.Watch) -> None:
-    for adapter in found.systems.team_adapters:
-        drift.observe_system.plain(adapter, found)
+def find(bench: Bench, before_retry: Callable[[], object]) -> tuple[Detected, list[str]]:
+    """Return the drift, found in steps that are tried twice, and the steps that were retried."""
+    retried: list[str] = []
+
+    def submit(name: str, work: Callable[[bool], T], /) -> Started[T]:
+        def run() -> T:
+            try:
+                return work(False)
+            except SystemUnavailable:
+                retried.append(name)
+                before_retry()
+                return work(True)
+
+        return Started(run)
+
+    found = find_drift(bench.systems, submit=submit, check_unread=step.look_again_after)
+    return found, retried
 
 
-def report(found: drift.Watch) -> Report:
-    return judge(found.systems, found.teams, found.observed, SYSTEMS).report
-
-
-def test_drift_looks_again_and_reports_what_remains_unreadable(
+def test_drift_is_observed_again_and_reports_what_remains_unreadable(
     teams: Bench, last_try: Callable[[], None]
 ) -> None:
-    found = watch(teams)
-    with pytest.raises(SystemUnavailable, match="projects"):
-        look(found)
-    assert not found.observed.unreadable, "the next try begins anew"
-    last_try()
-    look(found)
-    assert {each.class_ for each in report(found).findings} == {"unreadable"}
+    found, retried = find(teams, last_try)
+    assert retried == ["observe Harbor"]
+    assert {each.class_ for each in found.report.findings} == {"unreadable"}
     assert found.observed.failure("data") is not None
     assert found.observed.failure("shop") is None
 
 
-def test_drift_that_looks_again_after_an_outage_finds_nothing(teams: Bench) -> None:
-    found = watch(teams)
-    with pytest.raises(SystemUnavailable):
-        look(found)
-    fail(teams, None)
-    look(found)
-    assert report(found).findings == ()
+def test_drift_that_is_observed_again_after_an_outage_is_empty(teams: Bench) -> None:
+    found, retried = find(teams, lambda: fail(teams, None))
+    assert retried == ["observe Harbor"]
+    assert found.report.findings == ()
 
 
-def test_drift_does_not_look_at_harbor_again_for_what_kubernetes_does_not_tell(
+def test_harbor_is_not_observed_again_for_what_kubernetes_does_not_return(
     teams: Bench,
 ) -> None:
-    """A project's mark is on the namespace: another look at Harbor would not find it either."""
+    """A project's mark is on the namespace: observing Harbor again would not find it either."""
     fail(teams, None)
-    found = watch(teams)
+    observed = begin(SYSTEMS, teams.systems, teams.teams)
     error = SystemUnavailable("kubernetes", "GET /api/v1/namespaces", "no answer")
-    drift.record_failure(found.systems.kubernetes, error, found.observed)
-    drift.observe_system.plain(found.systems.harbor, found)
-    assert found.observed.failure("data") is not None
+    record_failure(teams.systems.kubernetes, error, observed)
+    observe_one(teams.systems.harbor, teams.systems, teams.teams, observed, step.look_again_after)
+    assert observed.failure("data") is not None
 
 
 def test_an_odd_answer_is_recorded_at_once() -> None:
@@ -108,15 +114,15 @@ def test_rotation_looks_again_before_it_gives_a_pair_up(
     teams: Bench, monkeypatch: pytest.MonkeyPatch, last_try: Callable[[], None]
 ) -> None:
     order = RotationRequest(teams.sandbox.clock.now(), force=True)
-    run = rotation.Rotation(teams.systems, teams.teams, order, None)
+    run = RotationRun(teams.systems, teams.teams, order)
     teams.sandbox.fault_for = lambda system, method, path: 500 if "/robots" in path else None
     with pytest.raises(SystemUnavailable, match="robots"):
-        rotation.look.plain(run, None)
+        rotation.observe_robots.plain(run)
     last_try()
-    states = {outcome.state for outcome in rotation.look.plain(run, None)}
+    states = {outcome.state for outcome in rotation.observe_robots.plain(run)}
     assert states == {"failed"}
     teams.sandbox.fault_for = lambda system, method, path: None
-    assert all(outcome.steps for outcome in rotation.look.plain(run, None))
+    assert all(outcome.steps for outcome in rotation.observe_robots.plain(run))
 
 
 def test_onboarding_looks_again(teams: Bench) -> None:

@@ -1,0 +1,257 @@
+"""A run of drift detection: observe, detect, and remediate under the teams' locks.
+
+The flow, the command line and the tests that interrupt remediation at its requests run this code. How
+a step is run is given: in a thread, or as a task that is tried again.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from tenantry.calls import map_concurrently
+from tenantry.declared import Team
+from tenantry.drift.detect import Detected, detect
+from tenantry.drift.findings import SYSTEMS, Report, SystemName
+from tenantry.drift.observations import observe
+from tenantry.drift.remedy import Order, Remedy, choose
+from tenantry.errors import TenantryError, as_tenantry_error
+from tenantry.locks import Lock
+from tenantry.outcomes import NotApproved
+from tenantry.plan import Change, describe_owner
+from tenantry.resources import Observed
+from tenantry.systems.systems import Systems
+from tenantry.text import logger
+from tenantry.walk import Submit, accept_unread, apply_stages
+
+ROUNDS = 3
+"""How often remediation is planned and approved while the systems change meanwhile."""
+_log = logger(__name__)
+
+
+def find_drift(
+    systems: Systems,
+    names: Sequence[str] | None = None,
+    asked: Sequence[SystemName] = SYSTEMS,
+    *,
+    submit: Submit | None = None,
+    check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
+    report_failure: Callable[[TenantryError], None] = lambda error: None,
+    again: bool = False,
+) -> Detected:
+    """Observe the systems and return their drift, with what remediates it. Nothing is changed.
+
+    A system that cannot be read costs its own findings only.
+
+    Args:
+        systems: the systems. Undeclared resources are found only if they were connected with
+            `extras=True`.
+        names: the teams; all if not given. Resources that belong to no declared team are reported
+            only for all teams.
+        asked: the systems to observe.
+        submit: see `tenantry.drift.observations.observe`, as the arguments after it.
+        check_unread: called with the reasons why parts could not be read.
+        report_failure: called with the error of a system that could not be read.
+        again: whether it is not the first observation of a run.
+
+    Raises:
+        DeclarationError: a name that no team has.
+    """
+    teams = systems.state.pick(names)
+    observed = observe(
+        systems,
+        teams,
+        asked,
+        submit=submit,
+        check_unread=check_unread,
+        report_failure=report_failure,
+        again=again,
+    )
+    return detect(systems, teams, observed, asked, names=names)
+
+
+def detect_drift(
+    systems: Systems,
+    names: Sequence[str] | None = None,
+    asked: Sequence[SystemName] = SYSTEMS,
+) -> Report:
+    """Observe the systems and return a report of their drift. Nothing is changed.
+
+    Args:
+        systems: the systems. Undeclared resources are found only if they were connected with
+            `extras=True`.
+        names: the teams; all if not given. Resources that belong to no declared team are reported
+            only for all teams.
+        asked: the systems to observe.
+
+    Raises:
+        DeclarationError: a name that no team has.
+    """
+    return find_drift(systems, names, asked).report
+
+
+@dataclass(frozen=True)
+class Remediated:
+    """The result of remediating one team, or the platform."""
+
+    team: str
+    """The team's name, or PLATFORM."""
+    done: tuple[Change, ...] = ()
+    """The changes that were made."""
+    error: TenantryError | None = field(default=None, compare=False)
+    """What stopped it."""
+    differs: bool = False
+    """Whether the plan differs from the approved one: nothing was done."""
+
+    @property
+    def name(self) -> str:
+        """The owner, as messages name it."""
+        return self.team or "the platform"
+
+    def after(self, earlier: "Remediated") -> "Remediated":
+        """Return this result together with that of an earlier try."""
+        return replace(
+            self, done=earlier.done + self.done, differs=self.differs and not earlier.done
+        )
+
+    def failed(self, error: TenantryError) -> "Remediated":
+        """Return the result of a try that failed before the first change."""
+        return Remediated(self.team, error=error)
+
+
+class RemediateTeams(Protocol):
+    """Remediates teams by `remediate_teams`, in parts or all at once."""
+
+    def __call__(self, remedy: Remedy, order: Order, *, approved: bool) -> list[Remediated]:
+        """Return the result for each team."""
+
+
+@dataclass
+class Remediation:
+    """The result of remediation."""
+
+    teams: list[Remediated] = field(default_factory=list)
+    """The result for each team that had drift to remediate."""
+    note: str = ""
+    """Why nothing was done, or not everything, where that is not an error."""
+    error: TenantryError | None = None
+    """Why nothing was done."""
+
+
+def remediate(
+    detected: Detected,
+    order: Order,
+    *,
+    detect_again: Callable[[], Detected],
+    remediate_teams: RemediateTeams,
+    approve: Callable[[Remedy], bool] = lambda remedy: False,
+) -> Remediation:
+    """Choose the changes that remediate drift, have them approved, and make them.
+
+    A team whose plan has changed since it was approved is left alone, and planned and approved again.
+
+    Args:
+        detected: the drift that was found.
+        order: what to remediate.
+        detect_again: finds the drift again.
+        remediate_teams: makes the changes.
+        approve: called with the changes; returns whether a person has approved them, and False if
+            they need no approval.
+    """
+    result = Remediation()
+    if order.remediate == "none" and not order.remove:
+        return result
+    for _ in range(ROUNDS):
+        try:
+            remedy = choose(detected, order.remediate, order.remove)
+        except TenantryError as error:  # the report is published all the same
+            result.error = error
+            return result
+        if not remedy.plans:
+            result.note = "" if result.teams else "There is nothing to remediate."
+            return result
+        try:
+            approved = approve(remedy)
+        except NotApproved as error:
+            result.note = str(error)
+            return result
+        done = remediate_teams(remedy, order, approved=approved)
+        result.teams += [each for each in done if not each.differs]
+        differing = [each.name for each in done if each.differs]
+        if not differing:
+            return result
+        _log.warning("Changed meanwhile, and left alone: %s.", ", ".join(differing))
+        detected = detect_again()
+        known = {str(id) for id in detected.extras}
+        order = Order(order.remediate, tuple(known.intersection(order.remove)), order.systems)
+    result.note = f"It changed {ROUNDS} times while it was being approved; run it again."
+    return result
+
+
+def remediate_teams(
+    systems: Systems,
+    remedy: Remedy,
+    order: Order,
+    lock: Lock,
+    *,
+    approved: bool,
+    resumed: bool = False,
+    finished: Callable[[Remediated], None] = lambda result: None,
+) -> list[Remediated]:
+    """Take the locks of some teams, observe and plan again, and make the changes.
+
+    Args:
+        systems: the systems.
+        remedy: the changes that were planned before.
+        order: what to remediate.
+        lock: the locks of all these teams.
+        approved: whether a person has approved the remedy: then a team whose plan differs by now is
+            left alone.
+        resumed: whether an earlier try may have made some of the changes: then fewer may be left.
+        finished: called with each team's result as soon as it is known, from many threads.
+
+    Returns:
+        The result for each team; one team's failure does not affect the others.
+
+    Raises:
+        TenantryError: the locks could not be taken, or the teams not be observed: nothing was
+            done.
+    """
+    with lock:
+        teams = _teams_to_observe(systems, remedy.teams)
+        observed = observe(systems, teams, order.systems)
+        detected = detect(systems, teams, observed, order.systems)
+        known = {str(id) for id in detected.extras}
+        second = choose(detected, order.remediate, known.intersection(order.remove))
+
+        def remediate_team(team: str) -> Remediated:
+            first, now = remedy.of([team]), second.of([team])
+            same = now.steps <= first.steps if resumed else now.hash == first.hash
+            if approved and not same:
+                result = Remediated(team, differs=True)
+            else:
+                result = _remediate_team(systems, team, now, observed, lock)
+            finished(result)
+            return result
+
+        return map_concurrently(remediate_team, remedy.teams)
+
+
+def _teams_to_observe(systems: Systems, names: Sequence[str]) -> list[Team]:
+    """Return these teams; all, if one of them is not declared: only then its resources are observed."""
+    declared = systems.state.teams
+    if all(name in declared for name in names):
+        return [declared[name] for name in names]
+    return list(declared.values())
+
+
+def _remediate_team(
+    systems: Systems, team: str, remedy: Remedy, observed: Observed, lock: Lock
+) -> Remediated:
+    done: list[Change] = []
+    try:
+        for plan in remedy.plans:
+            apply_stages(systems, plan, observed, lock=lock, report=done.append)
+    except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+        failure = as_tenantry_error(error, f"remediating {describe_owner(team)}")
+        return Remediated(team, tuple(done), failure)
+    return Remediated(team, tuple(done))
