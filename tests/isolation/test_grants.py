@@ -5,14 +5,18 @@ changes; with the same grant for another team, nothing does. It also shows that 
 `test_bystanders.py` would notice the attack.
 """
 
+import operator
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any, NamedTuple
 
 import pytest
 import stamina
 
+from tenantry import declared
+from tenantry.declared.merge import merge
 from tests.isolation.team_files import NAME
-from tests.isolation.town import ISOLATION_ONLY, Town
+from tests.isolation.town import ISOLATION_ONLY, Town, yaml_of
 from tests.support.harness import Data
 
 OTHER = "data"
@@ -73,27 +77,40 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield made
 
 
-@pytest.mark.parametrize("name", GRANTS)
-def test_a_grant_gives_what_it_names_and_nothing_else(town: Town, name: str) -> None:
-    granted = GRANTS[name]
-    content = {"name": NAME, **granted.content}
-    with town.granted(NAME, **granted.allows):
-        served = town.serve(content)
+ALL: Data = {"name": NAME, **reduce(merge, (each.content for each in GRANTS.values()))}
+ALL_ALLOWED: Data = reduce(operator.or_, (each.allows for each in GRANTS.values()))
+
+
+def test_grants_give_what_they_name_and_nothing_else(town: Town) -> None:
+    with town.granted(NAME, **ALL_ALLOWED):
+        served = town.serve(ALL)
 
     assert NAME in served.accepted
     assert not town.failures(served)
-    harm = town.harm(content)
-    assert harm, "the snapshot notices what is granted"
-    assert [each for each in harm if not each.startswith(granted.effects)] == []
+    harm = town.harm(ALL)
+    for name, granted in GRANTS.items():
+        assert [each for each in harm if each.startswith(granted.effects)], f"{name} is noticed"
+    effects = tuple(effect for each in GRANTS.values() for effect in each.effects)
+    assert [each for each in harm if not each.startswith(effects)] == []
 
 
-@pytest.mark.parametrize("name", GRANTS)
-def test_a_grant_for_another_team_has_no_effect(town: Town, name: str) -> None:
-    granted = GRANTS[name]
-    content = {"name": NAME, **granted.content}
-    with town.granted(OTHER, **granted.allows):
-        served = town.serve(content)
+def test_grants_for_another_team_have_no_effect(town: Town) -> None:
+    with town.granted(OTHER, **ALL_ALLOWED):
+        served = town.serve(ALL)
 
     assert NAME not in served.accepted
     assert not town.failures(served)
-    assert town.harm(content) == []
+    assert town.harm(ALL) == []
+
+
+@pytest.mark.parametrize("name", GRANTS)
+def test_a_grant_admits_the_team_that_it_names_and_no_other(town: Town, name: str) -> None:
+    granted = GRANTS[name]
+    file = town.folder / "teams" / f"{NAME}.yaml"
+    file.write_text(yaml_of({"name": NAME, **granted.content}))
+    try:
+        for team, is_admitted in ((NAME, True), (OTHER, False)):
+            with town.granted(team, **granted.allows):
+                assert (NAME in declared.read(town.folder).teams) is is_admitted
+    finally:
+        file.unlink()

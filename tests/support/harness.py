@@ -1,11 +1,13 @@
 """The bench of the core's tests: a declared state, a sandbox, and the steps of the walk."""
 
 import base64
+import io
 import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -82,13 +84,18 @@ def admit(folder: Path) -> Path:
 
 
 def _write(path: Path, content: Data | str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        if isinstance(content, str):
-            file.write(content)
-        else:
-            yaml = YAML(typ="safe", pure=True)
-            yaml.default_flow_style = False
-            yaml.dump(json.loads(json.dumps(content)), file)
+    text = content if isinstance(content, str) else _to_yaml(json.dumps(content))
+    path.write_text(text, encoding="utf-8")
+
+
+@cache
+def _to_yaml(text: str) -> str:
+    """Return a JSON text as YAML in block style; many tests declare the same teams."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    written = io.StringIO()
+    yaml.dump(json.loads(text), written)
+    return written.getvalue()
 
 
 def prepare(sandbox: S) -> S:
