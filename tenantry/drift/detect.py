@@ -286,7 +286,7 @@ class _Detection:
 
     def _has_outstayed(self, team: Team, robot: Id) -> bool:
         try:
-            return self._systems.credentials.outstayed(team, robot, self._observed)
+            return self._systems.credentials.is_past_retirement(team, robot, self._observed)
         except Exception as error:  # noqa: BLE001 one robot's failure, whatever it is
             failure = as_tenantry_error(error, f"judging {robot}")
             self._observed.unreadable[robot] = Unreadable(failure, team.name)

@@ -269,7 +269,7 @@ class _Reading:
         held: Credential | None = live.handle["credential"] if live else None
         for row in self._rows_of(place.purpose).values():
             known = renamed(held, row["name"]) if held else None
-            if self._credentials.issuer.opens(known, {row["name"]}, self._tried):
+            if self._credentials.issuer.accepts(known, {row["name"]}, self._tried):
                 return True
         return False
 

@@ -25,7 +25,7 @@ from tenantry.rotation.removed import Removed
 from tenantry.rotation.retirement import Retirement, assess_removed
 from tenantry.rotation.sinks import Sink
 from tenantry.systems.credentials.contents import Credential
-from tenantry.systems.credentials.issuing import Made
+from tenantry.systems.credentials.issuing import Created
 from tenantry.systems.credentials.pairs import (
     PREVIOUS,
     ROBOT,
@@ -250,7 +250,7 @@ class _Walk:
         first = self._pair.first
         held: Credential | None = first.handle["credential"] if first else None
         live = self._pair.rows.get(self._pair.live)
-        if live is not None and self._issuer.opens(held, {live["name"]}, {}):
+        if live is not None and self._issuer.accepts(held, {live["name"]}, {}):
             assert held is not None
             reason = f"'{held.username}' is let in again"
             raise ChangedMeanwhile("harbor", "GET /service/token", reason)
@@ -264,7 +264,7 @@ class _Walk:
         self._harbor.put(f"/robots/{row['id']}", {**row, "disable": True})
         self._did(f"disabled {name}")
 
-    def _create(self, target: str, rows: Mapping[str, Row]) -> Made:
+    def _create(self, target: str, rows: Mapping[str, Row]) -> Created:
         pair = self._pair
         if (row := rows.get(target)) is not None:
             if row["id"] == max(each["id"] for each in rows.values()) and self._is_usable(row):
@@ -272,7 +272,7 @@ class _Walk:
             self._delete(target, row, "it makes room")
         self._machine._check()
         # If the answer is lost, it may be there, and nobody has its secret: the next run drops it.
-        made = self._issuer.make(pair.team.slug, target, pair.robot, pair.mark)
+        made = self._issuer.create(pair.team.slug, target, pair.robot, pair.mark)
         self._did(f"made {target}")
         return made
 
@@ -284,18 +284,18 @@ class _Walk:
             {*self._pair.robot.access}
         )
 
-    def _renew(self, target: str, row: Row) -> Made:
+    def _renew(self, target: str, row: Row) -> Created:
         """Give the newest robot another secret.
 
         It is not created again. The time that an older robot may serve counts from its creation, and
         a team that puts the older credential back again and again does not make that longer.
         """
         self._machine._check()
-        made = Made(row["id"], self._issuer.renew(row["id"], row["name"]))
+        made = Created(row["id"], self._issuer.renew(row["id"], row["name"]))
         self._did(f"gave {target} a new secret")
         return made
 
-    def _drop_candidate(self, target: str, made: Made) -> None:
+    def _drop_candidate(self, target: str, made: Created) -> None:
         if target == self._pair.live:
             return  # the Secret names it: it is mended by the next run
         try:
@@ -325,7 +325,7 @@ class _Walk:
         self.outcome = replace(self.outcome, until=until)
         return {PREVIOUS: " ".join(sorted(old)), UNTIL: written(until)}
 
-    def _publish_first(self, target: str, made: Made, old: Mapping[str, str]) -> None:
+    def _publish_first(self, target: str, made: Created, old: Mapping[str, str]) -> None:
         annotations = {ROBOT: target, SINCE: written(self._now), **old}
         try:
             self._write_first(made.credential, annotations)

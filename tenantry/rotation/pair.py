@@ -383,7 +383,7 @@ class _Looking:
         row = self._rows.get(live)
         for credential in held if row else ():
             known = renamed(credential, row["name"]) if credential and row else None
-            if row and self._credentials.issuer.opens(known, {row["name"]}, self._tried):
+            if row and self._credentials.issuer.accepts(known, {row["name"]}, self._tried):
                 return known
         return None
 

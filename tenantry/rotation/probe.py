@@ -69,6 +69,6 @@ class Probe:
     def _fail(
         self, call: str, credential: Credential, what: str, status: int | None = None
     ) -> None:
-        self._harbor.check_that_it_judges()  # while its database is down, it grants no access
+        self._harbor.check_logins()  # while its database is down, it grants no access
         reason = f"robot '{credential.username}' logs in but {what}"
         raise NotEffective("harbor", call, reason, status=status)

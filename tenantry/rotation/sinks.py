@@ -67,7 +67,7 @@ class SecretSink:
 
     def waits(self) -> bool:
         """Whether nothing was read since there is no namespace to hold it yet."""
-        return self._live is None and self._secrets.waits(self._place)
+        return self._live is None and self._secrets.lacks_namespace(self._place)
 
     def write(self, credential: Credential, robot: str) -> None:
         """Writes it in place: pods and kubelets know it by its uid.

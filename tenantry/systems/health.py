@@ -1,4 +1,4 @@
-"""Whether each system answers, has a version that Tenantry supports, and accepts the credentials."""
+"""Health checks: whether each system answers, is supported, and accepts the credentials."""
 
 from tenantry.errors import SystemRefused
 from tenantry.systems.harbor.client import HarborClient
@@ -7,11 +7,14 @@ from tenantry.systems.kubernetes.client import KubernetesClient
 
 
 def check_harbor(client: HarborClient, *, any_mode: bool = False) -> str:
-    """Whether Harbor's address, version and credentials work, in a sentence.
+    """Check Harbor's address, version and credentials, and return the result as a sentence.
 
     Args:
         client: Harbor.
-        any_mode: let its auth_mode be another than that of OIDC.
+        any_mode: permit another auth_mode than OIDC.
+
+    Raises:
+        CallFailed: the check fails.
     """
     info = client.info()
     version, mode = info["harbor_version"], info["auth_mode"]
@@ -27,25 +30,29 @@ def check_harbor(client: HarborClient, *, any_mode: bool = False) -> str:
         raise SystemRefused(
             "harbor",
             "GET /api/v2.0/users/current",
-            f"'{client.account.username}' is no system administrator",
-            advice="Give the Harbor connection an administrator: no robot may renew another's "
-            "secret.",
+            f"'{client.account.username}' is not a system administrator",
+            advice="Set an administrator in the Harbor connection: a robot cannot renew the secrets of "
+            "other robots.",
         )
-    works = f"Harbor {version} at {client.account.url} knows '{client.account.username}'."
+    works = f"Harbor {version} at {client.account.url} accepts '{client.account.username}'."
     if mode == "oidc_auth":
         return works
     return (
         f"{works} Its auth_mode is '{mode}': configure-platform sets it to 'oidc_auth' if "
-        "harbor.single_sign_on is declared, which takes a Harbor without users but its administrator."
+        "harbor.single_sign_on is declared. Harbor permits this only without users other than its "
+        "administrator."
     )
 
 
 def check_keycloak(client: KeycloakClient, *, any_realm: bool = False) -> str:
-    """Whether Keycloak's address, realm and credentials work, in a sentence.
+    """Check Keycloak's address, realm and credentials, and return the result as a sentence.
 
     Args:
         client: the realm.
-        any_realm: let it be missing.
+        any_realm: permit a missing realm.
+
+    Raises:
+        CallFailed: the check fails.
     """
     client.log_in()
     version = client.version()
@@ -63,7 +70,11 @@ def check_keycloak(client: KeycloakClient, *, any_realm: bool = False) -> str:
 
 
 def check_kubernetes(client: KubernetesClient) -> str:
-    """Whether the cluster's address and credentials work, in a sentence."""
+    """Check a cluster's address and credentials, and return the result as a sentence.
+
+    Raises:
+        CallFailed: the check fails.
+    """
     version = client.version()
     client.uid()
     return f"Kubernetes {version} at {client.host} accepts the credentials."

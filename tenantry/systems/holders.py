@@ -1,8 +1,8 @@
-"""Finds the owner of what teams claim, by Tenantry's marks in the systems.
+"""The holders of claimed names, by Tenantry's marks in the systems.
 
-A tenant can write objects of some kinds into its own namespaces, with any labels. So a mark of an
-object there proves nothing about anything outside of them. The proof is on what tenants cannot write:
-the namespace itself, Keycloak, and Secrets outside of the teams' namespaces.
+A tenant can write objects of some kinds into its own namespaces, with any labels. So the mark of such an object
+proves nothing outside of these namespaces. Only marks that tenants cannot write count: on the namespace itself, in
+Keycloak, and on Secrets outside of the teams' namespaces.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,11 +25,10 @@ _ROUTES = ("VirtualService", "HTTPRoute")
 
 
 class Holders:
-    """The marks in the systems. Each kind is read once, when it is asked for.
+    """The marks in the systems. Each kind is read once, when it is needed.
 
-    Everything raises TenantryError where a system can't be read: the holder is unknown then, which
-    is not the same as none. A kind that could not be read is not read again, since thousands of
-    claims may be asked about.
+    All methods raise TenantryError if a system cannot be read. The holder is unknown then, which differs from
+    a missing holder. A kind that could not be read is not read again, since there may be thousands of claims.
 
     Args:
         systems: the systems.
@@ -41,10 +40,10 @@ class Holders:
         self._cluster = systems.home_cluster
         self._keycloak = keycloak
         self.failures: dict[str, TenantryError] = {}
-        """By kind: why it could not be read."""
+        """The kinds that could not be read, with the errors."""
 
     def _ask(self, what: str, read: Callable[[], T]) -> T:
-        """Return what is read of a kind, unless that failed before."""
+        """Return the result of a read, unless a read of the same kind has failed before."""
         if (failure := self.failures.get(what)) is not None:
             raise failure
         try:
@@ -54,10 +53,10 @@ class Holders:
             raise self.failures[what] from None
 
     def decide(self, what: str, name: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
-        """Return which of several files keeps a thing; None if the systems do not show it.
+        """Return the file that keeps a claimed name; None if the systems do not show it.
 
-        If one of them is applied as declared now, that one keeps it. Otherwise it is the one whose
-        mark is on the thing.
+        If the current declared state of exactly one file is applied, that file keeps the name. Otherwise it
+        is the file of the team whose mark is on the object with this name.
         """
         if what == LOGIN_HOST:
             return self._decide_logins(*name.rpartition("/")[::2], rivals)
@@ -69,9 +68,10 @@ class Holders:
         return applied[0] if len(applied) == 1 else None
 
     def _decide_logins(self, host: str, logins: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
-        """Return which file keeps a host: that of its route, if the route exists; else of the logins.
+        """Return the file that keeps a host: the one with its route if the route exists, else the one with
+        the logins.
 
-        A route that does not exist yet would receive the codes of the other team's logins.
+        A new route would receive the authorization codes of the other team's logins.
         """
         holder = self.holder("the host", host)
         names = {each.team.name: each for each in rivals if each.team}
@@ -87,7 +87,7 @@ class Holders:
         return self.holder(what, name) == team.name
 
     def is_applied(self, team: Team) -> bool:
-        """Whether a team was applied as it is declared now."""
+        """Return whether the current declared state of a team is applied."""
         found = self._ask("the namespace", lambda: self._namespaces).get(team.slug)
         return found is not None and self._systems.kubernetes.is_applied(team, found)
 
@@ -105,7 +105,7 @@ class Holders:
                 yield team
 
     def holder(self, what: str, name: str) -> str | None:
-        """Return the team whose mark is on a thing; None if it has no mark or does not exist."""
+        """Return the team whose mark is on an object; None if it has no mark or does not exist."""
         return self._ask(what, lambda: self._read_holder(what, name))
 
     def _read_holder(self, what: str, name: str) -> str | None:
@@ -130,7 +130,7 @@ class Holders:
         return {each["metadata"]["name"]: each for each in found}
 
     def _owner(self, namespace: str) -> str | None:
-        """Return the team that a namespace was created for; None if it has none."""
+        """Return the team that a namespace was created for; None if it has no such mark."""
         found = self._namespaces.get(namespace)
         team = objects.team_of(found) if found else None
         slug = f"team-{team}"
@@ -146,7 +146,7 @@ class Holders:
 
     @cached_property
     def _marked_secrets(self) -> list[tuple[Object, str]]:
-        """The Secrets with a team's mark that may carry it, each with that team."""
+        """The Secrets outside of the teams' namespaces with a team's mark, with that team."""
         found = self._cluster.list("Secret", labelSelector=objects.OURS, content=False)
         return list(self._credible(found))
 
@@ -165,16 +165,16 @@ class Holders:
 
     @cached_property
     def _replaced(self) -> dict[str, str]:
-        """The robots of other tools that a team's pair replaces."""
+        """The robots of other tools that a team's robots replace, with that team."""
         return dict(self._listed(REPLACES))
 
     @cached_property
     def _hosts(self) -> dict[str, str]:
-        """The hosts of the teams' routes.
+        """The hosts of the teams' routes, with the team that holds each.
 
-        The namespaces of several teams may list one host, since a grant lists it too. Then the team
-        with the oldest route for it holds it, else the team with the oldest namespace. A namespace
-        that an earlier release wrote lists no hosts yet: there the routes count.
+        The namespaces of several teams may list the same host, since they also list granted hosts. Then the
+        team with the oldest route for the host holds it, else the team with the oldest namespace. A namespace
+        of an earlier release lists no hosts: there the routes count.
         """
         listed: dict[str, dict[str, None]] = {}
         for host, team in self._listed(HOSTS):
@@ -195,7 +195,7 @@ class Holders:
         return {**hosts, **found}
 
     def _listed(self, key: str) -> Iterator[tuple[str, str]]:
-        """Yield what the annotations of namespaces list, with the team of the namespace."""
+        """Yield the entries of an annotation of the namespaces, with the team of the namespace."""
         for namespace in sorted(self._namespaces.values(), key=_age):
             team = self._owner(namespace["metadata"]["name"])
             listed = str((namespace["metadata"].get("annotations") or {}).get(key, ""))
@@ -203,7 +203,7 @@ class Holders:
                 yield each, str(team)
 
     def _is_earlier(self, namespace: str) -> bool:
-        """Whether a namespace was last written by a release whose marks had no version."""
+        """Return whether an earlier release, whose marks had no version, wrote a namespace last."""
         found = self._namespaces[namespace]["metadata"]
         return MARK not in (found.get("annotations") or {})
 
@@ -216,6 +216,6 @@ class Holders:
 
 
 def _age(found: Object) -> tuple[str, str]:
-    """Return a key that sorts objects from the oldest to the youngest, by name where they agree."""
+    """Return a key that sorts objects from the oldest to the newest, and by name for equal ages."""
     metadata = found["metadata"]
     return str(metadata.get("creationTimestamp")), f"{metadata.get('namespace')}/{metadata['name']}"

@@ -1,11 +1,10 @@
-"""Settles conflicts between teams by the marks in the systems.
+"""The settlement of conflicts between teams, by the marks in the systems.
 
-Two teams may claim one thing that no convention gives to one of them. The present holder keeps it,
-and the other team is left out; where no mark shows the holder, both are left out. A team that is left
-out keeps what it holds, even if its file can't be read: another team that claims it is left out.
+Two teams may claim the same name, which no convention gives to one of them. The current holder keeps it, and the
+other team is left out. If no mark shows the holder, both are left out. A team that is left out keeps what it
+holds, even if its file cannot be read: another team that claims it is left out, too.
 
-A read that failed does not show that a thing has no holder. The holder is unknown then, and each team
-that claims the thing is left out until it can be read.
+If a read fails, the holder is unknown. All teams that claim the name are left out until it can be read.
 """
 
 from collections import defaultdict
@@ -34,15 +33,15 @@ def connect(
     settled_by: Callable[[Systems, bool], Declaration] | None = None,
     **options: Any,
 ) -> Systems:
-    """Return the systems for what is declared, with all conflicts between teams settled.
+    """Return the systems for a declared state, after conflicts between teams are settled.
 
     Args:
-        connections: where the systems are.
-        state: what is declared; the systems' own `state` is the settled one.
+        connections: the connections to the systems.
+        state: the declared state. The `state` of the systems is the settled one.
         keycloak: whether Keycloak may be called.
-        settled_by: settles the conflicts; it is given the systems, and whether Keycloak may be
-            called. `settle` if not given.
-        options: those of `Systems`.
+        settled_by: the function that settles the conflicts, given the systems and whether Keycloak may be
+            called; `settle` by default.
+        options: the options of `Systems`.
     """
     state = _keep_own_hosts(connections, state)
     systems = Systems(connections, state, **options)
@@ -95,13 +94,13 @@ def settle(
     *,
     check: Callable[[Iterable[TenantryError]], None] = lambda failures: None,
 ) -> Declaration:
-    """Return the declared state without open conflicts. Nothing is changed in the systems.
+    """Return the declared state without open conflicts. The systems are not changed.
 
     Args:
         systems: the systems.
         keycloak: whether Keycloak may be called.
-        check: is given the failures of the reads, and raises one of them to let the caller try
-            again. If it raises none, the teams are left out whose claims could not be settled.
+        check: receives the failures of the reads. It can raise one of them, so that the caller tries again.
+            Otherwise teams whose claims could not be settled are left out.
     """
     state, holders = systems.state, Holders(systems, keycloak=keycloak)
     state = _settle_all(state, holders)
@@ -167,7 +166,7 @@ def _with(state: Declaration, documents: dict[str, Document]) -> Documents | Non
 
 
 def _intruders(state: Declaration, holders: Holders) -> Iterator[tuple[str, list[Contested]]]:
-    """Yield the teams that claim something held, or maybe held, by a team that is left out."""
+    """Yield the teams that claim a name that a team that is left out holds, or may hold."""
     absent = state.names - state.teams.keys()
     for team in state.teams.values() if absent or not state.knows_all_names else ():
         faults = []
@@ -181,7 +180,7 @@ def _intruders(state: Declaration, holders: Holders) -> Iterator[tuple[str, list
 
 
 def _held_by_absent(state: Declaration, holders: Holders, claim: Claim) -> str:
-    """Return why a claim can't be given to its team; empty if it can."""
+    """Return why a team cannot have a claimed name; empty if it can."""
     try:
         holder = holders.holder(claim.kind, claim.name)
     except TenantryError as error:
@@ -194,7 +193,7 @@ def _held_by_absent(state: Declaration, holders: Holders, claim: Claim) -> str:
 
 
 def _is_applied(holders: Holders, team: Team) -> bool:
-    """Return whether a team is known to be applied as it is declared now."""
+    """Return whether the current declared state of a team is known to be applied."""
     try:
         return holders.is_applied(team)
     except TenantryError:
@@ -202,7 +201,7 @@ def _is_applied(holders: Holders, team: Team) -> bool:
 
 
 def _is_by_convention(claim: Claim) -> bool:
-    """Return whether a claim is for something that is named after the team."""
+    """Return whether a claim is for a name that is derived from the team's name."""
     slug = claim.team.slug
     if claim.kind == "the Secret":
         return claim.name.partition("/")[0] in claim.team.namespaces

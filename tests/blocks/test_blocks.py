@@ -150,7 +150,7 @@ def test_harbors_check_says_version_address_and_account(sandbox: FaultySandbox) 
     said = HarborConnection(**harbor).check()
 
     assert said.startswith("Harbor v2.")
-    assert said.endswith(f" at {harbor['url']} knows 'admin'.")
+    assert said.endswith(f" at {harbor['url']} accepts 'admin'.")
 
 
 def test_the_check_of_a_fresh_harbor_works_and_says_what_happens_to_its_auth_mode(
@@ -164,7 +164,7 @@ def test_the_check_of_a_fresh_harbor_works_and_says_what_happens_to_its_auth_mod
     finally:
         sandbox.harbor.configuration["auth_mode"] = before
 
-    assert f" at {harbor['url']} knows 'admin'. Its auth_mode is 'db_auth': " in said
+    assert f" at {harbor['url']} accepts 'admin'. Its auth_mode is 'db_auth': " in said
     assert "configure-platform sets it to 'oidc_auth' if harbor.single_sign_on is declared" in said
 
 

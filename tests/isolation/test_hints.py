@@ -57,7 +57,7 @@ def run(bench: Bench, order: RotationRequest | None = None, **asked: Any) -> dic
 
 def opens(bench: Bench, login: tuple[str, str]) -> bool:
     """Whether a credential opens Harbor."""
-    return bench.systems.harbor_client.opens(*login)
+    return bench.systems.harbor_client.accepts(*login)
 
 
 STEP = 4
@@ -534,7 +534,7 @@ def test_a_secret_that_names_another_account_is_never_tried(
 ) -> None:
     """Harbor locks accounts whose password is guessed, and she would learn whether hers is right."""
     tried: list[str] = []
-    opens = HarborClient.opens
+    opens = HarborClient.accepts
 
     def noted(self: HarborClient, name: str, password: str) -> bool:
         tried.append(name)
@@ -543,7 +543,7 @@ def test_a_secret_that_names_another_account_is_never_tried(
     found = secret(bench)
     found["data"] = docker(bench, username, password)
     bench.sandbox.kubernetes.put(found, "mallory")
-    monkeypatch.setattr(HarborClient, "opens", noted)
+    monkeypatch.setattr(HarborClient, "accepts", noted)
     findings(bench)
     run(bench, **asked)
     bench.onboard("mallory")

@@ -58,7 +58,7 @@ def test_it_is_retired_with_overlap_and_its_secret_goes_when_no_client_can_use_i
     shop: Bench,
 ) -> None:
     login = shop.login("harbor-ci")
-    opens = shop.systems.harbor_client.opens
+    opens = shop.systems.harbor_client.accepts
 
     assert run(shop)["shop/ci"].state == "overlaps"
     pass_time(shop, hours=23)
@@ -96,7 +96,7 @@ def test_it_is_a_critical_finding_that_remediation_leaves_to_rotation(shop: Benc
         seen = drift.observe(systems, shop.teams, drift.SYSTEMS)
         remedy = drift.choose(drift.detect(systems, shop.teams, seen), "all")
         drift.remediate_teams(systems, remedy, drift.Order("all"), NoLock(), approved=False)
-    assert shop.systems.harbor_client.opens(*login)
+    assert shop.systems.harbor_client.accepts(*login)
     assert shop.secret("harbor-ci")
 
 
@@ -111,7 +111,7 @@ def test_a_purpose_that_is_declared_again_works_again(shop: Bench) -> None:
 def test_a_compromised_one_is_deleted_at_once(shop: Bench) -> None:
     login = shop.login("harbor-ci")
     run(shop, compromised=True)
-    assert not shop.systems.harbor_client.opens(*login)
+    assert not shop.systems.harbor_client.accepts(*login)
 
 
 def test_a_robot_without_the_mark_is_not_retired(shop: Bench) -> None:
@@ -157,7 +157,7 @@ def test_killed_at_any_request_of_a_step_it_is_finished_by_the_next_run(
         pass_time(shop, days=each)
 
     def check() -> None:
-        works = shop.systems.harbor_client.opens(*login)
+        works = shop.systems.harbor_client.accepts(*login)
         assert works is not bool(days)
         assert bool(shop.sandbox.kubernetes.get("Secret", "harbor-ci", "team-shop")) is works
         assert ("harbor-ci" in attached(shop)) is works

@@ -329,7 +329,7 @@ def _served(attacked: Attacked, content: dict[str, Any]) -> None:
         assert _peak() - peak < MEMORY
         assert bench.sandbox.requests.total() < 600
         assert others(bench) == theirs, "nothing of others was written"
-        assert not any(bench.systems.harbor_client.opens(*login) for login in logins)
+        assert not any(bench.systems.harbor_client.accepts(*login) for login in logins)
         pass_time(bench, days=20)
         now = bench.sandbox.clock.now()
         with bench.process() as systems:

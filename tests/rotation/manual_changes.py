@@ -161,7 +161,7 @@ class ManualChanges(RuleBasedStateMachine):
     def a_robot_is_created(self, name: str) -> None:
         if name not in robots(self.bench):
             robot = self.bench.team().active_robots["pull"]
-            self.bench.systems.credentials.issuer.make("team-shop", name, robot, "created")
+            self.bench.systems.credentials.issuer.create("team-shop", name, robot, "created")
         self._changed_by_hand = True
 
     @rule(namespace=st.sampled_from(["team-shop", "team-shop-jobs"]))
@@ -201,7 +201,7 @@ class ManualChanges(RuleBasedStateMachine):
         if self._changed_by_hand:
             return
         self._record()
-        opens = self.bench.systems.harbor_client.opens
+        opens = self.bench.systems.harbor_client.accepts
         if self._now < self._since + LIFE:
             assert opens(*self._published), "the published credential does not work"
         for login, until in self._served.items():

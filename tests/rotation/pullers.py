@@ -32,7 +32,7 @@ class Puller:
         if self._read_at is None or (now - self._read_at).total_seconds() >= self._delay:
             self._login = self._bench.login(*self._where)
             self._read_at = now
-        return self._bench.systems.harbor_client.opens(*self._login)
+        return self._bench.systems.harbor_client.accepts(*self._login)
 
 
 class Pullers:

@@ -44,7 +44,7 @@ def test_what_harbor_refuses_for_a_moment_is_not_deleted(pull: Bench) -> None:
     before = logins(pull)
     inject_fault(pull, "GET", "/service/token", 401)
     outcome = only(run(pull))
-    assert "it refuses the connection's own account" in str(outcome.error)
+    assert "it rejects the connection's own account" in str(outcome.error)
     clear_faults(pull)
     assert all_work(pull, before)
     assert set(robots(pull)) == {"pull-a", "pull-b"}

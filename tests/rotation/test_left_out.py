@@ -93,7 +93,7 @@ def test_its_credentials_are_rotated_as_they_are(shop: Bench, fault: str) -> Non
     assert after.keys() == before.keys()
     assert set(after.values()) == {after["team-shop/harbor-pull"]}, "all its Secrets hold it"
     assert not set(after.values()) & set(before.values())
-    assert all(shop.systems.harbor_client.opens(*pair) for pair in after.values())
+    assert all(shop.systems.harbor_client.accepts(*pair) for pair in after.values())
     assert enabled(shop) == {"pull-a", "pull-b"}, "the old one overlaps"
 
 
@@ -115,7 +115,7 @@ def test_the_credentials_of_a_team_beyond_the_policy_are_rotated_with_their_acce
     assert (made.duration, made.permissions) == (was.duration, was.permissions)
     after = of_shop(shop)
     assert after.keys() == before.keys()
-    assert all(shop.systems.harbor_client.opens(*pair) for pair in after.values())
+    assert all(shop.systems.harbor_client.accepts(*pair) for pair in after.values())
 
 
 def test_nothing_expires_in_a_year(shop: Bench) -> None:
@@ -124,7 +124,7 @@ def test_nothing_expires_in_a_year(shop: Bench) -> None:
         pass_time(shop, days=7)
         outcomes = run(shop)
         assert not [outcome.error for outcome in outcomes.values() if outcome.error]
-        assert all(shop.systems.harbor_client.opens(*pair) for pair in logins(shop).values())
+        assert all(shop.systems.harbor_client.accepts(*pair) for pair in logins(shop).values())
     assert len(robots(shop)) <= 2
 
 
@@ -219,7 +219,7 @@ def test_the_old_robot_stays_while_a_secret_that_lost_its_mark_holds_its_credent
         pass_time(shop, days=1, hours=4)
         error = run(shop)["shop/pull"].error
         assert not found or "neither disabled nor deleted" in str(error)
-        assert shop.systems.harbor_client.opens(*sink), "its consumers still log in"
+        assert shop.systems.harbor_client.accepts(*sink), "its consumers still log in"
     after = of_shop(shop)
     assert after.pop("pipelines/pull-shop") == sink
     assert len(set(after.values())) == 1
@@ -233,7 +233,7 @@ def test_a_pair_whose_first_secret_lost_its_mark_is_reported(shop: Bench) -> Non
     outcome = run(shop)["shop/pull"]
 
     assert "lost the mark of team 'shop'" in str(outcome.error)
-    assert all(shop.systems.harbor_client.opens(*pair) for pair in of_shop(shop).values())
+    assert all(shop.systems.harbor_client.accepts(*pair) for pair in of_shop(shop).values())
 
 
 @pytest.mark.parametrize(

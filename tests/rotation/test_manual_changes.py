@@ -72,7 +72,7 @@ def test_beside_another_rotation_onboarding_and_remediation_in_any_order_of_requ
     assert errors == {}
     assert sorted(rotated) == [False, True]
     pairs_are_in_order(bench)
-    assert bench.systems.harbor_client.opens(*before["team-shop-jobs/harbor-pull"])
+    assert bench.systems.harbor_client.accepts(*before["team-shop-jobs/harbor-pull"])
 
 
 @pytest.fixture

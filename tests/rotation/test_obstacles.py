@@ -89,7 +89,7 @@ def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
     bench: Bench,
 ) -> None:
     bench.declare(PULL).onboard()
-    bench.systems.credentials.issuer.make(
+    bench.systems.credentials.issuer.create(
         "team-shop", "pull-b", bench.team().active_robots["pull"], "created"
     )
     assert only(run(bench)).done == ("deleted pull-b: it was made and never published",)

@@ -318,7 +318,7 @@ def test_an_old_robot_is_no_extra_until_it_has_outstayed(pull: Bench) -> None:
     id = robot_id("team-shop", "pull-a")
 
     def outstayed() -> bool:
-        return pull.systems.credentials.outstayed(pull.team(), id, pull.observe())
+        return pull.systems.credentials.is_past_retirement(pull.team(), id, pull.observe())
 
     run(pull)
     assert not outstayed()

@@ -128,7 +128,7 @@ def test_the_old_robot_stays_while_a_sink_that_cannot_be_written_holds_its_crede
         assert all_work(spread_out, before), "the sink's consumers still log in"
         observed, team = spread_out.observe(), spread_out.team()
         old = robot_id("team-shop", "pull-a")
-        assert not spread_out.systems.credentials.outstayed(team, old, observed), (
+        assert not spread_out.systems.credentials.is_past_retirement(team, old, observed), (
             "drift leaves it, too"
         )
 

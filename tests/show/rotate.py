@@ -89,9 +89,9 @@ def pulls() -> list[Shown]:
                 with crowd.gate.alone():
                     pass_time(made, hours=25)
                 run(made)
-        still = sum(made.systems.harbor_client.opens(*login) for login in old)
+        still = sum(made.systems.harbor_client.accepts(*login) for login in old)
         works = all(
-            made.systems.harbor_client.opens(*login) for login in set(logins(made).values())
+            made.systems.harbor_client.accepts(*login) for login in set(logins(made).values())
         )
     enough = crowd.pulls.get("skopeo", 0) > 50 and crowd.pulls.get("simulated", 0) > 500
     failed = sum(crowd.failed.values())

@@ -236,7 +236,7 @@ class Bench:
 
     def can_log_in(self, name: str, namespace: str = "team-shop") -> bool:
         """Return whether Harbor accepts the credential in a robot's Secret."""
-        return self.systems.harbor_client.opens(*self.login(name, namespace))
+        return self.systems.harbor_client.accepts(*self.login(name, namespace))
 
 
 Prepare = Callable[[Bench], object]

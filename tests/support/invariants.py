@@ -73,7 +73,7 @@ def assert_credentials_work(bench: Bench) -> None:
                 held = bench.sandbox.kubernetes.get("Secret", name, namespace)
                 assert held is not None
                 assert username.endswith(f"+{held['metadata']['annotations'][ROBOT]}")
-                assert bench.systems.harbor_client.opens(username, password), (namespace, name)
+                assert bench.systems.harbor_client.accepts(username, password), (namespace, name)
 
 
 def others(sandbox: Sandbox, teams: Collection[Team]) -> dict[str, Any]:

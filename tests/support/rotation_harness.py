@@ -132,12 +132,14 @@ def logins(bench: Bench) -> dict[str, tuple[str, str]]:
 
 def all_work(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
     """Return whether Harbor accepts all of these credentials."""
-    return all(bench.systems.harbor_client.opens(*login) for login in set(credentials.values()))
+    return all(bench.systems.harbor_client.accepts(*login) for login in set(credentials.values()))
 
 
 def none_works(bench: Bench, credentials: Mapping[str, tuple[str, str]]) -> bool:
     """Return whether Harbor rejects all of these credentials."""
-    return not any(bench.systems.harbor_client.opens(*login) for login in set(credentials.values()))
+    return not any(
+        bench.systems.harbor_client.accepts(*login) for login in set(credentials.values())
+    )
 
 
 def pairs_are_in_order(bench: Bench) -> None:
@@ -154,7 +156,7 @@ def pairs_are_in_order(bench: Bench) -> None:
             others = {n for n in robots(bench, team.slug) if n.startswith(f"{purpose}-")} - {live}
             for name in others:
                 id = robot_id(team.slug, name)
-                assert not bench.systems.credentials.outstayed(team, id, observed), name
+                assert not bench.systems.credentials.is_past_retirement(team, id, observed), name
         assert bench.systems.plan(team, observed) == Plan(team.name)
 
 

@@ -175,7 +175,9 @@ def test_a_secret_that_is_lost_in_one_namespace_is_copied_from_the_other(bench: 
 def test_a_dead_credential_is_renewed(shop: Bench) -> None:
     number = robot(shop).id
     shop.systems.harbor_client.patch(f"/robots/{number}", {})
-    assert found(shop.plan()) == {SECRET: {"credential": ("does not open Harbor", "opens Harbor")}}
+    assert found(shop.plan()) == {
+        SECRET: {"credential": ("rejected by Harbor", "accepted by Harbor")}
+    }
     assert renewed(shop, shop.onboard)
     assert robot(shop).id == number
     is_well(shop)
@@ -196,7 +198,7 @@ def test_a_disabled_robot_is_enabled_and_keeps_its_password(shop: Bench) -> None
     robot(shop).disabled = True
     assert found(shop.plan()) == {
         ROBOT: {"disabled": (True, False)},
-        SECRET: {"credential": ("does not open Harbor", "opens Harbor")},
+        SECRET: {"credential": ("rejected by Harbor", "accepted by Harbor")},
     }
     assert not renewed(shop, shop.onboard)
     is_well(shop)
@@ -375,7 +377,7 @@ def test_a_secret_that_does_not_open_harbor_right_after_its_renewal_is_not_writt
             robot(shop).secret_hash = "0" * 64
 
     shop.sandbox.fault_for = another_writes
-    with pytest.raises(NotEffective, match=r"the new secret of robot .* does not open Harbor"):
+    with pytest.raises(NotEffective, match=r"Harbor rejects the new secret of robot"):
         shop.onboard()
     assert shop.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop") is None
     shop.sandbox.fault_for = lambda system, method, path: None
@@ -386,11 +388,11 @@ def test_a_secret_that_does_not_open_harbor_right_after_its_renewal_is_not_writt
 def test_no_secret_is_renewed_while_harbor_lets_nobody_in(shop: Bench) -> None:
     """It answers 401 also where it can't look a robot up: the old secret may be a good one."""
     shop.sandbox.fault_for = lambda system, method, path: 401 if path == "/service/token" else None
-    with pytest.raises(SystemUnavailable, match="refuses the connection's own account"):
+    with pytest.raises(SystemUnavailable, match="rejects the connection's own account"):
         shop.plan()
 
     def onboard() -> None:
-        with pytest.raises(SystemUnavailable, match="refuses the connection's own account"):
+        with pytest.raises(SystemUnavailable, match="rejects the connection's own account"):
             shop.onboard()
 
     assert not renewed(shop, onboard)

@@ -445,7 +445,7 @@ def test_a_harbor_from_2_4_on_is_accepted(version: str, bench: Bench) -> None:
     bench.sandbox.harbor.version = version
     sentence = bench.declare(SHOP).systems.check()[0]
     assert sentence.startswith(f"Harbor {version} at ")
-    assert sentence.endswith(" knows 'admin'.")
+    assert sentence.endswith(" accepts 'admin'.")
 
 
 def test_a_wrong_password_is_named_after_one_try(bench: Bench) -> None:
@@ -533,10 +533,12 @@ def test_a_robot_as_account_is_refused_and_not_taken_for_a_fault_of_the_routes(
     address = bench.sandbox.addresses()["harbor"]["url"]
     account = HarborAccount(url=address, username=username, password=SecretStr(password))
     client = HarborClient(account)
-    with pytest.raises(SystemRefused, match=f"'{re.escape(username)}' is no system administrator"):
+    with pytest.raises(
+        SystemRefused, match=f"'{re.escape(username)}' is not a system administrator"
+    ):
         check_harbor(client)
     client.close()
-    assert "Give the Harbor connection that account" in caplog.text
+    assert "Set this account in the Harbor connection" in caplog.text
     assert "Route /c/" not in caplog.text
 
 

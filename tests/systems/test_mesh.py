@@ -140,7 +140,7 @@ def test_mutual_tls_waits_until_every_pod_has_a_sidecar(harbors: Bench) -> None:
     configure(harbors.systems)
     (wait,) = plan(harbors).waiting
     assert str(wait.id) == "istio/PeerAuthentication/harbor/default"
-    assert "pods without a sidecar would be shut out: core-1. Restart" in wait.reason
+    assert "pods without a sidecar would lose access: core-1. Restart" in wait.reason
     assert harbors.sandbox.kubernetes.get("PeerAuthentication", "default", "harbor") is None
 
     harbors.sandbox.kubernetes.delete("Pod", "core-1", "harbor")
@@ -277,7 +277,7 @@ def test_an_app_protocol_that_the_chart_sets_and_a_port_that_is_not_there_are_re
     declare(harbors, {"harbor": {**MESH["harbor"], "app_protocols": protocols}})
 
     reasons = {refusal.id.key: refusal.reason for refusal in plan(harbors).refusals}
-    assert "whoever wrote the Service set it" in reasons["harbor/harbor-redis"]
+    assert "the owner of the Service has set it" in reasons["harbor/harbor-redis"]
     assert "the Service has no such port" in reasons["harbor/harbor-core"]
     (wait,) = plan(harbors).waiting
     assert wait.reason == "there is no Service 'harbor-db'"

@@ -77,7 +77,10 @@ def test_an_outage_that_begins_while_credentials_are_tried_makes_none_broken(tea
     with no_delays():
         found = report(teams)
     assert {each.class_ for each in found.findings} == {"unreadable"}
-    assert any("cannot tell which credentials work" in each.detail for each in found.findings)
+    assert any(
+        "valid credentials cannot be distinguished from invalid ones" in each.detail
+        for each in found.findings
+    )
 
 
 def test_onboarding_renews_nothing(teams: Bench) -> None:

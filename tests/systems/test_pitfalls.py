@@ -73,7 +73,7 @@ def test_a_secret_that_a_write_beside_it_undid_is_not_kept(shop: Bench) -> None:
             robots[before.id] = before
 
     shop.sandbox.fault_for = undo
-    with pytest.raises(NotEffective, match="does not open Harbor"):
+    with pytest.raises(NotEffective, match="Harbor rejects the new secret"):
         shop.onboard()
     assert shop.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop") is None
     shop.sandbox.fault_for = lambda system, method, path: None

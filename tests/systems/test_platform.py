@@ -341,7 +341,7 @@ def test_a_read_only_configuration_is_reported_and_not_fought(bench: Bench) -> N
         configure(bench.systems)
     assert "harbor/configuration/single sign-on" in str(refused.value)
     assert "harbor/configuration/settings" in str(refused.value)
-    assert "it is set by CONFIG_OVERWRITE_JSON" in str(refused.value)
+    assert "CONFIG_OVERWRITE_JSON of Harbor's core sets it" in str(refused.value)
     assert harbor.configuration["oidc_name"] == "Theirs"
     asked = [each.method for each in bench.sandbox.requests.log if "configur" in each.target]
     assert set(asked) == {"GET"}
@@ -391,5 +391,5 @@ def test_an_alias_that_people_are_linked_to_is_not_pointed_elsewhere(bench: Benc
     bench.declare(platform=declared)
 
     (refusal,) = plan(bench).refusals
-    assert "people are linked to" in refusal.reason
-    assert "under an alias of its own" in refusal.reason
+    assert "users are linked to" in refusal.reason
+    assert "under another alias" in refusal.reason

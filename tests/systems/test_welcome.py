@@ -34,7 +34,7 @@ def test_the_pipelines_commands_push_with_a_login_that_works(bench: Bench, tmp_p
     called, _, content = said.partition("\n")
     assert called == f"--config . push {registry}/{team.slug}/app:1.0"
     login = json.loads(content)["auths"][registry]
-    assert bench.systems.harbor_client.opens(login["username"], login["password"])
+    assert bench.systems.harbor_client.accepts(login["username"], login["password"])
 
 
 def test_a_team_without_a_ci_robot_is_shown_no_command(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""The ServiceAccounts that pods pull as: Secrets attached beside what else is attached."""
+"""The image pull secrets of ServiceAccounts. Secrets that others have attached are kept."""
 
 import time
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from tenantry.systems.kubernetes.client import KubernetesClient, Object
 from tenantry.systems.kubernetes.kinds import SECRET, SERVICE_ACCOUNT
 
 ACCOUNT = "default"
-"""The ServiceAccount of pods that name no other."""
+"""The ServiceAccount of pods that name no ServiceAccount."""
 _WAIT_FOR_ACCOUNT = 20.0
 
 
 def secret_id(namespace: str, name: str) -> Id:
-    """How a Secret is known in plans."""
+    """Return the id of a Secret."""
     return objects.id_of(SECRET, name, namespace)
 
 
 def attachments(team: Team) -> Iterator[Resource]:
-    """What is to be attached in the team's namespaces."""
+    """Yield the desired image pull secrets in the team's namespaces."""
     names = [f"harbor-{purpose}" for purpose, robot in team.active_robots.items() if robot.attach]
     for namespace in team.namespaces if names else ():
         yield Resource(
@@ -34,15 +34,19 @@ def attachments(team: Team) -> Iterator[Resource]:
 
 
 def attached(account: Object) -> dict[str, Any]:
-    """What is attached to a ServiceAccount, in the same form."""
+    """Return the image pull secrets of a ServiceAccount in the form of the desired fields."""
     listed = account.get("imagePullSecrets") or []
     return {"imagePullSecrets": {entry["name"]: "attached" for entry in listed}}
 
 
 def attach(client: KubernetesClient, change: Change) -> None:
-    """Appends to imagePullSecrets. The list is atomic: what others put there must be sent too.
+    """Add Secrets to imagePullSecrets. The list is atomic, so entries of others are sent, too.
 
-    The namespace's controller makes the account, a moment after the namespace.
+    A controller creates the ServiceAccount shortly after the namespace.
+
+    Raises:
+        SystemUnavailable: the ServiceAccount does not exist after some seconds.
+        ChangedMeanwhile: the ServiceAccount was changed concurrently, several times.
     """
     namespace = change.id.key.split("/")[0]
     names = list(change.resource.fields["imagePullSecrets"])
@@ -65,18 +69,18 @@ def attach(client: KubernetesClient, change: Change) -> None:
             raise SystemUnavailable(
                 "kubernetes",
                 f"GET /api/v1/namespaces/{namespace}/serviceaccounts/{ACCOUNT}",
-                f"there is none after {_WAIT_FOR_ACCOUNT:.0f} s",
-                advice="Does the cluster's controller manager run?",
+                f"it does not exist after {_WAIT_FOR_ACCOUNT:.0f} s",
+                advice="Check whether the cluster's controller manager is running.",
             )
         else:
             time.sleep(0.2)
 
 
 def detach(client: KubernetesClient, namespace: str, name: str) -> None:
-    """Take a Secret out of imagePullSecrets; nothing happens if it is not there.
+    """Remove a Secret from imagePullSecrets. It is no error if it is not attached.
 
     Raises:
-        ChangedMeanwhile: the account was changed at the same time, again and again.
+        ChangedMeanwhile: the ServiceAccount was changed concurrently, several times.
     """
     deadline = time.monotonic() + _WAIT_FOR_ACCOUNT
     while (account := client.get("ServiceAccount", ACCOUNT, namespace)) is not None:

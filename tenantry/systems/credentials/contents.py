@@ -1,4 +1,4 @@
-"""What stands in a Secret: a robot's credential in one of several formats, or an OIDC client's."""
+"""The content of Secrets: the credential of a robot in one of several formats, or of an OIDC client."""
 
 import base64
 import json
@@ -10,13 +10,13 @@ from tenantry.declared.team import SecretFormat
 from tenantry.systems.kubernetes.client import Object
 
 DOCKER = "kubernetes.io/dockerconfigjson"
-"""Type of a Secret that pods can pull with."""
+"""The type of image pull secrets."""
 _KEYS = {"docker": ".dockerconfigjson", "config.json": "config.json"}
 
 
 @dataclass(frozen=True)
 class Credential:
-    """A user name and a password, which shows itself nowhere."""
+    """A user name and a password, which `repr` does not show."""
 
     username: str
     password: str
@@ -26,37 +26,37 @@ class Credential:
 
 
 def metadata_of(secret: Object) -> dict[str, Any]:
-    """A Secret's labels and annotations."""
+    """Return the labels and annotations of a Secret."""
     metadata = secret["metadata"]
     return {key: metadata.get(key) or {} for key in ("labels", "annotations")}
 
 
 def type_of(format: SecretFormat) -> str:
-    """The type of a Secret of a format."""
+    """Return the type of a Secret of a format."""
     return {"docker": DOCKER, "config.json": "Opaque", "basic": "kubernetes.io/basic-auth"}[format]
 
 
 @dataclass(frozen=True)
 class Content:
-    """What was read from a Secret of a robot."""
+    """The content of a Secret of a robot, as far as it could be read."""
 
     registry: str = ""
-    """The host that it is for; empty if that cannot be read."""
+    """The host that the credential is for; empty if it cannot be read."""
     credential: Credential | None = None
     """The robot's credential."""
     username: str | None = None
-    """Its user name, or that the entry contradicts itself, which some clients stumble over."""
+    """The user name of the robot; or a text if the entry contradicts itself, which breaks some clients."""
     others: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """The rest of a docker configuration: what other people and tools put into it."""
+    """The rest of a Docker configuration, which belongs to other users and tools."""
 
 
 def content(
     secret: Object, format: SecretFormat, registry: str, is_own: Callable[[str], bool]
 ) -> Content:
-    """Return what a Secret holds, as far as it can be read.
+    """Return the content of a Secret, as far as it can be read.
 
-    Where the registry was renamed, its former entry is found by the user name, or as the only one:
-    the password is still good.
+    If the registry was renamed, its former entry is found by the user name, or because it is the only one.
+    Its password is still valid.
 
     Args:
         secret: the Secret.
@@ -88,9 +88,9 @@ def content(
 
 
 def _credential(entry: Any) -> Credential | None:
-    """Return the credential of an entry, as kubelets read it: `auth` goes before all else.
+    """Return the credential of an entry as kubelets read it: `auth` takes precedence.
 
-    docker itself writes only `auth`.
+    Docker itself writes only `auth`.
     """
     if not isinstance(entry, Mapping):
         return None
@@ -118,7 +118,7 @@ def data_of(
         format: the format.
         registry: the host of the registry.
         credential: the robot's credential.
-        others: the rest of a docker configuration, which is kept.
+        others: the rest of a Docker configuration, which is kept.
     """
     username, password = credential.username, credential.password
     if format == "basic":
@@ -130,12 +130,12 @@ def data_of(
 
 
 def encode(text: str) -> str:
-    """Text as a Secret holds it."""
+    """Return a text in base64, as a Secret holds it."""
     return base64.b64encode(text.encode()).decode()
 
 
 def decode(text: str | None) -> str | None:
-    """Text that a Secret holds; None if it holds none."""
+    """Return a text that a Secret holds; None if it is missing, or is not text."""
     try:
         return base64.b64decode(text).decode() if text else None
     except ValueError:
@@ -143,5 +143,5 @@ def decode(text: str | None) -> str | None:
 
 
 def host_of(address: str) -> str:
-    """Host and port of Harbor's registry_url, which comes with or without a scheme."""
+    """Return host and port of Harbor's registry_url, which may have a scheme."""
     return address.split("://", 1)[-1].rstrip("/")

@@ -1,4 +1,4 @@
-"""New robots, and whether a robot's credential opens Harbor."""
+"""The creation of robots, and the check of their credentials."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,38 +14,38 @@ from tenantry.systems.harbor.robots import new_robot
 
 
 @dataclass(frozen=True)
-class Made:
-    """A robot that was just made, and its secret, which is nowhere else yet."""
+class Created:
+    """A robot that was just created, and its credential, which is not stored anywhere yet."""
 
     number: int
     credential: Credential
 
 
 class Issuer:
-    """Harbor, as the issuer of robots' credentials."""
+    """Harbor as the issuer of the credentials of robots."""
 
     def __init__(self, harbor: HarborClient, marks: Marks) -> None:
         self._harbor = harbor
         self._marks = marks
 
-    def make(self, project: str, short: str, robot: Robot, mark: ProjectMark) -> Made:
-        """Makes a robot as declared.
+    def create(self, project: str, short: str, robot: Robot, mark: ProjectMark) -> Created:
+        """Create a declared robot, and return it with its credential.
 
         Raises:
-            ChangedMeanwhile: there is one of that name.
+            ChangedMeanwhile: a robot of this name exists.
         """
         call = "POST /api/v2.0/robots"
         described = self._marks.description(mark, project.removeprefix("team-"))
-        made = self._harbor.create("/robots", new_robot(project, short, robot, described))
-        # Without them nobody will ever know that robot's secret: another look finds it, and mends it.
-        answer: Any = made.json() if made.content else None
+        response = self._harbor.create("/robots", new_robot(project, short, robot, described))
+        # Without these members the secret is lost. The next run finds the robot, and renews the secret.
+        answer: Any = response.json() if response.content else None
         name, secret = texts("harbor", call, answer, "name", "secret")
         if not isinstance(answer.get("id"), int):
             raise InvalidResponse("harbor", call, "the answer lacks id")
-        return Made(answer["id"], Credential(name, secret))
+        return Created(answer["id"], Credential(name, secret))
 
     def renew(self, number: int, name: str) -> Credential:
-        """Return the credential of a robot with a new secret; the old secret ends at once.
+        """Renew the secret of a robot, and return its credential. Harbor rejects the old secret at once.
 
         Args:
             number: the robot's number.
@@ -56,20 +56,20 @@ class Issuer:
         return Credential(name, secret)
 
     def prove(self, credential: Credential) -> None:
-        """A new secret counts once it has opened Harbor: a write beside ours may have undone it.
+        """Check that Harbor accepts a new secret: a concurrent change may have replaced it.
 
         Raises:
-            NotEffective: it does not.
+            NotEffective: Harbor rejects it.
         """
-        if not self._harbor.opens(credential.username, credential.password):
+        if not self._harbor.accepts(credential.username, credential.password):
             raise NotEffective(
                 "harbor",
                 "GET /service/token",
-                f"the new secret of robot '{credential.username}' does not open Harbor; somebody "
-                "else may be changing that robot, or it may be disabled or expired",
+                f"Harbor rejects the new secret of robot '{credential.username}'; another client "
+                "may be changing this robot, or it may be disabled or expired",
             )
 
-    def opens(
+    def accepts(
         self,
         credential: Credential | None,
         robots: Collection[str],
@@ -77,17 +77,17 @@ class Issuer:
     ) -> bool:
         """Return whether Harbor accepts a credential of one of a team's robots.
 
-        A tenant can write any user name into its Secrets. Harbor would lock an account whose
-        password is guessed in this way, or a tenant would learn whether a guess was right. So a
-        credential of any other account is not tried, and counts as one that Harbor refuses.
+        A tenant can write any user name and password into its Secrets. If Tenantry tried them, Harbor would
+        lock the account of this name, or the tenant would learn whether the password is right. So a
+        credential of any other account is not tried, and counts as rejected.
 
         Args:
             credential: the credential.
             robots: the full names of the team's robots.
-            tried: the answers so far; each credential is tried once.
+            tried: the results so far, so that each credential is tried once.
         """
         if credential is None or credential.username not in robots:
             return False
         if credential not in tried:
-            tried[credential] = self._harbor.opens(credential.username, credential.password)
+            tried[credential] = self._harbor.accepts(credential.username, credential.password)
         return tried[credential]

@@ -1,14 +1,13 @@
-"""The two robots of a pair that take turns: which is live, which is old, and until when.
+"""The state of a pair of robots: which one is live, which one is old, and how long the old one is kept.
 
-Of the robots in Harbor, the one with the lower number is the older: numbers only grow. So of a
-pair's two robots, the one that is not live is either **old**, older than the live one: it was
-published before, and a client may still use it. Or it is a **candidate**, newer than the live one: it
-was never published, and no client can use it.
+A new robot in Harbor always has a higher number than an older one. The robot of a pair that is not live is one of
+two things. An **old** robot is older than the live one: it was published before, and clients may still use it.
+A **candidate** is newer than the live one: it was never published, and no client can use it.
 
-The annotations of a robot's first Secret say which robot is published, and until when the one before
-it serves. A tenant can write them, and the Secret. So they are hints: they decide within limits that
-Harbor sets. A robot's age counts from its creation in Harbor; an old robot serves until the live one
-is as old as its rotation allows, at the latest (`latest_end`).
+The annotations of the pair's first Secret record which robot is published, and when the former one is retired. A
+tenant can write the annotations and the Secret. So they are hints, within limits that Harbor sets: the age of a
+robot counts from its creation in Harbor, and an old robot is retired at the latest when the live one reaches its
+maximum age (`latest_end`).
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,34 +17,34 @@ from tenantry.declared import Robot
 from tenantry.systems.harbor.client import Row
 
 ROBOT = "tenantry.io/robot"
-"""Annotation of a Secret: which robot of the pair it holds, such as `pull-a`."""
+"""Annotation of a Secret: the robot whose credential it holds, such as `pull-a`."""
 SINCE = "tenantry.io/rotated"
-"""Annotation of a robot's first Secret: when the robot was published. It informs people only."""
+"""Annotation of the first Secret: when the robot was published, for information only."""
 PREVIOUS = "tenantry.io/previous-robot"
-"""... which robots were before it, by their names without Harbor's prefix and the project."""
+"""Annotation of the first Secret: the short names of the former robots."""
 UNTIL = "tenantry.io/previous-until"
-"""... and until when those serve."""
+"""Annotation of the first Secret: when the former robots are retired."""
 KEPT = (SINCE, PREVIOUS, UNTIL)
-"""What rotation writes and nobody else may drop."""
+"""The annotations that only rotation changes."""
 
 GRACE = timedelta(hours=36)
-"""An old robot is retired by the next daily run, so that much later it has outstayed."""
+"""An old robot is past its retirement after this time, in which the next daily run retires it."""
 IN_PROGRESS = timedelta(hours=1)
-"""A candidate is published, or dropped, within that time."""
+"""A candidate is published or deleted within this time."""
 
 
 def pair(purpose: str) -> tuple[str, str]:
-    """The short names of a purpose's two robots."""
+    """Return the short names of the two robots of a pair."""
     return f"{purpose}-a", f"{purpose}-b"
 
 
 def other(short: str) -> str:
-    """The other robot of a pair: `pull-b` for `pull-a`."""
+    """Return the other robot of a pair, such as `pull-b` for `pull-a`."""
     return f"{short[:-1]}{'b' if short.endswith('a') else 'a'}"
 
 
 def short_of(username: str | None) -> str:
-    """Return the short name of the robot that a user name is of."""
+    """Return the short name of the robot with a user name."""
     return (username or "").rpartition("+")[2]
 
 
@@ -63,16 +62,16 @@ def live_robot(
     robot is live if any Secret names it, and at the latest when the older one is too old or disabled.
 
     Args:
-        purpose: the pair's.
-        robot: what is declared.
-        annotations: of the pair's first Secret; empty if it does not exist, or is not ours.
-        held: the robots whose credentials the pair's Secrets hold, that of the first Secret first.
-        rows: the pair's robots that exist, by short name.
-        now: the time.
+        purpose: the purpose of the pair.
+        robot: the declared robot.
+        annotations: those of the pair's first Secret; empty if it does not exist, or is not Tenantry's.
+        held: the robots whose credentials the pair's Secrets hold, beginning with the first Secret.
+        rows: the existing robots of the pair, by short name.
+        now: the current time.
 
     Returns:
-        The newest, unless it was never published: then the older one. If the Secret names a robot
-        that does not exist, that one: it was deleted. If neither exists, the first of the pair.
+        The newest robot, or the older one if the newest was never published. If the Secret names a robot
+        that was deleted, that robot. If no robot exists, the first of the pair.
     """
     names = pair(purpose)
     first, *others = [*held, ""]
@@ -89,19 +88,19 @@ def live_robot(
 
 
 def is_over(row: Row, robot: Robot, now: datetime) -> bool:
-    """Return whether a robot that is not the newest one cannot be the live one any more."""
+    """Return whether a robot that is not the newest one can no longer be the live one."""
     end = latest_end(row, robot)
     return bool(row["disable"]) or end is None or end + GRACE <= now
 
 
 LONGEST = timedelta(days=30)
-"""How much longer than declared an old robot serves at most, where no greatest age is declared."""
+"""The maximum time that an old robot is kept after the declared overlap, if no maximum age is declared."""
 
 
 def latest_end(row: Row, robot: Robot) -> datetime | None:
-    """Return when a robot is as old as its rotation allows; None if Harbor does not say its age.
+    """Return when a robot reaches its maximum age; None if Harbor does not show its creation.
 
-    Then the robots before it are retired, whatever a tenant's Secrets hold and say.
+    At this time, the former robots are retired, regardless of the tenant's Secrets.
     """
     created = moment(row["creation_time"])
     if created is None:
@@ -119,19 +118,19 @@ def end_of_overlap(
     robot: Robot,
     now: datetime,
 ) -> datetime | None:
-    """Return until when the old robots of a pair serve; None if that is to be settled.
+    """Return when the old robots of a pair are retired; None if the time is not known yet.
 
     Args:
-        annotations: of the pair's first Secret.
+        annotations: those of the pair's first Secret.
         names: the old robots that still work.
         live: the live robot; None if it does not exist.
-        robot: what is declared.
-        now: the time.
+        robot: the declared robot.
+        now: the current time.
     """
     known, until = previous(annotations)
     longest = timedelta(hours=robot.effective_rotation.overlap_hours) + LONGEST_TOKEN
     if until is not None and (not known.issuperset(names) or until > now + longest):
-        until = None  # a later time than any run can have written is unknown
+        until = None  # no run writes such a late time: it was changed by hand
     end = latest_end(live, robot) if live else None
     if end is not None and (end <= now or (until is not None and end < until)):
         return end
@@ -139,21 +138,21 @@ def end_of_overlap(
 
 
 LONGEST_TOKEN = timedelta(days=1)
-"""A run lets an old robot serve as long as a token of the registry lives, at least."""
+"""The longest lifetime of a registry token: an old robot is kept for at least the token lifetime."""
 
 
 def previous(annotations: Mapping[str, str]) -> tuple[set[str], datetime | None]:
-    """The robots that were before the live one, and until when they serve, as is written."""
+    """Return the former robots, and when they are retired, as the annotations record it."""
     names = {name for name in annotations.get(PREVIOUS, "").split(" ") if name}
     return names, moment(annotations.get(UNTIL))
 
 
 _YEARS = range(1970, 3000)
-"""Years that count as valid: with times beyond some of them, date arithmetic fails."""
+"""The valid years. Date arithmetic fails for times near the limits of the type."""
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time as annotations and Harbor write it; None if it is missing or impossible."""
+    """Return the time in a text of an annotation or of Harbor; None if it is missing or invalid."""
     try:
         found = datetime.fromisoformat(text) if text else None
     except (ValueError, TypeError):
@@ -164,7 +163,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 def written(time: datetime) -> str:
-    """A time as annotations hold it."""
+    """Return a time as text for an annotation."""
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -175,17 +174,17 @@ def in_rotation(
     robot: Robot,
     now: datetime,
 ) -> Iterator[str]:
-    """Yield the robots of a pair that may exist besides the live one, by short name.
+    """Yield the short names of the robots of a pair that may exist in addition to the live one.
 
-    These are one that overlaps, one that is disabled and waits for its deletion, and one that a
-    rotation is just creating. Any other one has expired its time: it is an extra.
+    These are a robot in its overlap, a disabled robot that waits for its deletion, and a robot that a rotation
+    has just created. Any other robot is past its retirement, and is an extra.
 
     Args:
-        live: the live one.
-        annotations: of the pair's first Secret.
-        rows: the pair's robots as Harbor shows them, by short name.
-        robot: what is declared.
-        now: the time.
+        live: the live robot.
+        annotations: those of the pair's first Secret.
+        rows: the existing robots of the pair, by short name.
+        robot: the declared robot.
+        now: the current time.
     """
     newest = rows[live]["id"] if live in rows else -1
     names, _ = previous(annotations)

@@ -1,6 +1,6 @@
-"""The Secrets that hold a robot's credential: where they are, how they are read and written.
+"""The Secrets that hold the credential of a robot.
 
-Whoever writes one, be it onboarding or a rotation, does so here.
+Onboarding and rotation both read and write them through this module.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,9 +22,9 @@ from tenantry.systems.kubernetes.clusters import Clusters
 from tenantry.systems.kubernetes.kinds import NAMESPACE, SECRET
 
 _LARGEST = 1_390_000
-"""The size of a Secret's data in base64 that an API server still accepts: it limits the data to 1 MiB."""
+"""The maximum size of a Secret's data in base64. An API server limits the decoded data to 1 MiB."""
 _ANNOTATIONS = 250_000
-"""... and of annotations, which it limits to 256 KiB."""
+"""The maximum size of annotations, which an API server limits to 256 KiB."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,26 @@ class Place:
 
     @property
     def id(self) -> Id:
-        """How the Secret is known in plans."""
+        """The id of the Secret."""
         return secret_id(self.namespace, self.name)
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the Secret whose annotations say how the pair stands."""
+        """Whether it is the Secret whose annotations record the state of the pair."""
         return (self.namespace, self.name) == (self.team.slug, f"harbor-{self.purpose}")
 
     def is_own(self, username: str) -> bool:
-        """Return whether a user name is that of one of the robots, whatever Harbor's prefix."""
+        """Return whether a user name is one of the pair's robots, regardless of Harbor's prefix."""
         return any(_without_prefix(username) == (self.team.slug, s) for s in pair(self.purpose))
 
     @property
     def is_foreign(self) -> bool:
-        """Whether its namespace is none of the team's."""
+        """Whether its namespace does not belong to the team."""
         return self.namespace not in self.team.namespaces
 
 
 def places(team: Team, purpose: str) -> list[Place]:
-    """The Secrets of a robot, the first one first."""
+    """Return the Secrets of a robot, beginning with the one whose annotations record the state."""
     robot = team.active_robots[purpose]
     namespaces = list(team.namespaces) if robot.attach else [team.slug]
     own = [Place(team, purpose, namespace, f"harbor-{purpose}") for namespace in namespaces]
@@ -68,18 +68,18 @@ def places(team: Team, purpose: str) -> list[Place]:
 
 @dataclass(frozen=True)
 class RobotSecret:
-    """A place, and the robot whose credential it is to hold."""
+    """A Secret, and the robot whose credential it must hold."""
 
     place: Place
     robot: Id
 
 
 class Secrets:
-    """Reads and writes Secrets with robots' credentials.
+    """The Secrets with the credentials of robots.
 
     Args:
         clusters: the connections to the clusters.
-        registry: gives the host that the credentials are for.
+        registry: returns the host that the credentials are for.
         marks: the platform's marks.
     """
 
@@ -94,15 +94,15 @@ class Secrets:
         return self._registry()
 
     def read(self, place: Place, *, harbor: bool = True) -> Live | None:
-        """A robot's Secret as it is; None if there is none.
+        """Return a Secret of a robot as it was observed; None if it does not exist.
 
-        Its handle has the uid, the credential in it, the rest of what it holds, whether it is
-        immutable, its finalizers, and the size of each part in base64.
+        Its handle has the UID, the credential, the rest of its content, whether it is immutable, its
+        finalizers, and the size of each value in base64.
 
         Args:
-            place: where it is.
-            harbor: whether Harbor can be asked: without its own word for the registry, nobody
-                knows which credential in it is meant.
+            place: the Secret.
+            harbor: whether Harbor can be read. Its registry_url decides which credential in the Secret
+                is the robot's.
         """
         secret = self._clusters.of(place.id).get("Secret", place.name, place.namespace)
         if secret is None:
@@ -127,9 +127,9 @@ class Secrets:
         return Live(fields, objects.is_ours(secret) and not foreign, handle=handle, foreign=foreign)
 
     def _foreign(self, place: Place, secret: Object) -> str:
-        """Return why a Secret with our mark is not the team's; empty if it is.
+        """Return why a Secret with a mark does not belong to the team; empty if it does.
 
-        A team can change the marks in its own namespaces: there the namespace's mark counts.
+        A team can change the marks in its own namespaces. There the mark of the namespace counts.
         """
         why = self._marks.foreign(objects.mark_of(secret), place.team.name)
         if not why or place.is_foreign:
@@ -139,20 +139,27 @@ class Secrets:
         )
 
     def foreign_namespace(self, place: Place, namespace: Object | None) -> str:
-        """Return why a namespace of the team's is another's, by its mark; empty if it is not."""
+        """Return why a namespace belongs to another team, by its mark; empty if it does not."""
         if namespace is None or place.is_foreign:
             return ""
         return self._marks.foreign(objects.mark_of(namespace), place.team.name)
 
-    def waits(self, place: Place) -> bool:
-        """Whether there is no namespace of the team's to hold a Secret that was not found."""
+    def lacks_namespace(self, place: Place) -> bool:
+        """Return whether a missing Secret cannot be created, since its namespace is missing or foreign."""
         namespace = self._clusters.of(place.id).get("Namespace", place.namespace)
         return namespace is None or bool(self.foreign_namespace(place, namespace))
 
     def resource(
         self, place: Place, robot: Id, annotations: Mapping[str, str], fields: Mapping[str, Any]
     ) -> Resource:
-        """A Secret as it is desired, with what is wanted of its content."""
+        """Return a desired Secret.
+
+        Args:
+            place: the Secret.
+            robot: the id of the robot.
+            annotations: the annotations, without those of the mark.
+            fields: what its content must be.
+        """
         team = place.team.name
         marked = {**annotations, **self._marks.versioned(team)}
         metadata = {"labels": labels(team), "annotations": marked}
@@ -170,15 +177,15 @@ class Secrets:
         credential: Credential,
         annotations: Mapping[str, str],
     ) -> None:
-        """Put a credential into a Secret, in place: what pods know it by stays.
+        """Write a credential into a Secret, in place, so that pods that refer to it keep working.
 
-        A Secret in the team's namespaces that the team has made unwritable is replaced.
+        If the team has made a Secret in its namespaces impossible to update, the Secret is replaced.
 
         Args:
             place: the Secret.
-            live: the Secret as it was seen; None if there is none.
-            credential: what it is to hold.
-            annotations: all of ours that it is to bear.
+            live: the Secret as it was observed; None if it does not exist.
+            credential: the credential.
+            annotations: all annotations of Tenantry.
         """
         robot = robot_id(place.team.slug, annotations[ROBOT])
         wanted = self.resource(place, robot, annotations, {})
@@ -198,7 +205,7 @@ class Secrets:
         self.apply(Change(action, wanted, (), live), credential)
 
     def _is_full(self, place: Place, live: Live, credential: Credential) -> bool:
-        """Whether the API server would refuse a Secret with what a team has put into it besides."""
+        """Return whether the API server would refuse the Secret because a team has added too much."""
         annotations = live.fields["metadata"]["annotations"].items()
         if sum(len(str(part).encode()) for pair in annotations for part in pair) > _ANNOTATIONS:
             return True
@@ -210,7 +217,7 @@ class Secrets:
         return bool(rest + sum(map(len, data.values())) > _LARGEST)
 
     def apply(self, change: Change, credential: Credential) -> None:
-        """Carries out the change of a Secret that `resource` made."""
+        """Make a change of a Secret that `resource` returned."""
         place: Place = change.resource.body.place
         others = change.live.handle["others"] if change.live else {}
         data = data_of(place.format, self.registry, credential, others)
@@ -220,7 +227,7 @@ class Secrets:
 def write(
     cluster: KubernetesClient, change: Change, team: Team, data: dict[str, str], marks: Marks
 ) -> None:
-    """Writes a Secret in place: deleting it first would break pulls in between."""
+    """Write a Secret in place. Deleting it first would break image pulls in between."""
     namespace, name = change.id.key.split("/")
     fields = change.resource.fields
     content = {"type": fields["type"], "data": data}
@@ -236,19 +243,19 @@ def write(
     )
     full = Change(change.action, wanted, change.differences, change.live, change.adopts)
     objects.apply(cluster, full)
-    # What somebody else has put beside it stays in an apply, also where nothing may be.
+    # Server-side apply keeps a member that another client has added. A public client has no secret.
     if ("client_secret", None) in [(each.field, each.new) for each in change.differences]:
         cluster.merge("Secret", name, namespace, {"data": {"client_secret": None}})
 
 
 def annotations_of(live: Live | None) -> Mapping[str, str]:
-    """A Secret's annotations, if it is ours."""
+    """Return the annotations of a Secret; empty if it is not Tenantry's."""
     found = live.fields["metadata"].get("annotations") if live and live.ours else None
     return found or {}
 
 
 def renamed(credential: Credential, username: str) -> Credential | None:
-    """A robot's credential under the name that Harbor has for the robot now; None if another's."""
+    """Return a credential with the current full name of its robot; None if it is another account's."""
     held = credential.username
     if held == username or _without_prefix(held) == _without_prefix(username):
         return Credential(username, credential.password)
@@ -256,7 +263,7 @@ def renamed(credential: Credential, username: str) -> Credential | None:
 
 
 def _without_prefix(username: str) -> tuple[str, str]:
-    """Project and short name, as far as they can be told: the prefix may end in anything."""
+    """Return project and short name of a user name, whose prefix can be any text."""
     project, _, short = username.rpartition("+")
     at = project.rfind("team-")
     return project[at:], short

@@ -26,7 +26,7 @@ from tenantry.systems.credentials.contents import (
     Credential,
     host_of,
 )
-from tenantry.systems.credentials.issuing import Issuer, Made
+from tenantry.systems.credentials.issuing import Created, Issuer
 from tenantry.systems.credentials.observed import (
     holds,
     live_robot,
@@ -52,15 +52,15 @@ from tenantry.systems.kubernetes import kinds as kubernetes_kinds
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.clusters import Clusters
 
-_OPENS, _CLOSED = "opens Harbor", "does not open Harbor"
+_ACCEPTED, _REJECTED = "accepted by Harbor", "rejected by Harbor"
 
 
 class TeamCredentials:
-    """Robots, the Secrets of robots and OIDC clients, and what the pods pull with.
+    """The adapter for robots, the Secrets of robots and OIDC clients, and image pull secrets.
 
     Attributes:
-        issuer: makes robots, and tries what opens Harbor.
-        secrets: reads and writes the robots' Secrets.
+        issuer: creates robots, and checks their credentials.
+        secrets: reads and writes the Secrets of robots.
     """
 
     name = "Credentials"
@@ -90,20 +90,19 @@ class TeamCredentials:
         self.issuer = Issuer(harbor, marks)
         self.secrets = Secrets(clusters, lambda: self.registry, marks)
         self._proven: dict[Id, Credential] = {}
-        self._made: dict[Id, Made] = {}
+        self._created: dict[Id, Created] = {}
 
     @property
     def registry(self) -> str:
-        """The host that image names begin with, and so what the Secrets are for."""
+        """The host of image names, for which the Secrets hold credentials."""
         return host_of(self._registry or self._harbor.info()["registry_url"])
 
     # Desired
 
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
-        """Return robots, Secrets, and what is attached to the ServiceAccounts.
+        """Return robots, Secrets, and the image pull secrets of ServiceAccounts.
 
-        What was observed decides which robot of a pair is the live one, and what
-        Harbor calls it.
+        The observed state determines the live robot of each pair, and its full name in Harbor.
         """
         with understood("harbor", f"plan the credentials of team '{team.name}'"):
             return self._desired(team, observed)
@@ -122,10 +121,10 @@ class TeamCredentials:
                 "disabled": False,
                 "lifetime": robot.expiry_days,
             }
-            if self._marks.is_known:  # it is the mark of the robot and of its project
+            if self._marks.is_known:  # the description marks the robot and its project
                 fields["description"] = self._marks.description(mark, team.name)
             known = observed.live.get(id)
-            if robot.rotation is None or self._has_expired(known):  # else it is rotated before
+            if robot.rotation is None or self._has_expired(known):  # otherwise rotation replaces it
                 fields["expiry"] = FAR_OFF
             wanted.append(
                 Resource(
@@ -156,7 +155,7 @@ class TeamCredentials:
             if known is not None:
                 fields["username"] = known.handle["name"]
             if self._probe and observed.is_known(project_id(place.team.slug)):
-                fields["credential"] = _OPENS
+                fields["credential"] = _ACCEPTED
         annotations = {ROBOT: short}
         if place.is_first:
             held = annotations_of(observed.live.get(place.id))
@@ -166,7 +165,7 @@ class TeamCredentials:
     # Observed
 
     def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
-        """Return the teams' Secrets and whether they work, and the ServiceAccounts.
+        """Return the teams' Secrets, whether Harbor accepts their credentials, and the ServiceAccounts.
 
         Args:
             teams: the teams.
@@ -176,18 +175,18 @@ class TeamCredentials:
         projects = {team.slug for team in teams}
         for robot in [id for id in self._proven if id.key.split("/")[0] in projects]:
             del self._proven[robot]  # it may have been rotated since
-            self._made.pop(robot, None)
-        present = {
+            self._created.pop(robot, None)
+        namespaces = {
             id.key
             for id, live in observed.live.items()
             if id.kind == kubernetes_kinds.NAMESPACE and not live.foreign
         }
         robots = names_by_project(observed)
         for part in map_concurrently(
-            lambda team: self._observe_team(team, present, observed, robots), teams
+            lambda team: self._observe_team(team, namespaces, observed, robots), teams
         ):
             seen.add(part)
-        owners = {ns: team.name for team in teams for ns in team.namespaces if ns in present}
+        owners = {ns: team.name for team in teams for ns in team.namespaces if ns in namespaces}
         found = objects.observe(
             self._clusters.home,
             kubernetes_kinds.SERVICE_ACCOUNT,
@@ -204,17 +203,17 @@ class TeamCredentials:
                 seen.live[id] = Live(attached(account))
         return seen
 
-    def outstayed(self, team: Team, robot: Id, observed: Observed) -> bool:
-        """Whether a robot that is there beside the team's live ones is one too many: an extra.
+    def is_past_retirement(self, team: Team, robot: Id, observed: Observed) -> bool:
+        """Return whether a robot should have been deleted, so that it is an extra.
 
-        An old robot of a pair is not while it overlaps, nor while it waits, disabled, for its
-        deletion, nor while a Secret of the pair holds its credential, or may hold it. A Secret in a
-        namespace of the team keeps it only until the live robot is as old as it may get.
+        An old robot is not past its retirement during the overlap, while it is disabled and waits for its
+        deletion, or while a Secret of the pair holds its credential, or could not be read. A Secret in a
+        namespace of the team counts only until the live robot reaches its maximum age.
 
         Args:
             team: the team.
-            robot: one that nobody declares.
-            observed: what was seen of Harbor and of the team's Secrets.
+            robot: a robot of the team that is not declared.
+            observed: the observed robots and Secrets.
         """
         short = robot.key.rsplit("/", 1)[-1]
         purpose = short.rpartition("-")[0]
@@ -253,11 +252,11 @@ class TeamCredentials:
                     live = self.secrets.read(place, harbor=harbor)
                     if live is not None:
                         if probe:
-                            opens = self.issuer.opens(live.handle["credential"], own, tried)
-                            told = {"credential": _OPENS if opens else _CLOSED}
-                            live = replace(live, fields={**live.fields, **told})
+                            accepted = self.issuer.accepts(live.handle["credential"], own, tried)
+                            state = _ACCEPTED if accepted else _REJECTED
+                            live = replace(live, fields={**live.fields, "credential": state})
                         seen.live[place.id] = live
-                    elif place.is_foreign and self.secrets.waits(place):
+                    elif place.is_foreign and self.secrets.lacks_namespace(place):
                         seen.waiting[place.id] = f"there is no namespace '{place.namespace}'"
         self._client_secrets.observe(team, namespaces, observed, seen)
         return seen
@@ -306,33 +305,33 @@ class TeamCredentials:
             lifetime: Lifetime = change.live.fields["lifetime"]
             if {"lifetime", "expiry"} & {found.field for found in change.differences}:
                 row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
-            # A full replace: what is left out would be blanked, and a disabled robot enabled.
+            # PUT replaces the whole robot: Harbor clears omitted fields, and enables a disabled robot.
             description = self._marks.description(mark, project.removeprefix("team-"))
             own = {"description": description, "disable": False}
             body = {**row, **own, "permissions": permissions(project, robot)}
             self._harbor.put(f"/robots/{row['id']}", body)
             return
-        made = self.issuer.make(project, short, robot, mark)
-        self._made[change.id] = made
-        self._prove(change.id, made.credential)
+        created = self.issuer.create(project, short, robot, mark)
+        self._created[change.id] = created
+        self._prove(change.id, created.credential)
 
     def _valid_credential(self, secret: RobotSecret, observed: Observed) -> Credential:
         """Return a credential of the robot that Harbor accepts: a stored one, or a new one.
 
         Raises:
-            TenantryError: the stored ones could not be read, or the robot is gone. Nothing is
-                renewed then: one of them may be in use.
+            TenantryError: the stored ones could not be read, or the robot was deleted. No secret is
+                renewed then, since a stored one may be in use.
         """
         if secret.robot in self._proven:
             return self._proven[secret.robot]
         if (live := observed.live.get(secret.robot)) is not None:
             number, name = live.handle["id"], live.handle["name"]
-        elif (made := self._made.get(secret.robot)) is not None:
-            number, name = made.number, made.credential.username
+        elif (created := self._created.get(secret.robot)) is not None:
+            number, name = created.number, created.credential.username
         else:
             raise ChangedMeanwhile("harbor", "GET /api/v2.0/robots", f"{secret.robot} is gone")
         for candidate in stored_credentials(secret, name, observed):
-            if self.issuer.opens(candidate, {name}, {}):
+            if self.issuer.accepts(candidate, {name}, {}):
                 self._proven[secret.robot] = candidate
                 return candidate
         refuse_unread(secret, observed)

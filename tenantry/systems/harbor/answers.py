@@ -1,4 +1,4 @@
-"""Harbor's answers: whether a call was done, and refusals as errors that say what to do."""
+"""Harbor's responses: the check that a call was done, and errors with advice."""
 
 import httpx
 
@@ -29,10 +29,10 @@ _ADVICE = {
 
 
 def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | SystemUnavailable:
-    """Return the error that an answer stands for."""
+    """Return the error for a response with an error status."""
     call, status = f"{method} {path}", answer.status_code
     sent = answer.request
-    # A page for a browser says nothing about what Harbor has.
+    # A page for a browser comes from a proxy: it does not show that the resource is missing.
     if status == 404 and is_page(answer.headers.get("Content-Type"), answer.content):
         return not_documented("harbor", call, status, "an error in JSON")
     if answer.is_redirect:
@@ -49,10 +49,11 @@ def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | S
 
 
 def check_done(method: str, path: str, answer: httpx.Response, status: int) -> httpx.Response:
-    """Return an answer, if it has the status, the headers and the form that Harbor's API documents.
+    """Return a response if it has the status, the headers and the form that Harbor's API documents.
 
     Raises:
-        InvalidResponse: it is another, such as the login page of a proxy: nothing may have been done.
+        InvalidResponse: it is another response, such as the login page of a proxy. The call may have had
+            no effect.
         SystemUnavailable: it is not JSON.
     """
     call = f"{method} {path}"
@@ -68,14 +69,14 @@ def check_done(method: str, path: str, answer: httpx.Response, status: int) -> h
             raise SystemUnavailable("harbor", call, text, status=answer.status_code) from None
     if method in ("PUT", "DELETE") and answer.content:
         raise not_documented("harbor", call, answer.status_code, f"{status} without content")
-    # Most writes are answered with nothing else. Every answer of Harbor's API has this header.
+    # The responses to most writes are empty. But all responses of Harbor's API have this header.
     if method != "GET" and "X-Request-Id" not in answer.headers:
         raise not_documented("harbor", call, answer.status_code, "an X-Request-Id")
     return answer
 
 
 def words(answer: httpx.Response) -> str:
-    """What Harbor's core says is wrong; empty if it is a page of the portal or of a proxy."""
+    """Return the error message of Harbor's core; empty for a page of the portal or of a proxy."""
     try:
         is_harbors = bool(answer.json()["errors"])
     except (ValueError, LookupError, TypeError):
@@ -84,7 +85,7 @@ def words(answer: httpx.Response) -> str:
 
 
 def _reason(answer: httpx.Response) -> str:
-    """Harbor's own words; its code is not to be relied on, the status is."""
+    """Return Harbor's error message. Harbor's error code is unreliable, so only the status is used."""
     try:
         return str(answer.json()["errors"][0]["message"]).strip()
     except (ValueError, LookupError, TypeError):

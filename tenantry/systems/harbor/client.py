@@ -1,4 +1,4 @@
-"""Talks to Harbor's API in a session, or by basic auth where only `/api` can be reached."""
+"""The client of Harbor's API: in a session, or with basic auth where only `/api` can be reached."""
 
 import re
 import threading
@@ -28,7 +28,7 @@ from tenantry.transport import HTTPX, conflict_as_change, ignore_missing, transl
 
 OLDEST = (2, 4)
 SERVICE = "harbor-registry"
-"""What Harbor's registry calls itself at the token service."""
+"""The name of Harbor's registry in requests to the token service."""
 _PAGE = 100
 _API = "/api/v2.0"
 _log = logger(__name__)
@@ -37,18 +37,17 @@ Row = dict[str, Any]
 
 
 class HarborClient:
-    """One Harbor.
+    """The connection to one Harbor. Safe to use from many threads.
 
-    Every method raises SystemRefused where the server says no, and
-    SystemUnavailable where it does not answer or asks to come back later. An
-    answer of a dead session is never returned: the session is renewed and the call
-    repeated once (a dead session writes nothing, so that is safe for writes too).
+    Every method raises SystemRefused if Harbor refuses the call, and SystemUnavailable if Harbor does not
+    answer or cannot handle the call now. If the session has expired, the client logs in again and repeats
+    the call once. Harbor writes nothing in an expired session, so this is safe for writes, too.
     """
 
     def __init__(self, account: HarborAccount) -> None:
         self.account = account
-        # A cookie that httpx kept by itself would turn basic auth into a session without a
-        # token, and would hide that a session died.
+        # With a cookie jar, httpx would turn basic auth into a session without a token, and hide
+        # that a session has expired.
         no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
         self._http = httpx.Client(
             base_url=account.url,
@@ -67,19 +66,19 @@ class HarborClient:
         self._reading_info = threading.Lock()
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._http.close()
 
     @property
     def basic(self) -> httpx.BasicAuth:
-        """The account's own credentials, where there is no session."""
+        """The credentials of the connection's account, for calls outside of the session."""
         return httpx.BasicAuth(self.account.username, self.account.password.get_secret_value())
 
     def info(self) -> Row:
-        """GET /systeminfo as an administrator sees it, read once: version, registry_url and more.
+        """Return `/systeminfo` as an administrator sees it, with version and registry_url. It is read once.
 
         Raises:
-            SystemRefused: the account is none, or Harbor is older than 2.4.
+            SystemRefused: the password of the account is wrong, or Harbor is older than 2.4.
         """
         with self._reading_info:
             if self._info is None:
@@ -92,16 +91,16 @@ class HarborClient:
             return self._info
 
     def version(self) -> tuple[int, int]:
-        """Harbor's version, as (2, 15)."""
+        """Return Harbor's version, such as (2, 15)."""
         found = re.match(r"v?(\d+)\.(\d+)", str(self.info()["harbor_version"]))
         return (int(found[1]), int(found[2])) if found else OLDEST
 
     def is_administrator(self) -> bool:
-        """Whether the account is a system administrator."""
+        """Return whether the account is a system administrator."""
         try:
             return bool(self.get("/users/current").get("sysadmin_flag"))
         except SystemRefused as error:
-            if error.status == 412:  # what a robot is told
+            if error.status == 412:  # the status for robots
                 return False
             raise
 
@@ -110,10 +109,9 @@ class HarborClient:
 
         Args:
             path: below `/api/v2.0`.
-            by_name: the path holds a project's name. Without it Harbor takes an
-                all-digit name for an id.
-            query: the query's parameters; `q` is decoded twice by Harbor, so a `+`
-                in it must be given as `%2B`.
+            by_name: whether the path contains the name of a project. Otherwise Harbor takes a name that
+                consists of digits for a number.
+            query: the parameters of the query. Harbor decodes `q` twice, so a `+` in it must be `%2B`.
         """
         return one(self._read(path, by_name, query), "harbor", f"GET {_API}{path}")
 
@@ -126,13 +124,13 @@ class HarborClient:
         return parse(answer.content, "harbor", f"GET {_API}{path}", MEMBERS)
 
     def find(self, path: str, *, by_name: bool = False) -> Answer | None:
-        """As `get`; None where Harbor says that there is no such thing."""
+        """Return the object at a path, as `get` does; None if it does not exist."""
         with ignore_missing():
             return self.get(path, by_name=by_name)
         return None
 
     def pages(self, path: str, **query: Any) -> Iterator[Answer]:
-        """All rows of a list. X-Total-Count is not believed: it counts what the list leaves out."""
+        """Yield all rows of a list. X-Total-Count is ignored: it includes rows that the list omits."""
         page = 1
         while True:
             rows = self.rows(path, page=page, page_size=_PAGE, **query)
@@ -144,16 +142,16 @@ class HarborClient:
     def post(
         self, path: str, body: Row, *, by_name: bool = False, status: int = 201
     ) -> httpx.Response:
-        """Creates something; the answer has its Location.
+        """Send a POST and return the response. After a creation it has the Location of the resource.
 
         Args:
             path: below `/api/v2.0`.
-            body: what is sent.
+            body: the body of the request.
             by_name: as in `get`.
-            status: the status that Harbor's API documents for this call.
+            status: the documented status of the response.
 
         Raises:
-            InvalidResponse: the answer is not the documented one, so nothing may have been done.
+            InvalidResponse: the response is not the documented one, so the call may have had no effect.
         """
         return self._send("POST", path, by_name=by_name, body=body, status=status)
 
@@ -167,16 +165,16 @@ class HarborClient:
             return self.post(path, body)
 
     def put(self, path: str, body: Row) -> None:
-        """Changes something."""
+        """Update a resource."""
         self._send("PUT", path, body=body)
 
     def delete(self, path: str) -> None:
-        """Deletes something; nothing happens if it is gone."""
+        """Delete a resource. It is no error if the resource does not exist."""
         with ignore_missing():
             self._send("DELETE", path)
 
     def patch(self, path: str, body: Row) -> Any:
-        """Changes part of something and gives the answer's content; None if it has none."""
+        """Update part of a resource, and return the content of the response; None if it is empty."""
         answer = self._send("PATCH", path, body=body)
         return answer.json() if answer.content else None
 
@@ -189,53 +187,54 @@ class HarborClient:
         return timedelta(minutes=self.settings().number("token_expiration"))
 
     def outside(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A call as docker makes it, with credentials of its own: outside the session and `/api`.
-
-        Any answer is returned that does not ask to come back later.
+        """Make a call as docker does, outside of the session and of `/api`, and return the response.
 
         Args:
             method: the method.
-            path: from the root, or a Location that the registry gave.
-            options: what httpx takes.
+            path: from the root, or a Location of the registry.
+            options: the options of httpx, such as the credentials.
+
+        Raises:
+            SystemUnavailable: the response has a temporary status.
         """
         answer = self._exchange(method, path, **options)
         if is_temporary(answer.status_code):
             raise failure(method, path.partition("?")[0], answer)
         return answer
 
-    def opens(self, username: str, password: str) -> bool:
-        """Return whether a robot's credential works, as docker would use it.
+    def accepts(self, username: str, password: str) -> bool:
+        """Return whether Harbor accepts a robot's credential, used as docker uses it.
 
-        While Harbor's database is down, its token service refuses right credentials, too. So a
-        refusal counts if Harbor accepts the connection's own account afterwards, and if it refuses
-        the credential once more between two such controls.
+        While Harbor's database is down, its token service rejects valid credentials, too. So a rejection
+        counts only if Harbor accepts the connection's own account afterwards, and rejects the credential
+        again between two such checks.
 
         Raises:
-            SystemUnavailable: Harbor can't tell now.
+            SystemUnavailable: Harbor rejects the connection's own account, too.
         """
         for _ in range(2):
             if self._gives_token(username, password):
                 return True
-            self.check_that_it_judges()
+            self.check_logins()
         return False
 
-    def check_that_it_judges(self) -> None:
+    def check_logins(self) -> None:
         """Check that Harbor can distinguish valid credentials from invalid ones now.
 
         Raises:
-            SystemUnavailable: it refuses the connection's own account, too.
+            SystemUnavailable: Harbor rejects the connection's own account, too.
         """
         if not self._gives_token(self.account.username, self.account.password.get_secret_value()):
             raise SystemUnavailable(
                 "harbor",
                 "GET /service/token",
-                "it refuses the connection's own account, so it cannot tell which credentials "
-                "work; this happens while its database is down",
+                "it rejects the connection's own account, so valid credentials cannot be "
+                "distinguished from invalid ones; this happens while its database is down",
             )
 
     def _gives_token(self, username: str, password: str) -> bool:
-        # Asked without a scope: with one, Harbor answers 200 to a wrong secret too. It goes
-        # outside the session, whose cookie would hide a wrong secret.
+        # With a scope, Harbor would answer 200 to a wrong secret, too. The cookie of the session would
+        # hide a wrong secret.
         path = "/service/token"
 
         def ask() -> bool:
@@ -248,15 +247,14 @@ class HarborClient:
         return retry_read(ask)
 
     def tried_client(self) -> str:
-        """What Harbor's OIDC provider says to the client id and secret that Harbor holds.
+        """Let Harbor use its OIDC client, and return what the provider answers.
 
-        Harbor never shows the secret. A login that comes back with a made-up code has Harbor show
-        it to the provider, which looks at the client before it looks at the code. Nobody is
-        logged in.
+        Harbor never shows the client secret. In a login with an invalid code, Harbor sends the secret to the
+        provider, which checks the client before the code. No user is logged in.
 
         Returns:
-            The words of Harbor's answer: `oauth2: "invalid_grant" …` where only the code was
-            refused; empty where `/c/` does not lead to Harbor's core.
+            The message in Harbor's response: `oauth2: "invalid_grant" …` if only the code was rejected;
+            empty if `/c/` is not routed to Harbor's core.
         """
         begun = retry_read(lambda: self._exchange("GET", "/c/oidc/login"))
         if begun.status_code != httpx.codes.FOUND:
@@ -273,7 +271,7 @@ class HarborClient:
         )
         return words(answer)
 
-    # One call
+    # A single call
 
     def _send(
         self,
@@ -306,10 +304,10 @@ class HarborClient:
         raise SystemUnavailable("harbor", f"{method} {_API}{path}", "the session ended twice")
 
     def _check_database(self) -> None:
-        """Check that Harbor's database answers: without it, Harbor treats every caller as anonymous.
+        """Check that Harbor's database answers: without it, Harbor treats all callers as anonymous.
 
         Raises:
-            SystemUnavailable: it does not.
+            SystemUnavailable: the database does not answer.
         """
         path = f"{_API}/projects"
         answer = self._exchange("GET", path, params={"page_size": 1})
@@ -327,10 +325,10 @@ class HarborClient:
                 self._log_in()
             return self._session
 
-    def _renew(self, dead: Session) -> None:
-        """Logs in anew, unless another thread has done so since."""
+    def _renew(self, expired: Session) -> None:
+        """Log in again, unless another thread has done so since."""
         with self._lock:
-            if self._session is dead:
+            if self._session is expired:
                 self._log_in()
 
     def _log_in(self) -> None:

@@ -1,4 +1,4 @@
-"""The kinds of resources that Harbor keeps."""
+"""The kinds of resources in Harbor."""
 
 from tenantry.declared import Team
 from tenantry.declared.faults import Place
@@ -63,7 +63,7 @@ USER_MEMBER = Kind(
     grants_access=True,
     place=_in_harbor,
 )
-"""A person who is a member of a project. Tenantry makes groups members only."""
+"""A user who is a member of a project. Tenantry adds groups only."""
 ROBOT = Kind(
     "harbor",
     "robot",

@@ -1,7 +1,7 @@
-"""Harbor's own configuration: single sign-on and its further settings.
+"""The adapter for Harbor's own configuration: single sign-on, and further settings.
 
-The client's secret goes from Keycloak to Harbor in memory. Harbor never gives it
-back, so whether it is right is judged by having Harbor use it.
+Tenantry copies the client secret from Keycloak to Harbor in memory. Harbor never shows the secret, so
+Tenantry checks it by letting Harbor use it.
 """
 
 import json
@@ -24,9 +24,9 @@ SETTINGS = Id(CONFIGURATION, "settings")
 SECRET = "oidc_client_secret"  # noqa: S105 a setting's name
 WORKS, FAILS, UNTRIED = "works", "does not work", "not tried"
 _LATER = {"oidc_logout": False, "oidc_group_filter": ""}
-"""Settings that older versions lack, and what those do instead."""
+"""Settings that older versions lack, with the values that describe their behavior."""
 _TAKES_HOLD = 6.0
-"""Seconds in which Harbor takes note of a changed provider: it keeps what it knows for 3."""
+"""Seconds until Harbor uses a changed provider: it caches the former one for 3."""
 _NAMED = 5
 _log = logger(__name__)
 
@@ -60,7 +60,7 @@ class HarborPlatform:
     # Desired
 
     def desired(self, owner: Platform, observed: Observed) -> list[Resource]:
-        """Return single sign-on and further settings, as far as they are declared."""
+        """Return the declared single sign-on and further settings."""
         wanted = []
         if self._declared.single_sign_on:
             wanted.append(self._single_sign_on(self._issuer(), observed))
@@ -101,7 +101,7 @@ class HarborPlatform:
     # Observed
 
     def observe(self, owners: Sequence[Platform], observed: Observed) -> Observed:
-        """Return how Harbor is configured, and whether its OIDC client works."""
+        """Return Harbor's configuration, and whether its OIDC client works."""
         seen = Observed()
         if not (self._declared.single_sign_on or self._declared.configuration):
             return seen
@@ -118,7 +118,7 @@ class HarborPlatform:
         return seen
 
     def _tried(self, fields: Row, issuer: str) -> str:
-        """Whether Harbor's client works; only where it is the client that is declared."""
+        """Return whether Harbor's client works, if it is the declared one."""
         sign_on = self._declared.single_sign_on
         assert sign_on is not None
         place = (fields.get("auth_mode"), fields.get("oidc_endpoint"), fields.get("oidc_client_id"))
@@ -131,8 +131,8 @@ class HarborPlatform:
             return FAILS
         if "invalid_grant" not in words:
             _log.warning(
-                "Whether Harbor's OIDC client secret works can't be told: %s. It is taken to.",
-                words or "/c/ does not lead to Harbor's core",
+                "Tenantry cannot check whether Harbor's OIDC client secret works: %s. It assumes that it does.",
+                words or "/c/ is not routed to Harbor's core",
             )
         return WORKS
 
@@ -143,16 +143,16 @@ class HarborPlatform:
         if locked == {"auth_mode"}:
             return {"auth_mode": self._who_is_there()}
         text = (
-            "Harbor says that it is read-only: it is set by CONFIG_OVERWRITE_JSON of Harbor's "
-            "core. Change it there, or take that variable away"
+            "Harbor reports it as read-only: CONFIG_OVERWRITE_JSON of Harbor's core sets it. Change it "
+            "there, or remove the variable"
         )
-        # The secret has no entry of its own; where all else is read-only, so is it.
+        # Harbor has no entry for the secret. It is read-only if the other settings are.
         return dict.fromkeys((*locked, SECRET), text)
 
     def _known_by_another(self, fields: Row, issuer: str) -> dict[str, str]:
-        """Whose issuer changes while people are known by it: none of them would be known again.
+        """Return why the issuer cannot be changed: Harbor knows its users by the issuer.
 
-        One that differs in its last slash only is the same issuer, at which nobody could log in.
+        An issuer that differs only in a final slash is the same one, and all its logins fail.
         """
         before = str(fields.get("oidc_endpoint") or "")
         if fields.get("auth_mode") != "oidc_auth" or not before:
@@ -162,19 +162,18 @@ class HarborPlatform:
         if not self._client.rows("/users", page=1, page_size=1):
             return {}
         text = (
-            f"Harbor knows its people by '{before}', and at '{issuer}' their logins would end in "
-            "409 (already exists). Run plan-migration, which lets them come back with "
-            "all their rights"
+            f"Harbor knows its users by '{before}', and rejects their logins through '{issuer}' with "
+            "409 (already exists). Run plan-migration: a migration keeps the rights of the users"
         )
         return {"oidc_endpoint": text}
 
     def _who_is_there(self) -> str:
         users = [str(user["username"]) for user in self._client.pages("/users")]
-        told = ", ".join(users[:_NAMED])
+        names = ", ".join(users[:_NAMED])
         more = f" and {len(users) - _NAMED} more" if len(users) > _NAMED else ""
         return (
-            f"Harbor changes its auth_mode only while it has no users but its administrator, and "
-            f"there are {len(users)}: {told}{more}. Delete them in Harbor first; what they own stays"
+            f"Harbor changes its auth_mode only while its administrator is the only user, and "
+            f"there are {len(users)} others: {names}{more}. Delete them in Harbor first. Their projects stay"
         )
 
     def _unknown(self, fields: Row) -> dict[str, str]:
@@ -187,7 +186,7 @@ class HarborPlatform:
         """Write the settings that differ.
 
         Raises:
-            NotEffective: Harbor took the settings, and its client still does not work.
+            NotEffective: Harbor accepted the settings, and its client does not work.
         """
         fields = change.resource.fields
         names = {difference.field.split(".")[0] for difference in change.differences}
@@ -195,17 +194,17 @@ class HarborPlatform:
         if change.id != SINGLE_SIGN_ON:
             self._client.put("/configurations", body)
             return
-        # In one call: between two, nobody could log in.
+        # In one call: between two calls, all logins would fail.
         client_id = fields["oidc_client_id"]
         body |= {name: fields[name] for name in ("oidc_endpoint", "oidc_client_id")}
         self._client.put("/configurations", body | {SECRET: self._secret_of(client_id)})
         self.prove(client_id)
 
     def hand_over(self, secret: str) -> None:
-        """Gives Harbor another secret of its client, and waits until it uses that.
+        """Give Harbor another secret of its client, and wait until Harbor uses it.
 
         Raises:
-            NotEffective: its client does not work then.
+            NotEffective: the client does not work with the secret.
         """
         self._client.put("/configurations", {SECRET: secret})
         time.sleep(_TAKES_HOLD)
@@ -214,11 +213,11 @@ class HarborPlatform:
         self.prove(sign_on.client_id)
 
     def switch(self, issuer: str) -> None:
-        """Lets Harbor trust the realm, in one call: between two, nobody could log in.
+        """Let Harbor trust the realm, in one call: between two calls, all logins would fail.
 
         Raises:
-            SystemRefused: Harbor does not reach the issuer; nothing was changed.
-            NotEffective: Harbor took the settings, and its client does not work.
+            SystemRefused: Harbor cannot reach the issuer. Nothing was changed.
+            NotEffective: Harbor accepted the settings, and its client does not work.
         """
         wanted = dict(self._single_sign_on(issuer, Observed()).fields)
         del wanted[SECRET]
@@ -227,11 +226,11 @@ class HarborPlatform:
         self.trust(body, self._secret_of)
 
     def trust(self, settings: Row, secret_of: Callable[[str], str]) -> None:
-        """Lets Harbor log people in by these settings, once it reaches the issuer.
+        """Write settings of single sign-on, after Harbor has reached the issuer.
 
         Raises:
-            SystemRefused: it does not; nothing was changed.
-            NotEffective: Harbor took the settings, and its client does not work.
+            SystemRefused: Harbor cannot reach the issuer. Nothing was changed.
+            NotEffective: Harbor accepted the settings, and its client does not work.
         """
         verify = bool(settings.get("oidc_verify_cert", True))
         body = {"url": settings["oidc_endpoint"], "verify_cert": verify}
@@ -241,10 +240,10 @@ class HarborPlatform:
         self.prove(client_id)
 
     def prove(self, client_id: str) -> None:
-        """Sees that Harbor's client works, once Harbor has taken note of it.
+        """Check that Harbor's client works, after Harbor has loaded its settings.
 
         Raises:
-            NotEffective: it does not.
+            NotEffective: the client does not work.
         """
         until = time.monotonic() + _TAKES_HOLD
         while self._verdict(self._client.tried_client()) == FAILS:
@@ -258,7 +257,7 @@ class HarborPlatform:
 
 
 def _normal(parameters: Any) -> Any:
-    """Harbor's redirect parameters, JSON in a string, spelled as we do."""
+    """Return Harbor's redirect parameters, which are JSON in a string, in a normal form."""
     try:
         return json.dumps(json.loads(parameters or "{}"), sort_keys=True)
     except (TypeError, ValueError):

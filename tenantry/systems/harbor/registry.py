@@ -1,4 +1,4 @@
-"""Harbor's registry as docker and a pipeline use it: by a robot's credential, outside the session."""
+"""Harbor's registry, used as docker and pipelines do: with a robot's credential, without the session."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,33 +18,33 @@ _MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 POLICY = 412
-"""Harbor's answer to a pull that the project's policy on vulnerable or unsigned images forbids."""
+"""The status of a pull that the project's policy on vulnerable or unsigned images forbids."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A bearer token, and what it lets its holder do."""
+    """A bearer token, and the actions that it permits."""
 
     value: str = field(repr=False)
     actions: frozenset[str]
 
 
 class Registry:
-    """Calls of one who holds a robot's credential. None of them changes anything for good."""
+    """The registry, as the holder of a robot's credential sees it. No call has a lasting effect."""
 
     def __init__(self, client: HarborClient) -> None:
         self._client = client
 
     def token(self, username: str, password: str, repository: str, actions: str) -> Token:
-        """A token for a repository, there or not.
+        """Return a token for a repository, which need not exist.
 
-        Harbor answers 200 also to who may do nothing: the actions tell.
+        Harbor also answers 200 if the robot has no rights: the actions of the token show them.
 
         Args:
-            username: the robot's full name.
-            password: its secret.
-            repository: with the project, as `team-shop/app`.
-            actions: those asked for, as `pull,push`.
+            username: the full name of the robot.
+            password: the secret of the robot.
+            repository: the repository with its project, such as `team-shop/app`.
+            actions: the requested actions, such as `pull,push`.
         """
         path = "/service/token"
         query = {"service": SERVICE, "scope": f"repository:{repository}:{actions}"}
@@ -57,15 +57,15 @@ class Registry:
                 action for entry in claims["access"] or [] for action in entry["actions"] or []
             )
         except (ValueError, LookupError, TypeError, jwt.InvalidTokenError):
-            # What it holds instead may be secret.
-            reason = "the answer is no token"
+            # The message must not show the answer, which may be secret.
+            reason = "the answer is not a token"
             raise SystemUnavailable("harbor", f"GET {path}", reason) from None
         return Token(value, granted)
 
     def newest_image(self, project: str) -> tuple[str, str] | None:
-        """Repository and digest of an image of a project: of those there are, one pushed of late.
+        """Return repository and digest of a recently pushed image of a project; None if it has no images.
 
-        To pull what was pushed last disturbs no retention rule that counts pulls.
+        A pull of such an image has the least effect on retention rules that count pulls.
         """
         path, query = f"/projects/{project}/repositories", {"page_size": 1, "sort": "-update_time"}
         rows = self._client.rows(path, by_name=True, **query)
@@ -78,21 +78,21 @@ class Registry:
         return (name, found[0]["digest"]) if found else None
 
     def pull(self, token: Token, repository: str, reference: str) -> int:
-        """Asks for a manifest, and gives the status: 200, or why not."""
+        """Request a manifest, and return the status, which is 200 if the pull is permitted."""
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {**_bearer(token), "Accept": ", ".join(_MANIFESTS)}
         return retry_read(lambda: self._client.outside("GET", path, headers=headers)).status_code
 
     def try_upload(self, token: Token, repository: str) -> int:
-        """Starts an upload and cancels it; gives the status of the start: 202, or why not.
+        """Start an upload, cancel it, and return the status of the start, which is 202 if it is permitted.
 
-        To cancel one takes the right to delete, which who pushes need not have: the connection's
-        account does it. One that stays all the same is purged by the registry after a week.
+        A robot that can push may lack the right to cancel, so the connection's account cancels the upload.
+        If that fails, the registry removes the upload after a week.
         """
         path = f"/v2/{repository}/blobs/uploads/"
         answer = self._client.outside("POST", path, headers=_bearer(token))
         if answer.status_code == 202:
-            # It names the host that docker knows, which need not be ours.
+            # The Location has the host that docker knows, which may differ from the connection's.
             location = urlsplit(answer.headers["Location"])
             there = location.path + (f"?{location.query}" if location.query else "")
             with suppress(SystemUnavailable):

@@ -1,4 +1,4 @@
-"""Harbor's robots: in the form that the planner compares, and as Harbor wants them sent."""
+"""Robots in Harbor: in the form that the planner compares, and in the form that Harbor takes."""
 
 import math
 from datetime import UTC, datetime
@@ -11,19 +11,19 @@ from tenantry.wording import count, days_off
 
 
 def robot_id(project: str, robot: str) -> Id:
-    """How a project's robot is known in plans; `robot` is its short name, such as `pull-a`."""
+    """Return the id of a robot of a project, by its short name, such as `pull-a`."""
     return Id(ROBOT, f"{project}/{robot}")
 
 
 def permissions(project: str, robot: Robot) -> list[Row]:
-    """What the robot may do, as Harbor wants it."""
+    """Return the permissions of a robot in the form that Harbor takes."""
     pairs = (access.split(":") for access in robot.access)
     access = [{"resource": resource, "action": action} for resource, action in pairs]
     return [{"kind": "project", "namespace": project, "access": access}]
 
 
 def new_robot(project: str, short: str, robot: Robot, description: str) -> Row:
-    """A robot as it is created."""
+    """Return the body of the request that creates a robot."""
     return {
         "name": short,
         "description": description,
@@ -34,7 +34,7 @@ def new_robot(project: str, short: str, robot: Robot, description: str) -> Row:
 
 
 def short_name(row: Row) -> str:
-    """A robot's name without Harbor's prefix and its project."""
+    """Return the name of a robot without Harbor's prefix and the project."""
     name: str = row["name"]
     return name.rsplit("+", 1)[-1]
 
@@ -46,7 +46,7 @@ def purpose_of(short: str) -> str:
 
 
 def expires_at(row: Row) -> datetime | None:
-    """When a robot stops working; None if never, or later than there are years to write it."""
+    """Return when a robot expires; None if it never does, or in a year that no date can have."""
     if row["expires_at"] < 0:
         return None
     try:
@@ -56,7 +56,7 @@ def expires_at(row: Row) -> datetime | None:
 
 
 def robot_fields(row: Row, now: datetime) -> Row:
-    """A robot in the form of the desired fields. Harbor gives permissions in no stable order."""
+    """Return a robot in the form of the desired fields. Harbor lists permissions in any order."""
     access = {
         f"{entry['resource']}:{entry['action']}"
         for permission in row.get("permissions") or []
@@ -75,24 +75,23 @@ def robot_fields(row: Row, now: datetime) -> Row:
 FAR_OFF = "not soon"
 _SOON = 14  # days
 _LAST_PART = 0.25
-"""A robot expires soon within its last fourteen days, or its last quarter if that is less."""
+"""A robot expires soon in its last 14 days, or in the last quarter of its lifetime if that is shorter."""
 
 
 class Lifetime:
-    """How long a robot lives. Compared with the declared number of days.
+    """The lifetime of a robot, which is compared with the declared number of days.
 
-    Harbor counts a robot's duration from its creation, so renewing one for N days
-    makes its duration its age plus N. It is as declared if it lives no shorter than
-    N days in all and, from now on, no longer than N days (and the one that an age
-    is rounded up by).
+    Harbor counts the duration of a robot from its creation, so a robot that is renewed for N days gets its
+    age plus N as its duration. The robot is in sync if its duration is at least N days, and it expires in
+    at most N days (plus one, because the age is rounded up).
     """
 
     def __init__(self, days: int, age: float, end: datetime | None = None) -> None:
         """
         Args:
-            days: the robot's duration; negative if it never expires.
-            age: days since its creation.
-            end: when it expires, as far as that is a date.
+            days: the duration of the robot; negative if it never expires.
+            age: the days since its creation.
+            end: when it expires; None if it never does.
         """
         self._days = days
         self._age = age
@@ -100,7 +99,7 @@ class Lifetime:
 
     @classmethod
     def of(cls, row: Row, now: datetime) -> "Lifetime":
-        """The lifetime of one of Harbor's robots."""
+        """Return the lifetime of a robot."""
         if row["expires_at"] < 0:
             return cls(-1, 0)
         created = row["expires_at"] - row["duration"] * 86400
@@ -108,7 +107,7 @@ class Lifetime:
 
     @property
     def expiry(self) -> str:
-        """FAR_OFF, or when it expires or has expired: then it is to be renewed."""
+        """FAR_OFF, or the time of the expiry if the robot must be renewed."""
         left = self._days - self._age
         if self._days < 0 or left > min(_SOON, self._days * _LAST_PART):
             return FAR_OFF
@@ -116,7 +115,7 @@ class Lifetime:
 
     @property
     def fixed(self) -> str:
-        """The lifetime without its present age, so that it stays the same as time passes."""
+        """The lifetime as a text that does not change as time passes."""
         if self._days < 0:
             return "never expires"
         return f"{count(self._days, 'day')}, until {self._end}"
@@ -140,5 +139,5 @@ class Lifetime:
     __repr__ = __str__
 
     def renewed(self, days: int) -> int:
-        """The duration that makes the robot expire that many days from now."""
+        """Return the duration with which the robot expires in this number of days."""
         return math.ceil(self._age) + days

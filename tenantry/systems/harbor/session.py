@@ -1,7 +1,6 @@
-"""A login at Harbor: one password check, then a cookie and a CSRF token.
+"""Logins at Harbor: one password check, then a cookie and a CSRF token.
 
-Measured on Harbor 2.15.2: a call in a session takes 2 ms where basic auth takes
-100 ms, a PBKDF2 each time.
+Measured on Harbor 2.15.2: a call in a session takes 2 ms. A call with basic auth takes 100 ms, for PBKDF2.
 """
 
 import time
@@ -20,12 +19,12 @@ CSRF = "X-Harbor-CSRF-Token"
 _LOG = logger(__name__)
 LOCKED_FOR = 2.0
 """Harbor refuses any login of a name for 1.5 s after a wrong password for it."""
-_SLOW = 1.0  # seconds; a refusal after that is about the password, a faster one is the lock
+_SLOW = 1.0  # seconds; a slower rejection is due to the password, a faster one to the lock
 
 
 @dataclass
 class Session:
-    """What a call sends to be in the session."""
+    """The cookies and the token of a session."""
 
     referer: str
     cookies: dict[str, str] = field(default_factory=dict)
@@ -33,14 +32,14 @@ class Session:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of a call in the session; writes need the token, reads don't mind it."""
+        """The headers of a call in the session. Only writes need the token."""
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        # The check of the token asks for a referer of the same host where it knows of TLS.
+        # If Harbor is served with TLS, its check of the token needs a Referer with the same host.
         sent = {"Cookie": cookie, CSRF: self.token, "Referer": self.referer}
         return {name: value for name, value in sent.items() if value}
 
-    def take(self, answer: httpx.Response) -> None:
-        """Keeps what an answer sets: of two `sid` the last is the one that counts."""
+    def update(self, answer: httpx.Response) -> None:
+        """Store the cookies and the token of a response. Of two `sid` cookies, the last one is valid."""
         for header in answer.headers.get_list("set-cookie"):
             name, _, rest = header.partition("=")
             if name in ("sid", "_gorilla_csrf"):
@@ -49,39 +48,36 @@ class Session:
 
 
 class NoSession(Enum):
-    """Why an account gets no session, and what to do."""
+    """The reason why an account gets no session, and the remedy."""
 
-    NOT_ROUTED = "/c/login does not lead to Harbor's core. Route /c/ to it."
+    NOT_ROUTED = "/c/login is not routed to Harbor's core. Route /c/ to it."
     NOT_LOCAL = (
-        "Harbor lets only its local administrator log in with a password. Give the Harbor "
-        "connection that account; robots and users of the provider have no such login."
+        "only Harbor's local administrator can log in with a password. Set this account in the Harbor "
+        "connection; robots and users of the provider cannot log in with a password."
     )
 
 
 def log_in(http: httpx.Client, account: HarborAccount) -> Session | NoSession:
-    """Logs in.
-
-    Returns:
-        The session, or why the account gets none.
+    """Log in, and return the session, or the reason why the account gets none.
 
     Raises:
         SystemRefused: the password is wrong.
-        SystemUnavailable: Harbor asks to come back later, or someone else's wrong password keeps
-            the name locked.
+        SystemUnavailable: Harbor cannot log in users now, or wrong passwords of another client keep the
+            user locked.
     """
     for _ in range(4):
         session = Session(f"{account.url}/")
-        for _ in range(3):  # the first answer sets the sid, the next the token that goes with it
+        for _ in range(3):  # the first response sets the sid, the next one its token
             if not session.token:
                 answer = http.get("/api/v2.0/systeminfo", headers=session.headers)
-                session.take(_there("GET /api/v2.0/systeminfo", answer))
+                session.update(_refuse_temporary("GET /api/v2.0/systeminfo", answer))
         form = {"principal": account.username, "password": account.password.get_secret_value()}
         began = time.monotonic()
         answer = http.post("/c/login", data=form, headers=session.headers)
         took = time.monotonic() - began
-        _there("POST /c/login", answer)
+        _refuse_temporary("POST /c/login", answer)
         if answer.status_code == 200 and "sid" in session.cookies:
-            session.take(answer)
+            session.update(answer)
             return session
         if answer.status_code == 403 and _leads_to_provider(answer):
             return NoSession.NOT_LOCAL
@@ -101,20 +97,24 @@ def log_in(http: httpx.Client, account: HarborAccount) -> Session | NoSession:
         "POST /c/login",
         f"user '{account.username}' stays locked",
         status=401,
-        advice="Somebody keeps trying a wrong password for this user.",
+        advice="Another client keeps trying a wrong password for this user. Find and correct it.",
     )
 
 
 def _leads_to_provider(answer: httpx.Response) -> bool:
-    """Return whether a refused login names the provider that its user is to log in at."""
+    """Return whether the response to a rejected login names the provider of the user."""
     try:
         return "redirect_location" in answer.json()
     except (ValueError, TypeError):
         return False
 
 
-def _there(call: str, answer: httpx.Response) -> httpx.Response:
-    """The answer, unless it says "later": that is no reason to go without a session for good."""
+def _refuse_temporary(call: str, answer: httpx.Response) -> httpx.Response:
+    """Return a response, unless its status is temporary: the client would never get a session then.
+
+    Raises:
+        SystemUnavailable: the status is temporary.
+    """
     status = answer.status_code
     if is_temporary(status):
         reason = answer.reason_phrase or "no reason given"
@@ -124,7 +124,7 @@ def _there(call: str, answer: httpx.Response) -> httpx.Response:
 
 
 def wrong_password(account: HarborAccount) -> SystemRefused:
-    """What is said of an account that Harbor does not let in."""
+    """Return the error for an account that Harbor rejects."""
     return SystemRefused(
         "harbor",
         "POST /c/login",
@@ -135,12 +135,11 @@ def wrong_password(account: HarborAccount) -> SystemRefused:
 
 
 def has_ended(answer: httpx.Response) -> bool:
-    """Whether an answer to a call in a session shows that the session is dead.
+    """Return whether a response to a call in a session shows that the session has expired.
 
-    A dead session's GET /projects is 200 with the public projects only. What
-    tells: the answer sets a new sid, which no live session's answer does. 401 is
-    never given to a live administrator's session, and 403 for the token says that
-    the pair is of no use any more.
+    In an expired session, GET /projects is answered with 200 and the public projects. But the response
+    sets a new `sid`, which no response in a valid session does. An administrator in a valid session never
+    gets 401, and a 403 that mentions the token means that cookie and token are no longer valid.
     """
     if any(header.startswith("sid=") for header in answer.headers.get_list("set-cookie")):
         return True

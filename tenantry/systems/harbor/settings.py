@@ -1,4 +1,4 @@
-"""Harbor's configuration as its API shows it."""
+"""Harbor's configuration, as its API shows it."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from tenantry.errors import InvalidResponse
 
 
 class Settings(dict[str, Any]):
-    """Harbor's settings by name, without those whose value Harbor does not show.
+    """Harbor's settings by name, except those whose value Harbor does not show.
 
-    It shows no secret, and of some settings, such as `scan_all_policy`, a bare `{}`.
+    Harbor shows no secrets, and an empty `{}` for some settings, such as `scan_all_policy`.
 
     Attributes:
-        locked: the settings that Harbor says are not to be changed now.
+        locked: the settings that Harbor reports as read-only.
     """
 
     def __init__(self, values: dict[str, Any], locked: frozenset[str], call: str) -> None:

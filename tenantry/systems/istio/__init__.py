@@ -1,1 +1,1 @@
-"""Istio: routes, Gateways, and Harbor in the mesh."""
+"""The adapters for Istio: routes, Gateways, and Harbor in the mesh."""

@@ -1,4 +1,4 @@
-"""The kinds of resources of the mesh: routes, gateways, and what else Istio reads."""
+"""The kinds of resources of the mesh: routes, Gateways, and other objects that Istio reads."""
 
 from tenantry.declared import Team
 from tenantry.declared.faults import Place
@@ -19,7 +19,7 @@ def _declared_gateway(key: str) -> Place:
 
 
 def _policy(name: str) -> Kind:
-    """Return a kind that decides which requests and which connections are accepted."""
+    """Return a kind that controls which requests or connections are accepted."""
     return Kind(
         "istio",
         name,
@@ -52,7 +52,7 @@ AUTHORIZATION_POLICY = _policy("AuthorizationPolicy")
 GATEWAY = _gateway("Gateway")
 GATEWAY_API_GATEWAY = _gateway(GATEWAY_API)
 INJECTION = Kind("istio", "injection", "Istio", place=_route, platform_place=_harbor)
-"""The label of Harbor's namespace by which Istio injects sidecars."""
+"""The label of Harbor's namespace that turns on the injection of sidecars."""
 APP_PROTOCOL = Kind(
     "istio",
     "appProtocol",

@@ -1,4 +1,4 @@
-"""The mesh's part of what is the platform's: Gateways, and Harbor's place behind them."""
+"""The adapter for the platform's own resources in the mesh: Gateways, and Harbor behind them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -24,16 +24,16 @@ _NAME = "harbor"
 _CORE = ("/api/", "/c/", "/service/", "/v2/")
 _OLD_CORE = ("/v1/", "/chartrepo/")
 _OLD_PATHS_UNTIL = (2, 8)
-"""The first Harbor without charts, whose own proxy answers `/v1/` with 404."""
+"""The first version of Harbor without charts, whose own proxy answers `/v1/` with 404."""
 _ROUTES = {kind.name: kind for kind in (kinds.VIRTUAL_SERVICE, kinds.HTTP_ROUTE)}
 _TOKENS = (kinds.AUTHORIZATION_POLICY, kinds.REQUEST_AUTHENTICATION)
-"""In the order in which they may go."""
+"""In the order in which they can be deleted."""
 _SIDECAR = "istio-proxy"
-_TOLD = 3
+_NAMED = 3
 
 
 class IstioPlatform:
-    """Gateways, and Harbor's place in the mesh."""
+    """The adapter for Gateways, and for Harbor in the mesh."""
 
     name = "Istio"
     system = "istio"
@@ -60,10 +60,10 @@ class IstioPlatform:
         """
         Args:
             clusters: the connections to the clusters; Harbor's namespace is in the home cluster.
-            harbor: tells which Harbor it is.
-            state: what is declared.
+            harbor: provides Harbor's version.
+            state: the declared state.
             marks: the platform's marks.
-            issuer: returns the realm's issuer, as the realm spells it.
+            issuer: returns the realm's issuer, as the realm states it.
         """
         self._clusters = clusters
         self._client = clusters.home
@@ -102,7 +102,7 @@ class IstioPlatform:
             )
 
     def _rules(self, declared: HarborInMesh) -> list[Rule]:
-        """What Harbor's own proxy does, which the mesh's gateway takes the place of."""
+        """Return the rules of Harbor's own proxy, which the Gateway replaces."""
         paths: tuple[str, ...] = _CORE
         if self._harbor.version() < _OLD_PATHS_UNTIL:
             paths += _OLD_CORE
@@ -116,7 +116,7 @@ class IstioPlatform:
     # Observed
 
     def observe(self, owners: Sequence[Platform], observed: Observed) -> Observed:
-        """Return what the cluster holds of it."""
+        """Return the platform's own resources in the cluster."""
         seen = Observed()
         for key, gateway in self._mesh.gateways.items():
             namespace, name = key.split("/", 1)
@@ -148,19 +148,19 @@ class IstioPlatform:
             for found in self._list(kind.name, name, needed=needed):
                 id = objects.id_of(kind, found["metadata"]["name"], name)
                 live = objects.live(found)
-                # Without a team's mark, what carries ours in Harbor's namespace is the platform's.
+                # In Harbor's namespace, an object with a mark that names no team is the platform's.
                 seen.live[id] = replace(live, team=live.team or PLATFORM) if live.ours else live
         if declared.strict_mtls:
             bare = sorted(_without_sidecar(self._client.list("Pod", name)))
             if bare:
-                more = f" and {len(bare) - _TOLD} more" if len(bare) > _TOLD else ""
+                more = f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else ""
                 seen.waiting[wanted[kinds.PEER_AUTHENTICATION]] = (
-                    f"pods without a sidecar would be shut out: {', '.join(bare[:_TOLD])}{more}. "
+                    f"pods without a sidecar would lose access: {', '.join(bare[:_NAMED])}{more}. "
                     "Restart them once the namespace is labelled for injection"
                 )
 
     def _observe_portal(self, declared: HarborInMesh, seen: Observed) -> None:
-        """The labels of the portal's pods, as its Service selects them."""
+        """Observe the labels of the portal's pods, as its Service selects them."""
         service, namespace = declared.portal.service, declared.namespace
         found = self._client.get("Service", service, namespace)
         selector = (found["spec"].get("selector") if found else None) or {}
@@ -255,12 +255,14 @@ def _label(declared: HarborInMesh) -> tuple[str, str]:
 
 
 def _injection(namespace: Object, declared: HarborInMesh) -> Live:
-    """The label; one that says something else is somebody's decision."""
+    """Return the injection label. Another value of it is the decision of another person, and is kept."""
     labels = namespace["metadata"].get("labels") or {}
     key, value = _label(declared)
     there = labels.get(key)
     if key == "istio.io/rev" and labels.get("istio-injection"):
-        reason = "the label istio-injection is there, too, and goes before it: take it off"
+        reason = (
+            "the namespace also has the label istio-injection, which takes precedence: remove it"
+        )
         return Live({key: None}, read_only={key: reason})
     return Live({key: there}, ours=there in (None, value))
 

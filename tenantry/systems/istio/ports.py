@@ -1,7 +1,6 @@
-"""The protocol of a Service's port, for the mesh: `appProtocol`, in a Service of somebody else's.
+"""The protocol of a Service's port for the mesh: `appProtocol`, in a Service that Tenantry does not own.
 
-Server-side apply sets this one field and owns it alone. The port's name, and all else that
-Harbor's chart writes, stay the chart's.
+Server-side apply sets and owns only this field. All other fields belong to Harbor's chart.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from tenantry.systems.kubernetes.kinds import NAMESPACE
 
 
 def desired(namespace: str, declared: Mapping[str, Mapping[int, str]]) -> Iterator[Resource]:
-    """A resource for each Service."""
+    """Yield a resource for each Service."""
     for service, ports in declared.items():
         fields = {str(port): protocol for port, protocol in ports.items()}
         depends_on = (Id(NAMESPACE, namespace),)
@@ -25,7 +24,7 @@ def desired(namespace: str, declared: Mapping[str, Mapping[int, str]]) -> Iterat
 def observe(
     client: KubernetesClient, namespace: str, declared: Mapping[str, Mapping[int, str]]
 ) -> Observed:
-    """What the declared Services say of these ports, and what we once set and is declared no more."""
+    """Return the protocols of the declared Services, and those that are no longer declared."""
     seen = Observed()
     services = {found["metadata"]["name"]: found for found in client.list("Service", namespace)}
     for name, found in services.items():
@@ -43,7 +42,7 @@ def _live(found: Object, declared: Mapping[int, str]) -> Live:
         str(port): "the Service has no such port" for port in declared if str(port) not in there
     }
     locked |= {
-        number: "whoever wrote the Service set it: change it there"
+        number: "the owner of the Service has set it: change it there"
         for number, protocol in there.items()
         if protocol is not None and (number,) not in ours
     }
@@ -52,7 +51,7 @@ def _live(found: Object, declared: Mapping[int, str]) -> Live:
 
 
 def _ours(found: Object) -> Iterator[str]:
-    """The numbers of the ports whose appProtocol is ours."""
+    """Yield the numbers of the ports whose appProtocol is Tenantry's."""
     for entry in found["metadata"].get("managedFields") or ():
         if (entry.get("manager"), entry.get("operation")) == (MANAGER, "Apply"):
             ports = (entry.get("fieldsV1") or {}).get("f:spec", {}).get("f:ports", {})
@@ -62,12 +61,12 @@ def _ours(found: Object) -> Iterator[str]:
 
 
 def _number(key: str) -> str:
-    """The port of an item's key, as `k:{"port":80,"protocol":"TCP"}`."""
+    """Return the port of an item's key, such as `k:{"port":80,"protocol":"TCP"}`."""
     return key.partition('"port":')[2].partition(",")[0].rstrip("}")
 
 
 def apply(client: KubernetesClient, change: Change) -> None:
-    """Sets what is declared, and lets go of what is not any more."""
+    """Set the declared protocols, and remove those that are no longer declared."""
     assert change.live is not None
     found: Object = change.live.handle
     metadata = found["metadata"]
@@ -83,7 +82,7 @@ def apply(client: KubernetesClient, change: Change) -> None:
     body = {
         "apiVersion": "v1",
         "kind": "Service",
-        # By its uid: a Service that is gone by now is not made anew.
+        # With its UID: a Service that was deleted meanwhile is not created again.
         "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
     }
     if ports:
@@ -92,5 +91,5 @@ def apply(client: KubernetesClient, change: Change) -> None:
 
 
 def id_of(namespace: str, service: str) -> Id:
-    """How a Service's protocols are known."""
+    """Return the id of the protocols of a Service."""
     return Id(APP_PROTOCOL, f"{namespace}/{service}")

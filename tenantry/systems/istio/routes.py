@@ -1,7 +1,7 @@
-"""Routes as manifests, of both kinds that there are: Istio's VirtualService and the HTTPRoute.
+"""Routes as manifests of two kinds: Istio's VirtualService, and HTTPRoute.
 
-An HTTPRoute says in full what the API server would fill in: lists are compared as
-wholes. Among its rules the longest prefix wins; in a VirtualService the first.
+An HTTPRoute contains the defaults of the API server, since lists are compared as a whole. In an HTTPRoute the
+rule with the longest prefix takes precedence, in a VirtualService the first one.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _GATEWAY_GROUP = "gateway.networking.k8s.io"
 
 
 class Backend(NamedTuple):
-    """A Service in a namespace, and the port that answers."""
+    """A Service in a namespace, and its port."""
 
     service: str
     namespace: str
@@ -19,20 +19,20 @@ class Backend(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Paths by what they begin with, and who answers them; nobody: they are closed."""
+    """Prefixes of paths, and their backend. Without a backend, the paths are closed."""
 
     prefixes: tuple[str, ...]
     backend: Backend | None
 
 
 def spec(kind: str, host: str, gateway: str, rules: Sequence[Rule]) -> dict[str, Any]:
-    """The spec of a route, its rules in the order in which they win.
+    """Return the spec of a route, with its rules in the order of precedence.
 
     Args:
         kind: VirtualService or HTTPRoute.
         host: the host name.
         gateway: the Gateway, as `namespace/name`.
-        rules: the longer prefix before the shorter one.
+        rules: the rules, longer prefixes before shorter ones.
     """
     if kind == "VirtualService":
         # Without `gateways` a VirtualService serves the mesh only.

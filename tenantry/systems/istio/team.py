@@ -1,4 +1,4 @@
-"""Istio: the team's routes in the mesh, as VirtualServices or HTTPRoutes in its namespace."""
+"""The adapter for the routes of teams: VirtualServices or HTTPRoutes in their namespaces."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _KINDS = {kind.name: kind for kind in (kinds.VIRTUAL_SERVICE, kinds.HTTP_ROUTE)}
 
 
 class IstioTeams:
-    """The routes of teams in the mesh."""
+    """The adapter for the routes of teams in the mesh."""
 
     name = "Istio"
     system = "istio"
@@ -46,9 +46,10 @@ class IstioTeams:
         return objects.resource(_KINDS[kind], name, team, content, self._marks, namespace=team.slug)
 
     def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
-        """Return the routes in the teams' first namespaces; none where their kind is not installed.
+        """Return the routes in the first namespaces of the teams.
 
-        Of both kinds, whichever is declared: a route that is declared no more may be of either.
+        Both kinds are read, since a route that is no longer declared can be of either kind. A kind that is
+        not installed is skipped, unless a team declares it.
         """
         seen = Observed()
         needed = {self._kind(route) for team in teams for route in team.routes.values()}

@@ -1,8 +1,7 @@
-"""Who may reach Harbor's portal: tokens of the realm's are looked at there, and nowhere else.
+"""The access to Harbor's portal, which requires a token of the realm.
 
-A RequestAuthentication refuses every token that it does not know, on whatever path, and
-docker sends Harbor's own. So it selects the portal's pods only: core never meets it, nor
-does the gateway.
+A RequestAuthentication rejects all tokens of other issuers, on any path, and docker sends tokens of Harbor. So it
+selects the portal's pods only, and neither Harbor's core nor the Gateway.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +17,11 @@ NAME = "harbor-portal"
 def rules(
     declared: PortalTokens, issuer: str, selector: Mapping[str, str]
 ) -> Iterator[tuple[Kind, dict[str, Any]]]:
-    """Kind and spec of each object, in the order in which nobody is shut out.
+    """Yield kind and spec of each object, in an order in which no user loses access in between.
 
     Args:
-        declared: what is declared.
-        issuer: the realm's issuer, in its own words.
+        declared: the declared token check.
+        issuer: the realm's issuer, as the realm states it.
         selector: the labels of the portal's pods.
     """
     pods = {"matchLabels": dict(selector)}
@@ -43,7 +42,7 @@ def rules(
 
 def _rule(issuer: str, audiences: Sequence[str], *, realm: bool) -> dict[str, Any]:
     rule: dict[str, Any] = {"issuer": issuer, "forwardOriginalToken": True}
-    if realm:  # where another's keys are, Istio reads in its discovery document
+    if realm:  # for another issuer, Istio finds the keys through its discovery document
         rule["jwksUri"] = f"{issuer}/protocol/openid-connect/certs"
     if audiences:
         rule["audiences"] = sorted(audiences)

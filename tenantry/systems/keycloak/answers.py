@@ -1,4 +1,4 @@
-"""Keycloak's answers: the documented ones, refusals as errors, and redirects that are not followed."""
+"""Keycloak's responses: the check that they are the documented ones, and errors with advice."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ MEMBERS: Members = {
     "realmMappings": [dict],
     "createdTimestamp": int,
 }
-"""The types of what is read of Keycloak's answers, as its representations have them."""
+"""The types of the members that are read, as Keycloak's API specifies them."""
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -54,11 +54,10 @@ class OtherHost(Exception):
 
 
 def restrain(connection: Any) -> None:
-    """Let a connection repeat nothing by itself, and follow redirects within the same host only.
+    """Turn off the retries of a connection, and redirects to other hosts.
 
-    A 307 or 308 repeats the request with its body, which holds the password or a secret. And the
-    connection that python-keycloak makes for tokens repeats a request after a Retry-After, however
-    long that is.
+    A 307 or 308 repeats the request with its body, which contains the password or a secret. And the
+    connection that python-keycloak uses for tokens repeats a request after any Retry-After.
     """
     for prefix in ("https://", "http://"):
         adapter = HTTPAdapter(max_retries=0, pool_maxsize=MAX_CONCURRENT_CALLS)
@@ -76,17 +75,17 @@ def restrain(connection: Any) -> None:
 
 
 def result(call: str, status: int, answer: requests.Response) -> Any:
-    """Return what an answer holds, if it is the one that Keycloak's API documents for the call.
+    """Return the content of a response if it is the one that Keycloak's API documents for the call.
 
     Args:
         call: method and path.
         status: the documented status.
-        answer: the answer.
+        answer: the response.
 
     Raises:
         SystemRefused: Keycloak refuses the call.
         SystemUnavailable: Keycloak cannot answer it now.
-        InvalidResponse: the answer is another, such as the login page of a proxy.
+        InvalidResponse: it is another response, such as the login page of a proxy.
     """
     if answer.status_code >= 300:
         page = is_page(answer.headers.get("Content-Type"), answer.content)
@@ -115,10 +114,10 @@ def failure(
     body: object,
     retry_after_header: str | None = None,
 ) -> SystemRefused | SystemUnavailable:
-    """Return the error that an answer stands for."""
+    """Return the error for a response with an error status."""
     reason = without_secrets(_reason(content), headers, body)
     advice = ""
-    # Measured: Keycloak 26.7 answers 400 and this to a wrong password, not 401.
+    # Measured: Keycloak 26.7 answers a wrong password with 400 and this error, not with 401.
     if status == 401 or b"invalid_grant" in content:
         advice = "The credentials of the Keycloak connection are not accepted."
     elif status == 403:
@@ -130,7 +129,7 @@ def failure(
 
 
 def _reason(content: bytes) -> str:
-    """Keycloak's own words, which stand in different places of different answers."""
+    """Return Keycloak's error message, which has different keys in different responses."""
     try:
         said = json.loads(content)
     except ValueError:

@@ -1,8 +1,7 @@
-"""Talks to Keycloak's admin API, through python-keycloak.
+"""The client of Keycloak's admin API, through python-keycloak.
 
-Its own retries are off (they would repeat a POST whose answer was lost), paging is
-done here (its `get_groups` loses children, its `get_idps` stops at 100), and its
-errors become ours.
+Retries of python-keycloak are off, since they would repeat a POST whose answer was lost. Lists are read in
+pages here: its `get_groups` omits children, and its `get_idps` returns 100 at most.
 """
 
 import json
@@ -31,10 +30,10 @@ Representation = dict[str, Any]
 
 
 class KeycloakClient:
-    """One realm of one Keycloak.
+    """The connection to one realm of a Keycloak. Safe to use from many threads.
 
-    Every method raises SystemRefused where the server says no, and
-    SystemUnavailable where it does not answer or asks to come back later.
+    Every method raises SystemRefused if Keycloak refuses the call, and SystemUnavailable if Keycloak does
+    not answer or cannot handle the call now.
     """
 
     def __init__(self, account: KeycloakAccount, realm: str) -> None:
@@ -60,11 +59,11 @@ class KeycloakClient:
         self._admin = KeycloakAdmin(connection=self._connection)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._connection._s.close()
 
     def log_in(self) -> None:
-        """Gets the first token, so that many threads don't each get one."""
+        """Get the first token, so that concurrent threads do not each get one."""
         retry_read(
             lambda: self._translate(f"POST /realms/{self.account.realm}/…/token", self._log_in)
         )
@@ -73,7 +72,7 @@ class KeycloakClient:
         self._connection.get_token()
 
     def version(self) -> str:
-        """The server's version, as `26.7.3`; only a realm's administrator is told."""
+        """Return the version of the server, such as `26.7.3`. Keycloak shows it to administrators only."""
         call = "GET /admin/serverinfo"
         info = retry_read(lambda: self._translate(call, self._admin.get_server_info))
         try:
@@ -83,11 +82,11 @@ class KeycloakClient:
 
     @cached_property
     def issuer(self) -> str:
-        """The realm's issuer in its own words: it need not be the address that we use."""
+        """The issuer of the realm, as the realm states it. It can differ from the connection's address."""
         return self._issuer_of(self.realm)
 
     def issuer_to_be(self) -> str:
-        """The realm's issuer, also if the realm is still to be made: as its neighbour spells it."""
+        """Return the issuer of the realm, also before the realm exists: derived from another realm."""
         try:
             return self.issuer
         except SystemRefused as error:
@@ -114,7 +113,7 @@ class KeycloakClient:
         return issuer
 
     def realm_exists(self) -> bool:
-        """Whether the realm is there."""
+        """Return whether the realm exists."""
         return self.get("") is not None
 
     def get(self, path: str, **query: Any) -> Answer | None:
@@ -140,7 +139,7 @@ class KeycloakClient:
         return None
 
     def pages(self, path: str, **query: Any) -> Iterator[Answer]:
-        """All items of a list below the realm, page by page to its end."""
+        """Yield all items of a list below the realm."""
         first = 0
         while True:
             page = self.rows(path, first=first, max=_PAGE, **query) or []
@@ -150,28 +149,28 @@ class KeycloakClient:
             first += _PAGE
 
     def post(self, path: str, body: Representation, *, status: int = 201) -> str:
-        """Creates something, or carries out an action.
+        """Create a resource, or carry out an action.
 
         Args:
             path: below the realm.
-            body: what is sent.
-            status: the status that Keycloak's API documents for this call.
+            body: the body of the request.
+            status: the documented status of the response.
 
         Returns:
-            Its id: the last part of the Location; empty if the status is not 201.
+            The id of the resource, which is the last part of the Location; empty if the status is not 201.
 
         Raises:
-            ChangedMeanwhile: the server says that it exists.
-            InvalidResponse: the answer is not the documented one, so nothing may have been done.
+            ChangedMeanwhile: the resource exists now.
+            InvalidResponse: the response is not the documented one, so the call may have had no effect.
         """
         with conflict_as_change():
             return str(self._send("POST", path, body=body, status=status) or "")
 
     def create_realm(self, settings: Representation) -> None:
-        """Creates our realm. The token is renewed: an older one may have no rights in it.
+        """Create the realm, and get a new token, since the former one has no rights in the realm.
 
         Raises:
-            ChangedMeanwhile: somebody was faster.
+            ChangedMeanwhile: the realm exists now.
         """
         body = {"realm": self.realm, "enabled": True, **settings}
         with conflict_as_change():
@@ -179,20 +178,20 @@ class KeycloakClient:
         self.log_in()
 
     def put(self, path: str, body: Representation | None = None, *, status: int = 204) -> None:
-        """Changes something.
+        """Update a resource.
 
         Args:
             path: below the realm.
-            body: what is sent.
-            status: the status that Keycloak's API documents for this call.
+            body: the body of the request.
+            status: the documented status of the response.
 
         Raises:
-            InvalidResponse: the answer is not the documented one, so nothing may have been done.
+            InvalidResponse: the response is not the documented one, so the call may have had no effect.
         """
         self._send("PUT", path, body=body or {}, status=status)
 
     def delete(self, path: str) -> None:
-        """Deletes something; nothing happens if it is gone."""
+        """Delete a resource. It is no error if the resource does not exist."""
         with ignore_missing():
             self._send("DELETE", path, status=204)
 
@@ -249,7 +248,7 @@ class KeycloakClient:
                 raise error.__cause__.refusal(call) from None
             raise
         except (TypeError, ValueError):
-            # python-keycloak's message holds the whole answer, and so a token: none of it is said.
+            # python-keycloak's message contains the whole answer, which may have a token.
             raise SystemUnavailable("keycloak", call, "the answer is not what it must be") from None
         except KeycloakError as error:
             headers = self._connection.headers or {}

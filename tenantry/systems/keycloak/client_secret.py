@@ -1,8 +1,7 @@
-"""The secret of Harbor's client: when it is renewed, and how Harbor gets from one to the next.
+"""The secret of Harbor's client, and its renewal.
 
-Where a client policy of the realm has the executor `secret-rotation`, Keycloak lets the old
-secret work on beside the new one, until that is taken back. Elsewhere the old one is worth
-nothing from the moment on in which there is a new one.
+If a client policy of the realm has the executor `secret-rotation`, Keycloak also accepts the old secret until
+it is revoked. Otherwise Keycloak rejects the old secret as soon as a new one exists.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,10 +21,10 @@ from tenantry.wording import count
 _EXECUTOR = "secret-rotation"
 _CREATED = "client.secret.creation.time"
 _OLD_ENDS = "client.secret.rotated.expiration.time"
-_TAKEN, _NOT_TAKEN = "Harbor's", "perhaps not Harbor's: the one before still works, too"
+_TAKEN, _NOT_TAKEN = "Harbor's", "perhaps not Harbor's: the former one still works, too"
 _NO_OVERLAP = (
-    "the realm has no client policy with the executor secret-rotation: whoever logs in between "
-    "its renewal and Harbor's next configuration, a second or less, is refused"
+    "the realm has no client policy with the executor secret-rotation: logins fail for a second or "
+    "less, between its renewal and the update of Harbor's configuration"
 )
 
 
@@ -43,10 +42,10 @@ class ClientSecret:
         """
         Args:
             client: the realm.
-            sign_on: the declared single sign-on, if any.
-            clock: the time that the secret's age is counted to.
+            sign_on: the declared single sign-on; None if it is not declared.
+            clock: the clock for the age of the secret.
             hand_over: gives Harbor another secret, and returns when Harbor uses it.
-            renew_before: renew a secret that is older than this, whatever the declared limit.
+            renew_before: renew a secret that was created before this time, regardless of the declared limit.
         """
         self._client = client
         self._sign_on = sign_on
@@ -55,7 +54,7 @@ class ClientSecret:
         self._renew_before = renew_before
 
     def desired(self) -> Iterator[Resource]:
-        """Young enough, and the one that Harbor has."""
+        """Yield the secret: not older than declared, and the one that Harbor uses."""
         if self._sign_on is None:
             return
         fields = {"in use": _TAKEN}
@@ -72,7 +71,7 @@ class ClientSecret:
         return f"at most {count(days, 'day')}" if days else ""
 
     def observe(self, found: Representation, seen: Observed) -> None:
-        """Adds what there is, given the client."""
+        """Add the secret of a client to what was observed."""
         assert self._sign_on is not None
         attributes = found.get("attributes") or {}
         in_use = _NOT_TAKEN if self._overlaps(attributes) else _TAKEN
@@ -86,7 +85,7 @@ class ClientSecret:
         )
 
     def _age(self, attributes: Representation) -> str:
-        """The limit itself where it is kept; else the age, and what a renewal costs."""
+        """Return the limit if the secret is not older; else its age, and the effect of a renewal."""
         created = attributes.get(_CREATED)
         told = "not known"
         if created:
@@ -105,11 +104,11 @@ class ClientSecret:
         return days is None or age.days <= days
 
     def _rotates(self) -> bool:
-        """Whether a policy of the realm's has the executor. Conditions are Keycloak's to judge."""
+        """Return whether a client policy of the realm has the executor, whatever its conditions."""
         try:
             profiles: Representation = self._client.get("client-policies/profiles") or {}
             policies: Representation = self._client.get("client-policies/policies") or {}
-        except SystemRefused:  # a realm in which we may not look
+        except SystemRefused:  # the account has no right to read the policies
             return False
         able = {
             profile["name"]
@@ -122,7 +121,7 @@ class ClientSecret:
         )
 
     def apply(self, change: Change) -> None:
-        """Renew the secret if that is due, give it to Harbor, and revoke the old one."""
+        """Renew the secret if its renewal is due, give it to Harbor, and revoke the old one."""
         assert change.live is not None
         path = f"clients/{change.live.handle}"
         if any(difference.field == "age" for difference in change.differences):

@@ -1,4 +1,4 @@
-"""OIDC clients as resources: what they are to be, what was seen of one, and how it is written."""
+"""OIDC clients in Keycloak: desired and observed fields, and the calls that write them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from tenantry.plan import Change
 from tenantry.systems.keycloak.client import KeycloakClient, Representation
 
 ROTATED = "client.secret.rotated"
-"""The attribute with a client's secret before the last: never to be shown."""
+"""The attribute with the former secret of a client, which must never be shown."""
 _URIS = ("post.logout.redirect.uris", "##")
 
 
@@ -21,7 +21,7 @@ def client_fields(
     public: bool,
     pkce: bool,
 ) -> dict[str, Any]:
-    """A client for the code flow only: the others hand out tokens where they can be taken."""
+    """Return the fields of a client with the code flow only: other flows expose tokens."""
     key, separator = _URIS
     return {
         "enabled": True,
@@ -42,9 +42,9 @@ def client_fields(
 
 
 def groups_mapper(claim: str = "groups") -> dict[str, Any]:
-    """The mapper that puts people's groups into a claim of all tokens.
+    """Return the mapper that adds the groups of a user to a claim of all tokens.
 
-    By leaf names: Harbor and RBAC compare the whole string, slash included.
+    The claim has the last part of each group's path, since Harbor and RBAC compare the whole text.
     """
     return {
         "protocol": "openid-connect",
@@ -60,7 +60,7 @@ def groups_mapper(claim: str = "groups") -> dict[str, Any]:
 
 
 def observed_fields(client: Representation) -> Representation:
-    """A client in the form of the desired fields: lists sorted, the one mapper by its name."""
+    """Return a client in the form of the desired fields, with sorted lists."""
     attributes = dict(client.get("attributes") or {})
     attributes.pop(ROTATED, None)
     key, separator = _URIS
@@ -76,7 +76,7 @@ def observed_fields(client: Representation) -> Representation:
 
 
 def apply_client(client: KeycloakClient, change: Change) -> None:
-    """Creates or changes a client, and its groups mapper where that is among the fields."""
+    """Create or update a client, and its groups mapper if the fields have one."""
     name = change.id.key
     fields = dict(change.resource.fields)
     mapper = {"name": "groups", **fields.pop("groups mapper", {})}
@@ -91,7 +91,7 @@ def apply_client(client: KeycloakClient, change: Change) -> None:
     if change.adopts:
         attributes[ADOPTED] = "true"
     client.put(path, {**before, **fields, "attributes": attributes})
-    # PUT of a client leaves its mappers alone: they have their own address.
+    # PUT of a client does not change its mappers, which have a path of their own.
     if any(difference.field.startswith("groups mapper") for difference in change.differences):
         own = named(before.get("protocolMappers"), "groups")
         if own is None:
@@ -101,10 +101,10 @@ def apply_client(client: KeycloakClient, change: Change) -> None:
 
 
 def mark_of(attributes: Mapping[str, Any] | None) -> Mark | None:
-    """Return the mark among the attributes of something in Keycloak; None if it carries none."""
+    """Return the mark in the attributes of a resource; None if they contain none."""
     return read(attributes, (attributes or {}).get(MARK))
 
 
 def named(items: Any, name: str, *, key: str = "name") -> Representation | None:
-    """The item of exactly this name: Keycloak's searches may find more than was asked for."""
+    """Return the item with exactly this name. Keycloak's searches may return others, too."""
     return next((item for item in items or () if item[key] == name), None)

@@ -1,4 +1,4 @@
-"""An external provider's discovery document, as this process reads it."""
+"""The discovery document of an external provider."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 def discover(issuer: str) -> dict[str, Any]:
-    """The document of an issuer.
+    """Return the discovery document of an issuer.
 
     Raises:
-        SystemRefused: there is none, or it is another issuer's, or lacks an endpoint.
-        SystemUnavailable: no answer.
+        SystemRefused: the document does not exist, names another issuer, or lacks an endpoint.
+        SystemUnavailable: the issuer does not answer.
     """
     url = f"{issuer.removesuffix('/')}/.well-known/openid-configuration"
     document = retry_read(lambda: _fetch(url))

@@ -1,4 +1,4 @@
-"""Harbor's client in the realm: where its logins return to, and what its tokens hold."""
+"""Harbor's OIDC client in the realm, its claims and its scopes."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -24,7 +24,7 @@ from tenantry.systems.keycloak.clients import (
 )
 
 PKCE_SINCE = (2, 13)
-"""The first Harbor that protects its login with PKCE; older ones fail where it is asked for."""
+"""The first version of Harbor that supports PKCE. Logins of older versions fail if PKCE is required."""
 _GROUPS_MAPPER = "oidc-group-membership-mapper"
 
 
@@ -46,12 +46,12 @@ class HarborsClient:
         """
         Args:
             client: the realm.
-            harbor: tells where its client's logins return to, and which Harbor it is.
-            sign_on: what is declared; None: nothing is.
-            clock: the time that the secret's age is told by.
+            harbor: provides the redirect address and the version.
+            sign_on: the declared single sign-on; None if it is not declared.
+            clock: the clock for the age of the secret.
             marks: the platform's marks.
             hand_over: gives Harbor another secret of its client, and returns when Harbor uses it.
-            renew_secret_before: plan a new secret if the present one is older.
+            renew_secret_before: plan a new secret if the current one was created before this time.
         """
         self._marks = marks
         self._client = client
@@ -60,7 +60,7 @@ class HarborsClient:
         self._secret = ClientSecret(client, sign_on, clock, hand_over, renew_secret_before)
 
     def desired(self, observed: Observed) -> Iterator[Resource]:
-        """The client before what is in it."""
+        """Yield the client first, then the resources in it."""
         sign_on = self._sign_on
         if sign_on is None:
             return
@@ -91,7 +91,7 @@ class HarborsClient:
             yield from self._secret.desired()
 
     def observe(self, seen: Observed) -> None:
-        """Adds what there is of it."""
+        """Add the client, and the resources in it, to what was observed."""
         if self._sign_on is None:
             return
         name = self._sign_on.client_id
@@ -123,7 +123,7 @@ class HarborsClient:
             )
 
     def apply(self, change: Change) -> None:
-        """Carries out one change."""
+        """Make one change."""
         match change.id.kind:
             case kinds.CLIENT:
                 apply_client(self._client, change)
@@ -161,10 +161,10 @@ class HarborsClient:
 
 
 def secret_of(client: KeycloakClient, client_id: str) -> str:
-    """The secret of a client of a realm, never to be shown.
+    """Return the secret of a client, which must never be shown.
 
     Raises:
-        ChangedMeanwhile: there is no such client, or it has none.
+        ChangedMeanwhile: the client does not exist, or has no secret.
     """
     path = f"clients/{_number_of(client, client_id)}/client-secret"
     found: Representation = client.get(path) or {}

@@ -1,4 +1,4 @@
-"""The kinds of resources that Keycloak keeps."""
+"""The kinds of resources in Keycloak."""
 
 from tenantry.declared import Team
 from tenantry.declared.faults import Place
@@ -10,7 +10,7 @@ _CLIENT_FIELDS = {
     "publicClient": "public",
     "attributes.post": "post_logout_redirect_uris",
 }
-"""Keycloak's names of a client's fields, or their beginnings, and ours."""
+"""Keycloak's names of the fields of a client, or their prefixes, with the declared names."""
 
 
 def _group(team: Team, key: str, field: str) -> Place:
@@ -99,7 +99,7 @@ CLIENT = Kind(
     platform_place=_single_sign_on,
 )
 CLIENT_SECRET = Kind("keycloak", "client secret", "Harbor", place=_group)
-"""The secret of Harbor's client. Harbor must be able to log in with the present one first."""
+"""The secret of Harbor's client. Before it is renewed, Harbor must work with the current one."""
 CLAIM = Kind(
     "keycloak",
     "claim",

@@ -1,7 +1,6 @@
-"""Keycloak's part of what is the platform's: realm, groups, external providers, Harbor's client.
+"""The adapter for the platform's own resources in Keycloak: realm, groups, providers, Harbor's client.
 
-A realm, a group, a client and a provider carry our mark; what lies in one of them
-shares its owner.
+Realm, groups, clients and providers carry Tenantry's mark. The resources in them share their ownership.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from tenantry.systems.kubernetes.clusters import Clusters
 
 
 class KeycloakPlatform:
-    """The realm, its groups, its external providers, and Harbor's client."""
+    """The adapter for the realm, its groups, its external providers, and Harbor's client."""
 
     name = "Keycloak"
     system = "keycloak"
@@ -44,14 +43,15 @@ class KeycloakPlatform:
         """
         Args:
             client: the realm.
-            harbor: tells where its client's logins return to, and which Harbor it is.
-            clusters: the home cluster holds the secrets of external providers.
-            state: what is declared.
-            clock: the time that ages are told by.
+            harbor: provides the redirect address of Harbor's client, and Harbor's version.
+            clusters: the connections to the clusters. The home cluster holds the secrets of providers.
+            state: the declared state.
+            clock: the clock for the age of the client secret.
             marks: the platform's marks.
             hand_over: gives Harbor another secret of its client, and returns when Harbor uses it.
-            renew_secret_before: plan a new secret of Harbor's client if its secret is older.
-            extras: look for groups that nobody declares any more, too.
+            renew_secret_before: plan a new secret of Harbor's client if the current one was created before
+                this time.
+            extras: observe groups that are no longer declared, too.
         """
         declared, sign_on = state.platform.keycloak, state.platform.harbor.single_sign_on
         self._client = client
@@ -64,7 +64,7 @@ class KeycloakPlatform:
         )
 
     def desired(self, owner: Platform, observed: Observed) -> list[Resource]:
-        """Return every resource of the platform's in Keycloak."""
+        """Return the platform's own resources in Keycloak."""
         return [
             *self._realm.desired(),
             *self._providers.desired(observed),
@@ -72,7 +72,7 @@ class KeycloakPlatform:
         ]
 
     def observe(self, owners: Sequence[Platform], observed: Observed) -> Observed:
-        """Return what the realm holds of the platform's."""
+        """Return the platform's own resources in the realm."""
         seen = Observed()
         if not (
             self._declared.realm_settings
@@ -91,8 +91,8 @@ class KeycloakPlatform:
                 f"GET /admin/realms/{self._client.realm}",
                 f"there is no realm '{self._client.realm}'",
                 status=404,
-                advice="Create it, or declare keycloak.realm_settings (if only {}) in "
-                "platform.yaml to have it made.",
+                advice="Create it, or declare keycloak.realm_settings in platform.yaml ({} is enough), so "
+                "that Tenantry creates it.",
             )
         self._providers.observe(seen, there=realm is not None)
         return seen

@@ -1,4 +1,4 @@
-"""The external identity providers of the realm, and what of their claims becomes whose here."""
+"""The external identity providers of the realm, and the mappers of their claims."""
 
 import base64
 import json
@@ -20,13 +20,13 @@ from tenantry.systems.keycloak.realm import group_id
 from tenantry.systems.kubernetes.client import KubernetesClient
 
 _SECRET_VERSION = "tenantry.io/secret-version"  # noqa: S105 no secret
-"""Which version of the Kubernetes Secret a provider's secret was read from."""
+"""Attribute: the version of the Kubernetes Secret that the provider's secret was read from."""
 MIGRATION = "tenantry.io/migration"
-"""Which migration has a provider in hand: what it shows and hides is nobody else's business."""
+"""Attribute: the migration that controls whether the login page shows a provider."""
 
 
 class Providers:
-    """The external providers that are declared, and their mappers."""
+    """The declared external providers, and their mappers."""
 
     KINDS = frozenset({kinds.IDENTITY_PROVIDER, kinds.MAPPER})
 
@@ -40,8 +40,8 @@ class Providers:
         """
         Args:
             client: the realm.
-            kubernetes: holds the secrets of the providers.
-            declared: what is declared.
+            kubernetes: the cluster that holds the secrets of the providers.
+            declared: the declared state of Keycloak.
             marks: the platform's marks.
         """
         self._marks = marks
@@ -51,14 +51,14 @@ class Providers:
 
     @property
     def connections(self) -> dict[str, ProviderConnection]:
-        """How to get to each provider that is configured here, by its alias."""
+        """The declared connections of the providers, by alias."""
         providers = self._declared.external_providers.items()
         return {alias: each.connection for alias, each in providers if each.connection}
 
     # Desired
 
     def desired(self, observed: Observed) -> Iterator[Resource]:
-        """The providers before what maps their claims."""
+        """Yield the providers first, then their mappers."""
         yield from self._providers(observed)
         yield from self._group_mappers()
 
@@ -77,7 +77,7 @@ class Providers:
                 if id in observed.live and _in_migration(observed.live[id]):
                     del fields["hideOnLogin"]
                 yield Resource(id, fields, body=connection.client_secret)
-            else:  # it waits, and says for what
+            else:  # it has to wait, and `observe` has recorded the reason
                 yield Resource(id, {})
             for name, kind, config in (
                 (
@@ -108,7 +108,12 @@ class Providers:
     # Observed
 
     def observe(self, seen: Observed, *, there: bool) -> None:
-        """Adds what there is of them; the realm itself may not be there yet."""
+        """Add the providers, and their mappers, to what was observed.
+
+        Args:
+            seen: what was observed.
+            there: whether the realm exists.
+        """
         used = {
             alias for group in self._declared.groups.values() for alias in group.external_groups
         }
@@ -151,25 +156,25 @@ class Providers:
     def _locked(
         self, alias: str, config: Mapping[str, str], connection: ProviderConnection | None
     ) -> dict[str, str]:
-        """Whose issuer changes while people are linked to it: none of them would be known again."""
+        """Return why the issuer of a provider cannot be changed: users are linked to it."""
         before = config.get("issuer")
         if connection is None or before in (None, connection.issuer):
             return {}
         if not self._client.rows("users", idpAlias=alias, max=1):
             return {}
         text = (
-            f"people are linked to '{before}' under this alias, and at '{connection.issuer}' they "
-            "have other ids: none could log in any more. Declare the new provider under an alias "
-            "of its own, beside this one"
+            f"users are linked to '{before}' under this alias, and have other ids at "
+            f"'{connection.issuer}': all their logins would fail. Declare the new provider under another "
+            "alias, and keep this one"
         )
         return {"config": text}
 
     def _observe_origin(self, alias: str, connection: ProviderConnection, seen: Observed) -> None:
-        """The provider's discovery document, and the version of the Secret for it."""
+        """Observe the provider's discovery document, and the version of its Secret."""
         id = _provider_id(alias)
         try:
             seen.live[_discovery_id(alias)] = Live(discover(connection.issuer))
-        except TenantryError as error:  # one provider that is down costs its own part only
+        except TenantryError as error:  # the failure of one provider does not affect the others
             seen.waiting[id] = str(error)
         reference = connection.client_secret
         found = self._kubernetes.get("Secret", reference.name, reference.namespace)
@@ -185,7 +190,7 @@ class Providers:
     # Apply
 
     def apply(self, change: Change) -> None:
-        """Carries out one change."""
+        """Make one change."""
         if change.id.kind == kinds.IDENTITY_PROVIDER:
             self._apply_provider(change)
         else:
@@ -213,7 +218,7 @@ class Providers:
             return base64.b64decode(data.get(reference.key) or b"-").decode().strip()
         except (TypeError, ValueError):
             call = f"GET Secret {reference.namespace}/{reference.name}"
-            text = f"its key '{reference.key}' is gone, or is no text"
+            text = f"its key '{reference.key}' is gone, or is not text"
             raise ChangedMeanwhile("kubernetes", call, text) from None
 
     def _apply_mapper(self, change: Change) -> None:

@@ -1,4 +1,4 @@
-"""The platform's realm: its settings, the policy on profiles, and the groups of its own people."""
+"""The platform's realm: its settings, its user profile policy, and the platform's groups."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ _AS_IS = {
 
 
 class Realm:
-    """The realm and the platform's groups in it."""
+    """The realm, and the platform's groups in it."""
 
     KINDS = frozenset({kinds.REALM, kinds.USER_PROFILE, kinds.GROUP})
 
@@ -50,7 +50,7 @@ class Realm:
         self._extras = extras
 
     def desired(self) -> Iterator[Resource]:
-        """The realm before what is in it."""
+        """Yield the realm first, then the resources in it."""
         yield from self._realm()
         for name in self._declared.groups:
             attributes = {key: [value] for key, value in self._marks.attributes(PLATFORM).items()}
@@ -73,7 +73,7 @@ class Realm:
         return Id(kind, self._client.realm)
 
     def observe(self, realm: Representation, seen: Observed) -> None:
-        """Adds what there is, given the realm."""
+        """Add the realm, and the platform's groups in it, to what was observed."""
         self._observe_realm(realm, seen)
         self._observe_groups(seen)
 
@@ -106,7 +106,7 @@ class Realm:
             )
 
     def _groups(self) -> Iterator[Representation]:
-        """The declared groups; with extras, also those with the platform's mark."""
+        """Yield the declared groups, and with extras also groups with the platform's mark."""
         full = {"briefRepresentation": "false"}
         if self._extras:
             for group in self._client.pages("groups", **full):
@@ -121,7 +121,7 @@ class Realm:
                 yield found
 
     def apply(self, change: Change) -> None:
-        """Carries out one change."""
+        """Make one change."""
         match change.id.kind:
             case kinds.REALM:
                 self._apply_realm(change)
@@ -139,7 +139,7 @@ class Realm:
         if change.live is None:
             self._client.create_realm(fields)
             return
-        # What is not sent stays, but attributes are replaced as a whole.
+        # Fields that are not sent are kept, but attributes are replaced as a whole.
         attributes = dict(change.live.handle.get("attributes") or {}) | fields["attributes"]
         if change.adopts:
             attributes[ADOPTED] = "true"
@@ -159,5 +159,5 @@ class Realm:
 
 
 def group_id(name: str) -> Id:
-    """How a group of the platform's is known."""
+    """Return the id of a group of the platform."""
     return Id(kinds.GROUP, name)

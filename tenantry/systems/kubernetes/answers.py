@@ -1,4 +1,4 @@
-"""The API server's answers: objects in their documented form, and refusals as errors."""
+"""The responses of the API server: objects in their documented form, and errors with advice."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from tenantry.errors import InvalidResponse
 from tenantry.transport import Library, redirected, refusal
 
 MEMBERS: Members = {"gitVersion": str}
-"""Only what no object can hold: a label, or a key of a Secret, may have any name."""
+"""The types of members by name. A label or a key of a Secret can have any other name."""
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -26,18 +26,18 @@ KUBERNETES_CLIENT = Library((urllib3.exceptions.HTTPError, OSError, kube.ApiExce
 
 
 def result(method: str, call: str, answer: Any, request: tuple[Any, ...]) -> Answer:
-    """Return the object that a call was answered with.
+    """Return the object in a response.
 
     Args:
         method: the method.
         call: method and path.
-        answer: the answer of the official client, which has been read.
-        request: what the official client sent.
+        answer: the response of the official client, which has been read.
+        request: the request of the official client.
 
     Raises:
         SystemRefused: the API server refuses the call.
         SystemUnavailable: it cannot answer now.
-        InvalidResponse: the answer is not one of the API server's.
+        InvalidResponse: the response does not come from an API server.
     """
     data = answer.read()
     if 200 <= answer.status < 300:
@@ -56,10 +56,10 @@ def result(method: str, call: str, answer: Any, request: tuple[Any, ...]) -> Ans
 
 
 def written(answer: Answer, call: str, kind: str, name: str) -> Answer:
-    """Return the object that a write was answered with.
+    """Return the object in the response to a write.
 
     Raises:
-        InvalidResponse: the answer is about something else, so nothing may have been written.
+        InvalidResponse: it is another object, so the write may have had no effect.
     """
     found = checked(answer, call)
     if (found.get("kind"), found["metadata"]["name"]) != (kind, name):
@@ -68,10 +68,10 @@ def written(answer: Answer, call: str, kind: str, name: str) -> Answer:
 
 
 def checked(found: Answer, call: str) -> Answer:
-    """Return an object, if it has the form that all kinds have in common.
+    """Return an object if it has the form that all kinds have in common.
 
     Raises:
-        InvalidResponse: it has another.
+        InvalidResponse: it has another form.
     """
     metadata = one(found["metadata"], "kubernetes", call)
     texts = [metadata["name"], metadata.get("namespace", ""), metadata.get("uid", "")]

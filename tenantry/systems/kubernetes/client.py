@@ -1,7 +1,7 @@
-"""Talks to the Kubernetes API server: objects in and out as plain dicts.
+"""The client of the Kubernetes API server, which takes and returns objects as plain dicts.
 
-The official client does connections, certificates and credentials; its own
-retries are off, and every call has a time-out.
+The official client handles connections, certificates and credentials. Its retries are off, and each call has
+a time-out.
 """
 
 import builtins
@@ -25,15 +25,15 @@ from tenantry.text import logger
 from tenantry.transport import conflict_as_change, ignore_missing, translate_errors
 
 MANAGER = "tenantry"
-"""Our one field manager."""
+"""The field manager of all writes."""
 _PAGE = 500
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-"""Asks for metadata only: what is in a Secret need not travel to know that it is there."""
+"""The media type for lists of metadata: the content of Secrets is not transferred."""
 _WAIT_FOR_NAMESPACE = 120.0
 _LOG = logger(__name__)
 _RESTARTS = 3
-"""How often a list is read from its start because the server no longer has its state."""
+"""How often a list is started again because the server no longer has its state."""
 
 Object = dict[str, Any]
 
@@ -47,7 +47,7 @@ class Kind(NamedTuple):
     namespaced: bool = True
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
-        """The path of one object, or of the list of them."""
+        """Return the path of an object, or of the list of all objects."""
         root = "/api/v1" if self.api_version == "v1" else f"/apis/{self.api_version}"
         inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{root}{inside}/{self.plural}" + (f"/{name}" if name else "")
@@ -74,7 +74,7 @@ KINDS = {
         Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
     )
 } | {
-    # Of two kinds of one name, the second is called by its group, too.
+    # The name of this kind is taken by another one.
     GATEWAY_API: Kind("Gateway", "gateway.networking.k8s.io/v1", "gateways"),
 }
 
@@ -85,10 +85,10 @@ def _kind_of(manifest: Object) -> Kind:
 
 
 class KubernetesClient:
-    """One API server.
+    """The connection to one API server. Safe to use from many threads.
 
-    Every method raises SystemRefused where the server says no, and
-    SystemUnavailable where it does not answer or asks to come back later.
+    Every method raises SystemRefused if the server refuses the call, and SystemUnavailable if the server does
+    not answer or cannot handle the call now.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -99,15 +99,15 @@ class KubernetesClient:
         self._breaker = CircuitBreaker("kubernetes")
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._api.rest_client.pool_manager.clear()
 
     def version(self) -> str:
-        """The server's version, as `v1.37.2`."""
+        """Return the version of the server, such as `v1.37.2`."""
         return str(retry_read(lambda: self._call("GET", "/version"))["gitVersion"])
 
     def uid(self) -> str:
-        """Return what the cluster is known by: the UID of its namespace `kube-system`, read once.
+        """Return the id of the cluster, which is the UID of its namespace `kube-system`. It is read once.
 
         Raises:
             TenantryError: it cannot be read.
@@ -123,7 +123,7 @@ class KubernetesClient:
             return self._uid
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """One object; None if there is none."""
+        """Return an object; None if it does not exist."""
         path = KINDS[kind].path(namespace, name)
         with ignore_missing():
             return checked(retry_read(lambda: self._call("GET", path)), f"GET {path}")
@@ -137,12 +137,12 @@ class KubernetesClient:
         content: bool = True,
         **selectors: Any,
     ) -> Iterator[Object]:
-        """All objects of a kind, in one namespace or in all, read in pages of 500.
+        """Yield all objects of a kind, in one namespace or in all, in pages of 500.
 
         Args:
             kind: the kind.
-            namespace: where; everywhere if not given.
-            content: ask for all of them; else for their metadata only.
+            namespace: the namespace; all namespaces if it is not given.
+            content: read the whole objects; otherwise their metadata only.
             selectors: `labelSelector` and `fieldSelector`.
         """
         for _ in range(_RESTARTS):
@@ -191,14 +191,14 @@ class KubernetesClient:
         return found
 
     def apply(self, manifest: Object, *, force: bool) -> Object:
-        """Server-side apply with our field manager.
+        """Apply an object by server-side apply, and return it.
 
         Args:
-            manifest: the fields that we declare.
-            force: take over fields that others have set. Only for what is ours.
+            manifest: the fields that Tenantry sets.
+            force: take over fields that other managers own. Only for objects that are Tenantry's.
 
         Raises:
-            ChangedMeanwhile: another manager owns a field, and `force` is off.
+            ChangedMeanwhile: another manager owns a field, and `force` is false.
         """
         metadata = manifest["metadata"]
         path = _kind_of(manifest).path(metadata.get("namespace"), metadata["name"])
@@ -208,10 +208,10 @@ class KubernetesClient:
         return written(answer, f"PATCH {path}", manifest["kind"], metadata["name"])
 
     def merge(self, kind: str, name: str, namespace: str | None, body: Object) -> Object:
-        """A merge patch, for the few fields that are not ours alone.
+        """Send a merge patch, for the few fields that Tenantry shares with others, and return the object.
 
         Raises:
-            ChangedMeanwhile: the body names a resourceVersion, and it is not the latest.
+            ChangedMeanwhile: the body names a resourceVersion that is not the latest.
         """
         path = KINDS[kind].path(namespace, name)
         query = {"fieldManager": MANAGER}
@@ -220,7 +220,7 @@ class KubernetesClient:
         return written(answer, f"PATCH {path}", KINDS[kind].kind, name)
 
     def delete(self, kind: str, name: str, namespace: str | None, uid: str) -> None:
-        """Deletes this very object; nothing happens if it is gone."""
+        """Delete the object with this UID. It is no error if it does not exist."""
         path = KINDS[kind].path(namespace, name)
         with ignore_missing():
             answer = self._call("DELETE", path, {}, {"preconditions": {"uid": uid}}, _JSON)
@@ -230,10 +230,9 @@ class KubernetesClient:
                 raise InvalidResponse("kubernetes", f"DELETE {path}", reason)
 
     def may(self, verb: str, kind: str, name: str) -> bool:
-        """Return whether this account may do something with one object of the cluster's.
+        """Return whether this account has a right on a cluster-wide object.
 
-        If the API server does not answer that, the account is taken to have the right: the call
-        itself decides then.
+        If the API server refuses to answer, the result is true: the call itself will show it.
         """
         group = KINDS[kind].api_version.rpartition("/")[0]
         asked = {"group": group, "resource": KINDS[kind].plural, "verb": verb, "name": name}
@@ -250,7 +249,7 @@ class KubernetesClient:
         return bool((answer.get("status") or {}).get("allowed", True))
 
     def wait_until_gone(self, namespace: str) -> None:
-        """Waits for a namespace that is being deleted; two minutes at most."""
+        """Wait until a namespace that is being deleted is gone, for two minutes at most."""
         deadline = time.monotonic() + _WAIT_FOR_NAMESPACE
         is_logged = False
         while (live := self.get("Namespace", namespace)) is not None:
@@ -297,7 +296,7 @@ class KubernetesClient:
 
 
 class _Expired(Exception):
-    """A continue token that the server no longer knows."""
+    """The server no longer has the state of a continue token."""
 
     def __init__(self, call: str) -> None:
         self.call = call

@@ -19,8 +19,8 @@ _FILES = Path("/proc/self/fd")
 def connect(cluster: Cluster) -> kube.ApiClient:
     """Return a client of the API server.
 
-    Its own retries are off: they would repeat writes whose answer was lost. It follows no
-    redirects: another server would be shown the client certificate or the token.
+    Retries are off: they would repeat writes whose answer was lost. Redirects are off: they would send the
+    client certificate or the token to another server.
 
     Raises:
         SystemRefused: the kubeconfig cannot be used.
@@ -47,9 +47,9 @@ def connect(cluster: Cluster) -> kube.ApiClient:
 def _keep_in_memory() -> None:
     """Let the client keep the certificates and keys of kubeconfigs in memory.
 
-    OpenSSL reads keys from files only, so the client writes those of a kubeconfig, or of its `exec`
+    OpenSSL reads keys from files only, so the client writes the keys of a kubeconfig, or of its `exec`
     plugin, to the temporary directory, where they stay if the process is killed. A file of
-    `memfd_create` has no name, and ends with the process. Other systems than Linux have none.
+    `memfd_create` has no name, and ends with the process. It exists on Linux only.
     """
     if hasattr(os, "memfd_create") and _FILES.is_dir():
         loader._create_temp_file_with_content = _in_memory
@@ -58,7 +58,7 @@ def _keep_in_memory() -> None:
 def _in_memory(
     content: str | bytes, temp_file_path: str | None = None, force_recreate: bool = False
 ) -> str:
-    """Return the path of a file in memory. It takes what the client's own function takes."""
+    """Return the path of a file in memory. The parameters are those of the client's own function."""
     return _file(content.encode() if isinstance(content, str) else content)
 
 

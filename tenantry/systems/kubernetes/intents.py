@@ -1,4 +1,7 @@
-"""What a team's namespace records about its Harbor project, which has no place for a mark."""
+"""The intent mark: a team's namespace records the owner of its Harbor project.
+
+Harbor's projects have no place for a mark.
+"""
 
 from collections.abc import Callable
 
@@ -11,11 +14,11 @@ from tenantry.systems.kubernetes import kinds
 PROJECT = "tenantry.io/harbor-project"
 """Annotation: the name of the Harbor project that Tenantry created, or was about to create."""
 PROJECT_ADOPTED = "tenantry.io/harbor-project-adopted"
-"""Annotation: the project was there before, and was adopted."""
+"""Annotation: the project existed before, and was adopted."""
 
 
 def project_intent(team: Team, observed: Observed) -> Intent | None:
-    """Return what the team's namespace says of its Harbor project; None if it says nothing."""
+    """Return the intent mark of a team's namespace; None if it has none."""
     if _annotation(team, observed, PROJECT) != team.slug:
         return None
     is_certain = parse(_annotation(team, observed, MARK)) is not None
@@ -26,15 +29,15 @@ def project_intent(team: Team, observed: Observed) -> Intent | None:
 def intent_annotations(
     team: Team, observed: Observed, adopts_project: Callable[[Team, Observed], bool]
 ) -> dict[str, str]:
-    """Return the namespace's annotations about the Harbor project.
+    """Return the annotations of the intent mark.
 
-    The intent is written if there is no project yet, if the project is ours already, or if the
-    declared state adopts the existing one.
+    The mark is written if the project does not exist yet, if it is Tenantry's already, or if the declared
+    state adopts it.
 
     Args:
         team: the team.
         observed: what was observed of it.
-        adopts_project: whether the team's plan adopts a project that is not ours.
+        adopts_project: returns whether the team's plan adopts the project.
     """
     project = Id(harbor_kinds.PROJECT, team.slug)
     live = observed.live.get(project)

@@ -1,4 +1,4 @@
-"""The kinds of resources that a cluster keeps, but for those of the mesh."""
+"""The kinds of resources in a cluster, except those of the mesh."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ _LABELS = {
     "istio-injection": ("mesh",),
     "istio.io/rev": ("mesh",),
 }
-"""Labels of a namespace, and the fields of a team file that set them."""
+"""Labels of a namespace, with the fields of a team file that set them."""
 
 
 def _section(team: Team, namespace: str) -> Place:
@@ -74,7 +74,7 @@ NAMESPACE = Kind(
 NAMESPACE_MARK = Kind(
     "kubernetes", "Namespace mark", "Mark as applied", is_record=True, place=_namespace
 )
-"""The annotation of a team's namespace that says that everything is applied."""
+"""The annotation of a team's namespace that records that everything is applied."""
 TERMINATING_NAMESPACE = Kind("kubernetes", "Terminating namespace", place=_namespace)
 RESOURCE_QUOTA = Kind(
     "kubernetes", "ResourceQuota", "Kubernetes", prunable=True, removable=True, place=_quota
@@ -129,7 +129,7 @@ SECRET = Kind(
     place=_secret,
 )
 EXTRA_SECRET = Kind("kubernetes", "extra Secret", place=_secret)
-"""The list of all Secrets with Tenantry's mark, where it could not be read."""
+"""The list of all Secrets with Tenantry's mark, for a list that cannot be read."""
 SERVICE_ACCOUNT = Kind(
     "kubernetes",
     "ServiceAccount",

@@ -1,4 +1,4 @@
-"""What a team's namespaces hold from the start: desired, as manifests."""
+"""The desired namespaces of a team, and the objects in them that isolate the team."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -11,12 +11,12 @@ from tenantry.systems.kubernetes import kinds
 from tenantry.systems.kubernetes.objects import resource
 
 MEMBER_ROLE = "tenantry-team-member"
-"""Our ClusterRole for a team's people."""
+"""The name of the ClusterRole for the members of teams."""
 APPLY_ROLE = (
     "Apply deployments/rbac.yaml of this version of Tenantry: "
     "kubectl apply -f deployments/rbac.yaml."
 )
-"""What an operator does if the ClusterRole is missing or outdated."""
+"""The remedy if the ClusterRole is missing or outdated."""
 HOSTS = "tenantry.io/hosts"
 """Annotation of a team's namespace: the hosts that its members may name in routes.
 
@@ -32,11 +32,10 @@ _WRITE = [*_READ, "create", "update", "patch", "delete", "deletecollection"]
 
 
 def member_role() -> Resource:
-    """The ClusterRole of a team's people in their namespaces.
+    """Return the ClusterRole for the members of a team in its namespaces.
 
-    Like Kubernetes' `edit` it lets them run workloads; unlike it, what fences the
-    team in stays as declared: NetworkPolicies, quotas, limit ranges and role
-    bindings can be read but not written.
+    Like Kubernetes' role `edit`, it permits workloads. Unlike `edit`, it does not permit writes to the
+    isolation policies: NetworkPolicies, quotas, limit ranges and role bindings can only be read.
     """
     write = {
         "": [
@@ -84,7 +83,7 @@ def namespace(
     annotations: dict[str, str],
     granted_hosts: Collection[str] = (),
 ) -> Resource:
-    """The namespace itself."""
+    """Return the namespace itself."""
     labels = {
         **declared.labels,
         POD_SECURITY: declared.pod_security,
@@ -109,8 +108,8 @@ def namespace(
 def _hosts(team: Team, granted: Collection[str]) -> dict[str, str]:
     """Return the annotation with the hosts of the team.
 
-    They are those of its routes, those that the policy grants to the team, and the Services of its
-    namespaces where it has several.
+    These are the hosts of its routes, the hosts that the policy grants to it, and the Services of its
+    namespaces if it has several namespaces.
     """
     hosts = {route.host for route in team.routes.values()} | set(granted)
     if len(team.namespaces) > 1:
@@ -119,7 +118,10 @@ def _hosts(team: Team, granted: Collection[str]) -> dict[str, str]:
 
 
 def _replaces(team: Team) -> dict[str, str]:
-    """Return the robots that the team's robots replace: what a team can write shows no holder."""
+    """Return the annotation with the robots that the team's robots replace.
+
+    It is on the namespace, since objects that a team can write do not prove who holds a robot.
+    """
     robots = {name for purpose in team.active_robots for name in team.replaced_robots(purpose)}
     return {REPLACES: ",".join(sorted(robots))} if robots else {}
 
@@ -127,7 +129,7 @@ def _replaces(team: Team) -> dict[str, str]:
 def contents(
     marks: Marks, platform: Platform, team: Team, name: str, declared: Namespace
 ) -> Iterator[Resource]:
-    """What is in the namespace."""
+    """Return the objects in the namespace."""
     if declared.quota:
         hard = _amounts(declared.quota)
         yield resource(
@@ -163,7 +165,7 @@ def _amounts(amounts: dict[str, str]) -> dict[str, Amount]:
 
 
 def _limits(declared: Namespace) -> dict[str, Any] | None:
-    """The LimitRange's one item, with what the API server fills in: it compares equal then."""
+    """Return the item of the LimitRange, with the defaults of the API server, so that it compares equal."""
     limits = declared.limits
     default = {**limits.max, **limits.default}
     request = {**limits.min, **default, **limits.default_request}
@@ -187,7 +189,7 @@ def _policies(platform: Platform, declared: Namespace) -> dict[str, dict[str, An
     gateway = {"namespaceSelector": _in_namespace(mesh.gateway_namespace)}
     same: dict[str, Any] = {"podSelector": {}}
     ports = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
-    # istiod serves the sidecars at 15012 (TLS) and, where still used, 15010.
+    # istiod serves the sidecars at 15012 (TLS) and 15010 (deprecated).
     mesh_ports = [{"protocol": "TCP", "port": port} for port in (15010, 15012)]
     policies: dict[str, dict[str, Any]] = {
         "tenantry-default-deny": {"policyTypes": ["Ingress", "Egress"]}
@@ -211,13 +213,13 @@ def _in_namespace(name: str) -> dict[str, Any]:
 
 
 def _completed(spec: dict[str, Any]) -> dict[str, Any]:
-    """A NetworkPolicy's spec with what the API server fills in."""
+    """Return the spec of a NetworkPolicy with the defaults of the API server."""
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
     if "ingress" not in spec and "egress" in spec and "policyTypes" not in spec:
         types = ["Egress"]  # ours name one direction; the server would add Ingress and deny it
     completed = {"podSelector": {}, **spec, "policyTypes": types}
     for direction in ("ingress", "egress"):
-        # Sent also if empty: what somebody adds is taken away only by who names the field.
+        # Sent also if empty: server-side apply removes added entries only from fields that are sent.
         completed[direction] = [_with_protocols(rule) for rule in spec.get(direction, [])]
     return completed
 

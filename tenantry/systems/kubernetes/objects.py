@@ -1,7 +1,6 @@
-"""Objects of the Kubernetes API as resources: marks, what was observed, and server-side apply.
+"""Objects of the Kubernetes API as resources: marks, observation, and server-side apply.
 
-Whatever is kept by the API server goes through here: the Kubernetes and the
-Istio rooms say which objects there are, this file how one is compared and written.
+The adapters of Kubernetes and Istio define which objects are desired. This module compares and writes them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,11 +19,11 @@ from tenantry.systems.kubernetes.client import KINDS, MANAGER, KubernetesClient,
 from tenantry.systems.kubernetes.kinds import NAMESPACE
 
 OURS = f"{marks.MANAGED_BY}={marks.PRODUCT}"
-"""Label selector of what carries our mark."""
+"""The label selector for objects with Tenantry's mark."""
 
 
 def is_ours(live: Object) -> bool:
-    """Whether an object carries our mark."""
+    """Return whether an object carries Tenantry's mark."""
     return marks.is_marked(live["metadata"].get("labels"))
 
 
@@ -35,7 +34,7 @@ def mark_of(found: Object) -> Mark | None:
 
 
 def id_of(kind: Kind, name: str, namespace: str | None = None) -> Id:
-    """How an object is known in plans."""
+    """Return the id of an object."""
     return Id(kind, f"{namespace}/{name}" if namespace else name)
 
 
@@ -50,9 +49,18 @@ def resource(
     annotations: Mapping[str, str] | None = None,
     more_labels: Mapping[str, str] | None = None,
 ) -> Resource:
-    """An object as it is desired: its content without metadata, and what goes into those.
+    """Return a desired object.
 
-    Without `marks` it gets the labels only: platforms that share a cluster share it.
+    Args:
+        kind: the kind.
+        name: the name of the object.
+        team: the team; None for an object that several teams share.
+        content: the fields of the object without `metadata`.
+        marks: the platform's marks. Without them, the object gets the labels only, because platforms that
+            share a cluster share the object.
+        namespace: the namespace, if the kind has one.
+        annotations: the annotations, without those of the mark.
+        more_labels: the labels, without those of the mark.
     """
     name_of_team = team.name if team else ""
     metadata: dict[str, Any] = {"labels": dict(more_labels or {}) | labels(name_of_team)}
@@ -69,7 +77,7 @@ def resource(
 
 
 def manifest(wanted: Resource) -> Object:
-    """The object as it is sent."""
+    """Return the object as it is sent."""
     kind = KINDS[wanted.id.kind.name]
     namespace: str | None = wanted.body
     content = _unwrap(wanted.fields)
@@ -101,13 +109,15 @@ def observe(
     seen: Observed,
     **selectors: Any,
 ) -> Iterator[Object]:
-    """Return the objects of a kind, ours or not, in as few calls as is sensible.
+    """Yield the objects of a kind in some namespaces, with and without Tenantry's mark.
+
+    Few namespaces are listed one by one. For more, one list of all namespaces is cheaper.
 
     Args:
         client: the cluster.
         kind: the kind.
-        owners: the namespaces, and the team of each.
-        seen: is given the namespaces whose list is not understood.
+        owners: the namespaces, with the team of each.
+        seen: receives the namespaces whose list cannot be read.
         selectors: `labelSelector` and `fieldSelector`.
     """
     if len(owners) <= MAX_SINGLE_READS:
@@ -115,7 +125,7 @@ def observe(
             every = id_of(kind, "*", namespace)
             with seen.capture_errors(every, owners[namespace], odd_only=True):
                 found = list(client.list(kind.name, namespace, **selectors))
-                # Callers read both where a fault would be everybody's.
+                # Callers read both members, where an error would affect all teams.
                 placed = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}
                 if any(where != namespace for where, _ in placed):
                     text = f"the list of {kind} in {namespace} has objects of another namespace"
@@ -128,11 +138,11 @@ def observe(
 
 
 def live(found: Object, foreign: str = "") -> Live:
-    """An object as it was observed.
+    """Return an object as it was observed.
 
     Args:
         found: the object.
-        foreign: why it is not ours, though it carries our mark.
+        foreign: why the object belongs to another team or platform, though it carries a mark.
     """
     fields = {key: value for key, value in found.items() if key not in ("apiVersion", "kind")}
     return Live(
@@ -142,16 +152,16 @@ def live(found: Object, foreign: str = "") -> Live:
         team=None if foreign else _team_of(found),
         foreign=foreign,
         handle={"uid": found["metadata"]["uid"]},
-        # A mark is not dropped, also while nobody can tell the platform's id.
+        # Marks are never removed, also while the id of the platform is unknown.
         owned=frozenset(path for path in _owned(found) if path[-1] not in (ADOPTED, MARK)),
     )
 
 
 def live_in(found: Object, owner: str) -> Live:
-    """Return an object in a namespace of a team as it was observed.
+    """Return an object in a namespace of a team, as it was observed.
 
-    A team can write any mark into its own namespaces. So the object is the team's whatever team its
-    mark names, and it counts as created by Tenantry only if its mark names this team.
+    A team can write any mark into its own namespaces. So the object belongs to this team, whatever team its
+    mark names. It counts as created by Tenantry only if its mark names this team.
     """
     seen = live(found)
     if seen.team is None:
@@ -170,7 +180,7 @@ def team_of(found: Object) -> str | None:
 
 
 def _team_of(found: Object) -> str | None:
-    """The team whose mark an object inside a namespace carries."""
+    """Return the team whose mark an object in a namespace carries."""
     return team_of(found) if "namespace" in found["metadata"] else None
 
 
@@ -181,7 +191,7 @@ def _owned(found: Object) -> Iterator[Path]:
 
 
 def _leaves(fields: Mapping[str, Any], path: Path) -> Iterator[Path]:
-    """Paths of mappings only: what lies in a list is compared with the list."""
+    """Yield the paths of mappings only: lists are compared as a whole."""
     below = {key[2:]: value for key, value in fields.items() if key.startswith("f:")}
     if not below and path:
         yield path
@@ -190,9 +200,9 @@ def _leaves(fields: Mapping[str, Any], path: Path) -> Iterator[Path]:
 
 
 def apply(client: KubernetesClient, change: Change) -> None:
-    """Carries out one change of an object.
+    """Make one change of an object.
 
-    `force` only on what is ours, or was declared to become so.
+    Server-side apply is sent with `force` only for objects that exist: they are Tenantry's, or are adopted.
     """
     if change.action == "delete":
         assert change.live is not None

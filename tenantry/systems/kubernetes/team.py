@@ -1,9 +1,8 @@
-"""Kubernetes: a team's namespaces and what fences it in.
+"""The adapter for the resources of teams in Kubernetes: namespaces, and the objects that isolate teams.
 
-A namespace also carries what Tenantry must remember and no other place can hold:
-that a Harbor project is ours (Harbor's projects have no place for a mark, so the
-intent is written here before the project is created), and the hash of what was
-declared when all of it was applied.
+A namespace also stores two records. The first is the intent mark: that the Harbor project of the team is
+Tenantry's. Harbor's projects have no place for a mark, so it is written to the namespace before the project is
+created. The second is a hash of the declared state that was applied.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,7 @@ from tenantry.systems.kubernetes.namespaces import (
 )
 
 APPLIED = "tenantry.io/applied"
-"""Annotation: a hash of what was declared when all of it was applied."""
+"""Annotation: a hash of the declared state of the team that was applied completely."""
 
 _INSIDE = (
     kinds.RESOURCE_QUOTA,
@@ -40,7 +39,7 @@ _INSIDE = (
 
 
 class KubernetesTeams:
-    """The resources of teams in a cluster, but for routes and credentials."""
+    """The adapter for the resources of teams in Kubernetes, except routes and credentials."""
 
     name = "Kubernetes"
     system = "kubernetes"
@@ -60,7 +59,7 @@ class KubernetesTeams:
             clusters: the connections to the clusters.
             state: the declared state.
             marks: the platform's marks.
-            adopts_project: whether a team's plan adopts a Harbor project that is not ours.
+            adopts_project: returns whether a team's plan adopts a Harbor project.
             extras: observe undeclared resources, too.
         """
         self._adopts_project = adopts_project
@@ -73,7 +72,7 @@ class KubernetesTeams:
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
         """Return the team's namespaces, their contents, and the mark that everything is applied.
 
-        What was observed decides only what is recorded about the Harbor project.
+        Of what was observed, only the Harbor project is used, for the intent mark.
         """
         wanted = [member_role()]
         evaluator = self._state.evaluator
@@ -95,7 +94,7 @@ class KubernetesTeams:
         return wanted
 
     def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
-        """Return the namespaces of these teams, and what is in them."""
+        """Return the namespaces of these teams, and the objects in them."""
         seen = Observed()
         role = self._client.get("ClusterRole", MEMBER_ROLE)
         if role is not None:
@@ -110,12 +109,12 @@ class KubernetesTeams:
                 foreign = self._marks.foreign(objects.mark_of(found), names[name].name)
                 live = objects.live(found, foreign)
                 if found["status"].get("phase") == "Terminating":
-                    # What is in it goes with it. Its intent still tells whose the project is.
+                    # Its objects are deleted with it. Its intent mark still shows the project's owner.
                     seen.live[Id(kinds.TERMINATING_NAMESPACE, name)] = live
                     continue
                 seen.live[Id(kinds.NAMESPACE, name)] = live
                 if foreign:
-                    continue  # what is in it is not this team's either, whatever its marks say
+                    continue  # the objects in it are not this team's either, whatever their marks
                 present.append(name)
                 if name == names[name].slug and live.ours:
                     seen.live[Id(kinds.NAMESPACE_MARK, name)] = Live(live.fields)
@@ -131,9 +130,7 @@ class KubernetesTeams:
                 team = names[metadata["namespace"]].name
                 with seen.capture_errors(id, team):
                     live = objects.live_in(found, team)
-                    if (
-                        kind == kinds.ROLE_BINDING
-                    ):  # whose it may be: it grants rights to the team's
+                    if kind == kinds.ROLE_BINDING:  # any RoleBinding grants rights in the namespace
                         live = replace(live, team=team)
                     seen.live[id] = live
         if self._extras:
@@ -141,7 +138,7 @@ class KubernetesTeams:
         return seen
 
     def _member_role(self, found: Object) -> Live:
-        """Return the members' role; one that is outdated and may not be written is locked."""
+        """Return the members' role. It is read-only if it is outdated and must not be written."""
         live = objects.live(found)
         is_current = found.get("rules") == member_role().fields["rules"]
         if is_current or self._client.may("patch", "ClusterRole", MEMBER_ROLE):
@@ -150,7 +147,7 @@ class KubernetesTeams:
         return replace(live, read_only={"rules": reason})
 
     def _observe_left_over(self, seen: Observed) -> None:
-        """The namespaces that were made for teams which nobody declares any more."""
+        """Observe the namespaces of teams that are no longer declared."""
         declared = {name for team in self._state.teams.values() for name in team.namespaces}
         for found in self._client.list("Namespace", labelSelector=objects.OURS):
             name = found["metadata"]["name"]
@@ -163,7 +160,7 @@ class KubernetesTeams:
                     seen.live[id] = replace(objects.live(found), team=team)
 
     def _observe_secrets(self, owners: Mapping[str, str], seen: Observed) -> None:
-        """That our Secrets are there; what is in them is read one by one, and only if declared."""
+        """Observe the existence of Secrets with Tenantry's mark, without their content."""
         with seen.capture_errors(Id(kinds.EXTRA_SECRET, "*"), None):
             for found in self._client.list("Secret", labelSelector=objects.OURS, content=False):
                 metadata = found["metadata"]
@@ -173,7 +170,7 @@ class KubernetesTeams:
                         seen.live[id] = objects.live_in(found, owner)
 
     def namespaces(self, names: Sequence[str]) -> list[Object]:
-        """Those of the namespaces that exist."""
+        """Return those of the namespaces that exist."""
         if len(names) <= MAX_SINGLE_READS:
             found = (self._client.get("Namespace", name) for name in names)
             return [live for live in found if live is not None]
@@ -183,7 +180,7 @@ class KubernetesTeams:
         ]
 
     def _namespaces(self, owners: Mapping[str, Team], seen: Observed) -> list[Object]:
-        """Return those of the namespaces that exist; one that is not understood is noted."""
+        """Return those of the namespaces that exist, and record those that cannot be read."""
         if len(owners) > MAX_SINGLE_READS:
             return self.namespaces(list(owners))
         found: list[Object] = []
@@ -193,7 +190,7 @@ class KubernetesTeams:
         return found
 
     def intent(self, team: Team) -> Intent | None:
-        """Return what the team's namespace says of its Harbor project, read now."""
+        """Read the team's namespace, and return its intent mark for the Harbor project."""
         seen = Observed()
         for found in self.namespaces([team.slug]):
             foreign = self._marks.foreign(objects.mark_of(found), team.name)
@@ -201,7 +198,7 @@ class KubernetesTeams:
         return project_intent(team, seen)
 
     def is_applied(self, team: Team, live: Object) -> bool:
-        """Whether a team's namespace says that the team was applied as it is declared now."""
+        """Return whether a team's namespace records that the current declared state is applied."""
         annotations = live["metadata"].get("annotations") or {}
         if live["status"].get("phase") == "Terminating":
             return False
