@@ -1,4 +1,4 @@
-"""What all calls to the systems have in common: when to try again, how wide to fan out, the time."""
+"""Rules for all calls to the systems: retries, time-outs, concurrency, and the clock."""
 
 import re
 import threading
@@ -19,7 +19,7 @@ _LOG = logger(__name__)
 
 
 def _report_retry(details: RetryDetails) -> None:
-    """Log why a call is repeated, and when. The library's own hook does not log the reason."""
+    """Log why a call is repeated, and when. The hook of stamina does not log the reason."""
     cause = str(details.caused_by).rstrip(".")
     _LOG.info("%s. The call is repeated in %.1f s.", cause, details.wait_for)
 
@@ -30,29 +30,31 @@ T = TypeVar("T")
 A = TypeVar("A")
 
 TIMEOUT = 30.0
-"""Seconds that one call may take."""
+"""The time-out of one call, in seconds."""
 MAX_SILENCE = 1.5 * TIMEOUT
-"""Seconds without any answer after which calls no longer wait for a system: two time-outs."""
+"""The seconds without any answer after which the circuit breaker opens: two time-outs."""
 RETRY_AFTER = TIMEOUT
-"""Seconds after which a silent system is tried again."""
+"""The seconds after which a call to a silent system is made again."""
 MAX_CONCURRENT_CALLS = 16
-"""Calls under way at once. Measured: wider gains nothing against a server on two cores."""
+"""The maximum number of concurrent calls. Measured: more gain nothing against a server on two
+cores."""
 MAX_SINGLE_READS = 4
-"""Up to so many things are looked up one by one; more are cheaper in a list of them all."""
+"""Up to this number, resources are read one by one. For more, one list of all resources is
+cheaper."""
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 502, 503, 504})
-"""Statuses that say "later", whatever was asked."""
+"""The statuses that mean "try again later" for any call. So do all others from 500 on."""
 _LONGEST_WAIT = 30.0
-"""Seconds that one read waits in all. A system that asks for more is left to the next run."""
-_under_way = threading.BoundedSemaphore(MAX_CONCURRENT_CALLS)
-_here = threading.local()
+"""The total seconds that one read waits between its attempts."""
+_slots = threading.BoundedSemaphore(MAX_CONCURRENT_CALLS)
+_thread = threading.local()
 
 
 Clock = Callable[[], datetime]
-"""Tells the time, aware and in UTC."""
+"""Returns the current time, with the time zone UTC."""
 
 
 def utc_now() -> datetime:
-    """The machine's clock."""
+    """Return the current time of the machine."""
     return datetime.now(UTC)
 
 
@@ -62,24 +64,25 @@ def is_temporary(status: int) -> bool:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Return the seconds of a Retry-After header; None if there is none, or if it names a date."""
+    """Return the seconds of a Retry-After header; None if it is missing, or is a date."""
     return float(header) if header and re.fullmatch("[0-9]{1,9}", header) else None
 
 
 def retry_read(call: Callable[[], T]) -> T:
-    """Makes a call that changes nothing, up to four times while the failure may pass.
+    """Make a call that only reads, up to four times while the failure is temporary, and return its
+    result.
 
-    It waits 0.2, 0.4 and 0.8 seconds (with jitter), or as long as the system asked for. If the
-    system asks for more than what is left of 30 seconds, the call fails at once: one answer must
-    not be able to hold up a run. Each wait is logged with its reason. Writes are never repeated
-    here: a task looks again first.
+    The delays are 0.2, 0.4 and 0.8 seconds with jitter, or the Retry-After of the system. If the
+    system asks for more than the rest of 30 seconds, the call fails at once, so that one answer
+    cannot delay a run. Each delay is logged with its reason. Writes are never repeated here: a task
+    observes again first.
 
     Raises:
         SystemUnavailable: the last failure.
     """
     left = _LONGEST_WAIT
 
-    def again(error: Exception) -> bool | float:
+    def delay(error: Exception) -> bool | float:
         nonlocal left
         if not isinstance(error, SystemUnavailable):
             return False
@@ -98,7 +101,7 @@ def retry_read(call: Callable[[], T]) -> T:
         return error.retry_after
 
     for attempt in stamina.retry_context(
-        on=again, attempts=4, timeout=None, wait_initial=0.2, wait_jitter=0.2, wait_max=5
+        on=delay, attempts=4, timeout=None, wait_initial=0.2, wait_jitter=0.2, wait_max=5
     ):
         with attempt:
             return call()
@@ -106,11 +109,12 @@ def retry_read(call: Callable[[], T]) -> T:
 
 
 class CircuitBreaker:
-    """Limits how long calls wait for a system that accepts connections and does not answer.
+    """A limit on the time that calls wait for a system that accepts connections and does not
+    answer.
 
-    A call that times out costs TIMEOUT seconds, and a run makes many. So once a system has
-    not answered for MAX_SILENCE seconds, calls to it fail at once; every RETRY_AFTER
-    seconds one is let through, and any answer ends the silence. Safe to use from many threads.
+    A call that times out costs TIMEOUT seconds, and a run makes many calls. So if a system has not
+    answered for MAX_SILENCE seconds, calls to it fail at once. One call is made every RETRY_AFTER
+    seconds, and any answer closes the circuit again. Safe to use from many threads.
     """
 
     def __init__(self, system: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -122,10 +126,10 @@ class CircuitBreaker:
 
     @contextmanager
     def guard(self, call: str) -> Iterator[None]:
-        """Wait for an answer to a call.
+        """Make a call in this context, and record whether the system answers.
 
         Raises:
-            SystemUnavailable: the system has been silent for too long, and the call is not made.
+            SystemUnavailable: the system has been silent for too long. The call is not made.
         """
         began = self._clock()
         self._check(call, began)
@@ -159,25 +163,26 @@ class CircuitBreaker:
 
 
 def map_concurrently(work: Callable[[A], T], items: Iterable[A]) -> list[T]:
-    """Does the work for every item, and gives the results in the items' order.
+    """Call a function for each item, concurrently, and return the results in the order of the
+    items.
 
-    MAX_CONCURRENT_CALLS at once, also where several threads of this process fan out at the same time.
+    At most MAX_CONCURRENT_CALLS run in this process, also if several threads map at the same time.
     """
     items = list(items)
     if len(items) < 2:
         return [work(item) for item in items]
 
-    inside = getattr(_here, "admitted", False)
+    has_slot = getattr(_thread, "has_slot", False)
 
-    def admitted(item: A) -> T:
-        if inside:  # work that fans out itself must not wait for its own end
+    def in_slot(item: A) -> T:
+        if has_slot:  # nested work must not wait for a slot that its own caller holds
             return work(item)
-        with _under_way:
-            _here.admitted = True
+        with _slots:
+            _thread.has_slot = True
             try:
                 return work(item)
             finally:
-                _here.admitted = False
+                _thread.has_slot = False
 
     with ThreadPoolExecutor(min(MAX_CONCURRENT_CALLS, len(items))) as pool:
-        return list(pool.map(admitted, items))
+        return list(pool.map(in_slot, items))

@@ -1,20 +1,19 @@
-"""Every error that Tenantry raises, by who must act.
+"""The errors that Tenantry raises, by who must act.
 
     TenantryError
-    ├── DeclarationError        the author of the declared state: it is wrong, nothing was called
-    ├── SystemRefused           the operator: a system said no, and would say it again
-    │   └── NotOurs             ... or we did: the thing exists and Tenantry did not make it
-    ├── SystemUnavailable       time: the call may succeed later
-    │   ├── ChangedMeanwhile    ... after another look: someone was faster, or an answer was lost
+    ├── DeclarationError        the author: the declared state is wrong, no system was called
+    ├── SystemRefused           the operator: a system refused a call, and would refuse it again
+    │   └── NotOurs             ... or Tenantry did, because the resource is not ours
+    ├── SystemUnavailable       nobody: the call may succeed later
+    │   ├── ChangedMeanwhile    ... once the state is read again
     │   ├── TimedOut            ... or it accepts connections and does not answer
-    │   ├── InvalidResponse           ... or it answers in a form that Tenantry does not know
-    │   └── DependencyUnread     ... or it depends on something that could not be read
-    └── NotEffective           us: a write was accepted and yet what it should do does not hold
+    │   ├── InvalidResponse     ... or it answers in a form that Tenantry does not know
+    │   └── DependencyUnread    ... or it depends on something that could not be read
+    ├── NotEffective            a write was accepted but not persisted
+    └── Unexpected              the developers: an error that no rule covers, in one team's work
 
-    └── Unexpected              the developers: an error that no rule foresaw, kept to one team
-
-No message ever holds a secret or a request's body: the messages are shown in
-the UI and kept in Prefect's database.
+No message contains a secret or the body of a request: the UI shows the messages, and Prefect's
+database keeps them.
 """
 
 import traceback
@@ -28,9 +27,9 @@ _OURS = ("tenantry", "tasks", "flows", "blocks")
 
 
 class TenantryError(Exception):
-    """The root: catch this to catch whatever Tenantry itself raises.
+    """The base class of all errors that Tenantry raises.
 
-    Messages quote names and values of tenants, so their text is made visible.
+    Messages quote names and values of tenants, so invisible characters in them are escaped.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -38,7 +37,7 @@ class TenantryError(Exception):
 
 
 class DeclarationError(TenantryError):
-    """The declared state is faulty; `faults` has a line for each fault, ready to print."""
+    """The declared state is faulty. `faults` has a line for each fault, ready to print."""
 
     def __init__(self, faults: list[str]) -> None:
         self.faults = [visible(fault) for fault in faults]
@@ -46,15 +45,15 @@ class DeclarationError(TenantryError):
 
 
 class CallFailed(TenantryError):
-    """A call to a system did not do what it was made for.
+    """A call to a system failed.
 
     Attributes:
         system: `harbor`, `keycloak`, `kubernetes` or `istio`.
-        call: method and path, such as `POST /api/v2.0/projects`; never a query or body.
-        status: the HTTP status, or None where there was no answer.
-        reason: the system's own words on one line, or what became of the connection.
+        call: method and path, such as `POST /api/v2.0/projects`, without query and body.
+        status: the HTTP status; None without an answer.
+        reason: the message of the system on one line, or what happened to the connection.
         advice: what the reader can do.
-        retry_after: seconds that the system asked to wait, where it did.
+        retry_after: the seconds that the system asked to wait; None if it did not.
     """
 
     def __init__(
@@ -80,15 +79,16 @@ class CallFailed(TenantryError):
 
 
 class SystemRefused(CallFailed):
-    """The system refused, and would refuse again: someone must change something first."""
+    """The system refused the call, and would refuse it again until someone changes something."""
 
 
 class NotOurs(SystemRefused):
-    """Something of that name exists, Tenantry did not make it, and may not adopt it."""
+    """A resource of this name exists, which Tenantry did not create and must not adopt."""
 
 
 class SystemUnavailable(CallFailed):
-    """No answer, or one that may be better later: a time-out, a reset, 429, 502, 503, 504."""
+    """The call may succeed later: a time-out, a reset connection, or a status such as 429 or
+    503."""
 
 
 class TimedOut(SystemUnavailable):
@@ -96,11 +96,11 @@ class TimedOut(SystemUnavailable):
 
 
 class ChangedMeanwhile(SystemUnavailable):
-    """The system is no longer as it was when the plan was made: look again, then go on."""
+    """The state has changed since it was observed: it must be observed again."""
 
 
 class InvalidResponse(SystemUnavailable):
-    """An answer lacks a member, or has one of another type than the API's documentation says."""
+    """A response lacks a member, or has a member of another type than the API documents."""
 
     def __init__(self, system: str, call: str, reason: str) -> None:
         advice = (
@@ -111,25 +111,28 @@ class InvalidResponse(SystemUnavailable):
 
 
 class DependencyUnread(SystemUnavailable):
-    """Something can't be judged because something else, which it depends on, could not be read."""
+    """The state of a resource is unknown, because another one that it depends on could not be
+    read."""
 
 
 class NotEffective(CallFailed):
-    """A call succeeded, but reading it back (or trying it) shows that it did not take."""
+    """A write was accepted, but reading the result back, or trying it, shows that it has no
+    effect."""
 
 
 class Unexpected(TenantryError):
-    """An error that no rule covers. It fails only the work during which it was raised."""
+    """An error that no rule covers. It fails only the work in which it was raised."""
 
 
 def as_tenantry_error(error: Exception, work: str) -> TenantryError:
-    """Return an error as a user reads it: itself if it is Tenantry's, else its type and place.
+    """Return an error for users: unchanged if it is Tenantry's, otherwise with its type and place
+    only.
 
-    What it says is left out, since it may quote a secret. The frames are logged as a warning:
-    the fault could not be found without them.
+    The text of the error is omitted, since it may quote a secret. The frames are logged as a
+    warning, since the bug could not be found without them.
 
     Args:
-        error: what was raised.
+        error: the error.
         work: what was being done, such as `planning team 'shop'`.
     """
     if isinstance(error, TenantryError):
@@ -144,12 +147,12 @@ def as_tenantry_error(error: Exception, work: str) -> TenantryError:
 
 
 def format_frames(error: BaseException) -> str:
-    """Return where an error was raised, as lines for a log, without what it says."""
+    """Return the frames of an error as lines for a log, without its text."""
     return "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)[-30:]))
 
 
 def source_location(error: BaseException) -> str:
-    """Return the innermost line of ours that an error came through."""
+    """Return the innermost line of Tenantry that an error passed through."""
     place, trace = "an unknown place", error.__traceback__
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)

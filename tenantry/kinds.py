@@ -1,7 +1,8 @@
-"""A kind of resource as a value: what the planner, drift detection and the reports ask about it.
+"""A kind of resource as a value, with all that planner, drift detection and reports need to know
+about it.
 
-Each system's package defines its kinds in its module `kinds`. Nothing else in the code lists kinds
-by name, so adding one touches the package that observes and applies it, and no other.
+The package of each system defines its kinds in the module `kinds`. No other code lists kinds by
+name, so a new kind changes only the package that observes and applies it.
 """
 
 from collections.abc import Callable
@@ -24,11 +25,11 @@ STAGES: tuple[Stage, ...] = (
     "Clean up",
     "Mark as applied",
 )
-"""The order in which a team is onboarded, and the platform configured.
+"""The order in which a team is onboarded, and the platform is configured.
 
-The namespace comes first, since it holds the intent marks. A project comes before its robots, whose
-secrets go into the namespace. Objects that logins no longer use are deleted after everything that
-used them was changed. The mark that everything is applied comes last.
+The namespace is first, since it holds the intent mark. A project precedes its robots, whose secrets
+are stored in the namespace. Objects that logins no longer use are deleted after everything that
+used them was changed. The mark that everything is applied is last.
 """
 
 
@@ -50,10 +51,10 @@ class Kind:
         stage: the stage that creates and updates it; None if Tenantry only observes it.
         deletion_stage: the stage that deletes it, if it is another one.
         prunable: whether Tenantry deletes a resource with its mark that is no longer declared. Only
-            for kinds that hold no data and whose deletion takes nobody's access away.
-        removable: whether drift remediation can delete an undeclared resource. Projects, groups
-            and namespaces are not: they hold a team's data, and removing a team is not a matter
-            of drift.
+            for kinds that hold no data and whose deletion does not revoke access.
+        removable: whether drift remediation can delete an undeclared resource. Projects, groups and
+            namespaces are not removable: they hold a team's data, and drift remediation does not
+            remove teams.
         needed_for_access: whether people or workloads lose access if it is missing.
         grants_access: whether an undeclared resource gives access to someone.
         access_fields: globs of the fields that decide who has access.
@@ -63,7 +64,7 @@ class Kind:
         health_fields: top-level fields that show whether it works: if one differs, the resource is
             broken, not changed.
         place: returns the place in a team's file where a resource is declared, given the team, the
-            resource's key and a field of it (empty for the whole resource).
+            key of the resource and one of its fields (empty for the whole resource).
         platform_place: returns the place in `platform.yaml`, given the key.
     """
 

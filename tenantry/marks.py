@@ -1,18 +1,18 @@
-"""Marks: what Tenantry writes on an object so that it knows later whose the object is.
+"""Marks, which Tenantry writes on objects to record their owner.
 
-Every mark has one format, `v1:PLATFORM:TEAM`, with `:CLUSTER` at its end where that matters. TEAM is
-empty for what is the platform's own. PLATFORM is `id` in platform.yaml, or else the UID of the
-namespace `kube-system` of the home cluster, so that two platforms that share a Harbor or a Keycloak
-do not take each other's objects for their own.
+All marks have the format `v1:PLATFORM:TEAM`, with `:CLUSTER` at the end if the cluster matters.
+TEAM is empty for the platform's own objects. PLATFORM is `id` in platform.yaml, or else the UID of
+the namespace `kube-system` of the home cluster. So platforms that share a Harbor or a Keycloak do
+not confuse their objects.
 
 | where | mark |
 |---|---|
 | Kubernetes, Istio | the annotation `tenantry.io/mark`; two labels for selectors |
 | Keycloak | the attribute `tenantry.io/mark`; two attributes for searches |
-| Harbor | the description of a robot, in brackets; it shows whose the project is |
+| Harbor | the description of a robot, in brackets; it shows the owner of the project |
 
 Earlier releases wrote only the labels, the other attributes, and a description without brackets.
-Such an object is this platform's, and the next run writes its mark.
+Such an object belongs to this platform, and the next run writes its mark.
 """
 
 import re
@@ -27,15 +27,16 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 TEAM = "tenantry.io/team"
 MARK = "tenantry.io/mark"
 ADOPTED = "tenantry.io/adopted"
-"""On an object that was adopted: it is not deleted with the team."""
+"""The annotation or attribute of adopted objects. They are not deleted when they are no longer
+declared."""
 PRODUCT = "tenantry"
 
 _FORMAT = re.compile(r"v1:([a-z0-9.-]+):([a-z0-9-]*)(?::([a-z0-9.-]+))?")
-_ASK_AGAIN = 30.0
-"""Seconds after which the home cluster is asked again for its UID."""
+_RETRY_AFTER = 30.0
+"""The seconds after which a failed read of the home cluster's UID is repeated."""
 
 ProjectMark = Literal["created", "adopted"]
-"""How a Harbor project became ours."""
+"""How a Harbor project became Tenantry's."""
 
 _DESCRIPTIONS: dict[ProjectMark, str] = {
     "created": "Managed by Tenantry",
@@ -50,7 +51,7 @@ class Mark:
 
     Attributes:
         platform: the platform's id; None in a mark of a release that wrote none.
-        team: the team's name; empty for the platform's own.
+        team: the team's name; empty for the platform's own objects.
         cluster: the cluster's name; empty if it does not matter.
     """
 
@@ -59,13 +60,13 @@ class Mark:
     cluster: str = ""
 
     def __str__(self) -> str:
-        """The mark as it is written."""
+        """Return the mark as it is written."""
         cluster = f":{self.cluster}" if self.cluster else ""
         return f"v1:{self.platform}:{self.team}{cluster}"
 
 
 def parse(text: object) -> Mark | None:
-    """Return the mark that a text holds; None if it is not a mark."""
+    """Return the mark in a text; None if the text is not a mark."""
     found = _FORMAT.fullmatch(text) if isinstance(text, str) else None
     return Mark(found[1], found[2], found[3] or "") if found else None
 
@@ -84,22 +85,22 @@ def read(attributes: Mapping[str, Any] | None, mark: object) -> Mark | None:
 
 
 def is_marked(attributes: Mapping[str, Any] | None) -> bool:
-    """Return whether an object's labels or attributes say that Tenantry manages it."""
+    """Return whether labels or attributes show that Tenantry manages an object."""
     return bool(_first((attributes or {}).get(MANAGED_BY)) == PRODUCT)
 
 
 def _first(value: Any) -> Any:
-    """Return the value of an attribute, of which Keycloak's groups have lists."""
+    """Return the value of an attribute. The attributes of Keycloak's groups are lists."""
     return (value[0] if value else None) if isinstance(value, list) else value
 
 
 class Intent(NamedTuple):
-    """What a team's namespace says of its Harbor project."""
+    """The record of a team's namespace about its Harbor project."""
 
     mark: ProjectMark
     is_certain: bool
-    """Whether the namespace carries a mark with the platform's id: the intent was written, or
-    confirmed, when no other platform had the project."""
+    """Whether the namespace carries a mark with the platform's id. Then the intent was written, or
+    confirmed, when the project belonged to no other platform."""
 
 
 class Marks:
@@ -107,8 +108,8 @@ class Marks:
 
     Args:
         id: the platform's id, if it is declared.
-        name: how people call the platform.
-        home: reads the UID of the home cluster.
+        name: the name of the platform, for messages.
+        home: returns the UID of the home cluster.
     """
 
     def __init__(self, id: str | None, name: str, home: Callable[[], str]) -> None:
@@ -129,7 +130,7 @@ class Marks:
         return self._id or self._uid()
 
     def check(self) -> None:
-        """Make sure that the platform's id is known: nothing may be written before it is.
+        """Check that the platform's id is known, which all writes need.
 
         Raises:
             TenantryError: none is declared, and the home cluster cannot be read.
@@ -139,7 +140,7 @@ class Marks:
     def _uid(self) -> str:
         if self._home:
             return self._home
-        if self._failure is not None and time.monotonic() < self._failed_at + _ASK_AGAIN:
+        if self._failure is not None and time.monotonic() < self._failed_at + _RETRY_AFTER:
             raise self._failure
         try:
             self._home = self._read_home()
@@ -157,20 +158,20 @@ class Marks:
             return False
 
     def versioned(self, team: str) -> dict[str, str]:
-        """Return the mark of what is a team's, or the platform's (empty), by its key.
+        """Return the mark for the objects of a team, or of the platform (empty), with its key.
 
-        It is empty while the platform's id cannot be read: marks are not compared then.
+        The result is empty while the platform's id cannot be read. Marks are not compared then.
         """
         return {MARK: str(Mark(self.platform, team))} if self.is_known else {}
 
     def attributes(self, team: str) -> dict[str, str]:
-        """Return the mark, with what searches find it by."""
+        """Return the mark, and the labels by which searches find the object."""
         return {**labels(team), **self.versioned(team)}
 
     def is_own(self, mark: Mark) -> bool:
-        """Return whether a mark is of this platform, or of a release that wrote no platform.
+        """Return whether a mark is from this platform, or from a release that wrote no platform.
 
-        A platform that has got an id later still knows the marks with the UID of its home cluster.
+        A mark with the UID of the home cluster stays valid after an id is declared.
         """
         if mark.platform is None or not self.is_known:
             return True
@@ -183,7 +184,8 @@ class Marks:
             return ""
 
     def foreign(self, mark: Mark | None, team: str) -> str:
-        """Return why an object with a mark is not a team's, or the platform's; empty if it is."""
+        """Return why an object with a mark does not belong to a team, or the platform; empty if it
+        does."""
         if mark is None:
             return ""
         if not self.is_own(mark):
@@ -205,7 +207,7 @@ class Marks:
     # Harbor
 
     def description(self, mark: ProjectMark, team: str) -> str:
-        """Return the description of a robot of ours.
+        """Return the description of a robot of Tenantry.
 
         Raises:
             TenantryError: the platform's id cannot be read.
@@ -213,22 +215,22 @@ class Marks:
         return f"{_DESCRIPTIONS[mark]} [{Mark(self.platform, team)}]"
 
     def project_mark(self, robots: Iterable[Mapping[str, Any]]) -> ProjectMark | None:
-        """Return what a project's robots say of it; None if none is ours."""
+        """Return the mark of a project, by its robots; None if Tenantry created none of them."""
         found = [_described(robot) for robot in robots]
         own = {how for how, mark in found if how and self.is_own(mark)}
         return next((how for how in _DESCRIPTIONS if how in own), None)
 
     def has_issued(self, robot: Mapping[str, Any], team: str) -> bool:
-        """Return whether a robot carries the mark of this platform, with its id, and of a team.
+        """Return whether a robot carries the mark of this platform and of a team.
 
-        The mark of an earlier release does not name the platform, and is not enough.
+        The mark of an earlier release is not sufficient, since it does not name the platform.
         """
         how, mark = _described(robot)
         named = how is not None and mark.platform is not None and mark.team == team
         return named and self.is_known and self.is_own(mark)
 
     def foreign_project(self, robots: Iterable[Mapping[str, Any]], team: str) -> str:
-        """Return why the robots say that a project is another platform's; empty if they do not."""
+        """Return why a project belongs to another platform, by its robots; empty if it does not."""
         found = [mark for how, mark in map(_described, robots) if how and mark.platform]
         if any(map(self.is_own, found)):
             return ""
@@ -236,7 +238,7 @@ class Marks:
 
 
 def _described(robot: Mapping[str, Any]) -> tuple[ProjectMark | None, Mark]:
-    """Return what the description of one of Harbor's robots says."""
+    """Return the project mark, and the mark, in the description of a robot."""
     found = _DESCRIBED.fullmatch(str(robot.get("description") or ""))
     if found is None:
         return None, Mark(None, "")
@@ -245,5 +247,6 @@ def _described(robot: Mapping[str, Any]) -> tuple[ProjectMark | None, Mark]:
 
 
 def labels(team: str) -> dict[str, str]:
-    """Return the labels by which selectors find what is a team's, or the platform's (empty)."""
+    """Return the labels by which selectors find the objects of a team, or of the platform
+    (empty)."""
     return {MANAGED_BY: PRODUCT, **({TEAM: team} if team else {})}

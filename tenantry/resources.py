@@ -1,4 +1,4 @@
-"""What the planner works with: resources as desired, as observed, and how they differ."""
+"""The values of the planner: desired resources, observed ones, and their differences."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,18 +11,19 @@ from tenantry.errors import InvalidResponse, TenantryError, as_tenantry_error
 from tenantry.kinds import Kind, Stage
 
 MARK_PREFIXES = ("app.kubernetes.io/managed-by", "tenantry.io/")
-"""What our marks are called, or begin with, wherever a system keeps labels or attributes."""
+"""The prefixes of the names of marks in labels, annotations and attributes."""
 
 PLATFORM = ""
-"""In place of a team's name: what is the platform's own."""
+"""The owner of the platform's own resources, in place of a team's name."""
 
 Path = tuple[str, ...]
 
 
 class Id(NamedTuple):
-    """The identity of a resource: its kind, its key, and its cluster where that is not the only one.
+    """The identity of a resource: its kind, its key, and its cluster.
 
-    The kind and the key may be wildcards, in ids of what could not be read (`covers`).
+    An empty cluster is the home cluster, or no cluster. Kind and key can be wildcards, in the ids
+    of resources that could not be read (`covers`).
     """
 
     kind: Kind
@@ -36,7 +37,7 @@ class Id(NamedTuple):
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """The names of the system and the kind, and the key, as reports show them in columns."""
+        """System, kind and key, for the columns of reports."""
         return self.system, self.kind.name, self.key
 
     def __str__(self) -> str:
@@ -44,10 +45,10 @@ class Id(NamedTuple):
         return f"{where}/{self.kind}/{self.key}"
 
     def covers(self, other: "Id") -> bool:
-        """Return whether this id stands for another one.
+        """Return whether this id includes another one.
 
-        The kind `*` stands for every kind of its system, and a key that ends in `*` for every key
-        with that beginning.
+        The kind `*` includes all kinds of its system. A key that ends in `*` includes all keys with
+        this prefix.
         """
         if (self.system, self.cluster) != (other.system, other.cluster):
             return False
@@ -59,26 +60,27 @@ class Id(NamedTuple):
 
 
 def whole_system(system: str) -> Id:
-    """Return the id that covers everything in a system."""
+    """Return the id that covers all resources of a system."""
     return Id(Kind(system, "*"), "*")
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One managed object as it is desired."""
+    """A desired resource."""
 
     id: Id
     fields: Mapping[str, Any]
-    """The declared fields, possibly nested. Never a secret."""
+    """The declared fields, which can be nested. They never contain a secret."""
     body: Any = field(default=None, repr=False)
-    """What applying it needs beyond the fields."""
+    """The values that applying it needs in addition to the fields."""
     depends_on: tuple[Id, ...] = ()
-    """The resources that it lies in or needs: if one of them must not be changed, neither must it."""
+    """The resources that it needs: if one of them must not be changed, it must not be changed
+    either."""
     cluster_wide: bool = False
-    """Whether it belongs to the platform, and so is in every team's plan until it exists."""
+    """Whether all teams share it. It is in the plan of each team until it exists."""
     owner: Id | None = None
-    """The resource that it lies in and whose ownership it shares: the parts of a Harbor project have
-    no mark of their own."""
+    """The resource that contains it, and whose ownership it shares. The resources in a Harbor
+    project have no marks of their own."""
 
     @property
     def stage(self) -> Stage:
@@ -94,49 +96,51 @@ class Resource:
 
 @dataclass(frozen=True)
 class Live:
-    """One object as it was observed."""
+    """An observed resource."""
 
     fields: Mapping[str, Any]
-    """In the same form as a resource's fields; may hold more than is declared."""
+    """The fields in the form of the desired ones. There can be more of them."""
     ours: bool = True
-    """Whether it carries Tenantry's mark, or lies inside something that does."""
+    """Whether it carries Tenantry's mark, or is in a resource that does."""
     marked: bool = False
     """Whether it carries Tenantry's mark itself, and was not adopted."""
     team: str | None = None
-    """The team that it belongs to by its place or its mark: if nobody declares it, it is that
-    team's extra (PLATFORM: the platform's). None: it is never one."""
+    """The team that it belongs to by its place or its mark: if it is not declared, it is an extra
+    of this team (PLATFORM: of the platform). None: it is never an extra."""
     handle: Any = field(default=None, repr=False)
-    """What applying a change needs: numeric ids and the like. May hold secrets: never shown."""
+    """The values that applying a change needs, such as numeric ids. It can contain secrets, and is
+    never shown."""
     foreign: str = ""
-    """Why it may be neither changed nor adopted: its mark is another team's, or another platform's."""
+    """Why it must not be changed or adopted: it carries the mark of another team or platform."""
     read_only: Mapping[str, str] = field(default_factory=dict)
-    """Top-level fields that cannot be changed now, and why."""
+    """The top-level fields that cannot be changed now, with the reasons."""
     owned: frozenset[Path] = frozenset()
-    """Fields that the system says were set by us, where it keeps such a record."""
+    """The fields that Tenantry has set, if the system records that."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """What may be kept of it, where a result is stored: the handle is for this process."""
+        """Return the state for pickling, without the handle, which must not leave the process."""
         return {**self.__dict__, "handle": None}
 
 
 class Unreadable(NamedTuple):
-    """Why something could not be read."""
+    """The reason why a resource could not be read."""
 
     error: TenantryError
     team: str | None
-    """The team whose it is; None if it is no single team's."""
+    """The team that it belongs to; None if it does not belong to one team."""
 
 
 class Observed:
-    """What was seen of some teams.
+    """The observed state of some teams.
 
     Attributes:
-        live: the objects; whatever is not in it is not there.
-        unreadable: what could not be read, and why: what lies in it is not known either. Its ids
-            may stand for many (`Id.covers`).
-        waiting: resources that can't be made yet, and what they wait for.
-        platform: what was seen of the platform's own, where a look at teams took that in: apart
-            from the rest, since a mapper, say, can be a team's in something of the platform's.
+        live: the resources that exist, by id.
+        unreadable: the resources that could not be read, with the errors. Nothing in them is known.
+            An id can cover several resources (`Id.covers`).
+        waiting: the resources that cannot be created yet, with the reasons.
+        platform: the observed state of the platform's own resources, if it was observed too. It is
+            separate since a resource of a team, such as a mapper, can be in a resource of the
+            platform.
     """
 
     def __init__(self) -> None:
@@ -148,7 +152,7 @@ class Observed:
         self._sorted = 0
 
     def marked(self, team: str) -> Iterator[tuple[Id, Live]]:
-        """What carries a team's mark. Sorted by team once: there may be a thousand to ask for."""
+        """Yield the resources with a team's mark. They are indexed once, for thousands of teams."""
         if self._sorted != len(self.live):
             self._marked = {}
             for id, live in self.live.items():
@@ -156,34 +160,36 @@ class Observed:
                     self._marked.setdefault(live.team, []).append(id)
             self._sorted = len(self.live)
         for id in self._marked.get(team, ()):
-            live = self.live[id]  # it may have been seen anew
+            live = self.live[id]  # it may have been observed again
             if live.marked and live.team == team:
                 yield id, live
 
     def is_known(self, id: Id) -> bool:
-        """Whether it could be read, if only to see that it is not there."""
+        """Return whether it is known if a resource exists, and in which state."""
         return not any(unread.covers(id) for unread in self.unreadable)
 
     def failure(self, team: str) -> TenantryError | None:
-        """Why a team, or the platform, could not be read in full; None if it could."""
+        """Return the error if a team, or the platform, could not be read completely; otherwise
+        None."""
         found = (part.error for part in self.unreadable.values() if part.team in (team, None))
         return next(found, None)
 
     @contextmanager
-    def capture_errors(self, id: Id, team: str | None, *, odd_only: bool = False) -> Iterator[None]:
-        """What fails in this context is noted as unreadable, and the look goes on.
-
-        So is an answer that has not the form that it should have.
+    def capture_errors(
+        self, id: Id, team: str | None, *, invalid_only: bool = False
+    ) -> Iterator[None]:
+        """Record errors in this context as an unreadable resource, and continue.
 
         Args:
             id: the resource that is read.
-            team: its owner.
-            odd_only: note nothing but answers that are not understood; raise all else.
+            team: its team.
+            invalid_only: record only responses of an unknown form, and raise other errors of
+                Tenantry.
         """
         try:
             yield
         except TenantryError as error:
-            if odd_only and not isinstance(error, InvalidResponse):
+            if invalid_only and not isinstance(error, InvalidResponse):
                 raise
             self.unreadable[id] = Unreadable(error, team)
         except ODD as error:
@@ -193,14 +199,14 @@ class Observed:
             self.unreadable[id] = Unreadable(as_tenantry_error(error, f"reading {id}"), team)
 
     def add(self, other: "Observed") -> None:
-        """Takes in what another look has seen."""
+        """Add what was observed elsewhere."""
         self.live |= other.live
         self.unreadable |= other.unreadable
         self.waiting |= other.waiting
 
 
 class Difference(NamedTuple):
-    """One field that is not as declared."""
+    """A field that differs from its declared value."""
 
     field: str
     old: Any
@@ -208,7 +214,7 @@ class Difference(NamedTuple):
 
 
 class Amount(str):
-    """A quantity that equals any other spelling of the same amount: `1000m` and `1`."""
+    """A quantity, which equals all other spellings of the same amount, such as `1000m` and `1`."""
 
     __slots__ = ()
 
@@ -228,8 +234,8 @@ class Elapsed(str):
     """A text that changes as time passes, such as `in 3 days`.
 
     Attributes:
-        fixed: the same fact as a text that stays, such as a moment. A plan is shown with the text,
-            and compared and hashed with this one, so that an approval of it stays valid.
+        fixed: the same fact as a text that does not change, such as a date. A plan is shown with
+            the text, and is compared and hashed with this one, so that an approval stays valid.
     """
 
     fixed: str
@@ -243,17 +249,16 @@ class Elapsed(str):
 
 @dataclass(frozen=True)
 class Exactly:
-    """A desired value that is compared as a whole: what is there beyond it is a difference."""
+    """A desired value that is compared as a whole: additional members are a difference, too."""
 
     value: Any
 
 
 def differences(desired: Any, actual: Any, path: Path = ()) -> Iterator[Difference]:
-    """The declared fields that differ.
+    """Yield the declared fields that differ.
 
-    Of a mapping only the declared keys count. Lists, and mappings declared
-    empty, count as a whole. Absent and empty are the same, since servers drop
-    empty values.
+    Only the declared keys of a mapping are compared. Lists, and mappings that are declared empty,
+    are compared as a whole. Missing and empty values are equal, since servers drop empty values.
     """
     if isinstance(desired, Exactly):
         if not _same(desired.value, actual):
@@ -267,7 +272,7 @@ def differences(desired: Any, actual: Any, path: Path = ()) -> Iterator[Differen
 
 
 def _inside(desired: Any, actual: Any, path: Path) -> Iterator[Difference]:
-    """As deep as one mapping can be told from another."""
+    """Yield the differences of two values at the deepest level at which both are mappings."""
     if isinstance(desired, Mapping) and isinstance(actual, Mapping) and desired:
         for key in dict.fromkeys((*desired, *actual)):
             if not _same(desired.get(key), actual.get(key)):
@@ -288,7 +293,7 @@ def _same(desired: Any, actual: Any) -> bool:
 
 
 def get_path(value: Any, path: Path) -> Any:
-    """What lies at a path of nested mappings; None if nothing does."""
+    """Return the value at a path of nested mappings; None if it does not exist."""
     for step in path:
         value = value.value if isinstance(value, Exactly) else value
         if not isinstance(value, Mapping) or step not in value:

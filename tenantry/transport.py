@@ -1,7 +1,7 @@
 """The translation of failed calls into Tenantry's errors, the same for all systems.
 
-Each client uses another HTTP library. A `Library` describes what is different about it; the rules are
-here, once: which failures may pass, which need an operator, and what the messages say.
+Each client uses another HTTP library. A `Library` describes what is different about it; the rules
+are here, once: which failures may pass, which need an operator, and what the messages say.
 """
 
 import ssl
@@ -144,7 +144,8 @@ def conflict_as_change() -> Iterator[None]:
     """Turn a response with the status 409 into ChangedMeanwhile.
 
     Such a call was made because the resource was not there, or was in another version, when it was
-    observed. So another process was faster, or an answer was lost: the state must be observed again.
+    observed. So another process was faster, or an answer was lost: the state must be observed
+    again.
 
     Raises:
         ChangedMeanwhile: the system answered 409.

@@ -1,4 +1,4 @@
-"""What each part of each system answers, in the same form: what is desired, observed, and applied."""
+"""The interface of all adapters: the desired resources, the observed ones, and changes."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -13,36 +13,39 @@ _Owner_contra = TypeVar("_Owner_contra", Team, Platform, contravariant=True)
 
 
 class Adapter(Protocol[_Owner_contra]):
-    """The resources of teams, or of the platform, in one system."""
+    """The resources of teams, or of the platform, in one system.
+
+    An adapter keeps no state between these calls, except caches: another process can apply a plan.
+    """
 
     @property
     def name(self) -> str:
-        """The name of the part, as tasks show it, such as `Harbor`."""
+        """The name of the adapter in the names of tasks, such as `Harbor`."""
 
     @property
     def system(self) -> str:
-        """The system, as ids of resources have it."""
+        """The system, as in the ids of resources."""
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """The kinds of resources whose changes it applies."""
+        """The kinds of resources that it applies."""
 
     def observe(self, owners: Sequence[_Owner_contra], observed: Observed, /) -> Observed:
-        """Return what the system holds of these owners.
+        """Return the observed resources of these owners.
 
         Args:
             owners: the teams, or the platform alone.
             observed: what the adapters before this one have observed.
 
         Raises:
-            TenantryError: the system cannot be read at all. What concerns a single resource is
-                recorded as unreadable instead.
+            TenantryError: the system cannot be read at all. Errors of single resources are recorded
+                in the result instead.
         """
 
     def desired(self, owner: _Owner_contra, observed: Observed, /) -> list[Resource]:
-        """Return the resources that an owner declares, in the order in which they are created.
+        """Return the desired resources of an owner, in the order of their creation.
 
-        No system is changed, and nothing is kept for `apply`: that gets the resource itself.
+        Neither a system nor the adapter is changed. `apply` gets the resource itself.
 
         Raises:
             TenantryError: a system cannot be read.
@@ -53,8 +56,9 @@ class Adapter(Protocol[_Owner_contra]):
 
         Args:
             change: a change of one of the adapter's kinds.
-            observed: what the plan was made from.
+            observed: the state that the plan was made from.
 
         Raises:
-            TenantryError: the system refused it, did not answer, or was changed meanwhile.
+            TenantryError: the system refused the change, did not answer, or was changed
+                concurrently.
         """

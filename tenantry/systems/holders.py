@@ -1,8 +1,8 @@
 """The holders of claimed names, by Tenantry's marks in the systems.
 
-A tenant can write objects of some kinds into its own namespaces, with any labels. So the mark of such an object
-proves nothing outside of these namespaces. Only marks that tenants cannot write count: on the namespace itself, in
-Keycloak, and on Secrets outside of the teams' namespaces.
+A tenant can write objects of some kinds into its own namespaces, with any labels. So the mark of
+such an object proves nothing outside of these namespaces. Only marks that tenants cannot write
+count: on the namespace itself, in Keycloak, and on Secrets outside of the teams' namespaces.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +27,9 @@ _ROUTES = ("VirtualService", "HTTPRoute")
 class Holders:
     """The marks in the systems. Each kind is read once, when it is needed.
 
-    All methods raise TenantryError if a system cannot be read. The holder is unknown then, which differs from
-    a missing holder. A kind that could not be read is not read again, since there may be thousands of claims.
+    All methods raise TenantryError if a system cannot be read. The holder is unknown then, which
+    differs from a missing holder. A kind that could not be read is not read again, since there may
+    be thousands of claims.
 
     Args:
         systems: the systems.
@@ -55,8 +56,8 @@ class Holders:
     def decide(self, what: str, name: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
         """Return the file that keeps a claimed name; None if the systems do not show it.
 
-        If the current declared state of exactly one file is applied, that file keeps the name. Otherwise it
-        is the file of the team whose mark is on the object with this name.
+        If the current declared state of exactly one file is applied, that file keeps the name.
+        Otherwise it is the file of the team whose mark is on the object with this name.
         """
         if what == LOGIN_HOST:
             return self._decide_logins(*name.rpartition("/")[::2], rivals)
@@ -68,8 +69,8 @@ class Holders:
         return applied[0] if len(applied) == 1 else None
 
     def _decide_logins(self, host: str, logins: str, rivals: Sequence[LeftOut]) -> LeftOut | None:
-        """Return the file that keeps a host: the one with its route if the route exists, else the one with
-        the logins.
+        """Return the file that keeps a host: the one with its route if the route exists, else the
+        one with the logins.
 
         A new route would receive the authorization codes of the other team's logins.
         """
@@ -172,9 +173,9 @@ class Holders:
     def _hosts(self) -> dict[str, str]:
         """The hosts of the teams' routes, with the team that holds each.
 
-        The namespaces of several teams may list the same host, since they also list granted hosts. Then the
-        team with the oldest route for the host holds it, else the team with the oldest namespace. A namespace
-        of an earlier release lists no hosts: there the routes count.
+        The namespaces of several teams may list the same host, since they also list granted hosts.
+        Then the team with the oldest route for the host holds it, else the team with the oldest
+        namespace. A namespace of an earlier release lists no hosts: there the routes count.
         """
         listed: dict[str, dict[str, None]] = {}
         for host, team in self._listed(HOSTS):

@@ -1,10 +1,12 @@
 """The settlement of conflicts between teams, by the marks in the systems.
 
-Two teams may claim the same name, which no convention gives to one of them. The current holder keeps it, and the
-other team is left out. If no mark shows the holder, both are left out. A team that is left out keeps what it
-holds, even if its file cannot be read: another team that claims it is left out, too.
+Two teams may claim the same name, which no convention gives to one of them. The current holder
+keeps it, and the other team is left out. If no mark shows the holder, both are left out. A team
+that is left out keeps what it holds, even if its file cannot be read: another team that claims it
+is left out, too.
 
-If a read fails, the holder is unknown. All teams that claim the name are left out until it can be read.
+If a read fails, the holder is unknown. All teams that claim the name are left out until it can be
+read.
 """
 
 from collections import defaultdict
@@ -39,8 +41,8 @@ def connect(
         connections: the connections to the systems.
         state: the declared state. The `state` of the systems is the settled one.
         keycloak: whether Keycloak may be called.
-        settled_by: the function that settles the conflicts, given the systems and whether Keycloak may be
-            called; `settle` by default.
+        settled_by: the function that settles the conflicts, given the systems and whether Keycloak
+            may be called; `settle` by default.
         options: the options of `Systems`.
     """
     state = _keep_own_hosts(connections, state)
@@ -57,7 +59,8 @@ def connect(
 
 
 def _keep_own_hosts(connections: Connections, state: Declaration) -> Declaration:
-    """Return the declared state without teams that use the hosts by which the systems are called."""
+    """Return the declared state without teams that use the hosts by which the systems are
+    called."""
     if state.evaluator is None:
         return state
     urls = {"Harbor": connections.harbor.url, "Keycloak": connections.keycloak.url}
@@ -99,8 +102,8 @@ def settle(
     Args:
         systems: the systems.
         keycloak: whether Keycloak may be called.
-        check: receives the failures of the reads. It can raise one of them, so that the caller tries again.
-            Otherwise teams whose claims could not be settled are left out.
+        check: receives the failures of the reads. It can raise one of them, so that the caller
+            tries again. Otherwise teams whose claims could not be settled are left out.
     """
     state, holders = systems.state, Holders(systems, keycloak=keycloak)
     state = _settle_all(state, holders)

@@ -1,8 +1,7 @@
-"""All systems of a platform: observe a team or the platform, plan it, and apply a plan.
+"""All systems of a platform: observe a team or the platform, plan the changes, and apply a plan.
 
-The adapters of the systems know their own resources. Here they are called in an order, since some
-observations need another's: the record of whose a Harbor project is is on a namespace, and a robot's
-secret is in one.
+The adapters are called in a fixed order, since some observations need others: the owner of a Harbor
+project is recorded on a namespace, and a namespace holds the Secrets of robots.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,8 +47,8 @@ class Systems:
     Attributes:
         state: the declared state.
         clusters: the connections to the clusters, by name.
-        team_adapters: what observes and applies the resources of teams, in the order of observation.
-        platform_adapters: what observes and applies the platform's own resources.
+        team_adapters: the adapters for the resources of teams, in the order of observation.
+        platform_adapters: the adapters for the platform's own resources.
     """
 
     def __init__(
@@ -65,13 +64,13 @@ class Systems:
     ) -> None:
         """
         Args:
-            connections: where the systems are, and the accounts that call them.
+            connections: the addresses of the systems, and the accounts.
             state: the declared state.
-            probe_credentials: try whether robots' credentials authenticate against Harbor, a call
-                each; otherwise they are assumed to.
+            probe_credentials: check whether Harbor accepts the credentials of robots, with one call
+                for each; otherwise they count as accepted.
             extras: observe undeclared resources, too.
             renew_client_secret_before: plan a new secret of Harbor's client if its secret is older.
-            clock: the time that ages are counted to.
+            clock: the clock for ages and expiry.
             more_adapters: create further adapters for the resources of teams, given these systems.
                 They observe after the others.
         """
@@ -155,13 +154,14 @@ class Systems:
         self._stack.close()
 
     def check(self, *, configuring: bool = False) -> list[str]:
-        """Return a sentence for each system, which says that it answers as it must.
+        """Check each system, and return the results as sentences.
 
         Args:
-            configuring: the platform is planned, too: what it declares need not exist yet.
+            configuring: whether the platform is planned, too. Then its realm and its auth_mode may
+                be missing.
 
         Raises:
-            SystemRefused, SystemUnavailable: the first system that does not, and why.
+            CallFailed: the first check that fails.
         """
         platform = self.state.platform
         mode_comes = configuring and platform.harbor.single_sign_on is not None
@@ -175,23 +175,24 @@ class Systems:
     # Observe
 
     def observe(self, teams: Sequence[Team]) -> Observed:
-        """Return what the systems hold of these teams."""
+        """Return the observed state of these teams."""
         observed = Observed()
         for adapter in self.team_adapters:
             observe(adapter, teams, observed)
         return observed
 
     def observe_platform(self) -> Observed:
-        """Return what the systems hold of the platform's own resources."""
+        """Return the observed state of the platform's own resources."""
         observed = Observed()
         for adapter in self.platform_adapters:
             observe(adapter, [self.state.platform], observed)
         return observed
 
     def not_applied(self, teams: Sequence[Team]) -> list[Team]:
-        """Return the teams whose namespace does not record that they are applied as now declared.
+        """Return the teams whose current declared state is not applied, by the record on their
+        namespaces.
 
-        It costs one read of the namespaces, whatever the number of teams.
+        The namespaces are read at once, for any number of teams.
         """
         found = self.kubernetes.namespaces([team.slug for team in teams])
         by_name = {live["metadata"]["name"]: live for live in found}
@@ -204,7 +205,7 @@ class Systems:
     # Plan
 
     def desired(self, team: Team, observed: Observed) -> list[Resource]:
-        """Return every resource of a team."""
+        """Return the desired resources of a team."""
         return [
             resource
             for adapter in self.team_adapters
@@ -212,7 +213,7 @@ class Systems:
         ]
 
     def desired_platform(self, observed: Observed) -> list[Resource]:
-        """Return every resource of the platform's own."""
+        """Return the platform's own desired resources."""
         wanted: list[Resource] = []
         for adapter in self.platform_adapters:
             with understood(adapter.system, f"plan the platform ({adapter.name})"):
@@ -225,10 +226,10 @@ class Systems:
         Args:
             team: the team.
             observed: what was observed of it.
-            partial: plan what could be read, and leave out the rest.
+            partial: plan the resources that could be read, and leave out the others.
 
         Raises:
-            TenantryError: part of the team could not be read.
+            TenantryError: a resource of the team could not be read.
         """
         desired = self.desired(team, observed)
         with understood("kubernetes", f"plan team '{team.name}'"):
@@ -245,18 +246,18 @@ class Systems:
 
         Args:
             observed: what was observed of it.
-            desired: its resources; they are made from what was observed if not given.
-            partial: plan what could be read, and leave out the rest.
+            desired: its desired resources; by default they are computed.
+            partial: plan the resources that could be read, and leave out the others.
 
         Raises:
-            TenantryError: part of it could not be read.
+            TenantryError: a resource of the platform could not be read.
         """
         wanted = self.desired_platform(observed) if desired is None else desired
         with understood("keycloak", "plan the platform"):
             return make_plan(self.state.platform, wanted, observed, partial=partial)
 
     def _adopts_project(self, team: Team, observed: Observed) -> bool:
-        """Return whether the plan of a team adopts a Harbor project that is not ours."""
+        """Return whether the plan of a team adopts an existing Harbor project."""
         project, *parts = self.harbor.desired(team, observed)
         wanted = [project, *parts, *self.credentials.desired(team, observed)]
         return may_adopt(team, project, wanted, observed)
@@ -270,10 +271,10 @@ class Systems:
         stages: Sequence[Stage] = STAGES,
         report: Callable[[Change], None] = lambda change: None,
     ) -> None:
-        """Make the changes of these stages, in order; `report` is called after each.
+        """Make the changes of these stages in order, and call `report` after each.
 
         Raises:
-            CallFailed: a change failed; those before it are made, those after it are not.
+            CallFailed: a change failed. The changes before it are made, those after it are not.
         """
         if plan.changes:
             self.marks.check()
@@ -289,7 +290,7 @@ class Systems:
 
 
 def observe(adapter: Adapter[Owner], owners: Sequence[Owner], observed: Observed) -> None:
-    """Add what one adapter observes to what is known.
+    """Add what an adapter observes to the observed state.
 
     Raises:
         TenantryError: the system cannot be read.

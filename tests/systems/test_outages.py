@@ -162,7 +162,7 @@ def test_a_harbor_that_answers_nothing_is_not_waited_for_at_each_call(
 ) -> None:
     """Each call times out after 30 seconds here, too, in a time of our own."""
     monkeypatch.setattr(harbor_client, "TIMEOUT", 0.2)
-    monkeypatch.setattr(calls, "LONGEST_SILENCE", 0.3)
+    monkeypatch.setattr(calls, "MAX_SILENCE", 0.3)
     teams.sandbox.requests.reset()
     teams.sandbox.controls.fail("timeout", system="harbor", times=None)
     found = report(teams)

@@ -1,4 +1,5 @@
-"""The content of Secrets: the credential of a robot in one of several formats, or of an OIDC client."""
+"""The content of Secrets: the credential of a robot in one of several formats, or of an OIDC
+client."""
 
 import base64
 import json
@@ -45,7 +46,8 @@ class Content:
     credential: Credential | None = None
     """The robot's credential."""
     username: str | None = None
-    """The user name of the robot; or a text if the entry contradicts itself, which breaks some clients."""
+    """The user name of the robot; or a text if the entry contradicts itself, which breaks some
+    clients."""
     others: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The rest of a Docker configuration, which belongs to other users and tools."""
 
@@ -55,8 +57,8 @@ def content(
 ) -> Content:
     """Return the content of a Secret, as far as it can be read.
 
-    If the registry was renamed, its former entry is found by the user name, or because it is the only one.
-    Its password is still valid.
+    If the registry was renamed, its former entry is found by the user name, or because it is the
+    only one. Its password is still valid.
 
     Args:
         secret: the Secret.

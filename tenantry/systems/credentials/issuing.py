@@ -37,7 +37,8 @@ class Issuer:
         call = "POST /api/v2.0/robots"
         described = self._marks.description(mark, project.removeprefix("team-"))
         response = self._harbor.create("/robots", new_robot(project, short, robot, described))
-        # Without these members the secret is lost. The next run finds the robot, and renews the secret.
+        # Without these members the secret is lost. The next run finds the robot, and renews the
+        # secret.
         answer: Any = response.json() if response.content else None
         name, secret = texts("harbor", call, answer, "name", "secret")
         if not isinstance(answer.get("id"), int):
@@ -45,7 +46,8 @@ class Issuer:
         return Created(answer["id"], Credential(name, secret))
 
     def renew(self, number: int, name: str) -> Credential:
-        """Renew the secret of a robot, and return its credential. Harbor rejects the old secret at once.
+        """Renew the secret of a robot, and return its credential. Harbor rejects the old secret at
+        once.
 
         Args:
             number: the robot's number.
@@ -77,9 +79,9 @@ class Issuer:
     ) -> bool:
         """Return whether Harbor accepts a credential of one of a team's robots.
 
-        A tenant can write any user name and password into its Secrets. If Tenantry tried them, Harbor would
-        lock the account of this name, or the tenant would learn whether the password is right. So a
-        credential of any other account is not tried, and counts as rejected.
+        A tenant can write any user name and password into its Secrets. If Tenantry tried them,
+        Harbor would lock the account of this name, or the tenant would learn whether the password
+        is right. So a credential of any other account is not tried, and counts as rejected.
 
         Args:
             credential: the credential.

@@ -36,7 +36,8 @@ def holds(short: str, secret: Live | None) -> bool:
 
 
 def _robot_in(secret: Live) -> str:
-    """Return the short name of the robot whose credential a Secret holds; empty if it holds none."""
+    """Return the short name of the robot whose credential a Secret holds; empty if it holds
+    none."""
     held: Credential | None = secret.handle["credential"]
     return pairs.short_of(held.username) if held else ""
 

@@ -1,13 +1,15 @@
-"""The state of a pair of robots: which one is live, which one is old, and how long the old one is kept.
+"""The state of a pair of robots: which one is live, which one is old, and how long the old one is
+kept.
 
-A new robot in Harbor always has a higher number than an older one. The robot of a pair that is not live is one of
-two things. An **old** robot is older than the live one: it was published before, and clients may still use it.
-A **candidate** is newer than the live one: it was never published, and no client can use it.
+A new robot in Harbor always has a higher number than an older one. The robot of a pair that is not
+live is one of two things. An **old** robot is older than the live one: it was published before, and
+clients may still use it. A **candidate** is newer than the live one: it was never published, and no
+client can use it.
 
-The annotations of the pair's first Secret record which robot is published, and when the former one is retired. A
-tenant can write the annotations and the Secret. So they are hints, within limits that Harbor sets: the age of a
-robot counts from its creation in Harbor, and an old robot is retired at the latest when the live one reaches its
-maximum age (`latest_end`).
+The annotations of the pair's first Secret record which robot is published, and when the former one
+is retired. A tenant can write the annotations and the Secret. So they are hints, within limits that
+Harbor sets: the age of a robot counts from its creation in Harbor, and an old robot is retired at
+the latest when the live one reaches its maximum age (`latest_end`).
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -58,20 +60,22 @@ def live_robot(
 ) -> str:
     """Return the short name of the live robot of a pair.
 
-    A tenant can put an older credential back into its Secrets, and forge the annotation. So the newest
-    robot is live if any Secret names it, and at the latest when the older one is too old or disabled.
+    A tenant can put an older credential back into its Secrets, and forge the annotation. So the
+    newest robot is live if any Secret names it, and at the latest when the older one is too old or
+    disabled.
 
     Args:
         purpose: the purpose of the pair.
         robot: the declared robot.
-        annotations: those of the pair's first Secret; empty if it does not exist, or is not Tenantry's.
+        annotations: those of the pair's first Secret; empty if it does not exist, or is not
+            Tenantry's.
         held: the robots whose credentials the pair's Secrets hold, beginning with the first Secret.
         rows: the existing robots of the pair, by short name.
         now: the current time.
 
     Returns:
-        The newest robot, or the older one if the newest was never published. If the Secret names a robot
-        that was deleted, that robot. If no robot exists, the first of the pair.
+        The newest robot, or the older one if the newest was never published. If the Secret names a
+        robot that was deleted, that robot. If no robot exists, the first of the pair.
     """
     names = pair(purpose)
     first, *others = [*held, ""]
@@ -94,7 +98,8 @@ def is_over(row: Row, robot: Robot, now: datetime) -> bool:
 
 
 LONGEST = timedelta(days=30)
-"""The maximum time that an old robot is kept after the declared overlap, if no maximum age is declared."""
+"""The maximum time that an old robot is kept after the declared overlap, if no maximum age is
+declared."""
 
 
 def latest_end(row: Row, robot: Robot) -> datetime | None:
@@ -138,7 +143,8 @@ def end_of_overlap(
 
 
 LONGEST_TOKEN = timedelta(days=1)
-"""The longest lifetime of a registry token: an old robot is kept for at least the token lifetime."""
+"""The longest lifetime of a registry token: an old robot is kept for at least the token
+lifetime."""
 
 
 def previous(annotations: Mapping[str, str]) -> tuple[set[str], datetime | None]:
@@ -176,8 +182,8 @@ def in_rotation(
 ) -> Iterator[str]:
     """Yield the short names of the robots of a pair that may exist in addition to the live one.
 
-    These are a robot in its overlap, a disabled robot that waits for its deletion, and a robot that a rotation
-    has just created. Any other robot is past its retirement, and is an extra.
+    These are a robot in its overlap, a disabled robot that waits for its deletion, and a robot that
+    a rotation has just created. Any other robot is past its retirement, and is an extra.
 
     Args:
         live: the live robot.

@@ -96,13 +96,13 @@ class Secrets:
     def read(self, place: Place, *, harbor: bool = True) -> Live | None:
         """Return a Secret of a robot as it was observed; None if it does not exist.
 
-        Its handle has the UID, the credential, the rest of its content, whether it is immutable, its
-        finalizers, and the size of each value in base64.
+        Its handle has the UID, the credential, the rest of its content, whether it is immutable,
+        its finalizers, and the size of each value in base64.
 
         Args:
             place: the Secret.
-            harbor: whether Harbor can be read. Its registry_url decides which credential in the Secret
-                is the robot's.
+            harbor: whether Harbor can be read. Its registry_url decides which credential in the
+                Secret is the robot's.
         """
         secret = self._clusters.of(place.id).get("Secret", place.name, place.namespace)
         if secret is None:
@@ -145,7 +145,8 @@ class Secrets:
         return self._marks.foreign(objects.mark_of(namespace), place.team.name)
 
     def lacks_namespace(self, place: Place) -> bool:
-        """Return whether a missing Secret cannot be created, since its namespace is missing or foreign."""
+        """Return whether a missing Secret cannot be created, since its namespace is missing or
+        foreign."""
         namespace = self._clusters.of(place.id).get("Namespace", place.namespace)
         return namespace is None or bool(self.foreign_namespace(place, namespace))
 
@@ -179,7 +180,8 @@ class Secrets:
     ) -> None:
         """Write a credential into a Secret, in place, so that pods that refer to it keep working.
 
-        If the team has made a Secret in its namespaces impossible to update, the Secret is replaced.
+        If the team has made a Secret in its namespaces impossible to update, the Secret is
+        replaced.
 
         Args:
             place: the Secret.
@@ -205,7 +207,8 @@ class Secrets:
         self.apply(Change(action, wanted, (), live), credential)
 
     def _is_full(self, place: Place, live: Live, credential: Credential) -> bool:
-        """Return whether the API server would refuse the Secret because a team has added too much."""
+        """Return whether the API server would refuse the Secret because a team has added too
+        much."""
         annotations = live.fields["metadata"]["annotations"].items()
         if sum(len(str(part).encode()) for pair in annotations for part in pair) > _ANNOTATIONS:
             return True
@@ -255,7 +258,8 @@ def annotations_of(live: Live | None) -> Mapping[str, str]:
 
 
 def renamed(credential: Credential, username: str) -> Credential | None:
-    """Return a credential with the current full name of its robot; None if it is another account's."""
+    """Return a credential with the current full name of its robot; None if it is another
+    account's."""
     held = credential.username
     if held == username or _without_prefix(held) == _without_prefix(username):
         return Credential(username, credential.password)

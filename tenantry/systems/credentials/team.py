@@ -1,11 +1,13 @@
 """The adapter for credentials: robots, OIDC clients, and the Secrets that hold their credentials.
 
-Harbor shows the secret of a robot once, when the robot is created or its secret is renewed. Tenantry
-writes it into the Secret at once, after a login with it has worked. So one adapter handles a robot and its
-Secrets: if a Secret is lost, or Harbor rejects the credential in it, the robot gets a new secret, and the
-Secret is written. The secret of an OIDC client can be read from Keycloak at any time, and is copied.
+Harbor shows the secret of a robot once, when the robot is created or its secret is renewed.
+Tenantry writes it into the Secret at once, after a login with it has worked. So one adapter handles
+a robot and its Secrets: if a Secret is lost, or Harbor rejects the credential in it, the robot gets
+a new secret, and the Secret is written. The secret of an OIDC client can be read from Keycloak at
+any time, and is copied.
 
-Onboarding and rotation create robots (`issuing.py`), and write their Secrets (`places.py`), in the same way.
+Onboarding and rotation create robots (`issuing.py`), and write their Secrets (`places.py`), in the
+same way.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -165,7 +167,8 @@ class TeamCredentials:
     # Observed
 
     def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
-        """Return the teams' Secrets, whether Harbor accepts their credentials, and the ServiceAccounts.
+        """Return the teams' Secrets, whether Harbor accepts their credentials, and the
+        ServiceAccounts.
 
         Args:
             teams: the teams.
@@ -206,9 +209,10 @@ class TeamCredentials:
     def is_past_retirement(self, team: Team, robot: Id, observed: Observed) -> bool:
         """Return whether a robot should have been deleted, so that it is an extra.
 
-        An old robot is not past its retirement during the overlap, while it is disabled and waits for its
-        deletion, or while a Secret of the pair holds its credential, or could not be read. A Secret in a
-        namespace of the team counts only until the live robot reaches its maximum age.
+        An old robot is not past its retirement during the overlap, while it is disabled and waits
+        for its deletion, or while a Secret of the pair holds its credential, or could not be read.
+        A Secret in a namespace of the team counts only until the live robot reaches its maximum
+        age.
 
         Args:
             team: the team.
@@ -305,7 +309,8 @@ class TeamCredentials:
             lifetime: Lifetime = change.live.fields["lifetime"]
             if {"lifetime", "expiry"} & {found.field for found in change.differences}:
                 row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
-            # PUT replaces the whole robot: Harbor clears omitted fields, and enables a disabled robot.
+            # PUT replaces the whole robot: Harbor clears omitted fields, and enables a disabled
+            # robot.
             description = self._marks.description(mark, project.removeprefix("team-"))
             own = {"description": description, "disable": False}
             body = {**row, **own, "permissions": permissions(project, robot)}

@@ -43,7 +43,8 @@ def failure(method: str, path: str, answer: httpx.Response) -> SystemRefused | S
         advice = "Harbor is in read-only mode: turn it off in its configuration, then run again."
     else:
         advice = _ADVICE.get(status, "")
-    # A 500 of Harbor has no reason: it may be a race between two writes, which does not happen again.
+    # A 500 of Harbor has no reason: it may be a race between two writes, which does not happen
+    # again.
     wait = answer.headers.get("Retry-After")
     return refusal("harbor", call, status, reason, advice=advice, retry_after_header=wait)
 
@@ -52,8 +53,8 @@ def check_done(method: str, path: str, answer: httpx.Response, status: int) -> h
     """Return a response if it has the status, the headers and the form that Harbor's API documents.
 
     Raises:
-        InvalidResponse: it is another response, such as the login page of a proxy. The call may have had
-            no effect.
+        InvalidResponse: it is another response, such as the login page of a proxy. The call may
+            have had no effect.
         SystemUnavailable: it is not JSON.
     """
     call = f"{method} {path}"
@@ -85,7 +86,8 @@ def words(answer: httpx.Response) -> str:
 
 
 def _reason(answer: httpx.Response) -> str:
-    """Return Harbor's error message. Harbor's error code is unreliable, so only the status is used."""
+    """Return Harbor's error message. Harbor's error code is unreliable, so only the status is
+    used."""
     try:
         return str(answer.json()["errors"][0]["message"]).strip()
     except (ValueError, LookupError, TypeError):

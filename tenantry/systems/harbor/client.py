@@ -39,9 +39,10 @@ Row = dict[str, Any]
 class HarborClient:
     """The connection to one Harbor. Safe to use from many threads.
 
-    Every method raises SystemRefused if Harbor refuses the call, and SystemUnavailable if Harbor does not
-    answer or cannot handle the call now. If the session has expired, the client logs in again and repeats
-    the call once. Harbor writes nothing in an expired session, so this is safe for writes, too.
+    Every method raises SystemRefused if Harbor refuses the call, and SystemUnavailable if Harbor
+    does not answer or cannot handle the call now. If the session has expired, the client logs in
+    again and repeats the call once. Harbor writes nothing in an expired session, so this is safe
+    for writes, too.
     """
 
     def __init__(self, account: HarborAccount) -> None:
@@ -75,7 +76,8 @@ class HarborClient:
         return httpx.BasicAuth(self.account.username, self.account.password.get_secret_value())
 
     def info(self) -> Row:
-        """Return `/systeminfo` as an administrator sees it, with version and registry_url. It is read once.
+        """Return `/systeminfo` as an administrator sees it, with version and registry_url. It is
+        read once.
 
         Raises:
             SystemRefused: the password of the account is wrong, or Harbor is older than 2.4.
@@ -109,9 +111,10 @@ class HarborClient:
 
         Args:
             path: below `/api/v2.0`.
-            by_name: whether the path contains the name of a project. Otherwise Harbor takes a name that
-                consists of digits for a number.
-            query: the parameters of the query. Harbor decodes `q` twice, so a `+` in it must be `%2B`.
+            by_name: whether the path contains the name of a project. Otherwise Harbor takes a name
+                that consists of digits for a number.
+            query: the parameters of the query. Harbor decodes `q` twice, so a `+` in it must be
+                `%2B`.
         """
         return one(self._read(path, by_name, query), "harbor", f"GET {_API}{path}")
 
@@ -130,7 +133,8 @@ class HarborClient:
         return None
 
     def pages(self, path: str, **query: Any) -> Iterator[Answer]:
-        """Yield all rows of a list. X-Total-Count is ignored: it includes rows that the list omits."""
+        """Yield all rows of a list. X-Total-Count is ignored: it includes rows that the list
+        omits."""
         page = 1
         while True:
             rows = self.rows(path, page=page, page_size=_PAGE, **query)
@@ -142,7 +146,8 @@ class HarborClient:
     def post(
         self, path: str, body: Row, *, by_name: bool = False, status: int = 201
     ) -> httpx.Response:
-        """Send a POST and return the response. After a creation it has the Location of the resource.
+        """Send a POST and return the response. After a creation it has the Location of the
+        resource.
 
         Args:
             path: below `/api/v2.0`.
@@ -151,7 +156,8 @@ class HarborClient:
             status: the documented status of the response.
 
         Raises:
-            InvalidResponse: the response is not the documented one, so the call may have had no effect.
+            InvalidResponse: the response is not the documented one, so the call may have had no
+                effect.
         """
         return self._send("POST", path, by_name=by_name, body=body, status=status)
 
@@ -174,7 +180,8 @@ class HarborClient:
             self._send("DELETE", path)
 
     def patch(self, path: str, body: Row) -> Any:
-        """Update part of a resource, and return the content of the response; None if it is empty."""
+        """Update part of a resource, and return the content of the response; None if it is
+        empty."""
         answer = self._send("PATCH", path, body=body)
         return answer.json() if answer.content else None
 
@@ -187,7 +194,8 @@ class HarborClient:
         return timedelta(minutes=self.settings().number("token_expiration"))
 
     def outside(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Make a call as docker does, outside of the session and of `/api`, and return the response.
+        """Make a call as docker does, outside of the session and of `/api`, and return the
+        response.
 
         Args:
             method: the method.
@@ -205,9 +213,9 @@ class HarborClient:
     def accepts(self, username: str, password: str) -> bool:
         """Return whether Harbor accepts a robot's credential, used as docker uses it.
 
-        While Harbor's database is down, its token service rejects valid credentials, too. So a rejection
-        counts only if Harbor accepts the connection's own account afterwards, and rejects the credential
-        again between two such checks.
+        While Harbor's database is down, its token service rejects valid credentials, too. So a
+        rejection counts only if Harbor accepts the connection's own account afterwards, and rejects
+        the credential again between two such checks.
 
         Raises:
             SystemUnavailable: Harbor rejects the connection's own account, too.
@@ -233,8 +241,8 @@ class HarborClient:
             )
 
     def _gives_token(self, username: str, password: str) -> bool:
-        # With a scope, Harbor would answer 200 to a wrong secret, too. The cookie of the session would
-        # hide a wrong secret.
+        # With a scope, Harbor would answer 200 to a wrong secret, too. The cookie of the session
+        # would hide a wrong secret.
         path = "/service/token"
 
         def ask() -> bool:
@@ -249,12 +257,12 @@ class HarborClient:
     def tried_client(self) -> str:
         """Let Harbor use its OIDC client, and return what the provider answers.
 
-        Harbor never shows the client secret. In a login with an invalid code, Harbor sends the secret to the
-        provider, which checks the client before the code. No user is logged in.
+        Harbor never shows the client secret. In a login with an invalid code, Harbor sends the
+        secret to the provider, which checks the client before the code. No user is logged in.
 
         Returns:
-            The message in Harbor's response: `oauth2: "invalid_grant" …` if only the code was rejected;
-            empty if `/c/` is not routed to Harbor's core.
+            The message in Harbor's response: `oauth2: "invalid_grant" …` if only the code was
+            rejected; empty if `/c/` is not routed to Harbor's core.
         """
         begun = retry_read(lambda: self._exchange("GET", "/c/oidc/login"))
         if begun.status_code != httpx.codes.FOUND:

@@ -82,8 +82,8 @@ def apply_member(client: HarborClient, change: Change, project: int) -> None:
 def _ensure_group(client: HarborClient, name: str) -> None:
     """Create a group in Harbor unless it exists.
 
-    Measured: of sixteen concurrent memberships of a group that did not exist, some failed with 500 and
-    wrote nothing. None failed if the group existed.
+    Measured: of sixteen concurrent memberships of a group that did not exist, some failed with 500
+    and wrote nothing. None failed if the group existed.
     """
     for _ in range(2):
         rows = client.pages("/usergroups", group_name=name)

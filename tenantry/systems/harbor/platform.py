@@ -1,7 +1,7 @@
 """The adapter for Harbor's own configuration: single sign-on, and further settings.
 
-Tenantry copies the client secret from Keycloak to Harbor in memory. Harbor never shows the secret, so
-Tenantry checks it by letting Harbor use it.
+Tenantry copies the client secret from Keycloak to Harbor in memory. Harbor never shows the secret,
+so Tenantry checks it by letting Harbor use it.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""Harbor's registry, used as docker and pipelines do: with a robot's credential, without the session."""
+"""Harbor's registry, used as docker and pipelines do: with a robot's credential, without the
+session."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -63,7 +64,8 @@ class Registry:
         return Token(value, granted)
 
     def newest_image(self, project: str) -> tuple[str, str] | None:
-        """Return repository and digest of a recently pushed image of a project; None if it has no images.
+        """Return repository and digest of a recently pushed image of a project; None if it has no
+        images.
 
         A pull of such an image has the least effect on retention rules that count pulls.
         """
@@ -84,10 +86,11 @@ class Registry:
         return retry_read(lambda: self._client.outside("GET", path, headers=headers)).status_code
 
     def try_upload(self, token: Token, repository: str) -> int:
-        """Start an upload, cancel it, and return the status of the start, which is 202 if it is permitted.
+        """Start an upload, cancel it, and return the status of the start, which is 202 if it is
+        permitted.
 
-        A robot that can push may lack the right to cancel, so the connection's account cancels the upload.
-        If that fails, the registry removes the upload after a week.
+        A robot that can push may lack the right to cancel, so the connection's account cancels the
+        upload. If that fails, the registry removes the upload after a week.
         """
         path = f"/v2/{repository}/blobs/uploads/"
         answer = self._client.outside("POST", path, headers=_bearer(token))

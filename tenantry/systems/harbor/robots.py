@@ -75,15 +75,16 @@ def robot_fields(row: Row, now: datetime) -> Row:
 FAR_OFF = "not soon"
 _SOON = 14  # days
 _LAST_PART = 0.25
-"""A robot expires soon in its last 14 days, or in the last quarter of its lifetime if that is shorter."""
+"""A robot expires soon in its last 14 days, or in the last quarter of its lifetime if that is
+shorter."""
 
 
 class Lifetime:
     """The lifetime of a robot, which is compared with the declared number of days.
 
-    Harbor counts the duration of a robot from its creation, so a robot that is renewed for N days gets its
-    age plus N as its duration. The robot is in sync if its duration is at least N days, and it expires in
-    at most N days (plus one, because the age is rounded up).
+    Harbor counts the duration of a robot from its creation, so a robot that is renewed for N days
+    gets its age plus N as its duration. The robot is in sync if its duration is at least N days,
+    and it expires in at most N days (plus one, because the age is rounded up).
     """
 
     def __init__(self, days: int, age: float, end: datetime | None = None) -> None:

@@ -1,6 +1,7 @@
 """Logins at Harbor: one password check, then a cookie and a CSRF token.
 
-Measured on Harbor 2.15.2: a call in a session takes 2 ms. A call with basic auth takes 100 ms, for PBKDF2.
+Measured on Harbor 2.15.2: a call in a session takes 2 ms. A call with basic auth takes 100 ms, for
+PBKDF2.
 """
 
 import time
@@ -39,7 +40,8 @@ class Session:
         return {name: value for name, value in sent.items() if value}
 
     def update(self, answer: httpx.Response) -> None:
-        """Store the cookies and the token of a response. Of two `sid` cookies, the last one is valid."""
+        """Store the cookies and the token of a response. Of two `sid` cookies, the last one is
+        valid."""
         for header in answer.headers.get_list("set-cookie"):
             name, _, rest = header.partition("=")
             if name in ("sid", "_gorilla_csrf"):
@@ -62,8 +64,8 @@ def log_in(http: httpx.Client, account: HarborAccount) -> Session | NoSession:
 
     Raises:
         SystemRefused: the password is wrong.
-        SystemUnavailable: Harbor cannot log in users now, or wrong passwords of another client keep the
-            user locked.
+        SystemUnavailable: Harbor cannot log in users now, or wrong passwords of another client keep
+            the user locked.
     """
     for _ in range(4):
         session = Session(f"{account.url}/")
@@ -137,9 +139,10 @@ def wrong_password(account: HarborAccount) -> SystemRefused:
 def has_ended(answer: httpx.Response) -> bool:
     """Return whether a response to a call in a session shows that the session has expired.
 
-    In an expired session, GET /projects is answered with 200 and the public projects. But the response
-    sets a new `sid`, which no response in a valid session does. An administrator in a valid session never
-    gets 401, and a 403 that mentions the token means that cookie and token are no longer valid.
+    In an expired session, GET /projects is answered with 200 and the public projects. But the
+    response sets a new `sid`, which no response in a valid session does. An administrator in a
+    valid session never gets 401, and a 403 that mentions the token means that cookie and token are
+    no longer valid.
     """
     if any(header.startswith("sid=") for header in answer.headers.get_list("set-cookie")):
         return True

@@ -1,6 +1,8 @@
-"""The adapter for the resources of teams in Harbor: projects with their members and rules about tags.
+"""The adapter for the resources of teams in Harbor: projects with their members and rules about
+tags.
 
-`tenantry.systems.credentials` creates robots, together with the Secrets that hold their credentials.
+`tenantry.systems.credentials` creates robots, together with the Secrets that hold their
+credentials.
 """
 
 from collections.abc import Mapping, Sequence

@@ -255,7 +255,8 @@ def _label(declared: HarborInMesh) -> tuple[str, str]:
 
 
 def _injection(namespace: Object, declared: HarborInMesh) -> Live:
-    """Return the injection label. Another value of it is the decision of another person, and is kept."""
+    """Return the injection label. Another value of it is the decision of another person, and is
+    kept."""
     labels = namespace["metadata"].get("labels") or {}
     key, value = _label(declared)
     there = labels.get(key)

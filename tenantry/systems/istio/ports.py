@@ -1,4 +1,5 @@
-"""The protocol of a Service's port for the mesh: `appProtocol`, in a Service that Tenantry does not own.
+"""The protocol of a Service's port for the mesh: `appProtocol`, in a Service that Tenantry does not
+own.
 
 Server-side apply sets and owns only this field. All other fields belong to Harbor's chart.
 """

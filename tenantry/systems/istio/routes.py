@@ -1,7 +1,7 @@
 """Routes as manifests of two kinds: Istio's VirtualService, and HTTPRoute.
 
-An HTTPRoute contains the defaults of the API server, since lists are compared as a whole. In an HTTPRoute the
-rule with the longest prefix takes precedence, in a VirtualService the first one.
+An HTTPRoute contains the defaults of the API server, since lists are compared as a whole. In an
+HTTPRoute the rule with the longest prefix takes precedence, in a VirtualService the first one.
 """
 
 from collections.abc import Sequence

@@ -48,8 +48,8 @@ class IstioTeams:
     def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
         """Return the routes in the first namespaces of the teams.
 
-        Both kinds are read, since a route that is no longer declared can be of either kind. A kind that is
-        not installed is skipped, unless a team declares it.
+        Both kinds are read, since a route that is no longer declared can be of either kind. A kind
+        that is not installed is skipped, unless a team declares it.
         """
         seen = Observed()
         needed = {self._kind(route) for team in teams for route in team.routes.values()}

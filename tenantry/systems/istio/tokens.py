@@ -1,7 +1,7 @@
 """The access to Harbor's portal, which requires a token of the realm.
 
-A RequestAuthentication rejects all tokens of other issuers, on any path, and docker sends tokens of Harbor. So it
-selects the portal's pods only, and neither Harbor's core nor the Gateway.
+A RequestAuthentication rejects all tokens of other issuers, on any path, and docker sends tokens of
+Harbor. So it selects the portal's pods only, and neither Harbor's core nor the Gateway.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

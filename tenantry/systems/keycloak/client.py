@@ -1,7 +1,7 @@
 """The client of Keycloak's admin API, through python-keycloak.
 
-Retries of python-keycloak are off, since they would repeat a POST whose answer was lost. Lists are read in
-pages here: its `get_groups` omits children, and its `get_idps` returns 100 at most.
+Retries of python-keycloak are off, since they would repeat a POST whose answer was lost. Lists are
+read in pages here: its `get_groups` omits children, and its `get_idps` returns 100 at most.
 """
 
 import json
@@ -32,8 +32,8 @@ Representation = dict[str, Any]
 class KeycloakClient:
     """The connection to one realm of a Keycloak. Safe to use from many threads.
 
-    Every method raises SystemRefused if Keycloak refuses the call, and SystemUnavailable if Keycloak does
-    not answer or cannot handle the call now.
+    Every method raises SystemRefused if Keycloak refuses the call, and SystemUnavailable if
+    Keycloak does not answer or cannot handle the call now.
     """
 
     def __init__(self, account: KeycloakAccount, realm: str) -> None:
@@ -72,7 +72,8 @@ class KeycloakClient:
         self._connection.get_token()
 
     def version(self) -> str:
-        """Return the version of the server, such as `26.7.3`. Keycloak shows it to administrators only."""
+        """Return the version of the server, such as `26.7.3`. Keycloak shows it to administrators
+        only."""
         call = "GET /admin/serverinfo"
         info = retry_read(lambda: self._translate(call, self._admin.get_server_info))
         try:
@@ -82,11 +83,13 @@ class KeycloakClient:
 
     @cached_property
     def issuer(self) -> str:
-        """The issuer of the realm, as the realm states it. It can differ from the connection's address."""
+        """The issuer of the realm, as the realm states it. It can differ from the connection's
+        address."""
         return self._issuer_of(self.realm)
 
     def issuer_to_be(self) -> str:
-        """Return the issuer of the realm, also before the realm exists: derived from another realm."""
+        """Return the issuer of the realm, also before the realm exists: derived from another
+        realm."""
         try:
             return self.issuer
         except SystemRefused as error:
@@ -157,11 +160,13 @@ class KeycloakClient:
             status: the documented status of the response.
 
         Returns:
-            The id of the resource, which is the last part of the Location; empty if the status is not 201.
+            The id of the resource, which is the last part of the Location; empty if the status is
+            not 201.
 
         Raises:
             ChangedMeanwhile: the resource exists now.
-            InvalidResponse: the response is not the documented one, so the call may have had no effect.
+            InvalidResponse: the response is not the documented one, so the call may have had no
+                effect.
         """
         with conflict_as_change():
             return str(self._send("POST", path, body=body, status=status) or "")
@@ -186,7 +191,8 @@ class KeycloakClient:
             status: the documented status of the response.
 
         Raises:
-            InvalidResponse: the response is not the documented one, so the call may have had no effect.
+            InvalidResponse: the response is not the documented one, so the call may have had no
+                effect.
         """
         self._send("PUT", path, body=body or {}, status=status)
 

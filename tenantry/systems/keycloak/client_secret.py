@@ -1,7 +1,7 @@
 """The secret of Harbor's client, and its renewal.
 
-If a client policy of the realm has the executor `secret-rotation`, Keycloak also accepts the old secret until
-it is revoked. Otherwise Keycloak rejects the old secret as soon as a new one exists.
+If a client policy of the realm has the executor `secret-rotation`, Keycloak also accepts the old
+secret until it is revoked. Otherwise Keycloak rejects the old secret as soon as a new one exists.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,7 +45,8 @@ class ClientSecret:
             sign_on: the declared single sign-on; None if it is not declared.
             clock: the clock for the age of the secret.
             hand_over: gives Harbor another secret, and returns when Harbor uses it.
-            renew_before: renew a secret that was created before this time, regardless of the declared limit.
+            renew_before: renew a secret that was created before this time, regardless of the
+                declared limit.
         """
         self._client = client
         self._sign_on = sign_on
@@ -85,7 +86,8 @@ class ClientSecret:
         )
 
     def _age(self, attributes: Representation) -> str:
-        """Return the limit if the secret is not older; else its age, and the effect of a renewal."""
+        """Return the limit if the secret is not older; else its age, and the effect of a
+        renewal."""
         created = attributes.get(_CREATED)
         told = "not known"
         if created:

@@ -24,7 +24,8 @@ from tenantry.systems.keycloak.clients import (
 )
 
 PKCE_SINCE = (2, 13)
-"""The first version of Harbor that supports PKCE. Logins of older versions fail if PKCE is required."""
+"""The first version of Harbor that supports PKCE. Logins of older versions fail if PKCE is
+required."""
 _GROUPS_MAPPER = "oidc-group-membership-mapper"
 
 

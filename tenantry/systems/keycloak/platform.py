@@ -1,6 +1,8 @@
-"""The adapter for the platform's own resources in Keycloak: realm, groups, providers, Harbor's client.
+"""The adapter for the platform's own resources in Keycloak: realm, groups, providers, Harbor's
+client.
 
-Realm, groups, clients and providers carry Tenantry's mark. The resources in them share their ownership.
+Realm, groups, clients and providers carry Tenantry's mark. The resources in them share their
+ownership.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,13 +46,14 @@ class KeycloakPlatform:
         Args:
             client: the realm.
             harbor: provides the redirect address of Harbor's client, and Harbor's version.
-            clusters: the connections to the clusters. The home cluster holds the secrets of providers.
+            clusters: the connections to the clusters. The home cluster holds the secrets of
+                providers.
             state: the declared state.
             clock: the clock for the age of the client secret.
             marks: the platform's marks.
             hand_over: gives Harbor another secret of its client, and returns when Harbor uses it.
-            renew_secret_before: plan a new secret of Harbor's client if the current one was created before
-                this time.
+            renew_secret_before: plan a new secret of Harbor's client if the current one was created
+                before this time.
             extras: observe groups that are no longer declared, too.
         """
         declared, sign_on = state.platform.keycloak, state.platform.harbor.single_sign_on

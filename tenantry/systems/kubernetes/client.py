@@ -1,7 +1,7 @@
 """The client of the Kubernetes API server, which takes and returns objects as plain dicts.
 
-The official client handles connections, certificates and credentials. Its retries are off, and each call has
-a time-out.
+The official client handles connections, certificates and credentials. Its retries are off, and each
+call has a time-out.
 """
 
 import builtins
@@ -87,8 +87,8 @@ def _kind_of(manifest: Object) -> Kind:
 class KubernetesClient:
     """The connection to one API server. Safe to use from many threads.
 
-    Every method raises SystemRefused if the server refuses the call, and SystemUnavailable if the server does
-    not answer or cannot handle the call now.
+    Every method raises SystemRefused if the server refuses the call, and SystemUnavailable if the
+    server does not answer or cannot handle the call now.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -107,7 +107,8 @@ class KubernetesClient:
         return str(retry_read(lambda: self._call("GET", "/version"))["gitVersion"])
 
     def uid(self) -> str:
-        """Return the id of the cluster, which is the UID of its namespace `kube-system`. It is read once.
+        """Return the id of the cluster, which is the UID of its namespace `kube-system`. It is read
+        once.
 
         Raises:
             TenantryError: it cannot be read.
@@ -208,7 +209,8 @@ class KubernetesClient:
         return written(answer, f"PATCH {path}", manifest["kind"], metadata["name"])
 
     def merge(self, kind: str, name: str, namespace: str | None, body: Object) -> Object:
-        """Send a merge patch, for the few fields that Tenantry shares with others, and return the object.
+        """Send a merge patch, for the few fields that Tenantry shares with others, and return the
+        object.
 
         Raises:
             ChangedMeanwhile: the body names a resourceVersion that is not the latest.

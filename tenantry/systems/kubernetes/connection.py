@@ -19,8 +19,8 @@ _FILES = Path("/proc/self/fd")
 def connect(cluster: Cluster) -> kube.ApiClient:
     """Return a client of the API server.
 
-    Retries are off: they would repeat writes whose answer was lost. Redirects are off: they would send the
-    client certificate or the token to another server.
+    Retries are off: they would repeat writes whose answer was lost. Redirects are off: they would
+    send the client certificate or the token to another server.
 
     Raises:
         SystemRefused: the kubeconfig cannot be used.
@@ -47,8 +47,8 @@ def connect(cluster: Cluster) -> kube.ApiClient:
 def _keep_in_memory() -> None:
     """Let the client keep the certificates and keys of kubeconfigs in memory.
 
-    OpenSSL reads keys from files only, so the client writes the keys of a kubeconfig, or of its `exec`
-    plugin, to the temporary directory, where they stay if the process is killed. A file of
+    OpenSSL reads keys from files only, so the client writes the keys of a kubeconfig, or of its
+    `exec` plugin, to the temporary directory, where they stay if the process is killed. A file of
     `memfd_create` has no name, and ends with the process. It exists on Linux only.
     """
     if hasattr(os, "memfd_create") and _FILES.is_dir():
@@ -58,7 +58,8 @@ def _keep_in_memory() -> None:
 def _in_memory(
     content: str | bytes, temp_file_path: str | None = None, force_recreate: bool = False
 ) -> str:
-    """Return the path of a file in memory. The parameters are those of the client's own function."""
+    """Return the path of a file in memory. The parameters are those of the client's own
+    function."""
     return _file(content.encode() if isinstance(content, str) else content)
 
 

@@ -31,8 +31,8 @@ def intent_annotations(
 ) -> dict[str, str]:
     """Return the annotations of the intent mark.
 
-    The mark is written if the project does not exist yet, if it is Tenantry's already, or if the declared
-    state adopts it.
+    The mark is written if the project does not exist yet, if it is Tenantry's already, or if the
+    declared state adopts it.
 
     Args:
         team: the team.

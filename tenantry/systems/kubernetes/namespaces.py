@@ -20,7 +20,8 @@ APPLY_ROLE = (
 HOSTS = "tenantry.io/hosts"
 """Annotation of a team's namespace: the hosts that its members may name in routes.
 
-`deployments/admission.yaml` reads it. Members cannot change it: their role may only read namespaces.
+`deployments/admission.yaml` reads it. Members cannot change it: their role may only read
+namespaces.
 """
 REPLACES = "tenantry.io/replaces"
 """Annotation of a team's namespace: the robots of other tools that the team's robots replace."""
@@ -34,8 +35,9 @@ _WRITE = [*_READ, "create", "update", "patch", "delete", "deletecollection"]
 def member_role() -> Resource:
     """Return the ClusterRole for the members of a team in its namespaces.
 
-    Like Kubernetes' role `edit`, it permits workloads. Unlike `edit`, it does not permit writes to the
-    isolation policies: NetworkPolicies, quotas, limit ranges and role bindings can only be read.
+    Like Kubernetes' role `edit`, it permits workloads. Unlike `edit`, it does not permit writes to
+    the isolation policies: NetworkPolicies, quotas, limit ranges and role bindings can only be
+    read.
     """
     write = {
         "": [
@@ -108,8 +110,8 @@ def namespace(
 def _hosts(team: Team, granted: Collection[str]) -> dict[str, str]:
     """Return the annotation with the hosts of the team.
 
-    These are the hosts of its routes, the hosts that the policy grants to it, and the Services of its
-    namespaces if it has several namespaces.
+    These are the hosts of its routes, the hosts that the policy grants to it, and the Services of
+    its namespaces if it has several namespaces.
     """
     hosts = {route.host for route in team.routes.values()} | set(granted)
     if len(team.namespaces) > 1:
@@ -165,7 +167,8 @@ def _amounts(amounts: dict[str, str]) -> dict[str, Amount]:
 
 
 def _limits(declared: Namespace) -> dict[str, Any] | None:
-    """Return the item of the LimitRange, with the defaults of the API server, so that it compares equal."""
+    """Return the item of the LimitRange, with the defaults of the API server, so that it compares
+    equal."""
     limits = declared.limits
     default = {**limits.max, **limits.default}
     request = {**limits.min, **default, **limits.default_request}
@@ -219,7 +222,8 @@ def _completed(spec: dict[str, Any]) -> dict[str, Any]:
         types = ["Egress"]  # ours name one direction; the server would add Ingress and deny it
     completed = {"podSelector": {}, **spec, "policyTypes": types}
     for direction in ("ingress", "egress"):
-        # Sent also if empty: server-side apply removes added entries only from fields that are sent.
+        # Sent also if empty: server-side apply removes added entries only from fields that are
+        # sent.
         completed[direction] = [_with_protocols(rule) for rule in spec.get(direction, [])]
     return completed
 

@@ -1,6 +1,7 @@
 """Objects of the Kubernetes API as resources: marks, observation, and server-side apply.
 
-The adapters of Kubernetes and Istio define which objects are desired. This module compares and writes them.
+The adapters of Kubernetes and Istio define which objects are desired. This module compares and
+writes them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,8 +57,8 @@ def resource(
         name: the name of the object.
         team: the team; None for an object that several teams share.
         content: the fields of the object without `metadata`.
-        marks: the platform's marks. Without them, the object gets the labels only, because platforms that
-            share a cluster share the object.
+        marks: the platform's marks. Without them, the object gets the labels only, because
+            platforms that share a cluster share the object.
         namespace: the namespace, if the kind has one.
         annotations: the annotations, without those of the mark.
         more_labels: the labels, without those of the mark.
@@ -123,7 +124,7 @@ def observe(
     if len(owners) <= MAX_SINGLE_READS:
         for namespace in sorted(owners):
             every = id_of(kind, "*", namespace)
-            with seen.capture_errors(every, owners[namespace], odd_only=True):
+            with seen.capture_errors(every, owners[namespace], invalid_only=True):
                 found = list(client.list(kind.name, namespace, **selectors))
                 # Callers read both members, where an error would affect all teams.
                 placed = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in found}
@@ -160,8 +161,8 @@ def live(found: Object, foreign: str = "") -> Live:
 def live_in(found: Object, owner: str) -> Live:
     """Return an object in a namespace of a team, as it was observed.
 
-    A team can write any mark into its own namespaces. So the object belongs to this team, whatever team its
-    mark names. It counts as created by Tenantry only if its mark names this team.
+    A team can write any mark into its own namespaces. So the object belongs to this team, whatever
+    team its mark names. It counts as created by Tenantry only if its mark names this team.
     """
     seen = live(found)
     if seen.team is None:
@@ -202,7 +203,8 @@ def _leaves(fields: Mapping[str, Any], path: Path) -> Iterator[Path]:
 def apply(client: KubernetesClient, change: Change) -> None:
     """Make one change of an object.
 
-    Server-side apply is sent with `force` only for objects that exist: they are Tenantry's, or are adopted.
+    Server-side apply is sent with `force` only for objects that exist: they are Tenantry's, or are
+    adopted.
     """
     if change.action == "delete":
         assert change.live is not None

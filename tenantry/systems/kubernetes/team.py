@@ -1,8 +1,9 @@
-"""The adapter for the resources of teams in Kubernetes: namespaces, and the objects that isolate teams.
+"""The adapter for the resources of teams in Kubernetes: namespaces, and the objects that isolate
+teams.
 
-A namespace also stores two records. The first is the intent mark: that the Harbor project of the team is
-Tenantry's. Harbor's projects have no place for a mark, so it is written to the namespace before the project is
-created. The second is a hash of the declared state that was applied.
+A namespace also stores two records. The first is the intent mark: that the Harbor project of the
+team is Tenantry's. Harbor's projects have no place for a mark, so it is written to the namespace
+before the project is created. The second is a hash of the declared state that was applied.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +110,8 @@ class KubernetesTeams:
                 foreign = self._marks.foreign(objects.mark_of(found), names[name].name)
                 live = objects.live(found, foreign)
                 if found["status"].get("phase") == "Terminating":
-                    # Its objects are deleted with it. Its intent mark still shows the project's owner.
+                    # Its objects are deleted with it. Its intent mark still shows the project's
+                    # owner.
                     seen.live[Id(kinds.TERMINATING_NAMESPACE, name)] = live
                     continue
                 seen.live[Id(kinds.NAMESPACE, name)] = live
@@ -185,7 +187,7 @@ class KubernetesTeams:
             return self.namespaces(list(owners))
         found: list[Object] = []
         for name, team in owners.items():
-            with seen.capture_errors(Id(kinds.NAMESPACE, name), team.name, odd_only=True):
+            with seen.capture_errors(Id(kinds.NAMESPACE, name), team.name, invalid_only=True):
                 found += self.namespaces([name])
         return found
 
