@@ -281,10 +281,10 @@ class _Detection:
                 continue  # it is a team's that was not asked for, or may be
             if team is None and live.team != PLATFORM and not self._state.knows_all_names:
                 continue  # a file whose name can't be read may be that team's
-            if id.kind != ROBOT or team is None or self._has_outstayed(team, id):
+            if id.kind != ROBOT or team is None or self._is_past_retirement(team, id):
                 yield id, live
 
-    def _has_outstayed(self, team: Team, robot: Id) -> bool:
+    def _is_past_retirement(self, team: Team, robot: Id) -> bool:
         try:
             return self._systems.credentials.is_past_retirement(team, robot, self._observed)
         except Exception as error:  # noqa: BLE001 one robot's failure, whatever it is

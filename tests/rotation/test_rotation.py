@@ -314,22 +314,22 @@ def test_onboarding_keeps_what_rotation_wrote(pull: Bench) -> None:
     pairs_are_in_order(pull)
 
 
-def test_an_old_robot_is_no_extra_until_it_has_outstayed(pull: Bench) -> None:
+def test_an_old_robot_is_an_extra_only_after_its_retirement(pull: Bench) -> None:
     id = robot_id("team-shop", "pull-a")
 
-    def outstayed() -> bool:
+    def is_past_retirement() -> bool:
         return pull.systems.credentials.is_past_retirement(pull.team(), id, pull.observe())
 
     run(pull)
-    assert not outstayed()
+    assert not is_past_retirement()
     pass_time(pull, hours=25)  # the next daily run has not come yet
-    assert not outstayed()
+    assert not is_past_retirement()
     pass_time(pull, hours=40)
-    assert outstayed()
+    assert is_past_retirement()
     run(pull)
-    assert not outstayed()  # it waits for its deletion
+    assert not is_past_retirement()  # it waits for its deletion
     pass_time(pull, days=10)
-    assert outstayed()
+    assert is_past_retirement()
     run(pull)
     assert set(robots(pull)) == {"pull-b"}
 

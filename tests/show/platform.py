@@ -35,10 +35,10 @@ def sandbox() -> list[Shown]:
         "test_a_run_that_dies_anywhere_leaves_logins_working": (
             "killed after each request, a person still logs in, and the next run finishes"
         ),
-        "test_another_claim_is_there_before_harbor_asks_for_it_and_the_old_one_goes_after": (
+        "test_a_new_claim_exists_before_harbor_uses_it_and_the_old_one_is_deleted_afterwards": (
             "a new claim is there before the old one goes"
         ),
-        "test_a_secret_that_no_longer_works_is_found_by_trying_it_and_mended": (
+        "test_a_client_secret_that_no_longer_works_is_found_by_trying_it_and_replaced": (
             "the secret that Harbor never shows: its drift is found by trying it"
         ),
         "test_with_the_realms_policy_the_old_secret_works_until_harbor_has_the_new_one": (
@@ -53,10 +53,10 @@ def sandbox() -> list[Shown]:
         "test_a_read_only_configuration_is_reported_and_not_fought": (
             "a configuration set by CONFIG_OVERWRITE_JSON is reported: 0 writes to it"
         ),
-        "test_the_portal_asks_for_a_token_and_dockers_paths_for_none": (
+        "test_the_portal_requires_a_token_and_the_paths_of_docker_do_not": (
             "the portal asks for a token, and docker's paths for none"
         ),
-        "test_app_protocol_is_set_where_declared_and_let_go_again": (
+        "test_app_protocol_is_set_where_declared_and_removed_afterwards": (
             "appProtocol is set where declared, and the port keeps its name"
         ),
     }

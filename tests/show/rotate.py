@@ -204,8 +204,8 @@ DEMANDS = {
     "test_of_two_rotations_at_once_one_rotates": "two rotations at once: one rotates",
     "test_nothing_is_retired_while_what_is_published_does_not_work": "nothing is retired while the "
     "published credential fails its test",
-    "test_an_old_robot_is_no_extra_until_it_has_outstayed": "drift: an overlapping old robot is no "
-    "extra, one that outstayed is",
+    "test_an_old_robot_is_an_extra_only_after_its_retirement": "drift: an overlapping old robot is no "
+    "extra, one past its retirement is",
     "test_otomis_robots_are_adopted_and_retired_for_ours": "Otomi's robots are adopted and rotated "
     "into ours",
     "test_a_changed_prefix_is_explained_and_no_password_is_changed": "a changed prefix is "

@@ -1,4 +1,4 @@
-"""Kills a procedure at its requests, runs it again, and checks the result.
+"""Kill a procedure at its requests, run it again, and check the result.
 
     driver = Driver(sandbox, procedure, check)
     driver.everywhere()

@@ -1,10 +1,10 @@
-"""Injects each fault into each request of a procedure, and retries the procedure as a task does.
+"""Inject each fault into each request of a procedure, and retry the procedure as a task does.
 
     faults = Faults(sandbox, procedure, check)
     faults.inject("503", request)
 
 Each run of a procedure has new clients, as a process has, and is retried within it, as a task is.
-`FAULTS` says of each fault whether the run must recover from it.
+`FAULTS` defines for each fault whether the run must recover from it.
 """
 
 from collections.abc import Callable, Iterator
@@ -134,7 +134,7 @@ class Faults:
         If the run fails, the next one must complete.
 
         Raises:
-            AssertionError: The run did not end as `FAULTS` says, or the final state is wrong.
+            AssertionError: The run did not end as `FAULTS` defines, or the final state is wrong.
         """
         fault = FAULTS[name]
         try:

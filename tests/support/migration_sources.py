@@ -21,7 +21,7 @@ COLUMNS: dict[Match, tuple[str, ...]] = {
 
 
 def as_csv(people: list[Identity], columns: tuple[str, ...]) -> bytes:
-    """Return a CSV file of these people with these columns."""
+    """Return a CSV file of these users with these columns."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, extrasaction="ignore")
     writer.writeheader()
@@ -51,7 +51,7 @@ class Source:
     write: Write = as_csv
 
     def content(self, people: list[Identity]) -> bytes:
-        """Return the content of the file that lists these people."""
+        """Return the content of the file that lists these users."""
         return self.write(people, COLUMNS[self.match])
 
 

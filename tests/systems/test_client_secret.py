@@ -51,7 +51,7 @@ POLICIES = {
 
 @pytest.fixture
 def signed_on(bench: Bench) -> Bench:
-    """A platform whose client's secret may be 90 days old."""
+    """Return a platform whose client secret can be 90 days old."""
     sign_on: dict[str, Any] = {**SIGN_ON["harbor"]["single_sign_on"], "secret_max_age_days": 90}
     bench.declare(platform={**SIGN_ON, "harbor": {"single_sign_on": sign_on}})
     configure(bench.systems)
@@ -60,13 +60,13 @@ def signed_on(bench: Bench) -> Bench:
 
 
 def policy(bench: Bench) -> None:
-    """Gives the realm the policy that lets two secrets overlap."""
+    """Create the client policy by which Keycloak accepts two secrets."""
     for name, body in POLICIES.items():
         bench.systems.keycloak_client.put(f"client-policies/{name}", body)
 
 
 def renewing(bench: Bench) -> Systems:
-    """Return the systems of a run that is to renew the secret, whatever its age."""
+    """Return the systems of a run that renews the secret at any age."""
     now = bench.sandbox.clock.now
     return Systems(
         connections(bench.sandbox), bench.state, clock=now, renew_client_secret_before=now()
@@ -78,7 +78,7 @@ def held(bench: Bench) -> str:
 
 
 def opens(bench: Bench, secret: str) -> bool:
-    """Whether the realm takes a secret of the client's."""
+    """Return whether the realm accepts a secret of the client."""
     before = held(bench)
     harbor = bench.sandbox.harbor
     harbor.configuration["oidc_client_secret"] = secret

@@ -34,7 +34,7 @@ def onboard(bench: Bench) -> None:
 
 @pytest.fixture
 def shop(begin: Callable[[Prepare], Bench]) -> Bench:
-    """The team, onboarded."""
+    """Return a bench with the onboarded team."""
     return begin(onboard)
 
 
@@ -64,12 +64,12 @@ def docker(host: str, username: str, password: str) -> dict[str, str]:
 
 
 def put(bench: Bench, **changes: Any) -> None:
-    """Somebody changes the pull Secret."""
+    """Change the pull Secret as another user."""
     bench.sandbox.kubernetes.put({**held(bench), **changes})
 
 
 def renewed(bench: Bench, do: Callable[[], Any]) -> bool:
-    """Whether the robot's secret is another one afterwards."""
+    """Return whether the robot has another secret afterwards."""
     before = robot(bench).secret_hash
     do()
     return robot(bench).secret_hash != before
@@ -92,7 +92,7 @@ def test_robots_are_made_as_declared_the_first_of_each_pair(shop: Bench) -> None
     assert sorted(ci.permissions[0].access) == [("repository", "pull"), ("repository", "push")]
 
 
-def test_a_secret_is_a_docker_configuration_that_opens_harbor(shop: Bench) -> None:
+def test_a_secret_is_a_docker_configuration_that_harbor_accepts(shop: Bench) -> None:
     secret = held(shop)
     assert secret["type"] == "kubernetes.io/dockerconfigjson"
     assert secret["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "tenantry"
@@ -156,7 +156,7 @@ def test_what_was_detached_is_attached_again(shop: Bench) -> None:
 # Credentials that are lost or do not work
 
 
-def test_a_lost_secret_is_written_with_a_new_password_that_opens_harbor(shop: Bench) -> None:
+def test_a_lost_secret_is_written_with_a_new_password_that_harbor_accepts(shop: Bench) -> None:
     lose(shop)
     assert actions(shop.plan()) == {SECRET: "create"}
     assert renewed(shop, shop.onboard)
@@ -285,7 +285,7 @@ def test_access_that_was_changed_is_set_back_and_the_password_stays(
     is_well(shop)
 
 
-def test_a_lost_robot_is_made_anew_and_its_secret_written(shop: Bench) -> None:
+def test_a_lost_robot_is_created_again_and_its_secret_written(shop: Bench) -> None:
     del shop.sandbox.harbor.robots[robot(shop).id]
     plan = shop.plan()
     assert ids(plan.changes) == [ROBOT, SECRET]
@@ -319,9 +319,7 @@ def test_a_secret_for_another_host_is_written_for_ours_with_a_password_that_work
     ],
     ids=range(7),
 )
-def test_a_secret_that_cannot_be_understood_is_written_anew(
-    data: dict[str, str], shop: Bench
-) -> None:
+def test_a_secret_with_invalid_content_is_written_again(data: dict[str, str], shop: Bench) -> None:
     text = base64.b64decode(data.get(".dockerconfigjson", "")).replace(
         b'"x"', json.dumps(registry(shop)).encode()
     )
@@ -337,7 +335,7 @@ def test_a_secret_that_cannot_be_understood_is_written_anew(
 
 
 def held_before(bench: Bench) -> dict[str, Any]:
-    """A Secret of ours, with no content yet."""
+    """Create a Secret of Tenantry without content."""
     labels = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": "shop"}
     annotations = {"tenantry.io/robot": "pull-a"}
     metadata = {"name": "harbor-pull", "namespace": "team-shop"}
@@ -366,10 +364,10 @@ def test_the_marks_of_a_secret_are_set_back(shop: Bench) -> None:
     is_well(shop)
 
 
-def test_a_secret_that_does_not_open_harbor_right_after_its_renewal_is_not_written(
+def test_a_secret_that_harbor_rejects_right_after_its_renewal_is_not_written(
     shop: Bench,
 ) -> None:
-    """Somebody else writes the robot at the same time: both answers are 200, one is lost."""
+    """Another client updates the robot at the same time: both answers are 200, one update is lost."""
     lose(shop)
 
     def another_writes(system: str, method: str, path: str) -> None:
@@ -385,8 +383,8 @@ def test_a_secret_that_does_not_open_harbor_right_after_its_renewal_is_not_writt
     is_well(shop)
 
 
-def test_no_secret_is_renewed_while_harbor_lets_nobody_in(shop: Bench) -> None:
-    """It answers 401 also where it can't look a robot up: the old secret may be a good one."""
+def test_no_secret_is_renewed_while_harbor_rejects_all_logins(shop: Bench) -> None:
+    """Harbor also answers 401 if it cannot read robots: the stored secret may be valid."""
     shop.sandbox.fault_for = lambda system, method, path: 401 if path == "/service/token" else None
     with pytest.raises(SystemUnavailable, match="rejects the connection's own account"):
         shop.plan()
@@ -458,7 +456,7 @@ def test_a_secret_that_was_renewed_in_keycloak_is_copied(shop: Bench) -> None:
 # Whose it is
 
 
-def test_a_secret_of_somebody_elses_is_refused_and_its_robot_gets_no_new_password(
+def test_a_foreign_secret_is_refused_and_its_robot_gets_no_new_password(
     shop: Bench,
 ) -> None:
     lose(shop)

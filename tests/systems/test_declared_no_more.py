@@ -1,4 +1,4 @@
-"""What carries a team's mark and is declared no more goes; nothing else does."""
+"""Objects with a team's mark that are no longer declared are deleted, and no others."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def policy(name: str, **metadata: Any) -> dict[str, Any]:
     }
 
 
-def test_objects_that_were_declared_are_deleted_and_the_plan_says_so(bench: Bench) -> None:
+def test_objects_that_are_no_longer_declared_are_deleted_as_planned(bench: Bench) -> None:
     bench.declare(MORE).onboard()
     bench.declare(LESS)
 
@@ -53,7 +53,7 @@ def test_a_teams_own_objects_are_never_touched(bench: Bench) -> None:
     assert bench.plan().is_empty
 
 
-def test_what_was_adopted_stays_when_it_is_declared_no_more(bench: Bench) -> None:
+def test_adopted_objects_that_are_no_longer_declared_stay(bench: Bench) -> None:
     bench.declare(LESS).onboard()
     bench.sandbox.kubernetes.put(policy(GATEWAY))
     bench.declare({**SHOP, "adopt": "yes"}, platform=ADOPTING).onboard()
@@ -71,7 +71,7 @@ def test_another_teams_objects_are_not_this_ones_to_delete(bench: Bench) -> None
     assert bench.plan().is_empty
 
 
-def test_an_object_that_is_gone_by_then_is_no_failure(bench: Bench) -> None:
+def test_deleting_an_object_that_is_already_gone_succeeds(bench: Bench) -> None:
     bench.declare(MORE).onboard()
     bench.declare(LESS)
     seen = bench.observe()

@@ -52,7 +52,7 @@ def onboard(bench: Bench) -> None:
 
 @pytest.fixture
 def shop(begin: Callable[[Prepare], Bench]) -> Bench:
-    """The team, onboarded."""
+    """Return a bench with the onboarded team."""
     return begin(onboard)
 
 
@@ -70,7 +70,7 @@ def roles(bench: Bench) -> dict[str, int]:
 
 
 def foreign(bench: Bench, **body: Any) -> None:
-    """Somebody else's project of the team's name."""
+    """Create a project of another user with the team's name."""
     bench.systems.harbor_client.post("/projects", {"project_name": "team-shop", **body})
 
 
@@ -248,7 +248,7 @@ IMMUTABLE = "harbor/immutable-tag rule/team-shop/**:v*"
         (no_immutable, {IMMUTABLE: {"enabled": (None, True)}}),
     ],
 )
-def test_what_drifted_is_told_exactly_and_mended(
+def test_drifted_fields_are_planned_exactly_and_repaired(
     drift: Callable[[Project], None], differences: dict[str, Any], shop: Bench
 ) -> None:
     before = shop.sandbox.harbor.dump()["projects"]
@@ -264,7 +264,7 @@ def test_what_drifted_is_told_exactly_and_mended(
         assert now == before
 
 
-def test_a_lost_project_is_made_anew_with_all_that_is_in_it(shop: Bench) -> None:
+def test_a_lost_project_is_created_again_with_its_contents(shop: Bench) -> None:
     shop.systems.harbor_client._send("DELETE", f"/projects/{project(shop).id}")
     assert set(actions(shop.plan()).values()) <= {"create", "update"}
     shop.onboard()
@@ -273,7 +273,7 @@ def test_a_lost_project_is_made_anew_with_all_that_is_in_it(shop: Bench) -> None
     assert shop.plan() == Plan("shop")
 
 
-def test_the_order_of_permissions_and_rules_is_no_difference(shop: Bench) -> None:
+def test_another_order_of_permissions_and_rules_is_not_a_difference(shop: Bench) -> None:
     policy = project(shop).retention
     assert policy is not None
     policy["rules"].reverse()
@@ -373,7 +373,7 @@ def test_a_project_is_still_known_for_ours_when_its_namespace_is_gone(
     assert bench.plan() == Plan("shop")
 
 
-def test_a_project_that_appears_after_the_look_is_looked_at_again(bench: Bench) -> None:
+def test_a_project_created_after_the_observation_is_observed_again(bench: Bench) -> None:
     bench.declare(TEAM)
     seen = bench.observe()
     foreign(bench)
@@ -382,7 +382,7 @@ def test_a_project_that_appears_after_the_look_is_looked_at_again(bench: Bench) 
     assert failure.value.status == 409
 
 
-def test_a_group_that_is_no_oidc_group_is_named(bench: Bench) -> None:
+def test_a_group_that_is_not_an_oidc_group_is_named(bench: Bench) -> None:
     bench.declare(SHOP)
     bench.sandbox.harbor.groups[7] = Group(7, "team-shop", 2)
     with pytest.raises(SystemRefused, match="group 'team-shop' exists with type 2"):
@@ -393,7 +393,7 @@ def test_a_group_that_is_no_oidc_group_is_named(bench: Bench) -> None:
 # Many
 
 
-def test_more_than_a_page_of_members_and_robots_are_all_seen(shop: Bench) -> None:
+def test_more_than_a_page_of_members_and_robots_is_read(shop: Bench) -> None:
     """Ours come last of the alphabet, and so on the last page."""
     client = shop.systems.harbor_client
     for number in range(120):
@@ -412,7 +412,7 @@ def test_more_than_a_page_of_members_and_robots_are_all_seen(shop: Bench) -> Non
     assert pages["/api/v2.0/robots"] == 2
 
 
-def test_more_than_a_page_of_projects_are_all_seen(bench: Bench) -> None:
+def test_more_than_a_page_of_projects_is_read(bench: Bench) -> None:
     bench.declare(*({"name": f"t{number}"} for number in range(5)))
     for number in range(120):
         body = {"project_name": f"aaa-{number:03}"}
@@ -461,14 +461,14 @@ def test_a_wrong_password_is_named_after_one_try(bench: Bench) -> None:
     assert len(logins) == 1
 
 
-def test_a_server_that_is_down_is_told_after_four_tries(bench: Bench) -> None:
+def test_a_server_that_is_down_is_reported_after_four_attempts(bench: Bench) -> None:
     down = client(bench, url="http://127.0.0.1:9")
     with pytest.raises(SystemUnavailable) as failure:
         down.get("/projects")
     assert "Harbor: POST /c/login: no answer (ConnectError)" in str(failure.value)
 
 
-def test_a_robots_account_is_no_administrator(shop: Bench) -> None:
+def test_a_robot_is_not_an_administrator(shop: Bench) -> None:
     name, password = shop.login("harbor-ci")
     shop.sandbox.harbor.configuration["auth_mode"] = "oidc_auth"
     robot = client(shop, username=name, password=SecretStr(password))
@@ -480,13 +480,13 @@ def kill_sessions(harbor: SimulatedHarbor) -> None:
     harbor.state.sessions.clear()
 
 
-def test_a_session_that_dies_before_a_look_hides_nothing(shop: Bench) -> None:
+def test_a_session_that_expires_before_an_observation_hides_nothing(shop: Bench) -> None:
     """A dead session's list of projects is 200 and has the public ones only."""
     kill_sessions(shop.sandbox.harbor)
     assert shop.plan() == Plan("shop")
 
 
-def test_a_session_that_dies_at_each_change_is_renewed_and_nothing_is_made_anew(
+def test_a_session_that_expires_at_each_change_is_renewed_and_nothing_is_created_twice(
     bench: Bench,
 ) -> None:
     bench.declare(TEAM)

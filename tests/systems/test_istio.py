@@ -31,7 +31,7 @@ def onboard(bench: Bench) -> None:
 
 @pytest.fixture
 def shop(begin: Callable[[Prepare], Bench]) -> Bench:
-    """The team, onboarded."""
+    """Return a bench with the onboarded team."""
     return begin(onboard)
 
 
@@ -75,7 +75,9 @@ def test_a_route_may_have_a_gateway_of_its_own(bench: Bench) -> None:
         ("http", [leads_to("/", "frontend", 80)]),
     ],
 )
-def test_what_drifted_is_told_exactly_and_mended(field: str, value: Any, shop: Bench) -> None:
+def test_drifted_fields_are_planned_exactly_and_repaired(
+    field: str, value: Any, shop: Bench
+) -> None:
     before = route(shop)
     declared = before["spec"][field]
     shop.sandbox.kubernetes.put({**before, "spec": {**before["spec"], field: value}})
@@ -85,7 +87,7 @@ def test_what_drifted_is_told_exactly_and_mended(field: str, value: Any, shop: B
     assert shop.plan() == Plan("shop")
 
 
-def test_a_lost_route_is_made_anew(shop: Bench) -> None:
+def test_a_lost_route_is_created_again(shop: Bench) -> None:
     before = route(shop)["spec"]
     shop.sandbox.kubernetes.delete("VirtualService", "web", "team-shop")
     assert ids(shop.plan().changes) == [ROUTE]
@@ -93,7 +95,7 @@ def test_a_lost_route_is_made_anew(shop: Bench) -> None:
     assert route(shop)["spec"] == before
 
 
-def test_a_route_of_somebody_elses_is_refused_until_it_may_be_adopted(bench: Bench) -> None:
+def test_a_foreign_route_is_refused_until_its_adoption_is_declared(bench: Bench) -> None:
     bench.declare({"name": "shop"}).onboard()
     theirs = {
         "apiVersion": "networking.istio.io/v1",

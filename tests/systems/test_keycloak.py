@@ -47,7 +47,7 @@ CORP: Data = {
 
 
 def marks(bench: Bench) -> dict[str, list[str]]:
-    """What Keycloak's groups of team `shop` carry."""
+    """Return the marks of the groups of team `shop` in Keycloak."""
     found = bench.systems.marks.attributes("shop")
     assert set(found) == {"app.kubernetes.io/managed-by", "tenantry.io/team", "tenantry.io/mark"}
     return {key: [value] for key, value in found.items()}
@@ -94,7 +94,7 @@ def onboard(bench: Bench) -> None:
 
 @pytest.fixture
 def shop(begin: Callable[[Prepare], Bench]) -> Bench:
-    """The team, onboarded with all that Keycloak can hold of it."""
+    """Return a bench with the onboarded team, with all kinds of resources in Keycloak."""
     return begin(onboard)
 
 
@@ -171,7 +171,7 @@ def test_a_public_client_must_prove_its_code(shop: Bench) -> None:
     assert made["attributes"]["pkce.code.challenge.method"] == "S256"
 
 
-def test_a_mapper_puts_people_into_the_group_that_their_token_names(shop: Bench) -> None:
+def test_a_mapper_adds_users_to_the_group_in_their_token(shop: Bench) -> None:
     made = mapper(shop)
     assert made["identityProviderMapper"] == "oidc-advanced-group-idp-mapper"
     assert made["config"]["group"] == "/team-shop"
@@ -256,7 +256,7 @@ URIS = ["https://a.example.com/cb", "https://b.example.com/cb"]
         (of_mapper, MAPPER, "config.group", "/team-data", "/team-shop"),
     ],
 )
-def test_what_drifted_is_told_exactly_and_mended(
+def test_drifted_fields_are_planned_exactly_and_repaired(
     drift: Callable[[Bench], None], resource: str, field: str, old: Any, new: Any, shop: Bench
 ) -> None:
     before = shop.sandbox.keycloak.dump()["realms"][REALM]
@@ -273,14 +273,14 @@ def test_what_drifted_is_told_exactly_and_mended(
 
 
 @pytest.mark.parametrize("drift", [no_claim, no_mapper])
-def test_what_is_lost_is_made_anew(drift: Callable[[Bench], None], shop: Bench) -> None:
+def test_lost_resources_are_created_again(drift: Callable[[Bench], None], shop: Bench) -> None:
     drift(shop)
     assert len(shop.plan().changes) == 1
     shop.onboard()
     assert shop.plan() == Plan("shop")
 
 
-def test_the_order_of_uris_is_no_difference(shop: Bench) -> None:
+def test_another_order_of_uris_is_not_a_difference(shop: Bench) -> None:
     client(shop)["redirectUris"].reverse()
     client(shop)["attributes"]["post.logout.redirect.uris"] = (
         "https://b.example.com/##https://a.example.com/"
@@ -301,7 +301,7 @@ def test_what_others_set_on_a_group_or_client_stays(shop: Bench) -> None:
 # What must be there first
 
 
-def test_a_member_who_is_no_user_yet_is_waited_for_and_the_rest_is_done(bench: Bench) -> None:
+def test_a_member_who_is_not_a_user_yet_waits_and_the_rest_is_applied(bench: Bench) -> None:
     bench.declare({**SHOP, "members": ["ann", "bob"]})
     bench.sandbox.keycloak.add_user(REALM, "bob")
     outcome = bench.onboard()
@@ -330,7 +330,7 @@ def test_a_provider_that_is_not_there_yet_is_waited_for(bench: Bench) -> None:
 # Whose it is
 
 
-def test_a_group_that_is_not_ours_is_refused_and_nobody_is_put_into_it(bench: Bench) -> None:
+def test_a_foreign_group_is_refused_and_gets_no_members(bench: Bench) -> None:
     bench.sandbox.keycloak.add_user(REALM, "ann")
     bench.declare({**SHOP, "members": ["ann"]})
     bench.systems.keycloak_client.post("groups", {"name": "team-shop"})
@@ -389,7 +389,7 @@ def test_yes_adopts_a_client_and_the_mark_of_it_stays(bench: Bench) -> None:
 # Many
 
 
-def test_more_than_a_page_of_groups_and_clients_are_all_seen(bench: Bench) -> None:
+def test_more_than_a_page_of_groups_and_clients_is_read(bench: Bench) -> None:
     """Ours come last of the alphabet, and so on the last page."""
     web = {"redirect_uris": ["https://x.example.com/"]}
     teams = [{"name": f"t{number}", "oidc_clients": {"web": web}} for number in range(5)]
@@ -423,7 +423,7 @@ def test_a_group_is_found_among_many_whose_names_hold_its_own(
     assert bench.plan() == Plan("shop")
 
 
-def test_more_than_a_page_of_members_are_all_seen(bench: Bench) -> None:
+def test_more_than_a_page_of_members_is_read(bench: Bench) -> None:
     names = [f"user{number:03}" for number in range(120)]
     for name in names:
         bench.sandbox.keycloak.add_user(REALM, name)
@@ -474,13 +474,13 @@ def test_a_missing_realm_is_named(bench: Bench) -> None:
         bench.systems.check()
 
 
-def test_a_server_that_is_down_is_told(bench: Bench) -> None:
+def test_a_server_that_is_down_is_reported(bench: Bench) -> None:
     with pytest.raises(SystemUnavailable, match=r"Keycloak: .*: no answer"):
         keycloak(bench, url="http://127.0.0.1:9").get("groups")
 
 
-def test_a_token_that_the_server_knows_no_more_is_renewed(bench: Bench) -> None:
-    """So it is after a restart, or when somebody ends the session."""
+def test_a_revoked_token_is_renewed(bench: Bench) -> None:
+    """A restart, or the end of the session, revokes the token."""
     bench.declare(SHOP).onboard()
     bench.sandbox.keycloak.realms["master"].sessions.clear()
     assert bench.plan() == Plan("shop")
@@ -489,7 +489,7 @@ def test_a_token_that_the_server_knows_no_more_is_renewed(bench: Bench) -> None:
     assert group(bench, "another")
 
 
-def test_a_group_that_appears_after_the_look_is_looked_at_again(bench: Bench) -> None:
+def test_a_group_created_after_the_observation_is_observed_again(bench: Bench) -> None:
     bench.declare(SHOP)
     seen = bench.observe()
     bench.systems.keycloak_client.post("groups", {"name": "team-shop"})

@@ -1,4 +1,4 @@
-"""Kubernetes: namespaces, what fences a team in, and whose it is."""
+"""Kubernetes: namespaces, isolation policies, and marks."""
 
 import json
 import threading
@@ -43,7 +43,7 @@ def onboard(bench: Bench) -> None:
 
 @pytest.fixture
 def shop(begin: Callable[[Prepare], Bench]) -> Bench:
-    """The team, onboarded."""
+    """Return a bench with the onboarded team."""
     return begin(onboard)
 
 
@@ -58,7 +58,7 @@ def namespace(bench: Bench, name: str = "team-shop") -> dict[str, Any]:
 
 
 def foreign(bench: Bench, kind: str, name: str, namespace: str | None = None, **more: Any) -> None:
-    """Somebody else's object."""
+    """Create an object of another user."""
     versions = {
         "NetworkPolicy": "networking.k8s.io/v1",
         "RoleBinding": "rbac.authorization.k8s.io/v1",
@@ -70,7 +70,7 @@ def foreign(bench: Bench, kind: str, name: str, namespace: str | None = None, **
 
 
 def inside(bench: Bench, name: str = "team-shop") -> list[str]:
-    """What is in a namespace, but for what its controllers put there."""
+    """Return the objects in a namespace, except those that controllers create."""
     return sorted(
         f"{each['kind']}/{each['metadata']['name']}"
         for each in bench.sandbox.kubernetes.objects
@@ -195,7 +195,7 @@ def test_a_namespace_without_mesh_needs_no_way_to_it(bench: Bench) -> None:
     assert "NetworkPolicy/tenantry-allow-mesh" not in inside(bench)
 
 
-def test_the_group_is_bound_to_a_role_that_cannot_change_the_fences(bench: Bench) -> None:
+def test_the_group_is_bound_to_a_role_that_cannot_change_isolation_policies(bench: Bench) -> None:
     bench.declare(SHOP, platform={"kubernetes": {"group_prefix": "oidc:"}}).onboard()
     binding = get(bench, "RoleBinding", "tenantry-team")
     assert binding["roleRef"]["name"] == "tenantry-team-member"
@@ -211,7 +211,7 @@ def test_the_group_is_bound_to_a_role_that_cannot_change_the_fences(bench: Bench
                 assert "*" not in rule["resources"]
 
 
-def test_a_further_namespace_has_its_own_fences(bench: Bench) -> None:
+def test_a_further_namespace_has_its_own_isolation_policies(bench: Bench) -> None:
     bench.declare({**TEAM, "further_namespaces": {"jobs": {"mesh": False, "quota": {"pods": 5}}}})
     bench.onboard()
     assert namespace(bench, "team-shop-jobs")["metadata"]["labels"].items() >= MARKS.items()
@@ -304,7 +304,7 @@ LABELS = ("metadata", "labels")
         ),
     ],
 )
-def test_what_drifted_is_told_exactly_and_mended(
+def test_drifted_fields_are_planned_exactly_and_repaired(
     kind: str, name: str, drift: Callable[[Any], None], differences: dict[str, Any], shop: Bench
 ) -> None:
     where = None if kind == "Namespace" else "team-shop"
@@ -322,7 +322,7 @@ def test_what_drifted_is_told_exactly_and_mended(
     assert shop.plan() == Plan("shop")
 
 
-def test_limits_subjects_and_rules_that_drifted_are_mended(shop: Bench) -> None:
+def test_drifted_limits_subjects_and_rules_are_repaired(shop: Bench) -> None:
     kubernetes = shop.sandbox.kubernetes
     limits = get(shop, "LimitRange", "tenantry")
     limits["spec"]["limits"][0]["max"]["memory"] = "2Gi"
@@ -373,14 +373,14 @@ def test_a_binding_to_another_role_is_replaced(shop: Bench) -> None:
         ("RoleBinding", "tenantry-team"),
     ],
 )
-def test_what_is_lost_is_made_anew(kind: str, name: str, shop: Bench) -> None:
+def test_lost_resources_are_created_again(kind: str, name: str, shop: Bench) -> None:
     shop.sandbox.kubernetes.delete(kind, name, "team-shop")
     assert actions(shop.plan()) == {f"kubernetes/{kind}/team-shop/{name}": "create"}
     shop.onboard()
     assert shop.plan() == Plan("shop")
 
 
-def test_what_is_declared_no_more_is_dropped(shop: Bench) -> None:
+def test_fields_that_are_no_longer_declared_are_removed(shop: Bench) -> None:
     own = {**TEAM["namespace"], "quota": {"pods": 50}, "labels": {}, "annotations": {}}
     shop.declare({**TEAM, "namespace": own})
     assert found(shop.plan()) == {
@@ -550,7 +550,7 @@ def test_a_namespace_that_is_kept_by_a_finalizer_is_waited_for_until_it_is_relea
 # Talking to the server
 
 
-def test_more_than_a_page_of_objects_are_all_seen(bench: Bench) -> None:
+def test_more_than_a_page_of_objects_is_read(bench: Bench) -> None:
     bench.declare(*({"name": f"t{number}"} for number in range(5)))
     for number in range(520):
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"aaa-{number:03}"}}
@@ -584,13 +584,13 @@ def test_a_wrong_token_is_named_and_not_shown(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_server_that_is_down_is_told() -> None:
+def test_a_server_that_is_down_is_reported() -> None:
     with pytest.raises(SystemUnavailable, match=r"Kubernetes: GET /version: no answer"):
         cluster("http://127.0.0.1:9", "x").version()
 
 
 @pytest.mark.parametrize("path", ["/nowhere/config", None])
-def test_a_cluster_that_is_not_named_is_told_without_a_traceback(
+def test_a_missing_kubeconfig_is_reported_without_a_traceback(
     path: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)

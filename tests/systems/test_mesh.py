@@ -28,7 +28,7 @@ def plan(bench: Bench) -> Plan:
 
 @pytest.fixture
 def harbors(bench: Bench) -> Bench:
-    """A cluster with Harbor's namespace."""
+    """Return a bench with Harbor's namespace in the cluster."""
     put(bench, "v1", "Namespace", "harbor", None)
     return bench
 
@@ -86,7 +86,7 @@ def test_an_old_harbor_has_its_old_paths_at_core_too(harbors: Bench) -> None:
     assert [match["uri"]["prefix"] for match in core["match"]] == [*CORE, "/v1/", "/chartrepo/"]
 
 
-def test_an_http_route_says_the_same(harbors: Bench) -> None:
+def test_an_http_route_has_the_same_rules(harbors: Bench) -> None:
     declare(harbors, {"route_kind": "HTTPRoute", **MESH}, {**SHOP, **ROUTE})
     configure(harbors.systems)
     harbors.onboard()
@@ -113,7 +113,9 @@ def test_a_route_of_the_other_kind_takes_the_place_of_the_first(harbors: Bench) 
 
 
 @pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
-def test_a_teams_last_route_goes_when_it_is_declared_no_more(bench: Bench, kind: str) -> None:
+def test_a_teams_last_route_is_deleted_when_it_is_no_longer_declared(
+    bench: Bench, kind: str
+) -> None:
     other = "HTTPRoute" if kind == "VirtualService" else "VirtualService"
     declare(bench, {"route_kind": kind}, {**SHOP, **ROUTE})
     bench.onboard()
@@ -153,7 +155,7 @@ def test_without_harbors_namespace_all_of_it_waits(bench: Bench) -> None:
     assert plan(bench).is_empty
 
 
-def test_a_namespace_that_somebody_keeps_out_of_the_mesh_is_left_out(harbors: Bench) -> None:
+def test_a_namespace_that_another_user_keeps_out_of_the_mesh_is_left_out(harbors: Bench) -> None:
     declare(harbors, MESH)
     namespace = harbors.sandbox.kubernetes.get("Namespace", "harbor")
     assert namespace is not None
@@ -187,7 +189,7 @@ def service(bench: Bench, name: str, **ports: int) -> None:
     put(bench, "v1", "Service", name, "harbor", spec={"selector": selector, "ports": listed})
 
 
-def test_the_portal_asks_for_a_token_and_dockers_paths_for_none(harbors: Bench) -> None:
+def test_the_portal_requires_a_token_and_the_paths_of_docker_do_not(harbors: Bench) -> None:
     tokens = {"required": True, "audiences": ["gate"]}
     declare(harbors, {"harbor": {**MESH["harbor"], "portal_tokens": tokens}})
     (first, second) = (w for w in plan(harbors).waiting if "portal" in w.id.key)
@@ -243,7 +245,7 @@ def test_the_portal_asks_for_a_token_and_dockers_paths_for_none(harbors: Bench) 
 # The protocols of ports that the chart does not name
 
 
-def test_app_protocol_is_set_where_declared_and_let_go_again(harbors: Bench) -> None:
+def test_app_protocol_is_set_where_declared_and_removed_afterwards(harbors: Bench) -> None:
     service(harbors, "harbor-redis", x=6379, other=80)
     protocols = {"harbor-redis": {6379: "tcp"}}
     declare(harbors, {"harbor": {**MESH["harbor"], "app_protocols": protocols}})
@@ -283,7 +285,7 @@ def test_an_app_protocol_that_the_chart_sets_and_a_port_that_is_not_there_are_re
     assert wait.reason == "there is no Service 'harbor-db'"
 
 
-def test_a_service_that_is_gone_before_the_write_is_not_made_anew(harbors: Bench) -> None:
+def test_a_service_that_is_deleted_before_the_write_is_not_created_again(harbors: Bench) -> None:
     service(harbors, "harbor-redis", x=6379)
     protocols = {"harbor-redis": {6379: "tcp"}}
     declare(harbors, {"harbor": {**MESH["harbor"], "app_protocols": protocols}})

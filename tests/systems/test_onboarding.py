@@ -1,4 +1,4 @@
-"""The whole walk on all systems: one pass, exact counts, what a crash or somebody else leaves."""
+"""The whole walk on all systems: one run, exact counts, crashes and concurrent changes."""
 
 import pickle
 from collections import Counter
@@ -45,7 +45,7 @@ RICH: Data = {
 
 @pytest.fixture
 def people(sandbox: Sandbox) -> None:
-    """The users that RICH declares as members."""
+    """Create the users that RICH declares as members."""
     for name in ("ann", "bob"):
         sandbox.keycloak.add_user(REALM, name)
 
@@ -118,7 +118,7 @@ def test_whether_teams_are_new_costs_one_read_for_many(bench: Bench) -> None:
 
 
 def per_system(bench: Bench) -> dict[str, int]:
-    """What was asked since the last look; logins and the proving of credentials apart."""
+    """Return the calls since the last count, without logins and checks of credentials."""
     counts: Counter[str] = Counter()
     for kind, number in bench.sandbox.requests.counts().items():
         if kind.template == "/service/token":
@@ -132,7 +132,7 @@ def per_system(bench: Bench) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("teams", [1, 30])
-def test_a_first_run_asks_exactly_so_much(teams: int, bench: Bench) -> None:
+def test_a_first_run_makes_an_exact_number_of_calls(teams: int, bench: Bench) -> None:
     bench.declare(*many(teams))
     onboard_all(bench)
     assert per_system(bench) == {
@@ -156,7 +156,9 @@ def test_a_first_run_asks_exactly_so_much(teams: int, bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("teams", [1, 30])
-def test_a_second_run_writes_nothing_and_asks_exactly_so_much(teams: int, bench: Bench) -> None:
+def test_a_second_run_writes_nothing_and_makes_an_exact_number_of_calls(
+    teams: int, bench: Bench
+) -> None:
     bench.declare(*many(teams))
     onboard_all(bench)
     bench.sandbox.requests.reset()
@@ -171,7 +173,7 @@ def test_a_second_run_writes_nothing_and_asks_exactly_so_much(teams: int, bench:
     }
 
 
-def test_what_a_team_declares_beyond_costs_what_it_must_and_no_more(bench: Bench) -> None:
+def test_each_further_declared_resource_costs_an_exact_number_of_calls(bench: Bench) -> None:
     teams = 6
     declared = []
     for index in range(teams):
@@ -196,7 +198,7 @@ def test_what_a_team_declares_beyond_costs_what_it_must_and_no_more(bench: Bench
 
 
 def onboard_all(bench: Bench) -> list[Outcome]:
-    """One look for all teams, as the batch does it."""
+    """Onboard all teams with one observation, as a batch does."""
     seen = bench.systems.observe(bench.teams)
     plans = plan_all(bench.systems, bench.teams, seen)
     return [apply_plan(bench, outcome, seen) for outcome in plans]
@@ -229,7 +231,7 @@ def as_it_must_be(bench: Bench) -> None:
 
 
 def anew(bench: Bench) -> Iterator[Bench]:
-    """The same empty sandbox again and again."""
+    """Return a function that resets the sandbox to its empty state."""
     sandbox = bench.sandbox
     systems = (sandbox.harbor, sandbox.keycloak, sandbox.kubernetes)
     pristine = [system.dump() for system in systems]
@@ -255,7 +257,7 @@ def test_the_answer_to_any_write_may_be_lost_and_nothing_is_made_twice(bench: Be
 
 
 @pytest.mark.long
-def test_any_write_may_be_refused_for_now_and_the_next_run_goes_on(bench: Bench) -> None:
+def test_any_write_may_fail_temporarily_and_the_next_run_continues(bench: Bench) -> None:
     rounds = anew(bench)
     next(rounds).onboard()
     writes = bench.sandbox.requests.writes()
@@ -269,9 +271,7 @@ def test_any_write_may_be_refused_for_now_and_the_next_run_goes_on(bench: Bench)
 
 
 @pytest.mark.parametrize("fault", ["lost", 502])
-def test_a_read_that_fails_is_repeated_and_no_more_than_three_times(
-    fault: Any, bench: Bench
-) -> None:
+def test_a_failed_read_is_repeated_three_times_at_most(fault: Any, bench: Bench) -> None:
     bench.declare(SHOP)
     bench.onboard()
     reads = bench.sandbox.requests
@@ -312,7 +312,7 @@ def inject(bench: Bench, number: int, fault: Any) -> None:
 
 
 def until_done(bench: Bench) -> None:
-    """Runs again, as a task does whose failure may pass; three times at most."""
+    """Repeat a run three times at most, as a task does after a temporary failure."""
     for attempt in range(3):
         try:
             bench.onboard()

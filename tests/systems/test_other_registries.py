@@ -1,4 +1,4 @@
-"""What other people and tools put into the Secrets of robots stays, and is read as kubelets read it."""
+"""Content of other users and tools in the Secrets of robots is kept, and is read as kubelets do."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ def host(bench: Bench) -> str:
 
 
 def with_hub(bench: Bench, name: str = "harbor-pull") -> dict[str, Any]:
-    """The Secret's content, with an entry of another registry and a field of docker's."""
+    """Return the Secret's content with an entry of another registry and a field of Docker."""
     held = config(bench, name)
     return {"auths": {**held["auths"], HUB: FOREIGN}, "credHelpers": {"gcr.io": "gcloud"}}
 
@@ -86,8 +86,8 @@ def test_silently_wrong_sinks_keep_the_entry_of_another_registry(bench: Bench) -
     assert not bench.plan().changes
 
 
-def test_silently_wrong_renamed_registry_is_recognised_beside_another(bench: Bench) -> None:
-    """The robot's entry is found by its user name; the password stays, the old entry goes."""
+def test_silently_wrong_renamed_registry_is_recognised_among_others(bench: Bench) -> None:
+    """The robot's entry is found by its user name. The password is kept, the old entry is removed."""
     bench.declare({"name": "shop"}).onboard()
     held = with_hub(bench)
     entry = held["auths"].pop(host(bench))

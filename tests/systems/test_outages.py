@@ -97,7 +97,7 @@ def test_onboarding_renews_nothing(teams: Bench) -> None:
 
 
 def test_a_run_that_begins_before_the_outage_renews_nothing(teams: Bench) -> None:
-    """What is published is dead: it is renewed, but not while Harbor can tell nothing."""
+    """The published credential is invalid. It is renewed, but not while Harbor rejects all logins."""
     shop = next(r for r in robots(teams).values() if r.name == "pull-a")
     shop.secret_hash = "0" * 64
     with teams.process() as systems:
@@ -111,7 +111,7 @@ def test_a_run_that_begins_before_the_outage_renews_nothing(teams: Bench) -> Non
     assert reissued(teams) == 0
 
 
-def test_a_harbor_that_was_down_only_during_the_look_has_no_secret_renewed(bench: Bench) -> None:
+def test_no_secret_is_renewed_after_harbor_was_down_during_the_observation(bench: Bench) -> None:
     """Its credentials were not read: one that seems to be missing may work."""
     bench.declare({"name": "shop", "further_namespaces": {"jobs": {}}}).onboard()
     held = logins(bench)
@@ -147,7 +147,7 @@ def test_rotation_exchanges_nothing(begin: Callable[[Prepare], Bench]) -> None:
     assert only(run(bench)).state == "rotated"
 
 
-def test_checks_say_that_they_cannot_look(teams: Bench) -> None:
+def test_checks_report_what_they_cannot_read(teams: Bench) -> None:
     teams.sandbox.controls.take_down("database")
     with no_delays(), teams.process() as systems:
         found = checks.check_all(systems)

@@ -1,4 +1,4 @@
-"""What the systems do that a client must know of, where no room's own tests tell it."""
+"""Behavior of the systems that clients must know, if the tests of no other module show it."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.harness import SHOP, Bench
 
 @pytest.fixture
 def shop(bench: Bench) -> Bench:
-    """The team, onboarded."""
+    """Return a bench with the onboarded team."""
     bench.declare(SHOP).onboard()
     return bench
 
@@ -51,7 +51,7 @@ def test_a_project_whose_name_is_our_projects_number_is_left_alone(bench: Bench)
 
 
 def test_a_member_whose_role_harbor_does_not_know_is_given_the_declared_one(shop: Bench) -> None:
-    """Harbor stores any role in an update, and lists the member no more."""
+    """Harbor stores any role in an update, and no longer lists the member."""
     members = shop.sandbox.harbor.projects["team-shop"].members
     (member,) = (each for each in members.values() if each.entity_type == "g")
     member.role_id = 9
@@ -60,7 +60,7 @@ def test_a_member_whose_role_harbor_does_not_know_is_given_the_declared_one(shop
     is_well(shop)
 
 
-def test_a_secret_that_a_write_beside_it_undid_is_not_kept(shop: Bench) -> None:
+def test_a_secret_that_a_concurrent_write_replaced_is_not_kept(shop: Bench) -> None:
     """A robot's update writes back the secret that it read before: both answers are 200."""
     robots = shop.sandbox.harbor.robots
     before = next(each for each in robots.values() if each.name == "pull-a")

@@ -31,7 +31,7 @@ SIGN_ON: dict[str, Any] = {
 
 
 def whole(bench: Bench) -> dict[str, Any]:
-    """A platform that declares something of each kind; its provider is a realm beside ours."""
+    """Return a platform that declares resources of each kind. Its provider is another realm."""
     sandbox = bench.sandbox
     sandbox.keycloak.realms["corp"] = new_realm("corp", {"enabled": True})
     sandbox.kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sso"}})
@@ -62,7 +62,7 @@ def whole(bench: Bench) -> dict[str, Any]:
 
 
 def secret(bench: Bench, value: str) -> None:
-    """Puts the external provider's secret where it is declared to lie."""
+    """Create the declared Secret with the secret of the external provider."""
     data = {"client-secret": base64.b64encode(value.encode()).decode()}
     metadata = {"name": "corp", "namespace": "sso"}
     bench.sandbox.kubernetes.put(
@@ -85,12 +85,12 @@ def sign_on(bench: Bench) -> None:
 
 @pytest.fixture
 def signed_on(begin: Callable[[Prepare], Bench]) -> Bench:
-    """A platform with single sign-on, configured, and nothing else."""
+    """Return a configured platform with single sign-on and nothing else."""
     return begin(sign_on)
 
 
 def log_in(bench: Bench, name: str) -> httpx.Response:
-    """What Harbor answers in the end to somebody who logs in with a browser."""
+    """Log in with a browser, and return Harbor's last answer."""
     url = bench.sandbox.harbor.ext_endpoint
     client, answer = browser.log_in_at(
         f"{url}/c/oidc/login", f"{url}/c/oidc/callback", name, PASSWORD
@@ -152,7 +152,7 @@ def test_onboarding_comes_after_it_and_neither_undoes_the_other(bench: Bench) ->
     assert bench.plan().is_empty
 
 
-def test_nothing_declared_is_nothing_asked_and_nothing_done(bench: Bench) -> None:
+def test_a_platform_that_declares_nothing_makes_no_calls(bench: Bench) -> None:
     bench.declare(SHOP)
     assert not bench.state.platform.is_managed
 
@@ -160,7 +160,7 @@ def test_nothing_declared_is_nothing_asked_and_nothing_done(bench: Bench) -> Non
     assert bench.sandbox.requests.total() == 0
 
 
-def test_settings_that_others_made_beside_ours_stay(signed_on: Bench) -> None:
+def test_settings_of_others_stay(signed_on: Bench) -> None:
     realm = signed_on.sandbox.keycloak.realms[REALM]
     realm.settings["attributes"]["theirs"] = "kept"
     realm.settings["accessTokenLifespan"] = 1234
@@ -200,7 +200,7 @@ def test_a_person_logs_in_and_is_a_developer_by_the_claim_alone(signed_on: Bench
     assert user.groups == ["team-shop"]
 
 
-def test_an_issuer_but_for_its_slash_is_mended_though_people_are_known(signed_on: Bench) -> None:
+def test_the_final_slash_of_an_issuer_is_repaired_though_users_exist(signed_on: Bench) -> None:
     signed_on.onboard()
     harbor = signed_on.sandbox.harbor
     issuer = harbor.configuration["oidc_endpoint"]
@@ -212,7 +212,7 @@ def test_an_issuer_but_for_its_slash_is_mended_though_people_are_known(signed_on
     assert harbor.configuration["oidc_endpoint"] == issuer
 
 
-def test_another_claim_is_there_before_harbor_asks_for_it_and_the_old_one_goes_after(
+def test_a_new_claim_exists_before_harbor_uses_it_and_the_old_one_is_deleted_afterwards(
     signed_on: Bench,
 ) -> None:
     signed_on.declare(
@@ -267,7 +267,9 @@ def test_a_run_that_dies_anywhere_leaves_logins_working(signed_on: Bench) -> Non
 # The client's secret
 
 
-def test_a_secret_that_no_longer_works_is_found_by_trying_it_and_mended(signed_on: Bench) -> None:
+def test_a_client_secret_that_no_longer_works_is_found_by_trying_it_and_replaced(
+    signed_on: Bench,
+) -> None:
     harbor = signed_on.sandbox.harbor
     right = harbor.configuration["oidc_client_secret"]
     harbor.configuration["oidc_client_secret"] = "another"
@@ -283,7 +285,7 @@ def test_a_secret_that_no_longer_works_is_found_by_trying_it_and_mended(signed_o
     assert right not in repr(done)
 
 
-def test_a_providers_secret_is_read_where_it_lies_and_written_anew_when_it_changes(
+def test_a_providers_secret_is_read_from_its_kubernetes_secret_and_updated_when_it_changes(
     bench: Bench,
 ) -> None:
     bench.declare(platform=whole(bench))
@@ -303,7 +305,7 @@ def test_a_providers_secret_is_read_where_it_lies_and_written_anew_when_it_chang
 # What can't be done is said, and the rest is done
 
 
-def test_what_is_somebody_elses_is_refused_until_it_may_be_adopted(bench: Bench) -> None:
+def test_foreign_resources_are_refused_until_their_adoption_is_declared(bench: Bench) -> None:
     bench.sandbox.keycloak.realms[REALM] = new_realm(REALM, {"enabled": True})
     bench.declare(platform=SIGN_ON)
 
@@ -378,7 +380,7 @@ def test_a_provider_that_is_down_costs_its_own_part_only(bench: Bench) -> None:
     assert "harbor/configuration/single sign-on" in ids(outcome.done)
 
 
-def test_an_alias_that_people_are_linked_to_is_not_pointed_elsewhere(bench: Bench) -> None:
+def test_an_alias_with_linked_users_keeps_its_issuer(bench: Bench) -> None:
     declared = whole(bench)
     bench.declare(platform=declared)
     configure(bench.systems)

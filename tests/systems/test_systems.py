@@ -141,7 +141,7 @@ def test_computing_what_is_desired_changes_no_adapter(bench: Bench) -> None:
 
 
 def test_another_process_applies_what_one_has_planned(bench: Bench) -> None:
-    """A plan says all that applying it needs: no adapter keeps anything for `apply`."""
+    """A plan contains all that `apply` needs: the adapters keep nothing for it."""
     bench.declare(SHOP)
     plan, observed = bench.plan(), bench.observe()
     with bench.process() as other:
