@@ -320,7 +320,7 @@ def test_foreign_resources_are_refused_until_their_adoption_is_declared(bench: B
     assert plan(bench).is_empty
 
 
-def test_an_auth_mode_that_cannot_change_is_explained_with_who_is_there(bench: Bench) -> None:
+def test_an_auth_mode_that_cannot_change_is_explained_with_the_users(bench: Bench) -> None:
     harbor = bench.sandbox.harbor
     harbor.configuration["auth_mode"] = "db_auth"
     users.onboard(harbor, "ann", "a@b.test", "1", "https://old.test", [])
@@ -329,7 +329,7 @@ def test_an_auth_mode_that_cannot_change_is_explained_with_who_is_there(bench: B
     with pytest.raises(NotOurs) as refused:
         configure(bench.systems)
     assert "it differs in auth_mode" in str(refused.value)
-    assert "there are 1: ann. Delete them in Harbor first" in str(refused.value)
+    assert "Other users: ann. Delete them in Harbor first" in str(refused.value)
     assert harbor.configuration["oidc_client_id"] == ""
     assert harbor.configuration["project_creation_restriction"] == "adminonly"
 

@@ -141,7 +141,7 @@ class HarborPlatform:
         if not locked:
             return {}
         if locked == {"auth_mode"}:
-            return {"auth_mode": self._who_is_there()}
+            return {"auth_mode": self._further_users()}
         text = (
             "Harbor reports it as read-only: CONFIG_OVERWRITE_JSON of Harbor's core sets it. Change it "
             "there, or remove the variable"
@@ -167,13 +167,13 @@ class HarborPlatform:
         )
         return {"oidc_endpoint": text}
 
-    def _who_is_there(self) -> str:
+    def _further_users(self) -> str:
         users = [str(user["username"]) for user in self._client.pages("/users")]
         names = ", ".join(users[:_NAMED])
         more = f" and {len(users) - _NAMED} more" if len(users) > _NAMED else ""
         return (
-            f"Harbor changes its auth_mode only while its administrator is the only user, and "
-            f"there are {len(users)} others: {names}{more}. Delete them in Harbor first. Their projects stay"
+            "Harbor changes its auth_mode only while its administrator is the only user. Other users: "
+            f"{names}{more}. Delete them in Harbor first. Their projects stay"
         )
 
     def _unknown(self, fields: Row) -> dict[str, str]:
