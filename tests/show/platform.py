@@ -47,7 +47,7 @@ def sandbox() -> list[Shown]:
         "test_a_secret_that_is_too_old_is_renewed_and_harbor_handed_the_new_one": (
             "without the realm's policy for it, the plan says what a renewal costs"
         ),
-        "test_an_auth_mode_that_cannot_change_is_explained_with_who_is_there": (
+        "test_an_auth_mode_that_cannot_change_is_explained_with_the_users": (
             "an auth_mode that can't change is explained, with who the users are"
         ),
         "test_a_read_only_configuration_is_reported_and_not_fought": (
