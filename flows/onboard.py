@@ -17,7 +17,6 @@ from tenantry import explain
 from tenantry.calls import MAX_CONCURRENT_CALLS
 from tenantry.declared import IfDeclared, form_schema
 from tenantry.errors import TenantryError
-from tenantry.onboarding import plan_all
 from tenantry.outcomes import Outcome, left_out
 from tenantry.plan import Plan, refuse
 
@@ -130,7 +129,7 @@ def onboard_teams(
             if not batch.teams:
                 text = "No team is new or changed."
                 return finish(complete(text), declaration, teams)
-            outcomes = plan_all(systems, batch.teams, batch.observe())
+            outcomes = batch.plan()
             tasks.publish_plan("all-teams-plan", outcomes)
             if dry_run:
                 text = f"Dry run: {explain.summary(outcomes)}"

@@ -17,11 +17,10 @@ from tenantry import explain, onboarding, welcome
 from tenantry.declared import Team
 from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan
-from tenantry.resources import Observed
 from tenantry.systems.adapter import Owner
 from tenantry.systems.systems import Systems
 from tenantry.text import Markdown, markdown
-from tenantry.walk import Walk, observe_owners
+from tenantry.walk import Walk
 from tenantry.wording import count
 
 
@@ -41,10 +40,11 @@ class Batch:
         by_name = {team.name: team for team in self.teams}
         return [by_name[outcome.team] for outcome in outcomes]
 
-    def observe(self) -> Observed:
-        """Return what the systems hold of the teams, a task for each system."""
-        adapters = self.systems.team_adapters
-        return observe_owners(adapters, self.teams, run_as_task, look_again_after)
+    def plan(self) -> list[Outcome]:
+        """Observe the teams, a task for each system, and return their plans."""
+        return onboarding.plan_all(
+            self.systems, self.teams, step=run_as_task, check_unread=look_again_after
+        )
 
 
 def walk_of(systems: Systems, owner: Owner) -> Walk[Owner]:

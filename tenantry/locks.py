@@ -1,7 +1,6 @@
-"""What the core asks of a lock: others stay off the teams while it is held.
+"""The interface of a lock, which keeps other processes from changing teams.
 
-What it is made of is the business of whoever starts the work: in Prefect's runs it is
-`tasks.locks`.
+The runs of Prefect use `tasks.locks`; another scheduler needs another implementation.
 """
 
 from types import TracebackType
@@ -9,10 +8,10 @@ from typing import Protocol
 
 
 class Lock(Protocol):
-    """A context manager that keeps others from changing some teams while the context lasts."""
+    """A context manager that keeps other processes from changing some teams while the context lasts."""
 
     def __enter__(self) -> object:
-        """Takes the lock, and waits as long as somebody else has it."""
+        """Take the lock, and wait while another process holds it."""
 
     def __exit__(
         self,
@@ -20,18 +19,18 @@ class Lock(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool | None:
-        """Gives the lock back."""
+        """Release the lock."""
 
     def hold(self) -> None:
-        """Take the lock again if it is lost: what was observed before then counts no more.
+        """Take the lock again if it is lost: earlier observations are out of date then.
 
         Raises:
             TenantryError: it could not be taken.
         """
 
     def check(self) -> None:
-        """Whether the lock is still held; asked before each change.
+        """Check that the lock is held. It is called before each change.
 
         Raises:
-            TenantryError: it is not, or may soon not be: nothing may be written any more.
+            TenantryError: it is lost, or may be lost soon: nothing may be written any more.
         """

@@ -1,18 +1,25 @@
 """Onboarding teams, one or many, and configuring the platform."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from tenantry.calls import map_concurrently
 from tenantry.declared import Team
-from tenantry.errors import NotOurs, as_tenantry_error
+from tenantry.errors import NotOurs, TenantryError, as_tenantry_error
 from tenantry.locks import Lock
 from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan, describe_owner, refuse
 from tenantry.resources import PLATFORM, Id, Observed
 from tenantry.systems.adapter import Owner
 from tenantry.systems.systems import Systems
-from tenantry.walk import Walk, apply_stages
+from tenantry.walk import (
+    Step,
+    Walk,
+    accept_unread,
+    apply_stages,
+    observe_owners,
+    run_directly,
+)
 
 
 def onboard(
@@ -74,48 +81,49 @@ def onboard_many(
     lock: Lock,
     finished: Callable[[Outcome], None] = lambda outcome: None,
 ) -> None:
-    """Brings teams to what is declared, many at once; one's failure is its own.
+    """Bring teams to their declared state, many at once. One team's failure does not affect the others.
 
-    If there is something to write, the lock of all is taken, and the teams with changes are
-    looked at and planned again, all at once.
+    If there are changes, the lock is taken, and the teams with changes are observed and planned again,
+    all at once.
 
     Args:
         systems: the systems.
         teams: the teams.
-        planned: the plan of each, in the same order.
-        lock: keeps others off all these teams.
-        finished: is told what became of each team as soon as it is known, from many threads.
+        planned: the plan of each team, in the same order.
+        lock: keeps other processes from changing these teams.
+        finished: called with each team's outcome as soon as it is known, from many threads.
 
     Raises:
-        TenantryError: the lock could not be taken. Of the teams whose outcome was not told,
-            none was written.
+        TenantryError: the lock could not be taken. Teams for which `finished` was not called were not
+            changed.
     """
     again: list[Team] = []
     for team, outcome in zip(teams, planned, strict=True):
         if outcome.has_changes:
             again.append(team)
         else:
-            finished(_refused(outcome))
+            finished(_check_refusals(outcome))
     if not again:
         return
     plans = {outcome.team: outcome.plan for outcome in planned}
     with lock:
-        seen = systems.observe(again)
-        work = zip(again, plan_all(systems, again, seen), strict=True)
+        observed = observe_owners(systems.team_adapters, again)
+        work = zip(again, plan_all(systems, again, observed), strict=True)
 
-        def bring(pair: tuple[Team, Outcome]) -> None:
+        def onboard_one(pair: tuple[Team, Outcome]) -> None:
             team, outcome = pair
             first = plans[team.name]
-            if outcome.plan is None:  # it stays a team with changes, which another try looks at
+            if outcome.plan is None:  # it keeps its changes, so that another try observes it
                 finished(replace(outcome, plan=first))
             else:
-                finished(_bring(systems, _without_others(outcome, first), seen, lock))
+                own = _without_shared_of_others(outcome, first)
+                finished(_apply(systems, own, observed, lock))
 
-        map_concurrently(bring, work)
+        map_concurrently(onboard_one, work)
 
 
-def _without_others(outcome: Outcome, first: Plan | None) -> Outcome:
-    """A plan without what the first look gave to another team: what the teams share is made once."""
+def _without_shared_of_others(outcome: Outcome, first: Plan | None) -> Outcome:
+    """Return a plan without the shared resources that the first plan gave to another team."""
     if outcome.plan is None or first is None:
         return outcome
     ours = {change.id for change in first.changes}
@@ -123,20 +131,20 @@ def _without_others(outcome: Outcome, first: Plan | None) -> Outcome:
     return replace(outcome, plan=replace(outcome.plan, changes=tuple(own)))
 
 
-def _bring(systems: Systems, outcome: Outcome, seen: Observed, lock: Lock) -> Outcome:
+def _apply(systems: Systems, outcome: Outcome, observed: Observed, lock: Lock) -> Outcome:
     done: list[Change] = []
     assert outcome.plan is not None
     error = None
     try:
-        apply_stages(systems, outcome.plan, seen, lock=lock, report=done.append)
+        apply_stages(systems, outcome.plan, observed, lock=lock, report=done.append)
         refuse(outcome.plan)
     except Exception as failure:  # noqa: BLE001 one team's failure, whatever it is
         error = as_tenantry_error(failure, f"onboarding {describe_owner(outcome.team)}")
     return replace(outcome, done=tuple(done), error=error)
 
 
-def _refused(outcome: Outcome) -> Outcome:
-    """The end of a team that has nothing to write."""
+def _check_refusals(outcome: Outcome) -> Outcome:
+    """Return the outcome of a team without changes, failed if its plan has refusals."""
     try:
         if outcome.plan is not None:
             refuse(outcome.plan)
@@ -146,23 +154,31 @@ def _refused(outcome: Outcome) -> Outcome:
 
 
 def plan_all(
-    systems: Systems, teams: Sequence[Team], observed: Observed | None = None
+    systems: Systems,
+    teams: Sequence[Team],
+    observed: Observed | None = None,
+    *,
+    step: Step = run_directly,
+    check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
 ) -> list[Outcome]:
-    """Plans all teams; a team that can't be read says why.
+    """Return the plan of each team; if a team can't be read, its outcome says why.
 
-    What the teams share is in the first plan only.
+    A resource that teams share is in the first plan only.
 
     Args:
         systems: the systems.
         teams: the teams.
-        observed: what was seen of them; they are looked at, all at once, if not given.
+        observed: their observed state; all teams are observed at once if not given.
+        step: runs a step of the observation.
+        check_unread: see `tenantry.walk.observe_owners`.
     """
-    seen = systems.observe(teams) if observed is None else observed
+    if observed is None:
+        observed = observe_owners(systems.team_adapters, teams, step, check_unread)
     outcomes = []
     shared: set[Id] = set()
     for team in teams:
         try:
-            plan = systems.plan(team, seen)
+            plan = systems.plan(team, observed)
         except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
             failure = as_tenantry_error(error, f"planning team '{team.name}'")
             outcomes.append(Outcome(team.name, error=failure))

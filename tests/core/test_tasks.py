@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from blocks.declared_state import DeclaredState
 from tasks import connections, step
 from tasks import onboarding as tasks
-from tasks.locks import impatient_client
+from tasks.lock_limits import quick_client
 from tenantry.errors import SystemUnavailable
 from tenantry.walk import Walk, observe_owners
 from tests.support.harness import SHOP, Bench, write
@@ -65,7 +65,7 @@ def test_a_lock_is_asked_for_again_soon_where_prefects_server_is_busy(
         return httpx.Response(next(answers), json={})
 
     settings = {PREFECT_API_URL: "http://prefect.test/api", PREFECT_CLIENT_MAX_RETRIES: 3}
-    with temporary_settings(settings), impatient_client() as client:
+    with temporary_settings(settings), quick_client() as client:
         client._client._transport = httpx.MockTransport(busy)
         assert client._client.get("/v2/concurrency_limits/team-shop").is_success
     soon = zip([0.25, 0.5, 1.0], waited, strict=True)

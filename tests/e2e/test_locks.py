@@ -17,7 +17,8 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
 from demo.processes import ROOT, LocalPlatform
 from tasks import locks
-from tasks.locks import LockLost, LockUnusable, TeamLock, limit_name
+from tasks.lock_limits import limit_name
+from tasks.locks import LockLost, LockUnusable, TeamLock
 from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import load
 from tenantry.onboarding import onboard, onboard_many, plan_all
@@ -208,8 +209,8 @@ def test_a_lock_that_somebody_switched_off_is_named_and_costs_its_team_only(benc
 
 
 @pytest.mark.usefixtures("platform")
-def test_whoever_waits_for_too_long_is_told_how_to_free_the_lock(monkeypatch):
-    monkeypatch.setattr(locks, "PATIENCE", -1.0)
+def test_the_error_of_a_run_that_waits_for_too_long_says_how_to_free_the_lock(monkeypatch):
+    monkeypatch.setattr(locks, "MAX_WAIT", -1.0)
 
     with TeamLock(["stuck"]), pytest.raises(LockUnusable) as raised:
         TeamLock(["stuck"]).__enter__()

@@ -50,7 +50,7 @@ class Interleaving:
     def run(self, procedures: Mapping[str, Callable[[], object]]) -> dict[str, BaseException]:
         """Run all procedures to their ends, and return the errors by procedure."""
         actors = [_Actor(name) for name in procedures]
-        with no_delays(), one_worker(), _in_line(), Wire(self._handle):
+        with no_delays(), one_worker(), in_calling_thread(), Wire(self._handle):
             threads = [
                 threading.Thread(target=self._act, args=(actor, work), daemon=True)
                 for actor, work in zip(actors, procedures.values(), strict=True)
@@ -158,8 +158,8 @@ class _InLine:
 
 
 @contextmanager
-def _in_line() -> Iterator[None]:
-    """Make all requests of a procedure in its own thread."""
+def in_calling_thread() -> Iterator[None]:
+    """Make the concurrent calls of the core one after the other, in the thread of the caller."""
     assert calls.ThreadPoolExecutor is ThreadPoolExecutor  # type: ignore[attr-defined]
     with mock.patch.object(calls, "ThreadPoolExecutor", _InLine):
         yield
