@@ -3,7 +3,7 @@
     odd = OddAnswers(bench)
     for place in odd.places(procedure): odd.run(procedure, place, "null")
 
-A place is a member of the answers to one kind of request. It is changed in all of these answers, or
+A place is a member in the answers to one kind of request. It is changed in all of these answers, or
 only in those that `about` selects.
 """
 
@@ -20,13 +20,13 @@ from tests.support.wire import no_delays
 R = TypeVar("R")
 
 CHANGES = ("missing", "null", "other type", "more")
-"""The changes of a member: `more` keeps it, and adds an unknown one."""
+"""The changes of a member. `more` keeps it and adds an unknown member."""
 _NUMBERS = re.compile(r"(?<=/)(\d+|[0-9a-f]{8}-[0-9a-f-]{27})(?=/|$)")
 _TOKENS = ("/token", "/c/login", "/service/token")
 
 
 class Place(NamedTuple):
-    """A member of answers.
+    """A member in the answers to one kind of request.
 
     Attributes:
         system: The system that answers.
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 
 class OddAnswers:
-    """Changes answers of a bench's sandbox."""
+    """Changes in the answers of a bench's sandbox."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -73,13 +73,13 @@ class OddAnswers:
         change: str,
         about: Callable[[str, str], bool] = lambda system, path: True,
     ) -> R:
-        """Return what a procedure returns while a place is changed.
+        """Run a procedure while a place is changed, and return its result.
 
         Args:
             procedure: the procedure.
             place: the place.
             change: one of CHANGES.
-            about: whether answers to a request to this system and path are changed.
+            about: returns whether to change the answers to requests for a system and path.
         """
 
         def alter(system: str, method: str, path: str, body: bytes) -> bytes:
@@ -105,7 +105,7 @@ class OddAnswers:
 
 
 def _content(path: str, body: bytes) -> Any:
-    """Return the JSON of an answer to change; None for logins, which libraries handle."""
+    """Return the JSON of an answer, or None for logins, which libraries handle."""
     if not body or path.endswith(_TOKENS):
         return None
     try:

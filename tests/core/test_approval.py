@@ -1,4 +1,4 @@
-"""The form by which every flow asks a person, and which answers count."""
+"""The approval form of all flows, and the answers that it accepts."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -30,7 +30,7 @@ def _without_prefect() -> Iterator[None]:
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any] | None) -> tuple[str, Any]:
-    """Asks, is answered as Prefect passes on what the API was sent, and gives the form too."""
+    """Require an approval, with an answer as Prefect passes it on; return the name and the form."""
     forms = []
 
     def suspend(wait_for_input: Any, timeout: int, key: str) -> Any:
@@ -156,7 +156,7 @@ def test_the_hash_of_an_approval_covers_the_plan_and_the_whole_file(
 def test_a_file_that_cannot_be_read_is_overwritten_after_the_approval_only(
     is_refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The flow itself, over a plan that changes nothing in the systems."""
+    """This runs the flow with a plan that changes nothing in the systems."""
     path = write(tmp_path) / "teams" / "shop.yaml"
     path.write_text("name: [shop\n")
     proposal = propose(tmp_path, Team(name="shop"), "replace")

@@ -1,4 +1,4 @@
-"""The command line: exit statuses, what is printed, and no traceback for a user's mistake."""
+"""The command line: exit statuses, output, and no traceback for a user's mistake."""
 
 import json
 import os
@@ -23,16 +23,16 @@ Run = Callable[..., tuple[int, str, str]]
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], no_waiting: None
 ) -> Run:
-    """Runs `tenantry` and gives its exit status, what it printed, and its errors."""
+    """Return a function that runs `tenantry` and returns its exit status, output and errors."""
     for name in list(os.environ):
         if name.startswith(("TENANTRY_", "KUBERNETES_SERVICE")):
             monkeypatch.delenv(name)
 
     def run(*arguments: object, **variables: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tenantry", *map(str, arguments)])
-        with monkeypatch.context() as during:
+        with monkeypatch.context() as patch:
             for name, value in variables.items():
-                during.setenv(name, value)
+                patch.setenv(name, value)
             with pytest.raises(SystemExit) as ended:
                 cli.main()
         out, err = capsys.readouterr()
@@ -104,7 +104,7 @@ def test_plan_can_be_for_some_teams_only(bench: Bench, run: Run) -> None:
     bench.declare(SHOP, {"name": "data"}, {"name": "jobs"})
     names = ("--team", "shop", "--team", "data", "--json")
     _, out, _ = run("plan", bench.folder, *names, **environment(bench.sandbox))
-    assert [each["team"] for each in json.loads(out)] == ["shop", "data"]
+    assert [plan["team"] for plan in json.loads(out)] == ["shop", "data"]
 
 
 def test_plan_fails_for_what_is_refused(bench: Bench, run: Run) -> None:
@@ -165,21 +165,21 @@ def test_a_missing_password_and_a_faulty_address_are_named(
 
 
 @pytest.mark.parametrize(
-    ("system", "told"),
+    ("system", "message"),
     [
         ("HARBOR", "Harbor: POST /c/login answered 401: wrong user name or password for 'admin'"),
         ("KEYCLOAK", "Invalid user credentials"),
     ],
 )
 def test_a_wrong_password_is_told_and_not_shown(
-    system: str, told: str, bench: Bench, run: Run
+    system: str, message: str, bench: Bench, run: Run
 ) -> None:
     bench.declare(SHOP)
     bench.sandbox.harbor.login_delay = 1.2
     variables = environment(bench.sandbox) | {f"TENANTRY_{system}_PASSWORD": "Wrong12345"}
     status, out, err = run("plan", bench.folder, **variables)
     assert (status, out) == (1, "")
-    assert told in err
+    assert message in err
     assert "Wrong12345" not in err
 
 
@@ -217,7 +217,7 @@ def test_a_missing_realm_is_told(bench: Bench, run: Run) -> None:
 
 
 def test_the_sandbox_prints_its_addresses_serves_and_stops_at_a_signal(tmp_path: Path) -> None:
-    """And `plan` against it, as a person would who tries Tenantry out."""
+    """It also runs `plan` on the sandbox, as a new user does."""
     command = [sys.executable, "-m", "tenantry.cli"]
     process = subprocess.Popen(
         [*command, "sandbox", "--state", tmp_path / "kept"], stdout=subprocess.PIPE, text=True
@@ -258,8 +258,9 @@ def test_without_its_extra_the_sandbox_says_how_to_install_it(tmp_path: Path) ->
     command = [sys.executable, "-c", blocked + "from tenantry.cli import main; main()"]
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        words = [*command, *map(str, arguments)]
-        return subprocess.run(words, capture_output=True, check=False, text=True)
+        return subprocess.run(
+            [*command, *map(str, arguments)], capture_output=True, check=False, text=True
+        )
 
     refused = run("sandbox")
     assert (refused.returncode, refused.stdout) == (1, "")
@@ -270,11 +271,11 @@ def test_without_its_extra_the_sandbox_says_how_to_install_it(tmp_path: Path) ->
     assert (other.returncode, other.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("words", [["plan"], ["plan", "--bogus"], ["nonsense"]])
+@pytest.mark.parametrize("arguments", [["plan"], ["plan", "--bogus"], ["nonsense"]])
 def test_a_mistyped_command_is_an_error_and_not_a_plan_with_changes(
-    words: list[str], run: Run
+    arguments: list[str], run: Run
 ) -> None:
-    status, _, err = run(*words)
+    status, _, err = run(*arguments)
     assert status == 1
     assert "Try --help." in err
 
@@ -298,7 +299,7 @@ def test_certificates_are_checked_unless_told_otherwise(
 
 @pytest.fixture
 def drifting(bench: Bench) -> Bench:
-    """A team that is onboarded, with a project that somebody made public."""
+    """Return an onboarded team whose project was made public by hand."""
     bench.declare(SHOP).onboard()
     bench.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
     return bench
@@ -359,18 +360,18 @@ def test_crash_none_where_the_report_fills_the_disk(form: str, run: Run, driftin
 
 
 @pytest.mark.parametrize(
-    ("redirection", "said"),
+    ("redirection", "message"),
     [("> /dev/full", "the output: No space left on device.\n"), ("| true", "")],
 )
 def test_crash_none_where_the_output_can_go_nowhere(
-    redirection: str, said: str, tmp_path: Path
+    redirection: str, message: str, tmp_path: Path
 ) -> None:
     folder = write(tmp_path, SHOP)
     command = f"{sys.executable} -m tenantry.cli validate {folder} {redirection}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, text=True)
     assert done.stdout == ""
-    assert done.stderr == said or (not said and done.stderr == "the output: Broken pipe.\n")
-    assert done.returncode == (1 if said else 0)
+    assert done.stderr == message or (not message and done.stderr == "the output: Broken pipe.\n")
+    assert done.returncode == (1 if message else 0)
 
 
 def test_crash_none_for_an_error_that_no_rule_foresaw(run: Run, tmp_path: Path) -> None:
@@ -397,7 +398,7 @@ def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--team", "nobody"), "team 'nobody' is not declared; declared: shop"),
         (("--system", "gitlab"), "--system: 'gitlab': must be one of kubernetes, keycloak"),
@@ -407,14 +408,14 @@ def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_pa
     ],
 )
 def test_a_mistyped_option_of_drift_is_told_before_any_call(
-    options: tuple[str, ...], said: str, run: Run, bench: Bench
+    options: tuple[str, ...], message: str, run: Run, bench: Bench
 ) -> None:
     bench.declare(SHOP)
     before = bench.sandbox.requests.total()
     status, out, err = run("drift", bench.folder, *options, **environment(bench.sandbox))
 
     assert (status, out) == (1, "")
-    assert said in err
+    assert message in err
     assert bench.sandbox.requests.total() == before
 
 
@@ -458,7 +459,7 @@ def test_check_tells_cause_and_remedy_and_its_status_says_so(run: Run, bench: Be
 
 
 def test_a_system_that_is_down_is_one_message_without_the_noise_of_retries(bench: Bench) -> None:
-    """In a process of its own: pytest's own handlers hide what goes to stderr without any."""
+    """It needs its own process, because pytest's log handlers hide output to stderr."""
     bench.declare(SHOP)
     dead = environment(bench.sandbox) | {"TENANTRY_HARBOR_URL": "http://127.0.0.1:9"}
 

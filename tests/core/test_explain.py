@@ -1,4 +1,4 @@
-"""How plans are shown, to people and to programs."""
+"""The output of plans, for users and programs."""
 
 import json
 from io import StringIO
@@ -111,8 +111,8 @@ def test_a_team_that_cannot_be_read_says_why() -> None:
     text = shown(Outcome("shop", error=error))
     assert "Team shop: cannot be read: Harbor: GET /x: no answer (ConnectError)" in text
     assert "1 team: 1 not readable." in text
-    told = {"team": "shop", "error": "Harbor: GET /x: no answer (ConnectError)"}
-    assert explain.document([Outcome("shop", error=error)]) == [told]
+    expected = {"team": "shop", "error": "Harbor: GET /x: no answer (ConnectError)"}
+    assert explain.document([Outcome("shop", error=error)]) == [expected]
 
 
 def test_nothing_to_do_is_said() -> None:

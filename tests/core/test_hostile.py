@@ -1,7 +1,7 @@
-"""Values that no rule foresaw, in each place that a tenant can write: they cost that tenant only.
+"""Unexpected values in each field that a tenant can write affect only that tenant.
 
-Each is put into one team's objects. The other teams are onboarded, rotated, looked at for drift and
-checked as if it were not there, and the team itself fails with a message, or not at all.
+Each is written into the objects of one team. Onboarding, rotation, drift detection and checks of the
+other teams are not affected. The team itself fails with a message, or does not fail.
 """
 
 import base64
@@ -58,12 +58,12 @@ CONTENTS = {
     "a huge number": b'{"auths": ' + b"9" * 4000 + b"}",
 }
 MALFORMED = {"bytes": b"\xff\xfe\x00", "nothing": b"", "unclosed": b"[" * 5000}
-"""The API server refuses them in a Secret of docker's type, and in no other."""
+"""Contents that the API server rejects in Docker configuration Secrets only."""
 
 
 @pytest.fixture(autouse=True)
 def _no_collection() -> Iterator[None]:
-    """Hold the garbage collector off: a finalizer that runs at the recursion limit fails the test."""
+    """Disable the garbage collector: a finalizer that runs at the recursion limit fails the test."""
     gc.collect()
     gc.disable()
     yield
@@ -71,7 +71,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def evil(bench: Bench, kind: str, name: str) -> Any:
-    """An object of the hostile team's, as the API server holds it."""
+    """Return an object of the hostile team from the API server."""
     found = bench.sandbox.kubernetes.get(kind, name, "team-evil")
     assert found is not None
     return found
@@ -116,7 +116,7 @@ CASES = [
 
 @pytest.fixture
 def onboarded(begin: Callable[..., Bench]) -> Bench:
-    """Both teams, onboarded."""
+    """Return both teams, onboarded."""
     return begin(_onboard)
 
 
@@ -133,9 +133,9 @@ def test_a_hostile_value_costs_its_own_team_only(
     bench = onboarded
     put(bench, value)
     with bench.process(extras=True) as systems:
-        _judge(systems)
+        _check_drift(systems)
     with bench.process() as systems:
-        _onboards(systems)
+        _check_onboarding(systems)
     put(bench, value)
     pass_time(bench, days=28)
     now = bench.sandbox.clock.now()
@@ -147,30 +147,30 @@ def test_a_hostile_value_costs_its_own_team_only(
     assert all("\0" not in str(outcome.error or "") for outcome in outcomes.values())
 
 
-def _judge(systems: Systems) -> None:
+def _check_drift(systems: Systems) -> None:
     teams = systems.state.pick(None)
     detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
     assert not detected.report.of("good")
     assert not [found for found in detected.report.findings if found.class_ == "extra"]
     json.dumps([found.detail for found in detected.report.findings])
     found = checks.check_all(systems)
-    assert not [each for each in found if each.team == "good"]
+    assert not [fault for fault in found if fault.team == "good"]
 
 
-def _onboards(systems: Systems) -> None:
+def _check_onboarding(systems: Systems) -> None:
     teams = systems.state.pick(None)
     outcomes: list[Outcome] = []
     planned = onboarding.plan_all(systems, teams)
     onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
     assert {outcome.team for outcome in outcomes} == {"evil", "good"}
-    assert next(each.error for each in outcomes if each.team == "good") is None
+    assert next(outcome.error for outcome in outcomes if outcome.team == "good") is None
 
 
 @pytest.mark.parametrize("error", [OverflowError, RecursionError, MemoryError, AssertionError])
 def test_an_unexpected_error_of_one_team_is_its_failure(
     onboarded: Bench, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message gives its type and place, not its text."""
+    """The message has the type and place of the error, but not its text."""
     systems = onboarded.systems
     plain = systems.kubernetes.desired
 
@@ -182,7 +182,7 @@ def test_an_unexpected_error_of_one_team_is_its_failure(
     monkeypatch.setattr(systems.kubernetes, "desired", desired)
     teams = systems.state.pick(None)
 
-    planned = {each.team: each for each in onboarding.plan_all(systems, teams)}
+    planned = {outcome.team: outcome for outcome in onboarding.plan_all(systems, teams)}
     assert planned["good"].plan is not None
     assert f"{error.__name__} while planning team 'evil'" in str(planned["evil"].error)
     assert "s3cr3t" not in str(planned["evil"].error)
@@ -191,4 +191,6 @@ def test_an_unexpected_error_of_one_team_is_its_failure(
     (finding,) = detected.report.findings
     assert (finding.class_, finding.team) == ("unreadable", "evil")
     assert "s3cr3t" not in finding.detail
-    assert drift.choose(detected, "all").plans == (), "what could not be planned is not removed"
+    assert drift.choose(detected, "all").plans == (), (
+        "resources that could not be planned are not removed"
+    )

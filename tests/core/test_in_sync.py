@@ -1,4 +1,4 @@
-"""Values that the systems keep in another form: after one pass nothing is left to do."""
+"""Values that the systems store in another form: they are in sync after one run."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_never_in_sync_value_is_in_sync_after_one_pass(team: dict[str, Any], ben
     for name in ("ann", "bob"):
         if users.user_named(name) is None:
             bench.sandbox.keycloak.add_user("platform", name)
-    # Labels of Kubernetes' own need a grant.
+    # Reserved labels of Kubernetes need a grant.
     keys = ["istio-injection", "kubernetes.io/*", "pod-security.kubernetes.io/*"]
     bench.declare({"name": "shop", **team}, platform=granted("shop", labels=keys))
     bench.onboard()
@@ -59,8 +59,8 @@ def test_never_in_sync_value_is_in_sync_after_one_pass(team: dict[str, Any], ben
 
 
 def test_never_in_sync_storage_quota_changes_where_it_differs(bench: Bench) -> None:
-    """What counts as equal is still noticed when it changes by hand."""
+    """A value that the system rounds is still compared."""
     bench.declare({"name": "shop", "harbor": {"storage_quota": "10.3Gi"}})
     bench.onboard()
     bench.declare({"name": "shop", "harbor": {"storage_quota": "10.4Gi"}})
-    assert len(bench.plan().changes) == 2  # the quota, and the mark that all is applied
+    assert len(bench.plan().changes) == 2  # the quota, and the mark of the applied state

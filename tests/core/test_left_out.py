@@ -1,4 +1,4 @@
-"""A faulty team file stops its own team, and no other: planned, onboarded, looked at for drift."""
+"""A faulty team file affects only its own team: in plans, onboarding and drift detection."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -46,7 +46,7 @@ FAULTS = {
 
 @pytest.fixture
 def onboarded(begin: Callable[..., Bench]) -> Bench:
-    """`shop` and `data`, onboarded."""
+    """Return `shop` and `data`, onboarded."""
     return begin(_onboard)
 
 
@@ -56,14 +56,14 @@ def _onboard(bench: Bench) -> None:
         bench.onboard(team.name)
 
 
-def spoil(bench: Bench, text: str | bytes, file: str = "shop") -> None:
-    """Puts something else into a team's file."""
+def overwrite(bench: Bench, text: str | bytes, file: str = "shop") -> None:
+    """Replace the content of a team's file."""
     content = text if isinstance(text, bytes) else text.encode()
     (bench.folder / "teams" / f"{file}.yaml").write_bytes(content)
 
 
-def again(bench: Bench, *, extras: bool = False) -> Systems:
-    """The systems as a run has them that starts now."""
+def reconnect(bench: Bench, *, extras: bool = False) -> Systems:
+    """Read the declared state again, and return the systems of a new run."""
     state = declared.read(bench.folder)
     clock = bench.sandbox.clock.now
     systems = connect(connections(bench.sandbox), state, extras=extras, clock=clock)
@@ -72,7 +72,7 @@ def again(bench: Bench, *, extras: bool = False) -> Systems:
 
 
 def report(systems: Systems) -> Report:
-    """A look at everything."""
+    """Return the drift report for all teams."""
     teams = systems.state.pick(None)
     return drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS)).report
 
@@ -82,33 +82,33 @@ def test_the_others_are_onboarded_and_nothing_of_the_team_is_touched(
     onboarded: Bench, fault: str
 ) -> None:
     bench = onboarded
-    spoil(bench, FAULTS[fault])
-    spoil(bench, "name: third\n", "third")
-    systems = again(bench)
+    overwrite(bench, FAULTS[fault])
+    overwrite(bench, "name: third\n", "third")
+    systems = reconnect(bench)
 
     assert list(systems.state.teams) == ["data", "third"]
     (left_out,) = systems.state.left_out
     assert left_out.names == ("shop",)
-    assert all(each.startswith("teams/shop.yaml:") for each in left_out.faults)
+    assert all(fault.startswith("teams/shop.yaml:") for fault in left_out.faults)
 
     teams = systems.state.pick(None)
     planned = onboarding.plan_all(systems, teams)
     outcomes = []
     onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
 
-    assert {each.team: each.error for each in outcomes} == {"data": None, "third": None}
+    assert {outcome.team: outcome.error for outcome in outcomes} == {"data": None, "third": None}
     assert not [
         found
-        for found in ids(change for each in outcomes for change in each.done)
+        for found in ids(change for outcome in outcomes for change in outcome.done)
         if "shop" in found
     ]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_drift_has_a_finding_at_the_line_and_no_extras(onboarded: Bench, fault: str) -> None:
-    spoil(onboarded, FAULTS[fault])
+    overwrite(onboarded, FAULTS[fault])
 
-    found = report(again(onboarded, extras=True))
+    found = report(reconnect(onboarded, extras=True))
 
     (finding,) = found.findings
     assert (finding.class_, finding.severity, finding.team) == ("unreadable", "warning", "shop")
@@ -119,8 +119,8 @@ def test_drift_has_a_finding_at_the_line_and_no_extras(onboarded: Bench, fault: 
 
 
 def test_nothing_of_it_is_removed(onboarded: Bench) -> None:
-    spoil(onboarded, "colour: red\n")
-    systems = again(onboarded, extras=True)
+    overwrite(onboarded, "colour: red\n")
+    systems = reconnect(onboarded, extras=True)
     teams = systems.state.pick(None)
     detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
 
@@ -129,7 +129,9 @@ def test_nothing_of_it_is_removed(onboarded: Bench) -> None:
 
 def test_a_team_that_is_not_declared_any_more_is_still_told_of(onboarded: Bench) -> None:
     (onboarded.folder / "teams" / "shop.yaml").unlink()
-    assert {each.class_ for each in report(again(onboarded, extras=True)).findings} == {"extra"}
+    assert {finding.class_ for finding in report(reconnect(onboarded, extras=True)).findings} == {
+        "extra"
+    }
 
 
 @pytest.mark.parametrize("text", ["name: Shop\n", "{", ""])
@@ -137,16 +139,16 @@ def test_a_team_keeps_all_that_it_has_while_its_file_of_another_name_gives_none(
     onboarded: Bench, text: str
 ) -> None:
     (onboarded.folder / "teams" / "shop.yaml").unlink()
-    spoil(onboarded, text, "web")
-    systems = again(onboarded, extras=True)
+    overwrite(onboarded, text, "web")
+    systems = reconnect(onboarded, extras=True)
     teams = systems.state.pick(None)
     detected = drift.detect(systems, teams, drift.observe(systems, teams, drift.SYSTEMS))
 
-    assert {each.class_ for each in detected.report.findings} == {"unreadable"}
+    assert {finding.class_ for finding in detected.report.findings} == {"unreadable"}
     assert drift.choose(detected, "all").plans == ()
 
-    spoil(onboarded, json.dumps({"name": "thief", "group": "shoppers"}), "thief")
-    state = again(onboarded).state
+    overwrite(onboarded, json.dumps({"name": "thief", "group": "shoppers"}), "thief")
+    state = reconnect(onboarded).state
     assert list(state.teams) == ["data"]
     assert any(
         "is held by team 'shop', which may be declared in a file that cannot be read" in fault
@@ -169,25 +171,25 @@ INTRUDERS = {
 @pytest.mark.parametrize("case", INTRUDERS)
 def test_the_intruder_is_left_out_and_not_the_victim(onboarded: Bench, case: str) -> None:
     claim, text = INTRUDERS[case]
-    for file in ("aaa", "zzz"):  # whichever is read first
+    for file in ("aaa", "zzz"):  # before and after the other file
         for path in (onboarded.folder / "teams").glob("[az]*.yaml"):
             path.unlink()
-        spoil(onboarded, json.dumps({"name": file, **claim}), file)
-        state = again(onboarded).state
+        overwrite(onboarded, json.dumps({"name": file, **claim}), file)
+        state = reconnect(onboarded).state
 
         assert list(state.teams) == ["data", "shop"]
-        assert [each.file for each in state.left_out] == [f"teams/{file}.yaml"]
+        assert [faulty.file for faulty in state.left_out] == [f"teams/{file}.yaml"]
         assert text in state.faults[0]
 
 
 def test_a_namespace_belongs_to_the_team_of_its_name(onboarded: Bench) -> None:
-    spoil(onboarded, "name: shop-jobs\n", "shop-jobs")
-    state = again(onboarded).state
+    overwrite(onboarded, "name: shop-jobs\n", "shop-jobs")
+    state = reconnect(onboarded).state
     assert list(state.teams) == ["data", "shop-jobs"], "shop's further namespace is the intruder"
 
 
 def test_the_live_mark_decides_where_no_convention_does(onboarded: Bench) -> None:
-    spoil(
+    overwrite(
         onboarded,
         "name: shop-x\noidc_clients: {y: {redirect_uris: [https://a.example]}}\n",
         "shop-x",
@@ -195,9 +197,9 @@ def test_the_live_mark_decides_where_no_convention_does(onboarded: Bench) -> Non
     onboarded.load()
     onboarded.onboard("shop-x")
     shop = {**SHOP, "oidc_clients": {"x-y": {"redirect_uris": ["https://b.example"]}}}
-    spoil(onboarded, json.dumps(shop))
+    overwrite(onboarded, json.dumps(shop))
 
-    state = again(onboarded).state
+    state = reconnect(onboarded).state
 
     assert list(state.teams) == ["data", "shop-x"]
     assert state.faults == [
@@ -210,9 +212,9 @@ def test_the_live_mark_decides_where_no_convention_does(onboarded: Bench) -> Non
 
 def test_both_are_left_out_where_nothing_shows_who_holds_it(onboarded: Bench) -> None:
     for name in ("one", "two"):
-        spoil(onboarded, f"name: {name}\ngroup: common\n", name)
+        overwrite(onboarded, f"name: {name}\ngroup: common\n", name)
 
-    state = again(onboarded).state
+    state = reconnect(onboarded).state
 
     assert list(state.teams) == ["data", "shop"]
     assert state.faults == [
@@ -230,10 +232,10 @@ def test_both_are_left_out_where_nothing_shows_who_holds_it(onboarded: Bench) ->
 def test_a_team_keeps_what_it_holds_while_its_file_cannot_be_read(
     onboarded: Bench, claim: dict[str, Any]
 ) -> None:
-    spoil(onboarded, "{")
-    spoil(onboarded, json.dumps({"name": "thief", **claim}), "thief")
+    overwrite(onboarded, "{")
+    overwrite(onboarded, json.dumps({"name": "thief", **claim}), "thief")
 
-    state = again(onboarded).state
+    state = reconnect(onboarded).state
 
     assert list(state.teams) == ["data"]
     assert any("is held by team 'shop', which is left out" in fault for fault in state.faults)
@@ -242,21 +244,21 @@ def test_a_team_keeps_what_it_holds_while_its_file_cannot_be_read(
 def test_a_system_that_cannot_be_read_is_not_asked_again_for_each_claim(
     onboarded: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    reads: list[str] = []
 
     def refuse(client: KubernetesClient, kind: str, *args: Any, **options: Any) -> Any:
-        asked.append(kind)
+        reads.append(kind)
         raise SystemUnavailable("kubernetes", f"GET {kind}", "no answer")
 
-    spoil(onboarded, "{")
+    overwrite(onboarded, "{")
     for number in range(20):
         routes = {"web": {**ROUTE, "host": f"web-{number}.example.com"}}
         more = {"routes": routes, "further_namespaces": {"jobs": {}}}
-        spoil(onboarded, json.dumps({"name": f"team-{number}", **more}), f"team-{number}")
+        overwrite(onboarded, json.dumps({"name": f"team-{number}", **more}), f"team-{number}")
     monkeypatch.setattr(KubernetesClient, "list", refuse)
-    state = again(onboarded).state
-    assert list(state.teams) == ["data"], "the others may claim what the faulty file's team holds"
-    assert len(asked) <= 6, "once for each kind of claim at most"
+    state = reconnect(onboarded).state
+    assert list(state.teams) == ["data"], "the others may claim resources of the faulty file's team"
+    assert len(reads) <= 6, "at most once for each kind of claim"
 
 
 UNREAD = {
@@ -267,46 +269,46 @@ UNREAD = {
 
 
 @pytest.mark.parametrize("answer", [403, 503])
-@pytest.mark.parametrize("what", UNREAD)
+@pytest.mark.parametrize("claimed", UNREAD)
 def test_a_thing_whose_holder_cannot_be_read_is_given_to_no_team(
-    onboarded: Bench, what: str, answer: int
+    onboarded: Bench, claimed: str, answer: int
 ) -> None:
-    """A failed read says nothing about the holder: the claiming team waits until it succeeds."""
-    system, part, claim = UNREAD[what]
-    spoil(onboarded, "{")
-    spoil(onboarded, json.dumps({"name": "thief", **claim}), "thief")
+    """A failed read does not show the holder, so the claiming team must wait until it succeeds."""
+    system, part, claim = UNREAD[claimed]
+    overwrite(onboarded, "{")
+    overwrite(onboarded, json.dumps({"name": "thief", **claim}), "thief")
     onboarded.sandbox.fault_for = lambda asked, method, path: (
         answer if (asked, method) == (system, "GET") and part in path else None
     )
 
-    state = again(onboarded).state
+    state = reconnect(onboarded).state
 
     assert list(state.teams) == ["data"]
-    (thief,) = (each for each in state.left_out if each.names == ("thief",))
-    assert f"{what} '" in thief.faults[0]
+    (thief,) = (file for file in state.left_out if file.names == ("thief",))
+    assert f"{claimed} '" in thief.faults[0]
     assert "its holder could not be read" in thief.faults[0]
     assert f"answered {answer}" in thief.faults[0]
 
 
 def test_neither_rival_gets_a_thing_whose_holder_cannot_be_read(onboarded: Bench) -> None:
     for name in ("one", "two"):
-        spoil(onboarded, f"name: {name}\ngroup: common\n", name)
+        overwrite(onboarded, f"name: {name}\ngroup: common\n", name)
     onboarded.sandbox.fault_for = lambda asked, method, path: (
         403 if (asked, method) == ("keycloak", "GET") and "/groups" in path else None
     )
 
-    state = again(onboarded).state
+    state = reconnect(onboarded).state
 
     assert list(state.teams) == ["data", "shop"]
-    assert all("could not be read" in each for each in state.faults)
+    assert all("could not be read" in fault for fault in state.faults)
 
 
 @pytest.mark.parametrize("last", [False, True])
-def test_a_failed_read_of_a_holder_is_raised_to_be_tried_again(
+def test_a_failed_read_of_a_holder_is_raised_to_be_tried_reconnect(
     onboarded: Bench, last: bool
 ) -> None:
-    spoil(onboarded, "{")
-    spoil(onboarded, json.dumps({"name": "thief", "routes": {"mine": ROUTE}}), "thief")
+    overwrite(onboarded, "{")
+    overwrite(onboarded, json.dumps({"name": "thief", "routes": {"mine": ROUTE}}), "thief")
     state = declared.read(onboarded.folder)
     onboarded.sandbox.fault_for = lambda asked, method, path: (
         503 if "/virtualservices" in path else None
@@ -325,10 +327,10 @@ def test_a_failed_read_of_a_holder_is_raised_to_be_tried_again(
 
 def test_a_faulty_platform_stops_everything(onboarded: Bench) -> None:
     (onboarded.folder / "platform.yaml").write_text("colour: red\n")
-    spoil(onboarded, "colour: red\n")
+    overwrite(onboarded, "colour: red\n")
     with pytest.raises(DeclarationError) as refused:
         declared.read(onboarded.folder)
-    assert [each.split(":")[0] for each in refused.value.faults] == [
+    assert [fault.split(":")[0] for fault in refused.value.faults] == [
         "platform.yaml",
         "teams/shop.yaml",
         "teams/shop.yaml",
@@ -340,7 +342,7 @@ def test_a_faulty_platform_stops_everything(onboarded: Bench) -> None:
 def test_no_mutation_of_one_file_changes_the_plan_of_another_team(
     onboarded: Bench, mutation: st.DataObject
 ) -> None:
-    """`data` is unchanged for any file of `shop`, even one that is not text."""
+    """No file of `shop` changes the plan of `data`, even one that is not text."""
     names = st.sampled_from(["data", "shop", "team-data", "data-x", "x", "shop-jobs", ""])
     claims = st.fixed_dictionaries(
         {},
@@ -373,17 +375,17 @@ def test_no_mutation_of_one_file_changes_the_plan_of_another_team(
         },
     )
     content = mutation.draw(claims.map(lambda found: json.dumps(found).encode()) | st.binary())
-    spoil(onboarded, content)
+    overwrite(onboarded, content)
 
-    state = again(onboarded).state
+    state = reconnect(onboarded).state
 
     assert "data" in state.teams
-    systems = again(onboarded)
+    systems = reconnect(onboarded)
     assert systems.plan(state.teams["data"], systems.observe([state.teams["data"]])).is_empty
 
 
 def test_a_team_with_oidc_clients_is_planned_before_the_realm_exists(bench: Bench) -> None:
-    """As `plan` shows it together with the platform, which makes the realm."""
+    """`plan` shows it together with the platform, which creates the realm."""
     platform = {**GRANTED, "keycloak": {"realm": "new", "realm_settings": {}}}
     bench.declare(SHOP, platform=platform)
 
@@ -394,14 +396,14 @@ def test_a_team_with_oidc_clients_is_planned_before_the_realm_exists(bench: Benc
 
 
 def test_every_form_of_the_report_names_the_file_and_its_line(onboarded: Bench) -> None:
-    spoil(onboarded, "name: shop\ncolour: red\n")
-    systems = again(onboarded, extras=True)
+    overwrite(onboarded, "name: shop\ncolour: red\n")
+    systems = reconnect(onboarded, extras=True)
     found = report(systems)
     checked = checks.report(systems, checks.check_all(systems))
 
-    for each in (found, checked):
+    for content in (found, checked):
         for format in FILES:
-            text = write(format, each, History.empty())
+            text = write(format, content, History.empty())
             assert "teams/shop.yaml" in text, format
             assert "colour: unknown key" in text, format
     (result,) = json.loads(write("sarif", found, History.empty()))["runs"][0]["results"]
@@ -412,13 +414,13 @@ def test_every_form_of_the_report_names_the_file_and_its_line(onboarded: Bench) 
 
 def test_an_open_finding_of_the_team_stays_open_while_it_is_left_out(onboarded: Bench) -> None:
     quota = {**SHOP, "harbor": {"storage_quota": "5Gi"}}
-    spoil(onboarded, json.dumps(quota))
-    history = History.empty().after(report(again(onboarded, extras=True)))
+    overwrite(onboarded, json.dumps(quota))
+    history = History.empty().after(report(reconnect(onboarded, extras=True)))
     before = set(history.open_since())
     assert any("harbor/project/team-shop" in id for id in before)
 
-    spoil(onboarded, "{")
-    history = history.after(report(again(onboarded, extras=True)))
+    overwrite(onboarded, "{")
+    history = history.after(report(reconnect(onboarded, extras=True)))
 
     assert before < set(history.open_since())
 
@@ -426,7 +428,7 @@ def test_an_open_finding_of_the_team_stays_open_while_it_is_left_out(onboarded: 
 def test_the_command_line_leaves_it_out_and_says_so(
     onboarded: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(onboarded, "name: shop\ncolour: red\n")
+    overwrite(onboarded, "name: shop\ncolour: red\n")
     for name, value in environment(onboarded.sandbox).items():
         monkeypatch.setenv(name, value)
 
@@ -448,8 +450,8 @@ def test_the_command_line_leaves_it_out_and_says_so(
     ):
         ended, text = run(*command)
         assert ended == status, (command, text)
-        told = "colour: unknown key" in " ".join(text.split())
-        assert told is (status in (cli.FAILED, cli.UNREADABLE)), (command, text)
+        reported = "colour: unknown key" in " ".join(text.split())
+        assert reported is (status in (cli.FAILED, cli.UNREADABLE)), (command, text)
 
 
 def test_a_team_that_is_left_out_is_located_without_a_search_through_all_of_them(
@@ -458,12 +460,12 @@ def test_a_team_that_is_left_out_is_located_without_a_search_through_all_of_them
     names = [f"team-{number:02}" for number in range(30)]
     folder = declare(tmp_path, *({"name": name, "colour": "red"} for name in names))
     state = declared.read(folder)
-    looked: list[str] = []
+    located: list[str] = []
     location = declared.LeftOut.location.fget
     assert location is not None
 
     def counted(left_out: declared.LeftOut) -> declared.Location:
-        looked.append(left_out.file)
+        located.append(left_out.file)
         found: declared.Location = location(left_out)
         return found
 
@@ -472,4 +474,4 @@ def test_a_team_that_is_left_out_is_located_without_a_search_through_all_of_them
     assert [state.locate(name, ()) for name in names * 2] == [
         (f"teams/{name}.yaml", 1) for name in names * 2
     ]
-    assert len(looked) == len(names)
+    assert len(located) == len(names)

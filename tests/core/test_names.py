@@ -1,4 +1,4 @@
-"""The name of a flow run: typed by a user, or generated."""
+"""The names of flow runs, which users enter or Prefect generates."""
 
 import inspect
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""An answer with a member that is missing or odd costs one fact: a finding or a message, never the run."""
+"""An unexpected or missing member of an answer causes a finding or a message, and never ends the run."""
 
 import logging
 import random
@@ -24,17 +24,17 @@ from tests.support.rotation_harness import ROTATED, pass_time, run
 from tests.systems.test_platform import whole as declare_platform
 
 SAMPLES = [4, pytest.param(60, marks=pytest.mark.long)]
-"""Cases of each procedure, in `make test` and in `make test-long`; `--whole` takes all."""
+"""The number of cases of each procedure in `make test` and `make test-long`; `--whole` runs all."""
 SEED = 17
-"""Chooses the cases of a sample."""
+"""The seed that selects the cases of a sample."""
 
 
 class Procedure(NamedTuple):
-    """What runs while an answer is odd.
+    """A procedure that runs while an answer is unexpected.
 
     Attributes:
-        prepare: brings the sandbox to what it begins with.
-        run: does it; returns the teams that it failed for, by name, and their errors.
+        prepare: prepares the sandbox.
+        run: runs the procedure, and returns the errors of the failed teams by name.
     """
 
     prepare: Prepare
@@ -47,10 +47,14 @@ def onboard(bench: Bench) -> dict[str, TenantryError]:
         systems.check()
         planned = onboarding.plan_all(systems, bench.teams)
         onboarding.onboard_many(
-            systems, bench.teams, planned, NoLock(), lambda each: outcomes.update({each.team: each})
+            systems,
+            bench.teams,
+            planned,
+            NoLock(),
+            lambda outcome: outcomes.update({outcome.team: outcome}),
         )
     assert outcomes.keys() == {team.name for team in bench.teams}
-    return {name: each.error for name, each in outcomes.items() if each.error is not None}
+    return {name: done.error for name, done in outcomes.items() if done.error is not None}
 
 
 def configure(bench: Bench) -> dict[str, TenantryError]:
@@ -59,7 +63,7 @@ def configure(bench: Bench) -> dict[str, TenantryError]:
     return {}
 
 
-def look_for_drift(bench: Bench) -> dict[str, TenantryError]:
+def detect_drift(bench: Bench) -> dict[str, TenantryError]:
     with bench.process(extras=True) as systems:
         seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         report = drift.detect(systems, bench.teams, seen, drift.SYSTEMS).report
@@ -75,11 +79,11 @@ def check(bench: Bench) -> dict[str, TenantryError]:
 def rotate(bench: Bench) -> dict[str, TenantryError]:
     with bench.process() as systems:
         outcomes = run(bench, systems=systems)
-    return {each.team: each.error for each in outcomes.values() if each.error is not None}
+    return {done.team: done.error for done in outcomes.values() if done.error is not None}
 
 
 def declared(bench: Bench) -> None:
-    """Declare two teams with something of each kind."""
+    """Declare two teams with a resource of each kind."""
     for name in ("ann", "bob"):
         bench.sandbox.keycloak.add_user("platform", name)
     bench.declare(SHOP, DATA, platform=PLATFORM)
@@ -111,8 +115,8 @@ PROCEDURES = {
         configure,
     ),
     "configure again": Procedure(configured, configure),
-    "drift": Procedure(onboarded, look_for_drift),
-    "drift of the platform": Procedure(configured, look_for_drift),
+    "drift": Procedure(onboarded, detect_drift),
+    "drift of the platform": Procedure(configured, detect_drift),
     "checks": Procedure(prepare_platform, check),
     "rotate": Procedure(due, rotate),
 }
@@ -188,10 +192,10 @@ def test_an_odd_answer_ends_a_migration_in_a_message(
     kind: type[MigrationBench | IssuerBench], sample: int, bench: Bench, whole: bool
 ) -> None:
     made = kind(bench, people=2)
-    kept, odd = MigrationSnapshot(made), OddAnswers(bench)
+    start, odd = MigrationSnapshot(made), OddAnswers(bench)
 
     def procedure() -> None:
-        kept.restore()
+        start.restore()
         made.migrate()
 
     for place, change in cases(odd, procedure, sample, whole):
@@ -214,11 +218,11 @@ def test_what_an_error_quotes_is_in_no_message_and_no_log(
         int("hunter2")
     except ValueError as error:
         if turn == "as_tenantry_error":
-            told = str(as_tenantry_error(error, "reading"))
+            message = str(as_tenantry_error(error, "reading"))
         else:
-            told = str(not_understood(error, "harbor", "read"))
-    assert "ValueError" in told
+            message = str(not_understood(error, "harbor", "read"))
+    assert "ValueError" in message
     assert "test_odd_answers.py" in caplog.text, "the place is logged"
     # The frames show the line of this test, which quotes it in the source.
-    assert "hunter2" not in told
+    assert "hunter2" not in message
     assert "invalid literal" not in caplog.text

@@ -1,4 +1,4 @@
-"""The distribution: what it ships, what its code imports, and what it declares to need."""
+"""The distribution: its content, its imports, and its declared dependencies."""
 
 import ast
 import re
@@ -22,7 +22,7 @@ PART_OF = {
     "requests": "python-keycloak",
     "urllib3": "kubernetes",
 }
-"""Modules whose types are part of the interface of a library, by the library that brings them."""
+"""Modules whose types are part of the interface of a library, with the library that needs them."""
 
 
 def modules() -> list[Path]:
@@ -37,7 +37,9 @@ def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:  # else it stays in the package
+        elif (
+            isinstance(node, ast.ImportFrom) and node.level == 0
+        ):  # a relative import stays in the package
             yield str(node.module)
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
@@ -67,7 +69,7 @@ def test_only_the_command_sandbox_imports_the_sandbox() -> None:
 def test_what_is_imported_is_declared_as_a_dependency(sandbox: bool) -> None:
     project = PROJECT["project"]
     extra = project["optional-dependencies"]["sandbox"] if sandbox else []
-    declared = {canonical(each) for each in [*project["dependencies"], *extra]}
+    declared = {canonical(line) for line in [*project["dependencies"], *extra]}
     found = packages_distributions()
     used = {
         name.partition(".")[0]

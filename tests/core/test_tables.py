@@ -1,4 +1,4 @@
-"""Table artifacts: lines that fit, nothing that is Markdown, and the same when read back."""
+"""Table artifacts: their line lengths, the escaping of Markdown, and reading them back."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Numbers and lengths of time, as messages say them."""
+"""Numbers and durations in messages."""
 
 import pytest
 from hypothesis import given
@@ -8,10 +8,10 @@ from tenantry.wording import count, days, days_off
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(0, "0 teams"), (1, "1 team"), (2, "2 teams"), (1000, "1000 teams")]
+    ("number", "text"), [(0, "0 teams"), (1, "1 team"), (2, "2 teams"), (1000, "1000 teams")]
 )
-def test_a_noun_agrees_with_its_number(number: int, said: str) -> None:
-    assert count(number, "team") == said
+def test_a_noun_agrees_with_its_number(number: int, text: str) -> None:
+    assert count(number, "team") == text
 
 
 def test_a_noun_may_have_a_plural_of_its_own() -> None:
@@ -19,7 +19,7 @@ def test_a_noun_may_have_a_plural_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "text"),
     [
         (-3.0, "less than a day"),
         (-0.1, "less than a day"),
@@ -30,15 +30,15 @@ def test_a_noun_may_have_a_plural_of_its_own() -> None:
         (2.9999, "3 days"),
     ],
 )
-def test_an_age_is_never_negative(number: float, said: str) -> None:
-    assert days(number) == said
+def test_an_age_is_never_negative(number: float, text: str) -> None:
+    assert days(number) == text
 
 
 @given(st.floats(min_value=-4000, max_value=4000))
 def test_no_moment_is_minus_or_nought_days_off(number: float) -> None:
-    said = days_off(number)
+    text = days_off(number)
 
-    assert said.startswith("in ") if number > 0 else said.endswith(" ago")
-    assert "-" not in said
-    assert not said.removeprefix("in ").startswith("0 ")
-    assert not said.removeprefix("in ").startswith("1 days")
+    assert text.startswith("in ") if number > 0 else text.endswith(" ago")
+    assert "-" not in text
+    assert not text.removeprefix("in ").startswith("0 ")
+    assert not text.removeprefix("in ").startswith("1 days")

@@ -1,4 +1,4 @@
-"""YAML is read the same whether or not ruamel's parser in C is installed."""
+"""YAML is parsed in the same way whether or not ruamel's C parser is installed."""
 
 import ast
 from collections.abc import Iterator
@@ -21,14 +21,16 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 
 
 def test_yaml_is_read_by_the_parser_in_python_only() -> None:
-    """The one in C reads YAML 1.1, and other dependencies may bring it along."""
+    """The C parser reads YAML 1.1, and other dependencies may install it."""
     found = dict(calls())
     assert found
     assert [
         place
         for place, call in found.items()
         if not any(
-            word.arg == "pure" and isinstance(word.value, ast.Constant) and word.value.value is True
-            for word in call.keywords
+            argument.arg == "pure"
+            and isinstance(argument.value, ast.Constant)
+            and argument.value.value is True
+            for argument in call.keywords
         )
     ] == []

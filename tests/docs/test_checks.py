@@ -1,4 +1,4 @@
-"""Each check is explained, and none that is not there."""
+"""The documentation explains exactly the existing checks."""
 
 from tenantry.checks import CHECKS
 from tests.checks import test_checks
@@ -7,9 +7,9 @@ from tests.docs.test_docs import cells, read
 
 
 def test_the_table_of_checks_has_every_check_with_all_its_columns() -> None:
-    told = cells(read("docs/checks.md"))
-    assert tuple(told) == CHECKS
-    for name, (symptom, cause, remedy, _) in told.items():
+    documented = cells(read("docs/checks.md"))
+    assert tuple(documented) == CHECKS
+    for name, (symptom, cause, remedy, _) in documented.items():
         assert symptom, name
         assert cause, name
         assert remedy, name

@@ -1,4 +1,4 @@
-"""The documentation says what the code says."""
+"""The documentation matches the code."""
 
 import re
 import shlex
@@ -40,7 +40,7 @@ def without_fences(text: str) -> str:
 
 
 def section(text: str, heading: str) -> str:
-    """What stands under a heading, up to the next one of the same depth."""
+    """Return the text below a heading, up to the next one of the same level."""
     depth = len(heading) - len(heading.lstrip("#"))
     found = re.search(
         rf"^{re.escape(heading)}$(.*?)(?=^#{{1,{depth}}} |\Z)", text, re.DOTALL | re.MULTILINE
@@ -50,7 +50,7 @@ def section(text: str, heading: str) -> str:
 
 
 def cells(text: str) -> dict[str, list[str]]:
-    """Rows of tables by the name in backticks that each begins with."""
+    """Return the rows of tables by the name in backticks in their first cell."""
     rows = (line.strip().strip("|").split("|") for line in text.splitlines() if line[:1] == "|")
     return {
         name[1]: [cell.strip() for cell in row[1:]]
@@ -108,7 +108,7 @@ def commands() -> list[tuple[str, click.Command]]:
 def test_commands_and_options_are_documented(name: str, command: Any) -> None:
     text = read("docs/cli.md")
     arguments = [p.metavar for p in command.params if p.param_type_name == "argument"]
-    told = section(text, f"## `{' '.join(['tenantry', name, *arguments])}`")
+    documented_text = section(text, f"## `{' '.join(['tenantry', name, *arguments])}`")
     options = {
         f"{option} {parameter.metavar}" if parameter.metavar else option
         for parameter in command.params
@@ -116,8 +116,8 @@ def test_commands_and_options_are_documented(name: str, command: Any) -> None:
         for option in parameter.opts
     }
 
-    assert {row for row in cells(told) if row.startswith("--")} == options
-    assert "Exit status" in told
+    assert {row for row in cells(documented_text) if row.startswith("--")} == options
+    assert "Exit status" in documented_text
 
 
 def test_no_command_is_documented_that_is_not_there() -> None:
@@ -143,10 +143,10 @@ def test_shell_examples_use_commands_and_options_that_exist(page: Path) -> None:
 @pytest.mark.parametrize("name", blocks.__all__)
 def test_every_field_of_a_block_is_documented(name: str) -> None:
     block: type[Block] = getattr(blocks, name)
-    told = section(read("docs/blocks.md"), f"## {block._block_type_name}")
+    documented_text = section(read("docs/blocks.md"), f"## {block._block_type_name}")
 
-    assert list(cells(told)) == list(block.model_fields)
-    for field, (text, default) in cells(told).items():
+    assert list(cells(documented_text)) == list(block.model_fields)
+    for field, (text, default) in cells(documented_text).items():
         info = block.model_fields[field]
         assert ("Secret." in text) == ("SecretStr" in str(info.annotation)), field
         if isinstance(info.default, str) and info.default:
@@ -188,7 +188,7 @@ def test_the_table_has_schedule_and_limit(deployment: dict[str, Any]) -> None:
     assert {each["timezone"] for each in schedules} <= {"UTC"}
     assert limit == str(deployment["concurrency_limit"]["limit"])
     strategy = deployment["concurrency_limit"]["collision_strategy"]
-    assert strategy == "ENQUEUE", "a run that someone started is not cancelled"
+    assert strategy == "ENQUEUE", "a run that a user started is not cancelled"
 
 
 def test_the_readme_has_the_retries_of_tasks() -> None:
@@ -211,11 +211,13 @@ def test_each_flow_and_its_parameters_are_documented(deployment: dict[str, Any])
     flow: Any = getattr(__import__(module, fromlist=[name]), name)
     page, heading = read("docs/flows.md"), f"# `{deployment['name']}`"
     if f"\n#{heading}\n" in page:
-        told = [section(page, f"#{heading}")]
-    else:  # one of several flows in a section, which begins with the parameters that they share
+        documented_text = [section(page, f"#{heading}")]
+    else:  # one of several flows in a section that begins with their common parameters
         shared = page[: page.index(f"\n##{heading}\n")].rpartition("\n## ")[2]
-        told = [shared.partition("\n### ")[0], section(page, f"##{heading}")]
-    documented = set(re.findall(r"`([a-z_]+)`", " ".join(_first_cells("\n\n".join(told)))))
+        documented_text = [shared.partition("\n### ")[0], section(page, f"##{heading}")]
+    documented = set(
+        re.findall(r"`([a-z_]+)`", " ".join(_first_cells("\n\n".join(documented_text))))
+    )
 
     assert set(flow.parameters.properties) == documented
 
@@ -230,7 +232,7 @@ def _first_cells(text: str) -> list[str]:
 
 
 def examples(page: Path) -> Iterator[tuple[str, str]]:
-    """The YAML examples, by the file that the first line of each names."""
+    """Yield the YAML examples with the file name in their first line."""
     for example in fences(page.read_text(), "yaml"):
         named = re.match(r"# ((?:platform|teams/\w+)\.yaml)\n", example)
         assert named, f"{page.name}: this example names no file:\n{example}"
@@ -248,7 +250,7 @@ def test_the_examples_of_teams_are_in_order(page: Path, tmp_path: Path) -> None:
         load(tmp_path)
         if name != "platform.yaml":
             (tmp_path / name).unlink()
-    for name, example in found:  # beside the last platform, too
+    for name, example in found:  # together with the last platform.yaml, too
         (tmp_path / name).write_text(example)
         load(tmp_path)
 
@@ -269,9 +271,9 @@ def test_what_the_platforms_example_calls_a_default_is_one() -> None:
         for name, text in examples(ROOT / "docs" / "declared-state.md")
         if name == "platform.yaml" and "dns_namespace" in text
     )
-    told = {key: value for key, value in example.items() if key != "name"}
+    documented_text = {key: value for key, value in example.items() if key != "name"}
 
-    given = Platform.model_validate(told)
+    given = Platform.model_validate(documented_text)
     assert given == Platform()
     assert set(example) | {"defaults", "profiles"} == set(Platform.model_fields)
     assert set(TeamSettings.model_fields) < set(Team.model_fields)
@@ -312,11 +314,13 @@ def test_the_make_targets_of_the_pages_exist() -> None:
 
 
 def test_the_variables_that_give_the_tests_systems_are_documented() -> None:
-    told = {name for name in cells(read("docs/testing.md")) if name.startswith("TENANTRY_TEST_")}
+    documented_text = {
+        name for name in cells(read("docs/testing.md")) if name.startswith("TENANTRY_TEST_")
+    }
     systems = {"HARBOR": GivenHarbor, "KEYCLOAK": GivenKeycloak}
     known = {
         f"TENANTRY_TEST_{system}_{field}".upper()
         for system, account in systems.items()
         for field in account.model_fields
     }
-    assert told == known | {"TENANTRY_TEST_KUBECONFIG"}
+    assert documented_text == known | {"TENANTRY_TEST_KUBECONFIG"}

@@ -1,4 +1,4 @@
-"""The examples of pages run in the order of the page, with the output that it shows."""
+"""Runs the examples of pages in their order, and compares their output with the page."""
 
 import contextlib
 import io
@@ -31,7 +31,7 @@ def examples(page: str) -> Iterator[tuple[str, str, str]]:
 
 @pytest.fixture
 def my_platform(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the README's first team the declared state, and the sandbox its platform."""
+    """Declare the README's first team, use the sandbox as platform, and return the folder."""
     folder = tmp_path / "my-platform"
     (folder / "teams").mkdir(parents=True)
     (folder / "platform.yaml").write_text("name: My platform\n")

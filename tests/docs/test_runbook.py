@@ -1,4 +1,4 @@
-"""The runbook of migrations says what the code says: each message that it quotes, word by word."""
+"""The runbook of migrations matches the code, including each quoted message."""
 
 import ast
 import re
@@ -18,21 +18,21 @@ SOURCES = (
 
 
 def texts(node: ast.AST) -> Iterator[str]:
-    """The texts in a source, with a gap where a value is put in."""
-    for each in ast.walk(node):
-        if isinstance(each, ast.JoinedStr):
+    """Yield the texts in a source, with a gap for each inserted value."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.JoinedStr):
             yield "".join(
-                str(part.value) if isinstance(part, ast.Constant) else GAP for part in each.values
+                str(part.value) if isinstance(part, ast.Constant) else GAP for part in child.values
             )
-        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
-            yield each.value
+        elif isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
 
 
 CODE = [text for source in SOURCES for text in texts(ast.parse(source.read_text()))]
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the rows of the tables in a section."""
+    """Return the cells of the table rows in a section."""
     found = re.search(
         rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", read(PAGE), re.DOTALL | re.MULTILINE
     )
@@ -42,7 +42,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def quoted() -> Iterator[str]:
-    """All messages that the page quotes."""
+    """Yield all messages that the page quotes."""
     for cells in (*rows("Other messages"), *rows("The file of people")):
         if not re.fullmatch(r"`[a-z_]+`", cells[0]):  # a column of the file
             yield cells[0].strip("` ")
@@ -53,11 +53,11 @@ def quoted() -> Iterator[str]:
 @pytest.mark.parametrize("message", list(quoted()))
 def test_each_quoted_message_is_the_codes(message: str) -> None:
     wanted = re.sub(r"^row \0: ", "", template(message))
-    assert any(wanted in text for text in CODE), f"the code says nothing like {message!r}"
+    assert any(wanted in text for text in CODE), f"the code has no message like {message!r}"
 
 
 def blocking_notices() -> set[str]:
-    """What stops a migration, as the code names it."""
+    """Return the names of the blocking notices in the code."""
     found = {"unmatched", "ambiguous"}  # one notice for both states
     for source in SOURCES:
         for call in ast.walk(ast.parse(source.read_text())):

@@ -1,7 +1,7 @@
-"""The flows, run by a real Prefect server.
+"""Fixtures for flows that a real Prefect server runs.
 
-`shared` is the systems whose addresses are given (`tests.support.addresses`), and a sandbox's for the
-others. `bench` is always a sandbox, for tests that count its requests or use its controls.
+`shared` uses the given systems (`tests.support.addresses`), and a sandbox for the others. `bench` is
+always a sandbox, for tests that count its requests or use its controls.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class SandboxBench(FlowBench):
-    """A bench whose systems are a sandbox of its own."""
+    """A bench with its own sandbox."""
 
     def __init__(self, platform: LocalPlatform, sandbox: Sandbox, declared: Path) -> None:
         super().__init__(platform, sandbox.addresses(), declared)
@@ -37,7 +37,7 @@ class SandboxBench(FlowBench):
 
 @pytest.fixture(autouse=True, scope="module")
 def quiet_logs(platform: LocalPlatform) -> Iterator[None]:
-    """No process of the platform logs a traceback or an error while a module's tests run."""
+    """Assert that no process of the platform logs a traceback or an error during a module's tests."""
     yield
     assert platform.new_errors() == []
 
@@ -55,7 +55,7 @@ def shared(
     given_cluster: Cluster | None,
     tmp_path: Path,
 ) -> Iterator[SharedBench]:
-    """A bench that may have others beside it; the given systems are ready for it by now."""
+    """Yield a bench that may share the given systems with others."""
     with Sandbox() as sandbox:
         addresses = given().addresses(sandbox.addresses())
         with SharedBench(platform, addresses, tmp_path / "declared") as bench:

@@ -65,32 +65,32 @@ class Known:
             with self._lock:
                 self._found.setdefault(secret, name)
 
-    def around(self, system: str, app: ASGIApp) -> ASGIApp:
+    def wrap(self, system: str, app: ASGIApp) -> ASGIApp:
         """Wrap a system's app, and record the secrets in its requests and answers."""
 
         async def recording(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            asked, answered = bytearray(), bytearray()
+            request, answer = bytearray(), bytearray()
 
-            async def hear() -> Message:
+            async def record_request() -> Message:
                 message = await receive()
-                asked.extend(message.get("body", b""))
+                request.extend(message.get("body", b""))
                 return message
 
-            async def tell(message: Message) -> None:
+            async def record_answer(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     self._headers(system, message["headers"])
-                answered.extend(message.get("body", b""))
+                answer.extend(message.get("body", b""))
                 await send(message)
 
             self._headers(system, scope["headers"])
             try:
-                await app(scope, hear, tell)
+                await app(scope, record_request, record_answer)
             finally:
-                self._body(system, bytes(asked))
-                self._body(system, bytes(answered))
+                self._body(system, bytes(request))
+                self._body(system, bytes(answer))
 
         return recording
 
@@ -188,7 +188,7 @@ class WatchedSandbox(Sandbox):
         return found
 
     def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
-        return self._known.around(name, super()._middleware(name, app))
+        return self._known.wrap(name, super()._middleware(name, app))
 
 
 # --- The encodings -------------------------------------------------------------------------------
@@ -210,12 +210,12 @@ def forms(secret: str) -> dict[bytes, str]:
     for offset in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             found[_middle(encode, raw, offset)] = f"base64, {offset} bytes into a group"
-    found[raw] = "as it is"
+    found[raw] = "not encoded"
     return {form: name for form, name in found.items() if len(form) >= SHORTEST}
 
 
 def _middle(encode: Any, raw: bytes, offset: int) -> bytes:
-    """Return the base64 of `raw` within other bytes, less the characters that depend on those."""
+    """Return the base64 of `raw` within other bytes, without the characters that depend on them."""
     encoded: bytes = encode(b"\0" * offset + raw)
     return encoded[-(-8 * offset // 6) : 8 * (offset + len(raw)) // 6]
 

@@ -1,4 +1,4 @@
-"""Onboarding through Prefect's API, as docs/api.md tells callers to do it."""
+"""Onboarding through Prefect's API, as docs/api.md describes it."""
 
 import json
 import os
@@ -34,15 +34,15 @@ def onboard(platform: LocalPlatform, tmp_path: Path) -> Callable[..., Any]:
     return caller(f"{platform.url}/api", tmp_path)
 
 
-def caller(api: str, folder: Path, **more: str) -> Callable[..., Any]:
-    """Calls the script with parameters, and gives what came of it."""
+def caller(api: str, folder: Path, **variables: str) -> Callable[..., Any]:
+    """Return a function that calls the script with parameters and returns the finished process."""
 
     def onboard(
-        request: str, parameters: dict[str, Any], **also: str
+        request: str, parameters: dict[str, Any], **more: str
     ) -> subprocess.CompletedProcess[str]:
         file = folder / f"parameters-{time.monotonic_ns()}.json"
         file.write_text(json.dumps(parameters))
-        environment = {**os.environ, "PREFECT_API_URL": api, **more, **also}
+        environment = {**os.environ, "PREFECT_API_URL": api, **variables, **more}
         return subprocess.run(
             [str(SCRIPT), request, str(file)],
             env=environment,
@@ -66,7 +66,7 @@ def runs_of_deployment(platform: LocalPlatform) -> int:
 
 
 def seconds_of(run: dict[str, Any]) -> tuple[float, float]:
-    """From call to Running and to the end."""
+    """Return the seconds from the call to the state Running, and to the end."""
     times = [time_of(run[key]) for key in ("created", "start_time", "end_time")]
     return times[1] - times[0], times[2] - times[0]
 
@@ -100,7 +100,7 @@ def test_the_same_request_makes_one_run_however_often_it_is_sent(bench, onboard,
 
 @pytest.mark.long
 def test_the_same_request_with_other_parameters_is_another_run(bench, onboard):
-    """Prefect itself would answer the old run, silently: hence the hash in the key."""
+    """Prefect would silently return the old run. The key therefore has a hash of the parameters."""
     parameters = {"team": {"name": "demo"}, "dry_run": True, **bench.blocks}
 
     first = onboard(bench.block, parameters, FOLLOW="0")
@@ -177,14 +177,14 @@ def test_a_call_whose_answer_got_lost_is_sent_again_and_makes_one_run(bench, tmp
         done = onboard(bench.block, {"team": {"name": "demo"}, **bench.blocks})
 
     assert done.returncode == 0, done
-    # Prefect's server answers 503 by itself where SQLite is busy.
+    # Prefect's server also answers 503 while SQLite is busy.
     answered = [status for status in api.answers if status != 503]
     assert answered == [201, 200], "the first answer, a 503 to the caller, and the second"
     assert runs_of_deployment(bench.platform) == before + 1
 
 
 class Unreliable:
-    """The API behind a proxy that answers 503 to the first creation of a run, which took place."""
+    """A proxy of the API that answers 503 to the first call that creates a run, although it does."""
 
     def __init__(self, behind: str) -> None:
         self.answers: list[int] = []
@@ -243,7 +243,7 @@ def test_the_documented_calls_work_as_they_stand(bench):
 
     assert done.returncode == 0, done
     assert "Completed: 1 team: " in done.stdout
-    assert "docker login" in done.stdout, "what the team is to be told"
+    assert "docker login" in done.stdout, "the output has the welcome page"
     assert "team-shop" in bench.sandbox.harbor.projects
 
 
@@ -267,7 +267,7 @@ def test_a_worker_does_the_same(bench, onboard, record_property):
     record_property("done", f"{done:.1f}")
 
 
-# A server that asks for a login, and whose SQLite waits for nobody
+# A server that requires a login, and whose SQLite does not wait for other writers
 
 
 @pytest.fixture(scope="module")
@@ -324,7 +324,7 @@ def test_a_caller_who_gets_503_calls_again_with_the_same_key(guarded, tmp_path):
 
 @contextmanager
 def locked(platform: LocalPlatform) -> Iterator[None]:
-    """Somebody else writes to the server's SQLite database, and takes their time."""
+    """Hold a write lock on the server's SQLite database."""
     file = platform.folder / "prefect" / "prefect.db"
     with closing(sqlite3.connect(file, timeout=60, isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")

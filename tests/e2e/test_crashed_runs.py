@@ -1,4 +1,4 @@
-"""A run whose process dies is found and finished, in whatever state it was, and not without end."""
+"""Runs whose process dies in any state are detected and finished, with a limited number of attempts."""
 
 import runpy
 import time
@@ -18,11 +18,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(2400)]
 
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 CANCELLING_TIMEOUT = 300
-"""Seconds after which the server itself ends Cancelling."""
+"""The seconds after which the server ends the state Cancelling."""
 
 
 def ended(bench: Any, id: str, seconds: float = 600) -> dict[str, Any]:
-    """Wait until a run has ended and return it. Crashed is no end: it may be scheduled again."""
+    """Wait until a run has ended, and return it. A crashed run may be scheduled again."""
     bench.platform.wait_for(
         lambda: bench.platform.flow_run(id)["state_type"] in ENDED, seconds=seconds
     )
@@ -37,17 +37,17 @@ def wait_for_state(bench: Any, id: str, *names: str, seconds: float = 180) -> No
 
 
 def put_stuck(**times: timedelta) -> None:
-    """Update the automation for runs that do not start; the others keep what they have seen."""
+    """Update only the automation for runs that do not start, so that the others keep their state."""
     offered = runpy.run_path(str(ROOT / "deployments" / "automations.py"))
     (automation,) = [
-        each for each in offered["automations"](**times) if "does not start" in each.name
+        item for item in offered["automations"](**times) if "does not start" in item.name
     ]
     offered["put"](automation)
 
 
 def test_a_run_that_dies_is_scheduled_again_three_times_at_most(bench):
-    """The next attempt finishes what is left; a run that dies each time is left alone."""
-    bench.sandbox.controls.delay(0.05)  # a run that takes long enough to be caught alive
+    """The next attempt finishes the work. A run that dies each time is not scheduled again."""
+    bench.sandbox.controls.delay(0.05)  # so that the run can be killed while it runs
     once = bench.start("onboard-team", team={"name": "once"})
     kill_when_running(bench.platform, once)
     run = ended(bench, once)
@@ -66,16 +66,16 @@ def test_a_run_that_dies_is_scheduled_again_three_times_at_most(bench):
 
 
 def test_a_run_that_always_dies_before_it_starts_is_scheduled_again_once(bench):
-    """Its run count stays 0, so the count alone would not bound it."""
+    """Its run count remains 0, so the count alone would not limit the attempts."""
     served = bench.platform.stop_flows()
     try:
         id = bench.start("onboard-team", team={"name": "stuck"})
         for expected in ("AwaitingRetry", "Crashed"):
             for state in ("PENDING", "CRASHED"):
-                said = bench.platform.call(
+                result = bench.platform.call(
                     "POST", f"flow_runs/{id}/set_state", {"state": {"type": state}}
                 )
-                assert said["status"] == "ACCEPT", said
+                assert result["status"] == "ACCEPT", result
             if expected == "Crashed":
                 time.sleep(10)
             wait_for_state(bench, id, expected)
@@ -101,7 +101,7 @@ def test_a_run_that_dies_before_and_after_an_approval_finishes_and_asks_once(sho
 
 
 def test_runs_in_each_state_end_as_they_should_after_their_machine_died(shop):
-    """The table of docs/production.md: all that runs the flows is killed, and started again."""
+    """This is the table in docs/production.md: the process that serves the flows is killed and restarted."""
     platform, held = shop.platform, [True]
     suspended = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
     wait_for_approval(shop, suspended)
@@ -136,7 +136,7 @@ def test_runs_in_each_state_end_as_they_should_after_their_machine_died(shop):
         seconds=CANCELLING_TIMEOUT + 60,
     )
     assert platform.flow_run(cancelled)["state_type"] == "CANCELLED"
-    assert time.monotonic() - died > 3 * 30, "the automation for silent runs had its turn"
+    assert time.monotonic() - died > 3 * 30, "the automation for silent runs had enough time"
 
     platform.serve_flows()
 

@@ -1,4 +1,4 @@
-"""A call of onboard-team for a team that is declared already, through a real Prefect server."""
+"""onboard-team for a team that is already declared, through a real Prefect server."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ FILE = f"# The web shop\nname: shop\ncontact: '#shop' # ask Ann\n{ROUTES}"
 
 @pytest.fixture
 def shop(bench: Any) -> Any:
-    """An onboarded team with a route."""
+    """Return a bench with an onboarded team that has a route."""
     bench.declare_platform("name: test\nmesh: {gateway: istio-ingress/public}\n")
     file = bench.declared / "teams" / "shop.yaml"
     file.write_text(FILE)
@@ -33,8 +33,8 @@ def shop(bench: Any) -> Any:
 
 def has_route(bench: Any) -> bool:
     return any(
-        (each["kind"], each["metadata"].get("namespace")) == ("VirtualService", "team-shop")
-        for each in bench.sandbox.kubernetes.objects
+        (manifest["kind"], manifest["metadata"].get("namespace")) == ("VirtualService", "team-shop")
+        for manifest in bench.sandbox.kubernetes.objects
     )
 
 
@@ -83,7 +83,7 @@ def test_a_replacement_that_deletes_something_is_saved_only_when_a_person_approv
     assert "VirtualService" in asked.description
     assert asked.plan in asked.description
     assert all(field["description"] for field in asked.schema["properties"].values())
-    assert shop.file.read_text() == FILE, "the schedule would apply what nobody approved"
+    assert shop.file.read_text() == FILE, "a scheduled run would apply an unapproved file"
     assert shop.sandbox.requests.writes() == 0
 
     answer(shop, id, approve=True, your_name="Ann")
@@ -96,7 +96,7 @@ def test_a_replacement_that_deletes_something_is_saved_only_when_a_person_approv
 
 @pytest.mark.long
 def test_a_file_that_cannot_be_read_is_overwritten_only_when_a_person_approved_it(shop):
-    """Nothing is deleted from the systems, and yet what the file declares is lost."""
+    """Nothing is deleted from the systems, but the declarations in the file are lost."""
     shop.file.write_text(unreadable := "name: shop\nroutes: [\n")
     team = {"name": "shop", "contact": "#shop", "more": ROUTES}
     id = shop.start("onboard-team", team=team, if_declared="replace")
@@ -156,7 +156,7 @@ def test_what_changes_while_a_person_decides_is_asked_for_again(shop, changed):
 
 @pytest.mark.long
 def test_no_process_waits_with_a_run_that_waits_for_a_person(shop):
-    """A paused one would be ended within minutes: its slot's lease cannot be renewed."""
+    """A paused run would end within minutes, because the lease of its slot cannot be renewed."""
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
     wait_for_approval(shop, id)
 
@@ -179,7 +179,7 @@ def test_a_caller_that_no_person_attends_is_not_asked(shop):
 
 @pytest.mark.long
 def test_a_removed_team_is_taken_over_only_when_a_person_approved_it(shop):
-    """A caller of the API chooses the name; the objects may be another team's."""
+    """A caller of the API chooses the name, and the objects may belong to another team."""
     shop.file.unlink()
     unattended = shop.run("onboard-team", team={"name": "shop"}, require_approval=False)
     assert unattended["state_type"] == "FAILED"

@@ -1,4 +1,4 @@
-"""What ships for production: a worker's deployments, and the automations."""
+"""The deployments and automations for production."""
 
 import runpy
 
@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 def test_each_deployment_with_a_schedule_gets_scheduled_runs(tmp_path):
-    """While the flows are served; tests/production does it by a worker and on PostgreSQL too."""
-    scheduled = {each["name"] for each in DEPLOYMENTS if each.get("schedules")}
+    """Here the flows are served; tests/production also uses a worker and PostgreSQL."""
+    scheduled = {item["name"] for item in DEPLOYMENTS if item.get("schedules")}
     with LocalPlatform(tmp_path) as platform:
         platform.wait_for_server()
         platform.serve_flows()
@@ -62,14 +62,14 @@ def test_a_worker_runs_what_prefect_yaml_declares(shared):
 
     assert served["id"] == deployed["id"]
     assert deployed["work_pool_name"] == "tenantry"
-    assert not deployed["pull_steps"], "a worker elsewhere has no folder of ours"
+    assert not deployed["pull_steps"], "a worker on another machine does not have this folder"
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert shared.has_project("demo")
 
 
 @pytest.mark.long
 def test_a_second_run_of_a_deployment_that_runs_one_at_a_time_waits_for_the_first(bench):
-    """It is not cancelled: whoever started it waits for its report."""
+    """It is not cancelled, because the user who started it expects its report."""
     bench.sandbox.controls.delay(0.2)
     started = [bench.start("check-platform") for _ in range(2)]
     runs = sorted(map(bench.platform.wait_for_run, started), key=lambda run: run["start_time"])
@@ -79,7 +79,7 @@ def test_a_second_run_of_a_deployment_that_runs_one_at_a_time_waits_for_the_firs
 
 
 def test_a_deployment_of_an_earlier_version_is_deleted_after_an_upgrade(platform):
-    """Its flow is gone, and its schedule would start a run that crashes every hour."""
+    """Its flow no longer exists, so its schedule would start a crashing run every hour."""
     old = "migrate-identity-provider"
     flow = platform.call("POST", "flows/", {"name": old})["id"]
     body = {"name": old, "flow_id": flow, "tags": ["tenantry", "migration"]}
@@ -89,6 +89,6 @@ def test_a_deployment_of_an_earlier_version_is_deleted_after_an_upgrade(platform
 
     platform.run("deployments/parameters.py")
 
-    names = {each["name"] for each in platform.call("POST", "deployments/filter", {})}
+    names = {item["name"] for item in platform.call("POST", "deployments/filter", {})}
     assert old not in names
     assert {"mine", "follow-up-migration", "plan-migration"} <= names

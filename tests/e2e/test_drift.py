@@ -1,6 +1,6 @@
-"""Drift through a real Prefect server: found, told of, approved by a person, mended by itself.
+"""Drift through a real Prefect server: detection, reports, approvals and remediation.
 
-They run on the sandbox, whose systems the tests change from within.
+The tests run on the sandbox, because they change its systems without requests.
 """
 
 import http.server
@@ -26,12 +26,12 @@ def rows(bench: Any, run: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def found(bench: Any, run: dict[str, Any]) -> set[str]:
-    """Classes and resources of a run's findings."""
+    """Return the classes and resources of a run's findings."""
     return {f"{row['class']} {row['resource']}" for row in rows(bench, run)}
 
 
 def events(bench: Any, name: str, resource: str, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """The events of a name that a run has sent about a resource, once one has arrived."""
+    """Wait until a run's event with a name and resource has arrived, and return all such events."""
     body = {"filter": {"event": {"name": [name]}, "resource": {"id": [resource]}}, "limit": 50}
     related = f"prefect.flow-run.{run['id']}"
     told: list[dict[str, Any]] = []
@@ -56,7 +56,7 @@ def onboarded(bench: Any, *teams: str) -> None:
 
 
 def put_by_hand(bench: Any, team: str, *, marked: bool = False) -> str:
-    """A RoleBinding that nobody declares, and its id."""
+    """Create a RoleBinding that is not declared, and return its id."""
     marks = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": team}
     name = "ours" if marked else "by-hand"
     metadata = {"name": name, "namespace": f"team-{team}", "labels": marks if marked else {}}
@@ -158,7 +158,7 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     asked = wait_for_approval(bench, id)
     first = asked.plan
     assert "**delete** kubernetes RoleBinding team-one/ours" in asked.description
-    # Meanwhile there is more to remove: what is approved is no longer what would be done.
+    # Meanwhile there is more to remove, so the approved plan is outdated.
     by_hand = put_by_hand(bench, "one")
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
 
@@ -253,7 +253,7 @@ def switched_on(bench: Any, name: str) -> Iterator[None]:
     ]
     path = f"automations/{automation['id']}"
     bench.platform.call("PATCH", path, {"enabled": True})
-    time.sleep(3)  # the triggers are read anew
+    time.sleep(3)  # the server loads the triggers again
     try:
         yield
     finally:
@@ -261,7 +261,7 @@ def switched_on(bench: Any, name: str) -> Iterator[None]:
 
 
 def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
-    """The runs on this bench's blocks with these parameters."""
+    """Return the runs with this bench's blocks and these parameters."""
     wanted = {"declared_state": bench.block, **parameters}
     found = bench.platform.call("POST", "flow_runs/filter", {"sort": "START_TIME_DESC"})
     return [run for run in found if wanted.items() <= run["parameters"].items()]
@@ -269,7 +269,7 @@ def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.long
 def test_the_automation_mends_the_teams_with_drift_once_and_removes_nothing(bench):
-    """The list of teams arrives as one: text would fail the action without a word."""
+    """The list of teams is passed as a list. With text, the action would fail silently."""
     onboarded(bench, "one", "two")
     extra = put_by_hand(bench, "one", marked=True)
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
@@ -279,7 +279,7 @@ def test_the_automation_mends_the_teams_with_drift_once_and_removes_nothing(benc
         (mending,) = runs_of(bench, remediate="safe")
         run = bench.platform.wait_for_run(mending["id"])
         events(bench, "tenantry.drift.detected", "tenantry.team.one", run)
-        time.sleep(3)  # what it found itself would set it off again by now
+        time.sleep(3)  # its own findings could have triggered it again by now
         again = runs_of(bench, remediate="safe")
 
     assert run["parameters"]["teams"] == ["one"]
@@ -287,11 +287,11 @@ def test_the_automation_mends_the_teams_with_drift_once_and_removes_nothing(benc
     assert bench.sandbox.kubernetes.get("NetworkPolicy", "tenantry-allow-dns", "team-one")
     assert found(bench, run) == {f"extra {extra}"}
     assert bench.sandbox.kubernetes.get("RoleBinding", "ours", "team-one") is not None
-    assert [each["id"] for each in again] == [run["id"]]
+    assert [started["id"] for started in again] == [run["id"]]
 
 
 class Inbox(http.server.BaseHTTPRequestHandler):
-    """Takes down what is posted to it."""
+    """A handler that records the bodies of POST requests."""
 
     messages: list[str]
 

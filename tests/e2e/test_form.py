@@ -1,6 +1,6 @@
-"""The forms that a person fills in in a browser: a run of onboard-team, and an approval.
+"""The forms in the browser: a run of onboard-team, and an approval.
 
-Prefect 3.9.1 ships two UIs: `/` opens the second, and links of the first still work.
+Prefect 3.9.1 has two UIs. `/` opens the second, and links to the first still work.
 """
 
 import os
@@ -31,7 +31,7 @@ profiles:
 def page() -> Iterator[Page]:
     with open_ui() as page:
         yield page
-        if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):  # for a person who looks at it
+        if folder := os.environ.get("TENANTRY_TEST_SCREENSHOTS"):  # to look at the form
             page.screenshot(path=Path(folder) / "form.png", full_page=True)
 
 
@@ -39,21 +39,21 @@ def open_form(page: Page, bench: Any) -> None:
     id = bench.platform.call("GET", "deployments/name/onboard-team/onboard-team")["id"]
     page.goto(f"{bench.platform.url}/v2/deployments/deployment/{id}/run")
     page.get_by_label("Name", exact=True).wait_for()
-    page.wait_for_timeout(3000)  # it fills in the defaults of the other parameters
+    page.wait_for_timeout(3000)  # the form fills in the defaults of the other parameters
 
 
 def submit(page: Page) -> None:
-    """Submits the form; it is judged, and nothing is started if there is a fault."""
-    page.wait_for_timeout(1000)  # the form keeps what was typed a moment later
+    """Submit the form. The UI validates it first, and starts nothing if it has a fault."""
+    page.wait_for_timeout(1000)  # the form stores the input with a delay
     with page.expect_request("**/api/ui/schemas/validate"):
         page.get_by_role("button", name="Submit").click()
 
 
 def start(page: Page, bench: Any) -> dict[str, Any]:
-    """Submits the form as a person does, and gives the ended run.
+    """Submit the form as a user does, and return the ended run.
 
-    Where the server says 503, as it does on SQLite while anything else writes, the form stays as it
-    is, and the person submits it again.
+    If the server answers 503, as on SQLite during another write, the form remains open and is
+    submitted again.
     """
     for name, block in bench.blocks.items():
         page.get_by_label(name).fill(block)

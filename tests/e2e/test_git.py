@@ -26,7 +26,7 @@ def repository(tmp_path: Path) -> BareRepository:
 
 @pytest.fixture
 def server(bench: Any, repository: BareRepository) -> Iterator[HttpServer]:
-    """Serves the repository, which the bench's block names from here on."""
+    """Serve the repository, and name it in the bench's block."""
     with HttpServer(repository.path.parent) as server:
         DeclaredState(
             repository=f"{server.url}/tenants.git",
@@ -39,7 +39,7 @@ def server(bench: Any, repository: BareRepository) -> Iterator[HttpServer]:
 
 @pytest.fixture
 def trigger(bench: Any) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The script as a CI step calls it."""
+    """Return a function that calls the script as a CI step does."""
 
     def trigger(commit: str, **more: str) -> subprocess.CompletedProcess[str]:
         environment = {
@@ -90,7 +90,7 @@ def test_the_same_commit_makes_one_run(bench, server, repository, trigger):
 
 @pytest.mark.long
 def test_a_run_that_found_another_at_work_is_asked_for_again(bench, server, repository, trigger):
-    """The deployment runs once at a time; a run that comes in between is cancelled."""
+    """The deployment has one run at a time, and cancels a second one."""
     other = trigger(repository.first, FOLLOW="0")
     commit = repository.commit({"teams/shop.yaml": "name: shop\n"})
 

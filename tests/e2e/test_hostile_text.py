@@ -1,4 +1,4 @@
-"""No run shows hostile text as more than text: not in its name, logs, artifacts, events or states."""
+"""Hostile text is not interpreted in names, logs, artifacts, events and states of runs."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tenantry.text import visible
-from tests.isolation.hostile import LIVE, MALLORY, SHOP, rendered, spoil
+from tests.isolation.hostile import LIVE, MALLORY, SHOP, rendered, write_hostile_text
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.usefixtures("platform")]
 
@@ -21,7 +21,7 @@ def test_no_flow_shows_hostile_text_as_more_than_text(bench: Any) -> None:
             json.dumps(team, ensure_ascii=False), encoding="utf-8"
         )
     started = [bench.run("onboard-teams")]
-    spoil(bench.sandbox)
+    write_hostile_text(bench.sandbox)
     started += [
         bench.run("detect-drift"),
         bench.run("check-platform"),
@@ -33,13 +33,13 @@ def test_no_flow_shows_hostile_text_as_more_than_text(bench: Any) -> None:
     ]
     with pytest.raises(httpx.HTTPStatusError) as refused:
         bench.start("onboard-team", team={"name": LIVE, LIVE: LIVE})
-    assert refused.value.response.status_code == 409, "the API refuses what is no name"
-    time.sleep(3)  # the server writes events and task runs a moment later
+    assert refused.value.response.status_code == 409, "the API rejects an invalid name"
+    time.sleep(3)  # the server writes events and task runs with a delay
 
     shown = [pair for run in started for pair in _shown(bench, run)]
 
     assert [run["state_type"] for run in started][:2] == ["COMPLETED", "COMPLETED"]
-    assert any("evil.example" in text for _, text in shown), "what was hostile is shown"
+    assert any("evil.example" in text for _, text in shown), "the hostile text is shown"
     assert [pair for pair in shown if visible(pair[1]) != pair[1]] == []
     for place, text in shown:
         if place.startswith("log"):
@@ -54,7 +54,7 @@ def test_no_flow_shows_hostile_text_as_more_than_text(bench: Any) -> None:
 
 
 def _shown(bench: Any, run: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield all texts that Prefect shows of a run, each with its place."""
+    """Yield all texts of a run that Prefect shows, with their places."""
     call = bench.platform.call
     of_run = {"any_": [run["id"]]}
     yield "name of the run", run["name"]

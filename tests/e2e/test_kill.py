@@ -1,4 +1,4 @@
-"""Whoever runs the flows is killed at the boundaries between tasks; the runs go on and finish."""
+"""Runs finish although the server or worker of the flows is killed between any two tasks."""
 
 import itertools
 import threading
@@ -24,16 +24,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(2400)]
 FLOWS = ("onboard-team", "onboard-teams")
 CLIENTS = {"web": {"redirect_uris": ["https://a.example/*"]}}
 Place = tuple[str, int]
-"""A flow, and after how many of its requests it is held."""
+"""A flow, and the number of requests after which it is held."""
 _numbers = itertools.count()
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 
 
 class Walk:
-    """A flow on a sandbox of its own, which can hold it before one of its requests.
+    """A flow with its own sandbox, which can hold it before one of its requests.
 
     Args:
-        requests: how many requests are answered before it is held; None: all.
+        requests: the number of requests that are answered before it is held; None means all.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Walk:
     ) -> None:
         self.flow = flow
         self.sandbox = Sandbox()
-        number = next(_numbers)  # the locks are the server's, so each walk has teams of its own
+        number = next(_numbers)  # all walks share the server's locks, so each has its own teams
         self._names = [f"killed{number}", f"beside{number}"]
         self.times: list[float] = []
         self.is_held = threading.Event()
@@ -75,38 +75,38 @@ class Walk:
         self.run = self._bench.start(self.flow, **more)
 
     def release(self) -> None:
-        """Holds nobody any more."""
+        """Hold no further requests."""
         self._let_through = None
 
     def boundaries(self) -> list[int]:
-        """Runs to the end, and gives how many requests there are up to the end of each task."""
+        """Run to the end, and return the number of requests until the end of each task."""
         self.start()
         run = self._platform.wait_for_run(self.run)
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
         tasks = self._bench.task_runs(run)
         ends = [datetime.fromisoformat(task["end_time"]).timestamp() for task in tasks]
         counts = [sum(moment <= end for moment in self.times) for end in ends]
-        # After the last task, and between tasks that ask nothing, a run can't be held.
+        # A run cannot be held after the last task, nor between tasks without requests.
         return sorted({count for count in counts if count < len(self.times)})
 
     def faults(self) -> list[str]:
-        """What is not as declared, or there twice, on the sandbox."""
+        """Return the resources on the sandbox that are not in sync or exist twice."""
         declaration = declared.load(self._folder)
         teams = list(declaration.teams.values())
         found = []
         with Systems(connections(self.sandbox), declaration) as systems:
             for outcome in onboarding.plan_all(systems, teams):
                 if outcome.plan is None or not outcome.plan.is_empty:
-                    found.append(f"{outcome.team} is not as declared")
+                    found.append(f"{outcome.team} is not in sync")
         try:
             assert_nothing_twice(self.sandbox, teams)
         except AssertionError as error:
-            found.append(f"something is there twice, or not at all: {error}")
+            found.append(f"a resource exists twice, or is missing: {error}")
         return found
 
 
 def find_boundaries(platform: LocalPlatform, folder: Path) -> list[Place]:
-    """Where each flow can be held between two tasks."""
+    """Return the places at which each flow can be held between two tasks."""
     found = []
     for flow in FLOWS:
         with Walk(platform, folder / flow, flow) as walk:
@@ -122,18 +122,18 @@ def kill_at(
     silent: bool = False,
     worker: Worker | None = None,
 ) -> dict[Place, list[str]]:
-    """Kills whoever runs the flows, with a run at each of the boundaries, and starts it again.
+    """Kill and restart the process that runs the flows, with a run at each of the boundaries.
 
     Args:
         platform: the platform, with the automations.
-        folder: where the declared states are put.
+        folder: the folder for the declared states.
         boundaries: flows, and the number of requests after which each run is held.
-        silent: wait until the automation takes the runs for crashed because they are silent;
-            they are said to have crashed at once if not.
-        worker: what runs the flows, if they are not served.
+        silent: wait until the automation detects the silent runs as crashed. Otherwise the runs are
+            set to Crashed immediately.
+        worker: the worker that runs the flows, if they are not served.
 
     Returns:
-        What is wrong in the end, by boundary.
+        The faults at the end, by boundary.
     """
     with ExitStack() as stack:
         stack.enter_context(wide(platform, *FLOWS))
@@ -157,13 +157,13 @@ def kill_at(
             worker.start()
         else:
             platform.serve_flows()
-            stack.enter_context(wide(platform, *FLOWS))  # serving has set the limits anew
+            stack.enter_context(wide(platform, *FLOWS))  # serving has reset the limits
         if not silent:
             crashed = {"state": {"type": "CRASHED", "name": "Crashed"}}
             for walk in walks.values():
                 platform.call("POST", f"flow_runs/{walk.run}/set_state", crashed)
         wrong = {place: _settled(platform, walk) for place, walk in walks.items()}
-        assert not lost(platform, "prefect.flow-run.Crashed"), "an automation never saw them"
+        assert not lost(platform, "prefect.flow-run.Crashed"), "no automation received these events"
         return wrong
 
 
@@ -182,7 +182,7 @@ def _settled(platform: LocalPlatform, walk: Walk) -> list[str]:
 
 
 def lost(platform: LocalPlatform, event: str) -> list[Path]:
-    """The server's notes of events of a kind that it gave up taking in."""
+    """Return the server's files about events of a kind that it failed to process."""
     letters = Path(platform.env["PREFECT_HOME"]) / "dlq"
     return [path for path in letters.glob("*") if event in path.read_text()]
 
@@ -193,9 +193,9 @@ def wrong_of(wrong: dict[Place, list[str]]) -> dict[Place, list[str]]:
 
 @pytest.fixture(scope="module")
 def places(platform: LocalPlatform, tmp_path_factory: pytest.TempPathFactory) -> list[Place]:
-    """All boundaries between tasks."""
+    """Return all boundaries between tasks."""
     found = find_boundaries(platform, tmp_path_factory.mktemp("unharmed"))
-    assert sum(flow == "onboard-team" for flow, _ in found) >= 8, "tasks that ask something"
+    assert sum(flow == "onboard-team" for flow, _ in found) >= 8, "tasks with requests"
     assert sum(flow == "onboard-teams" for flow, _ in found) >= 6
     return found
 
@@ -203,7 +203,7 @@ def places(platform: LocalPlatform, tmp_path_factory: pytest.TempPathFactory) ->
 def test_runs_whose_server_is_killed_between_two_tasks_finish_when_they_are_run_again(
     platform, places, tmp_path, whole, record_property
 ):
-    """At three boundaries; `make show-robust` kills at each, and lets the first fall silent."""
+    """This kills at three boundaries; `make show-robust` kills at all, some of them silently."""
     chosen = places if whole else [places[3], places[-2], places[-1]]
     record_property("kills", len(chosen))
 
@@ -227,7 +227,7 @@ def test_runs_whose_worker_is_killed_between_two_tasks_finish_when_they_are_run_
     assert wrong_of(wrong) == {}
 
 
-def batched(places: Sequence[Place], most: int = 5) -> Iterator[Sequence[Place]]:
-    """As many as a machine of two cores runs at once before a run takes minutes to start."""
-    for start in range(0, len(places), most):
-        yield places[start : start + most]
+def batched(places: Sequence[Place], size: int = 5) -> Iterator[Sequence[Place]]:
+    """Yield batches of places. With more than 5 runs on two cores, a run takes minutes to start."""
+    for start in range(0, len(places), size):
+        yield places[start : start + size]

@@ -1,6 +1,6 @@
-"""No two runs change one team at the same time: Prefect keeps a lock for each.
+"""Locks in Prefect prevent that two runs change one team at the same time.
 
-The locks are the server's, so each test has teams of its own.
+All tests share the server's locks, so each has its own teams.
 """
 
 import json
@@ -30,12 +30,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 def slots(platform: LocalPlatform, team: str) -> int:
-    """How many have a team's lock."""
+    """Return the number of holders of a team's lock."""
     return int(platform.call("GET", f"v2/concurrency_limits/{limit_name(team)}")["active_slots"])
 
 
 def systems_of(bench: Any) -> Systems:
-    """The bench's systems, for the core in this process."""
+    """Return the systems of a bench, for use without Prefect."""
     addresses = bench.sandbox.addresses()
     connections = Connections(
         harbor=HarborAccount.model_validate(addresses["harbor"]),
@@ -49,20 +49,20 @@ def robots(bench: Any) -> list[str]:
     return sorted(robot.name for robot in bench.sandbox.harbor.robots.values())
 
 
-# Runs beside each other
+# Concurrent runs
 
 
 @pytest.mark.long
 def test_of_two_runs_for_a_team_one_waits_and_then_finds_nothing_to_do(bench):
     platform = bench.platform
-    bench.sandbox.controls.delay(0.4)  # so long that the other looks while one has the lock
+    bench.sandbox.controls.delay(0.4)  # so that the other run observes while one holds the lock
     with TeamLock(["twice"]):
         runs = [bench.start("onboard-team", team={"name": "twice"}) for _ in range(2)]
         platform.wait_for(lambda: all("Waiting for" in platform.run_log(run) for run in runs))
         writes_of_both = bench.sandbox.requests.writes()
     ended = [platform.wait_for_run(run) for run in runs]
 
-    assert writes_of_both == 0, "nothing is written while somebody else has the lock"
+    assert writes_of_both == 0, "nothing is written while another process holds the lock"
     assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
     messages = sorted(run["state"]["message"] for run in ended)
     assert messages[0].endswith(" created.")
@@ -110,7 +110,7 @@ def test_two_batches_at_once_bring_each_team_once(bench):
         writes_of_both = bench.sandbox.requests.writes()
     ended = [platform.wait_for_run(run) for run in runs]
 
-    assert writes_of_both == 0, "nothing is written while somebody else has the locks"
+    assert writes_of_both == 0, "nothing is written while another process holds the locks"
     assert [run["state_type"] for run in ended] == ["COMPLETED", "COMPLETED"]
     assert robots(bench) == ["ci-a"] * 14 + ["pull-a"] * 14
     tables = [json.loads(bench.artifact("onboarding-result", run)["data"]) for run in ended]
@@ -145,7 +145,7 @@ def test_a_dead_holders_lock_is_free_within_about_a_minute(bench, record_propert
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """The calls of this process to Prefect's API, by their paths."""
+    """Count the calls of this process to Prefect's API by path."""
     counts: Counter[str] = Counter()
     request: Callable[..., Any] = SyncPrefectClient.request
 
@@ -186,7 +186,7 @@ def test_a_lock_that_somebody_switched_off_is_named_and_costs_its_team_only(benc
     for name in names:
         bench.declare(name)
     with TeamLock(names):
-        pass  # they are made when they are first taken
+        pass  # the limits are created on first use
     with get_client(sync_client=True) as client:
         client.update_global_concurrency_limit(
             limit_name("off03"), GlobalConcurrencyLimitUpdate(active=False)
@@ -250,7 +250,7 @@ def test_nothing_is_written_once_the_lease_is_gone(bench, monkeypatch):
 
 
 def test_nothing_is_written_when_the_lease_could_not_be_renewed_in_time(bench, monkeypatch):
-    monkeypatch.setattr(locks, "TIMEOUT", locks.LEASE)  # sure for no time at all
+    monkeypatch.setattr(locks, "TIMEOUT", locks.LEASE)  # the lock is never certain
     names = ["late00", "late01"]
     for name in names:
         bench.declare(name)

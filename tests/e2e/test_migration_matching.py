@@ -1,4 +1,4 @@
-"""Each way of naming the new provider's people, through the flows to the end of each situation."""
+"""Each way to give the new provider's users, through the flows of each situation."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def test_the_issuer_is_changed_through_the_flows(issuers: Flows, source: Source 
 
 
 def named(flows: Flows, source: Source) -> dict[str, Any]:
-    """Return the parameters that name the new provider's people; a file of them is in the store."""
+    """Return the parameters that give the new provider's users. A file of them is in the store."""
     if not source.file:
         return {"match": source.match, "new_keycloak": flows.block}
     made: MigrationBench | IssuerBench = flows.made
@@ -102,15 +102,15 @@ def plan(flows: Flows, situation: str, asked: dict[str, Any]) -> None:
     assert said.startswith("Planned: 5 people in 1 wave. Plan "), said
     with flows.made.process() as migration:
         found = migration.snapshot.people
-    assert [person.wave for person in found] == [0] * 5, "everybody is matched and moved"
+    assert [person.wave for person in found] == [0] * 5, "all users are matched and moved"
 
 
 def finish(flows: Flows, differing: int = 0) -> None:
-    """Finish after the approval that a person gives.
+    """Finish the migration after an approval.
 
     Args:
         flows: the flows.
-        differing: how many rights are reported as different.
+        differing: the number of rights that are reported as different.
     """
     with flows.made.process() as migration:
         label = migration.entry.label
@@ -123,5 +123,5 @@ def finish(flows: Flows, differing: int = 0) -> None:
 
 
 def links(made: MigrationBench) -> dict[str, str]:
-    """Return the ids of the new provider's people, by user name."""
+    """Return the ids of the new provider's users by username."""
     return {each.external_username: each.external_id for each in made.identities()}

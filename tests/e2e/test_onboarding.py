@@ -1,6 +1,6 @@
-"""The flows through a real Prefect server, as people and programs trigger them.
+"""Onboarding through a real Prefect server, as users and programs start it.
 
-Wherever the systems are, unless a test says that it is on the sandbox: there requests are counted.
+The tests run on the given systems, except those on the sandbox, which count its requests.
 """
 
 import base64
@@ -85,7 +85,7 @@ def test_a_dry_run_sends_no_write_to_the_sandbox(bench):
     ],
 )
 def test_a_bad_team_is_refused_by_the_api_itself(bench, team, said):
-    """On the sandbox, which counts the calls: none."""
+    """This runs on the sandbox, which counts the requests: none."""
     with pytest.raises(httpx.HTTPStatusError) as refused:
         bench.start("onboard-team", team=team)
 
@@ -96,7 +96,7 @@ def test_a_bad_team_is_refused_by_the_api_itself(bench, team, said):
 
 @pytest.mark.long
 def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench):
-    """On the sandbox, which counts the calls: none."""
+    """This runs on the sandbox, which counts the requests: none."""
     run = bench.run("onboard-team", team={"name": "demo", "profile": "large"})
 
     assert run["state_type"] == "FAILED"
@@ -109,7 +109,7 @@ def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench
 
 @pytest.mark.long
 def test_a_faulty_platform_ends_the_batch_before_any_call_and_names_every_fault(bench):
-    """On the sandbox, which counts the calls: none."""
+    """This runs on the sandbox, which counts the requests: none."""
     bench.declare("bad", "harbor: {storage_quota: 0}\n")
     (bench.declared / "platform.yaml").write_text("colour: red\n")
 

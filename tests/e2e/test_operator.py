@@ -1,4 +1,4 @@
-"""What an operator reaches through Prefect's API who may start the flows and edit no block."""
+"""The limits of an operator who may start flows through Prefect's API but edit no blocks."""
 
 import json
 from typing import Any
@@ -16,14 +16,14 @@ HIDDEN = "dragon-Passw0rd-of-a-block"
 
 
 def everything(bench: SandboxBench, run: dict[str, Any]) -> str:
-    """State, logs and artifacts of a run, as text."""
+    """Return state, logs and artifacts of a run as text."""
     of_run = {"any_": [run["id"]]}
     logs = bench.platform.call("POST", "logs/filter", {"logs": {"flow_run_id": of_run}})
     body = {"artifacts": {"flow_run_id": of_run}}
     return json.dumps([run, logs, bench.platform.call("POST", "artifacts/filter", body)])
 
 
-# A line break at the end is refused by the run itself: JSON Schema's patterns let it through.
+# The run rejects a line break at the end, which patterns of JSON Schema accept.
 @pytest.mark.parametrize("name", [name for name in TRAVERSALS if not name.endswith("\n")])
 def test_the_api_refuses_a_name_that_is_not_a_blocks(bench: SandboxBench, name: str) -> None:
     with pytest.raises(httpx.HTTPStatusError) as refused:

@@ -1,4 +1,4 @@
-"""One run survives an outage of a minute: no second run has to finish what it began."""
+"""One run survives an outage of a minute: no second run is needed to finish it."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ defaults:
 
 
 def states(bench: SandboxBench, runs: dict[str, str]) -> set[str]:
-    """Return the states that some runs are in."""
+    """Return the states of some runs."""
     return {bench.platform.flow_run(run)["state_type"] for run in runs.values()}
 
 

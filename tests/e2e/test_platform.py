@@ -1,4 +1,4 @@
-"""Configuring the platform through a real Prefect server, as its schedule and people start it."""
+"""Configuration of the platform through a real Prefect server, as its schedule and users start it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rotation through a real Prefect server, as the schedule and people start it."""
+"""Rotation through a real Prefect server, as its schedule and users start it."""
 
 import json
 from datetime import timedelta
@@ -28,7 +28,7 @@ robots:
 
 @pytest.fixture
 def teams(bench: Any) -> Any:
-    """Two onboarded teams: the credentials of the first are 20 days old, the others new."""
+    """Return two onboarded teams: the credentials of the first are 20 days old, the others new."""
     bench.declare("old", ROBOTS)
     bench.declare("new", ROBOTS)
     state = load(bench.declared)
@@ -97,7 +97,7 @@ def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(tea
 
 @pytest.mark.parametrize("status", [503, 500])
 def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatch, status):
-    """The work is done by then: Prefect's API refuses all artifacts."""
+    """Prefect's API rejects all artifacts, but the rotation is done by then."""
     real = httpx.HTTPTransport.handle_request
 
     def refuse(transport: Any, request: httpx.Request) -> httpx.Response:
@@ -184,7 +184,7 @@ def test_what_is_compromised_waits_for_a_persons_word(teams):
 
 
 def start_again(bench: Any, id: str) -> dict[str, Any]:
-    """Schedules an ended run once more, as the automation does whose process died."""
+    """Schedule an ended run again, as the automation does after a crash, and return the ended run."""
     state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
     bench.platform.call("POST", f"flow_runs/{id}/set_state", {"state": state, "force": True})
     bench.platform.wait_for(

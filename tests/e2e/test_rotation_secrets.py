@@ -1,4 +1,4 @@
-"""No secret is left behind by rotation: not on failure paths, nor where answers tempt to repeat it."""
+"""Rotation leaks no secret: not after failures, nor if answers repeat the secret."""
 
 import tempfile
 from pathlib import Path
@@ -10,7 +10,7 @@ from demo.processes import LocalPlatform
 from tenantry.declared import load
 from tenantry.onboarding import onboard
 from tenantry.systems.systems import Systems
-from tests.e2e.test_secrets import Case, Spoil, SpoiltSandbox, on, run_all
+from tests.e2e.test_secrets import Case, ChangeAnswer, ChangedSandbox, on, run_all
 from tests.support.flow_harness import wide
 from tests.support.harness import connections, write
 
@@ -26,31 +26,36 @@ COMPROMISED = {"compromised": True, "ask": False, "reason": "leaked"}
 
 
 def case(
-    name: str, spoil: Spoil | None = None, asked: dict[str, Any] = FORCED, **more: Any
+    name: str,
+    change_answer: ChangeAnswer | None = None,
+    asked: dict[str, Any] = FORCED,
+    **more: Any,
 ) -> Case:
-    """A run of rotation on an onboarded team; answers are spoilt only from then on."""
-    armed: list[Spoil] = []
+    """Return a case that rotates an onboarded team. Answers are changed only after the onboarding."""
+    armed: list[ChangeAnswer] = []
 
-    def spoiling(system: str, call: str) -> str | None:
+    def changing(system: str, call: str) -> str | None:
         return armed[0](system, call) if armed else None
 
-    def prepare(sandbox: SpoiltSandbox) -> None:
+    def prepare(sandbox: ChangedSandbox) -> None:
         with tempfile.TemporaryDirectory() as folder:
             state = load(write(Path(folder), {"name": "demo"}))
         with Systems(connections(sandbox), state) as systems:
             onboard(systems, state.teams["demo"])
-        if spoil is not None:
-            armed.append(spoil)
+        if change_answer is not None:
+            armed.append(change_answer)
         more.get("prepare", lambda sandbox: None)(sandbox)
 
-    told = {key: value for key, value in more.items() if key != "prepare"}
-    return Case(name, spoiling, "rotate-robots", asked, prepare, **told)
+    rest = {key: value for key, value in more.items() if key != "prepare"}
+    return Case(name, changing, "rotate-robots", asked, prepare, **rest)
 
 
-def both(*starts: str, how: str) -> Spoil:
-    """Spoils Harbor's answers to calls with either beginning."""
-    spoils = [on("harbor", start, how) for start in starts]
-    return lambda system, call: next(filter(None, (each(system, call) for each in spoils)), None)
+def both(*starts: str, how: str) -> ChangeAnswer:
+    """Return a callable that changes Harbor's answers to calls with one of these beginnings."""
+    changes = [on("harbor", start, how) for start in starts]
+    return lambda system, call: next(
+        filter(None, (change(system, call) for change in changes)), None
+    )
 
 
 TOKEN = "GET /service/token"
@@ -72,7 +77,7 @@ CASES = [
     case("half a token", on("harbor", TOKEN, "half")),
     case("a token in lists", on("harbor", TOKEN, "nested")),
     case("a robot refused, with an echo", on("harbor", ROBOTS, "echo 422")),
-    # The next try finds the robot and gives it another secret.
+    # The next attempt finds the robot and renews its secret.
     case("a robot without its name", on("harbor", ROBOTS, "without name"), ends="COMPLETED"),
     case("a robot in lists", on("harbor", ROBOTS, "nested"), ends="COMPLETED"),
     case("no secret in any answer", both(ROBOTS, RENEWALS, how="without secret")),
@@ -88,7 +93,7 @@ CASES = [
 def test_rotation_leaves_no_secret_behind(
     platform: LocalPlatform, tmp_path: Path, whole: bool
 ) -> None:
-    """Of all cases with `--whole`, of some if not."""
+    """With `--whole`, this runs all cases, otherwise some."""
     chosen = CASES if whole else [CASES[0], CASES[2], *CASES[4::3]]
 
     with wide(platform, "rotate-robots"):
@@ -100,6 +105,6 @@ def test_rotation_leaves_no_secret_behind(
         assert (run["run_count"] > 1) == case.killed, case.name
     kinds = set(session.known.found.values())
     findings, _ = session.search()
-    # ...of those that matter, some were there to be found.
+    # Secrets of these kinds were sent, so the search could have found them.
     assert {"harbor secret", "harbor token", "harbor user and password"} <= kinds
     assert findings == []

@@ -1,4 +1,4 @@
-"""The runbook of migrations, carried out step by step as its page says, through a Prefect server."""
+"""The runbook of migrations, executed step by step through a Prefect server."""
 
 import pytest
 

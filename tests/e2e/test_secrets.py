@@ -1,4 +1,4 @@
-"""No secret is left behind: not in Prefect's database, nor in a log, an artifact or a file."""
+"""Runs leak no secret: not into Prefect's database, logs, artifacts or files."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.support.flow_harness import FlowBench, wide
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.long,
-    # A run gives a dead system up after two minutes, and 24 run at once.
+    # A run fails after two minutes if a system is down, and 24 runs are concurrent.
     pytest.mark.timeout(1800),
     pytest.mark.usefixtures("platform"),
 ]
@@ -34,46 +34,46 @@ RICH = {
     "oidc_clients": {"web": {"redirect_uris": ["https://a.b/*"]}},
 }
 CALL = {"team": RICH, "if_declared": "merge"}
-"""The declared team has a name only: a call without `if_declared` would be refused at once."""
-Spoil = Callable[[str, str], str | None]
+"""The declared team has only a name, so a call without `if_declared` would be rejected."""
+ChangeAnswer = Callable[[str, str], str | None]
 
 
-class SpoiltSandbox(WatchedSandbox):
-    """A sandbox that answers some calls in ways that tempt a client to repeat what is secret.
+class ChangedSandbox(WatchedSandbox):
+    """A sandbox with changed answers that may cause a client to log a secret.
 
-    `spoil` gives, for a system and a call such as `POST /api/v2.0/robots`, what becomes of it:
+    `change_answer` returns the change for a system and a call such as `POST /api/v2.0/robots`:
 
-    - "echo 422", or any status: it is refused, and the refusal repeats the call's headers and body.
-    - "without id", or any field: the answer lacks that field.
-    - "nested": each text in the answer is a list of that text.
-    - "half": the answer is half of what it should be.
+    - "echo 422", or another status: the call is rejected, and the answer repeats its headers and body.
+    - "without id", or another field: the answer does not have that field.
+    - "nested": each text in the answer is replaced by a list of that text.
+    - "half": the answer has only the first half of its body.
     """
 
-    def __init__(self, known: Known, spoil: Spoil) -> None:
+    def __init__(self, known: Known, change_answer: ChangeAnswer) -> None:
         super().__init__(known)
-        self._spoil = spoil
+        self._change_answer = change_answer
 
     def _middleware(self, name: str, app: ASGIApp) -> ASGIApp:
-        sound = super()._middleware(name, app)
+        original = super()._middleware(name, app)
 
-        async def spoiling(scope: Scope, receive: Receive, send: Send) -> None:
-            how = self._spoil(name, f"{scope['method']} {scope['path']}") or ""
+        async def changing(scope: Scope, receive: Receive, send: Send) -> None:
+            how = self._change_answer(name, f"{scope['method']} {scope['path']}") or ""
             kind, _, word = how.partition(" ")
             if kind == "echo":
                 body = await Request(scope, receive).body()
                 self._known.add_request(name, scope["headers"], body)
                 await _echo(int(word), scope, body)(scope, receive, send)
             elif how:
-                start, content = await buffer_answer(sound, scope, receive)
+                start, content = await buffer_answer(original, scope, receive)
                 if start["status"] < 300:
                     content = _mangle(content, kind, word)
                 headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
                 await send({**start, "headers": headers})
                 await send({"type": "http.response.body", "body": content})
             else:
-                await sound(scope, receive, send)
+                await original(scope, receive, send)
 
-        return spoiling
+        return changing
 
 
 def _echo(status: int, scope: Scope, body: bytes) -> Response:
@@ -106,33 +106,33 @@ def _mangle(content: bytes, kind: str, word: str) -> bytes:
 
 @dataclass
 class Case:
-    """A run, and what makes it tempting."""
+    """A run, and the changed answers that it gets."""
 
     name: str
-    spoil: Spoil = lambda system, call: None
+    change_answer: ChangeAnswer = lambda system, call: None
     flow: str = "onboard-team"
     parameters: dict[str, Any] = field(default_factory=lambda: CALL)
-    prepare: Callable[[SpoiltSandbox], object] = lambda sandbox: None
+    prepare: Callable[[ChangedSandbox], object] = lambda sandbox: None
     wrong: str = ""
     """The system whose credential in the block is wrong."""
     killed: bool = False
     ends: str = "FAILED"
 
 
-def on(system: str, start: str, how: str, times: int = 99) -> Spoil:
-    """Spoils a system's calls that begin so."""
+def on(system: str, start: str, how: str, times: int = 99) -> ChangeAnswer:
+    """Return a callable that changes a system's answers to calls with this beginning."""
     left = [times]
 
-    def spoil(asked: str, call: str) -> str | None:
-        if asked != system or not call.startswith(start) or left[0] == 0:
+    def change(called: str, call: str) -> str | None:
+        if called != system or not call.startswith(start) or left[0] == 0:
             return None
         left[0] -= 1
         return how
 
-    return spoil
+    return change
 
 
-def _not_ours(sandbox: SpoiltSandbox) -> None:
+def _not_ours(sandbox: ChangedSandbox) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-demo"}}
     sandbox.kubernetes.put(namespace)
 
@@ -193,7 +193,7 @@ SOME = (
 
 @dataclass
 class Session:
-    """A whole session: what was run, and all secrets of it."""
+    """A session: its runs and all their secrets."""
 
     platform: LocalPlatform
     known: Known
@@ -201,7 +201,7 @@ class Session:
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def search(self, secrets: dict[str, str] | None = None) -> tuple[list[Finding], Search]:
-        """Looks for the secrets, or for those given, in everything that is left behind."""
+        """Search the database and all files for the known secrets, or for the given ones."""
         search = Search(self.known.found if secrets is None else secrets)
         database = self.platform.folder / "prefect" / "prefect.db"
         return search([*tables(database), *files(self.platform.folder, self.declared)]), search
@@ -217,9 +217,9 @@ def session(
 
 
 def run_all(platform: LocalPlatform, folder: Path, cases: list[Case]) -> Session:
-    """Runs cases side by side, each on a sandbox of its own, to their ends."""
+    """Run cases concurrently, each on its own sandbox, and return the session."""
     session = Session(platform, Known(), folder)
-    sandboxes = [SpoiltSandbox(session.known, case.spoil) for case in cases]
+    sandboxes = [ChangedSandbox(session.known, case.change_answer) for case in cases]
     try:
         started: dict[str, str] = {}
         for number, (case, sandbox) in enumerate(zip(cases, sandboxes, strict=True)):
@@ -238,11 +238,11 @@ def run_all(platform: LocalPlatform, folder: Path, cases: list[Case]) -> Session
             for secret in sandbox.harbor.issued_secrets:
                 session.known.add("a secret that Harbor issued", secret)
             sandbox.__exit__(None, None, None)
-    time.sleep(3)  # the server writes events and task runs a moment later
+    time.sleep(3)  # the server writes events and task runs with a delay
     return session
 
 
-def _addresses(case: Case, sandbox: SpoiltSandbox, session: Session) -> dict[str, Any]:
+def _addresses(case: Case, sandbox: ChangedSandbox, session: Session) -> dict[str, Any]:
     addresses: dict[str, Any] = sandbox.addresses()
     if case.wrong == "kubernetes":
         content = Path(addresses["kubernetes"]["kubeconfig"]).read_text()
@@ -259,13 +259,13 @@ def _ended(platform: LocalPlatform, id: str, case: Case) -> dict[str, Any]:
     run = platform.wait_for_run(id, seconds=900)
     deadline = time.monotonic() + 60
     while case.killed and run["run_count"] < 2 and time.monotonic() < deadline:
-        time.sleep(0.3)  # it is scheduled again in a moment
+        time.sleep(0.3)  # the automation schedules it again
         run = platform.wait_for_run(id, seconds=900)
     return run
 
 
 def kill_when_running(platform: LocalPlatform, id: str) -> None:
-    """SIGKILLs a run's process once it runs."""
+    """Wait until a run is running, and kill its process."""
     platform.wait_for(lambda: platform.flow_run(id)["state_type"] == "RUNNING")
     listed = subprocess.check_output(["ps", "axeww", "-o", "pid=,args="], text=True)
     for line in listed.splitlines():
@@ -277,7 +277,7 @@ def kill_when_running(platform: LocalPlatform, id: str) -> None:
 
 
 def test_each_case_ended_as_it_was_meant_to(session: Session) -> None:
-    """Some cases; all with `--whole`."""
+    """With `--whole`, this checks all cases, otherwise some."""
     ended = {name: (run["state_type"], run["run_count"] > 1) for name, run in session.runs.items()}
     meant = {case.name: (case.ends, case.killed) for case in CASES if case.name in ended}
     assert ended == meant, [run["state"]["message"] for run in session.runs.values()]
@@ -292,7 +292,7 @@ def test_no_secret_is_left_behind(
     record_property("forms", search.forms)
     record_property("findings", len(findings))
 
-    # ...of those that matter, some were there to be found.
+    # Secrets of these kinds were sent, so the search could have found them.
     assert {
         "harbor secret",
         "harbor cookie sid",
@@ -314,7 +314,7 @@ PLANTED = 'planted/secret+of "32" characters'
 
 
 def test_a_secret_is_found_in_every_place_that_runs_write_to(session: Session) -> None:
-    """In the database, in logs, in artifacts, and in files."""
+    """The places are the database, logs, artifacts and files."""
     platform = session.platform
     run = session.runs["success"]
     body = {"type": "markdown", "key": "planted", "data": PLANTED, "flow_run_id": run["id"]}

@@ -1,4 +1,4 @@
-"""What a task's failure leads to: what may pass is tried again, a refusal never is."""
+"""Retries of tasks: transient errors are retried, rejections are not."""
 
 import pytest
 from prefect import flow
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 
 
 def fail(error: Exception, times: int = 99) -> tuple[int, object]:
-    """How often a task is run whose first runs fail so, and what comes of it."""
+    """Return how often a task runs whose first runs fail with this error, and its result."""
     runs = 0
 
     @tasks_step.step("work")
@@ -62,25 +62,25 @@ def test_it_is_given_up_after_eight_tries_with_the_systems_own_words():
 def test_a_refusal_is_not_repeated_and_leaves_no_traceback(caplog):
     error = SystemRefused("harbor", "POST /x", "forbidden", status=403)
 
-    runs, said = fail(error)
+    runs, message = fail(error)
 
-    assert (runs, said) == (1, "Harbor: POST /x answered 403: forbidden")
+    assert (runs, message) == (1, "Harbor: POST /x answered 403: forbidden")
     assert "Traceback" not in caplog.text
 
 
 @pytest.mark.usefixtures("platform")
 def test_a_bug_of_ours_is_not_repeated_and_is_a_message_and_its_place_in_the_log(caplog):
-    runs, said = fail(KeyError("s3cret"))
+    runs, message = fail(KeyError("s3cret"))
 
     assert runs == 1
-    assert str(said).startswith("KeyError while running the task 'work' (at ")
-    (logged,) = [each for each in caplog.records if getattr(each, "unexpected", False)]
+    assert str(message).startswith("KeyError while running the task 'work' (at ")
+    (logged,) = [record for record in caplog.records if getattr(record, "unexpected", False)]
     assert "test_step.py" in logged.getMessage()
-    assert "s3cret" not in caplog.text + str(said)
+    assert "s3cret" not in caplog.text + str(message)
 
 
 def test_the_tries_of_a_task_outlast_an_outage_of_a_minute_however_short_the_waits():
     shortest = sum(DELAYS) * lower_clamp_multiple(1 + JITTER)
 
     assert 60 < shortest < 90
-    assert sum(DELAYS) < 120, "a system that stays down fails a run soon"
+    assert sum(DELAYS) < 120, "a system that remains down fails a run soon"

@@ -1,4 +1,4 @@
-"""All flows one after another, through the core: what a platform does in a week, without Prefect."""
+"""Runs all flows one after another, without Prefect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,15 +21,15 @@ from tests.support.locks import NoLock
 
 @dataclass
 class Served:
-    """What became of all teams."""
+    """The results of a run for all teams."""
 
     accepted: frozenset[str] = frozenset()
-    """The teams that no fault and no conflict keeps out."""
+    """The teams that were not left out because of a fault or conflict."""
     errors: dict[str, list[str]] = field(default_factory=dict)
-    """What failed, by team."""
+    """The failures by team."""
 
     def fail(self, team: str, error: TenantryError | None) -> None:
-        """Keep a failure, if there is one."""
+        """Record a failure, if one happened."""
         if error is not None:
             self.errors.setdefault(team, []).append(str(error))
 
@@ -45,9 +45,9 @@ def run_all(
     Args:
         sandbox: the systems.
         folder: the declared state.
-        rotated: teams whose credentials are exchanged, due or not, and then as compromised; nine
-            days pass meanwhile.
-        remediate: which drift is remediated.
+        rotated: the teams whose credentials are rotated even if they are not due, and then as
+            compromised. Nine days pass meanwhile.
+        remediate: the drift to remediate.
     """
     served = Served()
     flows = _Flows(sandbox, declared.read(folder), served)
@@ -72,9 +72,9 @@ class _Flows:
         clock = self._sandbox.clock.now
         return connect(connections(self._sandbox), self._state, clock=clock, **options)
 
-    def wait(self, **much: float) -> None:
-        """Let time pass."""
-        self._sandbox.clock.move(timedelta(**much).total_seconds())
+    def wait(self, **duration: float) -> None:
+        """Move the clock forward."""
+        self._sandbox.clock.move(timedelta(**duration).total_seconds())
 
     def onboard(self) -> None:
         """Configure the platform and onboard all teams."""
@@ -92,7 +92,7 @@ class _Flows:
             self._served.fail(outcome.team, outcome.error)
 
     def remediate(self, remediate: drift.Remediate) -> None:
-        """Look for drift, and remediate it."""
+        """Detect drift and remediate it."""
         with self._connect(extras=True) as systems:
             teams = systems.state.pick(None)
             seen = drift.observe(systems, teams, drift.SYSTEMS)
@@ -103,10 +103,10 @@ class _Flows:
                 self._served.fail(done.team, done.error)
 
     def rotate(self, name: str | None = None, **asked: bool) -> None:
-        """Rotate what is due; or the credentials of one team, as it is asked for."""
+        """Rotate the credentials that are due; or those of one team, with the given options."""
         with self._connect(keycloak=False) as systems:
             now = self._sandbox.clock.now()
-            teams = [each for each in systems.state.pick(None) if name in (None, each.name)]
+            teams = [team for team in systems.state.pick(None) if name in (None, team.name)]
             names = None if name is None else [name]
             found = rotate(
                 systems, teams, RotationRequest(now, **asked), now, NoLock(), names=names

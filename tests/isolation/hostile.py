@@ -1,4 +1,4 @@
-"""A team and live systems that are hostile in each text that a tenant can write."""
+"""Hostile text, in a team file and in everything that a tenant can write in the systems."""
 
 import re
 from typing import Any
@@ -16,9 +16,9 @@ BLOCK = "| a | b |\n|---|---|\n# forged heading\n```\n12:00:00.000 | INFO | forg
 FORMULA = " \t\n=HYPERLINK(1)"
 CI = "\n::set-env name=PATH::evil\n##vso[task.setvariable variable=x]evil"
 LIVE = f"{ESCAPE}{HIDDEN} {MARKUP} www.evil.example {CI}\r\n{BLOCK} `code` *b* {FORMULA}"
-"""What the systems let a tenant write."""
+"""Text that a tenant can write in the systems."""
 DECLARED = f"{HIDDEN} {MARKUP} www.evil.example {CI}\n{BLOCK} `code` *b*"
-"""What a team file may hold: it has no controls."""
+"""Text that a team file accepts: without control characters."""
 
 MALLORY: Data = {
     "name": "mallory",
@@ -30,8 +30,8 @@ MALLORY: Data = {
 SHOP: Data = {"name": "shop", "display_name": "The shop"}
 
 
-def spoil(sandbox: Sandbox, slug: str = "team-mallory") -> None:
-    """Write hostile text into all that a tenant can write: its objects, its project, its group."""
+def write_hostile_text(sandbox: Sandbox, slug: str = "team-mallory") -> None:
+    """Write hostile text into the objects, the project and the group of a tenant."""
     kubernetes = sandbox.kubernetes
     for kind, name in (("Secret", "harbor-pull"), ("Secret", "oidc-web")):
         found = kubernetes.get(kind, name, slug)
@@ -62,7 +62,7 @@ HIDDEN_CHARACTERS = re.compile(
 
 
 def harmful_to_terminals(text: str) -> list[str]:
-    """Return the lines that a terminal, or the log of a CI job, would take for more than text."""
+    """Return the lines that a terminal or a CI log would interpret instead of printing them."""
     return [
         line
         for line in text.split("\n")
@@ -71,6 +71,6 @@ def harmful_to_terminals(text: str) -> list[str]:
 
 
 def rendered(text: str) -> str:
-    """Return HTML as a renderer of GitHub's Markdown makes it, links without brackets included."""
+    """Return the HTML of GitHub's Markdown, including links without brackets."""
     parser = markdown_it.MarkdownIt("gfm-like", {"html": True, "linkify": False})
     return str(parser.render(text))

@@ -1,7 +1,8 @@
-"""Mallory: a team that attacks, a team beside hers, and what must stay as it was.
+"""Mallory: a team that attacks, another team, and the resources that must not change.
 
-She writes what her role lets her write: everything in her namespaces but the namespaces themselves,
-NetworkPolicies, quotas and role bindings; with projectAdmin also the robots of her project.
+Her role allows her to write everything in her namespaces except NetworkPolicies, quotas and role
+bindings, but not the namespaces themselves. With projectAdmin she can also change the robots of her
+project.
 """
 
 import base64
@@ -16,7 +17,7 @@ ROBOTS: Data = {
     "pull": {"expiry_days": "never", "rotation": ROTATED},
     "ci": None,
 }
-"""A robot that Harbor itself never ends: its life is bounded by rotation only."""
+"""Robots. The first never expires in Harbor, so only rotation limits its lifetime."""
 MALLORY: Data = {"name": "mallory", "robots": ROBOTS}
 SHOP: Data = {"name": "shop", "robots": ROBOTS}
 SLUG = "team-mallory"
@@ -30,14 +31,14 @@ def begin(bench: Bench, mallory: Data = MALLORY, *others: Data) -> None:
 
 
 def secret(bench: Bench, name: str = "harbor-pull") -> dict[str, Any]:
-    """Return one of her Secrets as the cluster holds it."""
+    """Return one of her Secrets from the cluster."""
     found = bench.sandbox.kubernetes.get("Secret", name, SLUG)
     assert found is not None
     return found
 
 
 def annotate(bench: Bench, name: str = "harbor-pull", **values: str) -> None:
-    """Set annotations of a Secret, named without their domain, `_` for `-`."""
+    """Set annotations of a Secret. Their names have no domain, and `_` instead of `-`."""
     found = secret(bench, name)
     found["metadata"]["annotations"] |= {
         f"tenantry.io/{key.replace('_', '-')}": value for key, value in values.items()
@@ -45,8 +46,8 @@ def annotate(bench: Bench, name: str = "harbor-pull", **values: str) -> None:
     bench.sandbox.kubernetes.put(found, "mallory")
 
 
-def put_back(bench: Bench, old: dict[str, Any]) -> None:
-    """Write the content and the annotations that a Secret had before."""
+def restore_secret(bench: Bench, old: dict[str, Any]) -> None:
+    """Write the earlier content and annotations of a Secret."""
     now = bench.sandbox.kubernetes.get("Secret", "harbor-pull", SLUG)
     if now is None:
         bench.sandbox.kubernetes.put(copy.deepcopy(old), "mallory")
@@ -65,7 +66,7 @@ def docker(bench: Bench, username: str, password: str) -> dict[str, str]:
 
 
 def others(bench: Bench, slug: str = SLUG) -> dict[str, Any]:
-    """Return all that the systems hold that is not Mallory's."""
+    """Return the content of the systems that does not belong to Mallory."""
     sandbox, team = bench.sandbox, slug.removeprefix("team-")
     projects = sandbox.harbor.projects
     hers = projects[slug].id if slug in projects else None
@@ -86,7 +87,7 @@ def others(bench: Bench, slug: str = SLUG) -> dict[str, Any]:
         {
             "objects": kubernetes,
             "robots": robots,
-            "projects": {name: vars(each) for name, each in projects.items() if name != slug},
+            "projects": {name: vars(project) for name, project in projects.items() if name != slug},
             "groups": groups,
         }
     )

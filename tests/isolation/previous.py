@@ -1,10 +1,10 @@
-"""Installations of the previous release: what it left in the systems, recorded and loaded again.
+"""Installations of the previous release: their content of the systems, recorded and loaded again.
 
     python -m tests.isolation.previous COMMIT
 
-runs the code of that commit on sandboxes and writes `previous/<installation>.json`: the declared state,
-and what the systems hold. Run it with the commit of a release before a change to what the systems hold.
-The tests load the files: a clone without history has no older code.
+runs the code of that commit on sandboxes, and writes the declared state and the content of the systems
+to `previous/<installation>.json`. Run it with the commit of a release before you change the content of
+the systems. The tests load these files, because a clone without history has no older code.
 """
 
 import base64
@@ -76,7 +76,7 @@ SHOP: Data = {
     "routes": {"web": {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}},
 }
 ADOPTER: Data = {"name": "old", "adopt": "yes", "robots": {"pull": ROBOT, "ci": None}}
-"""A team whose namespace, project and group were there before, and were adopted."""
+"""A team whose namespace, project and group existed before, and were adopted."""
 GONE: Data = {"name": "gone", "robots": {"pull": ROBOT, "ci": None}}
 BOLD: Data = {
     "name": "bold",
@@ -89,10 +89,10 @@ BOLD: Data = {
     },
     "routes": {"all": {"host": "*.bold.example.com", "paths": [{"service": "web", "port": 80}]}},
 }
-"""A team that declares what the policy refuses."""
+"""A team that declares values which the policy rejects."""
 INSTALLATIONS: dict[str, tuple[Data, ...]] = {"plain": (SHOP, ADOPTER), "bold": (SHOP, BOLD)}
 REMOVED: dict[str, tuple[Data, ...]] = {"plain": (GONE,), "bold": ()}
-"""Teams that are no longer declared in the end."""
+"""Teams that are no longer declared at the end."""
 
 DRIVER = """
 import datetime, pathlib, sys
@@ -117,15 +117,15 @@ with Systems(Connections(), state, clock=lambda: now) as systems:
     found = rotate(systems, list(state.teams.values()), RotationRequest(now), now, Alone())
     assert not [each.error for each in found if each.error], found
 """
-"""What the previous release does, by its own code. It does not configure the platform: it cannot read
-the configuration of Harbor 2.15.2."""
+"""A program that runs the previous release. It does not configure the platform, because that release
+cannot read the configuration of Harbor 2.15.2."""
 
 
 # Recording
 
 
 def record(commit: str) -> None:
-    """Run the code of a commit on sandboxes, and write what it leaves."""
+    """Run the code of a commit on sandboxes, and write the content of the systems."""
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / "code"
         archive = subprocess.run(
@@ -148,8 +148,8 @@ def _install(sandbox: Sandbox, name: str, code: Path, state: Path) -> None:
     call_keycloak(sandbox, "groups", {"name": "team-old"})
 
     def run(hours: float, *rotated: str) -> None:
-        words = [sys.executable, "-c", DRIVER, str(state), str(hours), *rotated]
-        subprocess.run(words, cwd=code, check=True, env={"PATH": "", **environment(sandbox)})
+        command = [sys.executable, "-c", DRIVER, str(state), str(hours), *rotated]
+        subprocess.run(command, cwd=code, check=True, env={"PATH": "", **environment(sandbox)})
 
     write(state, *INSTALLATIONS[name], *REMOVED[name], platform=PLATFORM)
     run(0)
@@ -161,13 +161,13 @@ def _install(sandbox: Sandbox, name: str, code: Path, state: Path) -> None:
 
 
 def _save(sandbox: Sandbox, name: str, commit: str) -> None:
-    held = {system: getattr(sandbox, system).dump() for system in SYSTEMS}
-    held["harbor"] |= {"sessions": {}, "token_key": ""}
-    for realm in held["keycloak"]["realms"].values():
+    content_of = {system: getattr(sandbox, system).dump() for system in SYSTEMS}
+    content_of["harbor"] |= {"sessions": {}, "token_key": ""}
+    for realm in content_of["keycloak"]["realms"].values():
         realm |= {"sessions": {}, "session_claims": {}, "private_key": None}
-    _each_secret(held, lambda data: base64.b64decode(data).decode())
+    _change_secrets(content_of, lambda data: base64.b64decode(data).decode())
     text = json.dumps(
-        {"release": commit, "time": sandbox.clock.now().isoformat(), **held},
+        {"release": commit, "time": sandbox.clock.now().isoformat(), **content_of},
         indent=1,
         ensure_ascii=False,
     )
@@ -179,8 +179,8 @@ def _save(sandbox: Sandbox, name: str, commit: str) -> None:
     (FOLDER / f"{name}.json").write_text(text + "\n")
 
 
-def _each_secret(held: Mapping[str, Any], change: Callable[[str], str]) -> None:
-    for found in held["kubernetes"]["objects"]:
+def _change_secrets(content_of: Mapping[str, Any], change: Callable[[str], str]) -> None:
+    for found in content_of["kubernetes"]["objects"]:
         if found["kind"] == "Secret":
             found["data"] = {k: change(v) for k, v in found.get("data", {}).items()}
 
@@ -194,12 +194,12 @@ def _addresses(sandbox: Sandbox) -> dict[str, str]:
 
 @contextmanager
 def installed(name: str, folder: Path, platform: Data = PLATFORM) -> Iterator[FaultySandbox]:
-    """Return a sandbox that holds what the previous release left, at that time.
+    """Yield a sandbox with an installation of the previous release, at the time of its recording.
 
     Args:
         name: the installation.
-        folder: where its declared state is written.
-        platform: what `platform.yaml` declares now.
+        folder: the folder for its declared state.
+        platform: the content of `platform.yaml`.
     """
     with FaultySandbox() as sandbox:
         prepare(sandbox)
@@ -207,15 +207,15 @@ def installed(name: str, folder: Path, platform: Data = PLATFORM) -> Iterator[Fa
         for system, url in _addresses(sandbox).items():
             text = text.replace(f"{{{system}}}", url)
             text = text.replace(f"{{{system} host}}", url.partition("://")[2])
-        held = json.loads(text)
-        _each_secret(held, lambda data: base64.b64encode(data.encode()).decode())
+        content_of = json.loads(text)
+        _change_secrets(content_of, lambda data: base64.b64encode(data.encode()).decode())
         keys = {name: realm.private_key for name, realm in sandbox.keycloak.realms.items()}
-        held["harbor"]["token_key"] = sandbox.harbor.state.token_key
-        for realm, content in held["keycloak"]["realms"].items():
+        content_of["harbor"]["token_key"] = sandbox.harbor.state.token_key
+        for realm, content in content_of["keycloak"]["realms"].items():
             content["private_key"] = keys.get(realm)
         for system in SYSTEMS:
-            getattr(sandbox, system).load(held[system])
-        ahead = datetime.fromisoformat(held["time"]) - sandbox.clock.now()
+            getattr(sandbox, system).load(content_of[system])
+        ahead = datetime.fromisoformat(content_of["time"]) - sandbox.clock.now()
         sandbox.clock.move(ahead.total_seconds())
         write(folder, *INSTALLATIONS[name], platform=platform)
         yield sandbox

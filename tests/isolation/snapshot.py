@@ -1,8 +1,8 @@
-"""A snapshot of everything in the four systems, and which of it convention gives to one team.
+"""A snapshot of everything in the four systems, and the names that belong to a team by convention.
 
-`everything` returns each thing that the sandbox holds, by its place. `Names` are the names that
-convention gives to a team: whatever a team's file leads to must have one of them, and whatever was
-there before must stay as it was, byte for byte.
+`everything` returns all objects of the sandbox by their place. `Names` are the names of a team: every
+object that a team's file creates must have one of them, and all existing objects must remain
+unchanged, byte for byte.
 """
 
 import json
@@ -13,27 +13,27 @@ from tenantry.resources import Id
 from tenantry.sandbox import Sandbox
 
 Part = tuple[str, ...]
-"""The place of a thing: system, kind, and its names there."""
+"""The place of an object: system, kind, and its names."""
 Everything = dict[Part, str]
-"""Each thing in the systems as JSON, by its place."""
+"""All objects of the systems as JSON, by their place."""
 
 
 class Names(NamedTuple):
-    """What convention gives to the teams that files declare: all that the files may lead to."""
+    """The names that belong to the declared teams by convention. Their files may create no others."""
 
     slugs: frozenset[str]
     namespaces: frozenset[str]
     clients: frozenset[str]
     harbor_groups: frozenset[str]
-    """Groups that they name in their projects: Harbor has a row for each, which is only a name."""
+    """The groups of their projects. Harbor stores only the name of each."""
 
     @classmethod
     def of(cls, contents: Iterable[Mapping[str, Any]], others: Collection[str]) -> "Names":
-        """Return the names of the teams that some files declare.
+        """Return the names of the declared teams.
 
         Args:
-            contents: the files' contents.
-            others: teams that none of the files can declare, since another file does.
+            contents: the contents of the team files.
+            others: the teams that other files declare, so that these files cannot.
         """
         slugs, namespaces, clients, groups = set(), set(), set(), set()
         for content in contents:
@@ -48,7 +48,7 @@ class Names(NamedTuple):
         return cls(*map(frozenset, (slugs, namespaces, clients, groups)))
 
     def own(self, part: Part) -> bool:
-        """Return whether a thing that was not there before is the teams'."""
+        """Return whether a new object belongs to the teams."""
         match part:
             case ("kubernetes", "Namespace", _, name):
                 return name in self.namespaces
@@ -71,7 +71,7 @@ class Names(NamedTuple):
         return False
 
     def own_resource(self, id: Id) -> bool:
-        """Return whether a resource that is desired is the teams', or the one that all teams share."""
+        """Return whether a desired resource belongs to the teams, or is the role that all teams share."""
         first, _, rest = id.key.partition("/")
         match id.system, id.kind.name:
             case "kubernetes", "ClusterRole":
@@ -98,24 +98,24 @@ def _keys(content: Mapping[str, Any], name: str) -> set[str]:
     return set(_mapping(content, name))
 
 
-# What the systems hold
+# The content of the systems
 
 
 def everything(sandbox: Sandbox) -> Everything:
-    """Return all that the systems hold, but for sessions and counters."""
+    """Return the content of the systems without sessions and counters."""
     found = {**_harbor(sandbox), **_keycloak(sandbox), **_kubernetes(sandbox)}
     return {part: json.dumps(value, sort_keys=True) for part, value in found.items()}
 
 
 _VOLATILE = ("sessions", "session_claims", "sequences", "policies", "token_key", "private_key")
-"""Sessions, counters that each write moves, and keys that a server makes when it first needs them."""
+"""Sessions, counters that change with each write, and keys that a server generates on first use."""
 
 
 def _harbor(sandbox: Sandbox) -> dict[Part, Any]:
-    held = sandbox.harbor.dump()
-    projects = {project["id"]: name for name, project in held["projects"].items()}
+    state = sandbox.harbor.dump()
+    projects = {project["id"]: name for name, project in state["projects"].items()}
     found: dict[Part, Any] = {}
-    for part, content in held.items():
+    for part, content in state.items():
         if part in _VOLATILE:
             continue
         if part == "robots":
@@ -136,10 +136,10 @@ def _harbor(sandbox: Sandbox) -> dict[Part, Any]:
 
 def _keycloak(sandbox: Sandbox) -> dict[Part, Any]:
     found: dict[Part, Any] = {}
-    for realm, held in sandbox.keycloak.dump()["realms"].items():
-        clients = {id: client["clientId"] for id, client in held["clients"].items()}
-        groups = {id: group["name"] for id, group in held["groups"].items()}
-        users = {id: user["username"] for id, user in held["users"].items()}
+    for realm, state in sandbox.keycloak.dump()["realms"].items():
+        clients = {id: client["clientId"] for id, client in state["clients"].items()}
+        groups = {id: group["name"] for id, group in state["groups"].items()}
+        users = {id: user["username"] for id, user in state["users"].items()}
         names: dict[str, Any] = {
             "clients": clients,
             "client_scopes": clients,
@@ -148,10 +148,10 @@ def _keycloak(sandbox: Sandbox) -> dict[Part, Any]:
             "users": users,
             "provider_mappers": {
                 id: f"{mapper['identityProviderAlias']}/{mapper['name']}"
-                for id, mapper in held["provider_mappers"].items()
+                for id, mapper in state["provider_mappers"].items()
             },
         }
-        for part, content in held.items():
+        for part, content in state.items():
             if part in _VOLATILE:
                 continue
             if isinstance(content, dict):
@@ -165,7 +165,7 @@ def _keycloak(sandbox: Sandbox) -> dict[Part, Any]:
 
 
 def _memberships(user: dict[str, Any], groups: Mapping[str, str]) -> dict[str, Any]:
-    """Return a user without memberships: each is a fact of its group."""
+    """Return a user without memberships, which are compared for each group."""
     return {**user, "groups": []}
 
 
@@ -177,7 +177,7 @@ def _kubernetes(sandbox: Sandbox) -> dict[Part, Any]:
 
 
 def changes(before: Everything, after: Everything, names: Names) -> Iterator[str]:
-    """Return what is not as it was before, of all that is not the teams' of these names."""
+    """Yield the changes of objects that do not belong to the teams with these names."""
     for part, value in before.items():
         if part not in after:
             yield f"deleted: {'/'.join(part)}"

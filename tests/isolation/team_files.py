@@ -1,8 +1,8 @@
 """Arbitrary team files of Mallory, generated from the published JSON Schema of a team file.
 
-Each value is one of three kinds: a harmless one that a team would declare, any value that the schema
-allows, or a hostile one. How hostile a file is, is drawn first: one hostile value among fifty harmless
-ones gets further than a file of nothing else, which is refused at its first line.
+A value is either harmless (a team would declare it), any value that the schema allows, or hostile. The
+share of hostile values is drawn for each file: one hostile value among 50 harmless ones reaches more
+code than a file of hostile values only, which is rejected at its first line.
 """
 
 import json
@@ -117,7 +117,7 @@ HOSTILE: dict[str, tuple[Any, ...]] = {
     "expiry_days": EXPIRES,
     "storage_quota": ("unlimited", "-1", "1e30", "999Ei"),
 }
-"""Hostile values by field; of a mapping's keys, by the field and `key`."""
+"""Hostile values by field. Those for the keys of a mapping have ` key` after the field."""
 
 HARMLESS: dict[str, tuple[Any, ...]] = {
     "name": (NAME,),
@@ -192,25 +192,25 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
     "reason": ("known",),
     "adopt": ("never",),
 }
-"""Values that a team would declare, by field."""
+"""Harmless values by field."""
 
-UNUSUAL = frozenset({"adopt", "drift", "matchExpressions", "endPort", "except", "replaces"})
-"""Optional fields that a harmless file leaves out."""
-ONLY = {"RetentionRule": ("latest_pushed", "tags"), "ImmutableTags": ("tags",)}
-"""The fields that a harmless object of a definition has: others exclude each other."""
-ALONE = frozenset({"paths", "rules"})
-"""Lists of one element in a harmless file: further ones are often in conflict with it."""
+RARE_FIELDS = frozenset({"adopt", "drift", "matchExpressions", "endPort", "except", "replaces"})
+"""Optional fields that a harmless file does not have."""
+HARMLESS_FIELDS = {"RetentionRule": ("latest_pushed", "tags"), "ImmutableTags": ("tags",)}
+"""The fields of a harmless object by definition. Other fields exclude each other."""
+SINGLE_ITEM = frozenset({"paths", "rules"})
+"""Lists that have one item in a harmless file, because further items often conflict with it."""
 
 
 @st.composite
-def files(draw: st.DrawFn, temper: tuple[int, ...] = (0, 1, 2, 4, 4, 8, 40)) -> dict[str, Any]:
-    """Return a team file of Mallory, as the parsed content of `teams/mallory.yaml`.
+def files(draw: st.DrawFn, percentages: tuple[int, ...] = (0, 1, 2, 4, 4, 8, 40)) -> dict[str, Any]:
+    """Return the parsed content of a `teams/mallory.yaml`.
 
     Args:
-        draw: of hypothesis.
-        temper: how many values of a hundred are not harmless; a file draws one of these.
+        draw: the draw function of Hypothesis.
+        percentages: the possible percentages of values that are not harmless.
     """
-    writer = _Writer(draw, draw(st.sampled_from(temper)))
+    writer = _Writer(draw, draw(st.sampled_from(percentages)))
     found = writer.of(SCHEMA, "")
     content: dict[str, Any] = found if isinstance(found, dict) else {"name": found}
     return content
@@ -229,19 +229,19 @@ def _is_leaf(schema: dict[str, Any]) -> bool:
 
 
 class _Writer:
-    """Draws the values of one file."""
+    """A generator for the values of one file."""
 
-    def __init__(self, draw: st.DrawFn, temper: int) -> None:
+    def __init__(self, draw: st.DrawFn, percentages: int) -> None:
         self._draw = draw
-        self._temper = temper
+        self._temper = percentages
 
     def of(self, schema: dict[str, Any], field: str, definition: str = "Team") -> Any:
         """Return a value of a field.
 
         Args:
-            schema: the field's.
-            field: its name, with ` key` for the keys of a mapping.
-            definition: what the schema calls the object that it is in.
+            schema: the schema of the field.
+            field: the name of the field, with ` key` for the keys of a mapping.
+            definition: the name of its object in the schema.
         """
         if "$ref" in schema:
             definition = schema["$ref"].rpartition("/")[2]
@@ -259,8 +259,8 @@ class _Writer:
         return self._by_schema(schema, field, definition)
 
     def _strays(self, rarer: int = 1) -> bool:
-        """Return whether the next value is not a harmless one."""
-        # Of a range above 127, hypothesis prefers the ends.
+        """Return whether the next value is not harmless."""
+        # For a range of more than 127 values, Hypothesis prefers the ends.
         return (
             self._temper > 0
             and self._draw(st.integers(0, 99)) < self._temper
@@ -314,20 +314,22 @@ class _Writer:
 
     def _object(self, schema: dict[str, Any], definition: str) -> dict[str, Any]:
         required = schema.get("required", ())
-        made = {}
+        content = {}
         for name, below in schema["properties"].items():
             if name not in required and not self._is_declared(name, definition):
                 continue
-            made[name] = self.of(below, name, definition)
+            content[name] = self.of(below, name, definition)
         if self._strays(20):
-            made[self._draw(st.sampled_from(("spec", "adopted", "policy", "grants", "<<")))] = True
-        return made
+            content[self._draw(st.sampled_from(("spec", "adopted", "policy", "grants", "<<")))] = (
+                True
+            )
+        return content
 
     def _is_declared(self, name: str, definition: str) -> bool:
-        known = ONLY.get(definition)
+        known = HARMLESS_FIELDS.get(definition)
         if known:
             return name in known or self._strays()
-        if name in UNUSUAL:
+        if name in RARE_FIELDS:
             return self._strays()
         return self._draw(st.integers(0, 9)) < (5 if definition == "Team" else 3)
 
@@ -335,17 +337,17 @@ class _Writer:
         patterns = schema.get("patternProperties", {})
         pattern, value = next(iter(patterns.items()), ("", schema.get("additionalProperties")))
         keys = {"type": "string", **({"pattern": pattern} if pattern else {})}
-        made = {}
+        content = {}
         for _ in range(self._draw(st.integers(0, 2))):
             key = self.of(keys, f"{field} key", definition)
-            made[key if isinstance(key, str) else str(key)] = self.of(
+            content[key if isinstance(key, str) else str(key)] = self.of(
                 value if isinstance(value, dict) else {"type": "string"}, field, definition
             )
-        return made
+        return content
 
     def _array(self, schema: dict[str, Any], field: str, definition: str) -> list[Any]:
-        least = schema.get("minItems", 0)
-        most = least if field in ALONE and not self._strays() else least + 1
-        count = self._draw(st.integers(least, most))
-        made = [self.of(schema.get("items", {}), field, definition) for _ in range(count)]
-        return [value for index, value in enumerate(made) if value not in made[:index]]
+        minimum = schema.get("minItems", 0)
+        maximum = minimum if field in SINGLE_ITEM and not self._strays() else minimum + 1
+        count = self._draw(st.integers(minimum, maximum))
+        items = [self.of(schema.get("items", {}), field, definition) for _ in range(count)]
+        return [value for index, value in enumerate(items) if value not in items[:index]]

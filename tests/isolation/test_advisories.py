@@ -1,6 +1,6 @@
-"""Kinds of faults that advisories of another multi-tenancy tool (Capsule, 2025 and 2026) describe.
+"""The vulnerabilities of another multi-tenancy tool (Capsule, 2025 and 2026), tested on Tenantry.
 
-The kinds that have tests elsewhere: forged marks (`test_hints.py`, `test_marks.py`), and hosts that an
+Two of them have tests elsewhere: forged marks (`test_hints.py`, `test_marks.py`), and hosts that an
 update adds in the cluster (`tests/real/test_admission.py`).
 """
 
@@ -37,7 +37,7 @@ HOST_OF_SHOP: Data = {
 def test_a_reserved_label_is_refused_in_any_order_of_labels(
     tmp_path_factory: pytest.TempPathFactory, reserved: str, harmless: list[str], place: int
 ) -> None:
-    """A forbidden label was looked up in a list that was sorted differently."""
+    """Capsule searched a forbidden label in a list that was sorted differently."""
     keys = [*harmless[:place], reserved, *harmless[place:]]
     lines = "".join(f"    {key}: x\n" for key in keys)
     text = f"name: mallory\nnamespace:\n  labels:\n{lines}"
@@ -55,7 +55,7 @@ def test_a_reserved_label_is_refused_in_any_order_of_labels(
 def test_a_pattern_of_the_policy_is_refused_or_keeps_no_other_team_out(
     limit: str, pattern: str, tmp_path: Path
 ) -> None:
-    """One regular expression stopped the admission of all tenants."""
+    """In Capsule, one regular expression stopped the admission of all tenants."""
     platform = {**PLATFORM, "policy": {"limits": {limit: [pattern]}}}
     mallory = {"name": "mallory", **HOST_OF_SHOP}
     folder = write(tmp_path, SHOP, mallory, platform=platform)
@@ -66,13 +66,13 @@ def test_a_pattern_of_the_policy_is_refused_or_keeps_no_other_team_out(
     except DeclarationError as error:
         found = any(fault.startswith("platform.yaml:") for fault in error.faults)
 
-    assert found, "the operator's own line is refused, or the other team is served"
+    assert found, "the operator's pattern is rejected, or the other team is accepted"
     assert time.process_time() - began < 30
 
 
 @pytest.mark.parametrize("host", ["shop.example", "*.example", "SHOP.example"])
 def test_a_host_is_judged_in_an_update_like_in_a_new_team(bench: Bench, host: str) -> None:
-    """A host was validated in one of the two only."""
+    """Capsule validated a host only in one of the two."""
     shop = {**SHOP, **HOST_OF_SHOP}
     route = {"host": "mallory.example", "paths": [{"service": "front", "port": 80}]}
     mallory = {"name": "mallory", "routes": {"web": route}}

@@ -1,6 +1,6 @@
-"""Systems, and proxies in front of them, that answer oddly: nothing counts as done that was not done.
+"""Unexpected answers of systems and proxies: a change that did not happen does not count as done.
 
-The same with a real Keycloak and a real API server: tests/real/test_answers.py.
+tests/real/test_answers.py does the same with a real Keycloak and a real API server.
 """
 
 import logging
@@ -21,21 +21,21 @@ LONG = pytest.mark.long
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 
-class Lie(NamedTuple):
-    """An answer that says nothing about what was asked."""
+class WrongAnswer(NamedTuple):
+    """An answer that is not the one to the request."""
 
     status: int
     body: Any
     headers: dict[str, str]
 
 
-LIES = {
-    "a login page": Lie(200, LOGIN_PAGE, HTML),
-    "a login page called JSON": Lie(200, LOGIN_PAGE, {}),
-    "an empty object": Lie(200, {}, {}),
-    "an empty object and 201": Lie(201, {}, {}),
-    "an empty page and 202": Lie(202, "", HTML),
-    "another object": Lie(200, {"kind": "Pod", "metadata": {"name": "x"}}, {}),
+WRONG_ANSWERS = {
+    "a login page": WrongAnswer(200, LOGIN_PAGE, HTML),
+    "a login page called JSON": WrongAnswer(200, LOGIN_PAGE, {}),
+    "an empty object": WrongAnswer(200, {}, {}),
+    "an empty object and 201": WrongAnswer(201, {}, {}),
+    "an empty page and 202": WrongAnswer(202, "", HTML),
+    "another object": WrongAnswer(200, {"kind": "Pod", "metadata": {"name": "x"}}, {}),
 }
 WRITES = {
     "create a group": ("keycloak", "POST", "*/groups"),
@@ -63,36 +63,38 @@ def rich(bench: Bench) -> Bench:
     return bench.declare(RICH)
 
 
-def tell(sandbox: FaultySandbox, lie: Lie, what: str, times: int | None = None) -> Any:
-    system, method, path = WRITES[what]
+def inject(sandbox: FaultySandbox, wrong: WrongAnswer, write: str, times: int | None = None) -> Any:
+    system, method, path = WRITES[write]
     return sandbox.controls.fail(
-        lie.status,
+        wrong.status,
         system=system,  # type: ignore[arg-type]
         method=method,
         path=path,
         times=times,
-        body=lie.body,
-        headers=lie.headers,
+        body=wrong.body,
+        headers=wrong.headers,
     )
 
 
-SAMPLE = [("a login page", what) for what in WRITES]
-REST = [(lie, what) for lie in LIES for what in WRITES if lie != "a login page"]
+SAMPLE = [("a login page", write) for write in WRITES]
+REST = [(wrong, write) for wrong in WRONG_ANSWERS for write in WRITES if wrong != "a login page"]
 
 
 @pytest.mark.parametrize(
-    ("lie", "what"),
-    [*SAMPLE, *(pytest.param(*each, marks=LONG) for each in REST)],
+    ("wrong", "write"),
+    [*SAMPLE, *(pytest.param(*case, marks=LONG) for case in REST)],
 )
-def test_a_write_that_something_else_answers_is_not_done(rich: Bench, lie: str, what: str) -> None:
+def test_a_write_that_something_else_answers_is_not_done(
+    rich: Bench, wrong: str, write: str
+) -> None:
     """The team fails with a message, is not marked as applied, and the next run completes it."""
-    fault = tell(rich.sandbox, LIES[lie], what)
+    fault = inject(rich.sandbox, WRONG_ANSWERS[wrong], write)
 
     with pytest.raises(TenantryError) as failed:
         rich.onboard()
 
     assert fault.injected
-    assert isinstance(failed.value, SystemUnavailable), "a task tries it again"
+    assert isinstance(failed.value, SystemUnavailable), "the task is retried"
     assert "Traceback" not in str(failed.value)
     rich.sandbox.controls.clear()
     with rich.process() as systems:
@@ -102,7 +104,7 @@ def test_a_write_that_something_else_answers_is_not_done(rich: Bench, lie: str, 
 
 
 def test_an_empty_answer_of_something_else_is_not_harbors(rich: Bench) -> None:
-    """Most writes to Harbor are answered with 200 and nothing else."""
+    """Harbor answers most writes with 200 and an empty body."""
     rich.onboard()
     rich.declare({**RICH, "harbor": {"storage_quota": "7Gi"}})
     rich.sandbox.controls.fail(200, system="harbor", method="PUT", times=None, body="")
@@ -145,7 +147,7 @@ def test_a_deletion_that_something_else_answers_is_not_done(rich: Bench) -> None
 def test_a_page_that_says_404_does_not_mean_that_something_is_missing(
     rich: Bench, system: Any, path: str
 ) -> None:
-    """A proxy without a backend answers so. What exists is not created again, or reported missing."""
+    """A proxy without a backend answers 404. Existing resources are not created or reported missing."""
     rich.onboard()
     rich.sandbox.controls.fail(
         404, system=system, method="GET", path=path, times=None, body=LOGIN_PAGE, headers=HTML
@@ -156,11 +158,13 @@ def test_a_page_that_says_404_does_not_mean_that_something_is_missing(
         seen = drift.observe(systems, rich.teams, drift.SYSTEMS)
         report = drift.detect(systems, rich.teams, seen, drift.SYSTEMS).report
 
-    assert {each.class_ for each in report.findings} == {"unreadable"}
-    assert any("proxy" in each.detail for each in report.findings)
-    asked = rich.sandbox.requests.log[before:]
+    assert {finding.class_ for finding in report.findings} == {"unreadable"}
+    assert any("proxy" in finding.detail for finding in report.findings)
+    sent = rich.sandbox.requests.log[before:]
     assert {
-        each.method for each in asked if "token" not in each.target and "/c/" not in each.target
+        request.method
+        for request in sent
+        if "token" not in request.target and "/c/" not in request.target
     } <= {"GET"}
 
 
@@ -210,14 +214,14 @@ def test_no_credential_follows_a_redirect_to_another_host(
         error = failed
 
     assert elsewhere.requests == []
-    if path != "/c/login":  # without a session, Harbor is called by basic auth
+    if path != "/c/login":  # without a session, Harbor is called with basic auth
         assert error is not None
         assert elsewhere.host in str(error)
         assert "sends credentials to no other" in str(error)
 
 
 def test_a_password_in_the_body_stays_where_it_is(rich: Bench, elsewhere: Listener) -> None:
-    """A 307 repeats the request with its body, which is the password."""
+    """A client that follows a 307 would send the request again with its body, the password."""
     redirect(rich.sandbox, elsewhere, 307, "keycloak", "*/token")
 
     with pytest.raises(SystemRefused) as refused, rich.process() as systems:
@@ -248,30 +252,30 @@ EXPIRED = {
 }
 
 
-def fill(bench: Bench) -> set[str]:
+def create_namespaces(bench: Bench) -> set[str]:
     for number in range(5):
         metadata = {"name": f"namespace-{number}"}
         bench.sandbox.kubernetes.put(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
         )
     with bench.process() as systems:
-        return {each["metadata"]["name"] for each in systems.home_cluster.list("Namespace")}
+        return {row["metadata"]["name"] for row in systems.home_cluster.list("Namespace")}
 
 
 @pytest.mark.usefixtures("short_pages")
 def test_a_list_whose_continue_token_is_too_old_is_read_from_its_start(rich: Bench) -> None:
-    names = fill(rich)
+    names = create_namespaces(rich)
     rich.sandbox.controls.fail(410, path="/api/v1/namespaces", at=3, body=EXPIRED)
 
     with rich.process() as systems:
         found = list(systems.home_cluster.list("Namespace"))
 
-    assert sorted(each["metadata"]["name"] for each in found) == sorted(names), "each one once"
+    assert sorted(row["metadata"]["name"] for row in found) == sorted(names), "each one once"
 
 
 @pytest.mark.usefixtures("short_pages")
 def test_a_list_that_always_changes_ends(rich: Bench) -> None:
-    fill(rich)
+    create_namespaces(rich)
 
     def expired(system: str, method: str, path: str) -> int | None:
         return 410 if path == "/api/v1/namespaces" and next(turns) % 2 else None
@@ -304,7 +308,10 @@ def test_an_object_that_is_not_a_list_is_not_an_empty_one(rich: Bench, answer: A
 
 
 def failing(*waits: float | None) -> tuple[Callable[[], None], list[float | None]]:
-    """Return a call that fails with these Retry-After values, and then with the last; and its calls."""
+    """Return a function that fails with these Retry-After values, and the list of its calls.
+
+    The last value repeats.
+    """
     made: list[float | None] = []
 
     def call() -> None:
@@ -345,7 +352,7 @@ def test_the_log_says_what_is_waited_for_and_what_is_not(caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("system", ["harbor", "keycloak", "kubernetes"])
 def test_a_system_that_asks_for_an_hour_holds_up_no_run(rich: Bench, system: Any) -> None:
-    """Each read waited 90 seconds; a login to Keycloak waited for the hour."""
+    """Earlier, each read waited 90 seconds, and a login to Keycloak waited for an hour."""
     rich.sandbox.controls.fail(
         429, system=system, times=None, body={}, headers={"Retry-After": "3600"}
     )
@@ -353,8 +360,8 @@ def test_a_system_that_asks_for_an_hour_holds_up_no_run(rich: Bench, system: Any
         began = len(rich.sandbox.requests.log)
         with pytest.raises(SystemUnavailable) as failed:
             systems.check()
-        asked = rich.sandbox.requests.log[began:]
+        sent = rich.sandbox.requests.log[began:]
     assert failed.value.status == 429
-    # python-keycloak hides the header of a refused login.
-    most = 4 if system == "keycloak" else 1
-    assert len([each for each in asked if each.system == system]) <= most
+    # python-keycloak hides the headers of a rejected login.
+    maximum = 4 if system == "keycloak" else 1
+    assert len([request for request in sent if request.system == system]) <= maximum

@@ -1,9 +1,9 @@
-"""Invariant 1: whatever Mallory declares, everything that is not hers stays byte for byte as it was.
+"""Invariant 1: no team file of Mallory changes a byte of anything that is not hers.
 
-Team files are generated from the published JSON Schema (`team_files.py`). They go to validation and
-planner, and end to end: onboarding, drift with `remediate: all`, rotation, `compromised` included, and
-a run for the platform, among bystanders (`town.py`). `make test` has a sample; `make test-long` and
-`make show-isolation` do the rest.
+Team files are generated from the published JSON Schema (`team_files.py`). They are validated and
+planned, and run end to end among bystanders (`town.py`): onboarding, drift with `remediate: all`,
+rotation including `compromised`, and a run for the platform. `make test` has a sample; `make test-long`
+and `make show-isolation` do the rest.
 """
 
 import json
@@ -40,14 +40,14 @@ QUIET = {
     "database": None,
     "suppress_health_check": list(HealthCheck),
     "print_blob": False,
-    # Shrinking runs all flows hundreds of times, for a file that one can read as it is.
+    # Shrinking would run all flows hundreds of times, and the files are readable without it.
     "phases": (Phase.generate,),
 }
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Town]]:
-    """Return the town of a policy, made once for the module."""
+    """Return a function that returns the town of a policy, created once for the module."""
     with ExitStack() as stack:
         stack.enter_context(stamina.set_testing(True, attempts=4, cap=True))
 
@@ -63,13 +63,13 @@ Note = Callable[[str, object], None]
 
 
 def attack(town: Town, count: int, note: Note, *, derandomize: bool = False) -> None:
-    """Serve arbitrary files of Mallory's, and fail for one that harms others.
+    """Run the flows with arbitrary files of Mallory, and fail for one that harms others.
 
     Args:
-        town: where.
-        count: how many files.
+        town: the platform with the bystanders.
+        count: the number of files.
         note: records a figure.
-        derandomize: try the same files in each run.
+        derandomize: use the same files in each run.
     """
     tried = accepted = 0
 
@@ -90,8 +90,8 @@ def attack(town: Town, count: int, note: Note, *, derandomize: bool = False) -> 
     note("accepted", accepted)
 
 
-def judge(town: Town, count: int, note: Note, *, derandomize: bool = False) -> None:
-    """Give arbitrary files to validation and planner, without any write."""
+def validate_and_plan(town: Town, count: int, note: Note, *, derandomize: bool = False) -> None:
+    """Validate and plan arbitrary files, without any write."""
     folder, tried, accepted = town.folder, 0, 0
     path = folder / "teams" / f"{NAME}.yaml"
 
@@ -102,8 +102,8 @@ def judge(town: Town, count: int, note: Note, *, derandomize: bool = False) -> N
         tried += 1
         path.write_text(yaml_of(content))
         state = declared.read(folder)
-        others = [each for each in state.left_out if each.file != f"teams/{path.name}"]
-        assert not [each.definite for each in others if each.definite], (others, content)
+        others = [file for file in state.left_out if file.file != f"teams/{path.name}"]
+        assert not [file.definite for file in others if file.definite], (others, content)
         names = Names.of([content], OTHERS)
         with Systems(connections(town.sandbox), state) as systems:
             for team in state.teams.values():
@@ -112,7 +112,7 @@ def judge(town: Town, count: int, note: Note, *, derandomize: bool = False) -> N
                 accepted += 1
                 wanted = systems.desired(team, Observed())
                 plan = systems.plan(team, Observed())
-                found = [each.id for each in (*wanted, *plan.changes, *plan.refusals)]
+                found = [item.id for item in (*wanted, *plan.changes, *plan.refusals)]
                 outside = [str(id) for id in found if not names.own_resource(id)]
                 assert not outside, (outside, content)
 
@@ -122,7 +122,7 @@ def judge(town: Town, count: int, note: Note, *, derandomize: bool = False) -> N
     finally:
         path.unlink(missing_ok=True)
     note("files", tried)
-    assert town.sandbox.requests.writes() == 0, "validation and planner write nothing"
+    assert town.sandbox.requests.writes() == 0, "neither validation nor planner writes"
     note("accepted", accepted)
 
 
@@ -141,9 +141,9 @@ def test_without_mallory_all_flows_write_nothing(town: Callable[[str], Town]) ->
 
 def _replace(kind: str, name: str, namespace: str, **content: Any) -> Callable[[Town], object]:
     def act(town: Town) -> None:
-        held = town.sandbox.kubernetes.get(kind, name, namespace)
-        assert held is not None
-        town.sandbox.kubernetes.put({**held, **content})
+        found = town.sandbox.kubernetes.get(kind, name, namespace)
+        assert found is not None
+        town.sandbox.kubernetes.put({**found, **content})
 
     return act
 
@@ -243,7 +243,7 @@ def test_a_sample_of_files_harms_no_bystander(
 def test_a_sample_of_files_leads_to_own_resources(
     town: Callable[[str], Town], policy: str, record_property: Note
 ) -> None:
-    judge(town(policy), 25, record_property, derandomize=True)
+    validate_and_plan(town(policy), 25, record_property, derandomize=True)
 
 
 @pytest.mark.long
@@ -261,4 +261,4 @@ def test_no_file_harms_a_bystander(
 def test_every_file_leads_to_own_resources(
     town: Callable[[str], Town], policy: str, whole: bool, record_property: Note
 ) -> None:
-    judge(town(policy), 5000 if whole else 1000, record_property)
+    validate_and_plan(town(policy), 5000 if whole else 1000, record_property)

@@ -1,4 +1,4 @@
-"""What is left on a disk and in logs: no key, nothing that others can read, nothing half written."""
+"""Files and logs: no keys in them, readable by their owner only, never partly written."""
 
 import base64
 import json
@@ -129,7 +129,7 @@ def test_no_key_is_left_in_a_temporary_directory_after_sigkill(
 
 
 def by_plugin(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A kubeconfig whose plugin gives the certificate, as those of clouds do."""
+    """Return a kubeconfig whose plugin returns the certificate, as in clouds."""
     user = content["users"][0]["user"]
     credential = {
         "kind": "ExecCredential",
@@ -147,7 +147,7 @@ def by_plugin(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         "args": [str(answer)],
         "interactiveMode": "Never",
     }
-    # The sandbox asks for its token, too, which a certificate does not replace.
+    # The sandbox also needs its token. A certificate does not replace it.
     server = content["clusters"][0]["cluster"]["server"]
     users = [{"name": content["users"][0]["name"], "user": {"exec": plugin}}]
     assert server.startswith("https://")
@@ -157,12 +157,12 @@ def by_plugin(content: dict[str, Any], folder: Path) -> dict[str, Any]:
 # Files
 
 
-class Kept(NamedTuple):
-    """Something that is written to a file.
+class StoredFile(NamedTuple):
+    """A file that Tenantry writes.
 
     Attributes:
-        name: the file's name, a glob, below the folder.
-        write: writes it to a folder; a larger content if `large`.
+        name: a glob for the name of the file in the folder.
+        write: writes it to a folder, with a larger content if `large`.
     """
 
     name: str
@@ -170,7 +170,7 @@ class Kept(NamedTuple):
 
 
 def block_store(folder: Path) -> BlockStore:
-    """A store as a flow has it, with a block that lies in no database."""
+    """Return a store as in a flow, with a block that is in no database."""
     store = BlockStore.__new__(BlockStore)
     store.name = "local-file-system/test"
     store._block = LocalFileSystem(basepath=str(folder))
@@ -227,32 +227,32 @@ def write_journal(folder: Path, large: bool) -> None:
     journal.write(block_store(folder), entry)
 
 
-KEPT = {
-    "a report in a store": Kept("drift/report.json", write_block),
-    "the history of drift": Kept("episodes.csv", write_history),
-    "an audit trail": Kept("rotation-audit/*.jsonl", write_trail),
-    "a snapshot": Kept("migration/one/snapshot.json", write_snapshot),
-    "a journal": Kept("migration/journal-0.json", write_journal),
+STORED_FILES = {
+    "a report in a store": StoredFile("drift/report.json", write_block),
+    "the history of drift": StoredFile("episodes.csv", write_history),
+    "an audit trail": StoredFile("rotation-audit/*.jsonl", write_trail),
+    "a snapshot": StoredFile("migration/one/snapshot.json", write_snapshot),
+    "a journal": StoredFile("migration/journal-0.json", write_journal),
 }
 
 
-@pytest.fixture(params=KEPT)
-def kept(request: pytest.FixtureRequest) -> Kept:
-    return KEPT[request.param]
+@pytest.fixture(params=STORED_FILES)
+def kept(request: pytest.FixtureRequest) -> StoredFile:
+    return STORED_FILES[request.param]
 
 
-def the_file(folder: Path, kept: Kept) -> Path:
+def the_file(folder: Path, kept: StoredFile) -> Path:
     (file,) = folder.glob(kept.name)
     return file
 
 
-def test_a_file_is_for_its_owner_only(kept: Kept, tmp_path: Path) -> None:
+def test_a_file_is_for_its_owner_only(kept: StoredFile, tmp_path: Path) -> None:
     previous = os.umask(0)
     try:
         kept.write(tmp_path, False)
         file = the_file(tmp_path, kept)
         assert file.stat().st_mode & 0o777 == 0o600
-        file.chmod(0o644)  # as a version before wrote it
+        file.chmod(0o644)  # as an earlier version wrote it
         kept.write(tmp_path, False)
     finally:
         os.umask(previous)
@@ -260,11 +260,11 @@ def test_a_file_is_for_its_owner_only(kept: Kept, tmp_path: Path) -> None:
 
 
 @contextmanager
-def no_room(most: int = 4096) -> Iterator[None]:
-    """Let every file of this process be this many bytes long at most, as on a full disk."""
+def no_room(limit: int = 4096) -> Iterator[None]:
+    """Limit the files of this process to so many bytes, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
     try:
         yield
     finally:
@@ -272,7 +272,7 @@ def no_room(most: int = 4096) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_loses_nothing_that_was_there(kept: Kept, tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing_that_was_there(kept: StoredFile, tmp_path: Path) -> None:
     kept.write(tmp_path, False)
     file = the_file(tmp_path, kept)
     before = file.read_bytes()
@@ -282,7 +282,7 @@ def test_a_full_disk_loses_nothing_that_was_there(kept: Kept, tmp_path: Path) ->
 
     assert file.read_bytes() == before
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file], (
-        "nothing half written"
+        "no partly written file remains"
     )
     assert "Cannot write" in str(failed.value)
     assert "xxxx" not in str(failed.value)
@@ -336,7 +336,7 @@ def test_a_link_is_kept_and_a_device_is_written_to(tmp_path: Path, bench: Bench)
 
 
 class Collected(logging.Handler):
-    """Keeps all records, as Prefect's handler would send them."""
+    """A handler that collects all records that Prefect's handler would send."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -350,9 +350,9 @@ WIRE = ("httpcore", "httpx", "urllib3", "requests", "requests_oauthlib", "oauthl
 
 
 def test_debug_logs_of_http_libraries_reach_no_handler(bench: Bench) -> None:
-    """They hold Harbor's session and CSRF token. The operator turned everything on."""
+    """They contain Harbor's session and CSRF token. The operator has enabled all debug logs."""
     collected = Collected()
-    names = [each for each in logging.root.manager.loggerDict if each.split(".")[0] in WIRE]
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in WIRE]
     loggers = [logging.getLogger(name) for name in {*WIRE, *names, ""}]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -367,12 +367,12 @@ def test_debug_logs_of_http_libraries_reach_no_handler(bench: Bench) -> None:
 
     wire = [text for text in collected.texts if text.split(".")[0].split(":")[0] in WIRE]
     assert [text for text in wire if not text.startswith("httpx: HTTP Request: ")] == []
-    said = "\n".join(collected.texts)
+    logged = "\n".join(collected.texts)
     sessions = bench.systems.harbor_client._session
     assert sessions is not None
     account = connections(bench.sandbox).harbor
     for secret in (*sessions.cookies.values(), sessions.token, account.password.get_secret_value()):
-        assert secret not in said
+        assert secret not in logged
 
 
 def test_the_filter_is_added_once() -> None:

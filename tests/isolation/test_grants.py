@@ -1,7 +1,7 @@
-"""A grant for one team has effect for that team only, end to end.
+"""A grant for one team applies to that team only, end to end.
 
-What a team is granted reaches something that is not its own. Served with the grant, exactly that
-changes; with the same grant for another team, nothing does. It also shows that the snapshot of
+The granted values change something that does not belong to the team. With the grant, exactly that
+changes; with the same grant for another team, nothing does. This also proves that the snapshot of
 `test_bystanders.py` would notice the attack.
 """
 
@@ -23,12 +23,12 @@ OTHER = "data"
 
 
 class Granted(NamedTuple):
-    """What Mallory declares, the grant that allows it, and what it then reaches."""
+    """A declaration of Mallory, the grant that allows it, and its effects."""
 
     content: Data
     allows: Data
     effects: tuple[str, ...]
-    """The beginnings of what the snapshot notices; all that it may notice."""
+    """The beginnings of all changes that the snapshot may report."""
 
 
 def robot(**fields: Any) -> Data:
@@ -89,9 +89,9 @@ def test_grants_give_what_they_name_and_nothing_else(town: Town) -> None:
     assert not town.failures(served)
     harm = town.harm(ALL)
     for name, granted in GRANTS.items():
-        assert [each for each in harm if each.startswith(granted.effects)], f"{name} is noticed"
-    effects = tuple(effect for each in GRANTS.values() for effect in each.effects)
-    assert [each for each in harm if not each.startswith(effects)] == []
+        assert [change for change in harm if change.startswith(granted.effects)], f"{name} is noticed"
+    effects = tuple(effect for granted in GRANTS.values() for effect in granted.effects)
+    assert [change for change in harm if not change.startswith(effects)] == []
 
 
 def test_grants_for_another_team_have_no_effect(town: Town) -> None:

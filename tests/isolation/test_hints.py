@@ -1,4 +1,4 @@
-"""What a tenant can write is a hint: it keeps no credential alive, and touches no one else's."""
+"""Values that a tenant can write are hints: they extend no credential, and affect no other team's."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from tests.isolation.mallory import (
     begin,
     docker,
     others,
-    put_back,
+    restore_secret,
     secret,
 )
 from tests.support.harness import Bench, Data, connections
@@ -32,7 +32,7 @@ from tests.support.rotation_harness import clear_faults, inject_fault, pass_time
 Attack = Callable[[Bench], None]
 FUTURE, PAST = "2999-01-01T00:00:00Z", "1999-01-01T00:00:00Z"
 LONGEST = timedelta(days=20)
-"""How old a credential may get, as declared."""
+"""The declared maximum age of a credential."""
 
 
 @pytest.fixture
@@ -48,30 +48,30 @@ def begin_with(request: pytest.FixtureRequest) -> Bench:
 
 
 def run(bench: Bench, order: RotationRequest | None = None, **asked: Any) -> dict[str, Outcome]:
-    """One run of rotation over all teams, as a process does it that starts now."""
+    """Run rotation for all teams in a new process, and return the outcomes by name."""
     now = bench.sandbox.clock.now()
     with bench.process() as systems:
         found = rotate(systems, bench.teams, order or RotationRequest(now, **asked), now, NoLock())
     return {outcome.name: outcome for outcome in found}
 
 
-def opens(bench: Bench, login: tuple[str, str]) -> bool:
-    """Whether a credential opens Harbor."""
+def is_valid(bench: Bench, login: tuple[str, str]) -> bool:
+    """Return whether Harbor accepts a credential."""
     return bench.systems.harbor_client.accepts(*login)
 
 
 STEP = 4
-"""Days between two runs, to save time: as if the others had not started."""
+"""The days between two runs. The daily runs in between are omitted to save time."""
 
 
 def live_for(bench: Bench, attack: Attack, days: int) -> int:
-    """Return for how many days a credential works while Mallory attacks before each run."""
+    """Return for how many days a credential is valid while Mallory attacks before each run."""
     login, lived = bench.login("harbor-pull", SLUG), 0
     for day in range(STEP, days + 1, STEP):
         pass_time(bench, days=STEP)
         attack(bench)
         run(bench)
-        if opens(bench, login):
+        if is_valid(bench, login):
             lived = day
     return lived
 
@@ -105,13 +105,15 @@ def test_without_an_attack_a_credential_ends_after_the_overlap(bench: Bench) -> 
     assert live_for(bench, lambda bench: None, days=LONGEST.days + 2 * STEP) <= LONGEST.days
 
 
-# An older credential, put back
+# An older credential that is restored
 
 
 def test_a_credential_that_is_put_back_every_day_ends_all_the_same(bench: Bench) -> None:
     old = secret(bench)
 
-    lived = live_for(bench, lambda bench: put_back(bench, old), days=2 * LONGEST.days + 3 * STEP)
+    lived = live_for(
+        bench, lambda bench: restore_secret(bench, old), days=2 * LONGEST.days + 3 * STEP
+    )
 
     assert lived <= 2 * LONGEST.days + STEP
     assert run(bench)["shop/pull"].error is None
@@ -126,12 +128,12 @@ def test_a_robot_that_a_secret_elsewhere_holds_is_not_dropped_as_unpublished(
     pass_time(bench, days=20)
     run(bench)
     login = bench.login("harbor-pull", f"{SLUG}-jobs")
-    put_back(bench, old)
+    restore_secret(bench, old)
 
     run(bench)
 
-    assert opens(bench, login), "the robot that the other Secret holds stays"
-    assert bench.login("harbor-pull", SLUG) == login, "and is the published one"
+    assert is_valid(bench, login), "the robot in the other Secret remains valid"
+    assert bench.login("harbor-pull", SLUG) == login, "and is published"
 
 
 # The names of robots
@@ -159,7 +161,7 @@ def test_a_forged_robot_touches_no_robot_of_others(bench: Bench, key: str, named
         assert others(bench)["robots"] == before
 
     assert bench.can_log_in("harbor-pull", SLUG)
-    assert opens(bench, login), "no robot that is in use was deleted"
+    assert is_valid(bench, login), "the robot in use was not deleted"
 
 
 @pytest.mark.parametrize("onboarded", [False, True], ids=["rotation", "after onboarding"])
@@ -174,13 +176,13 @@ def test_a_secret_with_another_teams_credential_is_rotated_and_the_other_team_ke
 
     assert run(bench)["mallory/pull"].error is None
 
-    assert opens(bench, theirs)
+    assert is_valid(bench, theirs)
     assert bench.login("harbor-pull", SLUG)[0].startswith(f"robot${SLUG}+")
     assert bench.can_log_in("harbor-pull", SLUG)
 
 
 def system_robot(bench: Bench) -> None:
-    """A robot of the system, as a replication uses it."""
+    """Create a system robot, as used for replication."""
     access = [{"resource": "repository", "action": "pull"}]
     body = {
         "name": "replicator",
@@ -191,10 +193,10 @@ def system_robot(bench: Bench) -> None:
     bench.systems.harbor_client.post("/robots", body)
 
 
-# Secrets that can't be written
+# Secrets that cannot be written
 
 
-def _changed(**changes: Any) -> Attack:
+def _change(**changes: Any) -> Attack:
     def attack(bench: Bench) -> None:
         bench.sandbox.kubernetes.put({**secret(bench), **changes}, "mallory")
 
@@ -203,7 +205,7 @@ def _changed(**changes: Any) -> Attack:
 
 def _unmark(bench: Bench) -> None:
     metadata = {"name": "harbor-pull", "namespace": SLUG}
-    _changed(metadata=metadata)(bench)
+    _change(metadata=metadata)(bench)
 
 
 def _other_type(bench: Bench) -> None:
@@ -214,7 +216,7 @@ def _other_type(bench: Bench) -> None:
 
 
 def _fill(bench: Bench) -> None:
-    _changed(data={**secret(bench)["data"], "more": "A" * 1_390_000})(bench)
+    _change(data={**secret(bench)["data"], "more": "A" * 1_390_000})(bench)
 
 
 def _fill_annotations(bench: Bench) -> None:
@@ -227,7 +229,7 @@ def _delete(bench: Bench) -> None:
 
 
 UNWRITABLE: dict[str, Attack] = {
-    "immutable": _changed(immutable=True),
+    "immutable": _change(immutable=True),
     "another type": _other_type,
     "mark removed": _unmark,
     "filled": _fill,
@@ -249,7 +251,7 @@ def test_a_secret_made_unwritable_is_rotated_on_time(bench: Bench, attack: str) 
     assert outcomes["mallory/pull"].rotated
     assert bench.login("harbor-pull", SLUG) != login
     assert bench.can_log_in("harbor-pull", SLUG)
-    assert opens(bench, login), "the old one overlaps"
+    assert is_valid(bench, login), "the old credential is still valid in the overlap"
     mine = [robot for robot in others(bench)["robots"] if robot["name"] == "pull-a"]
     assert mine == [robot for robot in before if robot["name"] == "pull-a"]
 
@@ -266,10 +268,10 @@ def test_a_secret_made_unwritable_every_day_keeps_no_credential_alive(
 def test_a_secret_of_her_own_under_the_name_of_ours_keeps_no_credential_alive(
     bench: Bench,
 ) -> None:
-    """It holds no credential of the robot and no mark: it may be hers, so it is not overwritten."""
+    """It has neither a credential of the robot nor a mark. It may be hers and is not overwritten."""
     theirs = {"name": "harbor-pull", "namespace": SLUG}
 
-    attack = _changed(metadata=theirs, data=docker(bench, "me", "mine"))
+    attack = _change(metadata=theirs, data=docker(bench, "me", "mine"))
     lived = live_for(bench, attack, days=LONGEST.days + 3 * STEP)
 
     assert lived <= LONGEST.days + STEP
@@ -277,7 +279,7 @@ def test_a_secret_of_her_own_under_the_name_of_ours_keeps_no_credential_alive(
     assert bench.login("harbor-pull", SLUG) == ("me", "mine")
 
 
-# What is compromised
+# Compromised credentials
 
 SKEWS = [timedelta(minutes=-10), timedelta(), timedelta(minutes=10)]
 
@@ -287,7 +289,7 @@ def _forge_all(bench: Bench) -> None:
 
 
 def _garbage(bench: Bench) -> None:
-    _changed(data={".dockerconfigjson": "e30="})(bench)
+    _change(data={".dockerconfigjson": "e30="})(bench)
 
 
 COMPROMISED: dict[str, Attack] = {**UNWRITABLE, "forged dates": _forge_all, "garbage": _garbage}
@@ -309,11 +311,11 @@ def test_no_clock_spares_a_compromised_credential(
         team = [bench.team("mallory")]
         (outcome,) = rotate(systems, team, order, now, NoLock())
         assert outcome.rotated
-        assert not any(opens(bench, login) for login in logins)
+        assert not any(is_valid(bench, login) for login in logins)
         assert bench.can_log_in("harbor-pull", SLUG)
         (again,) = rotate(systems, team, order, now + timedelta(minutes=1), NoLock())
 
-    assert not again.rotated, "the order was carried out"
+    assert not again.rotated, "the request was already executed"
 
 
 @pytest.mark.parametrize("attack", COMPROMISED)
@@ -324,7 +326,7 @@ def test_nothing_in_a_secret_spares_a_compromised_credential(bench: Bench, attac
 
     run(bench, compromised=True)
 
-    assert not opens(bench, old)
+    assert not is_valid(bench, old)
     assert bench.can_log_in("harbor-pull", SLUG)
     assert len(robots(bench, SLUG)) == 1
 
@@ -332,11 +334,11 @@ def test_nothing_in_a_secret_spares_a_compromised_credential(bench: Bench, attac
 def test_a_compromised_credential_dies_though_no_new_one_can_be_published(bench: Bench) -> None:
     old = bench.login("harbor-pull", SLUG)
     theirs = {"name": "harbor-pull", "namespace": SLUG}
-    _changed(metadata=theirs, data=docker(bench, "me", "mine"))(bench)
+    _change(metadata=theirs, data=docker(bench, "me", "mine"))(bench)
 
     outcome = run(bench, compromised=True)["mallory/pull"]
 
-    assert not opens(bench, old)
+    assert not is_valid(bench, old)
     assert isinstance(outcome.error, NotOurs)
 
 
@@ -349,15 +351,15 @@ def test_an_attack_on_a_compromised_credential_between_two_tries_does_not_spare_
     inject_fault(bench, "PATCH", "/secrets/harbor-pull", 503)
     assert run(bench, order)["mallory/pull"].error is not None
     clear_faults(bench)
-    put_back(bench, old)
+    restore_secret(bench, old)
 
     run(bench, order)
 
-    assert not opens(bench, login)
+    assert not is_valid(bench, login)
     assert bench.can_log_in("harbor-pull", SLUG)
 
 
-# The pace of a run
+# The limit for each run
 
 
 def test_a_team_whose_credentials_break_every_day_keeps_no_other_team_waiting(
@@ -400,7 +402,7 @@ def test_attachments_that_she_changes_are_set_again_and_the_rest_is_kept(
 
     account = bench.sandbox.kubernetes.get("ServiceAccount", "default", SLUG)
     assert {"name": "harbor-pull"} in account["imagePullSecrets"]
-    assert [each for each in listed if each not in account["imagePullSecrets"]] == []
+    assert [item for item in listed if item not in account["imagePullSecrets"]] == []
     assert bench.plan("mallory") == Plan("mallory")
 
 
@@ -408,7 +410,7 @@ def test_attachments_that_she_changes_are_set_again_and_the_rest_is_kept(
 
 
 def forged(kind: str, name: str, team: str, **content: Any) -> dict[str, Any]:
-    """An object in Mallory's namespace with the marks of a team."""
+    """Return an object in Mallory's namespace with the marks of a team."""
     versions = {"VirtualService": "networking.istio.io/v1", "NetworkPolicy": "networking.k8s.io/v1"}
     return {
         "apiVersion": versions.get(kind, "v1"),
@@ -433,7 +435,7 @@ ROUTE = {"hosts": ["shop.example"], "http": [{"route": [{"destination": {"host":
 
 def forge(bench: Bench, team: str) -> None:
     """Put objects of several kinds with a team's marks into Mallory's namespace."""
-    for each in (
+    for manifest in (
         forged("NetworkPolicy", "forged", team, spec={"podSelector": {}}),
         forged("VirtualService", "forged", team, spec=ROUTE),
         forged("Secret", "forged", team, type="Opaque", data={}),
@@ -441,7 +443,7 @@ def forge(bench: Bench, team: str) -> None:
         forged("ServiceAccount", "forged", team),
         forged("ConfigMap", "forged", team),
     ):
-        bench.sandbox.kubernetes.put(each, "mallory")
+        bench.sandbox.kubernetes.put(manifest, "mallory")
 
 
 @pytest.mark.parametrize("team", ["shop", "ghost"])
@@ -460,7 +462,9 @@ def test_a_forged_mark_is_no_other_teams_finding_and_changes_nothing_of_others(
     run(bench)
 
     assert others(bench) == before
-    assert bench.sandbox.kubernetes.get("Secret", "forged", SLUG), "it is not ours to delete"
+    assert bench.sandbox.kubernetes.get("Secret", "forged", SLUG), (
+        "Tenantry did not create it and does not delete it"
+    )
 
 
 def test_a_forged_mark_hides_no_robot_and_no_role_binding(bench: Bench) -> None:
@@ -490,7 +494,7 @@ def test_a_forged_mark_hides_no_robot_and_no_role_binding(bench: Bench) -> None:
     )
     binding["apiVersion"] = "rbac.authorization.k8s.io/v1"
     bench.sandbox.kubernetes.put(binding, "mallory")
-    pass_time(bench, days=24)  # no run came: the old robot has served for too long
+    pass_time(bench, days=24)  # without a run, so the old robot is past its maximum age
 
     found = {str(f.resource): f for f in findings(bench)}
 
@@ -507,7 +511,7 @@ def test_a_forged_mark_hides_no_robot_and_no_role_binding(bench: Bench) -> None:
 
 
 def findings(bench: Bench) -> list[Any]:
-    """What drift finds now."""
+    """Return the current findings of drift detection."""
     now: datetime = bench.sandbox.clock.now()
     with bench.process(extras=True) as systems:
         seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
@@ -532,7 +536,7 @@ def test_a_secret_that_names_another_account_is_never_tried(
     asked: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Harbor locks accounts whose password is guessed, and she would learn whether hers is right."""
+    """Harbor locks accounts after a wrong password, and she would learn whether her guess is right."""
     tried: list[str] = []
     opens = HarborClient.accepts
 
@@ -556,11 +560,11 @@ def test_a_secret_that_names_another_account_is_never_tried(
     if "team-shop+" in username:
         live = bench.login("harbor-pull", "team-shop")
         assert password not in live
-    assert opens(bench.systems.harbor_client, *bench.login("harbor-pull", SLUG)), "it is mended"
+    assert opens(bench.systems.harbor_client, *bench.login("harbor-pull", SLUG)), "it is repaired"
 
 
 def test_a_forged_route_and_a_faulty_file_leave_no_other_team_out(bench: Bench) -> None:
-    """A file that is left out keeps what its team holds: a route that she wrote holds nothing."""
+    """The team of a left-out file keeps its hosts, but a route that she wrote gives her no host."""
     bench.declare(MALLORY, {**SHOP, "routes": {"web": {"host": "shop.example", "paths": [PATH]}}})
     forge(bench, "mallory")
     (bench.folder / "teams" / "mallory.yaml").write_text("name: mallory\ncolour: red\n")

@@ -1,4 +1,4 @@
-"""Marks say whose: no platform, and no team, takes what another one's mark is on."""
+"""Marks identify the owner: no platform or team changes an object with the mark of another."""
 
 import copy
 import json
@@ -30,7 +30,7 @@ SHOP = {
 
 
 def fields_of(bench: Bench) -> dict[str, Any]:
-    """All that the four systems hold, but for times."""
+    """Return the robots and projects with all their fields."""
     sandbox = bench.sandbox
     return copy.deepcopy(
         {
@@ -95,7 +95,7 @@ def test_without_an_id_the_mark_names_the_home_cluster(bench: Bench) -> None:
 
 @pytest.fixture
 def second(bench: Bench, tmp_path: Path) -> Iterator[tuple[Bench, Systems]]:
-    """The first platform's team, and the systems of a second platform with a cluster of its own."""
+    """Yield the first platform's team, and the systems of a second platform with its own cluster."""
     bench.declare(SHOP, platform={"name": "First", "id": "first"}).onboard()
     with Sandbox() as other, Bench(bench.sandbox, tmp_path / "second") as theirs:
         theirs.declare(SHOP, platform={"name": "Second", "id": "second"})
@@ -144,7 +144,7 @@ def test_the_second_platform_rotates_nothing(
     )
 
     assert outcomes
-    assert all("belongs to platform 'first'" in str(each.error) for each in outcomes)
+    assert all("belongs to platform 'first'" in str(outcome.error) for outcome in outcomes)
     assert fields_of(bench) == before
 
 
@@ -171,7 +171,7 @@ def test_adoption_does_not_take_what_is_another_platforms(second: tuple[Bench, S
 
 
 def test_a_forged_mark_in_a_project_stops_nothing(bench: Bench) -> None:
-    """A team that may rewrite its robots writes another platform's mark on them."""
+    """A team that may change its robots writes the mark of another platform on them."""
     bench.declare(SHOP, platform={"name": "First", "id": "first"}).onboard()
     for robot in bench.sandbox.harbor.robots.values():
         robot.description = "Managed by Tenantry [v1:other:shop]"
@@ -199,7 +199,7 @@ def test_a_platform_that_gets_an_id_later_knows_its_own_marks(bench: Bench) -> N
 
 
 def test_a_further_namespace_does_not_take_the_namespace_of_a_removed_team(bench: Bench) -> None:
-    """The namespace of team `shop-data`, with its Secrets, is not a namespace of team `shop`."""
+    """The namespace of team `shop-data` is not a further namespace of team `shop`."""
     bench.declare({"name": "shop-data"}).onboard()
     secret = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop-data")
     namespace = bench.sandbox.kubernetes.get("Namespace", "team-shop-data")
@@ -219,7 +219,7 @@ def test_a_further_namespace_does_not_take_the_namespace_of_a_removed_team(bench
 
 @pytest.mark.parametrize("label", ["tenantry.io/team", MARK])
 def test_a_forged_mark_in_an_own_namespace_stops_nothing(bench: Bench, label: str) -> None:
-    """Else a team would keep its credential alive by another team's mark on its Secret."""
+    """Otherwise a team could prevent a rotation by another team's mark on its Secret."""
     bench.declare({"name": "shop"}).onboard()
     secret = bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop")
     secret["metadata"]["labels"]["tenantry.io/team"] = "data"
@@ -238,7 +238,7 @@ def test_a_forged_mark_in_an_own_namespace_stops_nothing(bench: Bench, label: st
 
 
 def test_a_client_of_a_removed_team_is_not_taken(bench: Bench) -> None:
-    """Team `shop-data` with client `web`, and team `shop` with client `data-web`, mean one id."""
+    """Client `web` of team `shop-data` and client `data-web` of team `shop` have the same id."""
     web = {"redirect_uris": ["https://a.example/"]}
     bench.declare({"name": "shop-data", "oidc_clients": {"web": web}}).onboard()
 
@@ -252,17 +252,17 @@ def test_a_client_of_a_removed_team_is_not_taken(bench: Bench) -> None:
 # Upgrade
 
 
-def forget_versions(bench: Bench) -> None:
-    """Write all marks as the previous release wrote them."""
+def downgrade_marks(bench: Bench) -> None:
+    """Replace all marks by those of the previous release."""
     sandbox = bench.sandbox
     for robot in sandbox.harbor.robots.values():
         robot.description = robot.description.partition(" [")[0]
     for realm in sandbox.keycloak.realms.values():
-        for thing in (*realm.groups.values(), *realm.clients.values()):
-            if isinstance(thing, dict):
-                (thing.get("attributes") or {}).pop(MARK, None)
+        for owner in (*realm.groups.values(), *realm.clients.values()):
+            if isinstance(owner, dict):
+                (owner.get("attributes") or {}).pop(MARK, None)
             else:
-                thing.attributes.pop(MARK, None)
+                owner.attributes.pop(MARK, None)
     for kind in (
         "Namespace",
         "Secret",
@@ -298,7 +298,7 @@ def _all(sandbox: Any, kind: str) -> Iterator[Any]:
 
 def test_marks_of_the_previous_release_are_upgraded_without_a_new_credential(bench: Bench) -> None:
     bench.declare(SHOP).onboard()
-    forget_versions(bench)
+    downgrade_marks(bench)
     logins = {name: bench.login(name) for name in ("harbor-pull", "harbor-ci")}
     robots = sorted(bench.sandbox.harbor.robots)
     bench.load()
@@ -319,7 +319,7 @@ def test_marks_of_the_previous_release_are_upgraded_without_a_new_credential(ben
 
 
 def test_the_mark_of_a_disabled_robot_is_left_alone(bench: Bench) -> None:
-    """A write may move the time that its deletion counts from."""
+    """A write may change the time from which its deletion is calculated."""
     bench.declare(SHOP).onboard()
     with bench.process() as systems:
         now = bench.sandbox.clock.now()
@@ -337,7 +337,7 @@ def test_the_mark_of_a_disabled_robot_is_left_alone(bench: Bench) -> None:
 
 @pytest.mark.parametrize("first", ["data", "shop"])
 def test_a_host_that_two_namespaces_list_has_one_holder(bench: Bench, first: str) -> None:
-    """A grant lists a host in the namespaces of its teams, whether they have a route or not."""
+    """A grant writes a host to the namespaces of its teams, even if they have no route."""
     kubernetes = bench.sandbox.kubernetes
     other = "shop" if first == "data" else "data"
     for team in (first, other):

@@ -1,4 +1,4 @@
-"""What the flows do with a team that exceeds the policy: nothing of it is changed, no other is held up."""
+"""A team that violates the policy: the flows change nothing of it, and complete all other teams."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ GREEDY: Data = {
 
 
 def put_key(bench: Bench) -> str:
-    """The key of the cluster's authority, which Mallory wants to overwrite."""
+    """Create the key of the cluster's authority, which Mallory wants to overwrite, and return it."""
     for body in (
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager"}},
         {
@@ -71,7 +71,7 @@ def test_a_team_beyond_the_policy_is_left_as_it_is(bench: Bench) -> None:
 def test_a_secret_of_others_is_not_overwritten_where_the_sink_alone_is_granted(
     bench: Bench,
 ) -> None:
-    """Adoption is granted by itself."""
+    """A grant for the sink does not include adoption."""
     before = put_key(bench)
     platform = granted("mallory", sinks=["cert-manager/ca-key"])
     bench.declare(GREEDY, platform=platform)
@@ -102,7 +102,7 @@ def test_adoption_without_a_grant_is_a_warning_once_nothing_is_left_to_adopt(ben
     bench.sandbox.kubernetes.put(body)
     bench.declare({**SHOP, "adopt": "yes"}, platform=ADOPTING).onboard()
 
-    bench.declare({**SHOP, "adopt": "yes"})  # the grant is gone
+    bench.declare({**SHOP, "adopt": "yes"})  # without the grant
 
     (warning,) = bench.state.warnings
     assert warning.startswith("teams/shop.yaml:1: adopt: 'yes' has no effect: ")
@@ -120,7 +120,7 @@ def test_what_the_platform_adopts_for_all_needs_no_grant(bench: Bench) -> None:
 @pytest.mark.parametrize("host", ["harbor.corp.example", "sso.corp.example"])
 @pytest.mark.parametrize("by", ["route", "login"])
 def test_the_hosts_of_the_connections_are_reserved(host: str, by: str, tmp_path: Path) -> None:
-    """Where platform.yaml does not name them, the blocks do."""
+    """If platform.yaml does not name them, those of the blocks are reserved."""
     paths = [{"service": "a", "port": 80}]
     content: dict[str, Data] = {
         "route": {"routes": {"web": {"host": host, "paths": paths}}},
@@ -154,7 +154,7 @@ KUBECONFIG: Data = {
 
 
 def test_a_new_route_for_a_host_that_logins_return_to_is_refused(bench: Bench) -> None:
-    """It would receive the codes of the other team's logins."""
+    """It would receive the authorization codes of the other team's logins."""
     shop = {**SHOP, "oidc_clients": {"web": {"redirect_uris": ["https://pay.example.com/cb"]}}}
     bench.declare(shop).onboard()
     route = {"host": "pay.example.com", "paths": [{"service": "a", "port": 80}]}

@@ -1,4 +1,4 @@
-"""The policy that `tenantry policy` prints admits every declared state."""
+"""The policy that `tenantry policy` prints accepts every declared state."""
 
 import copy
 import subprocess
@@ -15,7 +15,7 @@ from tenantry import declared
 from tenantry.declared.merge import merge
 from tenantry.declared.policy import Policy
 from tenantry.declared.reading import Reading, gather
-from tests.isolation.test_policy import ISOLATION, LIMIT, LIMITS, PLATFORM
+from tests.isolation.policy_attacks import ISOLATION, LIMIT, LIMITS, PLATFORM
 from tests.support.harness import Data, admit, write
 
 ATTACKS = [attack.content for attack in (*ISOLATION.values(), *LIMIT.values())]
@@ -34,7 +34,7 @@ def combined(contents: list[Data]) -> Data:
 
 @st.composite
 def states(draw: st.DrawFn) -> tuple[Data, dict[str, Data]]:
-    """Return a platform, and the files of its teams by their names: what an installation may have."""
+    """Return a platform, and the files of its teams by file name, as in an installation."""
     limits = draw(st.sets(st.sampled_from(sorted(LIMITS)), max_size=4) | st.just(set(LIMITS)))
     profiles = {
         "plain": {},
@@ -74,7 +74,7 @@ def put(folder: Path, platform: Data, files: dict[str, Data]) -> None:
 
 
 def faulty_otherwise(reading: Reading) -> set[str]:
-    """Return the files with faults that no policy could admit."""
+    """Return the files with faults that no policy can allow."""
     found = set()
     for file in reading.files:
         allowed = {file.document.fault(each.place, each.text) for each in file.violations}
@@ -115,14 +115,14 @@ def test_the_printed_policy_admits_any_declared_state(
     admit(folder)
 
     after = declared.read(folder)
-    # A claim that the policy refuses conflicts with no other: such a conflict shows only now.
+    # A claim that the policy rejects conflicts with no other, so a conflict can appear only now.
     left_out = {each.file for each in after.left_out if not each.contested}
     assert left_out <= otherwise, after.faults
     assert not [each for each in after.warnings if ": adopt: " in each]
     text = declared.propose_policy(folder)
     printed = YAML(typ="safe", pure=True).load(text)
     assert Policy.model_validate(printed["policy"]) == after.platform.policy, (
-        "nothing is added twice"
+        "nothing is added again"
     )
 
 

@@ -1,4 +1,4 @@
-"""A purpose that a team no longer declares is retired; all other leftovers wait for a person."""
+"""A purpose that a team no longer declares is retired. Other leftovers are only reported."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,13 +25,13 @@ def _declare_both(bench: Bench) -> None:
 
 @pytest.fixture
 def shop(begin: Callable[..., Bench]) -> Bench:
-    """A team with two robots, of which it no longer declares one."""
+    """Return a team with two robots that now declares only one of them."""
     bench = begin(_declare_both)
     return bench.declare(ONE)
 
 
 def run(bench: Bench, **asked: Any) -> dict[str, Outcome]:
-    """One run of rotation."""
+    """Run rotation, and return the outcomes by name."""
     now = bench.sandbox.clock.now()
     with bench.process() as systems:
         found = rotate(systems, bench.teams, RotationRequest(now, **asked), now, NoLock())
@@ -41,13 +41,13 @@ def run(bench: Bench, **asked: Any) -> dict[str, Outcome]:
 
 
 def attached(bench: Bench) -> list[str]:
-    """The names of the Secrets that pods pull with."""
+    """Return the names of the pull Secrets that are attached to the ServiceAccount."""
     account: Any = bench.sandbox.kubernetes.get("ServiceAccount", "default", "team-shop")
-    return [each["name"] for each in account.get("imagePullSecrets") or []]
+    return [secret["name"] for secret in account.get("imagePullSecrets") or []]
 
 
 def findings(bench: Bench) -> dict[str, Any]:
-    """What drift finds now, by resource."""
+    """Return the current findings of drift detection by resource."""
     with bench.process(extras=True) as systems:
         seen = drift.observe(systems, bench.teams, drift.SYSTEMS)
         report = drift.detect(systems, bench.teams, seen).report
@@ -63,7 +63,7 @@ def test_it_is_retired_with_overlap_and_its_secret_goes_when_no_client_can_use_i
     assert run(shop)["shop/ci"].state == "overlaps"
     pass_time(shop, hours=23)
     run(shop)
-    assert opens(*login), "it still works for the overlap"
+    assert opens(*login), "it is still valid during the overlap"
     assert shop.secret("harbor-ci")
 
     pass_time(shop, days=2)
@@ -152,9 +152,9 @@ def test_killed_at_any_request_of_a_step_it_is_finished_by_the_next_run(
     shop: Bench, days: list[int], whole: bool
 ) -> None:
     login = shop.login("harbor-ci")
-    for each in days:
+    for passed in days:
         run(shop)
-        pass_time(shop, days=each)
+        pass_time(shop, days=passed)
 
     def check() -> None:
         works = shop.systems.harbor_client.accepts(*login)

@@ -1,6 +1,6 @@
-"""What an operator reaches who may start flows and has no shell, and what members may not change.
+"""The limits of operators, who may start flows but have no shell, and of team members.
 
-On real servers: tests/real/test_rights.py, test_admission.py and test_keycloak_rights.py.
+tests/real/test_rights.py, test_admission.py and test_keycloak_rights.py test them on real servers.
 """
 
 import inspect
@@ -129,7 +129,7 @@ OUTSIDE = [
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BlockStore:
-    """A store in a folder, next to a file that an operator must not read."""
+    """Return a store in a folder, with a file next to it that an operator must not read."""
     (tmp_path / "people.csv").write_text("dragon-Passw0rd")
     folder = tmp_path / "store"
     folder.mkdir()
@@ -170,7 +170,7 @@ def test_a_name_in_the_store_is_taken(store: BlockStore, path: str) -> None:
     assert store.read(path) == b"x"
 
 
-# What a run may remove
+# Resources that a run may remove
 
 FOREIGN = [
     "kubernetes/Namespace/kube-system",
@@ -204,7 +204,7 @@ def test_only_what_the_run_reports_as_an_extra_can_be_removed(
 
 
 def test_a_commit_that_is_not_on_the_branch_is_refused(tmp_path: Path) -> None:
-    """Such as one that a fork or a pull request brought into the same repository."""
+    """For example, a commit that a pull request from a fork added to the repository."""
     import subprocess
 
     def run(*words: str) -> str:
@@ -272,7 +272,7 @@ def outdate_role(bench: Bench) -> None:
 
 
 def may_not(bench: Bench) -> None:
-    """Let the API server say that the account may not change the role."""
+    """Let the API server answer that the account may not change the role."""
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     body = {"kind": "SelfSubjectAccessReview", "status": {"allowed": False}}
     bench.sandbox.controls.fail(201, method="POST", path=path, times=None, body=body)
@@ -342,7 +342,7 @@ def test_the_namespaces_say_which_hosts_the_team_has(bench: Bench) -> None:
 
 
 def test_hosts_that_the_policy_grants_to_a_team_are_that_teams(bench: Bench) -> None:
-    """For routes that members or Flagger write: no route of Tenantry's has them."""
+    """They are for routes of members or Flagger; Tenantry creates no route for them."""
     platform = granted("shop", further_hosts=["*.shop.example.com"])
     bench.declare(SHOP, {"name": "data"}, platform=platform)
     for team in ("shop", "data"):

@@ -1,8 +1,8 @@
-"""Arbitrary content of every field that a tenant can write: every other team is served as before.
+"""Arbitrary content in every field that a tenant can write does not affect other teams.
 
-Each example writes values into every kind of object that her role allows in her namespace, into her
-project as a projectAdmin can, and into her account in Keycloak. Then all flows run within bounds of
-requests, CPU time and memory, nothing of others is written, and the other team is in sync.
+Each example writes values into all kinds of objects that Mallory's role allows in her namespace, into
+her project as a projectAdmin, and into her account in Keycloak. Then all flows run within limits for
+requests, CPU time and memory, change nothing of other teams, and the other team is in sync.
 """
 
 import base64
@@ -90,7 +90,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "DestinationRule": ("networking.istio.io/v1", {"spec": {"host": "a"}}),
     "ServiceEntry": ("networking.istio.io/v1", {"spec": {"hosts": ["a.example"]}}),
 }
-"""Kinds that her role may write: version and content."""
+"""The kinds that her role may write, with version and content."""
 CROWD = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(sorted(KINDS)),
@@ -100,7 +100,7 @@ CROWD = st.fixed_dictionaries(
         "size": st.sampled_from([0, 1000, 200_000]),
     }
 )
-"""Objects of one kind, and how many bytes the annotations of the first five have."""
+"""Objects of one kind, with the size of the annotations of the first five in bytes."""
 LARGEST_SECRET = 1024 * 1024
 PROJECT = st.fixed_dictionaries(
     {},
@@ -148,7 +148,7 @@ CONTENT = st.fixed_dictionaries(
 )
 
 
-CALM: dict[str, Any] = {
+HARMLESS: dict[str, Any] = {
     "secrets": [],
     "attached": [],
     "hosts": [],
@@ -159,14 +159,14 @@ CALM: dict[str, Any] = {
     "account": {},
     "route labels": {},
 }
-"""Content that is not hostile: what all flows cost without an attack."""
+"""Content that is not hostile, to measure the flows without an attack."""
 MEMORY = 500_000
-"""How many KiB of memory a run with hostile content may take at most."""
+"""The maximum additional memory of a run with hostile content, in KiB."""
 
 
 def _write_crowds(bench: Bench, content: dict[str, Any]) -> None:
     for number, crowd in enumerate(content["crowds"]):
-        version, held = KINDS[crowd["kind"]]
+        version, body = KINDS[crowd["kind"]]
         for index in range(crowd["count"]):
             filling = {"x": "x" * crowd["size"]} if index < 5 else {}
             metadata = {
@@ -176,7 +176,7 @@ def _write_crowds(bench: Bench, content: dict[str, Any]) -> None:
                 "annotations": {**crowd["annotations"], **filling},
             }
             manifest = {"apiVersion": version, "kind": crowd["kind"], "metadata": metadata}
-            _put(bench, {**manifest, **held})
+            _put(bench, {**manifest, **body})
     if content["large"]:
         data = {"key": base64.b64encode(b"x" * LARGEST_SECRET).decode()}
         labels = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": "mallory"}
@@ -186,7 +186,7 @@ def _write_crowds(bench: Bench, content: dict[str, Any]) -> None:
 
 
 def _write_project(bench: Bench, content: dict[str, Any]) -> None:
-    """Write into her project as a projectAdmin; Harbor may refuse some of it."""
+    """Write into her project as a projectAdmin. Harbor may reject a part of it."""
     address, project = bench.sandbox.addresses()["harbor"], bench.sandbox.harbor.projects[SLUG].id
     harbor = Caller(address["url"], address["username"], address["password"])
     if content.get("metadata"):
@@ -229,20 +229,20 @@ def write(bench: Bench, content: dict[str, Any]) -> None:
     for field, value in content["account"].items():
         setattr(account, field, value)
     kubernetes = bench.sandbox.kubernetes
-    for each in content["secrets"]:
-        key = ".dockerconfigjson" if each["type"] != "Opaque" else "config.json"
-        held = each["content"].replace(b"HOST", bench.systems.credentials.registry.encode())
-        metadata = {"name": each["name"], "namespace": SLUG, "labels": each["labels"]}
+    for secret in content["secrets"]:
+        key = ".dockerconfigjson" if secret["type"] != "Opaque" else "config.json"
+        data = secret["content"].replace(b"HOST", bench.systems.credentials.registry.encode())
+        metadata = {"name": secret["name"], "namespace": SLUG, "labels": secret["labels"]}
         manifest = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {**metadata, "annotations": each["annotations"]},
-            "type": each["type"],
-            "data": {key: base64.b64encode(held).decode()},
-            "immutable": each["immutable"],
+            "metadata": {**metadata, "annotations": secret["annotations"]},
+            "type": secret["type"],
+            "data": {key: base64.b64encode(data).decode()},
+            "immutable": secret["immutable"],
         }
-        if kubernetes.get("Secret", each["name"], SLUG):
-            kubernetes.delete("Secret", each["name"], SLUG)
+        if kubernetes.get("Secret", secret["name"], SLUG):
+            kubernetes.delete("Secret", secret["name"], SLUG)
         _put(bench, manifest)
     service_account: Any = kubernetes.get("ServiceAccount", "default", SLUG)
     _put(
@@ -271,7 +271,7 @@ def write(bench: Bench, content: dict[str, Any]) -> None:
 
 
 def _put(bench: Bench, manifest: dict[str, Any]) -> None:
-    with suppress(Refused):  # what the API server refuses, she cannot write
+    with suppress(Refused):  # she cannot write content that the API server rejects
         bench.sandbox.kubernetes.put(manifest, "mallory")
 
 
@@ -287,13 +287,13 @@ def run_all(bench: Bench) -> None:
         outcomes: list[Outcome] = []
         planned = onboarding.plan_all(systems, teams)
         onboarding.onboard_many(systems, teams, planned, NoLock(), outcomes.append)
-        assert next(each.error for each in outcomes if each.team == "shop") is None
+        assert next(outcome.error for outcome in outcomes if outcome.team == "shop") is None
         hers = [team for team in teams if team.name == "mallory"]
         rotate(systems, teams, RotationRequest(now), now, NoLock())
         rotate(
             systems, hers, RotationRequest(now, compromised=True), now, NoLock(), names=["mallory"]
         )
-        assert not [each for each in checks.check_all(systems) if each.team == "shop"]
+        assert not [fault for fault in checks.check_all(systems) if fault.team == "shop"]
 
 
 class Attacked(NamedTuple):
@@ -301,12 +301,12 @@ class Attacked(NamedTuple):
 
     bench: Bench
     start: Snapshot
-    calm: float
-    """The seconds of CPU time of all flows without hostile content."""
+    normal_time: float
+    """The CPU time of all flows without hostile content, in seconds."""
 
 
-def _measured(bench: Bench) -> float:
-    """Run all flows and return the seconds of CPU time."""
+def _measure(bench: Bench) -> float:
+    """Run all flows, and return their CPU time in seconds."""
     began = time.process_time()
     run_all(bench)
     return time.process_time() - began
@@ -316,8 +316,8 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _served(attacked: Attacked, content: dict[str, Any]) -> None:
-    bench, start, calm = attacked
+def _check_others(attacked: Attacked, content: dict[str, Any]) -> None:
+    bench, start, normal_time = attacked
     start.restore()
     with no_delays():
         theirs = others(bench)
@@ -325,10 +325,10 @@ def _served(attacked: Attacked, content: dict[str, Any]) -> None:
         write(bench, content)
         bench.sandbox.requests.reset()
         peak = _peak()
-        assert _measured(bench) < 20 * calm + 5, "all flows end within a bound of CPU time"
+        assert _measure(bench) < 20 * normal_time + 5, "all flows end within the limit of CPU time"
         assert _peak() - peak < MEMORY
         assert bench.sandbox.requests.total() < 600
-        assert others(bench) == theirs, "nothing of others was written"
+        assert others(bench) == theirs, "nothing of other teams was changed"
         assert not any(bench.systems.harbor_client.accepts(*login) for login in logins)
         pass_time(bench, days=20)
         now = bench.sandbox.clock.now()
@@ -351,8 +351,8 @@ def attacked(bench: Bench) -> Attacked:
     begin(bench, {**MALLORY, "members": ["mallory"]})
     start = Snapshot(bench.sandbox)
     with no_delays():
-        write(bench, CALM)
-        return Attacked(bench, start, _measured(bench))
+        write(bench, HARMLESS)
+        return Attacked(bench, start, _measure(bench))
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
@@ -360,7 +360,7 @@ def attacked(bench: Bench) -> Attacked:
 def test_whatever_a_tenant_writes_the_others_are_served(
     attacked: Attacked, content: dict[str, Any]
 ) -> None:
-    _served(attacked, content)
+    _check_others(attacked, content)
 
 
 @pytest.mark.long
@@ -369,4 +369,4 @@ def test_whatever_a_tenant_writes_the_others_are_served(
 def test_whatever_a_tenant_writes_the_others_are_served_in_many_cases(
     attacked: Attacked, content: dict[str, Any]
 ) -> None:
-    _served(attacked, content)
+    _check_others(attacked, content)

@@ -1,4 +1,4 @@
-"""Text of tenants never acts: not on a terminal, nor in a log, a page, a report or a spreadsheet."""
+"""Text of tenants is never interpreted: by a terminal, log, page, report or spreadsheet."""
 
 import ast
 import csv
@@ -44,7 +44,7 @@ from tests.isolation.hostile import (
     SHOP,
     harmful_to_terminals,
     rendered,
-    spoil,
+    write_hostile_text,
 )
 from tests.support.harness import Bench, environment
 
@@ -55,7 +55,7 @@ HOSTILE = st.one_of(ANYTHING, st.sampled_from([LIVE, DECLARED]))
 
 @pytest.fixture
 def attacked(begin: Callable[..., Bench]) -> Bench:
-    """A bystander, and a team that has written hostile text wherever it can."""
+    """Return a bystander, and a team that has written hostile text wherever it can."""
     return begin(_attack)
 
 
@@ -63,7 +63,7 @@ def _attack(bench: Bench) -> None:
     bench.declare(MALLORY, SHOP)
     for team in bench.teams:
         bench.onboard(team.name)
-    spoil(bench.sandbox)
+    write_hostile_text(bench.sandbox)
 
 
 # The command line
@@ -100,7 +100,7 @@ def test_a_command_prints_nothing_that_acts(
         lines = re.sub(r"##|::", "", lines)  # a file is not the log of a CI job
     assert harmful_to_terminals(lines) == []
     if arguments[0] in ("plan", "drift"):
-        assert "owned" in out, "what was hostile is shown"
+        assert "owned" in out, "the hostile text is shown"
 
 
 def test_a_faulty_team_file_is_named_without_its_controls(
@@ -172,7 +172,7 @@ def test_text_breaks_no_table(cells: list[str]) -> None:
 
 @given(st.one_of(ANYTHING, st.from_regex(r"(https?://|www\.|ftp://|a@)[a-z]+\.[a-z]+")))
 def test_an_address_does_not_become_a_link(text: str) -> None:
-    """GitHub's Markdown, which Prefect's UI renders, makes links of bare addresses."""
+    """GitHub's Markdown, which Prefect's UI renders, turns plain addresses into links."""
     shown = markdown("see {}", text)
 
     assert not re.search(r"(https?|ftp)://|www\.|(?<!\\)@", shown, re.IGNORECASE)
@@ -211,7 +211,7 @@ def test_a_registry_with_commands_in_its_address_gives_no_commands(attacked: Ben
 
 
 def test_each_team_has_a_page_of_its_own() -> None:
-    """A page for several teams would show each the others' text."""
+    """A page for several teams would show each team the text of the others."""
     source = (ROOT / "tasks" / "onboarding.py").read_text()
 
     assert source.count('artifact_key("welcome"') == 1
@@ -220,7 +220,7 @@ def test_each_team_has_a_page_of_its_own() -> None:
 
 
 def test_no_artifact_of_a_team_has_the_key_of_another_artifact() -> None:
-    """A team may be called `platform` or `all-teams`."""
+    """A team may have the name `platform` or `all-teams`."""
     text = (ROOT / "docs" / "flows.md").read_text()
     keys = re.findall(r"^\| (?:table|markdown|progress) \| `([^`]+)` \|", text, re.MULTILINE)
     of_teams = tuple({key.partition("<")[0] for key in keys if "<" in key})
@@ -332,11 +332,11 @@ def test_visible_text_stays_what_it_is(text: str) -> None:
     assert "\n" not in one_line(text)
 
 
-# No writer goes around it
+# No other module writes output
 
 
 WRITERS = {
-    "print": {"tenantry/cli.py"},  # of a Terminal
+    "print": {"tenantry/cli.py"},  # the method of a Terminal
     "echo": {"tenantry/cli.py"},
     "Console": {"tenantry/text.py"},
     "getLogger": {"tenantry/text.py", "tenantry/confidential.py", "tasks/run_log.py"},
@@ -357,7 +357,7 @@ WRITERS = {
     "Cancelled": set(),
     "Crashed": set(),
 }
-"""By the name of a function that writes what people read: the files that may call it."""
+"""The files that may call each function that writes output for users."""
 
 
 def _calls() -> Iterator[tuple[str, str, ast.Call]]:
@@ -383,7 +383,7 @@ def test_only_the_modules_that_escape_write_what_people_read() -> None:
 
 
 def test_templates_of_markdown_are_constants() -> None:
-    """A template with a value in it would not escape the value."""
+    """A template with an inserted value would not escape the value."""
     wrong = [
         f"{where}:{node.lineno}"
         for where, name, node in _calls()

@@ -1,7 +1,7 @@
-"""Installations of the previous release, run by this one.
+"""Upgrades of installations of the previous release.
 
 No credential is re-issued, nothing is deleted, the marks are upgraded, and a second run writes nothing.
-`previous.py` records what the previous release left.
+`previous.py` records the installations.
 """
 
 import base64
@@ -31,7 +31,7 @@ def _no_waiting() -> Iterator[None]:
 
 
 def credentials(sandbox: Sandbox) -> dict[str, Any]:
-    """Return everything that is a credential: what Secrets hold, robots' hashes, clients' secrets."""
+    """Return all credentials: the data of Secrets, the hashes of robots, the secrets of clients."""
     found: dict[str, Any] = {
         f"Secret {o['metadata']['namespace']}/{o['metadata']['name']}": o.get("data")
         for o in sandbox.kubernetes.objects
@@ -46,7 +46,7 @@ def credentials(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def logins(sandbox: Sandbox) -> dict[str, Login]:
-    """Return the user name and password in each Secret of a robot."""
+    """Return the username and password in each Secret of a robot."""
     found = {}
     for o in sandbox.kubernetes.objects:
         for text in o.get("data", {}).values() if o["kind"] == "Secret" else ():
@@ -58,14 +58,13 @@ def logins(sandbox: Sandbox) -> dict[str, Login]:
     return found
 
 
-def is_kept(before: dict[str, Any], after: dict[str, Any]) -> bool:
-    """Return whether all that was there is there as it was."""
+def check_kept(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Assert that all earlier entries exist unchanged."""
     assert {key: after.get(key) for key in before} == before
-    return True
 
 
 def marked_teams(sandbox: Sandbox) -> list[str]:
-    """Return the teams in the marks of the robots that are not disabled and whose team is declared."""
+    """Return the teams in the marks of the enabled robots of declared teams."""
     gone = sandbox.harbor.projects["team-gone"].id
     robots = [r for r in sandbox.harbor.robots.values() if r.project_id != gone and not r.disabled]
     assert robots
@@ -76,32 +75,32 @@ def marked_teams(sandbox: Sandbox) -> list[str]:
 @pytest.mark.parametrize("name", INSTALLATIONS)
 def test_no_credential_is_re_issued_and_nothing_is_deleted(name: str, tmp_path: Path) -> None:
     with installed(name, tmp_path) as sandbox:
-        held, there = credentials(sandbox), everything(sandbox)
+        held, before = credentials(sandbox), everything(sandbox)
         assert len(logins(sandbox)) >= 3
 
         served = run_all(sandbox, tmp_path, remediate="safe")
 
         assert not served.errors
-        assert is_kept(held, credentials(sandbox))
-        assert there.keys() <= everything(sandbox).keys()
+        check_kept(held, credentials(sandbox))
+        assert before.keys() <= everything(sandbox).keys()
 
 
 def test_marks_are_upgraded_and_a_second_run_writes_nothing(tmp_path: Path) -> None:
     with installed("plain", tmp_path) as sandbox:
         disabled = {r.id: r.description for r in sandbox.harbor.robots.values() if r.disabled}
-        assert disabled, "the previous release left robots that wait for their deletion"
+        assert disabled, "the previous release left disabled robots"
 
         assert not run_all(sandbox, tmp_path, remediate="safe").errors
 
         assert set(marked_teams(sandbox)) == {team["name"] for team in INSTALLATIONS["plain"]}
         for id, description in disabled.items():
             assert sandbox.harbor.robots[id].description == description, (
-                "its age counts from a write"
+                "a write would restart the time until its deletion"
             )
-        there = everything(sandbox)
+        before = everything(sandbox)
         sandbox.requests.reset()
         assert not run_all(sandbox, tmp_path, remediate="safe").errors
-        assert everything(sandbox) == there
+        assert everything(sandbox) == before
         assert sandbox.requests.writes("kubernetes") == 0
 
 
@@ -135,4 +134,4 @@ def test_the_proposed_policy_admits_what_the_previous_release_served(tmp_path: P
 
         assert served.accepted == {team["name"] for team in INSTALLATIONS["bold"]}
         assert not served.errors
-        assert is_kept(held, credentials(sandbox))
+        check_kept(held, credentials(sandbox))

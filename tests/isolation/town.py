@@ -1,7 +1,7 @@
-"""A platform with bystanders, to which a team file of Mallory comes.
+"""A platform with bystanders, to which a team file of Mallory is added.
 
-The sandbox holds teams, teams that are no longer declared, hand-made objects, and the platform's own.
-`Town.serve` runs all flows with a file of Mallory's, through the core.
+The sandbox has teams, teams that are no longer declared, objects created by hand, and those of the
+platform. `Town.serve` runs all flows with a file of Mallory, without Prefect.
 """
 
 import base64
@@ -17,7 +17,7 @@ from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
 from tests.drift.catalogue import provider
 from tests.isolation.all_flows import Served, run_all
-from tests.isolation.reach import beyond
+from tests.isolation.excess_access import excess_access
 from tests.isolation.snapshot import Names, changes, everything
 from tests.isolation.team_files import NAME
 from tests.sandbox.calls import Caller
@@ -57,7 +57,7 @@ GONE = tuple(
     {"name": name, "robots": {"pull": ROBOT, "ci": ROBOT}, "oidc_clients": LAB["oidc_clients"]}
     for name in ("gone", "mallory-gone")
 )
-"""Teams that are no longer declared. One has the name of a further namespace of Mallory's."""
+"""Teams that are no longer declared. One has the name of a possible further namespace of Mallory."""
 PLATFORM: Data = {
     "name": "Test platform",
     "harbor": {
@@ -120,7 +120,7 @@ HANDMADE_SECRETS = {
 
 
 def yaml_of(content: Data) -> str:
-    """Return a file's content as the YAML that its author would write."""
+    """Return the content of a file as YAML."""
     return (
         json.dumps(content)
         .replace("-Infinity", "-.inf")
@@ -132,7 +132,7 @@ def yaml_of(content: Data) -> str:
 def put(
     sandbox: Sandbox, kind: str, name: str, namespace: str = "", version: str = "v1", **more: Any
 ) -> None:
-    """Put an object into the cluster, as somebody else would."""
+    """Create an object in the cluster, as another user would."""
     where = {"namespace": namespace} if namespace else {}
     sandbox.kubernetes.put(
         {"apiVersion": version, "kind": kind, "metadata": {"name": name, **where}, **more}
@@ -140,7 +140,7 @@ def put(
 
 
 def call_keycloak(sandbox: Sandbox, path: str, body: Data) -> None:
-    """Create something in the realm, as somebody else would."""
+    """Create an object in the realm, as another administrator would."""
     with Systems(connections(sandbox), declared.Declaration(declared.Platform(), {})) as systems:
         systems.keycloak_client.post(path, body)
 
@@ -164,11 +164,11 @@ class Town:
     """A sandbox with bystanders. Use it as a context manager."""
 
     def __init__(self, folder: Path, platform: Data) -> None:
-        """Set it up.
+        """Initialize the platform.
 
         Args:
-            folder: where the declared state is written.
-            platform: what `platform.yaml` declares.
+            folder: the folder for the declared state.
+            platform: the content of `platform.yaml`.
         """
         self.folder = folder
         self._platform = platform
@@ -245,11 +245,11 @@ class Town:
     # Mallory
 
     def restart(self, start: Start = "new") -> None:
-        """Bring the systems back to what they were before any attack."""
+        """Restore the systems to their state before the attack."""
         self._starts[start].restore()
 
     def serve(self, content: Data, start: Start = "new", *, restore: bool = True) -> Served:
-        """Run all flows with this content as Mallory's file."""
+        """Run all flows with this content as Mallory's file, and return the results."""
         if restore:
             self.restart(start)
         path = self.folder / "teams" / f"{NAME}.yaml"
@@ -261,7 +261,7 @@ class Town:
 
     @contextmanager
     def granted(self, *teams: str, **allows: Any) -> Iterator[None]:
-        """Let the policy have one grant more, for these teams."""
+        """Add a grant for these teams to the policy while the context lasts."""
         policy = self._platform["policy"]
         grant = {"teams": [*teams], "reason": "a test", **allows}
         grants = [*policy.get("grants", []), grant]
@@ -276,7 +276,7 @@ class Town:
 
     @staticmethod
     def failures(served: Served) -> list[str]:
-        """Return what failed of the bystanders and of the platform."""
+        """Return the failures of the bystanders and of the platform."""
         names = {team["name"] for team in BYSTANDERS}
         found = [f"team '{name}' is left out" for name in sorted(names - served.accepted)]
         for name in (PLATFORM_NAME, *sorted(names)):
@@ -284,8 +284,8 @@ class Town:
         return found
 
     def harm(self, content: Data) -> list[str]:
-        """Return what serving this content has done to others."""
+        """Return the changes that this content has made to others."""
         others = {team["name"] for team in (*BYSTANDERS, *GONE)}
         names = Names.of([FIRST_FILE, content], others)
         after = everything(self.sandbox)
-        return [*changes(self.before, after, names), *beyond(self.before, after, names)]
+        return [*changes(self.before, after, names), *excess_access(self.before, after, names)]

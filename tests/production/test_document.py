@@ -1,6 +1,7 @@
-"""Every command of docs/production.md, run as the page says, on PostgreSQL.
+"""Runs every command of docs/production.md in the order of the page, on PostgreSQL.
 
-The page's hosts and ports are replaced by those of the test, its paths by a copy of the project.
+The hosts and ports of the page are replaced by those of the test. The commands run in a copy of the
+project.
 """
 
 import os
@@ -28,16 +29,16 @@ pytestmark = [
     pytest.mark.xdist_group("prefect"),
 ]
 
-STAYS_UP = ("prefect server start", "prefect worker start", "python deployments/serve.py")
+KEEP_RUNNING = ("prefect server start", "prefect worker start", "python deployments/serve.py")
 ELSEWHERE = ("kubectl ",)
 """Commands that tests/real/test_rbac.py runs on a real API server."""
 
 
 class Shell:
-    """Runs the page's commands one block after the other; what one exports, the next has.
+    """A shell for the command blocks of the page. Exported variables are kept for the next block.
 
     Attributes:
-        processes: those that stay up, by command.
+        processes: the running servers and workers, by command.
     """
 
     def __init__(self, folder: Path, replace: dict[str, str]) -> None:
@@ -53,11 +54,11 @@ class Shell:
         self.env = {**kept, "PREFECT_HOME": str(folder / "prefect"), "PGPASSWORD": PASSWORD}
 
     def run(self, block: str) -> None:
-        """Run a block of commands; the last one stays up if it is a server."""
+        """Run a block of commands. If the last one is a server or worker, it keeps running."""
         for text, replacement in self._replace.items():
             block = block.replace(text, replacement)
         *lines, last = block.rstrip("\n").splitlines()
-        if not last.startswith(STAYS_UP):
+        if not last.startswith(KEEP_RUNNING):
             return self._run_to_end(block)
         self._run_to_end("\n".join(lines))
         log = self._folder / f"{'-'.join(last.split()[:3]).replace('/', '-')}.log"
@@ -80,13 +81,13 @@ class Shell:
         self.env = {name: value for name, _, value in pairs}
 
     def stop(self) -> None:
-        """Stop what stays up, the last first."""
+        """Stop the servers and workers, the last one first."""
         for process in reversed(self.processes.values()):
             process.stop()
 
 
 def copy_of_checkout(folder: Path) -> None:
-    """Copy the files that Git knows or would add, as a checkout has them."""
+    """Copy the tracked and new files of the repository."""
     listed = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True
     )
@@ -102,7 +103,7 @@ def blocks_of_page() -> list[str]:
 
 
 def test_each_command_works_in_the_order_of_the_page(tmp_path: Path) -> None:
-    """The server, with a login; a worker, then serving, run what the page deploys."""
+    """The server requires a login. A worker runs the deployments, then a process serves them."""
     copy_of_checkout(tmp_path)
     declared = tmp_path / "declared"
     shutil.copytree(ROOT / "deployments" / "example", declared)
@@ -122,15 +123,15 @@ def test_each_command_works_in_the_order_of_the_page(tmp_path: Path) -> None:
         for block in blocks_of_page():
             if block.startswith(ELSEWHERE):
                 continue
-            if "serve.py" in block:  # the other way to run the flows: see below
-                other_way = block
+            if "serve.py" in block:  # the alternative to a worker, which runs below
+                alternative = block
                 continue
             shell.run(block)
             done.append(block)
             if "server start" in block:
                 wait_for_server(url, shell)
             if "block register" in block:
-                fill_in_blocks(shell, sandbox, declared)
+                save_blocks_for_page(shell, sandbox, declared)
 
         assert sum("worker start" in block for block in done) == 1
         assert deployed_from(url) == {()}
@@ -140,7 +141,7 @@ def test_each_command_works_in_the_order_of_the_page(tmp_path: Path) -> None:
 
         worker = next(name for name in shell.processes if "worker" in name)
         shell.processes.pop(worker).stop()
-        shell.run(other_way)
+        shell.run(alternative)
         shell.run(done[-1])
 
     assert LogReader().errors(shell.logs) == []
@@ -159,7 +160,7 @@ def wait_for_server(url: str, shell: Shell) -> None:
     raise AssertionError(f"the server does not answer: {server.log.read_text()}")
 
 
-def fill_in_blocks(shell: Shell, sandbox: Sandbox, declared: Path) -> None:
+def save_blocks_for_page(shell: Shell, sandbox: Sandbox, declared: Path) -> None:
     with temporary_settings(
         {
             PREFECT_API_URL: shell.env["PREFECT_API_URL"],
@@ -175,11 +176,11 @@ def ui_calls(url: str) -> str:
 
 
 def deployed_from(url: str) -> set[tuple[str, ...]]:
-    """Return the pull steps of all deployments: a worker elsewhere lacks the checkout's folder."""
+    """Return the pull steps of all deployments. A worker on another machine does not have the folder."""
     answer = httpx.post(f"{url}/api/deployments/filter", json={}, auth=("admin", "change-me"))
     return {tuple(deployment["pull_steps"] or ()) for deployment in answer.json()}
 
 
 def answers(url: str, login: tuple[str, str] | None) -> int:
-    """Return the status that the API answers a caller."""
+    """Return the status of the API's answer to a login."""
     return httpx.post(f"{url}/api/deployments/filter", json={}, auth=login).status_code

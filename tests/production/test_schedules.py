@@ -1,6 +1,6 @@
-"""The deployments of prefect.yaml, served and by a worker, on SQLite and on PostgreSQL.
+"""The deployments of prefect.yaml, served and run by a worker, on SQLite and PostgreSQL.
 
-Schedules create runs that start, and the log of a run shows a traceback only for a bug.
+Schedules create runs that start, and the log of a run has a traceback only for a bug.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 EVERY_MINUTE = "onboard-teams"
-"""A deployment that finds nothing to do where no team is declared."""
+"""A deployment that has nothing to do if no team is declared."""
 BUG, LONG = "have-a-bug", "take-long"
 
 PLATFORM = """
@@ -45,7 +45,7 @@ Data = dict[str, Any]
 
 
 def deployments_for_tests(folder: Path) -> Path:
-    """Write a copy of prefect.yaml with a schedule of each minute and the tests' own flows."""
+    """Write a copy of prefect.yaml with a schedule for each minute and the flows of the tests."""
     content: Data = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")
     pool = content["deployments"][0]["work_pool"]
     for deployment in content["deployments"]:
@@ -69,7 +69,7 @@ def deployments_for_tests(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Running:
-    """A platform whose flows run in one of the ways, on a sandbox."""
+    """A platform with a sandbox, whose flows are served or run by a worker."""
 
     platform: LocalPlatform
     sandbox: Sandbox
@@ -78,7 +78,7 @@ class Running:
     since: datetime
 
     def scheduled_runs(self, deployment: str, *states: str) -> list[Data]:
-        """Return the runs created for a schedule since the flows run in this way."""
+        """Return the runs of a schedule that were created since the flows are served or a worker runs."""
         found = scheduled_runs(self.platform, deployment, *states)
         return [run for run in found if datetime.fromisoformat(run["created"]) > self.since]
 
@@ -126,7 +126,7 @@ def running(
 
 
 def test_each_deployment_with_a_schedule_gets_scheduled_runs(running: Running) -> None:
-    scheduled = {each["name"] for each in running.deployments if each.get("schedules")}
+    scheduled = {item["name"] for item in running.deployments if item.get("schedules")}
 
     def planned() -> set[str]:
         return {name for name in scheduled if running.scheduled_runs(name, "SCHEDULED")}
@@ -138,7 +138,7 @@ def test_each_deployment_with_a_schedule_gets_scheduled_runs(running: Running) -
 
 
 def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
-    """Within a minute. A runner prepares runs some seconds ahead, and may start one early."""
+    """The tolerance is a minute: a runner prepares runs seconds in advance, and may start one early."""
     ended = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
     running.platform.wait_for(lambda: running.scheduled_runs(EVERY_MINUTE, *ended))
@@ -153,12 +153,12 @@ def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
 def test_each_deployment_with_a_schedule_completes_on_a_platform_that_is_in_sync(
     running: Running,
 ) -> None:
-    """With the parameters of its schedule, and the blocks that the page on production names.
+    """They use the parameters of their schedules, and the blocks of the page about production.
 
-    Except the one that runs each minute: it runs one at a time, and a second run is cancelled.
+    The deployment that runs each minute is excluded, because it cancels a second run.
     """
     platform = running.platform
-    scheduled = [each["name"] for each in running.deployments if each.get("schedules")]
+    scheduled = [item["name"] for item in running.deployments if item.get("schedules")]
     scheduled.remove(EVERY_MINUTE)
     first = platform.create_run("configure-platform/configure-platform", {})
     assert platform.wait_for_run(first)["state_type"] == "COMPLETED"
@@ -173,7 +173,7 @@ def test_each_deployment_with_a_schedule_completes_on_a_platform_that_is_in_sync
 
 
 def refused_team(running: Running, folder: Path) -> str:
-    """Start a run for a team whose project exists and is not ours."""
+    """Start a run for a team whose project exists and was not created by Tenantry."""
     harbor = running.sandbox.addresses()["harbor"]
     Caller(harbor["url"], harbor["username"], harbor["password"]).made(
         "/projects", {"project_name": "team-taken"}
@@ -189,7 +189,7 @@ def faulty_declaration(running: Running, folder: Path) -> str:
 
 
 def system_down(running: Running, folder: Path) -> str:
-    """Start a run whose systems do not answer, however often it tries."""
+    """Start a run whose systems never answer."""
     with Sandbox() as sandbox:
         save_blocks(sandbox.addresses(), running.declared, "down")
     blocks = dict.fromkeys(("harbor", "keycloak", "cluster"), "down")

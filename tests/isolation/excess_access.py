@@ -1,7 +1,7 @@
-"""What a team is given that reaches beyond it: rights, hosts, addresses, names at a provider.
+"""Objects that give a team access beyond its own: rights, hosts, addresses, names at a provider.
 
-An object of the team's own can harm others without a byte of theirs being changed: a role binding to
-`cluster-admin`, a route for another team's host.
+An object of a team can harm others although their objects do not change: for example a role binding
+to `cluster-admin`, or a route for another team's host.
 """
 
 import json
@@ -24,12 +24,12 @@ ALLOWED_LABELS = frozenset(
         *(f"tenantry.io/{name}" for name in ("team", "platform", "mark", "cluster")),
     }
 )
-"""What Tenantry itself sets."""
+"""The labels that Tenantry sets."""
 RESERVED = ("kubernetes.io", "k8s.io", "istio.io", "tenantry.io")
 
 
-def beyond(before: Everything, after: Everything, names: Names) -> Iterator[str]:
-    """Return the rights, hosts and addresses of the teams' new objects that are not theirs alone."""
+def excess_access(before: Everything, after: Everything, names: Names) -> Iterator[str]:
+    """Yield the rights, hosts and addresses in new objects of the teams that are not theirs alone."""
     for part, text in after.items():
         if part in before or not names.own(part):
             continue
@@ -86,7 +86,7 @@ def _wrong_addresses(client: Any) -> Iterator[str]:
     logout = client.get("attributes", {}).get("post.logout.redirect.uris", "")
     for address in [*client.get("redirectUris", []), *filter(None, logout.split("##"))]:
         if address in ("+", "-") or re.match("/(?!/)", address):
-            # The redirect URIs; none; a path, which Keycloak takes for one of its own.
+            # The redirect URIs; none; or a path, which Keycloak interprets as its own.
             continue
         parts = urlsplit(address)
         host = parts.hostname or ""
