@@ -211,13 +211,11 @@ def test_each_flow_and_its_parameters_are_documented(deployment: dict[str, Any])
     flow: Any = getattr(__import__(module, fromlist=[name]), name)
     page, heading = read("docs/flows.md"), f"# `{deployment['name']}`"
     if f"\n#{heading}\n" in page:
-        documented_text = [section(page, f"#{heading}")]
+        sections = [section(page, f"#{heading}")]
     else:  # one of several flows in a section that begins with their common parameters
         shared = page[: page.index(f"\n##{heading}\n")].rpartition("\n## ")[2]
-        documented_text = [shared.partition("\n### ")[0], section(page, f"##{heading}")]
-    documented = set(
-        re.findall(r"`([a-z_]+)`", " ".join(_first_cells("\n\n".join(documented_text))))
-    )
+        sections = [shared.partition("\n### ")[0], section(page, f"##{heading}")]
+    documented = set(re.findall(r"`([a-z_]+)`", " ".join(_first_cells("\n\n".join(sections)))))
 
     assert set(flow.parameters.properties) == documented
 
@@ -271,9 +269,9 @@ def test_what_the_platforms_example_calls_a_default_is_one() -> None:
         for name, text in examples(ROOT / "docs" / "declared-state.md")
         if name == "platform.yaml" and "dns_namespace" in text
     )
-    documented_text = {key: value for key, value in example.items() if key != "name"}
+    documented = {key: value for key, value in example.items() if key != "name"}
 
-    given = Platform.model_validate(documented_text)
+    given = Platform.model_validate(documented)
     assert given == Platform()
     assert set(example) | {"defaults", "profiles"} == set(Platform.model_fields)
     assert set(TeamSettings.model_fields) < set(Team.model_fields)
@@ -314,7 +312,7 @@ def test_the_make_targets_of_the_pages_exist() -> None:
 
 
 def test_the_variables_that_give_the_tests_systems_are_documented() -> None:
-    documented_text = {
+    documented = {
         name for name in cells(read("docs/testing.md")) if name.startswith("TENANTRY_TEST_")
     }
     systems = {"HARBOR": GivenHarbor, "KEYCLOAK": GivenKeycloak}
@@ -323,4 +321,4 @@ def test_the_variables_that_give_the_tests_systems_are_documented() -> None:
         for system, account in systems.items()
         for field in account.model_fields
     }
-    assert documented_text == known | {"TENANTRY_TEST_KUBECONFIG"}
+    assert documented == known | {"TENANTRY_TEST_KUBECONFIG"}
