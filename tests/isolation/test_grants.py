@@ -89,7 +89,9 @@ def test_grants_give_what_they_name_and_nothing_else(town: Town) -> None:
     assert not town.failures(served)
     harm = town.harm(ALL)
     for name, granted in GRANTS.items():
-        assert [change for change in harm if change.startswith(granted.effects)], f"{name} is noticed"
+        assert [change for change in harm if change.startswith(granted.effects)], (
+            f"{name} is noticed"
+        )
     effects = tuple(effect for granted in GRANTS.values() for effect in granted.effects)
     assert [change for change in harm if not change.startswith(effects)] == []
 
