@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
 from tasks.prefect_api import needed
 from tasks.states import fail
-from tasks.step import look_again_after, step
+from tasks.step import retry_unread, step
 from tenantry.connections import Connections
 from tenantry.declared import Declaration
 from tenantry.errors import TenantryError
@@ -58,11 +58,11 @@ def connected(
 
 
 def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | None) -> State[Any]:
-    """Return a run's last state: Failed, with every fault, if a file was left out of it.
+    """Return the final state of a run: Failed, with every fault, if a file was left out.
 
     Args:
-        state: the run's result for all other teams.
-        declaration: what is declared.
+        state: the state of the run for all other teams.
+        declaration: the declared state.
         names: the teams that the run is about; all if not given.
     """
     faults = declaration.faults_of(names)
@@ -73,10 +73,10 @@ def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | N
 
 
 def load_block(block: Any, name: str) -> Any:
-    """A block by its name.
+    """Return the block of this name.
 
     Raises:
-        TenantryError: there is none of that name.
+        TenantryError: it does not exist.
     """
     try:
         with needed(f"read block '{name}'"):
@@ -98,12 +98,12 @@ def settle_conflicts(systems: Systems, keycloak: bool) -> Declaration:
     A read that failed is repeated. After the last try, the teams are left out whose claims could not
     be settled.
     """
-    return settle(systems, keycloak, check=look_again_after)
+    return settle(systems, keycloak, check=retry_unread)
 
 
 @step("read declared state")
 def read_declared_state(block: str, commit: str | None = None) -> Declaration:
-    """Reads and checks the declared state, at a commit if given; every fault is named."""
+    """Return the declared state, checked, at a commit if one is given; every fault is reported."""
     declaration: Declaration = load_block(DeclaredState, block).read(commit)
     teams = len(declaration.teams)
     get_run_logger().info("%d teams are declared in %s.", teams, declaration.origin)
@@ -113,12 +113,12 @@ def read_declared_state(block: str, commit: str | None = None) -> Declaration:
 
 @step("check connections")
 def check_connections(systems: Systems, configuring: bool = False) -> None:
-    """Whether addresses, versions and credentials work."""
+    """Check that addresses, versions and credentials work."""
     for sentence in systems.check(configuring=configuring):
         get_run_logger().info(sentence)
 
 
 def log_warnings(declaration: Declaration) -> None:
-    """Report the values that a later release will refuse."""
+    """Log the values that a later release will reject."""
     for warning in declaration.warnings:
         get_run_logger().warning("%s", warning)

@@ -9,7 +9,7 @@ from prefect.futures import PrefectFuture
 from tasks.approval import bullets, require_approval
 from tasks.batches import Shard, in_shards, run_shards
 from tasks.locks import TeamLock
-from tasks.step import look_again_after, submit_as_task
+from tasks.step import retry_unread, submit_as_task
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import drift
 from tenantry.drift import Detected, Order, Remediated, Remediation, Remedy, SystemName
@@ -49,7 +49,7 @@ class Detection:
             self._names,
             self._asked,
             submit=submit_as_task,
-            check_unread=look_again_after,
+            check_unread=retry_unread,
             report_failure=lambda error: log.error(str(error)),
             again=again,
         )
@@ -89,10 +89,10 @@ def _counted(remedy: Remedy) -> str:
 
 
 def _approve(remedy: Remedy) -> None:
-    """Have a person approve this very plan.
+    """Have a user approve this plan.
 
     Raises:
-        NotApproved: it was refused.
+        NotApproved: it was rejected.
     """
     changes = sorted(remedy.changes, key=lambda change: change.action != "delete")
     text = markdown(

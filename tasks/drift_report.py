@@ -1,4 +1,4 @@
-"""What a run of drift detection leaves behind: artifacts, events, files, and its last word."""
+"""The artifacts, events and files that a run of drift detection publishes, and its final state."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -30,10 +30,10 @@ _IDS = 200
 
 
 class Before:
-    """What was open before this run."""
+    """The findings that were open before this run."""
 
     def __init__(self, store: BlockStore | None) -> None:
-        """Reads it from the store's history; without a store, from the last run's artifact."""
+        """Read them from the history in the store; without a store, from the artifact of the last run."""
         self.history = History.read(store) if store else History.empty()
         if store:
             episodes = self.history.episodes[self.history.episodes["closed"].isna()]
@@ -63,16 +63,16 @@ def publish(
     store: BlockStore | None,
     blocks: Mapping[str, str | None],
 ) -> None:
-    """Writes the artifacts and files, and tells of it by events.
+    """Publish the artifacts, files and events of a run.
 
     Args:
-        report: what was found in the end.
-        before: what was open before the run.
-        first: what was found at first.
-        outcome: what the run has mended.
-        store: where files are kept, if anywhere.
-        blocks: the names of the run's blocks by its parameters: whatever runs after it, to mend
-            what it found, takes the same.
+        report: the last report of the run.
+        before: the findings that were open before the run.
+        first: the first report of the run.
+        outcome: the result of remediation.
+        store: the store of the files, if one is configured.
+        blocks: the names of the run's blocks by its parameters: a run that remediates the findings
+            uses the same.
     """
     done = [str(change.id) for each in outcome.teams for change in each.done]
     history = before.history.after(report, done)
@@ -88,10 +88,10 @@ def publish(
             store.write(name, write(format, report, history).encode())
     where = store.name if store else ""
     publish_pages([(SUMMARY, summary.page(report, history, done, where))])
-    _tell(report, before, first, blocks, remediated=bool(outcome.teams))
+    _emit_events(report, before, first, blocks, remediated=bool(outcome.teams))
 
 
-def _tell(
+def _emit_events(
     report: Report,
     before: Before,
     first: Report,
@@ -99,7 +99,7 @@ def _tell(
     *,
     remediated: bool,
 ) -> None:
-    """An event for each team that has findings or has none any more, and one for the run."""
+    """Emit an event for each team that has findings, or no longer has any, and one for the run."""
     open_before = before.teams | {finding.team for finding in first.findings}
     scope = set(report.scope.teams) | ({""} if report.scope.all_teams else set())
     now = {finding.team for finding in report.findings}
@@ -128,7 +128,7 @@ def _emit(
 def _emit_run(
     report: Report, known: Collection[str], blocks: Mapping[str, str | None], remediated: bool
 ) -> None:
-    """What automations act on: once a run, whatever the number of teams."""
+    """Emit the event that automations react to: one for each run, however many teams it covers."""
     found = report.findings
     mendable = sorted({each.team for each in found if each.team and _is_safe(each)})
     emit(
@@ -151,7 +151,7 @@ def _emit_run(
 
 
 def _labels(found: Sequence[Finding], known: Collection[str], remediated: bool) -> dict[str, str]:
-    """What an automation can ask of an event."""
+    """Return the labels by which an automation can filter events."""
     return {
         "tenantry.remediated": _word(remediated),
         "tenantry.mendable": _word(any(_is_safe(each) for each in found)),
@@ -178,7 +178,7 @@ def _counts(found: Sequence[Finding]) -> dict[str, Any]:
 
 
 def conclude(report: Report, outcome: Remediation, fail_on: FailOn) -> State[Any]:
-    """The run's last word, and the state that follows."""
+    """Return the final state of a run."""
     done = sum(len(each.done) for each in outcome.teams)
     failed = [each for each in outcome.teams if each.error is not None]
     words = [

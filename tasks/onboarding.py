@@ -11,7 +11,7 @@ from tasks.batches import Shard, divide, run_shards
 from tasks.locks import TeamLock
 from tasks.pages import artifact_key, publish_pages, publish_progress, update_progress
 from tasks.states import complete, fail
-from tasks.step import look_again_after, run_as_task, step
+from tasks.step import retry_unread, run_as_task, step
 from tasks.tables import PLAN_WIDTHS, publish_table
 from tenantry import explain, onboarding, welcome
 from tenantry.declared import Team
@@ -43,18 +43,18 @@ class Batch:
     def plan(self) -> list[Outcome]:
         """Observe the teams, a task for each system, and return their plans."""
         return onboarding.plan_all(
-            self.systems, self.teams, step=run_as_task, check_unread=look_again_after
+            self.systems, self.teams, step=run_as_task, check_unread=retry_unread
         )
 
 
 def walk_of(systems: Systems, owner: Owner) -> Walk[Owner]:
     """Return the walk of a team, or of the platform, each of whose steps is a task."""
-    return Walk(systems, owner, run_as_task, look_again_after, _log_change)
+    return Walk(systems, owner, run_as_task, retry_unread, _log_change)
 
 
 @step("find new teams")
 def find_new(batch: Batch) -> list[Team]:
-    """The teams that are not applied as they are declared now."""
+    """Return the teams that are not applied as they are now declared."""
     new = batch.systems.not_applied(batch.teams)
     get_run_logger().info("%d of %d teams are new or changed.", len(new), len(batch.teams))
     return new
@@ -110,7 +110,7 @@ class Progress:
         self._id = publish_progress(self._KEY, 0.0 if total else 100.0, self._text(0))
 
     def show(self, done: int) -> None:
-        """Says how many are done, if it is more than two seconds ago, or all."""
+        """Update the number of teams that are done, if all are, or two seconds after the last update."""
         now = time.monotonic()
         due = done == self._total or now > self._shown_at + self.EVERY
         if due and done > self._shown:
@@ -124,7 +124,7 @@ class Progress:
 
 
 def conclude(outcomes: Sequence[Outcome]) -> State[Any]:
-    """The batch's last word: a table of what became of each team, and the state that follows."""
+    """Publish the outcome of each team as a table artifact, and return the final state of the run."""
     failed = [outcome for outcome in outcomes if not outcome.is_done]
     rows = [
         {
@@ -145,7 +145,7 @@ def conclude(outcomes: Sequence[Outcome]) -> State[Any]:
 
 
 def publish_plan(key: str, outcomes: Sequence[Outcome]) -> None:
-    """The changes as a table artifact."""
+    """Publish the changes as a table artifact."""
     rows = [
         {"team": outcome.team, **row}
         for outcome in outcomes
@@ -163,7 +163,7 @@ def publish_guide(systems: Systems, team: Team, plan: Plan) -> None:
 def publish_guides(batch: Batch, shard: Shard[Outcome]) -> None:
     """Publish the guides of a shard's teams that changed.
 
-    Each team has a page of its own: a page that a team is sent shows no text of another team.
+    Each team has its own page: a page that is sent to a team shows no text of another team.
     """
     changed = [each for each in shard.results.values() if each.is_done and each.done and each.plan]
     pairs = zip(batch.pick(changed), changed, strict=True)

@@ -1,4 +1,4 @@
-"""Markdown artifacts, many at once: a page a team, or a page a robot's credential; and progress."""
+"""Markdown artifacts, many at once, such as a page for each team; and progress artifacts."""
 
 import re
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ from tenantry.text import Markdown
 
 
 def artifact_key(*parts: str) -> str:
-    """A stable key, so that the UI shows an artifact's history."""
+    """Return a stable key, so that the UI shows the history of an artifact."""
     return re.sub(r"[^a-z0-9-]+", "-", "-".join(parts))
 
 
 def publish_pages(pages: Iterable[tuple[str, Markdown]]) -> None:
-    """Publish Markdown by its keys; log a warning for each that Prefect's API does not take.
+    """Publish Markdown by its keys; log a warning for each that Prefect's API does not accept.
 
     All share one client, since a client costs more than a call.
     """
@@ -38,7 +38,7 @@ def publish_pages(pages: Iterable[tuple[str, Markdown]]) -> None:
 
 
 def publish_progress(key: str, percent: float, description: Markdown) -> UUID | None:
-    """Publish a progress artifact; return its id, or None if Prefect's API does not take it."""
+    """Publish a progress artifact; return its id, or None if Prefect's API does not accept it."""
     made: UUID | None = None
     with best_effort(f"artifact '{key}'"):
         made = cast(UUID, artifacts.create_progress_artifact(percent, key, description))

@@ -14,7 +14,7 @@ from tenantry.text import joined, markdown
 
 
 def publish_plan(plan: Plan) -> None:
-    """The changes as a table artifact."""
+    """Publish the changes as a table artifact."""
     parts = [
         markdown("{}", explain.summary([Outcome(plan.team, plan)])),
         *(markdown("{}: {}", str(refusal.id), refusal.reason) for refusal in plan.refusals),
@@ -26,7 +26,7 @@ def publish_plan(plan: Plan) -> None:
 
 @step("check that the systems work together")
 def check_all(systems: Systems) -> list[Finding]:
-    """Reads what a login and a pull depend on; each finding is a line of the log."""
+    """Check what a login and a pull depend on, log each finding, and return the findings."""
     found = checks.check_all(systems)
     for finding in found:
         get_run_logger().warning(
@@ -36,8 +36,8 @@ def check_all(systems: Systems) -> list[Finding]:
 
 
 def publish_report(report: Report) -> None:
-    """The findings as a table artifact, and as a page whose lines no UI cuts off."""
-    from tenantry.drift.reports import summary  # with pandas, which configuring can do without
+    """Publish the findings as a table artifact, and as a page whose lines the UI does not truncate."""
+    from tenantry.drift.reports import summary  # it imports pandas, which configuring does not need
 
     rows = [summary.row(finding, {}, report.time) for finding in report.findings]
     publish_table("platform-checks", rows, markdown("{}", report.summary), summary.WIDTHS)

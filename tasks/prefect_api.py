@@ -1,7 +1,7 @@
 """Calls to Prefect's own API: those that a run needs, and those that only publish something.
 
-Prefect's client repeats a call that is answered with 429, 502 or 503, or not at all. What is raised
-here, failed after that.
+Prefect's client retries a call that is answered with 429, 502 or 503, or not at all. Errors are raised
+here after its last try.
 """
 
 import logging
@@ -21,7 +21,7 @@ from tenantry.errors import SystemRefused, SystemUnavailable, as_tenantry_error
 from tenantry.text import visible_values
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
-_MAY_PASS = (408, 429)
+_TRANSIENT = (408, 429)
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def needed(what: str) -> Iterator[None]:
         yield
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        kind = SystemRefused if status < 500 and status not in _MAY_PASS else SystemUnavailable
+        kind = SystemRefused if status < 500 and status not in _TRANSIENT else SystemUnavailable
         advice = "See the log of Prefect's server, and start the run again."
         raise kind("prefect", what, "the API failed", status=status, advice=advice) from None
     except httpx.HTTPError as error:
@@ -57,7 +57,7 @@ def created() -> datetime:
 
 @contextmanager
 def best_effort(what: str) -> Iterator[None]:
-    """Log a warning if something could not be published: the run's work does not depend on it.
+    """Log a warning if something could not be published: the work of the run does not depend on it.
 
     Args:
         what: what is published, such as `artifact 'robots'`.
@@ -67,7 +67,7 @@ def best_effort(what: str) -> Iterator[None]:
     except (httpx.HTTPError, PrefectException) as error:
         status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
         reason = f"it answered {status}" if status else type(error).__name__
-        text = "Cannot publish %s through Prefect's API: %s. The run goes on without it."
+        text = "Cannot publish %s through Prefect's API: %s. The run continues without it."
         run_logger().warning(text, what, reason)
     except Exception as error:  # noqa: BLE001 what was done must still be reported
         run_logger().warning("%s", as_tenantry_error(error, f"publishing {what}"))
@@ -79,9 +79,9 @@ def emit(
     payload: Mapping[str, Any] | None = None,
     related: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Emit an event, as well as it can be done: one that is too large is dropped with a warning.
+    """Emit an event, best effort: one that is too large is dropped with a warning.
 
-    All text in it is made visible: notifications quote it.
+    Invisible characters are made visible: notifications quote the text.
     """
     with best_effort(f"event '{event}'"):
         emit_event(
@@ -93,7 +93,7 @@ def emit(
 
 
 def run_logger() -> Logger:
-    """Return the run's log; where there is no run, Prefect's own."""
+    """Return the logger of the run; outside a run, a logger of Prefect."""
     try:
         return get_run_logger()
     except MissingContextError:

@@ -33,7 +33,7 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
 
     Raises:
         DeclarationError: the team is faulty; with every fault.
-        AlreadyDeclared: it would change the declaration of a team, and the call does not say to.
+        AlreadyDeclared: it would change the declaration of a team, and the call does not allow that.
     """
     team, form = read_form(given)
     proposal: Proposal = load_block(DeclaredState, block).propose(team, if_declared, form)
@@ -51,22 +51,22 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
 def taken_over(proposal: Proposal, observed: Observed) -> list[Id]:
     """Return the live resources of a removed team whose name a proposal declares again.
 
-    A caller of the API chooses the name. The team of that name may have been other people's.
+    A caller of the API chooses the name. The removed team of that name may have belonged to other users.
     """
     if proposal.before is not None or proposal.overwrites:
         return []
     team = proposal.team
-    # A namespace is never a team's extra, so it is not among what carries the team's mark.
+    # A namespace is never an extra resource of a team, so it is not among the marked resources.
     namespaces = [Id(NAMESPACE, name) for name in team.namespaces]
     held = [id for id in namespaces if id in observed.live and observed.live[id].ours]
     return sorted({*held, *(id for id, _ in observed.marked(team.name))})
 
 
 def refuse_unattended(team: str, taken: Sequence[Id]) -> None:
-    """Refuse to take over a removed team in a run that asks no person.
+    """Refuse to take over a removed team in a run that requires no approval.
 
     Raises:
-        NotApproved: with what the run would take over.
+        NotApproved: the run would take over resources, which are named.
     """
     if taken:
         more = f" and {len(taken) - 5} more" if len(taken) > 5 else ""
@@ -79,7 +79,7 @@ def refuse_unattended(team: str, taken: Sequence[Id]) -> None:
 
 
 def needs_approval(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> bool:
-    """Return whether a person must approve a proposal before it is saved and its plan carried out.
+    """Return whether a user must approve a proposal before it is saved and its plan applied.
 
     That is so if the plan deletes something or takes over a removed team, or if the difference
     cannot be shown because the present file cannot be read.
@@ -88,7 +88,7 @@ def needs_approval(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> 
 
 
 def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
-    """Have a person approve a proposal and its plan.
+    """Have a user approve a proposal and its plan.
 
     Args:
         proposal: the team's new declaration.
@@ -96,7 +96,7 @@ def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
         taken: the resources of a removed team that it takes over.
 
     Raises:
-        NotApproved: it was refused.
+        NotApproved: it was rejected.
     """
     changes = proposal.changes
     fields = joined(", ", (code(change.field) for change in changes[:10]))
@@ -133,7 +133,7 @@ def refuse_other(approved: Plan, now: Plan) -> None:
     """Refuse a plan that deletes something and is not the one that was shown and approved.
 
     Raises:
-        NotApproved: something else would be done.
+        NotApproved: the plan differs.
     """
     deletes = approved.removals or now.removals
     if deletes and explain.steps(now) != explain.steps(approved):
@@ -146,7 +146,7 @@ def refuse_other(approved: Plan, now: Plan) -> None:
 
 @step("save team to declared state")
 def save_team(block: str, proposal: Proposal) -> None:
-    """Write the team to the declared state, before any system is changed."""
+    """Write the team to the declared state, before a system is changed."""
     declaration: Declaration = load_block(DeclaredState, block).save_team(proposal)
     get_run_logger().info("Declared in %s.", declaration.origin)
     log_warnings(declaration)

@@ -12,7 +12,7 @@ from tasks.batches import Shard, divide, run_shards
 from tasks.locks import TeamLock
 from tasks.prefect_api import needed
 from tasks.rotation_report import emit_events, publish_pages_of
-from tasks.step import look_again_after, step
+from tasks.step import retry_unread, step
 from tasks.store import BlockStore
 from tenantry.declared import Declaration, Team
 from tenantry.errors import TenantryError
@@ -25,13 +25,13 @@ from tenantry.text import markdown
 from tenantry.wording import count
 
 _APPROVED = "approved-credentials"
-"""The key by which a run keeps the credentials that it may delete."""
+"""The key under which a run stores the credentials that it may delete."""
 _NEWEST = "newest-robots"
-"""The key by which a run keeps the numbers of the robots that its order is about."""
+"""The key under which a run stores the numbers of the robots that were the newest at its start."""
 
 
 def who() -> str:
-    """Who started the run, as far as Prefect knows."""
+    """Return the user or schedule that started the run, as far as Prefect knows."""
     with needed("read the flow run"), get_client(sync_client=True) as client:
         run = client.read_flow_run(flow_run.id)
     if run.auto_scheduled:
@@ -41,7 +41,7 @@ def who() -> str:
 
 @step("check Harbor and the cluster")
 def check_connections(systems: Systems) -> None:
-    """Whether they answer, and whether Harbor's account may rotate: no robot may."""
+    """Check that both answer, and that Harbor's account may rotate robots: no robot account may."""
     for sentence in (
         check_harbor(systems.harbor_client),
         check_kubernetes(systems.home_cluster),
@@ -66,12 +66,12 @@ def pick(declaration: Declaration, names: Sequence[str] | None) -> list[Team]:
 def refuse_unknown(
     purposes: Sequence[str] | None, teams: Sequence[Team], declaration: Declaration
 ) -> None:
-    """Refuses a purpose that none of these teams has.
+    """Refuse a purpose that none of these teams has.
 
     The robots of teams that are left out are not known yet: if there are such teams, nothing is refused.
 
     Raises:
-        TenantryError: and which there are.
+        TenantryError: no team has the purpose; the declared purposes are named.
     """
     if declaration.left_out:
         return
@@ -86,13 +86,13 @@ def refuse_unknown(
 @step("observe robots")
 def observe_robots(run: RotationRun) -> list[Outcome]:
     """Return the state of all pairs, their credentials tried, with what is to be done for each."""
-    return run.plan(datetime.now(UTC), look_again_after)
+    return run.plan(datetime.now(UTC), retry_unread)
 
 
 def recall_order(order: RotationRequest) -> RotationRequest:
-    """Return an order with what an earlier process of the run kept of it.
+    """Return a request with the robots that an earlier process of the run stored with it.
 
-    So a run that is started again exchanges nothing that it has exchanged before.
+    So a run that is restarted does not rotate a credential a second time.
     """
     if order.force or order.compromised:
         order.newest_robots.update(recall(_NEWEST) or {})
@@ -100,7 +100,7 @@ def recall_order(order: RotationRequest) -> RotationRequest:
 
 
 def keep_order(order: RotationRequest) -> None:
-    """Keep with the run which robots its order is about."""
+    """Store the newest robots of the request with the run."""
     if order.force or order.compromised:
         remember(_NEWEST, dict(order.newest_robots))
 
@@ -112,16 +112,16 @@ def begin_trail(run: RotationRun, block: str | None, by: str) -> Trail:
 
 
 def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
-    """Have a person approve that old credentials die before new ones are in place.
+    """Have a user approve that old credentials are deleted before new ones are in place.
 
-    What was approved is kept with the run. So a run that crashed and is started again asks only if
-    it is about to delete a credential that was not approved before.
+    The approval is stored with the run. A run that is restarted after a crash asks again only if it
+    would delete a credential that was not approved before.
 
     Returns:
-        The person's name, as given; empty if no credential is left to delete.
+        The name of the user, as given; empty if no credential is left to delete.
 
     Raises:
-        NotApproved: it was refused.
+        NotApproved: it was rejected.
     """
     dying = [o for o in outcomes if o.why == "compromised" or "kill" in o.steps]
     due = [outcome.name for outcome in dying]

@@ -1,4 +1,4 @@
-"""What all our tasks have in common: when one is tried again, and how one fails."""
+"""The common properties of all tasks: which errors are retried, when, and how a task fails."""
 
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -25,15 +25,15 @@ T = TypeVar("T")
 
 
 class TeamsFailed(TenantryError):
-    """Some of a shard's teams failed for good; each has its line."""
+    """Some parts of a shard failed permanently; the message has a line for each."""
 
 
 class TeamsLeft(TeamsFailed):
-    """Some of a shard's teams failed after something that may pass."""
+    """Some parts of a shard failed with a transient error."""
 
 
 RETRIED = (SystemUnavailable, NotEffective, TeamsLeft)
-"""Errors after which a task is tried again."""
+"""Errors after which a task is retried."""
 DELAYS = [2, 4, 8, 16, 25, 25, 25]
 """Seconds between the tries, on average: Prefect draws each at random around its value.
 
@@ -44,49 +44,50 @@ JITTER = 0.5
 """Prefect's jitter factor: a waiting time is up to this part longer than its average."""
 
 
-def may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether a task's failure may be gone at the next try.
+def is_transient(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Return whether a task's failure is transient.
 
-    Time-outs, resets, 429, 502, 503, 504, Harbor's and Keycloak's 500, a lost answer,
-    someone who was faster, a write that did not take. Not a refusal: it would be the same again.
+    Transient are time-outs, resets, 429, 502, 503, 504, a 500 of Harbor or Keycloak, a lost answer, a
+    concurrent change, and a write that was accepted but not persisted. A refusal is not: the next try
+    would be refused, too.
     """
     try:
         state.result()
     except RETRIED:
         return True
-    except Exception:  # noqa: BLE001 a fault of ours, whatever it is, is no better next time
+    except Exception:  # noqa: BLE001 a bug fails again on the next try
         return False
     return False
 
 
 class Step(Generic[P, T]):
-    """A Prefect task that is called like the function it is made of."""
+    """A Prefect task that is called like the function that it runs."""
 
     def __init__(self, task: Task[P, T], plain: Callable[P, T]) -> None:
         self._task = task
         self.plain = plain
-        """The function itself, without Prefect."""
+        """The function, without Prefect."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs the task, and raises what made it fail."""
+        """Run the task and return its result; raise the error with which it failed."""
         return self._task(*args, **kwargs, return_state=True).result()
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[T]:
-        """Runs the task beside others."""
+        """Start the task, which runs concurrently with others."""
         return self._task.submit(*args, **kwargs)
 
 
 def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], Step[P, T]]:
-    """Makes a task of a function that looks at the systems or changes them.
+    """Return a decorator that makes a task of a function that observes or changes the systems.
 
-    It is never cached, and what it returns is never stored. It is tried again, with growing delays, after what may pass. A
-    refusal ends it as Failed with the refusal's own words: raising would do that too, with
-    a traceback in the log that tells an operator nothing. An unexpected error ends it as Failed as
-    well; where it was raised is in the log.
+    The task is never cached, and its result is never stored. Transient errors are retried, with growing
+    delays. After a refusal the task is Failed with the message of the system: a raised error would add a
+    traceback to the log that is of no use to an operator. After an unexpected error it is Failed as well,
+    and the log names the place where it was raised.
 
     Args:
-        name: the task's name in the UI.
-        run_name: a template for its runs' names, with the function's parameters.
+        name: the name of the task in the UI.
+        run_name: a template for the names of its runs, with the function's parameters.
     """
 
     def decorate(work: Callable[P, T]) -> Step[P, T]:
@@ -96,7 +97,7 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
                 return work(*args, **kwargs)
             except RETRIED:
                 raise
-            except Exception as error:  # noqa: BLE001 a bug of ours is a failure with a message, too
+            except Exception as error:  # noqa: BLE001 a bug fails the task with a message, too
                 failure = as_tenantry_error(error, f"running the task '{name}'")
                 return cast(T, fail(str(failure), data=failure))
 
@@ -109,7 +110,7 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
             retries=len(DELAYS),
             retry_delay_seconds=[float(delay) for delay in DELAYS],
             retry_jitter_factor=JITTER,
-            retry_condition_fn=may_pass,
+            retry_condition_fn=is_transient,
         )
         return Step(made, work)
 
@@ -117,11 +118,11 @@ def step(name: str, run_name: str | None = None) -> Callable[[Callable[P, T]], S
 
 
 def run_as_task(name: str, work: Callable[[bool], T], /) -> T:
-    """Run a step of a walk as a task, which is tried again after what may pass.
+    """Run a step of a walk as a task, which is retried after a transient error.
 
     Args:
         name: the name of the task and of its run.
-        work: the step; it is told whether it has been tried before.
+        work: the step, called with whether this is a retry.
 
     Raises:
         TenantryError: the step failed.
@@ -135,30 +136,30 @@ def submit_as_task(name: str, work: Callable[[bool], T], /) -> PrefectFuture[T]:
 
 
 def is_retry() -> bool:
-    """Whether the running task has been tried before: what was seen then may be old."""
+    """Return whether the running task is a retry: earlier observations may be out of date."""
     return (task_run.run_count or 1) > 1
 
 
 def is_last_try() -> bool:
-    """Whether the running task is not tried again if it fails now."""
+    """Return whether the running task is not retried if it fails now."""
     return (task_run.run_count or 1) > len(DELAYS)
 
 
-def look_again_after(errors: Iterable[TenantryError]) -> None:
-    """Raise the first error that may pass, so that the running task looks again; none on its last try.
+def retry_unread(errors: Iterable[TenantryError]) -> None:
+    """Raise the first transient error, so that the running task is retried; none on its last try.
 
     An observation records what it cannot read and continues, so that one team's fault does not stop
-    the others. During an outage that would leave teams out that the next try can read. Two kinds
-    are recorded at once, since they are most likely the same on the next try: an odd answer, and
-    what depends on something else that could not be read.
+    the others. During an outage that would leave teams out that the next try can read. Two kinds of
+    errors are not raised, since the next try most likely meets them again: an invalid response, and a
+    part that depends on another one that could not be read.
 
     Args:
         errors: why parts could not be read.
 
     Raises:
-        TenantryError: the first that may pass.
+        TenantryError: the first transient error.
     """
     for error in errors:
-        lasts = isinstance(error, (InvalidResponse, DependencyUnread))
-        if isinstance(error, RETRIED) and not lasts and not is_last_try():
+        permanent = isinstance(error, (InvalidResponse, DependencyUnread))
+        if isinstance(error, RETRIED) and not permanent and not is_last_try():
             raise error

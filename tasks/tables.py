@@ -19,11 +19,11 @@ from tenantry.text import Markdown, escaped, unescaped, visible
 _WIDTH = 24
 """Characters of a line in a cell."""
 PLAN_WIDTHS = {"team": 14, "action": 8, "resource": 30, "fields": 38}
-"""Those of a table of changes."""
+"""The widths of the columns in a table of changes."""
 
 
 class _Wrapper(textwrap.TextWrapper):
-    """Breaks a word that is longer than a line after a slash, full stop or dash, where it has one."""
+    """Break a word that is longer than a line after a slash, full stop or dash, if it has one."""
 
     def _split(self, text: str) -> list[str]:
         pieces: list[str] = []
@@ -38,7 +38,7 @@ def publish_table(
     description: Markdown,
     widths: Mapping[str, int | None] | None = None,
 ) -> None:
-    """Publish rows as a table artifact; log a warning if Prefect's API does not take it.
+    """Publish rows as a table artifact; log a warning if Prefect's API does not accept it.
 
     The UI breaks no line within a cell, so that one long text hides all columns after it. It
     renders text as Markdown, which a tenant's text must not become.

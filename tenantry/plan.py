@@ -25,26 +25,26 @@ from tenantry.resources import (
 from tenantry.resources import differences as compare
 
 Owner = Team | Platform
-"""Whose resources a plan is about: of the platform it bears the name PLATFORM."""
+"""The owner of a plan. The plan of the platform has the name PLATFORM."""
 
 Action = Literal["create", "update", "replace", "delete"]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One resource, and what is done to it."""
+    """An action on one resource."""
 
     action: Action
     resource: Resource
     differences: tuple[Difference, ...]
     live: Live | None = None
-    """The object as it was when the plan was made; None if there was none."""
+    """The object as it was observed; None if it did not exist."""
     adopts: bool = False
-    """Whether the change takes over something that Tenantry did not make."""
+    """Whether the change adopts an object that Tenantry did not create."""
 
     @property
     def id(self) -> Id:
-        """What the resource is known by."""
+        """The id of the resource."""
         return self.resource.id
 
     @property
@@ -66,44 +66,44 @@ def unknown_kind(change: Change) -> TenantryError:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A resource that we may not touch: something of its name exists that is not ours."""
+    """A resource that Tenantry must not change: an object of its name exists that is not ours."""
 
     id: Id
     reason: str
     differences: tuple[Difference, ...] = ()
-    """The declared fields that it has not."""
+    """The declared fields in which the object differs."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be done for one team, or for the platform, in order."""
+    """The changes for one team, or for the platform, in order."""
 
     team: str
     """The team's name, or PLATFORM."""
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     waiting: tuple[Refusal, ...] = ()
-    """Resources that can't be made yet, and what they wait for; a later run makes them."""
+    """Resources that cannot be created yet, and what they wait for; a later run creates them."""
     withheld: tuple[Change, ...] = ()
-    """What differs in something that may not be touched; told of in a partial plan only."""
+    """The differences within an object that must not be changed; in a partial plan only."""
 
     @property
     def is_of_platform(self) -> bool:
-        """Whether it is the platform's plan, not a team's."""
+        """Whether it is the plan of the platform."""
         return self.team == PLATFORM
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do, and nothing in the way of it."""
+        """Whether the plan has neither changes nor refusals."""
         return not (self.changes or self.refusals)
 
     @property
     def removals(self) -> tuple[Change, ...]:
-        """The changes that delete something."""
+        """The deletions."""
         return tuple(change for change in self.changes if change.action == "delete")
 
     def in_stage(self, stage: Stage) -> list[Change]:
-        """The changes of one stage, in order."""
+        """Return the changes of one stage, in order."""
         return [change for change in self.changes if change.stage == stage]
 
 
@@ -127,17 +127,17 @@ def describe_owner(team: str) -> str:
 def make_plan(
     owner: Owner, desired: Iterable[Resource], observed: Observed, *, partial: bool = False
 ) -> Plan:
-    """What it takes to bring the resources of one team, or of the platform, to what is desired.
+    """Return the plan that brings the resources of one team, or of the platform, to the desired state.
 
     Args:
         owner: the team, or the platform.
         desired: its resources.
-        observed: what was seen of them.
-        partial: plan what could be read, and leave out the rest. What lies in something that may
-            not be touched is compared all the same.
+        observed: their observed state.
+        partial: plan what could be read, and leave out the rest. Resources within an object that must
+            not be changed are compared, too.
 
     Raises:
-        TenantryError: part of it could not be read: what was raised then.
+        TenantryError: part of it could not be read; the error of that observation.
     """
     name = owner.name if isinstance(owner, Team) else PLATFORM
     if not partial and (failure := observed.failure(name)):
@@ -158,7 +158,7 @@ def make_plan(
             waiting.append(Refusal(resource.id, observed.waiting[resource.id]))
             continue
         if resource.stage == "Mark as applied" and (refusals or waiting):
-            continue  # Not all is applied: the next run is to look at this team again.
+            continue  # Not all is applied: the next run must observe this team again.
         around = {*resource.depends_on, resource.owner}
         live = observed.live.get(resource.id)
         if not barred.isdisjoint(around):
@@ -184,7 +184,7 @@ def make_plan(
 
 
 def _withheld(resource: Resource, live: Live | None) -> Iterator[Change]:
-    """What would be done if what it lies in were ours."""
+    """Yield the change that would be made if the object that contains the resource were ours."""
     found = _found(resource, live)
     # The mark that all is applied is a part of the namespace itself.
     if resource.stage != "Mark as applied" and (found or live is None):
@@ -241,7 +241,7 @@ def _adoption(owner: Owner, adopt: str) -> str:
 
 
 def _locked(found: Iterable[Difference], live: Live) -> str:
-    """Why the system would let nobody make this change; empty if it would."""
+    """Return why the system rejects this change from every account; empty if it does not."""
     fields = [(each.field, each.field.split(".")[0]) for each in found]
     reasons = dict.fromkeys(live.read_only[top] for _, top in fields if top in live.read_only)
     names = ", ".join(name for name, top in fields if top in live.read_only)
@@ -251,10 +251,10 @@ def _locked(found: Iterable[Difference], live: Live) -> str:
 def may_adopt(
     owner: Owner, resource: Resource, wanted: Iterable[Resource], observed: Observed
 ) -> bool:
-    """Whether the declared state says to take over something that is not ours.
+    """Return whether the declared state allows to adopt an object that is not ours.
 
-    Where only what is identical may be taken over, that includes all that would become ours
-    with it.
+    If only identical objects may be adopted, the objects that would become ours with it must be
+    identical, too.
     """
     live = observed.live.get(resource.id)
     if live is not None and live.foreign:
@@ -269,14 +269,14 @@ def may_adopt(
 
 
 def _deletions(team: str, wanted: Collection[Id], observed: Observed) -> Iterator[Change]:
-    """What carries the team's mark, or the platform's, and is declared no more."""
+    """Yield the deletions of objects with the owner's mark that are no longer declared."""
     for id, live in observed.marked(team):
         if id not in wanted and id.kind.prunable:
             yield Change("delete", Resource(id, {}), (), live)
 
 
 def _beyond_marks(found: Iterable[Difference]) -> Iterator[Difference]:
-    """The differences but for the marks, which nothing bears that is not ours."""
+    """Yield the differences other than the marks: an object that is not ours has none."""
     for difference in found:
         if not any(mark in difference.field for mark in MARK_PREFIXES):
             yield difference
@@ -289,7 +289,7 @@ def _action(resource: Resource, found: Iterable[Difference]) -> Action:
 
 
 def _dropped(resource: Resource, live: Live) -> Iterable[Difference]:
-    """Fields that we once set and that are declared no more."""
+    """Yield fields that Tenantry once set and that are no longer declared."""
     for path in sorted(live.owned):
         value = get_path(live.fields, path)
         if value is not None and get_path(resource.fields, path) is None:

@@ -105,8 +105,8 @@ def test_a_team_that_cannot_be_read_is_looked_at_again_and_fails_alone_in_the_en
         return work(True)
 
     with pytest.raises(SystemUnavailable, match=members):
-        observe_owners(adapters, bench.teams, check_unread=step.look_again_after)
-    observed = observe_owners(adapters, bench.teams, tried_twice, step.look_again_after)
+        observe_owners(adapters, bench.teams, check_unread=step.retry_unread)
+    observed = observe_owners(adapters, bench.teams, tried_twice, step.retry_unread)
     assert observed.failure("data") is not None
     assert observed.failure("shop") is None
 

@@ -71,7 +71,7 @@ def find(bench: Bench, before_retry: Callable[[], object]) -> tuple[Detected, li
 
         return Started(run)
 
-    found = find_drift(bench.systems, submit=submit, check_unread=step.look_again_after)
+    found = find_drift(bench.systems, submit=submit, check_unread=step.retry_unread)
     return found, retried
 
 
@@ -99,15 +99,15 @@ def test_harbor_is_not_observed_again_for_what_kubernetes_does_not_return(
     observed = begin(SYSTEMS, teams.systems, teams.teams)
     error = SystemUnavailable("kubernetes", "GET /api/v1/namespaces", "no answer")
     record_failure(teams.systems.kubernetes, error, observed)
-    observe_one(teams.systems.harbor, teams.systems, teams.teams, observed, step.look_again_after)
+    observe_one(teams.systems.harbor, teams.systems, teams.teams, observed, step.retry_unread)
     assert observed.failure("data") is not None
 
 
 def test_an_odd_answer_is_recorded_at_once() -> None:
     odd = InvalidResponse("harbor", "GET /api/v2.0/projects/7/members", "'id' is missing")
-    step.look_again_after([odd])
+    step.retry_unread([odd])
     with pytest.raises(SystemUnavailable, match="no answer"):
-        step.look_again_after([odd, SystemUnavailable("harbor", "GET /x", "no answer")])
+        step.retry_unread([odd, SystemUnavailable("harbor", "GET /x", "no answer")])
 
 
 def test_rotation_looks_again_before_it_gives_a_pair_up(
@@ -126,7 +126,7 @@ def test_rotation_looks_again_before_it_gives_a_pair_up(
 
 
 def test_onboarding_looks_again(teams: Bench) -> None:
-    walk = Walk(teams.systems, teams.team("data"), check_unread=step.look_again_after)
+    walk = Walk(teams.systems, teams.team("data"), check_unread=step.retry_unread)
     with pytest.raises(SystemUnavailable, match="projects"):
         walk.plan()
     assert not walk.observed.unreadable
