@@ -55,14 +55,14 @@ def test_what_fails_before_it_is_published_is_dropped_and_the_old_one_stays(
 
 def test_a_robot_that_may_do_nothing_is_not_published(pull: Bench) -> None:
     """Harbor's token service answers 200 to it all the same: the token's access is empty."""
-    real = pull.systems.credentials.issuer.make
+    real = pull.systems.credentials.issuer.create
 
-    def make(project: str, short: str, robot: Any, mark: Any) -> Any:
+    def create(project: str, short: str, robot: Any, mark: Any) -> Any:
         made = real(project, short, robot, mark)
         robots(pull)[short].permissions[0].access[:] = [("tag", "list")]
         return made
 
-    pull.systems.credentials.issuer.make = make  # type: ignore[method-assign]
+    pull.systems.credentials.issuer.create = create  # type: ignore[method-assign]
     outcome = only(run(pull))
     assert "logs in but may not pull in team-shop/" in str(outcome.error)
     assert set(robots(pull)) == {"pull-a"}
@@ -126,13 +126,13 @@ def test_a_team_that_is_not_onboarded_waits_and_cannot_be_forced(bench: Bench) -
     assert "there is no such project. Onboard team 'shop' first." in str(outcome.error)
 
 
-def test_a_robots_account_is_told_that_no_robot_may_rotate(bench: Bench) -> None:
+def test_the_check_explains_why_a_robots_account_is_refused(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     username, password = bench.login("harbor-pull")
     url = bench.sandbox.addresses()["harbor"]["url"]
     account = HarborAccount(url=url, username=username, password=SecretStr(password))
     client = HarborClient(account)
-    with pytest.raises(SystemRefused, match=r"no robot may renew another's secret"):
+    with pytest.raises(SystemRefused, match=r"a robot cannot renew the secrets of other robots"):
         check_harbor(client)
     client.close()
 
