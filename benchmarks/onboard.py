@@ -145,7 +145,7 @@ def declare(folder: Path, teams: int) -> list[Callable[[], None]]:
 
 
 def core(addresses: dict[str, Any], state: Declaration) -> None:
-    """What `onboard-teams` does with `which: new`, without Prefect."""
+    """What `onboard-teams` does with `scope: changed`, without Prefect."""
     connections = Connections(
         harbor=HarborAccount.model_validate(addresses["harbor"]),
         keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, field_validator
 from blocks.connections import ClusterConnection, HarborConnection, KeycloakConnection
 from blocks.declared_state import DeclaredState
 from blocks.loading import NoSuchBlock, load
-from tenantry.connections import Connections
+from tenantry.connections import HOME, Connections
 from tenantry.errors import TenantryError
 
 DEFAULT = "default"
@@ -54,7 +54,7 @@ class Platform(Block):
         description="The name of the Keycloak Connection block.",
     )
     clusters: dict[ClusterName, Name] = Field(
-        default={DEFAULT: DEFAULT},
+        default={HOME: DEFAULT},
         title="Clusters",
         description="The name that you give the cluster, and the name of its Cluster Connection "
         'block, as JSON, such as {"eu-west": "eu-west-admin"}. This version supports one cluster.',

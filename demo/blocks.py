@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection, Platform
+from tenantry.connections import HOME
 
 
 def save_blocks(addresses: dict[str, Any], declared: Path, name: str = "default") -> None:
@@ -22,7 +23,7 @@ def save_blocks(addresses: dict[str, Any], declared: Path, name: str = "default"
         KeycloakConnection(**addresses["keycloak"]),
         ClusterConnection(kubeconfig=SecretStr(kubeconfig)),
         DeclaredState(folder=str(declared)),
-        Platform(declared_state=name, harbor=name, keycloak=name, clusters={name: name}),
+        Platform(declared_state=name, harbor=name, keycloak=name, clusters={HOME: name}),
     ):
         block.register_type_and_schema()
         block.save(name, overwrite=True)

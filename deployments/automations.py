@@ -1,10 +1,10 @@
-"""Creates or updates the automations that ship with the deployments.
+"""Create or update the automations that belong to the deployments.
 
     python deployments/automations.py
     python deployments/automations.py --notify slack-webhook/platform-team
 
-Run it once against a new server after the flows are deployed, and again after an update: nothing
-is made twice, and an automation that somebody switched on or off stays so.
+Run it against a new server after the flows are deployed, and again after each update. It creates no
+automation twice, and leaves an automation enabled or disabled as it is.
 """
 
 import argparse
@@ -24,7 +24,6 @@ HEARTBEAT = timedelta(seconds=30)
 START = timedelta(minutes=10)
 """How long a run may take from Pending to Running: pulling an image or adding a node takes minutes."""
 _OURS = {"prefect.resource.id": "prefect.tag.tenantry", "prefect.resource.role": "tag"}
-_BLOCKS = ("declared_state", "harbor", "keycloak", "cluster")
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
 _RESTARTED = ("0", "1", "2")
 """The run counts at which a crashed run is scheduled again: 0 is a crash before the first start.
@@ -32,7 +31,9 @@ _RESTARTED = ("0", "1", "2")
 A resumed run keeps its count (read and tested in Prefect 3.9.1).
 """
 _RENAMED = {
-    "tenantry: a crashed run is scheduled again": "tenantry: a crashed run is scheduled again, once"
+    "tenantry: a crashed run is scheduled again": "tenantry: a crashed run is scheduled again, once",
+    "tenantry: drift is remediated (safe only)": "tenantry: drift is mended (safe only)",
+    "tenantry: drift is reported": "tenantry: drift is told of",
 }
 """Automations by the name that an earlier version gave them."""
 _NEEDS_NO_PROCESS = {
@@ -131,17 +132,17 @@ def _absence(
 
 
 def remediation(deployment: UUID) -> Automation:
-    """Mends drift as soon as it is found, by a run of `detect-drift` with `safe`.
+    """Return the automation that remediates drift when it is found, by `detect-drift` with `safe`.
 
-    It ships switched off: whether to mend unasked is for the platform's people to say.
+    It is disabled at first: the operators of the platform decide whether to remediate automatically.
 
     Args:
         deployment: the id of the deployment `detect-drift`.
     """
     return Automation(
-        name="tenantry: drift is mended (safe only)",
-        description="Creates and updates what is ours where drift is found; removes nothing. "
-        "A run that has mended something does not set it off again.",
+        name="tenantry: drift is remediated (safe only)",
+        description="Creates and updates resources that Tenantry owns where drift is found; removes "
+        "nothing. A run that has remediated something does not trigger it again.",
         enabled=False,
         trigger=_drift({"tenantry.mendable": "yes", "tenantry.remediated": "no"}),
         actions=[
@@ -151,8 +152,8 @@ def remediation(deployment: UUID) -> Automation:
                 parameters={
                     "remediate": "safe",
                     "teams": _as_json("event.payload.mendable_teams"),
-                    "store": _as_json("event.payload.store"),
-                    **{name: f"{{{{ event.payload.{name} }}}}" for name in _BLOCKS},
+                    "report_storage": _as_json("event.payload.report_storage"),
+                    "platform": "{{ event.payload.platform }}",
                 },
             )
         ],
@@ -160,14 +161,14 @@ def remediation(deployment: UUID) -> Automation:
 
 
 def notification(block: UUID) -> Automation:
-    """Tells of drift that was not there at the run before.
+    """Return the automation that notifies about new drift.
 
     Args:
         block: the id of a notification block's document.
     """
     return Automation(
-        name="tenantry: drift is told of",
-        description="Sends a message when a run finds something that the run before did not.",
+        name="tenantry: drift is reported",
+        description="Sends a message when a run finds drift that the previous run did not find.",
         trigger=_drift({"tenantry.new": "yes"}),
         actions=[
             SendNotification(
@@ -181,13 +182,13 @@ def notification(block: UUID) -> Automation:
 
 
 def _as_json(path: str) -> dict[str, Any]:
-    """A parameter that is no text: rendered alone it would be, and no run be made of it."""
+    """Return a parameter that is not text: a plain template would be rendered as text."""
     template = {"__prefect_kind": "jinja", "template": f"{{{{ {path} | tojson }}}}"}
     return {"__prefect_kind": "json", "value": template}
 
 
 def _drift(labels: dict[str, str]) -> EventTrigger:
-    """Each run that found drift with these labels."""
+    """Return the trigger for each run that found drift with these labels."""
     return EventTrigger(
         match={"prefect.resource.id": "tenantry.drift", **labels},
         expect={"tenantry.drift.detected"},
@@ -197,7 +198,7 @@ def _drift(labels: dict[str, str]) -> EventTrigger:
 
 
 def deployment_id(name: str) -> UUID | None:
-    """A deployment's id; None if it is not deployed yet."""
+    """Return the id of a deployment; None if it does not exist."""
     with get_client(sync_client=True) as client:
         try:
             return client.read_deployment_by_name(name).id
@@ -206,7 +207,7 @@ def deployment_id(name: str) -> UUID | None:
 
 
 def block_id(name: str) -> UUID:
-    """The id of a block, named as type/name."""
+    """Return the id of a block, named as type/name."""
     kind, _, own = name.partition("/")
     with get_client(sync_client=True) as client:
         try:
@@ -237,21 +238,21 @@ def _find(name: str) -> Automation | None:
 
 
 def main() -> None:
-    """Puts them all in place, and says which."""
+    """Create or update all automations, and print their names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    told = "notification block, as type/name, that is told of drift"
-    parser.add_argument("--notify", metavar="BLOCK", help=told)
+    text = "notification block, as type/name, that sends a message about new drift"
+    parser.add_argument("--notify", metavar="BLOCK", help=text)
     notify = parser.parse_args().notify
     wanted = automations()
     if found := deployment_id("detect-drift/detect-drift"):
         wanted.append(remediation(found))
     else:
-        print("detect-drift is not deployed yet: run this again when it is, to have drift mended")
+        print("detect-drift is not deployed. Deploy it and run this again to remediate drift.")
     if notify:
         wanted.append(notification(block_id(notify)))
     for automation in wanted:
         put(automation)
-        print(f"{automation.name}: in place" + ("" if automation.enabled else ", switched off"))
+        print(f"{automation.name}: " + ("enabled" if automation.enabled else "disabled"))
 
 
 if __name__ == "__main__":

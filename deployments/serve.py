@@ -1,9 +1,9 @@
-"""Serves the deployments of prefect.yaml from one long-lived process, without a work pool.
+"""Serve the deployments of prefect.yaml from one long-lived process, without a work pool.
 
     python deployments/serve.py
     python deployments/serve.py other.yaml
 
-Runs get the environment that a worker would give them; what is set already stays.
+Runs get the environment that a worker would set. Variables that are already set are kept.
 """
 
 import argparse
@@ -26,14 +26,14 @@ PREFECT_YAML = Path(__file__).parent.parent / "prefect.yaml"
 
 
 def deployments(file: Path = PREFECT_YAML) -> list[RunnerDeployment]:
-    """The file's deployments, in the form that can be served."""
+    """Return the deployments of a file, ready to be served."""
     return [
         _deployment(declared) for declared in YAML(typ="safe", pure=True).load(file)["deployments"]
     ]
 
 
 def environment(file: Path = PREFECT_YAML) -> dict[str, str]:
-    """What the file's deployments add to the environment of their runs."""
+    """Return the variables that the deployments of a file add to the environment of their runs."""
     found: dict[str, str] = {}
     for declared in YAML(typ="safe", pure=True).load(file)["deployments"]:
         found |= declared["work_pool"]["job_variables"]["env"]
@@ -57,19 +57,19 @@ def _deployment(declared: dict[str, Any]) -> RunnerDeployment:
 
 
 if __name__ == "__main__":
-    # Beside this file; imported late since only a script finds it there.
-    from parameters import delete_retired, refuse_unknown
+    # In the folder of this file: only a script can import it from there.
+    from parameters import delete_retired, update_parameters
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", nargs="?", type=Path, default=PREFECT_YAML, help="prefect.yaml")
     file = parser.parse_args().file
     for name, value in environment(file).items():
         os.environ.setdefault(name, value)
-    # What prefect.serve does, with a word to the API in between.
+    # The same as prefect.serve, with an update of the parameters before the start.
     runner = Runner(limit=None)
     for deployment in deployments(file):
         runner.add_deployment(deployment)
     delete_retired()
-    print(f"Serving {', '.join(refuse_unknown())}.", flush=True)
+    print(f"Serving {', '.join(update_parameters())}.", flush=True)
     with suppress(KeyboardInterrupt, TerminationSignal):
         asyncio.run(runner.start())

@@ -1,12 +1,12 @@
-"""Runbook: bring what is the platform's own to what is declared of it: single sign-on first of all."""
+"""Runbook: bring the platform's own resources, such as single sign-on, in sync with their declaration."""
 
 from typing import Any
 
 from prefect import flow
 
-from flows.onboard import BlockName
-from tasks import platform
-from tasks.connections import check_connections, connected, read_declared_state
+from flows.parameters import BlockName
+from tasks import platform as tasks
+from tasks.connections import check_connections, connected, load_platform, read_declared_state
 from tasks.locks import TeamLock
 from tasks.names import run_name
 from tasks.onboarding import walk_of
@@ -19,40 +19,38 @@ from tenantry.plan import refuse
 from tenantry.resources import PLATFORM
 
 
-@flow(name="configure-platform", flow_run_name=run_name("configure the platform"), retries=0)
+@flow(
+    name="configure-platform",
+    flow_run_name=run_name("configure platform", options=("renew_client_secret", "dry_run")),
+    retries=0,
+)
 def configure_platform(
     dry_run: bool = False,
     renew_client_secret: bool = False,
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    platform: BlockName = "default",
 ) -> Any:
-    """Configure the realm, its external providers, Harbor's client, and Harbor.
+    """Configure the realm, its external identity providers, Harbor's client, and Harbor.
 
     Args:
-        dry_run: Show the changes and make none.
-        renew_client_secret: Renew the secret of Harbor's client in the realm now, whatever its age.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        dry_run: Show the changes without making them.
+        renew_client_secret: Renew the secret of Harbor's client in the realm now, regardless of its
+            age.
+        platform: Name of the Platform block.
     """
     try:
-        declaration = read_declared_state(declared_state)
+        blocks = load_platform(platform)
+        declaration = read_declared_state(blocks)
         if not declaration.platform.is_managed:
-            return complete("Nothing of the platform's own is declared.")
+            return complete("No resources of the platform itself are declared.")
         with connected(
             declaration,
-            harbor,
-            keycloak,
-            cluster,
+            blocks,
             renew_client_secret_before=created() if renew_client_secret else None,
         ) as systems:
             check_connections(systems, configuring=True)
             walk = walk_of(systems, systems.state.platform)
             plan = walk.plan()
-            platform.publish_plan(plan)
+            tasks.publish_plan(plan)
             if dry_run:
                 return complete(f"Dry run: {explain.summary([Outcome(PLATFORM, plan)])}")
             outcome = walk.apply(TeamLock([PLATFORM]))

@@ -1,14 +1,14 @@
-"""Runbook: find what of the systems is not as declared, and mend it where told to."""
+"""Runbook: find where the systems differ from the declared state, and remediate if asked to."""
 
 from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.onboard import BlockName, Commit, StoreName
+from flows.parameters import BlockName, Commit, Storage
 from tasks import drift as tasks
 from tasks import drift_report
-from tasks.connections import connected, read_declared_state
+from tasks.connections import connected, load_platform, read_declared_state
 from tasks.drift_report import FailOn
 from tasks.names import run_name
 from tasks.states import fail
@@ -20,7 +20,9 @@ from tenantry.errors import TenantryError
 
 @flow(
     name="detect-drift",
-    flow_run_name=run_name("detect drift"),
+    flow_run_name=run_name(
+        "detect drift", about="teams", options=("systems", "remediate", "remove", "commit")
+    ),
     retries=0,
     task_runner=ThreadPoolTaskRunner(max_workers=MAX_CONCURRENT_CALLS),  # type: ignore[arg-type]
 )
@@ -30,64 +32,50 @@ def detect_drift(
     probe_credentials: bool = True,
     remediate: Remediate = "none",
     remove: list[str] | None = None,
-    ask: bool = True,
+    require_approval: bool = True,
     fail_on: FailOn = "never",
-    store: StoreName | None = None,
+    report_storage: Storage | None = None,
     commit: Commit | None = None,
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    platform: BlockName = "default",
 ) -> Any:
-    """Report what of the systems is not as declared, and mend it where told to.
+    """Report where the systems differ from the declared state, and remediate the drift if asked to.
 
     Args:
-        teams: Names of teams, to look at no others.
-        systems: Systems to tell of; all if not given.
-        probe_credentials: Try whether robots' credentials open Harbor, a call each.
-        remediate: "none" only reports; "safe" creates and updates what is ours; "all" also takes
-            over what the declared state says to adopt, and removes extras that carry our mark.
-        remove: Extras to remove that do not carry our mark, each as the report names it:
-            system/kind/key.
-        ask: Ask in the UI before anything is removed.
-        fail_on: When the run ends Failed: "never" for what it finds; "drift" if there is any
-            finding; "unreadable" if something could not be read.
-        store: Type and name of a file-system block that keeps the report's files and the history,
+        teams: Names of the teams to check; all teams if empty. Only a run for all teams reports the
+            resources that belong to no declared team.
+        systems: Systems to report on; all systems if empty.
+        probe_credentials: Test with one login for each robot whether its credential works.
+        remediate: "none" only reports. "safe" creates missing and updates changed resources that
+            Tenantry owns. "all" also adopts the resources that the declared state says to adopt, and
+            removes extra resources that Tenantry owns.
+        remove: Extra resources to remove although Tenantry does not own them, each as the report
+            names it, such as harbor/robot/team-shop/by-hand.
+        require_approval: Require an approval in the UI before the run removes anything.
+        fail_on: Findings that make the run end Failed: "never" none of them, "drift" all of them,
+            "unreadable" only resources that could not be read.
+        report_storage: Type and name of the storage block for the report's files and the history,
             such as local-file-system/drift.
-        commit: Full hash of a commit of the declared state's branch, to hold the systems to that
-            commit; the latest if not given.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        commit: Full hash of a commit of the declared state's branch to compare with; the latest commit
+            if empty.
+        platform: Name of the Platform block.
     """
     order = Order(remediate, tuple(remove or ()), tuple(systems or SYSTEMS))
     try:
-        declaration = read_declared_state(declared_state, commit)
+        blocks = load_platform(platform)
+        declaration = read_declared_state(blocks, commit)
         declaration.pick(teams)
-        archive = BlockStore(store) if store else None
-        before = drift_report.Before(archive)
+        store = BlockStore(report_storage) if report_storage else None
+        before = drift_report.Before(store)
         with connected(
-            declaration,
-            harbor,
-            keycloak,
-            cluster,
-            probe_credentials=probe_credentials,
-            extras=True,
+            declaration, blocks, probe_credentials=probe_credentials, extras=True
         ) as connections:
             detection = tasks.Detection(connections, order.systems, teams)
             first = last = detection.find()
-            outcome = tasks.remediate(detection, first, order, ask=ask)
+            outcome = tasks.remediate(detection, first, order, require_approval=require_approval)
             if outcome.teams:
                 last = detection.find(again=True)
-        blocks = {
-            "declared_state": declared_state,
-            "harbor": harbor,
-            "keycloak": keycloak,
-            "cluster": cluster,
-            "store": store,
-        }
-        drift_report.publish(last.report, before, first.report, outcome, archive, blocks)
+        parameters = {"platform": platform, "report_storage": report_storage}
+        drift_report.publish(last.report, before, first.report, outcome, store, parameters)
         return drift_report.conclude(last.report, outcome, fail_on)
     except TenantryError as error:
         get_run_logger().error(str(error))

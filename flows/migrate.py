@@ -1,21 +1,34 @@
-"""Runbook: move people to another identity provider without losing access. See docs/migrate.md.
+"""Runbook: move users to another identity provider without loss of access. See docs/migrate.md.
 
-Five flows, one for each intent, work on one migration: its journal is in the store, and says where
-it is.
+Five flows work on one migration. Its journal is in the report storage and records its state.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from prefect import flow, get_run_logger
-from pydantic import Field
 
-from flows.onboard import BlockName, StoreName
+from blocks.platform import PlatformBlocks
+from flows.parameters import (
+    BlockName,
+    Count,
+    Hash,
+    OptionalBlockName,
+    Percent,
+    PositiveCount,
+    Storage,
+)
 from tasks import migration as tasks
 from tasks import migration_approval as approvals
 from tasks import migration_plan as planning
 from tasks import migration_report
-from tasks.connections import check_connections, connected, finish, read_declared_state
+from tasks.connections import (
+    check_connections,
+    connected,
+    finish,
+    load_platform,
+    read_declared_state,
+)
 from tasks.names import run_name
 from tasks.states import complete, fail
 from tasks.store import BlockStore, NoStore
@@ -26,129 +39,111 @@ from tenantry.migration.options import Options
 from tenantry.systems.systems import Systems
 from tenantry.wording import count
 
-Percent = Annotated[int, Field(ge=1, le=100)]
-Hours = Annotated[int, Field(ge=0)]
-Waves = Annotated[int, Field(ge=1)]
-KeycloakName = Annotated[str, Field(pattern=r"^[a-z0-9-]*$")]
-Hash = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-
 
 @flow(
     name="plan-migration",
-    flow_run_name=run_name("plan migration"),
+    flow_run_name=run_name("plan migration", options=("situation", "replan")),
     retries=0,
     persist_result=False,
 )
 def plan_migration(
-    store: StoreName,
+    report_storage: Storage,
     situation: Literal["auto", "provider", "users", "issuer"] = "auto",
     match: Match = "email",
-    people: str = "",
-    new_keycloak: KeycloakName = "",
+    identities_file: str = "",
+    new_keycloak: OptionalBlockName = "",
     pilot: list[str] | None = None,
     groups: list[str] | None = None,
-    percent: Percent = 100,
-    exclude: list[str] | None = None,
-    reimport: list[str] | None = None,
-    soak_hours: Hours = 168,
-    keep_days: Hours = 30,
-    largest_wave: Percent = 50,
-    plan_again: bool = False,
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    wave_percent: Percent = 100,
+    exclude_users: list[str] | None = None,
+    reimport_users: list[str] | None = None,
+    soak_hours: Count = 168,
+    keep_days: Count = 30,
+    max_wave_percent: Percent = 50,
+    replan: bool = False,
+    platform: BlockName = "default",
 ) -> Any:
-    """Find who is to be moved and what stands in the way, and plan the migration if nothing does.
+    """Find the users to move and everything that blocks the migration, and plan it if nothing does.
 
     Args:
-        store: Type and name of a file-system block that keeps the journal, the snapshot and the
+        report_storage: Type and name of the storage block for the journal, the snapshot and the
             reports, such as local-file-system/migration.
-        situation: What changes: an external provider behind the realm ("provider"), the same with
-            all users re-created with other ids ("users"), or the issuer that Harbor trusts
-            ("issuer"). "auto" selects "provider" if a provider is declared to replace another, and
-            otherwise "issuer".
-        match: How a user of the realm is found at the new provider: by "email", by "username", or by
-            a "mapping" file.
-        people: A CSV or Excel file in the store that lists the new provider's people.
-        new_keycloak: Instead of a file, the Keycloak Connection block of the new provider.
-        pilot: User names of the people who are moved first.
-        groups: Groups whose people are moved next, one wave for each group.
-        percent: The size of each wave of all other people, in percent.
-        exclude: User names of people who are not moved; they cannot log in after the migration.
-        reimport: User names of people who cannot be linked; they are deleted in the realm and
-            imported with the same id.
-        soak_hours: Hours between the switch and the earliest finish, in which a roll back is
-            possible.
-        keep_days: Days after the end of the migration in which its snapshot is kept.
-        largest_wave: The largest part of Harbor's people that one wave may delete, in percent.
-        plan_again: Replace a plan that is approved already.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        situation: What changes: an external provider of the realm ("provider"), the same with all
+            users re-created under new ids ("users"), or the issuer that Harbor trusts ("issuer").
+            "auto" selects "provider" if the declared state replaces one provider by another, otherwise
+            "issuer".
+        match: How a user of the realm is matched with one of the new provider: by "email", by
+            "username", or by a "mapping" file.
+        identities_file: A CSV or Excel file in the report storage that lists the users of the new
+            provider.
+        new_keycloak: Instead of a file, the name of the Keycloak Connection block of the new provider.
+        pilot: User names of the pilot wave, which moves first.
+        groups: Groups whose users move next, one wave for each group.
+        wave_percent: The size of each wave of all other users, in percent of them.
+        exclude_users: User names of users who do not move. They cannot log in after the migration.
+        reimport_users: User names of users who cannot be linked. They are deleted in the realm and
+            imported again with the same id.
+        soak_hours: Hours between the switch and the earliest finish. A rollback is possible until then.
+        keep_days: Days to keep the snapshot after the end of the migration.
+        max_wave_percent: The largest part of Harbor's users that one wave may delete, in percent.
+        replan: Replace a plan that is already approved.
+        platform: Name of the Platform block.
     """
 
-    def plan(systems: Systems, kept: BlockStore) -> str:
+    def plan(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
         options = Options(
             match=match,
             pilot=tuple(pilot or ()),
             groups=tuple(groups or ()),
-            percent=percent,
-            exclude_users=tuple(exclude or ()),
-            reimport=tuple(reimport or ()),
+            percent=wave_percent,
+            exclude_users=tuple(exclude_users or ()),
+            reimport=tuple(reimport_users or ()),
             soak_hours=soak_hours,
             keep_days=keep_days,
-            max_wave_percent=largest_wave,
+            max_wave_percent=max_wave_percent,
         )
-        move = planning.to_plan(systems, kept, declared_state, situation, again=plan_again)
+        move = planning.to_plan(systems, store, blocks, situation, again=replan)
         options = planning.complete_order(move, options)
         check_connections(systems)
         tasks.check_versions(systems)
         if not planning.is_planned(move):
-            there = planning.read_identities(move, match, people, new_keycloak)
-            found = planning.inspect(move, there, options, people)
+            there = planning.read_identities(move, match, identities_file, new_keycloak)
+            found = planning.inspect(move, there, options, identities_file)
             migration_report.publish_inspection(move.store, found)
             found.refuse()
-            planning.export(move, found, options, again=plan_again)
+            planning.export(move, found, options, again=replan)
         return tasks.stands(move)
 
-    return _run(plan, store, declared_state, harbor, keycloak, cluster)
+    return _run(plan, report_storage, platform)
 
 
 @flow(
     name="continue-migration",
-    flow_run_name=run_name("continue migration"),
+    flow_run_name=run_name("continue migration", options=("waves", "switch")),
     retries=0,
     persist_result=False,
 )
 def continue_migration(
-    store: StoreName,
-    waves: Waves | None = None,
+    report_storage: Storage,
+    waves: PositiveCount | None = None,
     switch: bool = True,
     approved_plan: Hash = "",
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    platform: BlockName = "default",
 ) -> Any:
-    """Continue the planned migration: ask for its approval, move people in waves, and switch.
+    """Continue the planned migration: request its approval, move users in waves, and switch logins.
 
     Args:
-        store: Type and name of the file-system block that keeps the migration.
-        waves: How many waves to move now; all that are left if empty.
-        switch: Also let people log in by the new provider: after the last wave, or before the first
-            one if Harbor's issuer changes. If off, a later run does it.
-        approved_plan: The hash of the plan that you approve by starting this run, where no person
-            answers a form.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        report_storage: Type and name of the storage block of the migration.
+        waves: The number of waves to move now; all remaining waves if empty.
+        switch: Also switch logins to the new provider: after the last wave, or before the first wave if
+            Harbor's issuer changes. If this is off, a later run switches.
+        approved_plan: For runs without a form, the hash of the plan. By starting the run with it, you
+            approve the plan.
+        platform: Name of the Platform block.
     """
 
-    def go_on(systems: Systems, kept: BlockStore) -> str:
-        move = tasks.current(systems, kept, declared_state)
+    def go_on(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
+        move = tasks.current(systems, store, blocks)
         tasks.check_not_ending(move)
         check_connections(systems)
         tasks.check_versions(systems)
@@ -161,7 +156,7 @@ def continue_migration(
             tasks.switch(move)
         return tasks.stands(move, more=tasks.make_pilot_links(move))
 
-    return _run(go_on, store, declared_state, harbor, keycloak, cluster)
+    return _run(go_on, report_storage, platform)
 
 
 @flow(
@@ -171,26 +166,20 @@ def continue_migration(
     persist_result=False,
 )
 def follow_up_migration(
-    store: StoreName,
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    report_storage: Storage,
+    platform: BlockName = "default",
 ) -> Any:
-    """Restore links and rights that people of finished waves lack, and report every person's state.
+    """Restore missing links and rights of users in finished waves, and report the state of each user.
 
     Args:
-        store: Type and name of the file-system block that keeps the migration.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        report_storage: Type and name of the storage block of the migration.
+        platform: Name of the Platform block.
     """
 
-    def follow_up(systems: Systems, kept: BlockStore) -> str:
-        move = tasks.find(systems, kept, declared_state)
+    def follow_up(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
+        move = tasks.find(systems, store, blocks)
         if move is None:
-            return tasks.no_migration(systems, kept, declared_state)
+            return tasks.no_migration(systems, store, blocks)
         label = move.migration.entry.label
         standing = tasks.follow_up(move)
         if move.migration.is_on:
@@ -200,48 +189,43 @@ def follow_up_migration(
             return tasks.stands(move, standing, text)
         return tasks.stands(move, standing, f"{standing}.")
 
-    return _run(follow_up, store, declared_state, harbor, keycloak, cluster, idle=True)
+    return _run(follow_up, report_storage, platform, idle=True)
 
 
 @flow(
     name="finish-migration",
-    flow_run_name=run_name("finish migration"),
+    flow_run_name=run_name("finish migration", options=("skip_soak",)),
     retries=0,
     persist_result=False,
 )
 def finish_migration(
-    store: StoreName,
-    exclude: list[str] | None = None,
+    report_storage: Storage,
+    exclude_users: list[str] | None = None,
     skip_soak: bool = False,
-    approval: Hash = "",
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    approved_plan: Hash = "",
+    platform: BlockName = "default",
 ) -> Any:
-    """Finish the migration after an approval; no roll back is possible from then on.
+    """Finish the migration after an approval. A rollback is not possible afterwards.
 
     Args:
-        store: Type and name of the file-system block that keeps the migration.
-        exclude: User names of people who have not logged in yet and are not waited for any longer.
+        report_storage: Type and name of the storage block of the migration.
+        exclude_users: User names of users who have not logged in yet and whose login the finish does
+            not wait for.
         skip_soak: Finish before the soak time is over.
-        approval: The hash that an earlier run showed and that you approve by starting this run,
-            where no person answers a form.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        approved_plan: For runs without a form, the hash that an earlier run showed. By starting the run
+            with it, you approve the plan.
+        platform: Name of the Platform block.
     """
 
-    def end(systems: Systems, kept: BlockStore) -> str:
-        move = tasks.current(systems, kept, declared_state)
-        by, _ = approvals.ask_to_finish(move, tuple(exclude or ()), skip_soak, approval)
+    def end(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
+        move = tasks.current(systems, store, blocks)
+        by, _ = approvals.ask_to_finish(move, tuple(exclude_users or ()), skip_soak, approved_plan)
         compared, differing = tasks.compare(move)
-        tasks.finish(move, tuple(exclude or ()), skip_soak)
+        tasks.finish(move, tuple(exclude_users or ()), skip_soak)
         text = f"{count(compared, 'right')} compared, {differing} different; approved by {by}."
         return tasks.stands(move, more=text)
 
-    return _run(end, store, declared_state, harbor, keycloak, cluster)
+    return _run(end, report_storage, platform)
 
 
 @flow(
@@ -251,68 +235,57 @@ def finish_migration(
     persist_result=False,
 )
 def roll_back_migration(
-    store: StoreName,
-    exclude: list[str] | None = None,
-    approval: Hash = "",
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    report_storage: Storage,
+    exclude_users: list[str] | None = None,
+    approved_plan: Hash = "",
+    platform: BlockName = "default",
 ) -> Any:
-    """Undo the migration after an approval, so that people log in as before.
+    """Undo the migration after an approval, so that users log in as before.
 
     Args:
-        store: Type and name of the file-system block that keeps the migration.
-        exclude: User names of people who have not logged in since they were deleted and are not
-            waited for any longer.
-        approval: The hash that an earlier run showed and that you approve by starting this run,
-            where no person answers a form.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        report_storage: Type and name of the storage block of the migration.
+        exclude_users: User names of users who have not logged in since they were deleted and whose
+            login the rollback does not wait for.
+        approved_plan: For runs without a form, the hash that an earlier run showed. By starting the run
+            with it, you approve the plan.
+        platform: Name of the Platform block.
     """
 
-    def undo(systems: Systems, kept: BlockStore) -> str:
-        move = tasks.current(systems, kept, declared_state)
-        by, numbers = approvals.ask_to_roll_back(move, exclude or (), approval)
+    def undo(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
+        move = tasks.current(systems, store, blocks)
+        by, numbers = approvals.ask_to_roll_back(move, exclude_users or (), approved_plan)
         label = move.migration.entry.label
-        done = tasks.roll_back(move, exclude or (), numbers[IN_HARBOR])
+        done = tasks.roll_back(move, exclude_users or (), numbers[IN_HARBOR])
         standing = tasks.standing(move)
         if standing and move.migration.is_on:
             migration_report.publish_standing(move.migration, systems.state, label, standing)
         text = f"{done}; approved by {by}." if done else f"Approved by {by}."
         return tasks.stands(move, standing, text)
 
-    return _run(undo, store, declared_state, harbor, keycloak, cluster)
+    return _run(undo, report_storage, platform)
 
 
 def _run(
-    work: Callable[[Systems, BlockStore], str],
-    store: str,
-    declared_state: str,
-    harbor: str,
-    keycloak: str,
-    cluster: str,
+    work: Callable[[Systems, BlockStore, PlatformBlocks], str],
+    report_storage: str,
+    platform: str,
     *,
     idle: bool = False,
 ) -> Any:
-    """Return the final state of a run: what `work` returns, or why it failed.
+    """Return the final state of a run: the message that `work` returns, or why it failed.
 
     Args:
-        work: what the run does with the systems and the store.
-        store: type and name of the store's block.
-        declared_state: name of the Declared State block.
-        harbor: name of the Harbor Connection block.
-        keycloak: name of the Keycloak Connection block.
-        cluster: name of the Cluster Connection block.
-        idle: whether the run is a scheduled one, which completes where no store exists.
+        work: the steps of the run.
+        report_storage: type and name of the storage block of the migration.
+        platform: name of the Platform block.
+        idle: the run is a scheduled one, which completes if the storage block does not exist.
     """
     try:
-        kept = BlockStore(store)
-        declaration = read_declared_state(declared_state)
-        with connected(declaration, harbor, keycloak, cluster) as systems:
-            return finish(complete(work(systems, kept)), systems.state, None)
+        store = BlockStore(report_storage)
+        blocks = load_platform(platform)
+        declaration = read_declared_state(blocks)
+        with connected(declaration, blocks) as systems:
+            return finish(complete(work(systems, store, blocks)), systems.state, None)
     except NoStore as error:
         return complete(f"No migration is in progress. {error}") if idle else fail(str(error))
     except planning.NothingToMove as error:

@@ -1,65 +1,63 @@
-"""Runbook: bring teams to what is declared for them, on all four systems."""
+"""Runbook: bring teams in sync with their declaration on all four systems."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from prefect import flow, get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field, WithJsonSchema
 
+from flows.parameters import BlockName, Commit, TeamForm
 from tasks import onboarding as tasks
 from tasks import proposals
-from tasks.connections import check_connections, connected, finish, read_declared_state
+from tasks.connections import (
+    check_connections,
+    connected,
+    finish,
+    load_platform,
+    read_declared_state,
+)
 from tasks.locks import TeamLock
 from tasks.names import run_name
 from tasks.pages import artifact_key
 from tasks.states import complete, fail
 from tenantry import explain
 from tenantry.calls import MAX_CONCURRENT_CALLS
-from tenantry.declared import IfDeclared, form_schema
+from tenantry.declared import IfDeclared
 from tenantry.errors import TenantryError
 from tenantry.outcomes import Outcome, left_out
 from tenantry.plan import Plan, refuse
 
-BlockName = Annotated[str, Field(min_length=1, pattern=r"^[a-z0-9-]+$")]
-"""The name of a block, as Prefect allows it: a path in it would reach other calls of its API."""
-StoreName = Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")]
-TeamForm = Annotated[Any, WithJsonSchema(form_schema())]
-"""A team as a caller gives it: its form is for people, and `read_form` says what is wrong."""
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
-
-@flow(name="onboard-team", flow_run_name=run_name("onboard {team[name]}"), retries=0)
+@flow(
+    name="onboard-team",
+    flow_run_name=run_name("onboard {team[name]}", options=("if_declared", "dry_run")),
+    retries=0,
+)
 def onboard_team(
     team: TeamForm,
     if_declared: IfDeclared = "refuse",
     require_approval: bool = True,
     dry_run: bool = False,
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    platform: BlockName = "default",
 ) -> Any:
     """Declare one team and onboard it on all four systems.
 
     Args:
-        team: The team. What is left empty comes from its profile and from the platform.
-        if_declared: What to do if a team of this name is declared already, and differently:
-            "refuse" shows the difference and changes nothing, "merge" adds the given fields to its
-            file, "replace" lets its file hold only the given fields.
-        require_approval: Ask in the UI before a changed declaration deletes anything, or a new one
-            takes over what is left of a removed team. Turn it off where no person attends the
-            runs: such a run deletes without asking, and is refused if it would take over.
-        dry_run: Show the changes and make none; nothing is written to the declared state either.
-        declared_state: Name of the Declared State block that the team is saved to.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        team: The team. Empty fields get their values from the team's profile and the platform.
+        if_declared: What to do if the team is already declared with other values. "refuse" shows the
+            difference and changes nothing. "merge" adds the given fields to the team's file.
+            "replace" reduces the file to the given fields.
+        require_approval: Require an approval in the UI before a changed declaration deletes resources,
+            or a new team takes over resources of a removed team. If this is off, the run deletes
+            without an approval, and fails instead of taking over resources.
+        dry_run: Show the changes without making them. The declared state does not change either.
+        platform: Name of the Platform block.
     """
     try:
-        proposal = proposals.check_declaration(declared_state, team, if_declared)
+        blocks = load_platform(platform)
+        proposal = proposals.check_declaration(blocks, team, if_declared)
         declared = proposal.team
-        with connected(proposal.declaration, harbor, keycloak, cluster) as systems:
-            if declared.name not in systems.state.teams:  # it claims what another team holds
+        with connected(proposal.declaration, blocks) as systems:
+            if declared.name not in systems.state.teams:  # another team holds what it claims
                 return fail("\n".join(systems.state.faults_of([declared.name])))
             check_connections(systems)
             walk = tasks.walk_of(systems, declared)
@@ -77,7 +75,7 @@ def onboard_team(
             def save(final: Plan) -> None:
                 if require_approval and proposal.writes:
                     proposals.refuse_other(plan, final)
-                proposals.save_team(declared_state, proposal)
+                proposals.save_team(blocks, proposal)
 
             outcome = walk.apply(TeamLock([declared.name]), save)
             tasks.publish_guide(systems, declared, walk.planned)
@@ -89,43 +87,38 @@ def onboard_team(
 
 @flow(
     name="onboard-teams",
-    flow_run_name=run_name("onboard {which} teams"),
+    flow_run_name=run_name("onboard {scope} teams", about="teams", options=("commit", "dry_run")),
     retries=0,
     task_runner=ThreadPoolTaskRunner(max_workers=MAX_CONCURRENT_CALLS),  # type: ignore[arg-type]
 )
 def onboard_teams(
-    which: Literal["new", "all"] = "new",
+    scope: Literal["changed", "all"] = "changed",
     teams: list[str] | None = None,
     commit: Commit | None = None,
     dry_run: bool = False,
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    platform: BlockName = "default",
 ) -> Any:
-    """Onboard the declared teams: one look at everything, then shards of teams, each a task.
+    """Onboard the declared teams: observe all systems once, then change the teams in batches.
 
     Args:
-        which: "new" takes the teams whose declaration is new or has changed since they were
-            applied; "all" looks at every team and mends what differs.
-        teams: Names of teams, to take no others.
-        commit: Full hash of a commit of the declared state's branch, to take the teams as that
-            commit declares them; the latest if not given.
-        dry_run: Show the changes and make none.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block.
-        cluster: Name of the Cluster Connection block.
+        scope: "changed" selects the teams whose declaration is new or has changed since it was
+            applied. "all" selects all teams, and corrects manual changes in the systems, too.
+        teams: Names of the teams to onboard; all teams if empty.
+        commit: Full hash of a commit of the declared state's branch that declares the teams; the
+            latest commit if empty.
+        dry_run: Show the changes without making them.
+        platform: Name of the Platform block.
     """
     try:
-        declaration = read_declared_state(declared_state, commit)
+        blocks = load_platform(platform)
+        declaration = read_declared_state(blocks, commit)
         declaration.pick(teams)
-        with connected(declaration, harbor, keycloak, cluster) as systems:
+        with connected(declaration, blocks) as systems:
             declaration = systems.state
             check_connections(systems)
             batch = tasks.Batch(systems, declaration.pick(teams))
-            if which == "new":
-                batch.teams = tasks.find_new(batch)
+            if scope == "changed":
+                batch.teams = tasks.find_changed(batch)
             if not batch.teams:
                 text = "No team is new or changed."
                 return finish(complete(text), declaration, teams)

@@ -1,14 +1,14 @@
-"""Runbook: exchange robots' credentials before they are too old, without one failed pull."""
+"""Runbook: rotate the credentials of robots before they expire, without a failed image pull."""
 
 from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.onboard import BlockName, StoreName
+from flows.parameters import BlockName, Storage
 from tasks import rotation as tasks
 from tasks import rotation_report
-from tasks.connections import connected, finish, read_declared_state
+from tasks.connections import connected, finish, load_platform, read_declared_state
 from tasks.names import run_name
 from tasks.prefect_api import created
 from tasks.states import complete, fail
@@ -19,7 +19,9 @@ from tenantry.rotation import RotationRequest, RotationRun, report
 
 @flow(
     name="rotate-robots",
-    flow_run_name=run_name("rotate robots"),
+    flow_run_name=run_name(
+        "rotate robots", about="teams", options=("purposes", "force", "compromised", "dry_run")
+    ),
     retries=0,
     task_runner=ThreadPoolTaskRunner(max_workers=MAX_CONCURRENT_CALLS),  # type: ignore[arg-type]
 )
@@ -29,37 +31,32 @@ def rotate_robots(
     force: bool = False,
     compromised: bool = False,
     reason: str = "",
-    ask: bool = True,
+    require_approval: bool = True,
     dry_run: bool = False,
-    store: StoreName | None = None,
-    declared_state: BlockName = "default",
-    harbor: BlockName = "default",
-    keycloak: BlockName = "default",
-    cluster: BlockName = "default",
+    report_storage: Storage | None = None,
+    platform: BlockName = "default",
 ) -> Any:
-    """Exchange the credentials that are due, and retire the old ones whose time is over.
+    """Rotate the credentials that are due, and retire the old ones after their overlap.
 
     Args:
-        teams: Names of teams, to take no others.
-        purposes: Purposes of robots, such as pull and ci, to take no others.
-        force: Exchange credentials that are not due, too.
-        compromised: The old credentials are known to others: delete them first, then make new
-            ones. Pulls and pushes fail until whoever makes them has read the new one.
-        reason: Why it is done by hand, for the audit trail.
-        ask: Ask in the UI before anything compromised is deleted.
-        dry_run: Show who is due, and when everybody else will be, and change nothing.
-        store: Type and name of a file-system block that keeps the audit trail, such as
+        teams: Names of the teams to rotate robots of; all teams if empty.
+        purposes: Purposes of the robots to rotate, such as pull and ci; all purposes if empty.
+        force: Also rotate credentials that are not due.
+        compromised: The old credentials are known to others: delete them first, then create new
+            ones. Pulls and pushes fail until the clients have loaded the new credentials.
+        reason: The reason for a manual run, for the audit trail.
+        require_approval: Require an approval in the UI before compromised credentials are deleted.
+        dry_run: Show which robots are due now, and when the others will be, without changes.
+        report_storage: Type and name of the storage block for the audit trail, such as
             local-file-system/rotation.
-        declared_state: Name of the Declared State block.
-        harbor: Name of the Harbor Connection block.
-        keycloak: Name of the Keycloak Connection block. It is not called.
-        cluster: Name of the Cluster Connection block.
+        platform: Name of the Platform block. Keycloak is not called.
     """
     try:
         order = tasks.recall_order(RotationRequest(created(), force, compromised, reason))
-        declaration = read_declared_state(declared_state)
+        blocks = load_platform(platform)
+        declaration = read_declared_state(blocks)
         tasks.refuse_unknown(purposes, tasks.pick(declaration, teams), declaration)
-        with connected(declaration, harbor, keycloak, cluster, settle_by_keycloak=False) as systems:
+        with connected(declaration, blocks, settle_by_keycloak=False) as systems:
             tasks.check_connections(systems)
             chosen = tasks.pick(systems.state, teams)
             run = RotationRun(systems, chosen, order, teams, purposes=purposes)
@@ -70,11 +67,11 @@ def rotate_robots(
                 text = f"Dry run: {report.summary(outcomes)}"
                 return finish(complete(text), systems.state, teams)
             by = tasks.who()
-            if compromised and ask:
+            if compromised and require_approval:
                 rotation_report.publish_table(outcomes, run.now)
                 if person := tasks.approve(outcomes, run.token_lifetime):
                     by = f"{by}, approved by {person}"
-            trail = tasks.begin_trail(run, store, by)
+            trail = tasks.begin_trail(run, report_storage, by)
             outcomes = tasks.rotate_all(run, trail, outcomes)
             rotation_report.publish_table(outcomes, run.now)
             return rotation_report.conclude(run, trail, outcomes)

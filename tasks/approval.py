@@ -75,7 +75,7 @@ def bullets(changes: Sequence[Change]) -> Markdown:
     return joined("\n", lines + [markdown("- … and {} more", more)] * (more > 0))
 
 
-def require_approval(question: Markdown, plan: str, *, patience: int = DAY) -> str:
+def request_approval(question: Markdown, plan: str, *, patience: int = DAY) -> str:
     """Return the user who approved a plan; suspend the run if there is no answer yet.
 
     After the run is resumed, the flow must call this function again with its current plan. If the plan

@@ -1,52 +1,46 @@
-"""What a run loads and connects to: blocks, the declared state, and the systems."""
+"""Loads the blocks and the declared state of a run, and connects to the systems."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import get_run_logger
+from prefect.blocks.core import Block
 from prefect.client.schemas.objects import State
 
-from blocks import ClusterConnection, DeclaredState, HarborConnection, KeycloakConnection
+from blocks import loading
+from blocks import platform as platform_block
+from blocks.platform import PlatformBlocks
 from tasks.prefect_api import needed
 from tasks.states import fail
 from tasks.step import retry_unread, step
-from tenantry.connections import Connections
 from tenantry.declared import Declaration
-from tenantry.errors import TenantryError
 from tenantry.systems.settle import connect, settle
 from tenantry.systems.systems import Systems
+
+B = TypeVar("B", bound=Block)
 
 
 @contextmanager
 def connected(
     declaration: Declaration,
-    harbor: str,
-    keycloak: str,
-    cluster: str,
+    blocks: PlatformBlocks,
     *,
     settle_by_keycloak: bool = True,
     **options: Any,
 ) -> Iterator[Systems]:
-    """Connect to the systems of these blocks, with conflicts between teams settled.
+    """Connect to the systems of a platform, with conflicts between teams settled.
 
-    From then on the declared state is `state` of the systems.
+    The `state` of the systems is the declared state after that.
 
     Args:
         declaration: the declared state.
-        harbor: the name of its block, and so on.
-        keycloak: the name of its block.
-        cluster: the name of its block.
+        blocks: the blocks of the platform.
         settle_by_keycloak: whether Keycloak may be called to settle conflicts.
         options: those of `Systems`.
     """
-    connections = Connections(
-        harbor=load_block(HarborConnection, harbor).account(),
-        keycloak=load_block(KeycloakConnection, keycloak).account(),
-        kubernetes=load_block(ClusterConnection, cluster).cluster(),
-    )
     with connect(
-        connections,
+        blocks.connections(),
         declaration,
         keycloak=settle_by_keycloak,
         settled_by=settle_conflicts,
@@ -58,12 +52,12 @@ def connected(
 
 
 def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | None) -> State[Any]:
-    """Return the final state of a run: Failed, with every fault, if a file was left out.
+    """Return the final state of a run: Failed, with all faults, if a faulty file was left out.
 
     Args:
-        state: the state of the run for all other teams.
+        state: the result of the run for all other teams.
         declaration: the declared state.
-        names: the teams that the run is about; all if not given.
+        names: the teams of the run; all teams if not given.
     """
     faults = declaration.faults_of(names)
     if not faults:
@@ -72,23 +66,25 @@ def finish(state: State[Any], declaration: Declaration, names: Iterable[str] | N
     return fail("\n".join([state.message or "", head, *faults]))
 
 
-def load_block(block: Any, name: str) -> Any:
-    """Return the block of this name.
+@step("load platform")
+def load_platform(name: str) -> PlatformBlocks:
+    """Return the blocks of the platform with this name.
 
     Raises:
-        TenantryError: it does not exist.
+        TenantryError: a block does not exist, or is faulty; no system has been called.
     """
-    try:
-        with needed(f"read block '{name}'"):
-            return block.load(name)
-    except ValueError as error:
-        if "Unable to find block document" not in str(error):
-            raise
-        text = (
-            f"There is no block '{block._block_type_name}' named '{name}'. "
-            "Create it in the UI under Blocks, or name another in the run's parameters."
-        )
-        raise TenantryError(text) from None
+    with needed(f"read the blocks of platform '{name}'"):
+        return platform_block.load_platform(name)
+
+
+def load_block(kind: type[B], name: str) -> B:
+    """Return a block that a parameter of the run names.
+
+    Raises:
+        TenantryError: the block does not exist, or is faulty.
+    """
+    with needed(f"read block '{name}'"):
+        return loading.load(kind, name, "the run's parameters")
 
 
 @step("settle conflicts between teams")
@@ -102,9 +98,13 @@ def settle_conflicts(systems: Systems, keycloak: bool) -> Declaration:
 
 
 @step("read declared state")
-def read_declared_state(block: str, commit: str | None = None) -> Declaration:
-    """Return the declared state, checked, at a commit if one is given; every fault is reported."""
-    declaration: Declaration = load_block(DeclaredState, block).read(commit)
+def read_declared_state(blocks: PlatformBlocks, commit: str | None = None) -> Declaration:
+    """Return the declared state, at a commit if one is given.
+
+    Raises:
+        DeclarationError: platform.yaml is faulty; with all faults.
+    """
+    declaration = blocks.declared_state.read(commit)
     teams = len(declaration.teams)
     get_run_logger().info("%d teams are declared in %s.", teams, declaration.origin)
     log_warnings(declaration)
@@ -113,7 +113,7 @@ def read_declared_state(block: str, commit: str | None = None) -> Declaration:
 
 @step("check connections")
 def check_connections(systems: Systems, configuring: bool = False) -> None:
-    """Check that addresses, versions and credentials work."""
+    """Check the addresses, versions and credentials of the systems."""
     for sentence in systems.check(configuring=configuring):
         get_run_logger().info(sentence)
 

@@ -6,7 +6,7 @@ from functools import partial
 from prefect import get_run_logger
 from prefect.futures import PrefectFuture
 
-from tasks.approval import bullets, require_approval
+from tasks.approval import bullets, request_approval
 from tasks.batches import Shard, in_shards, run_shards
 from tasks.locks import TeamLock
 from tasks.step import retry_unread, submit_as_task
@@ -55,12 +55,14 @@ class Detection:
         )
 
 
-def remediate(detection: Detection, detected: Detected, order: Order, *, ask: bool) -> Remediation:
+def remediate(
+    detection: Detection, detected: Detected, order: Order, *, require_approval: bool
+) -> Remediation:
     """Publish the changes, have them approved if something is removed, and make them."""
 
     def approve(remedy: Remedy) -> bool:
         _publish(remedy)
-        if not (remedy.removals and ask):
+        if not (remedy.removals and require_approval):
             return False
         _approve(remedy)
         return True
@@ -100,7 +102,7 @@ def _approve(remedy: Remedy) -> None:
         _counted(remedy),
         bullets(changes),
     )
-    require_approval(text, remedy.hash)
+    request_approval(text, remedy.hash)
 
 
 def _remediate_all(

@@ -12,12 +12,12 @@ from prefect.client.schemas.objects import State
 from tasks.pages import publish_pages
 from tasks.prefect_api import emit, needed
 from tasks.states import complete, fail
-from tasks.store import BlockStore
 from tasks.tables import publish_table, read_table
 from tenantry.drift import Finding, Remediation, Report
 from tenantry.drift.findings import CLASSES, DECLARED, SEVERITIES, team_name
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, summary, write
+from tenantry.files import FileStore
 from tenantry.text import markdown
 from tenantry.wording import count
 
@@ -32,7 +32,7 @@ _IDS = 200
 class Before:
     """The findings that were open before this run."""
 
-    def __init__(self, store: BlockStore | None) -> None:
+    def __init__(self, store: FileStore | None) -> None:
         """Read them from the history in the store; without a store, from the artifact of the last run."""
         self.history = History.read(store) if store else History.empty()
         if store:
@@ -60,8 +60,8 @@ def publish(
     before: Before,
     first: Report,
     outcome: Remediation,
-    store: BlockStore | None,
-    blocks: Mapping[str, str | None],
+    store: FileStore | None,
+    parameters: Mapping[str, str | None],
 ) -> None:
     """Publish the artifacts, files and events of a run.
 
@@ -71,8 +71,7 @@ def publish(
         first: the first report of the run.
         outcome: the result of remediation.
         store: the store of the files, if one is configured.
-        blocks: the names of the run's blocks by its parameters: a run that remediates the findings
-            uses the same.
+        parameters: the run's parameters that a run which remediates the findings needs, too.
     """
     done = [str(change.id) for each in outcome.teams for change in each.done]
     history = before.history.after(report, done)
@@ -88,14 +87,14 @@ def publish(
             store.write(name, write(format, report, history).encode())
     where = store.name if store else ""
     publish_pages([(SUMMARY, summary.page(report, history, done, where))])
-    _emit_events(report, before, first, blocks, remediated=bool(outcome.teams))
+    _emit_events(report, before, first, parameters, remediated=bool(outcome.teams))
 
 
 def _emit_events(
     report: Report,
     before: Before,
     first: Report,
-    blocks: Mapping[str, str | None],
+    parameters: Mapping[str, str | None],
     *,
     remediated: bool,
 ) -> None:
@@ -108,7 +107,7 @@ def _emit_events(
     for team in sorted((open_before & scope) - now):
         _emit(CLEARED, team, (), before.ids, remediated)
     if report.findings:
-        _emit_run(report, before.ids, blocks, remediated)
+        _emit_run(report, before.ids, parameters, remediated)
 
 
 def _emit(
@@ -126,7 +125,7 @@ def _emit(
 
 
 def _emit_run(
-    report: Report, known: Collection[str], blocks: Mapping[str, str | None], remediated: bool
+    report: Report, known: Collection[str], parameters: Mapping[str, str | None], remediated: bool
 ) -> None:
     """Emit the event that automations react to: one for each run, however many teams it covers."""
     found = report.findings
@@ -140,7 +139,7 @@ def _emit_run(
         },
         payload={
             **_counts(found),
-            **blocks,
+            **parameters,
             "summary": report.summary,
             "teams": sorted({each.team for each in found if each.team}),
             "mendable_teams": mendable,

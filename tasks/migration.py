@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from prefect import get_run_logger
 
-from blocks import DeclaredState
+from blocks.platform import PlatformBlocks
 from tasks.approval import recall, remember
-from tasks.connections import load_block
 from tasks.locks import TeamLock
 from tasks.migration_report import Progress, publish_pilot_links, publish_rights
 from tasks.step import step
@@ -41,7 +40,7 @@ class Move:
         self,
         systems: Systems,
         store: BlockStore,
-        declared_state: str,
+        blocks: PlatformBlocks,
         situation: Situation,
         old: str = "",
         new: str = "",
@@ -51,11 +50,10 @@ class Move:
         self.situation = situation
         self.old, self.new = old, new
         self.progress = Progress()
-        block = load_block(DeclaredState, declared_state)
         self.migration = KINDS[situation](
             systems,
             store,
-            block.edit,
+            blocks.declared_state.edit,
             TeamLock([PLATFORM]),
             told=get_run_logger().info,
             progress=self.progress,
@@ -69,22 +67,22 @@ KINDS: dict[Situation, type[Migration]] = {
 }
 
 
-@step("find the migration")
-def find(systems: Systems, store: BlockStore, declared_state: str) -> Move | None:
+@step("find migration")
+def find(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> Move | None:
     """Return the migration that is in progress, or None."""
     entry = journal.read(store)
     if entry is None or not entry.is_on:
         return None
-    return Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
+    return Move(systems, store, blocks, entry.situation, entry.old, entry.new)
 
 
-def current(systems: Systems, store: BlockStore, declared_state: str) -> Move:
+def current(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> Move:
     """Return the migration that is in progress.
 
     Raises:
         TenantryError: none is.
     """
-    move = find(systems, store, declared_state)
+    move = find(systems, store, blocks)
     if move is None:
         raise TenantryError(
             f"No migration is in progress in {store.name}. Next: run plan-migration."
@@ -98,7 +96,7 @@ def check_versions(systems: Systems) -> None:
     inspection.check_versions(systems)
 
 
-@step("approve")
+@step("record approval")
 def approve(move: Move, plan: str, by: str) -> None:
     """Takes the approval down in the journal, if it is for the plan that there is."""
     move.migration.approve(plan, by)
@@ -151,9 +149,9 @@ def stands(move: Move, standing: Status | None = None, more: str = "") -> str:
     return status.describe(snapshot, entry, pending, more)
 
 
-def no_migration(systems: Systems, store: BlockStore, declared_state: str) -> str:
+def no_migration(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
     """Delete the snapshot of the last migration when its time is over; return what was done."""
-    deleted = forget(Move(systems, store, declared_state, "provider"))
+    deleted = forget(Move(systems, store, blocks, "provider"))
     more = " The snapshot of the last one was deleted, as declared." if deleted else ""
     return f"No migration is in progress.{more}"
 
@@ -170,19 +168,19 @@ def check_not_ending(move: Move) -> None:
         raise TenantryError(f"The {entry.label} is being {what}. {status.next_step(entry)}")
 
 
-@step("switch")
+@step("switch logins")
 def switch(move: Move) -> None:
     """Lets people log in by the new one."""
     move.migration.switch()
 
 
-@step("follow up")
+@step("follow up migration")
 def follow_up(move: Move) -> Status:
     """Mends or gives back what people lack, and tells how everybody stands."""
     return move.migration.follow_up()
 
 
-@step("make the pilots' links")
+@step("publish pilot links")
 def make_pilot_links(move: Move) -> str:
     """Publish the links by which the pilots log in; return them in words, empty if none are due.
 
@@ -198,7 +196,7 @@ def make_pilot_links(move: Move) -> str:
     return f"{found}."
 
 
-@step("see who has logged in")
+@step("check logins")
 def standing(move: Move) -> Status | None:
     """Return how everybody stands; None if the migration is over."""
     return move.migration.follow_up() if move.migration.is_on else None
@@ -214,20 +212,20 @@ def compare(move: Move) -> tuple[int, int]:
     return len(rights), publish_rights(move.store, name, rights)
 
 
-@step("finish")
+@step("finish migration")
 def finish(move: Move, exclude: Sequence[str], now: bool) -> None:
     """Delete the old provider, or end the wait for people who have not logged in."""
     move.migration.finish(tuple(exclude), now=now)
 
 
-@step("roll back")
+@step("roll back migration")
 def roll_back(move: Move, exclude: Sequence[str], approved: int) -> str:
     """Undo the migration, deleting no more users than approved; return what was undone, in words."""
     move.progress.begin("Rolling back")
     return move.migration.roll_back(tuple(exclude), approved)
 
 
-@step("delete the snapshot")
+@step("delete snapshot")
 def forget(move: Move) -> bool:
     """Deletes the snapshot of a migration that is over, once its time is over too."""
     return move.migration.delete_expired_snapshot()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from tasks.approval import recall, remember, require_approval
+from tasks.approval import recall, remember, request_approval
 from tasks.migration import Move, approve
 from tasks.prefect_api import needed
 from tasks.step import step
@@ -46,7 +46,7 @@ def ask_for_plan(move: Move, approved: str) -> None:
         approve(move, approved, f"{_who()}, by parameter")
     elif entry.phase == "exported":
         text = _describe_plan(move)
-        approve(move, entry.plan, require_approval(text, entry.plan, patience=PATIENCE))
+        approve(move, entry.plan, request_approval(text, entry.plan, patience=PATIENCE))
 
 
 def _describe_plan(move: Move) -> Markdown:
@@ -68,7 +68,7 @@ def _describe_plan(move: Move) -> Markdown:
     )
 
 
-@step("find what the plan does")
+@step("describe plan")
 def _of_plan(move: Move) -> tuple[str, ...]:
     snapshot = move.migration.snapshot
     if snapshot.situation == "provider":
@@ -102,7 +102,7 @@ def ask_to_finish(move: Move, exclude: Sequence[str], skip_soak: bool, approved:
     return _ask(_to_finish(move, exclude, skip_soak), approved)
 
 
-@step("find what the finish does")
+@step("describe finish")
 def _to_finish(move: Move, exclude: Sequence[str], skip_soak: bool) -> Consequences:
     migration = move.migration
     migration.check_soak_time(now=skip_soak)
@@ -123,7 +123,7 @@ def ask_to_roll_back(move: Move, exclude: Sequence[str], approved: str) -> Appro
     return _ask(_to_roll_back(move, exclude), approved)
 
 
-@step("find what the roll back does")
+@step("describe rollback")
 def _to_roll_back(move: Move, exclude: Sequence[str]) -> Consequences:
     migration = move.migration
     assert isinstance(migration, IssuerMigration | ProviderMigration)
@@ -182,7 +182,7 @@ def _ask(found: Consequences, approved: str) -> Approved:
     else:
         plan, numbers = found.hash, found.numbers
         remember(_ASKED, {"subject": found.subject, "numbers": numbers, "plan": plan})
-    return Approved(require_approval(_bullets(found.lines), plan, patience=PATIENCE), numbers)
+    return Approved(request_approval(_bullets(found.lines), plan, patience=PATIENCE), numbers)
 
 
 def _bullets(lines: Sequence[str]) -> Markdown:

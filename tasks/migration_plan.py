@@ -7,6 +7,7 @@ from prefect import get_run_logger
 from prefect.runtime import flow_run
 
 from blocks import KeycloakConnection
+from blocks.platform import PlatformBlocks
 from tasks.connections import load_block
 from tasks.migration import KINDS, Move
 from tasks.step import step
@@ -20,16 +21,16 @@ from tenantry.migration.snapshot import Identity, Situation
 from tenantry.systems.systems import Systems
 
 
-@step("find the migration")
+@step("find migration")
 def to_plan(
-    systems: Systems, store: BlockStore, declared_state: str, asked: str, *, again: bool
+    systems: Systems, store: BlockStore, blocks: PlatformBlocks, asked: str, *, again: bool
 ) -> Move:
     """Return the migration that the declared state asks for, if it may be planned now.
 
     Args:
         systems: the systems.
         store: where the journal of the migration is.
-        declared_state: name of the block that it changes.
+        blocks: the loaded blocks; the migration changes the declared state.
         asked: the situation that the operator asks for, or `auto`.
         again: whether a plan that is approved already may be replaced.
 
@@ -41,8 +42,8 @@ def to_plan(
     if entry is None or not entry.is_on:
         _check_declared(systems, asked)
         situation = _situation(systems, asked)
-        return Move(systems, store, declared_state, situation, *_asked(systems, situation))
-    move = Move(systems, store, declared_state, entry.situation, entry.old, entry.new)
+        return Move(systems, store, blocks, situation, *_asked(systems, situation))
+    move = Move(systems, store, blocks, entry.situation, entry.old, entry.new)
     if move.migration.is_plan_final or entry.finishing:
         raise TenantryError(status.no_plan_again(entry))
     if asked not in ("auto", entry.situation):
@@ -119,24 +120,26 @@ def is_planned(move: Move) -> bool:
     return move.migration.is_on and move.migration.entry.run == str(flow_run.id)
 
 
-@step("read the new provider's people")
+@step("read identities")
 def read_identities(move: Move, match: Match, people: str, keycloak: str) -> list[Identity]:
     """From a file in the store, or from the new provider's, or the realm's, own admin API."""
     if people and keycloak:
-        raise TenantryError("Both 'people' and 'new_keycloak' are given: one of them says who.")
+        raise TenantryError(
+            "Both 'identities_file' and 'new_keycloak' are given. Give one of them."
+        )
     if people:
         data = move.store.read(people)
         if data is None:
             raise FaultyFile(f"{people}: there is no such file in block '{move.store.name}'.")
         return from_file(people, data, match)
     if match == "mapping":
-        raise TenantryError("A mapping is a file: name it in 'people'.")
+        raise TenantryError("A mapping is a file: name it in 'identities_file'.")
     if move.situation == "issuer" and not keycloak:
         return of_realm(move.systems.keycloak_client)
     if not keycloak:
         raise TenantryError(
-            "Who there is at the new provider is read from a file in the store ('people') or from "
-            "its own admin API ('new_keycloak'), and neither is given."
+            "The users of the new provider are read from a file in the store ('identities_file') or "
+            "through its admin API ('new_keycloak'), and neither is given."
         )
     issuer = move.new
     if move.situation != "issuer":
@@ -147,7 +150,7 @@ def read_identities(move: Move, match: Match, people: str, keycloak: str) -> lis
     return from_keycloak(load_block(KeycloakConnection, keycloak).account(), issuer)
 
 
-@step("inspect")
+@step("inspect users")
 def inspect(
     move: Move, identities: Sequence[Identity], options: Options, people: str
 ) -> Inspection:
@@ -168,7 +171,7 @@ def inspect(
     return found
 
 
-@step("export")
+@step("export snapshot")
 def export(move: Move, found: Inspection, options: Options, *, again: bool) -> None:
     """Write the snapshot to the store, and read it back.
 

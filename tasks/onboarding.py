@@ -52,9 +52,9 @@ def walk_of(systems: Systems, owner: Owner) -> Walk[Owner]:
     return Walk(systems, owner, run_as_task, retry_unread, _log_change)
 
 
-@step("find new teams")
-def find_new(batch: Batch) -> list[Team]:
-    """Return the teams that are not applied as they are now declared."""
+@step("find changed teams")
+def find_changed(batch: Batch) -> list[Team]:
+    """Return the teams whose declaration is new or has changed since it was applied."""
     new = batch.systems.not_applied(batch.teams)
     get_run_logger().info("%d of %d teams are new or changed.", len(new), len(batch.teams))
     return new

@@ -24,7 +24,7 @@ def publish_plan(plan: Plan) -> None:
     publish_table("platform-plan", rows, joined("\n\n", parts), PLAN_WIDTHS)
 
 
-@step("check that the systems work together")
+@step("check systems together")
 def check_all(systems: Systems) -> list[Finding]:
     """Check what a login and a pull depend on, log each finding, and return the findings."""
     found = checks.check_all(systems)

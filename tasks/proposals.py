@@ -5,14 +5,14 @@ from typing import Any
 
 from prefect import get_run_logger
 
-from blocks import DeclaredState
-from tasks.approval import bullets, require_approval
-from tasks.connections import load_block, log_warnings
+from blocks.platform import PlatformBlocks
+from tasks.approval import bullets, request_approval
+from tasks.connections import log_warnings
 from tasks.pages import artifact_key
 from tasks.step import step
 from tasks.tables import publish_table
 from tenantry import explain
-from tenantry.declared import Declaration, IfDeclared, Proposal, read_form
+from tenantry.declared import IfDeclared, Proposal, read_form
 from tenantry.explain import plan_hash
 from tenantry.outcomes import NotApproved
 from tenantry.plan import Plan
@@ -26,7 +26,7 @@ _SHOWN = 100
 
 
 @step("check declaration")
-def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Proposal:
+def check_declaration(blocks: PlatformBlocks, given: Any, if_declared: IfDeclared) -> Proposal:
     """Return how the team of a call would be declared, checked together with all other teams.
 
     If it changes the file of a team that is declared already, the difference is published.
@@ -36,7 +36,7 @@ def check_declaration(block: str, given: Any, if_declared: IfDeclared) -> Propos
         AlreadyDeclared: it would change the declaration of a team, and the call does not allow that.
     """
     team, form = read_form(given)
-    proposal: Proposal = load_block(DeclaredState, block).propose(team, if_declared, form)
+    proposal = blocks.declared_state.propose(team, if_declared, form)
     if proposal.changes:
         publish_table(
             artifact_key("difference", team.name),
@@ -112,7 +112,7 @@ def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
     if plan.removals or not taken:
         effects.append(markdown("**deletes {}**", count(len(plan.removals), "resource")))
         shown.append(bullets(plan.removals))
-    require_approval(
+    request_approval(
         markdown(
             "The new declaration of team {} {}. It {} {}{}. All {} changes are in the "
             "artifact *{}*. Until you approve, neither the file nor any system is changed.\n\n{}",
@@ -145,8 +145,8 @@ def refuse_other(approved: Plan, now: Plan) -> None:
 
 
 @step("save team to declared state")
-def save_team(block: str, proposal: Proposal) -> None:
-    """Write the team to the declared state, before a system is changed."""
-    declaration: Declaration = load_block(DeclaredState, block).save_team(proposal)
+def save_team(blocks: PlatformBlocks, proposal: Proposal) -> None:
+    """Write the team to the declared state, before any system is changed."""
+    declaration = blocks.declared_state.save_team(proposal)
     get_run_logger().info("Declared in %s.", declaration.origin)
     log_warnings(declaration)

@@ -7,7 +7,7 @@ from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from tasks.approval import recall, remember, require_approval
+from tasks.approval import recall, remember, request_approval
 from tasks.batches import Shard, divide, run_shards
 from tasks.locks import TeamLock
 from tasks.prefect_api import needed
@@ -131,7 +131,7 @@ def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
         get_run_logger().info("%s approved this before the run was restarted.", before["by"])
         return str(before["by"])
     minutes = token_lifetime.total_seconds() / 60
-    by = require_approval(
+    by = request_approval(
         markdown(
             "**{} to delete before new ones are in place**: {}{}.\n\nPulls and pushes fail until the "
             "clients have loaded the new credential. Tokens that Harbor has issued may still be used "

@@ -164,7 +164,7 @@ class HarborUsers:
         if pending or standing.to_come:
             raise TenantryError(
                 f"Not come back yet: {len(pending)}; still to come: {standing.to_come}. What they had "
-                "is given back once they log in. Wait, or name them in exclude."
+                "is given back once they log in. Wait, or name them in exclude_users."
             )
 
     def newcomers(self, known: Iterable[int] = ()) -> dict[int, str]:

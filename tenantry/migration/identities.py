@@ -46,7 +46,7 @@ def from_keycloak(account: KeycloakAccount, issuer: str) -> list[Identity]:
     if found is None:
         raise TenantryError(
             f"'{issuer}' is no realm of a Keycloak, so it has no admin API that can be asked. "
-            "Export its people to a file, and name that in 'people'."
+            "Export its people to a file, and name it in 'identities_file'."
         )
     client = KeycloakClient(account, found[1])
     try:

@@ -110,7 +110,7 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
             )
             remedy = (
                 "Declare the new provider's names of the groups, and run configure-platform and "
-                "onboard-teams (which: all)."
+                "onboard-teams (scope: all)."
             )
             yield Notice("mappers missing", text, blocking=True, remedy=remedy)
 

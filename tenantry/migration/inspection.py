@@ -104,7 +104,7 @@ def about_matches(inspection: Inspection) -> Iterator[Notice]:
         ]
         if found:
             text = f"{state.title()} at the new provider: {len(found)}."
-            remedy = "Correct it there or here, say who is who by a mapping file, or name them in exclude."
+            remedy = "Correct it there or here, say who is who by a mapping file, or name them in exclude_users."
             names = tuple(each.username for each in found)
             yield Notice(state, text, names, blocking=True, remedy=remedy)
     gone = [person.username for person in inspection.people if person.wave is None]
@@ -125,7 +125,7 @@ def about_waves(inspection: Inspection, users: int, options: Options) -> Iterato
             f"Waves that would delete more than {options.max_wave_percent}% of Harbor's people at once: "
             f"{len(large)}."
         )
-        remedy = "Make them smaller (percent), or allow larger ones (largest_wave)."
+        remedy = "Make them smaller (wave_percent), or allow larger ones (max_wave_percent)."
         yield Notice("large wave", text, blocking=True, remedy=remedy)
 
 

@@ -146,7 +146,7 @@ class IssuerMigration(Migration):
         if late:
             raise TenantryError(
                 f"Came by '{self.entry.old}' for the first time after the export: {late}. They would "
-                "be locked out. Run plan-migration with plan_again: true, which plans them too."
+                "be locked out. Run plan-migration with replan: true, which plans them too."
             )
 
 

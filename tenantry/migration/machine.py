@@ -252,7 +252,7 @@ class Migration(MigrationState, ABC):
             raise TenantryError(
                 f"The {self.entry.label} is being rolled back. It ends when the people "
                 "whom it deleted have logged in. For people who will not return, run "
-                "roll-back-migration with exclude and their user names."
+                "roll-back-migration with exclude_users and their user names."
             )
 
     def excluded_ids(self, exclude: tuple[str, ...]) -> list[str]:
@@ -264,7 +264,7 @@ class Migration(MigrationState, ABC):
         people = self.snapshot.people
         known = {fold(person.username) for person in people}
         if unknown := [name for name in exclude if fold(name) not in known]:
-            lines = [f"exclude: no exported user has the name '{name}'" for name in unknown]
+            lines = [f"exclude_users: no exported user has the name '{name}'" for name in unknown]
             raise TenantryError("\n".join(lines))
         named = {person.id for person in people if is_named(person, exclude)}
         return sorted(named.union(self.entry.given_up))

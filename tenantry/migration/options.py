@@ -39,17 +39,20 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuses what can't be meant."""
-        for name in ("percent", "max_wave_percent"):
-            if not 1 <= getattr(self, name) <= 100:
-                raise TenantryError(f"{name} is {getattr(self, name)}; it must be from 1 to 100.")
+        for name, value in (
+            ("wave_percent", self.percent),
+            ("max_wave_percent", self.max_wave_percent),
+        ):
+            if not 1 <= value <= 100:
+                raise TenantryError(f"{name} is {value}; it must be from 1 to 100.")
         if self.soak_hours < 0 or self.keep_days < 0:
             raise TenantryError("soak_hours and keep_days must not be negative.")
-        for name in ("pilot", "reimport"):
-            exclude_users = {fold(each) for each in self.exclude_users}
-            if both := sorted(each for each in getattr(self, name) if fold(each) in exclude_users):
-                raise TenantryError(f"{', '.join(both)}: in {name} and in exclude at once.")
+        exclude_users = {fold(each) for each in self.exclude_users}
+        for name, users in (("pilot", self.pilot), ("reimport_users", self.reimport)):
+            if both := sorted(each for each in users if fold(each) in exclude_users):
+                raise TenantryError(f"{', '.join(both)}: in {name} and in exclude_users at once.")
         if self.reimport and self.recreate:
-            text = "reimport keeps people's ids, and situation 'users' gives everybody another one."
+            text = "reimport_users keeps people's ids, and situation 'users' gives everybody another one."
             raise TenantryError(text)
 
 
@@ -105,7 +108,11 @@ def _path(group: str) -> str:
 def _refuse_unknown(people: Sequence[Person], options: Options) -> None:
     known = {fold(person.username) for person in people}
     held = {path for person in people for path in person.groups}
-    named = {"pilot": options.pilot, "exclude": options.exclude_users, "reimport": options.reimport}
+    named = {
+        "pilot": options.pilot,
+        "exclude_users": options.exclude_users,
+        "reimport_users": options.reimport,
+    }
     faults = [
         f"{parameter}: nobody of user name '{name}' is to be moved"
         for parameter, names in named.items()

@@ -377,7 +377,7 @@ class ProviderMigration(Migration):
         if late:
             raise TenantryError(
                 f"Came by '{self.entry.old}' for the first time after the export: {len(late)}. They "
-                "would be locked out. Before the switch, run plan-migration with plan_again: true, "
+                "would be locked out. Before the switch, run plan-migration with replan: true, "
                 "which plans them too; after it, or once people were made anew, link or delete them "
                 "by hand."
             )

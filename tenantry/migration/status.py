@@ -74,7 +74,7 @@ def next_step(entry: Journal, pending: int = 0) -> str:
         return (
             f"Next: wait until they have logged in; {FOLLOW_UP} restores their rights every hour. "
             f"Then the roll back is complete. For people who will not return, run {ROLL_BACK} with "
-            "exclude and their user names."
+            "exclude_users and their user names."
         )
     if entry.phase == "exported":
         return f"Next: run {CONTINUE}, which asks for an approval of the plan."
@@ -84,7 +84,7 @@ def next_step(entry: Journal, pending: int = 0) -> str:
     if pending:
         return (
             f"Next: wait until they have logged in, then run {FINISH}, from {until} on. For people "
-            "who will not return, name them in its exclude."
+            "who will not return, name them in its exclude_users."
         )
     return f"Next: run {FINISH}, from {until} on."
 
@@ -122,13 +122,13 @@ def _where(snapshot: Snapshot, entry: Journal, pending: int) -> str:
 
 
 def plan_again(entry: Journal) -> str:
-    """Return why an approved plan is not replaced without `plan_again`, and what that does."""
+    """Return why an approved plan is not replaced without `replan`, and what that does."""
     return (
         f"The plan of the {entry.label} is approved already, and {entry.waves_done} of "
         f"{count(entry.waves, 'wave')} done. Planning again replaces it: whoever is linked to "
         f"'{entry.new}' stays linked, all others are planned by the new parameters, and the new "
         f"plan needs an approval of its own. Nothing was changed. Run {PLAN} with "
-        f"plan_again: true if that is what you want, otherwise run {CONTINUE}."
+        f"replan: true if that is what you want, otherwise run {CONTINUE}."
     )
 
 

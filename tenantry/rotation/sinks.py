@@ -122,12 +122,12 @@ def refuse_unwritable(place: Place, live: Live | None) -> None:
             "kubernetes",
             call,
             f"its type is {found}, not {wanted}, and a Secret's type can't be changed",
-            advice="Run onboard-teams with which: all, which creates it again.",
+            advice="Run onboard-teams with scope: all, which creates it again.",
         )
     if live.handle["immutable"]:
         raise SystemRefused(
             "kubernetes",
             call,
             "it is immutable, so no other credential can be put into it",
-            advice="Delete it and run onboard-teams with which: all, which creates it again.",
+            advice="Delete it and run onboard-teams with scope: all, which creates it again.",
         )

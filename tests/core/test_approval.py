@@ -11,7 +11,7 @@ from prefect.logging import disable_run_logger
 
 from flows.onboard import onboard_team
 from tasks import approval, onboarding, proposals
-from tasks.approval import require_approval
+from tasks.approval import request_approval
 from tenantry.declared import Team, propose, save
 from tenantry.outcomes import NotApproved
 from tenantry.plan import Change, Plan
@@ -38,7 +38,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any] | None) -> tuple[
         return None if given is None else wait_for_input(**given)
 
     monkeypatch.setattr(approval, "suspend_flow_run", suspend)
-    return require_approval("Much is deleted.", PLAN), forms[0]
+    return request_approval("Much is deleted.", PLAN), forms[0]
 
 
 def test_the_form_says_what_each_field_is_and_shows_the_plans_hash(
@@ -86,14 +86,14 @@ def test_a_run_that_cannot_be_suspended_is_refused_with_a_remedy(
 
     monkeypatch.setattr(approval, "suspend_flow_run", suspend)
     with pytest.raises(NotApproved, match="Start it as a run of its deployment"):
-        require_approval("Much is deleted.", PLAN)
+        request_approval("Much is deleted.", PLAN)
 
 
 def test_what_replaces_a_file_that_cannot_be_read_is_approved_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     questions: list[str] = []
-    monkeypatch.setattr(proposals, "require_approval", lambda text, plan: questions.append(text))
+    monkeypatch.setattr(proposals, "request_approval", lambda text, plan: questions.append(text))
     path = write(tmp_path) / "teams" / "shop.yaml"
     path.write_text("name: [shop\n")
     proposal = propose(tmp_path, Team(name="shop"), "replace")
@@ -136,7 +136,7 @@ def test_the_hash_of_an_approval_covers_the_plan_and_the_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashes: list[str] = []
-    monkeypatch.setattr(proposals, "require_approval", lambda text, plan: hashes.append(plan))
+    monkeypatch.setattr(proposals, "request_approval", lambda text, plan: hashes.append(plan))
     path = write(tmp_path) / "teams" / "shop.yaml"
     for text, name, changes in (
         ("name: [shop\n", "Ours", ()),
@@ -172,9 +172,10 @@ def test_a_file_that_cannot_be_read_is_overwritten_after_the_approval_only(
         team_adapters=(),
         plan=lambda team, observed: Plan(team.name, ()),
     )
-    monkeypatch.setattr(proposals, "require_approval", ask)
+    monkeypatch.setattr(proposals, "request_approval", ask)
     monkeypatch.setattr(proposals, "check_declaration", lambda *_: proposal)
     monkeypatch.setattr(proposals, "save_team", lambda *_: save(tmp_path, proposal))
+    monkeypatch.setattr("flows.onboard.load_platform", lambda name: None)
     monkeypatch.setattr("flows.onboard.connected", lambda *_: nullcontext(systems))
     monkeypatch.setattr("flows.onboard.check_connections", lambda *_: None)
     for name in ("publish_plan", "publish_guide"):

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from prefect.logging import disable_run_logger
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from blocks.declared_state import DeclaredState
+from blocks.platform import PlatformBlocks
 from tasks import connections, step
 from tasks import onboarding as tasks
 from tasks.lock_limits import quick_client
@@ -115,9 +117,9 @@ def test_value_that_was_applied_without_harm_is_a_warning_in_the_log_of_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     block = DeclaredState(folder=str(write(tmp_path, "name: shop\nmembers: [Ann, ann]\n")))
-    monkeypatch.setattr(connections, "load_block", lambda kind, name: block)
+    blocks = cast(PlatformBlocks, SimpleNamespace(declared_state=block))
     monkeypatch.setattr(connections, "get_run_logger", lambda: logging.getLogger("run"))
     with caplog.at_level("WARNING", "run"):
-        connections.read_declared_state.plain("declared-state")
+        connections.read_declared_state.plain(blocks)
     [found] = [record.getMessage() for record in caplog.records if record.name == "run"]
     assert found.startswith("teams/shop.yaml:2: members[1]: 'ann' is there twice")

@@ -1,11 +1,10 @@
 """The deployments and automations for production."""
 
-import runpy
-
 import pytest
 from prefect.automations import Automation
 from ruamel.yaml import YAML
 
+from blocks import Platform
 from demo.processes import ROOT, LocalPlatform
 from tests.support.flow_harness import Worker, scheduled_runs
 
@@ -38,9 +37,17 @@ def test_an_expected_failure_leaves_no_traceback_in_the_log_of_its_run(bench):
     assert "Engine execution exited" not in log
 
 
-def test_an_automation_that_was_renamed_is_updated_and_not_made_twice(platform):
-    offered = runpy.run_path(str(ROOT / "deployments" / "automations.py"))
-    ((name, former),) = offered["_RENAMED"].items()
+@pytest.mark.parametrize(
+    ("name", "former"),
+    [
+        (
+            "tenantry: a crashed run is scheduled again",
+            "tenantry: a crashed run is scheduled again, once",
+        ),
+        ("tenantry: drift is remediated (safe only)", "tenantry: drift is mended (safe only)"),
+    ],
+)
+def test_an_automation_that_was_renamed_is_updated_and_not_made_twice(platform, name, former):
     found = Automation.read(name=name)
     found.name = former
     found.update()
@@ -92,3 +99,50 @@ def test_a_deployment_of_an_earlier_version_is_deleted_after_an_upgrade(platform
     names = {item["name"] for item in platform.call("POST", "deployments/filter", {})}
     assert old not in names
     assert {"mine", "follow-up-migration", "plan-migration"} <= names
+
+
+def test_former_parameters_of_own_deployments_are_renamed_after_an_upgrade(platform):
+    """The flows reject them, so each run of the deployment and its schedules would fail."""
+    served = platform.call("GET", "deployments/name/detect-drift/detect-drift")
+    former = {"declared_state": "eu", "harbor": "eu", "keycloak": "eu", "cluster": "eu-west"}
+    for name, parameters in (
+        ("eu-drift", {**former, "ask": False, "store": "local-file-system/eu"}),
+        ("us-drift", dict.fromkeys(former, "us") | {"remediate": "safe"}),
+        ("no-drift", dict.fromkeys(former, "default")),
+    ):
+        schedule = {"schedule": {"cron": "0 0 1 1 *"}, "parameters": {"ask": True, "teams": ["a"]}}
+        body = {
+            "name": name,
+            "flow_id": served["flow_id"],
+            "tags": ["tenantry"],
+            "parameters": parameters,
+            "schedules": [schedule],
+            "enforce_parameter_schema": True,
+            "parameter_openapi_schema": served["parameter_openapi_schema"]
+            | {"additionalProperties": True},
+        }
+        platform.call("POST", "deployments/", body)
+
+    for _ in range(2):
+        platform.run("deployments/parameters.py")
+
+    found = {}
+    for name in ("eu-drift", "us-drift", "no-drift"):
+        deployment = platform.call("GET", f"deployments/name/detect-drift/{name}")
+        found[name] = deployment["parameters"]
+        (schedule,) = deployment["schedules"]
+        assert schedule["parameters"] == {"require_approval": True, "teams": ["a"]}
+        assert deployment["parameter_openapi_schema"]["additionalProperties"] is False
+        platform.call("DELETE", f"deployments/{deployment['id']}")
+    assert found == {
+        "eu-drift": {
+            "platform": "eu-drift",
+            "require_approval": False,
+            "report_storage": "local-file-system/eu",
+        },
+        "us-drift": {"platform": "us", "remediate": "safe"},
+        "no-drift": {"platform": "default"},
+    }
+    assert Platform.load("eu-drift").clusters == {"home": "eu-west"}
+    assert Platform.load("eu-drift").harbor == "eu"
+    assert Platform.load("us").keycloak == "us"

@@ -79,7 +79,7 @@ def test_a_team_whose_file_is_faulty_is_a_finding_and_nothing_of_it_is_removed(b
     (bench.declared / "teams" / "one.yaml").write_text("name: one\nharbor: {\n")
     before = bench.sandbox.kubernetes.get("Namespace", "team-one")
 
-    run = bench.run("detect-drift", remediate="all", ask=False)
+    run = bench.run("detect-drift", remediate="all", require_approval=False)
 
     assert run["state_type"] == "FAILED"
     assert found(bench, run) == {"unreadable declared state/team file/teams/one.yaml"}
@@ -118,7 +118,7 @@ def test_drift_is_told_by_artifacts_events_and_files_and_mended_when_told_to(ben
     bench.sandbox.harbor.projects["team-one"].metadata["public"] = "true"
     bench.sandbox.kubernetes.delete("Secret", "harbor-pull", "team-one")
 
-    seen = bench.run("detect-drift", fail_on="drift", store=store)
+    seen = bench.run("detect-drift", fail_on="drift", report_storage=store)
 
     assert seen["state_type"] == "FAILED"
     assert "2 findings" in seen["state"]["message"]
@@ -138,7 +138,7 @@ def test_drift_is_told_by_artifacts_events_and_files_and_mended_when_told_to(ben
     assert "team-one" in (kept / "drift.html").read_text()
     assert json.loads((kept / "drift.sarif").read_text())["version"] == "2.1.0"
 
-    mended = bench.run("detect-drift", fail_on="drift", store=store, remediate="safe")
+    mended = bench.run("detect-drift", fail_on="drift", report_storage=store, remediate="safe")
 
     assert mended["state_type"] == "COMPLETED", mended["state"]["message"]
     assert "in sync. 2 changes made." in mended["state"]["message"]
@@ -173,7 +173,7 @@ def test_nothing_is_removed_before_a_person_approves_this_very_plan(bench):
     assert found(bench, run) == {f"extra {by_hand}"}
     assert bench.sandbox.kubernetes.get("RoleBinding", "ours", "team-one") is None
 
-    named = bench.run("detect-drift", remove=[by_hand], ask=False, fail_on="drift")
+    named = bench.run("detect-drift", remove=[by_hand], require_approval=False, fail_on="drift")
     assert named["state_type"] == "COMPLETED", named["state"]["message"]
     assert bench.sandbox.kubernetes.get("RoleBinding", "by-hand", "team-one") is None
 
@@ -198,7 +198,7 @@ def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench)
     onboarded(bench, "one")
     bench.sandbox.requests.reset()
 
-    run = bench.run("detect-drift", remove=["harbor/robot/team-one/pull-a"], ask=False)
+    run = bench.run("detect-drift", remove=["harbor/robot/team-one/pull-a"], require_approval=False)
 
     assert run["state_type"] == "FAILED"
     assert "'harbor/robot/team-one/pull-a', which is to be removed" in run["state"]["message"]
@@ -227,7 +227,10 @@ def test_a_system_that_is_down_costs_its_own_findings_only(bench):
     ("given", "said"),
     [
         ({"teams": ["nobody"]}, "team 'nobody' is not declared"),
-        ({"store": "local-file-system/nowhere"}, "There is no block 'local-file-system/nowhere'"),
+        (
+            {"report_storage": "local-file-system/nowhere"},
+            "There is no block 'local-file-system/nowhere'",
+        ),
     ],
 )
 @pytest.mark.long
@@ -262,7 +265,7 @@ def switched_on(bench: Any, name: str) -> Iterator[None]:
 
 def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
     """Return the runs with this bench's blocks and these parameters."""
-    wanted = {"declared_state": bench.block, **parameters}
+    wanted = {"platform": bench.block, **parameters}
     found = bench.platform.call("POST", "flow_runs/filter", {"sort": "START_TIME_DESC"})
     return [run for run in found if wanted.items() <= run["parameters"].items()]
 
@@ -273,7 +276,7 @@ def test_the_automation_mends_the_teams_with_drift_once_and_removes_nothing(benc
     onboarded(bench, "one", "two")
     extra = put_by_hand(bench, "one", marked=True)
     bench.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-one")
-    with switched_on(bench, "tenantry: drift is mended (safe only)"):
+    with switched_on(bench, "tenantry: drift is remediated (safe only)"):
         bench.run("detect-drift")
         bench.platform.wait_for(lambda: runs_of(bench, remediate="safe"))
         (mending,) = runs_of(bench, remediate="safe")
@@ -317,7 +320,7 @@ def test_the_notification_tells_of_what_is_new_and_not_of_what_was_told(bench):
         notify = f"custom-webhook/inbox-{bench.block}"
         bench.platform.run("deployments/automations.py", "--notify", notify)
         time.sleep(3)
-        with switched_on(bench, "tenantry: drift is told of"):
+        with switched_on(bench, "tenantry: drift is reported"):
             by_hand = put_by_hand(bench, "one")
             bench.run("detect-drift")
             bench.platform.wait_for(lambda: inbox.messages)

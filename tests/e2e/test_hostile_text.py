@@ -26,7 +26,7 @@ def test_no_flow_shows_hostile_text_as_more_than_text(bench: Any) -> None:
         bench.run("detect-drift"),
         bench.run("check-platform"),
         bench.run("rotate-robots", force=True),
-        bench.run("onboard-teams", which="all"),
+        bench.run("onboard-teams", scope="all"),
         bench.run("onboard-team", team={**MALLORY, "contact": LIVE}, if_declared="merge"),
         bench.run("onboard-team", team={"name": "new", "contact": LIVE}),
         bench.run("configure-platform", dry_run=True),

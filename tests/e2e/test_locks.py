@@ -105,7 +105,7 @@ def test_two_batches_at_once_bring_each_team_once(bench):
     for name in names:
         bench.declare(name)
     with wide(platform, "onboard-teams"), TeamLock(names):
-        runs = [bench.start("onboard-teams", which="all") for _ in range(2)]
+        runs = [bench.start("onboard-teams", scope="all") for _ in range(2)]
         platform.wait_for(lambda: all("Waiting for" in platform.run_log(run) for run in runs))
         writes_of_both = bench.sandbox.requests.writes()
     ended = [platform.wait_for_run(run) for run in runs]

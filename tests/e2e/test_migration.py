@@ -51,7 +51,7 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     assert "Next: run finish-migration, from " in text
     assert made.hidden() == {OLD: True, NEW: False}
     assert len(made.links(NEW)) == 5
-    refused = flows.run("plan", plan_again=True, **there)["state"]["message"]
+    refused = flows.run("plan", replan=True, **there)["state"]["message"]
     assert "cannot be planned again: people log in by 'login' already" in refused
 
     followed_up = flows.run("follow-up")
@@ -74,7 +74,7 @@ def test_users_are_re_created_where_that_is_asked_for(flows: Flows) -> None:
     before = made.rights_by_name()
 
     planned = flows.run(
-        "plan", situation="users", new_keycloak=flows.block, largest_wave=100, soak_hours=0
+        "plan", situation="users", new_keycloak=flows.block, max_wave_percent=100, soak_hours=0
     )
     assert "made anew" in flows.artifact("migration-inspection", planned)
     moved = flows.done("continue", approved_plan=plan_of(made))
@@ -96,7 +96,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
 ) -> None:
     flows, made = issuers, issuers.made
     before = made.rights()
-    flows.done("plan", pilot=["user00"], largest_wave=100, soak_hours=0)
+    flows.done("plan", pilot=["user00"], max_wave_percent=100, soak_hours=0)
 
     asked, moved = flows.approved("continue", waves=1)
 
@@ -118,7 +118,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
     flows.done("follow-up")
 
     users = set(made.sandbox.harbor.users)
-    shown = flows.run("roll-back", approval="0" * 64)["state"]["message"]
+    shown = flows.run("roll-back", approved_plan="0" * 64)["state"]["message"]
     assert "2 users are deleted in Harbor." in shown
     assert set(made.sandbox.harbor.users) == users, "no user was deleted without an approval"
     asked, undone = flows.approved("roll-back")
@@ -137,7 +137,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
 @pytest.mark.long
 def test_an_approval_does_not_hold_for_more_people_than_it_named(issuers: Flows) -> None:
     flows, made = issuers, issuers.made
-    flows.done("plan", largest_wave=100)
+    flows.done("plan", max_wave_percent=100)
     flows.done("continue", approved_plan=plan_of(made))
     made.log_in_again(TO, ["user00"])
     id = flows.start("roll-back")
@@ -187,10 +187,10 @@ def test_different_deployments_at_once_leave_one_migration_that_is_whole(flows: 
     ("asked", "said"),
     [
         ({}, "neither is given"),
-        ({"people": "none.csv"}, "there is no such file"),
-        ({"situation": "users", "reimport": ["user01"]}, "keeps people's ids"),
+        ({"identities_file": "none.csv"}, "there is no such file"),
+        ({"situation": "users", "reimport_users": ["user01"]}, "keeps people's ids"),
         ({"new_keycloak": "none"}, "There is no block 'Keycloak Connection'"),
-        ({"store": "local-file-system/none"}, "There is no block"),
+        ({"report_storage": "local-file-system/none"}, "There is no block"),
     ],
 )
 def test_what_is_asked_wrongly_is_refused_and_nothing_is_changed(
@@ -225,7 +225,7 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
     assert harbor in shown
     again = flows.run("plan", new_keycloak=flows.block)["state"]["message"]
     assert "is approved already" in again
-    assert "plan_again: true" in again
+    assert "replan: true" in again
     asked, back = flows.approved("roll-back")
     assert "0 users are deleted in Harbor." in asked
     assert back.startswith("Rolled back the migration from 'corp' to 'login'")
@@ -237,7 +237,7 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     issuers: Flows, page: Page
 ) -> None:
     flows, made = issuers, issuers.made
-    flows.done("plan", pilot=["user00"], largest_wave=100)
+    flows.done("plan", pilot=["user00"], max_wave_percent=100)
     id = flows.start("continue", waves=1)
     wait_for_approval(flows, id)
 

@@ -90,12 +90,12 @@ def named(flows: Flows, source: Source) -> dict[str, Any]:
         return {"match": source.match, "new_keycloak": flows.block}
     made: MigrationBench | IssuerBench = flows.made
     made.store.write(source.file, source.content(made.identities()))
-    return {"match": source.match, "people": source.file}
+    return {"match": source.match, "identities_file": source.file}
 
 
 def plan(flows: Flows, situation: str, asked: dict[str, Any]) -> None:
     """Plan the move of all five people in one wave, and check that all of them are matched."""
-    order = {"situation": situation, "largest_wave": 100, "soak_hours": 0}
+    order = {"situation": situation, "max_wave_percent": 100, "soak_hours": 0}
     run = flows.run("plan", **order, **asked)
     said = str(run["state"]["message"])
     assert run["state_type"] == "COMPLETED", said

@@ -8,6 +8,8 @@ import base64
 import httpx
 import pytest
 
+from blocks import Platform
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
@@ -113,7 +115,7 @@ def test_a_faulty_platform_ends_the_batch_before_any_call_and_names_every_fault(
     bench.declare("bad", "harbor: {storage_quota: 0}\n")
     (bench.declared / "platform.yaml").write_text("colour: red\n")
 
-    run = bench.run("onboard-teams", which="all")
+    run = bench.run("onboard-teams", scope="all")
 
     assert run["state_type"] == "FAILED"
     assert "platform.yaml:1: colour: unknown key" in run["state"]["message"]
@@ -192,12 +194,18 @@ def test_where_no_team_is_new_no_write_is_sent_to_the_sandbox(bench):
 
 @pytest.mark.long
 def test_a_missing_block_is_named(shared):
-    run = shared.run("onboard-teams", harbor="nowhere")
+    block = shared.block
+    Platform(declared_state=block, harbor="nowhere", keycloak=block, clusters={"x": block}).save(
+        f"{block}-faulty"
+    )
+
+    run = shared.run("onboard-teams", platform=f"{block}-faulty")
 
     assert run["state_type"] == "FAILED"
     assert run["state"]["message"].startswith(
         "There is no block 'Harbor Connection' named 'nowhere'."
     )
+    assert f"'Platform' named '{block}-faulty'" in run["state"]["message"]
 
 
 @pytest.mark.long

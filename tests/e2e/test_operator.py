@@ -27,15 +27,15 @@ def everything(bench: SandboxBench, run: dict[str, Any]) -> str:
 @pytest.mark.parametrize("name", [name for name in TRAVERSALS if not name.endswith("\n")])
 def test_the_api_refuses_a_name_that_is_not_a_blocks(bench: SandboxBench, name: str) -> None:
     with pytest.raises(httpx.HTTPStatusError) as refused:
-        bench.start("check-platform", harbor=name)
+        bench.start("check-platform", platform=name)
     assert refused.value.response.status_code == 409
 
 
 def test_a_block_of_another_type_is_refused_and_not_shown(bench: SandboxBench) -> None:
     Secret(value=HIDDEN).save("hidden", overwrite=True)
 
-    stored = bench.run("detect-drift", store="secret/hidden")
-    connected = bench.run("check-platform", harbor="hidden")
+    stored = bench.run("detect-drift", report_storage="secret/hidden")
+    connected = bench.run("check-platform", platform="hidden")
 
     for run in (stored, connected):
         assert run["state_type"] == "FAILED"
@@ -46,11 +46,11 @@ def test_a_block_of_another_type_is_refused_and_not_shown(bench: SandboxBench) -
 
 def test_nothing_is_removed_that_the_run_does_not_report(bench: SandboxBench) -> None:
     bench.declare("shop")
-    bench.run("onboard-teams", which="all")
+    bench.run("onboard-teams", scope="all")
     before = len(bench.sandbox.kubernetes.objects)
 
     for id in ("kubernetes/Namespace/kube-system", "harbor/project/team-shop"):
-        run = bench.run("detect-drift", remove=[id], ask=False)
+        run = bench.run("detect-drift", remove=[id], require_approval=False)
         assert run["state_type"] == "FAILED"
         assert "is no extra of this look" in run["state"]["message"]
 

@@ -48,7 +48,7 @@ def test_one_run_of_each_flow_survives_an_outage_of_a_minute(
     onboarded = list(TEAMS)
     bench.sandbox.controls.take_down(part)
     runs = {
-        "onboard-teams": bench.start("onboard-teams", which="new"),
+        "onboard-teams": bench.start("onboard-teams", scope="changed"),
         "rotate-robots": bench.start("rotate-robots", teams=onboarded, force=True, reason="a test"),
         "detect-drift": bench.start("detect-drift", teams=onboarded, remediate="safe"),
         "configure-platform": bench.start("configure-platform"),

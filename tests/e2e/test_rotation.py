@@ -118,7 +118,7 @@ def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatc
 def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     kept = store(tmp_path)
 
-    run = teams.run("rotate-robots", store=kept)
+    run = teams.run("rotate-robots", report_storage=kept)
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert run["state"]["message"] == "4 credentials: 2 rotated, 2 in order."
@@ -254,7 +254,7 @@ def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
     ("asked", "said"),
     [
         ({"purposes": ["push"]}, "No team has a robot 'push'; declared: pull, ci."),
-        ({"store": "local-file-system/none"}, "There is no block"),
+        ({"report_storage": "local-file-system/none"}, "There is no block"),
     ],
 )
 @pytest.mark.long

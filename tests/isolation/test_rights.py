@@ -52,7 +52,7 @@ FLOWS = [
     rotate_robots,
     *MIGRATION,
 ]
-BLOCKS = ("declared_state", "harbor", "keycloak", "cluster", "new_keycloak")
+BLOCKS = ("platform", "new_keycloak")
 
 # Blocks
 
@@ -81,8 +81,8 @@ def block_parameters() -> list[tuple[Any, str]]:
 def test_a_block_is_named_and_nothing_else_of_prefects_api_is_reached(value: str) -> None:
     for flow, name in block_parameters():
         given: dict[str, Any] = {name: value}
-        if "store" in inspect.signature(flow.fn).parameters:
-            given["store"] = "local-file-system/x"
+        if "report_storage" in inspect.signature(flow.fn).parameters:
+            given["report_storage"] = "local-file-system/x"
         if flow is onboard_team:
             given["team"] = {"name": "shop"}
         with pytest.raises(ParameterTypeError):
@@ -93,7 +93,7 @@ def test_a_block_is_named_and_nothing_else_of_prefects_api_is_reached(value: str
 def test_a_store_is_named_by_type_and_name(value: str) -> None:
     for flow in (detect_drift, rotate_robots, *MIGRATION):
         with pytest.raises(ParameterTypeError):
-            flow.validate_parameters({"store": value})
+            flow.validate_parameters({"report_storage": value})
 
 
 def test_a_block_that_is_not_a_file_system_is_refused_and_not_shown(

@@ -215,7 +215,7 @@ def test_names_are_named_however_they_are_spelled(made: IssuerBench) -> None:
         "user00": 0,
         "User01": None,
     }
-    with pytest.raises(TenantryError, match="in pilot and in exclude at once"):
+    with pytest.raises(TenantryError, match="in pilot and in exclude_users at once"):
         replace(options, pilot=("user01",))
 
 

@@ -267,7 +267,7 @@ def test_what_the_order_cannot_mean_is_refused(made: MigrationBench) -> None:
         made.inspect(replace(OPTIONS, reimport=("nobody",)))
     with pytest.raises(TenantryError, match="keeps people's ids"):
         replace(RECREATE, reimport=("user01",))
-    with pytest.raises(TenantryError, match="in reimport and in exclude"):
+    with pytest.raises(TenantryError, match="in reimport_users and in exclude_users"):
         replace(OPTIONS, reimport=("user01",), exclude_users=("user01",))
 
 

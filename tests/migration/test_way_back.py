@@ -205,9 +205,11 @@ def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) 
     assert len(standing(issuer).pending) == 2
 
     with issuer.process() as migration:
-        with pytest.raises(TenantryError, match="roll-back-migration with exclude"):
+        with pytest.raises(TenantryError, match="roll-back-migration with exclude_users"):
             migration.finish(("user03", "user04"), now=True)
-        with pytest.raises(TenantryError, match="exclude: no exported user has the name 'nobody'"):
+        with pytest.raises(
+            TenantryError, match="exclude_users: no exported user has the name 'nobody'"
+        ):
             migration.roll_back(("nobody",))
         migration.roll_back(("USER03",))
         assert migration.is_on

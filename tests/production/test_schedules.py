@@ -185,15 +185,14 @@ def faulty_declaration(running: Running, folder: Path) -> str:
     """Start a run that reads a faulty declared state."""
     (folder / "platform.yaml").write_text("name: [1]\n")
     save_blocks(running.sandbox.addresses(), folder, "faulty")
-    return running.platform.create_run("detect-drift/detect-drift", {"declared_state": "faulty"})
+    return running.platform.create_run("detect-drift/detect-drift", {"platform": "faulty"})
 
 
 def system_down(running: Running, folder: Path) -> str:
     """Start a run whose systems never answer."""
     with Sandbox() as sandbox:
         save_blocks(sandbox.addresses(), running.declared, "down")
-    blocks = dict.fromkeys(("harbor", "keycloak", "cluster"), "down")
-    return running.platform.create_run("check-platform/check-platform", blocks)
+    return running.platform.create_run("check-platform/check-platform", {"platform": "down"})
 
 
 @pytest.mark.parametrize("start", [refused_team, faulty_declaration, system_down])

@@ -37,7 +37,7 @@ def measure(
     """Return the seconds of a run through an outage, its robots, and how many have a new secret."""
     for number in range(teams):
         bench.declare(bench.name(f"t{number:02}"))
-    run = bench.start("onboard-teams", which="all")
+    run = bench.start("onboard-teams", scope="all")
     while seconds and len(_projects(bench)) < _BEGUN:
         time.sleep(0.1)
         assert bench.platform.flow_run(run)["state_type"] in ("SCHEDULED", "PENDING", "RUNNING")
@@ -54,7 +54,7 @@ def measure(
     robots = [robot for project in projects for robot in _robots(bench, project["project_id"])]
     assert len({robot["name"] for robot in robots}) == len(robots)
     renewed = [robot["name"] for robot in robots if _was_changed(robot)]
-    again = bench.run("onboard-teams", which="all", dry_run=True)
+    again = bench.run("onboard-teams", scope="all", dry_run=True)
     assert again["state"]["message"].endswith("nothing to do."), again["state"]["message"]
     return (end - start).total_seconds(), len(robots), len(renewed)
 

@@ -109,7 +109,7 @@ def test_a_second_pass_writes_nothing(onboarded):
     """
     before, projects = _versions(onboarded), _projects(onboarded)
 
-    run = onboarded.run("onboard-teams", which="all")
+    run = onboarded.run("onboard-teams", scope="all")
 
     assert run["state"]["message"] == "0 of 3 teams changed, 0 failed."
     assert _versions(onboarded) == before
@@ -251,7 +251,7 @@ def test_what_somebody_changed_on_the_real_servers_is_found_and_mended(onboarded
     admin.update_client(client, {"directAccessGrantsEnabled": True, "redirectUris": ["*"]})
 
     left = onboarded.plans()
-    run = onboarded.run("onboard-teams", which="all")
+    run = onboarded.run("onboard-teams", scope="all")
 
     changes = {
         str(change.id).replace(onboarded.mark, "X") for change in left[onboarded.name("demo")]

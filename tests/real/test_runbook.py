@@ -102,7 +102,7 @@ def test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves(
             status, text, _ = lab.log_in(lab.names[-1])
             assert (status, "already exists" in text) == (409, True), "its wave is still to come"
 
-    steps = operator(flows, lab, log_in, largest_wave=100)
+    steps = operator(flows, lab, log_in, max_wave_percent=100)
     steps.follow("C", kill_at="C3")
 
     different = int(steps.messages["C5"].partition("compared, ")[2].partition(" ")[0])
@@ -116,6 +116,6 @@ def test_the_runbook_goes_back_to_the_old_issuer(start: Start) -> None:
     def log_in(people: list[str], said: str) -> None:
         lab.all_log_in(people)
 
-    steps = operator(flows, lab, log_in, largest_wave=100)
+    steps = operator(flows, lab, log_in, max_wave_percent=100)
     steps.follow("C", until="C4")
     steps.follow("back")

@@ -99,7 +99,7 @@ class FlowBench:
 
     @property
     def blocks(self) -> dict[str, str]:
-        return dict.fromkeys(("declared_state", "harbor", "keycloak", "cluster"), self.block)
+        return {"platform": self.block}
 
     def start(
         self, flow: str, key: str | None = None, named: str | None = None, **parameters: Any

@@ -35,8 +35,7 @@ class Flows:
     def start(self, intent: str, **parameters: Any) -> str:
         """Start a run of one of the migration's deployments, such as `plan`; return its id."""
         name = f"{intent}-migration"
-        names = dict.fromkeys(("declared_state", "harbor", "keycloak", "cluster"), self.block)
-        asked = {"store": f"local-file-system/{self.block}", **names}
+        asked = {"report_storage": f"local-file-system/{self.block}", "platform": self.block}
         return str(self.platform.create_run(f"{name}/{name}", asked | parameters))
 
     def run(self, intent: str, **parameters: Any) -> dict[str, Any]:
