@@ -19,7 +19,7 @@ def test_one_team_is_onboarded_through_the_api(shared):
     run = shared.run("onboard-team", team={"name": name, "display_name": "Demo"})
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert run["name"] == f"onboard {name}"
+    assert run["name"] == f"onboard {name} (platform {shared.block})"
     assert shared.has_project("demo")
     assert shared.has_group("demo")
     assert shared.secret("harbor-pull", "demo")
