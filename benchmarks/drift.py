@@ -1,10 +1,10 @@
-"""What a look for drift costs: seconds, requests and memory, beside the floor of the same run.
+"""The cost of drift detection: seconds, requests and memory, compared with the floor of the same run.
 
     python -m benchmarks.drift [--teams 100 1000] [--latency 0.005]
 
-The teams are onboarded on a sandbox, in a process of its own. Then, with latency added to each
-call, another process looks for drift, and makes the same reads again by a bare thread pool of the
-same width: the floor. Each is done twice, in turn, and the quicker one counts.
+The teams are onboarded on a sandbox, which is a process of its own. Then, with latency added to each
+call, another process detects drift, and repeats the same reads with a bare thread pool of the same
+width: the floor. Both are measured twice, in turn, and the faster run counts.
 """
 
 import argparse
@@ -37,14 +37,14 @@ TIMES = 2
 
 @dataclass(frozen=True)
 class Measured:
-    """What one number of teams came to.
+    """The measurements for one number of teams.
 
     Attributes:
-        seconds: of the look, from the first call to the report.
+        seconds: of the detection, from the first call to the report.
         floor: seconds of the same reads by a bare thread pool.
-        requests: of one look.
-        memory: the most that the process held, in MiB, the declared state included.
-        judging: CPU seconds from what was seen to the findings.
+        requests: of one detection.
+        memory: the peak memory of the process in MiB, including the declared state.
+        judging: CPU seconds from the observed state to the findings.
         writing: CPU seconds for the report in all four forms.
     """
 
@@ -61,7 +61,7 @@ class Measured:
 
 
 def declare(folder: Path, teams: int) -> None:
-    """A declared state of teams with some of everything."""
+    """Write a declared state of teams with a resource of each kind."""
     (folder / "teams").mkdir(parents=True)
     (folder / "platform.yaml").write_text("name: Benchmark\n")
     for number in range(teams):
@@ -71,7 +71,7 @@ def declare(folder: Path, teams: int) -> None:
 
 
 def measure(teams: int, latency: float) -> Measured:
-    """Onboards the teams, and has another process look at them."""
+    """Onboard the teams, detect drift in another process, and return the measurements."""
     with tempfile.TemporaryDirectory() as name, sandbox(0) as addresses:
         folder = Path(name) / "state"
         declare(folder, teams)
@@ -87,7 +87,7 @@ def measure(teams: int, latency: float) -> Measured:
 
 
 def look(folder: Path, addresses: dict[str, Any]) -> Measured:
-    """Looks for drift in this process, and measures the floor."""
+    """Detect drift in this process, measure the floor, and return the measurements."""
     state = load(folder)
     looks, floors, costs = [], [], []
     recording = Recording()
@@ -152,8 +152,8 @@ def _floor(recording: Recording, addresses: dict[str, Any]) -> float:
 
 
 def table(results: Sequence[Measured]) -> Table:
-    """The results side by side."""
-    shown = Table(title="Looking for drift", title_justify="left", title_style="bold")
+    """Return a table of the results."""
+    shown = Table(title="Drift detection", title_justify="left", title_style="bold")
     columns = ("teams", "resources", "findings", "seconds", "floor", "of the floor", "requests")
     for column in (*columns, "writes", "MiB", "CPU s to judge", "CPU s to write"):
         shown.add_column(column, justify="right")
@@ -167,7 +167,7 @@ def table(results: Sequence[Measured]) -> Table:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--teams", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--latency", type=float, default=0.005, help="seconds added to each call")

@@ -1,9 +1,8 @@
-"""The floor: the requests of a run, made again by a bare thread pool and plain connections.
+"""The floor: the requests of a run, repeated by a bare thread pool and plain connections.
 
-Recorded is what the client libraries send. Made again, a team's requests follow each other as
-they did, since most need what an earlier one answered; nothing else waits for anything. Ids and
-secrets differ from one sandbox to the next, so what an answer said then is replaced by what it
-says now.
+The requests of the client libraries are recorded. When they are repeated, the requests of one team keep
+their order, since most depend on an earlier answer; nothing else waits. Ids and secrets differ from one
+sandbox to the next, so the recorded values are replaced by those of the present answers.
 """
 
 import base64
@@ -34,14 +33,14 @@ _TEAM = re.compile(r"\bt\d{3,}\b")
 _PARTS = re.compile(r"[/=,&?]")
 _PART = re.compile(r"(?<![^/=,&?])[^/=,&?]+")
 _PAGE = re.compile(r"\bpage(_size)?=\d+&?")
-"""No number of a page is an id."""
+"""Parameters whose numbers are not ids."""
 _LOGINS = ("/c/login", "/protocol/openid-connect/token", "/api/v2.0/systeminfo")
 _KEPT = ("content-type", "x-is-resource-name")
 
 
 @dataclass
 class Recorded:
-    """One request, and the beginning of its answer."""
+    """A request, and the beginning of its answer."""
 
     origin: str
     method: str
@@ -60,10 +59,10 @@ class Recording:
 
     requests: list[Recorded] = field(default_factory=list)
     projects: dict[str, str] = field(default_factory=dict)
-    """Whose project it is, by number: an earlier recording may know it."""
+    """The team of each project, by number: an earlier recording may know it."""
 
     def add(self, request: Recorded) -> None:
-        """Takes down a request, and whose it is."""
+        """Record a request, and the team that it belongs to."""
         text = f"{request.target} {request.body.decode(errors='replace')} {_user(request.headers)}"
         found = _TEAM.search(text)
         last = request.location.rsplit("/", 1)[-1]
@@ -79,7 +78,7 @@ class Recording:
 
 @contextmanager
 def recorded(recording: Recording) -> Iterator[None]:
-    """Takes down all that httpx, requests and urllib3 send in this process."""
+    """Record all requests that httpx, requests and urllib3 send in this process."""
     lock = threading.Lock()
 
     def keep(
@@ -154,7 +153,7 @@ def recorded(recording: Recording) -> Iterator[None]:
 
 
 class Floor:
-    """Plain connections to a sandbox, and what its ids are for those of the recording."""
+    """Plain connections to a sandbox, and its ids by those of the recording."""
 
     def __init__(self, origins: dict[str, str], addresses: dict[str, Any], token: str) -> None:
         # Given up before the sandbox does, which closes what is idle for five seconds.
@@ -189,7 +188,7 @@ class Floor:
             client.close()
 
     def seconds(self, recording: Recording) -> float:
-        """Makes a run's requests again, and gives how long it took."""
+        """Repeat the requests of a run, and return the seconds that it took."""
         chains: dict[str, list[Recorded]] = defaultdict(list)
         for made in recording.requests:
             if not urlsplit(made.target).path.endswith(_LOGINS):
@@ -255,7 +254,7 @@ class Floor:
 
 
 def _renumbered(target: str, now: dict[Any, Any]) -> str:
-    """A target with what its ids are now; those in an encoded query too, but for page numbers."""
+    """Return a target with the present ids, also in an encoded query; page numbers stay."""
     path, mark, query = target.partition("?")
 
     def renumber(text: str) -> str:
@@ -287,7 +286,7 @@ def _json(content: bytes) -> Any:
 
 
 def _learn(then: Any, now: Any, known: dict[Any, Any]) -> None:
-    """Takes down ids and secrets that differ between two answers to the same request."""
+    """Record the ids and secrets that differ between two answers to the same request."""
     if isinstance(then, dict) and isinstance(now, dict):
         for key in then.keys() & now.keys():
             old, new = then[key], now[key]

@@ -1,4 +1,4 @@
-"""What rotation costs: seconds and requests of a run, beside the floor of the same run.
+"""The cost of rotation: seconds and requests of a run, compared with the floor of the same run.
 
     python -m benchmarks.rotate [--robots 1000] [--latency 0.005]
 
@@ -45,14 +45,14 @@ defaults: {{robots: {{pull: {policy}, ci: {policy}}}}}
 
 
 class Result(NamedTuple):
-    """A run by the core, and the floor of it."""
+    """The measurements of a run by the core, and of its floor."""
 
     core: Measured
     floor: Measured
 
 
 def declare(folder: Path, robots: int) -> Declaration:
-    """Half as many teams as robots, each with two that have a policy."""
+    """Return a declared state with half as many teams as robots; each team has two robots with a policy."""
     (folder / "teams").mkdir(parents=True)
     text = PLATFORM.format(robots=robots, policy=POLICY)
     (folder / "platform.yaml").write_text(text)
@@ -63,7 +63,7 @@ def declare(folder: Path, robots: int) -> Declaration:
 
 
 def connect(addresses: dict[str, Any], state: Declaration, **more: Any) -> Systems:
-    """The systems of a sandbox."""
+    """Return the connected systems of a sandbox."""
     connections = Connections(
         harbor=HarborAccount.model_validate(addresses["harbor"]),
         keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
@@ -73,13 +73,13 @@ def connect(addresses: dict[str, Any], state: Declaration, **more: Any) -> Syste
 
 
 def set_latency(addresses: dict[str, Any], seconds: float) -> None:
-    """Lets the sandbox add so much to each call."""
+    """Let the sandbox add this latency to each call."""
     url = f"{addresses['controls']['url']}/latency"
     httpx.put(url, json={"seconds": seconds}).raise_for_status()
 
 
 def rotate_all(systems: Systems) -> list[Outcome]:
-    """What `rotate-robots` does, without Prefect: a look at all, then shards of teams."""
+    """Rotate as `rotate-robots` does, without Prefect: observe all teams, then rotate them in shards."""
     now = systems.clock()
     order = RotationRequest(now)
     teams = list(systems.state.teams.values())
@@ -97,7 +97,7 @@ def rotate_all(systems: Systems) -> list[Outcome]:
 
 
 def measure(robots: int, latency: float) -> Result:
-    """Onboards the teams, and rotates all of them two months later."""
+    """Onboard the teams, rotate all robots two months later, and return the measurements."""
     with tempfile.TemporaryDirectory() as folder:
         state = declare(Path(folder), robots)
         onboarding = Recording()
@@ -126,7 +126,7 @@ def _later() -> Any:
 
 
 def table(result: Result, robots: int) -> Table:
-    """Both side by side."""
+    """Return a table of both measurements."""
     title = f"Rotating {robots} robots"
     shown = Table(title=title, title_justify="left", title_style="bold")
     for column in ("way", "seconds", "of the floor", "CPU", "requests", ""):
@@ -139,7 +139,7 @@ def table(result: Result, robots: int) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures and prints."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--robots", type=int, default=1000)
     parser.add_argument("--latency", type=float, default=0.005, help="seconds added to each call")

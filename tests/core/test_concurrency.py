@@ -1,4 +1,4 @@
-"""Onboarding beside onboarding, and beside somebody's hands: what must hold, holds."""
+"""Concurrent runs of onboarding, with concurrent changes by hand: the invariants hold."""
 
 import shutil
 import tempfile
@@ -28,7 +28,7 @@ PLATFORM = {
 }
 
 
-# --- What somebody does by hand ------------------------------------------------------------------
+# --- Changes by hand -----------------------------------------------------------------------------
 
 
 def publish(bench: Bench, team: str) -> None:
@@ -43,7 +43,7 @@ def demote(bench: Bench, team: str) -> None:
         member.role_id = 3 if member.entity_type == "g" else member.role_id
 
 
-def spoil_a_credential(bench: Bench, team: str) -> None:
+def break_a_credential(bench: Bench, team: str) -> None:
     for robot in _robots(bench, team)[:1]:
         robot.secret_hash = "0" * 64
 
@@ -64,7 +64,7 @@ def delete_a_secret(bench: Bench, team: str) -> None:
         bench.sandbox.kubernetes.delete("Secret", "harbor-ci", f"team-{team}")
 
 
-def delete_a_fence(bench: Bench, team: str) -> None:
+def delete_a_network_policy(bench: Bench, team: str) -> None:
     policy = ("NetworkPolicy", "tenantry-default-deny", f"team-{team}")
     if bench.sandbox.kubernetes.get(*policy):
         bench.sandbox.kubernetes.delete(*policy)
@@ -79,18 +79,18 @@ def disown_a_group(bench: Bench, team: str) -> None:
 BY_HAND: list[Callable[[Bench, str], None]] = [
     publish,
     demote,
-    spoil_a_credential,
+    break_a_credential,
     delete_a_robot,
     delete_a_secret,
-    delete_a_fence,
+    delete_a_network_policy,
     disown_a_group,
 ]
 
 # --- The machine ---------------------------------------------------------------------------------
 
 
-class Beside(RuleBasedStateMachine):
-    """Runs that begin at the same time, request by request in any order."""
+class ConcurrentRuns(RuleBasedStateMachine):
+    """Runs that begin at the same time, their requests in any order."""
 
     sandbox: FaultySandbox
     empty: Snapshot
@@ -125,27 +125,27 @@ class Beside(RuleBasedStateMachine):
         data: st.DataObject,
     ) -> None:
         order = data.draw(st.randoms(use_true_random=False))
-        beside = Interleaving(order.randrange)
+        interleaving = Interleaving(order.randrange)
         procedures: dict[str, Callable[[], object]] = {}
         for number, team in enumerate(singles):
-            procedures[f"run {number} for {team}"] = lambda team=team: self._one(beside, team)
+            procedures[f"run {number} for {team}"] = lambda team=team: self._one(interleaving, team)
         for number in range(batches):
-            procedures[f"batch {number}"] = lambda: self._batch(beside)
+            procedures[f"batch {number}"] = lambda: self._batch(interleaving)
         if by_hand:
-            procedures["somebody"] = lambda: self._somebody(beside, by_hand)
-        errors = beside.run(procedures)
+            procedures["by hand"] = lambda: self._change_by_hand(interleaving, by_hand)
+        errors = interleaving.run(procedures)
         type(self).runs += len(singles) + batches
-        type(self).requests += len(beside.order)
+        type(self).requests += len(interleaving.order)
         assert errors == {}
-        assert beside.holders == {}
+        assert interleaving.holders == {}
         self._settle(bool(by_hand), bool(batches) or set(singles) == set(TEAMS))
 
-    def _one(self, beside: Interleaving, name: str) -> None:
+    def _one(self, interleaving: Interleaving, name: str) -> None:
         with self.bench.process() as systems:
             team = self.bench.team(name)
-            _as_a_task(lambda: onboard(systems, team, lock=beside.lock([name])))
+            _as_a_task(lambda: onboard(systems, team, lock=interleaving.lock([name])))
 
-    def _batch(self, beside: Interleaving) -> None:
+    def _batch(self, interleaving: Interleaving) -> None:
         with self.bench.process() as systems:
             left = {team.name for team in self.bench.teams}
 
@@ -160,16 +160,16 @@ class Beside(RuleBasedStateMachine):
                         errors.append(outcome.error)
 
                 planned = plan_all(systems, teams)
-                lock = beside.lock([each.team for each in planned if each.has_changes])
+                lock = interleaving.lock([each.team for each in planned if each.has_changes])
                 onboard_many(systems, teams, planned, lock, finished)
                 for error in errors:
                     raise error
 
             _as_a_task(bring)
 
-    def _somebody(self, beside: Interleaving, by_hand: list[Any]) -> None:
+    def _change_by_hand(self, interleaving: Interleaving, by_hand: list[Any]) -> None:
         for change, team in by_hand:
-            beside.step()
+            interleaving.step()
             change(self.bench, team)
 
     def _settle(self, changed_by_hand: bool, all_onboarded: bool) -> None:
@@ -193,7 +193,7 @@ class Beside(RuleBasedStateMachine):
 
 
 def _as_a_task(work: Callable[[], object]) -> None:
-    """Tried again after what may pass, as often as a task is."""
+    """Run a procedure, and retry it after a transient error as often as a task is."""
     for attempt in range(TRIES):
         try:
             work()
@@ -208,10 +208,10 @@ def test_runs_beside_each_other_and_beside_manual_changes_leave_what_is_declared
     whole: bool, record_property: Callable[[str, object], None]
 ) -> None:
     with FaultySandbox() as sandbox:
-        Beside.sandbox = prepare(sandbox)
-        Beside.empty = Snapshot(sandbox)
+        ConcurrentRuns.sandbox = prepare(sandbox)
+        ConcurrentRuns.empty = Snapshot(sandbox)
         run_state_machine_as_test(
-            Beside,
+            ConcurrentRuns,
             settings=settings(
                 max_examples=40 if whole else 2,
                 stateful_step_count=4 if whole else 2,
@@ -222,9 +222,9 @@ def test_runs_beside_each_other_and_beside_manual_changes_leave_what_is_declared
                 phases=[Phase.generate, Phase.shrink] if whole else [Phase.generate],
             ),
         )
-    record_property("runs", Beside.runs)
-    record_property("requests", Beside.requests)
-    assert Beside.runs > 0
+    record_property("runs", ConcurrentRuns.runs)
+    record_property("requests", ConcurrentRuns.requests)
+    assert ConcurrentRuns.runs > 0
 
 
 # --- The order itself ----------------------------------------------------------------------------
@@ -237,14 +237,14 @@ def test_the_same_choices_give_the_same_order(bench: Bench) -> None:
     def orders() -> list[str]:
         start.restore()
         turn = iter(range(10_000))
-        beside = Interleaving(lambda able: next(turn) % able)
+        interleaving = Interleaving(lambda able: next(turn) % able)
 
         def run() -> None:
             with bench.process() as systems:
-                _as_a_task(lambda: onboard(systems, bench.team(), lock=beside.lock(["shop"])))
+                _as_a_task(lambda: onboard(systems, bench.team(), lock=interleaving.lock(["shop"])))
 
-        assert beside.run({"a": run, "b": run}) == {}
-        return beside.order
+        assert interleaving.run({"a": run, "b": run}) == {}
+        return interleaving.order
 
     first = orders()
     assert len(first) > 60
@@ -253,35 +253,35 @@ def test_the_same_choices_give_the_same_order(bench: Bench) -> None:
 
 
 def test_without_a_lock_two_runs_would_get_in_each_others_way(bench: Bench) -> None:
-    """Else the machine could not tell whether the lock does anything."""
+    """Without this, the state machine could not show that the lock has an effect."""
     bench.declare(SHOP)
     turn = iter(range(10_000))
-    beside = Interleaving(lambda able: next(turn) % able)
+    interleaving = Interleaving(lambda able: next(turn) % able)
 
     def run() -> None:
         with bench.process() as systems:
             onboard(systems, bench.team())
 
-    errors = beside.run({"a": run, "b": run})
+    errors = interleaving.run({"a": run, "b": run})
     assert any(isinstance(error, RETRIED) for error in errors.values())
 
 
 def test_whoever_waits_for_each_other_is_told() -> None:
     turn = iter([0, 1] * 50)
-    beside = Interleaving(lambda able: next(turn) % able)
+    interleaving = Interleaving(lambda able: next(turn) % able)
 
     def crossed(first: str, second: str) -> None:
-        with beside.lock([first]):
-            beside.step()
-            with beside.lock([second]):
+        with interleaving.lock([first]):
+            interleaving.step()
+            with interleaving.lock([second]):
                 pass
 
     both = {"a": lambda: crossed("x", "y"), "b": lambda: crossed("y", "x")}
     with pytest.raises(AssertionError, match="wait for each other"):
-        beside.run(both)
+        interleaving.run(both)
 
 
-# --- What is read once ---------------------------------------------------------------------------
+# --- Values that are read once ---------------------------------------------------------------------------
 
 
 def test_what_is_read_once_is_read_once_by_threads_that_begin_together(bench: Bench) -> None:

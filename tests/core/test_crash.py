@@ -1,4 +1,4 @@
-"""Onboarding is killed at each of its requests, and run again."""
+"""Onboarding is killed at each of its requests; the next run completes it."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.support.locks import NoLock
 from tests.support.wire import Kill, Killed, Moment, Wire
 
 DATA: Data = {"name": "data"}
-MENDABLE: Data = {**SHOP, "harbor": {"storage_quota": "10Gi", "public": False}}
+CHANGEABLE: Data = {**SHOP, "harbor": {"storage_quota": "10Gi", "public": False}}
 SHARED: Data = {
     **PLATFORM,
     "keycloak": {"parent_group": "teams"},
@@ -25,7 +25,7 @@ SHARED: Data = {
 
 
 def neighbours(bench: Bench) -> None:
-    """What was there before: a team that is onboarded, and things that nobody declared."""
+    """Onboard another team, and create undeclared resources."""
     bench.declare(DATA)
     bench.onboard()
     client = bench.systems.harbor_client
@@ -97,7 +97,7 @@ def onboarding_of_all(bench: Bench) -> Procedure:
 
 
 def check_for(bench: Bench, *names: str) -> Check:
-    """All teams are as declared, and what is not these teams' is as it was."""
+    """Return a check that all teams are in sync, and that the resources of others are unchanged."""
     teams = [bench.team(name) for name in names]
     before = others(bench.sandbox, teams)
 
@@ -115,7 +115,7 @@ def check_for(bench: Bench, *names: str) -> Check:
 def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(
     moment: Moment, bench: Bench, whole: bool, record_property: Callable[[str, object], None]
 ) -> None:
-    """At every one with `--whole`, at some if not; so do the others here."""
+    """At each request with `--whole`, otherwise at some; so do the other tests of this module."""
     neighbours(bench)
     bench.declare(SHOP, DATA)
     driver = Driver(bench.sandbox, onboarding_of(bench, "shop"), check_for(bench, "shop"))
@@ -129,7 +129,7 @@ def test_mending_killed_at_any_request_is_finished_by_the_next_run(
     bench: Bench, whole: bool, record_property: Callable[[str, object], None]
 ) -> None:
     neighbours(bench)
-    bench.declare(MENDABLE, DATA)
+    bench.declare(CHANGEABLE, DATA)
     bench.onboard("shop")
     check = check_for(bench, "shop")
     change_by_hand(bench)

@@ -1,4 +1,4 @@
-"""What the tasks of onboarding do when they are tried again, without a scheduler."""
+"""The behaviour of the tasks of onboarding when they are retried, without a scheduler."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -24,13 +24,13 @@ from tests.support.locks import NoLock
 
 
 class Regained(NoLock):
-    """A lock that was lost, and somebody else's until it is held again."""
+    """A lock that was lost: another process held it until it was taken again."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
 
     def hold(self) -> None:
-        """Somebody else has done it all meanwhile."""
+        """Another process has made all changes meanwhile."""
         self._bench.onboard()
 
 

@@ -1,4 +1,4 @@
-"""What is published is published if Prefect's API takes it; what a run needs fails with a message."""
+"""A publication that Prefect's API rejects is a warning; a rejected call that a run needs fails the run."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ NEED: dict[str, Callable[[], object]] = {
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The statuses with which Prefect's API answers, the last one again and again."""
+    """The statuses with which Prefect's API answers, the last one for all further requests."""
     statuses: list[int] = []
     now = "2026-11-01T12:00:00Z"
     made = {"id": "00000000-0000-4000-8000-000000000001", "created": now, "updated": now}

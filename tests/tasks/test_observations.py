@@ -1,6 +1,6 @@
-"""A task that looks is tried again while parts of what it reads fail, and reports what remains.
+"""A task that observes is retried while parts cannot be read, and reports those that remain unreadable.
 
-An outage that begins in the middle of a look fails some of its parts only.
+An outage that begins in the middle of an observation affects only some of its parts.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,13 +30,13 @@ def _without_prefect() -> Iterator[None]:
 
 @pytest.fixture
 def last_try(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let the tasks that follow be on their last try."""
+    """Return a function that makes the running task be on its last try."""
     return lambda: monkeypatch.setattr(step, "is_last_try", lambda: True)
 
 
 @pytest.fixture
 def teams(bench: Bench) -> Bench:
-    """Two teams; what Harbor holds of the second one's project can't be read."""
+    """Two onboarded teams; the project of the second one cannot be read from Harbor."""
     bench.declare({"name": "shop"}, {"name": "data"})
     for name in ("shop", "data"):
         bench.onboard(name)
