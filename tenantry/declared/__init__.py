@@ -1,4 +1,4 @@
-"""The declared state: what the platform and its teams are to be, and every rule it must meet."""
+"""The declared state: the configuration of the platform and its teams, and the rules for it."""
 
 from tenantry.declared.added_team import add_team
 from tenantry.declared.changes import FieldChange

@@ -1,4 +1,4 @@
-"""Checks a team of an API call together with the declared state."""
+"""Adds the team of an API call to the declared state, and checks them together."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,18 +16,18 @@ from tenantry.errors import DeclarationError
 
 
 def add_team(declaration: Declaration, team: Team, form: Document | None = None) -> Declaration:
-    """Return the declaration with a team of an API call, checked as its file would be.
+    """Return the declaration with the team of an API call, checked like a team file.
 
-    The team must not claim what another team claims, not even where a convention gives it to this
-    team: that would leave the other team out.
+    The team must not claim a resource that another team claims, even if a naming convention gives
+    the resource to the new team: that would exclude the other team.
 
     Args:
         declaration: the declared state.
-        team: the team, with only what was given.
-        form: where the team's fields are from, for messages.
+        team: the team, with only the fields that were given.
+        form: the source of the team's fields, for messages.
 
     Raises:
-        DeclarationError: with every fault, each as `team NAME: field: …`.
+        DeclarationError: lists all faults, each in the form `team NAME: field: …`.
     """
     document = form or Document(f"team {team.name}", {})
     file = TeamFile(Path(f"{team.name}.yaml"), document.name, document)
@@ -48,12 +48,12 @@ def add_team(declaration: Declaration, team: Team, form: Document | None = None)
     left_out = tuple(each for each in declaration.left_out if team.name not in each.names)
     former = declaration.documents.teams.get(team.name) if declaration.documents else None
     known = [w for w in declaration.warnings if not (former and w.startswith(f"{former.name}:"))]
-    told = [warning.replace(":1: ", ": ", 1) for warning in file.warnings]
+    added = [warning.replace(":1: ", ": ", 1) for warning in file.warnings]
     return replace(
         declaration,
         teams=dict(sorted(teams.items())),
         left_out=left_out,
-        warnings=(*known, *told),
+        warnings=(*known, *added),
     )
 
 
@@ -68,7 +68,7 @@ def _refused(declaration: Declaration) -> frozenset[Refused]:
 
 
 def _check_policy(declaration: Declaration, file: TeamFile, team: Team) -> None:
-    """Record what a team declares that belongs to other teams."""
+    """Record the team's declarations that belong to other teams by the policy."""
     if declaration.evaluator is None:
         return
     evaluated = [EvaluatedTeam(team, file.path.name, file.refused)]
@@ -93,7 +93,7 @@ def _check_claims(
     others: Sequence[Team],
     conflicts: Callable[[Sequence[Team]], Iterator[Conflict]],
 ) -> None:
-    """Record the claims of a team that other teams make too."""
+    """Record the team's claims that conflict with claims of other teams."""
     known = {(c.claim.team.name, c.claim.place, c.text) for c in conflicts(others)}
     for conflict in conflicts([*others, team]):
         claim = conflict.claim

@@ -1,4 +1,4 @@
-"""The fields in which two contents of a team's file differ, and how values look in a file."""
+"""Compares two contents of a team file, and formats values as in the file."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,22 +14,22 @@ _LONGEST = 200
 
 
 class FieldChange(NamedTuple):
-    """A field of a team's file that a call changes."""
+    """A field of a team file that a call changes."""
 
     field: str
     declared: str
-    """Its value in the file, or NONE."""
+    """The field's value in the file, or NONE."""
     given: str
-    """Its value after the call, or NONE."""
+    """The field's value after the call, or NONE."""
 
     @property
     def cut(self) -> "FieldChange":
-        """The change with its long values cut: to show, not to compare."""
+        """The change with long values truncated, for display only."""
         return FieldChange(self.field, _cut(self.declared), _cut(self.given))
 
 
 def differences(before: Any, after: Any, under: str = "") -> Iterator[FieldChange]:
-    """Yield the fields in which two contents of a team's file differ."""
+    """Yield the fields in which two contents of a team file differ."""
     for key in {**before, **after}:
         old, new = before.get(key), after.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
@@ -41,7 +41,7 @@ def differences(before: Any, after: Any, under: str = "") -> Iterator[FieldChang
 
 
 def _in_file(value: Any) -> str:
-    """Return a value on one line as a file holds it: `'#shop'`, `[bob]`, `{storage_quota: 20Gi}`."""
+    """Return a value as one line of YAML: `'#shop'`, `[bob]`, `{storage_quota: 20Gi}`."""
     yaml: Any = YAML(typ="safe", pure=True)
     yaml.default_flow_style = True
     yaml.sort_base_mapping_type_on_output = False
@@ -57,7 +57,7 @@ def _cut(text: str) -> str:
 
 
 def as_text(value: Any) -> Any:
-    """A value with its numbers as their author wrote them: `0042` is not `42`, `4` is `"4"`."""
+    """Return a value with numbers as their source text: `0042` differs from `42`, `4` equals `"4"`."""
     if isinstance(value, dict):
         return {key: as_text(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -67,7 +67,7 @@ def as_text(value: Any) -> Any:
 
 
 def with_numbers(yaml: YAML) -> YAML:
-    """Return a writer that writes numbers as their author did."""
+    """Return the YAML writer, set to write numbers as in their source text."""
     for kind, tag in ((parsing.Int, "int"), (parsing.Float, "float")):
         yaml.representer.add_representer(kind, _as_written(f"tag:yaml.org,2002:{tag}"))
     return yaml

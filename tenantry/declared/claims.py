@@ -1,8 +1,8 @@
-"""What teams claim, and which of two claims for one thing takes precedence.
+"""The resources that teams claim, and the precedence between claims for one resource.
 
-A convention decides where one can: `team-<name>`, as a namespace and as a group, belongs to team
-`<name>`, and a Secret belongs to the team whose namespace it is in. Where none can, the claims are
-contested: nothing is done for either team until the systems show the owner.
+Naming conventions decide most conflicts. A namespace or group `team-<name>` belongs to team
+`<name>`, and a Secret belongs to the team that owns its namespace. All other conflicting claims are
+contested: Tenantry changes nothing for either team until the live systems show the owner.
 """
 
 import re
@@ -15,41 +15,41 @@ from tenantry.declared.policy_source import NAME
 from tenantry.declared.team import Team
 
 Refused = tuple[str, Place]
-"""A team's name, and a field of it that the policy does not allow."""
+"""A team's name, and a field of that team that the policy does not allow."""
 
 LOGIN_HOST = "the host that logins return to"
-"""What is disputed where one team has a route for a host that another team's logins return to. Its
-name is `host/team`, with the team of the logins."""
+"""The kind of a dispute over a host that one team routes and another team's logins redirect to. The
+dispute's name is `host/team`, with the team of the logins."""
 
 REFUSED_RANK = -1
-"""The rank of a claim that the policy does not allow: any other takes precedence."""
+"""The rank of a claim that the policy does not allow. Any other claim takes precedence."""
 
 
 class Claim(NamedTuple):
-    """One thing that one team claims for itself."""
+    """One resource that one team claims for itself."""
 
     team: Team
     kind: str
-    """Its kind, as in messages: `the host`."""
+    """The kind of the claimed resource, as in messages: `the host`."""
     name: str
     place: Place
-    """Where the team claims it."""
+    """The field that makes the claim."""
     rank: int = 0
-    """The claim of the highest rank takes precedence; the convention sets the rank."""
+    """The precedence by the naming conventions. The claim with the highest rank wins."""
 
 
 class Conflict(NamedTuple):
-    """A claim that another team makes too."""
+    """A claim that another team makes as well."""
 
     claim: Claim
     text: str
-    """The fault, as a user reads it."""
+    """The message for the user."""
     decided: bool
-    """Whether a convention gives the thing to another team."""
+    """Whether a naming convention gives the resource to another team."""
 
 
 def conflicts(teams: Sequence[Team], refused: Collection[Refused] = ()) -> Iterator[Conflict]:
-    """Return the claims of these teams that conflict.
+    """Return the conflicting claims of these teams.
 
     Args:
         teams: the teams.
@@ -70,12 +70,12 @@ def conflicts(teams: Sequence[Team], refused: Collection[Refused] = ()) -> Itera
 
 
 def is_refused(team: Team, place: Place, refused: Collection[Refused]) -> bool:
-    """Return whether a claim does not count: the policy refuses the field, or the team's name."""
+    """Return whether the policy refuses a claim's field, or the team's name."""
     return (team.name, place) in refused or (team.name, NAME) in refused
 
 
 def compare(claims: Sequence[Claim]) -> Iterator[Conflict]:
-    """Return which of several teams' claims for one thing are faulty: all but one's, or all."""
+    """Return the losing claims for one resource: all but the owner's, or all if contested."""
     highest = max(claim.rank for claim in claims)
     first = [claim for claim in claims if claim.rank == highest]
     for claim in claims:
@@ -90,13 +90,16 @@ def _name(claim: Claim) -> str:
 
 
 def _is_the_namespaces(claim: Claim, rivals: Sequence[Claim]) -> bool:
-    """Whether a conflict over a Secret is one over its namespace, which has its own fault."""
+    """Return whether a conflict over a Secret follows from one over its namespace.
+
+    The conflict over the namespace is reported on its own.
+    """
     sinks = ["sinks" in each.place for each in (claim, *rivals)]
     return claim.kind == "the Secret" and not any(sinks)
 
 
 def claims_of(team: Team) -> Iterator[Claim]:
-    """Return all that a team claims for itself."""
+    """Return the claims of a team."""
     for namespace in team.namespaces:
         key = namespace.removeprefix(f"{team.slug}-")
         first = namespace == team.slug
@@ -121,7 +124,7 @@ def claims_of(team: Team) -> Iterator[Claim]:
 
 
 def _namespace_owners(teams: Sequence[Team]) -> dict[str, set[str]]:
-    """By namespace: the team whose first namespace it is, else all teams that claim it."""
+    """Return the owners by namespace: the team that it is named after, or all claimants."""
     owners: dict[str, set[str]] = defaultdict(set)
     for team in teams:
         for namespace in team.namespaces:
@@ -137,7 +140,7 @@ def _rank(claim: Claim, owners: dict[str, set[str]]) -> int:
         case "the Secret":
             namespace = claim.name.partition("/")[0]
             return int(team.name in owners.get(namespace, ()))
-        case "the robot":  # the longest name that is in it: `team-shop-web`, and not `team-shop`
+        case "the robot":  # the longest matching name wins: `team-shop-web` over `team-shop`
             named = re.search(rf"(?<![a-z0-9]){re.escape(team.slug)}(?![a-z0-9])", claim.name)
             return len(team.slug) if named else 0
     return 0

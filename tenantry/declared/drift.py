@@ -1,4 +1,4 @@
-"""What the drift report leaves out: differences that are known, and wanted for the time being."""
+"""Rules that make the drift report ignore known differences."""
 
 from datetime import date
 from typing import Annotated, Literal, Self
@@ -11,23 +11,23 @@ SystemName = Literal["harbor", "keycloak", "kubernetes", "istio"]
 
 
 class IgnoreRule(Model):
-    """Silences findings in the report. What is applied stays the same."""
+    """A rule that makes the report ignore findings. It does not change what Tenantry applies."""
 
     system: SystemName | None = None
     """The system; any if not given."""
     kind: str | None = None
-    """The kind of resource as the report names it, such as `member` or `NetworkPolicy`; any if not
+    """The kind of resource as in the report, such as `member` or `NetworkPolicy`; any if not
     given."""
     key: str = "*"
     """The resource's key as a glob, such as `team-shop/*`."""
     field: str = "*"
-    """The field's path as a glob, such as `spec.hard.*`; with it, only these fields are left out
-    of a finding."""
+    """The field's path as a glob, such as `spec.hard.*`. If given, the rule ignores only these
+    fields of a finding."""
     until: date | None = None
-    """The last day on which the rule counts; always if not given. After it, the rule is a finding
-    itself."""
+    """The last day on which the rule applies; it never expires if not given. An expired rule is
+    reported as a finding."""
     reason: Annotated[str, Field(min_length=1)]
-    """Why it is known and wanted. It stands in the report."""
+    """The reason for the rule, which the report shows."""
 
     @model_validator(mode="after")
     def _check_narrow(self) -> Self:
@@ -39,7 +39,7 @@ class IgnoreRule(Model):
 
 
 class Drift(Model):
-    """What is looked for as drift."""
+    """The settings of drift detection."""
 
     ignore: list[IgnoreRule] = []
-    """Findings that are left out of the report, each with a reason."""
+    """Rules for findings that the report ignores, each with a reason."""

@@ -1,4 +1,4 @@
-"""Changes of the declared state's own files, with their comments kept."""
+"""Edits files of the declared state, and keeps their comments."""
 
 import tempfile
 from collections.abc import Callable, Collection
@@ -14,28 +14,27 @@ from tenantry.declared.writing import locked, write
 from tenantry.errors import DeclarationError
 
 Edit = Callable[[str, Any], None]
-"""Changes one file in place, given its name (`platform.yaml`, `teams/shop.yaml`) and its content
-as nested mappings and lists. Doing it twice does no more than doing it once."""
+"""A function that changes one file's content in place. It gets the file's name (`platform.yaml`,
+`teams/shop.yaml`) and its content as nested mappings and lists. It must be idempotent."""
 
 
 def edit(folder: Path, change: Edit) -> tuple[Declaration, list[Path]]:
     """Change the files of a declared state.
 
-    Nothing is written unless all changed files are free of new faults and are on the disk under
-    other names. If the process dies while it renames them, some are changed and some are not: then
-    the same call changes the rest.
+    Files are written only if the change adds no faults. If the process dies while it replaces the
+    files, only some of them are changed; the same call then changes the rest.
 
     Args:
         folder: the declared state.
-        change: what is done to each file.
+        change: the function that changes each file.
 
     Returns:
         The declared state after the change, and the files that were written.
 
     Raises:
-        DeclarationError: the platform is faulty, or a file would be that is not; nothing was
-            written.
-        TenantryError: a file cannot be written, and why.
+        DeclarationError: the platform is faulty, or the change would make a file faulty. Nothing
+            was written.
+        TenantryError: a file cannot be written.
     """
     declaration, texts = _plan(folder, change)
     if not texts:
@@ -50,7 +49,7 @@ def _plan(folder: Path, change: Edit) -> tuple[Declaration, dict[Path, str]]:
     """Return the declared state, and the new text of each file that changes.
 
     Raises:
-        DeclarationError: the platform is faulty, or a file would be that is not.
+        DeclarationError: the platform is faulty, or the change would make a file faulty.
     """
     declaration = read(folder)
     left_out = declaration.left_out
@@ -74,7 +73,7 @@ def _plan(folder: Path, change: Edit) -> tuple[Declaration, dict[Path, str]]:
 
 
 def _changed(folder: Path, change: Edit, unreadable: Collection[str]) -> dict[Path, str]:
-    """The new text of each file that the change makes another; but of those that are not YAML."""
+    """Return the new text of each file that the change modifies; skip files that are not YAML."""
     yaml = round_trip()
     texts = {}
     for path in (folder / "platform.yaml", *files.team_files(folder)):

@@ -1,7 +1,7 @@
-"""Regular expressions of the declared state, matched in time that grows with the text only.
+"""Regular expressions of the declared state, matched in linear time.
 
-Harbor compiles them with Go's RE2, Keycloak with Java's engine. What is accepted here means the
-same to both, so back-references and look-around, which RE2 lacks, are not.
+Harbor compiles them with Go's RE2, Keycloak with Java's engine. Only expressions with the same
+meaning in both are accepted. So back-references and look-around, which RE2 lacks, are refused.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import re2
 
 MAX_LENGTH = 10_000
-"""Longest expression, in characters."""
+"""The maximum length of an expression, in characters."""
 _MEMORY = 2**20
 
 _OTHER_MEANING = re.compile(
@@ -22,12 +22,12 @@ _OTHER_MEANING = re.compile(
     r"|(?P<count>\{,)"
 )
 _REMEDIES = {
-    "named": "'(?P' is not known to Keycloak; write '(?:' or '('",
-    "posix": "'[:' means something else to Keycloak; write the characters, such as a-z",
-    "both": "'&&' means something else to Keycloak; write '&' once in [ ], and '&{2}' elsewhere",
-    "flag": "the flag U means something else to Keycloak; remove it",
-    "byte": "'\\C' is not known to Keycloak; write '.'",
-    "count": "'{,' is not known to Keycloak; write '{0,'",
+    "named": "Keycloak does not support '(?P'; write '(?:' or '('",
+    "posix": "'[:' has another meaning in Keycloak; write the characters, such as a-z",
+    "both": "'&&' has another meaning in Keycloak; write '&' once in [ ], and '&{2}' elsewhere",
+    "flag": "the flag U has another meaning in Keycloak; remove it",
+    "byte": "Keycloak does not support '\\C'; write '.'",
+    "count": "Keycloak does not support '{,'; write '{0,'",
 }
 
 
@@ -38,10 +38,10 @@ class Expression:
         """
         Args:
             text: the expression.
-            ignore_case: whether upper and lower case are the same.
+            ignore_case: whether to ignore upper and lower case.
 
         Raises:
-            ValueError: it is not a regular expression of RE2, or too large.
+            ValueError: the text is not an RE2 regular expression, or is too large.
         """
         options: Any = re2.Options()
         options.log_errors = False
@@ -54,23 +54,23 @@ class Expression:
             reason = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
             raise ValueError(_explain(reason)) from None
         except ValueError:
-            raise ValueError("holds a character that is not one of Unicode's") from None
+            raise ValueError("contains a character that is not valid Unicode") from None
 
     def matches(self, text: str) -> bool:
-        """Return whether the whole text fits."""
+        """Return whether the expression matches the whole text."""
         return self._compiled.fullmatch(text) is not None
 
     def is_in(self, text: str) -> bool:
-        """Return whether a part of the text fits."""
+        """Return whether the expression matches a part of the text."""
         return self._compiled.search(text) is not None
 
 
 def check(text: str) -> None:
-    """Check an expression that a system gets.
+    """Check an expression that Tenantry writes to a system.
 
     Raises:
-        ValueError: it is too long, not a regular expression, or one that Keycloak and Harbor
-            understand differently.
+        ValueError: the expression is too long or invalid, or Keycloak and Harbor would interpret it
+            differently.
     """
     if len(text) > MAX_LENGTH:
         raise ValueError(f"has more than {MAX_LENGTH} characters; make it shorter")
@@ -81,10 +81,10 @@ def check(text: str) -> None:
 
 def _explain(reason: str) -> str:
     if reason.startswith("invalid escape sequence: \\") and reason[-1:].isdigit():
-        return "refers back to a group, which takes unbounded time; write what the group matches"
+        return "has a back-reference, which takes unbounded time; repeat the group's expression"
     if reason.startswith("invalid perl operator: (?"):
         return (
-            f"has '{reason.rpartition(' ')[2]}': look-around and the like are not supported, since "
-            "they take unbounded time; name what shall match"
+            f"has '{reason.rpartition(' ')[2]}': look-around and similar syntax is not supported, "
+            "since it takes unbounded time; describe the matching text itself"
         )
-    return f"is not a regular expression of RE2: {reason}"
+    return f"is not an RE2 regular expression: {reason}"

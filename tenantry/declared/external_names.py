@@ -1,4 +1,4 @@
-"""Which group each name of an external identity provider leads to: to one, and to one only."""
+"""Checks that each group name of an external identity provider leads to exactly one group."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -13,14 +13,14 @@ from tenantry.declared.team import Team
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 EXTERNAL_NAME = "the external name"
-"""What a claim for a name is for; the claim's own name is `provider/name`."""
+"""The kind of a claim for an external name. The claim's name is `provider/name`."""
 _OWN, _BY_RULE, _BY_TABLE = range(3)
-"""Ranks of a claim for a name: a team's own `external_groups` does not take what the platform
-gives to another team."""
+"""Ranks of a claim for a name. A team's own `external_groups` has the lowest rank, so that it cannot
+claim a name that the platform gives to another team."""
 
 
 def check_platform(platform: Platform) -> Iterator[Fault]:
-    """Return the faults of the platform's names that do not depend on the teams."""
+    """Return the faults in the platform's names that do not depend on the teams."""
     for name, group in platform.keycloak.groups.items():
         for alias in group.external_groups:
             if alias not in platform.keycloak.external_providers:
@@ -32,7 +32,7 @@ def check_platform(platform: Platform) -> Iterator[Fault]:
 
 
 def check_groups(platform: Platform, teams: Sequence[Team]) -> Iterator[Fault]:
-    """Which names of the platform's tables lead to a group that no team has."""
+    """Return the faults of names in the platform's tables that lead to a group of no team."""
     known = {team.oidc_group for team in teams} | {*platform.keycloak.groups}
     for alias, provider in platform.keycloak.external_providers.items():
         for name, group in provider.groups.items():
@@ -44,7 +44,7 @@ def check_groups(platform: Platform, teams: Sequence[Team]) -> Iterator[Fault]:
 def conflicts(
     platform: Platform, teams: Sequence[Team], refused: Collection[Refused] = ()
 ) -> Iterator[Conflict]:
-    """Return the names that a team claims and that lead to another group as well.
+    """Return the conflicts over names that a team claims and that also lead to another group.
 
     Args:
         platform: the platform.
@@ -102,7 +102,7 @@ class _Names:
             self._by_pattern.append(Claim(team, what, team.oidc_group, place, rank))
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Return the claims that do not go together."""
+        """Return the conflicting claims."""
         for name, claims in self._claims.items():
             yield from self._of_name(name, claims)
         for claim in self._by_pattern:
@@ -129,15 +129,15 @@ class _Names:
                 yield self._two_groups(name, claim, rival.team.oidc_group, decided=decided)
 
     def _two_groups(self, name: str, claim: Claim, group: str, *, decided: bool) -> Conflict:
-        text = f"'{claim.name}' of provider '{self._alias}' leads to the group '{group}', too"
+        text = f"'{claim.name}' of provider '{self._alias}' also leads to the group '{group}'"
         return Conflict(self._for(name, claim), text, decided=decided)
 
     def _for(self, name: str, claim: Claim) -> Claim:
-        """A claim, as one for a name that another team claims in another way."""
+        """Return a claim with the external name that both teams claim as its name."""
         return claim._replace(name=f"{self._alias}/{name}")
 
     def _of_pattern(self, claim: Claim, expression: Expression) -> Iterator[Conflict]:
-        """A name that leads to another group, and by the pattern to this one as well."""
+        """Return the conflicts over names of other groups that a group's pattern also matches."""
         own = claim.team.oidc_group
         for name, group in self._platforms.items():
             if group != own and expression.matches(name):
@@ -160,22 +160,22 @@ class _Names:
     def _by_both(self, name: str, group: str, by_pattern: str) -> str:
         return (
             f"'{name}' of provider '{self._alias}' leads to '{group}', and by the provider's "
-            f"pattern to '{by_pattern}' as well"
+            f"pattern also to '{by_pattern}'"
         )
 
 
 def _doubles(provider: ExternalProvider) -> Iterator[str]:
-    """Two names of the table for one group, where nobody said that this is meant."""
+    """Return the faults of names in the table that lead to the same group without `several_names`."""
     first: dict[str, str] = {}
     for name, group in provider.groups.items():
         other = first.setdefault(group, name)
         if other is not name and not provider.several_names:
             yield (
-                f"'{other}' and '{name}' both lead to '{group}'; if that is meant, say "
+                f"'{other}' and '{name}' both lead to '{group}'; if that is intended, set "
                 "several_names: true"
             )
 
 
 def _folded(provider: ExternalProvider, name: str) -> str:
-    """A name as Keycloak compares it: Java's `(?i)` knows the case of A to Z only."""
+    """Return a name in the form that Keycloak compares: Java's `(?i)` folds A to Z only."""
     return name.translate(_LOWER) if provider.ignore_case else name

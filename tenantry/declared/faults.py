@@ -1,4 +1,4 @@
-"""Faults of the declared state, each told as `file:line: field: what is wrong, what is allowed`."""
+"""Faults of the declared state, each in the form `file:line: field: problem, allowed values`."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -15,30 +15,30 @@ from tenantry.declared.types import Model
 from tenantry.text import one_line
 
 Place = tuple[str | int, ...]
-"""A field's place in a document: the keys and indexes that lead to it."""
+"""A field's path in a document: the keys and indexes that lead to it."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One YAML file, with the lines that its keys stand on."""
+    """One YAML file with the line numbers of its keys."""
 
     name: str
     """The file's name, relative to the declared state's folder."""
     data: Any
-    """Its content as plain values."""
+    """The content as plain values."""
     lines: Lines = field(default=Lines(1))
-    """The lines of its keys."""
+    """The line numbers of the keys."""
 
     def has(self, place: Place) -> bool:
-        """Whether the document has this very field."""
+        """Return whether the document has this field."""
         return len(self._walk(place)[0]) == len(place)
 
     def line(self, place: Place) -> int:
-        """The line of a field, or of the deepest part of its place that is there."""
+        """Return the line of a field, or of its deepest existing ancestor."""
         return self._walk(place)[1]
 
     def fault(self, place: Place, text: str) -> str:
-        """A fault at a field, or at the deepest part of its place that is there."""
+        """Return a fault at a field, with the line of the field or its deepest ancestor."""
         line = self.line(place)
         field = _field_name(place)
         where = f"{self.name}:{line}: {field}" if field else f"{self.name}:{line}"
@@ -65,12 +65,12 @@ def _field_name(place: Place) -> str:
 
 
 def explain(error: ValidationError, model: type[Model], document: Document) -> list[str]:
-    """A fault for each field that is wrong; what a union would take is told together."""
+    """Return one fault per invalid field; the alternatives of a union are one fault."""
     return explain_at(places_of(error, document), model, document)
 
 
 def places_of(error: ValidationError, document: Document) -> dict[Place, list[ErrorDetails]]:
-    """Return what is wrong, by the place in the document."""
+    """Return the validation errors by the field in the document."""
     found: dict[Place, list[ErrorDetails]] = {}
     for detail in error.errors():
         found.setdefault(_place_in(document, detail["loc"]), []).append(detail)
@@ -80,7 +80,7 @@ def places_of(error: ValidationError, document: Document) -> dict[Place, list[Er
 def explain_at(
     found: Mapping[Place, list[ErrorDetails]], model: type[Model], document: Document
 ) -> list[str]:
-    """Return a fault for each place."""
+    """Return one fault per field."""
     return [
         document.fault(place, _value(details[0]) + ", or ".join(_texts(details, model, place)))
         for place, details in found.items()
@@ -88,8 +88,8 @@ def explain_at(
 
 
 _KINDS: dict[str, str] = {
-    "model_type": "must hold keys and values",
-    "dict_type": "must hold keys and values",
+    "model_type": "must contain keys and values",
+    "dict_type": "must contain keys and values",
     "list_type": "must be a list",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
@@ -103,11 +103,11 @@ _KINDS: dict[str, str] = {
     "date_from_datetime_inexact": "must be a date without a time",
     "string_type": "must be text",
 }
-"""What a value must be, by pydantic's type of the error."""
+"""The requirement on a value, by pydantic's error type."""
 
 
 def describe(value: Any) -> str:
-    """Return the kind of a value as the author of a file knows it."""
+    """Return the type of a value in the terms of a file's author."""
     if isinstance(value, Mapping):
         return "keys and values"
     if isinstance(value, list):
@@ -122,7 +122,7 @@ def describe(value: Any) -> str:
 
 
 def _value(detail: ErrorDetails) -> str:
-    """What was given, where that is one value and the fault is in it."""
+    """Return the invalid value as a prefix of the message, if it is a single value."""
     value = detail["input"]
     if value is None or detail["type"] in ("extra_forbidden", "missing"):
         return ""
@@ -136,7 +136,7 @@ def _texts(details: list[ErrorDetails], model: type[Model], place: Place) -> Ite
     value = details[0]["input"]
     if wanted and value is None:
         yield (
-            "has no value (perhaps all lines below it are commented out); "
+            "has no value (all lines below it may be commented out); "
             f"it {' or '.join(dict.fromkeys(wanted))}: add a value, or remove the key"
         )
         return
@@ -152,7 +152,7 @@ def _texts(details: list[ErrorDetails], model: type[Model], place: Place) -> Ite
         elif detail["type"] == "value_error":
             yield text.removeprefix("Value error, ")
         elif detail["type"] == "string_type" and isinstance(value, bool | int | float | date):
-            yield f"must be text: quote it, as '{source_text(value)}'"
+            yield f"must be text: quote it, such as '{source_text(value)}'"
         elif detail["type"] in _KINDS:
             given = describe(value) if isinstance(value, Mapping | list) else ""
             yield _KINDS[detail["type"]] + (f", not {given}" if given else "")
@@ -161,7 +161,7 @@ def _texts(details: list[ErrorDetails], model: type[Model], place: Place) -> Ite
 
 
 def _place_in(document: Document, loc: tuple[str | int, ...]) -> Place:
-    """The error's place without what pydantic puts in for unions and for faulty keys."""
+    """Return an error's path without the elements that pydantic adds for unions and keys."""
     node: Any = document.data
     place: list[str | int] = []
     for step in loc[:-1]:
@@ -180,7 +180,7 @@ def _schema(model: type[Model]) -> dict[str, Any]:
 
 
 def _known_keys(model: type[Model], place: Place) -> list[str]:
-    """The keys that the schema knows at a place, sorted."""
+    """Return the keys that the schema allows at a path, sorted."""
     root = _schema(model)
     options = [root]
     for step in (*place, None):
@@ -192,7 +192,7 @@ def _known_keys(model: type[Model], place: Place) -> list[str]:
 
 
 def _below(option: dict[str, Any], step: str | int) -> list[dict[str, Any]]:
-    """The schemas of what lies one step below."""
+    """Return the schemas one step below."""
     if isinstance(step, int):
         values = [option.get("items")]
     elif step in option.get("properties", {}):

@@ -1,7 +1,7 @@
-"""Reads the team that a call of the API or the run form of the UI declares.
+"""Reads the team in an API call, or in the run form of the UI.
 
-The form has a few fields that people fill in, and `more` for everything else as YAML or JSON. The
-fields of a team file are accepted as well, so that a program can send a team whole.
+The form has a few fields, and `more` for all other settings as YAML or JSON. It also accepts the
+fields of a team file, so that a program can send a complete team.
 """
 
 import json
@@ -25,7 +25,7 @@ from tenantry.declared.team import Team
 from tenantry.errors import DeclarationError
 
 TEXTS = ("display_name", "contact", "profile")
-"""Fields of the form that are fields of a team file, too. Empty, they are not given."""
+"""Fields that the form and a team file share. In the form, an empty field counts as not given."""
 
 _QUOTA: Place = ("harbor", "storage_quota")
 _ROLES: Place = ("harbor", "groups")
@@ -33,16 +33,16 @@ _ROLES: Place = ("harbor", "groups")
 
 @dataclass(frozen=True)
 class Form(Document):
-    """A team as a call gives it. Its faults name the form's own fields, and the lines of `more`."""
+    """A team in an API call. Its faults refer to the form's fields and to lines of `more`."""
 
     more: Document | None = None
     more_is_text: bool = False
     roles: tuple[str, ...] = ()
-    """The groups of the field `roles`, in its order."""
+    """The groups in the field `roles`, in the given order."""
     has_quota: bool = False
 
     def fault(self, place: Place, text: str) -> str:
-        """Return a fault of the team's field as one of the form's."""
+        """Return a fault of a team's field as a fault of the form's field."""
         if self.has_quota and place == _QUOTA:
             return f"{self.name}: quota: {text}"
         if place[:2] == _ROLES and place[2:3] and place[2] in self.roles:
@@ -57,10 +57,10 @@ class Form(Document):
 
 
 def read_form(given: Any) -> tuple[Team, Form]:
-    """Return the team that the form declares, with only what was filled in, and the form itself.
+    """Return the team in the form, with only the given fields, and the form itself.
 
     Raises:
-        DeclarationError: with every fault, as `team NAME: field: …` or
+        DeclarationError: lists all faults, each in the form `team NAME: field: …` or
             `team NAME: more:LINE: field: …`.
     """
     if isinstance(given, Team):
@@ -108,7 +108,7 @@ def read_form(given: Any) -> tuple[Team, Form]:
 
 
 def _rule_faults(found: Readable[Team], form: Form) -> Iterator[str]:
-    """Return the faults of the readable rest that no default of the platform could make good."""
+    """Return the faults of the readable fields that no default of the platform could resolve."""
     if found.content is None:
         return
 
@@ -128,12 +128,12 @@ def _is_short(name: Any) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a form's field was left as it was: null, or text without a character."""
+    """Return whether a field of the form is empty: null, or only whitespace."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _groups(roles: Any, label: str, faults: list[str]) -> Iterator[tuple[str, Any]]:
-    """The groups of `roles` and their roles; rows that were left empty are passed over."""
+    """Yield the groups in `roles` with their roles; empty rows are skipped."""
     if roles is None:
         return
     if not isinstance(roles, list):
@@ -153,14 +153,14 @@ def _groups(roles: Any, label: str, faults: list[str]) -> Iterator[tuple[str, An
         if absent or not isinstance(group, str):
             faults += [] if absent else [f"{at}.group: must be text"]
         elif group in seen:
-            faults.append(f"{at}.group: '{group}' is there twice; remove one of them")
+            faults.append(f"{at}.group: '{group}' is given twice; remove one of them")
         else:
             seen.add(group)
             yield group, row["role"]
 
 
 def _read_more(given: Any, label: str, faults: list[str]) -> Document | None:
-    """The content of `more`, with the lines of its keys where it is text."""
+    """Return the content of `more`, with the lines of its keys if it is text."""
     if _is_empty(given):
         return None
     if isinstance(given, Mapping):
@@ -177,14 +177,17 @@ def _read_more(given: Any, label: str, faults: list[str]) -> Document | None:
         return Document("more", content.data, content.lines)
     if content.data is not None:
         faults.append(
-            f"{label}: more:1: must hold keys and values, as a team file does, such as "
+            f"{label}: more:1: must contain keys and values, like a team file, such as "
             "'namespace: {mesh: false}'"
         )
     return None
 
 
 def _untabbed(text: str) -> str:
-    """JSON may be indented with tabs, which YAML does not allow; it has no others in it."""
+    """Return JSON text without tabs, which YAML does not allow as indentation.
+
+    In JSON, tabs occur only between tokens, so that blanks can replace them.
+    """
     if "\t" in text:
         try:
             json.loads(text)
@@ -194,7 +197,7 @@ def _untabbed(text: str) -> str:
 
 
 def _add(data: Data, more: Any, label: str, field: str) -> tuple[Data, list[str]]:
-    """Both together, and a fault for each value that is given twice and differs."""
+    """Return the merged data, and a fault for each value that is given twice and differs."""
     faults: list[str] = []
 
     def add(under: Mapping[Any, Any], over: Mapping[Any, Any], place: Place) -> Data:
@@ -215,7 +218,7 @@ def _add(data: Data, more: Any, label: str, field: str) -> tuple[Data, list[str]
 
 
 def _has(data: Any, place: Sequence[Any]) -> bool:
-    """Whether a fault at a place is one of this data: it, or what it is missing from, is there."""
+    """Return whether the data contains a field, or the parent that the field is missing from."""
     for step in place[:-1]:
         if (isinstance(data, Mapping) and step in data) or (
             isinstance(data, list) and isinstance(step, int) and step < len(data)

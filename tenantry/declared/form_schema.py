@@ -1,9 +1,9 @@
-"""The JSON Schema of a team as the API and the run form take it.
+"""The JSON Schema of a team for the API and the run form.
 
-Prefect draws its form from `properties`, and validates calls with all of it. The form would send
-each default that it shows, over the platform's and the profile's, so the schema has none. Where a
-value breaks a pattern, Prefect's message would quote the regular expression: `_in_words` makes it
-quote the rule.
+Prefect generates its form from `properties`, and validates calls with the whole schema. The schema
+has no defaults, because the form would send each shown default, which would override the platform
+and the profile. For a value that does not match a pattern, Prefect's message would quote the regular
+expression; `_in_words` makes it quote a readable rule instead.
 """
 
 from functools import cache
@@ -25,31 +25,31 @@ _FORM: dict[str, Schema] = {
     "display_name": {
         "type": "string",
         "title": "Display name",
-        "description": "How people call the team.",
+        "description": "The team's name for people.",
     },
     "contact": {
         "type": "string",
         "title": "Contact",
-        "description": "Who to turn to: an e-mail address, a chat channel.",
+        "description": "The team's contact, such as an e-mail address or a chat channel.",
     },
     "profile": {
         "type": "string",
         "title": "Profile",
-        "description": "A profile of platform.yaml, such as production. Left empty, the team gets "
+        "description": "A profile of platform.yaml, such as production. If empty, the team gets "
         "the platform's defaults.",
     },
     "members": {
         "type": "array",
         "items": {"type": "string"},
         "title": "Members",
-        "description": "User names of the group's members in Keycloak. Without it, Tenantry does "
-        "not manage who belongs to the group.",
+        "description": "User names of the group's members in Keycloak. If empty, Tenantry does not "
+        "manage the group's membership.",
     },
     "quota": {
         "type": "string",
         "title": "Storage quota",
-        "description": "How much the Harbor project may hold, such as 10Gi, or unlimited. Left "
-        "empty, the profile or the platform decides.",
+        "description": "The storage quota of the Harbor project, such as 10Gi or unlimited. If "
+        "empty, the profile's or the platform's quota applies.",
     },
     "roles": {
         "type": "array",
@@ -66,7 +66,7 @@ _FORM: dict[str, Schema] = {
     },
     "more": {
         "title": "More",
-        "description": "Everything else that a team file can hold, as YAML or JSON. For example: "
+        "description": "All other fields of a team file, as YAML or JSON. For example: "
         "namespace: {quota: {requests.cpu: 8}}",
         "anyOf": [
             {"type": "string", "title": "YAML or JSON"},
@@ -78,7 +78,7 @@ _FORM: dict[str, Schema] = {
 
 @cache
 def form_schema() -> Schema:
-    """Return the schema. It accepts every field of a team file, and shows those of the form."""
+    """Return the schema, which accepts all fields of a team file and shows those of the form."""
     team = Team.model_json_schema()
     known = {key: _for_calls(value, team) for key, value in team["properties"].items()}
     shown = {key: dict(value) for key, value in _FORM.items()}
@@ -96,7 +96,7 @@ def form_schema() -> Schema:
 
 
 def _in_words(longest: int) -> Schema:
-    """The rule for names, so that a validator says it in words: 'RULE was expected'.
+    """Return the schema of names for which a validator reports a readable rule: 'RULE was expected'.
 
     Python's `$` also matches before a line break at the end; the lookahead refuses that.
     """
@@ -109,10 +109,10 @@ def _in_words(longest: int) -> Schema:
 
 
 def _for_calls(node: Any, root: Schema) -> Any:
-    """A part of a team's schema for the API: references resolved, no defaults, rules in words.
+    """Return a part of the team schema for the API: references resolved, no defaults.
 
-    A pattern without words is left out: the run itself validates all that is given, with a
-    message for each field.
+    Patterns without a readable rule are removed. The run itself validates all fields, with a
+    message for each one.
     """
     if isinstance(node, list):
         return [_for_calls(each, root) for each in node]

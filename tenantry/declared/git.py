@@ -1,4 +1,4 @@
-"""The declared state in a Git repository: read at a commit, saved as a commit that is pushed."""
+"""The declared state in a Git repository: loaded at a commit, and saved by a commit and a push."""
 
 import stat
 import time
@@ -37,20 +37,20 @@ from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
 
 _LONGEST_NAME = 200  # in bytes; file systems take 255
 TRIES = 16
-"""How often a commit is made anew on a head that somebody else has pushed meanwhile."""
+"""How often a commit is repeated on the new head when another push comes first."""
 
 
 def load_commit(repository: Repository, commit: str | None = None) -> Declaration:
-    """Reads and checks the declared state at the branch's head, or at one of its commits.
+    """Return the checked declared state at the branch's head, or at one of its commits.
 
     Args:
-        repository: where it is.
+        repository: the repository.
         commit: the full hash of a commit of the branch.
 
     Raises:
-        DeclarationError: with every fault, and the commit that they are in.
-        SystemRefused: there is no such repository, branch or commit, or no right to read it.
-        SystemUnavailable: the repository does not answer, after four tries.
+        DeclarationError: the platform is faulty; names the commit and lists all faults.
+        SystemRefused: the repository, branch or commit does not exist or is not accessible.
+        SystemUnavailable: the repository did not answer four attempts.
     """
     head = calls.retry_read(lambda: Remote(repository).fetch(commit))
     with _written_out(repository, head) as folder:
@@ -63,18 +63,18 @@ def propose_commit(
     if_declared: IfDeclared = "replace",
     form: Document | None = None,
 ) -> Proposal:
-    """Return how a team would be declared at the branch's head, checked together with all others.
+    """Return a team's declaration at the branch's head, checked together with all other teams.
 
     Args:
-        repository: where the declared state is.
+        repository: the repository of the declared state.
         team: the team, with only the fields that were given.
         if_declared: whether the given fields are merged into the file of a declared team, or
             replace it.
-        form: where the team's fields are from, for messages.
+        form: the source of the team's fields, for messages.
 
     Raises:
-        DeclarationError: the team is faulty, or the rest of the declared state.
-        SystemRefused: there is no such repository or branch, or no right to read it.
+        DeclarationError: the team or the platform is faulty.
+        SystemRefused: the repository or branch does not exist or is not accessible.
         SystemUnavailable: the repository does not answer.
     """
     head = calls.retry_read(Remote(repository).fetch)
@@ -86,17 +86,17 @@ def propose_commit(
 
 
 def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
-    """Commit a team's file on the branch's head and push it, unless it says the same already.
+    """Commit a team file on the branch's head and push it, unless it has the same content already.
 
-    If another push comes first, all of it is repeated on the new head.
+    If another push comes first, the commit is repeated on the new head.
 
     Returns:
-        The declared state with the team, checked, and where it is now.
+        The checked declared state with the team. Its origin is the new commit.
 
     Raises:
-        DeclarationError: the declared state is faulty by now, or is with the team.
+        DeclarationError: the declared state has become faulty, or is faulty with the team.
         SystemRefused: the push is not allowed, or the same team was changed since the proposal.
-        ChangedMeanwhile: others were faster each time.
+        ChangedMeanwhile: another push came first at each attempt.
         SystemUnavailable: the repository does not answer.
     """
     remote = Remote(repository)
@@ -121,20 +121,23 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
 
 
 def push_edit(repository: Repository, change: Edit, message: str) -> Declaration:
-    """Commits a change of the declared state's files on the branch's head and pushes it.
+    """Commit an edit of the declared state's files on the branch's head, and push it.
 
-    Nothing is pushed where it changes nothing. If somebody else pushes first, it is made again on
-    the new head.
+    An edit without changes is not pushed. If another push comes first, the edit is repeated on the
+    new head.
 
     Args:
-        repository: where the declared state is.
-        change: what is done to each file.
-        message: the commit's, a sentence.
+        repository: the repository of the declared state.
+        change: the function that changes each file.
+        message: the commit message, one sentence.
+
+    Returns:
+        The declared state after the edit.
 
     Raises:
-        DeclarationError: the declared state is faulty, or would be.
+        DeclarationError: the platform is faulty, or the edit would make a file faulty.
         SystemRefused: the push is not allowed.
-        ChangedMeanwhile: others were faster each time.
+        ChangedMeanwhile: another push came first at each attempt.
         SystemUnavailable: the repository does not answer.
     """
     remote = Remote(repository)
@@ -152,7 +155,7 @@ def push_edit(repository: Repository, change: Edit, message: str) -> Declaration
 
 
 def _tries() -> Iterator[stamina.Attempt]:
-    """Tries of a push, while others are faster."""
+    """Return the attempts of a push, repeated while other pushes come first."""
     return iter(
         stamina.retry_context(
             on=ChangedMeanwhile,
@@ -177,18 +180,18 @@ def _load(repository: Repository, head: Head, folder: Path) -> Declaration:
     except DeclarationError as error:
         raise DeclarationError([f"{origin} is faulty:", *error.faults]) from None
     if head.id != head.branch_at:
-        origin += f" (which is at {head.branch_at} by now)"
+        origin += f" (the branch is now at {head.branch_at})"
     return replace(declaration, origin=origin, base=repository.path.strip("/"))
 
 
 def _policy_at_head(repository: Repository, head: Head) -> PolicySource:
-    """Return the policy at the branch's head, which judges the teams of older commits, too."""
+    """Return the policy at the branch's head, which also applies to older commits."""
     latest = head.at_branch()
     with _written_out(repository, latest) as folder:
         reading = Reading(folder)
         reading.read_platform()
     if reading.platform is None or reading.faults:
-        text = f"{_origin(repository, latest.id)} is faulty, so that its policy can't be read:"
+        text = f"The policy cannot be read, since {_origin(repository, latest.id)} is faulty:"
         raise DeclarationError([text, *reading.faults])
     name = f"platform.yaml at commit {latest.id[:12]}"
     return PolicySource(reading.platform, replace(reading.platform_file, name=name))
@@ -199,7 +202,7 @@ def _policy_at_head(repository: Repository, head: Head) -> PolicySource:
 
 @contextmanager
 def _written_out(repository: Repository, head: Head) -> Iterator[Path]:
-    """The files of the declared state, in a folder that lasts as long as the context."""
+    """Yield a temporary folder with the files of the declared state."""
     with TemporaryDirectory(prefix="tenantry-") as name:
         folder = Path(name)
         root = _tree(repository, head)
@@ -211,7 +214,7 @@ def _written_out(repository: Repository, head: Head) -> Iterator[Path]:
 
 
 def _tree(repository: Repository, head: Head) -> Tree:
-    """The folder in the commit that holds `platform.yaml`."""
+    """Return the folder in the commit that contains `platform.yaml`."""
     tree = head.objects[head.commit.tree]
     for part in filter(None, repository.path.split("/")):
         assert isinstance(tree, Tree)
@@ -229,19 +232,19 @@ def _tree(repository: Repository, head: Head) -> Tree:
         names = sorted(map(_name_of, tree.items()))
         found, hint = ", ".join(names), files.platform_hint(names)
         text = (
-            f"{_origin(repository, head.id)} is no declared state: there is no platform.yaml "
-            f"in {repository.path or 'its root'} (but {found or 'nothing'}). "
-            f"{hint[:1].upper() + hint[1:] or 'Add one'}, or name the folder that has it in "
-            "'path' of the Declared State block"
+            f"{_origin(repository, head.id)} has no platform.yaml in "
+            f"{repository.path or 'its root'} (found: {found or 'nothing'}). "
+            f"{hint[:1].upper() + hint[1:] or 'Add one'}, or set 'path' of the Declared State "
+            "block to the folder that contains it"
         )
         raise DeclarationError([text])
     return tree
 
 
 def _write_teams(head: Head, folder: Path, teams: Any) -> None:
-    """Write the teams' files. What `load` only names, such as files in sub-folders, is empty."""
+    """Write the team files. Files that `load` only lists, such as those in sub-folders, are empty."""
     if not stat.S_ISDIR(teams.mode):
-        folder.write_bytes(b"")  # `load` says that it must be a folder
+        folder.write_bytes(b"")  # `load` reports that it must be a folder
         return
     folder.mkdir()
     entries = _entries(head, teams)
@@ -278,7 +281,7 @@ def _write(head: Head, folder: Path, entries: list[Any]) -> None:
         if not stat.S_ISREG(entry.mode) or "/" in name:
             if folder.name != "teams":
                 raise DeclarationError([f"{name}:1: is a link or a folder; it must be a file"])
-            (folder / name.replace("/", "_")).mkdir()  # a fault of this team when it is read
+            (folder / name.replace("/", "_")).mkdir()  # reading reports it as this team's fault
             continue
         blob = head.objects[entry.sha]
         assert isinstance(blob, Blob)
@@ -291,7 +294,7 @@ def _write(head: Head, folder: Path, entries: list[Any]) -> None:
 def _push(
     remote: Remote, repository: Repository, head: Head, files: Mapping[str, Path], message: str
 ) -> str:
-    """Pushes a commit with these files changed, and gives its hash."""
+    """Push a commit that changes these files, and return its hash."""
     known = set(head.objects)
     changes = []
     for name, path in files.items():
@@ -323,10 +326,10 @@ def _message(proposal: Proposal) -> str:
 def _conflict(
     repository: Repository, proposal: Proposal, head: Head, error: ChangedSince
 ) -> SystemRefused:
-    """Return the error where another push has changed the same team."""
+    """Return the error for another push that has changed the same team."""
     text = (
-        f"team '{proposal.content['name']}' was {error.what} by another push between commit "
-        f"{proposal.commit}, which this run began with, and commit {head.id}, the head of branch "
+        f"team '{proposal.content['name']}' was {error.action} by another push between commit "
+        f"{proposal.commit}, which this run has read, and commit {head.id}, the head of branch "
         f"'{repository.branch}': {error.fields}"
     )
     advice = f"Nothing was pushed. {DECIDE}"

@@ -1,4 +1,4 @@
-"""Rules of Harbor's that concern several fields, or that Harbor's API would apply too late."""
+"""Harbor's rules about several fields, and rules that Harbor's API would apply too late."""
 
 import difflib
 from collections.abc import Iterator
@@ -55,8 +55,8 @@ _TEXTS = (
     "uaa_client_id",
     "uaa_endpoint",
 )
-"""Harbor's settings by type, as the API description of Harbor 2.15.2 has them, without secrets and
-without those of `single_sign_on`."""
+"""Harbor's settings by type, from the API description of Harbor 2.15.2, without secrets and without
+the settings of `single_sign_on`."""
 
 
 def check_settings(platform: Platform) -> Iterator[tuple[Place, str]]:
@@ -82,26 +82,26 @@ def check_settings(platform: Platform) -> Iterator[tuple[Place, str]]:
         elif name in _TEXTS and not isinstance(value, str):
             yield place, f"'{value}' must be a text; put it in quotes"
         elif name not in known:
-            # Settings of other versions of Harbor stay legal.
+            # Unknown names are accepted: other versions of Harbor have other settings.
             for near in difflib.get_close_matches(name, known, n=1, cutoff=0.85):
                 yield place, f"Harbor has no such setting; did you mean '{near}'?"
 
 
 def check_project(team: Team) -> Iterator[tuple[Place, str]]:
-    """Return what is wrong with a team's project in Harbor."""
+    """Return the faults of a team's Harbor project."""
     if team.oidc_group in team.harbor.groups:
-        text = f"'{team.oidc_group}' is the team's own group: give its role in 'harbor.role'"
+        text = f"'{team.oidc_group}' is the team's own group: set its role in 'harbor.role'"
         yield ("harbor", "groups", team.oidc_group), text
     if team.harbor.prevent_vulnerable and team.harbor.severity is None:
         yield (
             ("harbor", "prevent_vulnerable"),
-            "says to refuse vulnerable images, but not from which severity on: give 'severity'",
+            "blocks vulnerable images, but has no severity: set 'severity'",
         )
     yield from _check_retention(team)
     immutable: set[ImmutableTags] = set()
     for index, rule in enumerate(team.harbor.immutable_tags):
         if rule in immutable:
-            text = "is there twice; Harbor refuses identical rules"
+            text = "is given twice; Harbor refuses identical rules"
             yield ("harbor", "immutable_tags", index), text
         immutable.add(rule)
 
@@ -119,5 +119,5 @@ def _check_retention(team: Team) -> Iterator[tuple[Place, str]]:
             text = f"gives {' and '.join(given) or 'none'}; give exactly one of {', '.join(counts)}"
             yield place, text
         if rule in seen:
-            yield place, "is there twice; Harbor refuses identical rules"
+            yield place, "is given twice; Harbor refuses identical rules"
         seen.append(rule)

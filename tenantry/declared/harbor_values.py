@@ -1,7 +1,7 @@
-"""Values that Harbor checks itself: permissions of robots, schedules, patterns.
+"""Types for values that Harbor validates: permissions of robots, schedules, patterns.
 
-The facts are those of Harbor 2.15.2: the permissions in src/common/rbac/const.go, the schedule's
-parser (robfig/cron 3) in src/common/utils, the patterns' (bmatcuk/doublestar 1).
+The rules are those of Harbor 2.15.2: permissions from src/common/rbac/const.go, schedules from the
+parser in src/common/utils (robfig/cron 3), patterns from bmatcuk/doublestar 1.
 """
 
 import difflib
@@ -37,10 +37,10 @@ ROBOT_PERMISSIONS: dict[str, tuple[str, ...]] = {
     "tag": ("create", "delete", "list"),
     "tag-retention": _ALL,
 }
-"""What Harbor grants a robot inside a project: the actions, by resource."""
+"""The permissions that Harbor grants a robot in a project: the actions by resource."""
 
 CHARTS = ("helm-chart", "helm-chart-version", "helm-chart-version-label")
-"""Resources of Harbor before 2.8, which later versions do not have."""
+"""Resources that exist only in Harbor before 2.8."""
 
 _PERMISSIONS = [f"{name}:{each}" for name, actions in ROBOT_PERMISSIONS.items() for each in actions]
 _OLD_PERMISSIONS = [f"{name}:{each}" for name in CHARTS for each in _ALL]
@@ -49,7 +49,7 @@ _OLD_PERMISSIONS = [f"{name}:{each}" for name in CHARTS for each in _ALL]
 def _check_access(value: str) -> str:
     resource, separator, action = value.partition(":")
     if not separator or not resource or not action:
-        raise ValueError("access is a resource and an action of Harbor's, as repository:pull")
+        raise ValueError("access is a resource and an action of Harbor, such as repository:pull")
     if action in ROBOT_PERMISSIONS.get(resource, ()) or (resource in CHARTS and action in _ALL):
         return value
     if value == "robot:update":
@@ -58,9 +58,9 @@ def _check_access(value: str) -> str:
     if near:
         hint = f"did you mean '{near[0]}'?"
     elif resource in ROBOT_PERMISSIONS:
-        hint = f"of '{resource}' it grants: {', '.join(ROBOT_PERMISSIONS[resource])}"
+        hint = f"actions for '{resource}': {', '.join(ROBOT_PERMISSIONS[resource])}"
     else:
-        hint = f"it grants actions of: {', '.join(ROBOT_PERMISSIONS)}"
+        hint = f"resources: {', '.join(ROBOT_PERMISSIONS)}"
     raise ValueError(f"Harbor grants no robot this permission; {hint}")
 
 
@@ -85,18 +85,20 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
 def _check_cron(value: str) -> str:
     fields = value.split()
     if len(fields) != 5 or not value.isprintable():
-        raise ValueError("a schedule has five fields: minute hour day month weekday, as 0 3 * * *")
+        raise ValueError(
+            "a schedule has five fields: minute hour day month weekday, such as 0 3 * * *"
+        )
     for text, (name, least, most, names) in zip(fields, _FIELDS, strict=True):
-        parts = [part for part in text.split(",") if part]  # Harbor passes over empty ones
+        parts = [part for part in text.split(",") if part]  # Harbor ignores empty parts
         if not parts:
-            raise ValueError(f"'{text}' is not a valid {name}; write * for each one")
+            raise ValueError(f"'{text}' is not a valid {name}; write * for every value")
         for part in parts:
             _check_part(part, name, least, most, names)
     return value
 
 
 def _check_part(part: str, name: str, least: int, most: int, names: dict[str, int]) -> None:
-    """Check one part of a field's list: `*`, `3`, `1-5`, `mon-fri`, each with `/step` or without.
+    """Check one part of a field's list: `*`, `3`, `1-5`, `mon-fri`, each with an optional `/step`.
 
     Raises:
         ValueError: Harbor would refuse it.
@@ -104,8 +106,8 @@ def _check_part(part: str, name: str, least: int, most: int, names: dict[str, in
     found = re.fullmatch(r"(?:([*?])(?:-\w+)?|(\w+)(?:-(\w+))?)(?:/(\d+))?", part, re.ASCII)
     if not found:
         raise ValueError(
-            f"'{part}' is not a valid {name}; a field is *, a number, a range as 1-5, or a list of them, "
-            "each with a step as */15 where wanted"
+            f"'{part}' is not a valid {name}; a field is *, a number, a range such as 1-5, or a list "
+            "of them, each with an optional step such as */15"
         )
     _, first, last, step = found.groups()
     numbers = [names.get(text.lower(), text) for text in (first, last) if text]
@@ -117,7 +119,7 @@ def _check_part(part: str, name: str, least: int, most: int, names: dict[str, in
                 f"'{number}' is not a valid {name}; allowed: {least} to {most}{words}{hint}"
             )
     if len(numbers) == 2 and int(numbers[0]) > int(numbers[1]):
-        raise ValueError(f"'{part}' begins after its end; write two ranges, as 22-23,0-4")
+        raise ValueError(f"'{part}' begins after its end; write two ranges, such as 22-23,0-4")
     if step is not None and int(step) == 0:
         raise ValueError(f"'{part}' has a step of 0; a step is 1 or more")
 
@@ -127,7 +129,7 @@ Cron = Annotated[
     AfterValidator(_check_cron),
     Field(json_schema_extra={"pattern": r"^ *([^ ]+ +){4}[^ ]+ *$"}),
 ]
-"""When Harbor does something: minute, hour, day, month, weekday."""
+"""A schedule in Harbor: minute, hour, day, month, weekday."""
 
 
 _CHARACTER = r"(?:\\.|[^\]\\-])"
@@ -148,7 +150,7 @@ def _check_pattern(value: str) -> str:
             end = _CLASS.match(value, position)
             if not end:
                 raise ValueError(
-                    "has a '[' that begins no class of characters, as [0-9]; escape it as \\["
+                    "has a '[' that begins no character class, such as [0-9]; escape it as \\["
                 )
             position = end.end() - 1
         elif character == "{":
@@ -157,7 +159,7 @@ def _check_pattern(value: str) -> str:
             depth -= 1
         position += 1
     if depth:
-        raise ValueError("has a '{' without '}' after it, as in {main,v*}")
+        raise ValueError("has a '{' without a '}' after it; write alternatives as {main,v*}")
     return value
 
 
@@ -171,14 +173,14 @@ _REGISTRY = rf"(https?://)?(\[[0-9A-Fa-f:]+\]|{_DOMAIN}(\.{_DOMAIN})*)(:[0-9]{{1
 def _check_registry(value: str) -> str:
     if not re.fullmatch(_REGISTRY, value):
         raise ValueError(
-            "a registry is a host, and a port where needed, without a path and without blanks, as "
+            "a registry is a host with an optional port, without a path and without blanks, such as "
             "registry.example.com or registry.example.com:5000"
         )
     return value
 
 
 Registry = Annotated[str, AfterValidator(_check_registry), text_like(_REGISTRY)]
-"""What image names begin with."""
+"""The registry host and port in image names."""
 
 _SECRET_SETTINGS = (
     "ldap_search_password",
@@ -190,9 +192,9 @@ _SECRET_SETTINGS = (
 
 def _check_setting(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
-        raise ValueError("a setting is named as in Harbor's API, as robot_token_duration")
+        raise ValueError("a setting has the name of Harbor's API, such as robot_token_duration")
     if value in _SECRET_SETTINGS:
-        raise ValueError("is a secret, and no secret is ever declared")
+        raise ValueError("is a secret; secrets must not be in the declared state")
     if value == "auth_mode" or value.startswith("oidc_"):
         raise ValueError("belongs to harbor.single_sign_on: declare that instead")
     return value

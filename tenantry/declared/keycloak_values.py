@@ -1,7 +1,7 @@
-"""Values that Keycloak checks itself: addresses of an OIDC client.
+"""Types for values that Keycloak validates, such as the addresses of an OIDC client.
 
-Keycloak 26 accepts what Java's `java.net.URI` can parse, without a fragment and without a scheme
-that runs code, and keeps 255 characters of it.
+Keycloak 26 accepts addresses that Java's `java.net.URI` can parse, without a fragment and without a
+scheme that runs code, of up to 255 characters.
 """
 
 import re
@@ -24,7 +24,7 @@ _RELATIVE_WITH_COLON = re.compile(r"[^/?]*:")
 
 
 def is_uri(value: str) -> bool:
-    """Return whether Java can parse a URI, as Keycloak has it do."""
+    """Return whether Java's `java.net.URI`, which Keycloak uses, can parse a URI."""
     found = _URI.fullmatch(value)
     without_host = value.endswith("://") or value == "//"
     relative = found is not None and not found["scheme"]
@@ -32,12 +32,12 @@ def is_uri(value: str) -> bool:
 
 
 def has_illegal_scheme(value: str) -> bool:
-    """Return whether a URI would run code, or be the page itself."""
+    """Return whether a URI's scheme would run code, or contain the page itself."""
     return value.lower().startswith(("javascript:", "data:"))
 
 
 def has_blank(value: str) -> bool:
-    """Return whether an address has blanks or control characters, which a browser never sends."""
+    """Return whether an address contains blanks or control characters, which browsers never send."""
     return bool(re.search(r"\s", value)) or not value.isprintable()
 
 
@@ -47,7 +47,9 @@ def _check_uri(value: str) -> str:
     if has_blank(value):
         raise ValueError("an address must not contain blanks or control characters")
     if "#" in value:
-        raise ValueError("a redirect URI must not have a fragment; remove '#' and what follows")
+        raise ValueError(
+            "a redirect URI must not have a fragment; remove '#' and the text after it"
+        )
     if not is_uri(value):
         raise ValueError("is not a URI, such as https://shop.example.com/oauth2/callback")
     if has_illegal_scheme(value):
@@ -67,12 +69,12 @@ RedirectUri = Annotated[
     AfterValidator(_check_redirect),
     Field(json_schema_extra={"pattern": r"^[^\s#]+$", "maxLength": MAX_URI}),
 ]
-"""Where a login may return to."""
+"""A redirect URI of a login."""
 
 PostLogoutUri = Annotated[
     str, AfterValidator(_check_uri), Field(json_schema_extra={"pattern": r"^[^\s#]+$"})
 ]
-"""Where a logout may return to."""
+"""A redirect URI of a logout."""
 
 
 def _check_origin(value: str) -> str:
@@ -93,12 +95,12 @@ WebOrigin = Annotated[
 
 def _check_user(value: str) -> str:
     if not value or value != value.strip():
-        raise ValueError("a user name is not empty, and has no blanks around it")
+        raise ValueError("a user name must not be empty or have blanks around it")
     return value
 
 
 UserName = Annotated[str, AfterValidator(_check_user), Field(json_schema_extra={"minLength": 1})]
-"""A user name in Keycloak, which keeps it in lower case."""
+"""A user name in Keycloak, which stores it in lower case."""
 
 
 _REALM = r"[^\s/?#%\\]([^/?#%\\]*[^\s/?#%\\])?"
@@ -107,22 +109,23 @@ _REALM = r"[^\s/?#%\\]([^/?#%\\]*[^\s/?#%\\])?"
 def _check_realm(value: str) -> str:
     if not re.fullmatch(_REALM, value) or not value.isprintable():
         raise ValueError(
-            "a realm's name has no '/', '?', '#', '%' and backslashes in it, and no blanks around it"
+            "a realm's name must not contain '/', '?', '#', '%' or backslashes, or have blanks "
+            "around it"
         )
     return value
 
 
 RealmName = Annotated[str, AfterValidator(_check_realm), text_like(_REALM)]
-"""The name of a realm, which is part of addresses."""
+"""The name of a realm, which is part of URLs."""
 
 
 def _check_alias(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,99}", value):
         raise ValueError(
-            "an alias is 1 to 100 letters, digits, '-', '_' and '.' (it is part of addresses)"
+            "an alias is 1 to 100 letters, digits, '-', '_' and '.' (it is part of URLs)"
         )
     return value
 
 
 Alias = Annotated[str, AfterValidator(_check_alias), text_like("[A-Za-z0-9][-_.A-Za-z0-9]*")]
-"""What an identity provider is called in a realm."""
+"""The alias of an identity provider in a realm."""

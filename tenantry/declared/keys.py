@@ -1,4 +1,4 @@
-"""SSH keys, as a person pastes them into a form or a secret store."""
+"""Reads SSH keys that were pasted into a form or a secret store."""
 
 import re
 import textwrap
@@ -13,7 +13,7 @@ from paramiko.hostkeys import HostKeyEntry
 from tenantry.pasted import decode_base64
 
 ADVICE = (
-    "Paste a private key that has no passphrase, as ssh-keygen -t ed25519 -N '' makes it, or its "
+    "Paste a private key without a passphrase, as created by ssh-keygen -t ed25519 -N '', or its "
     "base64: base64 -w0 FILE"
 )
 
@@ -28,10 +28,11 @@ _HOST = re.compile(r"((?:@[\w-]+\s+)?\S+)\s+((?:ssh|ecdsa|sk)-\S+)\s+([A-Za-z0-9
 
 
 def read_private_key(text: str) -> paramiko.PKey:
-    """Return the private key that `text` holds, also if it is base64 or has lost its line breaks.
+    """Return the private key in `text`, which may be base64 or have lost its line breaks.
 
     Raises:
-        ValueError: it does not hold a usable one. The message says why and never quotes it.
+        ValueError: `text` contains no usable key. The message gives the reason, and never quotes
+            the text.
     """
     given = decode_base64(text)
     found = _KEY.search(given)
@@ -77,12 +78,12 @@ def _what_is_wrong(given: str) -> str:
     if given.startswith("PuTTY-User-Key-File"):
         return "is in PuTTY's format; puttygen FILE -O private-openssh converts it"
     if given.startswith(("ssh-", "ecdsa-", "sk-")):
-        return "is the public half of a key; the private half is in the file without .pub"
+        return "is a public key; the private key is in the file without .pub"
     return "is not a private key"
 
 
 def read_known_hosts(text: str) -> str:
-    """Return the lines of `known_hosts`, also if they are base64 or were joined by blanks.
+    """Return the lines of `known_hosts` in `text`, which may be base64 or joined by blanks.
 
     Raises:
         ValueError: a line is not a host's public key.
@@ -99,7 +100,7 @@ def read_known_hosts(text: str) -> str:
             if len(lines) == 1 and len(re.findall(r"\b(?:ssh|ecdsa)-", line)) > 1:
                 more = ". The line breaks are lost; paste its base64: base64 -w0 FILE"
             raise ValueError(
-                f"line {number} is not a host's public key, as ssh-keyscan prints it{more}"
+                f"line {number} is not a host's public key in the format of ssh-keyscan{more}"
             )
     return "\n".join(lines)
 
@@ -109,5 +110,5 @@ def _is_host_key(line: str) -> bool:
         entry = HostKeyEntry.from_line(line)
     except Exception:  # noqa: BLE001 paramiko reports a broken key in many ways
         return False
-    # paramiko ignores what follows the key, such as the next line's host without the line break.
+    # paramiko ignores text after the key, such as the next line's host if the line break is lost.
     return entry is not None and entry.key is not None and entry.key.get_base64() in line.split()

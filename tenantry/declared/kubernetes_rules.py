@@ -1,4 +1,4 @@
-"""Rules of Kubernetes' that concern several fields of a namespace, its policies included."""
+"""Kubernetes' rules about several fields of a namespace and its NetworkPolicies."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from tenantry.declared.quotas import check_limits
 from tenantry.declared.team import Namespace, Team
 
 _MAX_ANNOTATIONS = 250 * 1024
-"""Bytes of annotations: Kubernetes allows 256 KiB, and Tenantry's own need a few."""
+"""The maximum size of annotations in bytes: Kubernetes' 256 KiB, minus room for Tenantry's own."""
 
 
 def check_namespaces(team: Team) -> Iterator[tuple[Place, str]]:
-    """Return what the API server would refuse of a team's namespaces and of their contents."""
+    """Return the faults of a team's namespaces that the API server would refuse."""
     if len(team.slug) > 63:
         yield ("name",), f"'{team.slug}' is longer than the 63 characters of a namespace's name"
     for name in team.namespaces:
@@ -24,7 +24,7 @@ def check_namespaces(team: Team) -> Iterator[tuple[Place, str]]:
     yield from ((("namespace", *place), text) for place, text in first)
     for key, namespace in team.further_namespaces.items():
         for place, text in _check_contents(namespace):
-            # What a further namespace has from the first one is reported there.
+            # Values that a further namespace inherits from the first one are reported there.
             if (place, text) not in first:
                 yield ("further_namespaces", key, *place), text
 
@@ -38,5 +38,5 @@ def _check_contents(namespace: Namespace) -> Iterator[tuple[Place, str]]:
         yield from (((*where, *place), text) for place, text in network_policies.check(spec))
     size = sum(len(key) + len(value.encode()) for key, value in namespace.annotations.items())
     if size > _MAX_ANNOTATIONS:
-        text = f"{size} bytes; all annotations of a namespace have up to {_MAX_ANNOTATIONS}"
+        text = f"{size} bytes; the annotations of a namespace have up to {_MAX_ANNOTATIONS} bytes"
         yield ("annotations",), text

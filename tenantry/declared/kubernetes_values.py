@@ -1,4 +1,4 @@
-"""Names, labels and hosts, as Kubernetes' API server accepts them."""
+"""Types for names, labels and hosts, with the rules of Kubernetes' API server."""
 
 import re
 from typing import Annotated
@@ -13,7 +13,7 @@ _HOST = rf"(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*"
 
 def _check_host(value: str) -> str:
     if len(value) > 253 or not re.fullmatch(_HOST, value):
-        raise ValueError("a host is a DNS name in lower case, as shop.example.com")
+        raise ValueError("a host is a DNS name in lower case, such as shop.example.com")
     return value
 
 
@@ -39,15 +39,15 @@ def check_label_key(value: str) -> str:
     domain, separator, name = value.rpartition("/")
     if not re.fullmatch(_NAME, name) or (separator and not is_subdomain(domain)):
         raise ValueError(
-            "a key is up to 63 letters, digits, '-', '_' and '.', with a domain and '/' before it "
-            "where wanted, as example.com/cost-centre"
+            "a key is up to 63 letters, digits, '-', '_' and '.', with an optional domain and '/' "
+            "before it, such as example.com/cost-centre"
         )
     return value
 
 
 def _check_key(value: str) -> str:
     if check_label_key(value).startswith(_OURS):
-        raise ValueError("is a mark that Tenantry sets itself")
+        raise ValueError("is a mark that only Tenantry sets")
     return value
 
 
@@ -86,12 +86,12 @@ ClusterRoleName = Annotated[str, AfterValidator(_check_role_name), text_like("[A
 def _check_gateway(value: str) -> str:
     namespace, _, name = value.partition("/")
     if not (re.fullmatch(_LABEL, namespace) and len(namespace) <= 63 and is_subdomain(name)):
-        raise ValueError("a gateway is namespace/name, as istio-ingress/public")
+        raise ValueError("a gateway is namespace/name, such as istio-ingress/public")
     return value
 
 
 def _check_label_of(what: str) -> AfterValidator:
-    """Return the check of a name that Kubernetes holds to a DNS label, for messages about `what`."""
+    """Return the check of a name that must be a DNS label; messages name the kind `what`."""
 
     def check(value: str) -> str:
         if not re.fullmatch(_LABEL, value) or len(value) > 63:
@@ -105,16 +105,16 @@ def _check_label_of(what: str) -> AfterValidator:
 
 
 NamespaceName = Annotated[str, _check_label_of("namespace"), text_like(_LABEL)]
-"""The name of a namespace that exists."""
+"""The name of an existing namespace."""
 
 
 def _check_revision(value: str) -> str:
     if value.lower() in ("on", "off", "yes", "no", "y", "n", "true", "false"):
-        raise ValueError("the name of a revision; on and yes are written true, off and no false")
+        raise ValueError("must be the name of a revision; write true for on or yes, false for off")
     if not re.fullmatch(_LABEL, value) or len(value) > 63:
         raise ValueError(
-            "the name of a revision, which is up to 63 lower-case letters, digits and dashes, as "
-            "1-20"
+            "must be the name of a revision: up to 63 lower-case letters, digits and dashes, such "
+            "as 1-20"
         )
     return value
 
@@ -142,11 +142,11 @@ def _check_object_name(value: str) -> str:
 ObjectName = Annotated[
     str, AfterValidator(_check_object_name), text_like(rf"{_LABEL}(\.{_LABEL})*")
 ]
-"""The name of an object of Kubernetes'."""
+"""The name of a Kubernetes object."""
 
 
 ServiceName = Annotated[str, _check_label_of("Service"), text_like(_LABEL)]
-"""The name of a Service of Kubernetes'."""
+"""The name of a Kubernetes Service."""
 
 SinkNamespace = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""Labels of a namespace that other fields, or the API server, decide about."""
+"""Labels of a namespace that other fields, or the API server, set."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,14 +12,14 @@ NAME = "kubernetes.io/metadata.name"
 
 
 def injection(mesh: bool | str) -> dict[str, str]:
-    """Return the label that a namespace has for its `mesh`."""
+    """Return the sidecar injection label for a namespace's `mesh`."""
     if isinstance(mesh, str):
         return {REVISION: mesh}
     return {INJECTION: "enabled" if mesh else "disabled"}
 
 
 def check(team: Team) -> Iterator[tuple[Place, str]]:
-    """Return the labels that contradict other fields. The ones that agree are legal."""
+    """Return the labels that contradict other fields; labels that agree with them are allowed."""
     for place, namespace, name in _namespaces(team):
         for label, value in namespace.labels.items():
             if fault := _fault(namespace, name, label, value):
@@ -27,7 +27,7 @@ def check(team: Team) -> Iterator[tuple[Place, str]]:
 
 
 def check_unused(team: Team) -> Iterator[tuple[Place, str]]:
-    """Return the labels that are set and have no effect."""
+    """Return the labels that have no effect."""
     for place, namespace, _ in _namespaces(team):
         revision = namespace.labels.get(REVISION)
         if revision and isinstance(namespace.mesh, bool):

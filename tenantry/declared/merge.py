@@ -1,4 +1,4 @@
-"""Defaults and plain data: what a team gets from the platform and from its profile."""
+"""Merges a team's fields with the defaults of its profile and of the platform."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,15 @@ Data = dict[str, Any]
 BUILT_IN: Data = {
     "robots": {
         "pull": {"access": ["repository:pull"], "attach": True},
-        # docker looks at a blob before it pushes it: push alone is not enough.
+        # docker checks whether a blob exists before it pushes it, which needs the pull permission.
         "ci": {"access": ["repository:pull", "repository:push"]},
     }
 }
-"""What a team gets if neither it nor the platform says otherwise."""
+"""The built-in defaults of a team, which the platform and the team can override."""
 
 
 def complete(platform: Platform, team: Team) -> Team:
-    """Return the team with defaults: its own values first, then its profile's, then the platform's."""
+    """Return the team with all defaults. Its own values override its profile's, then the platform's."""
     profile = platform.profiles.get(team.profile or "", TeamSettings())
     data: Data = BUILT_IN
     for layer in (platform.defaults, profile, team):
@@ -31,7 +31,7 @@ def complete(platform: Platform, team: Team) -> Team:
 
 
 def merge(under: Data, over: Data) -> Data:
-    """Mappings merged key by key, `over` first; everything else is taken whole."""
+    """Return `under` merged with `over`, key by key. Values other than mappings are replaced."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
@@ -41,7 +41,7 @@ def merge(under: Data, over: Data) -> Data:
 
 
 def plain(data: Any) -> Any:
-    """Parsed YAML as plain dicts and lists, without what the parser hangs on them."""
+    """Return parsed YAML as plain dicts and lists, without the parser's own types."""
     if isinstance(data, Mapping):
         return {key: plain(value) for key, value in data.items()}
     if isinstance(data, list):

@@ -1,4 +1,4 @@
-"""Rules of routes and gateways, for each kind as it decides which path goes where."""
+"""Rules for routes and Gateways, by the way each kind of route selects a backend for a path."""
 
 import re
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.team import Route, RoutePath, Team
 
 HTTP_ROUTE_RULES = 16
-"""Rules that an HTTPRoute may have, by its published schema (Gateway API 1.7)."""
+"""The maximum number of rules in an HTTPRoute, from its published schema (Gateway API 1.7)."""
 HTTP_ROUTE_PATH = 1024
-"""Characters that a path in an HTTPRoute may have, by the same."""
+"""The maximum length of a path in an HTTPRoute, from the same schema."""
 GATEWAY_LISTENERS = 64
-"""Listeners that a Gateway of the Gateway API may have, by the same."""
+"""The maximum number of listeners of a Gateway (Gateway API), from the same schema."""
 
 CHARACTERS = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+")
 FORBIDDEN = ("//", "/./", "/../", "%2f", "%2F")
@@ -20,12 +20,12 @@ FORBIDDEN_ENDS = ("/.", "/..")
 
 
 def check_routes(platform: Platform, team: Team) -> Iterator[tuple[Place, str]]:
-    """Return what is wrong with a team's routes."""
+    """Return the faults of a team's routes."""
     harbor = platform.mesh.harbor
     for name, route in team.routes.items():
         place: Place = ("routes", name)
         if harbor is not None and route.host == harbor.host:
-            # Of two routes for one host, either may win.
+            # If two routes have the same host, either may win.
             yield (*place, "host"), f"'{route.host}' is Harbor's own (mesh.harbor.host)"
         if (route.kind or platform.mesh.route_kind) == "HTTPRoute":
             yield from _check_http_route(route, place)
@@ -34,7 +34,7 @@ def check_routes(platform: Platform, team: Team) -> Iterator[tuple[Place, str]]:
 
 
 def _check_virtual_service(route: Route, place: Place) -> Iterator[tuple[Place, str]]:
-    """Check the order: the first prefix that the path begins with wins, letter by letter."""
+    """Check the order of the paths: a VirtualService uses the first matching prefix."""
     before: dict[str, int] = {}
     lengths: set[int] = set()  # a hostile file may have any number of paths
     for index, path in enumerate(route.paths):
@@ -44,7 +44,7 @@ def _check_virtual_service(route: Route, place: Place) -> Iterator[tuple[Place, 
             earlier = min(taken, key=before.__getitem__)
             text = (
                 f"'{path.prefix}' is never reached: '{earlier}' before it matches "
-                "the same requests; put the longer prefix first"
+                "the same requests; move the longer prefix first"
             )
             yield (*place, "paths", index, "prefix"), text
         before.setdefault(path.prefix, index)
@@ -52,7 +52,10 @@ def _check_virtual_service(route: Route, place: Place) -> Iterator[tuple[Place, 
 
 
 def _check_http_route(route: Route, place: Place) -> Iterator[tuple[Place, str]]:
-    """Check the paths: the longest prefix wins in any order; `/api` and `/api/` are the same."""
+    """Check the paths of an HTTPRoute, which uses the longest matching prefix in any order.
+
+    `/api` and `/api/` are the same prefix.
+    """
     if len(route.paths) > HTTP_ROUTE_RULES:
         text = (
             f"{len(route.paths)} paths; an HTTPRoute has up to {HTTP_ROUTE_RULES}. Move some below "
@@ -75,36 +78,36 @@ def _check_http_route(route: Route, place: Place) -> Iterator[tuple[Place, str]]
 
 
 def _path_fault(prefix: str) -> str | None:
-    """Return what the Gateway API's schema refuses in a path, which it says in CEL."""
+    """Return the fault of a path that the CEL rules of the Gateway API's schema would refuse."""
     if len(prefix) > HTTP_ROUTE_PATH:
         return f"has {len(prefix)} characters; a path of an HTTPRoute has up to {HTTP_ROUTE_PATH}"
     found = [part for part in FORBIDDEN if part in prefix]
     found += [end for end in FORBIDDEN_ENDS if prefix.endswith(end)]
     if found:
-        return f"contains '{found[0]}', which a path of an HTTPRoute must not"
+        return f"contains '{found[0]}', which is not allowed in a path of an HTTPRoute"
     if not CHARACTERS.fullmatch(prefix):
         return (
-            "has a character that a path of an HTTPRoute must not have; write it "
-            "percent-encoded, such as %20 for a blank"
+            "contains a character that is not allowed in a path of an HTTPRoute; percent-encode "
+            "it, such as %20 for a blank"
         )
     return None
 
 
 def check_unreachable(platform: Platform, team: Team) -> Iterator[tuple[Place, str]]:
-    """Return the prefixes of VirtualServices that no request's path begins with."""
+    """Return the prefixes of VirtualServices that match no request."""
     for name, route in team.routes.items():
         for index, path in enumerate(route.paths):
             is_http_route = (route.kind or platform.mesh.route_kind) == "HTTPRoute"
             if not is_http_route and (found := re.search(r"[?#\s]|[^\x21-\x7e]", path.prefix)):
                 text = (
-                    f"'{path.prefix}' matches no request: a path has no {found[0]!r} in it; write it "
-                    "percent-encoded, or remove it"
+                    f"'{path.prefix}' matches no request: a path never contains {found[0]!r}; "
+                    "percent-encode it, or remove it"
                 )
                 yield ("routes", name, "paths", index, "prefix"), text
 
 
 def check_gateways(platform: Platform) -> Iterator[tuple[Place, str]]:
-    """Return what is wrong with the mesh's part of the platform."""
+    """Return the faults of the platform's Gateways and of Harbor's host."""
     harbor = platform.mesh.harbor
     if harbor and harbor.host.startswith("*"):
         yield ("mesh", "harbor", "host"), f"'{harbor.host}' must be one host name"
@@ -117,4 +120,4 @@ def check_gateways(platform: Platform) -> Iterator[tuple[Place, str]]:
             yield ("mesh", "gateways", name, "hosts"), text
         for index, host in enumerate(gateway.hosts):
             if host in gateway.hosts[:index]:
-                yield ("mesh", "gateways", name, "hosts", index), f"'{host}' is there twice"
+                yield ("mesh", "gateways", name, "hosts", index), f"'{host}' is given twice"

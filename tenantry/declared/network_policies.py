@@ -1,8 +1,8 @@
-"""The `spec` of a NetworkPolicy, checked as Kubernetes' API server checks it.
+"""Checks of the `spec` of a NetworkPolicy, with the rules of Kubernetes' API server.
 
-Fields and types come from the schema that Kubernetes publishes, in the form of the Python client's
-generated models. The rules below are those that the API server applies and that the schema does not
-hold (pkg/apis/networking/validation of Kubernetes 1.37).
+Fields and types come from Kubernetes' published schema, through the Python client's generated
+models. The rules below are those of the API server that the schema does not contain
+(pkg/apis/networking/validation of Kubernetes 1.37).
 """
 
 import ipaddress
@@ -38,7 +38,7 @@ def _check_schema(value: Any) -> Any:
 
 
 def _unknown(value: Any, known: Any, place: Place) -> Iterator[tuple[Place, str]]:
-    """Return the fields that the model accepts under their names in Python, as `pod_selector`."""
+    """Return the fields given by their Python names, such as `pod_selector`, which the model accepts."""
     if isinstance(value, Mapping) and isinstance(known, Mapping):
         for key, below in value.items():
             if key in known:
@@ -51,7 +51,7 @@ def _unknown(value: Any, known: Any, place: Place) -> Iterator[tuple[Place, str]
 
 
 def _without_nulls(value: Any) -> Any:
-    """Return the value without fields that are null, which the API server takes for absent."""
+    """Return the value without null fields, which the API server treats as absent."""
     if isinstance(value, Mapping):
         return {key: _without_nulls(below) for key, below in value.items() if below is not None}
     if isinstance(value, list | tuple):
@@ -69,11 +69,11 @@ class _PublishedSchema:
 
 
 NetworkPolicySpec = Annotated[Spec, BeforeValidator(_check_schema), _PublishedSchema()]
-"""The `spec` of a NetworkPolicy. Its fields are Kubernetes' own."""
+"""The `spec` of a NetworkPolicy, with Kubernetes' own fields."""
 
 
 def check(spec: Spec) -> Iterator[tuple[Place, str]]:
-    """Return what the API server would refuse in a spec that matches the schema."""
+    """Return the faults of a schema-valid spec that the API server would refuse."""
     yield from _check_selector(spec.get("podSelector"), ("podSelector",))
     types = spec.get("policyTypes") or []
     if len(types) > 2:
@@ -108,7 +108,7 @@ def _check_port(port: Spec, place: Place) -> Iterator[tuple[Place, str]]:
     if not isinstance(number, int):
         yield (*place, "endPort"), "needs a numeric 'port', the first port of the range"
     elif not max(number, 1) <= end <= 65535:
-        yield (*place, "endPort"), f"{end}: must lie between 'port' ({number}) and 65535"
+        yield (*place, "endPort"), f"{end}: must be between 'port' ({number}) and 65535"
 
 
 def _is_port_name(name: str) -> bool:
@@ -168,7 +168,7 @@ def _check_block(block: Spec, place: Place) -> Iterator[tuple[Place, str]]:
             or part.prefixlen <= whole.prefixlen
             or not part.subnet_of(whole)  # type: ignore[arg-type]
         ):
-            yield here, f"'{text}': must be a part of '{block['cidr']}', and smaller"
+            yield here, f"'{text}': must be a smaller block within '{block['cidr']}'"
 
 
 _ALLOWED = "must be a CIDR, such as 10.1.0.0/24 or 2001:db8::/64"
@@ -176,7 +176,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def network_of(text: str) -> Network | None:
-    """Return the addresses of a CIDR; None if it is not one."""
+    """Return the network of a CIDR; None if the text is not a CIDR."""
     found = re.fullmatch(r"([0-9A-Fa-f.:]+)/(\d{1,9})", text, re.ASCII)
     if not found:
         return None
@@ -187,16 +187,16 @@ def network_of(text: str) -> Network | None:
 
 
 def _without_zeros(address: str) -> str:
-    """Return an address without the leading zeros that Kubernetes before 1.36 passed over."""
+    """Return an address without leading zeros, which Kubernetes before 1.36 ignored."""
     if ":" in address:
         return address
     return ".".join(part.lstrip("0") or part[:1] for part in address.split("."))
 
 
 def check_unclear(spec: Spec) -> Iterator[tuple[Place, str]]:
-    """Return the CIDRs that Kubernetes refuses from version 1.36 on, but where they are in place.
+    """Return the CIDRs that Kubernetes 1.36 and later refuse in new policies.
 
-    Older versions accept them, and so does an update of a policy that already holds them.
+    Older versions accept them, and so does an update of a policy that already contains them.
     """
     for direction, peers in _DIRECTIONS.items():
         for number, rule in enumerate(spec.get(direction) or []):
@@ -214,16 +214,16 @@ def check_unclear(spec: Spec) -> Iterator[tuple[Place, str]]:
 
 
 def _clear_form(text: str) -> str | None:
-    """Return how to write a CIDR that can be read in two ways; None if it can't."""
+    """Return the remedy for a CIDR with an ambiguous notation; None if it is not ambiguous."""
     network = network_of(text)
     if network is None:
         return None
     if network.version == 6 and network.network_address.ipv4_mapped:
-        return "write the IPv4 address in the form of IPv4"
+        return "write the IPv4 address in IPv4 notation"
     address, _, length = text.partition("/")
     if _without_zeros(address) != address or str(int(length)) != length:
         return f"write {network}, without leading zeros"
     interface = ipaddress.ip_address(address)
     if interface != network.network_address:
-        return f"write {network}, or {interface}/{network.max_prefixlen} for the one address"
+        return f"write {network}, or {interface}/{network.max_prefixlen} for the single address"
     return None

@@ -1,6 +1,6 @@
-"""Parses the YAML text of the declared state: bounded, with source text and line numbers.
+"""Parses the YAML text of the declared state, within limits, with source text and line numbers.
 
-Every reader of these files uses this module, so that a file means the same everywhere.
+Every reader of these files uses this module, so that all of them interpret a file in the same way.
 """
 
 from collections.abc import Hashable, Mapping
@@ -14,11 +14,12 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 MAX_BYTES = 2**20
-"""Largest file that is read."""
+"""The maximum size of a file in bytes."""
 MAX_DEPTH = 60
-"""Deepest nesting, with aliases expanded. A NetworkPolicy in a team file has about 15 levels."""
+"""The maximum nesting with expanded aliases. A NetworkPolicy in a team file has about 15 levels."""
 MAX_WEIGHT = 100_000
-"""Most values in a file, with aliases expanded; each 64 characters of a text count as one more."""
+"""The maximum number of values in a file with expanded aliases. Each 64 characters of a text count
+as a further value."""
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
@@ -26,7 +27,7 @@ _TEXTS = (f"{_TAG}str", f"{_TAG}value", _MERGE)
 
 
 class FaultyText(Exception):
-    """A file's content cannot be read: the line, and what is wrong there."""
+    """A file's content cannot be read. It has the line and the reason."""
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
@@ -35,12 +36,12 @@ class FaultyText(Exception):
 
 
 class Int(int):
-    """A number with the text that the author wrote, such as `0042` or `1_000`."""
+    """An integer with its source text, such as `0042` or `1_000`."""
 
     text: str
 
     def __new__(cls, value: int, text: str) -> Self:
-        """Return the number with its text."""
+        """Create the number with its source text."""
         number = super().__new__(cls, value)
         number.text = text
         return number
@@ -50,12 +51,12 @@ class Int(int):
 
 
 class Float(float):
-    """A number with the text that the author wrote, such as `1.10`."""
+    """A floating-point number with its source text, such as `1.10`."""
 
     text: str
 
     def __new__(cls, value: float, text: str) -> Self:
-        """Return the number with its text."""
+        """Create the number with its source text."""
         number = super().__new__(cls, value)
         number.text = text
         return number
@@ -65,7 +66,7 @@ class Float(float):
 
 
 def source_text(value: Any) -> str:
-    """Return a scalar as its author wrote it, as far as that is known."""
+    """Return a scalar's source text, if known, else its usual text."""
     if isinstance(value, Int | Float):
         return value.text
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -73,26 +74,26 @@ def source_text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Lines:
-    """The line of a value, and those of the values in it."""
+    """The line number of a value, and those of the values in it."""
 
     line: int
     below: Mapping[str | int, "Lines"] = field(default_factory=dict)
-    """By key or index. The line of a key counts, not that of its value."""
+    """The lines by key or index. A key's own line counts, not the line of its value."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """The content of a file as plain values, and where each of them is."""
+    """The content of a file as plain values, with their line numbers."""
 
     data: Any
     lines: Lines
 
 
 def parse(source: bytes | str) -> Content:
-    """Parse YAML text.
+    """Parse YAML text, and return its content.
 
     Raises:
-        FaultyText: it is not YAML, or larger or deeper than allowed.
+        FaultyText: the text is not YAML, or exceeds the limits.
     """
     if len(source) > MAX_BYTES:
         raise too_large()
@@ -112,17 +113,17 @@ def parse(source: bytes | str) -> Content:
     except ReaderError as error:
         line = text[: error.position or 0].count("\n") + 1
         character = error.character if isinstance(error.character, int) else 0
-        text = f"holds the character U+{character:04X}, which YAML does not allow; remove it"
+        text = f"contains the character U+{character:04X}, which YAML does not allow; remove it"
         raise FaultyText(line, text) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(str(error.problem or error.context).split())
         if "single document" in str(error.context):
-            problem = "holds several documents; write one document per file, without '---' between"
+            problem = "contains several documents; write one document per file, without '---'"
             raise FaultyText(mark.line + 1 if mark else 1, problem) from None
         raise FaultyText(mark.line + 1 if mark else 1, f"is not YAML: {problem}") from None
     except (YAMLError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError) as error:
-        # The parser raises them for impossible anchors, escapes and directives.
+        # The parser raises these for invalid anchors, escapes and directives.
         problem = (str(error).splitlines() or ["it cannot be parsed"])[0]
         raise FaultyText(1, f"is not YAML: {problem}") from None
 
@@ -135,7 +136,7 @@ class _Built:
 
 
 class _Builder:
-    """Turns the parser's nodes into plain values, each once, however often an alias names it."""
+    """Converts the parser's nodes to plain values. Each node is converted once, despite aliases."""
 
     def __init__(self, constructor: SafeConstructor) -> None:
         self._constructor = constructor
@@ -146,7 +147,7 @@ class _Builder:
         """Return the value of a node.
 
         Raises:
-            FaultyText: it is too large or too deep, or has a key twice or an unknown tag.
+            FaultyText: the value exceeds the limits, or has a duplicate key or an unknown tag.
         """
         if (known := self._built.get(id(node))) is not None:
             return known
@@ -173,7 +174,7 @@ class _Builder:
             1 + max((each.height for each in below), default=0),
         )
         if built.weight > MAX_WEIGHT:
-            text = f"holds more than {MAX_WEIGHT} values once its aliases are expanded; use fewer"
+            text = f"contains more than {MAX_WEIGHT} values after aliases are expanded; use fewer"
             raise FaultyText(line, text)
         if built.height > MAX_DEPTH:
             raise _too_deep(line)
@@ -198,7 +199,7 @@ class _Builder:
                 raise FaultyText(at, "a key must be a single value, not a list or a mapping")
             if key in data:
                 raise FaultyText(
-                    at, f"the key '{str(key)[:60]}' is there twice; remove one of them"
+                    at, f"the key '{str(key)[:60]}' is given twice; remove one of them"
                 )
             data[key] = value.content.data
             lines[key] = Lines(at, value.content.lines.below)
@@ -216,7 +217,7 @@ class _Builder:
         construct = self._constructor
         try:
             if tag in _TEXTS:
-                text.encode()  # an escape may stand for half a character
+                text.encode()  # an escape can be a lone surrogate, which is not a character
                 return text
             if tag == f"{_TAG}null":
                 return None
@@ -229,7 +230,9 @@ class _Builder:
             if tag == f"{_TAG}timestamp":
                 return construct.construct_yaml_timestamp(node)
         except UnicodeEncodeError:
-            raise FaultyText(line, "holds an escape that is not a character; remove it") from None
+            raise FaultyText(
+                line, "contains an escape that is not a character; remove it"
+            ) from None
         except (ValueError, TypeError, LookupError, ArithmeticError, YAMLError):
             what = {"int": "a whole number", "float": "a number", "bool": "true or false"}
             kind = what.get(tag.removeprefix(_TAG), "a date")
@@ -243,7 +246,7 @@ def _short(tag: str) -> str:
 
 def too_large() -> FaultyText:
     """Return the fault of a file that is too large."""
-    return FaultyText(1, f"is larger than {MAX_BYTES // 2**20} MiB, the largest file that is read")
+    return FaultyText(1, f"is larger than {MAX_BYTES // 2**20} MiB, the maximum size of a file")
 
 
 def _too_deep(line: int) -> FaultyText:

@@ -1,4 +1,4 @@
-"""What is declared once for the whole platform."""
+"""The fields of `platform.yaml`."""
 
 from typing import Annotated, Literal
 
@@ -38,58 +38,58 @@ PlatformId = Annotated[
 
 
 class PlatformHarbor(Model):
-    """Harbor, as far as all teams share it."""
+    """The Harbor settings that all teams share."""
 
     registry: Registry | None = None
-    """Host (and port) that image names begin with, and so what the pull Secrets are for. Harbor's
-    own word (`registry_url`) if not given."""
+    """The registry host (and port) in image names, which the pull Secrets apply to. The default is
+    Harbor's own `registry_url`."""
     single_sign_on: SingleSignOn | None = None
-    """Logins through the realm. Nothing of it is configured if not given."""
+    """Harbor's login through the Keycloak realm. If not given, Tenantry does not configure it."""
     configuration: dict[SettingName, bool | int | str] = {}
-    """Harbor's further settings, by the names of its configuration API, such as
-    `robot_token_duration: 90`. Project creation is for administrators only where `single_sign_on`
-    is given and nothing else is said here."""
+    """Further Harbor settings, by their names in the configuration API, such as
+    `robot_token_duration: 90`. If `single_sign_on` is given, the default of
+    `project_creation_restriction` is `adminonly`."""
 
 
 class PlatformKeycloak(Model):
-    """Keycloak, as far as all teams share it."""
+    """The Keycloak settings that all teams share."""
 
     realm: RealmName = "platform"
-    """The realm that the teams' groups and clients live in. It must exist unless
-    `realm_settings` are given."""
+    """The realm of the teams' groups and clients. It must exist unless `realm_settings` is
+    given."""
     realm_settings: Realm | None = None
-    """What the realm is to be. The realm is made if there is none; without this, it is left
-    alone."""
+    """The realm's settings. If given, Tenantry creates the realm if it does not exist. If not
+    given, Tenantry does not change the realm."""
     groups: dict[GroupName, PlatformGroup] = {}
-    """Groups of the platform's own people, by name. They are top-level."""
+    """Groups of the platform's own users, by name. They are top-level groups."""
     parent_group: GroupName | None = None
-    """A top-level group that the teams' groups are kept under; they are top-level themselves if
-    not given. The groups claim carries leaf names either way."""
+    """The top-level parent of the teams' groups. If not given, the teams' groups are top-level
+    groups. The groups claim contains the leaf names in both cases."""
     external_providers: dict[Alias, ExternalProvider] = {}
     """External identity providers by their alias in the realm."""
 
 
 class PlatformKubernetes(Model):
-    """The cluster, as far as all teams share it."""
+    """The cluster settings that all teams share."""
 
     group_prefix: str = ""
-    """What the API server puts before OIDC group names (its `--oidc-groups-prefix`)."""
+    """The API server's prefix of OIDC group names (`--oidc-groups-prefix`)."""
     dns_namespace: NamespaceName = "kube-system"
-    """Where the cluster's DNS runs."""
+    """The namespace of the cluster's DNS."""
     dns_labels: dict[Key, Label] = {"k8s-app": "kube-dns"}
-    """Labels of the cluster's DNS pods."""
+    """The labels of the cluster's DNS pods."""
 
 
 RouteKind = Literal["VirtualService", "HTTPRoute"]
-"""Istio's own kind of route, or that of the Gateway API."""
+"""The kind of a route: Istio's, or the Gateway API's."""
 
 
 Port = Annotated[int, Field(ge=1, le=65535), WHOLE]
-"""A port's number."""
+"""A port number."""
 
 
 class ServicePort(Model):
-    """A Service, and the port that answers."""
+    """A Service and its port."""
 
     service: ServiceName
     """The Service."""
@@ -98,99 +98,103 @@ class ServicePort(Model):
 
 
 class PortalTokens(Model):
-    """Tokens of the realm's at Harbor's portal. Core, and so docker, is never asked for one."""
+    """The validation of the realm's tokens in front of Harbor's portal.
+
+    Harbor's core, and therefore docker, never needs a token.
+    """
 
     required: bool = False
-    """Let nobody reach the portal without one. For a platform whose gateway logs people in itself
-    and passes their token on; a browser alone sends none."""
+    """Reject requests to the portal without a token. Use it only if the platform's gateway logs
+    users in and forwards their token; a browser alone sends none."""
     audiences: list[Label] = []
-    """Whom a token must be for; anybody if not given."""
+    """The accepted audiences of a token; all if not given."""
     other_issuers: list[Issuer] = []
-    """Further issuers whose tokens are taken: while people move to another one, the former."""
+    """Further accepted issuers, such as the previous issuer during a migration."""
 
 
 AppProtocol = Literal["http", "http2", "https", "grpc", "grpc-web", "tcp", "tls", "redis"]
-"""What the mesh can take a port for."""
+"""The protocols that the mesh can use for a port."""
 
 
 class HarborInMesh(Model):
-    """Harbor's place in the mesh: its routes, and what guards it."""
+    """The routes and the security policies of Harbor in the mesh."""
 
     namespace: NamespaceName = "harbor"
-    """The namespace that Harbor runs in."""
+    """Harbor's namespace."""
     host: Host
     """The host name that browsers and docker use."""
     core: ServicePort = ServicePort(service="harbor-core")
-    """The Service of Harbor's core, as the Helm chart calls it."""
+    """The Service of Harbor's core. The default is its name in the Helm chart."""
     portal: ServicePort = ServicePort(service="harbor-portal")
-    """The Service of Harbor's portal."""
+    """The Service of Harbor's portal. The default is its name in the Helm chart."""
     gateway: GatewayName | None = None
-    """The Gateway of the routes, as `namespace/name`; the platform's if not given."""
+    """The Gateway of the routes, in the form `namespace/name`. The default is the platform's
+    Gateway."""
     kind: RouteKind | None = None
-    """The kind of the routes; the platform's if not given."""
+    """The kind of the routes. The default is the platform's kind."""
     inject: StrictBool | Revision = True
-    """Label the namespace for injection of the sidecar: true, false (leave it alone), or the name
+    """Label the namespace for sidecar injection: true, false (do not change the label), or the name
     of a revision."""
     strict_mtls: bool = True
-    """Let pods of the namespace be reached through the mesh only. Waits until all of them have a
-    sidecar."""
+    """Accept only mesh traffic (STRICT mTLS) in the namespace. Tenantry applies it once all pods
+    have a sidecar."""
     portal_tokens: PortalTokens | None = None
-    """Have the mesh look at tokens that reach the portal. It looks at none if not given."""
+    """The token validation in front of the portal. If not given, the mesh validates no tokens."""
     app_protocols: dict[ServiceName, dict[Port, AppProtocol]] = {}
-    """Protocols of ports that Harbor's chart names as the mesh does not know them, or not at all:
-    by Service and port, such as `harbor-redis: {6379: tcp}`. The port's name stays the chart's."""
+    """The `appProtocol` of ports whose names in Harbor's chart do not tell the mesh their protocol,
+    by Service and port, such as `harbor-redis: {6379: tcp}`. The port names do not change."""
 
 
 class DeclaredGateway(Model):
-    """A Gateway that Tenantry makes."""
+    """A Gateway that Tenantry creates."""
 
     hosts: Annotated[list[Host], Field(min_length=1)]
-    """Host names that it takes traffic for."""
+    """The host names of the Gateway."""
     certificate: ObjectName
-    """The Secret with the certificate: in the gateway's pods' namespace (Gateway) or in its own
-    (Gateway API)."""
+    """The Secret with the certificate. For `istio` it is in the namespace of the gateway's pods,
+    for `gateway-api` in the Gateway's own namespace."""
     selector: dict[Key, Label] = {"istio": "ingress"}
-    """Labels of the gateway's pods."""
+    """The labels of the gateway's pods."""
     api: Literal["istio", "gateway-api"] = "istio"
-    """Whose kind of Gateway."""
+    """The API that the Gateway belongs to."""
     gateway_class: ObjectName = "istio"
-    """The GatewayClass, of the Gateway API only."""
+    """The GatewayClass (Gateway API only)."""
 
 
 class PlatformMesh(Model):
-    """Istio, as far as all teams share it."""
+    """The Istio settings that all teams share."""
 
     control_plane_namespace: NamespaceName = "istio-system"
-    """Where istiod runs."""
+    """The namespace of istiod."""
     gateway_namespace: NamespaceName = "istio-ingress"
-    """Where the ingress gateway's pods run."""
+    """The namespace of the ingress gateway's pods."""
     gateway: GatewayName = "istio-ingress/public"
-    """The Gateway that routes are bound to, as `namespace/name`."""
+    """The default Gateway of routes, in the form `namespace/name`."""
     route_kind: RouteKind = "VirtualService"
-    """The kind of routes that say nothing else."""
+    """The default kind of routes."""
     gateways: dict[GatewayName, DeclaredGateway] = {}
-    """Gateways that Tenantry makes, by `namespace/name`; all others must exist."""
+    """Gateways that Tenantry creates, by `namespace/name`. Other Gateways must exist."""
     harbor: HarborInMesh | None = None
-    """Harbor's place in the mesh. Nothing of it is touched if not given."""
+    """Harbor's routes and policies in the mesh. If not given, Tenantry does not manage them."""
 
 
 class PlatformRotation(Model):
-    """The rotation of robots' credentials, as far as all teams share it."""
+    """The rotation settings that all teams share."""
 
     most_per_run: Annotated[int, Field(ge=1), WHOLE] = 200
-    """How many credentials one run exchanges at most. The most urgent come first, the rest is for
-    the next run."""
+    """The maximum number of credentials that one run rotates. The most urgent come first; the next
+    run rotates the others."""
 
 
 class Platform(Model):
     """The installation-wide declared state: `platform.yaml`."""
 
     name: str = "platform"
-    """How people call the platform."""
+    """The platform's name for people."""
     id: PlatformId | None = None
-    """Whose objects are this platform's, in every mark: letters, digits, dots and dashes. The UID of
-    the namespace `kube-system` of the home cluster if not given. Give one if the cluster may be
-    created again, or if several platforms share a cluster."""
+    """The platform's id in the ownership marks on its resources: letters, digits, dots and dashes.
+    The default is the UID of the namespace `kube-system` of the home cluster. Give an id if the
+    cluster may be created again, or if several platforms share a cluster."""
     harbor: PlatformHarbor = PlatformHarbor()
     """Harbor."""
     keycloak: PlatformKeycloak = PlatformKeycloak()
@@ -202,15 +206,14 @@ class Platform(Model):
     rotation: PlatformRotation = PlatformRotation()
     """The rotation of robots' credentials."""
     drift: Drift = Drift()
-    """What the drift report leaves out, of any team."""
+    """Findings of all teams that the drift report ignores."""
     adopt: Adopt = "never"
-    """What to do with something of the platform's own that exists and that Tenantry did not make:
-    leave it alone and say so, take it over if it is exactly as declared, or take it over and
-    change it."""
+    """Whether to adopt an existing platform resource that Tenantry did not create: `never` (report
+    it), `if-identical` (only if it matches the declaration), or `yes` (and update it)."""
     defaults: TeamSettings = TeamSettings()
-    """What each team gets unless it says otherwise."""
+    """Defaults for all teams."""
     profiles: dict[ProfileName, TeamSettings] = {}
-    """Defaults for sorts of teams, by name; a team picks one with `profile`. They go before
+    """Defaults for classes of teams, by name. A team selects one with `profile`. They override
     `defaults`."""
     policy: Policy = Policy()
     """The limits on what a team file, or a call that onboards a team, may declare. Values of
@@ -218,7 +221,7 @@ class Platform(Model):
 
     @property
     def is_managed(self) -> bool:
-        """Whether anything of the platform's own is declared, so that there is something to do."""
+        """Whether the platform declares any resources of its own."""
         providers = self.keycloak.external_providers.values()
         return bool(
             self.harbor.single_sign_on
@@ -232,5 +235,5 @@ class Platform(Model):
 
     @property
     def label(self) -> str:
-        """What it is called in a message."""
+        """The platform as messages name it."""
         return "the platform"

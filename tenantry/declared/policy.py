@@ -1,8 +1,8 @@
 """The policy: the limits on what a team file, or a call that onboards a team, may declare.
 
-Two classes of rules. The isolation rules protect teams from each other; they always apply, and a
-limit here is an exception from one. The house limits apply where they are declared. Values that
-`platform.yaml` itself gives to a team, by its defaults or by a profile, need no exception.
+It has two kinds of rules. The isolation rules protect teams from each other: they always apply, and
+a limit here is an exception to one of them. The house limits apply only if they are declared.
+Values that `platform.yaml` gives to a team, by its defaults or by a profile, need no exception.
 """
 
 from collections.abc import Iterable
@@ -38,11 +38,12 @@ HostPattern = Annotated[
     str,
     *fits(
         rf"(\*\.)?{_PART}(\.{_PART})*",
-        "a pattern of hosts is a DNS name in lower case; '*.' at its beginning stands for one or "
-        "more parts, {team} for the team, as *.{team}.example.com",
+        "a host pattern is a DNS name in lower case; '*.' at its beginning stands for one or more "
+        "parts, {team} for the team, such as *.{team}.example.com",
     ),
 ]
-"""Hosts of a team. Without regular expressions: matching takes time that grows with the text only."""
+"""A pattern for the hosts of a team. It is not a regular expression, so that matching takes linear
+time."""
 
 SinkPattern = Annotated[
     str,
@@ -51,7 +52,7 @@ SinkPattern = Annotated[
         "a sink is namespace/name of a Secret; {team} stands for the team",
     ),
 ]
-"""A Secret outside of the team's namespaces, named in full: a team never chooses which one."""
+"""The full name of a Secret outside of the team's namespaces, so that the team cannot choose it."""
 
 NamePattern = Annotated[
     str,
@@ -59,7 +60,7 @@ NamePattern = Annotated[
         min_length=1, max_length=255, description="`*` stands for any text, `{team}` for the team."
     ),
 ]
-"""A name, in which `*` stands for any text and `{team}` for the team."""
+"""A name pattern, in which `*` stands for any text and `{team}` for the team."""
 
 KeyPattern = Annotated[
     str,
@@ -81,98 +82,99 @@ Cidr = Annotated[str, AfterValidator(_check_cidr)]
 
 
 class Limits(Model):
-    """What teams may declare. A limit that is not given leaves the rule as it is."""
+    """The limits on what teams may declare. A limit that is not given does not change the rule."""
 
-    # Exceptions from the isolation rules
+    # Exceptions to the isolation rules
 
     adopt: Adopt = "never"
-    """The most that `adopt` of a team may be: what Tenantry did not create is not taken over
-    otherwise."""
+    """The most permissive value of a team's `adopt`. Resources that Tenantry did not create are
+    adopted only within this limit."""
     groups: list[GroupName] = []
-    """Values of `group` besides the team's own `team-<name>`, in full. A group gets the team's
-    rights, so it must not be one that another team or the platform uses."""
+    """Allowed values of `group`, in full, in addition to the team's own `team-<name>`. A group gets
+    the team's rights, so it must not be a group that another team or the platform uses."""
     sinks: list[SinkPattern] = []
-    """Secrets outside of the team's namespaces that its robots' credentials may be written to, as
-    `namespace/name`."""
+    """Secrets outside of the team's namespaces that may receive its robots' credentials, in the
+    form `namespace/name`."""
     replaces: list[NamePattern] = []
-    """Robots that a team's robots may replace, and so delete, such as `otomi-team-{team}-*`."""
+    """Robots that a team's robots may replace, and therefore delete, such as
+    `otomi-team-{team}-*`."""
     pod_security: PodSecurity = "baseline"
-    """The least strict `pod_security` of a namespace."""
+    """The least strict value of a namespace's `pod_security`."""
     cluster_roles: list[ClusterRoleName] = []
-    """Values of `cluster_role` besides the one that the platform gives."""
+    """Allowed values of `cluster_role` in addition to the platform's."""
     project_admin: bool = False
-    """Whether the role `projectAdmin` may be given in the team's Harbor project. Its holder can
-    rewrite the project's robots and members."""
+    """Whether a team may assign the role `projectAdmin` in its Harbor project. This role can change
+    the project's robots and members."""
     robot_access: list[Access] = []
-    """Permissions by which a robot could change robots, members or the project itself, such as
+    """Permissions that would let a robot change robots, members or the project itself, such as
     `robot:create`."""
     gateways: list[GatewayName] = []
-    """Gateways besides `mesh.gateway` and those in the team's own namespaces."""
+    """Allowed Gateways in addition to `mesh.gateway` and those in the team's own namespaces."""
     further_hosts: list[Host] = []
-    """Hosts of routes that are refused otherwise, in full, such as a wildcard `*.shop.example.com`.
-    The other hosts below a wildcard are its team's then."""
+    """Hosts of routes that would otherwise be refused, in full, such as a wildcard
+    `*.shop.example.com`. All hosts below a granted wildcard then belong to its team."""
     addresses: list[Annotated[str, Field(min_length=1)]] = []
-    """Redirect URIs, logout URIs and web origins that are refused otherwise, in full."""
+    """Redirect URIs, logout URIs and web origins that would otherwise be refused, in full."""
     labels: list[KeyPattern] = []
-    """Keys of labels and annotations of namespaces that belong to Kubernetes, to Istio, or to
-    another controller."""
+    """Keys of namespace labels and annotations that belong to Kubernetes, Istio or another
+    controller."""
 
     # House limits
 
     hosts: list[HostPattern] | None = None
     """Hosts that a team may use in routes and addresses, such as `*.{team}.example.com`. If not
-    given, any host that is not another team's, nor Harbor's, nor Keycloak's."""
+    given, a team may use any host that does not belong to another team, Harbor or Keycloak."""
     external_groups: list[NamePattern] | None = None
-    """Names in `external_groups` of a team; any if not given."""
+    """Allowed names in a team's `external_groups`; any if not given."""
     public_projects: bool = True
     """Whether a team may make its Harbor project public."""
     without_mesh: bool = True
-    """Whether a namespace may do without the mesh (`mesh: false`)."""
+    """Whether a namespace may opt out of the mesh (`mesh: false`)."""
     without_isolation: bool = True
-    """Whether a namespace may do without `deny_by_default`, or have NetworkPolicies that allow
+    """Whether a namespace may turn off `deny_by_default`, or have NetworkPolicies that allow
     traffic from or to everywhere."""
     egress: list[Cidr] | None = None
-    """Addresses that NetworkPolicies of a team may allow traffic to; any if not given."""
+    """Addresses to which a team's NetworkPolicies may allow traffic; any if not given."""
     max_expiry_days: Annotated[int, Field(ge=1, le=36500), WHOLE] | Literal["never"] = "never"
-    """The most days until a robot expires."""
+    """The maximum of a robot's `expiry_days`."""
     max_storage: StorageQuota = UNLIMITED
-    """The most that a Harbor project may hold."""
+    """The maximum storage quota of a Harbor project."""
     max_quota: Quota = {}
-    """The most of each resource in the quota of one namespace."""
+    """The maximum of each resource in the quota of one namespace."""
     max_namespaces: Count | None = None
-    """How many namespaces a team may have."""
+    """The maximum number of namespaces of a team."""
     max_robots: Count | None = None
-    """How many robots a team may have, counted by purpose."""
+    """The maximum number of robots of a team, counted by purpose."""
     max_clients: Count | None = None
-    """How many OIDC clients a team may have."""
+    """The maximum number of OIDC clients of a team."""
     max_routes: Count | None = None
-    """How many routes a team may have."""
+    """The maximum number of routes of a team."""
     max_sinks: Count | None = None
-    """How many sinks a team may have, all robots together."""
+    """The maximum number of sinks of a team, over all robots."""
     max_network_policies: Count | None = None
-    """How many NetworkPolicies of its own a team may have, all namespaces together."""
+    """The maximum number of a team's own NetworkPolicies, over all namespaces."""
     min_schedule_minutes: Annotated[int, Field(ge=1, le=1440), WHOLE] = 1
-    """The least minutes between two runs of a schedule, such as 60."""
+    """The minimum number of minutes between two runs of a schedule, such as 60."""
 
 
 class ProfilePolicy(Limits):
-    """Limits that replace those of `limits` for the teams of a profile."""
+    """Limits that override `limits` for the teams of a profile."""
 
     teams: list[TeamName] | None = None
-    """The teams that may use the profile; all if not given. It must be given if the profile, or
-    its limits here, allow more than `limits` does: a team chooses its profile itself."""
+    """The teams that may use the profile; all if not given. It is required if the profile, or its
+    limits here, allow more than `limits`, because a team selects its profile itself."""
 
 
 class Grant(Limits):
-    """What named teams may declare in addition."""
+    """Additional permissions for named teams."""
 
     teams: Annotated[list[TeamName], Field(min_length=1)]
     """The teams."""
     reason: Annotated[str, Field(min_length=1)]
-    """Why they may."""
+    """The reason for the grant."""
     files: list[Annotated[str, *fits(r"[^/]+\.ya?ml", "the name of a file in teams/")]] = []
-    """Files in `teams/` that may declare these teams besides `<name>.yaml`. Any other file is
-    refused, and no grant has effect for it: a file says itself which team it declares."""
+    """Files in `teams/`, in addition to `<name>.yaml`, that may declare these teams. Any other file
+    is refused, and grants do not apply to it, because a file itself says which team it declares."""
 
 
 class Policy(Model):
@@ -185,9 +187,9 @@ class Policy(Model):
     grants: list[Grant] = []
     """Exceptions for named teams, each with a reason."""
     reserved_groups: list[GroupName] = []
-    """Further groups that no team may use as its `group`, besides those that this file names."""
+    """Groups that no team may use as its `group`, in addition to the groups in this file."""
     reserved_hosts: list[HostPattern] = []
-    """Further hosts that no team may use, such as `*.internal.example.com`."""
+    """Hosts that no team may use, such as `*.internal.example.com`."""
 
 
 LIMITS: tuple[str, ...] = tuple(Limits.model_fields)
@@ -205,7 +207,7 @@ def _most(value: Any) -> float:
 
 
 def loosest(name: str, one: Any, other: Any) -> Any:
-    """Return what two values of a limit allow together."""
+    """Return the value of a limit that allows everything that one of two values allows."""
     if name in _ORDERS:
         return max(one, other, key=_ORDERS[name].index)
     if isinstance(one, bool):
@@ -228,7 +230,7 @@ def loosest(name: str, one: Any, other: Any) -> Any:
 
 
 def allows_more(name: str, value: Any, limit: Any) -> bool:
-    """Return whether a value of a limit allows something that another does not."""
+    """Return whether a value of a limit allows more than `limit`."""
     if name == "max_quota":
         return any(
             key not in value or quantity(value[key]) > quantity(most) for key, most in limit.items()
@@ -240,7 +242,7 @@ def allows_more(name: str, value: Any, limit: Any) -> bool:
 
 
 def replaced(limits: Limits, over: Limits) -> Limits:
-    """Return limits in which those that are given in others take their place."""
+    """Return the limits, overridden by the limits that are given in `over`."""
     given = {name: getattr(over, name) for name in over.model_fields_set & set(LIMITS)}
     if "max_quota" in given:
         given["max_quota"] = {**limits.max_quota, **given["max_quota"]}
@@ -248,7 +250,7 @@ def replaced(limits: Limits, over: Limits) -> Limits:
 
 
 def widened(limits: Limits, grants: Iterable[Limits]) -> Limits:
-    """Return limits that also allow what grants allow."""
+    """Return the limits, extended by the permissions of grants."""
     update: dict[str, Any] = {}
     for grant in grants:
         for name in grant.model_fields_set & set(LIMITS):

@@ -1,6 +1,6 @@
-"""Checks what a team declares against the policy: one check for files, for the API and for the form.
+"""Checks a team's declaration against the policy, for files, API calls and the form alike.
 
-Only what a team says itself is evaluated: a value that `platform.yaml` gives, by its defaults or by a
+Only the team's own values are checked. A value that `platform.yaml` gives, by its defaults or by a
 profile that the team may use, needs no exception.
 """
 
@@ -20,14 +20,14 @@ from tenantry.declared.policy_text import grant_text, printable
 from tenantry.declared.team import Team, TeamSettings
 
 _ANY = "{team}"
-"""The name by which a profile is evaluated: no team has it, and no pattern means another one by it."""
+"""The team name used to check a profile. It is not a valid name, so that it equals no team's."""
 
 
 class PolicyEvaluator:
-    """Judges teams by a policy.
+    """Checks teams against a policy.
 
     Args:
-        platform: the platform that the teams get their defaults from.
+        platform: the platform that gives the teams their defaults.
         document: the file that the policy was read from.
         policy: the policy.
         platforms: the platforms whose groups and hosts are reserved.
@@ -48,15 +48,15 @@ class PolicyEvaluator:
             for name in grant.teams:
                 self._grants.setdefault(name, []).append(index)
 
-    # One team by itself
+    # A single team
 
     def check(self, given: Team, team: Team, file: str | None = None) -> list[Violation]:
-        """Return what a team declares that the policy does not allow.
+        """Return a team's violations of the policy.
 
         Args:
-            given: what the team declares itself.
-            team: the same with all defaults.
-            file: the name of its file in `teams/`; None for a call of the API.
+            given: the team with only its own fields.
+            team: the same team with all defaults.
+            file: the name of its file in `teams/`; None for an API call.
         """
         found = [*self._check_file(team, file), *self._check_profile(team, file)]
         case = Case(
@@ -75,7 +75,7 @@ class PolicyEvaluator:
         return [*found, *(self._explain(breach, team, file) for breach in breaches)]
 
     def limits_of(self, team: Team, file: str | None = None) -> Limits:
-        """Return the limits of a team: those for all, its profile's in their place, its grants."""
+        """Return a team's limits: the general limits, overridden by its profile's, plus its grants."""
         grants = tuple(self._grants_of(team.name, file))
         profile = team.profile if team.profile in self.policy.profiles else None
         if profile is not None and not self._may_use(team, profile, file):
@@ -89,7 +89,7 @@ class PolicyEvaluator:
         return self._limits[key]
 
     def granted_hosts(self, team: Team) -> frozenset[str]:
-        """Return the hosts that grants of the policy give to a team, besides those of its routes."""
+        """Return the hosts that the policy grants to a team."""
         grants = (self.policy.grants[index] for index in self._grants_of(team.name, None))
         return frozenset(host for grant in grants for host in grant.further_hosts)
 
@@ -99,7 +99,7 @@ class PolicyEvaluator:
                 yield index
 
     def _may_declare(self, file: str | None, name: str) -> bool:
-        """Return whether a file is named after a team, or a grant of the team lists the file."""
+        """Return whether a file is named after the team, or is listed in one of its grants."""
         return file is None or _is_own(name, file) or bool([*self._grants_of(name, file)])
 
     def adopt_of(self, given: Team, team: Team, file: str | None = None) -> Team:
@@ -115,13 +115,14 @@ class PolicyEvaluator:
     def adopt_text(self, team: Team, file: str | None) -> str:
         """Return the warning for a team whose `adopt` has no effect."""
         return (
-            f"'{team.adopt}' has no effect: the policy does not let {team.label} take over what "
-            f"Tenantry did not create{self._limit_text(('adopt',), team)}. Remove it where nothing "
-            f"is left to adopt; else {self._remedy(team.name, {'adopt': team.adopt}, file)}"
+            f"'{team.adopt}' has no effect: the policy does not let {team.label} adopt resources "
+            f"that Tenantry did not create{self._limit_text(('adopt',), team)}. Remove it if "
+            "nothing is left to adopt; otherwise "
+            f"{self._remedy(team.name, {'adopt': team.adopt}, file)}"
         )
 
     def _base(self, profile: str | None) -> Team:
-        """Return what the platform gives to a team of a profile that declares nothing itself."""
+        """Return a team of a profile without own fields: only the platform's values."""
         if profile not in self._bases:
             given = Team(name="a") if profile is None else Team(name="a", profile=profile)
             self._bases[profile] = complete(self.platform, given)
@@ -136,12 +137,12 @@ class PolicyEvaluator:
         listed = self.policy.profiles.get(profile)
         if listed is not None and listed.teams is not None:
             place: Place = ("policy", "profiles", profile, "teams")
-            why = f"is for the teams that policy.profiles.{profile}.teams names{self._at(place)}"
+            why = f"is for the teams in policy.profiles.{profile}.teams{self._at(place)}"
         else:
             breach = self.profile_breaches(profile)[0]
             why = (
                 f"gives more than the policy allows to all teams ({_field(breach.place)}: "
-                f"{breach.text}), so that it must name its teams"
+                f"{breach.text}), so the policy must name its teams"
             )
         text = (
             f"'{profile}' {why}. Choose another profile, or add '{team.name}' to "
@@ -156,7 +157,7 @@ class PolicyEvaluator:
         return not self.profile_breaches(profile)
 
     def profile_breaches(self, profile: str) -> list[Breach]:
-        """Return what a profile gives to its teams that the policy does not allow to all teams."""
+        """Return a profile's values that the policy does not allow to all teams."""
         if profile not in self._profiles:
             settings = self.platform.profiles.get(profile, TeamSettings())
             data = settings.model_dump(mode="json", exclude_unset=True)
@@ -177,7 +178,7 @@ class PolicyEvaluator:
                 and allows_more("adopt", settings.adopt, limits.adopt)
                 and allows_more("adopt", settings.adopt, self._base(None).adopt)
             ):
-                text = f"'{settings.adopt}' takes over what Tenantry did not create"
+                text = f"'{settings.adopt}' adopts resources that Tenantry did not create"
                 found.append(Breach(("adopt",), text, {"adopt": settings.adopt}))
             self._profiles[profile] = found
         return self._profiles[profile]
@@ -186,7 +187,7 @@ class PolicyEvaluator:
 
     @cached_property
     def reserved_groups(self) -> frozenset[str]:
-        """The names, folded, of groups that no team may have."""
+        """The folded names of the groups that no team may use."""
         names: set[str] = {*self.policy.reserved_groups}
         for platform in self._platforms:
             sign_on = platform.harbor.single_sign_on
@@ -215,12 +216,12 @@ class PolicyEvaluator:
     def check_systems(
         self, team: Team, hosts: Mapping[str, str], file: str | None = None
     ) -> Iterator[Violation]:
-        """Return the routes and addresses of a team that lead to the systems themselves.
+        """Return the routes and addresses of a team whose host is one of the systems' own hosts.
 
         Args:
             team: the team with all defaults.
-            hosts: the hosts by which the systems are called, and the system of each.
-            file: the name of the team's file in `teams/`.
+            hosts: the system of each host at which Tenantry calls a system.
+            file: the name of the team file in `teams/`.
         """
         limits = self.limits_of(team, file)
         for use in policy_hosts.uses(team, self._base(team.profile)):
@@ -234,11 +235,11 @@ class PolicyEvaluator:
     def check_together(
         self, evaluated: Sequence[EvaluatedTeam]
     ) -> Iterator[tuple[Team, Violation, str | None]]:
-        """Return what teams declare that belongs to other teams.
+        """Return the declarations that belong to other teams by the policy.
 
         Returns:
-            The team, the violation, and the dispute that the systems decide; None if the policy
-            decides it.
+            The team, the violation, and the name of the dispute if the live systems decide it;
+            None if the policy decides it.
         """
         limits = {id(each.team): self.limits_of(each.team, each.file) for each in evaluated}
         owners = policy_hosts.Owners(evaluated, limits)
@@ -266,7 +267,7 @@ class PolicyEvaluator:
     # Messages
 
     def _check_file(self, team: Team, file: str | None) -> Iterator[Violation]:
-        """Check that a file declares the team that it is named after, or a team of its grants."""
+        """Check that a file declares the team that it is named after, or is listed in a grant."""
         name = team.name
         if self._may_declare(file, name):
             return
@@ -288,7 +289,7 @@ class PolicyEvaluator:
         return f"add to policy.grants in {self.document.name}: {text}"
 
     def _limit_text(self, names: Iterable[str], team: Team) -> str:
-        """Return where the policy sets the limits that a team exceeds."""
+        """Return the location of the limits that a team exceeds, for messages."""
         for name in names:
             for layer in (("profiles", team.profile or ""), ("limits",)):
                 place = ("policy", *layer, name)
@@ -304,12 +305,12 @@ class PolicyEvaluator:
 def evaluator_for(
     platform: Platform, document: Document, source: PolicySource | None = None
 ) -> PolicyEvaluator:
-    """Return who judges the teams of a platform.
+    """Return the policy evaluator for the teams of a platform.
 
     Args:
         platform: the platform.
-        document: its file.
-        source: where the policy is, if it is not the platform's own.
+        document: the platform's file.
+        source: the source of the policy, if it is not the platform itself.
     """
     if source is None:
         return PolicyEvaluator(platform, document, platform.policy, [platform])
@@ -327,7 +328,7 @@ def _field(place: Place) -> str:
 
 
 def check_platform(platform: Platform) -> Iterator[tuple[Place, str]]:
-    """Return what is wrong with the policy itself."""
+    """Return the faults of the policy itself."""
     policy = platform.policy
     for name, own in policy.profiles.items():
         place: Place = ("policy", "profiles", name)
@@ -343,7 +344,7 @@ def check_platform(platform: Platform) -> Iterator[tuple[Place, str]]:
         ]
         if more and own.teams is None:
             text = (
-                f"allows more than policy.limits ({', '.join(more)}), and a team chooses its profile "
-                "itself: name the teams that may use it in 'teams'"
+                f"allows more than policy.limits ({', '.join(more)}), and a team selects its profile "
+                "itself: list the teams that may use it in 'teams'"
             )
             yield place, text

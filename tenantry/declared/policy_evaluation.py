@@ -1,4 +1,4 @@
-"""Judges the files of teams by the policy, one by one and together."""
+"""Checks team files against the policy, one by one and together."""
 
 from collections.abc import Mapping
 
@@ -15,14 +15,14 @@ from tenantry.declared.team_file import TeamFile
 def evaluate_team(
     evaluator: PolicyEvaluator, file: TeamFile, given: Team, team: Team, unknown: set[Place]
 ) -> Team:
-    """PolicyEvaluator a team by the policy, and return it with the `adopt` that the policy allows.
+    """Check a team against the policy, and return it with the `adopt` that the policy allows.
 
     Args:
-        evaluator: evaluates the policy.
-        file: the team's file, which is given the faults.
-        given: what the team declares.
-        team: the same with all defaults.
-        unknown: the fields that have faults already.
+        evaluator: the evaluator of the policy.
+        file: the team file, which records the faults.
+        given: the team with only the fields that the file declares.
+        team: the same team with all defaults.
+        unknown: the fields that already have faults.
     """
     for violation in evaluator.check(given, team, file.path.name):
         place = original_place(violation.place, file.document.data, unknown)
@@ -37,11 +37,13 @@ def evaluate_team(
 
 
 def evaluate_together(evaluator: PolicyEvaluator, files: Mapping[int, TeamFile]) -> None:
-    """PolicyEvaluator what belongs to other teams by a grant, by a pattern, or as the target of logins.
+    """Check for hosts and robots that belong to another team by the policy.
+
+    They belong to another team by a grant, by a pattern, or as the redirect target of its logins.
 
     Args:
-        evaluator: evaluates the policy.
-        files: the files by the identity of their teams.
+        evaluator: the evaluator of the policy.
+        files: the files by the identity (`id`) of their teams.
     """
     evaluated = [
         EvaluatedTeam(file.team, file.path.name, file.refused)

@@ -1,4 +1,4 @@
-"""The rules of the policy about hosts: those of routes, and those that a login returns to."""
+"""The rules of the policy about hosts of routes, and about redirect targets of logins."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,15 +25,15 @@ class Reserved(NamedTuple):
     """The hosts that no team may use."""
 
     hosts: frozenset[str]
-    """Of Harbor and of identity providers."""
+    """The hosts of Harbor and of identity providers."""
     patterns: Sequence[str]
-    """Of `policy.reserved_hosts`."""
+    """The patterns in `policy.reserved_hosts`."""
     wildcards: frozenset[str]
-    """Of the Gateways that the platform declares."""
+    """The wildcard hosts of the platform's Gateways."""
 
 
 def hosts_of(platform: Platform) -> Iterator[str]:
-    """Return the hosts of Harbor and of identity providers, as far as the platform names them."""
+    """Return the hosts of Harbor and of identity providers that the platform declares."""
     if platform.mesh.harbor:
         yield platform.mesh.harbor.host
     if platform.harbor.registry:
@@ -64,11 +64,11 @@ class Use(NamedTuple):
     value: str
     """The route's host, or the whole address."""
     limit: str
-    """The limit that allows a value in full: `further_hosts` or `addresses`."""
+    """The limit that can allow the value: `further_hosts` or `addresses`."""
 
 
 def uses(team: Team, base: Team) -> Iterator[Use]:
-    """Return the hosts that a team uses itself; addresses that can't be read have none."""
+    """Return the hosts in a team's own fields, except of addresses that cannot be parsed."""
     for name, route in team.routes.items():
         given = base.routes.get(name)
         if given is None or given.host != route.host:
@@ -90,7 +90,7 @@ def _addresses(team: Team, base: Team) -> Iterator[tuple[Place, str]]:
 
 
 def check(case: Case, reserved: Reserved) -> Iterator[Breach]:
-    """Return the hosts, addresses and gateways of a team beyond its limits."""
+    """Return the hosts, addresses and Gateways of a team beyond its limits."""
     team, base, limits = case.team, case.base, case.limits
     if not (team.routes or team.oidc_clients):
         return
@@ -120,7 +120,7 @@ def check(case: Case, reserved: Reserved) -> Iterator[Breach]:
 
 
 def _fault(use: Use, reserved: Reserved) -> str:
-    """Return why no team may use a host without an exception; empty if it may."""
+    """Return the reason why a team needs an exception to use a host; empty if it needs none."""
     host = use.host
     if host in reserved.wildcards:
         return f"'{host}' is a Gateway's wildcard, which covers the hosts of all teams"
@@ -145,17 +145,17 @@ def _check_gateways(case: Case) -> Iterator[Breach]:
             yield Breach(("routes", name, "gateway"), text, {"gateways": [gateway]})
 
 
-# Among all teams
+# All teams together
 
 
 class Names:
-    """The names of all teams, by their beginnings."""
+    """The names of all teams, for lookups by prefix."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._sorted = sorted(set(names))
 
     def longer(self, name: str) -> Iterator[str]:
-        """Return the names that begin with a name and a dash."""
+        """Return the names that begin with `name` and a dash."""
         begins = f"{name}-"
         for index in range(bisect_left(self._sorted, begins), len(self._sorted)):
             if not self._sorted[index].startswith(begins):
@@ -175,9 +175,9 @@ class Owners:
     """The hosts that teams have routes for.
 
     Attributes:
-        routes: by host: the routes, but for those that the policy does not allow.
-        wildcards: the granted wildcards, and the team of each.
-        granted: the hosts that are granted in full, and the teams of each.
+        routes: the routes by host, without those that the policy does not allow.
+        wildcards: the team of each granted wildcard.
+        granted: the teams of each host that is granted in full.
     """
 
     def __init__(self, evaluated: Iterable[EvaluatedTeam], limits: Mapping[int, Limits]) -> None:
@@ -198,7 +198,7 @@ class Owners:
                         self.wildcards[route.host] = team.name
 
     def fault(self, use: Use, team: Team) -> str:
-        """Return why a host belongs to another team by a grant; empty if it does not."""
+        """Return the message if a host belongs to another team by a grant, else an empty text."""
         for wildcard in _wildcards_over(use.host) if self.wildcards else ():
             owner = self.wildcards.get(wildcard, team.name)
             if owner != team.name:
@@ -211,7 +211,7 @@ class Owners:
     def disputed(
         self, evaluated: EvaluatedTeam, base: Team, limits: Limits
     ) -> Iterator[tuple[str, Use]]:
-        """Return the hosts that logins of a team return to and that others have routes for."""
+        """Return the redirect hosts of a team's logins for which other teams have routes."""
         team = evaluated.team
         seen: set[str] = set()
         for use in uses(team, base):
@@ -234,12 +234,12 @@ class Owners:
 def check_among(
     team: Team, base: Team, limits: Limits, owners: Owners, names: Names
 ) -> Iterator[Breach]:
-    """Return what a team declares that is another team's by a grant, or by a pattern.
+    """Return a team's hosts and robots that belong to another team by a grant or a pattern.
 
     Args:
         team: the team with all defaults.
-        base: what the platform gives to it.
-        limits: its limits.
+        base: the platform's values for the team.
+        limits: the team's limits.
         owners: the hosts that teams have routes for.
         names: the names of all teams.
     """
@@ -264,7 +264,7 @@ def _wildcards_over(host: str) -> Iterator[str]:
 
 
 def _owned_by_longer(name: str, team: Team, limits: Limits, names: Names) -> str:
-    """Return the fault of a robot that a pattern gives to a team with a longer name.
+    """Return the message for a robot that a pattern gives to a team with a longer name.
 
     `otomi-team-{team}-*` for team `shop` also matches a robot of team `shop-web`.
     """

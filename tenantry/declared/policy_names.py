@@ -1,7 +1,6 @@
-"""Names, hosts and addresses, compared as the policy compares them.
+"""Comparisons of names, hosts and addresses for the policy.
 
-Nothing here uses a regular expression that a user wrote, and everything takes time that grows with
-the text only.
+They use no regular expressions from users, and take linear time.
 """
 
 import re
@@ -12,18 +11,18 @@ _INVISIBLE = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
     + "".join(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 )
-"""Characters without a visible form that Unicode does not count as format characters."""
+"""Invisible characters that Unicode does not classify as format characters."""
 
 
 def fold(name: str) -> str:
-    """Return a name so that two that look alike are equal: `Platform-Admins`, `platform\u200b-admins`.
+    """Return a canonical form, in which names that look alike are equal.
 
-    Format characters (zero-width ones among them) are removed, compatible forms and upper and lower
-    case are made equal.
+    For example, `Platform-Admins` and `platform\u200b-admins` are equal: format characters
+    (including zero-width ones) are removed, and compatibility forms and case are normalized.
     """
     if name.isascii():
         return " ".join(name.lower().split())
-    for _ in range(2):  # folding may produce what the other step changes
+    for _ in range(2):  # case folding may produce characters that normalization changes
         name = unicodedata.normalize("NFKC", name).casefold()
         name = "".join(each for each in name if not _is_invisible(each))
     return " ".join(name.split())
@@ -34,7 +33,7 @@ def _is_invisible(character: str) -> bool:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Return whether a text fits a pattern in which `*` stands for any text."""
+    """Return whether a text matches a pattern in which `*` stands for any text."""
     first, *rest = pattern.split("*")
     if not rest:
         return text == pattern
@@ -58,7 +57,7 @@ def host_matches(pattern: str, host: str) -> bool:
 
 
 def for_team(pattern: str, team: str) -> str:
-    """Return a pattern with a team's name in it."""
+    """Return a pattern with `{team}` replaced by a team's name."""
     return pattern.replace("{team}", team)
 
 
@@ -67,7 +66,7 @@ RESERVED_DOMAINS = (
     "k8s.io",
     "istio.io",
     "tenantry.io",
-    # Controllers that give a namespace other rights or rules by a label or an annotation on it.
+    # Controllers that change a namespace's rights or rules by its labels or annotations.
     "x-k8s.io",
     "openshift.io",
     "cattle.io",
@@ -79,7 +78,7 @@ RESERVED_DOMAINS = (
     "cilium.io",
 )
 _FREE_DOMAIN = "app.kubernetes.io"
-"""Labels that Kubernetes recommends to all applications; our mark among them has its own rule."""
+"""The recommended labels for all applications. Tenantry's mark among them has its own rule."""
 _RESERVED_KEYS = ("istio-injection", "control-plane")
 
 
@@ -94,12 +93,12 @@ def is_reserved_key(key: str) -> bool:
 
 
 class Address(NamedTuple):
-    """A redirect URI, or the origin of a browser application, taken apart."""
+    """The host of a redirect URI or of a web origin."""
 
     host: str | None
-    """Its host, folded; None if it has none."""
+    """The folded host; None if the address has no host."""
     fault: str = ""
-    """Why it leads to more than one place of the team's; empty if it does not."""
+    """The reason why the address could lead to other applications; empty if it cannot."""
 
 
 _RUNS_CODE = frozenset(
@@ -112,11 +111,11 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def parse_address(address: str) -> Address:
-    """Return an address taken apart as Keycloak and browsers do.
+    """Return the host of an address, as Keycloak and browsers interpret it.
 
-    Keycloak compares letter for letter; of an address that ends in `*` it compares the beginning.
+    Keycloak compares addresses exactly, or by prefix if the address ends in `*`.
     """
-    if address in ("+", "-"):  # as the redirect URIs; none
+    if address in ("+", "-"):  # Keycloak: "same as the redirect URIs", and "none"
         return Address(None)
     found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", address)
     scheme, rest = (found[1].lower(), address[found.end() :]) if found else ("", address)
@@ -127,26 +126,26 @@ def parse_address(address: str) -> Address:
     if scheme in ("http", "https"):
         return Address(None, f"has no '//' after '{scheme}:'")
     if not scheme and not rest.startswith("/"):
-        return Address(None, "is not a full address, so that Keycloak compares its beginning only")
+        return Address(None, "is not a full address, so Keycloak would compare only its prefix")
     return Address(None)
 
 
 def _authority(text: str) -> Address:
-    """Return the host of an address from what is between `//` and its path."""
+    """Return the host of an address from the part between `//` and the path."""
     if "@" in text:
         return Address(None, "has a user name before its host")
     if "*" in text:
         return Address(None, "has a '*' in its host; write the host in full, with a '/' after it")
     if "%" in text:
-        return Address(None, "has a '%' in its host; write the host as it is")
+        return Address(None, "has a '%' in its host; write the host without percent-encoding")
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(:\d*)?", text)
     if not found or not found[1]:
-        return Address(None, "has no host that can be read")
+        return Address(None, "has no valid host")
     return Address(fold(found[1]).rstrip("."))
 
 
 def shortest_interval(cron: str) -> int:
-    """Return the fewest minutes between two runs of a schedule of five fields."""
+    """Return the shortest time between two runs of a five-field schedule, in minutes."""
     minute, hour, *_ = cron.split()
     minutes, hours = sorted(_values(minute, 60)), sorted(_values(hour, 24))
     times = [60 * hour + minute for hour in hours for minute in minutes]
@@ -157,7 +156,7 @@ def shortest_interval(cron: str) -> int:
 
 
 def _values(field: str, size: int) -> set[int]:
-    """Return what a field of a schedule stands for, as Harbor reads it."""
+    """Return the values of a schedule's field, as Harbor interprets it."""
     found: set[int] = set()
     for part in filter(None, field.split(",")):
         span, _, step = part.partition("/")

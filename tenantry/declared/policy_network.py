@@ -1,4 +1,4 @@
-"""NetworkPolicies that amount to no isolation, or that reach further than the policy allows."""
+"""Checks for NetworkPolicies that remove the isolation, or allow more than the policy allows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
@@ -9,7 +9,7 @@ from tenantry.declared.network_policies import Network, network_of
 
 _PEERS = {"ingress": "from", "egress": "to"}
 _NAMING = ("kubernetes.io/metadata.name", "tenantry.io/team")
-"""Labels that name namespaces one by one; others may be on any number of them."""
+"""Labels that identify single namespaces. Other labels may be on any number of namespaces."""
 _OURS = "tenantry-"
 
 Policies = Mapping[str, Mapping[str, Any]]
@@ -19,7 +19,7 @@ def open_to_all(policies: Policies) -> Iterator[tuple[Place, str]]:
     """Return the policies that allow traffic from or to everywhere, each with the reason."""
     for name, spec in policies.items():
         if name.startswith(_OURS):
-            yield (name,), f"takes the place of the policy '{name}' that Tenantry creates"
+            yield (name,), f"would replace the policy '{name}' that Tenantry creates"
         for direction, peers in _PEERS.items():
             for index, rule in enumerate(spec.get(direction) or ()):
                 for place, why in _open_rule(rule, direction, peers):
@@ -37,7 +37,7 @@ def _open_rule(rule: Any, direction: str, peers: str) -> Iterator[tuple[Place, s
         if selector is not None and not _names_namespaces(selector):
             yield (
                 (peers, index),
-                f"{whole} namespaces that it does not name; name them by {_NAMING[0]}",
+                f"{whole} namespaces that it does not name; select them by {_NAMING[0]}",
             )
 
 
@@ -50,7 +50,7 @@ def _names_namespaces(selector: Mapping[str, Any]) -> bool:
 
 
 def _open_together(policies: Policies, direction: str) -> Iterator[tuple[Place, str]]:
-    """Return the blocks of addresses that together are all addresses."""
+    """Return the CIDR blocks that together cover all addresses."""
     blocks = list(_blocks(policies, direction))
     v4 = [net for _, net in blocks if isinstance(net, IPv4Network)]
     v6 = [net for _, net in blocks if isinstance(net, IPv6Network)]
@@ -75,7 +75,7 @@ def beyond(policies: Policies, allowed: Sequence[str]) -> Iterator[tuple[Place, 
     """Return the egress of policies to addresses outside of the allowed blocks.
 
     Returns:
-        The place, and the blocks that would have to be allowed.
+        The field, and the blocks that the policy would have to allow.
     """
     within = [net for text in allowed if (net := network_of(text)) is not None]
     for name, spec in policies.items():

@@ -1,4 +1,4 @@
-"""The rules of the policy, each on one team as it will be, and on what the platform gives to it."""
+"""The rules of the policy. Each compares a completed team with the values that the platform gives."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from tenantry.declared.policy_names import (
     shortest_interval,
 )
 from tenantry.declared.team import Namespace, Robot, Team
+from tenantry.wording import count
 
 PROJECT_ADMIN = "projectAdmin"
 _FAR_REACHING = frozenset(
@@ -22,9 +23,9 @@ _FAR_REACHING = frozenset(
         *("project:update", "project:delete"),
     )
 )
-"""Permissions that make a robot an administrator of its project, or of its own credential."""
+"""Permissions that let a robot administer its project, or its own credential."""
 _PUBLISHING = frozenset(("metadata:create", "metadata:update", "metadata:delete"))
-"""Permissions by which a robot makes its project public."""
+"""Permissions that let a robot make its project public."""
 
 
 class Breach(NamedTuple):
@@ -32,30 +33,30 @@ class Breach(NamedTuple):
 
     place: Place
     text: str
-    """What is wrong with it."""
+    """The reason."""
     allows: Mapping[str, Any]
-    """The limits that would allow it."""
+    """The limits that would allow the value."""
 
 
 class Case(NamedTuple):
-    """A team that is evaluated, and by what."""
+    """The input of the rules: a team, its limits, and the platform's values."""
 
     given: Team
-    """What the team declares itself."""
+    """The team with only its own fields."""
     team: Team
-    """The same with all defaults."""
+    """The same team with all defaults."""
     base: Team
-    """What the platform gives to a team that declares nothing."""
+    """A team without own fields: the platform's values."""
     limits: Limits
     reserved_groups: frozenset[str]
-    """Folded names."""
+    """The folded names of reserved groups."""
     group_prefix: str
     gateway: str
     """The platform's Gateway."""
 
 
 def check(case: Case) -> Iterator[Breach]:
-    """Return what a team declares beyond its limits, but for hosts and addresses."""
+    """Return a team's values beyond its limits, except hosts and addresses."""
     yield from _check_group(case)
     yield from _check_external_groups(case)
     given = case.given.model_fields_set
@@ -77,9 +78,10 @@ def _check_group(case: Case) -> Iterator[Breach]:
     names = {fold(name), fold(case.group_prefix + name)}
     allows = {"groups": [name]}
     if any(each.startswith("system:") for each in names):
-        yield Breach(place, f"'{name}' is reserved: Kubernetes gives rights to 'system:'", allows)
+        text = f"'{name}' is reserved: Kubernetes grants rights to groups named 'system:'"
+        yield Breach(place, text, allows)
     elif names & case.reserved_groups:
-        yield Breach(place, f"'{name}' is reserved: platform.yaml names this group", allows)
+        yield Breach(place, f"'{name}' is reserved: platform.yaml uses this group", allows)
     elif team.group is not None and team.group != team.slug:
         yield Breach(place, f"'{name}' is not the team's own group, '{team.slug}'", allows)
 
@@ -98,14 +100,14 @@ def _check_external_groups(case: Case) -> Iterator[Breach]:
 
 def _check_project(case: Case) -> Iterator[Breach]:
     harbor, base, limits = case.team.harbor, case.base.harbor, case.limits
-    admin = f"'{PROJECT_ADMIN}' may rewrite robots and members of the project"
+    admin = f"'{PROJECT_ADMIN}' may change the robots and members of the project"
     if harbor.role == PROJECT_ADMIN != base.role and not limits.project_admin:
         yield Breach(("harbor", "role"), admin, {"project_admin": True})
     for group, role in harbor.groups.items():
         if role == PROJECT_ADMIN != base.groups.get(group) and not limits.project_admin:
             yield Breach(("harbor", "groups", group), admin, {"project_admin": True})
     if harbor.public and not base.public and not limits.public_projects:
-        text = "true lets anyone pull the team's images without a login"
+        text = "true allows pulls of the team's images without a login"
         yield Breach(("harbor", "public"), text, {"public_projects": True})
     quota = harbor.storage_quota
     if (
@@ -120,8 +122,8 @@ def _check_project(case: Case) -> Iterator[Breach]:
         minutes = shortest_interval(schedule)
         if minutes < limits.min_schedule_minutes:
             text = (
-                f"'{schedule}' runs every {minutes} minutes at times; the policy allows one run in "
-                f"{limits.min_schedule_minutes} minutes"
+                f"'{schedule}' has runs only {count(minutes, 'minute')} apart; the policy allows one run per "
+                f"{count(limits.min_schedule_minutes, 'minute')}"
             )
             allows = {"min_schedule_minutes": minutes}
             yield Breach(("harbor", "retention", "schedule"), text, allows)
@@ -188,10 +190,10 @@ def _check_namespace(
 
     Args:
         case: the team.
-        place: where the namespace is declared.
-        name: its full name.
-        namespace: how it will be.
-        known: namespaces whose values are allowed, or are checked themselves.
+        place: the field that declares the namespace.
+        name: the namespace's full name.
+        namespace: the completed namespace.
+        known: namespaces whose values are allowed, or are checked on their own.
     """
     limits = case.limits
     level = namespace.pod_security

@@ -1,4 +1,4 @@
-"""What the policy is read from, the teams that are evaluated by it, and what it finds."""
+"""Data types of the policy check: the policy's source, the checked teams, and the violations."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -8,47 +8,47 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.team import Team
 
 NAME: Place = ("name",)
-"""The field of a team file with the team's name. If it is refused, no other field counts."""
+"""The field with the team's name. If the policy refuses it, no other field of the file counts."""
 
 
 class Violation(NamedTuple):
-    """Something that a team declares and the policy does not allow it."""
+    """A declaration of a team that the policy does not allow."""
 
     place: Place
-    """The field in the team's file."""
+    """The field in the team file."""
     text: str
-    """The fault, with the policy's line and the grant that would allow it."""
+    """The message, with the policy's line and the grant that would allow the value."""
     allows: Mapping[str, Any]
-    """The limits of that grant; empty if it is the use of a profile."""
+    """The limits of that grant; empty if the violation is the use of a profile."""
     profile: str | None = None
     """The profile that the team may not use."""
 
 
 class PolicySource(NamedTuple):
-    """The policy at the head of a branch, by which older commits are evaluated, too."""
+    """The policy at the head of a branch, which also applies to older commits."""
 
     platform: Platform
     document: Document
-    """The file `platform.yaml`, with a name that tells the commit."""
+    """The file `platform.yaml`, with the commit in its name."""
 
 
 class EvaluatedTeam(NamedTuple):
-    """A team that is evaluated together with all others."""
+    """A team in the check of all teams together."""
 
     team: Team
-    """With all defaults."""
+    """The team with all defaults."""
     file: str | None
-    """The name of its file in `teams/`; None for a call of the API."""
+    """The name of its file in `teams/`; None for an API call."""
     refused: frozenset[Place]
-    """The fields that the policy does not allow to it by itself."""
+    """The fields that the policy refused in the check of the single team."""
 
     def refuses(self, place: Place) -> bool:
-        """Return whether a field does not count against other teams."""
+        """Return whether a field is refused, and therefore has no effect on other teams."""
         return is_refused(place, self.refused)
 
 
 def is_refused(place: Place, refused: Collection[Place]) -> bool:
-    """Return whether the policy does not allow a field, or not the name of its team."""
+    """Return whether the policy refuses a field, or the team's name."""
     return place in refused or NAME in refused
 
 

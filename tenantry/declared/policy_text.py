@@ -1,4 +1,4 @@
-"""Grants as YAML on one line, which can be pasted into `policy.grants` of `platform.yaml`."""
+"""Formats grants as one line of YAML that can be pasted into `policy.grants` of `platform.yaml`."""
 
 import json
 import re
@@ -38,14 +38,14 @@ def _flow(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text so that YAML reads the same text, and a terminal shows all of it."""
+    """Return a text quoted for YAML, with all characters visible in a terminal."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     return '"' + "".join(map(_escaped, text)) + '"'
 
 
 def printable(text: str) -> str:
-    """Return a text for a message: what is invisible, or acts on a terminal, is escaped."""
+    """Return a text for messages, with invisible and control characters escaped."""
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
 
 

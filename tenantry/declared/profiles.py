@@ -1,4 +1,4 @@
-"""Checks a profile that no team uses."""
+"""Checks of profiles that no team uses."""
 
 from collections.abc import Collection, Iterator
 
@@ -13,19 +13,19 @@ from tenantry.declared.state import Documents
 from tenantry.declared.team import Team
 
 NAMELESS = "a"
-"""The name that a team is checked by whose file gives none: short, so that no rule counts it."""
+"""The name used to check a team whose file gives no name: short enough to pass length rules."""
 
 
 def check_profile(
     platform: Platform, file: Document, profile: str, left_out: Collection[Place]
 ) -> Iterator[str]:
-    """Yield what is wrong with a team that declares nothing but a profile, as `file:line: field: …`.
+    """Yield the faults of a team that declares only a profile, each as `file:line: field: …`.
 
     Args:
         platform: the platform.
-        file: its file.
+        file: the platform's file.
         profile: the profile.
-        left_out: the fields of a team whose defaults are faulty, and so are not known.
+        left_out: the team fields whose defaults are faulty, and therefore unknown.
     """
     team_file = Document("", {})
     note = f"(no team uses profile '{profile}' yet)"

@@ -1,6 +1,6 @@
-"""ResourceQuotas and LimitRanges, checked as Kubernetes' API server checks them.
+"""Checks of ResourceQuotas and LimitRanges, with the rules of Kubernetes' API server.
 
-Kubernetes' published schema knows them as mappings of any key; the rules are those of
+In Kubernetes' published schema they are mappings with any keys. The rules are from
 pkg/apis/core/validation of Kubernetes 1.37.
 """
 
@@ -34,7 +34,7 @@ QUOTA_RESOURCES = (
     "requests.storage",
     *_COUNTED,
 )
-"""What a ResourceQuota limits by a name without a domain; huge pages come on top of them."""
+"""The resources without a domain that a ResourceQuota can limit, except huge pages."""
 
 _HUGE_PAGES = "hugepages-"
 _ORDER = ("min", "default_request", "default", "max")
@@ -46,7 +46,7 @@ def _check_quota_resource(name: str) -> str:
         raise ValueError(
             "is not a resource that a ResourceQuota limits; "
             + _suggestion(name, QUOTA_RESOURCES)
-            + " Others carry a domain, as requests.nvidia.com/gpu or count/jobs.batch"
+            + " Others have a domain, such as requests.nvidia.com/gpu or count/jobs.batch"
         )
     return name
 
@@ -56,10 +56,10 @@ def _check_container_resource(name: str) -> str:
         raise ValueError(
             "is not a resource of a container; "
             + _suggestion(name, _COMPUTE)
-            + " Others carry a domain, as nvidia.com/gpu"
+            + " Others have a domain, such as nvidia.com/gpu"
         )
     if name.startswith("requests.") and "kubernetes.io/" not in name:
-        raise ValueError("is a ResourceQuota's name for it; leave out 'requests.'")
+        raise ValueError("is the name in a ResourceQuota; remove 'requests.'")
     return name
 
 
@@ -69,7 +69,7 @@ def _suggestion(name: str, known: tuple[str, ...]) -> str:
 
 
 def is_counted(name: str) -> bool:
-    """Return whether a resource exists in whole numbers only, as pods and GPUs do."""
+    """Return whether a resource exists only in whole numbers, such as pods and GPUs."""
     return name in _COUNTED or _is_extended(name)
 
 
@@ -101,18 +101,17 @@ Quota = Annotated[
 """The `hard` of a ResourceQuota."""
 
 Amounts = dict[Annotated[Key, AfterValidator(_check_container_resource)], Quantity]
-"""Amounts of a container's resources."""
+"""Quantities of a container's resources."""
 
 
 def check_limits(limits: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[Place, str]]:
-    """Return the amounts of a LimitRange that contradict each other.
+    """Return the contradictions between the quantities of a LimitRange.
 
     Args:
-        limits: `default`, `default_request`, `max` and `min`, all defaults of the platform filled
-            in.
+        limits: `default`, `default_request`, `max` and `min`, with all defaults of the platform.
 
     Returns:
-        The place inside the limits, and what is wrong.
+        The field in the limits, and the fault.
     """
     for index, lower in enumerate(_ORDER):
         for upper in _ORDER[index + 1 :]:
@@ -123,7 +122,7 @@ def check_limits(limits: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[Plac
                         f"{least} is greater than '{upper}' ({most}); lower it, or raise '{upper}'"
                     )
                     yield (lower, name), text
-    limit = {**limits["max"], **limits["default"]}  # as the API server fills it in
+    limit = {**limits["max"], **limits["default"]}  # the API server sets the default in this way
     for name, asked in limits["default_request"].items():
         must_equal = _is_extended(name) or name.startswith(_HUGE_PAGES)
         if must_equal and name in limit and quantity(limit[name]) != quantity(asked):

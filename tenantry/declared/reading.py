@@ -1,7 +1,6 @@
-"""Reads and checks a declared state: a folder with `platform.yaml` and a file a team under `teams/`.
+"""Reads and checks a declared state: `platform.yaml`, and one file per team in `teams/`.
 
-A faulty `platform.yaml` stops everything. A faulty file of a team keeps that team out, and no
-other.
+A faulty `platform.yaml` fails the run. A faulty team file excludes its team only.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -51,10 +50,10 @@ from tenantry.errors import DeclarationError, as_tenantry_error
 
 
 def load(folder: Path) -> Declaration:
-    """Return a declared state that is free of faults.
+    """Return a declared state that has no faults.
 
     Raises:
-        DeclarationError: with every fault at once, as `file:line: field: …`.
+        DeclarationError: lists all faults, each in the form `file:line: field: …`.
     """
     state = read(folder)
     if faults := state.faults:
@@ -67,23 +66,23 @@ def read(folder: Path, policy: PolicySource | None = None) -> Declaration:
 
     Args:
         folder: the declared state.
-        policy: the policy that the teams are evaluated by, where it is not that of the folder.
+        policy: the policy to check the teams against, if it is not the policy in the folder.
 
     Raises:
-        DeclarationError: the platform is faulty; with every fault of the teams' files, too.
+        DeclarationError: the platform is faulty; lists the faults of the team files as well.
     """
     return gather(folder, policy).result()
 
 
 def gather(folder: Path, policy: PolicySource | None = None) -> "Reading":
-    """Return a reading of a declared state with all of its faults.
+    """Read a declared state, and return the reading with all of its faults.
 
     Args:
         folder: the declared state.
         policy: as for `read`.
 
     Raises:
-        DeclarationError: it is not a folder.
+        DeclarationError: `folder` is not a folder.
     """
     if not folder.is_dir():
         raise DeclarationError([f"{folder}: is not a folder"])
@@ -96,28 +95,28 @@ def gather(folder: Path, policy: PolicySource | None = None) -> "Reading":
 
 
 class Reading:
-    """One reading of a folder, gathering its faults."""
+    """One reading of a folder, which collects the faults."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.platform: Platform | None = None
         self.platform_file = Document("platform.yaml", {})
         self.platform_left_out: frozenset[Place] = frozenset()
-        """The platform's fields that are faulty."""
+        """The platform's faulty fields."""
         self.faults: list[str] = []
-        """Of the platform."""
+        """Faults of the platform."""
         self.other_faults: list[str] = []
         self.warnings: list[str] = []
-        """Of the platform."""
+        """Warnings of the platform."""
         self.files: list[TeamFile] = []
         self.evaluator: PolicyEvaluator | None = None
-        """Judges the teams by the policy; None if the platform can't be read."""
+        """Checks the teams against the policy; None if the platform cannot be read."""
 
     def read_platform(self, policy: PolicySource | None = None) -> None:
-        """Reads `platform.yaml`.
+        """Read `platform.yaml`.
 
         Args:
-            policy: the policy to evaluate them by, where it is not this file's own.
+            policy: the policy to check the teams against, if it is not the policy in this file.
         """
         self.faults += check_folder(self.folder)
         try:
@@ -142,7 +141,7 @@ class Reading:
             self.warnings.append(self.platform_file.fault(place, text))
 
     def _is_left_out(self, place: Place) -> bool:
-        """Return whether a part of the platform is not known, or not all of it."""
+        """Return whether a part of the platform is unknown, or partly unknown, due to faults."""
         return any(
             gone[: len(place)] == place or place[: len(gone)] == gone
             for gone in self.platform_left_out
@@ -151,7 +150,7 @@ class Reading:
     # Each team by itself
 
     def read_teams(self) -> None:
-        """Reads each team's file by itself."""
+        """Read each team file by itself."""
         for path, text in misplaced_files(self.folder):
             name = path.relative_to(self.folder).as_posix()
             self.files.append(TeamFile(path, name, faults=[f"{name}:1: {text}"]))
@@ -163,8 +162,8 @@ class Reading:
                 self._read_team(file)
             except DeclarationError as error:
                 file.faults += error.faults
-            except Exception as error:  # noqa: BLE001 one file's fault, whatever it is
-                file.fault((), f"can't be checked: {as_tenantry_error(error, 'checking it')}")
+            except Exception as error:  # noqa: BLE001 any error is the fault of this one file
+                file.fault((), f"cannot be checked: {as_tenantry_error(error, 'checking it')}")
             if file.team is None:
                 file.team = self._nameable(file)
 
@@ -180,7 +179,7 @@ class Reading:
             file.team = None
 
     def _nameable(self, file: TeamFile) -> Team | None:
-        """Return a team of which nothing but the name can be read."""
+        """Return a team with only a name, for a file of which nothing else can be read."""
         name = valid_name(file.document.data.get("name")) or (
             (not file.document.data and name_in_text(file.path)) or name_from_path(file.path)
         )
@@ -189,12 +188,12 @@ class Reading:
     def complete(
         self, file: TeamFile, given: Team, left_out: frozenset[Place] = frozenset()
     ) -> None:
-        """Fills in a team's defaults, and checks it as it will be.
+        """Fill in a team's defaults, and check the completed team.
 
         Args:
-            file: the team's file.
-            given: what it declares.
-            left_out: its fields that are faulty, and so not among what it declares.
+            file: the team file.
+            given: the team with only the fields that the file declares.
+            left_out: the faulty fields, which `given` does not contain.
         """
         platform = self.platform
         if platform is None:
@@ -208,7 +207,7 @@ class Reading:
                 file.fault(("external_groups", alias), text)
         try:
             team = complete(platform, given)
-        except ValidationError as error:  # what the file and the defaults come to together
+        except ValidationError as error:  # only the combination of file and defaults is faulty
             file.faults += explain(error, Team, file.document)
             return
         unknown = {*left_out, *self._defaults_left_out(given.profile)}
@@ -227,7 +226,7 @@ class Reading:
         file.team, file.is_whole = team, is_known
 
     def _check_profile(self, file: TeamFile, given: Team, platform: Platform) -> tuple[Team, bool]:
-        """Return the team, without its profile if that is unknown, and whether it is known."""
+        """Return the team, without an unknown profile, and whether the profile is known."""
         profile = given.profile
         if profile is None or profile in platform.profiles:
             return given, True
@@ -240,7 +239,7 @@ class Reading:
     def check_unused_profiles(self) -> None:
         """Check each profile that no team uses as if a team used it.
 
-        What is wrong with it harms no team yet, so it is a warning.
+        A fault in such a profile affects no team yet, so it is a warning.
         """
         used = {file.team.profile for file in self.files if file.team}
         for profile in self.platform.profiles if self.platform else ():
@@ -254,7 +253,7 @@ class Reading:
                 self.warnings += found
 
     def _defaults_left_out(self, profile: str | None) -> Iterator[Place]:
-        """Return the fields of a team whose defaults are faulty."""
+        """Return the team fields whose defaults in `platform.yaml` are faulty."""
         for layer in (("defaults",), ("profiles", profile)):
             for gone in self.platform_left_out:
                 if gone[: len(layer)] == layer:
@@ -263,16 +262,16 @@ class Reading:
             yield ("mesh", "route_kind")
 
     def _blame(self, place: Place, text: str, document: Document, profile: str | None) -> str:
-        """The fault at the file that the field's value came from."""
+        """Return a fault located in the file that the field's value comes from."""
         found, at = Documents(self.platform_file, {}).layer(document, place, profile)
         if found is self.platform_file:
-            text = f"{text} (as team file {document.name} has it)"
+            text = f"{text} (value used by team file {document.name})"
         return found.fault(at, text)
 
     # All together
 
     def check_together(self) -> None:
-        """Checks the teams against each other."""
+        """Check the teams against each other."""
         self._check_names()
         files = {id(file.team): file for file in self.files if file.team and not file.is_rival}
         teams = [file.team for file in files.values() if file.team]
@@ -300,18 +299,21 @@ class Reading:
     def conflicts(
         self, teams: Sequence[Team], refused: Collection[claims.Refused] = ()
     ) -> Iterator[Conflict]:
-        """Return what of these teams does not go together.
+        """Return the conflicts between teams.
 
         Args:
             teams: the teams.
-            refused: the fields that the policy does not allow; they keep no other team out.
+            refused: the fields that the policy does not allow. They do not exclude other teams.
         """
         yield from claims.conflicts(teams, refused)
         if self.platform is not None and not self._is_left_out(("keycloak",)):
             yield from external_names.conflicts(self.platform, teams, refused)
 
     def _check_names(self) -> None:
-        """`teams/<name>.yaml` owns its name. Elsewhere two files of one name are contested."""
+        """Check that each name is declared once.
+
+        `teams/<name>.yaml` owns its name. If several other files declare one name, it is contested.
+        """
         by_name: dict[str, list[TeamFile]] = {}
         for file in self.files:
             if file.team is not None:
@@ -329,7 +331,7 @@ class Reading:
                     file.contested.append(Contested("the team", name, fault))
 
     def result(self) -> Declaration:
-        """Return what was read.
+        """Return the declared state, without the teams whose files are faulty.
 
         Raises:
             DeclarationError: the platform is faulty.

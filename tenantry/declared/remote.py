@@ -1,7 +1,7 @@
-"""A branch of a Git repository elsewhere: fetched into memory, and pushed to if it stands still.
+"""A branch of a remote Git repository: fetched into memory, and pushed to if it has not moved.
 
-Nothing is ever written to disk, and no program is started: the credentials are in no file,
-argument or URL, and two calls can't be in each other's way.
+It writes nothing to the disk and starts no program. So the credentials appear in no file, argument
+or URL, and concurrent calls do not interfere.
 """
 
 import os
@@ -41,14 +41,14 @@ from tenantry.errors import (
 )
 
 _HEADS = b"refs/heads/"
-_SOMEONE_WRITES = {"failed to update ref", "cannot lock ref", "incorrect old value provided"}
-"""What a server says of a branch that somebody else is writing at this moment."""
+_CONCURRENT_PUSH = {"failed to update ref", "cannot lock ref", "incorrect old value provided"}
+"""Servers' messages for a branch that another push is updating at the same time."""
 
 _HOOKS = ("pre-receive", "update", "reference-transaction", "post-receive", "post-update")
 
 
 class Head:
-    """A commit of the branch, with all that is in it, in memory."""
+    """A commit of the branch with all of its objects, in memory."""
 
     def __init__(self, objects: MemoryObjectStore, commit: ObjectID, branch_at: ObjectID) -> None:
         found = objects[commit]
@@ -56,7 +56,7 @@ class Head:
         self.objects = objects
         self.commit = found
         self.branch_at = branch_at.decode()
-        """Where the branch was when this was fetched."""
+        """The branch's head at the time of the fetch."""
 
     @property
     def id(self) -> str:
@@ -64,16 +64,16 @@ class Head:
         return str(self.commit.id.decode())
 
     def at_branch(self) -> "Head":
-        """Return the commit where the branch was when this was fetched."""
+        """Return the commit at the branch's head at the time of the fetch."""
         at = ObjectID(self.branch_at.encode())
         return Head(self.objects, at, at)
 
 
 class Remote:
-    """The branch that a Repository names.
+    """The branch of a `Repository`.
 
-    Its methods raise SystemUnavailable for what may pass, and SystemRefused for what will
-    not, both with what the server said.
+    Its methods raise SystemUnavailable for transient failures and SystemRefused for permanent
+    ones, both with the server's message.
     """
 
     def __init__(self, repository: Repository) -> None:
@@ -81,10 +81,10 @@ class Remote:
         self._ref = Ref(_HEADS + repository.branch.encode())
 
     def fetch(self, commit: str | None = None) -> Head:
-        """The branch as it is now, or at one of its commits.
+        """Return the branch's head, or one of its commits.
 
-        The head comes without its history. An earlier commit takes the whole history: only
-        so it is known to be on the branch.
+        The head is fetched without its history. An earlier commit needs the whole history, to
+        verify that it is on the branch.
 
         Args:
             commit: a commit's full hash.
@@ -101,7 +101,7 @@ class Remote:
             f"fetch from {self._repository.url}",
             f"commit {commit} is not on branch '{self._repository.branch}', which is at "
             f"{head.decode()}: it was never pushed there, or the branch's history was rewritten",
-            advice="Name a commit of the branch, or none for its latest.",
+            advice="Give a commit of the branch, or none for its head.",
         )
 
     def _fetch(self, depth: int | None) -> tuple[MemoryObjectStore, ObjectID]:
@@ -112,7 +112,7 @@ class Remote:
             found.append(self._head(refs))
             return found
 
-        with self._told("fetch from") as client:
+        with self._client_for("fetch from") as client:
             client.fetch(self._path, repo, wants, depth=depth, ref_prefix=[_HEADS])
         assert isinstance(repo.object_store, MemoryObjectStore)
         return repo.object_store, found[-1]
@@ -130,27 +130,27 @@ class Remote:
             advice = "Push a platform.yaml first: a line 'name: My platform' is enough."
             raise SystemRefused("git", call, "the repository is empty", advice=advice)
         shown = ", ".join(branches[:10]) + (", …" if len(branches) > 10 else "")
-        text = f"there is no branch '{self._repository.branch}'; branches there: {shown}"
+        text = f"branch '{self._repository.branch}' does not exist; existing branches: {shown}"
         raise SystemRefused("git", call, text, advice="Correct the Declared State block.")
 
     def push(self, onto: Head, objects: Sequence[ShaFile], commit: Commit) -> None:
-        """Makes a commit the branch's head, if the branch is still where it was.
+        """Make a commit the branch's head, if the branch has not moved since the fetch.
 
         Args:
-            onto: what was fetched; its commit is the new one's parent.
-            objects: what the repository has not got yet, the commit among them.
+            onto: the fetched head, which is the new commit's parent.
+            objects: the objects that the repository does not have yet, including the commit.
             commit: the new head.
 
         Raises:
-            ChangedMeanwhile: somebody else has pushed first; nothing was pushed.
-            SystemRefused: the server refuses the commit (a protected branch, a hook).
+            ChangedMeanwhile: another push came first; nothing was pushed.
+            SystemRefused: the server rejects the commit (a protected branch, a hook).
         """
         if self._repository.address.scheme == "file":
             self._check_local()
         words: list[bytes] = []
         call = f"push to {self._repository.url}"
         branch = self._repository.branch
-        moved = ChangedMeanwhile("git", call, f"somebody else has pushed to '{branch}' first")
+        moved = ChangedMeanwhile("git", call, f"another push to '{branch}' came first")
 
         def update(refs: dict[Ref, ObjectID]) -> dict[Ref, ObjectID]:
             if refs.get(self._ref) != onto.commit.id:
@@ -160,13 +160,13 @@ class Remote:
         def pack(*_: Any, **__: Any) -> Any:
             return pack_objects_to_data([(each, None) for each in objects])
 
-        with self._told("push to") as client:
+        with self._client_for("push to") as client:
             path: Any = self._path
             result = client.send_pack(path, update, pack, progress=words.append)
         refusal = (result.ref_status or {}).get(self._ref)
         if refusal is None:
             return
-        if refusal.startswith("unable to set") or refusal in _SOMEONE_WRITES:
+        if refusal.startswith("unable to set") or refusal in _CONCURRENT_PUSH:
             raise moved
         if self.fetch().branch_at != onto.id:
             raise moved
@@ -175,17 +175,17 @@ class Remote:
             "git",
             call,
             self._hide(f"branch '{branch}' was not updated: {refusal}: {said}".rstrip(": ")),
-            advice="Nothing was pushed. Allow the block's account to push to this branch, or let "
-            "the block name a branch that takes its commits.",
+            advice="Nothing was pushed. Allow the block's account to push to this branch, or set "
+            "another branch in the block.",
         )
 
     def _check_local(self) -> None:
-        """Refuses to push past what a server would heed and a plain file access does not."""
+        """Refuse a push over file:// where it would bypass a server's hooks or a working tree."""
         call = f"push to {self._repository.url}"
-        advice = "Let the block name the repository by https:// or ssh://."
-        with self._told("push to"), Repo(self._path) as repo:
+        advice = "Use the repository's https:// or ssh:// address in the block."
+        with self._client_for("push to"), Repo(self._path) as repo:
             if not repo.bare:
-                text = "it has a working tree, which a push would leave behind"
+                text = "it has a working tree, which a push would not update"
                 raise SystemRefused("git", call, text, advice=advice)
             hooks = Path(repo.controldir(), "hooks")
             found = ", ".join(name for name in _HOOKS if os.access(hooks / name, os.X_OK))
@@ -200,9 +200,9 @@ class Remote:
         return self._repository.address.path
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[GitClient]:
-        """A client, whose every failure is told as an error of ours, without a secret."""
-        call = f"{what} {self._repository.url}"
+    def _client_for(self, verb: str) -> Iterator[GitClient]:
+        """Yield a client, and translate its failures to Tenantry's errors, without secrets."""
+        call = f"{verb} {self._repository.url}"
         refused = partial(SystemRefused, "git", call)
         unavailable = partial(SystemUnavailable, "git", call)
         try:
@@ -212,14 +212,14 @@ class Remote:
             raise
         except NotGitRepository:
             advice = "Correct the address in the Declared State block."
-            raise refused("there is no Git repository", advice=advice) from None
+            raise refused("no Git repository exists there", advice=advice) from None
         except HangupException as error:
             words = b" ".join(error.stderr_lines or []).decode(errors="replace")
             if words:
                 raise refused(self._hide(words)) from None
             raise unavailable("the server closed the connection") from None
         except SendPackError as error:
-            raise refused(self._hide(f"the server did not take the commit: {error}")) from None
+            raise refused(self._hide(f"the server rejected the commit: {error}")) from None
         except (GitProtocolError, HTTPError) as error:
             cause = error if isinstance(error, HTTPError) else error.__cause__
             if isinstance(cause, MaxRetryError):
@@ -227,21 +227,21 @@ class Remote:
             if not isinstance(cause, HTTPError):
                 raise refused(self._hide(str(error))) from None
             if isinstance(cause, SSLError):
-                advice = "Name the CA's file in 'verify' of the Declared State block."
+                advice = "Set 'verify' of the Declared State block to the CA's file."
                 raise refused(f"its certificate is not trusted ({cause})", advice=advice) from None
             raise unavailable(f"no answer ({type(cause).__name__})") from None
         except OSError as error:
             raise unavailable(f"no answer ({type(error).__name__})") from None
-        except Exception as error:  # noqa: BLE001 what becomes of a mangled answer
+        except Exception as error:  # noqa: BLE001 a malformed answer can raise any error
             name = type(error).__name__
-            raise unavailable(f"its answer can't be understood ({name})") from None
+            raise unavailable(f"its answer cannot be parsed ({name})") from None
 
     def _client(self, call: str, closing: ExitStack) -> GitClient:
         repository, address = self._repository, self._repository.address
         if address.scheme == "file":
             return LocalGitClient()
         if address.scheme == "ssh":
-            assert repository.ssh_key is not None  # the model demands it
+            assert repository.ssh_key is not None  # the model requires it
             key = read_private_key(repository.ssh_key.get_secret_value())
             ssh = closing.enter_context(Ssh(call, key, repository.known_hosts or ""))
             return SSHGitClient(address.host, address.port, address.username, vendor=ssh)
@@ -250,20 +250,20 @@ class Remote:
         return client
 
     def _hide(self, text: str) -> str:
-        """Somebody else's words, without our secret and not too many of them."""
+        """Return a server's message without Tenantry's token, truncated to 1,000 characters."""
         if self._repository.token:
             text = text.replace(self._repository.token.get_secret_value(), "(hidden)")
         return text if len(text) < 1000 else f"{text[:1000]}…"
 
 
 class _HttpClient(Urllib3HttpGitClient):
-    """The library's client, with time-outs, and with the server's own words for a refusal."""
+    """The library's client, with timeouts, and with the server's own message for a rejection."""
 
     def __init__(self, repository: Repository, call: str, hide: Callable[[str], str]) -> None:
         self._call = call
         self._hide = hide
         self._has_token = repository.token is not None
-        settings = ConfigFile()  # in place of ~/.gitconfig and the like
+        settings = ConfigFile()  # instead of ~/.gitconfig
         settings.set((b"http",), b"sslVerify", bool(repository.verify))
         if isinstance(repository.verify, str):
             settings.set((b"http",), b"sslCAInfo", repository.verify.encode())
@@ -291,7 +291,7 @@ class _HttpClient(Urllib3HttpGitClient):
         if not kind.startswith("application/x-git-"):
             answer.close()
             text = f"it answered with {kind.partition(';')[0]}, which is not Git's protocol"
-            advice = "The address must be the one that 'git clone' takes."
+            advice = "Use the same address as for 'git clone'."
             raise SystemRefused("git", self._call, text, advice=advice)
         return answer, read
 
@@ -304,25 +304,25 @@ class _HttpClient(Urllib3HttpGitClient):
         refused = partial(SystemRefused, "git", self._call, status=status)
         if is_temporary(status):
             wait = retry_after(answer.headers.get("Retry-After"))
-            text = self._hide(words) or "it can't answer now"
+            text = self._hide(words) or "it cannot answer at the moment"
             return SystemUnavailable("git", self._call, text, status=status, retry_after=wait)
-        text, advice = _MEANINGS.get(status, ("it refuses", ""))
+        text, advice = _MEANINGS.get(status, ("the server rejected the request", ""))
         if status == 401 and not self._has_token:
-            text, advice = "it asks for credentials", "Give the Declared State block a token."
+            text, advice = "it requires credentials", "Add a token to the Declared State block."
         return refused(f"{text} ({self._hide(words)})" if words else text, advice=advice)
 
 
 _MEANINGS = {
     401: (
-        "user name or token are wrong",
+        "the user name or the token is wrong",
         "Correct both in the Declared State block; a token may have expired.",
     ),
     403: (
-        "the token does not allow it",
-        "Give the token the right to read and write the repository's contents.",
+        "the token does not permit it",
+        "Grant the token read and write access to the repository's contents.",
     ),
     404: (
-        "there is no Git repository that the credentials may see",
-        "Correct address or credentials in the Declared State block.",
+        "no Git repository exists there, or the credentials have no access to it",
+        "Correct the address or the credentials in the Declared State block.",
     ),
 }

@@ -1,4 +1,4 @@
-"""Which Git repository holds the declared state, and as whom it is talked to."""
+"""The Git repository of the declared state, and the account that Tenantry uses there."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tenantry.pasted import Secret, Word
 
 @dataclass(frozen=True)
 class Address:
-    """An address, taken apart."""
+    """The parts of a repository's address."""
 
     scheme: str
     """`https`, `http`, `ssh` or `file`."""
@@ -26,32 +26,32 @@ class Address:
 
 
 class Repository(BaseModel):
-    """A branch of a Git repository, or a folder in it, and an account that may push there."""
+    """A folder in a branch of a Git repository, and an account with push access."""
 
     model_config = ConfigDict(frozen=True)
 
     url: Word
-    """`https://…`, `ssh://…`, `git@host:path`, or `file:///…`; never with a password in it."""
+    """`https://…`, `ssh://…`, `git@host:path`, or `file:///…`, without a password."""
     branch: Word = "main"
-    """The branch that is read and pushed to."""
+    """The branch to read from and push to."""
     path: Word = ""
-    """The folder inside the repository that holds `platform.yaml`; empty for its root."""
+    """The folder in the repository that contains `platform.yaml`; empty for the root."""
     username: Word = "git"
-    """The account that the token belongs to."""
+    """The user name for the token."""
     token: Secret | None = None
-    """A token, or a password, for `https://`."""
+    """A token or password, for `https://`."""
     ssh_key: SecretStr | None = None
     """A private key without a passphrase, for SSH."""
     known_hosts: str | None = None
-    """The server's public keys, as in a `known_hosts` file."""
+    """The server's public keys, in the format of a `known_hosts` file."""
     verify: bool | str = True
-    """Check the server's certificate: true, false, or the path of a CA bundle."""
+    """Whether to verify the server's certificate: true, false, or the path of a CA bundle."""
     author: Word = "Tenantry <tenantry@localhost>"
-    """Who the commits are by, as `Name <address>`."""
+    """The author of the commits, in the form `Name <address>`."""
 
     @property
     def address(self) -> Address:
-        """The address, taken apart."""
+        """The parts of the address."""
         return _parse_address(self.url)
 
     @field_validator("url")
@@ -59,7 +59,9 @@ class Repository(BaseModel):
     def _check_url(cls, value: str) -> str:
         address = _parse_address(value)
         if address.scheme in ("http", "https") and address.username is not None:
-            raise ValueError("an address has no user name or password in it: they have own fields")
+            raise ValueError(
+                "an address must not contain a user name or password; use their own fields"
+            )
         if not address.path or (address.scheme != "file" and not address.host):
             raise ValueError("the address names no repository")
         return value
@@ -68,7 +70,7 @@ class Repository(BaseModel):
     @classmethod
     def _check_branch(cls, value: str) -> str:
         if value.startswith("refs/") or not check_ref_format(Ref(f"refs/heads/{value}".encode())):
-            raise ValueError(f"{value!r} is no branch's name, such as 'main'")
+            raise ValueError(f"{value!r} is not the name of a branch, such as 'main'")
         return value
 
     @field_validator("path")
@@ -86,7 +88,7 @@ class Repository(BaseModel):
         if isinstance(value, str):
             value = known.get(value.strip().lower(), value.strip())
         if isinstance(value, str) and not Path(value).is_file():
-            raise ValueError(f"there is no CA bundle at {value!r}; allowed: true, false, a path")
+            raise ValueError(f"no CA bundle exists at {value!r}; allowed: true, false, a path")
         return value
 
     @field_validator("author")
@@ -119,19 +121,19 @@ class Repository(BaseModel):
             if self.ssh_key is None or not self.known_hosts:
                 raise ValueError("SSH needs both an SSH key and the server's known_hosts")
             if self.token is not None:
-                raise ValueError("a token is for https://; SSH takes the SSH key")
+                raise ValueError("a token is for https://; SSH uses the SSH key")
         elif self.ssh_key is not None:
-            raise ValueError(f"an SSH key is for ssh://; {scheme}:// takes a user name and a token")
+            raise ValueError(f"an SSH key is for ssh://; {scheme}:// uses a user name and a token")
         elif scheme == "file" and self.token is not None:
-            raise ValueError("file:// takes no credentials")
+            raise ValueError("file:// uses no credentials")
         return self
 
 
 def _parse_address(url: str) -> Address:
-    """An address's parts.
+    """Return the parts of an address.
 
     Raises:
-        ValueError: it is none that can be used; the text does not quote it.
+        ValueError: the address is not supported. The message does not quote it.
     """
     allowed = "an address begins with https://, ssh:// or file://, or is like git@host:path"
     if "://" in url:
@@ -143,7 +145,7 @@ def _parse_address(url: str) -> Address:
         if parts.scheme not in ("http", "https", "ssh", "file") or parts.query or parts.fragment:
             raise ValueError(allowed)
         if parts.password is not None:
-            raise ValueError("an address has no password in it: it has an own field")
+            raise ValueError("an address must not contain a password; use its own field")
         user = "git" if parts.scheme == "ssh" and not parts.username else parts.username
         return Address(parts.scheme, parts.hostname or "", port, user, unquote(parts.path))
     found = re.fullmatch(r"(?:([\w.-]+)@)?([\w.-]+):([^:\s][^\s]*)", url)

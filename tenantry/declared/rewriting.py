@@ -1,4 +1,4 @@
-"""Changes the text of a YAML file and keeps its comments, quotes and numbers as they are written."""
+"""Changes the text of a YAML file, and keeps its comments, quotes and number formats."""
 
 from collections.abc import Mapping
 from io import StringIO
@@ -10,7 +10,7 @@ from tenantry.declared.changes import as_text, with_numbers
 
 
 def round_trip() -> YAML:
-    """Return a parser and emitter that keep what they do not change."""
+    """Return a YAML parser and emitter that preserve everything they do not change."""
     yaml = YAML(pure=True)
     yaml.preserve_quotes = True
     yaml.width = 4096  # long lines stay as their author broke them
@@ -19,14 +19,14 @@ def round_trip() -> YAML:
 
 
 def dump(content: Any) -> str:
-    """Return a content as the text of a YAML file."""
+    """Return the text of a YAML file with this content."""
     body = StringIO()
     round_trip().dump(content, body)
     return body.getvalue()
 
 
 def update_mapping(document: Any, before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
-    """Change a mapping of a document, in place, from one content to another."""
+    """Update a mapping of a document in place from the content `before` to `content`."""
     for key in [key for key in document if key not in content]:
         del document[key]
     for key, value in content.items():

@@ -1,4 +1,4 @@
-"""Rules that concern several fields, or several teams: checked on the teams as they will be."""
+"""Rules about several fields, or several teams, checked on teams with all defaults."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ Fault = tuple[Place, str]
 
 
 def check_team(team: Team) -> Iterator[Fault]:
-    """What is wrong with one team, its defaults filled in."""
+    """Return the faults of one team with all defaults."""
     yield from kubernetes_rules.check_namespaces(team)
     for name in team.active_robots:
         yield from _check_robot(team, name)
@@ -39,13 +39,13 @@ def _check_robot(team: Team, name: str) -> Iterator[Fault]:
         if age >= robot.expiry_days:
             text = (
                 f"{age} days is not before the robot's expiry after {robot.expiry_days} days: it "
-                "must be less, or the credential dies unrotated"
+                "must be less, or the credential expires before it is rotated"
             )
             yield (*place, "max_age_days"), text
         elif age + before > robot.expiry_days:
             text = (
                 f"{age} days and the {before} of 'before_expiry_days' are more than the robot's "
-                f"{robot.expiry_days} days: the credential would be exchanged before it is so old"
+                f"{robot.expiry_days} days: the credential would always be rotated before that age"
             )
             yield (*place, "max_age_days"), text
         if rotation.overlap_hours > before * 24:
@@ -63,20 +63,20 @@ def _check_robot(team: Team, name: str) -> Iterator[Fault]:
         yield (*place, "overlap_hours"), text
     for index, sink in enumerate(team.sinks(name)):
         if not (_NAMESPACE.fullmatch(sink.namespace) and is_subdomain(sink.name)):
-            text = f"'{sink.namespace}/{sink.name}' is no name of a Secret"
+            text = f"'{sink.namespace}/{sink.name}' is not the name of a Secret"
             yield ("robots", name, "sinks", index), text
 
 
 def check_hosts(platform: Platform, team: Team) -> Iterator[Fault]:
-    """What is wrong with a team's routes, as the platform has them."""
+    """Return the faults of a team's routes on this platform."""
     yield from mesh_rules.check_routes(platform, team)
 
 
 def check_platform(platform: Platform) -> Iterator[Fault]:
-    """What is wrong with the platform by itself."""
+    """Return the faults of the platform alone."""
     sign_on = platform.harbor.single_sign_on
     if sign_on and "openid" not in sign_on.scopes:
-        text = "lacks 'openid', without which no login has an ID token"
+        text = "must include 'openid'; without it, logins return no ID token"
         yield ("harbor", "single_sign_on", "scopes"), text
     realm = platform.keycloak.realm_settings
     if realm:
@@ -87,7 +87,7 @@ def check_platform(platform: Platform) -> Iterator[Fault]:
         if realm.login_failures and realm.brute_force_protection is False:
             yield (
                 ("keycloak", "realm_settings", "login_failures"),
-                "counts for nothing while brute_force_protection is off",
+                "has no effect while brute_force_protection is false",
             )
     yield from _check_replaced(platform)
     if platform.keycloak.parent_group in platform.keycloak.groups:
@@ -98,7 +98,7 @@ def check_platform(platform: Platform) -> Iterator[Fault]:
 
 
 def _check_replaced(platform: Platform) -> Iterator[Fault]:
-    """A provider that replaces another, which must be there, and only one of them."""
+    """Check that at most one provider replaces another one, and that the other one exists."""
     providers = platform.keycloak.external_providers
     first: str | None = None
     for alias, provider in providers.items():
@@ -106,9 +106,12 @@ def _check_replaced(platform: Platform) -> Iterator[Fault]:
         if provider.replaces is None:
             continue
         if provider.replaces == alias or provider.replaces not in providers:
-            yield place, f"'{provider.replaces}' is no other of keycloak.external_providers"
+            text = f"'{provider.replaces}' is not another provider of keycloak.external_providers"
+            yield place, text
         elif provider.connection is None:
-            yield place, "needs a 'connection': the provider is shown and hidden by it"
+            text = "needs a 'connection', through which the migration shows or hides the provider"
+            yield place, text
         elif first:
-            yield place, f"'{first}' replaces a provider already: one after the other"
+            text = f"provider '{first}' already replaces another one; migrate one at a time"
+            yield place, text
         first = first or alias

@@ -1,4 +1,4 @@
-"""What can be read of a faulty file: all of it but its faulty fields, so that the rest is checked."""
+"""Reads a faulty file without its faulty fields, so that the other fields are checked as well."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -17,11 +17,11 @@ M = TypeVar("M", bound=Model)
 _NAMES: TypeAdapter[str] = TypeAdapter(TeamName)
 _LINE = re.compile(r"^name: *[\"']?([a-z0-9-]{1,63})[\"']? *(#.*)?$", re.MULTILINE)
 _ROUNDS = 50
-"""How often faulty fields are left out before the whole file counts as unreadable."""
+"""How often faulty fields are removed before the whole file counts as unreadable."""
 
 
 _MOST = 300
-"""Most faulty fields that are left out of a file: no file written by hand has more."""
+"""The maximum number of faulty fields removed from a file. No handwritten file has more."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,20 @@ class Readable(Generic[M]):
     """A file's content without its faulty fields."""
 
     content: M | None
-    """None if nothing of it can be read."""
+    """The readable content; None if nothing can be read."""
     faults: list[str] = field(default_factory=list)
-    """Each as `file:line: field: …`."""
+    """The faults, each in the form `file:line: field: …`."""
     left_out: frozenset[Place] = frozenset()
-    """The fields that are faulty."""
+    """The faulty fields."""
 
 
 def name_from_path(path: Path) -> str | None:
-    """Return the name of the team that a file is named after; None if that is not a name."""
+    """Return the team name in a file's name; None if it is not a valid team name."""
     return valid_name(path.stem)
 
 
 def name_in_text(path: Path) -> str | None:
-    """Return the name that the text of a file gives, where the text is not YAML."""
+    """Return the team name in a file's text, for text that is not YAML; None if not found."""
     try:
         found = _LINE.search(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -51,7 +51,7 @@ def name_in_text(path: Path) -> str | None:
 
 
 def valid_name(text: Any) -> str | None:
-    """Return the name of a team; None if it cannot be one."""
+    """Return `text` if it is a valid team name, else None."""
     try:
         return _NAMES.validate_python(text)
     except ValidationError:
@@ -59,15 +59,15 @@ def valid_name(text: Any) -> str | None:
 
 
 def read_model(document: Document, model: type[M], **instead: Any) -> Readable[M]:
-    """Return what can be read of a file, and all of its faults.
+    """Return the readable content of a file, and all of its faults.
 
-    A field's fault hides those rules of pydantic's that look at several fields. So the faulty
-    fields are left out and the rest is read again, until it is free of faults.
+    If a field is faulty, pydantic skips the rules about several fields. So the faulty fields are
+    removed and the rest is validated again, until it has no faults.
 
     Args:
         document: the file.
-        model: what it holds.
-        instead: values of required fields, for those that are missing or faulty.
+        model: the model of its content.
+        instead: values for required fields that are missing or faulty.
     """
     data = plain(document.data)
     left_out: set[Place] = set()
@@ -83,7 +83,7 @@ def read_model(document: Document, model: type[M], **instead: Any) -> Readable[M
         moved = {original_place(place, data, left_out): details for place, details in found.items()}
         if len(moved) + len(left_out) > _MOST:
             first = dict(list(moved.items())[:_MOST])
-            text = f"has {len(moved)} faults; the first {len(first)} are listed, the rest is not checked"
+            text = f"has {len(moved)} faults; only the first {len(first)} are listed"
             return Readable(
                 None, [*faults, document.fault((), text), *explain_at(first, model, document)]
             )
@@ -99,12 +99,12 @@ def read_model(document: Document, model: type[M], **instead: Any) -> Readable[M
 
 
 def _holds_any(place: Place, left_out: Iterable[Place]) -> bool:
-    """Return whether a place is a left-out one, or holds one."""
+    """Return whether a field is left out, or contains a left-out field."""
     return any(gone[: len(place)] == place for gone in left_out)
 
 
 def original_place(place: Place, data: Any, left_out: Collection[Place]) -> Place:
-    """Return where a place was before anything was left out: indexes of lists have moved."""
+    """Return a field's path in the original data. Removing list items has shifted the indexes."""
     if not left_out:
         return place
     found: Place = ()
@@ -122,7 +122,7 @@ def original_place(place: Place, data: Any, left_out: Collection[Place]) -> Plac
 
 
 def existing_part(place: Place, data: Any) -> Place:
-    """Return the deepest part of a place that the data has."""
+    """Return the longest prefix of a path that exists in the data."""
     found: Place = ()
     node = data
     for step in place:
@@ -168,18 +168,18 @@ _NEEDED_BY: tuple[tuple[Place, Place], ...] = (
         ("keycloak", "external_providers", "?", "replaces"),
     ),
 )
-"""Fields, and those that no rule can evaluate without them: `*` is the same name in both, `?` any."""
+"""Pairs of a field and a field whose rules depend on it. `*` is the same name in both, `?` any."""
 
 
 def is_consequence(
     place: Place, left_out: Iterable[Place], is_given: Callable[[Place], bool] | None = None
 ) -> bool:
-    """Return whether a rule's fault at a place may only be due to what was left out.
+    """Return whether a rule's fault may be only a consequence of the removed faulty fields.
 
     Args:
-        place: where the fault is.
-        left_out: the fields that are faulty, and so are not known.
-        is_given: tells whether a field is known, where any field may be unknown.
+        place: the field of the fault.
+        left_out: the faulty fields, which are unknown.
+        is_given: returns whether a field is known, if any field may be unknown.
     """
     if _holds_any(place, left_out):
         return True
@@ -190,14 +190,14 @@ def is_consequence(
         needed = _fill(source, bound)
         if any(_overlap(needed, gone) for gone in left_out):
             return True
-        of_platform = needed[0] == "mesh"  # which is known, and no team's file gives it
+        of_platform = needed[0] == "mesh"  # the platform gives it, never a team file
         if is_given and not of_platform and "?" not in needed and not is_given(needed):
             return True
     return False
 
 
 def _bind(pattern: Place, place: Place) -> list[Any] | None:
-    """Return what the `*` of a pattern stand for in a place at or below it; None if it is not."""
+    """Return the values of each `*` of a pattern that matches the path or a prefix; else None."""
     if len(place) < len(pattern):
         return None
     pairs = list(zip(pattern, place, strict=False))

@@ -1,4 +1,4 @@
-"""Declares one team in a folder: what would change in its file, and writing that."""
+"""Saves one team in a folder: proposes the change of its file, and writes it."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -24,32 +24,33 @@ from tenantry.errors import DeclarationError, TenantryError
 from tenantry.wording import NONE
 
 IfDeclared = Literal["refuse", "merge", "replace"]
-"""What becomes of the file of a team that is declared already, and otherwise."""
+"""How to handle a team whose file exists and declares it differently."""
 
-DECIDE = "Decide what the team is to be, and declare it again."
+DECIDE = "Decide which declaration is right, and declare the team again."
 _SHOWN = 10
 
 
 class AlreadyDeclared(TenantryError):
-    """The team is declared already, and otherwise than the call declares it."""
+    """The team is already declared, and the call declares it differently."""
 
 
 class ChangedSince(TenantryError):
-    """Another process changed or removed the team's file after this run had read it.
+    """Another process changed or removed the team file after this run had read it.
 
     Attributes:
-        what: what happened: `changed` or `removed`.
-        fields: the fields that differ, with their values there and in the proposal.
+        action: `changed` or `removed`.
+        fields: the fields that differ, with their values in the file and in this call.
     """
 
-    def __init__(self, proposal: "Proposal", theirs: Data | None, what: str) -> None:
-        self.what = what
+    def __init__(self, proposal: "Proposal", theirs: Data | None, action: str) -> None:
+        self.action = action
         self.fields = "; ".join(
-            f"{each.field}: {_or_nothing(each.declared)} there, {_or_nothing(each.given)} here"
+            f"{each.field}: {_or_nothing(each.declared)} in the file, "
+            f"{_or_nothing(each.given)} in this call"
             for each in [each.cut for each in differences(theirs or {}, proposal.content)][:5]
         )
         super().__init__(
-            f"Team '{proposal.content['name']}' was {self.what} in {proposal.file} by another "
+            f"Team '{proposal.content['name']}' was {self.action} in {proposal.file} by another "
             f"process after this run had read it: {self.fields}. Nothing was written. {DECIDE}"
         )
 
@@ -57,15 +58,15 @@ class ChangedSince(TenantryError):
 class Proposal:
     """A team's declaration that was checked and is not saved yet.
 
-    It is not a dataclass on purpose: Prefect walks through those, with all teams in them.
+    It is deliberately not a dataclass: Prefect would traverse it, including all teams in it.
 
     Attributes:
         declaration: the declared state with the team.
-        content: what the team's file is to say.
-        before: what its file says; None if the team is not declared.
-        file: the team's file, relative to the folder of the declared state.
-        overwrites: whether it replaces a file that cannot be read.
-        commit: the commit that was read, where the declared state is in Git.
+        content: the new content of the team file.
+        before: the current content of the team file; None if the team is not declared.
+        file: the team file, relative to the folder of the declared state.
+        overwrites: whether the save replaces a file that cannot be read.
+        commit: the commit that was read, if the declared state is in Git.
     """
 
     def __init__(
@@ -85,26 +86,26 @@ class Proposal:
 
     @property
     def changes(self) -> list[FieldChange]:
-        """The fields that change in the file of a team that is declared already."""
+        """The fields that the save changes in the file of an already declared team."""
         if self.before is None or is_same(self.before, self.content):
             return []
         return list(differences(normal(self.before), normal(self.content)))
 
     @property
     def writes(self) -> bool:
-        """Whether the team's file is to say something else, or is not there, or cannot be read."""
+        """Whether the save writes the team file: it is new, unreadable, or changes."""
         return self.before is None or bool(self.changes)
 
     @property
     def step(self) -> str:
-        """What happens to the team's file as a line with all values in full: to compare."""
+        """The change of the team file as one line with complete values, for comparison."""
         return repr([self.file, self.before, self.content])
 
     def refuse(self) -> None:
-        """Refuse to change the file of a team that is declared already.
+        """Check that the call does not change the file of an already declared team.
 
         Raises:
-            AlreadyDeclared: the call changes it; with each field that differs.
+            AlreadyDeclared: the call changes the file; lists the fields that differ.
         """
         if changes := self.changes:
             shown = [each.cut for each in changes[:_SHOWN]]
@@ -114,8 +115,8 @@ class Proposal:
             raise AlreadyDeclared(
                 f"Team '{self.content['name']}' is already declared in {self.file}, and this call "
                 "declares it differently (declared → this call):\n" + "\n".join(lines) + "\n"
-                "Nothing was changed. Send if_declared = 'merge' to add the given fields to the "
-                "file, 'replace' to let the file hold only the given fields, or choose another "
+                "Nothing was changed. Send if_declared = 'merge' to merge the given fields into "
+                "the file, 'replace' to replace the file by the given fields, or choose another "
                 "name."
             )
 
@@ -127,18 +128,18 @@ def propose(
     form: Document | None = None,
     declaration: Declaration | None = None,
 ) -> Proposal:
-    """Return how a team would be declared in a folder, checked together with all other teams.
+    """Return a team's declaration in a folder, checked together with all other teams.
 
     Args:
         folder: the declared state.
         team: the team, with only the fields that were given.
         if_declared: whether the given fields are merged into the file of a declared team, or
             replace it.
-        form: where the team's fields are from, for messages.
-        declaration: the folder's declared state, if it was read already.
+        form: the source of the team's fields, for messages.
+        declaration: the folder's declared state, if it was already read.
 
     Raises:
-        DeclarationError: with every fault.
+        DeclarationError: lists all faults.
     """
     declaration = declaration or read(folder)
     path, before = find_team(folder, team.name)
@@ -152,7 +153,7 @@ def propose(
         ]
         text = (
             f"team {team.name}: {file} exists and cannot be read. Correct it, or send if_declared "
-            "= 'replace' to write it again:"
+            "= 'replace' to overwrite it:"
         )
         raise DeclarationError([text, *faults])
     content = as_declared(team)
@@ -165,18 +166,18 @@ def propose(
 
 
 def save(folder: Path, proposal: Proposal) -> Declaration:
-    """Write a team's file, unless it says the same already.
+    """Write a team file, unless it already has the same content.
 
-    The folder is read and checked again right before, while no other process can save a team.
+    The folder is first read and checked again, under the lock that excludes other saves.
 
     Returns:
-        The declared state with the team; its origin is the team's file.
+        The declared state with the team. Its origin is the team file.
 
     Raises:
-        DeclarationError: the team claims what another team claims by now, or the platform is
-            faulty by now; nothing is written.
-        ChangedSince: the file was changed since the proposal was made; it stays as it is.
-        TenantryError: the file cannot be written, and why.
+        DeclarationError: since the proposal was made, another team claimed the same resource, or
+            the platform became faulty. Nothing was written.
+        ChangedSince: the file was changed since the proposal was made. It was not written.
+        TenantryError: the file cannot be written.
     """
     with locked(folder) if proposal.writes else nullcontext():
         declaration, file = check_again(folder, proposal, read(folder))
@@ -186,19 +187,19 @@ def save(folder: Path, proposal: Proposal) -> Declaration:
 def check_again(
     folder: Path, proposal: Proposal, declaration: Declaration
 ) -> tuple[Declaration, Path | None]:
-    """Check a proposal against the declared state as it is right before the proposal is saved.
+    """Check a proposal against the current declared state, immediately before it is saved.
 
     Args:
         folder: the declared state.
-        proposal: what is to be saved.
-        declaration: the folder's declared state, as it was just read.
+        proposal: the proposal.
+        declaration: the folder's current declared state.
 
     Returns:
-        The declared state with the team, and the team's file if it says the same already.
+        The declared state with the team, and the team file if it already has the same content.
 
     Raises:
-        DeclarationError: the team claims what another team claims by now.
-        ChangedSince: the team's file says something else than the proposal was made from.
+        DeclarationError: another team has claimed the same resource since.
+        ChangedSince: the team file differs from the file that the proposal was made from.
     """
     content = proposal.content
     checked = add_team(declaration, Team.model_validate(content))
@@ -212,15 +213,15 @@ def check_again(
 
 
 def as_declared(team: Team) -> Data:
-    """What the team's file says: what was given, who the team is before what it gets."""
+    """Return the content of the team file: the given fields, identity first."""
     given = team.model_dump(mode="json", exclude_unset=True)
     return dict(sorted(given.items(), key=lambda item: item[0] in TeamSettings.model_fields))
 
 
 def find_team(folder: Path, name: str) -> tuple[Path, Any]:
-    """The file that declares a team and what it says, or the file that would, and None.
+    """Return the file that declares a team and its content, or the new file's path and None.
 
-    Of several files with one name it is the one that is named after the team, as in reading.
+    If several files declare the name, the file named after the team counts, as in reading.
     """
     for candidate in sorted(files.team_files(folder), key=lambda path: path.stem != name):
         content = _content(candidate) if _may_name(candidate, name) else None
@@ -230,10 +231,10 @@ def find_team(folder: Path, name: str) -> tuple[Path, Any]:
 
 
 def _refuse_file_of_another(folder: Path, path: Path, name: str) -> None:
-    """Refuse to write a team over the file of another team.
+    """Check that a team would not overwrite the file of another team.
 
     Raises:
-        DeclarationError: the file that the team would be written to declares another one.
+        DeclarationError: the file that the team would be written to declares another team.
     """
     content = _content(path) if path.exists() else None
     said = content.get("name") if isinstance(content, dict) else name_in_text(path)
@@ -274,10 +275,10 @@ def _or_nothing(value: str) -> str:
 
 
 def _validate(content: Data, form: Document | None) -> Team:
-    """The team of a merged file.
+    """Return the team of a merged file.
 
     Raises:
-        DeclarationError: with every fault.
+        DeclarationError: lists all faults.
     """
     try:
         return Team.model_validate(content)
@@ -287,22 +288,22 @@ def _validate(content: Data, form: Document | None) -> Team:
 
 
 def is_same(before: Any, after: Any) -> bool:
-    """Whether two contents declare the same team: `4` and `"4"` are one quota."""
+    """Return whether two contents declare the same team: the quotas `4` and `"4"` are equal."""
     return bool(normal(before) == normal(after))
 
 
 def normal(content: Any) -> Any:
-    """Return a content so that it can be compared: as `as_declared` writes it, without nulls."""
+    """Return a content for comparison: in the form that `as_declared` writes, without nulls."""
     try:
         given = as_declared(Team.model_validate(content))
     except ValidationError:
         return content
-    # No value is the default of each of these; among a team's settings it overrides a profile's.
+    # null is the default of the identity fields. In a team's settings it overrides a profile.
     return {k: v for k, v in given.items() if v is not None or k not in Identity.model_fields}
 
 
 def _text(path: Path, before: Data, content: Data) -> str:
-    """The new text of a file: as it is, with the differing values changed in their places."""
+    """Return the new text of a file: the old text with only the differing values changed."""
     old = path.read_text(encoding="utf-8")
     yaml = round_trip()
     document = yaml.load(old)
@@ -311,16 +312,16 @@ def _text(path: Path, before: Data, content: Data) -> str:
     yaml.dump(document, body)
     if is_same(parsing.parse(body.getvalue()).data, content):
         return body.getvalue()
-    # Values that aliases share cannot be changed one by one: the comments at the top stay.
+    # Values shared by aliases cannot be changed one by one. Keep the comments at the top at least.
     lines = old.splitlines(keepends=True)
     head = lines[: next((i for i, x in enumerate(lines) if x[:1] != "#"), None)]
     return "".join(head) + dump(content)
 
 
 def _may_name(path: Path, name: str) -> bool:
-    """Return whether a file can declare a team of this name; parsing it takes far longer.
+    """Return whether a file can declare a team of this name, without parsing it, which is slow.
 
-    Only an escape, with a backslash, can hide a name from its text.
+    The name is in the text as it is, unless the text has an escape sequence with a backslash.
     """
     try:
         with path.open("rb") as file:
@@ -331,7 +332,7 @@ def _may_name(path: Path, name: str) -> bool:
 
 
 def _content(path: Path) -> Any:
-    """A file's content; None where it can't be read: `load` says what is wrong with it."""
+    """Return a file's content; None if it cannot be read, which `load` reports."""
     try:
         return files.read(path).data
     except FaultyText:

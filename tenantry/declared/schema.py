@@ -1,4 +1,4 @@
-"""The JSON Schemas of the declared state's files, for editors and for whoever writes them.
+"""The JSON Schemas of the declared state's files, for editors and other tools.
 
 `python -m tenantry.declared.schema DIR` writes them into a folder.
 """
@@ -15,11 +15,11 @@ from tenantry.declared.types import Model
 FILES: dict[str, type[Model]] = {"platform.schema.json": Platform, "team.schema.json": Team}
 
 _KUBERNETES = "V1"
-"""What the names of Kubernetes' own types begin with in its Python client."""
+"""The prefix of the names of Kubernetes' own types in its Python client."""
 
 
 def texts() -> dict[str, str]:
-    """The schema files' contents by file name."""
+    """Return the contents of the schema files by file name."""
     return {
         name: json.dumps(
             {"$schema": "https://json-schema.org/draft/2020-12/schema"} | content(model), indent=2
@@ -30,7 +30,7 @@ def texts() -> dict[str, str]:
 
 
 def content(model: type[Model]) -> dict[str, Any]:
-    """Return the JSON Schema of a model, with Kubernetes' own types described in short."""
+    """Return the JSON Schema of a model, with short descriptions of Kubernetes' own types."""
     found = model.model_json_schema()
     for name, definition in found["$defs"].items():
         if name.startswith(_KUBERNETES):
@@ -44,7 +44,7 @@ def content(model: type[Model]) -> dict[str, Any]:
 
 
 def _close(node: Any) -> None:
-    """Allow no keys but those of the pattern, where the keys of a mapping have one."""
+    """Forbid keys that do not match the pattern of a mapping's keys."""
     if isinstance(node, dict):
         if "patternProperties" in node:
             node.setdefault("additionalProperties", False)

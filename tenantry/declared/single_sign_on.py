@@ -1,4 +1,4 @@
-"""What is declared of logging in: the realm, Harbor's client, and the providers behind them."""
+"""The login settings: the realm, Harbor's OIDC client, and the external identity providers."""
 
 import re
 from typing import Annotated, Literal
@@ -15,8 +15,8 @@ Positive = Annotated[int, Field(ge=1, le=10 * 366 * 24 * 60), WHOLE]
 def _check_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", value):
         raise ValueError(
-            "an issuer is an address as https://login.example.com/realms/corp, letter for letter "
-            "as the provider spells it"
+            "an issuer is a URL such as https://login.example.com/realms/corp, exactly as the "
+            "provider spells it"
         )
     return value
 
@@ -31,7 +31,7 @@ def _check_expression(value: str) -> str:
 
 def _check_pattern(value: str) -> str:
     if "{group}" not in value:
-        raise ValueError("must hold '{group}', where our name of the group stands")
+        raise ValueError("must contain '{group}', which stands for the group's name in Keycloak")
     _check_expression(value.replace("{group}", "group"))
     return value
 
@@ -41,7 +41,7 @@ GroupPattern = Annotated[str, AfterValidator(_check_pattern)]
 
 
 class SecretReference(Model):
-    """A key of a Kubernetes Secret: where a secret lies that is declared nowhere."""
+    """A reference to a key of a Kubernetes Secret. Secrets themselves are never declared."""
 
     namespace: NamespaceName
     """The Secret's namespace."""
@@ -54,120 +54,125 @@ class SecretReference(Model):
 
 
 class ProviderConnection(Model):
-    """How the realm gets to an external provider that speaks OpenID Connect."""
+    """The realm's connection to an external OpenID Connect provider."""
 
     issuer: Issuer
-    """The provider's issuer, letter for letter. Endpoints and keys are read from its discovery
-    document, `<issuer>/.well-known/openid-configuration`."""
+    """The provider's issuer, exactly as the provider spells it. Tenantry reads endpoints and keys
+    from the discovery document, `<issuer>/.well-known/openid-configuration`."""
     client_id: Annotated[str, Field(min_length=1)]
     """The realm's client at the provider. Its redirect URI there is
     `<realm's issuer>/broker/<alias>/endpoint`."""
     client_secret: SecretReference
-    """Where the client's secret lies."""
+    """The Secret that holds the client's secret."""
     display_name: Annotated[str, Field(max_length=255)] | None = None
-    """What the login page calls the provider."""
+    """The provider's name on the login page."""
     hidden: bool = False
-    """Leave it off the login page; it can still be asked for by `kc_idp_hint`."""
+    """Hide the provider on the login page. It can still be selected with `kc_idp_hint`."""
     sync_mode: Literal["force", "import"] = "force"
-    """Whether profile and groups follow the provider's token at each login, or only at the
-    first."""
+    """Whether Keycloak updates profile and groups from the provider's token at each login
+    (`force`), or only at the first one (`import`)."""
     first_login_flow: Annotated[str, Field(min_length=1)] = "first broker login"
-    """The realm's flow for people who come for the first time."""
+    """The realm's authentication flow for the first login of a user."""
     scopes: Annotated[list[Label], Field(min_length=1)] = ["openid", "email", "profile"]
-    """What the provider is asked for."""
+    """The scopes that the realm requests from the provider."""
     username_claim: str = "preferred_username"
-    """The provider's claim that becomes the user name."""
+    """The provider's claim for the user name."""
     email_claim: str = "email"
-    """The provider's claim that becomes the e-mail address."""
+    """The provider's claim for the e-mail address."""
     trust_email: bool = False
-    """Take the provider's e-mail addresses for verified."""
+    """Treat the provider's e-mail addresses as verified."""
     pkce: bool = True
-    """Protect the realm's own login at the provider with PKCE (S256)."""
+    """Use PKCE (S256) for the realm's login at the provider."""
 
 
 class ExternalProvider(Model):
     """An external identity provider that Keycloak brokers to.
 
-    For each team a mapper puts people into the team's group whose token from the
-    provider names that group.
+    For each team, an identity provider mapper adds a user to the team's group if the user's token
+    from the provider names that group.
     """
 
     groups_claim: str = "groups"
-    """The claim with the group names."""
+    """The claim that contains the group names."""
     group_name: Annotated[
-        str, *fits(r".*\{group\}.*", "must hold '{group}', where our name of the group stands")
+        str,
+        *fits(
+            r".*\{group\}.*",
+            "must contain '{group}', which stands for the group's name in Keycloak",
+        ),
     ] = "{group}"
-    """What the provider calls a team's group, with `{group}` for our name of it, such as
-    `k8s-{group}-prod`."""
+    """The provider's name of a team's group, such as `k8s-{group}-prod`. `{group}` stands for the
+    group's name in Keycloak."""
     pattern: GroupPattern | None = None
-    """The same as a regular expression (of RE2, as Keycloak understands it, too) with `{group}`
-    in it, where the provider's names follow no single template. Goes before `group_name`."""
+    """The provider's names as a regular expression that contains `{group}`, if they follow no single
+    template. Use only syntax that both RE2 and Keycloak (Java) support. Overrides `group_name`."""
     groups: dict[str, GroupName] = {}
-    """The provider's names that follow no rule, and the group of ours that each leads to. Goes
-    before `pattern`; a team's own `external_groups` goes before both."""
+    """The group for each of the provider's names that follows no rule. Overrides `pattern`; a
+    team's own `external_groups` overrides both."""
     several_names: bool = False
-    """Whether several names in `groups` may lead to one group; a fault otherwise."""
+    """Whether several names in `groups` may lead to the same group. If false, that is a fault."""
     ignore_case: bool = False
-    """Whether the provider's spelling may differ in upper and lower case."""
+    """Whether names are compared without regard to upper and lower case."""
     connection: ProviderConnection | None = None
-    """How the realm gets there. Without it the provider must exist in the realm."""
+    """The realm's connection to the provider. If not given, the provider must exist in the
+    realm."""
     replaces: Annotated[str, Field(min_length=1)] | None = None
-    """The alias of the provider whose people are to log in through this one. `hidden` of both is
-    turned by the migration, which takes the old one away in the end."""
+    """The alias of the provider that this one replaces. The migration switches `hidden` of both, and
+    finally removes the old provider."""
 
     def names(self, group: str, own: list[str] | None = None) -> list[str]:
-        """The provider's names of a group; none where only the pattern tells.
+        """Return the provider's names of a group; an empty list if only the pattern defines them.
 
         Args:
-            group: our name of the group.
-            own: the names that the group's own declaration gives.
+            group: the group's name in Keycloak.
+            own: the names in the team's or the group's own `external_groups`.
         """
         listed = own or [name for name, leads_to in self.groups.items() if leads_to == group]
         return listed or ([] if self.pattern else [self.group_name.replace("{group}", group)])
 
     def expression(self, group: str, own: list[str] | None = None) -> str:
-        """A regular expression, Java's and RE2's, that the names of a group match whole."""
+        """Return a regular expression, for Java and RE2, that fully matches a group's names."""
         names = self.names(group, own)
         if names:
-            told = "|".join(re.escape(name) for name in names)
+            alternatives = "|".join(re.escape(name) for name in names)
         else:
-            told = (self.pattern or "").replace("{group}", re.escape(group))
-        return ("(?i)" if self.ignore_case else "") + f"({told})"
+            alternatives = (self.pattern or "").replace("{group}", re.escape(group))
+        return ("(?i)" if self.ignore_case else "") + f"({alternatives})"
 
 
 class PlatformGroup(Model):
-    """A group of the platform's own people, such as its administrators."""
+    """A group of the platform's own users, such as its administrators."""
 
     external_groups: dict[str, ExternalNames] = {}
-    """Names that the group has at the external identity providers, by the provider's alias. Where
-    none is given, nobody comes into the group from there."""
+    """Names of the group at the external identity providers, by the provider's alias. A provider
+    that is not listed adds no users to the group."""
 
 
 class Realm(Model):
-    """The realm's own settings. What is not given stays as Keycloak has it."""
+    """The realm's settings. Tenantry does not change settings that are not given."""
 
     display_name: str | None = None
-    """What the login page calls the realm."""
+    """The realm's name on the login page."""
     access_token_minutes: Positive | None = None
-    """How long an access token is good for."""
+    """The lifetime of an access token."""
     session_idle_minutes: Positive | None = None
-    """After so much time without use a login ends."""
+    """The time without activity after which a session ends."""
     session_max_minutes: Positive | None = None
-    """After so much time a login ends in any case."""
+    """The maximum duration of a session."""
     offline_session_idle_minutes: Positive | None = None
-    """After so much time without use a refresh token of scope `offline_access` dies, and Harbor's
-    CLI secret with it."""
+    """The time without use after which a refresh token of scope `offline_access` expires. Harbor's
+    CLI secret expires with it."""
     brute_force_protection: bool | None = None
-    """Lock an account for a while after wrong passwords."""
+    """Temporarily lock an account after failed logins."""
     login_failures: Annotated[int, Field(ge=1, le=1000), WHOLE] | None = None
-    """So many wrong passwords lock an account, where `brute_force_protection` is on."""
+    """The number of failed logins that lock an account, if `brute_force_protection` is true."""
     unmanaged_attributes: Literal["refused", "admin-view", "admin-edit", "enabled"] | None = None
-    """What becomes of user attributes that the user profile does not name: refused, seen by
-    administrators, edited by them, or edited by anybody."""
+    """The policy for user attributes that the user profile does not define: `refused`, visible to
+    administrators, editable by administrators, or editable by all users."""
 
 
 class SingleSignOn(Model):
-    """Harbor's login through the realm: the client in Keycloak, and Harbor's settings for it."""
+    """Harbor's login through the realm: the client in Keycloak, and Harbor's OIDC settings."""
 
     client_id: Annotated[
         str,
@@ -175,33 +180,34 @@ class SingleSignOn(Model):
     ] = "harbor"
     """Harbor's client in the realm."""
     provider_name: Annotated[str, Field(min_length=1)] = "keycloak"
-    """What Harbor's login page calls the realm."""
+    """The realm's name on Harbor's login page."""
     scopes: Annotated[list[Label], Field(min_length=1)] = [
         "openid",
         "email",
         "profile",
         "offline_access",
     ]
-    """What Harbor asks for. Without `offline_access` people's CLI secrets die with their login."""
+    """The scopes that Harbor requests. Without `offline_access`, a user's CLI secret expires with
+    the session."""
     groups_claim: Annotated[
-        str, *fits(r"[-_A-Za-z0-9]+", "a claim is named by letters, digits, '-' and '_'")
+        str, *fits(r"[-_A-Za-z0-9]+", "a claim's name is letters, digits, '-' and '_'")
     ] = "groups"
-    """The claim that carries the groups' leaf names."""
+    """The claim that contains the groups' leaf names."""
     user_claim: str = "preferred_username"
-    """The claim that becomes the user name in Harbor."""
+    """The claim for the user name in Harbor."""
     auto_onboard: bool = True
-    """Let people in at their first login without asking them for a name."""
+    """Create the Harbor account at the first login without asking for a user name."""
     admin_group: GroupName | None = None
     """The group whose members are Harbor's administrators."""
     group_filter: Expression | None = None
-    """Groups that Harbor takes note of, as a regular expression; all if not given."""
+    """The groups that Harbor imports, as a regular expression; all if not given."""
     logout: bool = True
-    """Logging out of Harbor logs out of the realm, too (Harbor 2.13 and later)."""
+    """Whether a logout from Harbor also ends the session in the realm (Harbor 2.13 and later)."""
     verify_certificate: bool = True
-    """Whether Harbor checks the realm's certificate."""
+    """Whether Harbor verifies the realm's certificate."""
     secret_max_age_days: Annotated[int, Field(ge=1, le=3660), WHOLE] | None = None
-    """Renew the client's secret when it is older, and hand Harbor the new one. Where a client
-    policy of the realm has the executor `secret-rotation`, the old one works on meanwhile;
-    elsewhere whoever logs in in that second is refused. It is never renewed if not given."""
+    """The maximum age of the client's secret. An older secret is renewed in Keycloak and in Harbor.
+    If a client policy of the realm has the executor `secret-rotation`, the old secret keeps working
+    in between; otherwise logins at that moment fail. If not given, it is never renewed."""
     redirect_parameters: dict[str, str] = {}
-    """What Harbor adds to the address of the login page, such as `kc_idp_hint: corp`."""
+    """Parameters that Harbor adds to the URL of the login page, such as `kc_idp_hint: corp`."""

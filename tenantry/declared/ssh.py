@@ -1,4 +1,4 @@
-"""SSH for the Git client, in this process: the key stays in memory."""
+"""SSH connections of the Git client, in this process, so that the key stays in memory."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,10 +14,10 @@ from tenantry.errors import SystemRefused, SystemUnavailable
 
 
 class Ssh(SSHVendor):
-    """Runs Git's command on a server whose key is known, as nobody but the key's owner.
+    """Runs Git's command on a server with a known host key, with the given private key only.
 
-    Neither an agent nor what lies in the home directory is asked. Its connections last as long
-    as the context.
+    It uses no SSH agent and no files in the home directory. Its connections are closed at the end
+    of the context.
     """
 
     def __init__(self, call: str, key: paramiko.PKey, known_hosts: str) -> None:
@@ -46,11 +46,11 @@ class Ssh(SSHVendor):
         *_: Any,
         **__: Any,
     ) -> Any:
-        """Connects and starts the command.
+        """Connect, start the command, and return it.
 
         Raises:
-            SystemRefused: the key, or the server's own, is not accepted.
-            SystemUnavailable: there is no answer.
+            SystemRefused: the server rejects the key, or the server's host key is not known.
+            SystemUnavailable: the server does not answer.
         """
         client = paramiko.SSHClient()
         self._connections.callback(client.close)
@@ -78,23 +78,25 @@ class Ssh(SSHVendor):
             channel.settimeout(TIMEOUT)
             channel.exec_command(command)
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._told(error, username) from None
+            raise self._translate(error, username) from None
         return _Running(channel)
 
-    def _told(self, error: Exception, username: str | None) -> Exception:
+    def _translate(self, error: Exception, username: str | None) -> Exception:
         if isinstance(error, paramiko.AuthenticationException):
-            text = f"the server does not let '{username}' in with this SSH key"
-            advice = "Add the key's public half to the repository, with the right to write."
+            text = f"the server rejects this SSH key for user '{username}'"
+            advice = "Add the public key to the repository, with write access."
             return SystemRefused("git", self._call, text, advice=advice)
         if isinstance(error, paramiko.BadHostKeyException) or "known_hosts" in str(error):
-            text = "the server's key is not one of known_hosts"
-            advice = "Correct known_hosts in the Declared State block, if the new key is genuine."
+            text = "the server's host key is not in known_hosts"
+            advice = (
+                "If the host key is genuine, add it to known_hosts in the Declared State block."
+            )
             return SystemRefused("git", self._call, text, advice=advice)
         return SystemUnavailable("git", self._call, f"no answer ({type(error).__name__})")
 
 
 class _Running:
-    """A command under way on the server, as the Git client talks to it."""
+    """A running command on the server, with the interface that the Git client expects."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
@@ -102,17 +104,17 @@ class _Running:
         self.stderr = channel.makefile_stderr("rb")
 
     def read(self, size: int) -> bytes:
-        """So many bytes, or fewer at the end."""
+        """Return `size` bytes, or fewer at the end."""
         found = b""
         while len(found) < size and (more := self._channel.recv(size - len(found))):
             found += bytes(more)
         return found
 
     def write(self, data: bytes) -> int:
-        """Writes all of it."""
+        """Write all data, and return its length."""
         self._channel.sendall(data)
         return len(data)
 
     def close(self) -> None:
-        """Ends the command."""
+        """Close the command's channel."""
         self._channel.close()

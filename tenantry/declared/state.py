@@ -1,4 +1,4 @@
-"""The declared state as it was read: the platform, its teams, and the files with faults."""
+"""The declared state after reading: the platform, its teams, and the files with faults."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ class Location(NamedTuple):
 
 
 def location_of(fault: str) -> Location:
-    """Return the file and line that a fault names; line 0 if it names none."""
+    """Return the file and line that a fault names, or line 0 if it names no line."""
     file, _, rest = fault.partition(":")
     line = rest.partition(":")[0]
     return Location(file, int(line) if line.isdigit() else 0)
@@ -31,16 +31,19 @@ def location_of(fault: str) -> Location:
 
 @dataclass(frozen=True)
 class Documents:
-    """The files as they were read, to tell where something is declared."""
+    """The files of the declared state, used to find the line that declares a field."""
 
     platform: Document
     teams: Mapping[str, Document]
-    """By team."""
+    """The team files by team name."""
 
     def layer(
         self, document: Document, place: Place, profile: str | None
     ) -> tuple[Document, Place]:
-        """The file that a team's field has its value from, and the field's place in it."""
+        """Return the file that a team's field gets its value from, and the field's place in it.
+
+        The team file comes first, then the profile, then the platform's defaults.
+        """
         if not document.has(place):
             for layer in (("profiles", profile), ("defaults",)):
                 if self.platform.has((*layer, *place)):
@@ -50,50 +53,50 @@ class Documents:
 
 @dataclass(frozen=True)
 class Contested:
-    """A claim of a team's that another team makes as well, and that no convention decides."""
+    """A claim that another team also makes, and that no naming convention decides."""
 
     kind: str
-    """Its kind, as in messages: `the host`."""
+    """The kind of the claimed thing, as in messages: `the host`."""
     name: str
     fault: str
-    """What a user reads of it, as `file:line: field: …`."""
+    """The message for the user, in the form `file:line: field: …`."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A team's file whose faults keep its team out of every run.
+    """A team file whose faults exclude its team from every run.
 
-    The team counts as declared: its name and what it claims stay its own, and nothing of it in
-    the systems is changed, but for the rotation of its credentials.
+    The team still counts as declared. It keeps its name and its claims, and runs do not change its
+    resources. Only the rotation of its credentials continues.
     """
 
     file: str
     """The file, relative to the declared state's folder."""
     definite: tuple[str, ...]
-    """The faults that only the author can correct, each as `file:line: field: …`."""
+    """The faults that only the author can correct, each in the form `file:line: field: …`."""
     contested: tuple[Contested, ...]
-    """Conflicts that the systems may decide: the present holder keeps the thing."""
+    """Conflicts that the live systems may decide: the current owner keeps the resource."""
     names: tuple[str, ...]
-    """The names of teams that the file may declare: the one that it gives, or its own name."""
+    """The team names that the file may declare: the one it gives, and the one in its file name."""
     team: Team | None = None
-    """The team with all defaults, as far as the file can be read; None if not even its name can."""
+    """The readable part of the team, with all defaults; None if not even the name is readable."""
     document: Document = field(default_factory=lambda: Document("", {}), repr=False)
     """The file's content; empty if it cannot be read."""
     is_whole: bool = False
-    """Whether `team` is all that the file declares."""
+    """Whether `team` holds everything that the file declares."""
     gives_name: bool = True
-    """Whether the file itself gives the name of its team; else it may be the file of any team."""
+    """Whether the file itself gives its team's name. If not, it may be the file of any team."""
     refused: frozenset[Place] = frozenset()
-    """The fields that the policy does not allow; what they claim keeps no other team out."""
+    """The fields that the policy does not allow. Their claims do not exclude other teams."""
 
     @property
     def label(self) -> str:
-        """The name of its team; the file, where it may be of none."""
+        """The team's name, or the file's name if the team is unknown."""
         return self.names[0] if self.names else self.file
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """All faults, in the order of their lines."""
+        """All faults, sorted by line."""
         found = [*self.definite, *(each.fault for each in self.contested)]
         return tuple(sorted(found, key=location_of))
 
@@ -120,7 +123,7 @@ _NOT_IN_TEAM_PLANS: Any = {
         "external_providers": {"__all__": {"connection"}},
     },
 }
-"""What of the platform no team's plan depends on, but through the team itself."""
+"""Fields of the platform that no team's plan depends on, except through the team itself."""
 
 
 @dataclass(frozen=True)
@@ -129,52 +132,52 @@ class Declaration:
 
     platform: Platform
     teams: dict[str, Team]
-    """By name, in the order of their names; without the teams that are left out."""
+    """The teams by name, sorted by name, without the teams that are left out."""
     origin: str = field(default="", compare=False)
-    """Where it was read, or written to, as a person is told: a folder, or a commit."""
+    """The folder or commit that the declared state was read from or written to, for messages."""
     base: str = field(default="", compare=False)
-    """Its folder as seen from the root of its repository; empty if it is that, or in none."""
+    """The folder's path within its repository; empty for the root or outside of a repository."""
     documents: Documents | None = field(default=None, compare=False, repr=False)
-    """The files that it was read from."""
+    """The files that the declared state was read from."""
     left_out: tuple[LeftOut, ...] = field(default=(), compare=False)
-    """The files with faults, in the order of their names."""
+    """The files with faults, sorted by name."""
     other_faults: tuple[str, ...] = field(default=(), compare=False)
-    """Faults between the platform and its teams that keep no team out."""
+    """Faults between the platform and its teams that exclude no team."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
-    """Values that a later release will refuse, in the order of files and lines."""
+    """Values that a later release will refuse, sorted by file and line."""
     evaluator: PolicyEvaluator | None = field(default=None, compare=False, repr=False)
-    """The policy that the teams were evaluated by."""
+    """The evaluator of the policy that the teams were checked against."""
 
     @property
     def faults(self) -> list[str]:
-        """All faults, in the order of files and lines."""
+        """All faults, sorted by file and line."""
         found = [fault for each in self.left_out for fault in each.faults]
         return sorted([*found, *self.other_faults], key=location_of)
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of all declared teams, also of those that are left out."""
+        """The names of all declared teams, including the ones that are left out."""
         return frozenset(self.teams).union(*(each.names for each in self.left_out))
 
     @property
     def knows_all_names(self) -> bool:
-        """Whether each file gives its team's name; else a team that none names may be declared."""
+        """Whether each file gives its team's name. If not, further teams may be declared."""
         return all(each.gives_name for each in self.left_out)
 
     @cached_property
     def _left_out_locations(self) -> dict[str | None, Location]:
-        """The first fault of each team that is left out, by the team's name."""
+        """The location of the first fault of each left-out team, by the team's name."""
         found: dict[str | None, Location] = {}
         for each in self.left_out:
             found.update({name: each.location for name in each.names if name not in found})
         return found
 
     def locate(self, team: str | None, place: Place) -> Location:
-        """Where a field is declared: in the team's file, or where the team has it from.
+        """Return the location that declares a field: the team file, a profile or the defaults.
 
-        If it is declared nowhere, it is the line of what it would stand in. Without a team, or
-        of one that is not declared, it is in `platform.yaml`. For a team that is left out it is
-        the line of its file's first fault.
+        If no file declares the field, return the line of the closest enclosing field. Without a
+        team, or for a team that is not declared, the location is in `platform.yaml`. For a
+        left-out team it is the line of its file's first fault.
         """
         if team in self._left_out_locations and team not in self.teams:
             return self._left_out_locations[team]
@@ -191,15 +194,15 @@ class Declaration:
         return Location(document.name, document.line(place))
 
     def fault(self, team: str, place: Place, text: str) -> str:
-        """Return a fault at a field of a team's file, as `file:line: field: …`."""
+        """Return a fault at a field of a team file, in the form `file:line: field: …`."""
         document = self.documents.teams.get(team) if self.documents else None
         return (document or Document(f"team {team}", {})).fault(place, text)
 
     def pick(self, names: Iterable[str] | None) -> list[Team]:
-        """Return the teams of these names, or all; those that are left out are not among them.
+        """Return the named teams, or all teams if `names` is None, without the left-out teams.
 
         Raises:
-            DeclarationError: a name that no team has.
+            DeclarationError: a name is not the name of a declared team.
         """
         if names is None:
             return list(self.teams.values())
@@ -213,7 +216,7 @@ class Declaration:
         return [self.teams[name] for name in names if name in self.teams]
 
     def faults_of(self, names: Iterable[str] | None) -> list[str]:
-        """Return the faults that concern a run for these teams, or for all."""
+        """Return the faults that concern a run for the named teams, or for all teams."""
         if names is None:
             return self.faults
         asked = set(names)
@@ -221,9 +224,9 @@ class Declaration:
         return [fault for each in found for fault in each.faults]
 
     def fingerprint(self, team: Team) -> str:
-        """A hash of what is declared for a team, platform included.
+        """Return a hash of the declaration of a team, including the platform's part of it.
 
-        It changes whenever another plan could follow from the declared state.
+        It changes whenever the declared state could lead to a different plan.
         """
         shared = self.platform.model_dump(mode="json", exclude=_NOT_IN_TEAM_PLANS)
         content = [team.model_dump(mode="json", exclude={"drift"}), shared]

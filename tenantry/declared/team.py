@@ -1,4 +1,4 @@
-"""What a team declares. Only what is set counts: the rest comes from the platform's defaults."""
+"""The fields of a team file. Fields that are not set come from the platform's defaults."""
 
 from typing import Annotated, Literal
 
@@ -41,20 +41,20 @@ Adopt = Literal["never", "if-identical", "yes"]
 
 
 class RetentionRule(Model):
-    """Which tags Harbor keeps. Exactly one of the four counts is given."""
+    """A rule that selects the tags that Harbor keeps. Give exactly one of the four counts."""
 
     latest_pushed: Annotated[int, Field(ge=1, le=MAX_INT), WHOLE] | None = None
-    """Keep this many tags, the last pushed."""
+    """Keep the most recently pushed tags, this many."""
     latest_pulled: Annotated[int, Field(ge=1, le=MAX_INT), WHOLE] | None = None
-    """Keep this many tags, the last pulled."""
+    """Keep the most recently pulled tags, this many."""
     pushed_within_days: Annotated[int, Field(ge=1, le=MAX_INT), WHOLE] | None = None
-    """Keep what was pushed in the last so many days."""
+    """Keep the tags that were pushed within this many days."""
     pulled_within_days: Annotated[int, Field(ge=1, le=MAX_INT), WHOLE] | None = None
-    """Keep what was pulled in the last so many days."""
+    """Keep the tags that were pulled within this many days."""
     repositories: Pattern = "**"
-    """Repositories of the project that the rule is for, as a doublestar pattern."""
+    """The repositories that the rule applies to, as a doublestar pattern."""
     tags: Pattern = "**"
-    """Tags that the rule is for, as a doublestar pattern."""
+    """The tags that the rule applies to, as a doublestar pattern."""
     untagged: bool = True
     """Whether artifacts without a tag are kept as well."""
 
@@ -63,86 +63,87 @@ class Retention(Model):
     """The project's tag-retention policy."""
 
     rules: list[RetentionRule] = Field(min_length=1, max_length=15)
-    """A tag is kept if one of them keeps it. Harbor takes 15 at most."""
+    """The rules, at most 15. Harbor keeps a tag if at least one rule keeps it."""
     schedule: Cron | None = None
-    """When Harbor applies it, five cron fields in Harbor's own time zone; never by itself if not
-    given."""
+    """When Harbor applies the policy: five cron fields, in Harbor's time zone. Without a schedule
+    Harbor applies it only on request."""
 
 
 class ImmutableTags(Model):
-    """Tags that nobody can overwrite or delete."""
+    """A rule for tags that cannot be overwritten or deleted."""
 
     repositories: Pattern = "**"
-    """Repositories of the project that the rule is for, as a doublestar pattern."""
+    """The repositories that the rule applies to, as a doublestar pattern."""
     tags: Pattern = "**"
-    """Tags that the rule is for, as a doublestar pattern, such as `v*`."""
+    """The tags that the rule applies to, as a doublestar pattern, such as `v*`."""
 
 
 class HarborProject(Model):
     """The team's project in Harbor."""
 
     role: Role = "developer"
-    """Role of the team's own OIDC group in the project."""
+    """The role of the team's own OIDC group in the project."""
     groups: dict[GroupName, Role] = {}
     """Further OIDC groups and their roles, such as `all-teams-admin: projectAdmin`."""
     storage_quota: StorageQuota | None = None
-    """How much the project may hold, as `10Gi` or `unlimited`; left as Harbor has it if not
-    given."""
+    """The storage quota of the project, such as `10Gi` or `unlimited`. If not given, Tenantry does
+    not change Harbor's quota."""
     public: bool = False
-    """Whether anybody may pull without logging in."""
+    """Whether images can be pulled without a login."""
     auto_scan: bool | None = None
     """Scan images for vulnerabilities when they are pushed."""
     prevent_vulnerable: bool | None = None
-    """Refuse pulls of images with vulnerabilities of `severity` and above."""
+    """Block pulls of images with vulnerabilities of `severity` and above."""
     severity: Literal["none", "low", "medium", "high", "critical"] | None = None
-    """From which severity on `prevent_vulnerable` refuses pulls."""
+    """The lowest severity for which `prevent_vulnerable` blocks pulls."""
     require_cosign: bool | None = None
-    """Refuse pulls of images without a Cosign signature."""
+    """Block pulls of images without a Cosign signature."""
     retention: Retention | None = None
-    """Which tags Harbor keeps."""
+    """The tag-retention policy."""
     immutable_tags: list[ImmutableTags] = []
-    """Tags that can't be overwritten."""
+    """Rules for tags that cannot be overwritten or deleted."""
 
 
 EARLIEST_ROTATION = 0.75
-"""Of its greatest age: a credential is due in the last quarter, another time for each team."""
+"""The fraction of its maximum age from which on a credential can be due for rotation. The exact time
+differs for each team."""
 
 
 class Rotation(Model):
-    """When a robot's credential is exchanged for a new one, and how the old one goes."""
+    """The rotation policy of a robot's credential."""
 
     max_age_days: Annotated[int, Field(ge=1, le=3650), WHOLE]
-    """The credential is exchanged before it is this old: at some time in the last quarter, another
-    one for each team."""
+    """The maximum age of the credential. It is rotated during the last quarter of this time, at a
+    different time for each team."""
     before_expiry_days: Annotated[int, Field(ge=1, le=3650), WHOLE] = 3
-    """It is exchanged at the latest this long before the robot expires. Together with
-    `max_age_days` no more than the robot's `expiry_days`."""
+    """The credential is rotated at least this many days before the robot expires. The sum of this
+    and `max_age_days` must not exceed the robot's `expiry_days`."""
     overlap_hours: Annotated[int, Field(ge=1, le=24 * 90), WHOLE] = 24
-    """How long the old credential still works after the new one is in place. Never shorter than
-    the tokens of Harbor's registry live."""
+    """How long the old credential keeps working after the new one is in place. The effective time
+    is never shorter than the lifetime of Harbor's registry tokens."""
     deletion_hours: Annotated[int, Field(ge=1, le=24 * 365), WHOLE] = 24 * 7
-    """How long the old robot is kept, disabled, after that; then it is deleted."""
+    """How long the old robot stays disabled before it is deleted."""
 
 
 SecretFormat = Literal["docker", "config.json", "basic"]
 
 
 class SecretSink(Model):
-    """A further Secret that is given a robot's credential, such as a CI system's.
+    """A further Secret that receives a robot's credential, such as a Secret of a CI system.
 
-    Its namespace must exist. `{team}` in a name stands for the team's name.
+    The namespace must exist. `{team}` in a name stands for the team's name.
     """
 
     namespace: SinkNamespace
-    """The namespace that the Secret is in."""
+    """The Secret's namespace."""
     name: SinkName
     """The Secret's name."""
     format: SecretFormat = "docker"
-    """What it is like: `docker` is of the type kubernetes.io/dockerconfigjson, `config.json` has
-    the same content under that key, `basic` has a username and a password."""
+    """The format: `docker` is a Secret of type kubernetes.io/dockerconfigjson, `config.json` has
+    the same content under the key `config.json`, `basic` has a username and a password."""
 
     def of(self, team: str) -> "SecretSink":
-        """The same, with a team's name for `{team}`."""
+        """Return the sink with `{team}` replaced by a team's name."""
         named = {"namespace": self.namespace, "name": self.name}
         return self.model_copy(update={k: v.replace("{team}", team) for k, v in named.items()})
 
@@ -150,72 +151,72 @@ class SecretSink(Model):
 class Robot(Model):
     """A Harbor robot account, and the Secret that holds its credential.
 
-    Robots come in pairs, `<name>-a` and `<name>-b`, that take turns when the
-    credential is rotated.
+    Robots come in pairs, `<name>-a` and `<name>-b`. Each rotation switches from one to the other.
     """
 
     access: Annotated[list[Access], Field(min_length=1)] = ["repository:pull"]
-    """What the robot may do in the team's project."""
+    """The robot's permissions in the team's project."""
     expiry_days: Annotated[int, Field(ge=1, le=36500), WHOLE] | Literal["never"] = 90
-    """Days until the robot stops working, or `never`."""
+    """Days until the robot expires, or `never`."""
     rotation: Rotation | None = None
-    """When the credential is rotated; never by itself if not given."""
+    """The rotation policy. If not given, the credential is rotated only on request."""
     attach: bool = False
-    """Attach the Secret to the namespaces' default ServiceAccount, so that pods pull with it."""
+    """Attach the Secret to the namespaces' default ServiceAccount as an image pull secret."""
     sinks: list[SecretSink] = []
-    """Further Secrets that are given the credential."""
+    """Further Secrets that receive the credential."""
     replaces: list[Annotated[str, Field(min_length=1)]] = []
-    """Full names of robots that somebody else made and that this one takes the place of, such as
-    `otomi-team-{team}-pull`. They are retired as the old robot of a pair is."""
+    """Full names of existing robots that this robot replaces, such as `otomi-team-{team}-pull`.
+    They are retired in the same way as the old robot of a pair."""
 
     @property
     def effective_rotation(self) -> Rotation:
-        """The rotation as declared; without one, how it goes when somebody asks for it."""
+        """The declared rotation policy; without one, the policy of a rotation on request."""
         return self.rotation or Rotation(max_age_days=3650)
 
 
 class Limits(Model):
-    """What a container gets that says nothing itself, and what it may ask for at most."""
+    """The LimitRange of a namespace: default and allowed resources of a container."""
 
     default: Amounts = {}
-    """Limits of a container that declares none, such as `memory: 512Mi`."""
+    """The limits of a container that declares none, such as `memory: 512Mi`."""
     default_request: Amounts = {}
-    """Requests of a container that declares none."""
+    """The requests of a container that declares none."""
     max: Amounts = {}
-    """The most that one container may be given."""
+    """The largest limits that a container may have."""
     min: Amounts = {}
-    """The least that one container must ask for."""
+    """The smallest requests that a container may have."""
 
 
 class Network(Model):
-    """The NetworkPolicies of a namespace. All is denied but what is allowed here."""
+    """The NetworkPolicies of a namespace. Traffic that is not allowed here is denied."""
 
     deny_by_default: bool = True
-    """Deny all traffic in and out that no policy allows. Off: no NetworkPolicies at all."""
+    """Deny all ingress and egress that no policy allows. If false, Tenantry creates no
+    NetworkPolicies."""
     allow_dns: bool = True
-    """Name resolution by the cluster's DNS."""
+    """Allow DNS queries to the cluster's DNS."""
     allow_same_namespace: bool = True
-    """Traffic between the pods of the namespace."""
+    """Allow traffic between the pods of the namespace."""
     allow_mesh: bool = True
-    """The sidecars' connection to Istio's control plane."""
+    """Allow the sidecars' connections to Istio's control plane."""
     allow_gateway: bool = True
-    """Traffic from the mesh's ingress gateway."""
+    """Allow traffic from the mesh's ingress gateway."""
     policies: dict[ShortName, NetworkPolicySpec] = {}
-    """Further NetworkPolicies by name, each the `spec` of one."""
+    """Further NetworkPolicies by name. Each value is the `spec` of a NetworkPolicy."""
 
 
 class Namespace(Model):
-    """A namespace of the team's and what is in it from the start."""
+    """A namespace of the team, with its quota, limits, policies and role binding."""
 
     labels: dict[Key, Label] = {}
     """Further labels of the namespace."""
     annotations: dict[Key, str] = {}
     """Further annotations of the namespace."""
     pod_security: PodSecurity = "baseline"
-    """The Pod Security level that is enforced. Sidecar injection without Istio's CNI needs
+    """The enforced Pod Security level. Sidecar injection without Istio's CNI requires
     `privileged`."""
     mesh: StrictBool | Revision = True
-    """Inject Istio's sidecar: true, false, or the name of a revision."""
+    """Whether Istio injects its sidecar: true, false, or the name of a revision."""
     quota: Quota = {}
     """The ResourceQuota, by resource, such as `requests.cpu: 4`."""
     limits: Limits = Limits()
@@ -223,94 +224,95 @@ class Namespace(Model):
     network: Network = Network()
     """The NetworkPolicies."""
     cluster_role: ClusterRoleName = "tenantry-team-member"
-    """ClusterRole that the team's OIDC group gets in the namespace."""
+    """The ClusterRole that is bound to the team's OIDC group in the namespace."""
 
 
 class OidcClient(Model):
-    """An OIDC client in Keycloak for an application of the team's.
+    """An OIDC client in Keycloak for an application of the team.
 
-    Its id is `team-<team>-<name>`. The id, secret and issuer are put into the
-    Secret `oidc-<name>` of the team's namespace.
+    Its id is `team-<team>-<name>`. Tenantry writes the id, the secret and the issuer to the
+    Secret `oidc-<name>` in the team's namespace.
     """
 
     redirect_uris: Annotated[list[RedirectUri], Field(min_length=1)]
-    """Where a login may return to, exactly as the application asks for it."""
+    """The allowed redirect URIs of a login, exactly as the application sends them."""
     post_logout_redirect_uris: list[PostLogoutUri] = []
-    """Where a logout may return to."""
+    """The allowed redirect URIs of a logout."""
     web_origins: list[WebOrigin] = []
-    """Origins that a browser may call Keycloak from."""
+    """The origins from which a browser may call Keycloak (CORS)."""
     public: bool = False
-    """Whether the client has no secret (an application in the browser)."""
+    """Whether the client has no secret, such as a single-page application."""
 
 
 class RoutePath(Model):
-    """One path of a route and the Service that answers it."""
+    """One path of a route and its backend Service."""
 
     prefix: Annotated[str, *fits(r"/[\s\S]*", "a path begins with '/'")] = "/"
-    """What the path begins with: letter for letter in a VirtualService (`/api` fits `/apiary`), by
-    whole parts in an HTTPRoute (it fits `/api/x` only)."""
+    """The path prefix. A VirtualService compares characters, so that `/api` also matches `/apiary`.
+    An HTTPRoute compares whole path segments, so that it matches `/api/x` but not `/apiary`."""
     service: ServiceName
     """A Service in the team's namespace."""
     port: Annotated[int, Field(ge=1, le=65535), WHOLE]
-    """Port of the Service."""
+    """The port of the Service."""
 
 
 class Route(Model):
-    """A host name of the team's, served through the mesh's gateway."""
+    """A host name of the team, served through the mesh's gateway."""
 
     host: Host
     """The host name."""
     paths: Annotated[list[RoutePath], Field(min_length=1)]
-    """Which Service answers which path. In a VirtualService the first prefix that fits wins, in an
-    HTTPRoute the longest."""
+    """The paths and their backend Services. A VirtualService uses the first matching prefix, an
+    HTTPRoute the longest one."""
     gateway: GatewayName | None = None
-    """The Gateway, as `namespace/name`; the platform's if not given."""
+    """The Gateway, in the form `namespace/name`. The default is the platform's Gateway."""
     kind: Literal["VirtualService", "HTTPRoute"] | None = None
-    """Istio's own kind of route, or that of the Gateway API; the platform's if not given."""
+    """The kind of route: Istio's, or the Gateway API's. The default is the platform's kind."""
 
 
 class TeamSettings(Model):
-    """What a team declares about its systems, and what the platform can give it as a default."""
+    """The settings of a team's resources, which the platform can also give as defaults."""
 
     harbor: HarborProject = HarborProject()
     """The Harbor project."""
     robots: dict[ShortName, Robot | None] = {}
     """Harbor robots by purpose: `pull` for the cluster, `ci` for pipelines, and any further ones.
-    null takes a default one away."""
+    null removes a default robot."""
     namespace: Namespace = Namespace()
     """The namespace `team-<name>`."""
     further_namespaces: dict[ShortName, Namespace] = {}
-    """Further namespaces `team-<name>-<key>`. What one doesn't say is as in `namespace`."""
+    """Further namespaces `team-<name>-<key>`. Fields that are not given are taken from
+    `namespace`."""
     oidc_clients: dict[ShortName, OidcClient] = {}
     """OIDC clients in Keycloak."""
     routes: dict[ShortName, Route] = {}
     """Routes in the mesh."""
     adopt: Adopt = "never"
-    """What to do with something of the same name that Tenantry did not make: leave it alone and
-    say so, take it over if it is exactly as declared, or take it over and change it."""
+    """Whether to adopt an existing resource of the same name that Tenantry did not create: `never`
+    (report it), `if-identical` (only if it matches the declaration), or `yes` (and update it)."""
 
 
 class Identity(Model):
-    """Who a team is. It comes first wherever a team is shown, in a form as in a schema."""
+    """The identity of a team. These fields come first in every form and schema."""
 
     name: TeamName
-    """Lower-case letters and digits, in words joined by single dashes."""
+    """The team's name: lower-case letters and digits, in words joined by single dashes."""
     display_name: str | None = None
-    """How people call the team."""
+    """The team's name for people."""
     contact: str | None = None
-    """Who to turn to: an e-mail address, a chat channel."""
+    """The team's contact, such as an e-mail address or a chat channel."""
     profile: ProfileName | None = None
-    """One of the platform's profiles: defaults for a sort of team."""
+    """One of the platform's profiles, which give defaults to a class of teams."""
     group: GroupName | None = None
-    """The team's OIDC group; `team-<name>` if not given."""
+    """The team's OIDC group. The default is `team-<name>`."""
     members: list[UserName] | None = None
-    """User names of the group's members in Keycloak. If not given, Tenantry leaves membership
-    alone."""
+    """User names of the group's members in Keycloak. If not given, Tenantry does not manage the
+    membership."""
     external_groups: dict[str, ExternalNames] = {}
-    """Names that the group has at the external identity providers, by the provider's alias, where
-    they differ from what the platform expects."""
+    """Names of the group at the external identity providers, by the provider's alias, if they
+    differ from the names that the platform expects."""
     drift: Drift = Drift()
-    """What the drift report leaves out, of this team."""
+    """Findings of this team that the drift report ignores."""
 
 
 class Team(TeamSettings, Identity):
@@ -318,35 +320,35 @@ class Team(TeamSettings, Identity):
 
     @property
     def label(self) -> str:
-        """What it is called in a message."""
+        """The team as messages name it, such as `team 'shop'`."""
         return f"team '{self.name}'"
 
     @property
     def slug(self) -> str:
-        """`team-<name>`: the namespace, the project, and the group unless another is given."""
+        """`team-<name>`: the name of the namespace, of the project, and of the default group."""
         return f"team-{self.name}"
 
     @property
     def oidc_group(self) -> str:
-        """Name of the team's OIDC group."""
+        """The name of the team's OIDC group."""
         return self.group or self.slug
 
     @property
     def active_robots(self) -> dict[str, Robot]:
-        """The robots that were not taken away."""
+        """The robots by purpose, without the removed defaults."""
         return {name: robot for name, robot in self.robots.items() if robot is not None}
 
     def sinks(self, purpose: str) -> list[SecretSink]:
-        """The further Secrets of a robot, with the team's name in theirs."""
+        """Return the further Secrets of a robot, with `{team}` replaced."""
         return [sink.of(self.name) for sink in self.active_robots[purpose].sinks]
 
     def replaced_robots(self, purpose: str) -> list[str]:
-        """Full names of the robots that a robot takes the place of."""
+        """Return the full names of the robots that a robot replaces."""
         declared = self.active_robots[purpose].replaces
         return [name.replace("{team}", self.name) for name in declared]
 
     @property
     def namespaces(self) -> dict[str, Namespace]:
-        """All namespaces of the team by their full names, the first one first."""
+        """All namespaces of the team by full name, with `team-<name>` first."""
         further = {f"{self.slug}-{key}": ns for key, ns in self.further_namespaces.items()}
         return {self.slug: self.namespace} | further

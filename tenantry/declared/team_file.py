@@ -1,4 +1,4 @@
-"""A team's file while it is being checked, and what becomes of one with faults."""
+"""A team file during its check, and the result for a file with faults."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,28 +12,28 @@ from tenantry.declared.team import Adopt, Team
 
 @dataclass
 class TeamFile:
-    """A team's file as it is being checked."""
+    """A team file during its check."""
 
     path: Path
     name: str
     document: Document = field(default_factory=lambda: Document("", {}))
     is_whole: bool = False
-    """Whether all of it could be read, so that it can be evaluated together with the others."""
+    """Whether the whole file was read, so that it can be checked together with the others."""
     team: Team | None = None
-    """With all defaults; the readable part of it where the file is faulty."""
+    """The team with all defaults; only the readable part if the file is faulty."""
     faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     contested: list[Contested] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
-    """What the policy does not allow; each of them is among the faults, or is contested."""
+    """Violations of the policy. Each is also one of the faults, or contested."""
     refused_adopt: Adopt | None = None
-    """The `adopt` that it declares, where the policy gives it no effect."""
+    """The declared `adopt`, if the policy does not allow it and it therefore has no effect."""
     is_rival: bool = False
-    """Whether its name is another file's, so that nothing else of it counts."""
+    """Whether another file owns the team's name, so that this file's content does not count."""
 
     @property
     def is_faulty(self) -> bool:
-        """Whether its team is left out."""
+        """Whether the file's team is left out."""
         return bool(self.faults or self.contested)
 
     @property
@@ -42,11 +42,14 @@ class TeamFile:
         return frozenset(each.place for each in self.violations)
 
     def fault(self, place: Place, text: str) -> None:
-        """Takes down a fault at a field."""
+        """Record a fault at a field."""
         self.faults.append(self.document.fault(place, text))
 
     def decide(self, place: Place, fault: str) -> None:
-        """Record that a claim is another's: a grant would not change that, so none is proposed."""
+        """Record that another team owns a claimed resource.
+
+        The message replaces the violations at that field: a grant would not help.
+        """
         moot = [
             self.document.fault(each.place, each.text)
             for each in self.violations
@@ -55,13 +58,18 @@ class TeamFile:
         self.faults = [*(each for each in self.faults if each not in moot), fault]
 
     def violate(self, violation: Violation) -> None:
-        """Record something that the policy does not allow."""
+        """Record a violation of the policy."""
         self.violations.append(violation)
         self.fault(violation.place, violation.text)
 
 
 def left_out_of(file: TeamFile, teams: dict[str, Team]) -> LeftOut:
-    """A file with what it counts for: nothing that a file without faults declares."""
+    """Return the left-out team of a faulty file.
+
+    Args:
+        file: the faulty file.
+        teams: the teams of the files without faults, whose names the result does not claim.
+    """
     said = file.team.name if file.team and not file.is_rival else None
     names = dict.fromkeys(name for name in (said, name_from_path(file.path)) if name)
     return LeftOut(
@@ -78,6 +86,6 @@ def left_out_of(file: TeamFile, teams: dict[str, Team]) -> LeftOut:
 
 
 def given_name(file: TeamFile) -> str | None:
-    """Return the name that a file itself gives; None if it gives none that can be read."""
+    """Return the team name that the file itself gives; None if it gives no readable name."""
     data = file.document.data
     return valid_name(data.get("name")) if data else name_in_text(file.path)

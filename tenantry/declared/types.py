@@ -1,7 +1,7 @@
-"""The kinds of values that the declared state is made of, and what makes one wrong.
+"""The value types of the declared state, with their validation rules.
 
-Each rule is the intersection of what Harbor, Kubernetes and Keycloak accept, so
-that whatever passes here is accepted there.
+Each rule is the intersection of the rules of Harbor, Kubernetes and Keycloak, so that all of them
+accept a valid value.
 """
 
 import re
@@ -24,8 +24,8 @@ from tenantry.declared.parsing import source_text
 
 _WORDS = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 NAME_PATTERN = "^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$"
-"""The rule of `_WORDS` for JSON Schemas, which have no other way to require a letter."""
-# As Kubernetes writes it; its parser for Python takes NaN and infinity as well.
+"""The rule of `_WORDS` for JSON Schemas, which need the lookahead to require a letter."""
+# Kubernetes' own syntax. The Python client's parser also accepts NaN and infinity.
 _AMOUNT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[numkMGTPE])?"
 _QUANTITY = re.compile(_AMOUNT)
 _MAX_LABEL = 63  # a Kubernetes name; Harbor and Keycloak allow more
@@ -35,7 +35,7 @@ MAX_STORAGE = 1024 * 2**40  # Harbor refuses quotas above 1024 TiB
 
 
 class Model(BaseModel):
-    """A part of the declared state: frozen, and no key that we do not know."""
+    """A part of the declared state: immutable, and without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -45,18 +45,18 @@ class Model(BaseModel):
         for text in _texts_in(value):
             if found := _CONTROL.search(text):
                 raise ValueError(
-                    f"{text!r} contains the character U+{ord(found[0]):04X}, which not every "
-                    "system can store; remove it"
+                    f"{text!r} contains the character U+{ord(found[0]):04X}, which not all systems "
+                    "can store; remove it"
                 )
         return value
 
 
-# Line feeds and tabs are legal in descriptions and annotations; names have rules of their own.
+# Line feeds and tabs are allowed in descriptions and annotations. Names have stricter rules.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 def _texts_in(value: Any) -> Iterator[str]:
-    """Return the texts of a field, but for those of models in it, which look at their own."""
+    """Return the texts in a field, except in nested models, which check their own fields."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -68,22 +68,22 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(below)
 
 
-def _check_words(value: str, *, what: str, longest: int) -> str:
+def _check_words(value: str, *, noun: str, longest: int) -> str:
     allowed = (
-        f"{what} is 1 to {longest} lower-case letters and digits, in words joined by single dashes"
+        f"{noun} is 1 to {longest} lower-case letters and digits, in words joined by single dashes"
     )
     if not _WORDS.fullmatch(value) or len(value) > longest:
         raise ValueError(allowed)
     if value.isdigit():
-        raise ValueError(f"{allowed}, with at least one letter (Harbor takes digits for an id)")
+        raise ValueError(f"{allowed}, with at least one letter (Harbor treats digits as an id)")
     return value
 
 
-def _words(what: str, longest: int) -> Any:
+def _words(noun: str, longest: int) -> Any:
     return (
-        # YAML reads an unquoted 123 as a number: say what is wrong with the name, not its type.
+        # YAML reads an unquoted 123 as a number. Report the fault of the name, not of its type.
         BeforeValidator(lambda v: source_text(v) if _is_number(v) else v),
-        AfterValidator(lambda v: _check_words(v, what=what, longest=longest)),
+        AfterValidator(lambda v: _check_words(v, noun=noun, longest=longest)),
         Field(
             json_schema_extra={
                 "pattern": NAME_PATTERN,
@@ -95,10 +95,10 @@ def _words(what: str, longest: int) -> Any:
 
 
 TeamName = Annotated[str, *_words("a team's name", _MAX_LABEL - len(_PREFIX))]
-"""Becomes `team-<name>`: a namespace, a Harbor project and a Keycloak group."""
+"""A team's name. `team-<name>` is its namespace, Harbor project and Keycloak group."""
 
 ShortName = Annotated[str, *_words("a name", 40)]
-"""A robot, route, OIDC client or further namespace inside a team."""
+"""The name of a robot, route, OIDC client or further namespace of a team."""
 
 ProfileName = Annotated[str, *_words("a profile's name", 40)]
 
@@ -106,8 +106,8 @@ ProfileName = Annotated[str, *_words("a profile's name", 40)]
 def _check_group(value: str) -> str:
     if not value.strip() or value != value.strip() or len(value) > 255 or "/" in value:
         raise ValueError(
-            "a group's name is 1 to 255 characters without '/' (Harbor compares it with the "
-            "claim letter for letter, and the claim carries leaf names) and without outer blanks"
+            "a group's name is 1 to 255 characters without '/' and without blanks around it (Harbor "
+            "compares it exactly with the groups claim, which contains leaf names)"
         )
     return value
 
@@ -115,39 +115,39 @@ def _check_group(value: str) -> str:
 GroupName = Annotated[str, AfterValidator(_check_group)]
 
 ExternalNames = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
-"""Names that a group has at an external identity provider. An empty list could mean "nobody" and
-"the usual name" as well: who means the latter leaves the provider out."""
+"""Names of a group at an external identity provider. An empty list is refused, because it could mean
+"no users" or "the default name"; for the latter, do not list the provider."""
 
 
 def quantity(value: str) -> Decimal:
-    """The number that a Kubernetes quantity stands for: `1000m` and `1` are equal.
+    """Return the value of a Kubernetes quantity: `1000m` and `1` are equal.
 
     Raises:
-        ValueError: it is not a quantity.
+        ValueError: the text is not a quantity.
     """
     number = Decimal(parse_quantity(value))  # type: ignore[no-untyped-call]
     with localcontext(prec=60):
-        # As Kubernetes keeps it: rounded up to billionths.
+        # Kubernetes rounds quantities up to billionths.
         return (number * 10**9).to_integral_value(ROUND_CEILING) / 10**9
 
 
 def _check_quantity(value: str) -> str:
     if not _QUANTITY.fullmatch(value):
-        raise ValueError("a quantity is a number with an optional unit, as 500m, 4, 10Gi")
+        raise ValueError("a quantity is a number with an optional unit, such as 500m, 4, 10Gi")
     if quantity(value) < 0:
         raise ValueError("a quantity must not be negative")
     if quantity(value) > MAX_QUANTITY:
-        raise ValueError(f"a quantity is at most {MAX_QUANTITY}; Kubernetes lowers it to that")
+        raise ValueError(f"a quantity is at most {MAX_QUANTITY}; Kubernetes caps larger values")
     return value
 
 
 def _as_amount(value: Any) -> Any:
-    """A number counts as such, however it is spelled in YAML: `0x10` is 16."""
+    """Return a number as its value, regardless of its spelling in YAML: `0x10` is 16."""
     return str(value) if _is_number(value) else value
 
 
 def as_written(value: Any) -> Any:
-    """A number where text is wanted keeps its text: `0042` and `1.10` stay as they are."""
+    """Return a number's source text, for fields of type text: `0042` and `1.10` stay unchanged."""
     return source_text(value) if _is_number(value) else value
 
 
@@ -162,25 +162,25 @@ def _check_whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_check_whole)
-"""Makes a number refuse true and false: Python counts them as 1 and 0, and the author of a
-file means something else. It comes after the number's limits, or the JSON Schema loses those."""
+"""Makes a number field refuse true and false, which Python treats as 1 and 0. In an annotation it
+must come after the number's limits, or the JSON Schema loses them."""
 
 MAX_INT = 2**31 - 1
-"""The greatest number that every system keeps."""
+"""The largest number that all systems can store."""
 
 
 def text_or_number(pattern: str) -> WithJsonSchema:
-    """Return the JSON Schema of a text that YAML reads as a number if it is not quoted."""
+    """Return the JSON Schema of a text that YAML may read as a number."""
     return WithJsonSchema({"type": ["string", "number"], "pattern": f"^({pattern})$"})
 
 
 def text_like(pattern: str) -> Any:
-    """Return what the JSON Schema of a text says about its form."""
+    """Return the field settings that add a pattern to the JSON Schema of a text."""
     return Field(json_schema_extra={"pattern": f"^({pattern})$"})
 
 
 def fits(pattern: str, words: str) -> Any:
-    """Return the rule that a text matches a pattern; messages give it in words."""
+    """Return the rule that a text matches a pattern; messages describe it with `words`."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -202,7 +202,7 @@ UNLIMITED = "unlimited"
 
 
 def storage_bytes(value: str) -> int:
-    """Bytes of a storage quota as Harbor counts them; `unlimited` is -1."""
+    """Return a storage quota in bytes for Harbor; `unlimited` is -1."""
     return -1 if value == UNLIMITED else int(quantity(value))
 
 
@@ -221,7 +221,7 @@ def _check_storage(value: str) -> str:
     except ValueError as fault:
         raise ValueError(f"{fault}; or 'unlimited'") from None
     if not 1 <= size <= MAX_STORAGE:
-        raise ValueError("a storage quota lies between 1 byte and 1024Ti, or is 'unlimited'")
+        raise ValueError("a storage quota is between 1 byte and 1024Ti, or 'unlimited'")
     return value
 
 
@@ -231,4 +231,4 @@ StorageQuota = Annotated[
     AfterValidator(_check_storage),
     text_or_number(rf"{UNLIMITED}|{_AMOUNT}"),
 ]
-"""How much a Harbor project may hold: `10Gi`, or `unlimited`."""
+"""The storage quota of a Harbor project: `10Gi`, or `unlimited`."""

@@ -1,6 +1,6 @@
-"""Values that were accepted so far without harm, and that a later release will refuse.
+"""Warnings about values that are still accepted, and that a later release will refuse.
 
-A warning stops nothing: `tenantry validate` shows it, and so does the log of each flow.
+Warnings do not fail a run. `tenantry validate` and the log of each flow show them.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ Warning = tuple[Place, str]
 
 
 def check_team(team: Team) -> Iterator[Warning]:
-    """Return the warnings of a team, its defaults filled in."""
+    """Return the warnings of a team with all defaults."""
     yield from _doubled(("members",), team.members or (), lower=True)
     for name, client in team.oidc_clients.items():
         place = ("oidc_clients", name)
@@ -27,15 +27,15 @@ def check_team(team: Team) -> Iterator[Warning]:
         yield from _doubled((*place, "web_origins"), client.web_origins)
         for index, origin in enumerate(client.web_origins):
             if has_blank(origin):
-                text = f"'{origin}' has a blank or a control character in it; remove it"
+                text = f"'{origin}' contains a blank or a control character; remove it"
                 yield (*place, "web_origins", index), text
     quota = team.harbor.storage_quota
     if quota is not None and not is_whole(quota):
         yield (
             ("harbor", "storage_quota"),
             (
-                f"'{quota}' is not a whole number of bytes; Harbor gets {storage_bytes(quota)}. Write "
-                "a whole number of bytes, or a smaller unit"
+                f"'{quota}' is not a whole number of bytes; Tenantry sets {storage_bytes(quota)}. "
+                "Write a whole number of bytes, or use a smaller unit"
             ),
         )
     yield from labels.check_unused(team)
@@ -62,7 +62,7 @@ def _check_policies(team: Team) -> Iterator[Warning]:
         for name, spec in namespace.network.policies.items():
             for where, text in network_policies.check_unclear(spec):
                 warning = ("network", "policies", name, *where), text
-                if warning not in first:  # what a further namespace has from the first is there
+                if warning not in first:  # further namespaces inherit values from the first one
                     first.add(warning)
                     yield (*place, *warning[0]), text
 
@@ -73,16 +73,16 @@ def check_platform(platform: Platform) -> Iterator[Warning]:
     if registry and (registry.endswith("/") or "://" in registry):
         yield (
             ("harbor", "registry"),
-            f"'{registry}' has more than a host and a port; write it without scheme and '/'",
+            f"'{registry}' is more than a host and a port; remove the scheme and the '/'",
         )
 
 
 def _doubled(place: Place, values: Sequence[str], *, lower: bool = False) -> Iterator[Warning]:
-    """Return the values that are there twice; the systems keep one of them."""
+    """Return the values that are given twice; the systems keep one of them."""
     seen = Counter[str]()
     for index, value in enumerate(values):
         key = value.lower() if lower else value
         seen[key] += 1
         if seen[key] > 1:
-            why = " (Keycloak keeps user names in lower case)" if lower else ""
-            yield (*place, index), f"'{value}' is there twice{why}; remove one of them"
+            why = " (Keycloak converts user names to lower case)" if lower else ""
+            yield (*place, index), f"'{value}' is given twice{why}; remove one of them"

@@ -1,4 +1,4 @@
-"""Writes files of the declared state, one process at a time, and so that no fault spoils a file."""
+"""Writes files of the declared state: one process at a time, and without leaving partial files."""
 
 import fcntl
 import os
@@ -14,18 +14,18 @@ from tenantry.errors import SystemUnavailable, TenantryError
 PATIENCE = 60.0
 """Seconds to wait for another process that writes to the same folder."""
 _LOCK = ".tenantry.lock"
-_ADVICE = "Let the account that runs Tenantry write to that folder, on a disk with room."
+_ADVICE = "The account that runs Tenantry needs write access to that folder, and free disk space."
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes that take this lock from writing to a folder.
+    """Hold the lock for writing to a folder.
 
     The lock is on a file, not on the folder: NFS locks only files that are open for writing.
 
     Raises:
-        SystemUnavailable: another process holds the lock for too long.
-        TenantryError: the lock cannot be taken, and why.
+        SystemUnavailable: another process held the lock for too long.
+        TenantryError: the lock file cannot be created.
     """
     path = folder / _LOCK
     deadline = time.monotonic() + PATIENCE
@@ -36,7 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
                     "declared state",
                     f"lock {path}",
                     f"another process has been writing to this folder for {PATIENCE:.0f} seconds",
-                    advice="Nothing was written. Run it again when that process has ended.",
+                    advice="Nothing was written. Run it again after that process has ended.",
                 )
             time.sleep(0.05)
     except OSError as error:
@@ -53,7 +53,7 @@ def _try_lock(path: Path) -> int | None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The former holder removes the file: a lock on a removed file keeps no process out.
+        # The former holder removes the file, and a lock on a removed file excludes no process.
         if os.path.samestat(os.fstat(handle), path.stat()):
             return handle
     except (BlockingIOError, FileNotFoundError):
@@ -66,14 +66,15 @@ def _try_lock(path: Path) -> int | None:
 
 
 def write(texts: Mapping[Path, str]) -> None:
-    """Write files so that a reader of each sees the old one or the new one; their modes stay.
+    """Replace each file atomically and keep its mode.
 
-    All of them are first written under other names and synced to the disk, so that a full disk or
-    a missing right changes no file. Then they are renamed one after another. No file system renames
-    several files at once: a process that dies in between leaves the first ones changed.
+    All texts are first written to temporary files and synced to the disk, so that a full disk or
+    missing permissions change no file. Then the temporary files are renamed one after another. A
+    process that dies in between leaves only the first files changed, since no file system renames
+    several files at once.
 
     Raises:
-        TenantryError: a file cannot be written, and why.
+        TenantryError: a file cannot be written.
     """
     written: list[Path] = []
     with ExitStack() as leftovers:
@@ -94,7 +95,7 @@ def write(texts: Mapping[Path, str]) -> None:
 
 
 def _prepare(path: Path, text: str, leftovers: ExitStack) -> Path:
-    """Write and sync a file's text under another name in the same folder, and return that name."""
+    """Write and sync a file's text to a temporary file in the same folder, and return its path."""
     if path.is_dir():
         raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
     path.parent.mkdir(exist_ok=True)
@@ -111,7 +112,7 @@ def _prepare(path: Path, text: str, leftovers: ExitStack) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Sync the names in a folder to the disk, where its file system can do that."""
+    """Sync a folder's entries to the disk, if its file system supports that."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -126,4 +127,4 @@ def _cannot_write(path: Path, error: OSError, written: list[Path] | None = None)
     if written:
         names = ", ".join(map(str, written))
         state = f"Already written: {names}. Run it again to write the rest."
-    return TenantryError(f"{path} can't be written: {reason}. {state} {_ADVICE}")
+    return TenantryError(f"{path} cannot be written: {reason}. {state} {_ADVICE}")

@@ -122,4 +122,4 @@ def test_value_that_was_applied_without_harm_is_a_warning_in_the_log_of_a_run(
     with caplog.at_level("WARNING", "run"):
         connections.read_declared_state.plain(blocks)
     [found] = [record.getMessage() for record in caplog.records if record.name == "run"]
-    assert found.startswith("teams/shop.yaml:2: members[1]: 'ann' is there twice")
+    assert found.startswith("teams/shop.yaml:2: members[1]: 'ann' is given twice")

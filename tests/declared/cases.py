@@ -29,7 +29,7 @@ FOR_VALIDATE_ONLY = [
     quota("requests.cpu", "4 ", "'4 ': a quantity is a number with an optional unit"),
     policy({"egress": [None]}, ".egress[0]: "),
     # Harbor takes it, and the hour never comes.
-    schedule(", 0 * * *", "',' is not a valid minute; write * for each one"),
+    schedule(", 0 * * *", "',' is not a valid minute; write * for every value"),
     # What one of the systems cannot store.
     text("display_name", "Shop\0"),
     text("contact", "a\x1bb"),
@@ -74,7 +74,7 @@ KEYCLOAK = [
     origin("+"),
     origin("https://shop.example.com"),
     origin("https://shop.example.com" + "x" * 240, "'https://shop"),
-    origin("https://a b", warning="'https://a b' has a blank", stricter="no browser has it"),
+    origin("https://a b", warning="'https://a b' contains a blank", stricter="no browser has it"),
     redirect("", "'': an address must not be empty", stricter="Keycloak drops it: never in sync"),
 ]
 """Put to a Keycloak as well."""
@@ -109,7 +109,7 @@ HARBOR = [
     access("*:*", "Harbor grants no robot this permission;"),
     immutable({"tags": "v*"}, {"tags": "release-*"}),
     immutable({"tags": "v*"}, {"tags": "v*", "repositories": "web/**"}),
-    immutable({"tags": "v*"}, {"tags": "v*"}, fault="[1]: is there twice"),
+    immutable({"tags": "v*"}, {"tags": "v*"}, fault="[1]: is given twice"),
     immutable(
         {"tags": ""},
         fault="[0].tags: '': a pattern must not be empty",
@@ -117,17 +117,17 @@ HARBOR = [
     ),
     immutable(
         {"tags": "v["},
-        fault="[0].tags: 'v[': has a '[' that begins no class",
+        fault="[0].tags: 'v[': has a '[' that begins no character class",
         stricter="Harbor fails only when it applies the rule",
     ),
     retention({"latest_pushed": 3}, {"latest_pushed": 4}),
-    retention({"latest_pushed": 3}, {"latest_pushed": 3}, fault="[1]: is there twice"),
+    retention({"latest_pushed": 3}, {"latest_pushed": 3}, fault="[1]: is given twice"),
     retention(
         *({"latest_pushed": count} for count in range(1, 17)), fault=": list should have at most 15"
     ),
     retention(
         {"latest_pushed": 3, "tags": "{a,b"},
-        fault="[0].tags: '{a,b': has a '{' without '}'",
+        fault="[0].tags: '{a,b': has a '{' without a '}'",
         stricter="Harbor fails only when it applies the rule",
     ),
 ]

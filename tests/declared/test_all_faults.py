@@ -187,7 +187,7 @@ def test_a_file_full_of_faults_has_a_bounded_number_of_them(
     (folder / "teams" / "shop.yaml").write_text(json.dumps({"name": "shop", **team}))
     told = faults(folder)
     assert len(told) == 301
-    assert "faults; the first 300 are listed" in told[0]
+    assert "faults; only the first 300 are listed" in told[0]
 
 
 def test_any_number_of_identical_values_is_judged(tmp_path: Path) -> None:
@@ -309,5 +309,5 @@ def test_a_profile_that_no_team_uses_is_checked_as_if_a_team_used_it(tmp_path: P
     assert warning.endswith("(no team uses profile 'gold' yet)")
     assert unused.faults == []
     (fault,) = used.faults
-    assert fault.partition(" (as team file")[0] == warning.partition(" (no team uses")[0]
+    assert fault.partition(" (value used by team file")[0] == warning.partition(" (no team uses")[0]
     assert used.warnings == ()

@@ -56,7 +56,7 @@ def test_what_would_be_faulty_is_refused_and_nothing_is_written(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("providers", "said"),
     [
-        ({"new": {"replaces": "old"}}, "'old' is no other"),
+        ({"new": {"replaces": "old"}}, "'old' is not another provider"),
         ({"old": {}, "new": {"replaces": "old"}}, "needs a 'connection'"),
     ],
 )

@@ -46,19 +46,22 @@ def test_a_pattern_with_a_flag_leads_to_the_team(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "a back-reference": (r"({group})-\1", "refers back to a group, which takes unbounded time"),
-    "a look-ahead": (r"(?=k8s){group}", "has '(?=': look-around and the like are not supported"),
-    "a negative look-behind": (r"(?<!x){group}", "has '(?<!': look-around and the like"),
-    "an atomic group": (r"(?>a){group}", "has '(?>': look-around and the like"),
-    "a possessive quantifier": (r"a++{group}", "is not a regular expression of RE2: bad repet"),
-    "an open bracket": (r"({group}", "is not a regular expression of RE2: missing )"),
-    "an exploding repetition": (r"(a{1000}){1000}{group}", "is not a regular expression of RE2"),
+    "a back-reference": (r"({group})-\1", "has a back-reference, which takes unbounded time"),
+    "a look-ahead": (
+        r"(?=k8s){group}",
+        "has '(?=': look-around and similar syntax is not supported",
+    ),
+    "a negative look-behind": (r"(?<!x){group}", "has '(?<!': look-around and similar"),
+    "an atomic group": (r"(?>a){group}", "has '(?>': look-around and similar"),
+    "a possessive quantifier": (r"a++{group}", "is not an RE2 regular expression: bad repet"),
+    "an open bracket": (r"({group}", "is not an RE2 regular expression: missing )"),
+    "an exploding repetition": (r"(a{1000}){1000}{group}", "is not an RE2 regular expression"),
     "more than 10,000 characters": ("x" * 10_000 + "{group}", "has more than 10000 characters"),
-    "a name as Python writes it": (r"(?P<a>{group})", "'(?P' is not known to Keycloak"),
-    "a class as POSIX writes it": (r"[[:alpha:]]{group}", "'[:' means something else to Keycloak"),
-    "an intersection of Java's": (r"[a-z&&b]{group}", "'&&' means something else to Keycloak"),
-    "an open count": (r"a{,3}{group}", "'{,' is not known to Keycloak; write '{0,'"),
-    "no group": ("k8s", "must hold '{group}'"),
+    "a name as Python writes it": (r"(?P<a>{group})", "Keycloak does not support '(?P'"),
+    "a class as POSIX writes it": (r"[[:alpha:]]{group}", "'[:' has another meaning in Keycloak"),
+    "an intersection of Java's": (r"[a-z&&b]{group}", "'&&' has another meaning in Keycloak"),
+    "an open count": (r"a{,3}{group}", "Keycloak does not support '{,'; write '{0,'"),
+    "no group": ("k8s", "must contain '{group}'"),
 }
 
 

@@ -96,8 +96,8 @@ def test_more_may_hold_nothing(more: Any) -> None:
         ({"more": "\n\ncolour: red\n"}, "team shop: more:3: colour: unknown key; known here: "),
         ({"more": "robots: [\n"}, "team shop: more:2: is not YAML: "),
         ({"more": '{"a": "b}'}, "team shop: more:1: is not YAML: "),
-        ({"more": "- a\n- b\n"}, "team shop: more:1: must hold keys and values"),
-        ({"more": "mesh"}, "team shop: more:1: must hold keys and values"),
+        ({"more": "- a\n- b\n"}, "team shop: more:1: must contain keys and values"),
+        ({"more": "mesh"}, "team shop: more:1: must contain keys and values"),
         ({"more": ["a"]}, "team shop: more: must be text in YAML or JSON, or an object"),
         ({"more": {"colour": "red"}}, "team shop: more: colour: unknown key; known here: "),
         (
@@ -111,7 +111,10 @@ def test_more_may_hold_nothing(more: Any) -> None:
         ({"more": "contact: a", "contact": "b"}, "team shop: more: 'contact' is given elsewhere"),
         ({"roles": [{"group": "a"}]}, "team shop: roles[0].role: is required"),
         ({"roles": [{"group": "a", "role": "king"}]}, "team shop: roles[0].role: 'king': input"),
-        ({"roles": [{"group": "a", "role": "guest"}] * 2}, "team shop: roles[1].group: 'a' is the"),
+        (
+            {"roles": [{"group": "a", "role": "guest"}] * 2},
+            "team shop: roles[1].group: 'a' is given",
+        ),
         ({"roles": "a"}, "team shop: roles: must be a list"),
         ({"roles": ["a"]}, "team shop: roles[0]: must be an object"),
         ({"members": "ann"}, "team shop: members: "),

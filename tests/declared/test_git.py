@@ -90,7 +90,7 @@ def test_an_earlier_commit_is_read_exactly(bare: BareRepository, repository: Rep
 
     assert list(declaration.teams) == ["shop"]
     assert f"commit {commit} of" in declaration.origin
-    assert declaration.origin.endswith(f"(which is at {later} by now)")
+    assert declaration.origin.endswith(f"(the branch is now at {later})")
 
 
 def test_another_branch_and_a_folder_inside_are_read(
@@ -129,7 +129,7 @@ def test_without_a_readable_policy_at_the_head_no_older_commit_is_run(
 ) -> None:
     old = bare.commit({"teams/shop.yaml": SHOP})
     bare.commit({"platform.yaml": "policy: {limits: {max_robots: many}}\n"})
-    with pytest.raises(DeclarationError, match="is faulty, so that its policy can't be read"):
+    with pytest.raises(DeclarationError, match="The policy cannot be read, since"):
         load_commit(repository, old)
 
 
@@ -153,7 +153,7 @@ def test_an_unknown_commit_is_told(bare: BareRepository, repository: Repository)
     assert str(refused.value) == (
         f"Git: fetch from {repository.url}: commit {'12' * 20} is not on branch 'main', which is "
         f"at {bare.first}: it was never pushed there, or the branch's history was rewritten. "
-        "Name a commit of the branch, or none for its latest."
+        "Give a commit of the branch, or none for its head."
     )
 
 
@@ -170,7 +170,9 @@ def test_a_commit_that_a_forced_push_took_away_is_told(
 
 
 def test_an_unknown_branch_is_told_with_those_there(repository: Repository) -> None:
-    with pytest.raises(SystemRefused, match="no branch 'trunk'; branches there: main"):
+    with pytest.raises(
+        SystemRefused, match="branch 'trunk' does not exist; existing branches: main"
+    ):
         load_commit(repository.model_copy(update={"branch": "trunk"}))
 
 
@@ -189,8 +191,8 @@ def test_a_repository_that_is_no_declared_state_is_told(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError) as faulty:
         load_commit(Repository(url=bare.url))
 
-    assert "is no declared state: there is no platform.yaml in its root" in str(faulty.value)
-    assert "(but README.md, src)" in str(faulty.value)
+    assert "has no platform.yaml in its root" in str(faulty.value)
+    assert "(found: README.md, src)" in str(faulty.value)
 
 
 def test_a_folder_that_is_not_there_is_told(repository: Repository) -> None:
@@ -337,9 +339,10 @@ def test_the_same_team_changed_otherwise_meanwhile_is_a_conflict(
 
     assert str(refused.value) == (
         f"Git: push to {repository.url}: team 'shop' was changed by another push between commit "
-        f"{before}, which this run began with, and commit {bare.head}, the head of branch 'main': "
-        "contact: '#theirs' there, '#ours' here; display_name: nothing there, Shop here. "
-        "Nothing was pushed. Decide what the team is to be, and declare it again."
+        f"{before}, which this run has read, and commit {bare.head}, the head of branch 'main': "
+        "contact: '#theirs' in the file, '#ours' in this call; display_name: nothing in the file, "
+        "Shop in this call. "
+        "Nothing was pushed. Decide which declaration is right, and declare the team again."
     )
     assert bare.show("teams/shop.yaml") == "name: shop\ncontact: '#theirs'\n"
 
@@ -392,7 +395,7 @@ def test_a_race_that_is_lost_each_time_ends(
         ours(self, *args)
 
     monkeypatch.setattr(Remote, "push", always_late)
-    with pytest.raises(ChangedMeanwhile, match="somebody else has pushed to 'main' first"):
+    with pytest.raises(ChangedMeanwhile, match="another push to 'main' came first"):
         push_team(repository, team())
     assert len(tries) == min(TRIES, 4), "the tests' own bound"
 
@@ -446,7 +449,7 @@ def test_of_two_processes_that_change_one_team_one_wins(
     (winner,) = (contact for contact, said in found.items() if said == "landed")
     (loser,) = set(found) - {winner}
     assert bare.show("teams/shop.yaml") == f"name: shop\ncontact: '{winner}'\n"
-    assert f"contact: '{winner}' there, '{loser}' here" in found[loser]
+    assert f"contact: '{winner}' in the file, '{loser}' in this call" in found[loser]
     assert len(bare.log) == 2
 
 

@@ -66,9 +66,12 @@ def by_http(server: HttpServer, **more: Any) -> Repository:
     [
         (
             {"token": SecretStr("wrong")},
-            "answered 401: user name or token are wrong. Correct both in the Declared State block",
+            "answered 401: the user name or the token is wrong. Correct both in the Declared State block",
         ),
-        ({"token": None}, "answered 401: it asks for credentials. Give the Declared State block"),
+        (
+            {"token": None},
+            "answered 401: it requires credentials. Add a token to the Declared State block",
+        ),
     ],
 )
 def test_refused_credentials_are_told(given: Any, said: str, server: HttpServer) -> None:
@@ -88,17 +91,19 @@ def test_a_token_that_may_not_push_is_told_in_the_servers_words(
         push_team(by_http(server), SHOP)
 
     assert str(refused.value) == (
-        f"Git: push to {server.url}/tenants.git answered 403: the token does not allow it (You are "
-        "not allowed to push code to this project.). Give the token the right to read and write "
+        f"Git: push to {server.url}/tenants.git answered 403: the token does not permit it (You are "
+        "not allowed to push code to this project.). Grant the token read and write access to "
         "the repository's contents."
     )
     assert bare.head == bare.first
 
 
 def test_a_repository_that_is_not_there_is_told(server: HttpServer, tmp_path: Path) -> None:
-    with pytest.raises(SystemRefused, match=r"answered 404: there is no Git repository that"):
+    with pytest.raises(SystemRefused, match=r"answered 404: no Git repository exists"):
         load_commit(by_http(server, url=f"{server.url}/nowhere.git"))
-    with pytest.raises(SystemRefused, match=r"there is no Git repository\. Correct the address"):
+    with pytest.raises(
+        SystemRefused, match=r"no Git repository exists there\. Correct the address"
+    ):
         load_commit(Repository(url=f"file://{tmp_path}/nowhere.git"))
 
 
@@ -134,7 +139,7 @@ def test_hooks_are_not_passed_by_over_file(bare: BareRepository) -> None:
 
 
 def test_a_working_tree_is_not_pushed_to(bare: BareRepository) -> None:
-    with pytest.raises(SystemRefused, match="it has a working tree, which a push would leave"):
+    with pytest.raises(SystemRefused, match="it has a working tree, which a push would not"):
         push_team(Repository(url=bare.clone.as_uri()), SHOP)
 
 
@@ -307,7 +312,7 @@ def test_a_key_as_ssh_keygen_makes_it_is_taken(bare: BareRepository, tmp_path: P
 
 
 def test_a_key_that_is_not_let_in_is_told(ssh: SshServer) -> None:
-    with pytest.raises(SystemRefused, match="does not let 'git' in with this SSH key"):
+    with pytest.raises(SystemRefused, match="rejects this SSH key for user 'git'"):
         load_commit(by_ssh(ssh, private(paramiko.RSAKey.generate(2048))))
 
 
@@ -316,7 +321,7 @@ def test_a_server_with_another_key_is_not_talked_to(ssh: SshServer, ssh_key: str
     host = ssh.known_hosts.split()[0]
 
     for known_hosts in (f"{host} ssh-rsa {other}", f"example.com ssh-rsa {other}"):
-        with pytest.raises(SystemRefused, match="the server's key is not one of known_hosts"):
+        with pytest.raises(SystemRefused, match="the server's host key is not in known_hosts"):
             load_commit(by_ssh(ssh, ssh_key, known_hosts=known_hosts))
     assert ssh.commands == []
 
@@ -423,20 +428,20 @@ def test_no_thread_is_left(bare: BareRepository, ssh: SshServer, ssh_key: str) -
         ({"url": "/srv/tenants.git"}, "begins with https://, ssh:// or file://"),
         ({"url": "ext::sh -c id"}, "begins with https://, ssh:// or file://"),
         ({"url": "git://example.com/x.git"}, "begins with https://, ssh:// or file://"),
-        ({"url": "https://bot:hush@example.com/x.git"}, "has no password in it"),
-        ({"url": "https://hush@example.com/x"}, "no user name or password"),
+        ({"url": "https://bot:hush@example.com/x.git"}, "must not contain a password"),
+        ({"url": "https://hush@example.com/x"}, "must not contain a user name or password"),
         ({"url": "https://example.com"}, "names no repository"),
         ({"url": "https://[example.com/x"}, "begins with https://"),
-        ({"branch": "refs/heads/main"}, "is no branch's name"),
-        ({"branch": "a..b"}, "is no branch's name"),
-        ({"branch": ""}, "is no branch's name"),
+        ({"branch": "refs/heads/main"}, "is not the name of a branch"),
+        ({"branch": "a..b"}, "is not the name of a branch"),
+        ({"branch": ""}, "is not the name of a branch"),
         ({"path": "/tenants"}, "must be a folder inside the repository"),
         ({"path": "a/../../b"}, "must be a folder inside the repository"),
-        ({"verify": "/nowhere.crt"}, "no CA bundle at '/nowhere.crt'"),
+        ({"verify": "/nowhere.crt"}, "no CA bundle exists at '/nowhere.crt'"),
         ({"author": "Bot"}, "must be a name and an address"),
         ({"author": "Bot <a@b>\nx"}, "must be a name and an address"),
         ({"ssh_key": KEY}, "an SSH key is for ssh://"),
-        ({"url": "file:///x", "token": "x"}, "file:// takes no credentials"),
+        ({"url": "file:///x", "token": "x"}, "file:// uses no credentials"),
         ({"url": "git@example.com:x.git"}, "SSH needs both an SSH key and the server's known_host"),
         ({"known_hosts": "example.com ssh-rsa"}, "line 1 is not a host's public key"),
         ({"known_hosts": "# x\n\nexample.com ssh-rsa A@"}, "line 3 is not a host's public key"),
@@ -462,7 +467,7 @@ def test_a_faulty_field_is_told(given: dict[str, Any], said: str) -> None:
         ("file:///srv/a%20b.git", ("file", "", None, None, "/srv/a b.git")),
     ],
 )
-def test_an_address_is_taken_apart(url: str, place: tuple[Any, ...]) -> None:
-    found = Repository.model_construct(url=url).place
+def test_an_address_is_parsed(url: str, place: tuple[Any, ...]) -> None:
+    found = Repository.model_construct(url=url).address
 
     assert (found.scheme, found.host, found.port, found.username, found.path) == place

@@ -75,7 +75,7 @@ FRAME = "-----BEGIN OPENSSH PRIVATE KEY-----"
     ("text", "said"),
     [
         ("not a key", "is not a private key"),
-        ("ssh-ed25519 AAAAC3Nza bot@example", "is the public half of a key"),
+        ("ssh-ed25519 AAAAC3Nza bot@example", "is a public key"),
         ("PuTTY-User-Key-File-3: ssh-ed25519\nx", "is in PuTTY's format"),
         (f"{FRAME}\nAAAA", "is cut off: its last line"),
         (f"{FRAME}\nAAAA\n-----END OPENSSH PRIVATE KEY-----", "is damaged"),

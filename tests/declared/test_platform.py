@@ -29,13 +29,13 @@ def faults(folder: Path, platform: str, *teams: str) -> list[str]:
     [
         pytest.param(
             "harbor:\n  single_sign_on:\n    scopes: [email]\n",
-            "platform.yaml:3: harbor.single_sign_on.scopes: lacks 'openid'",
+            "platform.yaml:3: harbor.single_sign_on.scopes: must include 'openid'",
             id="no openid",
         ),
         pytest.param(
             "harbor:\n  configuration:\n    oidc_client_secret: x\n",
             "platform.yaml:3: harbor.configuration.oidc_client_secret: 'oidc_client_secret': "
-            "is a secret, and no secret is ever declared",
+            "is a secret; secrets must not be in the declared state",
             id="a secret",
         ),
         pytest.param(
@@ -72,18 +72,18 @@ def faults(folder: Path, platform: str, *teams: str) -> list[str]:
         pytest.param(
             "keycloak:\n  external_providers:\n    corp:"
             + CONNECTION.replace("https://login.example.com/realms/corp", "login.example.com"),
-            "an issuer is an address as https://",
+            "an issuer is a URL such as https://",
             id="an issuer without a scheme",
         ),
         pytest.param(
             "keycloak:\n  external_providers:\n    corp:\n      pattern: k8s-.*\n",
-            "must hold '{group}'",
+            "must contain '{group}'",
             id="a pattern that is the same for all",
         ),
         pytest.param(
             "keycloak:\n  external_providers:\n    corp:\n      pattern: '({group}'\n",
-            "is not a regular expression",
-            id="a pattern that is none",
+            "is not an RE2 regular expression",
+            id="an invalid pattern",
         ),
     ],
 )
@@ -116,8 +116,8 @@ def test_two_names_of_one_group_are_a_fault_unless_they_are_meant(tmp_path: Path
             "files: [shop.yaml, web.yaml], groups: [Shop, shop]}\n",
             ["name: shop\ngroup: Shop\n", "name: web\ngroup: shop\n"],
             [
-                "teams/shop.yaml:1: name: 'Shop' of provider 'corp' leads to the group 'shop', too",
-                "teams/web.yaml:1: name: 'shop' of provider 'corp' leads to the group 'Shop', too",
+                "teams/shop.yaml:1: name: 'Shop' of provider 'corp' also leads to the group 'shop'",
+                "teams/web.yaml:1: name: 'shop' of provider 'corp' also leads to the group 'Shop'",
             ],
             id="but for their case",
         ),
@@ -126,8 +126,8 @@ def test_two_names_of_one_group_are_a_fault_unless_they_are_meant(tmp_path: Path
             ["name: shop\n", "name: web\n"],
             [
                 (
-                    "teams/web.yaml:1: name: 'team-web' of provider 'corp' leads to the group "
-                    "'team-shop', too"
+                    "teams/web.yaml:1: name: 'team-web' of provider 'corp' also leads to the "
+                    "group 'team-shop'"
                 )
             ],
             id="by the table and by the rule",
@@ -137,7 +137,7 @@ def test_two_names_of_one_group_are_a_fault_unless_they_are_meant(tmp_path: Path
             ["name: shop\n", "name: shop-two\n"],
             [
                 f"teams/{file}.yaml:1: name: 'team-shop-two' of provider 'corp' leads to "
-                "'team-shop-two', and by the provider's pattern to 'team-shop' as well"
+                "'team-shop-two', and by the provider's pattern also to 'team-shop'"
                 for file in ("shop-two", "shop")
             ],
             id="by a loose pattern",

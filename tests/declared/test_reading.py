@@ -45,12 +45,12 @@ def merges(levels: int) -> str:
 LONG = "x" * 100_000
 
 BOUNDS = {
-    "aliases of aliases": (aliases(9), "holds more than 100000 values once its aliases"),
+    "aliases of aliases": (aliases(9), "contains more than 100000 values after aliases"),
     "aliases of a long text": (
         f"a: &a {LONG}\nb: [{', '.join(['*a'] * 2000)}]\n",
-        "holds more than 100000 values once its aliases",
+        "contains more than 100000 values after aliases",
     ),
-    "merge keys of merge keys": (merges(9), "holds more than 100000 values once its aliases"),
+    "merge keys of merge keys": (merges(9), "contains more than 100000 values after aliases"),
     "5,000 brackets": ("a: " + "[" * 5000 + "]" * 5000, "is nested deeper than 60 levels"),
     "5,000 open brackets": ("[" * 5000, "is nested deeper than 60 levels"),
     "61 levels": ("a: " + "[" * 60 + "]" * 60, "is nested deeper than 60 levels"),
@@ -157,7 +157,7 @@ def test_message_for_a_number_where_text_is_wanted_says_to_quote_it(
     field: str, value: str, quoted: str, tmp_path: Path
 ) -> None:
     (fault,) = faults(write(tmp_path, f"name: shop\n{field}: {value}\n"))
-    assert f"must be text: quote it, as {quoted}" in fault
+    assert f"must be text: quote it, such as {quoted}" in fault
 
 
 def _touch(folder: Path, name: str, text: str = "name: data\n") -> None:
@@ -205,7 +205,7 @@ def test_silently_wrong_teams_that_is_a_file_is_a_fault(tmp_path: Path) -> None:
     folder = write(tmp_path)
     (folder / "teams").rmdir()
     (folder / "teams").write_text("name: shop\n", encoding="utf-8")
-    assert faults(folder) == ["teams:1: is a file; it must be a folder with a file for each team"]
+    assert faults(folder) == ["teams:1: is a file; it must be a folder with one file per team"]
 
 
 def test_crash_none_where_the_teams_cannot_be_listed(
@@ -220,7 +220,7 @@ def test_crash_none_where_the_teams_cannot_be_listed(
         return listed(path)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
-    assert faults(folder) == ["teams:1: can't be read: Permission denied"]
+    assert faults(folder) == ["teams:1: cannot be read: Permission denied"]
 
 
 DROPPINGS = [".#shop.yaml", "._shop.yaml", ".shop.yaml.swp", "#shop.yaml#", "shop.yaml~", ".x.yml"]
@@ -267,47 +267,47 @@ MESSAGES = {
     "all children commented out": (
         "name: shop\nharbor:\n  # role: guest\n",
         (
-            "2: harbor: has no value (perhaps all lines below it are commented out); it must hold keys "
-            "and values: add a value, or remove the key"
+            "2: harbor: has no value (all lines below it may be commented out); it must contain "
+            "keys and values: add a value, or remove the key"
         ),
     ),
     "all items commented out": (
         "name: shop\nharbor:\n  immutable_tags:\n    # - tags: v*\n",
         (
-            "3: harbor.immutable_tags: has no value (perhaps all lines below it are commented out); it "
+            "3: harbor.immutable_tags: has no value (all lines below it may be commented out); it "
             "must be a list: add a value, or remove the key"
         ),
     ),
     "an item without a value": (
         "name: shop\nharbor:\n  immutable_tags:\n    -\n",
         (
-            "4: harbor.immutable_tags[0]: has no value (perhaps all lines below it are commented out); "
-            "it must hold keys and values: add a value, or remove the key"
+            "4: harbor.immutable_tags[0]: has no value (all lines below it may be commented out); "
+            "it must contain keys and values: add a value, or remove the key"
         ),
     ),
     "a label without a value": (
         "name: shop\nnamespace:\n  labels:\n    a:\n",
         (
-            "4: namespace.labels.a: has no value (perhaps all lines below it are commented out); it "
+            "4: namespace.labels.a: has no value (all lines below it may be commented out); it "
             "must be text: add a value, or remove the key"
         ),
     ),
     "a list for keys": (
         "name: shop\nharbor: [role]\n",
-        "2: harbor: must hold keys and values, not a list",
+        "2: harbor: must contain keys and values, not a list",
     ),
     "text for keys": (
         "name: shop\nharbor: developer\n",
-        "2: harbor: 'developer': must hold keys and values",
+        "2: harbor: 'developer': must contain keys and values",
     ),
     "keys for a list": (
         "name: shop\nmembers: {ann: 1}\n",
         "2: members: must be a list, not keys and values",
     ),
-    "a file that is a list": ("- shop\n", "1: holds a list; it must hold keys and values"),
-    "a file that is a text": ("shop\n", "1: holds text; it must hold keys and values"),
-    "a file that is a number": ("7\n", "1: holds a number; it must hold keys and values"),
-    "an empty file": ("# nothing\n", "1: is empty; it must hold keys and values"),
+    "a file that is a list": ("- shop\n", "1: contains a list; it must contain keys and values"),
+    "a file that is a text": ("shop\n", "1: holds text; it must contain keys and values"),
+    "a file that is a number": ("7\n", "1: holds a number; it must contain keys and values"),
+    "an empty file": ("# nothing\n", "1: is empty; it must contain keys and values"),
     "a path without a slash": (
         "name: shop\nroutes:\n  r: {host: a.example, paths: [{prefix: api, service: a, port: 1}]}\n",
         "3: routes.r.paths[0].prefix: 'api': a path begins with '/'",
@@ -331,13 +331,13 @@ MESSAGES = {
     ),
     "a key twice": (
         "name: shop\nharbor:\n  role: guest\n  role: developer\n",
-        "4: the key 'role' is there twice; remove one of them",
+        "4: the key 'role' is given twice; remove one of them",
     ),
     "two documents": (
         "name: shop\n---\nname: data\n",
-        "2: holds several documents; write one document per file, without '---' between",
+        "2: contains several documents; write one document per file, without '---'",
     ),
-    "a NUL": ("name: shop\ncontact: 'a\0b'\n", "2: holds the character U+0000, which YAML does"),
+    "a NUL": ("name: shop\ncontact: 'a\0b'\n", "2: contains the character U+0000, which YAML does"),
     "a tab": ("name: shop\nharbor:\n\trole: guest\n", "3: is not YAML: found character '\\t'"),
 }
 

@@ -136,7 +136,9 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) 
     write(tmp_path, SHOP)
     folder = tmp_path / "teams"
     (folder / "data.yaml").mkdir()  # cannot be replaced by a file
-    with pytest.raises(TenantryError, match=r"teams/data\.yaml can't be written: Is a directory\."):
+    with pytest.raises(
+        TenantryError, match=r"teams/data\.yaml cannot be written: Is a directory\."
+    ):
         save_team(tmp_path, Team.model_validate({"name": "data"}))
     assert sorted(each.name for each in folder.iterdir()) == ["data.yaml", "shop.yaml"]
 
@@ -285,8 +287,8 @@ def test_a_team_that_another_process_changed_is_not_overwritten(tmp_path: Path) 
         saving.save(tmp_path, proposal)
     assert str(refused.value) == (
         "Team 'shop' was changed in teams/shop.yaml by another process after this run had read it: "
-        "contact: '#theirs' there, '#ours' here. Nothing was written. Decide what the team is to "
-        "be, and declare it again."
+        "contact: '#theirs' in the file, '#ours' in this call. Nothing was written. Decide which "
+        "declaration is right, and declare the team again."
     )
     assert "theirs" in path.read_text()
 

@@ -20,7 +20,7 @@ from tests.support.harness import SHOP, write
 
 REVISION = "the name of a revision"
 NAMESPACE = "a namespace's name is 1 to 63 lower-case letters"
-REGISTRY = "a registry is a host, and a port where needed, without a path and without blanks"
+REGISTRY = "a registry is a host with an optional port, without a path and without blanks"
 WHOLE = "must be a whole number, not true or false"
 
 TEAM_FAULTS: dict[str, tuple[str, str]] = {
@@ -86,8 +86,11 @@ TEAM_FAULTS: dict[str, tuple[str, str]] = {
         "routes:\n  web: {host: a.example, paths: [{service: web, port: true}]}",
         f"2: routes.web.paths[0].port: true: {WHOLE}",
     ),
-    "no user name": ("members: ['']", "1: members[0]: '': a user name is not empty"),
-    "blanks around a user name": ("members: ['ann ']", "1: members[0]: 'ann ': a user name is not"),
+    "no user name": ("members: ['']", "1: members[0]: '': a user name must not be empty"),
+    "blanks around a user name": (
+        "members: ['ann ']",
+        "1: members[0]: 'ann ': a user name must not",
+    ),
     "a quantity that Kubernetes lowers": (
         "namespace: {quota: {limits.memory: 9e20}}",
         "1: namespace.quota.limits.memory: 9e20: a quantity is at most 9223372036854775807",
@@ -127,11 +130,14 @@ PLATFORM_FAULTS: dict[str, tuple[str, str]] = {
         f"harbor.registry: 'registry.example.com ': {REGISTRY}",
     ),
     "no registry": ("harbor: {registry: ''}", f"harbor.registry: '': {REGISTRY}"),
-    "a realm with a path": ("keycloak: {realm: a/b}", "keycloak.realm: 'a/b': a realm's name has"),
-    "no realm": ("keycloak: {realm: ''}", "keycloak.realm: '': a realm's name has"),
+    "a realm with a path": (
+        "keycloak: {realm: a/b}",
+        "keycloak.realm: 'a/b': a realm's name must not",
+    ),
+    "no realm": ("keycloak: {realm: ''}", "keycloak.realm: '': a realm's name must not"),
     "a realm with blanks around it": (
         "keycloak: {realm: ' a'}",
-        "keycloak.realm: ' a': a realm's name has",
+        "keycloak.realm: ' a': a realm's name must not",
     ),
     "true for a number of credentials": (
         "rotation: {most_per_run: true}",
@@ -159,7 +165,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "",
         "members:\n  - Ann\n  - ann",
         (
-            "teams/shop.yaml:3: members[1]: 'ann' is there twice (Keycloak keeps user names in lower "
+            "teams/shop.yaml:3: members[1]: 'ann' is given twice (Keycloak converts user names to lower "
             "case); remove one of them"
         ),
     ),
@@ -167,7 +173,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "",
         "oidc_clients:\n  web:\n    redirect_uris:\n      - https://a/cb\n      - https://a/cb",
         (
-            "teams/shop.yaml:5: oidc_clients.web.redirect_uris[1]: 'https://a/cb' is there twice; "
+            "teams/shop.yaml:5: oidc_clients.web.redirect_uris[1]: 'https://a/cb' is given twice; "
             "remove one of them"
         ),
     ),
@@ -175,7 +181,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "",
         "oidc_clients:\n  web: {redirect_uris: [https://a/cb], web_origins: ['+', '+']}",
         (
-            "teams/shop.yaml:2: oidc_clients.web.web_origins[1]: '+' is there twice; remove one of "
+            "teams/shop.yaml:2: oidc_clients.web.web_origins[1]: '+' is given twice; remove one of "
             "them"
         ),
     ),
@@ -184,7 +190,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "harbor:\n  storage_quota: 10.3Gi",
         (
             "teams/shop.yaml:2: harbor.storage_quota: '10.3Gi' is not a whole number of bytes; "
-            "Harbor gets 11059540787. Write a whole number of bytes, or a smaller unit"
+            "Tenantry sets 11059540787. Write a whole number of bytes, or use a smaller unit"
         ),
     ),
     "a default of a part of a byte": (
@@ -192,8 +198,8 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "",
         (
             "platform.yaml:3: defaults.harbor.storage_quota: '10.3Gi' is not a whole number of bytes; "
-            "Harbor gets 11059540787. Write a whole number of bytes, or a smaller unit (as team file "
-            "teams/shop.yaml has it)"
+            "Tenantry sets 11059540787. Write a whole number of bytes, or use a smaller unit (value "
+            "used by team file teams/shop.yaml)"
         ),
     ),
     "a revision without effect": (
@@ -209,8 +215,8 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "harbor: {registry: https://registry.example.com}",
         "",
         (
-            "platform.yaml:1: harbor.registry: 'https://registry.example.com' has more than a host and "
-            "a port; write it without scheme and '/'"
+            "platform.yaml:1: harbor.registry: 'https://registry.example.com' is more than a host and "
+            "a port; remove the scheme and the '/'"
         ),
     ),
 }
@@ -242,7 +248,7 @@ def test_a_team_from_the_api_has_its_warnings(tmp_path: Path) -> None:
     state = declared.load(write(tmp_path))
     team = Team.model_validate({"name": "shop", "members": ["Ann", "ann"]})
     (warning,) = declared.add_team(state, team).warnings
-    assert warning.startswith("team shop: members[1]: 'ann' is there twice")
+    assert warning.startswith("team shop: members[1]: 'ann' is given twice")
 
 
 def test_a_team_from_the_api_has_no_warnings_of_the_file_that_it_replaces(tmp_path: Path) -> None:

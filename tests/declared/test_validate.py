@@ -31,7 +31,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_files_and_lines(tmp_path: P
     first = "name: Shop\nharbor:\n  rol: developer\nrobots:\n  ci:\n    expiry_days: 0\n"
     second = "name: data\nnamespace:\n  quota:\n    pods: many\n"
     words = "a team's name is 1 to 58 lower-case letters and digits, in words joined by single"
-    quantity = "a quantity is a number with an optional unit, as 500m, 4, 10Gi"
+    quantity = "a quantity is a number with an optional unit, such as 500m, 4, 10Gi"
     assert faults(write(tmp_path, first, second, platform=platform)) == [
         (
             "platform.yaml:4: defaults.harbor.storage_quota: 0: a storage quota must be greater than 0; "
@@ -102,12 +102,12 @@ def test_a_group_without_a_name_at_a_provider_is_refused(tmp_path: Path) -> None
     [
         ("labels: {'a b': c}", "labels.a b: 'a b': a key is up to 63 letters"),
         ("labels: {a: 'b c'}", "labels.a: 'b c': a label's value is up to 63 letters"),
-        ("labels: {tenantry.io/team: x}", "is a mark that Tenantry sets itself"),
+        ("labels: {tenantry.io/team: x}", "is a mark that only Tenantry sets"),
         ("annotations: {'/x': y}", "annotations./x: '/x': a key is up to 63 letters"),
         ("quota: {'requests cpu': 1}", "quota.requests cpu: 'requests cpu': a key is"),
         ("limits: {max: {'': 1}}", "a key is up to 63 letters"),
         ("cluster_role: a/b", "cluster_role: 'a/b': a ClusterRole's name is letters"),
-        ("mesh: 'not a revision'", "or the name of a revision, which is up to 63"),
+        ("mesh: 'not a revision'", "or must be the name of a revision: up to 63"),
     ],
 )
 def test_what_the_api_server_would_refuse_is_refused_first(
@@ -167,20 +167,20 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param(
             "name: shop\nharbor:\n  storage_quota: 2000Ti\n",
-            "3: harbor.storage_quota: '2000Ti': a storage quota lies between 1 byte and 1024Ti, "
-            "or is 'unlimited'",
+            "3: harbor.storage_quota: '2000Ti': a storage quota is between 1 byte and 1024Ti, "
+            "or 'unlimited'",
             id="storage quota that Harbor refuses",
         ),
         pytest.param(
             "name: shop\nharbor:\n  storage_quota: 10GiB\n",
-            "3: harbor.storage_quota: '10GiB': a quantity is a number with an optional unit, as "
-            "500m, 4, 10Gi; or 'unlimited'",
+            "3: harbor.storage_quota: '10GiB': a quantity is a number with an optional unit, such "
+            "as 500m, 4, 10Gi; or 'unlimited'",
             id="unparsable storage quota",
         ),
         pytest.param(
             "name: shop\nnamespace:\n  quota:\n    requests.cpu: four\n",
             "4: namespace.quota.requests.cpu: 'four': a quantity is a number with an optional "
-            "unit, as 500m, 4, 10Gi",
+            "unit, such as 500m, 4, 10Gi",
             id="unparsable quantity",
         ),
         pytest.param(
@@ -213,14 +213,13 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param(
             "name: shop\ngroup: /shop\n",
-            "2: group: '/shop': a group's name is 1 to 255 characters without '/' (Harbor compares "
-            "it with the claim letter for letter, and the claim carries leaf names) and without "
-            "outer blanks",
+            "2: group: '/shop': a group's name is 1 to 255 characters without '/' and without blanks "
+            "around it (Harbor compares it exactly with the groups claim, which contains leaf names)",
             id="a group with a slash",
         ),
         pytest.param(
             "name: shop\nharbor:\n  groups:\n    team-shop: guest\n",
-            "4: harbor.groups.team-shop: 'team-shop' is the team's own group: give its role in "
+            "4: harbor.groups.team-shop: 'team-shop' is the team's own group: set its role in "
             "'harbor.role'",
             id="the team's own group as a further one",
         ),
@@ -238,14 +237,14 @@ def test_what_the_api_server_would_refuse_is_refused_first(
             "name: shop\nrobots:\n  ci:\n    expiry_days: 30\n"
             "    rotation:\n      max_age_days: 30\n",
             "6: robots.ci.rotation.max_age_days: 30 days is not before the robot's expiry after "
-            "30 days: it must be less, or the credential dies unrotated",
+            "30 days: it must be less, or the credential expires before it is rotated",
             id="a rotation after the expiry",
         ),
         pytest.param(
             "name: shop\nrobots:\n  ci:\n    expiry_days: 30\n"
             "    rotation:\n      max_age_days: 29\n",
             "6: robots.ci.rotation.max_age_days: 29 days and the 3 of 'before_expiry_days' are "
-            "more than the robot's 30 days: the credential would be exchanged before it is so old",
+            "more than the robot's 30 days: the credential would always be rotated before that age",
             id="a rotation too near to the expiry",
         ),
         pytest.param(
@@ -265,7 +264,7 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param(
             "name: shop\nrobots:\n  ci:\n    sinks:\n      - {namespace: pipelines-, name: a}\n",
-            "5: robots.ci.sinks[0]: 'pipelines-/a' is no name of a Secret",
+            "5: robots.ci.sinks[0]: 'pipelines-/a' is not the name of a Secret",
             id="a sink of no valid name",
         ),
         pytest.param(
@@ -276,8 +275,8 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param(
             "name: shop\nharbor:\n  prevent_vulnerable: true\n",
-            "3: harbor.prevent_vulnerable: says to refuse vulnerable images, but not from which "
-            "severity on: give 'severity'",
+            "3: harbor.prevent_vulnerable: blocks vulnerable images, but has no severity: set "
+            "'severity'",
             id="prevention without severity",
         ),
         pytest.param(
@@ -290,29 +289,29 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         pytest.param(
             "name: shop\nharbor:\n  retention:\n    rules:\n"
             "      - latest_pushed: 3\n      - latest_pushed: 3\n",
-            "6: harbor.retention.rules[1]: is there twice; Harbor refuses identical rules",
+            "6: harbor.retention.rules[1]: is given twice; Harbor refuses identical rules",
             id="a retention rule twice",
         ),
         pytest.param(
             "name: shop\nharbor:\n  retention:\n    schedule: daily\n    rules:\n"
             "      - latest_pushed: 3\n",
             "4: harbor.retention.schedule: 'daily': a schedule has five fields: minute hour day "
-            "month weekday, as 0 3 * * *",
-            id="a schedule that is none",
+            "month weekday, such as 0 3 * * *",
+            id="an invalid schedule",
         ),
         pytest.param(
             "name: shop\nroutes:\n  web:\n    host: shop.example.com\n    paths:\n"
             "      - {prefix: /, service: web, port: 80}\n"
             "      - {prefix: /api, service: api, port: 80}\n",
             "7: routes.web.paths[1].prefix: '/api' is never reached: '/' before it matches the "
-            "same requests; put the longer prefix first",
+            "same requests; move the longer prefix first",
             id="a path that is never reached",
         ),
         pytest.param(
             "name: shop\nroutes:\n  web:\n    host: Shop.example.com\n    paths:\n"
             "      - {service: web, port: 80}\n",
-            "4: routes.web.host: 'Shop.example.com': a host is a DNS name in lower case, as "
-            "shop.example.com",
+            "4: routes.web.host: 'Shop.example.com': a host is a DNS name in lower case, such "
+            "as shop.example.com",
             id="a host in upper case",
         ),
         pytest.param(
@@ -323,7 +322,7 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         ),
         pytest.param("name: shop\nname: shop\n", None, id="a key twice"),
         pytest.param("name: [shop\n", None, id="no YAML"),
-        pytest.param("", "1: is empty; it must hold keys and values", id="an empty file"),
+        pytest.param("", "1: is empty; it must contain keys and values", id="an empty file"),
         pytest.param("- shop\n", None, id="a list"),
     ],
 )
@@ -402,12 +401,12 @@ def test_what_two_teams_both_claim_is_refused(
     )
 
 
-def test_a_fault_of_a_default_is_told_where_the_default_stands(tmp_path: Path) -> None:
+def test_a_fault_of_a_default_is_reported_at_the_line_of_the_default(tmp_path: Path) -> None:
     platform = "name: Test\ndefaults:\n  harbor:\n    prevent_vulnerable: true\n"
     assert faults(write(tmp_path, "name: shop\n", platform=platform)) == [
         (
-            "platform.yaml:4: defaults.harbor.prevent_vulnerable: says to refuse vulnerable images, "
-            "but not from which severity on: give 'severity' (as team file teams/shop.yaml has it)"
+            "platform.yaml:4: defaults.harbor.prevent_vulnerable: blocks vulnerable images, "
+            "but has no severity: set 'severity' (value used by team file teams/shop.yaml)"
         )
     ]
 
@@ -420,7 +419,7 @@ def test_a_missing_platform_file_is_named(tmp_path: Path) -> None:
     write(tmp_path, "name: shop\n", "name: Data\n")
     (tmp_path / "platform.yaml").unlink()
     missing, name = faults(tmp_path)
-    assert missing == "platform.yaml:1: is missing; a declared state needs it"
+    assert missing == "platform.yaml:1: is missing; every declared state needs this file"
     assert name.startswith("teams/team-1.yaml:1: name: 'Data'")
 
 

@@ -75,7 +75,7 @@ def test_a_push_triggers_a_run_at_its_commit(bench, server, repository, trigger)
     bench.platform.wait_for(
         lambda: f"commit {commit} of branch 'main'" in bench.platform.run_log(run["id"])
     )
-    assert f"(which is at {later} by now)" in bench.platform.run_log(run["id"])
+    assert f"(the branch is now at {later})" in bench.platform.run_log(run["id"])
 
 
 @pytest.mark.long

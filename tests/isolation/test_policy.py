@@ -134,7 +134,7 @@ def test_a_profile_that_gives_more_is_for_the_teams_that_it_names(
 
     assert list(read(tmp_path, team, platform=named("mallory")).teams) == ["mallory"]
     (fault,) = read(tmp_path, team, platform=named("shop")).faults
-    assert "policy.profiles.gold.teams names" in fault
+    assert "for the teams in policy.profiles.gold.teams" in fault
 
 
 def test_a_profile_with_looser_limits_must_name_its_teams() -> None:
@@ -146,7 +146,7 @@ def test_a_profile_with_looser_limits_must_name_its_teams() -> None:
         content = {**PLATFORM, "profiles": {"gold": {}}, "policy": policy}
         ((place, text),) = check_platform(Platform.model_validate(content))
         assert place == ("policy", "profiles", "gold")
-        assert "name the teams that may use it in 'teams'" in text
+        assert "list the teams that may use it in 'teams'" in text
     tighter = {"limits": LIMITS, "profiles": {"gold": {"max_storage": "1Gi"}}}
     content = {**PLATFORM, "profiles": {"gold": {}}, "policy": tighter}
     assert not list(check_platform(Platform.model_validate(content)))
@@ -162,7 +162,7 @@ def test_a_team_named_like_a_group_of_the_platform_is_refused(tmp_path: Path) ->
     platform = {**PLATFORM, "defaults": {"harbor": {"groups": {"team-ops": "projectAdmin"}}}}
     state = read(tmp_path, {"name": "ops"}, SHOP, platform=platform)
     assert list(state.teams) == ["shop"]
-    assert any("'team-ops' is reserved: platform.yaml names this" in each for each in state.faults)
+    assert any("'team-ops' is reserved: platform.yaml uses this" in each for each in state.faults)
 
 
 def test_the_group_of_all_projects_is_refused(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_the_group_of_all_projects_is_refused(tmp_path: Path) -> None:
 def test_a_prefix_of_groups_cannot_complete_a_reserved_name(tmp_path: Path) -> None:
     platform = {**PLATFORM, "kubernetes": {"group_prefix": "sys"}}
     state = read(tmp_path, {"name": "mallory", "group": "tem:masters"}, platform=platform)
-    assert "is reserved: Kubernetes gives rights" in state.faults[0]
+    assert "is reserved: Kubernetes grants rights" in state.faults[0]
 
 
 # Mallory's claims never cause another team to be left out
