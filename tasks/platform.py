@@ -30,7 +30,7 @@ def check_all(systems: Systems) -> list[Finding]:
     found = checks.check_all(systems)
     for finding in found:
         get_run_logger().warning(
-            "%s: %s. %s", finding.resource, finding.words.rstrip("."), finding.advice
+            "%s: %s. %s", finding.resource, finding.description.rstrip("."), finding.advice
         )
     return found
 

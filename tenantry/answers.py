@@ -1,7 +1,7 @@
-"""Reads the JSON of the systems' answers: a missing or odd member fails one fact, not the run.
+"""Parses the systems' JSON answers, so that an invalid member fails one fact and not the run.
 
-Each client parses its answers here. An object of an answer then names the call and the member
-where it lacks one, or has one of another type than the client's table says.
+Each client parses its answers here. Reading a member that is missing, or whose type differs from the
+client's table, raises an error that names the call and the member.
 """
 
 import json
@@ -13,9 +13,9 @@ from tenantry.errors import InvalidResponse, SystemUnavailable, format_frames, s
 from tenantry.text import logger
 
 Kind = type | tuple[type, ...] | list[type]
-"""A type of JSON, several of them, or a list whose items are of one type."""
+"""A JSON type, several alternatives, or a list with items of one type."""
 Members = Mapping[str, Kind]
-"""The types of an API's members, by name. A member that is not listed may be anything."""
+"""The types of an API's members by name. A member that is not listed may have any type."""
 
 ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """The errors that code raises if an answer does not have the documented form."""
@@ -30,7 +30,7 @@ _log = logger(__name__)
 
 
 class _Source(NamedTuple):
-    """The call that was answered."""
+    """The call that an answer belongs to."""
 
     system: str
     call: str
@@ -43,8 +43,8 @@ class _Source(NamedTuple):
 class Answer(dict[str, Any]):
     """A JSON object of an answer.
 
-    Reading a member raises InvalidResponse where a `KeyError` is due, or where the member is of another
-    type than the API has for it. `get` takes null for a member that is missing.
+    Reading a member raises InvalidResponse if it is missing or has another type than documented.
+    `get` treats null like a missing member.
     """
 
     def __init__(self, content: Mapping[str, Any], source: _Source) -> None:
@@ -52,7 +52,7 @@ class Answer(dict[str, Any]):
         self._source = source
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copy and pickle it as a plain dict: a stored copy no longer belongs to a call."""
+        """Copy and pickle it as a plain dict, because a stored copy no longer belongs to a call."""
         return dict, (dict(self),)
 
     def __missing__(self, member: str) -> Any:
@@ -62,7 +62,7 @@ class Answer(dict[str, Any]):
         return self._checked(member, super().__getitem__(member))
 
     def get(self, member: str, default: Any = None) -> Any:
-        """Return a member; the default if it is missing or null."""
+        """Return a member, or the default if it is missing or null."""
         value = super().get(member)
         return default if value is None else self._checked(member, value)
 
@@ -76,10 +76,10 @@ class Answer(dict[str, Any]):
 
 
 def parse(content: bytes | str, system: str, call: str, members: Members) -> Any:
-    """Return the JSON of an answer, its objects as `Answer`.
+    """Return the JSON of an answer, with its objects as `Answer`.
 
     Raises:
-        SystemUnavailable: it is not JSON.
+        SystemUnavailable: the answer is not JSON.
     """
     source = _Source(system, call, members)
     try:
@@ -94,10 +94,10 @@ def is_page(content_type: str | None, content: bytes) -> bool:
 
 
 def not_documented(system: str, call: str, status: int, wanted: str) -> InvalidResponse:
-    """Return the error of an answer with another status, header or form than the API documents.
+    """Return the error for an answer with an undocumented status, header or form.
 
     Args:
-        system: the system that was called.
+        system: the called system.
         call: method and path.
         status: the status of the answer.
         wanted: the documented answer, such as `204`.
@@ -113,7 +113,7 @@ def one(answer: Any, system: str, call: str) -> Answer:
     """Return an answer that must be an object.
 
     Raises:
-        InvalidResponse: it is not.
+        InvalidResponse: the answer is not an object.
     """
     if isinstance(answer, Answer):
         return answer
@@ -124,7 +124,7 @@ def many(answer: Any, system: str, call: str) -> list[Answer]:
     """Return an answer that must be a list of objects.
 
     Raises:
-        InvalidResponse: it is not.
+        InvalidResponse: the answer is not a list of objects.
     """
     if isinstance(answer, list) and all(isinstance(row, Answer) for row in answer):
         return answer
@@ -132,10 +132,10 @@ def many(answer: Any, system: str, call: str) -> list[Answer]:
 
 
 def texts(system: str, call: str, answer: Any, *members: str) -> list[str]:
-    """Return these members of an answer, which must be text; other values are not shown, as they may be secret.
+    """Return members of an answer that must be text.
 
     Raises:
-        InvalidResponse: they are not.
+        InvalidResponse: a member is not text. The message shows no values, which may be secret.
     """
     found = [dict.get(answer, name) if isinstance(answer, dict) else None for name in members]
     if not all(isinstance(text, str) and text for text in found):
@@ -149,7 +149,7 @@ def understood(system: str, call: str) -> Iterator[None]:
 
     Args:
         system: the system that answered.
-        call: what was done with the answer, in words.
+        call: the processing of the answer, for the message.
     """
     try:
         yield
@@ -158,7 +158,7 @@ def understood(system: str, call: str) -> Iterator[None]:
 
 
 def not_understood(error: Exception, system: str, call: str) -> InvalidResponse:
-    """Return the InvalidResponse that stands for an error. It names the place: a value may be secret."""
+    """Return the InvalidResponse for an error. It names the code's location, since values may be secret."""
     kind = type(error).__name__
     _log.debug("An answer of %s was not understood: %s\n%s", system, kind, format_frames(error))
     where = source_location(error)
@@ -169,7 +169,7 @@ def not_understood(error: Exception, system: str, call: str) -> InvalidResponse:
 def _is(value: Any, kind: Kind) -> bool:
     if isinstance(kind, list):
         return isinstance(value, list) and all(_is(item, kind[0]) for item in value)
-    if isinstance(value, bool):  # to Python it is a number, too
+    if isinstance(value, bool):  # in Python a bool is also an int
         return kind is bool or (isinstance(kind, tuple) and bool in kind)
     return isinstance(value, kind)
 

@@ -1,4 +1,4 @@
-"""The command line: check the declared state, show what would change, run the sandbox."""
+"""The command line: validate the declared state, show plans and drift, and run the sandbox."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Keeps the tenants of a Kubernetes platform as declared.",
+    help="Keep the tenants of a Kubernetes platform in sync with their declaration.",
 )
 
 Folder = Annotated[
@@ -37,35 +37,35 @@ Folder = Annotated[
 NOTHING_TO_DO, FAILED, CHANGES = 0, 1, 2
 """Exit statuses of `plan`."""
 IN_SYNC, FOUND, UNREADABLE = 0, 2, 3
-"""Exit statuses of `drift` and `check`, beside FAILED."""
+"""Exit statuses of `drift` and `check`, in addition to FAILED."""
 
 Format = Literal["table", "json", "csv", "html", "sarif"]
 
 
 @app.command()
 def validate(folder: Folder) -> None:
-    """Check the declared state and name every fault.
+    """Validate the declared state and list all faults.
 
-    Warnings name what a later release will refuse.
+    Warnings list values that a later release will refuse.
 
-    Exit status: 0 if there is no fault, 1 otherwise.
+    Exit status: 0 no faults, 1 faults.
     """
     state = declared.read(folder)
     for warning in state.warnings:
         _say(f"warning: {warning}", err=True)
     if faults := state.faults:
         raise DeclarationError(faults)
-    _say(f"{folder}: {count(len(state.teams), 'team')} and the platform are in order.")
+    _say(f"{folder}: {count(len(state.teams), 'team')} and the platform are valid.")
 
 
 @app.command()
 def policy(folder: Folder) -> None:
-    """Print the policy that admits the teams as they are declared now, for review.
+    """Print a policy that admits all declared teams, for review.
 
-    It is the section `policy` of platform.yaml, with a grant for each team that needs one. Put it
-    into platform.yaml in place of the present one.
+    The output is the section `policy` of platform.yaml, with a grant for each team that needs one.
+    Review it, and replace the current section with it.
 
-    Exit status: 0 if it is printed, 1 if platform.yaml is faulty.
+    Exit status: 0 printed, 1 platform.yaml is faulty.
     """
     typer.echo(declared.propose_policy(folder), nl=False)
 
@@ -78,16 +78,17 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what configuring the platform and onboarding would change. Nothing is changed.
+    """Show the changes that onboarding would make, without making them.
 
-    The platform is shown if something of its own is declared, and no team is asked for.
+    The plan includes the platform's own resources, unless you select teams.
 
-    The systems are named by TENANTRY_HARBOR_URL, _USERNAME and _PASSWORD, the same for KEYCLOAK,
-    and TENANTRY_KUBERNETES_KUBECONFIG (the pod's own service account if not set).
+    Set the connections with TENANTRY_HARBOR_URL, TENANTRY_HARBOR_USERNAME and
+    TENANTRY_HARBOR_PASSWORD, the same for KEYCLOAK, and TENANTRY_KUBERNETES_KUBECONFIG (default: the
+    pod's own service account).
 
-    A team whose file is faulty is left out, and the reason is shown.
+    Teams with faulty files are left out, and the reason is shown.
 
-    Exit status: 0 nothing to do, 2 changes, 1 error, or a team was left out.
+    Exit status: 0 no changes, 2 changes, 1 error, or a team was left out.
     """
     state = declared.read(folder)
     state.pick(team)
@@ -102,7 +103,7 @@ def plan(
     if as_json:
         _say(json_text(explain.document(outcomes)))
     else:
-        # In a pipe there is no width to fit: a fold would hide words from whoever searches them.
+        # A pipe has no width. Wrapped lines would make the output hard to search.
         width = None if sys.stdout.isatty() else 400
         Terminal(width=width).print(explain.table(outcomes))
     if any(outcome.plan is None or outcome.plan.refusals for outcome in outcomes):
@@ -121,28 +122,28 @@ def drift(
         list[str] | None,
         typer.Option("--system", metavar="NAME", help="Only this system; repeatable."),
     ] = None,
-    format: Annotated[Format, typer.Option(help="How the report is written.")] = "table",
+    format: Annotated[Format, typer.Option(help="The format of the report.")] = "table",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report to this file.")
     ] = None,
     history: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep here what was found when, from run to run."),
+        typer.Option(metavar="DIR", help="Store the history of findings in this folder."),
     ] = None,
     no_probe: Annotated[
-        bool, typer.Option("--no-probe", help="Do not try whether credentials open Harbor.")
+        bool, typer.Option("--no-probe", help="Do not test the robots' credentials by a login.")
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="In the table, show each finding also if they are many.")
+        bool, typer.Option("--full", help="In the table, show every finding, without grouping.")
     ] = False,
 ) -> None:
-    """Report what of the systems is not as declared. Nothing is changed.
+    """Report differences between the systems and the declared state, without changing anything.
 
-    The systems are named as for `plan`.
+    Set the connections as for `plan`.
 
     Exit status: 0 in sync, 2 drift, 3 something could not be read, 1 error.
     """
-    # Its libraries take the other commands longer to start.
+    # Imported here, because its libraries would slow down the start of other commands.
     from tenantry import drift as core
     from tenantry.drift.history import History
 
@@ -164,18 +165,18 @@ def drift(
 @app.command()
 def check(
     folder: Folder,
-    format: Annotated[Format, typer.Option(help="How the report is written.")] = "table",
+    format: Annotated[Format, typer.Option(help="The format of the report.")] = "table",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report to this file.")
     ] = None,
 ) -> None:
-    """Check that the systems work together, from a login to a pull. Nothing is changed.
+    """Check that the systems work together, from a login to an image pull, without changing anything.
 
-    The systems are named as for `plan`.
+    Set the connections as for `plan`.
 
-    Exit status: 0 nothing found, 2 findings, 3 something could not be read, 1 error.
+    Exit status: 0 no findings, 2 findings, 3 something could not be read, 1 error.
     """
-    from tenantry import checks  # of no use to other commands
+    from tenantry import checks  # not needed by other commands
     from tenantry.drift.history import History
 
     state = declared.read(folder)
@@ -190,18 +191,19 @@ def check(
 @app.command()
 def sandbox(
     state: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep the state here; in memory if not set.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Store the state in this folder; default: in memory."),
     ] = None,
     realistic: Annotated[
-        bool, typer.Option("--realistic", help="Let Harbor take its time as a real one does.")
+        bool, typer.Option("--realistic", help="Simulate the response times of a real Harbor.")
     ] = False,
 ) -> None:
-    """Serve a simulated Harbor, Keycloak and Kubernetes API on loopback ports until Ctrl-C.
+    """Run a simulated Harbor, Keycloak and Kubernetes API on loopback ports until Ctrl-C.
 
-    The first line of output is a JSON object with the addresses and credentials.
+    The first line of the output is a JSON object with the addresses and credentials.
     """
     try:
-        from tenantry.sandbox import serve  # the only command that needs the libraries for servers
+        from tenantry.sandbox import serve  # only this command needs the server libraries
     except ModuleNotFoundError as error:
         if str(error.name).startswith("tenantry"):
             raise
@@ -214,24 +216,24 @@ def sandbox(
 
 
 def _say(text: str, *, err: bool = False) -> None:
-    """Print lines of text, harmless for a terminal and for the log of a CI job."""
+    """Print lines of text, escaped for terminals and for CI logs."""
     typer.echo(printed_lines(text), err=err)
 
 
 def _check_output(output: Path | None) -> None:
-    """Refuse a file that cannot be written, before the report takes its time.
+    """Check that the output file can be written, before the report is made.
 
     Raises:
-        TenantryError: it is a folder, or in none, or may not be written.
+        TenantryError: it is a folder, its folder does not exist, or it is not writable.
     """
     if output is None:
         return
     if output.is_dir():
-        raise TenantryError(f"--output: {output} is a folder; name a file in it.")
+        raise TenantryError(f"--output: {output} is a folder; give the path of a file.")
     if not output.parent.is_dir():
-        raise TenantryError(f"--output: there is no folder {output.parent}; make it first.")
+        raise TenantryError(f"--output: folder {output.parent} does not exist; create it first.")
     if not os.access(output if output.exists() else output.parent, os.W_OK):
-        raise TenantryError(f"--output: {output} can't be written: permission denied.")
+        raise TenantryError(f"--output: {output} cannot be written: permission denied.")
 
 
 def _write(
@@ -241,9 +243,9 @@ def _write(
     from tenantry.drift.reports import terminal
 
     if format == "table":
-        told = Terminal(width=None if sys.stdout.isatty() and not output else 160, record=True)
-        with told.capture() as captured:
-            told.print(terminal.table(report, history, full=full))
+        console = Terminal(width=None if sys.stdout.isatty() and not output else 160, record=True)
+        with console.capture() as captured:
+            console.print(terminal.table(report, history, full=full))
         text = captured.get()
     else:
         text = reports.write(format, report, history)
@@ -255,15 +257,15 @@ def _write(
                 output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise TenantryError(
-                f"--output: the report can't be written to {output}: {error.strerror}. Free space, "
-                "or name another file, and run the command again."
+                f"--output: cannot write the report to {output}: {error.strerror}. Free disk space "
+                "or choose another file, and run the command again."
             ) from None
     else:
         typer.echo(text, nl=False)
 
 
 def _is_replaceable(output: Path) -> bool:
-    """Return whether a new file can take the place of this one: not of /dev/stdout, or a mount."""
+    """Return whether a new file can replace the output, which /dev/stdout and mounts do not allow."""
     path = output.resolve()
     is_file = path.is_file() or not path.exists()
     return is_file and not path.is_mount() and os.access(path.parent, os.W_OK)
@@ -292,38 +294,38 @@ def _connections() -> Connections:
         faults = []
         for detail in error.errors():
             name = "TENANTRY_" + "_".join(str(part).upper() for part in detail["loc"])
-            told = (
+            problem = (
                 "is not set"
                 if detail["type"] == "missing"
                 else detail["msg"].removeprefix("Value error, ")
             )
             if len(detail["loc"]) == 1:
-                name, told = f"{name}_URL and _PASSWORD", "are not set"
-            faults.append(f"{name}: {told}")
+                name, problem = f"{name}_URL and _PASSWORD", "are not set"
+            faults.append(f"{name}: {problem}")
         raise DeclarationError(faults) from None
 
 
 def main() -> None:
-    """Runs the command line; a user's mistake is a message, never a traceback."""
+    """Run the command line. Errors are printed as messages, never as tracebacks."""
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except TyperException as error:
-        # Typer's own status for a mistyped option is 2, which `plan` gives for changes.
+        # Typer's own status for an unknown option is 2, which means "changes" for `plan`.
         _say(f"{error.format_message()} Try --help.", err=True)
         sys.exit(FAILED)
     except TenantryError as error:
         _say(str(error), err=True)
         sys.exit(FAILED)
-    except OSError as error:  # of the output, such as a pipe whose reader ended, or of a folder
+    except OSError as error:  # the output failed, such as a closed pipe, or a folder
         where = error.filename or "the output"
         _say(f"{where}: {error.strerror or 'cannot be read or written'}.", err=True)
-        # The interpreter would write what is left once more when it ends.
+        # At its exit the interpreter would try to write the buffered output again.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
-    except Exception as error:  # noqa: BLE001 a fault of ours is a message, too
+    except Exception as error:  # noqa: BLE001 a bug in Tenantry is also reported as a message
         _say(str(as_tenantry_error(error, "running this command")), err=True)
         sys.exit(FAILED)
 

@@ -1,7 +1,7 @@
-"""What a call carries in confidence, kept out of the system's own words about its failure.
+"""Removes the secrets of a call from the system's error message, and from the libraries' logs.
 
-An error is quoted as the system said it, since nobody says better what is wrong. But a proxy, or a
-system, may repeat the call in it. And the HTTP libraries log what they send.
+Messages quote the system's own error, which describes the problem best. But a system or a proxy may
+repeat the request in it, and HTTP libraries log what they send.
 """
 
 import base64
@@ -15,22 +15,22 @@ from urllib.parse import parse_qsl
 
 HIDDEN = "(hidden)"
 _SHORTEST = 8
-"""Characters: what is shorter can't be told from a word of the message."""
+"""The minimum length of a hidden text. A shorter one could be a word of the message."""
 _HEADERS = re.compile(r"authorization|cookie|csrf", re.IGNORECASE)
 _LIBRARIES = ("httpcore", "httpx", "kubernetes", "oauthlib", "paramiko", "requests", "urllib3")
-"""Libraries whose debug logs hold headers, tokens or the content of answers."""
+"""Libraries whose debug logs contain headers, tokens or the content of answers."""
 _LATE = tuple(f"httpcore.{name}" for name in ("connection", "http11", "http2", "proxy", "socks"))
-"""Loggers of modules that are imported with the first call."""
+"""Loggers of modules that are imported only by the first call."""
 _FIELDS = re.compile(r"secret|password|token|credential|^(data|stringData)$", re.IGNORECASE)
 
 
 def without_secrets(reason: str, headers: Mapping[str, Any], body: object = None) -> str:
-    """A system's words, with what the call carried in confidence hidden.
+    """Return a system's error message with the secrets of the call hidden.
 
     Args:
-        reason: the system's words.
-        headers: the call's, with the credentials.
-        body: the call's: an object, or JSON or a form as text or bytes.
+        reason: the system's message.
+        headers: the request's headers, with the credentials.
+        body: the request's body: an object, or JSON or a form as text or bytes.
     """
     found = {*_in_headers(headers), *_in_body(body)}
     for secret in sorted(found, key=len, reverse=True):
@@ -40,18 +40,18 @@ def without_secrets(reason: str, headers: Mapping[str, Any], body: object = None
 
 
 class _NoDebug(logging.Filter):
-    """Drops the debug records of a library, for every level of handlers and loggers."""
+    """Drops the debug records of a library, regardless of the levels of handlers and loggers."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno > logging.DEBUG
 
 
 def hide_wire_logs() -> None:
-    """Keep what is sent and received out of all logs.
+    """Keep requests and responses out of all logs.
 
-    `httpcore` logs Harbor's session and CSRF token, for example, and Prefect stores the records of
-    the loggers that an operator names. The filters are on the loggers that write, so no configuration of handlers or
-    levels undoes it. Call it once the libraries are imported.
+    For example, `httpcore` logs Harbor's session and CSRF token, and Prefect stores the records of
+    loggers that an operator names. The filters are on the loggers themselves, so that no
+    configuration of handlers or levels bypasses them. Call it after the libraries are imported.
     """
     known = [name for name in logging.root.manager.loggerDict if name.startswith(_LIBRARIES)]
     for name in {*known, *_LATE}:

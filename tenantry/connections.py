@@ -1,4 +1,4 @@
-"""Where the systems are and as whom Tenantry talks to them."""
+"""The addresses of the systems, and Tenantry's accounts there."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ class Account(BaseModel):
     """An address, and an account there."""
 
     url: Word
-    """Scheme, host and port, and the path that the system is served under, if any."""
+    """The URL: scheme, host, port, and the system's base path, if any."""
     username: Word = "admin"
-    """User name of the account."""
+    """The account's user name."""
     password: Secret
-    """Its password."""
+    """The account's password."""
     verify: bool | str = True
-    """Check the server's certificate: true, false, or the path of a CA bundle."""
+    """Whether to verify the server's certificate: true, false, or the path of a CA bundle."""
 
     @field_validator("verify", mode="before")
     @classmethod
@@ -31,7 +31,7 @@ class Account(BaseModel):
         if isinstance(value, str):
             value = known.get(value.strip().lower(), value.strip())
         if isinstance(value, str) and not Path(value).exists():
-            raise ValueError(f"there is no CA bundle at {value!r}; allowed: true, false, a path")
+            raise ValueError(f"no CA bundle exists at {value!r}; allowed: true, false, a path")
         return value
 
     @field_validator("url")
@@ -43,33 +43,34 @@ class Account(BaseModel):
 
 
 class HarborAccount(Account):
-    """Harbor, and a system administrator there: no robot may renew another's secret."""
+    """A system administrator of Harbor. A robot cannot renew another robot's secret."""
 
 
 class KeycloakAccount(Account):
-    """Keycloak, and an account that may manage the platform's realm."""
+    """An account of Keycloak that can manage the platform's realm."""
 
     realm: Word = "master"
-    """The realm that the account itself lives in."""
+    """The account's own realm."""
     client_id: Word = "admin-cli"
-    """The client that it logs in with."""
+    """The client that the account logs in with."""
 
 
 class Cluster(BaseModel):
-    """The Kubernetes API server: a kubeconfig, or the pod's own service account if empty."""
+    """A Kubernetes cluster: a kubeconfig, or the pod's own service account if empty."""
 
     kubeconfig: str | None = None
-    """Path of a kubeconfig file."""
+    """The path of a kubeconfig file."""
     kubeconfig_content: dict[str, Any] | None = Field(default=None, repr=False)
-    """Or what stands in one."""
+    """The content of a kubeconfig, instead of a path."""
     context: Word | None = None
-    """The context to use; the file's current one if not given."""
+    """The context; the current context of the kubeconfig if not given."""
 
 
 class Connections(BaseSettings):
-    """All three, from the environment where not given: `TENANTRY_HARBOR_URL`,
-    `TENANTRY_HARBOR_USERNAME`, `TENANTRY_HARBOR_PASSWORD`, the same for `KEYCLOAK`, and
-    `TENANTRY_KUBERNETES_KUBECONFIG`.
+    """The connections to all systems, given as arguments or by environment variables.
+
+    The variables are `TENANTRY_HARBOR_URL`, `TENANTRY_HARBOR_USERNAME`, `TENANTRY_HARBOR_PASSWORD`,
+    the same for `KEYCLOAK`, and `TENANTRY_KUBERNETES_KUBECONFIG`.
     """
 
     model_config = SettingsConfigDict(

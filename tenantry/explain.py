@@ -1,4 +1,4 @@
-"""A plan, told to people and to programs. Showing never touches a system."""
+"""Formats plans for people and programs. It makes no calls to any system."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ _LONGEST = 60
 
 
 def text(value: Any) -> str:
-    """A value on one line, cut in the middle if it is long; lists and mappings as people write."""
+    """Return a value on one line, without brackets around lists; long values are cut in the middle."""
     shown = whole(value)
     if len(shown) <= _LONGEST:
         return shown
@@ -37,20 +37,20 @@ def whole(value: Any, *, fixed: bool = False) -> str:
 
     Args:
         value: the value.
-        fixed: write the moment instead of how far off it is: a text that stays as time passes.
+        fixed: write relative times as absolute ones, so that the text does not depend on the clock.
     """
     return value_text(plain(value, fixed=fixed))
 
 
 def difference(change: Change, found: Difference) -> str:
-    """One field, old and new: of something that is created there is no old."""
+    """Return a field with its old and new value; a created resource has no old value."""
     if change.live is None:
         return f"{found.field}: {text(found.new)}"
     return f"{found.field}: {text(found.old)} → {text(found.new)}"
 
 
 def rows(changes: Iterable[Change]) -> list[dict[str, str]]:
-    """Return changes as rows of a table, one for each change."""
+    """Return changes as table rows, one per change."""
     return [
         {
             "action": change.action,
@@ -62,10 +62,9 @@ def rows(changes: Iterable[Change]) -> list[dict[str, str]]:
 
 
 def steps(plan: Plan) -> frozenset[str]:
-    """Return each change of a plan as a line with all values in full: to compare, not to show.
+    """Return each change of a plan as a line with complete values, for comparison only.
 
-    The same plan has the same lines whenever it is made: texts that depend on the clock are not in
-    them.
+    The lines do not depend on the clock, so that the same plan always has the same lines.
     """
     return frozenset(
         f"{plan.team}: {change.action} {change.id} "
@@ -78,7 +77,7 @@ def steps(plan: Plan) -> frozenset[str]:
 
 
 def plan_hash(lines: Iterable[str]) -> str:
-    """Return a short hash of the steps of one or more plans: another one if anything differs."""
+    """Return a short hash of the steps of one or more plans."""
     return hashlib.sha256(json.dumps(sorted(lines)).encode()).hexdigest()[:12]
 
 
@@ -86,8 +85,8 @@ def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
     """Return one line that counts the changes of the plans, such as `1 team: 3 to create.`
 
     Args:
-        outcomes: the plans, or why there is none.
-        applied: the changes were made: `1 team: 3 created.`
+        outcomes: the plans, or the errors if planning failed.
+        applied: whether the changes were applied: `1 team: 3 created.`
     """
     outcomes = list(outcomes)
     plans = [outcome.plan for outcome in outcomes if outcome.plan is not None]
@@ -107,14 +106,14 @@ def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
 
 def _counted(outcomes: list[Outcome]) -> str:
     teams = sum(outcome.team != PLATFORM for outcome in outcomes)
-    told = count(teams, "team")
+    counted = count(teams, "team")
     if teams == len(outcomes):
-        return told
-    return f"The platform and {told}" if teams else "The platform"
+        return counted
+    return f"The platform and {counted}" if teams else "The platform"
 
 
 def table(outcomes: Iterable[Outcome]) -> RenderableType:
-    """Plans as they are printed on a terminal."""
+    """Return plans as a table for the terminal."""
     parts: list[RenderableType] = []
     outcomes = list(outcomes)
     for outcome in outcomes:
@@ -129,7 +128,7 @@ def _team(outcome: Outcome) -> list[RenderableType]:
         return [Text(f"{title}: cannot be read: {outcome.error}", style="red"), Text()]
     plan = outcome.plan
     if plan.is_empty and not plan.waiting:
-        return [Text(f"{title}: as declared", style="dim"), Text()]
+        return [Text(f"{title}: in sync", style="dim"), Text()]
     shown = Table(title=title, title_justify="left", title_style="bold", expand=False)
     shown.add_column("")
     shown.add_column("Resource", overflow="fold")
@@ -142,12 +141,12 @@ def _team(outcome: Outcome) -> list[RenderableType]:
     for refusal in plan.refusals:
         shown.add_row("[red]! refused[/]", escape(str(refusal.id)), escape(refusal.reason))
     for wait in plan.waiting:
-        shown.add_row("[cyan]… waits[/]", escape(str(wait.id)), escape(wait.reason))
+        shown.add_row("[cyan]… waiting[/]", escape(str(wait.id)), escape(wait.reason))
     return [shown, Text()]
 
 
 def document(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """Plans for programs: one object a team (an empty name: the platform), with everything in full."""
+    """Return plans for programs: one object per team (an empty name is the platform)."""
     return [_document(outcome) for outcome in outcomes]
 
 
@@ -177,7 +176,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 
 def plain(value: Any, *, fixed: bool = False) -> Any:
-    """Return a value as JSON can hold it; `fixed` as in `whole`."""
+    """Return a value as plain JSON types; `fixed` is as in `whole`."""
     if isinstance(value, Exactly):
         return plain(value.value, fixed=fixed)
     if isinstance(value, Mapping):
@@ -192,8 +191,8 @@ def plain(value: Any, *, fixed: bool = False) -> Any:
 def inventory(
     teams: Iterable[Team], observed: Observed, outcomes: Iterable[Outcome]
 ) -> RenderableType:
-    """What exists where: a line a kind of resource, a column a team, and how many there are."""
-    shown = Table(title="What exists where", title_justify="left", title_style="bold")
+    """Return a table that counts the existing resources: one row per kind, one column per team."""
+    shown = Table(title="Existing resources", title_justify="left", title_style="bold")
     for column in ("System", "Resource"):
         shown.add_column(column)
     counts: dict[str, Counter[tuple[str, str]]] = {}
@@ -211,9 +210,7 @@ def inventory(
         shown.add_row(name, kind, *(str(found[system, kind] or "") for found in counts.values()))
     shown.add_section()
     states = [outcome.plan is not None and outcome.plan.is_empty for outcome in outcomes]
-    shown.add_row(
-        "", "as declared", *("[green]yes[/]" if good else "[red]no[/]" for good in states)
-    )
+    shown.add_row("", "in sync", *("[green]yes[/]" if good else "[red]no[/]" for good in states))
     return shown
 
 

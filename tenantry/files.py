@@ -71,11 +71,11 @@ class FolderStore:
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, and its folder if it does not exist.
 
-    A reader sees the old content or the new one, also if the disk is full or the process is killed
-    meanwhile.
+    A reader sees either the old or the new content, even if the disk is full or the process is
+    killed.
 
     Raises:
-        OSError: it cannot be written; the file is as it was.
+        OSError: the file cannot be written; its old content is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # its mode is 0600
@@ -90,15 +90,15 @@ def write_private(path: Path, content: bytes) -> None:
         raise
 
 
-def check_name(name: str, what: str) -> str:
+def check_name(name: str, label: str) -> str:
     """Return the name of a file in a store, if it cannot lead out of the store.
 
     Args:
         name: the name, with `/` between folders.
-        what: what the name is, for the message.
+        label: the beginning of the message.
 
     Raises:
-        TenantryError: it is absolute, or has a part such as `..`.
+        TenantryError: the name is absolute, or has a part such as `..`.
     """
     parts = PurePosixPath(name).parts
     is_inside = (
@@ -111,7 +111,7 @@ def check_name(name: str, what: str) -> str:
     )
     if not is_inside:
         raise TenantryError(
-            f"{what} {name!r} is not the name of a file in the store. Give the path from the root "
+            f"{label} {name!r} is not the name of a file in the store. Give the path from the root "
             "of the store, such as people.csv, without '..' and without a leading '/'."
         )
     return name

@@ -1,4 +1,4 @@
-"""The content of a kubeconfig, as a person pastes it into a form or a secret store."""
+"""Parses the content of a kubeconfig that was pasted into a form or a secret store."""
 
 import json
 import re
@@ -12,12 +12,12 @@ from tenantry.errors import TenantryError
 from tenantry.pasted import decode_base64
 
 COMMAND = "kubectl config view --raw --flatten --minify -o json"
-"""Prints the current context on its own, with all files inlined, in a form that fits on one line."""
+"""A command that prints only the current context, with all files inlined, as JSON."""
 
 _KEYS = re.compile(r"(apiVersion|kind|clusters|contexts|users|current-context)[\"']?\s*:")
 _PATH = re.compile(r"(~|\.{0,2}/|[A-Za-z]:\\)\S*")
 _REPLACED = ("DATA+OMITTED", "REDACTED")
-"""What kubectl prints in place of credentials unless it is called with --raw."""
+"""The texts that kubectl prints instead of credentials, unless it is called with --raw."""
 
 
 class _Part(BaseModel):
@@ -58,7 +58,8 @@ def parse(text: str) -> dict[str, Any]:
     """Return the content of a kubeconfig, given as YAML, as JSON, or as base64 of either.
 
     Raises:
-        TenantryError: it is not a kubeconfig. The message says why and never quotes it.
+        TenantryError: the text is not a kubeconfig. The message gives the reason, and never quotes
+            the text.
     """
     given = decode_base64(text)
     try:
@@ -80,8 +81,8 @@ def parse(text: str) -> dict[str, Any]:
     return content
 
 
-def _refuse(what: str) -> TenantryError:
-    return TenantryError(f"The kubeconfig {what}. Paste what this command prints: {COMMAND}")
+def _refuse(problem: str) -> TenantryError:
+    return TenantryError(f"The kubeconfig {problem}. Paste the output of this command: {COMMAND}")
 
 
 def _what_is_wrong(given: str) -> str:

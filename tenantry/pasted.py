@@ -1,4 +1,4 @@
-"""Text that people paste into form fields, which lose or add line breaks, or encode as base64."""
+"""Types for pasted text, which may have lost or added line breaks, or be encoded as base64."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 
 def decode_base64(text: str) -> str:
-    """Return the text that `text` encodes as base64, or `text` without a BOM if it encodes none."""
+    """Return the text decoded from base64, or, if it is not base64, the text without a BOM."""
     text = text.removeprefix("\ufeff").strip()
     try:
         decoded = base64.b64decode("".join(text.split()), validate=True).decode()
@@ -26,6 +26,6 @@ def _strip_line_breaks(value: SecretStr) -> SecretStr:
 
 
 Word = Annotated[str, BeforeValidator(_strip)]
-"""A value without blanks around it: the form's multi-line fields accept a trailing line break."""
+"""A value without blanks around it, because multi-line form fields accept a trailing line break."""
 Secret = Annotated[SecretStr, AfterValidator(_strip_line_breaks)]
-"""A password or token without line breaks around it. Blanks may belong to it."""
+"""A password or token without line breaks around it. Blanks may be part of it."""

@@ -1,9 +1,9 @@
-"""Makes text harmless for the format that it is written in. Every output uses this module.
+"""Escapes text for each output format. Every output uses this module.
 
-Team files and everything that a tenant can write in a system are hostile: a name, an annotation or
-an error that quotes them may hold commands of a terminal, characters that are invisible or change
-the direction of reading, Markdown, HTML, formulas of a spreadsheet, or a line break that forges a
-line of a log. `tests/isolation/test_text.py` finds writers that do not go through here.
+Team files and everything that a tenant can write in a system are hostile. A name, an annotation, or
+an error that quotes them may contain terminal commands, invisible or bidirectional characters,
+Markdown, HTML, spreadsheet formulas, or a line break that forges a log line.
+`tests/isolation/test_text.py` finds output code that does not use this module.
 """
 
 import json
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _HIDDEN_CATEGORIES = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-"""Controls, invisible formatting (bidirectional marks, zero-width characters, tags), surrogates,
-private characters, and separators of lines and paragraphs."""
+"""Control characters, invisible formatting (bidirectional marks, zero-width characters, tags),
+surrogates, private-use characters, and line and paragraph separators."""
 _BLANKS = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0e\U000e0100-\U000e01ef"
 )
-"""Characters of other categories that show nothing."""
+"""Invisible characters of other categories."""
 _KEPT = "\n\t"
 _SUSPECT = re.compile(r"[^\x20-\x7e\n\t\u00a1-\u00ac\u00ae-\u02ff]")
 _BLANK = re.compile(f"[{_BLANKS}]")
@@ -46,20 +46,20 @@ def _shown(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return text with controls and invisible characters as escapes, such as `\\x1b`.
+    """Return text with control and invisible characters as escapes, such as `\\x1b`.
 
-    Line feeds and tabs stay.
+    Line feeds and tabs are kept.
     """
     return _SUSPECT.sub(lambda found: _shown(found[0]), text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
-    """Return text as one visible line: a line break, with the blanks around it, becomes a blank."""
+    """Return text as one visible line. A line break and the blanks around it become one blank."""
     return visible(_BREAKS.sub(" ", text).strip())
 
 
 def visible_values(value: Any) -> Any:
-    """Return a value of JSON with all text in it made visible, keys included."""
+    """Return a JSON value with all texts made visible, including keys."""
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, Mapping):
@@ -76,39 +76,39 @@ _GITHUB_COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
 
 
 def printed(text: str) -> str:
-    """Return text for a terminal, or for the log of a CI job, in which it is no command either.
+    """Return text for a terminal or a CI log, without commands.
 
-    Azure takes `##[` and `##vso[` for commands, wherever they stand.
+    Azure interprets `##[` and `##vso[` as commands at any position of a line.
     """
     return _AZURE_COMMAND.sub(r"#\\x23", visible(text))
 
 
 def printed_lines(text: str) -> str:
-    """Return whole lines for a terminal: GitHub takes one that begins with `::` for a command."""
+    """Return whole lines for a terminal. GitHub interprets a line that begins with `::` as a command."""
     return _GITHUB_COMMAND.sub(r"\1\\x3a", printed(text))
 
 
 class Terminal(Console):
-    """A console that prints all text with `printed`, whatever it is a part of."""
+    """A console that escapes all text with `printed`."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Yield the segments of something to print."""
+        """Yield the escaped segments of a renderable."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printed(segment.text))
 
 
 def logged(text: str) -> str:
-    """Return text for a log: its further lines are indented, so that none looks like an entry."""
+    """Return text for a log, with further lines indented so that they do not look like entries."""
     return visible(text).replace("\n", "\n  ")
 
 
 class HarmlessRecords(logging.Filter):
-    """Makes the text of log records harmless."""
+    """Escapes the text of log records."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return True; the record's message, and its traceback, are harmless then."""
+        """Escape the record's message and traceback, and return True."""
         record.msg, record.args = logged(record.getMessage()), None
         if record.exc_info and not record.exc_text:
             record.exc_text = visible(logging.Formatter().formatException(record.exc_info))
@@ -116,7 +116,7 @@ class HarmlessRecords(logging.Filter):
 
 
 def logger(name: str) -> logging.Logger:
-    """Return a logger that makes its records harmless."""
+    """Return a logger that escapes its records."""
     found = logging.getLogger(name)
     if not any(isinstance(known, HarmlessRecords) for known in found.filters):
         found.addFilter(HarmlessRecords())
@@ -127,7 +127,7 @@ def logger(name: str) -> logging.Logger:
 
 _MARKDOWN = re.compile(
     r"[\\`*_\[\]<>|~&@]|^[#+=-]"
-    # What follows are links without brackets.
+    # Autolinks, which have no brackets.
     r"|(?:(?<=http)|(?<=https)|(?<=ftp)):(?=//)|(?<=www)\.",
     re.IGNORECASE,
 )
@@ -136,23 +136,23 @@ _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&#(9|32);")
 
 
 class Markdown(str):
-    """Markdown of ours, in which all text from elsewhere is escaped."""
+    """Trusted Markdown, in which all other text is escaped."""
 
     __slots__ = ()
 
 
 def markdown(template: str, *values: object) -> Markdown:
-    """Return a template of ours with its `{}` filled in; a value that is not Markdown is escaped."""
+    """Return a trusted template with its `{}` filled in; values that are not Markdown are escaped."""
     return Markdown(template.format(*map(_escaped, values)))
 
 
 def joined(separator: str, parts: Iterable[Markdown]) -> Markdown:
-    """Return parts with a separator of ours between them."""
+    """Return the parts joined by a trusted separator."""
     return Markdown(separator.join(map(_escaped, parts)))
 
 
 def code(text: str) -> Markdown:
-    """Return text as code, on one line; text that would end the code, or a cell, is escaped."""
+    """Return text as inline code; text that would end the code or a table cell is escaped instead."""
     line = one_line(text)
     if not line or "`" in line or "|" in line:
         return Markdown(_escaped(line))
@@ -160,7 +160,7 @@ def code(text: str) -> Markdown:
 
 
 def link(text: str, url: str) -> Markdown:
-    """Return a link whose address has no character that means something in Markdown."""
+    """Return a link, with the URL quoted so that it contains no Markdown."""
     return Markdown(f"[{escaped(text)}](<{quote(url, safe=':/?&=%+-._~')}>)")
 
 
@@ -170,17 +170,17 @@ def table_row(*cells: object) -> Markdown:
 
 
 def table_head(*names: str) -> Markdown:
-    """Return the head of a table, with the line below it."""
+    """Return the header row of a table, with the delimiter row below it."""
     return joined("\n", (table_row(*names), Markdown(f"|{'---|' * len(names)}")))
 
 
 def escaped(text: str) -> Markdown:
-    """Return text whose lines are not Markdown, such as that of a cell in Prefect's tables."""
+    """Return text with all Markdown escaped, line by line, such as for a cell in Prefect's tables."""
     return Markdown("\n".join(map(_without_marks, visible(text).split("\n"))))
 
 
 def unescaped(text: str) -> str:
-    """Return what `escaped` was given."""
+    """Return the original text of an `escaped` text."""
     return _ESCAPE.sub(lambda found: found[1] or chr(int(found[2])), text)
 
 
@@ -192,7 +192,7 @@ def _escaped(value: object) -> str:
 
 def _without_marks(line: str) -> str:
     if line.startswith((" ", "\t")):
-        # A blank as an entity neither makes code of the line nor hides a mark that follows it.
+        # As an entity, the blank neither starts a code block nor hides a mark after it.
         return f"&#{ord(line[0])};" + _MARKDOWN.sub(r"\\\g<0>", line[1:])
     return _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\g<0>", line))
 
@@ -203,7 +203,7 @@ _FORMULA = re.compile(r"'*[\s\x00-\x20\xa0\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20
 
 
 def csv_cell(text: str) -> str:
-    """Return text for CSV: where a spreadsheet would find a formula, an apostrophe comes first.
+    """Return text for CSV, with an apostrophe before text that a spreadsheet would run as a formula.
 
     Spreadsheets skip blanks, tabs and line feeds before a formula.
     """
@@ -211,12 +211,12 @@ def csv_cell(text: str) -> str:
 
 
 def read_csv_cell(cell: str) -> str:
-    """Return the text that `csv_cell` was given."""
+    """Return the original text of a cell written by `csv_cell`."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def csv_text(table: "DataFrame") -> str:
-    """Return a table as CSV, with all of its text visible and without formulas."""
+    """Return a table as CSV, with visible text and without formulas."""
     safe = table.copy()
     for name in safe.columns:
         if safe[name].dtype in ("str", "object"):
@@ -227,10 +227,10 @@ def csv_text(table: "DataFrame") -> str:
 
 
 def json_text(content: Any, indent: int | None = 2) -> str:
-    """Return JSON in ASCII: its text is the same, and a terminal that shows the file is safe."""
+    """Return JSON in ASCII, so that the file is safe to print on a terminal."""
     return json.dumps(content, indent=indent)
 
 
 def sarif_text(text: str) -> str:
-    """Return text for a message of SARIF, in which `[text](target)` would be a link."""
+    """Return text for a SARIF message, with `[text](target)` escaped, which would be a link."""
     return one_line(text).replace("](", "\\](")

@@ -1,4 +1,4 @@
-"""What a team is told once it is onboarded: how to log in, push and pull. No secrets."""
+"""The guide for an onboarded team: how to log in, push and pull. It contains no secrets."""
 
 import re
 
@@ -10,25 +10,25 @@ _WORD = re.compile(r"[A-Za-z0-9./:_\[\]-]+")
 
 
 def guide(team: Team, registry: str, realm: str, plan: Plan | None = None) -> Markdown:
-    """Return the team's guide, with text of no other team in it.
+    """Return the guide for a team. It contains no data of other teams.
 
     Args:
-        team: the team, its defaults filled in.
-        registry: host (and port) that its image names begin with.
-        realm: Keycloak's realm.
-        plan: what the run had to do; what still waits is told at the end.
+        team: the team with all defaults.
+        registry: the registry host (and port) in its image names.
+        realm: the Keycloak realm.
+        plan: the plan of the run, whose waiting resources are listed at the end.
     """
     slug, registry = team.slug, one_line(registry)
     images = f"{registry}/{slug}/<image>:<tag>"
     lines = [
-        markdown("# {}: you are on board", team.display_name or team.name),
+        markdown("# Welcome, {}", team.display_name or team.name),
         markdown(""),
-        table_head("what", "where"),
+        table_head("resource", "location"),
         table_row("namespaces", joined(", ", map(code, team.namespaces))),
         table_row("images", code(images)),
         table_row(
             "your group",
-            markdown("{} in Keycloak's realm {}", code(team.oidc_group), code(realm)),
+            markdown("{} in the Keycloak realm {}", code(team.oidc_group), code(realm)),
         ),
         table_row("your role in Harbor", code(team.harbor.role)),
         *(
@@ -44,40 +44,38 @@ def guide(team: Team, registry: str, realm: str, plan: Plan | None = None) -> Ma
         ),
         markdown(
             "\n## Log in\n\n"
-            "Open Harbor in a browser and log in by single sign-on.\n"
-            "On your own machine `docker login` takes your Harbor user name and the CLI secret that\n"
-            "your Harbor user profile shows.\n"
+            "Open Harbor in a browser and log in with single sign-on.\n"
+            "For `docker login` on your own machine, use your Harbor user name and the CLI secret\n"
+            "from your Harbor user profile.\n"
         ),
     ]
     if "ci" in team.active_robots:
         lines += [
             markdown(
-                "## Push from a pipeline\n\nThe Secret `harbor-ci` in {} is a ready docker "
+                "## Push from a pipeline\n\nThe Secret `harbor-ci` in {} contains a docker "
                 "configuration:\n",
                 code(slug),
             ),
             _commands(slug, registry),
-            markdown(
-                "\nRead it again in each run: its content changes when the credential is rotated.\n"
-            ),
+            markdown("\nRead it in each pipeline run: rotation changes its content.\n"),
         ]
     if any(robot.attach for robot in team.active_robots.values()):
         lines.append(
             markdown(
                 "## Pull\n\n"
-                "Pods of the `default` ServiceAccount pull from your project without any setting.\n"
+                "Pods of the `default` ServiceAccount can pull from your project without settings.\n"
                 "Another ServiceAccount needs `imagePullSecrets: [{{name: harbor-pull}}]`.\n"
             )
         )
     if plan is not None and plan.waiting:
-        lines.append(markdown("## Still to come\n"))
+        lines.append(markdown("## Not ready yet\n"))
         lines += [markdown("- {}: {}", str(wait.id), wait.reason) for wait in plan.waiting]
         lines.append(markdown(""))
     return joined("\n", lines)
 
 
 def _commands(slug: str, registry: str) -> Markdown:
-    """Return the commands of a pipeline as a block of code, from names without special characters."""
+    """Return the commands of a pipeline as a code block, if the names have no special characters."""
     if not _WORD.fullmatch(f"{registry}/{slug}"):
         return markdown("(Harbor's registry_url is not a host: ask the platform team for it.)")
     return Markdown(

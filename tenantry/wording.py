@@ -1,4 +1,4 @@
-"""Values, numbers and lengths of time as a sentence says them."""
+"""Formats values, numbers and durations for sentences."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,9 @@ NONE = "(none)"
 
 
 def value_text(value: Any) -> str:
-    """Return a plain value on one line as people write it, never as Python writes it.
+    """Return a plain value on one line, without Python's notation.
 
-    A list or a mapping has brackets only inside another one.
+    Only nested lists and mappings have brackets.
     """
     text = _bracketed(value)
     is_filled = isinstance(value, Mapping | list | tuple) and value
@@ -28,18 +28,18 @@ def _bracketed(value: Any) -> str:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: `1 team`, `2 teams`; `plural` where that is not noun + s."""
+    """Return a number with its noun: `1 team`, `2 teams`. The default plural is noun + s."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def days(number: float) -> str:
-    """Return a length of time in days: `3 days`, `1 day`, `less than a day`.
+    """Return a duration in days: `3 days`, `1 day`, `less than a day`.
 
-    A negative one, because two clocks differ, is `less than a day` too.
+    A negative duration, due to clock skew, is also `less than a day`.
     """
     return count(round(number), "day") if round(number) > 0 else "less than a day"
 
 
 def days_off(number: float) -> str:
-    """Return how far off a moment is, in days: `in 3 days`, or `3 days ago` if it is past."""
+    """Return a relative time in days: `in 3 days`, or `3 days ago` for the past."""
     return f"in {days(number)}" if number > 0 else f"{days(-number)} ago"

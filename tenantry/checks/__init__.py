@@ -1,7 +1,7 @@
-"""Checks that the systems work together: from a person's login to a pull, through the mesh.
+"""Checks that the systems work together: from a user's login to an image pull, through the mesh.
 
-Each check only reads. What it finds is in place and as somebody wanted it, and does
-not work: that tells it from drift, which is what is not as declared.
+Each check only reads. Its findings are configurations that exist but do not work. Drift, in
+contrast, is a difference from the declared state.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -77,13 +77,13 @@ CHECKS = (
     "destinations",
     "docker tokens",
 )
-"""What findings are called by, in the order in which they are told."""
+"""The names of the checks in findings, in the order of the report."""
 
 
 def check_all(systems: Systems) -> list[Finding]:
-    """Return what the checks find, the critical first. What one cannot read is a finding, too.
+    """Return the findings of all checks, the critical ones first, including unreadable parts.
 
-    Without single sign-on that is one finding, and no other check of the login is made.
+    If single sign-on is not configured, that is one finding, and the other login checks are skipped.
     """
     chain, between = Login(systems), Mesh(systems)
     work: _Work = [(name, partial(check, between)) for name, check in _OF_MESH.items()]
@@ -104,7 +104,7 @@ def check_all(systems: Systems) -> list[Finding]:
 
 
 def report(systems: Systems, found: Sequence[Finding]) -> Report:
-    """What the checks have found, in the forms of a report."""
+    """Return the findings of the checks as a report."""
     state = systems.state
     return Report(
         platform=state.platform.name,
@@ -119,13 +119,13 @@ def report(systems: Systems, found: Sequence[Finding]) -> Report:
 
 
 def _flat(view: View, work: _Work) -> list[Finding]:
-    # One after another: they share what they read.
+    # The checks run sequentially, because they share cached reads.
     found: list[Finding] = []
     for name, check in work:
         try:
             with understood("harbor", f"check {name}"):
                 found += check()
-        except Exception as error:  # noqa: BLE001 one check's failure, whatever it is
+        except Exception as error:  # noqa: BLE001 any error fails this one check only
             found.append(_unreadable(view, name, as_tenantry_error(error, f"checking {name}")))
     return found
 
@@ -133,5 +133,5 @@ def _flat(view: View, work: _Work) -> list[Finding]:
 def _unreadable(view: View, check: str, error: TenantryError) -> Finding:
     known = {"robots": "robot expiry", "issuers in the mesh": "issuer"}.get(check, check)
     id = Id(Kind(getattr(error, "system", "harbor"), "check"), known)
-    advice = "Let the system answer, and check again."
+    advice = "Restore the system, and run the checks again."
     return view.finding(known, "warning", id, str(error), advice, class_="unreadable")

@@ -1,4 +1,4 @@
-"""The groups that logins bring to Harbor: their type, the filter, and the administrators."""
+"""Checks of the groups in logins to Harbor: their type, the filter, and the administrators."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _OIDC_GROUP = 3
 
 
 def group_type(login: Login) -> Iterator[Finding]:
-    """Harbor knows no team's group under another type than OIDC."""
+    """Check that Harbor stores no team's group with another type than OIDC."""
     owners = {team.oidc_group: team.name for team in login.systems.state.teams.values()}
     for group in login.harbor.pages("/usergroups"):
         name = group["group_name"]
@@ -23,16 +23,16 @@ def group_type(login: Login) -> Iterator[Finding]:
                 "group type",
                 "critical",
                 Id(USER_GROUP, name),
-                f"Harbor knows it as type {group['group_type']}, and names are unique over all "
+                f"Harbor stores it as type {group['group_type']}, and group names are unique across "
                 "types: its members get no role in Harbor",
-                "Delete it in Harbor once you have noted its memberships, which go with it in "
-                "every project; then onboard the team again.",
+                "Note the group's project memberships and delete the group in Harbor, which deletes "
+                "the memberships as well. Then onboard the team again.",
                 owners[name],
             )
 
 
 def group_filter(login: Login) -> Iterator[Finding]:
-    """Harbor's filter hides no team's group."""
+    """Check that Harbor's filter excludes no team's group."""
     text = str(login.settings.get("oidc_group_filter") or "")
     if not text:
         return
@@ -43,7 +43,7 @@ def group_filter(login: Login) -> Iterator[Finding]:
             "group filter",
             "warning",
             SINGLE_SIGN_ON,
-            f"oidc_group_filter '{text}' is not a regular expression: Harbor ignores it silently",
+            f"oidc_group_filter '{text}' is not a regular expression, and Harbor ignores it",
             "Correct harbor.single_sign_on.group_filter.",
         )
         return
@@ -53,25 +53,25 @@ def group_filter(login: Login) -> Iterator[Finding]:
                 "group filter",
                 "critical",
                 SINGLE_SIGN_ON,
-                f"oidc_group_filter '{text}' hides '{team.oidc_group}'",
-                "Widen harbor.single_sign_on.group_filter.",
+                f"oidc_group_filter '{text}' excludes '{team.oidc_group}'",
+                "Extend harbor.single_sign_on.group_filter.",
                 team.name,
             )
 
 
 def admin_group(login: Login) -> Iterator[Finding]:
-    """The group of Harbor's administrators has a member."""
+    """Check that the group of Harbor's administrators has a member."""
     name = str(login.settings.get("oidc_admin_group") or "")
     if not name:
         return
     group = login.group(name)
     members = login.realm.rows(f"groups/{group['id']}/members", max=1) if group else None
     if not members:
-        what = "it has no members" if group else "the realm has no such group"
+        reason = "it has no members" if group else "the realm has no such group"
         yield login.finding(
             "admin group",
             "warning",
             Id(GROUP, name),
-            f"it is Harbor's oidc_admin_group, and {what}",
-            "Add a member, or name another group in harbor.single_sign_on.admin_group.",
+            f"it is Harbor's oidc_admin_group, and {reason}",
+            "Add a member, or set harbor.single_sign_on.admin_group to another group.",
         )

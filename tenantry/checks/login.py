@@ -1,4 +1,4 @@
-"""The chain from the realm's token to Harbor's group: issuer, client, claims, groups."""
+"""Checks of the login chain, from the realm's token to Harbor's groups."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -18,7 +18,7 @@ from tenantry.systems.systems import Systems
 
 
 class Login(View):
-    """What Harbor and the realm say of each other. Read once, when a check asks for it."""
+    """The login settings of Harbor and the realm. Each is read once, when a check needs it."""
 
     def __init__(self, systems: Systems) -> None:
         super().__init__(systems)
@@ -42,11 +42,11 @@ class Login(View):
         return self.systems.state.platform.harbor.single_sign_on is not None
 
     def or_configure(self, advice: str, otherwise: str = "") -> str:
-        """Return advice with what configure-platform does about it.
+        """Return advice that mentions configure-platform as a way to do it.
 
         Args:
-            advice: what a person can do by hand, without a full stop.
-            otherwise: what else there is to do, beginning with a comma.
+            advice: the manual remedy, without a full stop.
+            otherwise: a further alternative, beginning with a comma.
         """
         if self.is_declared:
             return f"{advice} (configure-platform does){otherwise}."
@@ -55,29 +55,29 @@ class Login(View):
 
     @property
     def misnamed(self) -> bool:
-        """Whether Harbor calls the realm otherwise than it does itself: no login works then."""
+        """Whether Harbor's endpoint differs from the realm's issuer, so that no login works."""
         return str(self.settings["oidc_endpoint"]) != self.realm.issuer
 
     @property
-    def asked(self) -> list[str]:
-        """The scopes that Harbor asks for."""
+    def requested_scopes(self) -> list[str]:
+        """The scopes that Harbor requests."""
         named = (scope.strip() for scope in str(self.settings["oidc_scope"]).split(","))
         return [scope for scope in named if scope]
 
     @property
-    def had(self) -> set[str]:
-        """The scopes that the client may have."""
+    def assigned_scopes(self) -> set[str]:
+        """The scopes that are assigned to the client."""
         lists = ("defaultClientScopes", "optionalClientScopes")
         return {name for each in lists for name in (self.client or {}).get(each) or ()}
 
     @property
     def client_resource(self) -> Id:
-        """How Harbor's client is known."""
+        """The id of Harbor's client as a resource."""
         return Id(CLIENT, str(self.settings["oidc_client_id"]))
 
     @cached_property
     def sample(self) -> tuple[Team, Representation] | None:
-        """A team, and somebody in its group; None if there is nobody in any."""
+        """A team and a member of its group; None if no group has members."""
         for team in self.systems.state.teams.values():
             group = self.group(team.oidc_group)
             members = self.realm.rows(f"groups/{group['id']}/members", max=1) if group else None
@@ -86,7 +86,7 @@ class Login(View):
         return None
 
     def group(self, name: str) -> Representation | None:
-        """The group of this name, wherever it is: claims carry leaf names."""
+        """Return the group with this name at any level, because claims contain leaf names."""
         found = self.realm.rows("groups", search=name, exact="true") or []
         while found:
             if match := named(found, name):
@@ -101,9 +101,9 @@ class Login(View):
 
 
 def single_sign_on(login: Login) -> Iterator[Finding]:
-    """Harbor logs people in through the realm, whether it was declared or set up by hand.
+    """Check that Harbor's login uses the realm, whether it was declared or set up by hand.
 
-    Without it, the other checks of the login would report one cause many times.
+    Otherwise the other login checks would report the same cause many times.
     """
     endpoint = str(login.settings["oidc_endpoint"] or "")
     if login.is_declared:
@@ -112,14 +112,14 @@ def single_sign_on(login: Login) -> Iterator[Finding]:
                 "single sign-on",
                 "critical",
                 SINGLE_SIGN_ON,
-                "it is declared, and Harbor has no OIDC provider",
+                "it is declared, but Harbor has no OIDC provider",
                 "Run configure-platform.",
             )
         return
     if not endpoint:
         why = "Harbor has no OIDC provider"
-    elif login.misnamed and not _how(endpoint, login.realm.issuer):
-        why = f"Harbor logs people in through '{endpoint}', which is another provider"
+    elif login.misnamed and not _difference(endpoint, login.realm.issuer):
+        why = f"Harbor's login uses '{endpoint}', which is another provider"
     elif login.client is None:
         why = f"realm '{login.realm.realm}' has no client for Harbor"
     else:
@@ -135,57 +135,57 @@ def single_sign_on(login: Login) -> Iterator[Finding]:
 
 
 def issuer(login: Login) -> Iterator[Finding]:
-    """Harbor's endpoint is the realm's issuer, letter for letter."""
-    endpoint, told = str(login.settings["oidc_endpoint"]), login.realm.issuer
+    """Check that Harbor's endpoint is exactly the realm's issuer."""
+    endpoint, expected = str(login.settings["oidc_endpoint"]), login.realm.issuer
     if login.misnamed:
         yield login.finding(
             "issuer",
             "critical",
             SINGLE_SIGN_ON,
-            f"Harbor's oidc_endpoint is '{endpoint}', and the realm calls itself '{told}'"
-            f"{_how(endpoint, told)}",
+            f"Harbor's oidc_endpoint is '{endpoint}', but the realm's issuer is '{expected}'"
+            f"{_difference(endpoint, expected)}",
             login.or_configure(
-                "Set Harbor's oidc_endpoint to what the realm calls itself",
+                "Set Harbor's oidc_endpoint to the realm's issuer",
                 ", or set Keycloak's hostname to the address that Harbor uses",
             ),
         )
 
 
-def _how(one: str, other: str) -> str:
-    """What two issuers differ in, where it is one of the usual slips."""
+def _difference(one: str, other: str) -> str:
+    """Return the difference between two issuers, if it is a common mistake."""
     if one.rstrip("/") == other.rstrip("/"):
-        return ": a slash at the end"
+        return ": they differ in a slash at the end"
     if one.partition("://")[2] == other.partition("://")[2]:
-        return ": http and https"
+        return ": one uses http, the other https"
     if one.replace("/auth/realms/", "/realms/") == other.replace("/auth/realms/", "/realms/"):
-        return ": /auth, which Keycloak has no longer since version 17"
+        return ": they differ in /auth, which Keycloak no longer uses since version 17"
     return ""
 
 
 def client_secret(login: Login) -> Iterator[Finding]:
-    """The realm takes the client id and secret that Harbor holds."""
+    """Check that the realm accepts Harbor's client id and secret."""
     words = login.harbor.tried_client()
     if "unauthorized_client" in words or "invalid_client" in words:
         yield login.finding(
             "client secret",
             "critical",
             SINGLE_SIGN_ON,
-            f"the realm refuses Harbor's client: {words}",
-            login.or_configure("Give Harbor the client's id and secret"),
+            f"the realm rejects Harbor's client: {words}",
+            login.or_configure("Set the client's id and secret in Harbor"),
         )
     elif words and "invalid_grant" not in words and not login.misnamed:
         yield login.finding(
             "client secret",
             "critical",
             SINGLE_SIGN_ON,
-            f"a login through Harbor ends with: {words}",
-            "See whether Harbor's core reaches the realm at its oidc_endpoint, and trusts its "
+            f"a login through Harbor fails with: {words}",
+            "Check that Harbor's core can reach the realm at its oidc_endpoint, and trusts its "
             "certificate.",
         )
 
 
 def redirect_uri(login: Login) -> Iterator[Finding]:
-    """The client's redirect URIs cover Harbor's callback."""
+    """Check that the client's redirect URIs include Harbor's callback."""
     callback = f"{str(login.harbor.info()['external_url']).rstrip('/')}/c/oidc/callback"
     client = login.client
     if client is None:
@@ -193,7 +193,7 @@ def redirect_uri(login: Login) -> Iterator[Finding]:
             "redirect URI",
             "critical",
             login.client_resource,
-            f"realm '{login.realm.realm}' has no such client, and Harbor logs in as it",
+            f"realm '{login.realm.realm}' has no such client, but Harbor's login uses it",
             login.or_configure("Create the client"),
         )
     elif not any(_covers(uri, callback) for uri in client.get("redirectUris") or ()):
@@ -201,7 +201,7 @@ def redirect_uri(login: Login) -> Iterator[Finding]:
             "redirect URI",
             "critical",
             login.client_resource,
-            f"no redirect URI covers '{callback}', which is made of Harbor's external URL",
+            f"no redirect URI matches '{callback}', which derives from Harbor's external URL",
             login.or_configure("Add it to the client", ", or correct Harbor's external URL"),
         )
 
@@ -211,91 +211,97 @@ def _covers(uri: str, callback: str) -> bool:
 
 
 def pkce(login: Login) -> Iterator[Finding]:
-    """The client does not ask for PKCE of a Harbor that has none."""
+    """Check that the client does not require PKCE if Harbor does not support it."""
     method = ((login.client or {}).get("attributes") or {}).get("pkce.code.challenge.method")
     if method == "S256" and login.harbor.version() < PKCE_SINCE:
         yield login.finding(
             "PKCE",
             "critical",
             login.client_resource,
-            "the client requires PKCE, and Harbor sends it from version 2.13 on",
-            login.or_configure("Remove it from the client", ", or update Harbor"),
+            "the client requires PKCE, which Harbor supports from version 2.13 on",
+            login.or_configure("Remove it from the client", ", or upgrade Harbor"),
         )
     elif method == "plain":
         yield login.finding(
             "PKCE",
             "critical",
             login.client_resource,
-            "the client requires PKCE by 'plain', and Harbor sends S256",
+            "the client requires PKCE with 'plain', but Harbor uses S256",
             login.or_configure("Set it to S256"),
         )
 
 
 def scopes(login: Login) -> Iterator[Finding]:
-    """What Harbor asks for can be had, and CLI secrets outlive the login."""
-    asked = login.asked
+    """Check that the client has Harbor's scopes, and that CLI secrets outlive the session."""
+    requested = login.requested_scopes
     if login.client is not None:
-        missing = [scope for scope in asked if scope not in login.had | {"openid"}]
+        assigned = login.assigned_scopes | {"openid"}
+        missing = [scope for scope in requested if scope not in assigned]
         if missing:
             yield login.finding(
                 "scopes",
                 "critical",
                 login.client_resource,
-                f"Harbor asks for {', '.join(missing)}, which the client may not have",
-                "Assign it to the client, or take it out of Harbor's oidc_scope.",
+                f"Harbor requests scopes that the client does not have: {', '.join(missing)}",
+                "Assign them to the client, or remove them from Harbor's oidc_scope.",
             )
-    if "openid" not in asked:
+    if "openid" not in requested:
         yield login.finding(
             "scopes",
             "critical",
             SINGLE_SIGN_ON,
-            "Harbor's oidc_scope lacks openid: no login has an ID token",
+            "Harbor's oidc_scope lacks openid: logins return no ID token",
             login.or_configure("Add it"),
         )
-    if "offline_access" not in asked:
+    if "offline_access" not in requested:
         yield login.finding(
             "scopes",
             "warning",
             SINGLE_SIGN_ON,
-            "Harbor's oidc_scope lacks offline_access: people's CLI secrets die with their login",
-            login.or_configure("Add it", ", and let programs use robots"),
+            "Harbor's oidc_scope lacks offline_access: a user's CLI secret expires with the session",
+            login.or_configure("Add it", ", and use robots for programs"),
         )
 
 
 def claims(login: Login) -> Iterator[Finding]:
-    """An ID token for somebody of a team holds what Harbor needs. No password is needed."""
+    """Check that an example ID token for a team member has the claims that Harbor needs.
+
+    Keycloak generates the token without the user's password.
+    """
     if login.client is None or login.sample is None:
         return
     team, user = login.sample
-    # A scope that can't be had is the finding of another check.
-    asked = " ".join(["openid", *(scope for scope in login.asked if scope in login.had)])
+    # Another check reports scopes that are not assigned.
+    assigned = (scope for scope in login.requested_scopes if scope in login.assigned_scopes)
+    requested = " ".join(["openid", *assigned])
     path = f"clients/{login.client['id']}/evaluate-scopes/generate-example-id-token"
-    token: Representation = login.realm.get(path, userId=user["id"], scope=asked) or {}
-    told = f"an ID token for '{user['username']}'"
+    token: Representation = login.realm.get(path, userId=user["id"], scope=requested) or {}
+    label = f"an ID token for '{user['username']}'"
     for name in ("iss", "sub", "email", "email_verified"):
         if token.get(name) is None:
-            yield _claim(login, f"{told} has no '{name}'", team)
+            yield _claim(login, f"{label} has no '{name}'", team)
     if token.get("iss") not in (None, login.settings["oidc_endpoint"]) and not login.misnamed:
-        yield _claim(login, f"{told} is issued by '{token['iss']}'", team)
-    yield from _groups(login, token, told, team)
+        yield _claim(login, f"{label} is issued by '{token['iss']}'", team)
+    yield from _groups(login, token, label, team)
 
 
-def _groups(login: Login, token: Representation, told: str, team: Team) -> Iterator[Finding]:
+def _groups(login: Login, token: Representation, label: str, team: Team) -> Iterator[Finding]:
     name = str(login.settings["oidc_groups_claim"])
     groups = token.get(name)
     if groups is None:
-        yield _claim(login, f"{told} has no claim '{name}', which Harbor reads groups from", team)
+        text = f"{label} has no claim '{name}', from which Harbor reads the groups"
+        yield _claim(login, text, team)
     elif not isinstance(groups, list) or not all(isinstance(each, str) for each in groups):
-        yield _claim(login, f"the claim '{name}' of {told} is no list of texts", team)
+        yield _claim(login, f"the claim '{name}' of {label} is not a list of texts", team)
     elif any(each.startswith("/") for each in groups):
         yield _claim(
             login,
-            f"the claim '{name}' of {told} holds paths ({', '.join(groups)}): Harbor takes "
-            "'/a' for another group than 'a'",
+            f"the claim '{name}' of {label} contains paths ({', '.join(groups)}): for Harbor, "
+            "'/a' and 'a' are different groups",
             team,
         )
     elif team.oidc_group not in groups:
-        yield _claim(login, f"the claim '{name}' of {told} lacks '{team.oidc_group}'", team)
+        yield _claim(login, f"the claim '{name}' of {label} lacks '{team.oidc_group}'", team)
 
 
 def _claim(login: Login, cause: str, team: Team) -> Finding:

@@ -1,4 +1,4 @@
-"""What the cluster holds of the mesh, and whether its routes lead where they should."""
+"""The mesh's objects in the cluster, and checks of its routes."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
@@ -16,7 +16,7 @@ from tenantry.systems.systems import Systems
 
 
 class Mesh(View):
-    """What the cluster holds of the mesh. Read once, when a check asks for it."""
+    """The mesh's objects in the cluster. Each kind is read once, when a check needs it."""
 
     def __init__(self, systems: Systems) -> None:
         super().__init__(systems)
@@ -25,7 +25,7 @@ class Mesh(View):
         self.harbor = harbor.namespace if harbor else "harbor"
         self.core = harbor.core.service if harbor else "harbor-core"
         self.unread: list[Finding] = []
-        """The routes that could not be understood."""
+        """Findings for routes that could not be parsed."""
         self.gateway_namespace = systems.state.platform.mesh.gateway_namespace
 
     def _all(self, kind: str) -> list[Object]:
@@ -50,17 +50,17 @@ class Mesh(View):
 
     @cached_property
     def routes(self) -> list[Route]:
-        """All routes, of both kinds, each with its paths in the order in which they win."""
+        """All routes of both kinds."""
         parsers = {VIRTUAL_SERVICE: virtual_service, HTTP_ROUTE: http_route}
         read: list[Route] = []
         for kind, parse in parsers.items():
             found = self._all(kind.name)
-            self.unread += self.each(
-                "route order", found, partial(_add, read, parse), partial(self._about, kind)
+            self.unread += self.check_items(
+                "route order", found, partial(_add, read, parse), partial(self._describe, kind)
             )
         return read
 
-    def _about(self, kind: Kind, found: Object) -> tuple[Id, str]:
+    def _describe(self, kind: Kind, found: Object) -> tuple[Id, str]:
         metadata = found["metadata"]
         id = objects.id_of(kind, metadata["name"], metadata["namespace"])
         return id, self.team(metadata["namespace"])
@@ -71,11 +71,11 @@ class Mesh(View):
         return self._all("RequestAuthentication")
 
     def pods(self) -> list[Object]:
-        """Harbor's pods."""
+        """Return Harbor's pods."""
         return list(self.client.list("Pod", self.harbor))
 
     def team(self, namespace: str) -> str:
-        """The team whose namespace it is; else PLATFORM."""
+        """Return the team that owns a namespace, or PLATFORM."""
         teams = self.systems.state.teams.values()
         return next((team.name for team in teams if namespace in team.namespaces), PLATFORM)
 
@@ -91,7 +91,7 @@ def _is_member(labels: dict[str, str]) -> bool:
 
 
 def route_order(mesh: Mesh) -> Iterator[Finding]:
-    """No path of a route is taken by one before it."""
+    """Check that no path of a route is hidden by an earlier one."""
     routes = mesh.routes
     yield from mesh.unread
     for route in routes:
@@ -102,16 +102,16 @@ def route_order(mesh: Mesh) -> Iterator[Finding]:
                         "route order",
                         "critical",
                         route.id,
-                        f"'{path.prefix}' is never reached: '{earlier.prefix}' before it takes "
-                        "what begins so",
-                        "Put the longer prefix first.",
+                        f"'{path.prefix}' is never reached: the earlier prefix '{earlier.prefix}' "
+                        "matches the same requests",
+                        "Move the longer prefix first.",
                         mesh.team(route.namespace),
                     )
                     break
 
 
 def hosts(mesh: Mesh) -> Iterator[Finding]:
-    """No host is routed twice at one gateway."""
+    """Check that no host has two routes at one gateway."""
     first: dict[tuple[str, str], Route] = {}
     for route in mesh.routes:
         for gateway in route.gateways:
@@ -123,14 +123,14 @@ def hosts(mesh: Mesh) -> Iterator[Finding]:
                         "hosts",
                         "critical",
                         route.id,
-                        f"'{host}' is also routed by {other.id}, and which goes first is not told",
-                        "Put both into one route, or give one another host.",
+                        f"{other.id} also routes '{host}', and their order is undefined",
+                        "Merge both routes, or use another host for one of them.",
                         mesh.team(route.namespace),
                     )
 
 
 def destinations(mesh: Mesh) -> Iterator[Finding]:
-    """Routes lead to Services, and to ports of theirs, that exist."""
+    """Check that routes lead to existing Services and ports."""
     ports = {
         (service["metadata"]["name"], service["metadata"]["namespace"]): {
             port["port"] for port in (service.get("spec") or {}).get("ports") or ()
@@ -138,20 +138,24 @@ def destinations(mesh: Mesh) -> Iterator[Finding]:
         for service in mesh.services
     }
     for route in mesh.routes:
-        told = set()
+        checked = set()
         for path in route.paths:
             for service, namespace, port in path.destinations:
                 known = ports.get((service, namespace))
-                if not namespace or (service, namespace, port) in told:
-                    continue  # a host outside of the cluster
-                told.add((service, namespace, port))
+                if not namespace or (service, namespace, port) in checked:
+                    continue  # a host outside of the cluster, or already checked
+                checked.add((service, namespace, port))
                 if known is None or (port is not None and port not in known):
-                    what = "there is no such Service" if known is None else "it has no such port"
+                    reason = (
+                        "this Service does not exist"
+                        if known is None
+                        else "the Service has no such port"
+                    )
                     yield mesh.finding(
                         "destinations",
                         "critical" if mesh.team(route.namespace) == PLATFORM else "warning",
                         route.id,
-                        f"'{path.prefix}' leads to {service}.{namespace}:{port}, and {what}",
+                        f"'{path.prefix}' leads to {service}.{namespace}:{port}, but {reason}",
                         "Correct the route, or create the Service.",
                         mesh.team(route.namespace),
                     )

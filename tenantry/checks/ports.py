@@ -1,4 +1,4 @@
-"""Ports of the mesh's Services, and pods that are outside of it."""
+"""Checks of the mesh's Service ports, and of pods without a sidecar."""
 
 import re
 from collections import defaultdict
@@ -19,7 +19,7 @@ _PORT_NAME = re.compile(rf"({'|'.join(sorted(_PROTOCOLS, key=len, reverse=True))
 
 
 def port_names(mesh: Mesh) -> Iterator[Finding]:
-    """Ports of the mesh's Services tell their protocol."""
+    """Check that each port of the mesh's Services declares its protocol."""
     for service in mesh.services:
         namespace = service["metadata"]["namespace"]
         if namespace not in mesh.members:
@@ -31,27 +31,27 @@ def port_names(mesh: Mesh) -> Iterator[Finding]:
 
 def _port_name(mesh: Mesh, service: Object, port: dict[str, Any]) -> Finding:
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
-    told = f"is named '{port['name']}'" if port.get("name") else "has no name"
+    label = f"is named '{port['name']}'" if port.get("name") else "has no name"
     remedy = "Name it <protocol>[-suffix], such as http-web, or set its appProtocol."
     if namespace == mesh.harbor:
         remedy = (
-            "Harbor's chart names its ports itself, some not at all: update the chart, or declare "
-            "the port in mesh.harbor.app_protocols (tcp for redis and the database, http for the "
-            "others) and run configure-platform; do not rename it behind the chart's back."
+            "Harbor's Helm chart sets the port names. Update the chart, or declare the port in "
+            "mesh.harbor.app_protocols (tcp for redis and the database, http for the others) and "
+            "run configure-platform. Do not rename the port by hand: the chart would reset it."
         )
     return mesh.finding(
         "port names",
         "warning",
         Id(SERVICE, f"{namespace}/{name}"),
-        f"port {port['port']} {told}: the mesh takes it for plain TCP at the gateway, where rules "
-        "about paths and tokens never match",
+        f"port {port['port']} {label}: the mesh treats it as plain TCP at the gateway, where rules "
+        "for paths and tokens never match",
         remedy,
         mesh.team(namespace),
     )
 
 
 def _protocol(port: dict[str, Any]) -> str | None:
-    """What the mesh takes a port for; None if it has to guess."""
+    """Return the protocol that the mesh uses for a port; None if it must detect it."""
     if port.get("appProtocol"):
         return str(port["appProtocol"]).lower()
     if port.get("protocol") == "UDP":
@@ -61,7 +61,7 @@ def _protocol(port: dict[str, Any]) -> str | None:
 
 
 def port_protocols(mesh: Mesh) -> Iterator[Finding]:
-    """No port number is HTTP in one Service of a namespace and TCP in another."""
+    """Check that no port number is HTTP in one Service of a namespace and TCP in another."""
     uses: dict[tuple[str, int], dict[bool, str]] = defaultdict(dict)
     for service in mesh.services:
         metadata = service["metadata"]
@@ -80,13 +80,13 @@ def port_protocols(mesh: Mesh) -> Iterator[Finding]:
                 "warning",
                 Id(SERVICE, f"{namespace}/{names[False]}"),
                 f"port {number} is TCP here, and HTTP in Service '{names[True]}'",
-                "Give one of the two another number.",
+                "Use another port number for one of the two.",
                 mesh.team(namespace),
             )
 
 
 def sidecars(mesh: Mesh) -> Iterator[Finding]:
-    """Where Harbor's namespace is in the mesh, so are its pods."""
+    """Check that Harbor's pods have sidecars if their namespace is in the mesh."""
     if mesh.harbor not in mesh.members:
         return
     for pod in mesh.pods():
@@ -99,5 +99,5 @@ def sidecars(mesh: Mesh) -> Iterator[Finding]:
                 "warning",
                 Id(POD, f"{mesh.harbor}/{pod['metadata']['name']}"),
                 "it has no sidecar, though its namespace is labelled for injection",
-                "Restart it: the label acts on new pods only.",
+                "Restart the pod: the label applies to new pods only.",
             )

@@ -1,4 +1,4 @@
-"""Whether what a login needs is reached from where the flows run, and whether clocks agree."""
+"""Checks that the signing keys are reachable from the flow runs, and that the clocks agree."""
 
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -12,11 +12,14 @@ from tenantry.resources import Id
 from tenantry.systems.keycloak.kinds import IDENTITY_PROVIDER, REALM
 
 _SKEW = 30.0
-"""Seconds that two clocks may differ: tokens of 60 s would be refused soon after."""
+"""The tolerated clock skew in seconds. A slightly larger skew invalidates tokens of 60 s."""
 
 
 def keys(login: Login) -> Iterator[Finding]:
-    """The realm's and each external provider's keys can be read, with a certificate we trust."""
+    """Check that the keys of the realm and of each external provider can be read.
+
+    Their certificates must be trusted.
+    """
     connections = {
         alias: provider.connection.issuer
         for alias, provider in login.systems.state.platform.keycloak.external_providers.items()
@@ -32,8 +35,9 @@ def keys(login: Login) -> Iterator[Finding]:
                 "keys",
                 "critical",
                 id,
-                f"the keys of '{issuer}' can't be read from here ({type(error).__name__}: {error})",
-                "See whether the address is reached, its certificate is trusted and not expired.",
+                f"cannot read the keys of '{issuer}' from here ({type(error).__name__}: {error})",
+                "Check that the address is reachable, and that its certificate is trusted and not "
+                "expired.",
             )
 
 
@@ -45,7 +49,11 @@ def _keys(login: Login, id: Id, issuer: str) -> Iterator[Finding]:
         answer = http.get(document.json()["jwks_uri"]).raise_for_status()
     if not answer.json()["keys"]:
         yield login.finding(
-            "keys", "critical", id, f"'{issuer}' shows no keys", "Give it an active signing key."
+            "keys",
+            "critical",
+            id,
+            f"'{issuer}' publishes no keys",
+            "Add an active signing key.",
         )
     date = document.headers.get("date")
     if date:
@@ -55,7 +63,7 @@ def _keys(login: Login, id: Id, issuer: str) -> Iterator[Finding]:
                 "clocks",
                 "warning",
                 id,
-                f"its clock differs from ours by {abs(skew):.0f} s: tokens are refused as not yet "
-                "or no longer good",
-                "Let NTP set both.",
+                f"its clock differs from Tenantry's by {abs(skew):.0f} s: tokens are refused as not "
+                "yet valid or expired",
+                "Synchronize both clocks with NTP.",
             )

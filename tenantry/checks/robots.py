@@ -1,4 +1,4 @@
-"""Robots that soon stop working, may do more than declared, or are called otherwise than written."""
+"""Checks of robots: expiry, permissions beyond the declared ones, and changed name prefixes."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -24,12 +24,14 @@ from tenantry.systems.kubernetes.kinds import SECRET
 
 
 def robots(login: Login) -> Iterator[Finding]:
-    """Each team's robots: how long they live, and what they may do."""
+    """Check the expiry and the permissions of each team's robots."""
     teams = login.systems.state.teams.values()
-    yield from login.each("robot expiry", teams, lambda team: _robots(login, team), _about)
+    yield from login.check_items(
+        "robot expiry", teams, lambda team: _robots(login, team), _describe
+    )
 
 
-def _about(team: Team) -> tuple[Id, str]:
+def _describe(team: Team) -> tuple[Id, str]:
     return Id(ROBOT, f"{team.slug}/*"), team.name
 
 
@@ -58,20 +60,20 @@ def _live(login: Login, team: Team, purpose: str, rows: Mapping[str, Row]) -> st
 
 def _expiry(login: Login, team: Team, purpose: str, row: Row) -> Iterator[Finding]:
     now = login.systems.clock()
-    told: str = robot_fields(row, now)["expiry"]
+    expiry: str = robot_fields(row, now)["expiry"]
     rotation, expires = team.active_robots[purpose].rotation, expires_at(row)
-    if told == FAR_OFF or expires is None:
+    if expiry == FAR_OFF or expires is None:
         return
-    remedy = "Onboard the team again: that renews it."
+    remedy = "Onboard the team again, which renews the credential."
     if rotation and expires > now:
         if expires - timedelta(days=rotation.before_expiry_days) + GRACE > now:
-            return  # the next rotation takes it in time
-        remedy = "Run rotate-robots, which should have exchanged it by now."
+            return  # the next rotation renews it in time
+        remedy = "Run rotate-robots, which should already have rotated the credential."
     yield login.finding(
         "robot expiry",
         "critical" if expires <= now else "warning",
         robot_id(team.slug, short_name(row)),
-        f"its credential expires or expired {told}",
+        f"its credential {'expired' if expires <= now else 'expires'} {expiry}",
         remedy,
         team.name,
     )
@@ -85,16 +87,18 @@ def _access(login: Login, team: Team, purpose: str, row: Row) -> Iterator[Findin
             "robot access",
             "critical",
             robot_id(team.slug, short_name(row)),
-            f"it may do more than is declared: {', '.join(more)}",
-            "Onboard the team again: that takes it away; or declare it.",
+            f"it has permissions that are not declared: {', '.join(more)}",
+            "Onboard the team again, which removes them, or declare them.",
             team.name,
         )
 
 
 def robot_prefix(login: Login) -> Iterator[Finding]:
-    """The names in the robots' Secrets begin with Harbor's prefix for robots."""
+    """Check that the user names in the robots' Secrets begin with Harbor's prefix for robots."""
     teams = login.systems.state.teams.values()
-    yield from login.each("robot prefix", teams, lambda team: _prefix(login, team), _about)
+    yield from login.check_items(
+        "robot prefix", teams, lambda team: _prefix(login, team), _describe
+    )
 
 
 def _prefix(login: Login, team: Team) -> Iterator[Finding]:
@@ -106,9 +110,9 @@ def _prefix(login: Login, team: Team) -> Iterator[Finding]:
                 "robot prefix",
                 "critical",
                 objects.id_of(SECRET, place.name, place.namespace),
-                f"it was written for '{name}', and Harbor's robot_name_prefix is '{prefix}': that name "
-                "can no longer log in to Harbor",
-                "Set the prefix back, or onboard the team again, which writes the Secret again.",
+                f"it contains the user name '{name}', and Harbor's robot_name_prefix is '{prefix}': "
+                "this user can no longer log in to Harbor",
+                "Restore the prefix, or onboard the team again, which rewrites the Secret.",
                 team.name,
             )
 

@@ -1,4 +1,4 @@
-"""Routes of both kinds, as what they come to: hosts, gateways, and paths in the order that wins."""
+"""A common form for both kinds of routes: hosts, gateways, and paths in order of precedence."""
 
 from typing import Any, NamedTuple
 
@@ -8,18 +8,18 @@ from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 
 _ANY: list[dict[str, Any]] = [{}]
-"""What a rule without conditions matches."""
+"""The match of a rule without conditions."""
 
 
 class Path(NamedTuple):
     """One path of a route."""
 
     prefix: str
-    """What it begins with; `/` also where a rule has no path."""
+    """The path prefix; `/` if the rule has no path."""
     conditional: bool
-    """Whether it takes only part of these requests: by a method, a header and so on."""
+    """Whether it matches only some of these requests, such as those with a method or a header."""
     destinations: tuple[tuple[str, str, int | None], ...]
-    """Service, namespace and port of each."""
+    """The Service, namespace and port of each destination."""
 
 
 class Route(NamedTuple):
@@ -31,11 +31,11 @@ class Route(NamedTuple):
     gateways: tuple[str, ...]
     paths: tuple[Path, ...]
     ordered: bool
-    """Whether the first path wins, and not the longest."""
+    """Whether the first matching path wins, and not the longest one."""
 
 
 def virtual_service(found: Object) -> Route:
-    """A VirtualService: the first of its paths wins."""
+    """Return the route of a VirtualService, in which the first matching path wins."""
     metadata, spec = found["metadata"], found.get("spec") or {}
     namespace = metadata["namespace"]
     paths = []
@@ -62,7 +62,7 @@ def virtual_service(found: Object) -> Route:
 
 
 def http_route(found: Object) -> Route:
-    """An HTTPRoute: the longest of its paths wins."""
+    """Return the route of an HTTPRoute, in which the longest matching path wins."""
     metadata, spec = found["metadata"], found.get("spec") or {}
     namespace = metadata["namespace"]
     paths = []
@@ -91,7 +91,7 @@ def http_route(found: Object) -> Route:
 
 
 def _service(host: str, namespace: str) -> tuple[str, str]:
-    """Service and namespace of a destination; no namespace where it is no Service's name."""
+    """Return a destination's Service and namespace; no namespace if it is not a Service's name."""
     name, _, rest = host.partition(".")
     if not rest:
         return name, namespace

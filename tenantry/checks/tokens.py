@@ -1,4 +1,4 @@
-"""Rules about tokens: none may read docker's, and the realm's issuer is named as it is."""
+"""Checks of the mesh's token rules: they ignore docker's tokens, and name the realm's issuer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from tenantry.systems.kubernetes import objects
 
 
 def docker_tokens(mesh: Mesh) -> Iterator[Finding]:
-    """No rule about tokens reads the one that docker sends to Harbor."""
+    """Check that no token rule reads the token that docker sends to Harbor."""
     core = _labels_of_core(mesh)
     for found in mesh.authentications:
         metadata, spec = found["metadata"], found.get("spec") or {}
@@ -23,11 +23,10 @@ def docker_tokens(mesh: Mesh) -> Iterator[Finding]:
                 "docker tokens",
                 "critical",
                 objects.id_of(REQUEST_AUTHENTICATION, metadata["name"], namespace),
-                f"it reads Authorization {where}: docker sends Harbor's own token there, which no "
-                "rule of it knows, so that every pull and push is refused with 401; excluded "
-                "paths in an AuthorizationPolicy come too late",
-                "Let it select the portal only, or read the token from a header of its own "
-                "(fromHeaders).",
+                f"it reads the Authorization header {where}. docker sends Harbor's own token in that "
+                "header, which no rule accepts, so every pull and push fails with 401. Excluded "
+                "paths in an AuthorizationPolicy have no effect, since they are evaluated later",
+                "Select only the portal, or read the token from another header (fromHeaders).",
             )
 
 
@@ -48,14 +47,14 @@ def _labels_of_core(mesh: Mesh) -> dict[str, str] | None:
 
 
 def _selects(mesh: Mesh, namespace: str, spec: dict[str, Any], core: dict[str, str] | None) -> str:
-    """Where a policy catches docker's requests, in words; empty if it does not."""
+    """Return where a policy applies to docker's requests, for messages; empty if it does not."""
     targets = [*(spec.get("targetRefs") or ()), *filter(None, [spec.get("targetRef")])]
     if targets:
         kinds = {(target.get("kind"), target.get("name")) for target in targets}
         if any(kind == "Gateway" for kind, _ in kinds):
             return "at the gateway"
-        caught = namespace == mesh.harbor and ("Service", mesh.core) in kinds
-        return "before Harbor's core" if caught else ""
+        is_core = namespace == mesh.harbor and ("Service", mesh.core) in kinds
+        return "in front of Harbor's core" if is_core else ""
     labels = (spec.get("selector") or {}).get("matchLabels") or {}
     if namespace == mesh.systems.state.platform.mesh.control_plane_namespace and not labels:
         return "in the whole mesh"
@@ -67,11 +66,11 @@ def _selects(mesh: Mesh, namespace: str, spec: dict[str, Any], core: dict[str, s
     if namespace != mesh.harbor:
         return ""
     in_core = not labels or (core is not None and labels.items() <= core.items())
-    return "before Harbor's core" if in_core else ""
+    return "in front of Harbor's core" if in_core else ""
 
 
 def issuers(mesh: Mesh) -> Iterator[Finding]:
-    """Rules about the realm's tokens name its issuer letter for letter."""
+    """Check that rules for the realm's tokens name its issuer exactly."""
     realm = mesh.systems.keycloak_client
     for found in mesh.authentications:
         metadata = found["metadata"]
@@ -82,8 +81,8 @@ def issuers(mesh: Mesh) -> Iterator[Finding]:
                     "issuer",
                     "critical",
                     objects.id_of(REQUEST_AUTHENTICATION, metadata["name"], metadata["namespace"]),
-                    f"it names the issuer '{named}', and the realm calls itself '{realm.issuer}'",
-                    "Write it letter for letter as the realm does.",
+                    f"it names the issuer '{named}', but the realm's issuer is '{realm.issuer}'",
+                    "Write the issuer exactly as the realm does.",
                     mesh.team(metadata["namespace"]),
                 )
 

@@ -1,4 +1,4 @@
-"""What all checks share: the systems that they look at, and how they tell of what they find."""
+"""The base class of the checks: access to the systems, and the creation of findings."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -13,38 +13,38 @@ T = TypeVar("T")
 
 
 class View:
-    """The systems, as the checks see them."""
+    """The systems, with helpers to create findings."""
 
     def __init__(self, systems: Systems) -> None:
         self.systems = systems
 
-    def each(
+    def check_items(
         self,
         check: str,
-        things: Iterable[T],
+        items: Iterable[T],
         work: Callable[[T], Iterable[Finding]],
-        about: Callable[[T], tuple[Id, str]],
+        describe: Callable[[T], tuple[Id, str]],
     ) -> Iterator[Finding]:
-        """Return what a check finds in each of several things; what fails costs one of them.
+        """Return the findings of a check for each item. An unexpected error affects one item only.
 
         Args:
-            check: the check.
-            things: the things.
-            work: looks at one of them.
-            about: gives the resource and the team of one of them, to say what failed.
+            check: the check's name.
+            items: the items.
+            work: returns the findings of one item.
+            describe: returns the resource and the team of one item, for the finding of an error.
 
         Raises:
-            TenantryError: a system can't be read.
+            TenantryError: a system cannot be read.
         """
-        for thing in things:
+        for item in items:
             try:
-                yield from list(work(thing))
+                yield from list(work(item))
             except Exception as error:
                 if isinstance(error, TenantryError) and not isinstance(error, InvalidResponse):
                     raise
-                id, team = about(thing)
+                id, team = describe(item)
                 text = str(as_tenantry_error(error, f"reading {id}"))
-                advice = "Correct what is stored there, and check again."
+                advice = "Correct the stored object, and run the checks again."
                 yield self.finding(check, "warning", id, text, advice, team, class_="unreadable")
 
     def finding(
@@ -58,17 +58,16 @@ class View:
         *,
         class_: FindingClass = "broken",
     ) -> Finding:
-        """A finding of a check's.
+        """Return a finding of a check.
 
         Args:
-            check: the check, as `docs/checks.md` calls it.
-            severity: critical where people or programs are locked out, or let in whom they must
-                not.
-            resource: where the cause lies.
-            detail: what is wrong there.
-            advice: what to do.
-            team: whose it is.
-            class_: `unreadable` where the check could not look.
+            check: the check's name in `docs/checks.md`.
+            severity: critical if users or programs lose access, or have too much.
+            resource: the resource that causes the problem.
+            detail: the problem.
+            advice: the remedy.
+            team: the resource's team.
+            class_: `unreadable` if the check could not read the resource.
         """
         where = locate(self.systems.state, team, resource)
         return Finding(

@@ -5,23 +5,16 @@ from tenantry.declared.changes import FieldChange
 from tenantry.declared.drift import Drift, IgnoreRule
 from tenantry.declared.form import read_form
 from tenantry.declared.form_schema import form_schema
+from tenantry.declared.harbor_project import Robot, Rotation, SecretSink
 from tenantry.declared.merge import complete
+from tenantry.declared.namespace import Namespace
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_proposal import propose_policy
 from tenantry.declared.reading import load, read
 from tenantry.declared.saving import IfDeclared, Proposal, propose, save
 from tenantry.declared.single_sign_on import ExternalProvider
 from tenantry.declared.state import Declaration, LeftOut, Location
-from tenantry.declared.team import (
-    Namespace,
-    OidcClient,
-    Robot,
-    Rotation,
-    Route,
-    SecretSink,
-    Team,
-    TeamSettings,
-)
+from tenantry.declared.team import OidcClient, Route, Team, TeamSettings
 
 __all__ = [
     "Declaration",

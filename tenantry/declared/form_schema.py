@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any, get_args
 
 from tenantry.declared.form import TEXTS
-from tenantry.declared.team import Role, Team
+from tenantry.declared.harbor_project import Role
+from tenantry.declared.team import Team
 from tenantry.declared.types import NAME_PATTERN
 
 Schema = dict[str, Any]

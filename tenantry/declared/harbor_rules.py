@@ -4,8 +4,9 @@ import difflib
 from collections.abc import Iterator
 
 from tenantry.declared.faults import Place
+from tenantry.declared.harbor_project import ImmutableTags, RetentionRule
 from tenantry.declared.platform import Platform
-from tenantry.declared.team import ImmutableTags, RetentionRule, Team
+from tenantry.declared.team import Team
 from tenantry.declared.types import MAX_INT
 
 _CHOICES = {"project_creation_restriction": ("everyone", "adminonly")}

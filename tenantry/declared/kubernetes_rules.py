@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from tenantry.declared import network_policies
 from tenantry.declared.faults import Place
+from tenantry.declared.namespace import Namespace
 from tenantry.declared.quotas import check_limits
-from tenantry.declared.team import Namespace, Team
+from tenantry.declared.team import Team
 
 _MAX_ANNOTATIONS = 250 * 1024
 """The maximum size of annotations in bytes: Kubernetes' 256 KiB, minus room for Tenantry's own."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from tenantry.declared.faults import Place
-from tenantry.declared.team import Namespace, Team
+from tenantry.declared.namespace import Namespace
+from tenantry.declared.team import Team
 
 INJECTION = "istio-injection"
 REVISION = "istio.io/rev"

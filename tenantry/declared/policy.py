@@ -13,8 +13,9 @@ from pydantic import AfterValidator, Field
 
 from tenantry.declared.harbor_values import Access
 from tenantry.declared.kubernetes_values import ClusterRoleName, GatewayName, Host
+from tenantry.declared.namespace import PodSecurity
 from tenantry.declared.quotas import Quota
-from tenantry.declared.team import Adopt, PodSecurity
+from tenantry.declared.team import Adopt
 from tenantry.declared.types import (
     MAX_INT,
     UNLIMITED,

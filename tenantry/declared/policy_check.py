@@ -103,7 +103,7 @@ class PolicyEvaluator:
         return file is None or _is_own(name, file) or bool([*self._grants_of(name, file)])
 
     def adopt_of(self, given: Team, team: Team, file: str | None = None) -> Team:
-        """Return a team whose `adopt` is what it may be: where it may not, nothing is adopted."""
+        """Return the team with `adopt` reduced to the value that the policy allows."""
         base = self._base(team.profile).adopt
         allowed = self.limits_of(team, file).adopt
         order = ("never", "if-identical", "yes")

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from tenantry.declared import labels, policy_network
 from tenantry.declared.faults import Place
+from tenantry.declared.harbor_project import Robot
+from tenantry.declared.namespace import Namespace
 from tenantry.declared.policy import Limits, allows_more
 from tenantry.declared.policy_names import (
     fold,
@@ -13,7 +15,7 @@ from tenantry.declared.policy_names import (
     matches,
     shortest_interval,
 )
-from tenantry.declared.team import Namespace, Robot, Team
+from tenantry.declared.team import Team
 from tenantry.wording import count
 
 PROJECT_ADMIN = "projectAdmin"

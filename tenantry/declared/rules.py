@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from tenantry.declared import harbor_rules, kubernetes_rules, labels, mesh_rules
 from tenantry.declared.claims import claims_of
 from tenantry.declared.faults import Place
+from tenantry.declared.harbor_project import EARLIEST_ROTATION
 from tenantry.declared.kubernetes_values import is_subdomain
 from tenantry.declared.platform import Platform
-from tenantry.declared.team import EARLIEST_ROTATION, Team
+from tenantry.declared.team import Team
 
 Fault = tuple[Place, str]
 

@@ -249,16 +249,16 @@ def _refuse_file_of_another(folder: Path, path: Path, name: str) -> None:
 
 
 def save_team(folder: Path, content: Data) -> Path:
-    """Write a team's file, unless it says the same already; comments of what stays are kept.
+    """Write a team file, unless its content is the same. Comments of unchanged fields are kept.
 
-    The write is atomic: a reader sees the old file or the new one.
+    The write is atomic: a reader sees either the old or the new file.
 
     Returns:
-        The file: the one that already declares the team, or `teams/<name>.yaml`.
+        The file that already declares the team, or `teams/<name>.yaml`.
 
     Raises:
         DeclarationError: `teams/<name>.yaml` declares another team.
-        TenantryError: the file cannot be written, and why.
+        TenantryError: the file cannot be written.
     """
     path, before = find_team(folder, content["name"])
     if before is None:

@@ -10,8 +10,9 @@ from tenantry.declared import labels, mesh_rules, network_policies
 from tenantry.declared.faults import Place
 from tenantry.declared.harbor_values import CHARTS
 from tenantry.declared.keycloak_values import has_blank
+from tenantry.declared.namespace import Namespace
 from tenantry.declared.platform import Platform
-from tenantry.declared.team import Namespace, Team
+from tenantry.declared.team import Team
 from tenantry.declared.types import is_whole, storage_bytes
 
 Warning = tuple[Place, str]

@@ -1,4 +1,4 @@
-"""Drift: what of the systems is not as declared, told to people and mended where told to."""
+"""Drift detection: differences between the systems and the declared state, and their remediation."""
 
 from tenantry.drift.detect import Detected, detect
 from tenantry.drift.findings import SYSTEMS, Finding, Report, Scope, SystemName

@@ -1,6 +1,6 @@
 """Finds drift: changes that the planner would make, undeclared resources, and unreadable ones.
 
-There is no comparing here: a finding is a change that onboarding would make, in other words.
+Drift detection has no comparison of its own. A finding is a change that onboarding would make.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tenantry.declared import Team
+from tenantry.drift.extras import Extras
 from tenantry.drift.findings import (
     SYSTEMS,
     Finding,
@@ -20,7 +21,7 @@ from tenantry.drift.findings import (
     merge_missing,
     ordered,
 )
-from tenantry.drift.ignore import Ignoring
+from tenantry.drift.ignore import IgnoreRules
 from tenantry.drift.left_out import left_out
 from tenantry.drift.observations import NotObserved
 from tenantry.drift.places import locate
@@ -38,59 +39,60 @@ from tenantry.resources import (
     Unreadable,
     whole_system,
 )
-from tenantry.systems.credentials.pairs import pair
-from tenantry.systems.harbor.kinds import ROBOT
-from tenantry.systems.harbor.robots import purpose_of, robot_id
-from tenantry.systems.kubernetes.kinds import SECRET
 from tenantry.systems.systems import Systems
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What was found, and what it takes to mend it. Stays in the process: it may hold secrets."""
+    """The result of drift detection: the report, and the plans that would remediate the drift.
+
+    The plans may contain secrets, so it must not leave the process.
+    """
 
     report: Report
     plans: dict[str, Plan]
-    """By team, the platform's own first; what the teams share is in the first one's."""
+    """The plans by team, the platform's first. Shared resources are in the first team's plan."""
     extras: dict[Id, Live]
-    """What nobody declares."""
+    """The undeclared resources."""
     observed: Observed
     retired: frozenset[Id] = frozenset()
-    """Those of the extras that rotation retires: remediation leaves them alone."""
+    """The extras that the rotation retires. Remediation does not delete them by itself."""
 
 
 def detect(
     systems: Systems,
     teams: Sequence[Team],
     observed: Observed,
-    asked: Sequence[SystemName] = SYSTEMS,
+    system_names: Sequence[SystemName] = SYSTEMS,
     *,
     now: datetime | None = None,
     names: Sequence[str] | None = None,
 ) -> Detected:
-    """Judges what was seen. No system is called.
+    """Return the drift in an observed state. It calls no system.
 
     Args:
-        systems: the systems; `extras` must have been asked of them.
-        teams: the teams that were looked at.
-        observed: what was seen of them.
-        asked: the systems to tell of.
+        systems: the systems, connected with `extras=True`.
+        teams: the observed teams.
+        observed: the observed state.
+        system_names: the systems to report on.
         now: the time, UTC.
-        names: the teams that the run is about, if it is not about all: one that is left out is
-            not among `teams`.
+        names: the requested teams, including left-out ones, which are not in `teams`. None if the
+            run covers all teams.
     """
-    return _Detection(systems, teams, observed, asked, now or datetime.now(UTC), names).result()
+    return _Detection(
+        systems, teams, observed, system_names, now or datetime.now(UTC), names
+    ).result()
 
 
 class _Detection:
-    """One detection under way."""
+    """The state of one detection."""
 
     def __init__(
         self,
         systems: Systems,
         teams: Sequence[Team],
         observed: Observed,
-        asked: Sequence[SystemName],
+        system_names: Sequence[SystemName],
         now: datetime,
         names: Sequence[str] | None,
     ) -> None:
@@ -98,23 +100,23 @@ class _Detection:
         self._state = systems.state
         self._teams = {team.name: team for team in teams}
         self._observed = observed
-        self._asked = frozenset(asked)
+        self._system_names = frozenset(system_names)
         self._now = now
         self._scope = Scope(
             tuple(self._teams),
-            tuple(system for system in SYSTEMS if system in self._asked),
+            tuple(system for system in SYSTEMS if system in self._system_names),
             len(self._teams) == len(self._state.teams),
             systems.probes_credentials,
             tuple(sorted(self._state.names - self._state.teams.keys())),
         )
         self._names = None if names is None and self._scope.all_teams else names or ()
-        self._ignoring = Ignoring(self._state, now.date())
+        self._rules = IgnoreRules(self._state, now.date())
         self._ignored: list[Ignored] = []
         self._desired: set[Id] = set()
         self._new: set[str] = set()
-        self._told: set[Id] = set()
+        self._reported: set[Id] = set()
         self._unplanned: set[str] = set()
-        """Teams whose desired resources are not known."""
+        """Teams whose desired resources are unknown."""
 
     def result(self) -> Detected:
         findings: list[Finding] = []
@@ -123,31 +125,42 @@ class _Detection:
         for plan in self._plans():
             try:
                 findings += list(self._of_plan(plan))
-            except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+            except Exception as error:  # noqa: BLE001 any error fails this one team only
                 self._failed(plan.team, as_tenantry_error(error, f"comparing team '{plan.team}'"))
                 continue
             plans[plan.team] = plan
-            waiting += [(plan.team, w) for w in plan.waiting if w.id.system in self._asked]
+            waiting += [(plan.team, w) for w in plan.waiting if w.id.system in self._system_names]
         where = {name: self._state.locate(name, ()) for name in sorted(self._new)}
         findings = [*merge_missing(findings, where)]
-        extras = dict(self._extras())
-        findings += (found for id, live in extras.items() if (found := self._extra(id, live)))
+        extras = Extras(
+            self._systems,
+            self._teams,
+            self._observed,
+            self._scope,
+            self._desired,
+            self._unplanned,
+        )
+        for finding in extras.findings():
+            reason = self._rules.reason(finding.resource, finding.team, severity=finding.severity)
+            if reason is None:
+                findings.append(finding)
+            else:
+                self._ignored.append(Ignored(finding, reason))
         findings += self._unreadable()
         findings += left_out(self._state, self._names)
-        findings += self._ignoring.findings(self._scope, list(self._observed.unreadable))
+        findings += self._rules.findings(self._scope, list(self._observed.unreadable))
         report = Report(
             platform=self._state.platform.name,
             origin=self._state.origin,
             base=self._state.base,
             time=self._now,
             scope=self._scope,
-            resources=sum(id.system in self._asked for id in self._desired),
+            resources=sum(id.system in self._system_names for id in self._desired),
             findings=ordered(findings),
             waiting=tuple(waiting),
             ignored=tuple(self._ignored),
         )
-        retired = (id for id, live in extras.items() if self._is_retired(id, live))
-        return Detected(report, plans, extras, self._observed, frozenset(retired))
+        return Detected(report, plans, extras.live, self._observed, extras.retired)
 
     def _plans(self) -> Iterator[Plan]:
         if self._observed.platform is not None and (plan := self._platforms_plan()) is not None:
@@ -162,7 +175,7 @@ class _Detection:
         try:
             desired = self._systems.desired_platform(seen)
             plan = self._systems.plan_platform(seen, desired, partial=True)
-        except Exception as error:  # noqa: BLE001 the platform's failure, whatever it is
+        except Exception as error:  # noqa: BLE001 any error fails the platform's part only
             self._failed(PLATFORM, as_tenantry_error(error, "planning the platform"))
             return None
         self._desired.update(resource.id for resource in desired)
@@ -172,29 +185,29 @@ class _Detection:
         try:
             desired = self._systems.desired(team, self._observed)
             plan = self._systems.plan(team, self._observed, partial=True)
-        except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+        except Exception as error:  # noqa: BLE001 any error fails this one team only
             self._failed(team.name, as_tenantry_error(error, f"planning team '{team.name}'"))
             return None
         self._desired.update(resource.id for resource in desired)
         exists = any(r.id in self._observed.live for r in desired if not r.cluster_wide)
-        # Its namespaces come first: if they can't be read, the team may exist all the same.
+        # If the namespaces cannot be read, the team may exist, so it does not count as new.
         if not exists and whole_system("kubernetes") not in self._observed.unreadable:
             self._new.add(team.name)
         return plan
 
     def _failed(self, team: str, error: TenantryError) -> None:
-        """Record that a team could not be compared: none of its resources is an extra."""
+        """Record that a team could not be compared, so that none of its resources is an extra."""
         system = error.system if isinstance(error, CallFailed) else "harbor"
         seen = self._observed if team else (self._observed.platform or self._observed)
         id = Id(Kind(system, "team"), team) if team else Id(Kind(system, "platform"), "*")
         seen.unreadable[id] = Unreadable(error, team)
         self._unplanned.add(team)
 
-    # What is declared
+    # Declared resources
 
     def _of_plan(self, plan: Plan) -> Iterator[Finding]:
         for change in plan.changes:
-            if change.action != "delete":  # an extra like all others
+            if change.action != "delete":  # reported as an extra
                 yield from self._difference(
                     plan.team,
                     change.resource,
@@ -203,7 +216,7 @@ class _Detection:
                     adopts=change.adopts,
                 )
         for change in plan.withheld:
-            text = "what it lies in is not ours, and so it is left alone"
+            text = "Tenantry does not own the project or namespace that contains it"
             action: Action | None = None
             live = change.live is not None
             yield from self._difference(
@@ -227,16 +240,16 @@ class _Detection:
         adopts: bool = False,
     ) -> Iterator[Finding]:
         id = resource.id
-        if id.system not in self._asked or id in self._told:
+        if id.system not in self._system_names or id in self._reported:
             return
-        self._told.add(id)
+        self._reported.add(id)
         team = PLATFORM if resource.cluster_wide else team
         missing = action == "create" or not is_there
         kept: tuple[Difference, ...] = ()
         class_: FindingClass = "missing"
         if missing:
             bad = self._severity(class_, id, team)
-            reason = self._ignoring.reason(id, team, severity=bad)
+            reason = self._rules.reason(id, team, severity=bad)
         else:
             reasons = [self._reason(resource, team, field) for field in fields]
             kept = tuple(field for field, why in zip(fields, reasons, strict=True) if why is None)
@@ -265,84 +278,9 @@ class _Detection:
 
     def _reason(self, resource: Resource, team: str, field: Difference) -> str | None:
         bad = self._severity(_class_of(resource, [field]), resource.id, team, [field])
-        return self._ignoring.reason(resource.id, team, field.field, severity=bad)
+        return self._rules.reason(resource.id, team, field.field, severity=bad)
 
-    # What nobody declares
-
-    def _extras(self) -> Iterator[tuple[Id, Live]]:
-        platforms = self._observed.platform.live if self._observed.platform else {}
-        for id, live in (*self._observed.live.items(), *platforms.items()):
-            if live.team is None or id.system not in self._asked or id in self._desired:
-                continue
-            if live.team in self._unplanned:
-                continue
-            team = self._teams.get(live.team)
-            if team is None and (live.team in self._state.names or not self._scope.all_teams):
-                continue  # it is a team's that was not asked for, or may be
-            if team is None and live.team != PLATFORM and not self._state.knows_all_names:
-                continue  # a file whose name can't be read may be that team's
-            if id.kind != ROBOT or team is None or self._is_past_retirement(team, id):
-                yield id, live
-
-    def _is_past_retirement(self, team: Team, robot: Id) -> bool:
-        try:
-            return self._systems.credentials.is_past_retirement(team, robot, self._observed)
-        except Exception as error:  # noqa: BLE001 one robot's failure, whatever it is
-            failure = as_tenantry_error(error, f"judging {robot}")
-            self._observed.unreadable[robot] = Unreadable(failure, team.name)
-            return False
-
-    def _extra(self, id: Id, live: Live) -> Finding | None:
-        team = live.team or PLATFORM
-        mark = "it carries Tenantry's mark" if live.marked else "it does not carry Tenantry's mark"
-        whose = ", nor the team" if team and team not in self._state.names else ""
-        remedy: Action | None = "delete" if live.marked and id.kind.removable else None
-        advice = ""
-        if self._is_retired(id, live):
-            remedy = None
-            advice = (
-                "rotate-robots retires it: it works for a day or two, and is deleted later with its "
-                "Secrets. To delete it now, name it in 'remove'."
-            )
-        elif remedy is None:
-            how = "with 'remove'" if id.kind.removable else "by hand"
-            advice = f"Declare it, or delete it {how}."
-        finding = Finding(
-            "extra",
-            severity("extra", id),
-            id,
-            team,
-            locate(self._state, team, id),
-            detail=f"nobody declares it{whose}; {mark}",
-            marked=live.marked,
-            remedy=remedy,
-            advice=advice,
-        )
-        reason = self._ignoring.reason(id, team, severity=finding.severity)
-        if reason is None:
-            return finding
-        self._ignored.append(Ignored(finding, reason))
-        return None
-
-    def _is_retired(self, id: Id, live: Live) -> bool:
-        """Whether it is a robot of a purpose that a team no longer has, or such a robot's Secret."""
-        team = self._teams.get(live.team or PLATFORM)
-        if team is None or not live.marked:
-            return False
-        if id.kind == ROBOT:
-            purpose = purpose_of(id.key.rpartition("/")[2])
-            return bool(purpose) and purpose not in team.active_robots
-        namespace, _, secret = id.key.rpartition("/")
-        purpose = secret.removeprefix("harbor-")
-        if id.kind != SECRET or purpose == secret or namespace not in team.namespaces:
-            return False
-        robots = (robot_id(team.slug, short) for short in pair(purpose))
-        return purpose not in team.active_robots and any(
-            (found := self._observed.live.get(robot)) is not None and found.marked
-            for robot in robots
-        )
-
-    # What could not be read
+    # Unreadable resources
 
     def _unreadable(self) -> Iterator[Finding]:
         platforms = self._observed.platform.unreadable if self._observed.platform else {}
@@ -350,8 +288,8 @@ class _Detection:
             if not isinstance(unread.error, NotObserved):
                 team = unread.team or PLATFORM
                 where = locate(self._state, team, id)
-                told = severity("unreadable", id)
-                yield Finding("unreadable", told, id, team, where, detail=str(unread.error))
+                level = severity("unreadable", id)
+                yield Finding("unreadable", level, id, team, where, detail=str(unread.error))
 
 
 def _class_of(resource: Resource, fields: Sequence[Difference]) -> FindingClass:
@@ -361,5 +299,5 @@ def _class_of(resource: Resource, fields: Sequence[Difference]) -> FindingClass:
 
 def _detail(id: Id) -> str:
     if id.kind.is_record:
-        return "the team is declared otherwise than it was applied last"
+        return "the team's declaration has changed since it was last applied"
     return ""

@@ -1,4 +1,4 @@
-"""What a look at the systems came to, for drift or by the checks: findings, in one report."""
+"""Findings and the report that contains them, for drift detection and for the checks."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ CLASSES: tuple[FindingClass, ...] = ("broken", "missing", "changed", "extra", "u
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
-"""Critical: access is lost, or too wide."""
+"""Critical: users or programs lose access, or have too much."""
 
 SystemName = Literal["kubernetes", "keycloak", "harbor", "istio"]
 SYSTEMS: tuple[SystemName, ...] = ("kubernetes", "keycloak", "harbor", "istio")
@@ -34,9 +34,9 @@ def _ignore_rule(team: Team, key: str, field: str) -> Place:
 
 
 RULE = Kind(DECLARED, "ignore rule", place=_ignore_rule)
-"""An ignore rule; its key says what it ignores."""
+"""The kind of an ignore rule. Its key is the rule's selector."""
 TEAM = Kind(DECLARED, "team")
-"""A whole team that is not onboarded; its key is the team's name."""
+"""The kind of a team that is not onboarded. Its key is the team's name."""
 
 _REMEDIES: dict[Action, str] = {
     "create": "create (remediate: safe)",
@@ -55,50 +55,50 @@ class Finding:
     severity: Severity
     resource: Id
     team: str
-    """The team's name; PLATFORM if it is no single team's."""
+    """The team's name; PLATFORM if it belongs to no single team."""
     location: Location
-    """Where it is declared, or would be."""
+    """The line that declares the resource, or would declare it."""
     fields: tuple[Difference, ...] = ()
-    """What differs; old is actual, new is desired. Never a secret."""
+    """The fields that differ: `old` is actual, `new` is desired. They contain no secrets."""
     detail: str = ""
-    """What else there is to say, in a sentence."""
+    """Further information, one sentence."""
     marked: bool = False
-    """Whether an extra carries Tenantry's mark."""
+    """Whether an extra has Tenantry's mark."""
     remedy: Action | None = None
-    """What remediation would do about it; None if that is nothing."""
+    """The action that remediation would take; None if it takes none."""
     adopts: bool = False
-    """Whether the remedy adopts what Tenantry did not create."""
+    """Whether the remedy adopts a resource that Tenantry did not create."""
     check: str = ""
-    """The check that has found it, as `docs/checks.md` calls it; empty if it is drift."""
+    """The check that has found it, by its name in `docs/checks.md`; empty for drift."""
     advice: str = ""
-    """What a person is to do about it, where remediation can't."""
+    """What the operator can do, if remediation takes no action."""
 
     @property
     def id(self) -> str:
-        """What the finding is known by from one run to the next, as files and pages show it."""
+        """The finding's stable id across runs, as reports show it."""
         return visible(": ".join(filter(None, [self.class_, self.check, str(self.resource)])))
 
     @property
-    def words(self) -> str:
-        """What there is to say besides its fields and the remedy."""
+    def description(self) -> str:
+        """The finding's detail, with the name of its check."""
         return f"{self.check}: {self.detail}" if self.check else self.detail
 
     @property
     def what_to_do(self) -> str:
-        """What a person does about it, or has remediation do."""
+        """The advice for the operator, or the action that remediation would take."""
         if self.advice or self.remedy is None:
             return self.advice or "see the finding"
         return _ADOPTION if self.adopts else _REMEDIES[self.remedy]
 
     @property
     def fingerprint(self) -> str:
-        """The id as a hash."""
+        """A hash of the id."""
         return hashlib.sha256(self.id.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Ignored:
-    """A finding that a rule of the declared state leaves out of the report."""
+    """A finding that a rule of the declared state ignores."""
 
     finding: Finding
     reason: str
@@ -106,53 +106,53 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Scope:
-    """What was looked at."""
+    """The observed teams and systems."""
 
     teams: tuple[str, ...]
     systems: tuple[SystemName, ...]
     all_teams: bool
-    """Whether these are all teams: only then is told of what is no declared team's."""
+    """Whether it covers all teams. Only then are resources of no declared team reported."""
     credentials: bool
-    """Whether robots' credentials were tried."""
+    """Whether robots' credentials were tested."""
     left_out: tuple[str, ...] = ()
-    """Declared teams whose files are faulty: nothing of them was compared."""
+    """Declared teams whose files are faulty, so that they were not compared."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a look at the systems came to, the most severe first."""
+    """The findings of one run, the most severe first."""
 
     platform: str
-    """How people call the platform."""
+    """The platform's name."""
     origin: str
-    """Where the declared state was read."""
+    """The source of the declared state."""
     base: str
-    """The declared state's folder as seen from the root of its repository."""
+    """The declared state's folder within its repository."""
     time: datetime
-    """When it was looked, in UTC."""
+    """The time of the observation, UTC."""
     scope: Scope
     resources: int
-    """How many declared resources were compared."""
+    """The number of compared declared resources."""
     findings: tuple[Finding, ...]
     waiting: tuple[tuple[str, Refusal], ...] = ()
-    """By team: what can't be made yet, and what it waits for. It is no drift."""
+    """The resources, with their team, that cannot be created yet, and the reason. Not drift."""
     ignored: tuple[Ignored, ...] = ()
     checks: tuple[str, ...] = ()
-    """The checks that were made; none if it was looked for drift."""
+    """The names of the checks; empty for drift detection."""
 
     @property
     def title(self) -> str:
-        """What it is a report of."""
+        """The kind of report, as a title."""
         return "Checks" if self.checks else "Drift"
 
     @property
     def unreadable(self) -> tuple[Finding, ...]:
-        """The findings about what could not be read."""
+        """The findings about unreadable resources and systems."""
         return tuple(finding for finding in self.findings if finding.class_ == "unreadable")
 
     @property
     def unread_systems(self) -> tuple[str, ...]:
-        """A sentence for each system that could not be read at all: which, and why."""
+        """One sentence for each system that could not be read at all, with the reason."""
         return tuple(
             f"{found.resource.system.capitalize()} could not be read: "
             + found.detail.removeprefix(f"{found.resource.system.capitalize()}: ").rstrip(".")
@@ -163,41 +163,41 @@ class Report:
 
     @property
     def drift(self) -> tuple[Finding, ...]:
-        """The other findings."""
+        """All findings except unreadable ones."""
         return tuple(finding for finding in self.findings if finding.class_ != "unreadable")
 
     def of(self, team: str) -> tuple[Finding, ...]:
-        """One team's findings."""
+        """Return the findings of one team."""
         return tuple(finding for finding in self.findings if finding.team == team)
 
     @property
     def summary(self) -> str:
-        """What it comes to, in a line."""
-        looked, well = f"{count(len(self.scope.teams), 'team')}, ", "in sync"
+        """The result as one line."""
+        scope, good = f"{count(len(self.scope.teams), 'team')}, ", "in sync"
         if self.checks:
-            looked, well = looked + count(len(self.checks), "check"), "passed"
+            scope, good = scope + count(len(self.checks), "check"), "passed"
         else:
-            looked += count(self.resources, "resource")
+            scope += count(self.resources, "resource")
         if not self.findings:
-            return f"{looked}: {well}."
+            return f"{scope}: {good}."
         severities = Counter(finding.severity for finding in self.findings)
-        told = ", ".join(f"{severities[s]} {s}" for s in SEVERITIES if severities[s])
-        return f"{looked}: {count(len(self.findings), 'finding')} ({told})."
+        counts = ", ".join(f"{severities[s]} {s}" for s in SEVERITIES if severities[s])
+        return f"{scope}: {count(len(self.findings), 'finding')} ({counts})."
 
 
 def team_name(team: str) -> str:
-    """A team's name as it is shown; the platform has none of its own."""
+    """Return a team's name for display; `(platform)` for PLATFORM."""
     return "(platform)" if team == PLATFORM else team
 
 
 def merge_missing(
     found: Sequence[Finding], locations: Mapping[str, Location]
 ) -> tuple[Finding, ...]:
-    """Return the findings with one for each team in place of all that something of it is missing.
+    """Return the findings, with one finding per new team instead of one per missing resource.
 
     Args:
         found: all findings.
-        locations: the teams of which nothing exists, and where each is declared.
+        locations: the location of each team that has no resources yet.
     """
     missing: dict[str, list[Finding]] = defaultdict(list)
     others: list[Finding] = []
@@ -210,15 +210,13 @@ def merge_missing(
 def _merged(team: str, missing: Sequence[Finding], location: Location) -> Finding:
     counts = Counter(each.resource.system for each in missing)
     shown = ", ".join(f"{counts[system]} in {system.capitalize()}" for system in counts)
-    text = (
-        f"it is declared and not onboarded: {count(len(missing), 'resource')} to create ({shown})"
-    )
+    text = f"it is not onboarded yet: {count(len(missing), 'resource')} to create ({shown})"
     resource = Id(TEAM, team)
     return Finding("missing", "info", resource, team, location, detail=text, remedy="create")
 
 
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The most severe first, then team by team."""
+    """Return the findings sorted by severity, team, class and resource."""
     return tuple(
         sorted(
             findings,

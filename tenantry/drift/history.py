@@ -1,7 +1,7 @@
-"""What became of findings from one run to the next: open since when, mended when, how often.
+"""The history of findings across runs: when each was opened and resolved, and how often.
 
-An episode is a finding from the run that found it first to the run that found it no more. Two
-tables of CSV are kept: `episodes.csv` and `runs.csv`.
+An episode lasts from the first run that reports a finding to the first run that no longer does. The
+history is stored in two CSV tables, `episodes.csv` and `runs.csv`.
 """
 
 import io
@@ -21,7 +21,7 @@ from tenantry.text import csv_text, read_csv_cell, visible
 EPISODES = "episodes.csv"
 RUNS = "runs.csv"
 KEPT = timedelta(days=400)
-"""How long what is over is kept."""
+"""How long closed episodes and runs are kept."""
 
 _EPISODE = {
     "id": "str",
@@ -43,48 +43,48 @@ _RUN = {
     "resources": "int64",
     **dict.fromkeys((*SEVERITIES, "unreadable", "mended"), "int64"),
 }
-MENDED, GONE = "remediation", "otherwise"
-"""What ended an episode: the run itself, or somebody else."""
+REMEDIATED, OTHERWISE = "remediation", "otherwise"
+"""The cause of an episode's end: remediation by the run itself, or anything else."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The episodes and runs so far, as tables."""
+    """The recorded episodes and runs, as tables."""
 
     episodes: pd.DataFrame
     runs: pd.DataFrame
 
     @classmethod
     def empty(cls) -> "History":
-        """No run yet."""
+        """Return a history without runs."""
         return cls(_table([], _EPISODE), _table([], _RUN))
 
     @classmethod
     def read(cls, store: FileStore) -> "History":
-        """The history that a store keeps; an empty one if it keeps none.
+        """Return the history in a store, or an empty one if the store has none.
 
         Raises:
-            TenantryError: it can't be read, or is none.
+            TenantryError: the history cannot be read or parsed.
         """
         return cls(_read(store, EPISODES, _EPISODE), _read(store, RUNS, _RUN))
 
     def write(self, store: FileStore) -> None:
-        """Keeps it in a store.
+        """Write the history to a store.
 
         Raises:
-            TenantryError: it can't be written.
+            TenantryError: the history cannot be written.
         """
         for name, table in ((EPISODES, self.episodes), (RUNS, self.runs)):
             store.write(name, csv_text(table).encode())
 
-    def after(self, report: Report, mended: Collection[str] = ()) -> "History":
-        """The history with one more run.
+    def after(self, report: Report, remediated: Collection[str] = ()) -> "History":
+        """Return the history with one more run.
 
-        An episode ends if its finding is gone from where the run looked, and could look.
+        An episode ends if the run covered and could read its resource, and no longer reports it.
 
         Args:
-            report: what the run found in the end.
-            mended: ids of the resources that the run itself has mended.
+            report: the run's final report.
+            remediated: ids of the resources that the run itself has remediated.
         """
         now = pd.Timestamp(report.time)
         found = {finding.id: finding for finding in report.findings}
@@ -97,11 +97,13 @@ class History:
         ):
             episodes.loc[still, column] = episodes.loc[still, "id"].map(value)
         episodes.loc[still, "seen"] = now
-        over = is_open & ~still & _judged(episodes, report)
+        over = is_open & ~still & _covered(episodes, report)
         resources = episodes["system"] + "/" + episodes["kind"] + "/" + episodes["key"]
         episodes.loc[over, "closed"] = now
-        by_us = resources.isin([visible(each) for each in mended])
-        episodes.loc[over, "closed_by"] = by_us[over].map({True: MENDED, False: GONE})
+        by_this_run = resources.isin([visible(each) for each in remediated])
+        episodes.loc[over, "closed_by"] = by_this_run[over].map(
+            {True: REMEDIATED, False: OTHERWISE}
+        )
         known = set(episodes.loc[still, "id"])
         rows = [_row(each, now) for id, each in found.items() if id not in known]
         episodes = _joined(episodes, _table(rows, _EPISODE))
@@ -113,17 +115,17 @@ class History:
         )
 
     def open_since(self) -> dict[str, datetime]:
-        """Since when each open finding is open, by its id."""
+        """Return the opening time of each open finding, by its id."""
         now = self.episodes[self.episodes["closed"].isna()]
         return {id: time.to_pydatetime() for id, time in zip(now["id"], now["opened"], strict=True)}
 
-    def mended(self, most: int = 20) -> pd.DataFrame:
-        """The episodes that ended last, the latest first."""
+    def resolved(self, most: int = 20) -> pd.DataFrame:
+        """Return the most recently closed episodes, the latest first."""
         over = self.episodes[self.episodes["closed"].notna()]
         return over.sort_values("closed", ascending=False, kind="stable").head(most)
 
     def noisiest(self, most: int = 10) -> pd.DataFrame:
-        """The fields that differed most often: `system`, `kind`, `field`, `episodes`, `teams`."""
+        """Return the fields with the most episodes: `system`, `kind`, `field`, `episodes`, `teams`."""
         table = self.episodes[self.episodes["fields"] != ""]
         table = table.assign(field=table["fields"].str.split("; ")).explode("field")
         counted = table.groupby(["system", "kind", "field"], as_index=False).agg(
@@ -133,23 +135,23 @@ class History:
         return counted.sort_values(order, ascending=[False, False, True, True, True]).head(most)
 
 
-def _judged(episodes: pd.DataFrame, report: Report) -> Any:
-    """Which episodes are about something that the run could tell of."""
+def _covered(episodes: pd.DataFrame, report: Report) -> Any:
+    """Return which episodes concern resources that the run covered and could read."""
     scope = report.scope
-    looked = episodes["team"].isin(scope.teams)
+    covered = episodes["team"].isin(scope.teams)
     if scope.all_teams:
-        looked |= True
-    looked &= episodes["system"].isin([*scope.systems, DECLARED])
-    # Of a team that is left out, only its file was looked at.
-    looked &= ~episodes["team"].isin(scope.left_out) | (episodes["system"] == DECLARED)
+        covered |= True
+    covered &= episodes["system"].isin([*scope.systems, DECLARED])
+    # Only the file of a left-out team was checked.
+    covered &= ~episodes["team"].isin(scope.left_out) | (episodes["system"] == DECLARED)
     if not scope.credentials:
-        looked &= (episodes["class"] != "broken") & (episodes["system"] != DECLARED)
+        covered &= (episodes["class"] != "broken") & (episodes["system"] != DECLARED)
     for finding in report.unreadable:
         unknown = episodes["system"] == finding.resource.system
         if finding.team != PLATFORM:
             unknown &= episodes["team"] == finding.team
-        looked &= ~unknown
-    return looked
+        covered &= ~unknown
+    return covered
 
 
 def _fields(finding: Any) -> str:
@@ -212,6 +214,6 @@ def _read(store: FileStore, name: str, columns: dict[str, str]) -> pd.DataFrame:
         return _typed(table.map(read_csv_cell), columns)
     except (ValueError, KeyError, TypeError) as error:
         raise TenantryError(
-            f"The history is damaged: {name} is not as it was written ({error}). "
-            "Move it away to begin a new one."
+            f"The history is damaged: {name} cannot be parsed ({error}). "
+            "Move the file away to start a new history."
         ) from None

@@ -1,7 +1,7 @@
-"""The ignore rules of the declared state at work: what they silence, and which are of no use.
+"""Applies the ignore rules of the declared state, and reports rules that have no effect.
 
-A team's own rule silences no critical finding: a team could hide who else has its rights. One in
-`platform.yaml` may.
+A rule in a team file cannot ignore a critical finding, because a team could hide that others have
+its rights. A rule in `platform.yaml` can.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from tenantry.resources import PLATFORM, Id
 
 @dataclass(frozen=True)
 class _Rule:
-    """A rule, and where it stands."""
+    """A rule and its location."""
 
     rule: IgnoreRule
     team: str
@@ -25,13 +25,13 @@ class _Rule:
 
     @property
     def text(self) -> str:
-        """What it is for, in words."""
+        """The rule's selector as text."""
         rule = self.rule
         words = [rule.system or "*", rule.kind or "*", rule.key]
         return "/".join(words) + (f" {rule.field}" if rule.field != "*" else "")
 
     def matches(self, id: Id, team: str, field: str | None) -> bool:
-        """Whether it silences a field of a resource, or (None) all that there is to say of one."""
+        """Return whether the rule ignores a field of a resource, or (None) the whole resource."""
         rule = self.rule
         return (
             self.team in (PLATFORM, team)
@@ -42,8 +42,8 @@ class _Rule:
         )
 
 
-class Ignoring:
-    """The rules of one run. It remembers which of them silenced something."""
+class IgnoreRules:
+    """The rules in one run. It records which of them have matched a finding."""
 
     def __init__(self, state: Declaration, today: date) -> None:
         self._state = state
@@ -56,16 +56,16 @@ class Ignoring:
     def reason(
         self, id: Id, team: str, field: str | None = None, *, severity: Severity
     ) -> str | None:
-        """Return why a finding about a resource, or one of its fields, is left out.
+        """Return the reason for ignoring a finding about a resource, or about one of its fields.
 
         Args:
             id: the resource.
-            team: whose finding it is.
+            team: the finding's team.
             field: the field; None for the whole resource.
-            severity: how bad the finding is.
+            severity: the finding's severity.
 
         Returns:
-            The reason that the rule gives; None if no rule leaves it out.
+            The reason of the matching rule; None if no rule ignores the finding.
         """
         for each in self._valid:
             if not each.matches(id, team, field):
@@ -79,15 +79,15 @@ class Ignoring:
         return None
 
     def findings(self, scope: Scope, unread: Sequence[Id]) -> Iterator[Finding]:
-        """The rules that have run out, and those that match nothing in what was looked at."""
+        """Return findings for expired rules, and for rules that match nothing in this run."""
         for each in self._rules:
             if self._is_over(each):
                 until = each.rule.until
-                yield self._finding(each, f"it ran out on {until}: {each.rule.reason}", over=True)
+                yield self._finding(each, f"it expired on {until}: {each.rule.reason}", over=True)
             elif (each.team, *each.place) in self._refused - self._used:
                 detail = (
-                    "it has no effect: the finding is critical, and only a rule in platform.yaml may "
-                    f"leave it out: {each.rule.reason}"
+                    "it has no effect: the finding is critical, and only a rule in platform.yaml can "
+                    f"ignore it: {each.rule.reason}"
                 )
                 yield self._finding(each, detail, over=True)
             elif (each.team, *each.place) not in self._used and _could_tell(each, scope, unread):
@@ -116,9 +116,9 @@ def _rules(state: Declaration) -> Iterator[_Rule]:
 
 
 def _could_tell(each: _Rule, scope: Scope, unread: Sequence[Id]) -> bool:
-    """Whether what the rule is for was looked at, all of it."""
+    """Return whether the run observed everything that the rule could match."""
     everything = scope.all_teams and not scope.left_out
-    looked = everything if each.team == PLATFORM else each.team in scope.teams
+    observed = everything if each.team == PLATFORM else each.team in scope.teams
     systems = {each.rule.system} if each.rule.system else set(SYSTEMS)
     unknown = {id.system for id in unread}
-    return looked and scope.credentials and systems <= set(scope.systems) - unknown
+    return observed and scope.credentials and systems <= set(scope.systems) - unknown

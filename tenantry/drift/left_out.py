@@ -1,4 +1,4 @@
-"""The findings about files of the declared state whose faults keep a team out of a run."""
+"""Findings about faulty files of the declared state, whose teams are left out of the run."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,18 +13,18 @@ _SHOWN = 5
 
 
 def left_out(state: Declaration, names: Iterable[str] | None, check: str = "") -> Iterator[Finding]:
-    """Return a finding for each team file that is left out, at the line of its first fault.
+    """Return one finding for each left-out team file, at the line of its first fault.
 
     Args:
         state: the declared state.
-        names: the teams that the run is about; all if not given.
+        names: the requested teams; all if not given.
         check: the name of the check that the findings belong to; empty for drift.
     """
     asked = None if names is None else set(names)
     for each in state.left_out:
         if asked is None or asked & set(each.names):
             team = each.names[0] if each.names else PLATFORM
-            reason = "its team is left out and nothing of it was compared: " if team else ""
+            reason = "its team is left out and was not compared: " if team else ""
             yield _finding("team file", each.file, team, each.location, each.faults, reason, check)
     if asked is None and state.other_faults:
         where = location_of(state.other_faults[0])

@@ -16,7 +16,7 @@ from tenantry.walk import Submit, accept_unread
 
 
 class NotObserved(TenantryError):
-    """A system that is not part of the run."""
+    """The system is not part of the run."""
 
 
 _CHECKS: dict[str, Callable[[Systems], object]] = {
@@ -25,10 +25,10 @@ _CHECKS: dict[str, Callable[[Systems], object]] = {
     # Only an administrator sees everything; another account would miss the rest.
     "Harbor": lambda systems: check_harbor(systems.harbor_client),
 }
-"""What must hold before an observation by the adapter of this name counts."""
+"""The health check that must pass before an observation by the adapter of this name counts."""
 
 _LATER = ("Harbor", "Credentials")
-"""The adapters that need those before them."""
+"""The adapters that need the results of the adapters before them."""
 
 _NEEDED: dict[SystemName, tuple[str, ...]] = {
     "kubernetes": ("Kubernetes", "Keycloak", "Harbor", "Credentials"),
@@ -36,14 +36,18 @@ _NEEDED: dict[SystemName, tuple[str, ...]] = {
     "harbor": ("Kubernetes", "Harbor", "Credentials"),
     "istio": ("Istio",),
 }
-"""The adapters that each system needs: a project's mark is on the namespace, and the Secret says
-which robot of a pair is the live one."""
+"""The adapters that each system needs. A project's mark is on the namespace, and the Secret tells
+which robot of a pair is in use."""
 
 
-def adapter_groups(systems: Systems, asked: Sequence[SystemName]) -> list[list[Adapter[Team]]]:
-    """Return the adapters that these systems need, in order; those of one group run concurrently."""
-    names = {name for system in asked for name in _NEEDED[system]}
-    needed = [each for each in systems.team_adapters if each.name in names or each.system in asked]
+def adapter_groups(
+    systems: Systems, system_names: Sequence[SystemName]
+) -> list[list[Adapter[Team]]]:
+    """Return the adapters for the systems in groups. The adapters of a group run concurrently."""
+    names = {name for system in system_names for name in _NEEDED[system]}
+    needed = [
+        each for each in systems.team_adapters if each.name in names or each.system in system_names
+    ]
     known = {name for names in _NEEDED.values() for name in names}
     first = [each for each in needed if each.name in known and each.name not in _LATER]
     later = [[each] for each in needed if each not in first]
@@ -51,7 +55,7 @@ def adapter_groups(systems: Systems, asked: Sequence[SystemName]) -> list[list[A
 
 
 def _covers(adapter: Adapter[Team]) -> tuple[Id, ...]:
-    """Return the ids of everything that is unknown if an adapter cannot observe."""
+    """Return the ids that are unknown if an adapter cannot observe."""
     if adapter.name.lower() == adapter.system:
         return (whole_system(adapter.system),)
     kinds = sorted(kind for kind in adapter.kinds if kind.system == adapter.system)
@@ -65,18 +69,18 @@ def observe_one(
     observed: Observed,
     check: Callable[[Iterable[TenantryError]], None] = accept_unread,
 ) -> None:
-    """Add what one adapter observes of the teams, and of the platform in the same system.
+    """Observe the teams, and the platform's resources in the same system, with one adapter.
 
     Args:
         adapter: the adapter.
         systems: the systems.
         teams: the teams to observe.
-        observed: what was observed before; this observation is added to it.
-        check: called with the reasons why parts could not be read. If it raises, nothing is added,
-            so that the observation can be repeated.
+        observed: the earlier observations, to which this one is added.
+        check: called with the errors of unreadable parts. If it raises, nothing is added, so that
+            the observation can be repeated.
 
     Raises:
-        TenantryError: the system can't be read, or `check` raised it.
+        TenantryError: the system cannot be read, or `check` raised it.
     """
     seen, platform = Observed(), Observed()
     seen.add(observed)
@@ -97,7 +101,7 @@ def observe_one(
 
 
 def record_failure(adapter: Adapter[Team], error: TenantryError, observed: Observed) -> None:
-    """Record that an adapter could not observe: nothing of its resources is known."""
+    """Record that an adapter could not observe, so that its resources are unknown."""
     for id in _covers(adapter):
         observed.unreadable[id] = Unreadable(error, None)
 
@@ -105,26 +109,26 @@ def record_failure(adapter: Adapter[Team], error: TenantryError, observed: Obser
 def observe(
     systems: Systems,
     teams: Sequence[Team],
-    asked: Sequence[SystemName],
+    system_names: Sequence[SystemName],
     *,
     submit: Submit | None = None,
     check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
     report_failure: Callable[[TenantryError], None] = lambda error: None,
     again: bool = False,
 ) -> Observed:
-    """Return the observed state of these systems; what can't be read is recorded.
+    """Return the observed state of the systems, including the errors of unreadable parts.
 
     Args:
         systems: the systems.
         teams: the teams to observe.
-        asked: the systems to observe.
+        system_names: the systems to observe.
         submit: starts a step, one for each adapter; a thread runs it if not given.
         check_unread: called in each step with the reasons why parts could not be read. If it raises,
             nothing of that step is kept, so that the step can be repeated.
         report_failure: called with the error of a step that failed for good.
         again: whether it is not the first observation of a run, for the steps' names.
     """
-    observed = begin(asked, systems, teams)
+    observed = begin(system_names, systems, teams)
     suffix = " again" if again else ""
 
     def observe_by_adapter(adapter: Adapter[Team], retry: bool) -> None:
@@ -132,7 +136,7 @@ def observe(
 
     with ThreadPoolExecutor(len(systems.team_adapters)) as pool:
         start: Submit = submit or (lambda name, work: pool.submit(work, False))
-        for group in adapter_groups(systems, asked):
+        for group in adapter_groups(systems, system_names):
             started = [
                 (each, start(f"observe {each.name}{suffix}", partial(observe_by_adapter, each)))
                 for each in group
@@ -146,17 +150,17 @@ def observe(
     return observed
 
 
-def begin(asked: Sequence[SystemName], systems: Systems, teams: Sequence[Team]) -> Observed:
-    """Return the state before the first observation: empty, with the systems that are not part of it.
+def begin(system_names: Sequence[SystemName], systems: Systems, teams: Sequence[Team]) -> Observed:
+    """Return an empty observed state, in which systems outside of the run are marked as unread.
 
-    If it covers all teams, it includes the platform's own resources.
+    If the run covers all teams, the state includes the platform's own resources.
     """
     observed = Observed()
     if systems.state.platform.is_managed and len(teams) == len(systems.state.teams):
         observed.platform = Observed()
         for system in SYSTEMS:
             observed.platform.unreadable[whole_system(system)] = Unreadable(NotObserved(), PLATFORM)
-    taken = {each.system for group in adapter_groups(systems, asked) for each in group}
+    taken = {each.system for group in adapter_groups(systems, system_names) for each in group}
     for system in SYSTEMS:
         if system not in taken:
             observed.unreadable[whole_system(system)] = Unreadable(NotObserved(), None)

@@ -1,4 +1,4 @@
-"""Where a resource is declared, or would be."""
+"""The line of the declared state that declares a resource, or would declare it."""
 
 from tenantry.declared import Declaration, Location
 from tenantry.resources import Id
@@ -11,7 +11,7 @@ def locate(state: Declaration, team: str, id: Id, field: str = "") -> Location:
         state: the declared state.
         team: the team's name; for a team that is not declared, the line is in `platform.yaml`.
         id: the resource.
-        field: its first field that differs, if any.
+        field: the first field that differs, if any.
     """
     declared = state.teams.get(team)
     if declared is None:

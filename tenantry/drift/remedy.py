@@ -1,4 +1,4 @@
-"""What remediation does about drift: which of the planner's changes it takes, and doing them."""
+"""Remediation of drift: selects the planner's changes to apply, and applies them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Remediate = Literal["none", "safe", "all"]
 
 @dataclass(frozen=True)
 class Order:
-    """What remediation was ordered to do."""
+    """The requested remediation."""
 
     remediate: Remediate = "none"
     remove: tuple[str, ...] = ()
@@ -26,33 +26,33 @@ class Order:
 
 @dataclass(frozen=True)
 class Remedy:
-    """What is to be done, team by team. It may hold secrets: what is shown of it is `rows`."""
+    """The selected changes by team. It may contain secrets; only `rows` may be shown."""
 
     plans: tuple[Plan, ...]
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """All changes."""
+        """All selected changes."""
         return tuple(change for plan in self.plans for change in plan.changes)
 
     @property
     def removals(self) -> tuple[Change, ...]:
-        """The changes that remove something."""
+        """The changes that delete a resource."""
         return tuple(change for plan in self.plans for change in plan.removals)
 
     @property
     def teams(self) -> tuple[str, ...]:
-        """Whose locks it takes, by name; PLATFORM if something is no team's."""
+        """The names of the teams whose locks it needs; PLATFORM for resources of no team."""
         return tuple(plan.team for plan in self.plans)
 
     @property
     def steps(self) -> frozenset[str]:
-        """What is to be done, each as a line."""
+        """The changes, one line each."""
         return frozenset(step for plan in self.plans for step in explain.steps(plan))
 
     @property
     def hash(self) -> str:
-        """Differs whenever something else would be done."""
+        """A hash of the changes."""
         return explain.plan_hash(self.steps)
 
     @property
@@ -63,21 +63,21 @@ class Remedy:
         ]
 
     def of(self, teams: Collection[str]) -> "Remedy":
-        """The part that concerns these teams."""
+        """Return the part for the given teams."""
         return Remedy(tuple(plan for plan in self.plans if plan.team in teams))
 
 
 def choose(detected: Detected, remediate: Remediate, remove: Collection[str] = ()) -> Remedy:
-    """What remediation takes of what was found.
+    """Return the changes that remediation would apply.
 
     Args:
-        detected: what was found.
-        remediate: `none`; `safe` creates and updates what is ours; `all` also takes over what
-            the declared state says to adopt, and removes extras that carry our mark.
-        remove: ids of further extras to remove, marked or not, as the report has them.
+        detected: the detected drift.
+        remediate: `none`; `safe` creates and updates Tenantry's own resources; `all` also adopts
+            resources where the declared state allows it, and deletes extras with Tenantry's mark.
+        remove: ids of further extras to delete, with or without the mark, as in the report.
 
     Raises:
-        TenantryError: an id in `remove` is no extra, or one that is not removed here.
+        TenantryError: an id in `remove` is not an extra, or cannot be deleted by remediation.
     """
     named = set(_named(detected, remove))
     asked = detected.report.scope.systems
@@ -108,30 +108,31 @@ def _named(detected: Detected, remove: Collection[str]) -> Iterator[Id]:
     for text in map(visible, remove):
         if text in ambiguous:
             raise TenantryError(
-                f"'{text}' stands for two extras, whose names differ in invisible characters only. "
-                "Remove the right one by hand. Nothing was changed."
+                f"'{text}' matches two extras whose names differ only in invisible characters. "
+                "Delete the right one by hand. Nothing was changed."
             )
         if text not in known:
             found = ", ".join(f"'{shown}'" for shown in list(known)[:10]) or "none"
             raise TenantryError(
-                f"'{text}', which is to be removed, is no extra of this look. Extras: {found}. "
-                "Nothing was changed."
+                f"Cannot remove '{text}': it is not among the extras that this run has found "
+                f"({found}). Nothing was changed."
             )
         if not known[text].kind.removable:
             raise TenantryError(
-                f"'{text}' is not removed here: it holds what is a team's. Nothing was changed."
+                f"Cannot remove '{text}': it contains resources of a team. Delete it by hand. "
+                "Nothing was changed."
             )
         yield known[text]
 
 
 def _takes(change: Change, remediate: Remediate) -> bool:
     if change.action == "delete":
-        return False  # extras, all of them, are told of apart from the plan
+        return False  # extras are selected separately
     return remediate == "all" or (remediate == "safe" and not change.adopts)
 
 
 def _is_whole(detected: Detected, plan: Plan, taken: Sequence[Change]) -> bool:
-    """Whether all that there is to do for a team is done: only then is it as it is declared."""
+    """Return whether the selected changes bring a team completely in sync."""
     wanted = {change.id for change in plan.changes if change.action != "delete"}
     others = {c.id for c in plan.changes if c.resource.cluster_wide}
     read = detected.observed.failure(plan.team) is None

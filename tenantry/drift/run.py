@@ -1,7 +1,7 @@
 """A run of drift detection: observe, detect, and remediate under the teams' locks.
 
-The flow, the command line and the tests that interrupt remediation at its requests run this code. How
-a step is run is given: in a thread, or as a task that is tried again.
+The flow, the command line and the crash tests run this code. The caller decides how a step is run: in
+a thread, or as a task with retries.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -31,48 +31,48 @@ _log = logger(__name__)
 def find_drift(
     systems: Systems,
     names: Sequence[str] | None = None,
-    asked: Sequence[SystemName] = SYSTEMS,
+    system_names: Sequence[SystemName] = SYSTEMS,
     *,
     submit: Submit | None = None,
     check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
     report_failure: Callable[[TenantryError], None] = lambda error: None,
     again: bool = False,
 ) -> Detected:
-    """Observe the systems and return their drift, with what remediates it. Nothing is changed.
+    """Observe the systems, and return their drift with its remediation. Nothing is changed.
 
-    A system that cannot be read costs its own findings only.
+    A system that cannot be read affects only its own findings.
 
     Args:
         systems: the systems. Undeclared resources are found only if they were connected with
             `extras=True`.
         names: the teams; all if not given. Resources that belong to no declared team are reported
             only for all teams.
-        asked: the systems to observe.
-        submit: see `tenantry.drift.observations.observe`, as the arguments after it.
-        check_unread: called with the reasons why parts could not be read.
-        report_failure: called with the error of a system that could not be read.
-        again: whether it is not the first observation of a run.
+        system_names: the systems to observe.
+        submit: see `tenantry.drift.observations.observe`, also for the arguments after it.
+        check_unread: called with the errors of unreadable parts.
+        report_failure: called with the error of an unreadable system.
+        again: whether it is a repeated observation of a run.
 
     Raises:
-        DeclarationError: a name that no team has.
+        DeclarationError: a name is not the name of a declared team.
     """
     teams = systems.state.pick(names)
     observed = observe(
         systems,
         teams,
-        asked,
+        system_names,
         submit=submit,
         check_unread=check_unread,
         report_failure=report_failure,
         again=again,
     )
-    return detect(systems, teams, observed, asked, names=names)
+    return detect(systems, teams, observed, system_names, names=names)
 
 
 def detect_drift(
     systems: Systems,
     names: Sequence[str] | None = None,
-    asked: Sequence[SystemName] = SYSTEMS,
+    system_names: Sequence[SystemName] = SYSTEMS,
 ) -> Report:
     """Observe the systems and return a report of their drift. Nothing is changed.
 
@@ -81,12 +81,12 @@ def detect_drift(
             `extras=True`.
         names: the teams; all if not given. Resources that belong to no declared team are reported
             only for all teams.
-        asked: the systems to observe.
+        system_names: the systems to observe.
 
     Raises:
-        DeclarationError: a name that no team has.
+        DeclarationError: a name is not the name of a declared team.
     """
-    return find_drift(systems, names, asked).report
+    return find_drift(systems, names, system_names).report
 
 
 @dataclass(frozen=True)
@@ -98,28 +98,28 @@ class Remediated:
     done: tuple[Change, ...] = ()
     """The changes that were made."""
     error: TenantryError | None = field(default=None, compare=False)
-    """What stopped it."""
+    """The error that stopped the remediation."""
     differs: bool = False
-    """Whether the plan differs from the approved one: nothing was done."""
+    """Whether the plan differs from the approved one, so that nothing was done."""
 
     @property
     def name(self) -> str:
-        """The owner, as messages name it."""
+        """The team or the platform, as messages name it."""
         return self.team or "the platform"
 
     def after(self, earlier: "Remediated") -> "Remediated":
-        """Return this result together with that of an earlier try."""
+        """Return this result combined with the result of an earlier attempt."""
         return replace(
             self, done=earlier.done + self.done, differs=self.differs and not earlier.done
         )
 
     def failed(self, error: TenantryError) -> "Remediated":
-        """Return the result of a try that failed before the first change."""
+        """Return the result of an attempt that failed before the first change."""
         return Remediated(self.team, error=error)
 
 
 class RemediateTeams(Protocol):
-    """Remediates teams by `remediate_teams`, in parts or all at once."""
+    """A function that remediates teams with `remediate_teams`, in parts or all at once."""
 
     def __call__(self, remedy: Remedy, order: Order, *, approved: bool) -> list[Remediated]:
         """Return the result for each team."""
@@ -132,9 +132,9 @@ class Remediation:
     teams: list[Remediated] = field(default_factory=list)
     """The result for each team that had drift to remediate."""
     note: str = ""
-    """Why nothing was done, or not everything, where that is not an error."""
+    """The reason why not everything was done, if it is not an error."""
     error: TenantryError | None = None
-    """Why nothing was done."""
+    """The error, if nothing was done."""
 
 
 def remediate(
@@ -145,17 +145,20 @@ def remediate(
     remediate_teams: RemediateTeams,
     approve: Callable[[Remedy], bool] = lambda remedy: False,
 ) -> Remediation:
-    """Choose the changes that remediate drift, have them approved, and make them.
+    """Choose the changes that remediate drift, request their approval, and apply them.
 
-    A team whose plan has changed since it was approved is left alone, and planned and approved again.
+    If a team's plan has changed since its approval, it is skipped, and planned and approved again.
 
     Args:
-        detected: the drift that was found.
-        order: what to remediate.
-        detect_again: finds the drift again.
-        remediate_teams: makes the changes.
-        approve: called with the changes; returns whether a person has approved them, and False if
-            they need no approval.
+        detected: the detected drift.
+        order: the requested remediation.
+        detect_again: detects the drift again.
+        remediate_teams: applies the changes.
+        approve: called with the changes. It returns True if a person has approved them, and False
+            if they need no approval.
+
+    Returns:
+        The result for each team. Errors are part of it.
     """
     result = Remediation()
     if order.remediate == "none" and not order.remove:
@@ -163,7 +166,7 @@ def remediate(
     for _ in range(ROUNDS):
         try:
             remedy = choose(detected, order.remediate, order.remove)
-        except TenantryError as error:  # the report is published all the same
+        except TenantryError as error:  # the report is still published
             result.error = error
             return result
         if not remedy.plans:
@@ -179,11 +182,11 @@ def remediate(
         differing = [each.name for each in done if each.differs]
         if not differing:
             return result
-        _log.warning("Changed meanwhile, and left alone: %s.", ", ".join(differing))
+        _log.warning("Skipped, because the plan has changed: %s.", ", ".join(differing))
         detected = detect_again()
         known = {str(id) for id in detected.extras}
         order = Order(order.remediate, tuple(known.intersection(order.remove)), order.systems)
-    result.note = f"It changed {ROUNDS} times while it was being approved; run it again."
+    result.note = f"The plan changed {ROUNDS} times during its approval. Run it again."
     return result
 
 
@@ -197,24 +200,25 @@ def remediate_teams(
     resumed: bool = False,
     finished: Callable[[Remediated], None] = lambda result: None,
 ) -> list[Remediated]:
-    """Take the locks of some teams, observe and plan again, and make the changes.
+    """Take the locks of some teams, observe and plan again, and apply the changes.
 
     Args:
         systems: the systems.
         remedy: the changes that were planned before.
-        order: what to remediate.
-        lock: the locks of all these teams.
-        approved: whether a person has approved the remedy: then a team whose plan differs by now is
-            left alone.
-        resumed: whether an earlier try may have made some of the changes: then fewer may be left.
-        finished: called with each team's result as soon as it is known, from many threads.
+        order: the requested remediation.
+        lock: the lock of all these teams.
+        approved: whether a person has approved the remedy. Then a team whose plan has changed is
+            skipped.
+        resumed: whether an earlier attempt may have applied some of the changes, so that fewer are
+            left.
+        finished: called with each team's result as soon as it is known, from several threads.
 
     Returns:
-        The result for each team; one team's failure does not affect the others.
+        The result for each team. A failure affects only its own team.
 
     Raises:
-        TenantryError: the locks could not be taken, or the teams not be observed: nothing was
-            done.
+        TenantryError: the locks could not be taken, or the teams could not be observed. Nothing was
+            changed.
     """
     with lock:
         teams = _teams_to_observe(systems, remedy.teams)
@@ -237,7 +241,10 @@ def remediate_teams(
 
 
 def _teams_to_observe(systems: Systems, names: Sequence[str]) -> list[Team]:
-    """Return these teams; all, if one of them is not declared: only then its resources are observed."""
+    """Return the teams to observe: all teams, if one of the names is not a declared team's.
+
+    Resources of undeclared teams are found only by observing all teams.
+    """
     declared = systems.state.teams
     if all(name in declared for name in names):
         return [declared[name] for name in names]
@@ -251,7 +258,7 @@ def _remediate_team(
     try:
         for plan in remedy.plans:
             apply_stages(systems, plan, observed, lock=lock, report=done.append)
-    except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+    except Exception as error:  # noqa: BLE001 any error fails this one team only
         failure = as_tenantry_error(error, f"remediating {describe_owner(team)}")
         return Remediated(team, tuple(done), failure)
     return Remediated(team, tuple(done))

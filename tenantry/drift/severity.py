@@ -1,4 +1,4 @@
-"""How urgent a finding is: critical where access is lost or too wide."""
+"""The severity of findings: critical if users or programs lose access, or have too much."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -8,7 +8,7 @@ from tenantry.resources import MARK_PREFIXES, Difference, Id
 
 
 def severity(class_: FindingClass, id: Id, fields: Sequence[Difference] = ()) -> Severity:
-    """Return how urgent a finding of a class is, for a resource and the fields that differ."""
+    """Return the severity of a finding by its class, resource and differing fields."""
     if class_ == "unreadable":
         return "warning"
     if id.kind.is_record:
@@ -32,11 +32,11 @@ def _of_changed(id: Id, fields: Sequence[Difference]) -> Severity:
 
 
 def _is_decoration(field: str) -> bool:
-    """Return whether a field is a label or an annotation other than our marks: it gives no access."""
+    """Return whether a field is a label or annotation, except Tenantry's marks, and so harmless."""
     described = field.startswith(("metadata.labels", "metadata.annotations"))
     return described and not any(mark in field for mark in MARK_PREFIXES)
 
 
 def _is_soon(found: Difference) -> bool:
-    """Return whether it works still, but not for long."""
+    """Return whether a credential still works, but expires soon."""
     return found.field == "expiry" and str(found.old).startswith("in ")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tenantry.declared import Rotation
-from tenantry.declared.team import EARLIEST_ROTATION
+from tenantry.declared.harbor_project import EARLIEST_ROTATION
 
 Why = Literal["compromised", "broken", "forced", "expiry", "age"]
 """Why a credential is exchanged, the most urgent first."""

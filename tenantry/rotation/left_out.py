@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any
 
 from tenantry.declared import LeftOut, Robot, Rotation, SecretSink, Team, complete
-from tenantry.declared.team import EARLIEST_ROTATION, SecretFormat
+from tenantry.declared.harbor_project import EARLIEST_ROTATION, SecretFormat
 from tenantry.errors import NotOurs, TenantryError, as_tenantry_error
 from tenantry.marks import MANAGED_BY, TEAM
 from tenantry.resources import Observed

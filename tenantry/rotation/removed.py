@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tenantry.declared import Team
-from tenantry.declared.team import SecretFormat
+from tenantry.declared.harbor_project import SecretFormat
 from tenantry.marks import ADOPTED, TEAM
 from tenantry.systems.credentials.accounts import ACCOUNT
 from tenantry.systems.credentials.contents import DOCKER

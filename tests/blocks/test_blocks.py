@@ -313,7 +313,7 @@ def test_lost_line_breaks_are_named_with_the_command_that_avoids_them(
 
     assert str(faulty.value) == (
         "The Cluster Connection is faulty: The kubeconfig has lost its line breaks, probably in a "
-        f"one-line form field. Paste what this command prints: {COMMAND}"
+        f"one-line form field. Paste the output of this command: {COMMAND}"
     )
 
 
@@ -359,7 +359,7 @@ def test_a_faulty_kubeconfig_is_reported_and_not_quoted(content: str, said: str)
 
     assert str(faulty.value) == (
         f"The Cluster Connection is faulty: The kubeconfig {said}. "
-        f"Paste what this command prints: {COMMAND}"
+        f"Paste the output of this command: {COMMAND}"
     )
     assert PASSWORD not in str(faulty.value)
     assert faulty.value.__suppress_context__ or faulty.value.__context__ is None

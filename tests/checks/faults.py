@@ -1,4 +1,4 @@
-"""Faults to plant on a platform in order, and what the checks find of each: exactly that."""
+"""Faults to inject into a working platform, and the finding that the checks report for each."""
 
 import time
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def virtual_service(bench: Bench, name: str, host: str, *prefixes: str) -> None:
 
 
 def prepare(bench: Bench) -> Bench:
-    """A platform in order, with a team, somebody in it, and Harbor in the mesh."""
+    """Return a working platform with a team, a member, and Harbor in the mesh."""
     put(bench, "Namespace", "harbor")
     put(bench, "Namespace", "istio-ingress")
     service(bench, "harbor-core", "harbor", "http-web")
@@ -173,7 +173,7 @@ def another_provider(bench: Bench) -> None:
 
 
 class Fault(NamedTuple):
-    """Something to break, and the finding that it makes."""
+    """A fault to inject, and the resulting finding."""
 
     plant: Callable[[Bench], object]
     check: str
@@ -181,10 +181,10 @@ class Fault(NamedTuple):
 
 
 OWN_TESTS = {
-    "robot prefix": "test_a_changed_prefix_is_told_for_each_secret_that_it_breaks",
+    "robot prefix": "test_a_changed_prefix_is_reported_for_each_secret_that_it_breaks",
     "team files": "test_a_faulty_team_file_is_a_finding_and_the_others_are_checked",
 }
-"""Checks whose fault makes more than one finding, or is not in a system: by the test of each."""
+"""Checks with their own test: their fault has several findings, or is not in a system."""
 
 FAULTS = [
     Fault(no_client, "single sign-on", SETTINGS),

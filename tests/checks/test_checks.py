@@ -1,4 +1,4 @@
-"""Each check sees the fault that is planted for it, and nothing else; in order it finds nothing."""
+"""Each check reports its injected fault and nothing else, and nothing on a working platform."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from tests.support.harness import Bench, Prepare
 
 @pytest.fixture
 def whole(begin: Callable[[Prepare], Bench]) -> Bench:
-    """A platform in order."""
+    """Return a working platform."""
     return begin(prepare)
 
 
@@ -33,19 +33,19 @@ def seen(bench: Bench) -> list[tuple[str, str]]:
         return [(found.check, str(found.resource)) for found in checks.check_all(systems)]
 
 
-def test_a_platform_in_order_has_no_findings_and_nothing_is_written(whole: Bench) -> None:
+def test_a_working_platform_has_no_findings_and_nothing_is_written(whole: Bench) -> None:
     whole.sandbox.requests.reset()
     assert seen(whole) == []
     assert whole.sandbox.requests.writes() == 0
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.check)
-def test_a_planted_fault_is_found_and_nothing_else(fault: Fault, whole: Bench) -> None:
+def test_an_injected_fault_is_found_and_nothing_else(fault: Fault, whole: Bench) -> None:
     fault.plant(whole)
     assert seen(whole) == [(fault.check, fault.resource)]
 
 
-def test_a_changed_prefix_is_told_for_each_secret_that_it_breaks(whole: Bench) -> None:
+def test_a_changed_prefix_is_reported_for_each_secret_that_it_breaks(whole: Bench) -> None:
     harbor(whole, robot_name_prefix="bot$")
     assert seen(whole) == [
         ("robot prefix", "kubernetes/Secret/team-shop/harbor-ci"),
@@ -71,31 +71,33 @@ def test_a_faulty_team_file_is_a_finding_and_the_others_are_checked(whole: Bench
         },
         {"jwtRules": [{"issuer": "https://x.test", "fromHeaders": [{"name": "x-token"}]}]},
     ],
-    ids=["the portal only", "a header of its own"],
+    ids=["the portal only", "another header"],
 )
-def test_a_rule_that_docker_never_meets_is_no_finding(spec: dict[str, Any], whole: Bench) -> None:
+def test_a_rule_that_does_not_apply_to_docker_is_not_a_finding(
+    spec: dict[str, Any], whole: Bench
+) -> None:
     authentication(whole, "harbor", spec)
     assert seen(whole) == []
 
 
-def test_an_issuer_but_for_a_slash_is_told_as_such(whole: Bench) -> None:
+def test_an_issuer_that_differs_in_a_slash_is_reported_as_such(whole: Bench) -> None:
     wrong_issuer(whole)
     with whole.process() as systems:
         (issuer,) = checks.check_all(systems)
-    assert issuer.detail.endswith(": a slash at the end")
+    assert issuer.detail.endswith(": they differ in a slash at the end")
 
 
-def test_robots_close_to_their_expiry_are_told(whole: Bench) -> None:
+def test_robots_close_to_their_expiry_are_reported(whole: Bench) -> None:
     (robot,) = (r for r in whole.sandbox.harbor.robots.values() if r.name == "ci-a")
     robot.expires_at = int(time.time()) + 3 * 86400
 
     with whole.process() as systems:
         (finding,) = checks.check_all(systems)
     assert (finding.check, finding.team, finding.severity) == ("robot expiry", "shop", "warning")
-    assert finding.detail == "its credential expires or expired in 3 days"
+    assert finding.detail == "its credential expires in 3 days"
 
 
-def test_a_robot_that_rotation_will_exchange_in_time_is_not_told(whole: Bench) -> None:
+def test_a_robot_that_rotation_will_renew_in_time_is_not_reported(whole: Bench) -> None:
     rotation = {"max_age_days": 60, "before_expiry_days": 7}
     whole.declare({**SHOP, "robots": {"ci": {"rotation": rotation}}}, platform=PLATFORM)
     (robot,) = (r for r in whole.sandbox.harbor.robots.values() if r.name == "ci-a")
@@ -130,10 +132,10 @@ def test_what_cannot_be_read_is_a_finding_and_the_rest_is_checked(whole: Bench) 
 
 
 @pytest.mark.parametrize("endpoint", ["", "https://login.example.com/v2.0", None])
-def test_without_single_sign_on_one_finding_says_so_and_what_to_declare(
+def test_without_single_sign_on_one_finding_tells_what_to_declare(
     endpoint: str | None, bench: Bench
 ) -> None:
-    """With None, as the sandbox is: Harbor has an address, and the realm has no client."""
+    """None is the sandbox's own state: Harbor has an endpoint, and the realm has no client."""
     bench.sandbox.keycloak.realms[REALM] = new_realm(REALM, {"enabled": True})
     platform = {"name": "Test", "keycloak": {"realm": REALM}}
     bench.declare({"name": "shop"}, platform=platform)
@@ -152,8 +154,8 @@ def test_without_single_sign_on_one_finding_says_so_and_what_to_declare(
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.check)
-def test_no_advice_leads_to_a_run_that_does_nothing(fault: Fault, whole: Bench) -> None:
-    """Where single sign-on was set up by hand, configure-platform has nothing to configure."""
+def test_no_advice_suggests_a_run_that_does_nothing(fault: Fault, whole: Bench) -> None:
+    """If single sign-on was set up by hand, configure-platform has nothing to configure."""
     fault.plant(whole)
     without = {**PLATFORM, "harbor": {}}
     whole.declare(SHOP, platform=without)

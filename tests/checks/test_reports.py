@@ -1,4 +1,4 @@
-"""What the checks have found, in the forms of a report: each says what is wrong and what to do."""
+"""The reports of the checks: each format shows the problem and the remedy."""
 
 import csv
 import io
@@ -16,19 +16,19 @@ from tenantry.drift.reports import FILES, schema, summary, terminal, write
 from tests.checks.faults import CLIENT, SHOP, old_harbor, prepare
 from tests.support.harness import Bench
 
-DETAIL = "the client requires PKCE, and Harbor sends it from version 2.13 on"
-ADVICE = "Remove it from the client (configure-platform does), or update Harbor."
+DETAIL = "the client requires PKCE, which Harbor supports from version 2.13 on"
+ADVICE = "Remove it from the client (configure-platform does), or upgrade Harbor."
 
 
 @pytest.fixture
 def found(bench: Bench) -> Report:
-    """One critical finding."""
+    """Return a report with one critical finding."""
     old_harbor(prepare(bench))
     with bench.process() as systems:
         return checks.report(systems, checks.check_all(systems))
 
 
-def test_every_form_says_what_is_wrong_and_what_to_do(found: Report) -> None:
+def test_every_format_shows_problem_and_remedy(found: Report) -> None:
     assert found.summary == f"1 team, {len(checks.CHECKS)} checks: 1 finding (1 critical)."
     history = History.empty()
     for format in FILES:
@@ -71,7 +71,7 @@ def test_programs_read_the_check_and_the_resource(found: Report) -> None:
     assert SHOP["name"] not in result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
 
 
-def test_a_report_without_findings_says_so(bench: Bench) -> None:
+def test_a_report_without_findings_shows_that_the_checks_passed(bench: Bench) -> None:
     prepare(bench)
     with bench.process() as systems:
         found = checks.report(systems, checks.check_all(systems))

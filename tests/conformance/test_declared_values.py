@@ -12,15 +12,9 @@ from keycloak.exceptions import KeycloakPostError
 from kubernetes import client
 
 from tenantry.declared import Namespace, Platform, Team
+from tenantry.declared.harbor_project import HarborProject, ImmutableTags, Retention, RetentionRule
 from tenantry.declared.harbor_values import ROBOT_PERMISSIONS
-from tenantry.declared.team import (
-    HarborProject,
-    ImmutableTags,
-    Limits,
-    Network,
-    Retention,
-    RetentionRule,
-)
+from tenantry.declared.namespace import Limits, Network
 from tenantry.marks import Marks
 from tenantry.systems.harbor.tags import retention_body, selectors
 from tenantry.systems.istio import routes

@@ -45,10 +45,10 @@ def run(
 # validate
 
 
-def test_validate_says_that_a_state_is_in_order(run: Run, tmp_path: Path) -> None:
+def test_validate_reports_a_valid_state(run: Run, tmp_path: Path) -> None:
     status, out, err = run("validate", write(tmp_path, SHOP, {"name": "data"}))
     assert (status, err) == (0, "")
-    assert out == f"{tmp_path}: 2 teams and the platform are in order.\n"
+    assert out == f"{tmp_path}: 2 teams and the platform are valid.\n"
 
 
 def test_validate_prints_a_line_for_each_fault(run: Run, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_plan_tells_changes_by_status_2_and_nothing_to_do_by_0(bench: Bench, run
     assert bench.sandbox.requests.writes() == 0
     bench.onboard()
     status, out, err = run("plan", bench.folder, **variables)
-    assert (status, out, err) == (0, "Team shop: as declared\n\n1 team: nothing to do.\n", "")
+    assert (status, out, err) == (0, "Team shop: in sync\n\n1 team: nothing to do.\n", "")
 
 
 def test_plan_prints_json_for_programs(bench: Bench, run: Run) -> None:
@@ -107,7 +107,7 @@ def test_plan_can_be_for_some_teams_only(bench: Bench, run: Run) -> None:
     assert [plan["team"] for plan in json.loads(out)] == ["shop", "data"]
 
 
-def test_plan_fails_for_what_is_refused(bench: Bench, run: Run) -> None:
+def test_plan_fails_for_refused_changes(bench: Bench, run: Run) -> None:
     bench.declare(SHOP)
     bench.systems.harbor_client.post("/projects", {"project_name": "team-shop"})
     variables = environment(bench.sandbox)
@@ -122,7 +122,7 @@ def test_plan_fails_for_what_is_refused(bench: Bench, run: Run) -> None:
     assert refusal["reason"].startswith("it exists and Tenantry did not make it")
 
 
-def test_plan_fails_for_what_cannot_be_read_and_plans_the_rest(bench: Bench, run: Run) -> None:
+def test_plan_fails_for_unreadable_teams_and_plans_the_rest(bench: Bench, run: Run) -> None:
     bench.declare(SHOP, {"name": "data"}).onboard("data")
     number = bench.sandbox.harbor.projects["team-data"].id
     path = f"/api/v2.0/projects/{number}/summary"
@@ -184,7 +184,7 @@ def test_a_wrong_password_is_told_and_not_shown(
 
 
 @pytest.mark.parametrize("system", ["HARBOR", "KEYCLOAK"])
-def test_a_server_that_is_down_is_told(system: str, bench: Bench, run: Run) -> None:
+def test_a_server_that_is_down_is_reported(system: str, bench: Bench, run: Run) -> None:
     bench.declare(SHOP)
     variables = environment(bench.sandbox) | {f"TENANTRY_{system}_URL": "http://127.0.0.1:9"}
     status, out, err = run("plan", bench.folder, **variables)
@@ -194,7 +194,7 @@ def test_a_server_that_is_down_is_told(system: str, bench: Bench, run: Run) -> N
 
 
 @pytest.mark.parametrize("config", [None, "/nowhere/config"])
-def test_a_cluster_that_is_not_named_is_told(config: str | None, bench: Bench, run: Run) -> None:
+def test_a_missing_cluster_is_reported(config: str | None, bench: Bench, run: Run) -> None:
     bench.declare(SHOP)
     variables = environment(bench.sandbox)
     del variables["TENANTRY_KUBERNETES_KUBECONFIG"]
@@ -206,7 +206,7 @@ def test_a_cluster_that_is_not_named_is_told(config: str | None, bench: Bench, r
     assert "kubeconfig" in err
 
 
-def test_a_missing_realm_is_told(bench: Bench, run: Run) -> None:
+def test_a_missing_realm_is_reported(bench: Bench, run: Run) -> None:
     bench.declare(SHOP, platform={"keycloak": {"realm": "none"}})
     status, _, err = run("plan", bench.folder, **environment(bench.sandbox))
     assert status == 1
@@ -253,7 +253,7 @@ def test_the_sandbox_prints_its_addresses_serves_and_stops_at_a_signal(tmp_path:
     assert (tmp_path / "kept" / "harbor.json").is_file()
 
 
-def test_without_its_extra_the_sandbox_says_how_to_install_it(tmp_path: Path) -> None:
+def test_without_its_extra_the_sandbox_explains_how_to_install_it(tmp_path: Path) -> None:
     blocked = "import sys; sys.modules.update(starlette=None, uvicorn=None); "
     command = [sys.executable, "-c", blocked + "from tenantry.cli import main; main()"]
 
@@ -281,7 +281,7 @@ def test_a_mistyped_command_is_an_error_and_not_a_plan_with_changes(
 
 
 @pytest.mark.parametrize("system", ["HARBOR", "KEYCLOAK"])
-def test_certificates_are_checked_unless_told_otherwise(
+def test_certificates_are_verified_by_default(
     system: str, bench: Bench, run: Run, tmp_path: Path
 ) -> None:
     folder = write(tmp_path / "declared", SHOP)
@@ -290,7 +290,7 @@ def test_certificates_are_checked_unless_told_otherwise(
     refused, _, err = run("plan", folder, **variables | missing)
     planned, _, _ = run("plan", folder, **variables | {f"TENANTRY_{system}_VERIFY": "false"})
     assert refused == 1
-    assert f"TENANTRY_{system}_VERIFY: there is no CA bundle at" in err
+    assert f"TENANTRY_{system}_VERIFY: no CA bundle exists at" in err
     assert planned == 2
 
 
@@ -305,7 +305,7 @@ def drifting(bench: Bench) -> Bench:
     return bench
 
 
-def test_drift_says_that_all_is_in_sync(run: Run, bench: Bench) -> None:
+def test_drift_reports_that_all_is_in_sync(run: Run, bench: Bench) -> None:
     bench.declare(SHOP).onboard()
     before = bench.sandbox.requests.writes()
     status, out, err = run("drift", bench.folder, **environment(bench.sandbox))
@@ -323,7 +323,7 @@ def test_drift_shows_each_finding_and_exits_2(run: Run, drifting: Bench) -> None
     assert "public: true → false" in out
 
 
-def test_what_can_t_be_read_exits_3_also_beside_drift(run: Run, drifting: Bench) -> None:
+def test_an_unreadable_part_exits_with_3_even_with_drift(run: Run, drifting: Bench) -> None:
     drifting.sandbox.fault_for = lambda system, method, path: 403 if system == "keycloak" else None
     status, out, err = run("drift", drifting.folder, **environment(drifting.sandbox))
 
@@ -354,8 +354,8 @@ def test_crash_none_where_the_report_fills_the_disk(form: str, run: Run, driftin
     )
     assert (status, out) == (1, "")
     assert err == (
-        "--output: the report can't be written to /dev/full: No space left on device. Free space, "
-        "or name another file, and run the command again.\n"
+        "--output: cannot write the report to /dev/full: No space left on device. Free disk space "
+        "or choose another file, and run the command again.\n"
     )
 
 
@@ -403,8 +403,8 @@ def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_pa
         (("--team", "nobody"), "team 'nobody' is not declared; declared: shop"),
         (("--system", "gitlab"), "--system: 'gitlab': must be one of kubernetes, keycloak"),
         (("--format", "pdf"), "'pdf' is not one of"),
-        (("--output", "/nowhere/at/all"), "--output: there is no folder /nowhere/at"),
-        (("--output", "."), "--output: . is a folder; name a file in it"),
+        (("--output", "/nowhere/at/all"), "--output: folder /nowhere/at"),
+        (("--output", "."), "--output: . is a folder; give the path of a file"),
     ],
 )
 def test_a_mistyped_option_of_drift_is_told_before_any_call(
@@ -419,7 +419,9 @@ def test_a_mistyped_option_of_drift_is_told_before_any_call(
     assert bench.sandbox.requests.total() == before
 
 
-def test_a_damaged_history_is_told_before_any_call(run: Run, bench: Bench, tmp_path: Path) -> None:
+def test_a_damaged_history_is_reported_before_any_call(
+    run: Run, bench: Bench, tmp_path: Path
+) -> None:
     bench.declare(SHOP)
     (tmp_path / "runs.csv").write_text("rubbish")
     before = bench.sandbox.requests.total()
@@ -442,7 +444,7 @@ def test_plan_shows_the_platform_before_its_teams(run: Run, bench: Bench) -> Non
     assert "Platform" not in out
 
 
-def test_check_tells_cause_and_remedy_and_its_status_says_so(run: Run, bench: Bench) -> None:
+def test_check_shows_cause_and_remedy_and_exits_with_2(run: Run, bench: Bench) -> None:
     bench.declare(SHOP, platform={**PLATFORM, "harbor": {"single_sign_on": {}}})
     configure(bench.systems)
     bench.onboard()

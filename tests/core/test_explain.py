@@ -48,7 +48,7 @@ UPDATE = change("update", Difference("quota", "5Gi", Amount("10Gi")), live=Live(
         (Amount("10Gi"), "10Gi"),
     ],
 )
-def test_a_value_is_told_as_people_write_it(value: object, text: str) -> None:
+def test_a_value_is_shown_as_people_write_it(value: object, text: str) -> None:
     assert explain.text(value) == text
 
 
@@ -96,8 +96,8 @@ def test_the_table_shows_each_change_refusal_and_wait() -> None:
     assert "± replace harbor/project/team-shop" in lines
     assert "- delete harbor/project/team-shop" in lines
     assert "! refused harbor/member/team-shop/people it is [bold]theirs[/]" in lines
-    assert "… waits harbor/member/team-shop/people for the user" in lines
-    assert "Team data: as declared" in lines
+    assert "… waiting harbor/member/team-shop/people for the user" in lines
+    assert "Team data: in sync" in lines
     assert lines[-1] == (
         "2 teams: 1 to create, 1 to update, 1 to replace, 1 to delete, 1 refused, 1 waiting."
     )
@@ -106,7 +106,7 @@ def test_the_table_shows_each_change_refusal_and_wait() -> None:
     )
 
 
-def test_a_team_that_cannot_be_read_says_why() -> None:
+def test_a_team_that_cannot_be_read_shows_the_reason() -> None:
     error = SystemUnavailable("harbor", "GET /x", "no answer (ConnectError)")
     text = shown(Outcome("shop", error=error))
     assert "Team shop: cannot be read: Harbor: GET /x: no answer (ConnectError)" in text
@@ -115,7 +115,7 @@ def test_a_team_that_cannot_be_read_says_why() -> None:
     assert explain.document([Outcome("shop", error=error)]) == [expected]
 
 
-def test_nothing_to_do_is_said() -> None:
+def test_an_empty_plan_is_reported() -> None:
     assert explain.summary([Outcome("shop", Plan("shop"))]) == "1 team: nothing to do."
 
 
@@ -151,7 +151,7 @@ def test_the_document_has_everything_in_full_and_is_json() -> None:
     ]
 
 
-def test_rows_have_a_line_a_change() -> None:
+def test_there_is_one_row_per_change() -> None:
     assert explain.rows([UPDATE]) == [
         {
             "action": "update",
@@ -161,7 +161,7 @@ def test_rows_have_a_line_a_change() -> None:
     ]
 
 
-def test_no_rendering_shows_what_a_change_needs_beyond_its_fields() -> None:
+def test_no_output_shows_more_of_a_change_than_its_fields() -> None:
     secret = "Hunter2Hunter2"
     live = Live({}, handle={"secret": secret})
     resource = Resource(PROJECT, {}, body=secret)

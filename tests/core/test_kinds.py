@@ -18,8 +18,8 @@ from tenantry.onboarding import onboard
 from tenantry.plan import Change, Plan
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import mutations, told
-from tests.drift.watch import mend
+from tests.drift.catalogue import findings_of, mutations
+from tests.drift.watch import remediate
 from tests.support.harness import SHOP, Bench, connections
 
 # The toy kind: a badge for each namespace of a team
@@ -152,9 +152,9 @@ def test_its_drift_is_reported_with_severity_and_location_and_remediated(toy: To
     )
     assert lines[JOBS]["region"]["startLine"] == line
 
-    mend(toy.systems, detected)
+    remediate(toy.systems, detected)
 
-    assert told(toy.detect().report) == set()
+    assert findings_of(toy.detect().report) == set()
 
 
 def test_the_catalogue_of_drift_has_its_deletion_and_each_of_its_fields(toy: Toy) -> None:
@@ -170,8 +170,8 @@ def test_the_catalogue_of_drift_has_its_deletion_and_each_of_its_fields(toy: Toy
     for each in found:
         each.act(toy.systems)
         detected = toy.detect()
-        assert told(detected.report) == each.tells
-        mend(toy.systems, detected)
+        assert findings_of(detected.report) == each.expected
+        remediate(toy.systems, detected)
 
 
 def test_a_change_of_a_kind_that_no_adapter_knows_fails(bench: Bench) -> None:

@@ -127,7 +127,7 @@ def test_nothing_of_it_is_removed(onboarded: Bench) -> None:
     assert drift.choose(detected, "all").plans == ()
 
 
-def test_a_team_that_is_not_declared_any_more_is_still_told_of(onboarded: Bench) -> None:
+def test_a_team_that_is_no_longer_declared_is_still_reported(onboarded: Bench) -> None:
     (onboarded.folder / "teams" / "shop.yaml").unlink()
     assert {finding.class_ for finding in report(reconnect(onboarded, extras=True)).findings} == {
         "extra"
@@ -241,7 +241,7 @@ def test_a_team_keeps_what_it_holds_while_its_file_cannot_be_read(
     assert any("is held by team 'shop', which is left out" in fault for fault in state.faults)
 
 
-def test_a_system_that_cannot_be_read_is_not_asked_again_for_each_claim(
+def test_a_system_that_cannot_be_read_is_not_called_again_for_each_claim(
     onboarded: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
@@ -425,7 +425,7 @@ def test_an_open_finding_of_the_team_stays_open_while_it_is_left_out(onboarded: 
     assert before < set(history.open_since())
 
 
-def test_the_command_line_leaves_it_out_and_says_so(
+def test_the_command_line_leaves_it_out_and_reports_it(
     onboarded: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overwrite(onboarded, "name: shop\ncolour: red\n")

@@ -210,7 +210,7 @@ def test_an_odd_answer_ends_a_migration_in_a_message(
 
 
 @pytest.mark.parametrize("turn", ["understood", "as_tenantry_error"])
-def test_what_an_error_quotes_is_in_no_message_and_no_log(
+def test_the_text_of_an_error_is_in_no_message_and_no_log(
     turn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -66,7 +66,7 @@ def test_only_the_command_sandbox_imports_the_sandbox() -> None:
 
 
 @pytest.mark.parametrize("sandbox", [False, True], ids=["product", "sandbox"])
-def test_what_is_imported_is_declared_as_a_dependency(sandbox: bool) -> None:
+def test_all_imports_are_declared_as_dependencies(sandbox: bool) -> None:
     project = PROJECT["project"]
     extra = project["optional-dependencies"]["sandbox"] if sandbox else []
     declared = {canonical(line) for line in [*project["dependencies"], *extra]}

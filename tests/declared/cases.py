@@ -43,7 +43,7 @@ FOR_VALIDATE_ONLY = [
     service("web-", "'web-': a Service's name is 1 to 63"),
     service("web.team", "'web.team': a Service's name is 1 to 63"),
 ]
-"""Not put to a system: it would take the value for another, or find the fault only later."""
+"""Not tested against a system, which would misinterpret the value or find the fault only later."""
 
 KEYCLOAK = [
     redirect("https://shop.example.com/oauth2/callback"),
@@ -77,7 +77,7 @@ KEYCLOAK = [
     origin("https://a b", warning="'https://a b' contains a blank", stricter="no browser has it"),
     redirect("", "'': an address must not be empty", stricter="Keycloak drops it: never in sync"),
 ]
-"""Put to a Keycloak as well."""
+"""Cases that are also tested against a Keycloak."""
 
 HARBOR = [
     schedule("0 3 * * *"),
@@ -131,6 +131,6 @@ HARBOR = [
         stricter="Harbor fails only when it applies the rule",
     ),
 ]
-"""Put to a Harbor as well."""
+"""Cases that are also tested against a Harbor."""
 
 ALL = [*KUBERNETES, *FOR_VALIDATE_ONLY, *KEYCLOAK, *HARBOR]

@@ -1,4 +1,4 @@
-"""Cases of the table that an API server judges, too."""
+"""Cases of the table that are also tested against an API server."""
 
 from dataclasses import replace
 
@@ -219,4 +219,4 @@ KUBERNETES = [
     service("frontend-blue"),
     service("1web"),
 ]
-"""Put to the API server as well, with Istio's and the Gateway API's definitions."""
+"""Cases that are also tested against an API server with the CRDs of Istio and the Gateway API."""

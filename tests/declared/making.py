@@ -1,4 +1,4 @@
-"""Makes the cases of the table of declared values: each kind has its place in a team's file."""
+"""Creates the cases of the table of declared values: each kind has its field in a team file."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,22 +8,22 @@ LEGAL = None
 
 @dataclass(frozen=True)
 class Case:
-    """One value of a team's file."""
+    """One value of a team file."""
 
     kind: str
-    """What is tried, such as `quota`."""
+    """The kind of value, such as `quota`."""
     content: dict[str, Any]
-    """The part of the team's file that is tried."""
+    """The tested part of the team file."""
     fault: str | None
-    """The field and the beginning of what is said of it; None if it is legal."""
+    """The field and the beginning of its message; None if the value is valid."""
     stricter: str = ""
-    """Why Tenantry refuses what the system accepts; empty if both agree."""
+    """The reason why Tenantry refuses a value that the system accepts; empty if both agree."""
     warning: str = ""
-    """The field and the beginning of what is said of a value that only new versions refuse."""
+    """The field and the beginning of the warning for a value that only new versions refuse."""
 
     @property
     def id(self) -> str:
-        """What the case is called in a test's name."""
+        """The case's label in a test's name."""
         value = str(self.content)
         return value if len(value) < 90 else f"{value[:80]}...{len(value)}"
 

@@ -1,4 +1,4 @@
-"""Every fault at once: none hides another, and none is made up because of another."""
+"""All faults are reported at once: no fault hides another, and no fault is a consequence of another."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ def faults(folder: Path) -> list[str]:
 
 
 def fields(folder: Path) -> list[tuple[str, str]]:
-    """The file and the field of each fault."""
+    """Return the file and the field of each fault."""
     found = (fault.split(": ", 2) for fault in faults(folder))
     return [(place.split(":")[0], field) for place, field, *_ in found]
 
@@ -143,7 +143,7 @@ def test_a_faulty_field_hides_no_rule(
         ),
     ],
 )
-def test_no_fault_follows_from_what_is_faulty_itself(
+def test_no_fault_follows_from_another_fault(
     team: dict[str, Any], platform: dict[str, Any], expected: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     assert fields(write(tmp_path, {"name": "shop", **team}, platform=platform)) == expected
@@ -253,7 +253,7 @@ OTHERS = [
     Case("profile", {"profile": "gold"}, "profile: 'gold' is not a profile"),
     Case("unknown key", {"nmespace": 1}, "nmespace: unknown key; did you mean 'namespace'?"),
     Case("role", {"harbor": {"role": "owner"}}, "harbor.role: 'owner': "),
-    Case("severity", {"harbor": {"prevent_vulnerable": True}}, "harbor.prevent_vulnerable: says"),
+    Case("severity", {"harbor": {"prevent_vulnerable": True}}, "harbor.prevent_vulnerable: blocks"),
     Case("group", {"group": "/shop"}, "group: '/shop': a group's name"),
     Case("provider", {"external_groups": {"corp": ["x"]}}, "external_groups.corp: 'corp' is not"),
 ]
@@ -261,7 +261,7 @@ FAULTY = [case for case in [*ALL, *OTHERS] if case.fault]
 
 
 def _overlap(one: Any, other: Any) -> bool:
-    """Whether two parts of a file can't stand side by side, or are about the same value."""
+    """Return whether two parts of a file cannot be combined, or concern the same value."""
     if not (isinstance(one, dict) and isinstance(other, dict) and one and other):
         return True
     return any(_overlap(one[key], other[key]) for key in one.keys() & other.keys())
@@ -276,7 +276,7 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(FAULTY), st.sampled_from(FAULTY))
-def test_the_faults_of_two_independent_mistakes_are_both_told(
+def test_the_faults_of_two_independent_mistakes_are_both_reported(
     tmp_path_factory: pytest.TempPathFactory, one: Case, other: Case
 ) -> None:
     assume(not _overlap(one.content, other.content))
@@ -294,7 +294,7 @@ def test_the_faults_of_two_independent_mistakes_are_both_told(
 
 
 def test_a_profile_that_no_team_uses_is_checked_as_if_a_team_used_it(tmp_path: Path) -> None:
-    """Nothing is wrong with a team yet, so it is a warning; a team that uses it is left out."""
+    """No team is affected yet, so it is a warning; a team that uses the profile is left out."""
     gold = {
         "namespace": {"limits": {"min": {"cpu": 2}, "max": {"cpu": 1}}},
         "harbor": {"groups": {"people": "guest"}},

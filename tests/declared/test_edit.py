@@ -1,4 +1,4 @@
-"""The declared state's own files are changed with their comments, all of them or none."""
+"""Edits of the declared state's files: all or none are written, and comments are kept."""
 
 import errno
 import os
@@ -40,7 +40,7 @@ def test_comments_and_quotes_stay_and_the_second_time_writes_nothing(tmp_path: P
     assert edit(folder, named)[1] == []
 
 
-def test_what_would_be_faulty_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_an_edit_that_adds_faults_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     folder = write(tmp_path, {"name": "shop"}, platform=TEXT)
     before = (folder / "platform.yaml").read_text()
 
@@ -60,7 +60,7 @@ def test_what_would_be_faulty_is_refused_and_nothing_is_written(tmp_path: Path) 
         ({"old": {}, "new": {"replaces": "old"}}, "needs a 'connection'"),
     ],
 )
-def test_a_provider_that_replaces_none_is_a_fault(
+def test_a_provider_that_replaces_no_other_provider_is_a_fault(
     providers: Any, said: str, tmp_path: Path
 ) -> None:
     from tenantry.declared import load

@@ -1,4 +1,4 @@
-"""Regular expressions of the declared state: bounded, and the same to Keycloak and Harbor."""
+"""Regular expressions of the declared state: bounded, with the same meaning in Keycloak and Harbor."""
 
 import re
 import time
@@ -38,7 +38,7 @@ def test_crash_none_for_a_pattern(pattern: str, tmp_path: Path) -> None:
 
 
 def test_a_pattern_with_a_flag_leads_to_the_team(tmp_path: Path) -> None:
-    """The conflict of two teams by such a pattern is found, in upper and lower case."""
+    """A conflict between two teams through such a pattern is found, in upper and lower case."""
     text = platform(r"(?i)k8s-.*-{group}", groups="{K8S-x-TEAM-SHOP: team-data}")
     with pytest.raises(DeclarationError) as refused:
         declared.load(write(tmp_path, {"name": "shop"}, {"name": "data"}, platform=text))
@@ -105,7 +105,7 @@ NAMES = {
 def test_silently_wrong_group_names_that_differ_are_two(
     one: str, other: str, tmp_path: Path
 ) -> None:
-    """Keycloak's `(?i)` knows the case of A to Z only: these names lead to two groups."""
+    """Keycloak's `(?i)` folds A to Z only, so these names lead to two groups."""
     text = "keycloak: {external_providers: {corp: {ignore_case: true}}}\n"
     teams = [
         {"name": "a", "external_groups": {"corp": [one]}},
@@ -119,7 +119,7 @@ def test_silently_wrong_group_names_that_differ_are_two(
 
 @given(st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text))
 def test_an_escaped_name_matches_itself_only(name: str) -> None:
-    """Names are escaped by Python's rules before they become part of an expression."""
+    """Names are escaped with Python's rules in an expression."""
     expression = Expression(f"({re.escape(name)})")
     assert expression.matches(name)
     assert not expression.matches(f"{name}x")

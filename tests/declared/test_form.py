@@ -1,4 +1,4 @@
-"""The team that a call of the API or the run form declares."""
+"""The team in an API call or in the run form."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_the_form_and_a_whole_team_declare_the_same() -> None:
 
 
 @pytest.mark.parametrize("empty", [None, "", "  "])
-def test_what_the_form_leaves_empty_is_not_given(empty: Any) -> None:
+def test_empty_fields_of_the_form_are_not_given(empty: Any) -> None:
     keys = ("display_name", "contact", "profile", "quota", "more")
     given = {"name": "shop", **dict.fromkeys(keys, empty)}
     given |= {"members": None, "roles": [None, {}, {"group": empty, "role": None}]}
@@ -161,7 +161,7 @@ FIELDS = st.sampled_from([*form_schema()["propertyNames"]["enum"], "group", "rol
 
 @given(st.dictionaries(FIELDS, ANYTHING, max_size=5))
 @settings(max_examples=300, deadline=None)
-def test_whatever_is_given_is_a_team_or_named_faults(given: dict[str, Any]) -> None:
+def test_any_input_is_a_team_or_a_list_of_faults(given: dict[str, Any]) -> None:
     try:
         team, found = read_form({"name": "shop"} | given)[0], []
     except DeclarationError as error:
@@ -189,7 +189,7 @@ def test_the_schema_has_no_default_that_would_override_the_platforms() -> None:
             assert node.keys() == names
 
 
-def test_the_form_shows_what_people_fill_in_each_with_a_description() -> None:
+def test_the_form_shows_its_fields_each_with_a_description() -> None:
     shown = SCHEMA["properties"]["team"]["properties"]
     assert list(shown) == [
         *("name", "display_name", "contact", "profile", "members", "quota", "roles", "more")
@@ -248,7 +248,7 @@ def test_prefect_accepts_what_declares_a_team() -> None:
 
 
 def _examples(folder: Path) -> list[Any]:
-    """As `tenantry` itself reads them, to JSON: a quantity is text there."""
+    """Return the team as JSON from Tenantry's own model, in which a quantity is text."""
     return [
         as_declared(Team.model_validate(json.loads(json.dumps(_plain(file)))))
         for file in sorted(folder.glob("*.yaml"))
@@ -320,7 +320,7 @@ def test_a_difference_is_shown_as_a_file_holds_it(
     assert change[1:] == ("(none)", shown)
 
 
-def test_an_identical_declaration_is_no_conflict(tmp_path: Path) -> None:
+def test_an_identical_declaration_is_not_a_conflict(tmp_path: Path) -> None:
     file = old(tmp_path)
     team = Team.model_validate(declared.saving.find_team(tmp_path, "shop")[1])
     for how in ("refuse", "merge", "replace"):
@@ -331,7 +331,7 @@ def test_an_identical_declaration_is_no_conflict(tmp_path: Path) -> None:
     assert file.read_text() == OLD
 
 
-def test_merge_adds_what_is_given_and_keeps_the_rest_and_its_comments(tmp_path: Path) -> None:
+def test_merge_adds_the_given_fields_and_keeps_the_rest_and_its_comments(tmp_path: Path) -> None:
     file = old(tmp_path)
     given = Team.model_validate({"name": "shop", "contact": "#new", "harbor": {"public": True}})
     proposal = propose(tmp_path, given, "merge")
@@ -343,7 +343,7 @@ def test_merge_adds_what_is_given_and_keeps_the_rest_and_its_comments(tmp_path: 
     assert file.read_text() == text, "a second time it changes nothing"
 
 
-def test_a_merge_is_checked_with_what_is_there(tmp_path: Path) -> None:
+def test_a_merge_is_checked_together_with_the_existing_content(tmp_path: Path) -> None:
     old(tmp_path)
     write_more = {"name": "shop", "more": "\nrotation: x\n"}
     assert faults(write_more)
@@ -352,7 +352,7 @@ def test_a_merge_is_checked_with_what_is_there(tmp_path: Path) -> None:
         propose(tmp_path, team, "merge", form)
 
 
-def test_replace_leaves_only_what_is_given(tmp_path: Path) -> None:
+def test_replace_keeps_only_the_given_fields(tmp_path: Path) -> None:
     file = old(tmp_path)
     save(tmp_path, propose(tmp_path, Team(name="shop", contact="#new"), "replace"))
     assert file.read_text() == "# Ours\nname: shop\ncontact: '#new' # ask Ann\n"
@@ -366,7 +366,7 @@ def test_a_proposal_that_is_saved_already_is_saved_again(tmp_path: Path) -> None
     assert "shop.yaml" in save(tmp_path, proposal).origin
 
 
-def test_a_file_that_cannot_be_read_is_replaced_only_where_asked(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_replaced_only_on_request(tmp_path: Path) -> None:
     write(tmp_path)
     file = tmp_path / "teams" / "shop.yaml"
     file.write_text("name: [shop\n")

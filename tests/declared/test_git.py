@@ -39,7 +39,7 @@ def server(bare: BareRepository, no_waiting: None) -> Iterator[HttpServer]:
 
 @pytest.fixture(params=["file", "http"])
 def repository(request: Any, bare: BareRepository, server: HttpServer) -> Repository:
-    """The repository, by file:// and by HTTP with a login."""
+    """Return the repository, by file:// and by HTTP with a login."""
     return Repository(url=bare.url) if request.param == "file" else by_http(server)
 
 
@@ -54,7 +54,7 @@ def team(name: str = "shop", **more: object) -> Team:
 
 @pytest.fixture
 def somebody_pushes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
-    """Lets somebody push between our look at the branch and our own push, once."""
+    """Inject one concurrent push between Tenantry's fetch and its own push."""
 
     def prepare(push: Callable[[], Any]) -> None:
         ours = Remote.push
@@ -107,7 +107,7 @@ def test_another_branch_and_a_folder_inside_are_read(
 def test_an_older_commit_is_judged_by_the_policy_of_the_head(
     bare: BareRepository, repository: Repository
 ) -> None:
-    """An operator who starts a flow for an old commit does not get the policy of that time."""
+    """A flow that an operator starts for an old commit does not use the policy of that commit."""
     grant = "policy: {grants: [{teams: [shop], reason: then, groups: [finance]}]}\n"
     team = "name: shop\ngroup: finance\n"
     old = bare.commit({"platform.yaml": f"name: old\n{grant}", "teams/shop.yaml": team})
@@ -146,7 +146,7 @@ def test_the_head_comes_without_history(bare: BareRepository, server: HttpServer
 # What can't be read
 
 
-def test_an_unknown_commit_is_told(bare: BareRepository, repository: Repository) -> None:
+def test_an_unknown_commit_is_reported(bare: BareRepository, repository: Repository) -> None:
     with pytest.raises(SystemRefused) as refused:
         load_commit(repository, "12" * 20)
 
@@ -157,7 +157,7 @@ def test_an_unknown_commit_is_told(bare: BareRepository, repository: Repository)
     )
 
 
-def test_a_commit_that_a_forced_push_took_away_is_told(
+def test_a_commit_that_a_forced_push_removed_is_reported(
     bare: BareRepository, repository: Repository
 ) -> None:
     gone = bare.commit({"teams/shop.yaml": SHOP})
@@ -169,7 +169,7 @@ def test_a_commit_that_a_forced_push_took_away_is_told(
     assert list(load_commit(repository).teams) == ["data"]
 
 
-def test_an_unknown_branch_is_told_with_those_there(repository: Repository) -> None:
+def test_an_unknown_branch_is_reported_with_the_existing_ones(repository: Repository) -> None:
     with pytest.raises(
         SystemRefused, match="branch 'trunk' does not exist; existing branches: main"
     ):
@@ -177,7 +177,7 @@ def test_an_unknown_branch_is_told_with_those_there(repository: Repository) -> N
 
 
 @pytest.mark.parametrize("by", ["file", "http"])
-def test_an_empty_repository_is_told(by: str, tmp_path: Path, no_waiting: None) -> None:
+def test_an_empty_repository_is_reported(by: str, tmp_path: Path, no_waiting: None) -> None:
     bare = BareRepository(tmp_path / "empty", files={})
     with HttpServer(bare.path.parent) as server:
         repository = Repository(url=bare.url) if by == "file" else by_http(server)
@@ -185,7 +185,7 @@ def test_an_empty_repository_is_told(by: str, tmp_path: Path, no_waiting: None) 
             load_commit(repository)
 
 
-def test_a_repository_that_is_no_declared_state_is_told(tmp_path: Path) -> None:
+def test_a_repository_without_a_declared_state_is_reported(tmp_path: Path) -> None:
     bare = BareRepository(tmp_path / "code", {"README.md": "Hello", "src/main.c": "int x;"})
 
     with pytest.raises(DeclarationError) as faulty:
@@ -195,12 +195,12 @@ def test_a_repository_that_is_no_declared_state_is_told(tmp_path: Path) -> None:
     assert "(found: README.md, src)" in str(faulty.value)
 
 
-def test_a_folder_that_is_not_there_is_told(repository: Repository) -> None:
+def test_a_missing_folder_is_reported(repository: Repository) -> None:
     with pytest.raises(DeclarationError, match="has no folder 'tenants/eu': correct 'path'"):
         load_commit(repository.model_copy(update={"path": "tenants/eu"}))
 
 
-def test_faults_are_told_with_the_commit_and_the_line(
+def test_faults_are_reported_with_the_commit_and_the_line(
     bare: BareRepository, repository: Repository
 ) -> None:
     commit = bare.commit({"teams/shop.yaml": "name: shop\ncolour: red\n"})
@@ -212,7 +212,7 @@ def test_faults_are_told_with_the_commit_and_the_line(
     assert fault.startswith("teams/shop.yaml:2: colour: unknown key")
 
 
-def test_a_faulty_platform_is_told_with_the_commit_and_the_line(
+def test_a_faulty_platform_is_reported_with_the_commit_and_the_line(
     bare: BareRepository, repository: Repository
 ) -> None:
     commit = bare.commit({"platform.yaml": "colour: red\n"})
@@ -271,7 +271,7 @@ def test_the_author_is_as_the_block_says(bare: BareRepository, repository: Repos
     assert bare.log[0] == "Böt <bot@example.com>: Declare team shop"
 
 
-def test_a_file_that_says_the_same_makes_no_commit(
+def test_a_file_with_the_same_content_makes_no_commit(
     bare: BareRepository, repository: Repository
 ) -> None:
     commit = bare.commit({"teams/shop.yaml": SHOP})
@@ -357,7 +357,7 @@ def test_the_same_team_taken_away_meanwhile_is_a_conflict(
         push_team(repository, team(contact="#ours"))
 
 
-def test_the_same_team_changed_alike_meanwhile_is_no_conflict(
+def test_the_same_concurrent_change_of_a_team_is_not_a_conflict(
     bare: BareRepository, repository: Repository, somebody_pushes: Any
 ) -> None:
     somebody_pushes(lambda: bare.commit({"teams/shop.yaml": SHOP}, "Theirs"))
@@ -401,7 +401,7 @@ def test_a_race_that_is_lost_each_time_ends(
 
 
 def test_writers_of_different_teams_all_land(bare: BareRepository, server: HttpServer) -> None:
-    """Through threads, and the server's own locks: nothing is mocked."""
+    """Uses threads and the server's own locks, without mocks."""
     names = [f"team-{number}" for number in range(4)]
 
     with stamina.set_testing(True, attempts=TRIES), ThreadPoolExecutor(4) as pool:
@@ -503,10 +503,10 @@ CONTACTS = st.sampled_from(["#a", "#b", "#c"])
     other=st.booleans(),
     ours=CONTACTS,
 )
-def test_nobodys_change_is_ever_lost(
+def test_no_concurrent_change_is_lost(
     before: str | None, theirs: str | None, other: bool, ours: str
 ) -> None:
-    """Whatever somebody does meanwhile: it stays, or it was the same, or we are told."""
+    """Any concurrent change is kept, or was the same, or is reported."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         bare = BareRepository(Path(folder))
 
@@ -549,7 +549,7 @@ def test_nobodys_change_is_ever_lost(
 
 
 def renamed(name: str, document: Any) -> None:
-    """The platform and a team get another name for people."""
+    """Change the display names of the platform and of a team."""
     document["name" if name == "platform.yaml" else "display_name"] = "Changed"
 
 
@@ -584,7 +584,7 @@ def test_an_edit_that_loses_a_race_is_made_again_on_the_new_head(
 def test_silently_wrong_teams_that_is_a_file_is_a_fault(
     bare: BareRepository, repository: Repository
 ) -> None:
-    """A push would have failed with an exception of the Git library."""
+    """Earlier, a push failed with an exception of the Git library."""
     bare.commit({"teams": "name: shop\n"})
     for call in (load_commit, lambda repository: push_team(repository, team())):
         with pytest.raises(DeclarationError, match=r"teams:1: is a file; it must be a folder"):

@@ -1,4 +1,4 @@
-"""How a Git server is reached, what its refusals become, and where the credentials are not."""
+"""Connections to Git servers: errors become clear messages, and credentials are never exposed."""
 
 import logging
 import os
@@ -82,7 +82,7 @@ def test_refused_credentials_are_told(given: Any, said: str, server: HttpServer)
     assert len(server.requests) == 1, "a refusal is not asked for again"
 
 
-def test_a_token_that_may_not_push_is_told_in_the_servers_words(
+def test_a_token_without_push_rights_shows_the_message_of_the_server(
     bare: BareRepository, server: HttpServer
 ) -> None:
     server.may_push = False
@@ -98,7 +98,7 @@ def test_a_token_that_may_not_push_is_told_in_the_servers_words(
     assert bare.head == bare.first
 
 
-def test_a_repository_that_is_not_there_is_told(server: HttpServer, tmp_path: Path) -> None:
+def test_a_missing_repository_is_reported(server: HttpServer, tmp_path: Path) -> None:
     with pytest.raises(SystemRefused, match=r"answered 404: no Git repository exists"):
         load_commit(by_http(server, url=f"{server.url}/nowhere.git"))
     with pytest.raises(
@@ -107,7 +107,7 @@ def test_a_repository_that_is_not_there_is_told(server: HttpServer, tmp_path: Pa
         load_commit(Repository(url=f"file://{tmp_path}/nowhere.git"))
 
 
-def test_a_page_that_is_no_git_server_is_told(server: HttpServer) -> None:
+def test_a_page_that_is_not_a_git_server_is_reported(server: HttpServer) -> None:
     server.before = lambda request: (200, {"Content-Type": "text/html; charset=utf-8"}, "<html>")
 
     with pytest.raises(SystemRefused, match="it answered with text/html, which is not Git's"):
@@ -115,7 +115,7 @@ def test_a_page_that_is_no_git_server_is_told(server: HttpServer) -> None:
 
 
 @pytest.mark.parametrize("hook", ["pre-receive", "update"])
-def test_a_push_that_a_hook_refuses_is_told_in_its_words(
+def test_a_push_that_a_hook_rejects_shows_the_message_of_the_hook(
     hook: str, bare: BareRepository, server: HttpServer
 ) -> None:
     bare.hook(hook, "echo 'GitLab: main is a protected branch.' >&2; exit 1")
@@ -155,7 +155,7 @@ def test_what_may_pass_is_asked_for_again(bare: BareRepository, server: HttpServ
     assert "shop" in load_commit(by_http(server)).teams
 
 
-def test_a_server_that_stays_away_is_told_after_four_tries(server: HttpServer) -> None:
+def test_a_server_that_stays_down_is_reported_after_four_attempts(server: HttpServer) -> None:
     server.before = lambda request: (502, {"Content-Type": "text/plain"}, "upstream is away")
 
     with pytest.raises(SystemUnavailable, match=r"answered 502: upstream is away$"):
@@ -164,7 +164,7 @@ def test_a_server_that_stays_away_is_told_after_four_tries(server: HttpServer) -
 
 
 def test_a_push_is_not_repeated_by_itself(bare: BareRepository, server: HttpServer) -> None:
-    """The task repeats it, and looks first: the answer may be all that was lost."""
+    """The task retries and observes first, because only the answer may have been lost."""
     server.before = lambda request: 502 if request.startswith("POST /tenants.git/git-rec") else None
 
     with pytest.raises(SystemUnavailable):
@@ -191,7 +191,7 @@ def test_a_lost_answer_to_a_push_is_settled_by_the_next_try(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/x.git", "ssh://127.0.0.1:9/x.git"])
-def test_an_address_where_nobody_listens_is_told(url: str, no_waiting: None, ssh_key: str) -> None:
+def test_an_unreachable_address_is_reported(url: str, no_waiting: None, ssh_key: str) -> None:
     more: Any = {}
     if url.startswith("ssh"):
         key = paramiko.RSAKey.generate(2048).get_base64()
@@ -201,7 +201,7 @@ def test_an_address_where_nobody_listens_is_told(url: str, no_waiting: None, ssh
 
 
 @pytest.mark.parametrize("scheme", ["http", "ssh"])
-def test_a_server_that_says_nothing_is_given_up(
+def test_a_server_that_never_answers_times_out(
     scheme: str, no_waiting: None, ssh_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tenantry.declared.remote.TIMEOUT", 0.2)
@@ -216,7 +216,7 @@ def test_a_server_that_says_nothing_is_given_up(
 
 
 @pytest.mark.parametrize("body", [b"", b"0000", b"zzzz", b"001e# service=git-upload-pack\n0000"])
-def test_a_mangled_answer_is_told(body: bytes, server: HttpServer) -> None:
+def test_a_malformed_answer_is_reported(body: bytes, server: HttpServer) -> None:
     kind = {"Content-Type": "application/x-git-upload-pack-advertisement"}
     server.before = lambda request: (200, kind, body.decode())
 
@@ -245,7 +245,7 @@ def test_a_redirect_elsewhere_does_not_get_the_token(
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of an own CA (itself), with its key, in one file."""
+    """Return a self-signed certificate with its key in one file."""
     file = tmp_path_factory.mktemp("tls") / "server.pem"
     name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name]
@@ -311,7 +311,7 @@ def test_a_key_as_ssh_keygen_makes_it_is_taken(bare: BareRepository, tmp_path: P
         assert load_commit(by_ssh(ssh, file.read_text())).teams == {}
 
 
-def test_a_key_that_is_not_let_in_is_told(ssh: SshServer) -> None:
+def test_a_rejected_key_is_reported(ssh: SshServer) -> None:
     with pytest.raises(SystemRefused, match="rejects this SSH key for user 'git'"):
         load_commit(by_ssh(ssh, private(paramiko.RSAKey.generate(2048))))
 
@@ -326,7 +326,7 @@ def test_a_server_with_another_key_is_not_talked_to(ssh: SshServer, ssh_key: str
     assert ssh.commands == []
 
 
-def test_the_ssh_servers_own_words_are_told(ssh: SshServer, ssh_key: str) -> None:
+def test_the_message_of_the_ssh_server_is_shown(ssh: SshServer, ssh_key: str) -> None:
     with pytest.raises(SystemRefused, match="Repository not found"):
         load_commit(by_ssh(ssh, ssh_key, url=f"{ssh.address}/nowhere.git"))
 
@@ -341,7 +341,7 @@ def test_the_token_is_in_no_message_log_file_argument_or_address(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Even if a hook says it; and no program is started that could be given it."""
+    """Even if a hook prints it. No program is started that could receive it."""
     caplog.set_level(logging.DEBUG)
     room = tmp_path / "home"
     room.mkdir()
@@ -377,7 +377,7 @@ def test_the_token_is_in_no_message_log_file_argument_or_address(
 def test_no_program_is_started(
     bare: BareRepository, server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not git, which containers may lack: the server here finds its own by its own path."""
+    """Git need not be installed, as in containers; the test server uses its own path."""
     script = (
         "import sys; from tests.declared.test_git_remote import *\n"
         "sys.addaudithook(lambda event, _: event in ('subprocess.Popen', 'os.exec', 'os.system')"
@@ -447,7 +447,7 @@ def test_no_thread_is_left(bare: BareRepository, ssh: SshServer, ssh_key: str) -
         ({"known_hosts": "# x\n\nexample.com ssh-rsa A@"}, "line 3 is not a host's public key"),
     ],
 )
-def test_a_faulty_field_is_told(given: dict[str, Any], said: str) -> None:
+def test_a_faulty_field_is_reported(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError) as faulty:
         Repository.model_validate({"url": "https://example.com/x.git", **given})
 

@@ -100,7 +100,7 @@ def test_another_text_is_reported_before_any_call_and_not_quoted(text: str, said
 
 
 def scanned(*hosts: str) -> str:
-    """Host keys as ssh-keyscan prints them: hosts that end in what base64 also may."""
+    """Return host keys in ssh-keyscan's format, with host names that look like base64."""
     keys = [paramiko.RSAKey.generate(1024), paramiko.ECDSAKey.generate()]
     return "".join(
         f"{host} {key.get_name()} {key.get_base64()}\n" for host in hosts for key in keys

@@ -1,4 +1,4 @@
-"""Which layer a team's value comes from: its own word, its profile, the platform, what is built in."""
+"""The layers of a team's values: its own file, its profile, the platform, the built-in defaults."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def only(folder: Path, team: Data, platform: Data) -> Team:
     return found
 
 
-def test_a_team_gets_a_pull_and_a_ci_robot_if_nobody_says_otherwise(tmp_path: Path) -> None:
+def test_a_team_gets_a_pull_and_a_ci_robot_by_default(tmp_path: Path) -> None:
     team = only(tmp_path, {"name": "shop"}, {})
     assert team.active_robots.keys() == {"pull", "ci"}
     assert team.active_robots["pull"].access == ["repository:pull"]
@@ -33,7 +33,7 @@ def test_the_teams_word_goes_before_its_profiles_and_that_before_the_platforms(
     assert merged.namespace.quota == {"pods": "1", "secrets": "2", "services": "3"}
 
 
-def test_a_profile_that_a_team_does_not_name_says_nothing(tmp_path: Path) -> None:
+def test_a_profile_that_a_team_does_not_use_has_no_effect(tmp_path: Path) -> None:
     platform = {"profiles": {"large": {"harbor": {"role": "maintainer"}}}}
     assert only(tmp_path, {"name": "shop"}, platform).harbor.role == "developer"
 
@@ -73,7 +73,7 @@ def test_one_word_about_a_robot_leaves_the_rest_of_it_as_it_was(tmp_path: Path) 
     assert (pull.expiry_days, pull.attach) == (7, True)
 
 
-def test_further_namespaces_are_as_the_first_but_for_what_they_say(tmp_path: Path) -> None:
+def test_further_namespaces_inherit_from_the_first_one(tmp_path: Path) -> None:
     team = {
         "name": "shop",
         "namespace": {"pod_security": "restricted", "quota": {"pods": 5, "secrets": 5}},

@@ -1,4 +1,4 @@
-"""What the platform may declare of itself, and what is said of what it may not."""
+"""Validation of the platform's own settings, and the messages for invalid ones."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ CONNECTION = """
 
 
 def faults(folder: Path, platform: str, *teams: str) -> list[str]:
-    """What is wrong with a platform."""
+    """Return the faults of a platform."""
     with pytest.raises(DeclarationError) as caught:
         load(write(folder, *teams, platform=platform))
     return caught.value.faults
@@ -87,7 +87,7 @@ def faults(folder: Path, platform: str, *teams: str) -> list[str]:
         ),
     ],
 )
-def test_a_faulty_platform_is_told_with_its_place(
+def test_a_faulty_platform_is_reported_with_the_field(
     platform: str, fault: str, tmp_path: Path
 ) -> None:
     (found,) = faults(tmp_path, platform)

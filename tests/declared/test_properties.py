@@ -1,4 +1,4 @@
-"""Laws of the declared state, tried with whatever hypothesis makes up."""
+"""Property tests of the declared state."""
 
 import re
 from decimal import Decimal
@@ -116,7 +116,7 @@ def test_merging_twice_is_merging_once(under: dict[str, Any], over: dict[str, An
 
 
 @given(layers, layers)
-def test_merging_leaves_what_it_merges_alone(under: dict[str, Any], over: dict[str, Any]) -> None:
+def test_merging_does_not_change_its_arguments(under: dict[str, Any], over: dict[str, Any]) -> None:
     before = repr((under, over))
     merge(under, over)
     assert repr((under, over)) == before
@@ -259,7 +259,7 @@ policies = specs | st.dictionaries(
 @example(spec={"ingress": [{"ports": [{"port": True}]}]})
 @example(spec={"podSelector": {"matchLabels": None}})
 def test_crash_none_for_any_network_policy(spec: Any) -> None:
-    """It is refused, or it can be made into the object that the API server gets."""
+    """The value is refused, or can be converted to the object for the API server."""
     given = {"name": "shop", "namespace": {"network": {"policies": {"p": spec}}}}
     try:
         team = complete(Platform(), Team.model_validate(given))

@@ -1,4 +1,4 @@
-"""The text of the declared state's files: which are read, what a value means, and its bounds."""
+"""Reading of the declared state's files: which files are read, the meaning of values, and limits."""
 
 import time
 import tracemalloc
@@ -25,7 +25,7 @@ def faults(folder: Path) -> list[str]:
 
 
 def aliases(levels: int, width: int = 9) -> str:
-    """Lists of lists, each an alias of the one before: 9 ** levels values in a few lines."""
+    """Return nested lists of aliases: 9 ** levels values in a few lines."""
     lines = ["a0: &a0 [x, x]"]
     for level in range(1, levels):
         below = ", ".join([f"*a{level - 1}"] * width)
@@ -34,7 +34,7 @@ def aliases(levels: int, width: int = 9) -> str:
 
 
 def merges(levels: int) -> str:
-    """Mappings that hold the one before nine times, and merge it as well."""
+    """Return nested mappings that contain the previous one nine times, and merge it as well."""
     lines = ["m0: &m0 {k: x}"]
     for level in range(1, levels):
         below = f"*m{level - 1}"
@@ -68,7 +68,7 @@ BOUNDS = {
 @pytest.mark.parametrize(("text", "fault"), BOUNDS.values(), ids=BOUNDS)
 @pytest.mark.parametrize("file", ["platform.yaml", "teams/shop.yaml"])
 def test_yaml_bound(text: str, fault: str, file: str, tmp_path: Path) -> None:
-    """A file beyond the bounds is a fault of its own, soon, and in little memory."""
+    """A file beyond the limits is one fault, found quickly and with little memory."""
     folder = write(tmp_path, SHOP)
     (folder / file).write_text(text, encoding="utf-8")
     begin = time.process_time()
@@ -80,7 +80,7 @@ def test_yaml_bound(text: str, fault: str, file: str, tmp_path: Path) -> None:
 
 
 def test_yaml_bound_holds_for_memory(tmp_path: Path) -> None:
-    """Unbounded, these 361 bytes took 319 MB."""
+    """Without limits, these 361 bytes took 319 MB."""
     folder = write(tmp_path, aliases(9))
     tracemalloc.start()
     faults(folder)
@@ -305,8 +305,8 @@ MESSAGES = {
         "2: members: must be a list, not keys and values",
     ),
     "a file that is a list": ("- shop\n", "1: contains a list; it must contain keys and values"),
-    "a file that is a text": ("shop\n", "1: holds text; it must contain keys and values"),
-    "a file that is a number": ("7\n", "1: holds a number; it must contain keys and values"),
+    "a file that is a text": ("shop\n", "1: contains text; it must contain keys and values"),
+    "a file that is a number": ("7\n", "1: contains a number; it must contain keys and values"),
     "an empty file": ("# nothing\n", "1: is empty; it must contain keys and values"),
     "a path without a slash": (
         "name: shop\nroutes:\n  r: {host: a.example, paths: [{prefix: api, service: a, port: 1}]}\n",
@@ -367,7 +367,7 @@ values = st.recursive(
 @given(values)
 @settings(deadline=None)
 def test_reading_gives_what_a_yaml_parser_gives(text: str) -> None:
-    """Source text and lines are extra: the values are those of YAML 1.2."""
+    """The values are those of YAML 1.2; source text and lines are additions."""
     ours = parsing.parse(f"key: {text}\n")
     theirs = YAML(typ="safe", pure=True).load(f"key: {text}\n")
     assert ours.data == theirs

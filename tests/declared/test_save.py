@@ -21,21 +21,21 @@ def team(**more: object) -> Team:
     return Team.model_validate({"name": "shop", **more})
 
 
-def test_a_new_team_gets_a_file_of_its_name_that_says_only_what_was_given(tmp_path: Path) -> None:
+def test_a_new_team_gets_a_file_of_its_name_with_only_the_given_fields(tmp_path: Path) -> None:
     path = save_team(write(tmp_path), team(contact="#shop", robots={"ci": None}))
     assert path == tmp_path / "teams" / "shop.yaml"
     assert path.read_text() == "name: shop\ncontact: '#shop'\nrobots:\n  ci:\n"
     assert declared.load(tmp_path).teams["shop"].active_robots.keys() == {"pull"}
 
 
-def test_a_team_is_written_where_there_is_no_folder_of_teams_yet(tmp_path: Path) -> None:
+def test_a_team_is_written_if_the_folder_of_teams_does_not_exist_yet(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "teams").rmdir()
     save_team(tmp_path, team())
     assert list(declared.load(tmp_path).teams) == ["shop"]
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_team_is_loaded_unchanged(tmp_path: Path) -> None:
     given = team(
         display_name="yes",
         members=["1e3", "null", "a: b"],
@@ -53,7 +53,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     "text",
     ["name: shop\ncontact: '#shop'\n", '# Ours\ncontact: "#shop" # the channel\nname: shop\n'],
 )
-def test_a_file_that_says_the_same_is_left_alone(text: str, tmp_path: Path) -> None:
+def test_a_file_with_the_same_content_is_not_written(text: str, tmp_path: Path) -> None:
     write(tmp_path, text)
     path = tmp_path / "teams" / "shop.yaml"
     before = path.stat()
@@ -81,7 +81,7 @@ def test_comments_of_what_stays_are_kept(tmp_path: Path) -> None:
     )
 
 
-def test_where_an_alias_shares_what_changes_only_the_first_comment_lines_stay(
+def test_if_an_alias_shares_a_changed_value_only_the_first_comments_stay(
     tmp_path: Path,
 ) -> None:
     text = "name: shop\nnamespace: &ns\n  labels: {a: b}\nfurther_namespaces:\n  dev: *ns\n"
@@ -121,7 +121,7 @@ def test_a_team_is_found_however_its_name_is_written(text: str, tmp_path: Path) 
 
 
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
-    """The new content comes by another inode: whoever has the old one open reads on in it."""
+    """The new content has another inode, so open readers keep the old content."""
     write(tmp_path, SHOP)
     path = tmp_path / "teams" / "shop.yaml"
     with path.open() as reader:
@@ -188,10 +188,10 @@ def test_of_two_files_with_one_name_the_one_named_after_the_team_is_changed(
     ],
     ids=["no file", "unreadable", "differs", "same"],
 )
-def test_a_proposal_says_whether_it_writes_the_file(
+def test_a_proposal_knows_whether_it_writes_the_file(
     text: str | None, writes: bool, tmp_path: Path
 ) -> None:
-    """Only then is a person asked before something is deleted."""
+    """Only then is an approval required before something is deleted."""
     path = write(tmp_path) / "teams" / "shop.yaml"
     if text is not None:
         path.write_text(text)
@@ -210,7 +210,7 @@ CLAIMED = "host 'web.example.com' is also declared by team 'shop'"
 def test_of_two_teams_that_claim_one_host_the_second_is_refused_when_it_is_saved(
     tmp_path: Path,
 ) -> None:
-    """Each was planned before the other was saved."""
+    """Each team was planned before the other one was saved."""
     write(tmp_path)
     first, second = (saving.propose(tmp_path, on_host(name)) for name in ("shop", "web"))
     saving.save(tmp_path, first)
@@ -248,7 +248,7 @@ def test_a_save_waits_for_a_save_of_another_process(
     assert [each.name for each in (tmp_path / "teams").iterdir()] == ["shop.yaml"]
 
 
-def test_what_many_processes_save_at_once_is_free_of_conflicts(tmp_path: Path) -> None:
+def test_concurrent_saves_of_many_processes_have_no_conflicts(tmp_path: Path) -> None:
     write(tmp_path)
     proposals = [
         saving.propose(tmp_path, on_host(f"team-{number}", f"host-{number // 2}.example.com"))
@@ -293,7 +293,7 @@ def test_a_team_that_another_process_changed_is_not_overwritten(tmp_path: Path) 
     assert "theirs" in path.read_text()
 
 
-def test_what_is_declared_already_is_saved_in_a_folder_that_is_read_only(
+def test_an_unchanged_team_can_be_saved_in_a_read_only_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, SHOP)

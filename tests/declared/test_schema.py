@@ -1,4 +1,4 @@
-"""The JSON Schemas that editors complete and check the declared state by."""
+"""The JSON Schemas with which editors complete and validate the declared state."""
 
 import copy
 import json
@@ -67,7 +67,7 @@ def test_an_example_names_its_schema(path: Path) -> None:
 
 
 def told(kind: str, content: Any) -> list[str]:
-    """What a published schema finds wrong with a file's content."""
+    """Return the errors of a published schema for a file's content."""
     plain = json.loads(json.dumps(content, default=str))  # dates are texts in JSON
     return [f"{error.json_path}: {error.message}" for error in PUBLISHED[kind].iter_errors(plain)]
 
@@ -82,7 +82,7 @@ def test_a_schema_accepts_the_shipped_example(path: Path) -> None:
 
 
 def snippets() -> Iterator[Any]:
-    """Every example of a file of the declared state in the documentation."""
+    """Return all examples of declared-state files in the documentation."""
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         text = page.read_text(encoding="utf-8")
         fences = re.findall(r"^( *)```yaml\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
@@ -115,7 +115,7 @@ def test_the_api_accepts_what_validation_accepts(case: Case) -> None:
 
 
 def calls() -> Iterator[Any]:
-    """Every body of a call that the documentation shows."""
+    """Return all request bodies in the documentation."""
     for page in sorted((ROOT / "docs").glob("*.md")):
         text = page.read_text(encoding="utf-8")
         found = re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
@@ -136,7 +136,7 @@ BY_FORM = ("unknown key", "is required", "must be a list", "must hold keys", "Ha
 
 
 @pytest.mark.parametrize("case", LEGAL, ids=lambda case: f"{case.kind}-{case.id}")
-def test_a_schema_accepts_what_validation_accepts(case: Case) -> None:
+def test_a_schema_accepts_all_valid_content(case: Case) -> None:
     assert told("team", {"name": "shop", **case.content}) == []
 
 
@@ -172,7 +172,7 @@ UNKNOWN_KEYS = ["nmae", "harbor", "robots", "routes", "keycloak", "profiles"]
 
 
 def mistaken(draw: st.DrawFn, content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a file with something else in one place."""
+    """Return the content of a file with one changed value."""
     place = draw(st.sampled_from(list(places(content))))
     value = copy.deepcopy(draw(st.sampled_from(OTHER_VALUES)))
     if not place:
@@ -187,7 +187,7 @@ def mistaken(draw: st.DrawFn, content: dict[str, Any]) -> dict[str, Any]:
 
 @st.composite
 def teams(draw: st.DrawFn) -> dict[str, Any]:
-    """A team of several legal parts, with one mistake."""
+    """Return a team of several valid parts, with one mistake."""
     team: dict[str, Any] = {"name": "shop"}
     for case in draw(st.lists(st.sampled_from(LEGAL), max_size=4)):
         team = merged(team, copy.deepcopy(case.content))
@@ -203,7 +203,7 @@ PLATFORMS = [
 
 @st.composite
 def platforms(draw: st.DrawFn) -> dict[str, Any]:
-    """A platform of the documentation, with one mistake."""
+    """Return a platform from the documentation, with one mistake."""
     return mistaken(draw, draw(st.sampled_from(PLATFORMS)))
 
 
@@ -240,7 +240,7 @@ def _compare(kind: str, model: Any, content: dict[str, Any]) -> None:
 
 
 def _is_unconverted(given: Any, read: Any) -> bool:
-    """Whether the values were taken as they are, or for the text that they are as numbers."""
+    """Return whether the values were kept, or converted from numbers to their text."""
     if isinstance(given, dict) and isinstance(read, dict):
         nothing = {key for key, value in given.items() if value is None}
         same = given.keys() - nothing == read.keys() - nothing

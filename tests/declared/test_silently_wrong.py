@@ -1,4 +1,4 @@
-"""Values that used to be taken for others, or overruled, without a word: each with its verdict."""
+"""Values that were once silently misinterpreted or overridden, with the result of their check."""
 
 import re
 from contextlib import suppress
@@ -226,13 +226,13 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
 def test_value_that_was_applied_without_harm_is_a_warning(
     platform: str, team: str, warning: str, tmp_path: Path
 ) -> None:
-    """It is shown by `tenantry validate`, which still ends well."""
+    """`tenantry validate` shows it, and still exits with 0."""
     folder = write(tmp_path, f"{team}\nname: shop\n", platform=f"{platform}\nname: Test\n")
     assert declared.load(folder).warnings == (warning,)
     result = CliRunner().invoke(app, ["validate", str(folder)])
     assert result.exit_code == 0
     assert result.stderr == f"warning: {warning}\n"
-    assert "1 team and the platform are in order" in result.stdout
+    assert "1 team and the platform are valid" in result.stdout
 
 
 def test_a_realm_may_have_a_blank_in_its_name(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_team_from_the_api_has_no_warnings_of_the_file_that_it_replaces(tmp_pa
 
 
 def _models(annotation: Any) -> set[type[BaseModel]]:
-    """All models that a type is made of."""
+    """Return all models in a type."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields.values()
         return {annotation}.union(*(_models(field.annotation) for field in fields))
@@ -270,7 +270,7 @@ def _parts(annotation: Any) -> set[Any]:
 
 
 def test_silently_wrong_boolean_is_no_number_in_any_field() -> None:
-    """All fields that take numbers are found by their types, so none can be forgotten."""
+    """All number fields are found by their types, so that no field is missed."""
     tried, forgotten = 0, []
     for model in _models(Team) | _models(Platform):
         for name, field in model.model_fields.items():
@@ -289,7 +289,7 @@ def test_silently_wrong_boolean_is_no_number_in_any_field() -> None:
 
 
 def test_message_never_shows_a_regular_expression() -> None:
-    """A message gives the rule in words: pydantic would show the pattern of a field."""
+    """A message describes the rule in words, instead of pydantic's regular expression."""
     for model in _models(Team) | _models(Platform):
         schema = str(model.__pydantic_core_schema__)
         assert not re.search(r"\{'type': 'str',[^{}]*'pattern'", schema), model

@@ -1,4 +1,4 @@
-"""A faulty declared state: what is said of it, line by line, and that nothing is called."""
+"""A faulty declared state: its messages line by line, without calls to any system."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def faults(folder: Path) -> list[str]:
     return refused.value.faults
 
 
-def test_a_team_needs_no_more_than_its_name(tmp_path: Path) -> None:
+def test_a_team_needs_only_a_name(tmp_path: Path) -> None:
     state = declared.load(write(tmp_path, SHOP))
     assert list(state.teams) == ["shop"]
 
@@ -26,7 +26,7 @@ def test_a_platform_without_teams_is_in_order(tmp_path: Path) -> None:
     assert declared.load(write(tmp_path)).teams == {}
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once_sorted_by_file_and_line(tmp_path: Path) -> None:
     platform = "name: Test\ndefaults:\n  harbor:\n    storage_quota: 0\n"
     first = "name: Shop\nharbor:\n  rol: developer\nrobots:\n  ci:\n    expiry_days: 0\n"
     second = "name: data\nnamespace:\n  quota:\n    pods: many\n"
@@ -72,7 +72,7 @@ def test_a_name_that_some_system_would_refuse_is_refused(name: Any, tmp_path: Pa
 
 
 def test_a_route_for_harbors_own_host_is_refused(tmp_path: Path) -> None:
-    """Two routes for one host at one gateway: the team's might take docker's logins."""
+    """If two routes have one host at one gateway, the team's route could receive docker's logins."""
     team = (
         "name: shop\nroutes:\n  web:\n    host: registry.example.com\n"
         "    paths: [{service: s, port: 1}]\n"
@@ -86,7 +86,7 @@ def test_a_route_for_harbors_own_host_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_group_without_a_name_at_a_provider_is_refused(tmp_path: Path) -> None:
-    """It would have read as the usual name, and let those in who bear that."""
+    """It would mean the default name, and give access to its members."""
     platform = (
         "keycloak:\n  external_providers: {corp: {}}\n"
         "  groups:\n    admins:\n      external_groups: {corp: []}\n"
@@ -110,7 +110,7 @@ def test_a_group_without_a_name_at_a_provider_is_refused(tmp_path: Path) -> None
         ("mesh: 'not a revision'", "or must be the name of a revision: up to 63"),
     ],
 )
-def test_what_the_api_server_would_refuse_is_refused_first(
+def test_values_that_the_api_server_would_refuse_are_refused_first(
     field: str, text: str, tmp_path: Path
 ) -> None:
     (fault,) = faults(write(tmp_path, f"name: shop\nnamespace:\n  {field}\n"))
@@ -326,7 +326,7 @@ def test_what_the_api_server_would_refuse_is_refused_first(
         pytest.param("- shop\n", None, id="a list"),
     ],
 )
-def test_a_fault_is_told_with_file_line_field_and_what_is_allowed(
+def test_a_fault_has_file_line_field_and_the_allowed_values(
     team: str, fault: str | None, tmp_path: Path
 ) -> None:
     (told,) = faults(write(tmp_path, team))
@@ -390,10 +390,10 @@ def test_a_file_owns_the_name_that_it_bears(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_two_teams_both_claim_is_refused(
+def test_a_resource_that_two_teams_claim_is_refused(
     one: str, other: str, expected: list[str], tmp_path: Path
 ) -> None:
-    """One team by the convention, else both: validate does not call the systems."""
+    """The naming convention excludes one team, otherwise both: validate calls no system."""
     files = file_names(one, other)
     found = faults(write(tmp_path, one, other))
     assert sorted(found) == sorted(
@@ -423,7 +423,7 @@ def test_a_missing_platform_file_is_named(tmp_path: Path) -> None:
     assert name.startswith("teams/team-1.yaml:1: name: 'Data'")
 
 
-def test_a_file_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     write(tmp_path, "name: shop\n")
     (tmp_path / "teams" / "shop.yaml").write_bytes(b"name: sch\xf6p\n")
     assert faults(tmp_path) == ["teams/shop.yaml:1: is not UTF-8 text; save the file as UTF-8"]

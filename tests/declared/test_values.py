@@ -1,4 +1,4 @@
-"""Values that a system would accept or refuse: the table of cases, put to `validate`."""
+"""Values that a system would accept or refuse: `validate` on the table of cases."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.support.harness import write
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.kind}-{case.id}")
-def test_what_the_systems_refuse_is_refused_first_and_nothing_else(
+def test_values_that_the_systems_refuse_are_refused_first_and_no_others(
     case: Case, tmp_path: Path
 ) -> None:
     folder = write(tmp_path, {"name": "shop", **case.content})

@@ -12,8 +12,8 @@ import pytest
 from tenantry import api, drift
 from tenantry.systems.systems import Systems
 from tests.docs.test_docs import fences, read
-from tests.drift.catalogue import mutations, told
-from tests.drift.watch import mend
+from tests.drift.catalogue import findings_of, mutations
+from tests.drift.watch import remediate
 from tests.support.harness import SHOP, Bench, environment
 
 EXAMPLE = re.compile(
@@ -78,9 +78,9 @@ def test_a_kind_is_added_as_its_page_says(my_platform: Path) -> None:
         for mutation in found:
             mutation.act(systems)
             detected = detect(systems)
-            assert told(detected.report) == mutation.tells
-            mend(systems, detected)
-            assert told(detect(systems).report) == set()
+            assert findings_of(detected.report) == mutation.expected
+            remediate(systems, detected)
+            assert findings_of(detect(systems).report) == set()
     assert [each.name.split()[0] for each in found] == ["delete", "kubernetes/Namespace"]
 
 

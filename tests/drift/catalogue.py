@@ -1,8 +1,7 @@
-"""Drift of every sort, made from the resources themselves: what somebody does by hand in a system.
+"""A catalogue of drift, derived from the resources themselves: manual changes in the systems.
 
-For each resource of a team's there is its deletion, and a mutation of each of its declared fields;
-besides, extras of every kind. They are done through the systems' APIs, as somebody would, so they
-can be done on real servers as well.
+For each resource of a team it has a deletion, and a mutation of each declared field. It also has
+extras of every kind. All of them use the systems' APIs, so that they also work on real servers.
 """
 
 import base64
@@ -43,37 +42,37 @@ _OURS = {"app.kubernetes.io/managed-by": "tenantry"}
 
 @dataclass(frozen=True, repr=False)
 class Mutation:
-    """Something that somebody does by hand.
+    """A manual change in a system.
 
     Attributes:
-        name: what is done.
-        id: the resource that it is done to.
-        tells: the findings that it must be told by, as `class id`.
-        act: does it.
-        mends: whether `remediate=all` undoes it; else it stays until it is removed by name, or
-            the team says to adopt it.
-        alone: whether it takes other resources with it.
+        name: a description of the change.
+        id: the changed resource.
+        expected: the expected findings, each in the form `class id`.
+        act: makes the change.
+        is_remediated: whether `remediate=all` reverts it. If not, the finding stays until the
+            resource is removed by name or adopted.
+        alone: whether the change also affects other resources.
     """
 
     name: str
     id: Id
-    tells: frozenset[str]
+    expected: frozenset[str]
     act: Act
-    mends: bool = True
+    is_remediated: bool = True
     alone: bool = False
 
     def __repr__(self) -> str:
         return self.name
 
 
-def told(report: Report) -> set[str]:
-    """A report's findings, as `class id`."""
+def findings_of(report: Report) -> set[str]:
+    """Return the findings of a report, each in the form `class id`."""
     return {f"{finding.class_} {finding.resource}" for finding in report.findings}
 
 
 def consequences(done: Sequence[Mutation], wanted: Sequence[Resource]) -> set[str]:
-    """A credential's Secret does not work while what issued it is not as it was."""
-    touched = {finding.split(" ", 1)[1] for each in done for finding in each.tells}
+    """Return the findings that follow from mutations: a Secret breaks if its issuer is changed."""
+    touched = {finding.split(" ", 1)[1] for each in done for finding in each.expected}
     return {
         f"broken {resource.id}"
         for resource in wanted
@@ -82,7 +81,7 @@ def consequences(done: Sequence[Mutation], wanted: Sequence[Resource]) -> set[st
 
 
 def mutations(systems: Systems, team: Team, observed: Observed) -> list[Mutation]:
-    """All there is to do to what is declared of a team."""
+    """Return all changes that can be made by hand to a team's declared resources."""
     found: list[Mutation] = []
     for resource in systems.desired(team, observed):
         if resource.id not in observed.live:
@@ -94,7 +93,7 @@ def mutations(systems: Systems, team: Team, observed: Observed) -> list[Mutation
 
 
 def leaves(fields: Any, path: Path = ()) -> Iterator[Path]:
-    """The declared fields."""
+    """Yield the paths of the declared fields."""
     value = fields.value if isinstance(fields, Exactly) else fields
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
@@ -117,7 +116,7 @@ def _with_other(fields: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def other(value: Any) -> Any:
-    """Another value of the same sort."""
+    """Return another value of the same type."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -136,7 +135,7 @@ def other(value: Any) -> Any:
 
 
 def _with_another_end(value: Any) -> Any:
-    """The last value inside, changed."""
+    """Return the value with its last element changed."""
     if isinstance(value, Mapping) and value:
         key = list(value)[-1]
         return {**value, key: _with_another_end(value[key])}
@@ -152,17 +151,17 @@ def _deletion(
     resource: Resource, systems: Systems, team: Team, observed: Observed
 ) -> Iterator[Mutation]:
     id, handle = resource.id, observed.live[resource.id].handle
-    tells, alone = {f"missing {id}"}, False
+    expected, alone = {f"missing {id}"}, False
     if adapter := _other_adapter(systems, id):
         deletion = Change("delete", Resource(id, {}), (), observed.live[id])
-        yield Mutation(f"delete {id}", id, frozenset(tells), _applied(adapter.name, deletion))
+        yield Mutation(f"delete {id}", id, frozenset(expected), _applied(adapter.name, deletion))
         return
     if id.kind in (NAMESPACE_MARK, SERVICE_ACCOUNT):
-        return  # part of the namespace; and Kubernetes makes it anew
+        return  # part of the namespace, or Kubernetes re-creates it
     if id.kind in (NAMESPACE, PROJECT, GROUP):
         alone = True
         inside = [r for r in systems.desired(team, observed) if _lies_in(r, id)]
-        tells |= {f"missing {r.id}" for r in inside if r.id in observed.live}
+        expected |= {f"missing {r.id}" for r in inside if r.id in observed.live}
 
     def act(systems: Systems) -> None:
         if id.system in ("kubernetes", "istio"):
@@ -179,7 +178,7 @@ def _deletion(
         else:
             systems.harbor_client.delete(_harbor_path(systems, id, handle))
 
-    yield Mutation(f"delete {id}", id, frozenset(tells), act, alone=alone)
+    yield Mutation(f"delete {id}", id, frozenset(expected), act, alone=alone)
 
 
 def _other_adapter(systems: Systems, id: Id) -> Adapter[Team] | None:
@@ -196,7 +195,7 @@ def _other_adapter(systems: Systems, id: Id) -> Adapter[Team] | None:
 
 
 def _applied(name: str, change: Change) -> Act:
-    """Have an adapter make a change, in place of a person."""
+    """Return an action that applies a change through an adapter, like a person by hand."""
 
     def act(systems: Systems) -> None:
         (adapter,) = (each for each in systems.team_adapters if each.name == name)
@@ -220,24 +219,26 @@ def _change(
 ) -> Iterator[Mutation]:
     id, field = resource.id, ".".join(path)
     if id.kind == GROUP_MEMBER:
-        return  # it is there or not
+        return  # it has no fields that can be changed
     if path == ("roleRef", "apiGroup") or (id.kind == ROBOT and path == ("expiry",)):
-        return  # there is no other; and nobody sets the day but by the duration
+        return  # no other value exists, or only the duration can be set
     if path == ("groups mapper", "protocol"):
-        return  # it is its client's: Keycloak keeps it, whatever is sent
+        return  # Keycloak always keeps the client's protocol
     broken = path[0] in id.kind.health_fields
-    tells = {f"{'broken' if broken else 'changed'} {id}"}
+    expected = {f"{'broken' if broken else 'changed'} {id}"}
     marks = path[-1] == MARK_PREFIXES[0]
     if adapter := _other_adapter(systems, id):
         changed = replace(resource, fields=_with_other(resource.fields, path))
         act = _applied(adapter.name, Change("update", changed, (), observed.live[id]))
     else:
         act = _CHANGES.get(id.kind.name, _change_object)(resource, path, observed)
-    yield Mutation(f"{id} {field}", id, frozenset(tells), act, mends=not marks, alone=marks)
+    yield Mutation(
+        f"{id} {field}", id, frozenset(expected), act, is_remediated=not marks, alone=marks
+    )
 
 
 def _change_object(resource: Resource, path: Path, observed: Observed) -> Act:
-    """A field of an object of the Kubernetes API."""
+    """Return an action that changes a field of a Kubernetes object."""
     id = resource.id
     kind = "Namespace" if id.kind == NAMESPACE_MARK else id.kind.name
     value = _other_object_value(resource, path)
@@ -256,21 +257,21 @@ def _change_object(resource: Resource, path: Path, observed: Observed) -> Act:
 
 
 def patch(systems: Systems, kind: str, name: str, namespace: str | None, body: Any) -> None:
-    """A merge patch, in somebody else's name."""
+    """Apply a merge patch with another field manager."""
     path, query = KINDS[kind].path(namespace, name), {"fieldManager": "somebody-else"}
     client = systems.home_cluster
     client._call("PATCH", path, query, body, "application/merge-patch+json")
 
 
 def create(systems: Systems, body: dict[str, Any]) -> None:
-    """A new object, in somebody else's name."""
+    """Create an object with another field manager."""
     path = KINDS[body["kind"]].path(body["metadata"].get("namespace"))
     query = {"fieldManager": "somebody-else"}
     systems.home_cluster._call("POST", path, query, body, "application/json")
 
 
 def remake(systems: Systems, kind: str, name: str, namespace: str, body: Any) -> None:
-    """Deletes an object and makes it anew with another field: some can't be changed."""
+    """Delete and re-create an object with another value of an immutable field."""
     client = systems.home_cluster
     live = client.get(kind, name, namespace)
     assert live is not None
@@ -518,12 +519,12 @@ def _keycloak_path(systems: Systems, id: Id, handle: Any) -> str:
 
 
 def extras(team: Team) -> list[Mutation]:
-    """What nobody declares, with our mark and without."""
+    """Return undeclared resources, with and without Tenantry's mark."""
     return [*_extras_in_kubernetes(team), *_extras_in_keycloak(team), *_extras_in_harbor(team)]
 
 
 def _extra(id: Id, act: Act, *, marked: bool = False) -> Mutation:
-    return Mutation(f"add {id}", id, frozenset({f"extra {id}"}), act, mends=marked)
+    return Mutation(f"add {id}", id, frozenset({f"extra {id}"}), act, is_remediated=marked)
 
 
 def _extras_in_kubernetes(team: Team) -> Iterator[Mutation]:
@@ -613,7 +614,7 @@ def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
 
 
 def provider(alias: str) -> dict[str, Any]:
-    """An external identity provider."""
+    """Return the representation of an external identity provider."""
     return {
         "alias": alias,
         "providerId": "oidc",

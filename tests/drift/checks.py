@@ -1,4 +1,4 @@
-"""How the catalogue of drift is gone through, wherever the systems are."""
+"""Runs the catalogue of drift against any systems, simulated or real."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -9,31 +9,31 @@ from tenantry.drift import Detected
 from tenantry.resources import Id
 from tenantry.systems.kubernetes.kinds import SECRET
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import Mutation, consequences, extras, mutations, told
-from tests.drift.watch import mend
+from tests.drift.catalogue import Mutation, consequences, extras, findings_of, mutations
+from tests.drift.watch import remediate
 
 
 class Watched(Protocol):
-    """Teams that are onboarded; drift is done to the one named `shop`."""
+    """Onboarded teams. Drift is injected into the resources of team `shop`."""
 
     systems: Systems
 
     def team(self, name: str) -> Team:
-        """The team that goes by this name."""
+        """Return the team with this name."""
 
     def detect(self) -> Detected:
-        """Looks at all teams."""
+        """Detect drift for all teams."""
 
 
 def catalogue(watched: Watched, seen: Detected) -> list[Mutation]:
-    """All that can be done to what is declared of the team."""
+    """Return all changes that can be made by hand to the team's declared resources."""
     return mutations(watched.systems, watched.team("shop"), seen.observed)
 
 
 def rounds(found: Sequence[Mutation]) -> list[list[str]]:
-    """The names of the mutations in few rounds: one of each resource in a round.
+    """Return the names of the mutations in as few rounds as possible: one per resource in a round.
 
-    The Secrets have their own rounds: a change of a robot changes its Secret as well.
+    Secrets have their own rounds, because a change of a robot also changes its Secret.
     """
     columns: list[list[str]] = []
     for secrets in (False, True):
@@ -46,8 +46,10 @@ def rounds(found: Sequence[Mutation]) -> list[list[str]]:
 
 
 def drawn(watched: Watched, numbers: Sequence[int], seen: Detected) -> list[Mutation]:
-    """Mutations and extras by their numbers: one of each resource, and no Secret whose robot or
-    client is among them."""
+    """Return mutations and extras by number: one per resource.
+
+    A Secret is left out if its robot or client is among them.
+    """
     everything = [each for each in catalogue(watched, seen) if not each.alone]
     everything += extras(watched.team("shop"))
     chosen = {each.id: each for each in (everything[n % len(everything)] for n in numbers)}
@@ -58,27 +60,27 @@ def drawn(watched: Watched, numbers: Sequence[int], seen: Detected) -> list[Muta
 
 
 def check(watched: Watched, done: Sequence[Mutation], seen: Detected) -> Detected:
-    """What was done is told of, and nothing else; mending it leaves nothing that can be mended.
+    """Apply mutations, and assert that exactly these are reported and remediated.
 
     Returns:
-        The last look, after everything is in sync again.
+        The last detection, after everything is in sync again.
     """
     wanted = watched.systems.desired(watched.team("shop"), seen.observed)
     for each in done:
         each.act(watched.systems)
     detected = watched.detect()
-    expected = set().union(*(each.tells for each in done))
-    found = told(detected.report)
+    expected = set().union(*(each.expected for each in done))
+    found = findings_of(detected.report)
     assert expected <= found, [each.name for each in done]
     assert found - expected <= consequences(done, wanted)
-    mend(watched.systems, detected)
+    remediate(watched.systems, detected)
     left = watched.detect()
-    stays = [each for each in done if not each.mends]
-    expected = set().union(*(each.tells for each in stays))
-    found = told(left.report)
+    stays = [each for each in done if not each.is_remediated]
+    expected = set().union(*(each.expected for each in stays))
+    found = findings_of(left.report)
     assert found == expected, found ^ expected
     if stays:
-        mend(watched.systems, left, "none", [str(each.id) for each in stays])
+        remediate(watched.systems, left, "none", [str(each.id) for each in stays])
         left = watched.detect()
-        assert told(left.report) == set()
+        assert findings_of(left.report) == set()
     return left

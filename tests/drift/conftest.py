@@ -1,4 +1,4 @@
-"""A team with everything that can be declared, onboarded on the sandbox and looked at for drift."""
+"""Fixtures: a team with all declarable resources, onboarded on the sandbox."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _SYSTEMS = ("harbor", "keycloak", "kubernetes")
 def _onboarded(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Watched, dict[str, Any]]]:
-    """Teams that were onboarded once, and what the systems held then."""
+    """Onboard the teams once, and return them with the state of the systems."""
     with ExitStack() as stack:
         stack.enter_context(stamina.set_testing(True, attempts=4, cap=True))
         sandbox = prepare(stack.enter_context(FaultySandbox()))
@@ -33,7 +33,7 @@ def _onboarded(
 def watched(
     no_waiting: None, _onboarded: tuple[Watched, dict[str, Any]], tmp_path: Path
 ) -> Iterator[Watched]:
-    """The teams `shop` and `data`, just onboarded."""
+    """Return the teams `shop` and `data`, newly onboarded."""
     shared, held = _onboarded
     for name, state in held.items():
         getattr(shared.sandbox, name).load(json.loads(json.dumps(state)))

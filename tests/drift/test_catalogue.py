@@ -1,13 +1,13 @@
-"""Every sort of drift is found as what it is, with nothing else told of, and mended."""
+"""Every kind of drift is reported with the right class, without other findings, and remediated."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantry.systems.istio.kinds import HTTP_ROUTE
-from tests.drift.catalogue import extras, told
+from tests.drift.catalogue import extras, findings_of
 from tests.drift.checks import catalogue, check, drawn, rounds
-from tests.drift.watch import Watched, mend
+from tests.drift.watch import Watched, remediate
 
 
 def test_every_kind_of_resource_is_in_the_catalogue(watched: Watched) -> None:
@@ -15,17 +15,17 @@ def test_every_kind_of_resource_is_in_the_catalogue(watched: Watched) -> None:
     kinds = {kind for adapter in watched.systems.team_adapters for kind in adapter.kinds}
     created = {kind for kind in kinds if kind.stage}
 
-    # The team's routes are of one of the two kinds, as the platform declares.
+    # The platform declares one of the two kinds for the team's routes.
     assert {each.id.kind for each in found} == created - {HTTP_ROUTE}
     assert len(found) > 200
 
 
-def test_what_was_just_onboarded_is_in_sync(watched: Watched) -> None:
-    assert told(watched.report()) == set()
+def test_newly_onboarded_teams_are_in_sync(watched: Watched) -> None:
+    assert findings_of(watched.report()) == set()
 
 
 @pytest.mark.long
-def test_every_change_and_deletion_is_found_and_mended(watched: Watched) -> None:
+def test_every_change_and_deletion_is_found_and_remediated(watched: Watched) -> None:
     seen = watched.detect()
     for names in rounds(catalogue(watched, seen)):
         done = [each for each in catalogue(watched, seen) if each.name in names]
@@ -37,7 +37,7 @@ def test_every_extra_is_found_and_removed(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Namespace", "project", "group"])
-def test_what_holds_others_takes_them_with_it(kind: str, watched: Watched) -> None:
+def test_deleting_a_container_reports_its_contents_as_missing(kind: str, watched: Watched) -> None:
     (first, *_) = (
         m
         for m in catalogue(watched, watched.detect())
@@ -47,17 +47,19 @@ def test_what_holds_others_takes_them_with_it(kind: str, watched: Watched) -> No
 
 
 @pytest.mark.parametrize("kind", ["Namespace", "group", "client", "NetworkPolicy"])
-def test_what_has_lost_its_mark_is_told_of_and_left_alone(kind: str, watched: Watched) -> None:
+def test_a_resource_without_its_mark_is_reported_and_not_changed(
+    kind: str, watched: Watched
+) -> None:
     (first, *_) = (
         m
         for m in catalogue(watched, watched.detect())
-        if m.id.kind.name == kind and m.alone and not m.mends
+        if m.id.kind.name == kind and m.alone and not m.is_remediated
     )
     first.act(watched.systems)
     detected = watched.detect()
-    assert told(detected.report) == first.tells
-    mend(watched.systems, detected)
-    assert told(watched.report()) == first.tells
+    assert findings_of(detected.report) == first.expected
+    remediate(watched.systems, detected)
+    assert findings_of(watched.report()) == first.expected
 
 
 @pytest.mark.long
@@ -65,6 +67,6 @@ def test_what_has_lost_its_mark_is_told_of_and_left_alone(kind: str, watched: Wa
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(numbers=st.lists(st.integers(0, 999), min_size=1, max_size=12, unique=True))
-def test_any_set_of_them_is_found_and_mended(watched: Watched, numbers: list[int]) -> None:
+def test_any_set_of_changes_is_found_and_remediated(watched: Watched, numbers: list[int]) -> None:
     seen = watched.detect()
     check(watched, drawn(watched, numbers, seen), seen)

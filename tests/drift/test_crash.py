@@ -1,4 +1,4 @@
-"""Remediation is killed at its requests; the next run finds and mends what is left."""
+"""Remediation is killed at each of its requests; the next run finds and remediates the rest."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import pytest
 
 from tenantry import drift
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import extras, told
+from tests.drift.catalogue import extras, findings_of
 from tests.drift.checks import catalogue, drawn
 from tests.drift.watch import Watched, remediate_under_lock
 from tests.support.crash import Driver
@@ -14,14 +14,14 @@ from tests.support.harness import connections
 
 
 def driver(watched: Watched, numbers: list[int]) -> Driver:
-    """Crashes a run that mends these mutations and extras."""
+    """Return a driver that crashes a run which remediates these mutations and extras."""
     seen = watched.detect()
-    done = [each for each in drawn(watched, numbers, seen) if each.mends]
+    done = [each for each in drawn(watched, numbers, seen) if each.is_remediated]
     assert catalogue(watched, seen)
     assert extras(watched.team("shop"))
     for each in done:
         each.act(watched.systems)
-    assert len(told(watched.report())) >= len(done) > 3
+    assert len(findings_of(watched.report())) >= len(done) > 3
 
     def run() -> None:
         with Systems(connections(watched.sandbox), watched.state, extras=True) as systems:
@@ -40,14 +40,14 @@ def driver(watched: Watched, numbers: list[int]) -> Driver:
 
     def check() -> None:
         watched.watch()
-        assert told(watched.report()) == set()
+        assert findings_of(watched.report()) == set()
 
     return Driver(watched.sandbox, run, check)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("numbers", [[3, 44, 77, 120, 180, 239, 244, 251]])
-def test_a_run_that_was_killed_while_it_mends_leaves_the_rest_to_the_next(
+def test_the_next_run_remediates_the_rest_after_a_run_was_killed(
     numbers: list[int], watched: Watched
 ) -> None:
     made = driver(watched, numbers)

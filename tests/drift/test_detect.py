@@ -1,4 +1,4 @@
-"""What counts as drift, what does not, and what becomes of what can't be read."""
+"""Detection of drift: what counts as drift, what does not, and how unreadable parts are reported."""
 
 import base64
 import random
@@ -11,8 +11,8 @@ import pytest
 from tenantry.drift.findings import SYSTEMS, Finding, SystemName
 from tenantry.onboarding import configure
 from tenantry.sandbox import Sandbox
-from tests.drift.catalogue import told
-from tests.drift.watch import DATA, SHOP, Watched, mend
+from tests.drift.catalogue import findings_of
+from tests.drift.watch import DATA, SHOP, Watched, remediate
 from tests.support.harness import PLATFORM, Data, FaultySandbox
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -45,7 +45,7 @@ def robot_of(watched: Watched, name: str) -> Any:
 # No false alarm
 
 
-def test_what_servers_answer_in_another_order_is_no_drift(
+def test_another_order_in_answers_is_not_drift(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shuffled(pages: Any) -> Any:
@@ -59,18 +59,18 @@ def test_what_servers_answer_in_another_order_is_no_drift(
     for client in (watched.systems.harbor_client, watched.systems.keycloak_client):
         monkeypatch.setattr(client, "pages", shuffled(client.pages))
 
-    assert told(watched.report()) == set()
+    assert findings_of(watched.report()) == set()
 
 
 def _shuffled(value: Any) -> Any:
-    """The same, with what has no order in another."""
+    """Return the same value, with unordered parts in another order."""
     if isinstance(value, dict):
         return {key: _shuffled(value[key]) for key in reversed(list(value))}
     sets = isinstance(value, list) and (not value or isinstance(value[0], dict | str))
     return [_shuffled(each) for each in reversed(value)] if sets else value
 
 
-def test_a_restart_of_the_systems_is_no_drift(watched: Watched) -> None:
+def test_a_restart_of_the_systems_is_not_drift(watched: Watched) -> None:
     held = {
         name: getattr(watched.sandbox, name).dump() for name in ("harbor", "keycloak", "kubernetes")
     }
@@ -82,9 +82,9 @@ def test_a_restart_of_the_systems_is_no_drift(watched: Watched) -> None:
         again.harbor.ext_endpoint = registry
         watched.sandbox = again  # type: ignore[assignment]
         watched.watch()
-        findings = told(watched.report())
+        findings = findings_of(watched.report())
 
-    # The sandbox's Keycloak is at another port now, and so is what Secrets say of it.
+    # The sandbox's Keycloak now has another port, so the Secrets with its address differ.
     assert findings <= {f"broken kubernetes/Secret/team-shop/oidc-{c}" for c in ("web", "spa")}
 
 
@@ -94,10 +94,10 @@ def test_a_teams_own_objects_are_never_findings(watched: Watched) -> None:
     put(watched, "NetworkPolicy", "theirs", spec={"podSelector": {}, "policyTypes": ["Ingress"]})
     put(watched, "VirtualService", "theirs", spec={"hosts": ["theirs"], "http": []})
 
-    assert told(watched.report()) == set()
+    assert findings_of(watched.report()) == set()
 
 
-def test_what_is_the_platforms_own_is_no_extra_and_no_teams(watched: Watched) -> None:
+def test_platform_resources_are_neither_extras_nor_a_teams(watched: Watched) -> None:
     platform = {
         **PLATFORM,
         "harbor": {"single_sign_on": {"admin_group": "platform-admins"}},
@@ -116,9 +116,9 @@ def test_what_is_the_platforms_own_is_no_extra_and_no_teams(watched: Watched) ->
     configure(watched.systems)
     watched.watch()
 
-    assert told(watched.report()) == set()
+    assert findings_of(watched.report()) == set()
 
-    # What is done to it is told, and mended; what is declared no more stays.
+    # Changes are reported and remediated; resources that are no longer declared stay.
     sandbox, realm = watched.sandbox, watched.sandbox.keycloak.realms["platform"]
     harbor = realm.client_named("harbor")
     assert harbor is not None
@@ -129,7 +129,7 @@ def test_what_is_the_platforms_own_is_no_extra_and_no_teams(watched: Watched) ->
     marked = {"app.kubernetes.io/managed-by": ["tenantry"]}
     watched.systems.keycloak_client.post("groups", {"name": "auditors", "attributes": marked})
 
-    assert told(watched.report()) == {
+    assert findings_of(watched.report()) == {
         "changed keycloak/client/harbor",
         "changed keycloak/realm/platform",
         "changed harbor/configuration/settings",
@@ -140,19 +140,21 @@ def test_what_is_the_platforms_own_is_no_extra_and_no_teams(watched: Watched) ->
     assert {each.team for each in found.values()} == {""}
     assert found["keycloak/client/harbor"].severity == "critical"
     assert found["keycloak/realm/platform"].location.file == "platform.yaml"
-    assert told(watched.report("shop")) == set()
+    assert findings_of(watched.report("shop")) == set()
 
-    mend(watched.systems, watched.detect(), "all")
-    assert told(watched.report()) == {"extra keycloak/group/auditors"}
+    remediate(watched.systems, watched.detect(), "all")
+    assert findings_of(watched.report()) == {"extra keycloak/group/auditors"}
     assert harbor["redirectUris"] != ["*"]
 
 
-def test_a_route_of_the_gateway_api_is_found_and_mended_as_any_other(watched: Watched) -> None:
+def test_a_route_of_the_gateway_api_is_found_and_remediated_like_any_other(
+    watched: Watched,
+) -> None:
     routes = {"web": {**SHOP["routes"]["web"], "kind": "HTTPRoute"}}
     watched.declare({**SHOP, "routes": routes}, DATA, platform=_platform())
     watched.onboard("shop")
     watched.watch()
-    assert told(watched.report()) == set()
+    assert findings_of(watched.report()) == set()
     client = watched.systems.home_cluster
     path = ("HTTPRoute", "web", "team-shop")
     client.delete(*path, (client.get(*path) or {})["metadata"]["uid"])
@@ -161,27 +163,27 @@ def test_a_route_of_the_gateway_api_is_found_and_mended_as_any_other(watched: Wa
         "istio/HTTPRoute/team-shop/web",
         "critical",
     )
-    mend(watched.systems, watched.detect(), "safe")
-    assert told(watched.report()) == set()
+    remediate(watched.systems, watched.detect(), "safe")
+    assert findings_of(watched.report()) == set()
 
     watched.declare({**SHOP, "routes": {}}, DATA, platform=_platform())
     watched.watch()
-    assert "extra istio/HTTPRoute/team-shop/web" in told(watched.report())
-    mend(watched.systems, watched.detect())
-    assert told(watched.report()) == set()
+    assert "extra istio/HTTPRoute/team-shop/web" in findings_of(watched.report())
+    remediate(watched.systems, watched.detect())
+    assert findings_of(watched.report()) == set()
 
 
-def test_another_managers_labels_and_unmanaged_fields_are_no_drift(watched: Watched) -> None:
+def test_another_managers_labels_and_unmanaged_fields_are_not_drift(watched: Watched) -> None:
     namespace = watched.sandbox.kubernetes.get("Namespace", "team-shop")
     assert namespace is not None
     namespace["metadata"]["labels"]["someone/else"] = "yes"
     watched.sandbox.kubernetes.put(namespace)
     watched.sandbox.harbor.projects["team-shop"].metadata["reuse_sys_cve_allowlist"] = "true"
 
-    assert told(watched.report()) == set()
+    assert findings_of(watched.report()) == set()
 
 
-def test_a_declared_member_who_is_not_in_the_realm_yet_waits_and_is_no_drift(
+def test_a_declared_member_who_is_not_in_the_realm_yet_waits_and_is_not_drift(
     sandbox: FaultySandbox, tmp_path: Any
 ) -> None:
     with Watched(sandbox, tmp_path / "state") as watched:
@@ -194,7 +196,7 @@ def test_a_declared_member_who_is_not_in_the_realm_yet_waits_and_is_no_drift(
     ]
 
 
-def test_a_team_that_is_not_onboarded_yet_is_told_of_so(watched: Watched) -> None:
+def test_a_team_that_is_not_onboarded_yet_is_one_finding(watched: Watched) -> None:
     watched.declare(SHOP, DATA, {"name": "young"}, platform=_platform())
     watched.watch()
     report = watched.report()
@@ -203,14 +205,14 @@ def test_a_team_that_is_not_onboarded_yet_is_told_of_so(watched: Watched) -> Non
     assert str(finding.resource) == "declared state/team/young"
     assert (finding.team, finding.class_, finding.severity) == ("young", "missing", "info")
     assert re.fullmatch(
-        r"it is declared and not onboarded: \d+ resources to create \(.*\d in Kubernetes.*\)",
+        r"it is not onboarded yet: \d+ resources to create \(.*\d in Kubernetes.*\)",
         finding.detail,
     )
     assert (finding.location.file, finding.location.line) == ("teams/young.yaml", 1)
     assert finding.what_to_do == "create (remediate: safe)"
 
 
-def test_each_team_that_is_not_onboarded_yet_is_told_of_beside_other_findings(
+def test_each_team_that_is_not_onboarded_yet_is_one_of_the_findings(
     watched: Watched,
 ) -> None:
     watched.declare(SHOP, {"name": "old"}, {"name": "young"}, platform=_platform())
@@ -223,7 +225,7 @@ def test_each_team_that_is_not_onboarded_yet_is_told_of_beside_other_findings(
     assert "extra" in {class_ for _, class_, _ in named}, "what there is of data"
 
 
-def test_a_declaration_that_changed_but_makes_nothing_different_is_told_of_once(
+def test_a_changed_declaration_without_effect_is_reported_once(
     watched: Watched,
 ) -> None:
     watched.declare({**SHOP, "contact": "#shop"}, DATA, platform=_platform())
@@ -232,8 +234,8 @@ def test_a_declaration_that_changed_but_makes_nothing_different_is_told_of_once(
 
     assert (finding.class_, finding.severity) == ("changed", "info")
     assert str(finding.resource) == "kubernetes/Namespace mark/team-shop"
-    mend(watched.systems, watched.detect(), "safe")
-    assert told(watched.report()) == set()
+    remediate(watched.systems, watched.detect(), "safe")
+    assert findings_of(watched.report()) == set()
 
 
 def _platform(**more: Any) -> Data:
@@ -265,7 +267,7 @@ def test_a_robot_that_expires_soon_is_a_warning_and_an_expired_one_critical(
         assert (findings[secret].class_, findings[secret].severity) == ("broken", "critical")
 
 
-def test_a_robot_whose_secret_was_renewed_by_hand_is_told_of_by_its_secret(
+def test_a_robot_whose_secret_was_renewed_by_hand_is_reported_at_its_secret(
     watched: Watched,
 ) -> None:
     watched.systems.harbor_client.patch(f"/robots/{robot_of(watched, 'ci-a').id}", {})
@@ -274,7 +276,7 @@ def test_a_robot_whose_secret_was_renewed_by_hand_is_told_of_by_its_secret(
     assert finding.class_ == "broken"
     assert str(finding.resource) == "kubernetes/Secret/team-shop/harbor-ci"
     watched.watch(probe_credentials=False)
-    assert told(watched.report()) == set()
+    assert findings_of(watched.report()) == set()
 
 
 def test_a_finding_points_at_the_line_that_declares_it(watched: Watched) -> None:
@@ -304,7 +306,7 @@ def test_a_finding_points_at_the_line_that_declares_it(watched: Watched) -> None
     assert findings["harbor/project/team-shop"].location.file == "platform.yaml"
 
 
-# What can't be read
+# Unreadable parts
 
 
 @pytest.mark.parametrize("system", ["harbor", "keycloak", "kubernetes"])
@@ -322,18 +324,18 @@ def test_a_system_that_is_down_costs_its_own_findings(system: str, watched: Watc
     }
     for act in broken.values():
         act()
-    everything = told(watched.report())
+    everything = findings_of(watched.report())
     assert len(everything) == 3
     watched.sandbox.fault_for = lambda asked, method, path: 503 if asked == system else None
     watched.watch()
     report = watched.report()
 
-    assert f"unreadable {system}/*/*" in told(report)
+    assert f"unreadable {system}/*/*" in findings_of(report)
     readable = {each for each in everything if f" {system}/" not in each}
-    assert told(report) - {f"{c.class_} {c.resource}" for c in report.unreadable} == readable
+    assert findings_of(report) - {f"{c.class_} {c.resource}" for c in report.unreadable} == readable
 
 
-def test_a_team_that_can_t_be_read_costs_its_own_findings(watched: Watched) -> None:
+def test_a_team_that_cannot_be_read_costs_its_own_findings(watched: Watched) -> None:
     for project in watched.sandbox.harbor.projects.values():
         project.metadata["public"] = "true"
     number = watched.sandbox.harbor.projects["team-shop"].id
@@ -341,26 +343,26 @@ def test_a_team_that_can_t_be_read_costs_its_own_findings(watched: Watched) -> N
         500 if path == f"/api/v2.0/projects/{number}/summary" else None
     )
 
-    assert told(watched.report()) == {
+    assert findings_of(watched.report()) == {
         "unreadable harbor/project/team-shop",
         "changed harbor/project/team-data",
     }
 
 
-def test_an_object_of_a_strange_form_costs_its_own_finding(watched: Watched) -> None:
+def test_an_invalid_object_costs_its_own_finding(watched: Watched) -> None:
     realm = watched.sandbox.keycloak.realms["platform"]
     client = realm.client_named("team-shop-web")
     assert client is not None
     client["attributes"] = ["not", "a", "mapping"]
     watched.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
-    found = told(watched.report())
+    found = findings_of(watched.report())
 
     assert "unreadable keycloak/client/team-shop-web" in found
     assert "missing kubernetes/NetworkPolicy/team-shop/tenantry-allow-dns" in found
     assert len(found) == 2
 
 
-def test_while_the_secrets_can_t_be_read_the_other_robot_of_a_pair_is_no_extra(
+def test_while_the_secrets_are_unreadable_the_other_robot_of_a_pair_is_not_an_extra(
     watched: Watched,
 ) -> None:
     body = {
@@ -377,24 +379,24 @@ def test_while_the_secrets_can_t_be_read_the_other_robot_of_a_pair_is_no_extra(
         ],
     }
     watched.systems.harbor_client.post("/robots", body)
-    assert told(watched.report()) == set()  # a rotation may be about to publish it
+    assert findings_of(watched.report()) == set()  # a rotation may be about to publish it
     watched.sandbox.clock.move(7200)
-    assert told(watched.report()) == {"extra harbor/robot/team-shop/pull-b"}
+    assert findings_of(watched.report()) == {"extra harbor/robot/team-shop/pull-b"}
     watched.sandbox.fault_for = lambda system, method, path: 503 if "/secrets/" in path else None
     watched.watch()
 
-    assert not [each for each in told(watched.report()) if "robot" in each]
+    assert not [each for each in findings_of(watched.report()) if "robot" in each]
 
 
-# Extras of nobody's
+# Extras of undeclared teams
 
 
-def test_what_was_made_for_a_team_that_nobody_declares_is_told_of_and_stays(
+def test_resources_of_an_undeclared_team_are_reported_and_stay(
     watched: Watched,
 ) -> None:
     watched.declare(DATA, platform=_platform())
     watched.watch()
-    found = told(watched.report())
+    found = findings_of(watched.report())
 
     assert {
         "extra kubernetes/Namespace/team-shop",
@@ -404,23 +406,23 @@ def test_what_was_made_for_a_team_that_nobody_declares_is_told_of_and_stays(
         "extra keycloak/client/team-shop-web",
         "extra keycloak/identity provider mapper/corp/tenantry team-shop",
     } <= found
-    mend(watched.systems, watched.detect(), "all")
-    left = told(watched.report())
+    remediate(watched.systems, watched.detect(), "all")
+    left = findings_of(watched.report())
     assert "extra kubernetes/Namespace/team-shop" in left
     assert "extra harbor/project/team-shop" in left
     assert "extra keycloak/client/team-shop-web" not in left
 
 
-def test_a_look_at_some_teams_tells_of_these_only(watched: Watched) -> None:
+def test_a_run_for_some_teams_reports_only_these_teams(watched: Watched) -> None:
     for project in watched.sandbox.harbor.projects.values():
         project.metadata["public"] = "true"
     put(watched, "RoleBinding", "by-hand", roleRef={"name": "x", "kind": "Role"}, subjects=[])
 
-    assert told(watched.report("data")) == {"changed harbor/project/team-data"}
+    assert findings_of(watched.report("data")) == {"changed harbor/project/team-data"}
 
 
 @pytest.mark.parametrize("asked", SYSTEMS)
-def test_a_look_at_one_system_tells_of_that_only(asked: SystemName, watched: Watched) -> None:
+def test_a_run_for_one_system_reports_only_that_system(asked: SystemName, watched: Watched) -> None:
     watched.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
     watched.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
     watched.sandbox.kubernetes.delete("VirtualService", "web", "team-shop")
@@ -432,7 +434,7 @@ def test_a_look_at_one_system_tells_of_that_only(asked: SystemName, watched: Wat
         "keycloak": "extra keycloak/client/team-shop-extra",
     }
 
-    assert told(watched.report(asked=(asked,))) == {expected[asked]}
+    assert findings_of(watched.report(asked=(asked,))) == {expected[asked]}
 
 
 # Ignore rules
@@ -445,7 +447,7 @@ def ignoring(watched: Watched, *rules: Data, team: tuple[Data, ...] = ()) -> Wat
     return watched
 
 
-def test_an_ignore_rule_silences_the_report_but_not_the_apply(watched: Watched) -> None:
+def test_an_ignore_rule_affects_the_report_but_not_the_apply(watched: Watched) -> None:
     watched.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
     rule = {"system": "harbor", "kind": "project", "key": "team-sh*", "reason": "a campaign"}
     ignoring(watched, rule)
@@ -455,7 +457,7 @@ def test_an_ignore_rule_silences_the_report_but_not_the_apply(watched: Watched) 
     assert [(str(i.finding.resource), i.reason) for i in report.ignored] == [
         ("harbor/project/team-shop", "a campaign")
     ]
-    mend(watched.systems, watched.detect(), "safe")
+    remediate(watched.systems, watched.detect(), "safe")
     assert watched.sandbox.harbor.projects["team-shop"].metadata["public"] == "false"
 
 
@@ -476,7 +478,7 @@ def test_a_teams_own_rule_is_for_its_own_findings(watched: Watched) -> None:
         watched.sandbox.kubernetes.put(live)
     ignoring(watched, team=({"kind": "Namespace", "reason": "a migration"},))
 
-    assert told(watched.report()) == {"changed kubernetes/Namespace/team-data"}
+    assert findings_of(watched.report()) == {"changed kubernetes/Namespace/team-data"}
 
 
 @pytest.mark.parametrize(
@@ -484,7 +486,7 @@ def test_a_teams_own_rule_is_for_its_own_findings(watched: Watched) -> None:
     [{"kind": "project"}, {"kind": "project", "field": "public"}, {"key": "team-*"}],
     ids=str,
 )
-def test_a_teams_own_rule_hides_no_critical_finding(watched: Watched, rule: Data) -> None:
+def test_a_teams_own_rule_cannot_ignore_a_critical_finding(watched: Watched, rule: Data) -> None:
     metadata = watched.sandbox.harbor.projects["team-shop"].metadata
     metadata |= {"public": "true"}
     ignoring(watched, team=({**rule, "reason": "trust me"},))
@@ -495,21 +497,21 @@ def test_a_teams_own_rule_hides_no_critical_finding(watched: Watched, rule: Data
     assert (told.class_, told.team) == ("broken", "shop")
     assert told.location.file == "teams/shop.yaml"
     assert told.detail == (
-        "it has no effect: the finding is critical, and only a rule in platform.yaml may leave it "
-        "out: trust me"
+        "it has no effect: the finding is critical, and only a rule in platform.yaml can ignore "
+        "it: trust me"
     )
 
 
-def test_a_team_hides_nobody_who_has_its_rights(watched: Watched) -> None:
+def test_a_team_cannot_hide_users_who_have_its_rights(watched: Watched) -> None:
     watched.sandbox.keycloak.add_user("platform", "eve")
     realm = watched.sandbox.keycloak.realms["platform"]
     realm.join(realm.user_named("eve"), realm.child_named(None, "team-shop"))
     ignoring(watched, team=({"system": "keycloak", "reason": "trust me"},))
 
-    assert "extra keycloak/group member/team-shop/eve" in told(watched.report())
+    assert "extra keycloak/group member/team-shop/eve" in findings_of(watched.report())
 
 
-def test_a_rule_that_matches_nothing_is_a_finding_where_it_stands(watched: Watched) -> None:
+def test_a_rule_that_matches_nothing_is_a_finding_at_its_line(watched: Watched) -> None:
     ignoring(watched, team=({"kind": "robot", "key": "team-shop/old", "reason": "gone"},))
     finding = one(watched)
 
@@ -523,14 +525,14 @@ def test_a_rule_that_matches_nothing_is_a_finding_where_it_stands(watched: Watch
     assert watched.report(asked=("istio",)).findings == ()
 
 
-def test_a_rule_that_has_run_out_is_a_finding_and_silences_no_more(watched: Watched) -> None:
+def test_an_expired_rule_is_a_finding_and_no_longer_ignores_others(watched: Watched) -> None:
     watched.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
     until = date(2026, 11, 24)
     ignoring(watched, {"kind": "project", "until": until.isoformat(), "reason": "a campaign"})
     rule = "broken declared state/ignore rule/*/project/*"
 
-    assert told(watched.report(now=NOW)) == {rule, "changed harbor/project/team-shop"}
-    assert told(watched.report(now=NOW - timedelta(days=1))) == set()
+    assert findings_of(watched.report(now=NOW)) == {rule, "changed harbor/project/team-shop"}
+    assert findings_of(watched.report(now=NOW - timedelta(days=1))) == set()
 
 
 # Remediation
@@ -544,19 +546,19 @@ def test_safe_removes_nothing(watched: Watched) -> None:
     found["metadata"]["labels"] = marks
     watched.sandbox.kubernetes.put(found)
     watched.sandbox.harbor.projects["team-shop"].metadata["public"] = "true"
-    mend(watched.systems, watched.detect(), "safe")
+    remediate(watched.systems, watched.detect(), "safe")
 
-    assert told(watched.report()) == {"extra kubernetes/Secret/team-shop/once-ours"}
+    assert findings_of(watched.report()) == {"extra kubernetes/Secret/team-shop/once-ours"}
 
 
-def test_the_mark_that_all_is_applied_is_not_written_while_part_of_it_is_unknown(
+def test_the_applied_mark_is_not_written_while_a_part_is_unknown(
     watched: Watched,
 ) -> None:
     watched.declare({**SHOP, "contact": "#shop"}, DATA, platform=_platform())
     watched.watch()
     watched.sandbox.fault_for = lambda system, method, path: 503 if system == "keycloak" else None
     before = watched.sandbox.requests.writes()
-    mend(watched.systems, watched.detect(), "safe")
+    remediate(watched.systems, watched.detect(), "safe")
 
     assert watched.sandbox.requests.writes() == before
 
@@ -581,10 +583,10 @@ def test_no_finding_shows_a_secret(watched: Watched) -> None:
     assert not [value for value in held if len(value) > 15 and value in text]
 
 
-# What it costs
+# Costs
 
 
-def test_a_look_writes_nothing_and_reads_as_onboarding_does(
+def test_a_detection_writes_nothing_and_reads_like_onboarding(
     sandbox: FaultySandbox, tmp_path: Any
 ) -> None:
     some = {
@@ -596,7 +598,7 @@ def test_a_look_writes_nothing_and_reads_as_onboarding_does(
     with Watched(sandbox, tmp_path / "state") as watched:
         watched.onboarded(*teams)
         sandbox.requests.reset()
-        assert told(watched.report()) == set()
+        assert findings_of(watched.report()) == set()
         assert sandbox.requests.writes() == 0
         found = dict.fromkeys(("harbor", "keycloak", "kubernetes"), 0)
         secrets = 0

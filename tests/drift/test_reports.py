@@ -1,4 +1,4 @@
-"""The report in its forms, and what is kept from run to run."""
+"""The report formats, and the history across runs."""
 
 import csv
 import io
@@ -76,7 +76,7 @@ MANY = report(*(finding(number) for number in range(500)))
 
 @pytest.fixture
 def history() -> History:
-    """Two runs: one of yesterday that found t0 open, and this one."""
+    """Return a history of two runs: yesterday's, which found t0 open, and this one."""
     before = report(finding(0), now=NOW - timedelta(days=1))
     return History.empty().after(before).after(ALL)
 
@@ -98,7 +98,7 @@ def test_the_json_meets_its_schema(shown: Report) -> None:
     assert content["summary"]["in_sync"] == (not shown.findings)
 
 
-def test_the_json_tells_since_when_and_what_is_desired(history: History) -> None:
+def test_the_json_has_the_opening_time_and_the_desired_value(history: History) -> None:
     content = json.loads(write("json", ALL, history))
     first = next(each for each in content["findings"] if each["fields"])
 
@@ -129,7 +129,7 @@ def test_the_sarif_meets_the_standards_schema(history: History) -> None:
 # CSV
 
 
-def test_the_csv_has_a_row_a_field(history: History) -> None:
+def test_the_csv_has_one_row_per_field(history: History) -> None:
     rows = list(csv.DictReader(io.StringIO(write("csv", ALL, history))))
 
     assert len(rows) == sum(max(1, len(each.fields)) for each in ALL.findings)
@@ -151,7 +151,7 @@ def test_the_csv_has_a_row_a_field(history: History) -> None:
     assert changed["open_since"] == "2026-11-24T12:00:00+00:00"
 
 
-def test_a_spreadsheet_takes_no_value_for_a_formula(history: History) -> None:
+def test_a_spreadsheet_interprets_no_value_as_a_formula(history: History) -> None:
     evil = report(finding(fields=(Difference("=1+1", "=cmd()", "+2"),)))
     (row,) = csv.DictReader(io.StringIO(write("csv", evil, history)))
 
@@ -162,7 +162,7 @@ def test_a_spreadsheet_takes_no_value_for_a_formula(history: History) -> None:
 
 
 class Page(HTMLParser):
-    """What a page refers to, and its text."""
+    """The references and the text of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_needs_nothing_else_and_shows_values_as_text(history: History) -> None:
+def test_the_page_is_self_contained_and_shows_values_as_text(history: History) -> None:
     text = write("html", ALL, history)
     page = Page(text)
 
@@ -192,7 +192,9 @@ def test_the_page_needs_nothing_else_and_shows_values_as_text(history: History) 
     assert page.tags.count("svg") == 1, "the trend"
 
 
-def test_the_page_has_a_row_a_finding_and_cuts_long_values_in_the_middle(history: History) -> None:
+def test_the_page_has_one_row_per_finding_and_cuts_long_values_in_the_middle(
+    history: History,
+) -> None:
     text = write("html", ALL, history)
 
     assert text.count("data-severity=") == len(ALL.findings)
@@ -202,10 +204,10 @@ def test_the_page_has_a_row_a_finding_and_cuts_long_values_in_the_middle(history
     assert 'data-team="(platform)"' in text
 
 
-def test_the_page_of_a_platform_in_sync_says_so() -> None:
+def test_the_page_of_a_platform_in_sync_reports_it() -> None:
     shown = report()
 
-    assert "Everything is as declared." in write("html", shown, History.empty().after(shown))
+    assert "Everything is in sync." in write("html", shown, History.empty().after(shown))
 
 
 # The terminal
@@ -228,7 +230,7 @@ def test_the_table_has_the_most_severe_first_and_how_long_each_is_open(history: 
     assert text.splitlines()[-1].endswith("7 findings (4 critical, 2 warning, 1 info).")
 
 
-def test_500_findings_that_are_alike_are_grouped() -> None:
+def test_500_similar_findings_are_grouped() -> None:
     history = History.empty().after(MANY)
     text = printed(MANY, history)
 
@@ -257,7 +259,7 @@ def test_a_finding_is_open_from_the_run_that_found_it_to_the_one_that_did_not() 
 
     assert set(both.open_since().values()) == {NOW}
     assert one.open_since() == {finding(0).id: NOW}
-    over = none.mended().to_dict("records")
+    over = none.resolved().to_dict("records")
     assert [(row["team"], row["closed_by"]) for row in over] == [
         ("t0", "otherwise"),
         ("t1", "remediation"),
@@ -281,13 +283,13 @@ def unread(system: str, team: str = "") -> Finding:
     ],
     ids=["another team", "another system", "the system is down", "the team is unreadable"],
 )
-def test_what_was_not_looked_at_stays_open(later: Report) -> None:
+def test_findings_outside_of_the_run_stay_open(later: Report) -> None:
     history = History.empty().after(report(finding(0))).after(later)
 
     assert finding(0).id in history.open_since()
 
 
-def test_a_finding_that_comes_back_is_a_new_episode_and_its_field_a_noisy_one() -> None:
+def test_a_finding_that_reappears_is_a_new_episode_and_its_field_is_noisy() -> None:
     history = History.empty()
     for hour in range(6):
         drifting = [finding(0)] if hour % 2 == 0 else []
@@ -297,7 +299,7 @@ def test_a_finding_that_comes_back_is_a_new_episode_and_its_field_a_noisy_one() 
     assert (row["field"], row["episodes"], row["teams"]) == ("public", 4, 2)
 
 
-def test_the_history_is_the_same_after_it_was_kept(history: History, tmp_path: Path) -> None:
+def test_the_history_is_the_same_after_it_was_stored(history: History, tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "history")
     history.write(store)
     again = History.read(store)
@@ -308,15 +310,15 @@ def test_the_history_is_the_same_after_it_was_kept(history: History, tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\x00\x01", "id,class\nx"])
-def test_a_damaged_history_is_told_of_and_left_as_it_is(text: str, tmp_path: Path) -> None:
+def test_a_damaged_history_is_reported_and_not_changed(text: str, tmp_path: Path) -> None:
     (tmp_path / "episodes.csv").write_text(text)
 
-    with pytest.raises(TenantryError, match=r"episodes\.csv is not as it was written"):
+    with pytest.raises(TenantryError, match=r"episodes\.csv cannot be parsed"):
         History.read(FolderStore(tmp_path))
     assert (tmp_path / "episodes.csv").read_text() == text
 
 
-def test_what_is_long_over_is_kept_no_more() -> None:
+def test_old_episodes_and_runs_are_removed() -> None:
     history = History.empty().after(report(finding(0), now=NOW - timedelta(days=500)))
     history = history.after(report(now=NOW - timedelta(days=450))).after(report())
 
@@ -325,12 +327,12 @@ def test_what_is_long_over_is_kept_no_more() -> None:
 
 
 @pytest.mark.parametrize("form", list(FILES))
-def test_every_form_can_be_written_of_anything(form: Any) -> None:
+def test_every_format_can_be_written_for_any_report(form: Any) -> None:
     for shown in (report(), ALL, MANY):
         assert write(form, shown, History.empty().after(shown)).strip()
 
 
-def test_a_row_of_the_artifact_names_the_finding_as_it_is_known_from_run_to_run() -> None:
+def test_a_row_of_the_artifact_has_the_stable_id_of_the_finding() -> None:
     history = History.empty().after(ALL)
     for found in ALL.findings:
         row = summary.row(found, history.open_since(), NOW)

@@ -1,4 +1,4 @@
-"""What the tests of drift stand on: a declared state, its systems, and a look at them."""
+"""The test bench for drift: a declared state, its systems, and drift detection."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -60,14 +60,14 @@ PLATFORM: Data = {
 }
 
 
-def mend(
+def remediate(
     systems: Systems,
     detected: Detected,
     remediate: Remediate = "all",
     remove: Collection[str] = (),
     asked: tuple[SystemName, ...] = drift.SYSTEMS,
 ) -> list[Remediated]:
-    """Does what is to be done, as a run does."""
+    """Remediate the detected drift like a run, and return the results."""
     remedy = drift.choose(detected, remediate, remove)
     order = Order(remediate, tuple(remove), asked)
     done = drift.remediate_teams(systems, remedy, order, NoLock(), approved=True)
@@ -87,10 +87,10 @@ def remediate_under_lock(
 
 
 class Watched(Bench):
-    """A bench whose teams are onboarded and looked at for drift."""
+    """A bench with onboarded teams, to detect drift."""
 
     def onboarded(self, *teams: Data, platform: Data = PLATFORM) -> Self:
-        """Declares teams and onboards them; `shop` and `data` if none are given."""
+        """Declare and onboard teams; `shop` and `data` if none are given."""
         keycloak = self.sandbox.keycloak
         for name in ("ann", "bob"):
             keycloak.add_user(REALM, name)
@@ -102,18 +102,18 @@ class Watched(Bench):
         return self
 
     def declared_again(self) -> Self:
-        """Declares `shop` and `data` where they are onboarded already."""
+        """Declare `shop` and `data`, which are already onboarded."""
         self.declare(SHOP, DATA, platform=PLATFORM)
         self.watch()
         return self
 
     def reload(self) -> None:
-        """Reads the declared state anew, after its files were written otherwise."""
+        """Read the declared state again, after its files were changed."""
         self.state = declared.load(self.folder)
         self.watch()
 
     def watch(self, *, probe_credentials: bool = True) -> Systems:
-        """The systems as a process has them that starts now and looks for extras."""
+        """Return new connections to the systems, with detection of extras."""
         self.systems = Systems(
             connections(self.sandbox),
             self.state,
@@ -130,11 +130,11 @@ class Watched(Bench):
         asked: tuple[SystemName, ...] = drift.SYSTEMS,
         now: datetime | None = None,
     ) -> Detected:
-        """Looks at teams, all if none are named."""
+        """Detect drift for the named teams, or for all teams."""
         teams = [self.team(name) for name in names] if names else self.teams
         seen = drift.observe(self.systems, teams, asked)
         return drift.detect(self.systems, teams, seen, asked, now=now)
 
     def report(self, *names: str, **options: Any) -> Report:
-        """What such a look comes to."""
+        """Return the drift report."""
         return self.detect(*names, **options).report

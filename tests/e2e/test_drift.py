@@ -201,7 +201,7 @@ def test_an_id_to_remove_that_is_no_extra_is_named_and_nothing_is_changed(bench)
     run = bench.run("detect-drift", remove=["harbor/robot/team-one/pull-a"], require_approval=False)
 
     assert run["state_type"] == "FAILED"
-    assert "'harbor/robot/team-one/pull-a', which is to be removed" in run["state"]["message"]
+    assert "Cannot remove 'harbor/robot/team-one/pull-a'" in run["state"]["message"]
     assert bench.sandbox.requests.writes() == 0
     assert rows(bench, run) == []
 

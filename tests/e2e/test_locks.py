@@ -93,9 +93,7 @@ def test_a_batch_and_a_run_for_one_of_its_teams_keep_apart(bench):
     assert rows.count('"done"') == 14
     for name in names:
         run = ended[1] if name == names[3] else ended[0]
-        assert bench.artifact(f"welcome-{name}", run)["data"].startswith(
-            f"# {name}: you are on board"
-        )
+        assert bench.artifact(f"welcome-{name}", run)["data"].startswith(f"# Welcome, {name}")
 
 
 @pytest.mark.long

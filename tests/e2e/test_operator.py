@@ -52,6 +52,6 @@ def test_nothing_is_removed_that_the_run_does_not_report(bench: SandboxBench) ->
     for id in ("kubernetes/Namespace/kube-system", "harbor/project/team-shop"):
         run = bench.run("detect-drift", remove=[id], require_approval=False)
         assert run["state_type"] == "FAILED"
-        assert "is no extra of this look" in run["state"]["message"]
+        assert "it is not among the extras" in run["state"]["message"]
 
     assert len(bench.sandbox.kubernetes.objects) == before

@@ -89,7 +89,7 @@ NETWORK: dict[str, tuple[Data, str, str]] = {
     ),
     "in place of the default": (
         policies(**{"tenantry-default-deny": {"podSelector": {"matchLabels": {"a": "b"}}}}),
-        "takes the place of the policy 'tenantry-default-deny'",
+        "would replace the policy 'tenantry-default-deny'",
         "without_isolation",
     ),
     "to other addresses": (

@@ -170,13 +170,13 @@ ISOLATION: dict[str, Attack] = {
     "projectAdmin for the team": Attack(
         "harbor.role",
         {"harbor": {"role": "projectAdmin"}},
-        "may rewrite robots and members",
+        "may change the robots and members",
         "project_admin",
     ),
     "projectAdmin for a group": Attack(
         "harbor.groups.friends",
         {"harbor": {"groups": {"friends": "projectAdmin"}}},
-        "may rewrite robots and members",
+        "may change the robots and members",
         "project_admin",
     ),
     "a robot that creates robots": robot(
@@ -244,7 +244,7 @@ ISOLATION: dict[str, Attack] = {
 
 LIMIT: dict[str, Attack] = {
     "a public project": Attack(
-        "harbor.public", {"harbor": {"public": True}}, "pull the team's images", "public_projects"
+        "harbor.public", {"harbor": {"public": True}}, "pulls of the team's images", "public_projects"
     ),
     "a robot that makes the project public": robot(
         "access[0]", "make the project public", "robot_access", access=["metadata:update"]
@@ -264,13 +264,13 @@ LIMIT: dict[str, Attack] = {
     "a schedule of each minute": Attack(
         "harbor.retention.schedule",
         {"harbor": {"retention": {"rules": [{"latest_pushed": 1}], "schedule": "* * * * *"}}},
-        "runs every 1 minutes",
+        "has runs only 1 minute apart",
         "min_schedule_minutes",
     ),
     "a schedule twice at midnight": Attack(
         "harbor.retention.schedule",
         {"harbor": {"retention": {"rules": [{"latest_pushed": 1}], "schedule": "0,59 0,23 * * *"}}},
-        "runs every 1 minutes",
+        "has runs only 1 minute apart",
         "min_schedule_minutes",
     ),
     "a robot for ever": robot(

@@ -196,7 +196,7 @@ def test_only_what_the_run_reports_as_an_extra_can_be_removed(
     with Watched(bench.sandbox, tmp_path / "state") as watched:
         watched.onboarded(SHOP)
         detected = watched.detect()
-        with pytest.raises(TenantryError, match="is no extra of this look"):
+        with pytest.raises(TenantryError, match="it is not among the extras"):
             drift.choose(detected, "all", [id])
 
 

@@ -34,7 +34,7 @@ from tenantry.migration.options import Options as MigrationOptions
 from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
 from tenantry.systems.systems import Systems
-from tests.drift.watch import mend
+from tests.drift.watch import remediate
 from tests.real.fixtures import Keycloak
 from tests.real.issuer_lab import IssuerLab
 from tests.real.lab_harbor import LabHarbor
@@ -135,7 +135,7 @@ class Platform:
             seen = drift.observe(systems, self.teams, drift.SYSTEMS)
             found = drift.detect(systems, self.teams, seen)
             _raise(each.error for each in seen.unreadable.values())
-            mend(systems, found, "safe")
+            remediate(systems, found, "safe")
 
     def rotate(self) -> Callable[[], None]:
         """Return what exchanges the credentials of all teams; it is ordered now."""

@@ -21,7 +21,7 @@ from tenantry.drift import Detected
 from tenantry.resources import PLATFORM
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import Mutation, extras, provider, told
+from tests.drift.catalogue import Mutation, extras, findings_of, provider
 from tests.drift.checks import catalogue, check, rounds
 from tests.drift.watch import SHOP
 from tests.real.conftest import Cluster, Keycloak
@@ -106,7 +106,7 @@ def real(
 
 
 def test_what_was_just_onboarded_is_in_sync(real: Real) -> None:
-    assert told(real.detect().report) == set()
+    assert findings_of(real.detect().report) == set()
 
 
 def test_every_change_and_deletion_is_found_and_mended(real: Real) -> None:

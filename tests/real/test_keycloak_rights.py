@@ -20,7 +20,7 @@ from tenantry.rotation import RotationRequest as Rotation
 from tenantry.rotation import rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
-from tests.drift.watch import mend
+from tests.drift.watch import remediate
 from tests.real.conftest import Keycloak
 from tests.real.lab_harbor import LabHarbor
 from tests.real.migration_lab import MigrationLab
@@ -100,7 +100,7 @@ class Limited:
             detected = drift.detect(systems, teams, seen, drift.SYSTEMS)
             refuse_unreadable(detected.report.findings)
             assert any(each.resource.kind.name == "group" for each in detected.report.findings)
-            mend(systems, detected)
+            remediate(systems, detected)
 
     def rotate_robots(self) -> None:
         with self.systems() as systems:

@@ -19,7 +19,7 @@ from tenantry.outcomes import Outcome
 from tenantry.rotation import RotationRequest, rotate
 from tenantry.sandbox import Sandbox
 from tenantry.systems.kubernetes.client import KINDS, KubernetesClient
-from tests.drift.watch import mend
+from tests.drift.watch import remediate
 from tests.real.conftest import Cluster
 from tests.real.rights_lab import (
     OPTIONAL,
@@ -157,7 +157,7 @@ class Walk:
             seen = drift.observe(systems, teams, drift.SYSTEMS)
             detected = drift.detect(systems, teams, seen, drift.SYSTEMS)
             refuse_unreadable(detected.report.findings)
-            mend(systems, detected)
+            remediate(systems, detected)
 
     def rotate_robots(self, account: ClusterAccount) -> None:
         with self.ours.systems(account, **self.rich()) as systems:

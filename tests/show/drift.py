@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from benchmarks import drift as benchmark
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, schema, write
-from tests.drift.catalogue import Mutation, extras, told
+from tests.drift.catalogue import Mutation, extras, findings_of
 from tests.drift.checks import catalogue, check, drawn, rounds
 from tests.drift.test_crash import driver
 from tests.drift.watch import SHOP, Watched
@@ -54,7 +54,7 @@ def recall() -> list[Shown]:
     """The catalogue of drift: each kind and field, deletions, extras, credentials"""
     with ExitStack() as stack:
         watched = _watched(stack).onboarded()
-        fresh = told(watched.report())
+        fresh = findings_of(watched.report())
         seen = watched.detect()
         everything = catalogue(watched, seen)
         columns = rounds(everything)
@@ -139,7 +139,7 @@ def isolation() -> list[Shown]:
             project.metadata["public"] = "true"
         watched.sandbox.kubernetes.delete("NetworkPolicy", "tenantry-allow-dns", "team-shop")
         watched.systems.keycloak_client.post("clients", {"clientId": "team-shop-extra"})
-        everything = told(watched.report())
+        everything = findings_of(watched.report())
         for down in ("harbor", "keycloak", "kubernetes"):
             watched.sandbox.fault_for = lambda system, method, path, d=down: (
                 503 if system == d else None
@@ -148,7 +148,7 @@ def isolation() -> list[Shown]:
             report = watched.report()
             others = {each for each in everything if f" {down}/" not in each}
             drifted = {f"{each.class_} {each.resource}" for each in report.drift}
-            complete += drifted == others and f"unreadable {down}/*/*" in told(report)
+            complete += drifted == others and f"unreadable {down}/*/*" in findings_of(report)
     return [
         Shown(
             "a system that is down is told of, and the rest is complete",

@@ -73,7 +73,7 @@ def drift() -> list[Shown]:
 def checks() -> list[Shown]:
     """Planted faults, and what the checks find"""
     found = run_tests("tests/checks", "tests/docs/test_checks.py")
-    planted = found.named("test_a_planted_fault_is_found_and_nothing_else")
+    planted = found.named("test_an_injected_fault_is_found_and_nothing_else")
     passed = {check for check, test in OWN_TESTS.items() if found.named(test).all_passed}
     tried = {fault.check for fault in FAULTS} | passed
     return [
@@ -83,7 +83,7 @@ def checks() -> list[Shown]:
             f"{len(tried)} of {len(CHECKS)} checks",
             tried == set(CHECKS),
         ),
-        found.named("test_a_platform_in_order_has_no_findings_and_nothing_is_written").line(
+        found.named("test_a_working_platform_has_no_findings_and_nothing_is_written").line(
             "a platform in order has no findings; the check writes nothing"
         ),
         found.of("tests/docs").line(f"docs/checks.md explains each of {len(CHECKS)} checks"),

@@ -1,4 +1,4 @@
-"""The report in the forms that people and programs read."""
+"""The report in its file formats."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -15,16 +15,16 @@ FILES: dict[Format, tuple[str, Callable[[Report, History], str]]] = {
     "html": ("drift.html", html.text),
     "sarif": ("drift.sarif", sarif.text),
 }
-"""By format: what the file is called, and how it is written, given the report and the history
-with the report's run in it."""
+"""The file name and the writer of each format. A writer gets the report, and the history including
+the report's run."""
 
 
 def write(format: Format, report: Report, history: History | None = None) -> str:
-    """Return the report as the content of a file.
+    """Return the content of the report's file.
 
     Args:
-        format: its form.
+        format: the format.
         report: the report.
-        history: the history with the report's run in it; without one, no finding has an age.
+        history: the history including the report's run. Without it, findings have no age.
     """
     return FILES[format][1](report, History.empty() if history is None else history)

@@ -19,20 +19,20 @@ class _Part(BaseModel):
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
-        # What is always written is always there to be read.
+        # Fields with defaults are always written, so the schema requires them.
         json_schema_serialization_defaults_required=True,
     )
 
 
 class FieldDifference(_Part):
-    """One field that is not as declared. Never a secret."""
+    """One field that differs from the declared state. It never contains a secret."""
 
     field: str
     """The field's path."""
     desired: Any
-    """What is declared; null if nothing is."""
+    """The declared value; null if none is declared."""
     actual: Any
-    """What is there; null if nothing is."""
+    """The actual value; null if it does not exist."""
 
 
 class DeclaredAt(_Part):
@@ -41,122 +41,122 @@ class DeclaredAt(_Part):
     file: str
     """The file, relative to the declared state's folder."""
     line: Annotated[int, Field(ge=1)]
-    """The line."""
+    """The line number."""
 
 
 class Finding(_Part):
     """One line of the report."""
 
     id: str
-    """What it is known by from one run to the next."""
+    """The finding's stable id across runs."""
     class_: Annotated[FindingClass, Field(alias="class")]
-    """missing, changed, extra (nobody declared it), unreadable (it could not be read), or broken (a
-    credential that is in place does not work, or not for long)."""
+    """missing, changed, extra (not declared), unreadable (could not be read), or broken (an existing
+    credential does not work, or expires soon)."""
     severity: Severity
     """critical (access is lost, or too wide), warning or info."""
     team: str | None
-    """The team; null if it is the platform's."""
+    """The team; null for the platform."""
     system: str
-    """The system; `declared state` of an ignore rule."""
+    """The system; `declared state` for an ignore rule."""
     kind: str
     """The kind of resource."""
     key: str
-    """What the resource is known by among those of its kind."""
+    """The resource's key, unique within its kind."""
     fields: list[FieldDifference]
-    """The fields that differ, of what is changed or broken."""
+    """The fields that differ, for changed and broken resources."""
     detail: str
-    """What else there is to say."""
+    """Further information."""
     location: DeclaredAt
-    """Where it is declared, or would be."""
+    """The line that declares the resource, or would declare it."""
     marked: bool
-    """Whether an extra carries Tenantry's mark."""
+    """Whether an extra has Tenantry's mark."""
     remedy: Action | None
-    """What remediation would do about it; null if that is nothing."""
+    """The action that remediation would take; null if it takes none."""
     check: str
-    """The check that has found it; empty if it is drift."""
+    """The check that has found it; empty for drift."""
     advice: str
-    """What a person is to do about it, where remediation can't."""
+    """What the operator can do, if remediation takes no action."""
     open_since: datetime | None
-    """Since when it is known to be open."""
+    """The time of the first run that reported the finding, if known."""
 
 
 class Waiting(_Part):
-    """What can't be made yet, and what it waits for. It is no drift."""
+    """A resource that cannot be created yet, and the reason. It is not drift."""
 
     team: str
     """The team."""
     resource: str
-    """The resource, as system/kind/key."""
+    """The resource, in the form system/kind/key."""
     reason: str
-    """What it waits for."""
+    """The reason."""
 
 
 class Ignored(_Part):
-    """What a rule of the declared state leaves out."""
+    """A finding that a rule of the declared state ignores."""
 
     finding: Finding
-    """What would be told."""
+    """The finding."""
     reason: str
     """The rule's reason."""
 
 
 class Scope(_Part):
-    """What was looked at."""
+    """The observed teams and systems."""
 
     teams: list[str]
     """The teams."""
     systems: list[SystemName]
     """The systems."""
     all_teams: bool
-    """Whether these are all teams that are declared."""
+    """Whether these are all declared teams."""
     credentials: bool
-    """Whether robots' credentials were tried."""
+    """Whether robots' credentials were tested."""
 
 
 class Summary(_Part):
-    """What it comes to."""
+    """The report in numbers."""
 
     in_sync: bool
-    """Whether there is no finding."""
+    """Whether the report has no findings."""
     resources: int
-    """How many declared resources were compared."""
+    """The number of compared declared resources."""
     findings: int
-    """How many findings there are."""
+    """The number of findings."""
     by_class: dict[FindingClass, int]
-    """Findings by class."""
+    """The number of findings by class."""
     by_severity: dict[Severity, int]
-    """Findings by severity."""
+    """The number of findings by severity."""
     by_team: dict[str, int]
-    """Findings by team, of those that have any; the platform's under the empty name."""
+    """The number of findings by team, for teams with findings. The empty name is the platform."""
 
 
 class Document(_Part):
-    """A report of Tenantry's: of drift, or of the checks."""
+    """A report of drift detection or of the checks."""
 
     version: Literal[1] = 1
-    """Version of this form."""
+    """The version of the report format."""
     platform: str
-    """How people call the platform."""
+    """The platform's name."""
     declared_state: str
-    """Where the declared state was read."""
+    """The source of the declared state."""
     time: datetime
-    """When it was looked, in UTC."""
+    """The time of the observation, UTC."""
     scope: Scope
-    """What was looked at."""
+    """The observed teams and systems."""
     checks: list[str]
-    """The checks that were made; none if it was looked for drift."""
+    """The names of the checks; empty for drift detection."""
     summary: Summary
-    """What it comes to."""
+    """The report in numbers."""
     findings: list[Finding]
     """The findings, the most severe first."""
     waiting: list[Waiting]
-    """What can't be made yet."""
+    """The resources that cannot be created yet."""
     ignored: list[Ignored]
-    """What is left out of the findings."""
+    """The ignored findings."""
 
 
 def document(report: Report, history: History) -> Document:
-    """The report as its JSON has it."""
+    """Return the report as its JSON model."""
     since = history.open_since()
     found = report.findings
     teams = sorted({finding.team for finding in found})
@@ -219,5 +219,5 @@ def _difference(found: Difference) -> FieldDifference:
 
 
 def text(report: Report, history: History) -> str:
-    """The report as JSON."""
+    """Return the report as JSON."""
     return json_text(document(report, history).model_dump(mode="json", by_alias=True)) + "\n"

@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else, to read and to send on."""
+"""The report as one self-contained HTML page."""
 
 from collections import Counter
 from datetime import datetime
@@ -17,11 +17,11 @@ from tenantry.text import visible
 from tenantry.wording import count
 
 _OPEN_FIELDS = 3
-"""Of a finding with more fields than these, the rest are collapsed."""
+"""The number of fields of a finding that are shown; further ones are collapsed."""
 
 
 def _visible(value: Any) -> Any:
-    """Return what an expression of a template shows: of text, also what would be invisible."""
+    """Return a template expression's value, with invisible characters of texts made visible."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -36,7 +36,7 @@ _pages = Environment(
 
 
 def text(report: Report, history: History) -> str:
-    """The report as a page."""
+    """Return the report as an HTML page."""
     since = history.open_since()
     severities = Counter(finding.severity for finding in report.findings)
     classes = Counter(finding.class_ for finding in report.findings)
@@ -54,8 +54,8 @@ def text(report: Report, history: History) -> str:
         ],
         teams=_teams(report),
         alike=_alike(report),
-        trend=Markup(trend.svg(history)),  # noqa: S704 numbers and dates of ours, nothing else
-        mended=_mended(history),
+        trend=Markup(trend.svg(history)),  # noqa: S704 it contains only our own numbers and dates
+        resolved=_resolved(history),
         noisiest=history.noisiest().to_dict("records"),
     )
 
@@ -73,7 +73,7 @@ def _row(finding: Finding, since: datetime | None, now: datetime) -> dict[str, A
         "key": key,
         "fields": fields[:_OPEN_FIELDS],
         "more": fields[_OPEN_FIELDS:],
-        "words": finding.words,
+        "words": finding.description,
         "remedy": finding.what_to_do,
         "place": f"{finding.location.file}:{finding.location.line}",
         "age": age(since, now),
@@ -92,25 +92,25 @@ def _field(found: Difference) -> dict[str, str]:
 
 
 def _alike(report: Report) -> list[dict[str, Any]]:
-    """What the findings have in common, the most severe and most frequent first."""
+    """Return groups of similar findings, sorted by severity and frequency."""
     groups: dict[tuple[Any, ...], list[Finding]] = {}
     for finding in report.findings:
         fields = ", ".join(found.field for found in finding.fields[:2])
-        what = (finding.severity, finding.class_, *finding.resource.parts[:2], fields)
-        groups.setdefault(what, []).append(finding)
+        group = (finding.severity, finding.class_, *finding.resource.parts[:2], fields)
+        groups.setdefault(group, []).append(finding)
     rows = [
         {
-            **dict(zip(("severity", "class", "system", "kind", "fields"), what, strict=True)),
+            **dict(zip(("severity", "class", "system", "kind", "fields"), group, strict=True)),
             "count": len(found),
             "teams": len({finding.team for finding in found}),
         }
-        for what, found in groups.items()
+        for group, found in groups.items()
     ]
     return sorted(rows, key=lambda row: (SEVERITIES.index(row["severity"]), -row["count"]))
 
 
 def _teams(report: Report) -> list[dict[str, Any]]:
-    """Teams with findings, the worst first."""
+    """Return the teams with findings, the most severe first."""
     counts = Counter((finding.team, finding.severity) for finding in report.findings)
     totals = Counter(finding.team for finding in report.findings)
     rows = [
@@ -124,7 +124,7 @@ def _teams(report: Report) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: ([-count for count in row["counts"]], row["team"]))
 
 
-def _mended(history: History) -> list[dict[str, Any]]:
+def _resolved(history: History) -> list[dict[str, Any]]:
     return [
         {
             "when": row["closed"].strftime("%Y-%m-%d %H:%M"),
@@ -132,5 +132,5 @@ def _mended(history: History) -> list[dict[str, Any]]:
             **{key: row[key] for key in ("class", "system", "kind", "key", "closed_by")},
             "team": team_name(row["team"]),
         }
-        for row in history.mended().to_dict("records")
+        for row in history.resolved().to_dict("records")
     ]

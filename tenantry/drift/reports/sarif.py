@@ -1,4 +1,4 @@
-"""The report as SARIF 2.1.0: a code host shows it on the lines of the declared state."""
+"""The report as SARIF 2.1.0, which code hosts show on the lines of the declared state."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,16 +16,16 @@ _SCHEMA = (
 )
 _LEVELS: dict[Severity, str] = {"critical": "error", "warning": "warning", "info": "note"}
 _RULES: dict[FindingClass, tuple[str, str]] = {
-    "broken": ("A credential does not work", "What is in place does not work, or not for long."),
-    "missing": ("A resource is missing", "It is declared, and is not there."),
-    "changed": ("A resource was changed", "It is there, and is not as declared."),
-    "extra": ("A resource is declared by nobody", "It is there, and nobody declared it."),
-    "unreadable": ("A resource could not be read", "Nobody can tell whether it is as declared."),
+    "broken": ("A credential does not work", "It exists, and does not work or expires soon."),
+    "missing": ("A resource is missing", "It is declared, and does not exist."),
+    "changed": ("A resource was changed", "It differs from the declared state."),
+    "extra": ("A resource is not declared", "It exists, and is not in the declared state."),
+    "unreadable": ("A resource could not be read", "It may differ from the declared state."),
 }
 
 
 def text(report: Report, history: History) -> str:
-    """The report as SARIF. Code hosts resolve the files' paths from the repository's root."""
+    """Return the report as SARIF. Code hosts resolve file paths from the repository's root."""
     since = history.open_since()
     rules = [*map(_check, report.checks)] if report.checks else [*map(_rule, CLASSES)]
     driver = {
@@ -95,7 +95,7 @@ def _message(finding: Finding) -> str:
         f"{f.field}: desired {explain.text(f.new)}, actual {explain.text(f.old)}"
         for f in finding.fields
     ]
-    told = "; ".join([*fields, *([finding.words] if finding.words else [])])
+    parts = "; ".join([*fields, *([finding.description] if finding.description else [])])
     head = f"{finding.resource} is {finding.class_}"
-    text = f"{head}: {told}" if told else head
+    text = f"{head}: {parts}" if parts else head
     return f"{text.rstrip('.')}. Remedy: {finding.what_to_do}"

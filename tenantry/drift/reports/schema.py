@@ -13,7 +13,7 @@ FILE = "drift-report.schema.json"
 
 
 def text() -> str:
-    """The schema file's content."""
+    """Return the content of the schema file."""
     content = Document.model_json_schema(by_alias=True, mode="serialization")
     draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(draft | content, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""The report as CSV: a row a finding, or a row each of its fields, for a spreadsheet."""
+"""The report as CSV: one row per finding, or one row per differing field."""
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ COLUMNS = [
 
 
 def text(report: Report, history: History) -> str:
-    """The report as CSV."""
+    """Return the report as CSV."""
     since = history.open_since()
     rows = [row for finding in report.findings for row in _rows(finding)]
     table = pd.DataFrame(rows, columns=COLUMNS)

@@ -1,4 +1,4 @@
-"""The report as Prefect's UI shows it: Markdown, and rows of a table."""
+"""The report for Prefect artifacts: Markdown, and rows of a table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tenantry.drift.findings import CLASSES, SEVERITIES, SYSTEMS, Finding, Report, team_name
 from tenantry.drift.history import History
-from tenantry.drift.reports.terminal import age, told
+from tenantry.drift.reports.terminal import age, describe
 from tenantry.text import Markdown, code, joined, markdown, table_head, table_row
 from tenantry.wording import count
 
@@ -18,12 +18,12 @@ _LEVELS = " ▁▂▃▄▅▆▇█"
 
 
 def row(finding: Finding, since: Mapping[str, datetime], now: datetime) -> dict[str, str]:
-    """Return a finding as a row of a table: first what people read, then what programs read."""
+    """Return a finding as a table row: first the columns for people, then those for programs."""
     system, kind, key = finding.resource.parts
     return {
         "severity": f"{finding.severity}\n{finding.class_}",
         "where": f"{team_name(finding.team)}\n{system} {kind}\n{key}",
-        "finding" if finding.check else "field: actual → desired": told(finding),
+        "finding" if finding.check else "field: actual → desired": describe(finding),
         "remedy": finding.what_to_do,
         **({} if finding.check else {"open": age(since.get(finding.id), now)}),
         "declared at": f"{finding.location.file}:{finding.location.line}",
@@ -43,17 +43,17 @@ WIDTHS = {
     "team": None,
     "resource": None,
 }
-"""Characters of a line in the columns of a row, where not 24; programs read those with None."""
+"""The widths of columns in characters, if not 24. Columns with None are for programs."""
 
 
 def page(report: Report, history: History, done: Sequence[str] = (), store: str = "") -> Markdown:
-    """Return the report in short.
+    """Return a summary of the report.
 
     Args:
         report: the report.
-        history: with the report's run in it.
-        done: the resources that the run has mended.
-        store: what the files with the whole report are kept in, if they are.
+        history: the history including the report's run.
+        done: the resources that the run has remediated.
+        store: the block that contains the files of the full report; empty if they are not stored.
     """
     parts = [markdown("# Drift of {}", report.platform), markdown("**{}**", report.summary)]
     if done:
@@ -68,7 +68,7 @@ def page(report: Report, history: History, done: Sequence[str] = (), store: str 
 
 
 def checks(report: Report) -> Markdown:
-    """Return the findings of checking a platform, with what to do."""
+    """Return a summary of the checks, with the remedy of each finding."""
     head = markdown("# Checks of {}\n\n**{}**\n", report.platform, report.summary)
     return markdown("{}\n{}\n", head, _findings(report)) if report.findings else head
 
@@ -116,12 +116,12 @@ def _findings(report: Report) -> Markdown:
 
 
 def _reason(finding: Finding) -> Markdown:
-    text = told(finding).rstrip(".")
+    text = describe(finding).rstrip(".")
     return markdown(": {}", code(text)) if text else markdown("")
 
 
 def _trend(history: History) -> str:
-    """A block a run, as high as it had findings."""
+    """Return a bar per run, whose height shows the number of findings."""
     runs = history.runs.tail(_RUNS)
     totals = runs[list(SEVERITIES)].sum(axis=1).tolist()
     most = max(totals, default=0) or 1
@@ -138,15 +138,18 @@ def _footer(report: Report, store: str) -> list[Markdown]:
         parts.append(markdown("## Waiting\n\n{}", joined("\n", lines)))
     if report.ignored:
         parts.append(
-            markdown("{} more are ignored by rules of the declared state.", len(report.ignored))
+            markdown(
+                "{} ignored by rules of the declared state.",
+                count(len(report.ignored), "further finding"),
+            )
         )
     if not report.scope.credentials:
-        parts.append(markdown("Robots' credentials were not tried."))
+        parts.append(markdown("Robots' credentials were not tested."))
     parts.append(markdown("Declared in {}.", report.origin))
     if store:
         parts.append(
             markdown(
-                "The whole report is in block {}: drift.html, .json, .csv, .sarif.", code(store)
+                "The full report is in block {}: drift.html, .json, .csv, .sarif.", code(store)
             )
         )
     return parts

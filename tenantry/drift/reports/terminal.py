@@ -1,4 +1,4 @@
-"""The report as a table on a terminal."""
+"""The report as a table for the terminal."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,18 +17,18 @@ from tenantry.wording import count
 
 COLOURS: dict[Severity, str] = {"critical": "red", "warning": "yellow", "info": "cyan"}
 ALIKE = 3
-"""Of so many findings that are alike, the first is shown, and how many more there are."""
+"""From this number on, similar findings are grouped: the first is shown, the others are counted."""
 _FIELDS = 4
 _MANY = 60
 
 
 def table(report: Report, history: History, *, full: bool = False) -> RenderableType:
-    """The report, the most severe first.
+    """Return the report as a table, the most severe findings first.
 
     Args:
         report: the report.
-        history: with the report's run in it.
-        full: show every finding also if they are many; else those that are alike are grouped.
+        history: the history including the report's run.
+        full: show every finding. If false, many similar findings are grouped.
     """
     parts: list[RenderableType] = []
     since = history.open_since()
@@ -40,13 +40,14 @@ def table(report: Report, history: History, *, full: bool = False) -> Renderable
     if report.findings and len(report.scope.teams) > 1:
         parts += [_by_team(report), Text()]
     for _, each in report.waiting[:ALIKE]:
-        parts.append(Text(f"Waits: {each.id}: {each.reason}", "dim"))
+        parts.append(Text(f"Waiting: {each.id}: {each.reason}", "dim"))
     if len(report.waiting) > ALIKE:
-        parts.append(Text(f"… and {len(report.waiting) - ALIKE} more that wait.", "dim"))
+        parts.append(Text(f"… and {len(report.waiting) - ALIKE} more waiting.", "dim"))
     if report.ignored:
-        parts.append(Text(f"{len(report.ignored)} more are ignored by rules.", "dim"))
+        ignored = count(len(report.ignored), "further finding")
+        parts.append(Text(f"{ignored} ignored by rules.", "dim"))
     if grouped:
-        parts.append(Text("Findings that are alike are grouped; --full shows each.", "dim"))
+        parts.append(Text("Similar findings are grouped; --full shows all of them.", "dim"))
     parts.append(Text(report.summary, style="bold" if report.findings else "bold green"))
     return Group(*parts)
 
@@ -80,7 +81,7 @@ def _table(
                 escape(team_name(finding.team)),
                 f"[{colour}]{finding.class_}[/]",
                 escape(resource) + more,
-                escape(told(finding)),
+                escape(describe(finding)),
                 escape(finding.what_to_do),
                 age(since.get(finding.id), report.time),
             ]
@@ -89,7 +90,7 @@ def _table(
 
 
 def _groups(found: Iterable[Finding]) -> list[list[Finding]]:
-    """Findings of one class, kind and fields together, the largest groups last."""
+    """Return the findings grouped by class, kind and fields, the largest groups last."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in found:
         alike = (
@@ -106,21 +107,21 @@ def _teams(group: Sequence[Finding]) -> str:
     return "the same team" if number == 1 else count(number, "team")
 
 
-def told(finding: Finding) -> str:
-    """What there is to say of a finding, a line a field."""
+def describe(finding: Finding) -> str:
+    """Return the differing fields of a finding, one per line, and its description."""
     lines = [difference(found) for found in finding.fields[:_FIELDS]]
     more = len(finding.fields) - _FIELDS
     lines += [f"… and {count(more, 'more field')}"] * (more > 0)
-    return "\n".join([*lines, *([finding.words] if finding.words else [])])
+    return "\n".join([*lines, *([finding.description] if finding.description else [])])
 
 
 def difference(found: Difference) -> str:
-    """One field, actual and desired."""
+    """Return one field with its actual and desired value."""
     return f"{found.field}: {explain.text(found.old)} → {explain.text(found.new)}"
 
 
 def age(since: datetime | None, now: datetime) -> str:
-    """How long a finding has been open."""
+    """Return how long a finding has been open."""
     if since is None or since >= now:
         return "new"
     open_for: timedelta = now - since

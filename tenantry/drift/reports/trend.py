@@ -1,4 +1,4 @@
-"""The number of findings from run to run, as a picture: SVG that stands on its own."""
+"""The number of findings per run, as a self-contained SVG image."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,12 +9,12 @@ from tenantry.drift.history import History
 WIDTH, HEIGHT = 720, 140
 _LEFT, _BOTTOM, _TOP, _RIGHT = 34, 20, 8, 8
 _RUNS = 120
-"""The last so many runs are shown."""
+"""The number of runs that are shown."""
 FILLS: dict[Severity, str] = {"critical": "#c62828", "warning": "#e69500", "info": "#3b82c4"}
 
 
 def svg(history: History) -> str:
-    """Stacked areas, critical at the bottom; empty with fewer than two runs."""
+    """Return stacked areas, critical at the bottom; an empty text for fewer than two runs."""
     runs = history.runs.tail(_RUNS)
     if len(runs) < 2:
         return ""

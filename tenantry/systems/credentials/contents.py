@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenantry.declared.team import SecretFormat
+from tenantry.declared.harbor_project import SecretFormat
 from tenantry.systems.kubernetes.client import Object
 
 DOCKER = "kubernetes.io/dockerconfigjson"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tenantry.declared import Team
-from tenantry.declared.team import SecretFormat
+from tenantry.declared.harbor_project import SecretFormat
 from tenantry.marks import Marks, labels
 from tenantry.plan import Action, Change
 from tenantry.resources import Id, Live, Resource

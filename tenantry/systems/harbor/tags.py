@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tenantry.declared import Team
-from tenantry.declared.team import ImmutableTags, Retention, RetentionRule
+from tenantry.declared.harbor_project import ImmutableTags, Retention, RetentionRule
 from tenantry.plan import Change
 from tenantry.resources import Id, Live, Observed, Resource
 from tenantry.systems.harbor import kinds

@@ -1,0 +1,127 @@
+"""The undeclared resources in an observed state, and their findings."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from tenantry.declared import Team
+from tenantry.drift.findings import Finding, Scope
+from tenantry.drift.places import locate
+from tenantry.drift.severity import severity
+from tenantry.errors import as_tenantry_error
+from tenantry.plan import Action
+from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable
+from tenantry.systems.credentials.pairs import pair
+from tenantry.systems.harbor.kinds import ROBOT
+from tenantry.systems.harbor.robots import purpose_of, robot_id
+from tenantry.systems.kubernetes.kinds import SECRET
+from tenantry.systems.systems import Systems
+
+
+class Extras:
+    """The undeclared resources in an observed state.
+
+    Attributes:
+        live: the undeclared resources.
+        retired: the ones that the rotation retires. Remediation does not delete them by itself.
+    """
+
+    def __init__(
+        self,
+        systems: Systems,
+        teams: Mapping[str, Team],
+        observed: Observed,
+        scope: Scope,
+        desired: Collection[Id],
+        unplanned: Collection[str],
+    ) -> None:
+        """
+        Args:
+            systems: the systems.
+            teams: the observed teams by name.
+            observed: the observed state.
+            scope: the observed teams and systems.
+            desired: the declared resources.
+            unplanned: the teams whose desired resources are unknown.
+        """
+        self._systems = systems
+        self._state = systems.state
+        self._teams = teams
+        self._observed = observed
+        self._scope = scope
+        self._desired = desired
+        self._unplanned = unplanned
+        self.live = dict(self._find())
+        self.retired = frozenset(id for id, live in self.live.items() if self._is_retired(id, live))
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield one finding for each undeclared resource."""
+        for id, live in self.live.items():
+            yield self._finding(id, live)
+
+    def _find(self) -> Iterator[tuple[Id, Live]]:
+        platforms = self._observed.platform.live if self._observed.platform else {}
+        for id, live in (*self._observed.live.items(), *platforms.items()):
+            if live.team is None or id.system not in self._scope.systems or id in self._desired:
+                continue
+            if live.team in self._unplanned:
+                continue
+            team = self._teams.get(live.team)
+            if team is None and (live.team in self._state.names or not self._scope.all_teams):
+                continue  # its team may be declared, and not part of this run
+            if team is None and live.team != PLATFORM and not self._state.knows_all_names:
+                continue  # a file without a readable name may declare that team
+            if id.kind != ROBOT or team is None or self._is_past_retirement(team, id):
+                yield id, live
+
+    def _is_past_retirement(self, team: Team, robot: Id) -> bool:
+        try:
+            return self._systems.credentials.is_past_retirement(team, robot, self._observed)
+        except Exception as error:  # noqa: BLE001 any error fails this one robot only
+            failure = as_tenantry_error(error, f"checking {robot}")
+            self._observed.unreadable[robot] = Unreadable(failure, team.name)
+            return False
+
+    def _finding(self, id: Id, live: Live) -> Finding:
+        team = live.team or PLATFORM
+        mark = "has Tenantry's mark" if live.marked else "does not have Tenantry's mark"
+        is_known = not team or team in self._state.names
+        subject = "it is not declared" if is_known else "it and its team are not declared"
+        remedy: Action | None = "delete" if live.marked and id.kind.removable else None
+        advice = ""
+        if id in self.retired:
+            remedy = None
+            advice = (
+                "rotate-robots retires it: it keeps working for a day or two, and is deleted later "
+                "with its Secrets. To delete it now, add it to 'remove'."
+            )
+        elif remedy is None:
+            how = "with 'remove'" if id.kind.removable else "by hand"
+            advice = f"Declare it, or delete it {how}."
+        return Finding(
+            "extra",
+            severity("extra", id),
+            id,
+            team,
+            locate(self._state, team, id),
+            detail=f"{subject}; it {mark}",
+            marked=live.marked,
+            remedy=remedy,
+            advice=advice,
+        )
+
+    def _is_retired(self, id: Id, live: Live) -> bool:
+        """Return whether it is a robot of a removed purpose, or the Secret of such a robot."""
+        team = self._teams.get(live.team or PLATFORM)
+        if team is None or not live.marked:
+            return False
+        if id.kind == ROBOT:
+            purpose = purpose_of(id.key.rpartition("/")[2])
+            return bool(purpose) and purpose not in team.active_robots
+        namespace, _, secret = id.key.rpartition("/")
+        purpose = secret.removeprefix("harbor-")
+        if id.kind != SECRET or purpose == secret or namespace not in team.namespaces:
+            return False
+        robots = (robot_id(team.slug, short) for short in pair(purpose))
+        return purpose not in team.active_robots and any(
+            (found := self._observed.live.get(robot)) is not None and found.marked
+            for robot in robots
+        )
