@@ -171,7 +171,7 @@ def test_a_missing_password_and_a_faulty_address_are_named(
         ("KEYCLOAK", "Invalid user credentials"),
     ],
 )
-def test_a_wrong_password_is_told_and_not_shown(
+def test_a_wrong_password_is_reported_and_not_shown(
     system: str, message: str, bench: Bench, run: Run
 ) -> None:
     bench.declare(SHOP)
@@ -407,7 +407,7 @@ def test_drift_keeps_a_history_from_run_to_run(run: Run, drifting: Bench, tmp_pa
         (("--output", "."), "--output: . is a folder; give the path of a file"),
     ],
 )
-def test_a_mistyped_option_of_drift_is_told_before_any_call(
+def test_an_invalid_option_of_drift_is_reported_before_any_call(
     options: tuple[str, ...], message: str, run: Run, bench: Bench
 ) -> None:
     bench.declare(SHOP)

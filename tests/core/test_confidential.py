@@ -30,7 +30,7 @@ def test_credentials_of_the_headers_are_hidden(secret: str) -> None:
 
 
 @given(SECRETS)
-def test_secrets_of_the_body_are_hidden_in_whatever_form_it_is_sent(secret: str) -> None:
+def test_secrets_of_the_body_are_hidden_in_every_encoding(secret: str) -> None:
     content = {"name": "harbor-pull", "data": {".dockerconfigjson": secret, "more": [secret]}}
     form = {"principal": "admin", "password": secret}
     for body in (
@@ -50,6 +50,6 @@ def test_words_without_secrets_stay_as_they_are(body: object) -> None:
     assert without_secrets(MESSAGE, headers, body) == MESSAGE
 
 
-def test_what_is_as_short_as_a_word_is_left() -> None:
+def test_texts_as_short_as_a_word_are_not_hidden() -> None:
     message = without_secrets("user 'admin' is unknown", {}, {"password": "admin"})
     assert message == "user 'admin' is unknown"

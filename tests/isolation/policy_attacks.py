@@ -244,7 +244,10 @@ ISOLATION: dict[str, Attack] = {
 
 LIMIT: dict[str, Attack] = {
     "a public project": Attack(
-        "harbor.public", {"harbor": {"public": True}}, "pulls of the team's images", "public_projects"
+        "harbor.public",
+        {"harbor": {"public": True}},
+        "pulls of the team's images",
+        "public_projects",
     ),
     "a robot that makes the project public": robot(
         "access[0]", "make the project public", "robot_access", access=["metadata:update"]
