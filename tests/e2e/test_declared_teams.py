@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
+from tenantry.declared import load
+from tenantry.onboarding import onboard
+from tenantry.systems.systems import Systems
 from tests.support.approvals import answer, next_approval, wait_for_approval
+from tests.support.harness import connections
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -23,8 +27,9 @@ def shop(bench: Any) -> Any:
     bench.declare_platform("name: test\nmesh: {gateway: istio-ingress/public}\n")
     file = bench.declared / "teams" / "shop.yaml"
     file.write_text(FILE)
-    run = bench.run("onboard-teams")
-    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    state = load(bench.declared)
+    with Systems(connections(bench.sandbox), state) as systems:
+        onboard(systems, state.teams["shop"])
     assert has_route(bench)
     bench.sandbox.requests.reset()
     bench.file = file

@@ -15,22 +15,35 @@ from tests.isolation.hostile import LIVE, MALLORY, SHOP, rendered, write_hostile
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.usefixtures("platform")]
 
 
-def test_no_flow_shows_hostile_text_as_more_than_text(bench: Any) -> None:
+RUNS: list[tuple[str, dict[str, Any]]] = [
+    ("detect-drift", {}),
+    ("onboard-team", {"team": {**MALLORY, "contact": LIVE}, "if_declared": "merge"}),
+    ("check-platform", {}),
+    ("rotate-robots", {"force": True}),
+    ("onboard-teams", {"scope": "all"}),
+    ("onboard-team", {"team": {"name": "new", "contact": LIVE}}),
+    ("configure-platform", {"dry_run": True}),
+]
+"""Runs of flows on systems into which hostile text was written."""
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        pytest.param(RUNS[:2], id="a sample"),
+        pytest.param(RUNS, id="all flows", marks=pytest.mark.long),
+    ],
+)
+def test_no_flow_shows_hostile_text_as_more_than_text(
+    bench: Any, runs: list[tuple[str, dict[str, Any]]]
+) -> None:
     for team in (MALLORY, SHOP):
         (bench.declared / "teams" / f"{team['name']}.yaml").write_text(
             json.dumps(team, ensure_ascii=False), encoding="utf-8"
         )
     started = [bench.run("onboard-teams")]
     write_hostile_text(bench.sandbox)
-    started += [
-        bench.run("detect-drift"),
-        bench.run("check-platform"),
-        bench.run("rotate-robots", force=True),
-        bench.run("onboard-teams", scope="all"),
-        bench.run("onboard-team", team={**MALLORY, "contact": LIVE}, if_declared="merge"),
-        bench.run("onboard-team", team={"name": "new", "contact": LIVE}),
-        bench.run("configure-platform", dry_run=True),
-    ]
+    started += [bench.run(flow, **parameters) for flow, parameters in runs]
     with pytest.raises(httpx.HTTPStatusError) as refused:
         bench.start("onboard-team", team={"name": LIVE, LIVE: LIVE})
     assert refused.value.response.status_code == 409, "the API rejects an invalid name"

@@ -162,6 +162,10 @@ def test_a_failing_team_is_named_with_its_reason_and_the_others_are_onboarded(sh
     assert tasks[f"onboard {two}"] == "Failed"
     assert tasks[f"onboard {one}"] == tasks[f"onboard {three}"] == "Completed"
     assert "FAILED" in shared.artifact("onboarding-result", run)["data"]
+    log = shared.platform.whole_log(run["id"])
+    assert message.splitlines()[0] in log
+    assert "Traceback" not in log, "an expected failure is no fault of ours"
+    assert "Engine execution exited" not in log
     assert shared.artifact("onboarding-progress", run)["data"] == 100
 
 
