@@ -36,6 +36,7 @@ from tenantry.errors import TenantryError
 from tenantry.migration.consequences import IN_HARBOR
 from tenantry.migration.identities import Match
 from tenantry.migration.options import Options
+from tenantry.migration.planning import NothingToMigrate
 from tenantry.systems.systems import Systems
 from tenantry.wording import count
 
@@ -95,24 +96,24 @@ def plan_migration(
             match=match,
             pilot=tuple(pilot or ()),
             groups=tuple(groups or ()),
-            percent=wave_percent,
+            wave_percent=wave_percent,
             exclude_users=tuple(exclude_users or ()),
-            reimport=tuple(reimport_users or ()),
+            reimport_users=tuple(reimport_users or ()),
             soak_hours=soak_hours,
             keep_days=keep_days,
             max_wave_percent=max_wave_percent,
         )
-        move = planning.to_plan(systems, store, blocks, situation, again=replan)
-        options = planning.complete_order(move, options)
+        run = planning.find_target(systems, store, blocks, situation, replan=replan)
+        options = planning.complete_options(run, options)
         check_connections(systems)
         tasks.check_versions(systems)
-        if not planning.is_planned(move):
-            there = planning.read_identities(move, match, identities_file, new_keycloak)
-            found = planning.inspect(move, there, options, identities_file)
-            migration_report.publish_inspection(move.store, found)
-            found.refuse()
-            planning.export(move, found, options, again=replan)
-        return tasks.stands(move)
+        if not planning.is_planned(run):
+            identities = planning.read_identities(run, match, identities_file, new_keycloak)
+            found = planning.inspect(run, identities, options, identities_file)
+            migration_report.publish_inspection(run.store, found)
+            found.require_no_blocking()
+            planning.export(run, found, options, replan=replan)
+        return tasks.describe_status(run)
 
     return _run(plan, report_storage, platform)
 
@@ -142,21 +143,21 @@ def continue_migration(
         platform: Name of the Platform block.
     """
 
-    def go_on(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
-        move = tasks.current(systems, store, blocks)
-        tasks.check_not_ending(move)
+    def continue_(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
+        run = tasks.find_current(systems, store, blocks)
+        tasks.check_not_ending(run)
         check_connections(systems)
         tasks.check_versions(systems)
-        approvals.ask_for_plan(move, approved_plan)
-        if move.situation == "issuer" and switch:
-            tasks.switch(move)
-        if move.situation != "issuer" or switch:
-            tasks.move_waves(move, waves)
-        if move.situation != "issuer" and switch and not tasks.left(move):
-            tasks.switch(move)
-        return tasks.stands(move, more=tasks.make_pilot_links(move))
+        approvals.request_plan_approval(run, approved_plan)
+        if run.target.situation == "issuer" and switch:
+            tasks.switch(run)
+        if run.target.situation != "issuer" or switch:
+            tasks.move_waves(run, waves)
+        if run.target.situation != "issuer" and switch and not run.migration.waves_left:
+            tasks.switch(run)
+        return tasks.describe_status(run, result=tasks.make_pilot_links(run))
 
-    return _run(go_on, report_storage, platform)
+    return _run(continue_, report_storage, platform)
 
 
 @flow(
@@ -177,17 +178,17 @@ def follow_up_migration(
     """
 
     def follow_up(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
-        move = tasks.find(systems, store, blocks)
-        if move is None:
-            return tasks.no_migration(systems, store, blocks)
-        label = move.migration.entry.label
-        standing = tasks.follow_up(move)
-        if move.migration.is_on:
-            migration_report.publish_standing(move.migration, systems.state, label, standing)
-            _, differing = tasks.compare(move)
-            text = f"{standing}; rights that differ: {differing}."
-            return tasks.stands(move, standing, text)
-        return tasks.stands(move, standing, f"{standing}.")
+        run = tasks.find(systems, store, blocks)
+        if run is None:
+            return tasks.report_no_migration(systems, store, blocks)
+        label = run.migration.entry.label
+        status = tasks.follow_up(run)
+        if run.migration.is_on:
+            migration_report.publish_status(run.migration, systems.state, label, status)
+            _, differing = tasks.compare(run)
+            text = f"{status}; rights that differ: {differing}."
+            return tasks.describe_status(run, status, text)
+        return tasks.describe_status(run, status, f"{status}.")
 
     return _run(follow_up, report_storage, platform, idle=True)
 
@@ -218,12 +219,14 @@ def finish_migration(
     """
 
     def end(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
-        move = tasks.current(systems, store, blocks)
-        by, _ = approvals.ask_to_finish(move, tuple(exclude_users or ()), skip_soak, approved_plan)
-        compared, differing = tasks.compare(move)
-        tasks.finish(move, tuple(exclude_users or ()), skip_soak)
+        run = tasks.find_current(systems, store, blocks)
+        by, _ = approvals.request_finish_approval(
+            run, tuple(exclude_users or ()), skip_soak, approved_plan
+        )
+        compared, differing = tasks.compare(run)
+        tasks.finish(run, tuple(exclude_users or ()), skip_soak)
         text = f"{count(compared, 'right')} compared, {differing} different; approved by {by}."
-        return tasks.stands(move, more=text)
+        return tasks.describe_status(run, result=text)
 
     return _run(end, report_storage, platform)
 
@@ -252,15 +255,15 @@ def roll_back_migration(
     """
 
     def undo(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
-        move = tasks.current(systems, store, blocks)
-        by, numbers = approvals.ask_to_roll_back(move, exclude_users or (), approved_plan)
-        label = move.migration.entry.label
-        done = tasks.roll_back(move, exclude_users or (), numbers[IN_HARBOR])
-        standing = tasks.standing(move)
-        if standing and move.migration.is_on:
-            migration_report.publish_standing(move.migration, systems.state, label, standing)
+        run = tasks.find_current(systems, store, blocks)
+        by, numbers = approvals.request_rollback_approval(run, exclude_users or (), approved_plan)
+        label = run.migration.entry.label
+        done = tasks.roll_back(run, exclude_users or (), numbers[IN_HARBOR])
+        status = tasks.read_status(run)
+        if status and run.migration.is_on:
+            migration_report.publish_status(run.migration, systems.state, label, status)
         text = f"{done}; approved by {by}." if done else f"Approved by {by}."
-        return tasks.stands(move, standing, text)
+        return tasks.describe_status(run, status, text)
 
     return _run(undo, report_storage, platform)
 
@@ -288,7 +291,7 @@ def _run(
             return finish(complete(work(systems, store, blocks)), systems.state, None)
     except NoStore as error:
         return complete(f"No migration is in progress. {error}") if idle else fail(str(error))
-    except planning.NothingToMove as error:
+    except NothingToMigrate as error:
         return complete(str(error))
     except TenantryError as error:
         get_run_logger().error(str(error))

@@ -1,4 +1,4 @@
-"""The tasks of a migration to another identity provider: one for each phase, each safe to repeat."""
+"""The tasks of a migration to another identity provider. Each is safe to repeat."""
 
 from collections.abc import Sequence
 
@@ -11,112 +11,97 @@ from tasks.migration_report import Progress, publish_pilot_links, publish_rights
 from tasks.step import step
 from tasks.store import BlockStore
 from tenantry.errors import TenantryError
-from tenantry.migration import (
-    inspection,
-    journal,
-    pilots,
-    report,
-    status,
-)
+from tenantry.migration import inspection, journal, pilots, report, status
 from tenantry.migration import snapshot as snapshots
-from tenantry.migration.issuer import IssuerMigration
-from tenantry.migration.machine import Migration, Status
-from tenantry.migration.options import PILOT
-from tenantry.migration.provider import ProviderMigration
-from tenantry.migration.snapshot import Situation, report_name
+from tenantry.migration.kinds import MIGRATIONS
+from tenantry.migration.machine import Status
+from tenantry.migration.parameters import PLAN
+from tenantry.migration.planning import Target
+from tenantry.migration.snapshot import report_file
 from tenantry.resources import PLATFORM
 from tenantry.systems.systems import Systems
 
 _LAST_WAVE = "last-wave"
+"""The key under which a run keeps the number of waves that are done at its end."""
 
 
-class Move:
-    """One run, handed from task to task in memory.
+class MigrationRun:
+    """The migration of one run, passed from task to task in memory.
 
-    It is no dataclass on purpose: Prefect looks into those, and this one holds secrets.
+    It is not a dataclass, because Prefect inspects the fields of dataclasses, and this one has secrets.
     """
 
     def __init__(
-        self,
-        systems: Systems,
-        store: BlockStore,
-        blocks: PlatformBlocks,
-        situation: Situation,
-        old: str = "",
-        new: str = "",
+        self, systems: Systems, store: BlockStore, blocks: PlatformBlocks, target: Target
     ) -> None:
+        """
+        Args:
+            systems: the systems.
+            store: the store of the journal.
+            blocks: the loaded blocks. The migration changes the declared state.
+            target: what is to be migrated.
+        """
         self.systems = systems
         self.store = store
-        self.situation = situation
-        self.old, self.new = old, new
+        self.target = target
         self.progress = Progress()
-        self.migration = KINDS[situation](
+        self.migration = MIGRATIONS[target.situation](
             systems,
             store,
             blocks.declared_state.edit,
             TeamLock([PLATFORM]),
-            told=get_run_logger().info,
+            report=get_run_logger().info,
             progress=self.progress,
         )
 
 
-KINDS: dict[Situation, type[Migration]] = {
-    "provider": ProviderMigration,
-    "users": ProviderMigration,
-    "issuer": IssuerMigration,
-}
-
-
 @step("find migration")
-def find(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> Move | None:
-    """Return the migration that is in progress, or None."""
+def find(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> MigrationRun | None:
+    """Return the migration in progress; None if no migration is."""
     entry = journal.read(store)
     if entry is None or not entry.is_on:
         return None
-    return Move(systems, store, blocks, entry.situation, entry.old, entry.new)
+    target = Target(entry.situation, entry.old, entry.new)
+    return MigrationRun(systems, store, blocks, target)
 
 
-def current(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> Move:
-    """Return the migration that is in progress.
+def find_current(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> MigrationRun:
+    """Return the migration in progress.
 
     Raises:
-        TenantryError: none is.
+        TenantryError: no migration is in progress.
     """
-    move = find(systems, store, blocks)
-    if move is None:
-        raise TenantryError(
-            f"No migration is in progress in {store.name}. Next: run plan-migration."
-        )
-    return move
+    run = find(systems, store, blocks)
+    if run is None:
+        raise TenantryError(f"No migration is in progress in {store.name}. Next: run {PLAN}.")
+    return run
 
 
 @step("check versions")
 def check_versions(systems: Systems) -> None:
-    """Whether Harbor and Keycloak are new enough for this."""
+    """Check that the versions of Harbor and Keycloak are supported."""
     inspection.check_versions(systems)
 
 
 @step("record approval")
-def approve(move: Move, plan: str, by: str) -> None:
-    """Takes the approval down in the journal, if it is for the plan that there is."""
-    move.migration.approve(plan, by)
+def approve(run: MigrationRun, plan: str, by: str) -> None:
+    """Record the approval of the current plan in the journal."""
+    run.migration.approve(plan, by)
 
 
 @step("move wave", "move wave {name}")
-def move_wave(move: Move, name: str) -> None:
-    """Links the people of the next wave to the new provider, makes them anew, or deletes them to
-    come back.
-    """
-    move.progress.begin(f"Wave {name}")
-    move.migration.move(1)
+def move_wave(run: MigrationRun, name: str) -> None:
+    """Move the people of the next wave: link their users, re-create them, or delete them in Harbor."""
+    run.progress.begin(f"Wave {name}")
+    run.migration.move(1)
 
 
-def move_waves(move: Move, waves: int | None) -> None:
-    """Move the next waves, each in a task of its own.
+def move_waves(run: MigrationRun, waves: int | None) -> None:
+    """Move the next waves, each in its own task.
 
     A run that is started again after a crash moves no more waves than it was started for.
     """
-    migration = move.migration
+    migration = run.migration
     names = migration.snapshot.waves
     last = len(names) if waves is None else min(len(names), migration.entry.waves_done + waves)
     if waves is not None:
@@ -126,106 +111,103 @@ def move_waves(move: Move, waves: int | None) -> None:
         else:
             last = int(kept["last"])
     for name in names[migration.entry.waves_done : last]:
-        move_wave(move, name)
+        move_wave(run, name)
 
 
-def left(move: Move) -> int:
-    """Return how many waves are left."""
-    return move.migration.entry.waves - move.migration.entry.waves_done
-
-
-def stands(move: Move, standing: Status | None = None, more: str = "") -> str:
+def describe_status(run: MigrationRun, found: Status | None = None, result: str = "") -> str:
     """Return where the migration is, who is locked out now, and the next step.
 
     Args:
-        move: the migration.
-        standing: how everybody stands, if that was read.
-        more: what this run did, said after where the migration is.
+        run: the migration.
+        found: the status of all people, if this run has read it.
+        result: what this run did, added after the position.
     """
-    migration, entry = move.migration, move.migration.journal
+    migration, entry = run.migration, run.migration.journal
     assert entry is not None
-    snapshot = migration.snapshot if entry.is_on else snapshots.load(move.store, entry.id)[0]
-    pending = len(standing.incomplete) if standing else 0
-    return status.describe(snapshot, entry, pending, more)
+    snapshot = migration.snapshot if entry.is_on else snapshots.load(run.store, entry.id)[0]
+    pending = len(found.incomplete) if found else 0
+    return status.describe(snapshot, entry, pending, result)
 
 
-def no_migration(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
-    """Delete the snapshot of the last migration when its time is over; return what was done."""
-    deleted = forget(Move(systems, store, blocks, "provider"))
-    more = " The snapshot of the last one was deleted, as declared." if deleted else ""
+def report_no_migration(systems: Systems, store: BlockStore, blocks: PlatformBlocks) -> str:
+    """Delete the last migration's snapshot if it has expired, and return what was done."""
+    run = MigrationRun(systems, store, blocks, Target("provider", "", ""))
+    more = " The snapshot of the last migration was deleted." if delete_snapshot(run) else ""
     return f"No migration is in progress.{more}"
 
 
-def check_not_ending(move: Move) -> None:
-    """Refuse to continue a migration that is being finished or rolled back.
+def check_not_ending(run: MigrationRun) -> None:
+    """Check that the migration is neither being finished nor being rolled back.
 
     Raises:
-        TenantryError: it is, and the next step.
+        TenantryError: it is. The message names the next step.
     """
-    entry = move.migration.entry
+    entry = run.migration.entry
     if entry.rolling_back or entry.finishing:
-        what = "rolled back" if entry.rolling_back else "finished"
-        raise TenantryError(f"The {entry.label} is being {what}. {status.next_step(entry)}")
+        state = "rolled back" if entry.rolling_back else "finished"
+        raise TenantryError(f"The {entry.label} is being {state}. {status.next_step(entry)}")
 
 
 @step("switch logins")
-def switch(move: Move) -> None:
-    """Lets people log in by the new one."""
-    move.migration.switch()
+def switch(run: MigrationRun) -> None:
+    """Switch logins to the new provider or issuer."""
+    run.migration.switch()
 
 
 @step("follow up migration")
-def follow_up(move: Move) -> Status:
-    """Mends or gives back what people lack, and tells how everybody stands."""
-    return move.migration.follow_up()
+def follow_up(run: MigrationRun) -> Status:
+    """Restore the links and rights that people lack, and return the status of all people."""
+    return run.migration.follow_up()
 
 
 @step("publish pilot links")
-def make_pilot_links(move: Move) -> str:
-    """Publish the links by which the pilots log in; return them in words, empty if none are due.
-
-    They are due once the pilots are moved, and the others are not yet. Before that, a login by the
-    new provider would make a second account.
-    """
-    entry, snapshot = move.migration.entry, move.migration.snapshot
-    due = snapshot.waves[0] == PILOT and 0 < entry.waves_done < entry.waves
-    if not due or (entry.switched_at is not None and move.situation != "issuer"):
+def make_pilot_links(run: MigrationRun) -> str:
+    """Publish the links with which the pilots log in; return them in words, or an empty text."""
+    entry = run.migration.entry
+    if not pilots.are_due(run.migration.snapshot, entry):
         return ""
-    found = pilots.links(move.systems, "" if move.situation == "issuer" else entry.new)
+    is_issuer = entry.situation == "issuer"
+    found = pilots.make_links(run.systems, "" if is_issuer else entry.new)
     publish_pilot_links(found)
     return f"{found}."
 
 
 @step("check logins")
-def standing(move: Move) -> Status | None:
-    """Return how everybody stands; None if the migration is over."""
-    return move.migration.follow_up() if move.migration.is_on else None
+def read_status(run: MigrationRun) -> Status | None:
+    """Return the status of all people; None if the migration is over."""
+    return run.migration.follow_up() if run.migration.is_on else None
 
 
 @step("compare rights")
-def compare(move: Move) -> tuple[int, int]:
-    """Everybody's rights before and after, to the store; how many there are, and how many differ."""
-    entry = move.migration.entry
-    rights = report.compare(move.migration)
-    name = report_name(entry.id)
-    report.write_rights(move.store, name, rights)
-    return len(rights), publish_rights(move.store, name, rights)
+def compare(run: MigrationRun) -> tuple[int, int]:
+    """Write a comparison of all rights to the store; return their number and how many differ."""
+    entry = run.migration.entry
+    rights = report.compare(run.migration)
+    name = report_file(entry.id)
+    report.write_rights(run.store, name, rights)
+    return len(rights), publish_rights(run.store, name, rights)
 
 
 @step("finish migration")
-def finish(move: Move, exclude: Sequence[str], now: bool) -> None:
-    """Delete the old provider, or end the wait for people who have not logged in."""
-    move.migration.finish(tuple(exclude), now=now)
+def finish(run: MigrationRun, exclude: Sequence[str], skip_soak: bool) -> None:
+    """Delete the old provider, or stop waiting for people who have not logged in."""
+    run.migration.finish(tuple(exclude), now=skip_soak)
 
 
 @step("roll back migration")
-def roll_back(move: Move, exclude: Sequence[str], approved: int) -> str:
-    """Undo the migration, deleting no more users than approved; return what was undone, in words."""
-    move.progress.begin("Rolling back")
-    return move.migration.roll_back(tuple(exclude), approved)
+def roll_back(run: MigrationRun, exclude: Sequence[str], approved: int) -> str:
+    """Undo the migration, and return what was undone, in words.
+
+    Args:
+        run: the migration.
+        exclude: user names of people for whom the rollback does not wait.
+        approved: how many users it may delete in Harbor.
+    """
+    run.progress.begin("Rolling back")
+    return run.migration.roll_back(tuple(exclude), approved)
 
 
 @step("delete snapshot")
-def forget(move: Move) -> bool:
-    """Deletes the snapshot of a migration that is over, once its time is over too."""
-    return move.migration.delete_expired_snapshot()
+def delete_snapshot(run: MigrationRun) -> bool:
+    """Delete the snapshot of a migration that ended `keep_days` ago; return whether it was deleted."""
+    return run.migration.delete_expired_snapshot()

@@ -1,7 +1,6 @@
-"""The tasks that plan a migration: find what is declared to be moved, inspect, and export."""
+"""The tasks that plan a migration: find the target, inspect, and export."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from prefect import get_run_logger
 from prefect.runtime import flow_run
@@ -9,181 +8,97 @@ from prefect.runtime import flow_run
 from blocks import KeycloakConnection
 from blocks.platform import PlatformBlocks
 from tasks.connections import load_block
-from tasks.migration import KINDS, Move
+from tasks.migration import MigrationRun
 from tasks.step import step
 from tasks.store import BlockStore
-from tenantry.errors import TenantryError
-from tenantry.migration import inspect_issuer, inspect_provider, journal, report, status
-from tenantry.migration.identities import FaultyFile, Match, from_file, from_keycloak, of_realm
+from tenantry.migration import journal, planning, report
+from tenantry.migration.identities import Match
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.options import Options
-from tenantry.migration.snapshot import Identity, Situation
+from tenantry.migration.planning import Target
+from tenantry.migration.snapshot import Identity
 from tenantry.systems.systems import Systems
 
 
 @step("find migration")
-def to_plan(
-    systems: Systems, store: BlockStore, blocks: PlatformBlocks, asked: str, *, again: bool
-) -> Move:
+def find_target(
+    systems: Systems, store: BlockStore, blocks: PlatformBlocks, requested: str, *, replan: bool
+) -> MigrationRun:
     """Return the migration that the declared state asks for, if it may be planned now.
 
     Args:
         systems: the systems.
-        store: where the journal of the migration is.
-        blocks: the loaded blocks; the migration changes the declared state.
-        asked: the situation that the operator asks for, or `auto`.
-        again: whether a plan that is approved already may be replaced.
+        store: the store of the journal.
+        blocks: the loaded blocks. The migration changes the declared state.
+        requested: the situation that the operator requests, or `auto`.
+        replan: whether an approved plan may be replaced.
 
     Raises:
-        NothingToMove: nothing is declared to be migrated.
-        TenantryError: another migration is in progress, or it is too late to plan this one again.
+        NothingToMigrate: nothing is declared to be migrated.
+        TenantryError: another migration is in progress, or the plan is final or already approved.
     """
     entry = journal.read(store)
     if entry is None or not entry.is_on:
-        _check_declared(systems, asked)
-        situation = _situation(systems, asked)
-        return Move(systems, store, blocks, situation, *_asked(systems, situation))
-    move = Move(systems, store, blocks, entry.situation, entry.old, entry.new)
-    if move.migration.is_plan_final or entry.finishing:
-        raise TenantryError(status.no_plan_again(entry))
-    if asked not in ("auto", entry.situation):
-        raise TenantryError(
-            f"The {entry.label} is in progress, and its situation is '{entry.situation}', not "
-            f"'{asked}'. Run roll-back-migration first."
-        )
-    if not entry.switching:
-        move.migration.check_no_other(*_asked(systems, entry.situation))
-    _refuse_approved(move, again=again)
-    return move
+        target = planning.find_target(systems, requested)
+        return MigrationRun(systems, store, blocks, target)
+    target = Target(entry.situation, entry.old, entry.new)
+    run = MigrationRun(systems, store, blocks, target)
+    planning.check_plannable(run.migration, requested, run=str(flow_run.id), replan=replan)
+    return run
 
 
-def _refuse_approved(move: Move, *, again: bool) -> None:
-    """Refuse to replace a plan that is approved already, unless the operator asks for that."""
-    entry = move.migration.journal
-    if entry is None or not entry.is_on or entry.phase == "exported":
-        return
-    if not again and entry.run != str(flow_run.id):
-        raise TenantryError(status.plan_again(entry))
-
-
-class NothingToMove(TenantryError):
-    """The declared state asks for no migration."""
-
-
-def _check_declared(systems: Systems, asked: str) -> None:
-    """Check that something is declared to be moved, where the operator does not say what.
+def complete_options(run: MigrationRun, options: Options) -> Options:
+    """Return the options with the way in which the run's situation moves users.
 
     Raises:
-        NothingToMove: nothing is. The message says what there is, and what to declare.
+        TenantryError: the options contradict the situation.
     """
-    platform = systems.state.platform
-    replaced = any(each.replaces for each in platform.keycloak.external_providers.values())
-    if asked != "auto" or replaced:
-        return
-    if platform.harbor.single_sign_on is None:
-        why = "harbor.single_sign_on is not declared"
-    else:
-        trusted = str(systems.harbor_client.settings().get("oidc_endpoint") or "")
-        if trusted != systems.keycloak_client.issuer:
-            return
-        why = f"Harbor trusts '{trusted}', the issuer of the declared realm, already"
-    raise NothingToMove(
-        "Nothing is declared to be moved: no external provider of the realm is declared with "
-        f"'replaces', and {why}. Nothing was changed. docs/migrate.md describes what to declare."
-    )
+    return planning.complete_options(run.target, options)
 
 
-def _situation(systems: Systems, asked: str) -> Situation:
-    """The least intrusive one that fits: an external provider that is declared to be replaced."""
-    if asked in KINDS:
-        return asked
-    providers = systems.state.platform.keycloak.external_providers.values()
-    return "provider" if any(provider.replaces for provider in providers) else "issuer"
-
-
-def _asked(systems: Systems, situation: Situation) -> tuple[str, str]:
-    """What is replaced, and what replaces it: aliases of providers, or issuers."""
-    if situation == "issuer":
-        return inspect_issuer.issuers(systems)
-    for alias, provider in systems.state.platform.keycloak.external_providers.items():
-        if provider.replaces:
-            return provider.replaces, alias
-    raise TenantryError(
-        "No external provider is declared to replace another. Declare the new one beside the old "
-        "one in platform.yaml, hidden, with 'replaces: <the old one's alias>'; then run "
-        "configure-platform and onboard-teams."
-    )
-
-
-def is_planned(move: Move) -> bool:
-    """Return whether this run has made its plan already: it was started again after a crash."""
-    return move.migration.is_on and move.migration.entry.run == str(flow_run.id)
+def is_planned(run: MigrationRun) -> bool:
+    """Return whether this run has already made its plan: it was started again after a crash."""
+    return run.migration.is_on and run.migration.entry.run == str(flow_run.id)
 
 
 @step("read identities")
-def read_identities(move: Move, match: Match, people: str, keycloak: str) -> list[Identity]:
-    """From a file in the store, or from the new provider's, or the realm's, own admin API."""
-    if people and keycloak:
-        raise TenantryError(
-            "Both 'identities_file' and 'new_keycloak' are given. Give one of them."
-        )
-    if people:
-        data = move.store.read(people)
-        if data is None:
-            raise FaultyFile(f"{people}: there is no such file in block '{move.store.name}'.")
-        return from_file(people, data, match)
-    if match == "mapping":
-        raise TenantryError("A mapping is a file: name it in 'identities_file'.")
-    if move.situation == "issuer" and not keycloak:
-        return of_realm(move.systems.keycloak_client)
-    if not keycloak:
-        raise TenantryError(
-            "The users of the new provider are read from a file in the store ('identities_file') or "
-            "through its admin API ('new_keycloak'), and neither is given."
-        )
-    issuer = move.new
-    if move.situation != "issuer":
-        providers = move.systems.state.platform.keycloak.external_providers
-        connection = providers[move.new].connection
-        assert connection is not None
-        issuer = connection.issuer
-    return from_keycloak(load_block(KeycloakConnection, keycloak).account(), issuer)
+def read_identities(run: MigrationRun, match: Match, file: str, keycloak: str) -> list[Identity]:
+    """Return the users of the new provider, from a file in the store or from an admin API.
+
+    Args:
+        run: the migration.
+        match: the attribute that is matched.
+        file: the name of the identities file; empty if there is none.
+        keycloak: the name of the new provider's Keycloak Connection block; empty if there is none.
+    """
+    account = load_block(KeycloakConnection, keycloak).account() if keycloak else None
+    return planning.read_identities(
+        run.systems, run.store, run.target, match, file=file, account=account
+    )
 
 
 @step("inspect users")
 def inspect(
-    move: Move, identities: Sequence[Identity], options: Options, people: str
+    run: MigrationRun, identities: Sequence[Identity], options: Options, file: str
 ) -> Inspection:
-    """Reads everybody, and writes nothing to the systems."""
-    move.progress.begin("Looking")
-    look = inspect_issuer.inspect if move.situation == "issuer" else inspect_provider.inspect
-    found = look(
-        move.systems,
-        move.old,
-        move.new,
-        identities,
-        options,
-        file=people,
-        progress=move.progress,
+    """Return the inspection, and write the people to the store. It changes nothing in the systems."""
+    run.progress.begin("Inspecting")
+    found = planning.inspect(
+        run.systems, run.target, identities, options, file=file, progress=run.progress
     )
-    report.write_inspection(move.store, found)
+    report.write_inspection(run.store, found)
     get_run_logger().info(found.summary)
     return found
 
 
 @step("export snapshot")
-def export(move: Move, found: Inspection, options: Options, *, again: bool) -> None:
+def export(run: MigrationRun, found: Inspection, options: Options, *, replan: bool) -> None:
     """Write the snapshot to the store, and read it back.
 
-    The plan of before may have been approved while this run inspected.
+    The former plan may have been approved during the inspection, so this is checked again.
     """
-    _refuse_approved(move, again=again)
-    plan = move.migration.export(
-        found, move.old, move.new, options, move.situation, str(flow_run.id)
-    )
-    get_run_logger().info("The plan, to be approved: %s", plan)
-
-
-def complete_order(move: Move, options: Options) -> Options:
-    """Return the order of an operator who left the situation to the declared state, completed."""
-    return replace(options, recreate=move.situation == "users")
+    id = str(flow_run.id)
+    planning.check_replan(run.migration, run=id, replan=replan)
+    situation, old, new = run.target
+    plan = run.migration.export(found, old, new, options, situation, id)
+    get_run_logger().info("Plan %s needs an approval.", plan)

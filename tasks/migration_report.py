@@ -1,4 +1,4 @@
-"""What a run of a migration shows while it goes on, and leaves behind: counts, never names."""
+"""The artifacts of a migration's run. They hold counts, and no user names."""
 
 import time
 from collections import Counter
@@ -16,61 +16,61 @@ from tenantry.migration.inspection import Inspection
 from tenantry.migration.machine import Migration, Status
 from tenantry.migration.pilots import PilotLinks
 from tenantry.migration.report import Right
-from tenantry.migration.snapshot import INSPECTION, people_name
+from tenantry.migration.snapshot import INSPECTION, people_file
 from tenantry.text import code, joined, link, markdown
 from tenantry.wording import count
 
-_SECONDS_BETWEEN = 5.0
+_SECONDS_BETWEEN_UPDATES = 5.0
 _PROGRESS = "migration-progress"
 
 
 class Progress:
-    """The progress artifact, with how long the rest will take."""
+    """The progress artifact, with an estimate of the remaining time."""
 
     def __init__(self) -> None:
         self._artifact: Any = None
-        self._what = ""
-        self._began = self._said = 0.0
+        self._work = ""
+        self._began = self._updated = 0.0
         self._context = copy_context()
 
-    def begin(self, what: str) -> None:
-        """Begins at nought, with what is being done now."""
-        self._what, self._began, self._said = what, time.monotonic(), 0.0
+    def begin(self, work: str) -> None:
+        """Begin at zero with another piece of work, such as `Wave pilot`."""
+        self._work, self._began, self._updated = work, time.monotonic(), 0.0
         self._context = copy_context()
 
-    def __call__(self, done: int, of: int) -> None:
-        """So many are done; said every few seconds, and at the end."""
+    def __call__(self, done: int, total: int) -> None:
+        """Update the artifact, every few seconds and at the end."""
         now = time.monotonic()
-        if done < of and now < self._said + _SECONDS_BETWEEN:
+        if done < total and now < self._updated + _SECONDS_BETWEEN_UPDATES:
             return
-        self._said = now
-        # It is told from the core's own threads, which know of no run.
-        self._context.copy().run(self._say, done, of, now)
+        self._updated = now
+        # The core calls this from its own threads, which do not have the run's context.
+        self._context.copy().run(self._update, done, total, now)
 
-    def _say(self, done: int, of: int, now: float) -> None:
-        left = (now - self._began) * (of - done) / max(done, 1)
-        text = f"{self._what}: {done} of {of}, about {left / 60:.0f} min left"
+    def _update(self, done: int, total: int, now: float) -> None:
+        left = (now - self._began) * (total - done) / max(done, 1)
+        text = f"{self._work}: {done} of {total}, about {left / 60:.0f} min left"
         shown = markdown("{}", text)
         if self._artifact is None:
             self._artifact = publish_progress(_PROGRESS, 0.0, shown)
-        update_progress(self._artifact, _PROGRESS, 100 * done / max(of, 1), shown)
+        update_progress(self._artifact, _PROGRESS, 100 * done / max(total, 1), shown)
         get_run_logger().info(text)
 
 
 def publish_inspection(store: BlockStore, found: Inspection) -> None:
-    """What was found as a table artifact, without names."""
-    where = markdown("Who is who: {} in block {}.", code(INSPECTION), code(store.name))
+    """Publish the notices of an inspection as a table and as a page, without user names."""
+    where = markdown("The people: {} in block {}.", code(INSPECTION), code(store.name))
     publish_table(
         "migration-inspection",
         report.notice_rows(found),
         markdown("{} {}", found.summary, where),
-        {"notice": 14, "stops it": 8, "people": 6, "what to do": 28, "found": 30},
+        {"notice": 14, "blocking": 8, "people": 6, "remedy": 28, "finding": 30},
     )
-    # The V2 UI puts each row on one line and cuts it off at the right: it wraps a list.
+    # The V2 UI truncates each row of a table to one line. It wraps a list.
     lines = [
         markdown(
             "- {}**{}**: {}",
-            "Stops it: " if notice.blocking else "",
+            "Blocking: " if notice.blocking else "",
             notice.what,
             notice.sentence,
         )
@@ -81,44 +81,51 @@ def publish_inspection(store: BlockStore, found: Inspection) -> None:
 
 
 def publish_pilot_links(links: PilotLinks) -> None:
-    """What a pilot opens to log in by the new provider."""
+    """Publish the links with which pilots log in with the new provider."""
     steps = [
         markdown("1. {}: {}", link(text, url), code(url))
-        for text, url in (("Log in by the new provider", links.realm), ("Harbor", links.harbor))
+        for text, url in (("Log in with the new provider", links.realm), ("Harbor", links.harbor))
         if url
     ]
     head = markdown(
-        "Send this to the pilots. They open the links in this order and in one browser, with no "
-        "session of an earlier login (a private window).\n\n"
+        "Send this to the pilots. They open the links in this order, in one private browser window: "
+        "an existing session would hide the new login.\n\n"
     )
     publish_pages([("migration-pilot-links", markdown("{}{}", head, joined("\n", steps)))])
 
 
-def publish_standing(
-    migration: Migration, declaration: Declaration, told: str, standing: Status
+def publish_status(
+    migration: Migration, declaration: Declaration, label: str, status: Status
 ) -> None:
-    """How many of each team's people are through, as a table artifact that an owner can be sent."""
+    """Publish how many people of each team are in each state, and write their names to the store.
+
+    Args:
+        migration: the migration.
+        declaration: the declared state.
+        label: the migration as a message names it.
+        status: the status of all people.
+    """
     teams = list(declaration.teams.values())
     entry = migration.journal
     assert entry is not None
-    stands = (migration.snapshot, entry, standing.incomplete, teams)
-    report.write_people(migration.store, *stands)
-    table = report.by_team(*stands)
+    found = (migration.snapshot, entry, status.incomplete, teams)
+    report.write_people(migration.store, *found)
+    table = report.count_by_team(*found)
     since = f" since {entry.switched_at:%Y-%m-%d %H:%M} UTC" if entry.switched_at else ""
     text = markdown(
-        "The {}: {}{}; {}. Who they are: {} in block {}.",
-        told,
+        "The {}: {}{}; {}. The people: {} in block {}.",
+        label,
         entry.phase,
         since,
-        standing,
-        code(people_name(entry.id)),
+        status,
+        code(people_file(entry.id)),
         code(migration.store.name),
     )
     publish_table("migration-by-team", table, text)
 
 
 def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
-    """Publish how many rights differ, by kind and change, and return how many they are in all."""
+    """Publish how many rights differ, by kind and change, and return the total."""
     differing = [right for right in rights if not right.is_equal]
     rows = Counter((right.right.partition(" ")[0], right.change) for right in differing)
     publish_table(
@@ -128,7 +135,7 @@ def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
             for (kind, change), number in sorted(rows.items())
         ],
         markdown(
-            "{} compared, {} different. Right by right: {} in block {}.",
+            "{} compared, {} different. All rights: {} in block {}.",
             count(len(rights), "right"),
             len(differing),
             code(name),

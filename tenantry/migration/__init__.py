@@ -1,5 +1,5 @@
-"""Moving people to another identity provider: they keep who they are, and what they may do.
+"""Migration of users to another identity provider, without a loss of identity or rights.
 
-A state machine whose every step is safe to repeat. Where it stands is read from the systems and
-from a journal in a store, so whatever a run left half done the next one finishes.
+A migration is a state machine in which every step is safe to repeat. Its position is read from the
+systems and from a journal in a file store. Each run completes what an earlier run left unfinished.
 """

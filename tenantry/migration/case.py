@@ -1,11 +1,11 @@
-"""Compares the names of people without regard to case, and never takes two names for one."""
+"""Case-insensitive comparison of names that never treats two different names as equal."""
 
 
 def fold(name: str) -> str:
-    """Return a name with each letter in lower case, if that letter is its one other case.
+    """Return a name in lower case, except for letters that share their lower case with others.
 
-    `str.casefold` is made for searching: it maps `groß` and `gross`, or the Kelvin sign and `k`, to
-    the same text. Two names that this function maps to the same text differ in case only.
+    `str.casefold` is made for search: it maps `groß` and `gross`, or the Kelvin sign and `k`, to the
+    same text. If this function maps two names to the same text, the names differ in case only.
     """
     return "".join(map(_fold, name))
 

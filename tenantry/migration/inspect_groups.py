@@ -1,7 +1,7 @@
-"""The groups of people whose issuer changes: in the old realm, in the new one, or at their first login.
+"""The groups of people whose issuer changes: in the old realm, the new realm, or after the first login.
 
-The mappers of a realm's external providers add people to groups at a login only. Until then the new
-realm shows no group of theirs, so the old realm is read too.
+The mappers of a realm's external providers add people to groups at a login only. Before the first
+login, the new realm shows no groups of these people, so the old realm is read, too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,23 +36,25 @@ def read_groups(
 
     Args:
         new: the new realm.
-        old: the old realm; None if it cannot be reached.
+        old: the old realm; None if it cannot be read.
         person: the person, with the identity in the new realm, if that is known.
         issuer: the old issuer.
     """
-    found = frozenset(read.groups(new, person.new.external_id) if person.new else ())
+    found = frozenset(read.read_groups(new, person.new.external_id) if person.new else ())
     if old is None or person.harbor is None:
         return Groups(found)
     try:
-        return Groups(found, frozenset(read.groups(old, person.harbor.subiss.removesuffix(issuer))))
-    except SystemRefused:  # the account may not read users there
+        return Groups(
+            found, frozenset(read.read_groups(old, person.harbor.subiss.removesuffix(issuer)))
+        )
+    except SystemRefused:  # the account may not read the users of the old realm
         return Groups(found)
 
 
-def about_groups(
+def group_notices(
     realm: KeycloakClient, people: Sequence[Person], groups: Mapping[str, Groups]
 ) -> Iterator[Notice]:
-    """Yield notices on who gets a group at the first login, and who does not.
+    """Yield notices about people whose groups are not complete in the new realm.
 
     Args:
         realm: the new realm.
@@ -65,21 +67,22 @@ def about_groups(
     mapped = _mapped(realm)
     texts = {
         "groups at login": (
-            "In groups of the old realm that a provider's mapper adds them to in the new one, at "
-            "their first login: {}."
+            "People whom a provider's mapper adds to their groups in the new realm at their first "
+            "login: {}."
         ),
         "groups missing": (
-            "In groups of the old realm that they are not in in the new one, and that no provider's "
-            "mapper adds them to: {}. Add them there, or they lose what these groups may do."
+            "People who lack groups in the new realm that no provider's mapper adds them to: {}. Add "
+            "them to these groups, or they lose the groups' rights."
         ),
-        "no group": "In no group of the old realm or of the new one: {}.",
+        "no group": "People without a group in the old and the new realm: {}.",
         "groups unknown": (
-            "In no group of the new realm yet, and the old issuer's groups cannot be read: {}. "
+            "People without a group in the new realm whose groups in the old realm cannot be read: "
+            "{}. "
             + (
-                "At their first login the providers' mappers add them to groups."
+                "At their first login, the providers' mappers add them to groups."
                 if mapped
-                else "No provider's mapper adds them to a group: add them there, or they have no "
-                "team's rights."
+                else "No provider's mapper adds them to a group: add them to groups in the new realm, "
+                "or they do not have the rights of a team."
             )
         ),
     }
@@ -97,7 +100,7 @@ def _missing(groups: Groups) -> frozenset[str]:
 
 
 def _kind(groups: Groups, mapped: frozenset[str]) -> str:
-    """Return the notice that a person belongs to; empty if none."""
+    """Return the kind of notice that a person belongs to; empty if none."""
     if missing := _missing(groups):
         return "groups at login" if missing <= mapped else "groups missing"
     if groups.new:

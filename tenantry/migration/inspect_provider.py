@@ -1,4 +1,4 @@
-"""The look before an external provider is replaced. Nothing is written."""
+"""The inspection before an external provider is replaced. It writes nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from tenantry.migration.identities import check_known
 from tenantry.migration.inspection import (
     Inspection,
     Notice,
-    about_losses,
-    about_matches,
-    about_rights,
-    about_waves,
+    loss_notices,
+    match_notices,
+    rights_notices,
+    wave_notices,
 )
 from tenantry.migration.match import match
 from tenantry.migration.options import Options, divide
-from tenantry.migration.people import Progress, silent
+from tenantry.migration.people import Progress, no_progress
 from tenantry.migration.snapshot import HarborUser, Identity, Person
 from tenantry.systems.systems import Systems
 
@@ -30,53 +30,53 @@ def inspect(
     options: Options,
     *,
     file: str = "",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Inspection:
-    """Reads everybody, matches them, and looks for what stands in the way.
+    """Return the users with a link to the old provider, their matches at the new one, and notices.
 
     Args:
         systems: the systems.
-        old: the alias of the provider that is replaced.
-        new: the alias of the one that replaces it.
-        identities: everybody at the new provider.
-        options: what is asked for.
-        file: the name of the file that the identities are from, if they are.
-        progress: told how far the look has come.
+        old: the alias of the old provider.
+        new: the alias of the new provider.
+        identities: all users of the new provider.
+        options: the options of the plan.
+        file: the name of the identities file, if there is one.
+        progress: reports progress.
 
     Raises:
-        TenantryError: the options, or the file, names people whom nobody knows.
+        TenantryError: the options or the file name unknown users.
     """
     keycloak = systems.keycloak_client
-    listed = read.linked(keycloak, old)
+    listed = read.linked_users(keycloak, old)
     people = read.read_people(keycloak, listed.values(), progress)
     if options.match == "mapping":
         check_known(file, identities, {fold(person.username) for person in people})
-    users = read.read_harbor(systems.harbor_client)
+    users = read.read_harbor_users(systems.harbor_client)
     people = read.join(people, users, keycloak.issuer)
     matched = match(people, identities, options.match)
-    people = [each.model_copy(update={"new": matched[each.id].identity}) for each in people]
+    people = [p.model_copy(update={"new": matched[p.id].identity}) for p in people]
     people, waves = divide(people, options)
     inspection = Inspection(people, waves, matched)
     inspection.notices += [
-        *_about_providers(systems, old, new),
-        *about_matches(inspection),
-        *_about_names(people, new),
-        *_about_second_accounts(systems, inspection, new),
-        *_about_us(systems, people),
-        *_about_issuer(systems),
-        *_about_remade(systems, people, listed),
-        *_about_harbor(people, users),
-        *_about_others(systems, people),
+        *_provider_notices(systems, old, new),
+        *match_notices(inspection),
+        *_name_notices(people, new),
+        *_second_account_notices(systems, inspection, new),
+        *_own_account_notices(systems, people),
+        *_issuer_notices(systems),
+        *_recreation_notices(systems, people, listed),
+        *_harbor_notices(people, users),
+        *_other_user_notices(systems, people),
     ]
     if options.recreate:
         inspection.notices += [
-            *about_waves(inspection, len(users), options),
-            *about_losses(people),
+            *wave_notices(inspection, len(users), options),
+            *loss_notices(people),
         ]
     return inspection
 
 
-def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
+def _provider_notices(systems: Systems, old: str, new: str) -> Iterator[Notice]:
     keycloak = systems.keycloak_client
     path = "identity-provider/instances"
     there = {alias: keycloak.get(f"{path}/{alias}") for alias in (old, new)}
@@ -88,13 +88,13 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
     shown = there[new]
     if shown is not None and not shown.get("hideOnLogin"):
         text = (
-            f"'{new}' is on the login page already: whoever logs in by it before being linked may "
-            "get a second account."
+            f"'{new}' is already on the login page: a person who logs in with it before being linked "
+            "may get a second account."
         )
         remedy = "Declare it hidden, and run configure-platform."
         yield Notice("provider shown", text, blocking=True, remedy=remedy)
     if all(there.values()):
-        filled = {
+        mapped = {
             alias: {
                 (mapper.get("config") or {}).get("group")
                 for mapper in keycloak.rows(f"{path}/{alias}/mappers") or ()
@@ -102,38 +102,41 @@ def _about_providers(systems: Systems, old: str, new: str) -> Iterator[Notice]:
             - {None}
             for alias in (old, new)
         }
-        incomplete = len(filled[old] - filled[new])
+        incomplete = len(mapped[old] - mapped[new])
         if incomplete:
             text = (
-                f"Groups that '{old}' puts people into and '{new}' has no mapper for: {incomplete}. At "
-                "their first login people would fall out of them."
+                f"Groups with a mapper of '{old}' and without one of '{new}': {incomplete}. People "
+                "would lose these groups at their first login."
             )
             remedy = (
-                "Declare the new provider's names of the groups, and run configure-platform and "
+                "Declare the names of these groups at the new provider, and run configure-platform and "
                 "onboard-teams (scope: all)."
             )
             yield Notice("mappers missing", text, blocking=True, remedy=remedy)
 
 
-def _about_names(people: Sequence[Person], new: str) -> Iterator[Notice]:
-    """Who is called otherwise there: the realm follows a provider whose sync_mode is force."""
+def _name_notices(people: Sequence[Person], new: str) -> Iterator[Notice]:
+    """Yield a notice about people with another user name at the new provider.
+
+    With the sync mode `force`, the realm takes over the provider's user names.
+    """
     other = [
         p.username for p in people if p.new and fold(p.new.external_username) != fold(p.username)
     ]
     if other:
         text = (
-            f"Other user names at '{new}': {len(other)}. From their first login by it they are called "
-            "so in the realm, unless its sync_mode is import; in Harbor nobody's name changes but "
-            "that of who is made anew."
+            f"People with another user name at '{new}': {len(other)}. Their user names in the realm "
+            "change at the first login with it, unless its sync_mode is import. In Harbor, only the "
+            "user names of re-created users change."
         )
         yield Notice("other names", text, tuple(other))
 
 
-def _about_second_accounts(systems: Systems, inspection: Inspection, new: str) -> Iterator[Notice]:
-    """Whoever has been at the new provider already, and is somebody else here for it."""
+def _second_account_notices(systems: Systems, inspection: Inspection, new: str) -> Iterator[Notice]:
+    """Yield a notice about identities at the new provider that are linked to another user."""
     keycloak = systems.keycloak_client
-    there = read.linked(keycloak, new)
-    links = map_concurrently(lambda id: read.links(keycloak, id), there)
+    there = read.linked_users(keycloak, new)
+    links = map_concurrently(lambda id: read.read_links(keycloak, id), there)
     holders = {
         link.user_id: id
         for id, found in zip(there, links, strict=True)
@@ -149,53 +152,53 @@ def _about_second_accounts(systems: Systems, inspection: Inspection, new: str) -
     ]
     if wrong:
         text = (
-            f"Identities at the new provider that another user of the realm is linked to, or people "
+            "Identities at the new provider that are linked to another user of the realm, or people "
             f"who are linked to another identity: {len(wrong)}."
         )
-        remedy = "Delete that user or link, if it is a second account."
+        remedy = "If it is a second account, delete that user or link."
         yield Notice("second account", text, tuple(wrong), blocking=True, remedy=remedy)
 
 
 def _is_free(person: Person, identity: str, new: str, holders: dict[str, str]) -> bool:
-    """Whether the person is, or can be, linked to an identity, and nobody else is."""
+    """Return whether a person is or can be linked to an identity, and no other user is."""
     link = person.link(new)
     return holders.get(identity, person.id) == person.id and (
         link is None or link.user_id == identity
     )
 
 
-def _about_us(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
-    """Whoever runs this keeps a way in."""
+def _own_account_notices(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
+    """Yield notices if the accounts of the connections are among the people to be moved."""
     names = {fold(person.username) for person in people}
     account = systems.keycloak_client.account
     if account.realm == systems.keycloak_client.realm and fold(account.username) in names:
         text = (
-            "the account of the Keycloak connection is one of those who are moved: whoever runs "
-            "this could lock themselves out."
+            "the account of the Keycloak connection is one of the users to be moved, so the migration "
+            "could lock itself out."
         )
         remedy = "Use an account of the realm 'master'."
         yield Notice("own account", text, (account.username,), blocking=True, remedy=remedy)
     own = systems.harbor_client.account.username
     if any(person.harbor and person.harbor.username == own for person in people):
-        text = "the account of the Harbor connection is one of those who are moved."
+        text = "the account of the Harbor connection is one of the users to be moved."
         remedy = "Use the local administrator."
         yield Notice("own account", text, (own,), blocking=True, remedy=remedy)
 
 
-def _about_issuer(systems: Systems) -> Iterator[Notice]:
-    """Whether Harbor trusts the realm that stays."""
+def _issuer_notices(systems: Systems) -> Iterator[Notice]:
+    """Yield a notice if Harbor trusts another issuer than the realm's."""
     trusted = str(systems.harbor_client.settings().get("oidc_endpoint") or "").rstrip("/")
     issuer = systems.keycloak_client.issuer.rstrip("/")
     if trusted and trusted != issuer:
         text = (
-            f"Harbor trusts '{trusted}', and the realm's issuer is '{issuer}': this is a change of "
-            "Harbor's issuer, which is no replacement of a provider behind the realm."
+            f"Harbor trusts '{trusted}', and the realm's issuer is '{issuer}': this changes Harbor's "
+            "issuer, not only a provider behind the realm."
         )
         remedy = "Run plan-migration with situation: issuer, if that is what you want."
         yield Notice("issuer", text, blocking=True, remedy=remedy)
 
 
-def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iterator[Notice]:
+def _harbor_notices(people: Sequence[Person], users: Sequence[HarborUser]) -> Iterator[Notice]:
     known = {person.harbor.id for person in people if person.harbor}
     names = {fold(person.username): person for person in people}
     others = [
@@ -203,28 +206,32 @@ def _about_harbor(people: Sequence[Person], users: Sequence[HarborUser]) -> Iter
     ]
     if others:
         text = (
-            f"Users of Harbor with a person's name and another subject or issuer: {len(others)}. "
-            "Their logins end in 409 already, and the migration does not change that."
+            "Users of Harbor with the name of a person, and another subject or issuer: "
+            f"{len(others)}. Harbor already rejects their logins with 409, and the migration does not "
+            "change that."
         )
-        yield Notice("strangers in Harbor", text, tuple(others))
-    yield from about_rights(people)
+        yield Notice("same name in Harbor", text, tuple(others))
+    yield from rights_notices(people)
 
 
-def _about_remade(
+def _recreation_notices(
     systems: Systems, people: Sequence[Person], listed: Mapping[str, dict[str, Any]]
 ) -> Iterator[Notice]:
-    """What those lose who are deleted in the realm, and who must not be."""
+    """Yield notices about what re-created users lose, and about users that must not be deleted."""
     recreated = [p for p in people if p.way != "link" and p.wave is not None]
     if not recreated:
         return
     foreign = [p.username for p in recreated if listed[p.id].get("federationLink")]
     if foreign:
-        text = f"Users of a user federation (LDAP) who would be deleted, maybe there too: {len(foreign)}."
-        remedy = "In the realm's user federation, 'Unlink users' makes them the realm's own."
+        text = (
+            "Users of a user federation (LDAP) that would be deleted, possibly in the directory, too: "
+            f"{len(foreign)}."
+        )
+        remedy = "Select 'Unlink users' in the realm's user federation."
         yield Notice("user federation", text, tuple(foreign), blocking=True, remedy=remedy)
     yield Notice(
-        "made anew",
-        f"Deleted and made anew in the realm: {len(recreated)}. Their sessions end.",
+        "re-created",
+        f"Users that are deleted and re-created in the realm: {len(recreated)}. Their sessions end.",
         tuple(person.username for person in recreated),
     )
     own = map_concurrently(
@@ -232,13 +239,13 @@ def _about_remade(
     )
     losing = [person.username for person, found in zip(recreated, own, strict=True) if found]
     if losing:
-        text = f"Passwords and second factors of the realm's own are lost: {len(losing)} people's."
+        text = f"People who lose passwords or second factors that the realm keeps: {len(losing)}."
         yield Notice("credentials", text, tuple(losing))
 
 
-def _about_others(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
-    others = read.count(systems.keycloak_client) - len(people)
+def _other_user_notices(systems: Systems, people: Sequence[Person]) -> Iterator[Notice]:
+    others = read.count_users(systems.keycloak_client) - len(people)
     if others > 0:
-        text = f"Users of the realm without a link to the old provider: {others}. They stay as they are."
-        yield Notice("others", text)
-    yield Notice("robots", "Robots and service accounts are nobody's logins: they work on.")
+        text = f"Users of the realm without a link to the old provider: {others}. They are not changed."
+        yield Notice("other users", text)
+    yield Notice("robots", "Robots and service accounts are not affected.")

@@ -1,4 +1,4 @@
-"""What was found before anybody is moved: who is who, and what stands in the way."""
+"""The result of an inspection: the matches of people, and the notices, some of which are blocking."""
 
 import re
 from collections import Counter
@@ -9,78 +9,81 @@ from typing import Any
 from tenantry.errors import SystemRefused, TenantryError
 from tenantry.migration.match import MatchResult
 from tenantry.migration.options import Options
+from tenantry.migration.parameters import EXCLUDE_USERS, MAX_WAVE_PERCENT, WAVE_PERCENT
 from tenantry.migration.snapshot import Person
 from tenantry.systems.systems import Systems
 from tenantry.wording import count
 
-_FEW = 3
-"""A wave of so few people is never too large."""
+_SMALL_WAVE = 3
+"""A wave of at most so many users is never too large."""
 OLDEST_KEYCLOAK = (26, 7)
-"""The oldest Keycloak that this was tested with."""
+"""The oldest version of Keycloak with which a migration was tested."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to know before people are moved."""
+    """A fact that the operator must know before people are moved."""
 
     what: str
     text: str
-    """A sentence without names."""
+    """A sentence without user names."""
     who: tuple[str, ...] = ()
-    """User names, for the file in the store; never for an artifact."""
+    """The user names, for the file in the store. They never appear in an artifact."""
     blocking: bool = False
+    """Whether the migration cannot be planned until this is resolved."""
     remedy: str = ""
-    """What to do, in a sentence; empty if it needs nothing."""
+    """A sentence that says what to do; empty if no action is needed."""
 
     @property
     def sentence(self) -> str:
-        """What was found, with the remedy."""
+        """The text with the remedy."""
         return f"{self.text} {self.remedy}".rstrip()
 
 
 @dataclass
 class Inspection:
-    """What was found."""
+    """The people to be moved, their matches, and the notices about them."""
 
     people: list[Person]
-    """All who are linked to the old provider, matched, joined with Harbor, and with their waves."""
+    """All people with the old provider or issuer, with their matches, Harbor users and waves."""
     waves: list[str]
     matched: dict[str, MatchResult]
     notices: list[Notice] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    """How Harbor logs people in, where that is what changes."""
+    """Harbor's login settings, if the issuer changes."""
 
     @property
     def blocking(self) -> list[Notice]:
-        """What must be settled first."""
+        """The notices that must be resolved first."""
         return [notice for notice in self.notices if notice.blocking]
 
     @property
     def summary(self) -> str:
         """The counts, in a sentence."""
-        states = [each.state for each in self.matched.values()]
-        told = ", ".join(
+        states = [result.state for result in self.matched.values()]
+        counts = ", ".join(
             f"{states.count(state)} {state}" for state in ("matched", "unmatched", "ambiguous")
         )
-        gone = sum(person.wave is None for person in self.people)
-        return f"{count(len(self.people), 'person', 'people')}: {told}; {gone} excluded; waves: {len(self.waves)}."
+        excluded = sum(person.wave is None for person in self.people)
+        people = count(len(self.people), "person", "people")
+        return f"{people}: {counts}; {excluded} excluded; waves: {len(self.waves)}."
 
-    def refuse(self) -> None:
-        """Stops here if something must be settled first.
+    def require_no_blocking(self) -> None:
+        """Check that no notice is blocking.
 
         Raises:
-            TenantryError: and what.
+            TenantryError: at least one is. The message lists all of them.
         """
         if self.blocking:
             lines = [f"{notice.what}: {notice.sentence}" for notice in self.blocking]
-            raise TenantryError("\n".join(["Nothing was changed. First settle this:", *lines]))
+            raise TenantryError("\n".join(["Nothing was changed. First resolve this:", *lines]))
 
 
 def check_versions(systems: Systems) -> None:
-    """Whether Harbor and Keycloak are new enough.
+    """Check that the versions of Harbor and Keycloak are supported.
 
     Raises:
-        SystemRefused: one is not. Before Harbor 2.4 nobody who came by OIDC can be deleted.
+        SystemRefused: one is too old. Before 2.4, Harbor cannot delete a user who logged in by OIDC.
     """
     systems.harbor_client.info()
     version = systems.keycloak_client.version()
@@ -91,11 +94,10 @@ def check_versions(systems: Systems) -> None:
         raise SystemRefused("keycloak", "GET /admin/serverinfo", text, advice="Update Keycloak.")
 
 
-def about_matches(inspection: Inspection) -> Iterator[Notice]:
-    """Who has no match, or more than one."""
+def match_notices(inspection: Inspection) -> Iterator[Notice]:
+    """Yield notices about people without a match, with several candidates, or excluded."""
     if not inspection.people:
-        text = "there is nobody to move."
-        yield Notice("nobody", text, blocking=True)
+        yield Notice("no users", "no user has to be moved.", blocking=True)
     for state in ("unmatched", "ambiguous"):
         found = [
             person
@@ -104,51 +106,61 @@ def about_matches(inspection: Inspection) -> Iterator[Notice]:
         ]
         if found:
             text = f"{state.title()} at the new provider: {len(found)}."
-            remedy = "Correct it there or here, say who is who by a mapping file, or name them in exclude_users."
-            names = tuple(each.username for each in found)
+            remedy = (
+                "Correct the users in one of the two systems, map them with a mapping file, or name "
+                f"them in {EXCLUDE_USERS}."
+            )
+            names = tuple(person.username for person in found)
             yield Notice(state, text, names, blocking=True, remedy=remedy)
-    gone = [person.username for person in inspection.people if person.wave is None]
-    if gone:
-        text = f"Excluded: {len(gone)}. They are not moved, and cannot log in after the migration."
-        yield Notice("excluded", text, tuple(gone))
+    excluded = [person.username for person in inspection.people if person.wave is None]
+    if excluded:
+        text = (
+            f"Excluded: {len(excluded)}. They are not moved, and cannot log in after the migration."
+        )
+        yield Notice("excluded", text, tuple(excluded))
 
 
-def about_waves(inspection: Inspection, users: int, options: Options) -> Iterator[Notice]:
-    """Whether a wave deletes more of Harbor's people than is allowed without a further word."""
+def wave_notices(inspection: Inspection, users: int, options: Options) -> Iterator[Notice]:
+    """Yield a notice if a wave deletes more of Harbor's users than the options allow."""
     sizes = Counter(
-        each.wave for each in inspection.people if each.harbor and each.wave is not None
+        person.wave for person in inspection.people if person.harbor and person.wave is not None
     )
-    most = max(_FEW, users * options.max_wave_percent // 100)
-    large = [inspection.waves[wave] for wave, size in sizes.items() if size > most]
+    limit = max(_SMALL_WAVE, users * options.max_wave_percent // 100)
+    large = [inspection.waves[wave] for wave, size in sizes.items() if size > limit]
     if large:
         text = (
-            f"Waves that would delete more than {options.max_wave_percent}% of Harbor's people at once: "
-            f"{len(large)}."
+            f"Waves that would delete more than {options.max_wave_percent}% of Harbor's users at "
+            f"once: {len(large)}."
         )
-        remedy = "Make them smaller (wave_percent), or allow larger ones (max_wave_percent)."
+        remedy = (
+            f"Make the waves smaller ({WAVE_PERCENT}), or allow larger ones ({MAX_WAVE_PERCENT})."
+        )
         yield Notice("large wave", text, blocking=True, remedy=remedy)
 
 
-def about_rights(people: Sequence[Person]) -> Iterator[Notice]:
-    """Who has something in Harbor by themselves."""
+def rights_notices(people: Sequence[Person]) -> Iterator[Notice]:
+    """Yield notices about people with direct rights in Harbor, which no group gives."""
     for what, chosen in (
         ("administrators", [p for p in people if p.harbor and p.harbor.admin]),
         ("owners", [p for p in people if p.harbor and p.harbor.owns]),
         ("direct members", [p for p in people if p.harbor and p.harbor.members]),
     ):
         if chosen:
-            text = f"{what.capitalize()} in Harbor by themselves, not by a group: {len(chosen)}."
+            text = f"{what.capitalize()} in Harbor directly, not through a group: {len(chosen)}."
             yield Notice(what, text, tuple(person.username for person in chosen))
 
 
-def about_losses(people: Sequence[Person]) -> Iterator[Notice]:
-    """What those lose whose users in Harbor are deleted."""
-    text = "Everybody's CLI secret ends: whoever uses docker by hand needs a new one."
+def loss_notices(people: Sequence[Person]) -> Iterator[Notice]:
+    """Yield notices about what people lose when their users in Harbor are deleted."""
+    text = (
+        "All CLI secrets become invalid. People who use docker login by hand need a new one from "
+        "Harbor's user profile."
+    )
     yield Notice("CLI secrets", text)
     owners = [p.username for p in people if p.harbor and p.harbor.owns]
     if owners:
         text = (
-            f"Owners of projects: {len(owners)}. Harbor has no way to give that back. They are "
+            f"Owners of projects: {len(owners)}. Harbor cannot restore the ownership. They become "
             "project admins again where they were members."
         )
         yield Notice("ownership", text, tuple(owners))

@@ -1,18 +1,22 @@
-"""The issuer that Harbor trusts changes: another realm, another host, another provider altogether.
+"""The change of the issuer that Harbor trusts: another realm, another host, or another provider.
 
-Harbor then knows nobody any more: it knows people by subject and issuer, and refuses a second user
-of the same name with 409. So Harbor trusts the new issuer first (whoever is deleted before could
-come back under the old one), then its users are deleted, wave by wave, and what each had directly
-is given back once the person has logged in. What a group gives is there at that login.
+Harbor identifies a user by subject and issuer, and rejects a second user of the same name with 409.
+After the change, it therefore knows no user. Harbor trusts the new issuer first, since a user that is
+deleted earlier could be created again with the old one. Then its users are deleted, wave by wave, and
+the direct rights of each are restored after the person's next login. The rights of groups are back at
+that login.
 """
 
 from contextlib import ExitStack
 from functools import partial
 
 from tenantry.errors import SystemRefused, TenantryError
-from tenantry.migration import declare
-from tenantry.migration.harbor_users import HarborStatus, HarborUsers
+from tenantry.migration import declare, harbor_rights
+from tenantry.migration.harbor_rights import HarborStatus
+from tenantry.migration.harbor_rollback import HarborRollback
+from tenantry.migration.harbor_users import HarborUsers
 from tenantry.migration.machine import Migration
+from tenantry.migration.parameters import PLAN, REPLAN
 from tenantry.migration.snapshot import Person, Wave
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.harbors_client import secret_of
@@ -22,112 +26,117 @@ SETTINGS = (
     *("oidc_user_claim", "oidc_auto_onboard", "oidc_admin_group", "oidc_group_filter"),
     *("oidc_logout", "oidc_verify_cert", "oidc_extra_redirect_parms"),
 )
-"""Harbor's settings that say how people log in; not the secret, which it never shows."""
+"""Harbor's login settings, without the client secret, which Harbor never returns."""
 
 
 class IssuerMigration(Migration):
-    """The steps of it. The aliases of the journal, `old` and `new`, are issuers here."""
+    """A migration that changes Harbor's issuer. `old` and `new` are issuers."""
 
     @property
     def harbor_users(self) -> HarborUsers:
-        """Everybody has to come back."""
+        """All users of the old issuer in Harbor."""
         return HarborUsers(self, lambda person: True, issuer=self.entry.new)
 
     @property
     def is_plan_final(self) -> bool:
-        """Not yet where the switch was begun, and Harbor did not take it."""
+        """Whether the migration cannot be planned again.
+
+        It can, if the switch has begun and Harbor rejected the new issuer.
+        """
         return self.entry.rolling_back or (self.entry.switching and not self._is_old_trusted())
 
-    def subject(self, person: Person) -> str:
-        """What Harbor knows a person by under the new issuer."""
+    def harbor_subject(self, person: Person) -> str:
+        """Return a person's subject at the new issuer followed by the new issuer."""
         return (person.new.external_id if person.new else "") + self.entry.new
 
     def keycloak_id(self, person: Person) -> None:
-        """None: of the realm there is nothing to compare, it is another one."""
+        """Return None: the realm has changed, so there are no ids to compare."""
 
     def switch(self) -> None:
-        """Lets Harbor trust the new issuer. Whoever is logged in stays so till the session ends."""
+        """Let Harbor trust the new issuer. Existing sessions continue."""
         if self.entry.switched_at is not None:
             return
         self.check_approved()
         with self.locked():
             if not self.entry.switching or self._is_old_trusted():
-                self._refuse_late()
+                self._check_no_late_users()
             if not self.entry.switching:
                 self.update_journal(switching=True)
             self.lock.check()
             self.systems.harbor_platform.switch(self.entry.new)
             self.update_journal(phase="switched", switched_at=self.clock())
-        self.told("Harbor trusts the new issuer.")
+        self.report("Harbor trusts the new issuer.")
 
     def check_ready_to_move(self) -> None:
-        """Refuses to delete anybody before that is approved, and Harbor trusts the new issuer."""
+        """Check that the plan is approved, and that Harbor trusts the new issuer."""
         self.check_approved()
         if self.entry.switched_at is None:
-            text = f"The {self.entry.label} is {self.entry.phase}: nobody is deleted before the switch."
-            raise TenantryError(text)
+            raise TenantryError(
+                f"The {self.entry.label} is {self.entry.phase}: no user is deleted before the switch."
+            )
 
     def move_wave(self, number: int) -> tuple[int, str]:
-        """Deletes the users of a wave, so that they can come back."""
-        wave = self.record_wave(number, lambda: Wave(users=self.harbor_users.users_of(number)))
+        """Delete the users of a wave in Harbor, so that Harbor can create them again at a login."""
+        wave = self.record_wave(number, lambda: Wave(users=self.harbor_users.wave_users(number)))
         if self.entry.phase == "switched":
             self.update_journal(phase="moving")
-        gone = sum(self.map_locked(self.harbor_users.delete, wave.users))
-        return len(wave.users), f"{gone} deleted"
+        deleted = sum(self.map_locked(self.harbor_users.delete, wave.users))
+        return len(wave.users), f"{deleted} deleted"
 
     def follow_up(self) -> HarborStatus:
-        """Gives back what people had directly, to those who have logged in since."""
+        """Restore the direct rights of people who have logged in again, and return the status."""
         self.check_rollback_complete()
         self.clean_up()
         with self.locked():
-            standing = self.harbor_users.follow_up()
-            if self.entry.rolling_back and not standing.pending:
+            status = harbor_rights.follow_up(self.harbor_users)
+            if self.entry.rolling_back and not status.pending:
                 self.update_journal(phase="rolled back", over_at=self.clock())
-        return standing
+        return status
 
     def finish(self, exclude_users: tuple[str, ...] = (), *, now: bool = False) -> None:
-        """Ends it, once the soak time is over and everybody has come back.
+        """Finish the migration, once the soak time is over and all people have logged in again.
 
         Args:
-            exclude_users: user names of those who are waited for no longer.
-            now: do not wait for the soak time.
+            exclude_users: user names of people for whom the finish does not wait.
+            now: whether to finish before the soak time is over.
 
         Raises:
-            TenantryError: it is too early, or somebody is pending.
+            TenantryError: it is too early, or a person is pending.
         """
         self.check_soak_time(now=now)
-        standing = self.follow_up()
-        self.harbor_users.check_none_pending(standing, exclude_users)
+        status = self.follow_up()
+        harbor_rights.check_none_pending(self.harbor_users, status, exclude_users)
         with self.locked():
             self.update_journal(phase="finished", over_at=self.clock())
 
     def roll_back(self, exclude: tuple[str, ...] = (), approved: int | None = None) -> str:
-        """Let Harbor trust the old issuer again. Who was deleted returns by logging in there.
+        """Let Harbor trust the old issuer again. Deleted users return by a login with it.
 
         Args:
-            exclude: user names of those whom the way back does not wait for.
-            approved: how many users in Harbor it may delete; any number if not given.
+            exclude: user names of people for whom the rollback does not wait.
+            approved: how many users it may delete in Harbor; any number if not given.
 
-        HarborUsers:
-            Who is back, in words. It is over once all have logged in, which `follow_up` sees.
+        Returns:
+            How many people have logged in again, in words. `follow_up` completes the rollback once
+            all have.
 
         Raises:
-            TenantryError: the old realm is out of reach, `exclude` names users who were not exported,
-                or more users than approved would be deleted; nothing was changed.
+            TenantryError: the old realm cannot be read, `exclude` names users that were not
+                exported, or more users than approved would be deleted. Nothing was changed.
         """
-        given_up = self.excluded_ids(exclude)
+        excluded = self.excluded_ids(exclude)
         with self.locked(), ExitStack() as stack:
-            may_delete = self.harbor_users.allowance(approved)
+            may_delete = HarborRollback(self.harbor_users).allowance(approved)
             old = None
             if self.entry.switching:
-                old = old_realm(self.systems.keycloak_client, self.entry.old)
+                old = open_old_realm(self.systems.keycloak_client, self.entry.old)
                 if old is not None:
                     stack.callback(old.close)
                 elif not self._is_old_trusted():
-                    raise TenantryError(no_way_back(self.entry.old))
-            self.update_journal(rolling_back=True, given_up=given_up, may_delete=may_delete)
+                    raise TenantryError(explain_no_rollback(self.entry.old))
+            self.update_journal(rolling_back=True, given_up=excluded, may_delete=may_delete)
             if old is not None:
-                self.declare(declare.realm(old.realm), f"Let people log in by {old.realm} again")
+                self.declare(declare.use_realm(old.realm), f"Use the realm {old.realm} again")
                 self.lock.check()
                 secret = partial(secret_of, old)
                 self.systems.harbor_platform.trust(self.snapshot.settings, secret)
@@ -135,23 +144,31 @@ class IssuerMigration(Migration):
         return self.follow_up().rollback_summary
 
     def _is_old_trusted(self) -> bool:
-        """Whether Harbor trusts the old issuer, whatever was begun."""
+        """Return whether Harbor trusts the old issuer now."""
         found = self.systems.harbor_client.settings()["oidc_endpoint"]
         return bool(found == self.entry.old)
 
-    def _refuse_late(self) -> None:
-        """Refuses to lock out whoever came by the old issuer after the export."""
-        newcomers = self.harbor_users.newcomers().values()
-        late = sum(subject.endswith(self.entry.old) for subject in newcomers)
+    def _check_no_late_users(self) -> None:
+        """Check that no person logged in with the old issuer for the first time after the export.
+
+        Raises:
+            TenantryError: some did, and the switch would lock them out.
+        """
+        created = self.harbor_users.users_since_export().values()
+        late = sum(subject.endswith(self.entry.old) for subject in created)
         if late:
             raise TenantryError(
-                f"Came by '{self.entry.old}' for the first time after the export: {late}. They would "
-                "be locked out. Run plan-migration with replan: true, which plans them too."
+                f"People who logged in with '{self.entry.old}' for the first time after the export: "
+                f"{late}. They would be locked out. Run {PLAN} with {REPLAN}: true, which plans them, "
+                "too."
             )
 
 
-def old_realm(client: KeycloakClient, issuer: str) -> KeycloakClient | None:
-    """The realm of the old issuer, where it is one of the same Keycloak; None if not."""
+def open_old_realm(client: KeycloakClient, issuer: str) -> KeycloakClient | None:
+    """Return a client of the old issuer's realm; None if it is not a realm of the same Keycloak.
+
+    The caller closes the client.
+    """
     realm = issuer.rpartition("/realms/")[2]
     found = KeycloakClient(client.account, realm)
     try:
@@ -166,9 +183,9 @@ def old_realm(client: KeycloakClient, issuer: str) -> KeycloakClient | None:
     return None
 
 
-def no_way_back(issuer: str) -> str:
-    """Why it can't be undone from here."""
+def explain_no_rollback(issuer: str) -> str:
+    """Return why Tenantry cannot switch back to an issuer."""
     return (
-        f"'{issuer}' is no realm of the Keycloak that the connection leads to, so its client's "
-        "secret, which Harbor never shows, can't be read: there is no way back by this flow."
+        f"'{issuer}' is not a realm of the Keycloak of the connection. Tenantry cannot read the secret "
+        "of its client, and Harbor never returns it, so it cannot roll back the migration."
     )

@@ -1,7 +1,7 @@
-"""Users of the realm who are deleted and made once more, with all they had but what only they know.
+"""Re-creation of users in the realm, with everything that Keycloak can return.
 
-Their passwords, second factors and sessions end; links, groups, roles and attributes stay. Partial
-import is the only call of Keycloak's that takes an id, and one that makes all of it at once.
+Passwords, second factors and sessions are lost. Links, groups, roles and attributes are kept. Partial
+import is the only call of Keycloak that accepts an id, and it creates all of this in one call.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from tenantry.systems.keycloak.client import KeycloakClient
 _IMPORT = "partialImport"
 
 
-def check_rights(client: KeycloakClient) -> None:
-    """Whether users can be imported: it is seen before the first one is deleted.
+def check_import_rights(client: KeycloakClient) -> None:
+    """Check that the account may import users, before the first user is deleted.
 
     Raises:
         SystemRefused: the account lacks the right `manage-realm`.
@@ -23,37 +23,37 @@ def check_rights(client: KeycloakClient) -> None:
     client.post(_IMPORT, {"ifResourceExists": "SKIP", "users": []}, status=200)
 
 
-def replace(client: KeycloakClient, person: Person, id: str, links: Sequence[Link]) -> None:
-    """Deletes a user, and imports it; whatever of this is done already stays so.
+def recreate_user(client: KeycloakClient, person: Person, id: str, links: Sequence[Link]) -> None:
+    """Delete a user and import it. A repeated call does only what is left to do.
 
     Args:
         client: the realm.
-        person: the user as it was, with the id that is deleted.
-        id: the id that it is to have: the same, or another.
-        links: the links that it is to have.
+        person: the former state of the user, with the id that is deleted.
+        id: the new id, which may be the same.
+        links: the new links.
 
     Raises:
-        SystemRefused: somebody else has its name, or took it in that moment.
+        SystemRefused: another user has the same name.
     """
-    there = client.get(f"users/{id}") is not None
-    if there and (id != person.id or _is_made(client, id, links)):
+    exists = client.get(f"users/{id}") is not None
+    if exists and (id != person.id or _has_links(client, id, links)):
         return
     client.delete(f"users/{person.id}")
-    _make(client, person, id, links)
+    _create(client, person, id, links)
 
 
-def _is_made(client: KeycloakClient, id: str, links: Sequence[Link]) -> bool:
+def _has_links(client: KeycloakClient, id: str, links: Sequence[Link]) -> bool:
     found = client.rows(f"users/{id}/federated-identity") or ()
-    held = {(link["identityProvider"], link.get("userId") or "") for link in found}
-    return {(link.provider, link.user_id) for link in links} <= held
+    existing = {(link["identityProvider"], link.get("userId") or "") for link in found}
+    return {(link.provider, link.user_id) for link in links} <= existing
 
 
-def _make(client: KeycloakClient, person: Person, id: str, links: Sequence[Link]) -> None:
+def _create(client: KeycloakClient, person: Person, id: str, links: Sequence[Link]) -> None:
     body = _representation(person, id, links)
     try:
         _import(client, body)
     except SystemUnavailable as error:
-        # A group or a client that is gone by now breaks the import of who was in it.
+        # Keycloak answers 500 if a group or a client of the user was deleted since the export.
         groups = [path for path in person.groups if client.get(f"group-by-path{path}")]
         clients = {name for name in person.client_roles if client.rows("clients", clientId=name)}
         roles = {name: roles for name, roles in person.client_roles.items() if name in clients}
@@ -64,9 +64,9 @@ def _make(client: KeycloakClient, person: Person, id: str, links: Sequence[Link]
         raise SystemRefused(
             "keycloak",
             f"import user {id}",
-            "another user has the name of one who is being made anew",
-            advice="The person logged in at that very moment. Delete that user, and run it again: it "
-            "goes on where it stopped.",
+            "another user has the name of the user that is being re-created",
+            advice="The person logged in between the deletion and the import. Delete that user, and "
+            "run it again: it continues where it stopped.",
         )
 
 
@@ -87,7 +87,7 @@ def _representation(person: Person, id: str, links: Sequence[Link]) -> dict[str,
         "attributes": person.attributes,
         "requiredActions": person.required_actions,
         "groups": person.groups,
-        # Whoever is imported is given no role by default, and without that no offline token.
+        # An imported user gets no default role, and without it no offline token: roles are explicit.
         "realmRoles": person.roles,
         "clientRoles": person.client_roles,
         "federatedIdentities": [

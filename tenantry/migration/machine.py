@@ -1,4 +1,4 @@
-"""What all migrations have in common: one at a time, exported, approved, and written down."""
+"""The steps that all migrations share: export, approval, waves and soak time, one migration at a time."""
 
 import secrets
 from abc import ABC, abstractmethod
@@ -14,102 +14,104 @@ from tenantry.migration.case import fold
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.options import Options, is_named
+from tenantry.migration.parameters import EXCLUDE_USERS, ROLL_BACK
 from tenantry.migration.snapshot import Person, Situation, Snapshot
 from tenantry.migration.state import MigrationState
 from tenantry.wording import count
 
 
 class Status(Protocol):
-    """How everybody stands; as a text it is the counts."""
+    """The status of all people of a migration. As a text, it is the counts."""
 
     @property
     def incomplete(self) -> frozenset[str]:
-        """Ids of those whose wave was done, and who are not through."""
+        """The ids of people whose wave is done, and who have not completed the migration."""
 
     @property
     def rollback_summary(self) -> str:
-        """How many people are back in Harbor, in words; empty if none were deleted."""
+        """How many people have logged in to Harbor again, in words; empty if none were deleted."""
 
 
 class Migration(MigrationState, ABC):
-    """A migration, as a process has it that starts now: all it knows is in the store.
+    """A migration. All of its state is in the store and in the systems.
 
-    Each method may be called again after a process died in it: it goes on where that one was.
+    After a process died in a method, another process calls the method again, and it continues.
     """
 
     @property
     def is_plan_final(self) -> bool:
-        """Whether it is too late to plan it anew."""
+        """Whether the migration cannot be planned again."""
         return self.entry.switching or self.entry.rolling_back
 
-    # What each kind has of its own
+    # What each kind of migration implements
 
     @abstractmethod
-    def subject(self, person: Person) -> str:
-        """What Harbor knows a person by who is moved: subject and issuer, with nothing between."""
+    def harbor_subject(self, person: Person) -> str:
+        """Return a moved person's subject followed by the issuer, as Harbor stores them."""
 
     @abstractmethod
     def keycloak_id(self, person: Person) -> str | None:
-        """The id of a person in the realm now; None if it is another realm by now."""
+        """Return the current id of a person in the realm; None if the realm itself has changed."""
 
     @abstractmethod
     def check_ready_to_move(self) -> None:
-        """Refuses to move anybody before it is time.
+        """Check that waves may be moved now.
 
         Raises:
-            TenantryError: and why.
+            TenantryError: the plan is not approved, or a step is missing.
         """
 
     @abstractmethod
     def move_wave(self, number: int) -> tuple[int, str]:
-        """Moves the people of a wave, and notes that they are being moved.
+        """Move the people of a wave, and record it.
 
-        HarborUsers:
-            How many they are, and what was needed now, in words.
+        Returns:
+            The number of people, and what was done for them in this run, in words.
 
         Raises:
-            TenantryError: somebody, or a link, is not what it must be.
+            TenantryError: a user or a link is not as planned.
         """
 
     @abstractmethod
     def switch(self) -> None:
-        """Lets people log in by the new one."""
+        """Switch logins to the new provider or issuer."""
 
     @abstractmethod
     def follow_up(self) -> Status:
-        """Mends or gives back what people lack, and tells how everybody stands."""
+        """Restore the links and rights that people lack, and return the status of all people."""
 
     @abstractmethod
     def finish(self, exclude_users: tuple[str, ...] = (), *, now: bool = False) -> None:
-        """Ends it once the soak time is over; there is no way back then.
+        """Finish the migration after the soak time. A rollback is not possible afterwards.
 
         Args:
-            exclude_users: user names of those who are waited for no longer.
-            now: do not wait for the soak time.
+            exclude_users: user names of people for whom the finish does not wait.
+            now: whether to finish before the soak time is over.
         """
 
     @abstractmethod
     def roll_back(self, exclude: tuple[str, ...] = (), approved: int | None = None) -> str:
-        """Undo all of it, and return what was undone, in words.
+        """Undo the migration, and return what was undone, in words.
 
         Args:
-            exclude: user names of those whom the way back does not wait for.
-            approved: how many users in Harbor it may delete; any number if not given.
+            exclude: user names of people for whom the rollback does not wait.
+            approved: how many users it may delete in Harbor; any number if not given.
         """
 
-    # Beginning
+    # Export and approval
 
     def check_no_other(self, old: str, new: str) -> None:
-        """Refuses to begin while another is on.
+        """Check that no other migration is in progress.
 
         Raises:
-            TenantryError: it is, and which.
+            TenantryError: one is.
         """
         realm = self.systems.keycloak_client.realm
         if self.is_on and (self.entry.old, self.entry.new, self.entry.realm) != (old, new, realm):
             raise TenantryError(
-                f"In {self.store.name} the {self.entry.label} is on ({self.entry.stage}). Finish it or "
-                "roll it back first: two at once would move the same people twice."
+                f"The {self.entry.label} is in progress in {self.store.name} ({self.entry.stage}). "
+                "Finish it or roll it back first: two migrations at once would move the same people "
+                "twice."
             )
 
     def export(
@@ -121,27 +123,28 @@ class Migration(MigrationState, ABC):
         situation: Situation,
         run: str = "",
     ) -> str:
-        """Writes the snapshot, reads it back, and begins the journal.
+        """Write the snapshot, read it back, and begin the journal.
 
         Args:
-            inspection: who is moved.
-            old: what is replaced.
-            new: what replaces it.
-            options: what was asked for.
+            inspection: the people to be moved.
+            old: the alias of the old provider, or the old issuer.
+            new: the alias of the new provider, or the new issuer.
+            options: the options of the plan.
             situation: what changes.
-            run: who makes the plan.
+            run: the run that makes the plan.
 
-        HarborUsers:
-            The hash of the plan, to be approved.
+        Returns:
+            The hash of the plan, for the approval.
 
         Raises:
-            TenantryError: something must be settled first, or a migration is past that point.
+            TenantryError: a notice is blocking, or the migration cannot be planned again.
         """
-        inspection.refuse()
+        inspection.require_no_blocking()
         self.check_no_other(old, new)
         if self.is_on and self.is_plan_final:
-            text = f"The {self.entry.label} is {self.entry.stage}: it can't be planned anew."
-            raise TenantryError(text)
+            raise TenantryError(
+                f"The {self.entry.label} is {self.entry.stage}, so it cannot be planned again."
+            )
         with self.locked():
             now = self.clock()
             snapshot = Snapshot(
@@ -158,18 +161,18 @@ class Migration(MigrationState, ABC):
                 settings=inspection.settings,
             )
             self.lock.check()
-            before = self.journal
-            named = before.id if before else None
-            exports.clean_up(self.store, named, now)
-            exports.begin(self.store, snapshot, before)
+            previous = self.journal
+            current = previous.id if previous else None
+            exports.clean_up(self.store, current, now)
+            exports.begin(self.store, snapshot, previous)
             try:
                 plan = snapshots.save(self.store, snapshot)
             except Exception:
-                with suppress(TenantryError):  # else the next run does it
-                    exports.clean_up(self.store, named, now)
+                with suppress(TenantryError):  # The next run cleans up otherwise.
+                    exports.clean_up(self.store, current, now)
                 raise
             entry = Journal(
-                number=before.number if before else 0,
+                number=previous.number if previous else 0,
                 id=snapshot.id,
                 situation=situation,
                 realm=snapshot.realm,
@@ -178,7 +181,7 @@ class Migration(MigrationState, ABC):
                 plan=plan,
                 phase="exported",
                 run=run,
-                began=before.began if before and before.is_on else now,
+                began=previous.began if previous and previous.is_on else now,
                 waves=len(snapshot.waves),
                 soak_hours=options.soak_hours,
                 keep_days=options.keep_days,
@@ -189,122 +192,129 @@ class Migration(MigrationState, ABC):
         return plan
 
     def approve(self, plan: str, by: str) -> None:
-        """Takes down that somebody approved a plan.
+        """Record the approval of a plan in the journal.
 
         Raises:
-            TenantryError: it is not the plan that there is now.
+            TenantryError: it is not the current plan.
         """
         if plan != self.entry.plan:
             raise TenantryError(
-                f"What was approved is plan {plan[:12] or '(none)'}, and the plan is now "
-                f"{self.entry.plan[:12]}: look at it, and approve that one."
+                f"Plan {plan[:12] or '(none)'} was approved, but the current plan is "
+                f"{self.entry.plan[:12]}. Read the current plan, and approve it."
             )
         if self.entry.phase == "exported":
             with self.locked():
                 self.update_journal(phase="approved", approved_by=by)
 
     def check_approved(self) -> None:
-        """Refuses to go on with what is not approved, or is being undone.
+        """Check that the plan is approved, and that no rollback has begun.
 
         Raises:
-            TenantryError: and which.
+            TenantryError: the plan is not approved, or the migration is being rolled back.
         """
         self.check_not_rolling_back()
         if self.entry.phase == "exported":
-            text = f"The {self.entry.label} is not approved yet: plan {self.entry.plan[:12]}."
-            raise TenantryError(text)
+            raise TenantryError(
+                f"The {self.entry.label} is not approved yet: plan {self.entry.plan[:12]}."
+            )
 
     # The waves
 
+    @property
+    def waves_left(self) -> int:
+        """The number of waves that are not done."""
+        return self.entry.waves - self.entry.waves_done
+
     def move(self, waves: int | None = None) -> int:
-        """Moves the people of the next waves.
+        """Move the people of the next waves, and return the number of waves that are left.
 
         Args:
-            waves: how many waves; all that are left if not given.
-
-        HarborUsers:
-            How many waves are left.
+            waves: the number of waves to move; all that are left if not given.
 
         Raises:
-            TenantryError: it is not time, or somebody can't be moved; those before are.
+            TenantryError: the plan is not ready, or a person cannot be moved. Earlier waves are done.
         """
         self.check_ready_to_move()
         first, last = self.entry.waves_done, self.entry.waves
         for number in range(first, last if waves is None else min(last, first + waves)):
             with self.locked():
-                people, needed = self.move_wave(number)
+                people, result = self.move_wave(number)
                 done = number + 1
                 self.update_journal(waves_done=done, phase="moved" if done == last else "moving")
-            self.told(
-                f"Wave '{self.snapshot.waves[number]}': {count(people, 'person', 'people')}, {needed} now."
+            name = self.snapshot.waves[number]
+            self.report(
+                f"Wave '{name}' done: {count(people, 'person', 'people')}; in this run: {result}."
             )
-        return last - self.entry.waves_done
+        return self.waves_left
 
-    # The way back
+    # The rollback
 
     def check_not_rolling_back(self) -> None:
-        """Refuse to inspect or plan while the migration is rolled back.
+        """Check that no rollback has begun.
 
         Raises:
-            TenantryError: it is, and how it ends.
+            TenantryError: one has. The message says how it ends.
         """
         if self.is_on and self.entry.rolling_back:
             raise TenantryError(
-                f"The {self.entry.label} is being rolled back. It ends when the people "
-                "whom it deleted have logged in. For people who will not return, run "
-                "roll-back-migration with exclude_users and their user names."
+                f"The {self.entry.label} is being rolled back. The rollback is complete when all "
+                "people whose users it deleted have logged in. For people who will not return, run "
+                f"{ROLL_BACK} with their user names in {EXCLUDE_USERS}."
+            )
+
+    def check_rollback_complete(self) -> None:
+        """Check that no rollback was interrupted before it had undone all changes.
+
+        Raises:
+            TenantryError: one was.
+        """
+        if self.entry.rolling_back and not self.entry.undone:
+            raise TenantryError(
+                f"The rollback of the {self.entry.label} was interrupted. Run {ROLL_BACK} again."
             )
 
     def excluded_ids(self, exclude: tuple[str, ...]) -> list[str]:
-        """Return the ids of all people whom the way back does not wait for, with those of before.
+        """Return the ids of all people for whom the rollback does not wait, including earlier ones.
 
         Raises:
-            TenantryError: some names are of users who were not exported.
+            TenantryError: some user names are not in the snapshot.
         """
         people = self.snapshot.people
         known = {fold(person.username) for person in people}
         if unknown := [name for name in exclude if fold(name) not in known]:
-            lines = [f"exclude_users: no exported user has the name '{name}'" for name in unknown]
+            lines = [f"{EXCLUDE_USERS}: no exported user has the name '{name}'" for name in unknown]
             raise TenantryError("\n".join(lines))
         named = {person.id for person in people if is_named(person, exclude)}
         return sorted(named.union(self.entry.given_up))
 
-    # The end
+    # The finish
 
     def check_soak_time(self, *, now: bool) -> None:
-        """Refuses to end what is not switched, is being undone, or has not soaked.
+        """Check that the migration was switched, and that its soak time is over.
+
+        Args:
+            now: whether to ignore the soak time.
 
         Raises:
-            TenantryError: and why.
+            TenantryError: it was not switched, its soak time is not over, or it is being rolled back.
         """
         self.check_not_rolling_back()
-        until = self.soaked()
+        until = self.soak_end()
         if not now and self.clock() < until:
             raise TenantryError(
-                f"The soak time of the {self.entry.label} lasts until {until:%Y-%m-%d %H:%M} UTC, and "
-                "the way back with it. Nothing was changed."
+                f"The soak time of the {self.entry.label} lasts until {until:%Y-%m-%d %H:%M} UTC. A "
+                "rollback is possible until the finish. Nothing was changed."
             )
 
-    def check_rollback_complete(self) -> None:
-        """Refuses to look after people while the way back is under way, or has stopped.
+    def soak_end(self) -> datetime:
+        """Return when the soak time is over.
 
         Raises:
-            TenantryError: it is.
-        """
-        if self.entry.rolling_back and not self.entry.undone:
-            raise TenantryError(
-                f"The {self.entry.label} is being rolled back, and that did not come to its end: run "
-                "roll-back-migration again."
-            )
-
-    def soaked(self) -> datetime:
-        """When the soak time is over.
-
-        Raises:
-            TenantryError: it has not begun.
+            TenantryError: the migration was not switched yet.
         """
         if self.entry.switched_at is None:
             raise TenantryError(
-                f"The {self.entry.label} is {self.entry.phase}, not switched yet: it can't be finished."
+                f"The {self.entry.label} is {self.entry.phase} and not switched yet, so it cannot be "
+                "finished."
             )
         return self.entry.switched_at + timedelta(hours=self.entry.soak_hours)

@@ -1,4 +1,7 @@
-"""Who is who at the new provider. It is never guessed: whoever could be two is told of."""
+"""Matching of the realm's users with identities at the new provider.
+
+A match is never guessed. A person with several candidates is reported as ambiguous.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,42 +13,43 @@ from tenantry.migration.snapshot import Identity, Person
 
 
 class MatchResult(NamedTuple):
-    """What was found for a person."""
+    """The result of the match for one person."""
 
     state: Literal["matched", "unmatched", "ambiguous"]
     identity: Identity | None = None
     why: str = ""
+    """Why there is no match."""
 
 
 def match(
     people: Sequence[Person], identities: Sequence[Identity], by: Match
 ) -> dict[str, MatchResult]:
-    """Finds everybody at the new provider; upper and lower case are the same.
+    """Match people with identities, independent of upper and lower case.
 
     Args:
         people: users of the realm.
-        identities: everybody at the new provider.
-        by: what they are matched by.
+        identities: all users of the new provider.
+        by: the attribute that must be equal.
 
-    HarborUsers:
-        What was found, by the person's id.
+    Returns:
+        The results, by the person's id.
     """
-    there: dict[str, list[Identity]] = defaultdict(list)
+    candidates: dict[str, list[Identity]] = defaultdict(list)
     for identity in identities:
         if key := _identity_key(identity, by):
-            there[fold(key)].append(identity)
-    ours = Counter(fold(key) for person in people if (key := _key(person, by)))
-    found = {person.id: _found(person, by, there, ours) for person in people}
-    claimed = Counter(each.identity.external_id for each in found.values() if each.identity)
+            candidates[fold(key)].append(identity)
+    people_by_key = Counter(fold(key) for person in people if (key := _person_key(person, by)))
+    results = {person.id: _match(person, by, candidates, people_by_key) for person in people}
+    claims = Counter(result.identity.external_id for result in results.values() if result.identity)
     return {
-        id: MatchResult("ambiguous", why="two people here would be one there")
-        if each.identity and claimed[each.identity.external_id] > 1
-        else each
-        for id, each in found.items()
+        id: MatchResult("ambiguous", why="two people match the same user of the new provider")
+        if result.identity and claims[result.identity.external_id] > 1
+        else result
+        for id, result in results.items()
     }
 
 
-def _key(person: Person, by: Match) -> str:
+def _person_key(person: Person, by: Match) -> str:
     return person.email if by == "email" else person.username
 
 
@@ -57,30 +61,39 @@ def _identity_key(identity: Identity, by: Match) -> str:
     }[by]
 
 
-def _found(
-    person: Person, by: Match, there: dict[str, list[Identity]], ours: Counter[str]
+def _match(
+    person: Person,
+    by: Match,
+    candidates: dict[str, list[Identity]],
+    people_by_key: Counter[str],
 ) -> MatchResult:
-    key = _key(person, by)
+    key = _person_key(person, by)
     if not key:
-        return MatchResult("unmatched", why="has no e-mail address here")
-    candidates = there.get(fold(key), [])
-    if not candidates:
-        return MatchResult("unmatched", why=f"nobody there has this {_told(by)}")
-    if len(candidates) > 1:
-        spelled = {_identity_key(each, by) for each in candidates}
-        why = "differing in upper and lower case only" if len(spelled) > 1 else "all the same"
-        return MatchResult("ambiguous", why=f"{len(candidates)} people there, {why}")
-    if ours[fold(key)] > 1:
-        return MatchResult("ambiguous", why=f"others here have the same {_told(by)}")
-    identity = candidates[0]
-    if by == "username" and _differ(person.email, identity.email):
-        why = "the same user name with another e-mail address: it may have been given anew"
+        return MatchResult("unmatched", why="the user of the realm has no e-mail address")
+    found = candidates.get(fold(key), [])
+    if not found:
+        why = f"no user of the new provider has this {_label(by)}"
+        if by == "mapping":
+            why = "the mapping file has no identity for this user"
+        return MatchResult("unmatched", why=why)
+    if len(found) > 1:
+        spellings = {_identity_key(identity, by) for identity in found}
+        detail = "spelled with different case" if len(spellings) > 1 else "spelled the same"
+        why = f"{len(found)} users of the new provider have this {_label(by)}, {detail}"
         return MatchResult("ambiguous", why=why)
+    if people_by_key[fold(key)] > 1:
+        return MatchResult("ambiguous", why=f"several users of the realm have this {_label(by)}")
+    identity = found[0]
+    if by == "username" and _differ(person.email, identity.email):
+        return MatchResult(
+            "ambiguous",
+            why="same user name but another e-mail address: the user name may have been reassigned",
+        )
     return MatchResult("matched", identity)
 
 
-def _told(by: Match) -> str:
-    return {"email": "e-mail address", "username": "user name", "mapping": "row"}[by]
+def _label(by: Match) -> str:
+    return {"email": "e-mail address", "username": "user name", "mapping": "user name"}[by]
 
 
 def _differ(ours: str, theirs: str) -> bool:

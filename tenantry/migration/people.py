@@ -1,8 +1,8 @@
-"""Reads everybody from Keycloak and from Harbor. Nothing is written here.
+"""Reads users and their rights from Keycloak and from Harbor. It writes nothing.
 
-What it costs: of Keycloak a page for each 100 people and three requests each (links, groups,
-roles of the realm and of clients); of Harbor a page for each 100 users and one each, and one for
-each project's members.
+Keycloak: a page for each 100 users, and three requests for each user (links, groups, and roles of
+the realm and of clients). Harbor: a page for each 100 users, a request for each user, and one for the
+members of each project.
 """
 
 from collections import defaultdict
@@ -17,28 +17,28 @@ from tenantry.systems.keycloak.client import KeycloakClient
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
-"""Told how many of how many are done."""
+"""Reports progress: how many items are done, and how many there are."""
 
 
-def silent(done: int, of: int) -> None:
-    """Tells nobody."""
+def no_progress(done: int, total: int) -> None:
+    """Report nothing."""
 
 
-def linked(client: KeycloakClient, provider: str) -> dict[str, dict[str, Any]]:
-    """The users of the realm who are linked to a provider, by id: as Keycloak lists them."""
+def linked_users(client: KeycloakClient, provider: str) -> dict[str, dict[str, Any]]:
+    """Return the users of the realm with a link to a provider, by id, as Keycloak lists them."""
     pages = client.pages("users", idpAlias=provider, briefRepresentation="false")
     return {user["id"]: user for user in pages}
 
 
-def count(client: KeycloakClient, **query: str) -> int:
-    """How many users the realm has."""
+def count_users(client: KeycloakClient, **query: str) -> int:
+    """Return the number of users in the realm."""
     return client.count("users/count", **query)
 
 
-def read_person(client: KeycloakClient, user: dict[str, Any]) -> Person:
-    """A user as it was listed, with links, groups and roles."""
+def complete_person(client: KeycloakClient, user: dict[str, Any]) -> Person:
+    """Return a listed user with links, groups and roles."""
     id = user["id"]
-    realm_roles, client_roles = roles(client, id)
+    realm_roles, client_roles = read_roles(client, id)
     return Person(
         id=id,
         username=user["username"],
@@ -50,15 +50,15 @@ def read_person(client: KeycloakClient, user: dict[str, Any]) -> Person:
         required_actions=user.get("requiredActions") or [],
         created=user.get("createdTimestamp") or 0,
         attributes=user.get("attributes") or {},
-        links=links(client, id),
-        groups=groups(client, id),
+        links=read_links(client, id),
+        groups=read_groups(client, id),
         roles=realm_roles,
         client_roles=client_roles,
     )
 
 
-def links(client: KeycloakClient, id: str) -> list[Link]:
-    """A user's links; none if there is no such user."""
+def read_links(client: KeycloakClient, id: str) -> list[Link]:
+    """Return the links of a user; an empty list if the user does not exist."""
     return [
         Link(
             provider=link["identityProvider"],
@@ -69,13 +69,13 @@ def links(client: KeycloakClient, id: str) -> list[Link]:
     ]
 
 
-def groups(client: KeycloakClient, id: str) -> list[str]:
-    """The paths of a user's groups."""
+def read_groups(client: KeycloakClient, id: str) -> list[str]:
+    """Return the paths of a user's groups."""
     return sorted(group["path"] for group in client.pages(f"users/{id}/groups"))
 
 
-def roles(client: KeycloakClient, id: str) -> tuple[list[str], dict[str, list[str]]]:
-    """The roles given to a user: those of the realm, and those of clients by the client."""
+def read_roles(client: KeycloakClient, id: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the realm roles of a user, and the client roles by client."""
     found: dict[str, Any] = client.get(f"users/{id}/role-mappings") or {}
     clients = sorted((found.get("clientMappings") or {}).items())
     return _names(found.get("realmMappings")), {
@@ -87,36 +87,36 @@ def _names(roles: Iterable[dict[str, Any]] | None) -> list[str]:
     return sorted(role["name"] for role in roles or ())
 
 
-def held(client: KeycloakClient, id: str) -> Person | None:
-    """A user as it is now; None if there is none."""
+def read_person(client: KeycloakClient, id: str) -> Person | None:
+    """Return the current state of a user; None if the user does not exist."""
     user = client.get(f"users/{id}")
-    return read_person(client, user) if user else None
+    return complete_person(client, user) if user else None
 
 
 def read_people(
-    client: KeycloakClient, users: Iterable[dict[str, Any]], progress: Progress = silent
+    client: KeycloakClient, users: Iterable[dict[str, Any]], progress: Progress = no_progress
 ) -> list[Person]:
-    """Users as they were listed, by user name; service accounts are left out."""
+    """Return listed users with links, groups and roles, sorted by name, without service accounts."""
     wanted = [user for user in users if not user.get("serviceAccountClientId")]
-    step: Callable[[Person], Person] = counting(progress, len(wanted))
+    step: Callable[[Person], Person] = count_progress(progress, len(wanted))
 
-    def whole(user: dict[str, Any]) -> Person:
-        with understood("keycloak", "read one of the people"):
-            return step(read_person(client, user))
+    def complete(user: dict[str, Any]) -> Person:
+        with understood("keycloak", "read a user"):
+            return step(complete_person(client, user))
 
-    found = map_concurrently(whole, wanted)
+    found = map_concurrently(complete, wanted)
     return sorted(found, key=lambda person: person.username)
 
 
-def read_harbor(
-    client: HarborClient, progress: Progress = silent, *, only: Collection[int] | None = None
+def read_harbor_users(
+    client: HarborClient, progress: Progress = no_progress, *, only: Collection[int] | None = None
 ) -> list[HarborUser]:
-    """Everybody in Harbor but its local administrator, with what each has directly.
+    """Return the users of Harbor with their direct rights, without Harbor's local administrator.
 
     Args:
         client: Harbor.
-        progress: told how far it has come.
-        only: ids of users, to read no others.
+        progress: reports progress.
+        only: the ids of the users to read; all if not given.
     """
     listed = [row for row in client.pages("/users") if only is None or row["user_id"] in only]
     projects = list(client.pages("/projects"))
@@ -124,14 +124,16 @@ def read_harbor(
     for project in projects:
         owned[project["owner_id"]].append(project["name"])
     members: dict[int, dict[str, int]] = defaultdict(dict)
-    found = map_concurrently(lambda project: list(memberships(client, project["name"])), projects)
+    found = map_concurrently(
+        lambda project: list(read_memberships(client, project["name"])), projects
+    )
     for project, rows in zip(projects, found, strict=True):
         for user, role in rows:
             members[user][project["name"]] = role
-    step: Callable[[HarborUser], HarborUser] = counting(progress, len(listed))
+    step: Callable[[HarborUser], HarborUser] = count_progress(progress, len(listed))
 
-    def whole(row: dict[str, Any]) -> HarborUser:
-        # The answer holds the CLI secret: only this one field of it is looked at.
+    def complete(row: dict[str, Any]) -> HarborUser:
+        # The answer contains the CLI secret. Only its `subiss` is read.
         meta = client.get(f"/users/{row['user_id']}").get("oidc_user_meta") or {}
         return step(
             HarborUser(
@@ -145,17 +147,17 @@ def read_harbor(
             )
         )
 
-    return map_concurrently(whole, listed)
+    return map_concurrently(complete, listed)
 
 
-def memberships(client: HarborClient, project: str) -> Iterable[tuple[int, int]]:
-    """The users that are direct members of a project, and their roles."""
+def read_memberships(client: HarborClient, project: str) -> Iterable[tuple[int, int]]:
+    """Return the ids and roles of the users that are direct members of a project."""
     rows = client.pages(f"/projects/{project}/members", by_name=True)
     return ((row["entity_id"], row["role_id"]) for row in rows if row["entity_type"] == "u")
 
 
 def join(people: Sequence[Person], users: Sequence[HarborUser], issuer: str) -> list[Person]:
-    """The people with their users in Harbor: the one that has their id and the realm's issuer."""
+    """Return the people with their users in Harbor, which have the person's id and this issuer."""
     by_subject = {user.subiss: user for user in users if user.subiss}
     return [
         person.model_copy(update={"harbor": by_subject.get(person.id + issuer)})
@@ -163,15 +165,15 @@ def join(people: Sequence[Person], users: Sequence[HarborUser], issuer: str) -> 
     ]
 
 
-def counting(progress: Progress, of: int) -> Callable[[T], T]:
-    """A function that gives back what it is given, and tells how many it has been given."""
+def count_progress(progress: Progress, total: int) -> Callable[[T], T]:
+    """Return a function that returns its argument, and reports how often it was called."""
     done = 0
 
     def step(value: T) -> T:
         nonlocal done
         done += 1
-        if done % 50 == 0 or done == of:
-            progress(done, of)
+        if done % 50 == 0 or done == total:
+            progress(done, total)
         return value
 
     return step

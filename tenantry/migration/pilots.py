@@ -1,32 +1,35 @@
-"""The links by which pilots log in by a new provider that the realm's login page does not show yet.
+"""The links with which pilots log in through a provider that the login page does not show yet.
 
-A person asks for a hidden provider by the parameter `kc_idp_hint`. It cannot be added to the page that
-Harbor sends people to where Harbor sends the parameter itself: Keycloak refuses a duplicated one with
-400. And a link of ours to Harbor's client lacks the state that Harbor keeps in its session. So the
-first link begins a session of the realm through the client of its account console, by the new
-provider; Harbor's own login then finds that session, whatever parameter it sends. Tried with
-Keycloak 26.7.3: the cookie of a session comes before the hint.
+A user selects a hidden provider with the parameter `kc_idp_hint`. The parameter cannot be added to
+Harbor's login redirect if Harbor itself sends it: Keycloak rejects a duplicate parameter with 400.
+A link to Harbor's client does not work either, because it lacks the state that Harbor keeps in its
+session. The first link therefore begins a session of the realm through the account console's client
+and the new provider. Harbor's login then finds that session, independent of its own parameter.
+Tested with Keycloak 26.7.3: a session cookie takes precedence over the hint.
 """
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from tenantry.errors import SystemRefused
+from tenantry.migration.journal import Journal
+from tenantry.migration.options import PILOT
+from tenantry.migration.snapshot import Snapshot
 from tenantry.systems.systems import Systems
 
 _CLIENTS = ("account", "account-console")
-"""Clients that Keycloak makes in every realm; both return to the realm's account console."""
+"""Clients that Keycloak creates in every realm. Both return to the realm's account console."""
 _CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-"""A challenge for PKCE, which the client of the account console demands (the example of RFC 7636).
-Its code is never redeemed: the session is all that is wanted."""
+"""A PKCE challenge (the example of RFC 7636), which the account console's client requires. The code is
+never redeemed, since only the session is needed."""
 
 
 @dataclass(frozen=True)
 class PilotLinks:
-    """What a pilot opens, in this order and in one browser."""
+    """The links that a pilot opens, in this order and in one browser."""
 
     realm: str
-    """Begins a session of the realm by the new provider; empty where Harbor's login leads there."""
+    """Begins a session of the realm through the new provider; empty if Harbor's login does that."""
     harbor: str
     """Harbor's own login."""
 
@@ -34,19 +37,19 @@ class PilotLinks:
         if not self.realm:
             return f"Pilots log in to Harbor: {self.harbor}"
         return (
-            f"Pilots log in by the new provider: {self.realm} and then open Harbor: {self.harbor}"
+            f"Pilots log in with the new provider: {self.realm} and then open Harbor: {self.harbor}"
         )
 
 
-def links(systems: Systems, provider: str = "") -> PilotLinks:
+def make_links(systems: Systems, provider: str = "") -> PilotLinks:
     """Return the links for a realm and its Harbor.
 
     Args:
         systems: the systems.
-        provider: alias of the hidden provider; empty where Harbor trusts another issuer already.
+        provider: alias of the hidden provider; empty if Harbor already trusts the new issuer.
 
     Raises:
-        SystemRefused: the realm has no client that a person can log in by without Harbor.
+        SystemRefused: no client of the realm allows a login without Harbor.
     """
     base = str(systems.harbor_client.info()["external_url"]).rstrip("/")
     harbor = f"{base}/c/oidc/login"
@@ -70,6 +73,15 @@ def links(systems: Systems, provider: str = "") -> PilotLinks:
     raise SystemRefused(
         "keycloak",
         "GET clients",
-        "neither client of the account console can be used, so pilots have no login by the provider",
+        "both clients of the account console are disabled, so pilots cannot log in with the provider",
         advice="Enable the client 'account' of the realm.",
     )
+
+
+def are_due(snapshot: Snapshot, entry: Journal) -> bool:
+    """Return whether pilots need links: they are moved, and the login page does not show the provider.
+
+    Before their wave, a login with the new provider would create a second account.
+    """
+    due = snapshot.waves[0] == PILOT and 0 < entry.waves_done < entry.waves
+    return due and (entry.switched_at is None or entry.situation == "issuer")

@@ -1,20 +1,20 @@
-"""Users of the realm who are deleted and made once more: under another id, or with the same one.
+"""Users that are deleted and re-created in the realm, with another id or with the same one.
 
-What they had is stored before the first of them is deleted, on the way there and on the way back.
+Their state is stored before the first of them is deleted, in the waves and in a rollback.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from uuid import uuid4
 
 from tenantry.migration import people as read
-from tenantry.migration.keycloak_users import replace
+from tenantry.migration.keycloak_users import recreate_user
 from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import HarborUser, Person, Wave
 from tenantry.systems.keycloak.client import KeycloakClient
 
 
 class Recreation:
-    """The users of one migration who are made once more."""
+    """The re-created users of one migration."""
 
     def __init__(self, migration: Migration) -> None:
         self._migration = migration
@@ -26,7 +26,7 @@ class Recreation:
 
     @property
     def ids(self) -> dict[str, str]:
-        """The new ids of those who have another one, by their former ids."""
+        """The new ids of the users that get another one, by their former ids."""
         entry = self._migration.entry
         key = (entry.id, entry.recorded)
         if self._ids is None or self._ids[0] != key:
@@ -35,7 +35,7 @@ class Recreation:
         return self._ids[1]
 
     def waves(self) -> list[Wave]:
-        """Return what was stored of the waves in which users were deleted."""
+        """Return the stored states of the waves in which users are deleted."""
         if all(person.way == "link" for person in self._migration.snapshot.moving):
             return []
         numbers = range(self._migration.entry.waves)
@@ -43,98 +43,122 @@ class Recreation:
         return [wave for wave in found if wave is not None]
 
     def record(
-        self, number: int, people: Sequence[Person], users: Callable[[], list[HarborUser]]
+        self, number: int, people: Sequence[Person], harbor_users: Callable[[], list[HarborUser]]
     ) -> Wave:
-        """Return what a wave's people had before they were deleted; store it, if that is not done.
+        """Return the state of a wave's people before their deletion. It is stored once.
 
         Args:
-            number: the wave's.
-            people: who is made once more, as they were exported.
-            users: reads what they have in Harbor.
+            number: the wave.
+            people: the people to re-create, as they were exported.
+            harbor_users: reads their users in Harbor.
         """
-        return self._migration.record_wave(number, lambda: self._take_down(people, users))
+        return self._migration.record_wave(number, lambda: self._observe(people, harbor_users))
 
-    def _take_down(self, people: Sequence[Person], users: Callable[[], list[HarborUser]]) -> Wave:
-        held = self._migration.map_locked(lambda each: read.held(self._keycloak, each.id), people)
-        now = [
-            there.model_copy(update={"way": person.way, "new": person.new})
-            for person, there in zip(people, held, strict=True)
-            if there is not None
+    def _observe(
+        self, people: Sequence[Person], harbor_users: Callable[[], list[HarborUser]]
+    ) -> Wave:
+        current = self._migration.map_locked(
+            lambda person: read.read_person(self._keycloak, person.id), people
+        )
+        existing = [
+            now.model_copy(update={"way": person.way, "new": person.new})
+            for person, now in zip(people, current, strict=True)
+            if now is not None
         ]
-        if len(now) < len(people):
-            text = "People who were exported are no users of the realm any more: left out: {}."
-            self._migration.told(text.format(len(people) - len(now)))
-        ids = {person.id: str(uuid4()) for person in now if person.way == "recreate"}
-        return Wave(users=users(), people=now, ids=ids)
+        if missing := len(people) - len(existing):
+            self._migration.report(
+                f"Exported users that no longer exist in the realm: {missing}. They are skipped."
+            )
+        ids = {person.id: str(uuid4()) for person in existing if person.way == "recreate"}
+        return Wave(users=harbor_users(), people=existing, ids=ids)
 
-    # The way back
+    # The rollback
 
-    def make_as_they_were(self, mapped: Collection[str]) -> int:
-        """Give all users their former ids and links, and what they were given since.
+    def restore(self, mapped: Collection[str]) -> int:
+        """Re-create all users with their former ids and links, and with their current rights.
 
         Args:
-            mapped: groups that a login by the new provider adds people to, or removes them from.
+            mapped: groups that a login with the new provider adds people to, or removes them from.
 
-        HarborUsers:
-            How many groups and roles they were given since.
+        Returns:
+            The number of groups and roles that were granted during the migration, and are kept.
         """
-        self._migration.map_locked(self._reappear, self._same_id())
-        before = dict(self._other_id())
-        held = self._migration.map_locked(lambda id: read.held(self._keycloak, id), before)
-        if now := [person for person in held if person is not None]:
-            self._migration.record_rollback(Wave(people=now))
+        self._migration.map_locked(self._recreate_missing, self._with_same_id())
+        former = dict(self._with_another_id())
+        current = self._migration.map_locked(
+            lambda id: read.read_person(self._keycloak, id), former
+        )
+        if existing := [person for person in current if person is not None]:
+            self._migration.record_rollback(Wave(people=existing))
         latest = {
-            each.id: each for record in self._migration.rollback_records() for each in record.people
+            person.id: person
+            for record in self._migration.rollback_records()
+            for person in record.people
         }
         new = self._migration.entry.new
-        merged = {id: merge(was, latest.get(id, was), mapped, new) for id, was in before.items()}
-        self._migration.map_locked(lambda id: self._return(id, before[id], merged[id]), before)
-        return sum(given(before[id], merged[id]) for id in before)
+        merged = {
+            id: merge(person, latest.get(id, person), mapped, new) for id, person in former.items()
+        }
+        self._migration.map_locked(lambda id: self._restore(id, former[id], merged[id]), former)
+        return sum(count_granted(former[id], merged[id]) for id in former)
 
-    def _same_id(self) -> list[Person]:
-        return [each for wave in self.waves() for each in wave.people if each.id not in wave.ids]
+    def _with_same_id(self) -> list[Person]:
+        return [
+            person for wave in self.waves() for person in wave.people if person.id not in wave.ids
+        ]
 
-    def _other_id(self) -> Iterator[tuple[str, Person]]:
-        """Yield the new id of each person who has one, and the person as it was."""
+    def _with_another_id(self) -> Iterator[tuple[str, Person]]:
+        """Yield the new id and the former state of each person that gets another id."""
         for wave in self.waves():
             for person in wave.people:
                 if person.id in wave.ids:
                     yield wave.ids[person.id], person
 
-    def _return(self, id: str, was: Person, merged: Person) -> None:
-        replace(self._keycloak, merged.model_copy(update={"id": id}), was.id, merged.links)
+    def _restore(self, id: str, former: Person, merged: Person) -> None:
+        current = merged.model_copy(update={"id": id})
+        recreate_user(self._keycloak, current, former.id, merged.links)
 
-    def _reappear(self, person: Person) -> None:
-        """Make a user whose import did not follow its deletion."""
+    def _recreate_missing(self, person: Person) -> None:
+        """Import a user that was deleted and not imported, because the process died in between."""
         if self._keycloak.get(f"users/{person.id}") is None:
-            replace(self._keycloak, person, person.id, person.links)
+            recreate_user(self._keycloak, person, person.id, person.links)
 
 
-def merge(was: Person, now: Person, mapped: Collection[str], new: str) -> Person:
-    """Return a user as it was, with the groups, roles and state that it has now.
+def merge(former: Person, current: Person, mapped: Collection[str], new: str) -> Person:
+    """Return a user as it was before the migration, with its current groups, roles and state.
 
-    A right that was given since stays given, and one that was taken away stays away. Groups that
-    the new provider's mappers fill are the exception: a login may have removed them, so those of
-    before stay. Links to other providers stay, but the one to the `new` provider.
+    Rights that were granted or removed during the migration stay granted or removed. Groups that
+    the new provider's mappers fill are an exception: a login may have removed them, so the former
+    ones are kept. All links are kept, except for the one to the `new` provider.
+
+    Args:
+        former: the user before the migration.
+        current: the user right before the rollback.
+        mapped: groups that the new provider's mappers fill.
+        new: alias of the new provider.
     """
-    lost = {group for group in was.groups if group in mapped}
-    kept = {link.provider for link in was.links} | {new}
-    return was.model_copy(
+    kept_groups = {group for group in former.groups if group in mapped}
+    replaced = {link.provider for link in former.links} | {new}
+    return former.model_copy(
         update={
-            "groups": sorted({*now.groups, *lost}),
-            "roles": now.roles,
-            "client_roles": now.client_roles,
-            "enabled": now.enabled,
-            "attributes": {**was.attributes, **now.attributes},
-            "links": [*was.links, *(link for link in now.links if link.provider not in kept)],
+            "groups": sorted({*current.groups, *kept_groups}),
+            "roles": current.roles,
+            "client_roles": current.client_roles,
+            "enabled": current.enabled,
+            "attributes": {**former.attributes, **current.attributes},
+            "links": [
+                *former.links,
+                *(link for link in current.links if link.provider not in replaced),
+            ],
         }
     )
 
 
-def given(was: Person, now: Person) -> int:
-    """Return how many groups and roles a user has now and had not before."""
+def count_granted(former: Person, current: Person) -> int:
+    """Return how many groups and roles a user has now, and did not have before."""
     clients = (
-        len({*roles} - {*was.client_roles.get(client, ())})
-        for client, roles in now.client_roles.items()
+        len({*roles} - {*former.client_roles.get(client, ())})
+        for client, roles in current.client_roles.items()
     )
-    return len({*now.groups} - {*was.groups}) + len({*now.roles} - {*was.roles}) + sum(clients)
+    groups = len({*current.groups} - {*former.groups})
+    return groups + len({*current.roles} - {*former.roles}) + sum(clients)

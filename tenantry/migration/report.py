@@ -1,4 +1,4 @@
-"""What people are told: counts for artifacts, and names for files that only the store's owner reads."""
+"""Reports: counts for artifacts, and user names for files that only the store's owner may read."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,17 +13,17 @@ from tenantry.migration import people as read
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.journal import Journal
 from tenantry.migration.machine import Migration
-from tenantry.migration.snapshot import INSPECTION, Person, Snapshot, people_name
+from tenantry.migration.snapshot import INSPECTION, Person, Snapshot, people_file
 from tenantry.text import csv_text
 
-_THERE = ("moved", "to come", "pending", "excluded")
-_BACK = ("back", "not logged in", "unchanged", "excluded")
+_MIGRATION_STATES = ("moved", "scheduled", "pending", "excluded")
+_ROLLBACK_STATES = ("logged in", "not logged in", "unchanged", "excluded")
 _ROLES = {1: "project admin", 2: "developer", 3: "guest", 4: "maintainer", 5: "limited guest"}
 
 
 @dataclass(frozen=True)
 class Right:
-    """One right of one person, before and after."""
+    """One right of one person, before and after the migration."""
 
     person: str
     right: str
@@ -32,39 +32,39 @@ class Right:
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing was lost, gained or changed."""
+        """Whether the right is the same before and after."""
         return self.before == self.after
 
     @property
     def change(self) -> str:
-        """What became of it: lost, given since the export, another one, or nothing."""
+        """The change: `lost`, `granted since` the export, `changed`, or empty."""
         if self.is_equal:
             return ""
         if not self.before:
-            return "given since"
+            return "granted since"
         return "changed" if self.after else "lost"
 
 
 def notice_rows(inspection: Inspection) -> list[dict[str, object]]:
-    """The notices as a table, without names."""
+    """Return the notices as a table without user names, the blocking ones first."""
     return [
         {
             "notice": notice.what,
-            "stops it": "yes" if notice.blocking else "",
+            "blocking": "yes" if notice.blocking else "",
             "people": len(notice.who) or "",
-            "what to do": notice.remedy,
-            "found": notice.text,
+            "remedy": notice.remedy,
+            "finding": notice.text,
         }
         for notice in sorted(inspection.notices, key=lambda notice: not notice.blocking)
     ]
 
 
 def write_inspection(store: FileStore, inspection: Inspection) -> None:
-    """Writes who is who to the store."""
-    concerned: dict[str, list[str]] = {}
+    """Write the people, their matches and their notices to the store."""
+    notices: dict[str, list[str]] = {}
     for notice in inspection.notices:
         for name in notice.who:
-            concerned.setdefault(name, []).append(notice.what)
+            notices.setdefault(name, []).append(notice.what)
     rows = [
         {
             "username": person.username,
@@ -74,33 +74,33 @@ def write_inspection(store: FileStore, inspection: Inspection) -> None:
             "external_id": person.new.external_id if person.new else "",
             "external_username": person.new.external_username if person.new else "",
             "wave": "excluded" if person.wave is None else inspection.waves[person.wave],
-            "notices": ", ".join(concerned.pop(person.username, ())),
+            "notices": ", ".join(notices.pop(person.username, ())),
         }
         for person in inspection.people
     ]
-    others = [{"username": name, "notices": ", ".join(found)} for name, found in concerned.items()]
+    others = [{"username": name, "notices": ", ".join(found)} for name, found in notices.items()]
     _write_table(store, INSPECTION, [*rows, *others])
 
 
 def compare(migration: Migration) -> list[Right]:
-    """Everybody's rights as they were exported beside what they are now, right by right.
+    """Return all rights of all people, as exported and as they are now.
 
-    It costs two requests a person (groups and roles), two a user of Harbor that is not as it was
-    listed, and what a look at Harbor costs.
+    It costs two requests for each person (groups and roles), and the requests of reading all users of
+    Harbor.
     """
     keycloak, snapshot = migration.systems.keycloak_client, migration.snapshot
-    users = {user.subiss: user for user in read.read_harbor(migration.systems.harbor_client)}
+    users = {user.subiss: user for user in read.read_harbor_users(migration.systems.harbor_client)}
 
     def now(person: Person) -> Person:
         before = person.harbor.subiss if person.harbor else ""
-        user = users.get(migration.subject(person)) or users.get(before)
+        user = users.get(migration.harbor_subject(person)) or users.get(before)
         id = migration.keycloak_id(person)
         if id is None:
             return person.model_copy(update={"harbor": user})
-        roles, client_roles = read.roles(keycloak, id)
-        held = {"roles": roles, "client_roles": client_roles}
-        groups = read.groups(keycloak, id)
-        return person.model_copy(update={"groups": groups, "harbor": user, **held})
+        roles, client_roles = read.read_roles(keycloak, id)
+        changes = {"roles": roles, "client_roles": client_roles}
+        groups = read.read_groups(keycloak, id)
+        return person.model_copy(update={"groups": groups, "harbor": user, **changes})
 
     after = map_concurrently(now, snapshot.people)
     return [
@@ -120,10 +120,10 @@ def _held(person: Person, stays: bool) -> Iterator[tuple[str, str]]:
     for group in person.groups:
         yield f"group {group}", "member"
     for role in person.roles:
-        yield f"realm role {role}", "given"
+        yield f"realm role {role}", "granted"
     for client, roles in person.client_roles.items():
         for role in roles:
-            yield f"role {role} of client {client}", "given"
+            yield f"role {role} of client {client}", "granted"
     user = person.harbor
     if user is not None:
         yield "user in Harbor", str(user.id) if stays else "yes"
@@ -136,7 +136,7 @@ def _held(person: Person, stays: bool) -> Iterator[tuple[str, str]]:
 
 
 def write_rights(store: FileStore, name: str, rights: Sequence[Right]) -> None:
-    """Writes the comparison to the store."""
+    """Write the comparison to the store."""
     rows = [
         {
             "username": right.person,
@@ -151,21 +151,21 @@ def write_rights(store: FileStore, name: str, rights: Sequence[Right]) -> None:
     _write_table(store, name, rows)
 
 
-def by_team(
+def count_by_team(
     snapshot: Snapshot, journal: Journal, incomplete: frozenset[str], teams: Sequence[Team]
 ) -> list[dict[str, object]]:
-    """How many of each team's people are through, and how many are not: no names.
+    """Return how many people of each team are in each state, without user names.
 
     Args:
-        snapshot: everybody.
-        journal: how far it has come.
-        incomplete: ids of people whose wave was done, and who are not through.
+        snapshot: the plan.
+        journal: the journal.
+        incomplete: the ids of people whose wave is done, and who have not completed the migration.
         teams: the declared teams.
     """
     counts: dict[str, Counter[str]] = {}
-    for team, _, state in _standing(snapshot, journal, incomplete, teams):
+    for team, _, state in _states(snapshot, journal, incomplete, teams):
         counts.setdefault(team, Counter())[state] += 1
-    states = _BACK if journal.rolling_back else _THERE
+    states = _ROLLBACK_STATES if journal.rolling_back else _MIGRATION_STATES
     return [
         {"team": team, "people": found.total(), **{state: found[state] for state in states}}
         for team, found in sorted(counts.items())
@@ -179,19 +179,19 @@ def write_people(
     incomplete: frozenset[str],
     teams: Sequence[Team],
 ) -> None:
-    """Writes the same to the store with names, sorted by team: what a team's owner can be sent."""
+    """Write the state of each person to the store, sorted by team, to be sent to the teams' owners."""
     rows = [
         {"team": team, "username": person.username, "email": person.email, "state": state}
-        for team, person, state in _standing(snapshot, journal, incomplete, teams)
+        for team, person, state in _states(snapshot, journal, incomplete, teams)
     ]
     rows.sort(key=lambda row: (row["team"], row["state"], row["username"]))
-    _write_table(store, people_name(snapshot.id), rows)
+    _write_table(store, people_file(snapshot.id), rows)
 
 
-def _standing(
+def _states(
     snapshot: Snapshot, journal: Journal, incomplete: frozenset[str], teams: Sequence[Team]
 ) -> Iterator[tuple[str, Person, str]]:
-    """Each team's people, and how each stands; who is in two teams is there twice."""
+    """Yield the teams, their people and their states. A person in two teams is yielded twice."""
     by_group = {team.oidc_group: team.name for team in teams}
     for person in snapshot.people:
         state = _state(person, journal, incomplete)
@@ -200,17 +200,17 @@ def _standing(
 
 
 def _state(person: Person, journal: Journal, incomplete: frozenset[str]) -> str:
-    """Return how a person stands: one of `_THERE`, or of `_BACK` on the way back."""
+    """Return the state of a person: one of `_ROLLBACK_STATES` in a rollback, else `_MIGRATION_STATES`."""
     if journal.rolling_back:
         if person.id in incomplete:
             return "not logged in"
         if person.id in journal.returned_back:
-            return "back"
+            return "logged in"
         return "excluded" if person.id in journal.given_up else "unchanged"
     if person.wave is None:
         return "excluded"
     if person.wave >= journal.waves_done:
-        return "to come"
+        return "scheduled"
     return "pending" if person.id in incomplete else "moved"
 
 

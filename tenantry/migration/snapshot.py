@@ -1,7 +1,7 @@
-"""The snapshot: who everybody was, and what they could do, before anything was changed.
+"""The snapshot: the users and their rights before anything was changed.
 
-It holds personal data and no secret: what Harbor calls a CLI secret is neither read from the
-answer nor kept.
+It holds personal data and no secret. Harbor's CLI secrets are neither read from Harbor's answers
+nor stored.
 """
 
 from datetime import datetime
@@ -11,26 +11,26 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tenantry.files import FileStore
-from tenantry.migration.store import FOLDER, CorruptFile, keep, unsealed
+from tenantry.migration.store import FOLDER, CorruptFile, load_sealed, save_sealed
 
 Situation = Literal["provider", "users", "issuer"]
-"""What changes: the external provider behind the realm, the same with the realm's users made anew,
+"""What changes: the external provider behind the realm, the same with the realm's users re-created,
 or the issuer that Harbor trusts."""
 Way = Literal["link", "reimport", "recreate"]
-"""How a user of the realm gets to the new provider: by a link; deleted and imported with the same id;
-or deleted and made with another id, which Harbor takes for another person."""
+"""How a user of the realm is moved to the new provider: linked; deleted and imported with the same
+id; or deleted and created with another id, which Harbor takes for another user."""
 INSPECTION = f"{FOLDER}/inspection.csv"
-"""Who is who, and what stands in whose way, as of the last look."""
+"""The people and their notices, as of the last inspection."""
 
 
 class Record(BaseModel):
-    """A part of the snapshot or of the journal."""
+    """A part of the snapshot or of the journal. Its field names are stored, so they do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Link(Record):
-    """What ties a user of the realm to an external provider."""
+    """A link from a user of the realm to an identity at an external provider."""
 
     provider: str
     user_id: str
@@ -38,33 +38,34 @@ class Link(Record):
 
 
 class Identity(Record):
-    """Somebody at the new provider."""
+    """A user of the new provider."""
 
     external_id: str
     external_username: str
     email: str = ""
     username: str = ""
-    """The user of the realm whose it is, where somebody says so."""
+    """The user of the realm that it belongs to, where a mapping file says so."""
     row: int | None = Field(default=None, exclude=True)
-    """Where it is in the file that it comes from, as a spreadsheet counts: the header is row 1."""
+    """The row of its file, as a spreadsheet counts: the header is row 1."""
 
 
 class HarborUser(Record):
-    """Somebody in Harbor."""
+    """A user of Harbor."""
 
     id: int
     username: str
     email: str = ""
     subiss: str
+    """Harbor's name for the subject followed by the issuer."""
     admin: bool = False
     members: dict[str, int] = {}
-    """The role, by the project, of direct memberships."""
+    """The role of each direct membership, by the project's name."""
     owns: list[str] = []
-    """Projects that the user owns."""
+    """The projects that the user owns."""
 
 
 class Person(Record):
-    """A user of the realm, and the same person in Harbor and at the new provider."""
+    """A user of the realm, with the same person's users in Harbor and at the new provider."""
 
     id: str
     username: str
@@ -78,25 +79,25 @@ class Person(Record):
     attributes: dict[str, list[str]] = {}
     links: list[Link] = []
     groups: list[str] = []
-    """Paths."""
+    """The paths of the groups."""
     roles: list[str] = []
-    """Realm roles given to the user."""
+    """The realm roles of the user."""
     client_roles: dict[str, list[str]] = {}
-    """Roles of clients given to the user, by the client."""
+    """The client roles of the user, by client."""
     harbor: HarborUser | None = None
     new: Identity | None = None
-    """Who it is at the new provider; None if nobody knows."""
+    """The identity at the new provider; None if it is not known."""
     way: Way = "link"
     wave: int | None = None
-    """When it is the person's turn, from 0; None if it is excluded."""
+    """The number of the person's wave, from 0; None if the person is excluded."""
 
     def link(self, provider: str) -> Link | None:
-        """The link to a provider."""
+        """Return the link to a provider; None if there is no such link."""
         return next((link for link in self.links if link.provider == provider), None)
 
 
 class Snapshot(Record):
-    """What was exported, who is who, and in which order they are moved: the plan itself."""
+    """The plan of a migration: the people, their matches, and the waves in which they are moved."""
 
     version: Literal[1] = 1
     id: str
@@ -104,40 +105,40 @@ class Snapshot(Record):
     situation: Situation
     realm: str
     issuer: str
-    """The realm's issuer, in its own words."""
+    """The realm's issuer, as the realm itself states it."""
     old: str
     new: str
     match: str
     people: list[Person]
     waves: list[str]
-    """The waves' names, in order."""
+    """The names of the waves, in their order."""
     settings: dict[str, Any] = {}
-    """How Harbor logs people in, without the client's secret, which it never shows."""
+    """Harbor's login settings, without the client secret, which Harbor never returns."""
 
     def wave(self, number: int) -> list[Person]:
-        """The people of a wave."""
+        """Return the people of a wave."""
         return [person for person in self.people if person.wave == number]
 
     @property
     def moving(self) -> list[Person]:
-        """Everybody who is not excluded."""
+        """All people who are not excluded."""
         return [person for person in self.people if person.wave is not None]
 
 
 class Wave(Record):
-    """What people had right before the first of them was deleted: a wave's, or those of a way back."""
+    """The state of people right before the first of them is deleted, in a wave or in a rollback."""
 
     users: list[HarborUser] = []
-    """Who is deleted in Harbor."""
+    """The users that are deleted in Harbor."""
     people: list[Person] = []
-    """Who is deleted in the realm."""
+    """The users that are deleted in the realm."""
     ids: dict[str, str] = {}
-    """The ids of those who are made with another one, by the former: known before they are made, so
-    that whoever goes on makes nobody twice."""
+    """The new ids of the users that get another one, by the former ids. They are stored before the
+    users are created, so that a repeated run creates no user twice."""
 
 
-def name(id: str) -> str:
-    """The name of the file in the store."""
+def snapshot_file(id: str) -> str:
+    """Return the name of the snapshot's file in the store."""
     return f"{FOLDER}/{id}/snapshot.json"
 
 
@@ -147,116 +148,115 @@ def save(store: FileStore, snapshot: Snapshot) -> str:
     Raises:
         NotEffective: the store returns something else than was written.
     """
-    return keep(store, name(snapshot.id), snapshot.model_dump(mode="json"))
+    return save_sealed(store, snapshot_file(snapshot.id), snapshot.model_dump(mode="json"))
 
 
 def load(store: FileStore, id: str) -> tuple[Snapshot, str]:
-    """Reads it, with its checksum.
+    """Return a snapshot and its checksum.
 
     Raises:
-        CorruptFile: it is gone, not whole, or not what was written.
+        CorruptFile: the file is missing, or it is not as it was written.
     """
-    what = f"The snapshot {name(id)} in {store.name}"
-    data = store.read(name(id))
-    if data is None:
-        raise CorruptFile(f"{what} is gone. Nothing was changed; bring it back from a backup.")
-    content, told = unsealed(data, what)
-    return _read(content, what), told
-
-
-def _read(content: dict[str, Any], what: str) -> Snapshot:
+    description = f"The snapshot {snapshot_file(id)} in {store.name}"
+    content, checksum = _read(store, snapshot_file(id), description)
     try:
-        return Snapshot.model_validate(content)
+        return Snapshot.model_validate(content), checksum
     except ValidationError:
-        text = f"{what} is of another version of Tenantry: use the one that wrote it."
+        text = f"{description} has the format of another version of Tenantry: use that version."
         raise CorruptFile(text) from None
 
 
 def save_wave(store: FileStore, id: str, number: int, wave: Wave) -> None:
-    """Write what a wave's people have right before they are deleted, and read it back.
+    """Write the state of a wave's people right before they are deleted, and read it back.
 
     Raises:
         NotEffective: the store returns something else than was written.
     """
-    keep(store, _wave(id, number), wave.model_dump(mode="json"))
-
-
-def save_back(store: FileStore, id: str, number: int, record: Wave) -> None:
-    """Write what people have right before the way back deletes them, and read it back.
-
-    Raises:
-        NotEffective: the store returns something else than was written.
-    """
-    keep(store, back_name(id, number), record.model_dump(mode="json"))
-
-
-def load_back(store: FileStore, id: str, number: int) -> Wave:
-    """Return a record of the way back.
-
-    Raises:
-        CorruptFile: it is missing, or it is not what was written.
-    """
-    what = f"{back_name(id, number)} in {store.name}"
-    data = store.read(back_name(id, number))
-    if data is None:
-        raise CorruptFile(f"{what} is gone. Nothing was changed; bring it back from a backup.")
-    content, _ = unsealed(data, what)
-    return Wave.model_validate(content)
+    save_sealed(store, _wave_file(id, number), wave.model_dump(mode="json"))
 
 
 def load_wave(store: FileStore, id: str, number: int) -> Wave | None:
-    """The same, read; None if nobody of the wave was deleted yet.
+    """Return the stored state of a wave's people; None if no one of the wave was deleted yet.
 
     Raises:
-        CorruptFile: it is not what was written.
+        CorruptFile: the file is not as it was written.
     """
-    data = store.read(_wave(id, number))
+    data = store.read(_wave_file(id, number))
     if data is None:
         return None
-    content, _ = unsealed(data, f"{_wave(id, number)} in {store.name}")
+    content, _ = load_sealed(data, f"{_wave_file(id, number)} in {store.name}")
     return Wave.model_validate(content)
 
 
-def _wave(id: str, number: int) -> str:
-    return f"{FOLDER}/{id}/wave-{number}.json"
+def save_rollback_record(store: FileStore, id: str, number: int, record: Wave) -> None:
+    """Write the state of people right before a rollback deletes them, and read it back.
+
+    Raises:
+        NotEffective: the store returns something else than was written.
+    """
+    save_sealed(store, _rollback_file(id, number), record.model_dump(mode="json"))
 
 
-def forget(
-    store: FileStore, id: str, when: datetime, waves: int, *, inspection: bool = False
+def load_rollback_record(store: FileStore, id: str, number: int) -> Wave:
+    """Return a record of the rollback.
+
+    Raises:
+        CorruptFile: the file is missing, or it is not as it was written.
+    """
+    name = _rollback_file(id, number)
+    content, _ = _read(store, name, f"{name} in {store.name}")
+    return Wave.model_validate(content)
+
+
+def _read(store: FileStore, name: str, description: str) -> tuple[dict[str, Any], str]:
+    data = store.read(name)
+    if data is None:
+        raise CorruptFile(
+            f"{description} is missing. Nothing was changed. Restore the store from a backup."
+        )
+    return load_sealed(data, description)
+
+
+def erase(
+    store: FileStore, id: str, now: datetime, waves: int, *, inspection: bool = False
 ) -> None:
-    """Overwrites it: stores have no way to delete that all of them share.
+    """Overwrite the files of a snapshot: file stores have no common call that deletes a file.
 
     Args:
-        store: where it is.
-        id: the snapshot's.
-        when: the time.
-        waves: how many there were.
-        inspection: the last look goes, too.
+        store: the store.
+        id: the id of the snapshot.
+        now: the time.
+        waves: the number of waves.
+        inspection: whether to overwrite the file of the last inspection, too.
     """
-    back = takewhile(store.read, (back_name(id, number) for number in count()))
-    text = f"Deleted by Tenantry at {when.isoformat(timespec='seconds')}, as declared.\n"
+    rollback = takewhile(store.read, (_rollback_file(id, number) for number in count()))
+    text = f"Deleted by Tenantry at {now.isoformat(timespec='seconds')}, as declared.\n"
     for file in (
-        name(id),
-        report_name(id),
-        people_name(id),
-        *(_wave(id, number) for number in range(waves)),
-        *back,
+        snapshot_file(id),
+        report_file(id),
+        people_file(id),
+        *(_wave_file(id, number) for number in range(waves)),
+        *rollback,
         *([INSPECTION] if inspection else []),
     ):
         if store.read(file) is not None:
             store.write(file, text.encode())
 
 
-def back_name(id: str, number: int) -> str:
-    """The name of a file with what people had when the way back deleted them."""
-    return f"{FOLDER}/{id}/back-{number}.json"
-
-
-def report_name(id: str) -> str:
-    """The name of the file with everybody before and after."""
+def report_file(id: str) -> str:
+    """Return the name of the file that compares all rights before and after."""
     return f"{FOLDER}/{id}/report.csv"
 
 
-def people_name(id: str) -> str:
-    """The name of the file with how everybody stands, by team."""
+def people_file(id: str) -> str:
+    """Return the name of the file that lists the state of all people, by team."""
     return f"{FOLDER}/{id}/people.csv"
+
+
+def _wave_file(id: str, number: int) -> str:
+    return f"{FOLDER}/{id}/wave-{number}.json"
+
+
+def _rollback_file(id: str, number: int) -> str:
+    # Earlier versions wrote this name: a rollback in progress must find its records.
+    return f"{FOLDER}/{id}/back-{number}.json"

@@ -1,4 +1,4 @@
-"""Where a migration keeps what a killed run must find again."""
+"""Files with a checksum, in the store of a migration's journal, snapshot and records."""
 
 import hashlib
 import json
@@ -11,38 +11,38 @@ FOLDER = "migration"
 
 
 class CorruptFile(TenantryError):
-    """A file is not as it was written: cut short, or changed by somebody."""
+    """A file that is not as it was written: truncated, or changed by hand."""
 
 
 def checksum(content: Any) -> str:
-    """The SHA-256 of a document, whatever the order of its keys."""
+    """Return the SHA-256 of a document, independent of the order of its keys."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sealed(content: dict[str, Any]) -> bytes:
-    """A document with its checksum, as it is kept."""
-    return json.dumps({"checksum": checksum(content), "content": content}, indent=1).encode()
+def load_sealed(data: bytes, description: str) -> tuple[dict[str, Any], str]:
+    """Return the document in a file with a checksum, and the checksum.
 
-
-def unsealed(data: bytes, what: str) -> tuple[dict[str, Any], str]:
-    """A document that was sealed, and its checksum.
+    Args:
+        data: the content of the file.
+        description: the file, as a message names it.
 
     Raises:
-        CorruptFile: it is not whole, or not what was sealed.
+        CorruptFile: the file is truncated, or its content does not have its checksum.
     """
     try:
-        read = json.loads(data)
-        content, told = read["content"], read["checksum"]
+        document = json.loads(data)
+        content, expected = document["content"], document["checksum"]
     except (ValueError, LookupError, TypeError):
-        raise CorruptFile(f"{what} is cut short, or no file of ours: it is not used.") from None
-    if checksum(content) != told:
-        text = f"{what} was altered: its checksum does not fit. It is not used."
-        raise CorruptFile(text)
-    return content, told
+        raise CorruptFile(
+            f"{description} is truncated, or it is not a file of Tenantry. It is not used."
+        ) from None
+    if checksum(content) != expected:
+        raise CorruptFile(f"{description} was changed: its checksum differs. It is not used.")
+    return content, expected
 
 
-def keep(store: FileStore, name: str, content: dict[str, Any]) -> str:
+def save_sealed(store: FileStore, name: str, content: dict[str, Any]) -> str:
     """Write a document with its checksum, read it back, and return the checksum.
 
     The stored content is compared, not the object that it was made from: a field that is not
@@ -51,12 +51,14 @@ def keep(store: FileStore, name: str, content: dict[str, Any]) -> str:
     Raises:
         NotEffective: the store returns something else than was written.
     """
-    store.write(name, sealed(content))
+    wanted = checksum(content)
+    sealed = json.dumps({"checksum": wanted, "content": content}, indent=1)
+    store.write(name, sealed.encode())
     try:
-        _, found = unsealed(store.read(name) or b"", name)
+        _, found = load_sealed(store.read(name) or b"", name)
     except CorruptFile:
         found = ""
-    if found != (wanted := checksum(content)):
+    if found != wanted:
         call = f"write {name} to {store.name}"
-        raise NotEffective("store", call, "it reads back as something else")
+        raise NotEffective("store", call, "the store returns something else than was written")
     return wanted

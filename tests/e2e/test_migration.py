@@ -1,4 +1,4 @@
-"""Migrations through a real Prefect server: plan, approval, follow-up, finish and rollback."""
+"""A migration through a real Prefect server: planned, approved, followed up, finished, rolled back."""
 
 import os
 import re
@@ -38,28 +38,28 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     id = flows.start("continue")
     asked = wait_for_approval(flows, id)
     assert made.links(NEW) == {}
-    assert "Nobody is deleted in Harbor" in asked.description
-    followed = flows.done("follow-up")  # the waiting run holds no lock
-    assert "0 linked, 5 to come; rights that differ: 0." in followed
+    assert "No user is deleted in Harbor" in asked.description
+    followed = flows.done("follow-up")  # nothing is held meanwhile
+    assert "0 linked, 5 in later waves; rights that differ: 0." in followed
 
     flows.resume(id, asked.plan)
     run = flows.platform.wait_for_run(id)
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     text = run["state"]["message"]
-    assert text.startswith(f"Switched from '{OLD}' to '{NEW}'. Nobody is locked out."), text
+    assert text.startswith(f"Switched from '{OLD}' to '{NEW}'. No one is locked out."), text
     assert "Next: run finish-migration, from " in text
     assert made.hidden() == {OLD: True, NEW: False}
     assert len(made.links(NEW)) == 5
     refused = flows.run("plan", replan=True, **there)["state"]["message"]
-    assert "cannot be planned again: people log in by 'login' already" in refused
+    assert "cannot be planned again: people already log in with 'login'" in refused
 
     followed_up = flows.run("follow-up")
-    assert "5 linked, 0 to come; rights that differ: 0." in followed_up["state"]["message"]
+    assert "5 linked, 0 in later waves; rights that differ: 0." in followed_up["state"]["message"]
     assert "user01" not in flows.artifact("migration-by-team", followed_up)
     asked_to_finish, done = flows.approved("finish")
     assert "No user is deleted in Harbor" in asked_to_finish
-    assert "There is no way back after this." in asked_to_finish
+    assert "A rollback is not possible afterwards." in asked_to_finish
     assert "rights compared, 0 different; approved by Ann." in done
     assert made.hidden() == {NEW: False}
     assert made.rights() == before
@@ -76,7 +76,7 @@ def test_users_are_re_created_where_that_is_asked_for(flows: Flows) -> None:
     planned = flows.run(
         "plan", situation="users", new_keycloak=flows.block, max_wave_percent=100, soak_hours=0
     )
-    assert "made anew" in flows.artifact("migration-inspection", planned)
+    assert "re-created" in flows.artifact("migration-inspection", planned)
     moved = flows.done("continue", approved_plan=plan_of(made))
     assert moved.startswith(f"Switched from '{OLD}' to '{NEW}'.")
     assert made.rights_by_name()["people"] == {"admin": True}
@@ -84,7 +84,7 @@ def test_users_are_re_created_where_that_is_asked_for(flows: Flows) -> None:
     for user in made.users():
         made.log_in(user.username)
     back = flows.done("follow-up")
-    assert "in Harbor 5 returned, 0 pending" in back
+    assert "in Harbor: 5 logged in again, 0 pending" in back
     assert "; rights that differ: 1." in back, "a project's owner"
     assert made.rights_by_name() == before
     flows.approved("finish")
@@ -107,30 +107,32 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
     places = [asked.replace("\\", "").index(text) for text in said]
     assert places == sorted(places), asked
     assert "1 of 2 waves done. Pilots log in to Harbor: http" in moved
-    assert moved.endswith("4 people cannot log in until their wave. Next: run continue-migration.")
+    assert moved.endswith(
+        "4 people cannot log in until their wave is done. Next: run continue-migration."
+    )
     assert made.trusted == made.issuer(TO)
     early = flows.run("finish")
-    assert early["state_type"] == "FAILED", "some people have not returned yet"
+    assert early["state_type"] == "FAILED", "people are still to come"
 
     moved = flows.done("continue")
-    assert "Nobody is locked out. Next: run finish-migration" in moved
+    assert "No one is locked out. Next: run finish-migration" in moved
     made.log_in_again(TO, ["user00", "user01"])
     flows.done("follow-up")
 
     users = set(made.sandbox.harbor.users)
     shown = flows.run("roll-back", approved_plan="0" * 64)["state"]["message"]
     assert "2 users are deleted in Harbor." in shown
-    assert set(made.sandbox.harbor.users) == users, "no user was deleted without an approval"
+    assert set(made.sandbox.harbor.users) == users, "nobody was deleted without an approval"
     asked, undone = flows.approved("roll-back")
     assert "2 users are deleted in Harbor." in asked
-    assert "CLI secrets end for 2 people" in asked
+    assert "The CLI secrets of 2 people become invalid" in asked
     assert "Rolling back: 5 people have not logged in yet." in undone
     assert made.trusted != made.issuer(TO)
 
     refused = flows.run("continue")
     assert "is being rolled back" in refused["state"]["message"]
     made.log_in_again("platform")
-    assert flows.done("follow-up").endswith("Nobody is locked out. Nothing is left to do.")
+    assert flows.done("follow-up").endswith("No one is locked out. No further step is needed.")
     assert made.rights() == before
 
 
@@ -172,7 +174,7 @@ def test_different_deployments_at_once_leave_one_migration_that_is_whole(flows: 
     ended = [flows.platform.wait_for_run(id) for id in started]
     states = [run["state_type"] for run in ended]
     assert states[1] == states[3] == "COMPLETED", [run["state"]["message"] for run in ended]
-    # Depending on the order, the plan was approved and is kept, or was replaced and needs an approval.
+    # Whichever was first: the plan was approved and is kept, or replaced and asks for an approval.
     assert sorted(states[::2]) == ["COMPLETED", "FAILED"], [
         run["state"]["message"] for run in ended
     ]
@@ -187,8 +189,8 @@ def test_different_deployments_at_once_leave_one_migration_that_is_whole(flows: 
     ("asked", "said"),
     [
         ({}, "neither is given"),
-        ({"identities_file": "none.csv"}, "there is no such file"),
-        ({"situation": "users", "reimport_users": ["user01"]}, "keeps people's ids"),
+        ({"identities_file": "none.csv"}, "the file does not exist"),
+        ({"situation": "users", "reimport_users": ["user01"]}, "keeps the ids of users"),
         ({"new_keycloak": "none"}, "There is no block 'Keycloak Connection'"),
         ({"report_storage": "local-file-system/none"}, "There is no block"),
     ],
@@ -211,20 +213,20 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
     plan = made.plan()
 
     refused = flows.run("continue", approved_plan="0" * 64)
-    assert "the plan is now" in refused["state"]["message"]
+    assert "the current plan is" in refused["state"]["message"]
     run = flows.run("continue", approved_plan=plan, waves=1)
     moved = run["state"]["message"]
-    assert moved.startswith("1 of 2 waves done. Pilots log in by the new provider: http"), moved
-    assert moved.endswith(". Nobody is locked out. Next: run continue-migration.")
+    assert moved.startswith("1 of 2 waves done. Pilots log in with the new provider: http"), moved
+    assert moved.endswith(". No one is locked out. Next: run continue-migration.")
     realm, harbor = re.findall(r"https?://[^ ]+[^ .]", moved)
     assert "kc_idp_hint=login" in realm
-    assert httpx.get(realm).status_code == 200, "the realm accepts the link"
+    assert httpx.get(realm).status_code == 200, "the realm takes the link"
     assert httpx.get(harbor).status_code == 302
     shown = flows.artifact("migration-pilot-links", run)
     assert realm in shown
     assert harbor in shown
     again = flows.run("plan", new_keycloak=flows.block)["state"]["message"]
-    assert "is approved already" in again
+    assert "is already approved" in again
     assert "replan: true" in again
     asked, back = flows.approved("roll-back")
     assert "0 users are deleted in Harbor." in asked
@@ -249,7 +251,7 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
         "cannot log in again until their wave is done",
         "CLI secrets end for 5 people",
         "Names for docker login",
-        "To go back, run roll-back-migration before finish-migration",
+        "For a rollback, run roll-back-migration before finish-migration",
     ):
         assert text in shown, shown
     answer_approval(page, dialog)
@@ -261,8 +263,8 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     wait_for_approval(flows, id)
     dialog = open_approval(page, flows.platform.url, id)
     dialog.get_by_text("1 user is deleted in Harbor.").wait_for()
-    assert "CLI secrets end for 1 person" in dialog.inner_text()
-    assert len(made.sandbox.harbor.users) == 6, "no user is deleted before the answer"
+    assert "The CLI secrets of 1 person become invalid" in dialog.inner_text()
+    assert len(made.sandbox.harbor.users) == 6, "nobody is deleted before the answer"
     answer_approval(page, dialog)
     assert "Rolling back" in flows.platform.wait_for_run(id)["state"]["message"]
 

@@ -24,11 +24,11 @@ def test_a_provider_is_replaced_through_the_flows(flows: Flows, source: Source) 
 
     plan(flows, "provider", named(flows, source))
     said = flows.done("continue", approved_plan=plan_of(made))
-    assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. Nobody is locked out."), said
+    assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. No one is locked out."), said
     for user in made.users():
         made.log_in(user.username)
     said = flows.done("follow-up")
-    assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. 5 linked, 0 to come"), said
+    assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. 5 linked, 0 in later waves"), said
     assert "; rights that differ: 0." in said
     finish(flows)
 
@@ -47,12 +47,12 @@ def test_users_are_re_created_through_the_flows(flows: Flows, source: Source) ->
 
     plan(flows, "users", named(flows, source))
     said = flows.done("continue", approved_plan=plan_of(made))
-    assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. Nobody is locked out."), said
+    assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. No one is locked out."), said
     for user in made.users():
         made.log_in(user.username)
     said = flows.done("follow-up")
-    assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. 5 linked, 0 to come"), said
-    assert "in Harbor 5 returned, 0 pending" in said
+    assert said.startswith(f"Switched from '{OLD}' to '{NEW}'. 5 linked, 0 in later waves"), said
+    assert "in Harbor: 5 logged in again, 0 pending" in said
     finish(flows, differing=1)  # a project's owner, which Harbor has no call for
 
     assert made.links(NEW) == there
@@ -69,11 +69,11 @@ def test_the_issuer_is_changed_through_the_flows(issuers: Flows, source: Source 
 
     plan(flows, "issuer", named(flows, source) if source else {})
     said = flows.done("continue", approved_plan=plan_of(made))
-    assert said.startswith(f"Switched from '{old}' to '{new}'. Nobody is locked out."), said
+    assert said.startswith(f"Switched from '{old}' to '{new}'. No one is locked out."), said
     assert made.rights()["people"] == {"admin": True}
     assert [made.log_in(name) for name in made.names] == [302] * 5
     said = flows.done("follow-up")
-    assert said.startswith(f"Switched from '{old}' to '{new}'. 5 returned, 0 pending"), said
+    assert said.startswith(f"Switched from '{old}' to '{new}'. 5 logged in again, 0 pending"), said
     finish(flows, differing=1)  # a project's owner, which Harbor has no call for
 
     assert made.trusted == new
@@ -115,10 +115,10 @@ def finish(flows: Flows, differing: int = 0) -> None:
     with flows.made.process() as migration:
         label = migration.entry.label
     asked, said = flows.approved("finish")
-    assert "There is no way back after this." in asked
+    assert "A rollback is not possible afterwards." in asked
     assert said.startswith(f"Finished the {label}. "), said
     assert (
-        f" rights compared, {differing} different; approved by Ann. Nobody is locked out." in said
+        f" rights compared, {differing} different; approved by Ann. No one is locked out." in said
     )
 
 

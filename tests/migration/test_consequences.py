@@ -61,28 +61,25 @@ def test_the_approval_of_another_issuer_says_what_matters_in_its_order() -> None
     assert [line.split(".")[0] for line in lines] == [
         "3 users of 7 in Harbor are deleted, wave by wave",
         "From this approval on, 3 people cannot log in again until their wave is done",
-        (
-            "CLI secrets end for 3 people: each person who uses docker login by hand needs a new one "
-            "from Harbor's user profile"
-        ),
-        "The name for docker login changes for 1 person",
+        ("The CLI secrets of 3 people become invalid"),
+        "The user name for docker login changes for 1 person",
         "1 person is excluded, and cannot log in after the migration",
-        "To go back, run roll-back-migration before finish-migration",
+        "For a rollback, run roll-back-migration before finish-migration",
     ]
-    assert "CLI secrets end once more" in lines[-1], "what going back costs"
+    assert "CLI secrets become invalid again" in lines[-1], "what a rollback costs"
 
 
 def test_a_plan_without_a_way_back_says_so() -> None:
-    lines = consequences.of_plan(plan("issuer", person(0)), 1, way_back=False)
+    lines = consequences.of_plan(plan("issuer", person(0)), 1, can_roll_back=False)
 
-    assert lines[-1].startswith("There is no way back")
+    assert lines[-1].startswith("A rollback is not possible")
 
 
 def test_the_approval_of_another_provider_says_that_nobody_is_deleted() -> None:
     lines = consequences.of_plan(plan("provider", person(0), person(1, 1)), 0)
 
-    assert any("Nobody is deleted in Harbor." in line for line in lines)
-    assert not any("CLI secrets end" in line for line in lines)
+    assert any("No user is deleted in Harbor." in line for line in lines)
+    assert not any("become invalid" in line for line in lines)
 
 
 def test_the_approval_of_re_created_users_says_who_is_deleted_where() -> None:
@@ -91,8 +88,8 @@ def test_the_approval_of_re_created_users_says_who_is_deleted_where() -> None:
     lines = consequences.of_plan(plan("users", *people), 4, claim="preferred_username")
 
     assert lines[0].startswith("1 user of 4 in Harbor is deleted")
-    assert lines[1].startswith("2 users of the realm are deleted and created again")
-    assert "Names for docker login stay as they are." in lines
+    assert lines[1].startswith("2 users of the realm are deleted and re-created")
+    assert "User names for docker login do not change." in lines
 
 
 def test_a_name_of_an_unknown_claim_may_change() -> None:
@@ -114,13 +111,13 @@ def test_a_finish_names_who_loses_rights_and_who_is_locked_out() -> None:
     assert "No user is deleted" in text
     assert "1 person has not logged in since the deletion in Harbor." in text
     assert "3 direct rights (memberships and administrator rights) will not be restored." in text
-    assert "1 person, whom the plan excludes, cannot log in afterwards." in text
-    assert found.lines[-1] == "There is no way back after this."
+    assert "1 person cannot log in afterwards, because the plan excludes them." in text
+    assert found.lines[-1] == "A rollback is not possible afterwards."
 
 
 def test_a_roll_back_names_how_many_are_deleted() -> None:
     deleted = [HarborUser(id=number, username="", subiss=str(number)) for number in range(3)]
-    found = consequences.of_roll_back(
+    found = consequences.of_rollback(
         plan("issuer", person(0)),
         entry("issuer", "moving", switching=True),
         deleted,
@@ -130,17 +127,17 @@ def test_a_roll_back_names_how_many_are_deleted() -> None:
 
     text = " ".join(found.lines)
     assert found.lines[0] == "3 users are deleted in Harbor."
-    assert "2 of them return at the person's next login by 'old'." in text
-    assert "CLI secrets end for 3 people." in text
-    assert "1 person, who came by 'new' for the first time, cannot log in" in text
-    assert "lose 2 direct rights for good" in text
+    assert "Harbor creates 2 of them again at the person's next login with 'old'." in text
+    assert "The CLI secrets of 3 people become invalid." in text
+    assert "1 person who logged in with 'new' only cannot log in" in text
+    assert "lose 2 direct rights permanently" in text
     assert not found.is_within({**found.numbers, "lost rights": 1})
 
 
 def test_an_approval_holds_for_fewer_people_and_never_for_more() -> None:
     def of(number: int) -> consequences.Consequences:
         users = [HarborUser(id=each, username="", subiss="") for each in range(number)]
-        return consequences.of_roll_back(plan("issuer"), entry("issuer", "moving"), users)
+        return consequences.of_rollback(plan("issuer"), entry("issuer", "moving"), users)
 
     assert of(2).is_within(of(2).numbers)
     assert of(1).is_within(of(2).numbers)
@@ -152,9 +149,9 @@ def test_an_approval_holds_for_fewer_people_and_never_for_more() -> None:
 def test_an_approval_is_for_one_step_of_one_plan() -> None:
     snapshot, now = plan("issuer"), entry("issuer", "moved", switched_at=NOW)
     made = [
-        consequences.of_roll_back(snapshot, now, []),
-        consequences.of_roll_back(snapshot, now, [], exclude=["a"]),
-        consequences.of_roll_back(snapshot, now.after(plan="e" * 64), []),
+        consequences.of_rollback(snapshot, now, []),
+        consequences.of_rollback(snapshot, now, [], exclude=["a"]),
+        consequences.of_rollback(snapshot, now.after(plan="e" * 64), []),
         consequences.of_finish(snapshot, now, ()),
     ]
 
@@ -186,8 +183,8 @@ def test_people_outside_a_finished_wave_are_locked_out_after_the_switch_of_an_is
     snapshot = plan("issuer", person(0), *(person(number, 1) for number in range(1, 10)))
     now = entry("issuer", "switched", switched_at=NOW, waves_done=1)
 
-    assert str(locked_out(snapshot, now)) == "9 people cannot log in until their wave."
+    assert str(locked_out(snapshot, now)) == "9 people cannot log in until their wave is done."
     assert describe(snapshot, now).endswith(
-        "9 people cannot log in until their wave. Next: run continue-migration."
+        "9 people cannot log in until their wave is done. Next: run continue-migration."
     )
-    assert str(locked_out(snapshot, now.after(waves_done=2))) == "Nobody is locked out."
+    assert str(locked_out(snapshot, now.after(waves_done=2))) == "No one is locked out."

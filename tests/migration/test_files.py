@@ -62,9 +62,13 @@ def test_csv_and_excel_are_read_alike(name: str, data: bytes) -> None:
                 "row 5: username 'ANN' is in row 2, too",
             ],
         ),
-        ("external_id,username\n7,ann\n", "email", ["row 1: there is no column external_username"]),
-        ("external_id,external_username,email\n", "email", ["row 1: there are no rows"]),
-        ("", "email", ["can't be read as CSV"]),
+        (
+            "external_id,username\n7,ann\n",
+            "email",
+            ["row 1: the column external_username is missing"],
+        ),
+        ("external_id,external_username,email\n", "email", ["row 1: the file has no rows"]),
+        ("", "email", ["cannot be read as CSV"]),
         (
             "external_id,external_username,email\n1,a,b\n1,2,3,4,5\n",
             "email",
@@ -86,8 +90,12 @@ def test_all_faults_are_listed_with_their_rows(text: str, by: Match, faults: lis
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("people.csv", GOOD.replace("bob", "björn").encode("latin-1"), "row 3: it is not UTF-8"),
-        ("people.xlsx", GOOD.encode(), "can't be read as an Excel sheet"),
+        (
+            "people.csv",
+            GOOD.replace("bob", "björn").encode("latin-1"),
+            "row 3: the text is not UTF-8",
+        ),
+        ("people.xlsx", GOOD.encode(), "cannot be read as an Excel sheet"),
     ],
 )
 def test_another_encoding_is_told(name: str, data: bytes, said: str) -> None:
@@ -123,7 +131,7 @@ def test_a_mapping_file_says_who_is_who(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_only_a_keycloak_has_an_admin_api(bench: Bench) -> None:
-    with pytest.raises(TenantryError, match="Export its people to a file"):
+    with pytest.raises(TenantryError, match="Export its users to a file"):
         from_keycloak(connections(bench.sandbox).keycloak, "https://login.example.com/v2.0")
     with pytest.raises(TenantryError, match="has no realm 'nowhere'"):
         from_keycloak(connections(bench.sandbox).keycloak, "https://x.example.com/realms/nowhere")
@@ -144,7 +152,7 @@ SHIFTED = {
     ),
     "an open quote": (
         'external_id,external_username,email\n1,"ann,a@x\n2,bob,b@x\n',
-        ["row 2: it can't be read as CSV: unexpected end of data"],
+        ["row 2: the file cannot be read as CSV: unexpected end of data"],
     ),
     "two rows, after a line break in a field": (
         'external_id,external_username,email\n1,"a\nb",a@x\n\n2,c,d,e\n3,f\n',

@@ -38,7 +38,7 @@ def test_everybody_comes_back_with_all_that_they_had(made: IssuerBench) -> None:
     assert [made.log_in(name) for name in made.names] == [302] * 5
     with made.process() as migration:
         assert str(migration.follow_up()) == (
-            "5 returned, 0 pending, 0 to come, 5 of them restored now"
+            "5 logged in again, 0 pending, 0 in later waves, 5 of them restored now"
         )
         rights = report.compare(migration)
         differing = [right for right in rights if not right.is_equal]
@@ -61,17 +61,17 @@ def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -
         teams = list(made.bench.state.teams.values())
         stands = (migration.snapshot, migration.entry, standing.incomplete, teams)
         report.write_people(made.store, *stands)
-        assert report.by_team(*stands)[1] == {
+        assert report.count_by_team(*stands)[1] == {
             "team": "t1",
             "people": 2,
             "moved": 1,
-            "to come": 0,
+            "scheduled": 0,
             "pending": 1,
             "excluded": 0,
         }
         kept = made.store.read(f"migration/{migration.entry.id}/people.csv") or b""
         assert b"t1,user01,user01@corp.test,pending" in kept.splitlines()
-        with pytest.raises(TenantryError, match="Not come back yet: 1"):
+        with pytest.raises(TenantryError, match="1 person has not logged in again"):
             migration.finish()
         migration.finish(("user01",))
         assert not migration.is_on
@@ -162,13 +162,13 @@ def test_without_a_way_back_it_goes_on_as_if_nobody_had_asked_for_one(made: Issu
     made.migrate()
     made.log_in_again(TO, ["user00"])
     old = made.sandbox.keycloak.realms.pop(REALM)
-    with made.process() as migration, pytest.raises(TenantryError, match="no way back"):
+    with made.process() as migration, pytest.raises(TenantryError, match="cannot roll back"):
         migration.roll_back()
 
     made.sandbox.keycloak.realms[REALM] = old
     made.log_in_again(TO)
     with made.process() as migration:
-        assert str(migration.follow_up()).startswith("5 returned, 0 pending")
+        assert str(migration.follow_up()).startswith("5 logged in again, 0 pending")
         made.sandbox.clock.move(25 * 3600)
         migration.finish()
 
@@ -215,7 +215,7 @@ def test_names_are_named_however_they_are_spelled(made: IssuerBench) -> None:
         "user00": 0,
         "User01": None,
     }
-    with pytest.raises(TenantryError, match="in pilot and in exclude_users at once"):
+    with pytest.raises(TenantryError, match="listed in both pilot and exclude_users"):
         replace(options, pilot=("user01",))
 
 
@@ -270,7 +270,7 @@ def test_the_teams_of_people_are_known_before_their_first_login(made: IssuerBenc
     made.migrate()
     with made.process() as migration:
         teams = list(made.bench.state.teams.values())
-        rows = report.by_team(migration.snapshot, migration.entry, frozenset(), teams)
+        rows = report.count_by_team(migration.snapshot, migration.entry, frozenset(), teams)
     assert [(row["team"], row["people"]) for row in rows] == [("t0", 3), ("t1", 2)]
 
 
@@ -283,7 +283,7 @@ def test_who_is_in_no_group_of_either_realm_is_named(made: IssuerBench) -> None:
 
 @pytest.mark.parametrize(
     ("mapped", "said"),
-    [(True, "providers' mappers add them to groups"), (False, "they have no team's rights")],
+    [(True, "providers' mappers add them to groups"), (False, "do not have the rights of a team")],
 )
 def test_groups_that_nobody_can_read_are_said_to_be_unknown(
     mapped: bool, said: str, made: IssuerBench
@@ -295,7 +295,7 @@ def test_groups_that_nobody_can_read_are_said_to_be_unknown(
     found = {each.what: each for each in made.inspect().notices}
     assert found["groups unknown"].who == ("user00",)
     assert said in found["groups unknown"].text
-    assert "no way back" in found
+    assert "no rollback" in found
 
 
 def test_the_local_administrator_and_strangers_are_left_alone(made: IssuerBench) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.migration_plan import NothingToMove, _check_declared
+from tenantry.migration.planning import NothingToMigrate, check_declared
 from tenantry.onboarding import configure
 from tests.support.harness import PLATFORM, REALM, SHOP, Bench
 
@@ -18,25 +18,25 @@ SIGNED_ON: dict[str, Any] = {
 def test_without_single_sign_on_nothing_is_declared_to_be_moved(bench: Bench) -> None:
     bench.declare(SHOP)
 
-    with pytest.raises(NothingToMove, match=r"harbor\.single_sign_on is not declared"):
-        _check_declared(bench.systems, "auto")
+    with pytest.raises(NothingToMigrate, match=r"harbor\.single_sign_on is not declared"):
+        check_declared(bench.systems, "auto")
 
 
 def test_an_issuer_that_harbor_trusts_already_is_named(bench: Bench) -> None:
     bench.declare(SHOP, platform=SIGNED_ON)
     configure(bench.systems)
 
-    with pytest.raises(NothingToMove) as nothing:
-        _check_declared(bench.systems, "auto")
+    with pytest.raises(NothingToMigrate) as nothing:
+        check_declared(bench.systems, "auto")
 
-    assert str(nothing.value).startswith("Nothing is declared to be moved: ")
+    assert str(nothing.value).startswith("No migration is declared: ")
     assert bench.systems.keycloak_client.issuer in str(nothing.value)
 
 
 def test_another_issuer_or_a_replaced_provider_is_something(bench: Bench) -> None:
     bench.declare(SHOP, platform=SIGNED_ON)
     bench.sandbox.harbor.configuration["oidc_endpoint"] = "https://old.example.com/realms/x"
-    _check_declared(bench.systems, "auto")
+    check_declared(bench.systems, "auto")
 
     connection = {
         "issuer": "https://new.example.com",
@@ -47,10 +47,10 @@ def test_another_issuer_or_a_replaced_provider_is_something(bench: Bench) -> Non
     providers = {"old": {"connection": {**connection}}, "new": new}
     keycloak = {**SIGNED_ON["keycloak"], "external_providers": providers}
     bench.declare(SHOP, platform={**SIGNED_ON, "keycloak": keycloak})
-    _check_declared(bench.systems, "auto")
+    check_declared(bench.systems, "auto")
 
 
 def test_a_situation_that_the_operator_names_is_judged_by_its_own_rules(bench: Bench) -> None:
     bench.declare(SHOP)
 
-    _check_declared(bench.systems, "issuer")
+    check_declared(bench.systems, "issuer")

@@ -42,12 +42,12 @@ def test_the_pilot_is_first_and_the_switch_waits_for_all_waves(made: MigrationBe
 
     assert list(made.links(NEW)) == ["user00"]
     assert made.hidden() == {OLD: False, NEW: True}
-    with made.process() as migration, pytest.raises(TenantryError, match="waves come before"):
+    with made.process() as migration, pytest.raises(TenantryError, match="all waves must be done"):
         migration.switch()
 
 
 def test_waves_by_group_and_by_percentage(made: MigrationBench) -> None:
-    options = replace(OPTIONS, groups=("team-t1",), percent=50, exclude_users=("user04",))
+    options = replace(OPTIONS, groups=("team-t1",), wave_percent=50, exclude_users=("user04",))
     found = made.inspect(options)
 
     assert found.waves == ["pilot", "team-t1", "the others"]
@@ -57,7 +57,7 @@ def test_waves_by_group_and_by_percentage(made: MigrationBench) -> None:
 
 
 def test_waves_of_the_same_size_are_numbered(made: MigrationBench) -> None:
-    options = replace(OPTIONS, percent=34)
+    options = replace(OPTIONS, wave_percent=34)
     found = made.inspect(options)
 
     assert found.waves == ["pilot", "the others, part 1 of 2", "the others, part 2 of 2"]
@@ -102,7 +102,10 @@ def test_after_the_end_there_is_no_way_back_and_before_its_time_no_end(
     with made.process() as migration, pytest.raises(TenantryError, match="soak time"):
         migration.finish()
     made.finish()
-    with made.process() as migration, pytest.raises(TenantryError, match="No migration is on"):
+    with (
+        made.process() as migration,
+        pytest.raises(TenantryError, match="No migration is in progress"),
+    ):
         migration.roll_back()
 
 
@@ -121,12 +124,15 @@ def test_the_follow_up_links_again_whoever_lost_the_link(made: MigrationBench) -
     links = made.links(NEW)
     del made.person("user02").links[NEW]
     made.sandbox.clock.move(25 * 3600)
-    with made.process() as migration, pytest.raises(TenantryError, match="any more: 1"):
+    with (
+        made.process() as migration,
+        pytest.raises(TenantryError, match="lost their link to 'login': 1"),
+    ):
         migration.finish()
     assert made.hidden()[OLD], "nothing was taken away"
 
     with made.process() as migration:
-        assert str(migration.follow_up()) == "5 linked, 0 to come, 1 linked again"
+        assert str(migration.follow_up()) == "5 linked, 0 in later waves, 1 linked again"
 
     assert made.links(NEW) == links
 
@@ -152,7 +158,7 @@ def test_whoever_comes_by_the_old_one_after_the_export_stops_the_switch(
 def test_a_second_migration_is_refused_while_one_is_on(made: MigrationBench) -> None:
     made.migrate(until="approved")
 
-    with made.process() as migration, pytest.raises(TenantryError, match="is on"):
+    with made.process() as migration, pytest.raises(TenantryError, match="is in progress"):
         migration.check_no_other(NEW, "other")
 
 
@@ -161,7 +167,7 @@ def test_only_the_plan_that_was_looked_at_is_approved(made: MigrationBench) -> N
     made.plan()
 
     with made.process() as migration:
-        with pytest.raises(TenantryError, match="the plan is now"):
+        with pytest.raises(TenantryError, match="the current plan is"):
             migration.approve(old, "Ann")
         with pytest.raises(TenantryError, match="not approved"):
             migration.move()
@@ -179,11 +185,11 @@ def test_whoever_could_be_two_stops_it(made: MigrationBench) -> None:
     found = made.inspect()
 
     with pytest.raises(TenantryError, match="Ambiguous at the new provider: 1") as raised:
-        found.refuse()
+        found.require_no_blocking()
     assert "Unmatched at the new provider: 1" in str(raised.value)
     assert "twin" not in str(raised.value), "names are for the file in the store"
     exclude_users = replace(OPTIONS, exclude_users=("twin", "gone"))
-    made.inspect(exclude_users).refuse()
+    made.inspect(exclude_users).require_no_blocking()
 
 
 def test_a_user_name_given_anew_is_no_match(made: MigrationBench) -> None:
@@ -193,7 +199,7 @@ def test_a_user_name_given_anew_is_no_match(made: MigrationBench) -> None:
     found = made.inspect(replace(OPTIONS, match="username"))
 
     assert [each.who for each in found.blocking] == [("eve",)]
-    assert found.matched[made.person("eve").id].why.endswith("given anew")
+    assert found.matched[made.person("eve").id].why.endswith("reassigned")
 
 
 def test_a_second_account_stops_it(made: MigrationBench) -> None:
@@ -203,7 +209,7 @@ def test_a_second_account_stops_it(made: MigrationBench) -> None:
     found = made.inspect(replace(OPTIONS, exclude_users=("double",)))
 
     assert [each.what for each in found.blocking] == ["second account"]
-    made.inspect(replace(OPTIONS, exclude_users=("double", "user01"))).refuse()
+    made.inspect(replace(OPTIONS, exclude_users=("double", "user01"))).require_no_blocking()
 
 
 def hide_not(made: MigrationBench) -> None:
@@ -245,7 +251,7 @@ def test_unknown_names_are_refused_all_at_once(made: MigrationBench) -> None:
 
     assert [line.split(":")[0] for line in str(raised.value).splitlines()] == [
         "pilot",
-        "exclude",
+        "exclude_users",
         "groups",
     ]
 
@@ -260,7 +266,7 @@ def test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time(
     journal = journals.read(made.store)
     assert journal is not None
     folder = made.bench.folder.parent / "store"
-    path = folder / snapshots.name(journal.id)
+    path = folder / snapshots.snapshot_file(journal.id)
     assert path.stat().st_mode & 0o777 == 0o600
     kept = "".join(file.read_text() for file in folder.rglob("*.json"))
     secrets = [*made.sandbox.harbor.issued_secrets, "broker-secret"]
@@ -282,7 +288,7 @@ def test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time(
 def test_the_snapshot_of_one_that_is_over_goes_when_another_begins(made: MigrationBench) -> None:
     made.migrate()
     with made.process() as migration:
-        kept = made.bench.folder.parent / "store" / snapshots.name(migration.entry.id)
+        kept = made.bench.folder.parent / "store" / snapshots.snapshot_file(migration.entry.id)
         migration.roll_back()
     assert "user01" in kept.read_text()
     made.plan()
@@ -294,7 +300,7 @@ def test_a_snapshot_that_is_not_whole_is_refused(spoil: str, made: MigrationBenc
     made.migrate(until="approved")
     journal = journals.read(made.store)
     assert journal is not None
-    path = made.bench.folder.parent / "store" / snapshots.name(journal.id)
+    path = made.bench.folder.parent / "store" / snapshots.snapshot_file(journal.id)
     text = path.read_text()
     if spoil == "gone":
         path.unlink()

@@ -7,7 +7,8 @@ import pytest
 
 from tenantry.errors import TenantryError
 from tenantry.migration import report
-from tenantry.migration.harbor_users import HarborStatus
+from tenantry.migration.harbor_rights import HarborStatus
+from tenantry.migration.harbor_rollback import HarborRollback
 from tenantry.migration.snapshot import Wave
 from tenantry.sandbox.keycloak.state import User, new_id
 from tests.support.harness import REALM
@@ -65,7 +66,7 @@ def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
     issuer.log_in_again(REALM)
     with issuer.process() as migration:
         assert str(migration.follow_up()) == (
-            "5 people are back in Harbor, 4 rights given during the migration kept"
+            "5 people have logged in to Harbor again, 4 rights granted during the migration kept"
         )
         assert not migration.is_on
 
@@ -95,8 +96,8 @@ def test_rights_given_since_a_return_are_kept_where_users_are_made_anew(
 
     with users.process() as migration:
         undone = migration.roll_back()
-    assert undone == "0 links taken away, 2 groups and roles given since kept; 0 people are " + (
-        "back in Harbor, 1 right given during the migration kept"
+    assert undone == "0 links removed, 2 groups and roles granted since kept; 0 people have " + (
+        "logged in to Harbor again, 1 right granted during the migration kept"
     )
     log_in(users)
     with users.process() as migration:
@@ -142,7 +143,10 @@ def test_users_who_came_by_the_new_issuer_only_are_counted_before_they_are_delet
     give_role(issuer.bench, "fresh", "team-t1", DEVELOPER)
 
     with issuer.process() as migration:
-        found = {user.username: user.members for user in migration.harbor_users.users_to_delete()}
+        found = {
+            user.username: user.members
+            for user in HarborRollback(migration.harbor_users).users_to_delete()
+        }
         assert found == {"fresh": {"team-t1": DEVELOPER}, "user00": {}}
         migration.roll_back()
         [record] = migration.rollback_records()
@@ -155,9 +159,7 @@ def test_no_more_users_are_deleted_than_were_approved(issuer: IssuerBench) -> No
     users, trusted = set(issuer.sandbox.harbor.users), issuer.trusted
 
     with issuer.process() as migration:
-        with pytest.raises(
-            TenantryError, match="2 users would be deleted in Harbor now, and 1 were"
-        ):
+        with pytest.raises(TenantryError, match="would now delete 2 users in Harbor, and 1 were"):
             migration.roll_back(approved=1)
         assert not migration.entry.rolling_back
     assert (set(issuer.sandbox.harbor.users), issuer.trusted) == (users, trusted)
@@ -184,9 +186,11 @@ def test_an_allowance_counts_users_that_a_killed_run_has_recorded(issuer: Issuer
     issuer.migrate()
     issuer.log_in_again(TO, ["user00", "user01"])
     with issuer.process() as migration, migration.locked():
-        migration.record_rollback(Wave(users=migration.harbor_users.users_to_delete()))
-        assert migration.harbor_users.allowance(2) == 0
-        assert migration.harbor_users.allowance(3) == 1
+        migration.record_rollback(
+            Wave(users=HarborRollback(migration.harbor_users).users_to_delete())
+        )
+        assert HarborRollback(migration.harbor_users).allowance(2) == 0
+        assert HarborRollback(migration.harbor_users).allowance(3) == 1
 
 
 # People who stay away
@@ -205,7 +209,7 @@ def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) 
     assert len(standing(issuer).pending) == 2
 
     with issuer.process() as migration:
-        with pytest.raises(TenantryError, match="roll-back-migration with exclude_users"):
+        with pytest.raises(TenantryError, match="roll-back-migration with their"):
             migration.finish(("user03", "user04"), now=True)
         with pytest.raises(
             TenantryError, match="exclude_users: no exported user has the name 'nobody'"
@@ -262,10 +266,10 @@ def test_the_store_names_who_is_awaited_by_team(issuer: IssuerBench) -> None:
         stands = (migration.snapshot, migration.entry, awaited, teams)
         report.write_people(issuer.store, *stands)
         kept = issuer.store.read(f"migration/{migration.entry.id}/people.csv") or b""
-        assert report.by_team(*stands)[0] == {
+        assert report.count_by_team(*stands)[0] == {
             "team": "t0",
             "people": 3,
-            "back": 0,
+            "logged in": 0,
             "not logged in": 1,
             "unchanged": 2,
             "excluded": 0,
@@ -310,9 +314,9 @@ def test_the_report_names_rights_that_were_given_since_the_export(issuer: Issuer
         ("user00", "project team-t1"): "changed",
         ("user00", "owner of team-t0"): "lost",
         ("user01", "project team-t1"): "lost",
-        ("user02", "project team-t1"): "given since",
+        ("user02", "project team-t1"): "granted since",
     }
-    assert b"user02,project team-t1,,developer,NO,given since" in (
+    assert b"user02,project team-t1,,developer,NO,granted since" in (
         issuer.store.read("rights.csv") or b""
     )
 

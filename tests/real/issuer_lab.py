@@ -14,7 +14,7 @@ from tenantry.connections import Cluster, Connections, KeycloakAccount
 from tenantry.errors import NotOurs
 from tenantry.files import FolderStore
 from tenantry.migration import identities
-from tenantry.migration.inspect_issuer import inspect, issuers
+from tenantry.migration.inspect_issuer import find_issuers, inspect
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.options import Options
@@ -180,12 +180,12 @@ class IssuerLab:
     def inspect(self, options: Options) -> Inspection:
         """The look, by the new realm's own admin API."""
         with self.systems() as systems:
-            there = identities.of_realm(systems.keycloak_client)
-            return inspect(systems, *issuers(systems), there, options)
+            there = identities.from_realm(systems.keycloak_client)
+            return inspect(systems, *find_issuers(systems), there, options)
 
     def plan(self, options: Options) -> None:
         """Looked at, exported and approved."""
         found = self.inspect(options)
         with self.systems() as systems:
-            migration, (old, new) = self.migration(systems), issuers(systems)
+            migration, (old, new) = self.migration(systems), find_issuers(systems)
             migration.approve(migration.export(found, old, new, options, "issuer"), "Ann")

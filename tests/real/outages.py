@@ -29,7 +29,7 @@ from tenantry import declared, drift, onboarding, rotation
 from tenantry.connections import Connections, HarborAccount
 from tenantry.errors import TenantryError
 from tenantry.migration import report
-from tenantry.migration.inspect_issuer import issuers
+from tenantry.migration.inspect_issuer import find_issuers
 from tenantry.migration.options import Options as MigrationOptions
 from tenantry.outcomes import Outcome
 from tenantry.plan import Plan
@@ -177,7 +177,7 @@ class Migration:
 
     def __init__(self, lab: IssuerLab) -> None:
         self._lab = lab
-        self._order = MigrationOptions(pilot=(lab.names[0],), percent=50, soak_hours=24)
+        self._order = MigrationOptions(pilot=(lab.names[0],), wave_percent=50, soak_hours=24)
 
     def export(self) -> None:
         """Read everybody, export their rights, and approve the plan."""
@@ -188,7 +188,7 @@ class Migration:
         with lab.systems() as systems:
             migration = lab.migration(systems)
             if found is not None:
-                migration.export(found, *issuers(systems), self._order, "issuer")
+                migration.export(found, *find_issuers(systems), self._order, "issuer")
             migration.approve(migration.entry.plan, "Ann")
 
     def move(self) -> None:

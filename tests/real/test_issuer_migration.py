@@ -10,7 +10,7 @@ import pytest
 from tenantry import onboarding
 from tenantry.errors import TenantryError
 from tenantry.migration import report
-from tenantry.migration.issuer import old_realm
+from tenantry.migration.issuer import open_old_realm
 from tenantry.migration.options import Options
 from tenantry.sandbox import Sandbox
 from tenantry.systems.keycloak.harbors_client import secret_of
@@ -45,7 +45,7 @@ def make(
 
 def options(lab: IssuerLab, **changes: Any) -> Options:
     """What is asked for, with the first of the people for a pilot."""
-    return Options(pilot=(lab.names[0],), percent=50, soak_hours=24, **changes)
+    return Options(pilot=(lab.names[0],), wave_percent=50, soak_hours=24, **changes)
 
 
 def make_developer(systems: Systems, name: str, project: str) -> None:
@@ -66,7 +66,7 @@ def naive_switch(lab: IssuerLab) -> tuple[int, str]:
         held = systems.harbor_client.settings()["oidc_endpoint"]
         systems.harbor_platform.switch(systems.keycloak_client.issuer)
         status, text, _ = lab.log_in(lab.names[0])
-        old = old_realm(systems.keycloak_client, held)
+        old = open_old_realm(systems.keycloak_client, held)
         assert old is not None
         back = {"oidc_endpoint": held, "oidc_client_secret": secret_of(old, "harbor")}
         systems.harbor_client.put("/configurations", back)
@@ -84,7 +84,7 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
     gone, pair = lab.names[-2:], lab.names[9]
     lab.add_at(lab.new, "second", email=f"{pair}@example.test")
     with pytest.raises(TenantryError, match="Ambiguous at the new provider: 1"):
-        lab.inspect(options(lab)).refuse()
+        lab.inspect(options(lab)).require_no_blocking()
     lab.remove_at(lab.new, "second")
 
     lab.plan(options(lab))
@@ -107,7 +107,7 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
         assert {right.person for right in differing} == {*gone, *owners}
         owned = [right.right for right in differing if right.person in owners]
         assert owned == [f"owner of team-{lab.teams[0]}" for _ in owners], "no call gives it back"
-        with pytest.raises(TenantryError, match="Not come back yet: 2"):
+        with pytest.raises(TenantryError, match="2 people have not logged in again"):
             migration.finish(now=True)
         migration.finish(tuple(gone), now=True)
     lab.all_log_in(staying[:4])

@@ -14,7 +14,7 @@ import pytest
 from tenantry import checks, drift, onboarding
 from tenantry.connections import Cluster as ClusterAccount
 from tenantry.errors import TenantryError
-from tenantry.migration.inspect_issuer import _about_mesh
+from tenantry.migration.inspect_issuer import _mesh_notices
 from tenantry.outcomes import Outcome
 from tenantry.rotation import RotationRequest, rotate
 from tenantry.sandbox import Sandbox
@@ -184,7 +184,7 @@ class Walk:
     def migrate(self, account: ClusterAccount) -> None:
         """What a migration to another issuer reads of the cluster."""
         with self.ours.systems(account, **self.rich()) as systems:
-            list(_about_mesh(systems, "https://old.example.com", "https://new.example.com"))
+            list(_mesh_notices(systems, "https://old.example.com", "https://new.example.com"))
 
     @property
     def steps(self) -> list[Step]:

@@ -318,7 +318,7 @@ def _figures(what: str, through: int, total: int, steps: list[dict[str, Any]]) -
 def _migrate(given: Connections, folder: Path, issuer: str) -> list[dict[str, Any]]:
     """From the look to the end; how long each step took, and the process's peak of memory."""
     steps: list[dict[str, Any]] = []
-    options = Options(soak_hours=0, percent=25)
+    options = Options(soak_hours=0, wave_percent=25)
     there = identities.from_keycloak(given.keycloak, issuer.replace("/platform", "/corp-new"))
     with Systems(given, declared.load(folder)) as systems:
         store = FolderStore(folder.parent / "store")
@@ -374,7 +374,7 @@ def five_thousand_made_anew() -> list[Shown]:
 def _remake(given: Connections, folder: Path, issuer: str, back: bool) -> list[dict[str, Any]]:
     """Up to the switch, or what comes after the logins."""
     steps: list[dict[str, Any]] = []
-    options = Options(soak_hours=0, percent=25, recreate=True)
+    options = Options(soak_hours=0, wave_percent=25, recreate=True)
     with Systems(given, declared.load(folder)) as systems:
         store = FolderStore(folder.parent / "store")
         migration = begin(ProviderMigration, systems, store, folder)
@@ -421,14 +421,14 @@ def five_thousand_come_back() -> list[Shown]:
 def _reissue(given: Connections, folder: Path, back: bool) -> list[dict[str, Any]]:
     """Up to the last wave, or what comes after the logins."""
     steps: list[dict[str, Any]] = []
-    options = Options(soak_hours=0, percent=25)
+    options = Options(soak_hours=0, wave_percent=25)
     with Systems(given, declared.load(folder)) as systems:
         store = FolderStore(folder.parent / "store")
         migration = begin(IssuerMigration, systems, store, folder)
 
         def look() -> None:
-            there = identities.of_realm(systems.keycloak_client)
-            old, new = inspect_issuer.issuers(systems)
+            there = identities.from_realm(systems.keycloak_client)
+            old, new = inspect_issuer.find_issuers(systems)
             found = inspect_issuer.inspect(systems, old, new, there, options)
             plan = migration.export(found, old, new, options, "issuer")
             migration.approve(plan, "Ann")

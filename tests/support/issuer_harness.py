@@ -8,7 +8,7 @@ from tenantry import declared
 from tenantry.connections import KeycloakAccount
 from tenantry.files import FolderStore
 from tenantry.migration import identities
-from tenantry.migration.inspect_issuer import inspect, issuers
+from tenantry.migration.inspect_issuer import find_issuers, inspect
 from tenantry.migration.inspection import Inspection
 from tenantry.migration.issuer import IssuerMigration
 from tenantry.migration.options import Options
@@ -22,7 +22,7 @@ from tests.support.migration_harness import give_harbor_rights, harbor_rights, h
 from tests.support.migration_store import begin
 
 TO = "people"
-OPTIONS = Options(pilot=("user00",), percent=100, max_wave_percent=100, soak_hours=24)
+OPTIONS = Options(pilot=("user00",), wave_percent=100, max_wave_percent=100, soak_hours=24)
 
 
 class IssuerBench:
@@ -137,7 +137,7 @@ class IssuerBench:
     ) -> Inspection:
         """Return the inspection."""
         with self.bench.process() as systems:
-            old, new = issuers(systems)
+            old, new = find_issuers(systems)
         return self.inspect_between(old, new, options, found)
 
     def inspect_between(
@@ -150,7 +150,7 @@ class IssuerBench:
         """Return the inspection for a change from one issuer to another, declared or not."""
         self.bench.state = declared.load(self.bench.folder)
         with self.bench.process() as systems:
-            there = identities.of_realm(systems.keycloak_client) if found is None else found
+            there = identities.from_realm(systems.keycloak_client) if found is None else found
             return inspect(systems, old, new, there, options)
 
     def migrate(self, options: Options = OPTIONS, until: str = "moved") -> None:

@@ -78,7 +78,7 @@ def migrate(made: MigrationBench) -> MigrationDriver:
 def reimport(made: MigrationBench) -> MigrationDriver:
     """Migrate, where all users but the pilot are deleted and imported with the same id."""
     made.give_rights()
-    options = replace(OPTIONS, reimport=tuple(sorted(made.links(OLD)))[1:])
+    options = replace(OPTIONS, reimport_users=tuple(sorted(made.links(OLD)))[1:])
     return MigrationDriver(
         made, lambda: made.migrate(options), _moved(made, hidden={OLD: True, NEW: False})
     )
