@@ -108,7 +108,7 @@ def keep_order(order: RotationRequest) -> None:
 def begin_trail(run: RotationRun, block: str | None, by: str) -> Trail:
     """Begin the audit trail. A store that can't be written stops the run before the first change."""
     store = BlockStore(block) if block else None
-    return Trail(store, str(flow_run.id), by, run.order, run.now)
+    return Trail(store, str(flow_run.id), by, run.request, run.now)
 
 
 def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:

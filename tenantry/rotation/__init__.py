@@ -7,7 +7,8 @@ the old one serves on until everybody has read the new one, and is then disabled
 from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import RotationRequest
 from tenantry.rotation.left_out import left_out_teams
-from tenantry.rotation.pair import Pair, Unread, observe
+from tenantry.rotation.observe import observe
+from tenantry.rotation.pair import Pair, Unread
 from tenantry.rotation.run import RotationRun, choose, rotate
 from tenantry.rotation.sinks import Sink
 

@@ -1,4 +1,4 @@
-"""What there is to do for a pair, decided from how it stands. It calls nothing and changes nothing."""
+"""Determines the steps that a pair requires, from its state. It makes no calls and changes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,29 +15,46 @@ from tenantry.systems.harbor.client import Row
 Step = Literal[
     "kill", "end", "rotate", "drop", "publish", "overlap", "retire", "delete", "shorten", "clear"
 ]
+"""A step of a rotation:
+
+    kill     delete the compromised robots at once
+    end      disable all robots of a pair that cannot be published
+    rotate   create, test and publish the other robot
+    drop     delete a robot that was never published
+    publish  write the published credential to the sinks that lack it
+    overlap  record until when the old robots work
+    retire   disable the old robots
+    delete   delete robots that were disabled for long enough
+    shorten  let the robots of a removed purpose expire
+    clear    delete the Secrets of a removed purpose
+
+The approval of a suspended run names a hash of these values, so they do not change.
+"""
 State = Literal["in order", "due", "overlaps", "waits", "broken", "rotated", "failed"]
+ACCEPTED, REJECTED = "accepted by Harbor", "rejected by Harbor"
+"""The results of a test of the published credential."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a pair stands, and what was done to it.
+    """The state of a pair, the steps that it requires, and the steps that were taken.
 
     Attributes:
         team: the team's name.
-        purpose: the robots'.
-        state: in a word.
+        purpose: the purpose of the robots.
+        state: the state.
         robot: short name of the live robot.
-        why: why its credential is due, or was exchanged.
-        note: what a person should know: a problem, what is waited for.
+        why: why its credential is due, or was rotated.
+        note: a problem, or what the rotation waits for.
         since: when the live robot was published.
-        expires: when it stops working.
+        expires: when it expires.
         next: when its credential is due by policy.
-        until: when the old robots are retired.
-        test: what came of the last test.
-        steps: what is to be done.
-        done: what was done, in words; kept also where it failed then.
+        until: when the old robots are disabled.
+        test: the result of the last test.
+        steps: the steps to take.
+        done: the changes, in words, including those before a failure.
         rotated: whether another robot was published.
-        error: what stopped it.
+        error: the failure.
     """
 
     team: str
@@ -58,7 +75,7 @@ class Outcome:
 
     @property
     def name(self) -> str:
-        """Team and purpose."""
+        """The team and the purpose."""
         return f"{self.team}/{self.purpose}"
 
     def after(self, earlier: "Outcome") -> "Outcome":
@@ -75,29 +92,29 @@ class Outcome:
         return replace(self, done=(), state="failed", note=str(error), error=error)
 
 
-def assess(pair: Pair | Unread, order: RotationRequest, now: datetime) -> Outcome:
-    """What there is to do for a pair, and why."""
+def assess(pair: Pair | Unread, request: RotationRequest, now: datetime) -> Outcome:
+    """Return the state of a pair and the steps that it requires."""
     if isinstance(pair, Unread):
-        return _unread(pair, order)
+        return _assess_unread(pair, request)
     policy = pair.robot.rotation
     works = pair.published is not None
     row = pair.rows.get(pair.live)
     why = why_due(
         pair.team.name,
         policy,
-        order,
+        request,
         now,
         works=works,
-        asked=row is None or order.covers(pair.name, row["id"]),
+        requested=row is None or request.covers(pair.name, row["id"]),
         since=pair.since,
         expires=pair.expires,
     )
-    steps = _steps(pair, why, now)
-    doomed = pair.compromised(order)
+    steps = _find_steps(pair, why, now)
+    compromised = pair.compromised(request)
     if pair.refusal is not None:
-        return _unwritable(pair, why, doomed, now)
-    if order.compromised and why != "compromised" and doomed:
-        # It was rotated since that was asked for, and what is known to others overlaps.
+        return _assess_unwritable(pair, why, compromised, now)
+    if request.compromised and why != "compromised" and compromised:
+        # The live robot is newer than the request. Only the overlapping one is compromised.
         kept: tuple[Step, ...] = tuple(s for s in steps if s in ("rotate", "drop", "publish"))
         steps = ("kill", *kept)
     state: State = "in order"
@@ -107,9 +124,10 @@ def assess(pair: Pair | Unread, order: RotationRequest, now: datetime) -> Outcom
     elif why is not None:
         state = "waits"
         if pair.is_overlapping(now):
-            note = "the other robot of the pair still overlaps: it is rotated after that"
+            note = "the other robot of the pair still overlaps, so the rotation waits for its end"
     elif not works:
-        state, note = "broken", f"{note}; no rotation is declared, so onboard the team to mend it"
+        state = "broken"
+        note = f"{note}; no rotation is declared, so onboard the team to repair it"
     elif pair.in_use:
         state = "overlaps"
     return Outcome(
@@ -123,20 +141,22 @@ def assess(pair: Pair | Unread, order: RotationRequest, now: datetime) -> Outcom
         expires=pair.expires,
         next=next_due(pair, pair.since, pair.expires),
         until=pair.until(now) if pair.in_use else None,
-        test="opens Harbor" if works else "does not open Harbor",
+        test=ACCEPTED if works else REJECTED,
         steps=steps,
     )
 
 
-def _unwritable(pair: Pair, why: Why | None, doomed: Mapping[str, Row], now: datetime) -> Outcome:
-    """Return what there is to do for a pair whose first Secret can't be written.
+def _assess_unwritable(
+    pair: Pair, why: Why | None, compromised: Mapping[str, Row], now: datetime
+) -> Outcome:
+    """Return the outcome of a pair whose first Secret cannot be written.
 
-    No credential can be published. Compromised robots are deleted all the same. Old robots are
-    retired when they have served as long as anything can let them; the live one is, too, if it is far
-    older than declared: a team could keep its credential forever by its Secret.
+    No credential can be published. Compromised robots are still deleted. Old robots are retired at the
+    end of the longest possible overlap. The live robot is disabled if it is far older than declared:
+    otherwise a team could keep its credential forever by changing its Secret.
     """
     steps: list[Step] = []
-    if doomed:
+    if compromised:
         steps.append("kill")
     elif (policy := pair.robot.rotation) and pair.since and not any(map(_is_foreign, pair.sinks)):
         longest = timedelta(days=policy.max_age_days, hours=policy.overlap_hours) + GRACE
@@ -162,27 +182,33 @@ def _is_foreign(sink: Sink) -> bool:
     return sink.is_foreign
 
 
-def _unread(unread: Unread, order: RotationRequest) -> Outcome:
+def _assess_unread(unread: Unread, request: RotationRequest) -> Outcome:
     team, note = unread.team.name, str(unread.error)
-    asked = order.force or order.compromised
-    if isinstance(unread.error, NotOnboarded) and not asked:
+    requested = request.force or request.compromised
+    if isinstance(unread.error, NotOnboarded) and not requested:
         return Outcome(team, unread.purpose, "waits", note=note)
     return Outcome(team, unread.purpose, "failed", note=note, error=unread.error)
 
 
 def next_due(pair: Pair, since: datetime | None, expires: datetime | None) -> datetime | None:
-    """When a pair is due by policy that was published then; None if there is no policy."""
+    """Return when a pair is due by policy; None if it has no policy.
+
+    Args:
+        pair: the pair.
+        since: when its live robot was created.
+        expires: when its live robot expires; None if never.
+    """
     policy = pair.robot.rotation
     if policy is None or since is None:
         return None
     return planned(pair.team.name, policy, since, expires)[0]
 
 
-def _steps(pair: Pair, why: Why | None, now: datetime) -> tuple[Step, ...]:
+def _find_steps(pair: Pair, why: Why | None, now: datetime) -> tuple[Step, ...]:
     if why == "compromised":
         return ("rotate",)
     past_limit = pair.is_past_limit(now)
-    if pair.published is None:  # nothing is retired while that is so, for a limited time
+    if pair.published is None:  # The old robots are kept meanwhile, for a limited time.
         if why is not None:
             return ("rotate",)
         return ("retire",) if pair.in_use and past_limit else ()
@@ -193,14 +219,15 @@ def _steps(pair: Pair, why: Why | None, now: datetime) -> tuple[Step, ...]:
         steps.append("publish")
     waits = pair.waits_for_sinks(now)
     if pair.in_use and (waits or pair.until(now) is None):
-        # The clients of a sink that is only written now need the old robot all that time.
+        # The clients of a sink that lacks the credential need the old robot for a whole overlap.
         if not pair.outdated:
             return (*steps, "overlap")
-        return (*steps, "rotate") if why is not None and pair.is_old_dead(now) else tuple(steps)
+        is_free = why is not None and pair.is_old_expired(now)
+        return (*steps, "rotate") if is_free else tuple(steps)
     if why is not None and not pair.is_overlapping(now):
         return (*(step for step in steps if step != "drop"), "rotate")
     if pair.in_use and not pair.is_overlapping(now):
         steps.append("retire")
-    if any(row["disable"] and pair.gone_at(row) <= now for row in pair.old.values()):
+    if any(row["disable"] and pair.deletion_time(row) <= now for row in pair.old.values()):
         steps.append("delete")
     return tuple(steps)

@@ -1,7 +1,7 @@
-"""The audit trail: who exchanged what, when and why. It never holds a secret.
+"""The audit trail: who rotated which credential, when and why. It never holds a secret.
 
-Each run has a file of its own, with a line of JSON for the run and one for each pair that it
-touched: a file is only ever written by its run, so two runs cannot spoil each other's.
+Each run writes its own file of JSON lines: one for the run, and one for each pair that it changed. Two
+runs never write the same file. The keys of the lines do not change, since other tools read them.
 """
 
 import json
@@ -19,24 +19,29 @@ FOLDER = "rotation-audit"
 
 
 class Trail:
-    """One run's lines. Safe to use from many threads.
+    """The audit trail of one run. It is thread-safe.
 
     Args:
         store: the store of the audit trail; None to keep none.
         run: the run's id.
-        who: who started it.
-        order: what was asked for.
+        who: who started the run.
+        request: what was requested beyond the policy.
         now: the time.
 
     Attributes:
-        error: why a line could not be kept; None if all were.
+        error: why a line could not be written; None if all were.
 
     Raises:
-        TenantryError: the store can't be written: it is told before anything is changed.
+        TenantryError: the store cannot be written. Nothing was changed yet.
     """
 
     def __init__(
-        self, store: FileStore | None, run: str, who: str, order: RotationRequest, now: datetime
+        self,
+        store: FileStore | None,
+        run: str,
+        who: str,
+        request: RotationRequest,
+        now: datetime,
     ) -> None:
         self._store = store
         self._name = f"{FOLDER}/{now:%Y-%m-%dT%H-%M-%S}-{run}.jsonl"
@@ -44,12 +49,12 @@ class Trail:
         self._lock = threading.Lock()
         self.error: TenantryError | None = None
         self._about = {"run": run, "who": who}
-        self._add({"when": now, "what": ["run began"], "order": _asked(order)})
+        self._add({"when": now, "what": ["run began"], "order": _as_row(request)})
 
     def add(self, outcome: Outcome, now: datetime) -> None:
-        """Takes down what was done to a pair; nothing is if nothing was done.
+        """Write a line about a pair, if it was changed or failed.
 
-        What was done is done: a store that can't be written by now is kept in `error`, not raised.
+        The changes cannot be undone, so a failed write is kept in `error` and not raised.
         """
         if not (outcome.done or outcome.error):
             return
@@ -76,13 +81,14 @@ class Trail:
         with self._lock:
             self._lines.append(text)
             if self._store is not None:
-                self._store.write(self._name, "".join(f"{each}\n" for each in self._lines).encode())
+                content = "".join(f"{written}\n" for written in self._lines)
+                self._store.write(self._name, content.encode())
 
 
-def _asked(order: RotationRequest) -> dict[str, Any]:
+def _as_row(request: RotationRequest) -> dict[str, Any]:
     return {
-        "given": order.given,
-        "force": order.force,
-        "compromised": order.compromised,
-        "reason": order.reason,
+        "given": request.requested_at,
+        "force": request.force,
+        "compromised": request.compromised,
+        "reason": request.reason,
     }

@@ -1,18 +1,18 @@
-"""Rotates the credentials of teams that are left out, as the systems show them.
+"""Finds the robots of teams that are left out, so that their credentials are rotated.
 
-A team whose file is faulty can't be onboarded, and its robots expire all the same. So its existing
-credentials are rotated as they are: each pair of robots that Tenantry made and whose first Secret
-bears the team's mark, with the permissions, the duration and the Secrets that it has now.
+A team with a faulty file cannot be onboarded, and its robots expire nevertheless. Its existing
+credentials are therefore rotated by their state in the systems: each pair of robots that Tenantry
+created and whose first Secret has the team's mark, with its current permissions, duration and Secrets.
 
-A file may not even give the name of its team. While there is such a file, each team that the marks in
-the systems show and that no file names counts as left out.
+A faulty file may lack even the name of its team. While such a file exists, each team that the marks in
+the systems name and that no file names counts as left out.
 
-Secrets and their annotations are hostile input. The permissions are those of the robot in Harbor, in
-the team's own project. A Secret outside of the team's namespaces is written only if it holds a
-working credential of this pair already, and if no other team owns its namespace.
+Secrets and their annotations are hostile input. The permissions are read from the robot in Harbor, in
+the team's own project. A Secret outside of the team's namespaces is written only if it already holds a
+working credential of this pair, and if no other team owns its namespace.
 
-A Secret that lost its mark is found by what the file declares, or by its annotation. It can't be
-written, and the old robot stays while it holds its credential.
+A Secret that has lost its mark is found through the declared state, or by its annotation. It cannot be
+written, and the old robot is kept while the Secret holds its credential.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,34 +37,32 @@ from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
 from tenantry.systems.systems import Systems
 
-_LONGEST = 14
-"""The most days before its robot expires that a credential is exchanged, if no policy is known."""
-_LONGEST_OVERLAP = 24 * 90
-"""The most hours that a policy lets two credentials overlap."""
+_MAX_DAYS_BEFORE_EXPIRY = 14
+"""The most days before the expiry that a credential is rotated, if no policy is known."""
+_MAX_OVERLAP_HOURS = 24 * 90
+"""The longest overlap that a policy allows, in hours."""
 
 
 @dataclass(frozen=True)
 class LeftOutTeam:
-    """A team that is left out, with the robots that it has; and those that could not be read."""
+    """A team that is left out, with its existing robots, and those that could not be read."""
 
     team: Team
     unread: tuple[Unread, ...] = ()
     is_named: bool = True
-    """Whether a file names the team; else a file that gives no name may declare it."""
+    """Whether a file names the team. If not, a file without a name may declare it."""
 
 
 def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list[LeftOutTeam]:
-    """Return the teams that are left out, with their robots as they are.
-
-    A team without any is not among them.
+    """Return the teams that are left out, with their existing robots. Teams without robots are omitted.
 
     Args:
         systems: the systems.
-        names: the teams that the run is about; all if not given.
+        names: the names of the teams to rotate; all if not given.
 
     Raises:
-        TenantryError: Harbor could not be asked for its projects; or the cluster for the teams that
-            it has, while a file gives no name of its team.
+        TenantryError: Harbor's projects cannot be read, or a file has no name of a team and the
+            teams in the cluster cannot be read.
     """
     state = systems.state
     files: dict[str, LeftOut | None] = {}
@@ -72,29 +70,29 @@ def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list
         live = Holders(systems, keycloak=False).teams()
         files = dict.fromkeys(sorted(live - state.names))
     files |= {
-        name: each for each in state.left_out for name in each.names if name not in state.teams
+        name: file for file in state.left_out for name in file.names if name not in state.teams
     }
     if names is not None:
-        asked = set(names)
-        files = {name: each for name, each in files.items() if name in asked}
+        requested = set(names)
+        files = {name: file for name, file in files.items() if name in requested}
     if not files:
         return []
     unmarked = cache(lambda: _unmarked_secrets(systems.home_cluster))
     listed = Observed()
     projects = systems.harbor.projects([f"team-{name}" for name in files], listed)
     found = []
-    for name, each in files.items():
+    for name, file in files.items():
         try:
             project = projects.get(f"team-{name}")
             if project is None and (failure := _unread_project(name, listed)) is not None:
                 raise failure
             if project is None:
                 continue
-            kept = _Reading(systems, name, each, project, unmarked).kept()
-        except Exception as error:  # noqa: BLE001 one team's failure, whatever it is
+            kept = _Reader(systems, name, file, project, unmarked).read()
+        except Exception as error:  # noqa: BLE001 one team's failure, of any kind
             failure = as_tenantry_error(error, f"reading the robots of team '{name}'")
             unread = Unread(Team(name=name), "all robots", failure)
-            kept = LeftOutTeam(Team(name=name), (unread,), is_named=each is not None)
+            kept = LeftOutTeam(Team(name=name), (unread,), is_named=file is not None)
         if kept.team.robots or kept.unread:
             found.append(kept)
     return found
@@ -107,13 +105,13 @@ def _unread_project(name: str, listed: Observed) -> TenantryError | None:
 
 
 def _unmarked_secrets(cluster: KubernetesClient) -> list[Object]:
-    """Return all Secrets with the annotation of a robot that have lost the mark of their team."""
+    """Return all Secrets with the annotation of a robot and without the mark of a team."""
     found = cluster.list("Secret", content=False)
-    return [each for each in found if _robot_of(each) and objects.team_of(each) is None]
+    return [secret for secret in found if _robot_of(secret) and objects.team_of(secret) is None]
 
 
-class _Reading:
-    """Reads the robots of one team."""
+class _Reader:
+    """Reads the robots of one team that is left out."""
 
     def __init__(
         self,
@@ -137,8 +135,8 @@ class _Reading:
         self._declared = declared or complete(systems.state.platform, Team(name=name))
         self._tried: dict[Credential, bool] = {}
 
-    def kept(self) -> LeftOutTeam:
-        """The team with its robots."""
+    def read(self) -> LeftOutTeam:
+        """Return the team with its robots."""
         marked = self._marked_secrets()
         robots: dict[str, Robot] = {}
         unread: list[Unread] = []
@@ -146,11 +144,11 @@ class _Reading:
         for purpose in sorted({*firsts, *(name.rpartition("-")[0] for name in self._rows)}):
             try:
                 if (first := firsts.get(purpose)) is None:
-                    self._refuse_unmarked(purpose)
+                    self._check_marked(purpose)
                 elif robot := self._robot(purpose, first):
                     sinks = list(self._sinks(purpose, marked))
                     robots[purpose] = robot.model_copy(update={"sinks": sinks})
-            except Exception as error:  # noqa: BLE001 one purpose's failure, whatever it is
+            except Exception as error:  # noqa: BLE001 one purpose's failure, of any kind
                 failure = as_tenantry_error(
                     error, f"reading robot '{purpose}' of team '{self._name}'"
                 )
@@ -159,14 +157,14 @@ class _Reading:
         return LeftOutTeam(team, tuple(unread), self._is_named)
 
     def _marked_secrets(self) -> list[Object]:
-        """All Secrets that bear the team's mark, without what is in them."""
+        """Return all Secrets with the team's mark, without their content."""
         selector = f"{objects.OURS},{TEAM}={self._name}"
         return list(
             self._systems.home_cluster.list("Secret", labelSelector=selector, content=False)
         )
 
     def _first_secrets(self, marked: list[Object]) -> Mapping[str, Object]:
-        """By purpose: the Secrets whose annotations say how a pair of robots stands."""
+        """Return the Secrets whose annotations hold the state of a pair, by purpose."""
         found = {}
         for secret in marked:
             metadata = secret["metadata"]
@@ -176,29 +174,29 @@ class _Reading:
                 found[purpose] = secret
         return found
 
-    def _refuse_unmarked(self, purpose: str) -> None:
-        """Check that no credential of a pair is in use though its first Secret lost its mark.
+    def _check_marked(self, purpose: str) -> None:
+        """Check that a pair without a marked first Secret has no credential in use.
 
         Raises:
-            NotOurs: the Secret holds a working credential, and can't be written.
+            NotOurs: the Secret holds a working credential, and cannot be written.
         """
         place = Place(Team(name=self._name), purpose, self._slug, f"harbor-{purpose}")
         if self._rows_of(purpose) and self._holds(place):
             raise NotOurs(
                 "kubernetes",
                 f"Secret {place.namespace}/{place.name}",
-                f"it holds the credential of robot '{purpose}' and lost the mark of team "
+                f"it holds the credential of robot '{purpose}' and has lost the mark of team "
                 f"'{self._name}', so its credential cannot be rotated",
                 advice=f"Set its labels {MANAGED_BY}: tenantry and {TEAM}: "
                 f"{self._name} again, or delete it if no workload uses it.",
             )
 
     def _rows_of(self, purpose: str) -> dict[str, Row]:
-        """The robots of a pair, as Harbor shows them."""
+        """Return the robots of a pair, by short name."""
         return {short: self._rows[short] for short in pair(purpose) if short in self._rows}
 
     def _robot(self, purpose: str, first: Object) -> Robot | None:
-        """A robot as it is, without sinks; None if Harbor has none, so its permissions are unknown."""
+        """Return a robot without sinks; None if it does not exist, so its permissions are unknown."""
         rows = self._rows_of(purpose)
         row = rows.get(_robot_of(first)) or next(iter(rows.values()), None)
         if row is None:
@@ -211,15 +209,15 @@ class _Reading:
         )
 
     def _policy(self, purpose: str, days: int | None) -> Rotation | None:
-        """What is declared, as far as that can be read; else before the robot expires."""
+        """Return the declared policy if it can be read, else a rotation before the robot expires."""
         robot = self._declared.active_robots.get(purpose)
         policy = robot.rotation if robot else None
         if days is None:
             return policy
         if policy and policy.max_age_days + policy.before_expiry_days <= days:
             return policy if self._is_whole else _with_longest_overlap(policy, days)
-        before = max(1, min(_LONGEST, days // 4))
-        # The old credential works until it expires, so copies of it work as long as before.
+        before = max(1, min(_MAX_DAYS_BEFORE_EXPIRY, days // 4))
+        # The old credential works until it expires, so unknown copies of it are not affected.
         return Rotation(
             max_age_days=max(1, days - before),
             before_expiry_days=before,
@@ -227,11 +225,13 @@ class _Reading:
         )
 
     def _sinks(self, purpose: str, marked: list[Object]) -> Iterator[SecretSink]:
-        """The further Secrets that hold the credential now.
+        """Yield the further Secrets that hold the credential.
 
-        One that lost its mark is among them: it can't be written, and fails the rotation.
+        This includes Secrets that have lost their mark. They cannot be written, and fail the rotation.
         """
-        declared = {(each.namespace, each.name): each for each in self._declared_places(purpose)}
+        declared = {
+            (place.namespace, place.name): place for place in self._declared_places(purpose)
+        }
         found = dict(declared)
         for secret in [*marked, *self._unmarked()]:
             if _robot_of(secret) in ("", *pair(purpose)):
@@ -246,13 +246,13 @@ class _Reading:
                 yield SecretSink(namespace=place.namespace, name=place.name, format=format)
 
     def _declared_places(self, purpose: str) -> list[Place]:
-        """The Secrets of a pair as far as the file can be read, and those in further namespaces."""
+        """Return the further Secrets of a pair, as far as the declared state can be read."""
         robot = self._declared.active_robots.get(purpose)
         declared = places(self._declared, purpose) if robot else []
-        return [each for each in declared if not each.is_first]
+        return [place for place in declared if not place.is_first]
 
     def _format(self, place: Place, *, is_declared: bool) -> SecretFormat | None:
-        """The format of a Secret; None if it has none that holds a credential."""
+        """Return the format of a Secret; None if no format of a credential fits."""
         secret = self._systems.home_cluster.get("Secret", place.name, place.namespace)
         if secret is None:
             return None
@@ -264,7 +264,7 @@ class _Reading:
         return place.format if is_declared else None
 
     def _holds(self, place: Place) -> bool:
-        """Whether a Secret holds a working credential of the pair already."""
+        """Return whether a Secret holds a working credential of the pair."""
         live = self._credentials.secrets.read(place)
         held: Credential | None = live.handle["credential"] if live else None
         for row in self._rows_of(place.purpose).values():
@@ -274,18 +274,18 @@ class _Reading:
         return False
 
     def _may_write(self, namespace: str) -> bool:
-        """Whether a namespace is the team's, or no team's at all."""
+        """Return whether a namespace belongs to the team, or to no team."""
         found = self._systems.home_cluster.get("Namespace", namespace)
         return found is not None and objects.team_of(found) in (None, self._name)
 
 
 def _with_longest_overlap(policy: Rotation, days: int) -> Rotation:
-    """Return a policy by which an old credential works until it expires, or the next one is due.
+    """Return a policy with an overlap until the old credential expires or the next rotation is due.
 
-    Where not all of a file can be read, not all of its sinks may be known.
+    If a file can be read in part only, some of its sinks may be unknown.
     """
     soonest = int(policy.max_age_days * EARLIEST_ROTATION)
-    hours = min(24 * min(days - soonest, soonest), _LONGEST_OVERLAP)
+    hours = min(24 * min(days - soonest, soonest), _MAX_OVERLAP_HOURS)
     return policy.model_copy(update={"overlap_hours": max(policy.overlap_hours, hours)})
 
 

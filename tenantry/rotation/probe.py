@@ -1,4 +1,4 @@
-"""Tries a credential as its consumers will: a login, a token, a pull, a push that is cancelled."""
+"""Tests a credential as clients use it: a login, a token, a pull, and a push that is cancelled."""
 
 from tenantry.declared import Robot
 from tenantry.errors import NotEffective
@@ -13,7 +13,7 @@ _NO_IMAGE = "tenantry-test"
 class Probe:
     """Tests a robot's credential in its project.
 
-    Each test raises NotEffective where the credential fails it, and gives what it did, in words.
+    Each test returns what it did, in words, and raises NotEffective if the credential fails it.
     """
 
     def __init__(self, systems: Systems, project: Row, robot: Robot) -> None:
@@ -26,7 +26,7 @@ class Probe:
         self._image: tuple[str, str] | None = None
 
     def before_publishing(self, credential: Credential) -> str:
-        """All that there is to test, before anybody gets the credential."""
+        """Run all tests, before any client gets the credential."""
         self._issuer.prove(credential)
         done = ["logged in"]
         if self._has_images and "pull" in self._actions:
@@ -35,7 +35,7 @@ class Probe:
         return ", ".join(done)
 
     def after_publishing(self, credential: Credential) -> str:
-        """What a consumer does with the credential that it finds."""
+        """Use the published credential as a client would, without a push."""
         if self._actions:
             return ", ".join(self._use(credential, push=False))
         self._issuer.prove(credential)
@@ -48,12 +48,12 @@ class Probe:
         wanted = ",".join(self._actions)
         token = self._registry.token(credential.username, credential.password, repository, wanted)
         if missing := [action for action in self._actions if action not in token.actions]:
-            may = " and ".join(missing)
-            self._fail("GET /service/token", credential, f"may not {may} in {repository}")
+            actions = " and ".join(missing)
+            self._fail("GET /service/token", credential, f"may not {actions} in {repository}")
         done = [f"got a token to {' and '.join(self._actions)}"]
         if self._image is not None:
             status = self._registry.pull(token, *self._image)
-            if status not in (200, 404, POLICY):  # it may have been deleted since
+            if status not in (200, 404, POLICY):  # The image may have been deleted since.
                 self._fail(f"GET /v2/{repository}/manifests/…", credential, "cannot pull", status)
             if status == 200:
                 done.append(f"pulled a manifest of {repository}")
@@ -69,6 +69,6 @@ class Probe:
     def _fail(
         self, call: str, credential: Credential, what: str, status: int | None = None
     ) -> None:
-        self._harbor.check_logins()  # while its database is down, it grants no access
+        self._harbor.check_logins()  # Harbor grants no access while its database is down.
         reason = f"robot '{credential.username}' logs in but {what}"
         raise NotEffective("harbor", call, reason, status=status)

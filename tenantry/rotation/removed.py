@@ -1,7 +1,7 @@
 """Finds the robots of purposes that a declared team no longer has.
 
-Only robots that carry the mark of this platform and of the team are retired. All others, and those of
-teams that no file declares, are findings of drift: a person decides about them.
+Only robots with the mark of this platform and of the team are retired. All others, and robots of teams
+that no file declares, are reported as drift, and a person decides about them.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -28,10 +28,10 @@ class Removed:
 
     Attributes:
         team: the team.
-        purpose: such as `pull`.
+        purpose: the purpose, such as `pull`.
         rows: the robots, by short name.
-        secrets: the Secrets to delete, once no robot works.
-        attached: the namespaces whose ServiceAccount has one of them attached.
+        secrets: the Secrets to delete once no robot works.
+        attached: the namespaces whose ServiceAccount refers to one of them.
     """
 
     team: Team
@@ -42,12 +42,12 @@ class Removed:
 
     @property
     def name(self) -> str:
-        """Team and purpose."""
+        """The team and the purpose."""
         return f"{self.team.name}/{self.purpose}"
 
     @property
     def numbers(self) -> list[int]:
-        """Harbor's numbers of the robots."""
+        """The ids of the robots in Harbor."""
         return [row["id"] for row in self.rows.values()]
 
     def working(self, now: datetime) -> dict[str, Row]:
@@ -60,24 +60,24 @@ def _works(row: Row, now: datetime) -> bool:
     return not row["disable"] and (row["expires_at"] < 0 or expires is None or expires > now)
 
 
-def removed(
+def find_removed(
     systems: Systems,
     team: Team,
     rows: Sequence[Row],
     purposes: Collection[str] | None,
     now: datetime,
 ) -> Iterator[Removed]:
-    """Yield the purposes of a declared team that it no longer has, and that still have robots.
+    """Yield the purposes that a declared team no longer declares, and that still have robots.
 
     Args:
         systems: the systems.
         team: the team.
         rows: the robots of its project.
-        purposes: those to look at; all if not given.
+        purposes: the purposes to observe; all if not given.
         now: the time.
     """
     if team.name not in systems.state.teams:
-        return  # what a team has that is left out is not known
+        return  # The declared purposes of a team that is left out are not known.
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
         short = short_name(row)
@@ -102,7 +102,7 @@ def removed(
 
 
 def _secrets(systems: Systems, team: Team, purpose: str) -> Iterator[Object]:
-    """Yield the Secrets that were written for a purpose and hold nothing else."""
+    """Yield the Secrets that hold the credential of a purpose and nothing else."""
     selector = f"{objects.OURS},{TEAM}={team.name}"
     for found in systems.home_cluster.list("Secret", labelSelector=selector, content=False):
         metadata = found["metadata"]
@@ -119,7 +119,7 @@ def _secrets(systems: Systems, team: Team, purpose: str) -> Iterator[Object]:
 
 
 def _holds_more(systems: Systems, team: Team, purpose: str, secret: Object) -> bool:
-    """Whether a Secret holds credentials for other registries, or anything that the team added."""
+    """Return whether a Secret holds credentials for other registries, or keys that the team added."""
     metadata = secret["metadata"]
     format: SecretFormat = "docker" if secret.get("type") == DOCKER else "config.json"
     place = Place(team, purpose, metadata["namespace"], metadata["name"], format)

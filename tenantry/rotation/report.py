@@ -1,4 +1,4 @@
-"""A rotation, told to people: a table of all pairs, and a page on each pair that was touched."""
+"""Reports of a rotation: a table of all pairs, and a page about each pair that was changed."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,22 +10,22 @@ from tenantry.wording import count, days
 
 _ORDER: tuple[State, ...] = ("failed", "broken", "due", "waits", "rotated", "overlaps", "in order")
 _WHY = {
-    "compromised": "its secret is known to others",
+    "compromised": "its secret is compromised",
     "broken": "it did not work",
-    "forced": "somebody asked for it",
+    "forced": "a person requested it",
     "expiry": "its robot expires soon",
     "age": "of its age",
 }
 
 
 def rows(outcomes: Iterable[Outcome], now: datetime) -> list[dict[str, str]]:
-    """A row for each pair, those that need somebody first."""
+    """Return a row for each pair, those that need attention first."""
     return [
         {
             "robot": f"{outcome.team}/{outcome.robot or outcome.purpose}",
             "state": outcome.state,
             "note": outcome.note,
-            "next": _when(outcome.next) or ("not by itself" if outcome.robot else ""),
+            "next": _when(outcome.next) or ("on request only" if outcome.robot else ""),
             "age": days((now - outcome.since) / timedelta(days=1)) if outcome.since else "",
             "expires": _when(outcome.expires) or ("never" if outcome.robot else ""),
             "last rotation": _when(outcome.since),
@@ -42,47 +42,48 @@ def _urgency(outcome: Outcome) -> tuple[int, float, str]:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """What it came to, in a line."""
+    """Return the number of credentials in each state, in a sentence."""
     states = Counter(outcome.state for outcome in outcomes)
     parts = [f"{states[state]} {state}" for state in _ORDER if states[state]]
     return f"{count(len(outcomes), 'credential')}: {', '.join(parts) or 'none'}."
 
 
 def page(outcome: Outcome, now: datetime) -> Markdown:
-    """Return a page on what was done for one pair, and when the old one goes."""
+    """Return a page about the changes to one pair, and the end of its overlap."""
     why = _WHY.get(outcome.why or "", "")
     robot = code(outcome.robot)
     parts = [markdown("# Robot {} of team {}", code(outcome.purpose), code(outcome.team))]
     if outcome.rotated:
-        parts.append(markdown("{} is published since {} UTC, because {}.", robot, _when(now), why))
+        parts.append(markdown("{} was published at {} UTC, because {}.", robot, _when(now), why))
     elif why:
-        parts.append(markdown("{} was to be exchanged, because {}.", robot, why))
+        parts.append(markdown("{} had to be rotated, because {}.", robot, why))
     if outcome.done:
         parts.append(joined("\n", (markdown("1. {}", step) for step in outcome.done)))
     if outcome.until is not None:
         parts.append(
             markdown(
-                "**The old one works until {} UTC**; a run after that disables it, and a later one "
-                "deletes it. Whoever copied it by hand has that long.",
+                "**The old credential works until {} UTC.** Copies that were made by hand must be "
+                "replaced by then. The next run after that disables the old robot, and a later run "
+                "deletes it.",
                 _when(outcome.until),
             )
         )
     if outcome.error is not None:
         parts += [
-            markdown("**It stopped:** {}", str(outcome.error)),
+            markdown("**The rotation failed:** {}", str(outcome.error)),
             markdown("{}", _after_failure(outcome)),
         ]
     if outcome.next is not None:
-        parts.append(markdown("It is due again on {} UTC.", _when(outcome.next)))
+        parts.append(markdown("The next rotation is due at {} UTC.", _when(outcome.next)))
     return markdown("{}\n", joined("\n\n", parts))
 
 
 def _after_failure(outcome: Outcome) -> str:
     if outcome.rotated:
-        return "The new one is published. The next run finishes what is left; nothing is retired."
+        return "The new credential is published. The next run completes the rotation. No robot was retired."
     if outcome.why == "compromised":
-        return "The old ones may be gone already: run it again at once."
-    return "The old one is in place as before. The next run tries again."
+        return "The old robots may already be deleted. Run it again at once."
+    return "The old credential is still published. The next run tries again."
 
 
 def _when(time: datetime | None) -> str:

@@ -1,12 +1,11 @@
-"""Retires the robots of a purpose that a declared team no longer has.
+"""Retires the robots of a purpose that a declared team no longer declares.
 
-Harbor holds all of the state, so nothing that a tenant can write makes it longer, and a run that died
-is continued by the next one:
+All state is in Harbor. Tenants cannot extend the time, and the next run continues after a run that died:
 
-1. Each robot that works gets an end: it expires after the overlap, and at most a day later, since
-   Harbor counts whole days. Harbor enforces that.
-2. Once none of them works, the Secrets and their attachments are removed: nothing can use them.
-3. Expired robots are disabled, and deleted after `deletion_hours`.
+1. Each working robot gets an expiry: after the overlap, and at most a day later, since Harbor counts
+   whole days. Harbor enforces it.
+2. Once no robot works, the Secrets and the references to them are deleted: no client can use them.
+3. The expired robots are disabled, and deleted after `deletion_hours`.
 """
 
 from collections.abc import Callable
@@ -25,39 +24,39 @@ from tenantry.systems.harbor.client import Row
 from tenantry.systems.harbor.robots import expires_at, robot_fields
 from tenantry.systems.systems import Systems
 
-_BY_HAND = Robot().effective_rotation
-OVERLAP = timedelta(hours=_BY_HAND.overlap_hours)
-"""How long the robots of a removed purpose still work."""
-DELETION = timedelta(hours=_BY_HAND.deletion_hours)
-"""How long they are kept, disabled, after that."""
+_DEFAULTS = Robot().effective_rotation
+OVERLAP = timedelta(hours=_DEFAULTS.overlap_hours)
+"""How long the robots of a removed purpose keep working."""
+DELETION = timedelta(hours=_DEFAULTS.deletion_hours)
+"""How long they are kept as disabled robots after that."""
 _WHOLE_DAYS = ceil(OVERLAP / timedelta(days=1))
 
 
-def _is_ending(row: Row, now: datetime) -> bool:
-    """Whether a robot expires as soon as it is to."""
+def _expires_soon(row: Row, now: datetime) -> bool:
+    """Return whether a robot expires by the end of the overlap, in whole days."""
     expires = expires_at(row)
     return expires is not None and expires - now <= timedelta(days=_WHOLE_DAYS + 1)
 
 
-def _is_gone(row: Row, now: datetime) -> bool:
+def _is_due_for_deletion(row: Row, now: datetime) -> bool:
     disabled = moment(row["update_time"])
     return bool(row["disable"]) and disabled is not None and disabled + DELETION <= now
 
 
-def assess_removed(state: Removed, order: RotationRequest, now: datetime) -> Outcome:
-    """Return what there is to do for a purpose that the team no longer has."""
+def assess_removed(state: Removed, request: RotationRequest, now: datetime) -> Outcome:
+    """Return the steps for a purpose that the team no longer declares."""
     working = state.working(now)
     steps: list[Step] = []
-    if order.compromised and any(order.covers(state.name, n) for n in state.numbers):
+    if request.compromised and any(request.covers(state.name, n) for n in state.numbers):
         steps.append("kill")
-    elif any(not _is_ending(row, now) for row in working.values()):
+    elif any(not _expires_soon(row, now) for row in working.values()):
         steps.append("shorten")
     elif not working:
         if state.secrets or state.attached:
             steps.append("clear")
         if any(not row["disable"] for row in state.rows.values()):
             steps.append("retire")
-        if any(_is_gone(row, now) for row in state.rows.values()):
+        if any(_is_due_for_deletion(row, now) for row in state.rows.values()):
             steps.append("delete")
     ends = [end for row in working.values() if (end := expires_at(row)) is not None]
     return Outcome(
@@ -65,7 +64,7 @@ def assess_removed(state: Removed, order: RotationRequest, now: datetime) -> Out
         state.purpose,
         "overlaps" if working else "waits",
         robot=max(state.rows, key=lambda name: int(state.rows[name]["id"])),
-        note="the team no longer declares it: its robots are retired",
+        note="the team no longer declares this purpose, so its robots are retired",
         expires=max(ends, default=None),
         until=max(ends, default=None),
         steps=tuple(steps),
@@ -78,10 +77,10 @@ class Retirement:
     Args:
         systems: the systems.
         state: the robots.
-        outcome: what there is to do.
+        outcome: the steps to take.
         now: the time.
-        check: asked before each write; raises if nothing may be written any more.
-        report: is given each thing that was done.
+        check: called before each write; raises if writes are no longer allowed.
+        report: takes a line for the log for each change.
     """
 
     def __init__(
@@ -102,25 +101,25 @@ class Retirement:
         self.outcome = outcome
 
     def take(self, step: Step) -> None:
-        """Take one of the steps."""
+        """Take a step."""
         now, rows = self._now, self._state.rows
         match step:
             case "kill":
                 for name, row in rows.items():
-                    self._delete(name, row, "its secret is known to others")
+                    self._delete(name, row, "its secret is compromised")
             case "shorten":
                 for name, row in self._state.working(now).items():
-                    if not _is_ending(row, now):
+                    if not _expires_soon(row, now):
                         self._shorten(name, row)
             case "clear":
                 self._clear()
             case "retire":
                 for name, row in rows.items():
                     if not row["disable"]:
-                        self._put(name, {**row, "disable": True}, f"disabled {name}")
+                        self._update(name, {**row, "disable": True}, f"disabled {name}")
             case "delete":
                 for name, row in rows.items():
-                    if _is_gone(row, now):
+                    if _is_due_for_deletion(row, now):
                         self._delete(name, row, "it was disabled for long enough")
 
     def _shorten(self, name: str, row: Row) -> None:
@@ -128,34 +127,34 @@ class Retirement:
         if row["expires_at"] < 0:
             created = moment(row["creation_time"])
             if created is None:
-                raise ChangedMeanwhile("harbor", f"robot {name}", "it has no time of creation")
+                raise ChangedMeanwhile("harbor", f"robot {name}", "it has no creation time")
             duration = ceil((self._now - created) / timedelta(days=1)) + _WHOLE_DAYS
         until = self._now + timedelta(days=_WHOLE_DAYS)
-        text = f"let {name} expire soon after {until:%Y-%m-%d %H:%M} UTC"
-        self._put(name, {**row, "duration": duration}, text)
+        text = f"set {name} to expire soon after {until:%Y-%m-%d %H:%M} UTC"
+        self._update(name, {**row, "duration": duration}, text)
 
     def _clear(self) -> None:
         cluster, secret = self._systems.home_cluster, f"harbor-{self._state.purpose}"
         for namespace in self._state.attached:
             self._check()
             detach(cluster, namespace, secret)
-            self._did(f"detached {secret} in {namespace}")
+            self._record(f"detached {secret} from the ServiceAccount in {namespace}")
         for found in self._state.secrets:
             metadata = found["metadata"]
             self._check()
             cluster.delete("Secret", metadata["name"], metadata["namespace"], metadata["uid"])
-            self._did(f"deleted Secret {metadata['namespace']}/{metadata['name']}")
+            self._record(f"deleted Secret {metadata['namespace']}/{metadata['name']}")
 
-    def _put(self, name: str, row: Row, text: str) -> None:
+    def _update(self, name: str, row: Row, text: str) -> None:
         self._check()
         self._harbor.put(f"/robots/{row['id']}", row)
-        self._did(text)
+        self._record(text)
 
     def _delete(self, name: str, row: Row, why: str) -> None:
         self._check()
         self._harbor.delete(f"/robots/{row['id']}")
-        self._did(f"deleted {name}: {why}")
+        self._record(f"deleted {name}: {why}")
 
-    def _did(self, text: str) -> None:
+    def _record(self, text: str) -> None:
         self.outcome = replace(self.outcome, done=(*self.outcome.done, text))
         self._report(f"{self._state.name}: {text}")

@@ -16,7 +16,8 @@ from tenantry.rotation.assess import Outcome, assess
 from tenantry.rotation.due import URGENCY, RotationRequest
 from tenantry.rotation.left_out import left_out_teams
 from tenantry.rotation.machine import Machine
-from tenantry.rotation.pair import ExtraSinks, Found, Unread, observe
+from tenantry.rotation.observe import ExtraSinks, observe
+from tenantry.rotation.pair import Found, Unread
 from tenantry.rotation.removed import Removed
 from tenantry.rotation.retirement import assess_removed
 from tenantry.systems.systems import Systems
@@ -26,15 +27,21 @@ _EVER = datetime.max.replace(tzinfo=UTC)
 
 
 def choose(
-    found: Sequence[Found], order: RotationRequest, now: datetime, most: int
+    found: Sequence[Found], request: RotationRequest, now: datetime, most: int
 ) -> list[Outcome]:
-    """Return what there is to do for each pair, in the same order; beyond `most`, rotations wait.
+    """Return the outcomes with the steps of all pairs, in the order of the pairs.
 
-    Of those that are due, the most urgent come first: of each team one, then of each team another, so
-    that a team whose credentials break again and again keeps no other team waiting. What is
-    compromised never waits.
+    At most `most` pairs are rotated, the most urgent first: one of each team, then another of each
+    team, so that a team whose credentials break repeatedly does not delay other teams. Compromised
+    credentials never wait.
+
+    Args:
+        found: the observed pairs.
+        request: what was requested beyond the policy.
+        now: the time.
+        most: the largest number of rotations in one run.
     """
-    outcomes = [_assessed(pair, order, now) for pair in found]
+    outcomes = [_assessed(pair, request, now) for pair in found]
     due = [outcome for outcome in outcomes if "rotate" in outcome.steps]
     due.sort(key=lambda o: (URGENCY.index(o.why) if o.why else 0, o.next or _EVER, o.name))
     of_team: Counter[str] = Counter()
@@ -44,40 +51,41 @@ def choose(
         of_team[outcome.team] += 1
     due.sort(key=lambda o: turns[o.name])
     late = {o.name for o in due[most:] if o.why != "compromised"}
-    return [_put_off(outcome, most) if outcome.name in late else outcome for outcome in outcomes]
+    return [_postpone(outcome, most) if outcome.name in late else outcome for outcome in outcomes]
 
 
-def _assessed(pair: Found, order: RotationRequest, now: datetime) -> Outcome:
-    """Return what there is to do; of a pair that holds an impossible value, that it failed."""
+def _assessed(pair: Found, request: RotationRequest, now: datetime) -> Outcome:
+    """Return the outcome with the steps of a pair. A pair with an invalid value fails."""
     try:
         if not isinstance(pair, Unread):
-            order.record_robots(pair.name, pair.numbers)
+            request.record_robots(pair.name, pair.numbers)
         if isinstance(pair, Removed):
-            return assess_removed(pair, order, now)
-        return assess(pair, order, now)
-    except Exception as error:  # noqa: BLE001 one pair's failure, whatever it is
+            return assess_removed(pair, request, now)
+        return assess(pair, request, now)
+    except Exception as error:  # noqa: BLE001 one pair's failure, of any kind
         failure = as_tenantry_error(
-            error, f"judging robot '{pair.purpose}' of team '{pair.team.name}'"
+            error, f"assessing robot '{pair.purpose}' of team '{pair.team.name}'"
         )
-        return assess(Unread(pair.team, pair.purpose, failure), order, now)
+        return assess(Unread(pair.team, pair.purpose, failure), request, now)
 
 
-def _put_off(outcome: Outcome, most: int) -> Outcome:
+def _postpone(outcome: Outcome, most: int) -> Outcome:
     steps = tuple(step for step in outcome.steps if step != "rotate")
-    note = f"more than the {most} of one run are due: it is for the next run"
+    note = f"more than {most} rotations are due, the limit of one run: the next run continues"
     return replace(outcome, state="waits", steps=steps, note=note)
 
 
 class RotationRun:
     """A run of rotation. Call `plan`, then `rotate` with the outcomes or with parts of them.
 
-    Teams whose files are left out are rotated as they are.
+    Teams that are left out are rotated by their state in the systems.
 
     Attributes:
         systems: the systems.
-        order: what was asked for.
+        request: what was requested beyond the policy.
         teams: the teams of the run, with those that are left out and have robots.
-        unnamed: the names of the teams among them that no file gives, since a file gives no name.
+        unnamed: the names of the teams among them that no file names. A file without a name may
+            declare them.
         now: the time of the plan.
         token_lifetime: how long a token of Harbor's registry is valid.
     """
@@ -86,7 +94,7 @@ class RotationRun:
         self,
         systems: Systems,
         teams: Sequence[Team],
-        order: RotationRequest,
+        request: RotationRequest,
         names: Sequence[str] | None = None,
         *,
         purposes: Sequence[str] | None = None,
@@ -96,13 +104,13 @@ class RotationRun:
         Args:
             systems: the systems.
             teams: the declared teams that the run is about.
-            order: what was asked for.
-            names: the names of the teams that it is about; all if not given.
+            request: what was requested beyond the policy.
+            names: the names of the teams of the run; all if not given.
             purposes: the purposes of the robots; all if not given.
-            extra_sinks: sinks beyond the declared ones.
+            extra_sinks: returns sinks in addition to the declared ones.
         """
         self.systems = systems
-        self.order = order
+        self.request = request
         self.names = names
         self.teams = list(teams)
         self.unnamed: list[str] = []
@@ -110,14 +118,14 @@ class RotationRun:
         self.token_lifetime = timedelta()
         self._declared = list(teams)
         self._purposes = purposes
-        self._further = extra_sinks
+        self._extra_sinks = extra_sinks
 
     def plan(
         self,
         now: datetime,
         check_unread: Callable[[Iterable[TenantryError]], None] = accept_unread,
     ) -> list[Outcome]:
-        """Observe the robots, and return what is to be done for each pair.
+        """Observe the robots, and return the outcomes with the steps of all pairs.
 
         Args:
             now: the time.
@@ -125,19 +133,22 @@ class RotationRun:
                 plan can be made again.
 
         Raises:
-            TenantryError: Harbor could not be read, or `check_unread` raised it.
+            TenantryError: Harbor cannot be read, or `check_unread` raised it.
             DeclarationError: a name that no team has.
         """
         self.now = now
         self.token_lifetime = self.systems.harbor_client.token_lifetime()
         kept = left_out_teams(self.systems, self.names)
-        self.unnamed = [each.team.name for each in kept if not each.is_named]
+        self.unnamed = [left_out.team.name for left_out in kept if not left_out.is_named]
         self.systems.state.pick(name for name in self.names or () if name not in self.unnamed)
-        self.teams = [*self._declared, *(each.team for each in kept)]
-        unread = [part for each in kept for part in each.unread]
-        found = [*observe(self.systems, self.teams, now, self._purposes, self._further), *unread]
-        check_unread(part.error for part in found if isinstance(part, Unread))
-        return choose(found, self.order, now, self.systems.state.platform.rotation.most_per_run)
+        self.teams = [*self._declared, *(left_out.team for left_out in kept)]
+        unread = [robot for left_out in kept for robot in left_out.unread]
+        found = [
+            *observe(self.systems, self.teams, now, self._purposes, self._extra_sinks),
+            *unread,
+        ]
+        check_unread(pair.error for pair in found if isinstance(pair, Unread))
+        return choose(found, self.request, now, self.systems.state.platform.rotation.most_per_run)
 
     def rotate(
         self,
@@ -148,22 +159,22 @@ class RotationRun:
         on_outcome: Callable[[Outcome], None] = lambda outcome: None,
         report: Callable[[str], None] = lambda text: None,
     ) -> list[Outcome]:
-        """Take the lock, observe the pairs again, and make their planned steps, many pairs at once.
+        """Acquire the lock, observe the pairs again, and take their steps, many pairs at once.
 
         One pair's failure does not affect the others.
 
         Args:
             chosen: the plan of each pair.
             now: the time.
-            lock: keeps other processes from changing these teams.
+            lock: the lock of these teams.
             on_outcome: called with each pair's outcome as soon as it is known, from many threads.
-            report: called with a sentence for each step that was made.
+            report: takes a line for the log for each change.
 
         Returns:
             The outcome of each pair, in the same order.
 
         Raises:
-            TenantryError: the lock could not be taken. Pairs for which `on_outcome` was not called
+            TenantryError: the lock could not be acquired. Pairs for which `on_outcome` was not called
                 were not changed.
         """
         # Pairs that could not be read are read once more.
@@ -178,9 +189,9 @@ class RotationRun:
             purposes = sorted({outcome.purpose for outcome in work.values()})
             with lock:
                 machine = Machine(
-                    self.systems, self.order, now, self.token_lifetime, lock.check, report
+                    self.systems, self.request, now, self.token_lifetime, lock.check, report
                 )
-                found = observe(self.systems, teams, now, purposes, self._further)
+                found = observe(self.systems, teams, now, purposes, self._extra_sinks)
 
                 def rotate_pair(pair: Found) -> None:
                     outcome = machine.walk(pair)
@@ -194,7 +205,7 @@ class RotationRun:
 def rotate(
     systems: Systems,
     teams: Sequence[Team],
-    order: RotationRequest,
+    request: RotationRequest,
     now: datetime,
     lock: Lock,
     *,
@@ -203,21 +214,21 @@ def rotate(
     extra_sinks: ExtraSinks = lambda team, purpose: (),
     names: Sequence[str] | None = None,
 ) -> list[Outcome]:
-    """Rotate what is due in these teams, continue what is under way, and return the outcomes.
+    """Rotate the due credentials of teams, continue rotations in progress, and return the outcomes.
 
     Args:
         systems: the systems.
         teams: the declared teams.
-        order: what was asked for.
+        request: what was requested beyond the policy.
         now: the time.
-        lock: keeps other processes from changing these teams.
+        lock: the lock of these teams.
         purposes: the purposes of the robots; all if not given.
-        report: called with a sentence for each step that was made.
-        extra_sinks: sinks beyond the declared ones.
-        names: the names of the teams that the run is about; all if not given.
+        report: takes a line for the log for each change.
+        extra_sinks: returns sinks in addition to the declared ones.
+        names: the names of the teams of the run; all if not given.
 
     Raises:
-        TenantryError: Harbor could not be read, or the lock not be taken.
+        TenantryError: Harbor cannot be read, or the lock could not be acquired.
     """
-    run = RotationRun(systems, teams, order, names, purposes=purposes, extra_sinks=extra_sinks)
+    run = RotationRun(systems, teams, request, names, purposes=purposes, extra_sinks=extra_sinks)
     return run.rotate(run.plan(now), now, lock, report=report)

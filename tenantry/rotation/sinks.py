@@ -1,6 +1,6 @@
-"""Where else a robot's credential is kept: one small interface, and Secrets as the first of its kind.
+"""Sinks: further places of a robot's credential, and Secrets as sinks.
 
-The first Secret of a robot is none of these: it says how the pair stands.
+The first Secret of a robot is not a sink. Its annotations hold the state of the pair.
 """
 
 from typing import Protocol
@@ -14,33 +14,33 @@ from tenantry.systems.credentials.places import Place, Secrets
 
 
 class Sink(Protocol):
-    """A place that a robot's consumers read its credential from."""
+    """A place from which clients read a robot's credential."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name of the sink, as messages show it."""
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the team can't write it."""
+        """Whether the team cannot write it."""
 
     def read(self) -> Credential | None:
-        """What it holds; None if that is nothing, for another host, or cannot be understood.
+        """Return the credential; None if there is none, it is for another host, or it is invalid.
 
         Raises:
-            TenantryError: it can't be read.
+            TenantryError: the sink cannot be read.
         """
 
     def write(self, credential: Credential, robot: str) -> None:
-        """Makes it hold a credential of a robot, such as `pull-b`, in place.
+        """Write the credential of a robot, such as `pull-b`, in place.
 
         Raises:
-            TenantryError: it could not be written.
+            TenantryError: the sink could not be written.
         """
 
 
 class SecretSink:
-    """A Secret, in a namespace of the team's or in another one."""
+    """A Secret as a sink, in a namespace of the team or in another one."""
 
     def __init__(self, secrets: Secrets, place: Place) -> None:
         self._secrets = secrets
@@ -49,56 +49,56 @@ class SecretSink:
 
     @property
     def name(self) -> str:
-        """Namespace and name."""
+        """The namespace and the name."""
         return f"{self._place.namespace}/{self._place.name}"
 
     @property
     def is_foreign(self) -> bool:
-        """Whether its namespace is none of the team's."""
+        """Whether its namespace does not belong to the team."""
         return self._place.is_foreign
 
     def read(self) -> Credential | None:
-        """What it holds."""
+        """Return the credential in the Secret."""
         self._live = self._secrets.read(self._place)
         if self._live is None or self._live.fields["registry"] != self._secrets.registry:
             return None
         found: Credential | None = self._live.handle["credential"]
         return found
 
-    def waits(self) -> bool:
-        """Whether nothing was read since there is no namespace to hold it yet."""
+    def has_no_namespace(self) -> bool:
+        """Return whether the Secret cannot be created yet, because its namespace does not exist."""
         return self._live is None and self._secrets.lacks_namespace(self._place)
 
     def write(self, credential: Credential, robot: str) -> None:
-        """Writes it in place: pods and kubelets know it by its uid.
+        """Write the Secret in place, since pods and kubelets refer to its uid.
 
         Raises:
-            SystemRefused: it can't be written. The pair fails with that: while its consumers may use
-                the old robot, that one is neither disabled nor deleted.
+            SystemRefused: the Secret cannot be written. The rotation of the pair fails with this
+                error, and the old robots keep working, since the Secret's clients may use them.
         """
         try:
-            refuse_unwritable(self._place, self._live)
+            check_writable(self._place, self._live)
         except SystemRefused as refusal:
             raise type(refusal)(
                 refusal.system,
                 refusal.call,
-                f"{refusal.reason}. So the credential of {robot} is not in it, and the other robots "
-                "of the pair are neither disabled nor deleted before it is",
+                f"{refusal.reason}. Until it holds the credential of {robot}, the other robots of the "
+                "pair are neither disabled nor deleted",
                 advice=refusal.advice,
             ) from None
         self._secrets.write(self._place, self._live, credential, {ROBOT: robot})
 
 
-def refuse_unwritable(place: Place, live: Live | None) -> None:
-    """Check that a Secret can be written, before anything is created.
+def check_writable(place: Place, live: Live | None) -> None:
+    """Check that a Secret can be written, before a robot is created.
 
-    A team can change everything in its own namespaces. There a Secret that holds the credential of
-    this robot is ours, also without its mark; and one of another type, or an immutable one, is
-    replaced.
+    A team can change everything in its own namespaces. There, a Secret that holds the credential of
+    this robot belongs to Tenantry even without its mark, and a Secret of another type or an immutable
+    one is replaced.
 
     Raises:
-        NotOurs: Tenantry did not create it.
-        SystemRefused: it is outside of the team's namespaces and can't be changed in place.
+        NotOurs: Tenantry did not create the Secret.
+        SystemRefused: the Secret is outside of the team's namespaces and cannot be changed in place.
     """
     if live is None:
         return
@@ -110,7 +110,7 @@ def refuse_unwritable(place: Place, live: Live | None) -> None:
         raise NotOurs(
             "kubernetes",
             call,
-            "it exists and Tenantry did not make it",
+            "it exists and Tenantry did not create it",
             advice="Remove it, let onboarding adopt it (adopt: yes, granted by policy.grants of "
             f"platform.yaml), or set its labels {MANAGED_BY} and {TEAM} again if it has lost them.",
         )
@@ -121,13 +121,13 @@ def refuse_unwritable(place: Place, live: Live | None) -> None:
         raise SystemRefused(
             "kubernetes",
             call,
-            f"its type is {found}, not {wanted}, and a Secret's type can't be changed",
+            f"its type is {found}, not {wanted}, and the type of a Secret cannot be changed",
             advice="Run onboard-teams with scope: all, which creates it again.",
         )
     if live.handle["immutable"]:
         raise SystemRefused(
             "kubernetes",
             call,
-            "it is immutable, so no other credential can be put into it",
+            "it is immutable, so it cannot get another credential",
             advice="Delete it and run onboard-teams with scope: all, which creates it again.",
         )
