@@ -1,7 +1,8 @@
-"""Rotation: robots' credentials are exchanged so that no pull and no push fails.
+"""Rotation: replaces the credentials of robots without a failed pull or push.
 
-Two robots take turns. The new one is made, tested, and put where the old one's credential was;
-the old one serves on until everybody has read the new one, and is then disabled, later deleted.
+Each purpose has a pair of robots. A rotation re-creates the robot that is not in use, tests it, and
+publishes its credential in place of the old one. The old robot keeps working until all clients have
+loaded the new credential. Then it is disabled, and later deleted.
 """
 
 from tenantry.rotation.assess import Outcome, assess

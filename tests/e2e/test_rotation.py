@@ -178,7 +178,7 @@ def test_what_is_compromised_waits_for_a_persons_word(teams):
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
     assert all_live(teams) == before | {"new/pull": "pull-b"}
     page = teams.artifact("rotation-new--pull", run)["data"]
-    assert "tokens that Harbor issued to the old robots may be used until" in page
+    assert "tokens that Harbor issued to the old robots are valid until" in page
     names = [robot.name for robot in teams.sandbox.harbor.robots.values()]
     assert names.count("pull-a") == 1, "the other team's"
 

@@ -22,8 +22,8 @@ ROTATED = Outcome(
     expires=NOW + timedelta(days=30),
     next=NOW + timedelta(days=18),
     until=NOW + timedelta(days=1),
-    test="opens Harbor",
-    done=("made pull-b", "published it in team-shop/harbor-pull"),
+    test="accepted by Harbor",
+    done=("created pull-b", "published it in team-shop/harbor-pull"),
     rotated=True,
 )
 FAILED = Outcome(
@@ -96,23 +96,23 @@ def test_the_table_shows_who_needs_somebody_first() -> None:
         "last rotation": "2026-11-25 12:00",
         "next": "2026-12-13 12:00",
         "old one until": "2026-11-26 12:00",
-        "last test": "opens Harbor",
+        "last test": "accepted by Harbor",
         "note": "",
     }
-    assert table[2]["next"] == "not by itself"
+    assert table[2]["next"] == "on request only"
     assert summary([IDLE, ROTATED, FAILED]) == "3 credentials: 1 failed, 1 rotated, 1 in order."
 
 
 def test_a_page_says_what_was_done_and_when_the_old_one_goes() -> None:
     text = page(ROTATED, NOW)
-    assert "`pull-b` is published since 2026-11-25 12:00 UTC, because of its age." in text
-    assert "1. made pull-b" in text
+    assert "`pull-b` was published at 2026-11-25 12:00 UTC, because of its age." in text
+    assert "1. created pull-b" in text
     assert "**The old one works until 2026-11-26 12:00 UTC**" in text
     assert "It is due again on 2026-12-13 12:00 UTC." in text
 
 
 def test_a_page_of_a_failure_says_how_things_stand() -> None:
     text = page(FAILED, NOW)
-    assert "`ci-a` was to be exchanged, because its robot expires soon." in text
-    assert f"**It stopped:** {FAILED.error}" in text
-    assert "The old one is in place as before." in text
+    assert "`ci-a` had to be rotated, because its robot expires soon." in text
+    assert f"**The rotation failed:** {FAILED.error}" in text
+    assert "The old credential is still published." in text

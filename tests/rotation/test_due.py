@@ -19,7 +19,7 @@ def due(
     age: float, left: float | None = None, order: RotationRequest = LONG_AGO, **more: Any
 ) -> str | None:
     """Why a credential of an age in days, whose robot has so many days left, is due."""
-    told = {"policy": POLICY, "works": True, "asked": True} | more
+    told = {"policy": POLICY, "works": True, "requested": True} | more
     since = NOW - timedelta(days=age)
     expires = None if left is None else NOW + timedelta(days=left)
     return why_due("shop", told.pop("policy"), order, NOW, since=since, expires=expires, **told)
@@ -62,8 +62,8 @@ def test_an_order_concerns_the_robots_that_existed_when_it_was_begun() -> None:
         order.record_robots("shop/pull", [3, 5])
         order.record_robots("shop/pull", [6])
         assert [order.covers("shop/pull", number) for number in (3, 5, 6)] == [True, True, False]
-        assert due(1, order=order, asked=True) is not None
-        assert due(1, order=order, asked=False) is None
+        assert due(1, order=order, requested=True) is not None
+        assert due(1, order=order, requested=False) is None
 
 
 def test_what_is_compromised_comes_before_all_other_reasons() -> None:

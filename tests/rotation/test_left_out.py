@@ -232,7 +232,7 @@ def test_a_pair_whose_first_secret_lost_its_mark_is_reported(shop: Bench) -> Non
 
     outcome = run(shop)["shop/pull"]
 
-    assert "lost the mark of team 'shop'" in str(outcome.error)
+    assert "has lost the mark of team 'shop'" in str(outcome.error)
     assert all(shop.systems.harbor_client.accepts(*pair) for pair in of_shop(shop).values())
 
 

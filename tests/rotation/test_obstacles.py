@@ -92,7 +92,7 @@ def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
     bench.systems.credentials.issuer.create(
         "team-shop", "pull-b", bench.team().active_robots["pull"], "created"
     )
-    assert only(run(bench)).done == ("deleted pull-b: it was made and never published",)
+    assert only(run(bench)).done == ("deleted pull-b: it was never published",)
     assert published(bench) == "pull-a"
     pairs_are_in_order(bench)
 
@@ -123,7 +123,7 @@ def test_a_team_that_is_not_onboarded_waits_and_cannot_be_forced(bench: Bench) -
     bench.declare(PULL)
     assert only(run(bench)).state == "waits"
     outcome = only(run(bench, order(bench, force=True)))
-    assert "there is no such project. Onboard team 'shop' first." in str(outcome.error)
+    assert "the project does not exist. Onboard team 'shop' first." in str(outcome.error)
 
 
 def test_the_check_explains_why_a_robots_account_is_refused(bench: Bench) -> None:

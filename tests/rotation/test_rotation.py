@@ -227,7 +227,7 @@ def test_what_is_compromised_dies_first_and_the_report_tells_of_tokens(bench: Be
     assert none_works(bench, before)
     end = bench.sandbox.clock.now() + timedelta(minutes=30)
     assert outcome.done[-1] == (
-        f"tokens that Harbor issued to the old robots may be used until {end:%Y-%m-%d %H:%M} UTC"
+        f"tokens that Harbor issued to the old robots are valid until {end:%Y-%m-%d %H:%M} UTC"
     )
     assert outcome.until is None
     assert set(robots(bench)) == {"pull-b"}
@@ -276,7 +276,7 @@ def test_no_more_are_rotated_than_one_run_may_and_the_most_urgent_first(bench: B
     assert len(rotated) == 2
     assert "t3/pull" in rotated
     notes = {outcome.note for outcome in outcomes.values() if not outcome.rotated}
-    assert notes == {"more than the 2 of one run are due: it is for the next run"}
+    assert notes == {"more than 2 rotations are due, the limit of one run: the next run continues"}
     assert sum(outcome.rotated for outcome in run(bench).values()) == 2
 
 

@@ -76,7 +76,7 @@ def test_a_sink_whose_namespace_is_missing_keeps_no_robot_from_its_turn(bench: B
     bench.declare(SPREAD_OUT, platform=SPREADING).onboard()
     outcome = only(run(bench))
     assert (outcome.steps, outcome.error) == ((), None)
-    assert outcome.note.startswith("there is no namespace yet for pipelines/")
+    assert outcome.note.startswith("the namespace of pipelines/")
     pass_time(bench, days=20)
     outcome = only(run(bench))
     assert (outcome.rotated, outcome.error) == (True, None)
