@@ -92,7 +92,7 @@ def from_file(name: str, data: bytes, match: Match) -> list[Identity]:
     if missing:
         existing = ", ".join(table.columns) or "none"
         raise FaultyFile(
-            f"{name}: row 1: the column {', '.join(missing)} is missing (columns: {existing}). "
+            f"{name}: row 1: missing columns: {', '.join(missing)} (existing columns: {existing}). "
             f"match: {match} requires {', '.join(needed)}."
         )
     table = table.apply(lambda column: column.astype(str).str.strip().map(read_csv_cell))

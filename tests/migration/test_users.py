@@ -271,7 +271,7 @@ def test_what_the_order_cannot_mean_is_refused(made: MigrationBench) -> None:
     with pytest.raises(TenantryError, match="no user named 'nobody'"):
         made.inspect(replace(OPTIONS, reimport_users=("nobody",)))
     with pytest.raises(TenantryError, match="keeps the ids of users"):
-        replace(RECREATE, reimport=("user01",))
+        replace(RECREATE, reimport_users=("user01",))
     with pytest.raises(TenantryError, match="listed in both reimport_users and exclude_users"):
         replace(OPTIONS, reimport_users=("user01",), exclude_users=("user01",))
 
