@@ -107,7 +107,7 @@ def test_a_page_says_what_was_done_and_when_the_old_one_goes() -> None:
     text = page(ROTATED, NOW)
     assert "`pull-b` was published at 2026-11-25 12:00 UTC, because of its age." in text
     assert "1. created pull-b" in text
-    assert "**The old one works until 2026-11-26 12:00 UTC**" in text
+    assert "**The old credential works until 2026-11-26 12:00 UTC.**" in text
     assert "It is due again on 2026-12-13 12:00 UTC." in text
 
 
