@@ -140,11 +140,15 @@ def test_only_a_keycloak_has_an_admin_api(bench: Bench) -> None:
 SHIFTED = {
     "a comma in a name": (
         "external_id,external_username,email\n1,ann,a@x\n2,Doe, Jane,j@x\n3,bob,b@x\n",
-        ["row 3: it has 4 fields, and the header has 3: put a field that contains ',' in double quo"],
+        [
+            "row 3: it has 4 fields, and the header has 3: put a field that contains ',' in double quo"
+        ],
     ),
     "a semicolon in a name": (
         "external_id;external_username;email\n2;Doe; Jane;j@x\n",
-        ["row 2: it has 4 fields, and the header has 3: put a field that contains ';' in double quo"],
+        [
+            "row 2: it has 4 fields, and the header has 3: put a field that contains ';' in double quo"
+        ],
     ),
     "a field less": (
         "external_id,external_username,email,username\n1,ann,a@x,ann\n2,bob,b@x\n",
