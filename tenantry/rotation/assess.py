@@ -30,7 +30,7 @@ Step = Literal[
 
 The approval of a suspended run names a hash of these values, so they do not change.
 """
-State = Literal["in order", "due", "overlaps", "waits", "broken", "rotated", "failed"]
+State = Literal["in sync", "due", "overlapping", "waiting", "broken", "rotated", "failed"]
 ACCEPTED, REJECTED = "accepted by Harbor", "rejected by Harbor"
 """The results of a test of the published credential."""
 
@@ -117,19 +117,19 @@ def assess(pair: Pair | Unread, request: RotationRequest, now: datetime) -> Outc
         # The live robot is newer than the request. Only the overlapping one is compromised.
         kept: tuple[Step, ...] = tuple(s for s in steps if s in ("rotate", "drop", "publish"))
         steps = ("kill", *kept)
-    state: State = "in order"
+    state: State = "in sync"
     note = pair.problem
     if "rotate" in steps:
         state = "due"
     elif why is not None:
-        state = "waits"
+        state = "waiting"
         if pair.is_overlapping(now):
             note = "the other robot of the pair still overlaps, so the rotation waits for its end"
     elif not works:
         state = "broken"
         note = f"{note}; no rotation is declared, so onboard the team to repair it"
     elif pair.in_use:
-        state = "overlaps"
+        state = "overlapping"
     return Outcome(
         pair.team.name,
         pair.purpose,
@@ -186,7 +186,7 @@ def _assess_unread(unread: Unread, request: RotationRequest) -> Outcome:
     team, note = unread.team.name, str(unread.error)
     requested = request.force or request.compromised
     if isinstance(unread.error, NotOnboarded) and not requested:
-        return Outcome(team, unread.purpose, "waits", note=note)
+        return Outcome(team, unread.purpose, "waiting", note=note)
     return Outcome(team, unread.purpose, "failed", note=note, error=unread.error)
 
 

@@ -8,7 +8,15 @@ from tenantry.rotation.assess import Outcome, State
 from tenantry.text import Markdown, code, joined, markdown
 from tenantry.wording import count, days
 
-_ORDER: tuple[State, ...] = ("failed", "broken", "due", "waits", "rotated", "overlaps", "in order")
+_ORDER: tuple[State, ...] = (
+    "failed",
+    "broken",
+    "due",
+    "waiting",
+    "rotated",
+    "overlapping",
+    "in sync",
+)
 _WHY = {
     "compromised": "its secret is compromised",
     "broken": "it did not work",

@@ -62,7 +62,7 @@ def assess_removed(state: Removed, request: RotationRequest, now: datetime) -> O
     return Outcome(
         state.team.name,
         state.purpose,
-        "overlaps" if working else "waits",
+        "overlapping" if working else "waiting",
         robot=max(state.rows, key=lambda name: int(state.rows[name]["id"])),
         note="the team no longer declares this purpose, so its robots are retired",
         expires=max(ends, default=None),

@@ -72,7 +72,7 @@ def _assessed(pair: Found, request: RotationRequest, now: datetime) -> Outcome:
 def _postpone(outcome: Outcome, most: int) -> Outcome:
     steps = tuple(step for step in outcome.steps if step != "rotate")
     note = f"more than {most} rotations are due, the limit of one run: the next run continues"
-    return replace(outcome, state="waits", steps=steps, note=note)
+    return replace(outcome, state="waiting", steps=steps, note=note)
 
 
 class RotationRun:

@@ -136,7 +136,7 @@ class PairSteps:
     def delete_compromised(self) -> None:
         """Delete the compromised robots at once, without an overlap."""
         self._delete_compromised(self._pair.compromised(self._request))
-        self.outcome = replace(self.outcome, state="in order", until=None)
+        self.outcome = replace(self.outcome, state="in sync", until=None)
         self._record_end(compromised=True)
 
     def disable_all(self) -> None:
@@ -177,7 +177,7 @@ class PairSteps:
         """Disable the old robots."""
         for name, row in self._pair.in_use.items():
             self._disable(name, row)
-            self.outcome = replace(self.outcome, state="in order", until=None)
+            self.outcome = replace(self.outcome, state="in sync", until=None)
 
     def delete(self) -> None:
         """Delete old robots whose time as disabled robots is over."""

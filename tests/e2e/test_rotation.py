@@ -85,7 +85,7 @@ def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(tea
 
     message = run["state"]["message"]
     assert run["state_type"] == "FAILED"
-    assert message.startswith("4 credentials: 2 rotated, 2 in order.")
+    assert message.startswith("4 credentials: 2 rotated, 2 in sync.")
     assert "teams/old.yaml:6: colour: unknown key" in message
     assert all_live(teams) == {
         "old/pull": "pull-b",
@@ -110,7 +110,7 @@ def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatc
         state = rotate_robots(**teams.blocks, return_state=True)
 
     assert state.is_completed(), state.message
-    assert state.message == "4 credentials: 2 rotated, 2 in order."
+    assert state.message == "4 credentials: 2 rotated, 2 in sync."
     assert live(teams, "old", "pull") == "pull-b"
 
 
@@ -121,7 +121,7 @@ def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     run = teams.run("rotate-robots", report_storage=kept)
 
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
-    assert run["state"]["message"] == "4 credentials: 2 rotated, 2 in order."
+    assert run["state"]["message"] == "4 credentials: 2 rotated, 2 in sync."
     assert all_live(teams) == {
         "old/pull": "pull-b",
         "old/ci": "ci-b",
@@ -150,7 +150,7 @@ def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
 def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
     run = teams.run("rotate-robots", dry_run=True)
 
-    assert run["state"]["message"] == "Dry run: 4 credentials: 2 due, 2 in order."
+    assert run["state"]["message"] == "Dry run: 4 credentials: 2 due, 2 in sync."
     table = json.loads(teams.artifact("robots", run)["data"])
     assert all(row["next"] for row in table)
     assert teams.sandbox.requests.writes() == 0
@@ -159,7 +159,7 @@ def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
     teams.sandbox.requests.reset()
     run = teams.run("rotate-robots")
 
-    assert run["state"]["message"] == "4 credentials: 2 overlaps, 2 in order."
+    assert run["state"]["message"] == "4 credentials: 2 overlapping, 2 in sync."
     assert teams.sandbox.requests.writes() == 0
 
 

@@ -60,7 +60,7 @@ def test_it_is_retired_with_overlap_and_its_secret_goes_when_no_client_can_use_i
     login = shop.login("harbor-ci")
     opens = shop.systems.harbor_client.accepts
 
-    assert run(shop)["shop/ci"].state == "overlaps"
+    assert run(shop)["shop/ci"].state == "overlapping"
     pass_time(shop, hours=23)
     run(shop)
     assert opens(*login), "it is still valid during the overlap"

@@ -35,7 +35,7 @@ FAILED = Outcome(
     since=NOW - timedelta(days=20),
     error=SystemRefused("harbor", "POST /api/v2.0/robots", "no"),
 )
-IDLE = Outcome("web", "ci", "in order", robot="ci-a", since=NOW - timedelta(days=3))
+IDLE = Outcome("web", "ci", "in sync", robot="ci-a", since=NOW - timedelta(days=3))
 
 
 class Kept:
@@ -100,7 +100,7 @@ def test_the_table_shows_who_needs_somebody_first() -> None:
         "note": "",
     }
     assert table[2]["next"] == "on request only"
-    assert summary([IDLE, ROTATED, FAILED]) == "3 credentials: 1 failed, 1 rotated, 1 in order."
+    assert summary([IDLE, ROTATED, FAILED]) == "3 credentials: 1 failed, 1 rotated, 1 in sync."
 
 
 def test_a_page_says_what_was_done_and_when_the_old_one_goes() -> None:

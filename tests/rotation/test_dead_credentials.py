@@ -48,7 +48,7 @@ def test_what_harbor_refuses_for_a_moment_is_not_deleted(pull: Bench) -> None:
     clear_faults(pull)
     assert all_work(pull, before)
     assert set(robots(pull)) == {"pull-a", "pull-b"}
-    assert only(run(pull)).state == "overlaps"
+    assert only(run(pull)).state == "overlapping"
 
 
 def test_an_expired_robot_is_explained_and_exchanged(bench: Bench) -> None:

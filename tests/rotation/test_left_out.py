@@ -133,7 +133,7 @@ def test_what_never_expires_is_rotated_only_if_asked_for(bench: Bench) -> None:
     bench.onboard()
     spoil(bench, "{")
     pass_time(bench, days=1000)
-    assert run(bench)["shop/pull"].state == "in order"
+    assert run(bench)["shop/pull"].state == "in sync"
     assert run(bench, compromised=True)["shop/pull"].rotated
     assert robots(bench)["pull-b"].duration == -1
 

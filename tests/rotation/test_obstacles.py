@@ -121,7 +121,7 @@ def test_a_secret_that_somebody_else_made_stops_it_before_anything_is_made(pull:
 
 def test_a_team_that_is_not_onboarded_waits_and_cannot_be_forced(bench: Bench) -> None:
     bench.declare(PULL)
-    assert only(run(bench)).state == "waits"
+    assert only(run(bench)).state == "waiting"
     outcome = only(run(bench, order(bench, force=True)))
     assert "the project does not exist. Onboard team 'shop' first." in str(outcome.error)
 

@@ -13,7 +13,7 @@ KUBELET = 90.0
 def rotated(bench: Bench) -> None:
     """Ours; then the overlap is over, and the old ones are retired."""
     run(bench, order(bench, force=True))
-    assert all(o.state == "overlaps" for o in run(bench).values())
+    assert all(o.state == "overlapping" for o in run(bench).values())
     pass_time(bench, hours=25)
     run(bench)
 

@@ -69,7 +69,7 @@ def test_the_other_robot_takes_its_turn_and_the_old_one_goes_later(shop: Bench) 
     assert all_work(shop, first)
 
     pass_time(shop, hours=23)
-    assert {outcome.state for outcome in run(shop).values()} == {"overlaps"}
+    assert {outcome.state for outcome in run(shop).values()} == {"overlapping"}
     assert all_work(shop, first)
 
     pass_time(shop, hours=2)
@@ -96,7 +96,7 @@ def test_what_is_not_due_is_left_alone(bench: Bench) -> None:
     bench.declare(SHOP).onboard()
     bench.sandbox.requests.reset()
     pass_time(bench, days=14)
-    assert {outcome.state for outcome in run(bench).values()} == {"in order"}
+    assert {outcome.state for outcome in run(bench).values()} == {"in sync"}
     assert bench.sandbox.requests.writes() == 0
 
 
@@ -105,7 +105,7 @@ def test_without_a_policy_nothing_happens_by_itself_but_what_was_forced_is_finis
 ) -> None:
     bench.declare({"name": "shop", "robots": {"ci": None}}).onboard()
     pass_time(bench, days=80)
-    assert only(run(bench)).state == "in order"
+    assert only(run(bench)).state == "in sync"
     assert only(run(bench, order(bench, force=True))).why == "forced"
     pass_time(bench, hours=25)
     run(bench)
@@ -201,7 +201,7 @@ def test_a_forced_rotation_waits_for_the_end_of_an_overlap(pull: Bench) -> None:
     pass_time(pull, hours=1)
     first = order(pull, force=True)
     outcome = only(run(pull, first))
-    assert (outcome.state, outcome.why) == ("waits", "forced")
+    assert (outcome.state, outcome.why) == ("waiting", "forced")
     assert "still overlaps" in outcome.note
     pass_time(pull, hours=24)
     assert only(run(pull, first)).state == "rotated"
