@@ -43,10 +43,10 @@ def rows(heading: str) -> list[list[str]]:
 
 def quoted() -> Iterator[str]:
     """Yield all messages that the page quotes."""
-    for cells in (*rows("Other messages"), *rows("The file of people")):
+    for cells in (*rows("Other messages"), *rows("The identities file")):
         if not re.fullmatch(r"`[a-z_]+`", cells[0]):  # a column of the file
             yield cells[0].strip("` ")
-    for cells in rows("What stops the plan"):
+    for cells in rows("Blocking notices"):
         yield cells[1].split("`")[1]
 
 
@@ -69,7 +69,7 @@ def blocking_notices() -> set[str]:
 
 
 def test_every_notice_that_stops_a_migration_is_explained() -> None:
-    assert {cells[0].strip("` ") for cells in rows("What stops the plan")} == blocking_notices()
+    assert {cells[0].strip("` ") for cells in rows("Blocking notices")} == blocking_notices()
 
 
 def test_every_step_names_a_deployment_and_its_parameters() -> None:
