@@ -1,4 +1,4 @@
-"""A migration through a real Prefect server: planned, approved, followed up, finished, rolled back."""
+"""Migrations through a real Prefect server: plan, approval, follow-up, finish and rollback."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> 
     asked = wait_for_approval(flows, id)
     assert made.links(NEW) == {}
     assert "No user is deleted in Harbor" in asked.description
-    followed = flows.done("follow-up")  # nothing is held meanwhile
+    followed = flows.done("follow-up")  # the waiting run holds no lock
     assert "0 linked, 5 in later waves; rights that differ: 0." in followed
 
     flows.resume(id, asked.plan)
@@ -112,7 +112,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
     )
     assert made.trusted == made.issuer(TO)
     early = flows.run("finish")
-    assert early["state_type"] == "FAILED", "people are still to come"
+    assert early["state_type"] == "FAILED", "some people have not returned yet"
 
     moved = flows.done("continue")
     assert "No one is locked out. Next: run finish-migration" in moved
@@ -122,7 +122,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
     users = set(made.sandbox.harbor.users)
     shown = flows.run("roll-back", approved_plan="0" * 64)["state"]["message"]
     assert "2 users are deleted in Harbor." in shown
-    assert set(made.sandbox.harbor.users) == users, "nobody was deleted without an approval"
+    assert set(made.sandbox.harbor.users) == users, "no user was deleted without an approval"
     asked, undone = flows.approved("roll-back")
     assert "2 users are deleted in Harbor." in asked
     assert "The CLI secrets of 2 people become invalid" in asked
@@ -174,7 +174,7 @@ def test_different_deployments_at_once_leave_one_migration_that_is_whole(flows: 
     ended = [flows.platform.wait_for_run(id) for id in started]
     states = [run["state_type"] for run in ended]
     assert states[1] == states[3] == "COMPLETED", [run["state"]["message"] for run in ended]
-    # Whichever was first: the plan was approved and is kept, or replaced and asks for an approval.
+    # Depending on the order, the plan was approved and is kept, or was replaced and needs an approval.
     assert sorted(states[::2]) == ["COMPLETED", "FAILED"], [
         run["state"]["message"] for run in ended
     ]
@@ -220,7 +220,7 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
     assert moved.endswith(". No one is locked out. Next: run continue-migration.")
     realm, harbor = re.findall(r"https?://[^ ]+[^ .]", moved)
     assert "kc_idp_hint=login" in realm
-    assert httpx.get(realm).status_code == 200, "the realm takes the link"
+    assert httpx.get(realm).status_code == 200, "the realm accepts the link"
     assert httpx.get(harbor).status_code == 302
     shown = flows.artifact("migration-pilot-links", run)
     assert realm in shown
@@ -264,7 +264,7 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     dialog = open_approval(page, flows.platform.url, id)
     dialog.get_by_text("1 user is deleted in Harbor.").wait_for()
     assert "The CLI secrets of 1 person become invalid" in dialog.inner_text()
-    assert len(made.sandbox.harbor.users) == 6, "nobody is deleted before the answer"
+    assert len(made.sandbox.harbor.users) == 6, "no user is deleted before the answer"
     answer_approval(page, dialog)
     assert "Rolling back" in flows.platform.wait_for_run(id)["state"]["message"]
 
