@@ -108,7 +108,7 @@ def test_a_page_says_what_was_done_and_when_the_old_one_goes() -> None:
     assert "`pull-b` was published at 2026-11-25 12:00 UTC, because of its age." in text
     assert "1. created pull-b" in text
     assert "**The old credential works until 2026-11-26 12:00 UTC.**" in text
-    assert "It is due again on 2026-12-13 12:00 UTC." in text
+    assert "The next rotation is due at 2026-12-13 12:00 UTC." in text
 
 
 def test_a_page_of_a_failure_says_how_things_stand() -> None:
