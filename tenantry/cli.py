@@ -131,7 +131,12 @@ def drift(
         typer.Option(metavar="DIR", help="Store the history of findings in this folder."),
     ] = None,
     no_probe: Annotated[
-        bool, typer.Option("--no-probe", help="Do not test the robots' credentials by a login.")
+        bool,
+        typer.Option(
+            "--no-probe-credentials",
+            "--no-probe",  # the former name, until 0.3
+            help="Do not test the robots' credentials by a login. --no-probe is deprecated.",
+        ),
     ] = False,
     full: Annotated[
         bool, typer.Option("--full", help="In the table, show every finding, without grouping.")
