@@ -23,7 +23,7 @@ from tests.support.migration_harness import MigrationBench
 from tests.support.rotation_harness import ROTATED, pass_time, run
 from tests.systems.test_platform import whole as declare_platform
 
-SAMPLES = [4, pytest.param(60, marks=pytest.mark.long)]
+SAMPLES = [3, pytest.param(60, marks=pytest.mark.long)]
 """The number of cases of each procedure in `make test` and `make test-long`; `--whole` runs all."""
 SEED = 17
 """The seed that selects the cases of a sample."""
