@@ -5,7 +5,6 @@ to a system, the functions of `tenantry` on the stack are recorded. The outermos
 that the flow called. A flow with a copy of a walk would call functions that are called within the walk.
 """
 
-import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +14,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from prefect import flow
 from prefect.filesystems import LocalFileSystem
 
 from demo.blocks import save_blocks
+from demo.processes import ROOT
 from flows.configure import configure_platform
 from flows.drift import detect_drift
 from flows.migrate import (
@@ -47,7 +48,7 @@ from tests.systems.test_outages import configure
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BLOCK = "one-walk"
-STORE = {"store": f"local-file-system/{BLOCK}"}
+STORAGE = {"report_storage": f"local-file-system/{BLOCK}"}
 TEAMS: tuple[Data, ...] = ({"name": "shop"}, {"name": "data"})
 ONLY_READ = frozenset(
     (
@@ -113,10 +114,8 @@ class Made:
 
     def run(self, flow: Any, **parameters: Any) -> None:
         """Run a flow, record its requests, and assert that it completed."""
-        names = {"platform", "declared_state", "harbor", "keycloak", "cluster"}
-        blocks = dict.fromkeys(names & inspect.signature(flow.fn).parameters.keys(), BLOCK)
         with self.recorder.recording():
-            state = flow(**blocks, **parameters, return_state=True)
+            state = flow(platform=BLOCK, **parameters, return_state=True)
         assert state.is_completed(), state.message
 
     def run_procedure(self, procedure: Callable[[], object]) -> None:
@@ -214,11 +213,11 @@ def sweep_rotation(made: Made) -> None:
 def migrate(made: Made, then: Any = None) -> None:
     """Plan and continue a migration; with a flow given, record only that flow, which runs after it."""
     MigrationBench(made.bench, people=2)
-    made.run(plan_migration, new_keycloak=BLOCK, soak_hours=0, **STORE)
-    made.run(continue_migration, **STORE)
+    made.run(plan_migration, new_keycloak=BLOCK, soak_hours=0, **STORAGE)
+    made.run(continue_migration, **STORAGE)
     if then is not None:
         made.recorder.calls.clear()
-        made.run(then, **STORE)
+        made.run(then, **STORAGE)
 
 
 def sweep_migration(way: str) -> Callable[[Made], None]:
@@ -279,10 +278,17 @@ def compare(functions: set[str], flow: list[Call], sweeps: list[Call]) -> None:
     assert used <= within, f"no sweep interrupts {used - within}"
 
 
+def test_every_flow_that_changes_a_system_is_compared() -> None:
+    deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    only_read = {"check-platform", "plan-migration"}
+
+    assert {each["name"] for each in deployed} == {*CASES} | only_read
+
+
 @pytest.fixture(autouse=True)
 def _approved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each approval of a migration answered at once."""
-    monkeypatch.setattr("tasks.migration_approval.require_approval", lambda *_, **__: "Ann")
+    monkeypatch.setattr("tasks.migration_approval.request_approval", lambda *_, **__: "Ann")
 
 
 @pytest.mark.usefixtures("platform")
