@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-long test-real lint schema show-onboard show-real show-robust show-drift \
-        show-rotate show-platform show-migrate show-reality show-isolation mutants clean
+        show-rotate show-platform show-migrate show-reality show-isolation show-structure mutants clean
 
 setup: $(READY)
 
@@ -47,34 +47,38 @@ schema: setup
 	$(BIN)/python -m tenantry.declared.schema docs/schema
 	$(BIN)/python -m tenantry.drift.reports.schema docs/schema
 
+# Each prints a line for each demand of an acceptance suite; docs/testing.md describes them.
 show-onboard: setup
-	$(BIN)/python -m tests.show.onboard
+	$(BIN)/python -m pytest --show onboard $(ARGS)
 
 show-drift: setup
-	$(BIN)/python -m tests.show.drift
-
-show-real: setup
-	$(BIN)/python -m tests.show.real
-
-show-robust: setup
-	$(BIN)/python -m tests.show.robust
-
-show-rotate: setup
-	$(BIN)/python -m tests.show.rotate
+	$(BIN)/python -m pytest --show drift $(ARGS)
 
 show-platform: setup
 	$(BIN)/python -m tests.real.servers.prerequisites
-	$(BIN)/python -m tests.show.platform
+	$(BIN)/python -m pytest --show platform $(ARGS)
+
+show-real: setup
+	$(BIN)/python -m pytest --show real $(ARGS)
+
+show-rotate: setup
+	$(BIN)/python -m pytest --show rotate $(ARGS)
+
+show-robust: setup
+	$(BIN)/python -m pytest --show robust $(ARGS)
 
 show-migrate: setup
 	$(BIN)/python -m tests.real.servers.prerequisites
-	$(BIN)/python -m tests.show.migrate
+	$(BIN)/python -m pytest --show migrate $(ARGS)
 
 show-reality: setup
-	$(BIN)/python -m tests.show.reality $(ARGS)
+	$(BIN)/python -m pytest --show reality $(ARGS)
 
 show-isolation: setup
-	$(BIN)/python -m tests.show.isolation $(ARGS)
+	$(BIN)/python -m pytest --show isolation $(ARGS)
+
+show-structure: setup
+	$(BIN)/python -m pytest --show structure $(ARGS)
 
 # Cosmic Ray, which makes the mutants, is installed for this only.
 mutants: setup

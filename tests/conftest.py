@@ -19,12 +19,12 @@ from tenantry.systems.systems import Systems
 from tests.support.harness import SHOP, Bench, FaultySandbox, Prepare, Prepared, prepare
 
 E2E = "tests/e2e/"
-pytest_plugins = ["tests.real.fixtures"]
+pytest_plugins = ["pytester", "tests.real.fixtures", "tests.support.demands"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     where = "where the cases of tests/conformance run (see its conftest)"
-    parser.addoption("--target", choices=["sandbox", "real"], default="sandbox", help=where)
+    parser.addoption("--target", choices=["sandbox", "real", "both"], default="sandbox", help=where)
     parser.addoption(
         "--whole",
         action="store_true",

@@ -19,6 +19,10 @@ from tenantry.errors import SystemRefused, SystemUnavailable, TenantryError
 from tenantry.kubeconfig import COMMAND
 from tests.support.harness import FaultySandbox
 
+pytestmark = pytest.mark.demand(
+    "reality", "a kubeconfig in every form that fits into the UI's field"
+)
+
 BLOCKS: list[type[Block]] = [
     ClusterConnection,
     DeclaredState,

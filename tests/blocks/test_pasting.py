@@ -19,6 +19,10 @@ from tests.blocks.test_blocks import ENCODINGS
 from tests.support.browser import open_ui
 from tests.support.harness import FaultySandbox
 
+pytestmark = pytest.mark.demand(
+    "reality", "a kubeconfig in every form that fits into the UI's field"
+)
+
 ONE_LINE, LINES = "#line", "#lines"
 FORM = """
 <textarea id="source"></textarea>

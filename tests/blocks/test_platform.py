@@ -14,6 +14,10 @@ from blocks.loading import load
 from blocks.platform import load_platform
 from tenantry.errors import TenantryError
 
+pytestmark = pytest.mark.demand(
+    "reality", "a kubeconfig in every form that fits into the UI's field"
+)
+
 SECRET = "dragon-Passw0rd"
 KINDS: tuple[type[Block], ...] = (
     HarborConnection,

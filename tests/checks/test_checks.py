@@ -10,6 +10,7 @@ from tenantry import checks, declared
 from tenantry.sandbox.keycloak.builtin import new_realm
 from tests.checks.faults import (
     FAULTS,
+    OWN_TESTS,
     PLATFORM,
     REALM,
     SHOP,
@@ -19,7 +20,13 @@ from tests.checks.faults import (
     prepare,
     wrong_issuer,
 )
+from tests.support.demands import Figure
 from tests.support.harness import Bench, Prepare
+
+pytestmark = [
+    pytest.mark.demand("platform", "all tests of the checks"),
+    pytest.mark.demand("reality", "check-platform: without single sign-on one finding"),
+]
 
 
 @pytest.fixture
@@ -33,12 +40,23 @@ def seen(bench: Bench) -> list[tuple[str, str]]:
         return [(found.check, str(found.resource)) for found in checks.check_all(systems)]
 
 
+@pytest.mark.demand("platform", "a platform in order has no findings, and the check writes nothing")
 def test_a_working_platform_has_no_findings_and_nothing_is_written(whole: Bench) -> None:
     whole.sandbox.requests.reset()
     assert seen(whole) == []
     assert whole.sandbox.requests.writes() == 0
 
 
+@pytest.mark.demand("platform", "every check has its injected fault")
+def test_every_check_has_its_injected_fault(figure: Figure) -> None:
+    injected = {fault.check for fault in FAULTS} | set(OWN_TESTS)
+    figure(f"{len(injected)} of {len(checks.CHECKS)} checks")
+
+    assert injected == set(checks.CHECKS)
+    assert set(OWN_TESTS.values()) <= globals().keys()
+
+
+@pytest.mark.demand("platform", "each injected fault is found, and nothing else")
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.check)
 def test_an_injected_fault_is_found_and_nothing_else(fault: Fault, whole: Bench) -> None:
     fault.plant(whole)

@@ -16,6 +16,11 @@ from tenantry.drift.reports import FILES, schema, summary, terminal, write
 from tests.checks.faults import CLIENT, SHOP, old_harbor, prepare
 from tests.support.harness import Bench
 
+pytestmark = [
+    pytest.mark.demand("platform", "all tests of the checks"),
+    pytest.mark.demand("reality", "check-platform: without single sign-on one finding"),
+]
+
 DETAIL = "the client requires PKCE, which Harbor supports from version 2.13 on"
 ADVICE = "Remove it from the client (configure-platform does), or upgrade Harbor."
 

@@ -1,4 +1,4 @@
-"""Where the cases run: on the sandbox, or with `--target real` on the real servers.
+"""Where the cases run: on the sandbox, with `--target real` on the real servers, or on both.
 
 A case asserts nothing but what a client sees, takes no server for empty, and leaves nothing behind.
 It says how far it is confirmed, by exactly one marker:
@@ -6,8 +6,9 @@ It says how far it is confirmed, by exactly one marker:
 - `confirmed("keycloak 26.7.3")`: it passed on this real server,
 - `facts`: it holds what was recorded of a real server that is not at hand.
 
-A system whose address is given (`tests.support.addresses`) is used whatever the target. No real Harbor can
-be started: without its address its cases run on the sandbox.
+A system whose address is given (`tests.support.addresses`) is used whatever the target, unless each case
+runs on both (`--target both`). No real Harbor can be started: without its address its cases run on the
+sandbox only.
 """
 
 import itertools
@@ -32,6 +33,7 @@ from tests.real.fixtures import Keycloak as RealKeycloak
 from tests.real.servers.given import remove_from_harbor
 from tests.sandbox.calls import CLIENT
 from tests.support.addresses import given
+from tests.support.demands import mark_folder
 
 HERE = Path(__file__).parent
 # In the name of all that this session makes.
@@ -40,6 +42,8 @@ _numbers = itertools.count()
 # What the real servers' fixtures are called.
 REAL = {"keycloak": "real_keycloak", "cluster": "real_kubernetes"}
 CONFIRMED, FACTS = "confirmed", "facts"
+SYSTEMS = {"harbor": "Harbor", "keycloak": "Keycloak", "kubernetes": "Kubernetes"}
+PLACES = {"sandbox": "the sandbox", "real": "the real server"}
 # By default a password costs a second of processor time, and a realm the making of long keys.
 QUICK: dict[str, Any] = {
     "passwordPolicy": "hashAlgorithm(pbkdf2-sha256) and hashIterations(1)",
@@ -84,6 +88,46 @@ class Harbor:
     password: str
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With `--target both`, run a case on the sandbox and on the real server, if there is one."""
+    if metafunc.config.getoption("--target") == "both":
+        used = metafunc.fixturenames
+        has_real = any(name in used for name in REAL) or (given().harbor and "harbor" in used)
+        places = list(PLACES) if has_real else ["sandbox"]
+        metafunc.parametrize("place", places, indirect=True, scope="session")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a case with what all cases prove on the sandbox, and on the real servers."""
+    place = _place(item)
+    system = item.path.stem.split("_")[1]
+    if place == "sandbox":
+        mark_folder(item, "real", "all of tests/conformance and tests/sandbox, on the sandbox")
+    if place == "real":
+        mark_folder(item, "real", "all of tests/conformance and tests/real, on the real servers")
+    if place and system in SYSTEMS:
+        where = f"{SYSTEMS[system]}: every case passes on {PLACES[place]}"
+        mark_folder(item, "real", where)
+    for mark in item.iter_markers(CONFIRMED):
+        if place == "real":
+            mark_folder(item, "real", f"cases confirmed on {mark.args[0]}")
+    for _ in item.iter_markers(FACTS):
+        if place == "sandbox":
+            mark_folder(item, "real", "cases confirmed by facts only")
+    if system == "harbor" and place == "sandbox":
+        mark_folder(item, "reality", "each Harbor case gives the recorded answers on the sandbox")
+    if system == "harbor" and place == "real":
+        mark_folder(item, "reality", "each Harbor case on the given Harbor")
+    if item.path.stem == "test_declared_values" and place == "sandbox":
+        mark_folder(item, "reality", "the systems give the same verdicts on declared values")
+
+
+def _place(item: pytest.Item) -> str:
+    """Return where a case runs with `--target both`, or an empty text."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("place", "")) if callspec else ""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     cases = [item for item in items if HERE in item.path.parents]
@@ -94,14 +138,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(message)
         [mark] = said
         case.user_properties.append((CONFIRMED, mark.args[0] if mark.args else FACTS))
-        if config.getoption("--target") == "real":
+        place = _place(case)
+        if config.getoption("--target") == "real" or place == "real":
             case.add_marker("real")
         names: list[str] = getattr(case, "fixturenames", [])
         # Named here, the real servers are fetched and built before the first test.
-        names += [real for name, real in REAL.items() if name in names and _on_real(config, name)]
+        names += [
+            real for name, real in REAL.items() if name in names and _on_real(config, name, place)
+        ]
 
 
-def _on_real(config: pytest.Config, system: str) -> bool:
+def _on_real(config: pytest.Config, system: str, place: str) -> bool:
+    if place:
+        return place == "real"
     is_given = {"keycloak": given().keycloak, "cluster": given().kubeconfig}
     return bool(config.getoption("--target") == "real" or is_given[system])
 
@@ -109,6 +158,12 @@ def _on_real(config: pytest.Config, system: str) -> bool:
 def unique(prefix: str) -> str:
     """A name that nothing else has; what bears it in Harbor is removed in the end."""
     return f"{prefix}-{MARK}{next(_numbers):03x}"
+
+
+@pytest.fixture(scope="session")
+def place(request: pytest.FixtureRequest) -> str:
+    """Return where the case runs with `--target both`: sandbox, or real; otherwise an empty text."""
+    return getattr(request, "param", "")
 
 
 @pytest.fixture(scope="session")
@@ -122,10 +177,10 @@ def simulated() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def keycloak(request: pytest.FixtureRequest) -> Keycloak:
+def keycloak(request: pytest.FixtureRequest, place: str) -> Keycloak:
     """A Keycloak, and the name of a realm that `admin` makes and removes."""
     realm = unique("conformance")
-    if _on_real(request.config, "keycloak"):
+    if _on_real(request.config, "keycloak", place):
         real: RealKeycloak = request.getfixturevalue(REAL["keycloak"])
         return Keycloak(real.url, real.username, real.password, realm, real.verify)
     url = request.getfixturevalue("simulated").keycloak.url
@@ -155,8 +210,8 @@ def admin(keycloak: Keycloak) -> Iterator[KeycloakAdmin]:
 
 
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    if _on_real(request.config, "cluster"):
+def cluster(request: pytest.FixtureRequest, place: str) -> Iterator[Cluster]:
+    if _on_real(request.config, "cluster", place):
         real: RealCluster = request.getfixturevalue(REAL["cluster"])
         kubeconfig = real.kubeconfig
     else:
@@ -198,10 +253,12 @@ def _connected(kubeconfig: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def harbor(request: pytest.FixtureRequest, given_harbor: HarborAccount | None) -> Iterator[Harbor]:
+def harbor(
+    request: pytest.FixtureRequest, given_harbor: HarborAccount | None, place: str
+) -> Iterator[Harbor]:
     """The given Harbor, or the sandbox's; in the end without what the cases left there."""
     account = given_harbor
-    if account is None:
+    if account is None or place == "sandbox":
         started = request.getfixturevalue("simulated").addresses()
         account = HarborAccount.model_validate(started["harbor"])
     yield Harbor(account.url, account.username, account.password.get_secret_value())
@@ -222,7 +279,7 @@ def recorded(
 
 
 @pytest.fixture(autouse=True)
-def held_to_the_recordings(request: pytest.FixtureRequest) -> Iterator[None]:
+def held_to_the_recordings(request: pytest.FixtureRequest, place: str) -> Iterator[None]:
     """Record the answers of a given Harbor, or hold the sandbox to those recorded."""
     if not request.module.__name__.rpartition(".")[2].startswith("test_harbor_"):
         yield
@@ -230,13 +287,15 @@ def held_to_the_recordings(request: pytest.FixtureRequest) -> Iterator[None]:
     harbor: Harbor = request.getfixturevalue("harbor")
     found = request.getfixturevalue("recorded")
     module, case = request.module.__name__.rpartition(".")[2], request.node.name
+    if place:
+        case = case.replace(f"[{place}-", "[").replace(f"-{place}]", "]").removesuffix(f"[{place}]")
     answers = recorder.Recorder(harbor.url, MARK)
     CLIENT.event_hooks = {"response": [answers]}
     yield
     CLIENT.event_hooks = {}
     unordered = request.node.get_closest_marker("unordered") is not None
     found[module][case] = None if answers.elsewhere or unordered else answers.exchanges
-    is_given = request.getfixturevalue("given_harbor") is not None
+    is_given = place != "sandbox" and request.getfixturevalue("given_harbor") is not None
     recorded = recorder.read(module)
     held = recorded.get(case)
     if not is_given and case not in recorded and not unordered:

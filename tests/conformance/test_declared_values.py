@@ -14,7 +14,7 @@ from kubernetes import client
 from tenantry.declared import Namespace, Platform, Team
 from tenantry.declared.harbor_project import HarborProject, ImmutableTags, Retention, RetentionRule
 from tenantry.declared.harbor_values import ROBOT_PERMISSIONS
-from tenantry.declared.namespace import Limits, Network
+from tenantry.declared.namespace import ContainerLimits, Network
 from tenantry.marks import Marks
 from tenantry.systems.harbor.tags import retention_body, selectors
 from tenantry.systems.istio import routes
@@ -115,7 +115,7 @@ def _namespace(content: dict[str, Any]) -> Namespace:
         parts["labels"] = _texts(parts["labels"])
     if "limits" in parts:
         amounts = {key: _texts(each) for key, each in parts["limits"].items()}
-        parts["limits"] = Limits.model_construct(**amounts)
+        parts["limits"] = ContainerLimits.model_construct(**amounts)
     if "network" in parts:
         parts["network"] = Network.model_construct(**parts["network"])
     return Namespace.model_construct(**parts)

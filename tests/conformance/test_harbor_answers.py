@@ -52,6 +52,7 @@ def test_a_refused_duplicate_burns_an_id(caller: HarborCaller) -> None:
 # Refusals
 
 
+@pytest.mark.demand("real", "Harbor: error bodies and codes word for word")
 def test_unknown_paths_and_verbs(caller: HarborCaller) -> None:
     assert refused(caller("GET", "/x"), 404, "path /api/v2.0/x was not found")
     answer = caller("PATCH", "/projects/1")
@@ -62,6 +63,7 @@ def test_unknown_paths_and_verbs(caller: HarborCaller) -> None:
     assert set(re.findall("[A-Z]+", error["message"])) == {"PATCH", "GET", "PUT", "DELETE"}
 
 
+@pytest.mark.demand("real", "Harbor: 422 against 400")
 @pytest.mark.parametrize(
     ("content", "headers", "fault"),
     [
@@ -95,16 +97,19 @@ def test_only_a_request_without_a_body_needs_an_answer_that_harbor_can_give(
     assert made(caller("POST", "/projects", json={"project_name": missing}, headers=image))
 
 
+@pytest.mark.demand("real", "Harbor: 422 against 400")
 def test_a_path_id_must_be_a_number(caller: HarborCaller, project: str) -> None:
     for path, name in (("/robots", "robot_id"), (f"/projects/{project}/members", "mid")):
         fault = f'{name} in path must be of type int64: "abc"'
         assert refused(caller("GET", f"{path}/abc"), 422, f"validation failure list:\n{fault}")
 
 
+@pytest.mark.demand("real", "Harbor: error bodies and codes word for word")
 def test_a_fault_of_the_server_says_no_more(caller: HarborCaller) -> None:
     assert refused(caller("GET", f"/retentions/{MISSING}"), 500, "internal server error")
 
 
+@pytest.mark.demand("real", "Harbor: error bodies and codes word for word")
 def test_refused_credentials_are_none_at_all(caller: HarborCaller, project: str) -> None:
     wrong = caller.login(unique("nobody"), "Wrong1234")
     listed = wrong("GET", f"/projects?name={project}")
@@ -132,6 +137,7 @@ def names(answer: httpx.Response) -> list[str]:
     return [each["name"] for each in answer.json()]
 
 
+@pytest.mark.demand("real", "Harbor: paging and Link headers")
 def test_pages_tell_their_neighbours(caller: HarborCaller, three: str) -> None:
     query = f"name={three}&page_size=1"
     path = f"{API}/projects?name={three}"
@@ -150,12 +156,14 @@ def test_pages_tell_their_neighbours(caller: HarborCaller, three: str) -> None:
     assert "link" not in whole.headers
 
 
+@pytest.mark.demand("real", "Harbor: paging and Link headers")
 def test_links_sort_the_query_and_escape_nothing(caller: HarborCaller, three: str) -> None:
     answer = caller("GET", f"/projects?sort=name&q=name%3D~{three}&page_size=2&page=1")
     path = f"{API}/projects?page=2&page_size=2&q=name=~{three}&sort=name"
     assert answer.headers["link"] == f'<{path}>; rel="next"'
 
 
+@pytest.mark.demand("real", "Harbor: paging and Link headers")
 def test_the_sizes_of_a_page(caller: HarborCaller, three: str) -> None:
     for number in range(3, 11):
         caller.made("/projects", {"project_name": f"{three}-{number}"})
@@ -180,6 +188,7 @@ def test_lists_are_sorted_as_asked(caller: HarborCaller, three: str) -> None:
     assert names(caller("GET", f"/projects?name={three}&sort=-name")) == ascending[::-1]
 
 
+@pytest.mark.demand("real", "Harbor: double decoding")
 def test_q_is_exact_or_fuzzy_and_ignores_what_it_does_not_know(
     caller: HarborCaller, project: str
 ) -> None:

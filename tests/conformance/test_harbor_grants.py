@@ -9,7 +9,10 @@ from tests.conformance.harbor import MARKS, MISSING, HarborCaller, done, made
 from tests.conformance.robots import PULL, PUSH, alive, permission, robot
 from tests.sandbox.calls import refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: robots as callers"),
+]
 # Makes a system robot with some grants: its row and its caller.
 Maker = Callable[..., tuple[dict, HarborCaller]]
 
@@ -161,6 +164,7 @@ def test_a_robot_makes_projects_for_the_admin(caller: HarborCaller, maker: Maker
     assert (member["entity_id"], member["entity_type"], member["role_id"]) == (1, "u", 1)
 
 
+@pytest.mark.demand("real", "Harbor: summaries")
 def test_the_summary_holds_what_a_robot_may_read(
     caller: HarborCaller, project: str, maker: Maker
 ) -> None:

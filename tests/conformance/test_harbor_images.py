@@ -20,7 +20,10 @@ from tests.support.images import (
     upload,
 )
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: docker's login and pushes"),
+]
 OCI = {"accept": MANIFEST}
 BASIC = 'Basic realm="harbor"'
 

@@ -9,7 +9,10 @@ from tests.conformance.conftest import Harbor, unique
 from tests.conformance.harbor import MARKS, MISSING, HarborCaller, changed, done, made
 from tests.sandbox.calls import API, refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: members and groups with their oddities"),
+]
 TAKEN = "The project member specified already exist"
 NO_ROLE = "Failed to update project member, role is not in 1,2,3"
 FIXED = "the auth mode cannot be modified as new users have been inserted into database"
@@ -158,6 +161,7 @@ def test_who_cannot_be_a_member(caller: HarborCaller, members: str) -> None:
     assert refused(caller("POST", members, json={"role_id": 2}), 500, "internal server error")
 
 
+@pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
 @pytest.mark.unordered
 def test_of_parallel_adds_one_wins_and_none_is_lost(
     caller: HarborCaller, mode: str, members: str, unknown: str

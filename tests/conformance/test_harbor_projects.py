@@ -9,7 +9,10 @@ from tests.conformance.conftest import Harbor, unique
 from tests.conformance.harbor import MARKS, MISSING, HarborCaller, done, made
 from tests.sandbox.calls import API, refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: projects"),
+]
 BAD_NAME = "project name is not in lower case or contains illegal characters"
 NO_NAME = "Project name  is illegal in length. (greater than 255 or less than 1)"
 KEYS = {
@@ -56,6 +59,7 @@ def test_a_name_is_taken_once(caller: HarborCaller, project: str) -> None:
     assert refused(answer, 409, f"The project named {project} already exists")
 
 
+@pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
 @pytest.mark.unordered
 def test_of_parallel_creates_one_wins(caller: HarborCaller) -> None:
     body = {"project_name": unique("conformance")}
@@ -64,6 +68,7 @@ def test_of_parallel_creates_one_wins(caller: HarborCaller) -> None:
         assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
 
 
+@pytest.mark.demand("real", "Harbor: error bodies and codes word for word")
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -166,6 +171,7 @@ def test_nobody_sees_public_projects_only(nobody: HarborCaller, project: str, pu
 # Metadata and update
 
 
+@pytest.mark.demand("real", "Harbor: metadata")
 def test_unknown_metadata_are_dropped_without_a_word(caller: HarborCaller) -> None:
     name = unique("conformance")
     metadata = {"auto_scan": "true", "nonsense": "x"}
@@ -174,6 +180,7 @@ def test_unknown_metadata_are_dropped_without_a_word(caller: HarborCaller) -> No
     assert shown == {"public": "false", "auto_scan": "true"}
 
 
+@pytest.mark.demand("real", "Harbor: metadata")
 def test_an_update_merges_metadata_and_ignores_the_rest(caller: HarborCaller, project: str) -> None:
     before = caller.json(f"/projects/{project}")
     body = {
@@ -197,6 +204,7 @@ def test_the_retention_of_a_project_is_not_told_by_its_update(
     assert caller("PUT", f"/projects/{project}", json=body).status_code == 400
 
 
+@pytest.mark.demand("real", "Harbor: metadata")
 def test_metadata_one_by_one(caller: HarborCaller, project: str) -> None:
     path = f"/projects/{project}/metadatas"
     assert caller("POST", path, json={"severity": "HIGH"}).status_code in (200, 201)
@@ -246,6 +254,7 @@ def test_deletion_frees_the_name_and_takes_what_is_inside(
 # Summary
 
 
+@pytest.mark.demand("real", "Harbor: summaries")
 def test_the_summary_counts_the_members_by_role(caller: HarborCaller, project: str) -> None:
     path = f"/projects/{project}"
     summary = caller.json(f"{path}/summary")
@@ -257,6 +266,7 @@ def test_the_summary_counts_the_members_by_role(caller: HarborCaller, project: s
     assert caller.json(f"{path}/summary")["developer_count"] == 1
 
 
+@pytest.mark.demand("real", "Harbor: summaries")
 def test_the_summary_of_a_public_project_tells_nobody_more(
     nobody: HarborCaller, project: str, public: str
 ) -> None:

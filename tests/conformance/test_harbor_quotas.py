@@ -6,7 +6,10 @@ from tests.conformance.conftest import unique
 from tests.conformance.harbor import MARKS, MISSING, HarborCaller, done
 from tests.sandbox.calls import refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: quotas"),
+]
 
 
 @pytest.fixture

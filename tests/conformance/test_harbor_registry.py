@@ -11,7 +11,10 @@ from tests.conformance.harbor import MARKS, HarborCaller
 from tests.conformance.robots import PROBE, robot
 from tests.sandbox.calls import refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: docker's login and pushes"),
+]
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ import pytest
 from tests.conformance.harbor import MARKS, MISSING, HarborCaller, done, made
 from tests.sandbox.calls import API, refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: retention"),
+]
 DAILY = "0 0 3 * * *"
 TAGS = {"kind": "doublestar", "decoration": "matches", "pattern": "**"}
 REPOSITORIES = {"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}
@@ -134,6 +137,7 @@ def test_a_run_of_a_policy_ends_well(caller: HarborCaller, number: int) -> None:
 # Immutable tags
 
 
+@pytest.mark.demand("real", "Harbor: immutable rules")
 def test_rules_of_immutable_tags(caller: HarborCaller, number: int) -> None:
     path = f"/projects/{number}/immutabletagrules"
     sent = {"action": "immutable", "template": "immutable_template", **SELECTORS}

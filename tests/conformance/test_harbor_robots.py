@@ -10,7 +10,10 @@ from tests.conformance.harbor import MARKS, MISSING, HarborCaller, changed, done
 from tests.conformance.robots import PULL, PUSH, alive, permission, robot
 from tests.sandbox.calls import API, refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: robots"),
+]
 DAY = 86_400
 BAD_NAME = "robot name is not in lower case or contains illegal characters"
 WEAK = (
@@ -99,6 +102,8 @@ def test_a_robot_of_the_system_bears_no_projects_name(caller: HarborCaller, proj
     assert (answer.json()["name"], answer.json()["expires_at"]) == (f"{prefix}{name}", -1)
 
 
+@pytest.mark.demand("real", "Harbor: error bodies and codes word for word")
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -119,6 +124,7 @@ def test_what_cannot_be_a_robot(
     assert refused(caller("POST", "/robots", json=robot(project, **fields)), 400, message)
 
 
+@pytest.mark.demand("real", "Harbor: error bodies and codes word for word")
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -157,6 +163,7 @@ def test_a_name_is_taken_once(caller: HarborCaller, project: str, ci: dict) -> N
     assert refused(caller("POST", "/robots", json=body), 409, said)
 
 
+@pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
 @pytest.mark.unordered
 def test_of_parallel_creates_one_wins(caller: HarborCaller, project: str) -> None:
     with ThreadPoolExecutor(8) as pool:
@@ -174,6 +181,8 @@ def test_a_name_too_long_for_its_column_is_a_fault_of_the_server(
 # Lists
 
 
+@pytest.mark.demand("real", "Harbor: double decoding")
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_projects_robots_are_listed_by_level_and_id(
     caller: HarborCaller, project: str, ci: dict
 ) -> None:
@@ -235,6 +244,7 @@ def test_the_order_of_permissions_is_no_order(
 # Secrets
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_new_secret_ends_the_old_one(caller: HarborCaller, ci: dict) -> None:
     path, name = f"/robots/{ci['id']}", ci["name"]
     assert alive(caller, name, ci["secret"])
@@ -256,6 +266,7 @@ def test_a_new_secret_ends_the_old_one(caller: HarborCaller, ci: dict) -> None:
     assert alive(caller, name, "Sup3rSecret")
 
 
+@pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
 @pytest.mark.unordered
 def test_of_two_new_secrets_at_once_one_is_good(caller: HarborCaller, ci: dict) -> None:
     with ThreadPoolExecutor(2) as pool:
@@ -340,6 +351,7 @@ def test_expiry_counts_from_the_creation(caller: HarborCaller, ci: dict) -> None
     assert caller.json(path)["expires_at"] == -1
 
 
+@pytest.mark.demand("real", "Harbor: prefix at read time")
 def test_the_prefix_is_put_before_names_when_they_are_read(
     caller: HarborCaller, project: str, ci: dict
 ) -> None:
@@ -358,6 +370,7 @@ def test_the_prefix_is_put_before_names_when_they_are_read(
     assert alive(caller, ci["name"], ci["secret"])
 
 
+@pytest.mark.demand("real", "Harbor: prefix at read time")
 def test_the_prefix_may_be_empty(caller: HarborCaller, project: str, ci: dict) -> None:
     with changed(caller, robot_name_prefix="") as answer:
         assert done(answer)

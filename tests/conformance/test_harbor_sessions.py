@@ -26,7 +26,10 @@ from tests.conformance.harbor import (
 )
 from tests.sandbox.calls import API, VERIFY, refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: sessions, dead ones too"),
+]
 ANONYMOUS = {
     "auth_mode",
     "banner_message",
@@ -90,6 +93,7 @@ def test_every_answer_without_a_cookie_opens_a_session(
         assert "sid" not in cookies(nobody("GET", "/systeminfo", headers=opened))
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_any_sid_cookie_makes_writes_need_a_token(caller: HarborCaller) -> None:
     bogus = {"cookie": "sid=bogus"}
     body = {"project_name": unique("conformance")}

@@ -9,7 +9,10 @@ from tests.conformance.conftest import unique
 from tests.conformance.harbor import MARKS, HarborCaller, changed, done, made
 from tests.sandbox.calls import refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: configuration"),
+]
 ANONYMOUS = {
     "auth_mode",
     "banner_message",
@@ -107,6 +110,7 @@ def test_the_way_of_authentication_is_one_of_five(caller: HarborCaller) -> None:
     assert refused(answer, 400, NO_MODE)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_the_way_of_authentication_is_fixed_while_there_are_users(caller: HarborCaller) -> None:
     mode = caller.json("/configurations")["auth_mode"]
     has_users = int(caller("GET", "/users?page_size=1").headers["x-total-count"]) > 0
@@ -122,6 +126,7 @@ def test_the_way_of_authentication_is_fixed_while_there_are_users(caller: Harbor
             assert caller.json("/systeminfo")["auth_mode"] == other
 
 
+@pytest.mark.demand("real", "Harbor: read-only mode")
 def test_read_only_mode_refuses_writes_but_its_own_end(caller: HarborCaller, project: str) -> None:
     body = {"project_name": unique("conformance")}
     with changed(caller, read_only=True) as answer:

@@ -1,10 +1,15 @@
 """A Harbor's users, as its administrator sees them; those of a provider log in elsewhere."""
 
+import pytest
+
 from tests.conformance.conftest import Harbor, unique
 from tests.conformance.harbor import MARKS, MISSING, HarborCaller
 from tests.sandbox.calls import refused
 
-pytestmark = MARKS
+pytestmark = [
+    *MARKS,
+    pytest.mark.demand("real", "Harbor: users"),
+]
 
 
 def test_who_is_asking(caller: HarborCaller, nobody: HarborCaller, harbor: Harbor) -> None:

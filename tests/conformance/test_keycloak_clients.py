@@ -25,6 +25,7 @@ def mapper(name: str = "groups", **config: str) -> dict:
 # Clients
 
 
+@pytest.mark.demand("real", "Keycloak: defaults the server adds")
 @confirmed
 def test_a_realm_comes_with_clients_and_scopes(admin: KeycloakAdmin) -> None:
     assert {client["clientId"] for client in admin.get_clients()} == {
@@ -39,6 +40,7 @@ def test_a_realm_comes_with_clients_and_scopes(admin: KeycloakAdmin) -> None:
     assert scopes >= {"basic", "profile", "email", "roles", "web-origins", "acr", "offline_access"}
 
 
+@pytest.mark.demand("real", "Keycloak: defaults the server adds")
 @confirmed
 def test_a_client_gets_what_it_does_not_say(admin: KeycloakAdmin) -> None:
     made = admin.create_client({"clientId": "harbor"})
@@ -54,6 +56,7 @@ def test_a_client_gets_what_it_does_not_say(admin: KeycloakAdmin) -> None:
     assert "protocolMappers" not in client
 
 
+@pytest.mark.demand("real", "Keycloak: defaults the server adds")
 @confirmed
 def test_a_client_that_names_its_protocol_gets_other_defaults(admin: KeycloakAdmin) -> None:
     made = admin.create_client({"clientId": "app", "protocol": "openid-connect"})
@@ -104,6 +107,8 @@ def test_a_client_is_found_by_its_exact_id(admin: KeycloakAdmin) -> None:
         admin.get_client(made)
 
 
+@pytest.mark.demand("real", "Keycloak: ignored fields")
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 @confirmed
 def test_a_put_leaves_scopes_as_they_were_and_merges_attributes(admin: KeycloakAdmin) -> None:
     client = admin.create_client({"clientId": "harbor", "redirectUris": ["https://old/*"]})
@@ -198,6 +203,7 @@ def test_a_new_secret_ends_the_old_one(admin: KeycloakAdmin) -> None:
 # Mappers and client scopes
 
 
+@pytest.mark.demand("real", "Keycloak: defaults the server adds")
 @confirmed
 def test_a_mapper_gets_keys_of_the_servers(admin: KeycloakAdmin) -> None:
     client = admin.create_client({"clientId": "harbor"})
@@ -228,6 +234,7 @@ def test_a_mapper_is_written_by_the_id_in_the_body(admin: KeycloakAdmin) -> None
     assert "protocolMappers" not in admin.get_client(client)
 
 
+@pytest.mark.demand("real", "Keycloak: ignored fields")
 @confirmed
 def test_a_put_of_a_scope_ignores_its_mappers(admin: KeycloakAdmin) -> None:
     rep = {"name": "groups", "protocol": "openid-connect"}
@@ -253,6 +260,8 @@ def provider(alias: str = "external", **config: str) -> dict:
     return {"alias": alias, "providerId": "oidc", "config": config}
 
 
+@pytest.mark.demand("real", "Keycloak: masks")
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 @confirmed
 def test_a_put_replaces_a_provider_but_keeps_a_masked_secret(
     admin: KeycloakAdmin,
@@ -269,6 +278,7 @@ def test_a_put_replaces_a_provider_but_keeps_a_masked_secret(
         admin.update_idp("external", provider("renamed"))
 
 
+@pytest.mark.demand("real", "Keycloak: paging limits")
 @confirmed
 def test_providers_stop_after_a_hundred(admin: KeycloakAdmin) -> None:
     for number in range(101):

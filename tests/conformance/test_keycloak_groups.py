@@ -52,6 +52,7 @@ def test_a_search_is_a_substring_over_the_whole_tree_unless_exact(admin: Keycloa
     assert raw(admin, "groups/count", top="true") == {"count": 3}
 
 
+@pytest.mark.demand("real", "Keycloak: paging limits")
 @confirmed
 def test_pages_of_groups_are_by_name(admin: KeycloakAdmin) -> None:
     for name in ("c", "a", "b"):
@@ -99,6 +100,7 @@ def test_255_characters_fit_and_an_empty_attribute_is_none(admin: KeycloakAdmin)
     assert admin.get_group(made)["attributes"] == {"mark": ["x" * 255]}
 
 
+@pytest.mark.demand("real", "Keycloak: paging limits")
 @confirmed
 def test_children_stop_after_ten(admin: KeycloakAdmin) -> None:
     team = admin.create_group({"name": "team"})
@@ -143,6 +145,7 @@ def test_renaming_a_group_moves_what_is_below(admin: KeycloakAdmin) -> None:
         admin.get_group(child)
 
 
+@pytest.mark.demand("real", "Keycloak: paging limits")
 @confirmed
 def test_members_are_direct_and_stop_after_a_hundred(admin: KeycloakAdmin) -> None:
     team = admin.create_group({"name": "team"})
@@ -163,6 +166,7 @@ def test_members_are_direct_and_stop_after_a_hundred(admin: KeycloakAdmin) -> No
 # Users
 
 
+@pytest.mark.demand("real", "Keycloak: ignored fields")
 @confirmed
 def test_a_username_is_lowered_and_an_id_ignored(admin: KeycloakAdmin) -> None:
     made = admin.create_user({"id": "mine", "username": "Alice", "email": "A@Example.org"})
@@ -179,6 +183,7 @@ def test_a_username_is_lowered_and_an_id_ignored(admin: KeycloakAdmin) -> None:
         admin.create_user({"username": "alan", "email": "nonsense"})
 
 
+@pytest.mark.demand("real", "Keycloak: ignored fields")
 @confirmed
 def test_unmanaged_attributes_vanish_until_the_profile_lets_them_be(admin: KeycloakAdmin) -> None:
     first = admin.create_user({"username": "alice", "attributes": {"mark": ["ours"]}})
@@ -229,6 +234,7 @@ def test_users_are_found_by_part_of_a_name_unless_exact(admin: KeycloakAdmin) ->
     assert admin.users_count() == 3
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 @confirmed
 def test_links_are_not_checked_and_hide_without_their_provider(admin: KeycloakAdmin) -> None:
     user = admin.create_user({"username": "alice"})

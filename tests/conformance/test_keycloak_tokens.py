@@ -12,6 +12,8 @@ from keycloak.exceptions import (
 
 from tests.conformance.conftest import Keycloak, unique
 
+pytestmark = pytest.mark.demand("real", "Keycloak: tokens")
+
 confirmed = pytest.mark.confirmed("keycloak 26.7.3")
 
 
@@ -106,6 +108,7 @@ def test_the_server_says_its_version(admin: KeycloakAdmin) -> None:
     assert admin.get_server_info()["systemInfo"]["version"].startswith("26.")
 
 
+@pytest.mark.demand("real", "Keycloak: discovery and JWKS")
 @confirmed
 def test_discovery_names_the_issuer_that_signs(admin: KeycloakAdmin, keycloak: Keycloak) -> None:
     admin.create_client({"clientId": "app", "protocol": "openid-connect"})

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from kubernetes import client
 
+pytestmark = pytest.mark.demand("real", "Kubernetes: server-side apply")
+
 APPLY = "application/apply-patch+yaml"
 POLICIES = ("security.istio.io", "v1")
 
@@ -56,6 +58,7 @@ def test_what_is_no_longer_applied_goes(core: Any, team: str) -> None:
     assert (after.data, after.metadata.labels) == ({"a": "1", "c": "3"}, None)
 
 
+@pytest.mark.demand("real", "Kubernetes: ownership of fields and 409")
 @confirmed
 def test_what_others_own_is_a_conflict(core: Any, team: str) -> None:
     apply(core, team, {"a": "1", "b": "2"}, "first")
@@ -76,6 +79,7 @@ def test_what_others_own_is_a_conflict(core: Any, team: str) -> None:
     assert json.loads(raised.value.body)["message"] == expected
 
 
+@pytest.mark.demand("real", "Kubernetes: ownership of fields and 409")
 @confirmed
 def test_force_takes_over(core: Any, team: str) -> None:
     apply(core, team, {"a": "1", "b": "2"}, "first")
@@ -119,6 +123,7 @@ def test_who_owns_an_empty_map_leaves_what_others_put_in(core: Any, team: str) -
     assert apply(core, team, {}, "first").metadata.labels == {"x": "y"}
 
 
+@pytest.mark.demand("real", "Kubernetes: resourceVersion conflicts")
 @confirmed
 def test_an_apply_of_another_version_is_a_conflict(core: Any, team: str) -> None:
     apply(core, team, {"a": "1"})
@@ -178,6 +183,7 @@ def test_a_plain_write_never_conflicts_and_owns_what_it_sets(core: Any, team: st
     assert apply(core, team, {"a": "1", "b": "2"}, force=True).data == {"a": "1", "b": "2"}
 
 
+@pytest.mark.demand("real", "Kubernetes: dry run")
 @confirmed
 def test_a_dry_run_shows_the_drift_and_keeps_nothing(core: Any, team: str) -> None:
     apply(core, team, {"a": "1"})
@@ -218,6 +224,7 @@ def test_pull_secrets_are_one_value(core: Any, team: str) -> None:
     assert [each.name for each in account.image_pull_secrets] == ["two"]
 
 
+@pytest.mark.demand("real", "Kubernetes: ownership of fields and 409")
 @confirmed
 def test_ports_of_a_service_are_owned_one_by_one(core: Any, team: str) -> None:
     def expose(manager: str, **ports: int) -> Any:

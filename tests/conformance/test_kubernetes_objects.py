@@ -70,6 +70,7 @@ def test_the_version_is_for_everybody(api: client.ApiClient) -> None:
     assert client.VersionApi(api).get_code().git_version.startswith("v1.")
 
 
+@pytest.mark.demand("real", "Kubernetes: the kinds used")
 @confirmed
 def test_the_meshs_kinds_and_the_usual_roles_are_there(api: client.ApiClient) -> None:
     definitions = client.ApiextensionsV1Api(api).list_custom_resource_definition()
@@ -78,6 +79,7 @@ def test_the_meshs_kinds_and_the_usual_roles_are_there(api: client.ApiClient) ->
     assert client.RbacAuthorizationV1Api(api).read_cluster_role("edit").metadata.name == "edit"
 
 
+@pytest.mark.demand("real", "Kubernetes: the kinds used")
 @confirmed
 def test_discovery_serves_the_dynamic_client(api: client.ApiClient, team: str) -> None:
     dynamic = DynamicClient(api)
@@ -141,6 +143,7 @@ def test_what_is_not_there_is_named(core: Any, team: str, api: client.ApiClient)
     assert details(raised) == expected
 
 
+@pytest.mark.demand("real", "Kubernetes: resourceVersion conflicts")
 @confirmed
 def test_a_stale_version_is_a_conflict(core: Any, team: str) -> None:
     account = with_account(core, team)
@@ -156,6 +159,7 @@ def test_a_stale_version_is_a_conflict(core: Any, team: str) -> None:
     assert again.metadata.resource_version == changed.metadata.resource_version
 
 
+@pytest.mark.demand("real", "Kubernetes: dry run")
 @confirmed
 def test_a_dry_run_keeps_nothing(core: Any, team: str) -> None:
     made = core.create_namespaced_secret(team, {"metadata": {"name": "s"}}, dry_run="All")
@@ -323,6 +327,7 @@ def test_a_pull_secret_has_to_hold_a_configuration(core: Any, team: str) -> None
 # Lists
 
 
+@pytest.mark.demand("real", "Kubernetes: label selectors")
 @confirmed
 def test_lists_come_by_labels_and_names(core: Any, team: str) -> None:
     for name, labels in (("one", {"a": "1"}), ("two", {"a": "2", "b": ""}), ("three", {})):
@@ -350,6 +355,7 @@ def test_lists_come_by_labels_and_names(core: Any, team: str) -> None:
         core.list_namespace(field_selector="spec.x=1")
 
 
+@pytest.mark.demand("real", "Kubernetes: chunked lists")
 @confirmed
 def test_a_list_comes_in_chunks(core: Any, team: str) -> None:
     for number in range(5):
@@ -364,6 +370,7 @@ def test_a_list_comes_in_chunks(core: Any, team: str) -> None:
 # Ends
 
 
+@pytest.mark.demand("real", "Kubernetes: namespace termination")
 @confirmed
 def test_a_namespace_takes_a_while_to_go(core: Any, team: str) -> None:
     core.create_namespaced_config_map(team, {"metadata": {"name": "c"}})
@@ -378,6 +385,7 @@ def test_a_namespace_takes_a_while_to_go(core: Any, team: str) -> None:
     assert core.list_namespaced_config_map(team).items == []
 
 
+@pytest.mark.demand("real", "Kubernetes: namespace termination")
 @confirmed
 def test_a_finalizer_holds_a_namespace(core: Any, team: str) -> None:
     rep = {"metadata": {"name": "c", "finalizers": ["example.org/wait"]}}

@@ -10,7 +10,10 @@ from kubernetes import client
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
-pytestmark = pytest.mark.confirmed("kubernetes 1.37.2")
+pytestmark = [
+    pytest.mark.confirmed("kubernetes 1.37.2"),
+    pytest.mark.demand("real", "Kubernetes: refusals"),
+]
 
 
 class Server:
@@ -67,6 +70,7 @@ def config_map(name: str = "c", **fields: Any) -> dict[str, Any]:
 # Options of requests
 
 
+@pytest.mark.demand("real", "Kubernetes: dry run")
 def test_a_dry_run_is_of_all_or_of_nothing(server: Server) -> None:
     said = 'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["some"]'
     path = f"{server.here}/configmaps"
@@ -91,6 +95,7 @@ def test_only_an_apply_can_be_forced(server: Server) -> None:
 # Selectors
 
 
+@pytest.mark.demand("real", "Kubernetes: label selectors")
 @pytest.mark.parametrize(
     ("selector", "said"),
     [
@@ -110,6 +115,7 @@ def test_a_selector_by_labels_that_nobody_can_read(
     assert server.refuses(400, said, "GET", path, labelSelector=selector)["reason"] == "BadRequest"
 
 
+@pytest.mark.demand("real", "Kubernetes: label selectors")
 def test_labels_are_compared_as_numbers_too(server: Server) -> None:
     for name in ("1", "5", "x"):
         labels = {"metadata": {"name": f"c{name}", "labels": {"n": name}}}
@@ -118,6 +124,7 @@ def test_labels_are_compared_as_numbers_too(server: Server) -> None:
     assert [each["metadata"]["name"] for each in found["items"]] == ["c5"]
 
 
+@pytest.mark.demand("real", "Kubernetes: label selectors")
 @pytest.mark.parametrize(
     ("plural", "selector", "said"),
     [
@@ -139,6 +146,7 @@ def encoded(**fields: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode().rstrip("=")
 
 
+@pytest.mark.demand("real", "Kubernetes: chunked lists")
 @pytest.mark.parametrize(
     ("token", "why"),
     [
@@ -307,6 +315,7 @@ def test_values_out_of_a_few(
 # Who owns what
 
 
+@pytest.mark.demand("real", "Kubernetes: ownership of fields and 409")
 def test_a_plain_write_owns_the_maps_that_it_makes(server: Server) -> None:
     labels = {"metadata": {"name": "c", "labels": {"x": "y"}}}
     path = f"{server.here}/configmaps"

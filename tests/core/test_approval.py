@@ -20,6 +20,10 @@ from tenantry.systems.istio.kinds import VIRTUAL_SERVICE
 from tenantry.systems.kubernetes.kinds import NAMESPACE, ROLE_BINDING
 from tests.support.harness import write
 
+pytestmark = pytest.mark.demand(
+    "reality", "one approval form in all flows, bound to the plan's hash"
+)
+
 PLAN = "0123456789ab"
 
 

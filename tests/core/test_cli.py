@@ -346,6 +346,9 @@ def test_drift_writes_each_form_to_a_file(
     assert "team-shop" in file.read_text()
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 @pytest.mark.parametrize("form", ["table", "json", "csv", "html", "sarif"])
 def test_crash_none_where_the_report_fills_the_disk(form: str, run: Run, drifting: Bench) -> None:
     status, out, err = run(
@@ -359,6 +362,9 @@ def test_crash_none_where_the_report_fills_the_disk(form: str, run: Run, driftin
     )
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 @pytest.mark.parametrize(
     ("redirection", "message"),
     [("> /dev/full", "the output: No space left on device.\n"), ("| true", "")],
@@ -374,6 +380,9 @@ def test_crash_none_where_the_output_can_go_nowhere(
     assert done.returncode == (1 if message else 0)
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 def test_crash_none_for_an_error_that_no_rule_foresaw(run: Run, tmp_path: Path) -> None:
     with mock.patch("tenantry.cli.declared.read", side_effect=KeyError("secret")):
         status, out, err = run("validate", write(tmp_path, SHOP))

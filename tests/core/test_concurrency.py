@@ -21,6 +21,8 @@ from tests.support.harness import REALM, SHOP, Bench, FaultySandbox, prepare
 from tests.support.interleaving import Interleaving
 from tests.support.invariants import assert_in_sync, others, our_robots
 
+pytestmark = pytest.mark.demand("robust", "all of tests/core/test_concurrency.py")
+
 TEAMS = ("shop", "data")
 PLATFORM = {
     "name": "Test platform",
@@ -204,6 +206,13 @@ def _as_a_task(work: Callable[[], object]) -> None:
             return
 
 
+@pytest.mark.demand(
+    "robust",
+    "a team twice at once, two batches at once, manual changes in between: "
+    "hypothesis chooses the order of requests",
+    "runs",
+    "requests",
+)
 def test_runs_beside_each_other_and_beside_manual_changes_leave_what_is_declared(
     whole: bool, record_property: Callable[[str, object], None]
 ) -> None:

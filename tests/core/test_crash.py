@@ -15,6 +15,8 @@ from tests.support.invariants import assert_in_sync, others
 from tests.support.locks import NoLock
 from tests.support.wire import Kill, Killed, Moment, Wire
 
+pytestmark = pytest.mark.demand("robust", "all of tests/core/test_crash.py")
+
 DATA: Data = {"name": "data"}
 CHANGEABLE: Data = {**SHOP, "harbor": {"storage_quota": "10Gi", "public": False}}
 SHARED: Data = {
@@ -111,6 +113,13 @@ def check_for(bench: Bench, *names: str) -> Check:
 # Onboarding
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
+@pytest.mark.demand(
+    "robust",
+    "onboarding killed before and after each request: in sync after the next run, "
+    "nothing twice, no orphan, a pull Secret that authenticates against Harbor",
+    "crashes",
+)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(
     moment: Moment, bench: Bench, whole: bool, record_property: Callable[[str, object], None]
@@ -124,6 +133,7 @@ def test_onboarding_killed_at_any_request_is_finished_by_the_next_run(
     assert crashes > (30 if whole else 6)
 
 
+@pytest.mark.demand("robust", "the same while it remediates manual changes", "crashes")
 @pytest.mark.long
 def test_mending_killed_at_any_request_is_finished_by_the_next_run(
     bench: Bench, whole: bool, record_property: Callable[[str, object], None]
@@ -139,6 +149,7 @@ def test_mending_killed_at_any_request_is_finished_by_the_next_run(
     assert crashes > (60 if whole else 8)
 
 
+@pytest.mark.demand("robust", "the run that continues is killed too, seeded", "crashes")
 @pytest.mark.parametrize("seed", range(3))
 def test_the_run_that_goes_on_may_be_killed_too(
     seed: int, bench: Bench, whole: bool, record_property: Callable[[str, object], None]
@@ -152,6 +163,9 @@ def test_the_run_that_goes_on_may_be_killed_too(
     assert crashes >= runs
 
 
+@pytest.mark.demand(
+    "robust", "the same with sixteen threads, seeded: 16 teams that share a group", "crashes"
+)
 @pytest.mark.long
 def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
     bench: Bench, whole: bool, record_property: Callable[[str, object], None]

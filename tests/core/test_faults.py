@@ -13,6 +13,8 @@ from tests.support.harness import SHOP, Bench
 from tests.support.invariants import assert_in_sync
 from tests.support.wire import no_delays
 
+pytestmark = pytest.mark.demand("robust", "all of tests/core/test_faults.py")
+
 SOME = 22
 """Every so many-th request is struck by a fault, each fault beginning at another."""
 
@@ -28,6 +30,7 @@ def onboarding(systems: Systems) -> None:
     onboard(systems, next(iter(systems.state.teams.values())))
 
 
+@pytest.mark.demand("robust", "each request fails once: {name}")
 @pytest.mark.parametrize("name", FAULTS)
 def test_any_request_may_fail_once(
     name: str, faults: Faults, whole: bool, record_property: Callable[[str, object], None]
@@ -46,6 +49,7 @@ def test_any_request_may_fail_once(
         assert failed == may_not
 
 
+@pytest.mark.demand("robust", "calls to a system that is down: 8 tries of 4", "calls")
 @pytest.mark.parametrize("system", ["harbor", "keycloak", "kubernetes"])
 @pytest.mark.parametrize("fault", [503, "reset"])
 def test_a_dead_system_is_called_so_often_and_no_more(
@@ -61,6 +65,9 @@ def test_a_dead_system_is_called_so_often_and_no_more(
     assert calls == TRIES * READS
 
 
+@pytest.mark.demand(
+    "robust", "calls to a system that goes down at any request: 32 at most", "calls"
+)
 def test_a_system_that_dies_at_any_request_is_called_a_bounded_number_of_times_more(
     faults: Faults, whole: bool, record_property: Callable[[str, object], None]
 ) -> None:

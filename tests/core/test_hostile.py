@@ -21,6 +21,13 @@ from tests.support.harness import Bench, Data
 from tests.support.locks import NoLock
 from tests.support.rotation_harness import ROTATED, order, pass_time
 
+pytestmark = [
+    pytest.mark.demand("isolation", "values that no rule foresaw cost their own team only"),
+    pytest.mark.demand(
+        "reality", "a faulty file stops its own team only: onboarding, drift, conflicts, claims"
+    ),
+]
+
 ROBOTS: Data = {
     "pull": {"expiry_days": 30, "rotation": ROTATED},
     "ci": {"expiry_days": 30, "rotation": ROTATED},

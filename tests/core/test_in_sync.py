@@ -42,6 +42,7 @@ TEAMS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.demand("reality", "declared state, never in sync: in sync after one pass")
 @pytest.mark.parametrize("team", TEAMS.values(), ids=TEAMS)
 def test_never_in_sync_value_is_in_sync_after_one_pass(team: dict[str, Any], bench: Bench) -> None:
     users = bench.sandbox.keycloak.realms["platform"]
@@ -58,6 +59,7 @@ def test_never_in_sync_value_is_in_sync_after_one_pass(team: dict[str, Any], ben
     assert not plan.refusals
 
 
+@pytest.mark.demand("reality", "declared state, never in sync: in sync after one pass")
 def test_never_in_sync_storage_quota_changes_where_it_differs(bench: Bench) -> None:
     """A value that the system rounds is still compared."""
     bench.declare({"name": "shop", "harbor": {"storage_quota": "10.3Gi"}})

@@ -104,6 +104,11 @@ def toy(bench: Bench) -> Iterator[Toy]:
         yield made
 
 
+@pytest.mark.demand(
+    "structure",
+    "a kind is defined once: plan, apply, drift, severity, location, remediation "
+    "and the drift catalogue work for a toy kind of one module",
+)
 def test_it_is_planned_and_applied(toy: Toy) -> None:
     assert set(toy.badges.store) == {"shop/team-shop", "shop/team-shop-jobs"}
     assert toy.systems.plan(toy.team, toy.systems.observe([toy.team])).is_empty
@@ -116,6 +121,11 @@ def test_it_is_planned_and_applied(toy: Toy) -> None:
     ]
 
 
+@pytest.mark.demand(
+    "structure",
+    "a kind is defined once: plan, apply, drift, severity, location, remediation "
+    "and the drift catalogue work for a toy kind of one module",
+)
 def test_one_that_is_no_longer_declared_is_pruned(toy: Toy) -> None:
     toy.badges.store["shop/old"] = {}
 
@@ -126,6 +136,11 @@ def test_one_that_is_no_longer_declared_is_pruned(toy: Toy) -> None:
     ]
 
 
+@pytest.mark.demand(
+    "structure",
+    "a kind is defined once: plan, apply, drift, severity, location, remediation "
+    "and the drift catalogue work for a toy kind of one module",
+)
 def test_its_drift_is_reported_with_severity_and_location_and_remediated(toy: Toy) -> None:
     toy.badges.store["shop/team-shop-jobs"]["color"]["front"] = "green"
     del toy.badges.store["shop/team-shop"]
@@ -157,6 +172,11 @@ def test_its_drift_is_reported_with_severity_and_location_and_remediated(toy: To
     assert findings_of(toy.detect().report) == set()
 
 
+@pytest.mark.demand(
+    "structure",
+    "a kind is defined once: plan, apply, drift, severity, location, remediation "
+    "and the drift catalogue work for a toy kind of one module",
+)
 def test_the_catalogue_of_drift_has_its_deletion_and_each_of_its_fields(toy: Toy) -> None:
     seen = toy.systems.observe([toy.team])
     found = [each for each in mutations(toy.systems, toy.team, seen) if each.id.kind == BADGE]
@@ -174,6 +194,9 @@ def test_the_catalogue_of_drift_has_its_deletion_and_each_of_its_fields(toy: Toy
         remediate(toy.systems, detected)
 
 
+@pytest.mark.demand(
+    "structure", "a change of an unknown kind fails, and no two adapters apply one kind"
+)
 def test_a_change_of_a_kind_that_no_adapter_knows_fails(bench: Bench) -> None:
     """It must not be reported as done."""
     bench.declare(SHOP)
@@ -186,6 +209,9 @@ def test_a_change_of_a_kind_that_no_adapter_knows_fails(bench: Bench) -> None:
             adapter.apply(change, Observed())
 
 
+@pytest.mark.demand(
+    "structure", "a change of an unknown kind fails, and no two adapters apply one kind"
+)
 def test_no_two_adapters_apply_one_kind(bench: Bench) -> None:
     systems = bench.declare(SHOP).systems
     for adapters in (systems.team_adapters, systems.platform_adapters):

@@ -21,6 +21,10 @@ from tests.support.harness import Bench, Data, connections, environment, granted
 from tests.support.harness import write as declare
 from tests.support.locks import NoLock
 
+pytestmark = pytest.mark.demand(
+    "reality", "a faulty file stops its own team only: onboarding, drift, conflicts, claims"
+)
+
 ROUTE: Data = {"host": "shop.example.com", "paths": [{"service": "front", "port": 80}]}
 SHOP: Data = {
     "name": "shop",

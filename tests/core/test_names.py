@@ -10,6 +10,8 @@ from prefect.utilities.names import generate_slug
 
 from tasks.names import describe_run, is_generated, run_name
 
+pytestmark = pytest.mark.demand("reality", "a run name that a user types is kept")
+
 
 def test_names_that_the_server_makes_up_are_known() -> None:
     assert all(is_generated(generate_slug(2)) for _ in range(500))

@@ -131,6 +131,9 @@ def run_at_import(tree: ast.Module) -> Iterator[ast.AST]:
             left += list(ast.iter_child_nodes(node))
 
 
+@pytest.mark.demand(
+    "structure", "each part imports only those below it, and the core no Prefect: {room}"
+)
 @pytest.mark.parametrize("room", ROOMS)
 def test_each_room_imports_only_those_below_it(room: str) -> None:
     """So the core knows neither Prefect nor the flows, and a task knows no flow."""
@@ -146,6 +149,9 @@ def test_each_room_imports_only_those_below_it(room: str) -> None:
     assert found == []
 
 
+@pytest.mark.demand(
+    "structure", "only the core calls other systems; without a library for HTTP: {room}"
+)
 @pytest.mark.parametrize("room", ["flows", "tasks", "blocks"])
 def test_only_the_core_calls_other_systems(room: str) -> None:
     found = []
@@ -167,6 +173,7 @@ def test_only_the_core_calls_other_systems(room: str) -> None:
     assert found == []
 
 
+@pytest.mark.demand("structure", "no modules import each other in a circle")
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {
         name: {

@@ -113,6 +113,9 @@ def test_a_team_that_cannot_be_read_is_looked_at_again_and_fails_alone_in_the_en
     assert observed.failure("shop") is None
 
 
+@pytest.mark.demand(
+    "reality", "declared state, accepted before without harm: a warning with a remedy"
+)
 def test_value_that_was_applied_without_harm_is_a_warning_in_the_log_of_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

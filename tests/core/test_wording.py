@@ -6,6 +6,10 @@ from hypothesis import strategies as st
 
 from tenantry.wording import count, days, days_off
 
+pytestmark = pytest.mark.demand(
+    "reality", "counts, ages, remedies; the HTML report on a narrow screen"
+)
+
 
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0 teams"), (1, "1 team"), (2, "2 teams"), (1000, "1000 teams")]

@@ -14,6 +14,8 @@ from tenantry.errors import DeclarationError
 from tests.declared.cases import ALL, Case
 from tests.support.harness import write
 
+pytestmark = pytest.mark.demand("reality", "validate names every fault at once")
+
 
 def faults(folder: Path) -> list[str]:
     with pytest.raises(DeclarationError) as refused:

@@ -30,6 +30,9 @@ LEGAL = {
 }
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 @pytest.mark.parametrize("pattern", LEGAL.values(), ids=LEGAL)
 def test_crash_none_for_a_pattern(pattern: str, tmp_path: Path) -> None:
     teams = [{"name": "shop"}, {"name": "data"}]
@@ -65,6 +68,9 @@ REFUSED = {
 }
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 @pytest.mark.parametrize(("pattern", "fault"), REFUSED.values(), ids=REFUSED)
 def test_crash_none_for_a_pattern_that_cannot_be_used(
     pattern: str, fault: str, tmp_path: Path
@@ -76,6 +82,7 @@ def test_crash_none_for_a_pattern_that_cannot_be_used(
     assert fault in found
 
 
+@pytest.mark.demand("reality", "regular expressions run in linear time")
 @pytest.mark.parametrize("pattern", ["(a*)*b{group}", "(a|a)*b{group}", "(.*)*x{group}"])
 def test_regular_expression_bound(pattern: str, tmp_path: Path) -> None:
     """Each of these takes Python's engine longer than the age of the universe."""
@@ -85,6 +92,7 @@ def test_regular_expression_bound(pattern: str, tmp_path: Path) -> None:
     assert time.process_time() - begin < 10
 
 
+@pytest.mark.demand("reality", "regular expressions run in linear time")
 def test_regular_expression_bound_of_a_group_filter(tmp_path: Path) -> None:
     text = "harbor: {single_sign_on: {group_filter: '(?=team)'}}\n"
     with pytest.raises(DeclarationError, match=r"group_filter: .*look-around"):
@@ -101,6 +109,7 @@ NAMES = {
 }
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize(("one", "other"), NAMES.values(), ids=NAMES)
 def test_silently_wrong_group_names_that_differ_are_two(
     one: str, other: str, tmp_path: Path

@@ -17,6 +17,10 @@ from tenantry.declared.saving import AlreadyDeclared, as_declared
 from tenantry.errors import DeclarationError
 from tests.support.harness import write
 
+pytestmark = pytest.mark.demand(
+    "reality", "the form and the API: every fault with its field or line, no defaults", sample=True
+)
+
 SCHEMA = onboard_team.parameters.model_dump()
 
 
@@ -66,6 +70,7 @@ def test_rows_that_were_added_and_left_empty_are_not_given() -> None:
     assert content({"name": "shop", "members": []})["members"] == [], "a group without members"
 
 
+@pytest.mark.demand("reality", "all other fields as YAML or JSON in one field", sample=True)
 @pytest.mark.parametrize(
     "more",
     [
@@ -81,6 +86,7 @@ def test_more_is_yaml_or_json_or_an_object(more: Any) -> None:
     assert content({"name": "shop", "more": more})["namespace"] == {"mesh": False}
 
 
+@pytest.mark.demand("reality", "all other fields as YAML or JSON in one field", sample=True)
 @pytest.mark.parametrize("more", ["", "# nothing\n", {}, "null"])
 def test_more_may_hold_nothing(more: Any) -> None:
     assert content({"name": "shop", "more": more}) == {"name": "shop"}

@@ -23,6 +23,10 @@ from tenantry.declared.repository import Repository
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
 from tests.support.git_server import TOKEN, USERNAME, BareRepository, HttpServer, git, push_team
 
+pytestmark = pytest.mark.demand(
+    "robust", "a real bare Git repository: load at a commit, push, lost races, conflicts"
+)
+
 SHOP = "# Ours since 2019\nname: shop\ncontact: '#shop'\n"
 
 
@@ -581,6 +585,7 @@ def test_an_edit_that_loses_a_race_is_made_again_on_the_new_head(
     assert {team.display_name for team in declaration.teams.values()} == {"Changed"}
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_teams_that_is_a_file_is_a_fault(
     bare: BareRepository, repository: Repository
 ) -> None:
@@ -591,6 +596,7 @@ def test_silently_wrong_teams_that_is_a_file_is_a_fault(
             call(repository)
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
@@ -605,6 +611,7 @@ def test_silently_wrong_file_that_would_not_be_read_is_a_fault_in_git_too(
     assert [found for found in load_commit(repository).faults if re.match(fault, found)]
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 def test_message_for_a_misnamed_platform_file_names_it_in_git_too(
     bare: BareRepository, repository: Repository
 ) -> None:

@@ -30,6 +30,10 @@ from tests.support.git_server import (
     push_team,
 )
 
+pytestmark = pytest.mark.demand(
+    "robust", "a real bare Git repository: load at a commit, push, lost races, conflicts"
+)
+
 SHOP = Team(name="shop")
 
 

@@ -13,6 +13,8 @@ from blocks import DeclaredState
 from tenantry.declared.keys import ADVICE, read_known_hosts, read_private_key
 from tenantry.errors import TenantryError
 
+pytestmark = pytest.mark.demand("reality", "the same for SSH keys and known_hosts")
+
 FORMATS = {
     "ed25519": ["-t", "ed25519"],
     "ecdsa": ["-t", "ecdsa"],

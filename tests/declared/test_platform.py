@@ -9,6 +9,8 @@ from tenantry.declared import load
 from tenantry.errors import DeclarationError
 from tests.support.harness import write
 
+pytestmark = pytest.mark.demand("platform", "all tests of configuring the platform on the sandbox")
+
 CONNECTION = """
       connection:
         issuer: https://login.example.com/realms/corp

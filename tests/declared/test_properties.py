@@ -250,6 +250,9 @@ policies = specs | st.dictionaries(
 )
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 @settings(max_examples=300, deadline=None)
 @given(spec=policies)
 @example(spec={"ingress": None})

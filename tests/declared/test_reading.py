@@ -65,6 +65,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.demand("reality", "YAML is bounded: nodes after alias expansion, depth, size")
 @pytest.mark.parametrize(
     ("file", "name"),
     # One of each bound is enough for the platform's file, which the same code reads.
@@ -86,6 +87,7 @@ def test_yaml_bound(file: str, name: str, tmp_path: Path) -> None:
     assert took < 20  # unbounded it took minutes; a slow machine has room
 
 
+@pytest.mark.demand("reality", "YAML is bounded: nodes after alias expansion, depth, size")
 def test_yaml_bound_holds_for_memory(tmp_path: Path) -> None:
     """Without limits, these 361 bytes took 319 MB."""
     folder = write(tmp_path, aliases(9))
@@ -96,6 +98,7 @@ def test_yaml_bound_holds_for_memory(tmp_path: Path) -> None:
     assert peak < 10 * 2**20
 
 
+@pytest.mark.demand("reality", "YAML is bounded: nodes after alias expansion, depth, size")
 def test_yaml_bounds_leave_room_for_aliases_in_use(tmp_path: Path) -> None:
     team = (
         "name: shop\nnamespace: &common\n  quota: {pods: 10}\n"
@@ -125,6 +128,7 @@ WORDS = [
 ]
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize("word", WORDS)
 def test_silently_wrong_label_keeps_its_source_text(word: str, tmp_path: Path) -> None:
     team = f"name: shop\nnamespace:\n  labels:\n    example.com/a: {word}\n"
@@ -137,6 +141,7 @@ def test_silently_wrong_label_keeps_its_source_text(word: str, tmp_path: Path) -
     assert shop.namespace.labels == {"example.com/a": word}
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @given(number=st.from_regex(r"[0-9][0-9_.]{0,8}[0-9]", fullmatch=True))
 @settings(deadline=None, max_examples=60)
 def test_silently_wrong_label_of_any_number_is_never_rewritten(
@@ -149,6 +154,7 @@ def test_silently_wrong_label_of_any_number_is_never_rewritten(
     assert declared.load(folder).teams["shop"].namespace.labels == {"a": number}
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 @pytest.mark.parametrize(
     ("field", "value", "quoted"),
     [
@@ -199,6 +205,7 @@ FILES: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize(("make", "fault"), FILES.values(), ids=FILES)
 def test_silently_wrong_file_that_would_not_be_read_is_a_fault(
     make: Callable[[Path], None], fault: str, tmp_path: Path
@@ -208,6 +215,7 @@ def test_silently_wrong_file_that_would_not_be_read_is_a_fault(
     assert faults(folder) == [fault]
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_teams_that_is_a_file_is_a_fault(tmp_path: Path) -> None:
     folder = write(tmp_path)
     (folder / "teams").rmdir()
@@ -215,6 +223,9 @@ def test_silently_wrong_teams_that_is_a_file_is_a_fault(tmp_path: Path) -> None:
     assert faults(folder) == ["teams:1: is a file; it must be a folder with one file per team"]
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 def test_crash_none_where_the_teams_cannot_be_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +244,7 @@ def test_crash_none_where_the_teams_cannot_be_listed(
 DROPPINGS = [".#shop.yaml", "._shop.yaml", ".shop.yaml.swp", "#shop.yaml#", "shop.yaml~", ".x.yml"]
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 @pytest.mark.parametrize("name", DROPPINGS)
 def test_message_none_for_what_editors_and_macos_leave_behind(name: str, tmp_path: Path) -> None:
     folder = write(tmp_path, SHOP)
@@ -252,6 +264,7 @@ def test_message_none_for_what_editors_and_macos_leave_behind(name: str, tmp_pat
     assert edited.teams["shop"].contact == "#x"
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 def test_message_for_a_broken_link_says_so(tmp_path: Path) -> None:
     folder = write(tmp_path, SHOP)
     (folder / "teams" / "data.yaml").symlink_to("../elsewhere/data.yaml")
@@ -263,6 +276,7 @@ def test_message_for_a_broken_link_says_so(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 @pytest.mark.parametrize("name", ["platform.yml", "Platform.yaml", "platform.YAML"])
 def test_message_for_a_misnamed_platform_file_names_it(name: str, tmp_path: Path) -> None:
     folder = write(tmp_path, SHOP)
@@ -349,6 +363,7 @@ MESSAGES = {
 }
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 @pytest.mark.parametrize(("text", "fault"), MESSAGES.values(), ids=MESSAGES)
 def test_message(text: str, fault: str, tmp_path: Path) -> None:
     (found,) = faults(write(tmp_path, text))
@@ -381,6 +396,7 @@ def test_reading_gives_what_a_yaml_parser_gives(text: str) -> None:
     assert ours.lines.below["key"].line == 1
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize("word", ["0042", "1.10", "0x1F", "1_000", "0o17", "1e3", "on", "1.0e+3"])
 def test_silently_wrong_label_keeps_its_source_text_when_the_file_is_changed(
     word: str, tmp_path: Path
@@ -400,6 +416,7 @@ def test_silently_wrong_label_keeps_its_source_text_when_the_file_is_changed(
     assert after.teams["shop"] == before.model_copy(update={"contact": "#x"})
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @given(text=st.sampled_from([*WORDS, "null", "~", "", "true", "2026-01-01", "# x", "a: b", "- x"]))
 @settings(deadline=None)
 def test_silently_wrong_text_is_saved_as_it_came_by_the_api(

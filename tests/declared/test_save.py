@@ -12,6 +12,10 @@ from tenantry.declared import Team, saving, writing
 from tenantry.errors import DeclarationError, SystemUnavailable, TenantryError
 from tests.support.harness import SHOP, file_names, granted, write
 
+pytestmark = pytest.mark.demand(
+    "reality", "saved files: the content, the remaining comments, no other team's file is changed"
+)
+
 
 def save_team(folder: Path, team: Team) -> Path:
     return saving.save_team(folder, saving.as_declared(team))

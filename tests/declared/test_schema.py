@@ -21,6 +21,10 @@ from tenantry import declared
 from tenantry.declared import read_form, schema
 from tests.declared.cases import ALL, Case
 
+pytestmark = pytest.mark.demand(
+    "reality", "JSON Schemas accept examples, snippets and API parameters, as validate does"
+)
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "deployments" / "example"
 PUBLISHED = {

@@ -98,6 +98,7 @@ TEAM_FAULTS: dict[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize(("content", "fault"), TEAM_FAULTS.values(), ids=TEAM_FAULTS)
 def test_silently_wrong_value_of_a_team_is_a_fault(
     content: str, fault: str, tmp_path: Path
@@ -150,6 +151,7 @@ PLATFORM_FAULTS: dict[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize(("content", "fault"), PLATFORM_FAULTS.values(), ids=PLATFORM_FAULTS)
 def test_silently_wrong_value_of_the_platform_is_a_fault(
     content: str, fault: str, tmp_path: Path
@@ -222,6 +224,9 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
 }
 
 
+@pytest.mark.demand(
+    "reality", "declared state, accepted before without harm: a warning with a remedy"
+)
 @pytest.mark.parametrize(("platform", "team", "warning"), WARNINGS.values(), ids=WARNINGS)
 def test_value_that_was_applied_without_harm_is_a_warning(
     platform: str, team: str, warning: str, tmp_path: Path
@@ -269,6 +274,7 @@ def _parts(annotation: Any) -> set[Any]:
     return {annotation}.union(*map(_parts, get_args(annotation)))
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_boolean_is_no_number_in_any_field() -> None:
     """All number fields are found by their types, so that no field is missed."""
     tried, forgotten = 0, []
@@ -288,6 +294,7 @@ def test_silently_wrong_boolean_is_no_number_in_any_field() -> None:
     assert not forgotten
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 def test_message_never_shows_a_regular_expression() -> None:
     """A message describes the rule in words, instead of pydantic's regular expression."""
     for model in _models(Team) | _models(Platform):
@@ -295,6 +302,7 @@ def test_message_never_shows_a_regular_expression() -> None:
         assert not re.search(r"\{'type': 'str',[^{}]*'pattern'", schema), model
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @given(text=st.text("0123456789._exa-", min_size=1, max_size=6).filter(lambda text: text.strip()))
 @settings(deadline=None, max_examples=100)
 def test_silently_wrong_revision_is_as_written_or_a_fault(

@@ -47,6 +47,7 @@ def test_all_faults_are_reported_at_once_sorted_by_file_and_line(tmp_path: Path)
     ]
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 @pytest.mark.parametrize(
     "name",
     [

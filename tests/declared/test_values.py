@@ -10,6 +10,9 @@ from tests.declared.cases import ALL, Case
 from tests.support.harness import write
 
 
+@pytest.mark.demand(
+    "reality", "values, {case.kind}: what the systems refuse is refused first, and nothing else"
+)
 @pytest.mark.parametrize("case", ALL, ids=lambda case: f"{case.kind}-{case.id}")
 def test_values_that_the_systems_refuse_are_refused_first_and_no_others(
     case: Case, tmp_path: Path

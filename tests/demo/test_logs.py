@@ -6,6 +6,10 @@ import pytest
 
 from demo.logs import LogReader, errors
 
+pytestmark = pytest.mark.demand(
+    "reality", "the flows: no traceback, no ERROR in the logs of server and serving process"
+)
+
 INFO = "12:00:00.123 | INFO    | prefect.server - Started.\n"
 ERROR = "12:00:01.123 | ERROR   | prefect.server.services.scheduler - Unexpected error\n"
 TRACEBACK = 'Traceback (most recent call last):\n  File "a.py", line 1, in run\nKeyError: 1\n'

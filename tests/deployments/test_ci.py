@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+pytestmark = pytest.mark.demand(
+    "robust", "the flows on a Git repository, and the CI step that triggers them on a push"
+)
+
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "deployments" / "ci"
 JOBS = sorted(CI.glob("*.yml"))

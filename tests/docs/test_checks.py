@@ -1,9 +1,16 @@
 """The documentation explains exactly the existing checks."""
 
+import pytest
+
 from tenantry.checks import CHECKS
 from tests.checks import test_checks
 from tests.checks.faults import FAULTS, OWN_TESTS
 from tests.docs.test_docs import cells, read
+
+pytestmark = [
+    pytest.mark.demand("platform", "docs/checks.md explains each check"),
+    pytest.mark.demand("platform", "all tests of the checks"),
+]
 
 
 def test_the_table_of_checks_has_every_check_with_all_its_columns() -> None:

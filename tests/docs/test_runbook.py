@@ -9,6 +9,8 @@ import pytest
 from tests.docs.test_docs import ROOT, read
 from tests.support.runbook import GAP, read_steps, template
 
+pytestmark = pytest.mark.demand("migrate", "all of tests/docs/test_runbook.py")
+
 PAGE = "docs/migrate.md"
 SOURCES = (
     *sorted((ROOT / "tenantry" / "migration").glob("*.py")),
@@ -50,6 +52,9 @@ def quoted() -> Iterator[str]:
         yield cells[1].split("`")[1]
 
 
+@pytest.mark.demand(
+    "migrate", "each message that docs/migrate.md quotes is the code's, word by word"
+)
 @pytest.mark.parametrize("message", list(quoted()))
 def test_each_quoted_message_is_the_codes(message: str) -> None:
     wanted = re.sub(r"^row \0: ", "", template(message))
@@ -68,6 +73,7 @@ def blocking_notices() -> set[str]:
     return found
 
 
+@pytest.mark.demand("migrate", "docs/migrate.md explains every notice that stops a migration")
 def test_every_notice_that_stops_a_migration_is_explained() -> None:
     assert {cells[0].strip("` ") for cells in rows("Blocking notices")} == blocking_notices()
 

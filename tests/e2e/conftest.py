@@ -13,9 +13,15 @@ from demo.processes import LocalPlatform
 from tenantry.sandbox import Sandbox
 from tests.real.fixtures import Cluster
 from tests.support.addresses import GivenHarbor, given
+from tests.support.demands import mark_folder
 from tests.support.flow_harness import FlowBench, SharedBench, platform
 
 __all__ = ["platform"]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    demand = "the flows: no traceback, no ERROR in the logs of server and serving process"
+    mark_folder(item, "reality", demand, long=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

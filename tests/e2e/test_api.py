@@ -22,7 +22,11 @@ from demo.blocks import save_blocks
 from demo.processes import ROOT, LocalPlatform
 from tests.support.flow_harness import Worker
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.demand("robust", "all of tests/e2e/test_api.py"),
+]
 
 SCRIPT = ROOT / "deployments" / "api" / "onboard-team.sh"
 LOGIN = "tester:correct horse"
@@ -78,6 +82,12 @@ def time_of(text: str) -> float:
 # Served
 
 
+@pytest.mark.demand(
+    "robust",
+    "served: the same key makes one run; seconds from the call to Running and to Completed",
+    "running",
+    "done",
+)
 def test_the_same_request_makes_one_run_however_often_it_is_sent(bench, onboard, record_property):
     parameters = {"team": {"name": "demo"}, **bench.blocks}
     before = runs_of_deployment(bench.platform)
@@ -98,6 +108,7 @@ def test_the_same_request_makes_one_run_however_often_it_is_sent(bench, onboard,
     record_property("done", f"{done:.1f}")
 
 
+@pytest.mark.demand("robust", "other parameters make another run: the key has their hash")
 @pytest.mark.long
 def test_the_same_request_with_other_parameters_is_another_run(bench, onboard):
     """Prefect would silently return the old run. The key therefore has a hash of the parameters."""
@@ -124,6 +135,10 @@ def create(platform: LocalPlatform, body: dict[str, Any]) -> httpx.Response:
     return answer
 
 
+@pytest.mark.demand(
+    "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
+)
+@pytest.mark.demand("robust", "a bad team is refused by the API with field and reason")
 @pytest.mark.parametrize(
     ("parameters", "field", "reason"),
     [
@@ -224,6 +239,7 @@ class Unreliable:
         self._server.server_close()
 
 
+@pytest.mark.demand("robust", "the calls of docs/api.md work as printed")
 @pytest.mark.long
 def test_the_documented_calls_work_as_they_stand(bench):
     missing = [tool for tool in ("curl", "jq") if shutil.which(tool) is None]
@@ -250,6 +266,12 @@ def test_the_documented_calls_work_as_they_stand(bench):
 # By a worker
 
 
+@pytest.mark.demand(
+    "robust",
+    "by a worker: the same; seconds from the call to Running and to Completed",
+    "running",
+    "done",
+)
 @pytest.mark.long
 def test_a_worker_does_the_same(bench, onboard, record_property):
     parameters = {"team": {"name": "demo"}, **bench.blocks}
@@ -298,6 +320,7 @@ def test_a_server_that_asks_for_a_login_is_given_it(guarded, tmp_path):
     assert "answered 404: Deployment not found" in right.stderr, "nothing is deployed there yet"
 
 
+@pytest.mark.demand("robust", "a caller who gets 503 calls again with the same key: one run")
 @pytest.mark.long
 def test_a_caller_who_gets_503_calls_again_with_the_same_key(guarded, tmp_path):
     guarded.run("work-pool", "create", "tenantry", "--type", "process", "--overwrite")

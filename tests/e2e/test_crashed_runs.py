@@ -45,6 +45,9 @@ def put_stuck(**times: timedelta) -> None:
     offered["put"](automation)
 
 
+@pytest.mark.demand(
+    "reality", "a run that dies each time is scheduled again a bounded number of times"
+)
 def test_a_run_that_dies_is_scheduled_again_three_times_at_most(bench):
     """The next attempt finishes the work. A run that dies each time is not scheduled again."""
     bench.sandbox.controls.delay(0.05)  # so that the run can be killed while it runs
@@ -65,6 +68,9 @@ def test_a_run_that_dies_is_scheduled_again_three_times_at_most(bench):
     assert run["run_count"] == 3
 
 
+@pytest.mark.demand(
+    "reality", "a run that dies each time is scheduled again a bounded number of times"
+)
 def test_a_run_that_always_dies_before_it_starts_is_scheduled_again_once(bench):
     """Its run count remains 0, so the count alone would not limit the attempts."""
     served = bench.platform.stop_flows()
@@ -85,6 +91,9 @@ def test_a_run_that_always_dies_before_it_starts_is_scheduled_again_once(bench):
             bench.platform.serve_flows()
 
 
+@pytest.mark.demand(
+    "reality", "killed before and after an approval: the run finishes, and asks once"
+)
 def test_a_run_that_dies_before_and_after_an_approval_finishes_and_asks_once(shop):
     shop.sandbox.controls.delay(0.05)
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
@@ -100,6 +109,9 @@ def test_a_run_that_dies_before_and_after_an_approval_finishes_and_asks_once(sho
     assert not has_route(shop)
 
 
+@pytest.mark.demand(
+    "reality", "machine killed: Running and Pending runs finish, a cancelled one stays cancelled"
+)
 def test_runs_in_each_state_end_as_they_should_after_their_machine_died(shop):
     """This is the table in docs/production.md: the process that serves the flows is killed and restarted."""
     platform, held = shop.platform, [True]

@@ -11,7 +11,15 @@ from tenantry.systems.systems import Systems
 from tests.support.approvals import answer, next_approval, wait_for_approval
 from tests.support.harness import connections
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.demand(
+        "reality",
+        "calls for declared teams: refused unless confirmed; merge, replace, approval "
+        "before the save, no conflict",
+    ),
+]
 
 ROUTES = """routes:  # agreed with the network team
   web:
@@ -70,6 +78,11 @@ def test_the_same_declaration_again_is_no_conflict(shop):
     assert shop.sandbox.requests.writes() == 0
 
 
+@pytest.mark.demand(
+    "reality",
+    "merged without asking if nothing is deleted; replaced only if approved",
+    sample="only",
+)
 @pytest.mark.long
 def test_merge_adds_what_is_given_and_asks_nobody_as_nothing_is_deleted(shop):
     team = {"name": "shop", "contact": "#team", "quota": "5Gi"}
@@ -81,6 +94,11 @@ def test_merge_adds_what_is_given_and_asks_nobody_as_nothing_is_deleted(shop):
     assert has_route(shop)
 
 
+@pytest.mark.demand(
+    "reality",
+    "merged without asking if nothing is deleted; replaced only if approved",
+    sample="only",
+)
 @pytest.mark.long
 def test_a_replacement_that_deletes_something_is_saved_only_when_a_person_approved_it(shop):
     id = shop.start("onboard-team", team={"name": "shop"}, if_declared="replace")
@@ -99,6 +117,11 @@ def test_a_replacement_that_deletes_something_is_saved_only_when_a_person_approv
     assert not has_route(shop)
 
 
+@pytest.mark.demand(
+    "reality",
+    "merged without asking if nothing is deleted; replaced only if approved",
+    sample="only",
+)
 @pytest.mark.long
 def test_a_file_that_cannot_be_read_is_overwritten_only_when_a_person_approved_it(shop):
     """Nothing is deleted from the systems, but the declarations in the file are lost."""
@@ -182,6 +205,11 @@ def test_a_caller_that_no_person_attends_is_not_asked(shop):
     assert shop.file.read_text() == "# The web shop\nname: shop\n"
 
 
+@pytest.mark.demand(
+    "reality",
+    "merged without asking if nothing is deleted; replaced only if approved",
+    sample="only",
+)
 @pytest.mark.long
 def test_a_removed_team_is_taken_over_only_when_a_person_approved_it(shop):
     """A caller of the API chooses the name, and the objects may belong to another team."""

@@ -18,7 +18,13 @@ from prefect.filesystems import LocalFileSystem
 from tasks.tables import read_table
 from tests.support.approvals import answer, next_approval, wait_for_approval
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.demand(
+        "drift", "the flow on a real Prefect server: artifacts, events, approval, automations"
+    ),
+]
 
 
 def rows(bench: Any, run: dict[str, Any]) -> list[dict[str, str]]:
@@ -72,6 +78,9 @@ def put_by_hand(bench: Any, team: str, *, marked: bool = False) -> str:
     return f"kubernetes/RoleBinding/team-{team}/{name}"
 
 
+@pytest.mark.demand(
+    "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
+)
 @pytest.mark.long
 def test_a_team_whose_file_is_faulty_is_a_finding_and_nothing_of_it_is_removed(bench):
     onboarded(bench, "one", "two")

@@ -14,7 +14,12 @@ from playwright.sync_api import Page
 from tests.support.approvals import wait_for_approval
 from tests.support.browser import answer_approval, open_approval, open_ui
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.timeout(300),
+    pytest.mark.demand("reality", "all of tests/e2e/test_form.py", sample=True),
+]
 
 PLATFORM = """name: test
 profiles:
@@ -67,6 +72,11 @@ def start(page: Page, bench: Any) -> dict[str, Any]:
     return bench.platform.wait_for_run(answered.value.json()["id"])
 
 
+@pytest.mark.demand(
+    "reality",
+    "headless Chromium: fields that the user leaves untouched come from the platform",
+    sample=True,
+)
 def test_what_the_form_leaves_untouched_comes_from_the_platform(bench, page):
     bench.declare_platform(PLATFORM)
     page.goto(f"{bench.platform.url}/")
@@ -100,6 +110,7 @@ def test_what_the_form_leaves_untouched_comes_from_the_platform(bench, page):
     assert level == "restricted"
 
 
+@pytest.mark.demand("reality", "a bad name is refused in words", sample=True)
 def test_a_bad_name_is_refused_in_words_beside_its_field(bench, page):
     open_form(page, bench)
     page.get_by_label("Name", exact=True).fill("Web Shop")

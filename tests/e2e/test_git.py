@@ -14,7 +14,13 @@ from blocks import DeclaredState
 from demo.processes import ROOT
 from tests.support.git_server import TOKEN, USERNAME, BareRepository, HttpServer, files_with, git
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.demand(
+        "robust", "the flows on a Git repository, and the CI step that triggers them on a push"
+    ),
+]
 
 SCRIPT = ROOT / "deployments" / "ci" / "trigger-onboarding.sh"
 
@@ -108,6 +114,9 @@ def test_a_commit_that_is_none_is_refused_by_the_api(bench, server, trigger):
     assert "commit" in done.stderr
 
 
+@pytest.mark.demand(
+    "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
+)
 @pytest.mark.long
 def test_a_faulty_commit_fails_the_step_and_says_where(bench, server, repository, trigger):
     commit = repository.commit({"teams/shop.yaml": "name: shop\ncolour: red\n"})

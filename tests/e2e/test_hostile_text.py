@@ -27,6 +27,9 @@ RUNS: list[tuple[str, dict[str, Any]]] = [
 """Runs of flows on systems into which hostile text was written."""
 
 
+@pytest.mark.demand(
+    "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
+)
 @pytest.mark.parametrize(
     "runs",
     [

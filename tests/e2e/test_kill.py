@@ -200,6 +200,13 @@ def places(platform: LocalPlatform, tmp_path_factory: pytest.TempPathFactory) ->
     return found
 
 
+@pytest.mark.demand(
+    "robust",
+    "the process that serves the flows is killed at each boundary between two "
+    "tasks; the automation notices the silence (of the first five), and the runs "
+    "finish",
+    "kills",
+)
 def test_runs_whose_server_is_killed_between_two_tasks_finish_when_they_are_run_again(
     platform, places, tmp_path, whole, record_property
 ):
@@ -214,6 +221,7 @@ def test_runs_whose_server_is_killed_between_two_tasks_finish_when_they_are_run_
     assert wrong_of(wrong) == {}
 
 
+@pytest.mark.demand("robust", "the same with a worker", "kills")
 def test_runs_whose_worker_is_killed_between_two_tasks_finish_when_they_are_run_again(
     platform, places, tmp_path, whole, record_property
 ):

@@ -26,7 +26,11 @@ from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems
 from tests.support.flow_harness import wide
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.demand("robust", "all of tests/e2e/test_locks.py"),
+]
 
 
 def slots(platform: LocalPlatform, team: str) -> int:
@@ -117,6 +121,9 @@ def test_two_batches_at_once_bring_each_team_once(bench):
     assert [slots(platform, name) for name in names] == [0] * 14
 
 
+@pytest.mark.demand(
+    "robust", "a killed lock holder delays the next run by the lease, a minute", "seconds"
+)
 @pytest.mark.long
 def test_a_dead_holders_lock_is_free_within_about_a_minute(bench, record_property):
     code = (

@@ -18,9 +18,16 @@ from tests.support.migration_harness import NEW, OLD
 
 __all__ = ["flows", "issuers"]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(900),
+    pytest.mark.demand("migrate", "all of tests/e2e/test_migration.py"),
+]
 
 
+@pytest.mark.demand(
+    "migrate", "a suspended run keeps no process, is resumed by a form, and continues to the end"
+)
 @pytest.mark.long
 def test_a_person_approves_a_plan_for_days_and_the_run_goes_on(flows: Flows) -> None:
     made = flows.made
@@ -90,6 +97,11 @@ def test_users_are_re_created_where_that_is_asked_for(flows: Flows) -> None:
     flows.approved("finish")
 
 
+@pytest.mark.demand(
+    "migrate",
+    "the approval of another issuer says who is deleted and locked out; a roll "
+    "back deletes only after an approval that stated the number",
+)
 @pytest.mark.long
 def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
     issuers: Flows,
@@ -136,6 +148,7 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
     assert made.rights() == before
 
 
+@pytest.mark.demand("migrate", "an approval does not hold for more users than it stated")
 @pytest.mark.long
 def test_an_approval_does_not_hold_for_more_people_than_it_named(issuers: Flows) -> None:
     flows, made = issuers, issuers.made
@@ -234,6 +247,7 @@ def test_a_plan_is_approved_by_its_hash_and_undone_through_the_flow(flows: Flows
     assert made.links(NEW) == {}
 
 
+@pytest.mark.demand("migrate", "the approvals' texts in a browser")
 @pytest.mark.long
 def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     issuers: Flows, page: Page
@@ -269,6 +283,10 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     assert "Rolling back" in flows.platform.wait_for_run(id)["state"]["message"]
 
 
+@pytest.mark.demand(
+    "migrate",
+    "the reason that stops a migration is shown with its remedy, not cut off, in a browser",
+)
 @pytest.mark.long
 def test_what_stops_a_migration_is_shown_with_its_remedy(flows: Flows, page: Page) -> None:
     made = flows.made

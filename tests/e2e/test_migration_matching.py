@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 DECLARED_REALM = "the declared realm"
 
 
+@pytest.mark.demand("migrate", "matched and moved to the end through the flows: A-{id}")
 @every_source
 def test_a_provider_is_replaced_through_the_flows(flows: Flows, source: Source) -> None:
     made = flows.made
@@ -38,6 +39,7 @@ def test_a_provider_is_replaced_through_the_flows(flows: Flows, source: Source) 
     assert (made.rights(), made.rights_by_name()) == before
 
 
+@pytest.mark.demand("migrate", "matched and moved to the end through the flows: B-{id}")
 @every_source
 def test_users_are_re_created_through_the_flows(flows: Flows, source: Source) -> None:
     made = flows.made
@@ -61,6 +63,7 @@ def test_users_are_re_created_through_the_flows(flows: Flows, source: Source) ->
     assert made.rights_by_name() == before
 
 
+@pytest.mark.demand("migrate", "matched and moved to the end through the flows: C-{id}")
 @pytest.mark.parametrize("source", [*SOURCES.values(), None], ids=[*SOURCES, DECLARED_REALM])
 def test_the_issuer_is_changed_through_the_flows(issuers: Flows, source: Source | None) -> None:
     flows, made = issuers, issuers.made

@@ -109,6 +109,9 @@ def test_a_fault_that_only_the_platform_shows_ends_the_run_before_any_call(bench
     assert not (bench.declared / "teams" / "demo.yaml").exists()
 
 
+@pytest.mark.demand(
+    "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
+)
 @pytest.mark.long
 def test_a_faulty_platform_ends_the_batch_before_any_call_and_names_every_fault(bench):
     """This runs on the sandbox, which counts the requests: none."""
@@ -123,6 +126,9 @@ def test_a_faulty_platform_ends_the_batch_before_any_call_and_names_every_fault(
     assert bench.sandbox.requests.total() == 0
 
 
+@pytest.mark.demand(
+    "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
+)
 def test_a_faulty_team_file_is_named_with_every_fault_and_the_others_are_onboarded(shared):
     good, bad = shared.name("good"), shared.name("bad")
     shared.declare(good)
@@ -144,6 +150,10 @@ def test_a_faulty_team_file_is_named_with_every_fault_and_the_others_are_onboard
     assert f"teams/{bad}.yaml:3: colour: unknown key" in again["state"]["message"]
 
 
+@pytest.mark.demand(
+    "onboard",
+    "one team fails: the others are onboarded, and the message names the team and the reason",
+)
 def test_a_failing_team_is_named_with_its_reason_and_the_others_are_onboarded(shared):
     one, two, three = (shared.name(team) for team in ("one", "two", "three"))
     for name in (one, two, three):

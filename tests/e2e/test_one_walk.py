@@ -291,6 +291,7 @@ def _approved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.migration_approval.request_approval", lambda *_, **__: "Ann")
 
 
+@pytest.mark.demand("structure", "one walk: each flow runs the functions that the sweeps run")
 @pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize("name", CASES)
 def test_a_flow_runs_the_functions_that_the_sweeps_run(
@@ -310,6 +311,7 @@ def test_a_flow_runs_the_functions_that_the_sweeps_run(
     compare(functions, by_flow, by_sweeps)
 
 
+@pytest.mark.demand("structure", "one walk: a flow with a copy of the walk is found")
 @pytest.mark.usefixtures("platform")
 def test_a_flow_with_a_copy_of_the_walk_is_found(tmp_path: Path) -> None:
     @flow(retries=0)

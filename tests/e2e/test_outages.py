@@ -32,6 +32,9 @@ def renewed(bench: SandboxBench) -> int:
     return sum(n for kind, n in counts if kind.method == "PATCH" and "/robots/" in kind.template)
 
 
+@pytest.mark.demand(
+    "reality", "core or database down for 60 s: one run of each flow completes", "seconds"
+)
 @pytest.mark.parametrize("part", ["core", "database"])
 def test_one_run_of_each_flow_survives_an_outage_of_a_minute(
     part: Any, bench: SandboxBench, record_property: Any

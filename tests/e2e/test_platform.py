@@ -4,7 +4,11 @@ import pytest
 
 from tenantry.checks import CHECKS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.demand("platform", "configure-platform and check-platform through Prefect's API"),
+]
 
 DECLARED = """
 name: Test

@@ -17,7 +17,13 @@ from tenantry.systems.systems import Systems
 from tests.support.approvals import answer
 from tests.support.harness import connections
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(300),
+    pytest.mark.demand(
+        "rotate", "the flow through a real Prefect server, and the search for secrets"
+    ),
+]
 
 ROBOTS = """
 robots:
@@ -78,6 +84,9 @@ def store(folder: Path) -> str:
     return f"local-file-system/{folder.name.replace('_', '-')}"
 
 
+@pytest.mark.demand(
+    "reality", "faulty files, hostile values and faulty parameters through a real Prefect server"
+)
 def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(teams):
     teams.declare("old", f"{ROBOTS}colour: red\n")
 
@@ -114,6 +123,7 @@ def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatc
     assert live(teams, "old", "pull") == "pull-b"
 
 
+@pytest.mark.demand("rotate", "Prefect: table, page, event and audit trail")
 @pytest.mark.long
 def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     kept = store(tmp_path)
@@ -146,6 +156,7 @@ def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
     }
 
 
+@pytest.mark.demand("rotate", "Prefect: a dry run, and a second run")
 @pytest.mark.long
 def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
     run = teams.run("rotate-robots", dry_run=True)
@@ -163,6 +174,7 @@ def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
     assert teams.sandbox.requests.writes() == 0
 
 
+@pytest.mark.demand("rotate", "Prefect: approval in the UI")
 @pytest.mark.long
 def test_what_is_compromised_waits_for_a_persons_word(teams):
     before = all_live(teams)

@@ -19,6 +19,9 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.usefixtures("platform"),
+    pytest.mark.demand(
+        "rotate", "the flow through a real Prefect server, and the search for secrets"
+    ),
 ]
 
 FORCED = {"force": True}
@@ -90,6 +93,13 @@ CASES = [
 ]
 
 
+@pytest.mark.demand(
+    "rotate",
+    "no secret is left in Prefect's database, logs, artifacts or files, on failure paths too",
+    "secrets",
+    "forms",
+    "findings",
+)
 def test_rotation_leaves_no_secret_behind(
     platform: LocalPlatform, tmp_path: Path, whole: bool
 ) -> None:

@@ -26,6 +26,9 @@ def operator(flows: Flows, *, realm: str = "") -> Operator:
     return Operator(flows, made.store, values, log_in, names, {"soak_hours": 0})
 
 
+@pytest.mark.demand(
+    "migrate", "the runbook step by step, sandbox: situation A, with a SIGKILL between waves"
+)
 def test_the_runbook_replaces_a_provider_though_a_run_is_killed_between_waves(
     flows: Flows,
 ) -> None:
@@ -40,6 +43,9 @@ def test_the_runbook_replaces_a_provider_though_a_run_is_killed_between_waves(
     assert made.hidden() == {NEW: False}
 
 
+@pytest.mark.demand(
+    "migrate", "the runbook step by step, sandbox: situation C, with a SIGKILL between waves"
+)
 def test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves(
     issuers: Flows,
 ) -> None:
@@ -52,6 +58,7 @@ def test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves(
     assert {*made.names} <= {*made.rights()["people"]}
 
 
+@pytest.mark.demand("migrate", "the runbook step by step, sandbox: situation C, rolled back")
 def test_the_runbook_goes_back_to_the_old_issuer(issuers: Flows) -> None:
     made = issuers.made
     before = made.rights()

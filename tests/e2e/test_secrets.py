@@ -26,6 +26,7 @@ pytestmark = [
     # A run fails after two minutes if a system is down, and 24 runs are concurrent.
     pytest.mark.timeout(1800),
     pytest.mark.usefixtures("platform"),
+    pytest.mark.demand("robust", "all of tests/e2e/test_secrets.py"),
 ]
 
 RICH = {
@@ -283,6 +284,13 @@ def test_each_case_ended_as_it_was_meant_to(session: Session) -> None:
     assert ended == meant, [run["state"]["message"] for run in session.runs.values()]
 
 
+@pytest.mark.demand(
+    "robust",
+    "no secret is left in Prefect's database, logs, artifacts, reports or files, in any form",
+    "secrets",
+    "forms",
+    "findings",
+)
 def test_no_secret_is_left_behind(
     session: Session, record_property: Callable[[str, object], None]
 ) -> None:
@@ -313,6 +321,7 @@ def test_no_secret_is_left_behind(
 PLANTED = 'planted/secret+of "32" characters'
 
 
+@pytest.mark.demand("robust", "a secret that is planted is found")
 def test_a_secret_is_found_in_every_place_that_runs_write_to(session: Session) -> None:
     """The places are the database, logs, artifacts and files."""
     platform = session.platform

@@ -28,6 +28,7 @@ HOST_OF_SHOP: Data = {
 }
 
 
+@pytest.mark.demand("isolation", "Capsule's advisories: a reserved label, in any order of labels")
 @settings(deadline=None)
 @given(
     reserved=st.sampled_from(RESERVED),
@@ -50,6 +51,7 @@ def test_a_reserved_label_is_refused_in_any_order_of_labels(
     assert any(reserved in fault for fault in state.faults)
 
 
+@pytest.mark.demand("isolation", "Capsule's advisories: a pattern of the policy keeps no team out")
 @pytest.mark.parametrize("pattern", NOT_EXPRESSIONS, ids=lambda pattern: pattern[:12])
 @pytest.mark.parametrize("limit", ["hosts", "external_groups"])
 def test_a_pattern_of_the_policy_is_refused_or_keeps_no_other_team_out(
@@ -70,6 +72,7 @@ def test_a_pattern_of_the_policy_is_refused_or_keeps_no_other_team_out(
     assert time.process_time() - began < 30
 
 
+@pytest.mark.demand("isolation", "Capsule's advisories: a host in an update, like in a new team")
 @pytest.mark.parametrize("host", ["shop.example", "*.example", "SHOP.example"])
 def test_a_host_is_judged_in_an_update_like_in_a_new_team(bench: Bench, host: str) -> None:
     """Capsule validated a host only in one of the two."""

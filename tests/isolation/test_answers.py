@@ -16,6 +16,8 @@ from tenantry.systems.kubernetes import client as kubernetes_client
 from tests.support.harness import SHOP, Bench, FaultySandbox, connections
 from tests.support.listener import Listener
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_answers.py")
+
 LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/login'>Log in</form></body></html>"
 LONG = pytest.mark.long
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -80,6 +82,7 @@ SAMPLE = [("a login page", write) for write in WRITES]
 REST = [(wrong, write) for wrong in WRONG_ANSWERS for write in WRITES if wrong != "a login page"]
 
 
+@pytest.mark.demand("isolation", "a write is done when its answer is the documented one")
 @pytest.mark.parametrize(
     ("wrong", "write"),
     [*SAMPLE, *(pytest.param(*case, marks=LONG) for case in REST)],
@@ -119,6 +122,7 @@ def test_an_empty_answer_of_something_else_is_not_harbors(rich: Bench) -> None:
     assert rich.plan().is_empty
 
 
+@pytest.mark.demand("isolation", "a write is done when its answer is the documented one")
 def test_a_deletion_that_something_else_answers_is_not_done(rich: Bench) -> None:
     rich.onboard()
     rich.declare({**RICH, "routes": {}})
@@ -187,6 +191,7 @@ def redirect(
     )
 
 
+@pytest.mark.demand("isolation", "no credential follows a redirect to another host")
 @pytest.mark.parametrize("status", REDIRECTS)
 @pytest.mark.parametrize(
     ("system", "path"),
@@ -220,6 +225,7 @@ def test_no_credential_follows_a_redirect_to_another_host(
         assert "sends credentials to no other" in str(error)
 
 
+@pytest.mark.demand("isolation", "no credential follows a redirect to another host")
 def test_a_password_in_the_body_stays_where_it_is(rich: Bench, elsewhere: Listener) -> None:
     """A client that follows a 307 would send the request again with its body, the password."""
     redirect(rich.sandbox, elsewhere, 307, "keycloak", "*/token")
@@ -262,6 +268,7 @@ def create_namespaces(bench: Bench) -> set[str]:
         return {row["metadata"]["name"] for row in systems.home_cluster.list("Namespace")}
 
 
+@pytest.mark.demand("isolation", "410 on a continue token restarts the list, within bounds")
 @pytest.mark.usefixtures("short_pages")
 def test_a_list_whose_continue_token_is_too_old_is_read_from_its_start(rich: Bench) -> None:
     names = create_namespaces(rich)
@@ -273,6 +280,7 @@ def test_a_list_whose_continue_token_is_too_old_is_read_from_its_start(rich: Ben
     assert sorted(row["metadata"]["name"] for row in found) == sorted(names), "each one once"
 
 
+@pytest.mark.demand("isolation", "410 on a continue token restarts the list, within bounds")
 @pytest.mark.usefixtures("short_pages")
 def test_a_list_that_always_changes_ends(rich: Bench) -> None:
     create_namespaces(rich)
@@ -291,6 +299,7 @@ def test_a_list_that_always_changes_ends(rich: Bench) -> None:
     assert next(turns) == 2 * 3
 
 
+@pytest.mark.demand("isolation", "410 on a continue token restarts the list, within bounds")
 def test_410_on_a_first_page_is_a_refusal(rich: Bench) -> None:
     rich.sandbox.controls.fail(410, path="/api/v1/namespaces", times=None, body=EXPIRED)
     with pytest.raises(SystemRefused), rich.process() as systems:
@@ -321,6 +330,7 @@ def failing(*waits: float | None) -> tuple[Callable[[], None], list[float | None
     return call, made
 
 
+@pytest.mark.demand("isolation", "Retry-After is bounded")
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize(
     ("waits", "calls_made"),
@@ -350,6 +360,7 @@ def test_the_log_says_what_is_waited_for_and_what_is_not(caplog: pytest.LogCaptu
     assert "asks to wait 3600 s" in given_up
 
 
+@pytest.mark.demand("isolation", "Retry-After is bounded")
 @pytest.mark.parametrize("system", ["harbor", "keycloak", "kubernetes"])
 def test_a_system_that_asks_for_an_hour_holds_up_no_run(rich: Bench, system: Any) -> None:
     """Earlier, each read waited 90 seconds, and a login to Keycloak waited for an hour."""

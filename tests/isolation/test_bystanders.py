@@ -33,6 +33,8 @@ from tests.isolation.town import (
 )
 from tests.support.harness import Data, connections
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_bystanders.py")
+
 POLICIES = {"isolation rules only": ISOLATION_ONLY, "house limits": HOUSE_LIMITS}
 STARTS = ("new", "known")
 QUIET = {
@@ -88,6 +90,7 @@ def attack(town: Town, count: int, note: Note, *, derandomize: bool = False) -> 
     holds()
     note("files", tried)
     note("accepted", accepted)
+    assert tried >= count
 
 
 def validate_and_plan(town: Town, count: int, note: Note, *, derandomize: bool = False) -> None:
@@ -124,6 +127,7 @@ def validate_and_plan(town: Town, count: int, note: Note, *, derandomize: bool =
     note("files", tried)
     assert town.sandbox.requests.writes() == 0, "neither validation nor planner writes"
     note("accepted", accepted)
+    assert tried >= count
 
 
 OTHERS = {team["name"] for team in BYSTANDERS}
@@ -203,6 +207,7 @@ WRITES: dict[str, Callable[[Town], object]] = {
 }
 
 
+@pytest.mark.demand("isolation", "the snapshot of that comparison notices each planted write")
 @pytest.mark.parametrize("write", WRITES)
 def test_the_snapshot_notices(town: Callable[[str], Town], write: str) -> None:
     made = town("isolation rules only")
@@ -246,6 +251,13 @@ def test_a_sample_of_files_leads_to_own_resources(
     validate_and_plan(town(policy), 25, record_property, derandomize=True)
 
 
+@pytest.mark.demand(
+    "isolation",
+    "arbitrary team files of Mallory, end to end: onboarding, drift, rotation and "
+    "platform run leave all of others byte for byte as it was (1,500 files)",
+    "files",
+    "accepted",
+)
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("policy", POLICIES)
@@ -255,6 +267,13 @@ def test_no_file_harms_a_bystander(
     attack(town(policy), 750 if whole else 150, record_property)
 
 
+@pytest.mark.demand(
+    "isolation",
+    "arbitrary team files of Mallory, validation and planner: every resource has a "
+    "name of hers (10,000 files)",
+    "files",
+    "accepted",
+)
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("policy", POLICIES)

@@ -36,6 +36,8 @@ from tests.declared.test_git_remote import private
 from tests.drift.watch import Watched
 from tests.support.harness import SHOP, Bench, connections
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_files.py")
+
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 # Keys in the temporary directory
@@ -81,6 +83,7 @@ def with_certificate(bench: Bench, tmp_path: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.demand("isolation", "SIGKILL leaves no key in a temporary directory")
 @pytest.mark.parametrize("way", ["content", "file", "plugin"])
 def test_no_key_is_left_in_a_temporary_directory_after_sigkill(
     with_certificate: dict[str, Any], tmp_path: Path, way: str
@@ -246,6 +249,7 @@ def the_file(folder: Path, kept: StoredFile) -> Path:
     return file
 
 
+@pytest.mark.demand("isolation", "reports, audit and snapshots: mode 0600")
 def test_a_file_is_for_its_owner_only(kept: StoredFile, tmp_path: Path) -> None:
     previous = os.umask(0)
     try:
@@ -272,6 +276,7 @@ def no_room(limit: int = 4096) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
+@pytest.mark.demand("isolation", "a full disk loses nothing")
 def test_a_full_disk_loses_nothing_that_was_there(kept: StoredFile, tmp_path: Path) -> None:
     kept.write(tmp_path, False)
     file = the_file(tmp_path, kept)
@@ -288,6 +293,7 @@ def test_a_full_disk_loses_nothing_that_was_there(kept: StoredFile, tmp_path: Pa
     assert "xxxx" not in str(failed.value)
 
 
+@pytest.mark.demand("isolation", "a full disk loses nothing")
 def test_a_full_disk_does_not_harm_a_team_file(tmp_path: Path) -> None:
     team = tmp_path / "shop.yaml"
     writing.write({team: "name: shop\n"})
@@ -349,6 +355,7 @@ class Collected(logging.Handler):
 WIRE = ("httpcore", "httpx", "urllib3", "requests", "requests_oauthlib", "oauthlib", "kubernetes")
 
 
+@pytest.mark.demand("isolation", "debug logs of HTTP libraries reach no handler")
 def test_debug_logs_of_http_libraries_reach_no_handler(bench: Bench) -> None:
     """They contain Harbor's session and CSRF token. The operator has enabled all debug logs."""
     collected = Collected()

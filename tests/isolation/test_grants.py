@@ -19,6 +19,10 @@ from tests.isolation.team_files import NAME
 from tests.isolation.town import ISOLATION_ONLY, Town, yaml_of
 from tests.support.harness import Data
 
+pytestmark = pytest.mark.demand(
+    "isolation", "end to end: a grant gives what it names, and nothing else that is not the team's"
+)
+
 OTHER = "data"
 
 

@@ -29,6 +29,8 @@ from tests.support.harness import Bench, Data, connections
 from tests.support.locks import NoLock
 from tests.support.rotation_harness import clear_faults, inject_fault, pass_time, robots
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_hints.py")
+
 Attack = Callable[[Bench], None]
 FUTURE, PAST = "2999-01-01T00:00:00Z", "1999-01-01T00:00:00Z"
 LONGEST = timedelta(days=20)
@@ -79,6 +81,7 @@ def live_for(bench: Bench, attack: Attack, days: int) -> int:
 # Dates
 
 
+@pytest.mark.demand("isolation", "dates in a Secret keep no credential alive")
 @pytest.mark.parametrize(
     "value",
     [
@@ -108,6 +111,7 @@ def test_without_an_attack_a_credential_ends_after_the_overlap(bench: Bench) -> 
 # An older credential that is restored
 
 
+@pytest.mark.demand("isolation", "dates in a Secret keep no credential alive")
 def test_a_credential_that_is_put_back_every_day_ends_all_the_same(bench: Bench) -> None:
     old = secret(bench)
 
@@ -119,6 +123,7 @@ def test_a_credential_that_is_put_back_every_day_ends_all_the_same(bench: Bench)
     assert run(bench)["shop/pull"].error is None
 
 
+@pytest.mark.demand("isolation", "Secrets made unwritable, replaced or refilled stop no rotation")
 def test_a_robot_that_a_secret_elsewhere_holds_is_not_dropped_as_unpublished(
     bench: Bench,
 ) -> None:
@@ -139,6 +144,11 @@ def test_a_robot_that_a_secret_elsewhere_holds_is_not_dropped_as_unpublished(
 # The names of robots
 
 
+@pytest.mark.demand(
+    "isolation",
+    "a forged mark, such as a managed-by label, changes nothing of others, and hides no finding",
+)
+@pytest.mark.demand("isolation", "Capsule's advisories: a forged mark, such as a managed-by label")
 @pytest.mark.parametrize(
     "named",
     [
@@ -164,6 +174,7 @@ def test_a_forged_robot_touches_no_robot_of_others(bench: Bench, key: str, named
     assert is_valid(bench, login), "the robot in use was not deleted"
 
 
+@pytest.mark.demand("isolation", "Secrets made unwritable, replaced or refilled stop no rotation")
 @pytest.mark.parametrize("onboarded", [False, True], ids=["rotation", "after onboarding"])
 def test_a_secret_with_another_teams_credential_is_rotated_and_the_other_team_keeps_its_own(
     bench: Bench, onboarded: bool
@@ -238,6 +249,7 @@ UNWRITABLE: dict[str, Attack] = {
 }
 
 
+@pytest.mark.demand("isolation", "Secrets made unwritable, replaced or refilled stop no rotation")
 @pytest.mark.parametrize("attack", UNWRITABLE)
 def test_a_secret_made_unwritable_is_rotated_on_time(bench: Bench, attack: str) -> None:
     login = bench.login("harbor-pull", SLUG)
@@ -256,6 +268,7 @@ def test_a_secret_made_unwritable_is_rotated_on_time(bench: Bench, attack: str) 
     assert mine == [robot for robot in before if robot["name"] == "pull-a"]
 
 
+@pytest.mark.demand("isolation", "Secrets made unwritable, replaced or refilled stop no rotation")
 @pytest.mark.long
 @pytest.mark.parametrize("attack", UNWRITABLE)
 def test_a_secret_made_unwritable_every_day_keeps_no_credential_alive(
@@ -265,6 +278,7 @@ def test_a_secret_made_unwritable_every_day_keeps_no_credential_alive(
     assert live_for(bench, UNWRITABLE[attack], days) <= 2 * LONGEST.days + STEP
 
 
+@pytest.mark.demand("isolation", "Secrets made unwritable, replaced or refilled stop no rotation")
 def test_a_secret_of_her_own_under_the_name_of_ours_keeps_no_credential_alive(
     bench: Bench,
 ) -> None:
@@ -295,6 +309,10 @@ def _garbage(bench: Bench) -> None:
 COMPROMISED: dict[str, Attack] = {**UNWRITABLE, "forged dates": _forge_all, "garbage": _garbage}
 
 
+@pytest.mark.demand(
+    "isolation",
+    "compromised: nothing that a tenant writes, and no clock skew, spares the credential",
+)
 @pytest.mark.parametrize("skew", SKEWS, ids=str)
 @pytest.mark.parametrize("overlapping", [False, True], ids=["one", "two robots"])
 def test_no_clock_spares_a_compromised_credential(
@@ -318,6 +336,10 @@ def test_no_clock_spares_a_compromised_credential(
     assert not again.rotated, "the request was already executed"
 
 
+@pytest.mark.demand(
+    "isolation",
+    "compromised: nothing that a tenant writes, and no clock skew, spares the credential",
+)
 @pytest.mark.parametrize("attack", COMPROMISED)
 def test_nothing_in_a_secret_spares_a_compromised_credential(bench: Bench, attack: str) -> None:
     run(bench, force=True)
@@ -331,6 +353,10 @@ def test_nothing_in_a_secret_spares_a_compromised_credential(bench: Bench, attac
     assert len(robots(bench, SLUG)) == 1
 
 
+@pytest.mark.demand(
+    "isolation",
+    "compromised: nothing that a tenant writes, and no clock skew, spares the credential",
+)
 def test_a_compromised_credential_dies_though_no_new_one_can_be_published(bench: Bench) -> None:
     old = bench.login("harbor-pull", SLUG)
     theirs = {"name": "harbor-pull", "namespace": SLUG}
@@ -342,6 +368,10 @@ def test_a_compromised_credential_dies_though_no_new_one_can_be_published(bench:
     assert isinstance(outcome.error, NotOurs)
 
 
+@pytest.mark.demand(
+    "isolation",
+    "compromised: nothing that a tenant writes, and no clock skew, spares the credential",
+)
 def test_an_attack_on_a_compromised_credential_between_two_tries_does_not_spare_it(
     bench: Bench,
 ) -> None:
@@ -446,6 +476,11 @@ def forge(bench: Bench, team: str) -> None:
         bench.sandbox.kubernetes.put(manifest, "mallory")
 
 
+@pytest.mark.demand(
+    "isolation",
+    "a forged mark, such as a managed-by label, changes nothing of others, and hides no finding",
+)
+@pytest.mark.demand("isolation", "Capsule's advisories: a forged mark, such as a managed-by label")
 @pytest.mark.parametrize("team", ["shop", "ghost"])
 def test_a_forged_mark_is_no_other_teams_finding_and_changes_nothing_of_others(
     bench: Bench, team: str
@@ -467,6 +502,11 @@ def test_a_forged_mark_is_no_other_teams_finding_and_changes_nothing_of_others(
     )
 
 
+@pytest.mark.demand(
+    "isolation",
+    "a forged mark, such as a managed-by label, changes nothing of others, and hides no finding",
+)
+@pytest.mark.demand("isolation", "Capsule's advisories: a forged mark, such as a managed-by label")
 def test_a_forged_mark_hides_no_robot_and_no_role_binding(bench: Bench) -> None:
     run(bench, force=True)
     annotate(bench, previous_robot="pull-a pull-b spare-a", previous_until=FUTURE)
@@ -518,6 +558,7 @@ def findings(bench: Bench) -> list[Any]:
         return list(drift.detect(systems, bench.teams, seen, now=now).report.findings)
 
 
+@pytest.mark.demand("isolation", "Secrets made unwritable, replaced or refilled stop no rotation")
 @pytest.mark.parametrize(
     ("username", "password", "asked"),
     [
@@ -563,6 +604,11 @@ def test_a_secret_that_names_another_account_is_never_tried(
     assert opens(bench.systems.harbor_client, *bench.login("harbor-pull", SLUG)), "it is repaired"
 
 
+@pytest.mark.demand(
+    "isolation",
+    "a forged mark, such as a managed-by label, changes nothing of others, and hides no finding",
+)
+@pytest.mark.demand("isolation", "Capsule's advisories: a forged mark, such as a managed-by label")
 def test_a_forged_route_and_a_faulty_file_leave_no_other_team_out(bench: Bench) -> None:
     """The team of a left-out file keeps its hosts, but a route that she wrote gives her no host."""
     bench.declare(MALLORY, {**SHOP, "routes": {"web": {"host": "shop.example", "paths": [PATH]}}})

@@ -21,6 +21,8 @@ from tests.support.harness import ADOPTING, Bench, actions, connections, ids
 from tests.support.locks import NoLock
 from tests.support.rotation_harness import order
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_marks.py")
+
 SHOP = {
     "name": "shop",
     "oidc_clients": {"web": {"redirect_uris": ["https://shop.example/"]}},
@@ -43,6 +45,7 @@ def fields_of(bench: Bench) -> dict[str, Any]:
 # The format
 
 
+@pytest.mark.demand("isolation", "one versioned format of marks, on every object")
 @given(
     st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", fullmatch=True),
     st.from_regex(r"([a-z][a-z0-9-]{0,40})?", fullmatch=True),
@@ -54,6 +57,7 @@ def test_a_mark_is_read_back_as_it_was_written(platform: str, team: str, cluster
     assert parse(str(mark)) == mark
 
 
+@pytest.mark.demand("isolation", "one versioned format of marks, on every object")
 @given(st.text())
 def test_any_other_text_is_a_mark_of_no_platform(text: str) -> None:
     found = read({"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": "shop"}, text)
@@ -61,6 +65,7 @@ def test_any_other_text_is_a_mark_of_no_platform(text: str) -> None:
     assert found == Mark(None, "shop") or str(found) == text
 
 
+@pytest.mark.demand("isolation", "one versioned format of marks, on every object")
 def test_every_object_carries_the_mark_of_its_platform_and_team(bench: Bench) -> None:
     bench.declare(SHOP, platform={"name": "Test", "id": "prod"}).onboard()
     kubernetes, harbor = bench.sandbox.kubernetes, bench.sandbox.harbor
@@ -107,6 +112,10 @@ def second(bench: Bench, tmp_path: Path) -> Iterator[tuple[Bench, Systems]]:
             yield bench, systems
 
 
+@pytest.mark.demand(
+    "isolation",
+    "a second platform on one Harbor is refused, and resets and reports nothing of the first",
+)
 def test_the_second_platform_on_a_harbor_is_refused_with_both_names(
     second: tuple[Bench, Systems],
 ) -> None:
@@ -128,6 +137,10 @@ def test_the_second_platform_on_a_harbor_is_refused_with_both_names(
     assert bench.plan().is_empty
 
 
+@pytest.mark.demand(
+    "isolation",
+    "a second platform on one Harbor is refused, and resets and reports nothing of the first",
+)
 @pytest.mark.parametrize("asked", [{}, {"force": True}, {"compromised": True}])
 def test_the_second_platform_rotates_nothing(
     second: tuple[Bench, Systems], asked: dict[str, bool]
@@ -148,6 +161,10 @@ def test_the_second_platform_rotates_nothing(
     assert fields_of(bench) == before
 
 
+@pytest.mark.demand(
+    "isolation",
+    "a second platform on one Harbor is refused, and resets and reports nothing of the first",
+)
 def test_the_second_platform_reports_nothing_of_the_first_as_its_extra(
     second: tuple[Bench, Systems],
 ) -> None:
@@ -170,6 +187,7 @@ def test_adoption_does_not_take_what_is_another_platforms(second: tuple[Bench, S
     assert not [change for change in plan.changes if change.adopts]
 
 
+@pytest.mark.demand("isolation", "forged marks stop nothing")
 def test_a_forged_mark_in_a_project_stops_nothing(bench: Bench) -> None:
     """A team that may change its robots writes the mark of another platform on them."""
     bench.declare(SHOP, platform={"name": "First", "id": "first"}).onboard()
@@ -198,6 +216,7 @@ def test_a_platform_that_gets_an_id_later_knows_its_own_marks(bench: Bench) -> N
 # Another team's objects
 
 
+@pytest.mark.demand("isolation", "nothing of a removed team is taken over")
 def test_a_further_namespace_does_not_take_the_namespace_of_a_removed_team(bench: Bench) -> None:
     """The namespace of team `shop-data` is not a further namespace of team `shop`."""
     bench.declare({"name": "shop-data"}).onboard()
@@ -217,6 +236,7 @@ def test_a_further_namespace_does_not_take_the_namespace_of_a_removed_team(bench
     assert bench.sandbox.kubernetes.get("Secret", "harbor-pull", "team-shop-data") == secret
 
 
+@pytest.mark.demand("isolation", "forged marks stop nothing")
 @pytest.mark.parametrize("label", ["tenantry.io/team", MARK])
 def test_a_forged_mark_in_an_own_namespace_stops_nothing(bench: Bench, label: str) -> None:
     """Otherwise a team could prevent a rotation by another team's mark on its Secret."""
@@ -237,6 +257,7 @@ def test_a_forged_mark_in_an_own_namespace_stops_nothing(bench: Bench, label: st
     assert found["metadata"]["labels"]["tenantry.io/team"] == "shop"
 
 
+@pytest.mark.demand("isolation", "nothing of a removed team is taken over")
 def test_a_client_of_a_removed_team_is_not_taken(bench: Bench) -> None:
     """Client `web` of team `shop-data` and client `data-web` of team `shop` have the same id."""
     web = {"redirect_uris": ["https://a.example/"]}

@@ -27,6 +27,8 @@ from tests.isolation.policy_attacks import (
 )
 from tests.support.harness import Data, granted, write
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_policy.py")
+
 
 def mallory(attack: Attack) -> Data:
     return {"name": "mallory", **attack.content}
@@ -50,6 +52,11 @@ def with_grants(platform: Data, *grants: Mapping[str, Any]) -> Data:
     return {**platform, "policy": {**policy, "grants": [*policy.get("grants", ()), *grants]}}
 
 
+@pytest.mark.demand(
+    "isolation",
+    "attacks by a team file: refused at their line, with the grant that would "
+    "allow them; the others are served",
+)
 @pytest.mark.parametrize(("platform", "attack"), ALL)
 def test_an_attack_by_a_team_file_is_refused_and_the_others_are_served(
     platform: Data, attack: Attack, tmp_path: Path
@@ -71,6 +78,7 @@ def test_an_attack_by_a_team_file_is_refused_and_the_others_are_served(
     assert attack.limit in grant
 
 
+@pytest.mark.demand("isolation", "the same attacks by onboard-team: refused")
 @pytest.mark.parametrize(("platform", "attack"), ALL)
 def test_an_attack_by_the_api_is_refused(platform: Data, attack: Attack, tmp_path: Path) -> None:
     state = read(tmp_path, SHOP, platform=platform)
@@ -83,6 +91,7 @@ def test_an_attack_by_the_api_is_refused(platform: Data, attack: Attack, tmp_pat
     assert all(fault.startswith("team mallory: ") for fault in refused.value.faults)
 
 
+@pytest.mark.demand("isolation", "validation: each proposed grant is for its team and no other")
 @pytest.mark.parametrize(("platform", "attack"), ALL)
 def test_the_proposed_grant_allows_it_to_that_team_only(
     platform: Data, attack: Attack, tmp_path: Path
@@ -98,6 +107,8 @@ def test_the_proposed_grant_allows_it_to_that_team_only(
     assert list(others.teams) == []
 
 
+@pytest.mark.demand("isolation", "the platform's defaults need no grant")
+@pytest.mark.demand("isolation", "validation: each proposed grant is for its team and no other")
 @pytest.mark.parametrize(("platform", "attack"), ALL)
 def test_what_the_platform_gives_by_default_needs_no_grant(
     platform: Data, attack: Attack, tmp_path: Path
@@ -114,6 +125,7 @@ def test_what_the_platform_gives_by_default_needs_no_grant(
     assert set(state.faults) <= contested
 
 
+@pytest.mark.demand("isolation", "profiles that loosen the policy name their teams")
 @pytest.mark.parametrize(("platform", "attack"), ALL)
 def test_a_profile_that_gives_more_is_for_the_teams_that_it_names(
     platform: Data, attack: Attack, tmp_path: Path
@@ -137,6 +149,7 @@ def test_a_profile_that_gives_more_is_for_the_teams_that_it_names(
     assert "for the teams in policy.profiles.gold.teams" in fault
 
 
+@pytest.mark.demand("isolation", "profiles that loosen the policy name their teams")
 def test_a_profile_with_looser_limits_must_name_its_teams() -> None:
     """Without names, any team could choose it. So the platform is faulty."""
     from tenantry.declared.policy_check import check_platform
@@ -152,6 +165,7 @@ def test_a_profile_with_looser_limits_must_name_its_teams() -> None:
     assert not list(check_platform(Platform.model_validate(content)))
 
 
+@pytest.mark.demand("isolation", "a group in harbor.groups reserves nothing")
 def test_a_listed_group_reserves_nothing(tmp_path: Path) -> None:
     """If Mallory lists the group of shop in her project, shop is not affected."""
     listing = {"name": "mallory", "harbor": {"groups": {"team-shop": "guest"}}}
@@ -181,6 +195,7 @@ def test_a_prefix_of_groups_cannot_complete_a_reserved_name(tmp_path: Path) -> N
 # Mallory's claims never cause another team to be left out
 
 
+@pytest.mark.demand("isolation", "a refused claim keeps no other team out")
 @pytest.mark.parametrize(
     "claim",
     [
@@ -207,6 +222,7 @@ def test_a_refused_claim_keeps_no_other_team_out(claim: Data, tmp_path: Path) ->
     assert list(state.teams) == ["shop"], state.faults
 
 
+@pytest.mark.demand("isolation", "validation: each proposed grant is for its team and no other")
 def test_a_host_below_a_granted_wildcard_belongs_to_its_team(tmp_path: Path) -> None:
     paths = [{"service": "a", "port": 1}]
     shop = {"name": "shop", "routes": {"all": {"host": "*.shop.example.com", "paths": paths}}}
@@ -231,6 +247,7 @@ def test_a_robot_of_a_longer_name_is_not_replaced(tmp_path: Path) -> None:
     assert read(tmp_path, own, {"name": "shop-web"}, platform=platform).faults == []
 
 
+@pytest.mark.demand("isolation", "validation: each proposed grant is for its team and no other")
 def test_a_grant_is_not_for_another_file_that_takes_the_teams_name(tmp_path: Path) -> None:
     """Mallory's file declares `name: shop` after shop is removed, while its grants are in the policy."""
     platform = granted("shop", platform=PLATFORM, groups=["finance"])
@@ -280,6 +297,7 @@ def test_a_file_declares_only_the_team_that_it_is_named_after(case: str, tmp_pat
     assert all(fault.startswith("teams/mallory.yaml:1: ") for fault in state.faults)
 
 
+@pytest.mark.demand("isolation", "validation: each proposed grant is for its team and no other")
 def test_a_grant_lets_another_file_declare_a_team(tmp_path: Path) -> None:
     write(tmp_path, platform=PLATFORM)
     (tmp_path / "teams" / "mallory.yaml").write_text("name: shop\n")
@@ -308,6 +326,7 @@ def test_a_refused_address_does_not_dispute_a_host(tmp_path: Path) -> None:
     assert list(state.teams) == ["shop"], state.faults
 
 
+@pytest.mark.demand("isolation", "harmless values stay accepted")
 def test_harmless_values_stay_accepted(tmp_path: Path) -> None:
     team = {
         "name": "mallory",

@@ -12,6 +12,10 @@ from tenantry.outcomes import left_out
 from tenantry.systems.settle import connect
 from tests.support.harness import ADOPTING, PLATFORM, Bench, Data, connections, granted, write
 
+pytestmark = pytest.mark.demand(
+    "isolation", "the policy where it is applied: left-out teams, adoption, old commits"
+)
+
 MALLORY: Data = {"name": "mallory"}
 SHOP: Data = {"name": "shop"}
 SINK: Data = {"namespace": "cert-manager", "name": "ca-key"}

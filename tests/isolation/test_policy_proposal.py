@@ -18,6 +18,8 @@ from tenantry.declared.reading import Reading, gather
 from tests.isolation.policy_attacks import ISOLATION, LIMIT, LIMITS, PLATFORM
 from tests.support.harness import Data, admit, write
 
+pytestmark = pytest.mark.demand("isolation", "`tenantry policy` proposes a policy")
+
 ATTACKS = [attack.content for attack in (*ISOLATION.values(), *LIMIT.values())]
 SETTINGS = [
     content for content in ATTACKS if content.keys() <= declared.TeamSettings.model_fields.keys()

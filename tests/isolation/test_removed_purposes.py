@@ -12,6 +12,8 @@ from tests.support.harness import Bench, Data
 from tests.support.locks import NoLock
 from tests.support.rotation_harness import enabled, pass_time, robots
 
+pytestmark = pytest.mark.demand("isolation", "a removed purpose is retired with overlap")
+
 BOTH: Data = {
     "name": "shop",
     "robots": {"pull": {}, "ci": {"expiry_days": "never", "attach": True}},

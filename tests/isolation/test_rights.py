@@ -36,6 +36,8 @@ from tests.deployments.test_rbac import manifests
 from tests.drift.watch import Watched
 from tests.support.harness import SHOP, Bench, granted
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_rights.py")
+
 MIGRATION = [
     plan_migration,
     continue_migration,
@@ -77,6 +79,7 @@ def block_parameters() -> list[tuple[Any, str]]:
     ]
 
 
+@pytest.mark.demand("isolation", "block names and stores reach nothing else")
 @pytest.mark.parametrize("value", TRAVERSALS)
 def test_a_block_is_named_and_nothing_else_of_prefects_api_is_reached(value: str) -> None:
     for flow, name in block_parameters():
@@ -89,6 +92,7 @@ def test_a_block_is_named_and_nothing_else_of_prefects_api_is_reached(value: str
             flow.validate_parameters(given)
 
 
+@pytest.mark.demand("isolation", "block names and stores reach nothing else")
 @pytest.mark.parametrize("value", ["secret", "local-file-system/../x", "a/b/c", "/x", "x/", "A/b"])
 def test_a_store_is_named_by_type_and_name(value: str) -> None:
     for flow in (detect_drift, rotate_robots, *MIGRATION):
@@ -96,6 +100,7 @@ def test_a_store_is_named_by_type_and_name(value: str) -> None:
             flow.validate_parameters({"report_storage": value})
 
 
+@pytest.mark.demand("isolation", "block names and stores reach nothing else")
 def test_a_block_that_is_not_a_file_system_is_refused_and_not_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -138,6 +143,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BlockStore:
     return BlockStore("local-file-system/x")
 
 
+@pytest.mark.demand("isolation", "no path leads out of the store")
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_no_path_leads_out_of_the_store(store: BlockStore, path: str, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
@@ -150,6 +156,7 @@ def test_no_path_leads_out_of_the_store(store: BlockStore, path: str, tmp_path: 
     assert (tmp_path / "people.csv").read_text() == "dragon-Passw0rd"
 
 
+@pytest.mark.demand("isolation", "no path leads out of the store")
 def test_a_link_does_not_lead_out_of_the_store(store: BlockStore, tmp_path: Path) -> None:
     (tmp_path / "store" / "link.csv").symlink_to(tmp_path / "people.csv")
     (tmp_path / "store" / "folder").symlink_to(tmp_path)
@@ -189,6 +196,7 @@ FOREIGN = [
 ]
 
 
+@pytest.mark.demand("isolation", "only reported extras can be removed")
 @pytest.mark.parametrize("id", FOREIGN)
 def test_only_what_the_run_reports_as_an_extra_can_be_removed(
     bench: Bench, tmp_path: Path, id: str
@@ -203,6 +211,7 @@ def test_only_what_the_run_reports_as_an_extra_can_be_removed(
 # Commits
 
 
+@pytest.mark.demand("isolation", "a commit that is not on the branch is refused")
 def test_a_commit_that_is_not_on_the_branch_is_refused(tmp_path: Path) -> None:
     """For example, a commit that a pull request from a fork added to the repository."""
     import subprocess
@@ -246,6 +255,7 @@ def test_the_shipped_role_is_the_one_that_tenantry_compares_with() -> None:
     assert shipped["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "tenantry"}
 
 
+@pytest.mark.demand("isolation", "members may not write what isolates them")
 def test_members_may_not_write_what_isolates_them() -> None:
     written = {
         (group, resource)

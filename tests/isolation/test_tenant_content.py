@@ -29,6 +29,12 @@ from tests.support.locks import NoLock
 from tests.support.rotation_harness import pass_time
 from tests.support.wire import no_delays
 
+pytestmark = pytest.mark.demand(
+    "isolation",
+    "arbitrary content of everything that a tenant can write: all flows end with "
+    "every other team served, within bounds of time and memory",
+)
+
 DATES = ["2999-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59+14:00", "now"]
 NAMES = ["pull-a", "pull-b", "robot$team-shop+pull-a", "robot$system", "../1", "harbor-pull", ""]
 TEAMS = ["mallory", "shop", "ghost", "", "MALLORY"]

@@ -48,6 +48,8 @@ from tests.isolation.hostile import (
 )
 from tests.support.harness import Bench, environment
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_text.py")
+
 ROOT = Path(__file__).parents[2]
 ANYTHING = st.text(st.characters(codec="utf-8"))
 HOSTILE = st.one_of(ANYTHING, st.sampled_from([LIVE, DECLARED]))
@@ -69,6 +71,7 @@ def _attack(bench: Bench) -> None:
 # The command line
 
 
+@pytest.mark.demand("isolation", "text of tenants in terminal and logs")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -103,6 +106,7 @@ def test_a_command_prints_nothing_that_acts(
         assert "owned" in out, "the hostile text is shown"
 
 
+@pytest.mark.demand("isolation", "text of tenants in terminal and logs")
 def test_a_faulty_team_file_is_named_without_its_controls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +124,7 @@ def test_a_faulty_team_file_is_named_without_its_controls(
     assert all(line.startswith("teams/mallory.yaml:") for line in err.splitlines())
 
 
+@pytest.mark.demand("isolation", "text of tenants in terminal and logs")
 def test_an_error_that_quotes_a_system_is_one_visible_line() -> None:
     error = SystemRefused("kubernetes", "PATCH /api/v1/x", LIVE, status=422)
 
@@ -132,6 +137,7 @@ def test_an_error_that_quotes_a_system_is_one_visible_line() -> None:
 # Logs
 
 
+@pytest.mark.demand("isolation", "text of tenants in terminal and logs")
 def test_a_line_break_forges_no_log_entry(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         logger("tenantry.test").info("name: %s", f"{LIVE}\n12:00 | ERROR | forged")
@@ -151,6 +157,7 @@ ACTIVE = re.compile(
 )
 
 
+@pytest.mark.demand("isolation", "text of tenants in Markdown")
 @example("\t0")
 @example("    0")
 @example("  # heading")
@@ -161,6 +168,7 @@ def test_text_in_markdown_stays_text(text: str) -> None:
         assert not ACTIVE.search(rendered(shown)), shown
 
 
+@pytest.mark.demand("isolation", "text of tenants in Markdown")
 @given(st.lists(HOSTILE, min_size=2, max_size=2))
 def test_text_breaks_no_table(cells: list[str]) -> None:
     first, second = cells
@@ -170,6 +178,7 @@ def test_text_breaks_no_table(cells: list[str]) -> None:
     assert html.count("<tr>") == 2
 
 
+@pytest.mark.demand("isolation", "text of tenants in Markdown")
 @given(st.one_of(ANYTHING, st.from_regex(r"(https?://|www\.|ftp://|a@)[a-z]+\.[a-z]+")))
 def test_an_address_does_not_become_a_link(text: str) -> None:
     """GitHub's Markdown, which Prefect's UI renders, turns plain addresses into links."""
@@ -178,6 +187,7 @@ def test_an_address_does_not_become_a_link(text: str) -> None:
     assert not re.search(r"(https?|ftp)://|www\.|(?<!\\)@", shown, re.IGNORECASE)
 
 
+@pytest.mark.demand("isolation", "text of tenants in Markdown")
 @given(HOSTILE, HOSTILE)
 def test_an_address_of_a_link_ends_no_link(text: str, path: str) -> None:
     html = rendered(link(f"x{text}", f"https://login.test/{path}"))
@@ -191,6 +201,7 @@ def test_what_a_program_reads_of_a_cell_is_the_visible_text(text: str) -> None:
     assert unescaped(escaped(text)) == visible(text)
 
 
+@pytest.mark.demand("isolation", "welcome pages, one for each team")
 def test_the_welcome_page_shows_a_hostile_team_as_text(attacked: Bench) -> None:
     team = attacked.team("mallory")
     text = welcome.guide(team, "harbor.example.com", "platform", attacked.plan("mallory"))
@@ -204,12 +215,14 @@ def test_the_welcome_page_shows_a_hostile_team_as_text(attacked: Bench) -> None:
     assert html.count("<table>") == 1
 
 
+@pytest.mark.demand("isolation", "welcome pages, one for each team")
 def test_a_registry_with_commands_in_its_address_gives_no_commands(attacked: Bench) -> None:
     text = welcome.guide(attacked.team("shop"), "a.example$(curl evil)", "platform")
 
     assert "docker --config" not in text
 
 
+@pytest.mark.demand("isolation", "welcome pages, one for each team")
 def test_each_team_has_a_page_of_its_own() -> None:
     """A page for several teams would show each team the text of the others."""
     source = (ROOT / "tasks" / "onboarding.py").read_text()
@@ -236,6 +249,7 @@ def test_no_artifact_of_a_team_has_the_key_of_another_artifact() -> None:
     assert {*fixed} <= {*keys}, "docs/flows.md lists each artifact"
 
 
+@pytest.mark.demand("isolation", "text of tenants in drift summary and reports")
 def test_a_page_on_a_rotation_shows_errors_as_text(attacked: Bench) -> None:
     now = attacked.sandbox.clock.now()
     error = SystemRefused("kubernetes", "PATCH /api/v1/x", LIVE, status=422)
@@ -245,6 +259,7 @@ def test_a_page_on_a_rotation_shows_errors_as_text(attacked: Bench) -> None:
     assert not re.search(r"<(img|a|h2|pre|table)\b", rendered(text))
 
 
+@pytest.mark.demand("isolation", "text of tenants in drift summary and reports")
 def test_the_drift_summary_shows_hostile_values_as_text(attacked: Bench) -> None:
     report = _drift(attacked)
     text = summary.page(report, History.empty().after(report))
@@ -259,6 +274,7 @@ def test_the_drift_summary_shows_hostile_values_as_text(attacked: Bench) -> None
 # Files
 
 
+@pytest.mark.demand("isolation", "spreadsheets find no formula")
 def test_a_spreadsheet_finds_no_formula(attacked: Bench) -> None:
     report = _drift(attacked)
     history = History.empty().after(report)
@@ -280,6 +296,7 @@ def test_a_spreadsheet_finds_no_formula(attacked: Bench) -> None:
     assert History.read(Kept()).open_since() == history.open_since()
 
 
+@pytest.mark.demand("isolation", "spreadsheets find no formula")
 @pytest.mark.parametrize("start", ["", " ", "\t", "\n", "\r\n", "\u00a0", "\ufeff", "'", " \t\n "])
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(1)", "\uff1d1"])
 def test_a_formula_is_text_whatever_blanks_come_first(start: str, formula: str) -> None:
@@ -291,6 +308,7 @@ def test_a_cell_is_read_back_as_it_was(text: str) -> None:
     assert read_csv_cell(csv_cell(text)) == text
 
 
+@pytest.mark.demand("isolation", "text of tenants in SARIF")
 def test_sarif_has_no_links_and_no_invisible_characters(attacked: Bench) -> None:
     report = _drift(attacked)
     content = json.loads(write("sarif", report, History.empty().after(report)))
@@ -304,6 +322,7 @@ def test_sarif_has_no_links_and_no_invisible_characters(attacked: Bench) -> None
         assert re.fullmatch(r"[A-Za-z0-9._~/%-]+", uri)
 
 
+@pytest.mark.demand("isolation", "text of tenants in drift summary and reports")
 def test_the_html_report_shows_hostile_values_as_text(attacked: Bench) -> None:
     report = _drift(attacked)
     html = write("html", report, History.empty().after(report))

@@ -21,6 +21,8 @@ from tests.isolation.all_flows import run_all
 from tests.isolation.previous import BOLD, INSTALLATIONS, PLATFORM, installed
 from tests.isolation.snapshot import everything
 
+pytestmark = pytest.mark.demand("isolation", "all of tests/isolation/test_upgrade.py")
+
 Login = tuple[str, str]
 
 
@@ -72,6 +74,9 @@ def marked_teams(sandbox: Sandbox) -> list[str]:
     return [mark.team for mark in found if mark is not None and mark.platform]
 
 
+@pytest.mark.demand(
+    "isolation", "installations of the previous release: no credential re-issued, nothing deleted"
+)
 @pytest.mark.parametrize("name", INSTALLATIONS)
 def test_no_credential_is_re_issued_and_nothing_is_deleted(name: str, tmp_path: Path) -> None:
     with installed(name, tmp_path) as sandbox:
@@ -85,6 +90,10 @@ def test_no_credential_is_re_issued_and_nothing_is_deleted(name: str, tmp_path: 
         assert before.keys() <= everything(sandbox).keys()
 
 
+@pytest.mark.demand(
+    "isolation",
+    "installations of the previous release: marks upgraded; a second run writes nothing",
+)
 def test_marks_are_upgraded_and_a_second_run_writes_nothing(tmp_path: Path) -> None:
     with installed("plain", tmp_path) as sandbox:
         disabled = {r.id: r.description for r in sandbox.harbor.robots.values() if r.disabled}
@@ -104,6 +113,11 @@ def test_marks_are_upgraded_and_a_second_run_writes_nothing(tmp_path: Path) -> N
         assert sandbox.requests.writes("kubernetes") == 0
 
 
+@pytest.mark.demand(
+    "isolation",
+    "installations of the previous release: a team beyond the policy keeps its "
+    "access and is rotated",
+)
 def test_a_team_beyond_the_policy_keeps_its_credentials_and_has_them_rotated(
     tmp_path: Path,
 ) -> None:
@@ -123,6 +137,7 @@ def test_a_team_beyond_the_policy_keeps_its_credentials_and_has_them_rotated(
         assert {key: after[key] for key in old} == old
 
 
+@pytest.mark.demand("isolation", "`tenantry policy` admits the previous release's state")
 def test_the_proposed_policy_admits_what_the_previous_release_served(tmp_path: Path) -> None:
     with installed("bold", tmp_path) as sandbox:
         held = credentials(sandbox)

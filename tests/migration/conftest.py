@@ -8,12 +8,17 @@ from typing import TypeVar
 import pytest
 
 from tenantry import declared
+from tests.support.demands import mark_folder
 from tests.support.harness import Bench, FaultySandbox, prepare
 from tests.support.issuer_harness import IssuerBench
 from tests.support.migration_crash import MigrationSnapshot
 from tests.support.migration_harness import MigrationBench
 
 Made = TypeVar("Made", MigrationBench, IssuerBench)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    mark_folder(item, "migrate", "all of tests/migration")
 
 
 @contextmanager

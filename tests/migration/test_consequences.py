@@ -10,6 +10,10 @@ from tenantry.migration.journal import Journal, Phase
 from tenantry.migration.snapshot import HarborUser, Identity, Person, Situation, Snapshot
 from tenantry.migration.status import describe, locked_out, next_step
 
+pytestmark = pytest.mark.demand(
+    "migrate", "the approvals state the numbers of users, and hold for no more of them"
+)
+
 NOW = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)
 DEPLOYMENTS = ("continue-migration", "finish-migration", "roll-back-migration")
 

@@ -15,9 +15,16 @@ from tests.support.migration_crash import WAYS, migrate
 from tests.support.migration_harness import RECREATE, MigrationBench
 from tests.support.wire import Wire, no_delays, one_worker
 
+pytestmark = pytest.mark.demand("migrate", "all of tests/migration/test_crash.py")
+
 Record = Callable[[str, object], None]
 
 
+@pytest.mark.demand(
+    "migrate",
+    "{way}, 5 users: killed before and after each request, its answer lost too; no "
+    "user is lost or linked twice, all rights as before",
+)
 @pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_killed_at_any_request_the_next_run_goes_on(
@@ -29,6 +36,7 @@ def test_killed_at_any_request_the_next_run_goes_on(
     assert crashes > (10 if whole else 1)
 
 
+@pytest.mark.demand("migrate", "the runs that continue are killed too, seeded", "crashes")
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 def test_the_run_that_goes_on_may_be_killed_too(
@@ -64,6 +72,7 @@ def requests(people: int, folder: Path) -> Counter[str]:
         )
 
 
+@pytest.mark.demand("migrate", "the exact requests a user")
 def test_what_a_person_more_costs(tmp_path: Path) -> None:
     """Links, groups and roles, and the user in Harbor; then the link, looked for by both ends."""
     few, more = requests(2, tmp_path / "few"), requests(4, tmp_path / "more")
@@ -88,6 +97,7 @@ def remade_requests(people: int, folder: Path) -> Counter[str]:
         return counts + counted({"come back": made.finish})
 
 
+@pytest.mark.demand("migrate", "the exact requests a user who is re-created")
 @pytest.mark.long
 def test_what_a_person_more_costs_who_is_made_anew(tmp_path: Path) -> None:
     """Credentials too; all of it once more, the identity's holder, and both ends of the import."""
@@ -123,6 +133,7 @@ def issuer_requests(people: int, folder: Path) -> Counter[str]:
         return counts + counted({"come back": back})
 
 
+@pytest.mark.demand("migrate", "the exact requests a user where the issuer changes")
 @pytest.mark.long
 def test_what_a_person_more_costs_where_the_issuer_changes(tmp_path: Path) -> None:
     """The user in Harbor, and groups in both realms; the user twice and the deletion; the return."""

@@ -19,6 +19,10 @@ from tenantry.migration.snapshot import INSPECTION, Identity, Person
 from tests.support.harness import Bench, connections
 from tests.support.migration_harness import MigrationBench
 
+pytestmark = pytest.mark.demand(
+    "reality", "all of tests/declared, tests/core, tests/systems, and user files"
+)
+
 GOOD = "external_id,external_username,username,email\n7,ann.b,ann,ann@corp.test\n8,bob,bob,\n"
 
 
@@ -50,6 +54,7 @@ def test_csv_and_excel_are_read_alike(name: str, data: bytes) -> None:
     assert (bob.external_id, bob.email) == ("8", "")
 
 
+@pytest.mark.demand("migrate", "a mapping file: all faults with their rows")
 @pytest.mark.parametrize(
     ("text", "by", "faults"),
     [
@@ -87,6 +92,7 @@ def test_all_faults_are_listed_with_their_rows(text: str, by: Match, faults: lis
         assert fault in line
 
 
+@pytest.mark.demand("migrate", "a mapping file of another encoding is reported")
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
@@ -103,6 +109,7 @@ def test_another_encoding_is_told(name: str, data: bytes, said: str) -> None:
         from_file(name, data, "mapping")
 
 
+@pytest.mark.demand("migrate", "a mapping file with unknown users: nothing is changed")
 def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench) -> None:
     made = MigrationBench(bench, people=2)
     text = "external_id,external_username,username\n1,a,user00\n,,\n2,b,nobody\n\n3,c,noone\n"
@@ -165,6 +172,8 @@ SHIFTED = {
 }
 
 
+@pytest.mark.demand("migrate", "a file with shifted columns is refused with its row")
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize(("text", "faults"), SHIFTED.values(), ids=SHIFTED)
 def test_silently_wrong_row_with_shifted_columns_is_a_fault(text: str, faults: list[str]) -> None:
     with pytest.raises(FaultyFile) as raised:
@@ -196,6 +205,10 @@ MOVED = {
 }
 
 
+@pytest.mark.demand(
+    "migrate", "a file whose cells were moved in a spreadsheet is refused with its row"
+)
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize("name", ["people.csv", "people.xlsx"])
 @pytest.mark.parametrize(("cells", "faults"), MOVED.values(), ids=MOVED)
 def test_silently_wrong_row_whose_cells_were_moved_in_a_spreadsheet_is_a_fault(
@@ -211,6 +224,7 @@ def test_silently_wrong_row_whose_cells_were_moved_in_a_spreadsheet_is_a_fault(
         assert any(line.startswith(f"{name}: {fault}") for line in lines), lines
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_id_that_a_spreadsheet_shortened_is_a_fault() -> None:
     text = "external_id;external_username;username\n1,23457E+17;ann.b;ann\n"
     with pytest.raises(FaultyFile, match="row 2: external_id '1,23457E\\+17' is a number that"):
@@ -236,6 +250,9 @@ EDITED: dict[str, Edit] = {
 }
 
 
+@pytest.mark.demand(
+    "migrate", "an edited copy of the inspection's file is a mapping: commas, semicolons, Excel"
+)
 @pytest.mark.parametrize("edit", EDITED.values(), ids=EDITED)
 def test_an_edited_copy_of_the_inspections_file_is_a_mapping(bench: Bench, edit: Edit) -> None:
     made = MigrationBench(bench, people=2)
@@ -298,6 +315,10 @@ TWO_PEOPLE = [
 ONE_PERSON = [("Ann", "ANN"), ("Änne", "änne"), ("ΩΜΕΓΑ", "ωμεγα"), ("ИВАН", "иван")]
 
 
+@pytest.mark.demand(
+    "migrate", "different names are never merged, such as two that differ in one letter"
+)
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize(("one", "other"), TWO_PEOPLE)
 @pytest.mark.parametrize("by", ["email", "username", "mapping"])
 def test_silently_wrong_match_of_two_names_that_only_look_alike_is_none(
@@ -320,6 +341,7 @@ def _matched(ours: str, theirs: str, by: Match) -> str:
     return match([person], [identity], by)["p"].state
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @given(st.text(max_size=5), st.text(max_size=5))
 def test_silently_wrong_folding_of_different_names_to_one_never_happens(
     one: str, other: str
@@ -329,6 +351,7 @@ def test_silently_wrong_folding_of_different_names_to_one_never_happens(
         assert all(_is_one_letter(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_folding_is_none_for_any_letter() -> None:
     """Each letter of Unicode shares its folded form with its own other case only."""
     letters: dict[str, set[str]] = {}

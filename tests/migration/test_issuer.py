@@ -17,6 +17,10 @@ def made(issuer_platform: Callable[[], IssuerBench], no_waiting: None) -> Issuer
     return issuer_platform()
 
 
+@pytest.mark.demand(
+    "migrate",
+    "another issuer: configure-platform refuses the naive switch, and by hand it ends in 409",
+)
 def test_the_naive_switch_is_refused_and_ends_in_409(made: IssuerBench) -> None:
     assert [refused.split(":")[0] for refused in made.configure()] == [
         "harbor/configuration/single sign-on"
@@ -30,6 +34,10 @@ def test_the_naive_switch_is_refused_and_ends_in_409(made: IssuerBench) -> None:
     assert made.log_in("user01") == 409
 
 
+@pytest.mark.demand(
+    "migrate",
+    "another issuer: all users return with memberships, roles and the administrator's flag",
+)
 def test_everybody_comes_back_with_all_that_they_had(made: IssuerBench) -> None:
     before = made.rights()
 
@@ -51,6 +59,9 @@ def test_everybody_comes_back_with_all_that_they_had(made: IssuerBench) -> None:
     assert [made.log_in(name) for name in made.names] == [302] * 5
 
 
+@pytest.mark.demand(
+    "migrate", "another issuer: users who do not return are pending until they are excluded by name"
+)
 def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -> None:
     made.migrate()
     made.log_in_again(TO, ["user00", "user02", "user03", "user04"])
@@ -77,6 +88,7 @@ def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -
         assert not migration.is_on
 
 
+@pytest.mark.demand("migrate", "rights are restored once")
 def test_what_is_given_back_is_given_once(made: IssuerBench) -> None:
     made.migrate()
     made.log_in_again(TO)
@@ -93,6 +105,10 @@ def test_what_is_given_back_is_given_once(made: IssuerBench) -> None:
     assert made.rights() == after, "somebody took it away since: it stays away"
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
+@pytest.mark.demand(
+    "migrate", "no user is deleted before the switch, or without being in the snapshot"
+)
 def test_nobody_is_deleted_before_the_switch_nor_without_being_exported(
     made: IssuerBench,
 ) -> None:
@@ -133,6 +149,7 @@ def test_what_was_given_between_export_and_deletion_comes_back_too(made: IssuerB
     assert made.rights() == before
 
 
+@pytest.mark.demand("migrate", "rolled back from every phase")
 @pytest.mark.parametrize("until", ["exported", "approved", "switched", "moving", "moved", "back"])
 def test_it_is_undone_from_any_phase(until: str, made: IssuerBench) -> None:
     before = made.rights()
@@ -219,11 +236,16 @@ def test_names_are_named_however_they_are_spelled(made: IssuerBench) -> None:
         replace(options, pilot=("user01",))
 
 
+@pytest.mark.demand(
+    "migrate",
+    "no more than the declared share of users is deleted at once without explicit confirmation",
+)
 def test_a_wave_that_is_too_large_needs_a_further_word(made: IssuerBench) -> None:
     found = made.inspect(replace(OPTIONS, max_wave_percent=50))
     assert [each.what for each in found.blocking] == ["large wave"]
 
 
+@pytest.mark.demand("migrate", "the mesh must accept both issuers first")
 def test_a_rule_that_takes_the_old_issuers_tokens_only_stops_it(made: IssuerBench) -> None:
     rule = {
         "apiVersion": "security.istio.io/v1",
@@ -257,6 +279,7 @@ def map_group(made: IssuerBench, group: str) -> None:
     }
 
 
+@pytest.mark.demand("migrate", "another issuer: reports know the teams before the first login")
 def test_the_teams_of_people_are_known_before_their_first_login(made: IssuerBench) -> None:
     map_group(made, "/team-t0")
     leave_groups(made, "user00", "user01")

@@ -22,6 +22,7 @@ def read(source: Source, there: list[Identity]) -> list[Identity]:
     return from_file(source.file, source.content(there), source.match)
 
 
+@pytest.mark.demand("migrate", "matched and moved to the end: {id}")
 @every_source
 @pytest.mark.parametrize(
     "options", [migration_harness.OPTIONS, migration_harness.RECREATE], ids=["A", "B"]
@@ -52,6 +53,7 @@ def test_a_provider_is_replaced_to_the_end(
     assert made.rights_by_name() == before
 
 
+@pytest.mark.demand("migrate", "matched and moved to the end: C-{id}")
 @every_source
 def test_the_issuer_is_changed_to_the_end(
     source: Source,

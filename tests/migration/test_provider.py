@@ -19,6 +19,7 @@ def made(provider_platform: Callable[[], MigrationBench], no_waiting: None) -> M
     return provider_platform()
 
 
+@pytest.mark.demand("migrate", "users are linked ahead; no id changes, in Keycloak nor in Harbor")
 def test_everybody_is_linked_ahead_and_nobodys_ids_or_rights_change(made: MigrationBench) -> None:
     before, links = made.rights(), made.links(OLD)
 
@@ -64,6 +65,9 @@ def test_waves_of_the_same_size_are_numbered(made: MigrationBench) -> None:
     assert [len([p for p in found.people if p.wave == wave]) for wave in range(3)] == [1, 2, 2]
 
 
+@pytest.mark.demand(
+    "migrate", "configure-platform and drift remediate nothing that a migration is changing"
+)
 def test_what_a_migration_has_in_hand_is_not_mended(made: MigrationBench) -> None:
     made.migrate()
     assert made.configure() == []
@@ -78,6 +82,7 @@ def test_what_a_migration_has_in_hand_is_not_mended(made: MigrationBench) -> Non
     assert made.configure() == [f"keycloak/identity provider/{NEW}"], "and then it is no more"
 
 
+@pytest.mark.demand("migrate", "rolled back from every phase")
 @Phases
 def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
     before, links, hidden = made.rights(), made.links(OLD), made.hidden()
@@ -109,6 +114,7 @@ def test_after_the_end_there_is_no_way_back_and_before_its_time_no_end(
         migration.roll_back()
 
 
+@pytest.mark.demand("migrate", "a link that existed before the migration stays")
 def test_a_link_that_was_there_before_stays_when_it_is_undone(made: MigrationBench) -> None:
     there = {each.external_username: each.external_id for each in made.identities()}
     made.person("user01").links[NEW] = {"userId": there["user01"], "userName": "user01"}
@@ -119,6 +125,7 @@ def test_a_link_that_was_there_before_stays_when_it_is_undone(made: MigrationBen
     assert made.links(NEW) == {"user01": there["user01"]}
 
 
+@pytest.mark.demand("migrate", "the hourly run links users again who lost the link")
 def test_the_follow_up_links_again_whoever_lost_the_link(made: MigrationBench) -> None:
     made.migrate()
     links = made.links(NEW)
@@ -137,6 +144,7 @@ def test_the_follow_up_links_again_whoever_lost_the_link(made: MigrationBench) -
     assert made.links(NEW) == links
 
 
+@pytest.mark.demand("migrate", "late arrivals are not locked out")
 def test_whoever_comes_by_the_old_one_after_the_export_stops_the_switch(
     made: MigrationBench,
 ) -> None:
@@ -155,6 +163,7 @@ def test_whoever_comes_by_the_old_one_after_the_export_stops_the_switch(
     assert "late" in made.links(NEW)
 
 
+@pytest.mark.demand("migrate", "a second migration is refused")
 def test_a_second_migration_is_refused_while_one_is_on(made: MigrationBench) -> None:
     made.migrate(until="approved")
 
@@ -162,6 +171,7 @@ def test_a_second_migration_is_refused_while_one_is_on(made: MigrationBench) -> 
         migration.check_no_other(NEW, "other")
 
 
+@pytest.mark.demand("migrate", "the approval is for one plan, by hash")
 def test_only_the_plan_that_was_looked_at_is_approved(made: MigrationBench) -> None:
     old = made.plan()
     made.plan()
@@ -177,6 +187,9 @@ def test_only_the_plan_that_was_looked_at_is_approved(made: MigrationBench) -> N
 # What stands in the way
 
 
+@pytest.mark.demand(
+    "migrate", "ambiguous and unmatched users stop a migration; no message has a name"
+)
 def test_whoever_could_be_two_stops_it(made: MigrationBench) -> None:
     made.add_person("twin")
     made.add_identity("twin2", "TWIN@corp.test")
@@ -259,6 +272,9 @@ def test_unknown_names_are_refused_all_at_once(made: MigrationBench) -> None:
 # What is kept
 
 
+@pytest.mark.demand(
+    "migrate", "the snapshot: readable by its owner only, without secrets, deleted on time"
+)
 def test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time(
     made: MigrationBench,
 ) -> None:
@@ -295,6 +311,7 @@ def test_the_snapshot_of_one_that_is_over_goes_when_another_begins(made: Migrati
     assert "user01" not in kept.read_text()
 
 
+@pytest.mark.demand("migrate", "a snapshot that was cut short, altered or deleted is refused")
 @pytest.mark.parametrize("spoil", ["cut", "altered", "gone"])
 def test_a_snapshot_that_is_not_whole_is_refused(spoil: str, made: MigrationBench) -> None:
     made.migrate(until="approved")
@@ -326,6 +343,7 @@ def test_a_journal_cut_short_by_a_killed_run_is_the_one_before(made: MigrationBe
     assert made.hidden() == {OLD: True, NEW: False}
 
 
+@pytest.mark.demand("migrate", "minimum versions: Harbor 2.4, Keycloak 26.7")
 @pytest.mark.parametrize(
     ("harbor", "keycloak", "said"),
     [("v2.3.5-abc", "26.7.3", "needs 2.4"), ("v2.15.2-abc", "26.6.9", "tested with 26.7")],

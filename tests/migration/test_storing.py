@@ -13,6 +13,11 @@ from tenantry.migration.machine import Migration
 from tenantry.migration.snapshot import Wave
 from tests.support.migration_harness import NEW, OLD, OPTIONS, MigrationBench
 
+pytestmark = pytest.mark.demand(
+    "migrate",
+    "stored files are compared after writing, and a failed export leaves no personal data",
+)
+
 
 class Died(BaseException):
     """The process is gone: no handler runs."""

@@ -32,6 +32,7 @@ def follow_up(made: MigrationBench) -> str:
         return str(migration.follow_up())
 
 
+@pytest.mark.demand("migrate", "a user who is re-created by hand: 409")
 def test_a_user_made_anew_by_hand_is_refused_by_harbor(made: MigrationBench) -> None:
     old = made.person("user00")
     made.realm.remove_user(old)
@@ -41,6 +42,9 @@ def test_a_user_made_anew_by_hand_is_refused_by_harbor(made: MigrationBench) -> 
     assert raised.value.status == 409
 
 
+@pytest.mark.demand(
+    "migrate", "re-created users: another id, and all rights at once or after the next login"
+)
 def test_everybody_has_another_id_and_all_that_they_had(made: MigrationBench) -> None:
     before, was = made.rights_by_name(), ids(made)
 
@@ -72,6 +76,9 @@ def test_everybody_has_another_id_and_all_that_they_had(made: MigrationBench) ->
     assert made.configure() == []
 
 
+@pytest.mark.demand(
+    "migrate", "re-created users who do not log in are waited for until they are excluded by name"
+)
 def test_whoever_does_not_come_back_is_waited_for_until_let_go(made: MigrationBench) -> None:
     made.migrate(RECREATE)
     for name in names(made)[1:]:
@@ -90,6 +97,7 @@ def test_whoever_does_not_come_back_is_waited_for_until_let_go(made: MigrationBe
         assert not migration.is_on
 
 
+@pytest.mark.demand("migrate", "rolled back from every phase")
 @pytest.mark.parametrize("until", ["exported", "approved", "moving", "moved", "switched", "back"])
 def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
     before, was, links, hidden = made.rights_by_name(), ids(made), made.links(OLD), made.hidden()
@@ -185,6 +193,7 @@ def test_once_somebody_is_made_anew_it_is_not_planned_anew(made: MigrationBench)
     assert made.hidden() == {OLD: True, NEW: False}
 
 
+@pytest.mark.demand("migrate", "no user is deleted before it is certain that importing is allowed")
 def test_nobody_is_deleted_while_importing_is_not_allowed(made: MigrationBench) -> None:
     made.migrate(RECREATE, until="approved")
     was = ids(made)
@@ -195,6 +204,7 @@ def test_nobody_is_deleted_while_importing_is_not_allowed(made: MigrationBench) 
     assert ids(made) == was
 
 
+@pytest.mark.demand("migrate", "a group that was deleted during the migration locks no user out")
 def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -> None:
     made.migrate(RECREATE, until="moving")
     with made.process() as migration:
@@ -238,6 +248,12 @@ def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
 # By the same id
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
+@pytest.mark.demand(
+    "migrate",
+    "the fallback: a user who cannot be linked is deleted and imported with the "
+    "same id; Harbor needs no change",
+)
 def test_whoever_cannot_be_linked_is_imported_with_the_same_id(made: MigrationBench) -> None:
     before = made.rights()
     options = replace(OPTIONS, reimport_users=("user01", "User02"))

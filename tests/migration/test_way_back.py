@@ -46,6 +46,9 @@ def members(rights: dict[str, Any], project: str) -> dict[str, int]:
     return {name: role for name, role in rights["members"][project] if name != "admin"}
 
 
+@pytest.mark.demand(
+    "migrate", "rights granted during a migration survive a roll back: another issuer"
+)
 def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
     issuer: IssuerBench,
 ) -> None:
@@ -77,6 +80,9 @@ def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
     assert not rights["people"]["user01"]
 
 
+@pytest.mark.demand(
+    "migrate", "rights granted during a migration survive a roll back: users with other ids"
+)
 def test_rights_given_since_a_return_are_kept_where_users_are_made_anew(
     users: MigrationBench,
 ) -> None:
@@ -201,6 +207,7 @@ def standing(made: IssuerBench) -> HarborStatus:
         return migration.follow_up()
 
 
+@pytest.mark.demand("migrate", "a roll back ends although a user is absent: another issuer")
 def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) -> None:
     issuer.migrate()
     with issuer.process() as migration:
@@ -228,6 +235,7 @@ def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) 
         assert migration.entry.phase == "moved", "a later migration is not blocked"
 
 
+@pytest.mark.demand("migrate", "a roll back ends although a user is absent: users with other ids")
 def test_the_way_back_ends_without_people_who_are_excluded_where_users_are_made_anew(
     users: MigrationBench,
 ) -> None:
@@ -256,6 +264,7 @@ def test_an_excluded_person_who_logs_in_before_the_end_gets_the_rights_back(
     assert issuer.rights() == before
 
 
+@pytest.mark.demand("migrate", "the store names the pending users by team")
 def test_the_store_names_who_is_awaited_by_team(issuer: IssuerBench) -> None:
     issuer.migrate(until="moving")
     issuer.log_in_again(TO, ["user00"])
@@ -277,6 +286,7 @@ def test_the_store_names_who_is_awaited_by_team(issuer: IssuerBench) -> None:
     assert kept.splitlines()[1:2] == [b"t0,user00,user00@corp.test,not logged in"]
 
 
+@pytest.mark.demand("migrate", "no plan is made during a roll back")
 @pytest.mark.parametrize("undone", [False, True])
 def test_nothing_is_inspected_or_planned_on_the_way_back(undone: bool, issuer: IssuerBench) -> None:
     issuer.migrate()
@@ -321,6 +331,9 @@ def test_the_report_names_rights_that_were_given_since_the_export(issuer: Issuer
     )
 
 
+@pytest.mark.demand(
+    "migrate", "an administrator's flag set during a migration survives a roll back"
+)
 def test_an_admin_flag_given_meanwhile_is_kept(issuer: IssuerBench) -> None:
     issuer.migrate()
     issuer.log_in_again(TO, ["user04"])

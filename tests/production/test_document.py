@@ -27,6 +27,9 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("prefect"),
+    pytest.mark.demand(
+        "reality", "each command of docs/production.md works in the order of the page"
+    ),
 ]
 
 KEEP_RUNNING = ("prefect server start", "prefect worker start", "python deployments/serve.py")

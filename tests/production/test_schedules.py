@@ -26,6 +26,11 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("prefect"),
+    pytest.mark.demand(
+        "reality",
+        "all of tests/production/test_schedules.py: no process's log has a traceback "
+        "or an ERROR that demo/logs.py does not list with a reason",
+    ),
 ]
 
 EVERY_MINUTE = "onboard-teams"
@@ -125,6 +130,15 @@ def running(
         yield Running(server, sandbox, declared, content["deployments"], since)
 
 
+@pytest.mark.demand(
+    "reality", "each deployment of prefect.yaml with a schedule gets scheduled runs: {id}"
+)
+@pytest.mark.demand(
+    "reality",
+    "served on SQLite: each schedule gets scheduled runs, and one of them starts on time",
+    cases="serve-sqlite",
+    sample="only",
+)
 def test_each_deployment_with_a_schedule_gets_scheduled_runs(running: Running) -> None:
     scheduled = {item["name"] for item in running.deployments if item.get("schedules")}
 
@@ -137,6 +151,13 @@ def test_each_deployment_with_a_schedule_gets_scheduled_runs(running: Running) -
     assert len(scheduled) > 4
 
 
+@pytest.mark.demand("reality", "a scheduled run starts on time and completes")
+@pytest.mark.demand(
+    "reality",
+    "served on SQLite: each schedule gets scheduled runs, and one of them starts on time",
+    cases="serve-sqlite",
+    sample="only",
+)
 def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
     """The tolerance is a minute: a runner prepares runs seconds in advance, and may start one early."""
     ended = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -150,6 +171,7 @@ def test_a_scheduled_run_starts_on_time_and_completes(running: Running) -> None:
     assert abs(started - due) < timedelta(minutes=1)
 
 
+@pytest.mark.demand("reality", "each deployment completes as its schedule starts it")
 def test_each_deployment_with_a_schedule_completes_on_a_platform_that_is_in_sync(
     running: Running,
 ) -> None:
@@ -195,6 +217,7 @@ def system_down(running: Running, folder: Path) -> str:
     return running.platform.create_run("check-platform/check-platform", {"platform": "down"})
 
 
+@pytest.mark.demand("reality", "an expected failure leaves no traceback in the log of its run")
 @pytest.mark.parametrize("start", [refused_team, faulty_declaration, system_down])
 def test_an_expected_failure_leaves_no_traceback_in_the_log_of_its_run(
     running: Running, start: Callable[[Running, Path], str], tmp_path: Path
@@ -208,6 +231,7 @@ def test_an_expected_failure_leaves_no_traceback_in_the_log_of_its_run(
     assert run["state"]["message"].splitlines()[0] in log
 
 
+@pytest.mark.demand("reality", "a bug keeps its traceback, and a killed run is Crashed")
 def test_a_bug_leaves_its_traceback_in_the_log_of_its_run(running: Running) -> None:
     run = running.platform.create_run(f"{BUG}/{BUG}", {})
     ended = running.platform.wait_for_run(run)
@@ -219,6 +243,7 @@ def test_a_bug_leaves_its_traceback_in_the_log_of_its_run(running: Running) -> N
     assert "in have_a_bug" in log
 
 
+@pytest.mark.demand("reality", "a bug keeps its traceback, and a killed run is Crashed")
 def test_a_killed_run_is_crashed(running: Running) -> None:
     run = running.platform.create_run(f"{LONG}/{LONG}", {})
     kill_when_running(running.platform, run)

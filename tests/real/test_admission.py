@@ -15,7 +15,11 @@ from tests.real.conftest import Cluster
 from tests.real.rights_lab import ClusterOfOurs, Data, shipped, wait_until
 from tests.support.harness import prepare
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(600),
+    pytest.mark.demand("isolation", "all of tests/real/test_admission.py"),
+]
 
 POLICIES = ("tenantry-hosts", "tenantry-addresses", "tenantry-own-writes")
 ALL = ["get", "list", "create", "update", "patch", "delete"]
@@ -260,6 +264,9 @@ def tenant(real_kubernetes: Cluster, tmp_path_factory: pytest.TempPathFactory) -
             ours.close()
 
 
+@pytest.mark.demand(
+    "isolation", "admission policies: members claim no host, address or endpoint of others"
+)
 def test_no_member_may_claim_what_belongs_to_others(tenant: Tenant) -> None:
     allowed = {}
     for name, manifest in attacks(tenant).items():
@@ -269,6 +276,7 @@ def test_no_member_may_claim_what_belongs_to_others(tenant: Tenant) -> None:
     assert allowed == {}
 
 
+@pytest.mark.demand("isolation", "admission policies: members may do all else")
 def test_members_may_do_all_else(tenant: Tenant) -> None:
     refused = {}
     for name, manifest in harmless(tenant).items():
@@ -286,6 +294,7 @@ def test_the_message_names_the_host_and_what_to_do(tenant: Tenant) -> None:
     assert "Declare a route with that host" in message
 
 
+@pytest.mark.demand("isolation", "admission policies: an update keeps existing hosts and adds none")
 def test_an_update_may_keep_a_host_of_before_and_add_none(tenant: Tenant) -> None:
     """The new object is checked: a pattern that is checked against the old one lets all in."""
     old = virtual_service(tenant, hosts=["before.example.com"])
@@ -300,6 +309,7 @@ def test_an_update_may_keep_a_host_of_before_and_add_none(tenant: Tenant) -> Non
     assert tenant.replace(widened)[0] == 403
 
 
+@pytest.mark.demand("isolation", "admission policies: members cannot change which hosts they have")
 def test_members_can_not_change_what_says_which_hosts_they_have(tenant: Tenant) -> None:
     path = f"/api/v1/namespaces/{tenant.namespace}"
     live = tenant.ours.call("GET", path)[1]

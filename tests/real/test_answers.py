@@ -32,7 +32,14 @@ from tests.real.test_servers import connected
 from tests.support.harness import prepare, write
 from tests.support.listener import Listener
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600), pytest.mark.usefixtures("no_waiting")]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("no_waiting"),
+    pytest.mark.demand(
+        "isolation", "a proxy's page is not an answer; passwords follow no redirect; lists restart"
+    ),
+]
 
 PAGE = Answer(200, LOGIN_PAGE.encode(), {"Content-Type": "text/html"})
 OLD_TOKEN = {

@@ -30,7 +30,11 @@ from tests.real.servers.given import remove_from_cluster, remove_from_harbor
 from tests.support.addresses import GivenHarbor
 from tests.support.harness import Data, prepare, write
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(600),
+    pytest.mark.demand("drift", "the catalogue on a real Keycloak and a real API server"),
+]
 
 HERE = ("keycloak", "kubernetes", "istio")
 

@@ -23,6 +23,11 @@ from tests.real.servers.processes import ServerError
 from tests.sandbox.calls import Caller
 from tests.support.addresses import GivenHarbor
 
+pytestmark = pytest.mark.demand(
+    "real",
+    "suites and flows pass on systems that are given and in use, and leave them as they were",
+)
+
 # What every request may move on or make, and nobody sees: layers go with Harbor's next garbage collection.
 _UNSEEN = ("sessions", "sequences", "policies", "audit", "token_key")
 

@@ -74,6 +74,14 @@ def naive_switch(lab: IssuerLab) -> tuple[int, str]:
     return status, text
 
 
+@pytest.mark.demand("migrate", "another issuer: the naive switch ends in", "naive")
+@pytest.mark.demand(
+    "migrate",
+    "another issuer, the same users: the first login of all others works, all "
+    "rights are back but a project's ownership, for which Harbor has no call",
+    "people",
+    "rights",
+)
 def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_property: Record) -> None:
     lab = make(PEOPLE, TEAMS)
     owners = give_rights(lab, lab.ids)
@@ -118,6 +126,7 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
     record_property("naive", f"{status}: {text.strip()[:100]}")
 
 
+@pytest.mark.demand("migrate", "rolled back from every phase, with logins afterwards")
 @pytest.mark.parametrize("until", ["approved", "switched", "moving", "moved", "returned"])
 def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -> None:
     lab = make(4, 2)

@@ -27,7 +27,11 @@ from tests.real.migration_lab import MigrationLab
 from tests.support.locks import NoLock
 from tests.support.migration_harness import OLD
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(900),
+    pytest.mark.demand("isolation", "all of tests/real/test_keycloak_rights.py"),
+]
 
 ROLES = ("manage-users", "manage-clients", "manage-identity-providers")
 """Of the client `realm-management`: what every platform needs."""
@@ -182,12 +186,16 @@ def without_realm_settings(folder: Path) -> None:
     file.write_text("".join(line for line in lines if "realm_settings" not in line))
 
 
+@pytest.mark.demand(
+    "isolation", "real Keycloak: every flow runs with exactly the documented realm roles"
+)
 @pytest.mark.parametrize("number", range(6))
 def test_every_flow_runs_with_exactly_these_roles(limited: Limited, number: int) -> None:
     limited.log_in_with(*ROLES)
     limited.flows[number]()
 
 
+@pytest.mark.demand("isolation", "real Keycloak: without any one of them, a flow fails")
 @pytest.mark.parametrize("role", ROLES)
 def test_without_one_of_them_a_flow_fails(limited: Limited, role: str) -> None:
     limited.log_in_with(*(each for each in ROLES if each != role))

@@ -155,6 +155,14 @@ class Lab:
         return {(each.code, each.origin) for each in found}
 
 
+@pytest.mark.demand(
+    "platform",
+    "every manifest is accepted, of both kinds, and a second run makes no write",
+    "requests",
+)
+@pytest.mark.demand(
+    "platform", "istioctl validate and analyze find nothing in the manifests", "objects"
+)
 @pytest.mark.parametrize("kind", ["VirtualService", "HTTPRoute"])
 def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
     kind: str,
@@ -196,6 +204,9 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
         assert [f for f in checks.check_all(systems) if f.team == lab.name] == []
 
 
+@pytest.mark.demand(
+    "platform", "of planted faults the checks find all that istioctl finds, and more"
+)
 def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
     real_kubernetes: Cluster,
     real_istioctl: Istioctl,

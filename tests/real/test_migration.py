@@ -88,6 +88,15 @@ def give_rights(lab: MigrationLab | IssuerLab, ids: dict[str, int]) -> set[str]:
     return {owner}
 
 
+@pytest.mark.demand("migrate", "another provider: the naive switch before ends in", "naive")
+@pytest.mark.demand(
+    "migrate",
+    "another provider, 50 users in 6 groups, an ambiguous pair, two who never "
+    "return: the first login of all others works, no Harbor id changes, each right "
+    "is equal",
+    "people",
+    "rights",
+)
 def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
     make: Make, record_property: Record
 ) -> None:
@@ -137,6 +146,7 @@ def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
     record_property("naive", f"{status}: {text.strip()[:100]}")
 
 
+@pytest.mark.demand("migrate", "rolled back from every phase, with logins afterwards")
 @pytest.mark.parametrize("until", ["approved", "moving", "moved", "switched"])
 def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -> None:
     lab = make(3, 2)
@@ -170,6 +180,14 @@ def ids_in_realm(lab: MigrationLab) -> dict[str, str]:
     return {user["username"]: user["id"] for user in lab.admin.get_users({})}
 
 
+@pytest.mark.demand("migrate", "re-created users: one who is re-created by hand ends in", "naive")
+@pytest.mark.demand(
+    "migrate",
+    "re-created users, the same 50: the first login of all others works, all "
+    "rights are back but a project's ownership",
+    "people",
+    "rights",
+)
 def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
     make: Make, record_property: Record
 ) -> None:
@@ -224,6 +242,10 @@ def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
     record_property("naive", f"{status}: {text.strip()[:100]}")
 
 
+@pytest.mark.demand(
+    "migrate",
+    "rolled back from every phase where users were re-created: the former ids, and logins",
+)
 @pytest.mark.parametrize("until", ["moving", "moved", "switched", "returned"])
 def test_those_who_were_made_anew_get_their_ids_back(until: str, make: Make) -> None:
     lab = make(3, 2)
@@ -254,6 +276,7 @@ def test_those_who_were_made_anew_get_their_ids_back(until: str, make: Make) -> 
         assert onboarding.configure(systems).done == ()
 
 
+@pytest.mark.demand("migrate", "imported with the same id: no Harbor id changes")
 def test_whoever_is_imported_with_the_same_id_is_the_same_to_harbor(make: Make) -> None:
     lab = make(3, 2)
     ids, was = lab.all_log_in(lab.names, lab.old), ids_in_realm(lab)
@@ -271,6 +294,7 @@ def test_whoever_is_imported_with_the_same_id_is_the_same_to_harbor(make: Make) 
     assert [right for right in rights if not right.is_equal] == []
 
 
+@pytest.mark.demand("migrate", "a pilot logs in by the printed links, though Harbor sends a hint")
 def test_a_pilot_logs_in_by_the_printed_links_though_harbor_sends_a_hint(make: Make) -> None:
     lab = make(2, 1)
     pilot, other = lab.names

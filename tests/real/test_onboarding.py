@@ -29,7 +29,11 @@ from tests.support.flow_harness import SharedBench, platform
 
 __all__ = ["platform"]
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(300),
+    pytest.mark.demand("onboard", "all of tests/real/test_onboarding.py"),
+]
 
 REDIRECT = "https://shop.example.com/oauth2/callback"
 
@@ -99,10 +103,12 @@ def onboarded(bench: RealBench) -> RealBench:
     return bench
 
 
+@pytest.mark.demand("onboard", "real servers: the Prefect flow onboards three teams in one pass")
 def test_one_pass_leaves_nothing_to_do(onboarded):
     assert onboarded.plans() == {onboarded.name(team): () for team in ("data", "demo", "shop")}
 
 
+@pytest.mark.demand("onboard", "real servers: a second pass changes no resourceVersion")
 def test_a_second_pass_writes_nothing(onboarded):
     """The API server would have counted a write up, and Harbor tells when a robot or a quota was
     written last.
@@ -154,6 +160,11 @@ def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded):
     assert "harbor-pull" in [reference.name for reference in account.image_pull_secrets]
 
 
+@pytest.mark.demand(
+    "onboard",
+    "real API server: members can work, but cannot write a NetworkPolicy, quota, "
+    "limit range or role binding",
+)
 def test_members_can_work_in_the_namespace_but_not_move_its_fences(onboarded):
     """Kubernetes' own `edit` lets them write NetworkPolicies."""
     slug = onboarded.slug("demo")
@@ -191,6 +202,7 @@ def test_members_can_work_in_the_namespace_but_not_move_its_fences(onboarded):
     assert not may("get", "", "pods", onboarded.slug("data")), "another team's namespace"
 
 
+@pytest.mark.demand("onboard", "real Keycloak: a login yields an ID token with the team's group")
 def test_a_login_yields_an_id_token_with_the_teams_group(onboarded):
     admin, slug = onboarded.admin, onboarded.slug("shop")
     user = admin.create_user(
@@ -222,6 +234,7 @@ def test_a_login_yields_an_id_token_with_the_teams_group(onboarded):
     assert claims["iss"] == secret["issuer"]
 
 
+@pytest.mark.demand("onboard", "real servers: manual changes are found and remediated")
 def test_what_somebody_changed_on_the_real_servers_is_found_and_mended(onboarded):
     slug, admin = onboarded.slug("demo"), onboarded.admin
     networking = kubernetes.client.NetworkingV1Api(onboarded.api)
@@ -331,6 +344,7 @@ def test_an_account_of_the_realm_with_three_roles_is_enough(onboarded, monkeypat
     assert {change.id.kind.name for change in done} == {"client", "Secret", "Namespace mark"}
 
 
+@pytest.mark.demand("onboard", "real Keycloak under /auth")
 def test_a_keycloak_under_a_path_works(
     bench: RealBench, real_keycloak_under_auth: Keycloak, tmp_path: Path
 ):

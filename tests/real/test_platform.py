@@ -28,7 +28,11 @@ from tests.support.harness import write
 from tests.support.wire import Wire
 from tests.systems.test_client_secret import POLICIES
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(300),
+    pytest.mark.demand("platform", "all of tests/real/test_platform.py"),
+]
 
 PASSWORD = "wonderland"
 SECRET = "the-brokers-secret"
@@ -190,6 +194,7 @@ def lab(
             yield lab
 
 
+@pytest.mark.demand("platform", "a second run on the real Keycloak makes no write")
 def test_a_second_run_writes_nothing(
     lab: Lab, record_property: Callable[[str, object], None]
 ) -> None:
@@ -205,6 +210,9 @@ def test_a_second_run_writes_nothing(
     record_property("requests", len(wire.requests))
 
 
+@pytest.mark.demand(
+    "platform", "from empty to a login through a second realm: Developer by the groups claim alone"
+)
 def test_a_person_of_the_external_provider_is_a_developer_by_the_claim_alone(lab: Lab) -> None:
     alice = lab.person("alice", f"K8S-team-{lab.team}-PROD", "choir")
 
@@ -301,6 +309,9 @@ def a_slash_more(lab: Lab) -> None:
 CLIENT, SETTINGS = "keycloak/client/harbor", "harbor/configuration/single sign-on"
 
 
+@pytest.mark.demand(
+    "platform", "faults planted on the real Keycloak: exactly that finding; without a fault, none"
+)
 @pytest.mark.parametrize(
     ("plant", "finding"),
     [
@@ -345,12 +356,21 @@ def opens(lab: Lab, secret: str) -> bool:
     return answer.json()["error"] == "invalid_grant"
 
 
+@pytest.mark.demand(
+    "platform",
+    "a real Keycloak without it: the secret is renewed and given to Harbor, and "
+    "the plan says what it costs",
+)
 def test_a_renewed_secret_is_handed_to_harbor_and_the_plan_says_what_it_costs(lab: Lab) -> None:
     age, (old, new) = renewed(lab)
     assert "the realm has no client policy with the executor secret-rotation" in age
     assert (opens(lab, old), opens(lab, new)) == (False, True)
 
 
+@pytest.mark.demand(
+    "platform",
+    "a real Keycloak with secret-rotation: the two secrets overlap, and the old one expires",
+)
 def test_two_secrets_overlap_where_the_realm_has_the_policy(
     real_keycloak_with_rotation: Keycloak, tmp_path: Path
 ) -> None:

@@ -16,7 +16,11 @@ from tests.real.rights_lab import ClusterOfOurs, Data
 from tests.support.addresses import GivenHarbor
 from tests.support.harness import prepare
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(300),
+    pytest.mark.demand("isolation", "the members' role: missing, outdated, not bindable"),
+]
 
 
 @pytest.fixture
@@ -61,6 +65,9 @@ def test_a_team_is_onboarded_with_just_the_rights_that_ship(ours: ClusterOfOurs)
     assert bound.role_ref.name == "tenantry-team-member"
 
 
+@pytest.mark.demand(
+    "platform", "the mesh is configured and checked with just the rights of deployments/rbac.yaml"
+)
 def test_the_mesh_is_configured_and_checked_with_just_the_rights_that_ship(
     ours: ClusterOfOurs,
 ) -> None:

@@ -33,7 +33,11 @@ from tests.real.rights_lab import (
 from tests.support.harness import prepare
 from tests.support.locks import NoLock
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(1800),
+    pytest.mark.demand("isolation", "all of tests/real/test_rights.py"),
+]
 
 Step = Callable[["Walk", ClusterAccount], None]
 BEYOND_CALLS = {("clusterroles", "bind"), ("sinks", "write")}
@@ -262,6 +266,9 @@ def bind(walk: Walk) -> None:
         walk.ours.bind(f"tenantry-{role}", namespace)
 
 
+@pytest.mark.demand(
+    "isolation", "real API server: every flow runs under exactly the shipped rights"
+)
 def test_every_flow_runs_with_the_shipped_rights_and_uses_each_of_them(walk: Walk) -> None:
     account = ready(walk)
 
@@ -288,10 +295,12 @@ def is_sampled(right: Right) -> bool:
     return SAMPLE[right.role] == (right.resource, right.verb) and "gateway." not in right.group
 
 
+@pytest.mark.demand("isolation", "real API server: without any one of them, a flow fails")
 def test_without_one_right_a_flow_fails(walk: Walk) -> None:
     sweep(walk, [right for right in shipped_rights() if is_sampled(right)])
 
 
+@pytest.mark.demand("isolation", "real API server: without any one of them, a flow fails")
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_without_any_one_right_a_flow_fails(walk: Walk) -> None:

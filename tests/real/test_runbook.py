@@ -63,6 +63,11 @@ def operator(
     return Operator(flows, lab.store, values, log_in, lab.names, {"soak_hours": 0, **more})
 
 
+@pytest.mark.demand(
+    "migrate",
+    "the runbook step by step, real Keycloak, and a given Harbor or the sandbox's: "
+    "situation A, with a SIGKILL between waves",
+)
 def test_the_runbook_replaces_a_provider_though_a_run_is_killed_between_waves(
     start: Start,
 ) -> None:
@@ -89,6 +94,11 @@ def test_the_runbook_replaces_a_provider_though_a_run_is_killed_between_waves(
     operator(flows, lab, log_in).follow("A", kill_at="A3")
 
 
+@pytest.mark.demand(
+    "migrate",
+    "the runbook step by step, real Keycloak, and a given Harbor or the sandbox's: "
+    "situation C, with a SIGKILL between waves",
+)
 def test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves(
     start: Start,
 ) -> None:
@@ -109,6 +119,11 @@ def test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves(
     assert different == lab.harbor.is_the_sandboxs, "a project's owner, whom no call restores"
 
 
+@pytest.mark.demand(
+    "migrate",
+    "the runbook step by step, real Keycloak, and a given Harbor or the sandbox's: "
+    "situation C, rolled back",
+)
 def test_the_runbook_goes_back_to_the_old_issuer(start: Start) -> None:
     flows, lab = start(IssuerLab)
     give_rights(lab, lab.ids)

@@ -4,8 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.demands import mark_folder
 from tests.support.harness import Bench, Data, Prepare
 from tests.support.rotation_harness import PULL, SHOP, pass_time
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    mark_folder(item, "rotate", "all of tests/rotation")
 
 
 def _due(bench: Bench, team: Data) -> None:

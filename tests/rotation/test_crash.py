@@ -15,6 +15,8 @@ from tests.support.rotation_crash import WAYS, due, rotate
 from tests.support.rotation_harness import ROTATED, SPREAD_OUT, order, pairs_are_in_order, run
 from tests.support.wire import Request
 
+pytestmark = pytest.mark.demand("rotate", "all of tests/rotation/test_crash.py")
+
 PLAIN: Data = {
     "name": "shop",
     "robots": {"pull": {"expiry_days": 30, "rotation": ROTATED}, "ci": None},
@@ -26,6 +28,12 @@ SOME = 9
 Record = Callable[[str, object], None]
 
 
+@pytest.mark.demand(
+    "rotate",
+    "{way}: killed before and after each request, a credential in four Secrets; "
+    "one is live and published, no orphan is left, nothing that was in use is "
+    "retired",
+)
 @pytest.mark.parametrize("way", WAYS)
 def test_killed_at_any_request_it_is_finished_by_the_next_run(
     way: str, bench: Bench, whole: bool, record_property: Record
@@ -36,6 +44,7 @@ def test_killed_at_any_request_it_is_finished_by_the_next_run(
     assert crashes > (30 if whole else 5)
 
 
+@pytest.mark.demand("rotate", "the runs that continue are killed too, seeded", "crashes")
 @pytest.mark.parametrize("seed", range(2))
 def test_the_run_that_goes_on_may_be_killed_too(
     seed: int, bench: Bench, whole: bool, record_property: Record
@@ -47,6 +56,8 @@ def test_the_run_that_goes_on_may_be_killed_too(
     assert crashes >= runs
 
 
+@pytest.mark.demand("reality", "401 once at each request of a rotation", "struck", cases="401")
+@pytest.mark.demand("rotate", "each request fails in each way, its answer lost too", "struck")
 @pytest.mark.parametrize("name", FAULTS)
 def test_any_request_of_a_rotation_may_fail_once(
     name: str, bench: Bench, whole: bool, record_property: Record
@@ -76,7 +87,7 @@ def test_any_request_of_a_rotation_may_fail_once(
     requests = faults.requests()
     before_lock = lock.taken_after
     first = list(FAULTS).index(name) % SOME
-    struck = requests if whole else requests[first::SOME]
+    struck = requests if whole or name == "401 once" else requests[first::SOME]
     runs = [faults.inject(name, request) for request in struck]
     record_property("struck", len(runs))
     assert len(requests) > 15

@@ -3,6 +3,8 @@
 import base64
 import json
 
+import pytest
+
 from tests.support.harness import PLATFORM, Bench
 from tests.support.rotation_harness import (
     PULL,
@@ -51,6 +53,7 @@ def test_what_harbor_refuses_for_a_moment_is_not_deleted(pull: Bench) -> None:
     assert only(run(pull)).state == "overlapping"
 
 
+@pytest.mark.demand("rotate", "an expired robot is explained")
 def test_an_expired_robot_is_explained_and_exchanged(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     pass_time(bench, days=31)
@@ -61,6 +64,8 @@ def test_an_expired_robot_is_explained_and_exchanged(bench: Bench) -> None:
     pairs_are_in_order(bench)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
+@pytest.mark.demand("rotate", "a changed prefix is explained and remediated")
 def test_a_changed_prefix_is_explained_and_no_password_is_changed(pull: Bench) -> None:
     run(pull)
     (_, password), *_ = logins(pull).values()

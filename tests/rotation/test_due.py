@@ -85,6 +85,7 @@ def test_every_team_is_due_in_the_last_quarter_of_the_age_and_always_at_the_same
         assert spread(team) == spread(team)
 
 
+@pytest.mark.demand("rotate", "a thousand teams come due spread over time")
 def test_a_thousand_teams_of_one_hour_come_due_over_all_of_that_time() -> None:
     policy = Rotation(max_age_days=80)
     days = [(planned(f"t{n}", policy, NOW, None)[0] - NOW).days for n in range(1000)]

@@ -30,6 +30,10 @@ from tests.support.rotation_harness import (
     secret,
 )
 
+pytestmark = pytest.mark.demand(
+    "reality", "credentials of a team with a faulty file are rotated as they are, and none expires"
+)
+
 FAULTS = {"not YAML": "{", "an unknown field": "name: shop\ncolour: red\n", "empty": ""}
 
 

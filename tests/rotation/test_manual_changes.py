@@ -8,18 +8,36 @@ from hypothesis.stateful import run_state_machine_as_test
 from tenantry.onboarding import onboard
 from tests.rotation.manual_changes import TEAM, at_once, machine, remediate
 from tests.support.crash import Snapshot
+from tests.support.demands import Figure
 from tests.support.harness import Bench
 from tests.support.interleaving import Interleaving
 from tests.support.locks import Mutex
 from tests.support.rotation_harness import SHOP, logins, order, pairs_are_in_order, pass_time, run
 
 
+@pytest.mark.demand(
+    "rotate",
+    "random walks over onboarding, rotation, crashes, all at once, passing time "
+    "and manual changes break no invariant",
+)
 @pytest.mark.long
-def test_whatever_befalls_them_the_invariants_hold(bench: Bench) -> None:
-    some = settings(max_examples=6, stateful_step_count=8, deadline=None, print_blob=True)
+def test_whatever_befalls_them_the_invariants_hold(
+    bench: Bench, whole: bool, figure: Figure
+) -> None:
+    walks, steps = (40, 12) if whole else (6, 8)
+    some = settings(
+        max_examples=walks,
+        stateful_step_count=steps,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    figure(f"{walks} random walks of up to {steps} steps")
     run_state_machine_as_test(machine(bench), settings=some)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
+@pytest.mark.demand("rotate", "two rotations at once: one rotates")
 def test_of_two_rotations_at_once_one_rotates(bench: Bench) -> None:
     bench.declare(SHOP).onboard()
     pass_time(bench, hours=1)

@@ -97,6 +97,7 @@ def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
     pairs_are_in_order(bench)
 
 
+@pytest.mark.demand("rotate", "nothing is retired while the published credential fails its test")
 def test_nothing_is_retired_while_what_is_published_does_not_work(pull: Bench) -> None:
     first = logins(pull)
     run(pull)
@@ -126,6 +127,7 @@ def test_a_team_that_is_not_onboarded_waits_and_cannot_be_forced(bench: Bench) -
     assert "the project does not exist. Onboard team 'shop' first." in str(outcome.error)
 
 
+@pytest.mark.demand("rotate", "a robot's account is refused")
 def test_the_check_explains_why_a_robots_account_is_refused(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     username, password = bench.login("harbor-pull")

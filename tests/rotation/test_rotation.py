@@ -112,6 +112,7 @@ def test_without_a_policy_nothing_happens_by_itself_but_what_was_forced_is_finis
     assert enabled(bench) == {"pull-b"}
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_the_secret_is_the_same_object_after_a_rotation(pull: Bench) -> None:
     """Kubelets know it by its uid: deleted and made anew, images in use would be pulled again."""
     before = secret(pull)["metadata"]
@@ -151,6 +152,7 @@ def test_an_image_of_the_project_is_pulled_where_there_is_one(name: str, shop: B
 # What it costs
 
 
+@pytest.mark.demand("rotate", "the exact requests of a rotation")
 def test_the_requests_of_a_rotation(shop: Bench) -> None:
     shop.sandbox.requests.reset()
     run(shop, purposes=["pull"])
@@ -174,6 +176,7 @@ def test_the_requests_of_a_rotation(shop: Bench) -> None:
     }
 
 
+@pytest.mark.demand("rotate", "the exact requests of a run with nothing to do")
 def test_the_requests_of_a_run_with_nothing_to_do(bench: Bench) -> None:
     bench.declare(SHOP, {**SHOP, "name": "data"})
     for team in bench.teams:
@@ -216,6 +219,11 @@ def test_an_order_that_was_carried_out_is_not_carried_out_again(bench: Bench) ->
     assert not only(run(bench, given)).rotated
 
 
+@pytest.mark.demand(
+    "rotate",
+    "compromised: the old robots are deleted first, and the report says how long tokens live",
+)
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_what_is_compromised_dies_first_and_the_report_tells_of_tokens(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     pass_time(bench, hours=1)
@@ -264,6 +272,7 @@ def test_what_is_compromised_goes_though_its_secret_is_gone(bench: Bench) -> Non
 # Its pace
 
 
+@pytest.mark.demand("rotate", "at most the declared number of rotations per run")
 def test_no_more_are_rotated_than_one_run_may_and_the_most_urgent_first(bench: Bench) -> None:
     teams = [{**PULL, "name": f"t{number}"} for number in range(4)]
     bench.declare(*teams, platform={**PLATFORM, "rotation": {"most_per_run": 2}})
@@ -314,6 +323,9 @@ def test_onboarding_keeps_what_rotation_wrote(pull: Bench) -> None:
     pairs_are_in_order(pull)
 
 
+@pytest.mark.demand(
+    "rotate", "drift: an overlapping old robot is not an extra, one past its retirement date is"
+)
 def test_an_old_robot_is_an_extra_only_after_its_retirement(pull: Bench) -> None:
     id = robot_id("team-shop", "pull-a")
 
@@ -352,6 +364,7 @@ def test_an_old_robot_of_which_nothing_is_written_overlaps_from_now_on(pull: Ben
 # Robots that somebody else made
 
 
+@pytest.mark.demand("rotate", "Otomi's robots are adopted and rotated into Tenantry's")
 def test_otomis_robots_are_adopted_and_retired_for_ours(bench: Bench) -> None:
     sinks = [{"namespace": "team-{team}", "name": "harbor-pullsecret"}]
     robot = {"replaces": ["otomi-team-{team}-pull"], "sinks": sinks, "rotation": ROTATED}

@@ -8,6 +8,11 @@ import pytest
 from tenantry.sandbox import Controls, Sandbox
 from tenantry.sandbox.harbor import ADMIN, ADMIN_PASSWORD, SimulatedHarbor
 from tests.sandbox.calls import Caller
+from tests.support.demands import mark_folder
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    mark_folder(item, "real", "all of tests/conformance and tests/sandbox, on the sandbox")
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ def statuses(controls: Controls) -> list[tuple[int, str]]:
 # The fault of a request
 
 
+@pytest.mark.demand("real", "Controls: fault: a status")
 def test_a_status_comes_with_body_and_headers_and_nothing_is_done(
     controls: Controls, admin: Caller, harbor: SimulatedHarbor
 ) -> None:
@@ -56,6 +57,7 @@ def test_a_status_comes_with_body_and_headers_and_nothing_is_done(
     assert admin("POST", "/projects", json=TEAM).status_code == 201
 
 
+@pytest.mark.demand("real", "Controls: fault: a status")
 def test_a_status_may_have_a_json_body_or_none(controls: Controls, nobody: Caller) -> None:
     controls.fail(500, body={"errors": []})
     controls.fail(502)
@@ -66,6 +68,7 @@ def test_a_status_may_have_a_json_body_or_none(controls: Controls, nobody: Calle
     assert nobody("GET", "/ping").content == b""
 
 
+@pytest.mark.demand("real", "Controls: fault: reset")
 def test_a_reset_comes_before_anything_is_done(
     controls: Controls, admin: Caller, harbor: SimulatedHarbor
 ) -> None:
@@ -79,6 +82,7 @@ def test_a_reset_comes_before_anything_is_done(
     assert admin("POST", "/projects", json=TEAM).status_code == 201
 
 
+@pytest.mark.demand("real", "Controls: fault: answer lost after the work")
 def test_a_lost_answer_is_one_whose_work_was_done(
     controls: Controls, admin: Caller, harbor: SimulatedHarbor
 ) -> None:
@@ -92,6 +96,7 @@ def test_a_lost_answer_is_one_whose_work_was_done(
     assert admin("POST", "/projects", json=TEAM).status_code == 409
 
 
+@pytest.mark.demand("real", "Controls: fault: time-out")
 def test_a_time_out_lasts_as_long_as_the_client_waits(
     controls: Controls, admin: Caller, harbor: SimulatedHarbor
 ) -> None:
@@ -106,6 +111,7 @@ def test_a_time_out_lasts_as_long_as_the_client_waits(
     assert "team-demo" not in harbor.projects
 
 
+@pytest.mark.demand("real", "Controls: fault: time-out")
 @pytest.mark.parametrize("end", [Controls.release, Controls.clear_faults])
 def test_a_time_out_can_be_ended(controls: Controls, url: str, end: Any) -> None:
     controls.fail("timeout")
@@ -128,6 +134,7 @@ def test_a_sandbox_ends_although_a_request_waits() -> None:
         assert isinstance(waiting.exception(), httpx.ReadError)
 
 
+@pytest.mark.demand("real", "Controls: fault: truncated body")
 def test_a_truncated_body_looks_whole_and_is_no_json(controls: Controls, admin: Caller) -> None:
     controls.fail("truncated", times=2)
 
@@ -141,6 +148,7 @@ def test_a_truncated_body_looks_whole_and_is_no_json(controls: Controls, admin: 
     assert statuses(controls) == [(200, "truncated"), (201, "truncated")]
 
 
+@pytest.mark.demand("real", "Controls: fault: truncated body")
 @pytest.mark.parametrize("path", ["/ping", "/users/current"])
 def test_a_cut_body_ends_with_the_connection(controls: Controls, admin: Caller, path: str) -> None:
     controls.fail("cut")
@@ -151,6 +159,7 @@ def test_a_cut_body_ends_with_the_connection(controls: Controls, admin: Caller, 
     assert statuses(controls) == [(200, "cut")]
 
 
+@pytest.mark.demand("real", "Controls: fault: malformed body")
 def test_a_page_of_html_comes_in_place_of_json(controls: Controls, admin: Caller) -> None:
     controls.fail("not-json")
 
@@ -194,6 +203,7 @@ def test_the_other_systems_fail_alike(sandbox: Sandbox, controls: Controls, faul
 # Which requests
 
 
+@pytest.mark.demand("real", "Controls: at the n-th request or by pattern")
 def test_the_nth_matching_request_is_struck_and_as_many_as_asked(
     controls: Controls, nobody: Caller
 ) -> None:
@@ -223,6 +233,7 @@ def test_the_oldest_of_several_strikes(controls: Controls, nobody: Caller) -> No
     assert [nobody("GET", "/ping").status_code for _ in range(3)] == [500, 502, 200]
 
 
+@pytest.mark.demand("real", "Controls: at the n-th request or by pattern")
 @pytest.mark.parametrize(
     ("which", "struck"),
     [
@@ -301,6 +312,7 @@ def test_what_is_no_fault_is_refused(
 # Latency
 
 
+@pytest.mark.demand("real", "Controls: added latency")
 def test_latency_is_waited_before_anything_is_done() -> None:
     events: list[Any] = []
 
@@ -333,6 +345,7 @@ def test_latency_is_waited_before_anything_is_done() -> None:
     assert controls.requests.total() == 3
 
 
+@pytest.mark.demand("real", "Controls: added latency")
 def test_a_system_answers_with_latency_too(controls: Controls, nobody: Caller) -> None:
     controls.delay(0.01, "harbor")
 
@@ -342,6 +355,7 @@ def test_a_system_answers_with_latency_too(controls: Controls, nobody: Caller) -
 # Over HTTP
 
 
+@pytest.mark.demand("real", "Controls: over HTTP, off the servers' own paths")
 def test_requests_can_be_read_and_forgotten(control: httpx.Client, admin: Caller) -> None:
     admin("POST", "/projects", json=TEAM)
     for _ in range(2):
@@ -364,6 +378,7 @@ def test_requests_can_be_read_and_forgotten(control: httpx.Client, admin: Caller
     assert control.get("/requests").json() == {"total": 0, "writes": 0, "requests": []}
 
 
+@pytest.mark.demand("real", "Controls: over HTTP, off the servers' own paths")
 def test_faults_can_be_set_read_and_taken_back(control: httpx.Client, nobody: Caller) -> None:
     asked = {"fault": 429, "system": "harbor", "path": "*/ping", "times": None}
     asked["headers"] = {"retry-after": "1"}
@@ -378,6 +393,7 @@ def test_faults_can_be_set_read_and_taken_back(control: httpx.Client, nobody: Ca
     assert control.get("/faults").json() == []
 
 
+@pytest.mark.demand("real", "Controls: over HTTP, off the servers' own paths")
 def test_latency_can_be_set(control: httpx.Client, controls: Controls) -> None:
     answer = control.put("/latency", json={"seconds": 0.5, "system": "keycloak"})
     assert answer.json() == {"harbor": 0, "keycloak": 0.5, "kubernetes": 0} == controls.latency
@@ -385,6 +401,8 @@ def test_latency_can_be_set(control: httpx.Client, controls: Controls) -> None:
     assert control.put("/latency", json={"seconds": -1}).status_code == 422
 
 
+@pytest.mark.demand("real", "Controls: a clock that can be moved")
+@pytest.mark.demand("real", "Controls: over HTTP, off the servers' own paths")
 def test_the_clock_can_be_moved_over_http(sandbox: Sandbox, control: httpx.Client) -> None:
     before = sandbox.clock.now()
     now = control.post("/clock", json={"move": 86_400}).json()["now"]
@@ -393,6 +411,7 @@ def test_the_clock_can_be_moved_over_http(sandbox: Sandbox, control: httpx.Clien
     assert control.post("/clock", content=b"{").status_code == 422
 
 
+@pytest.mark.demand("real", "Controls: over HTTP, off the servers' own paths")
 def test_the_controls_are_not_on_the_systems_paths(control: httpx.Client, nobody: Caller) -> None:
     answer = CLIENT.get(f"{nobody.url}/faults")
     assert answer.status_code == 404
@@ -422,6 +441,7 @@ def charged(real: Sandbox) -> Any:
     return real.costs.charged
 
 
+@pytest.mark.demand("real", "Controls: realistic costs")
 def test_a_call_in_a_session_costs_much_less_than_one_with_a_password(
     real: Sandbox, charged: Any
 ) -> None:
@@ -447,12 +467,14 @@ def test_a_call_in_a_session_costs_much_less_than_one_with_a_password(
     assert sum(c.seconds for c in charged) > 10 * sum(c.seconds for c in in_session)
 
 
+@pytest.mark.demand("real", "Controls: realistic costs")
 def test_a_robot_costs_little(real: Sandbox, charged: Any) -> None:
     url = real.addresses()["harbor"]["url"]
     CLIENT.get(f"{url}{API}/projects", auth=("robot$nobody", "x"))
     assert charged[0] == Charge("robot", ROBOT.seconds)
 
 
+@pytest.mark.demand("real", "Controls: realistic costs")
 def test_lists_cost_by_the_row(real: Sandbox, charged: Any) -> None:
     admin = Caller(real.addresses()["harbor"]["url"], *ADMIN)
     for name in ("team-a", "team-b"):
@@ -479,11 +501,13 @@ def test_a_sandbox_costs_nothing_unless_asked(sandbox: Sandbox) -> None:
     assert sandbox.costs is None
 
 
+@pytest.mark.demand("real", "Controls: realistic costs")
 def test_every_cost_is_that_of_a_route() -> None:
     for method, template in COSTS:
         assert routes.find(method, template)[1] == template
 
 
+@pytest.mark.demand("real", "Controls: realistic costs")
 @pytest.mark.parametrize(
     ("what", "cost", "most"),
     [("password", PASSWORD, 2), ("GET x", CALL, 1), ("GET y", Cost(0, concurrency=None), 8)],

@@ -102,6 +102,7 @@ def test_a_configuration_that_its_environment_sets_is_shown_and_taken_from_nobod
     harbor.read_only_configuration = False
 
 
+@pytest.mark.demand("real", "Harbor: users")
 def test_users_of_the_provider(admin, harbor) -> None:
     alice = harbor.sign_in("alice", "alice@lab.test", "sub-1", "iss", [])
     harbor.sign_in("bob", None, "sub-2", "iss", [])
@@ -151,6 +152,7 @@ def erin(admin, harbor) -> dict:
     return {**name, "user_id": made}
 
 
+@pytest.mark.demand("real", "Harbor: users")
 def test_a_user_of_its_own_logs_in_and_is_told_little(admin, erin, demo) -> None:
     user = admin.login("erin", "Passw0rd")
     current = user.json("/users/current")
@@ -167,6 +169,7 @@ def test_a_user_of_its_own_logs_in_and_is_told_little(admin, erin, demo) -> None
     assert Session(admin.url, "erin", "Passw0rd")("GET", "/users/current").status_code == 200
 
 
+@pytest.mark.demand("real", "Harbor: users")
 def test_a_user_of_its_own_fixes_the_way_of_authentication(admin, erin) -> None:
     assert admin.json("/configurations")["auth_mode"]["editable"] is False
     assert refused(admin("PUT", "/configurations", json={"auth_mode": "oidc_auth"}), 400, FIXED)
@@ -175,6 +178,7 @@ def test_a_user_of_its_own_fixes_the_way_of_authentication(admin, erin) -> None:
     assert admin("PUT", "/configurations", json={"auth_mode": "oidc_auth"}).status_code == 200
 
 
+@pytest.mark.demand("real", "Harbor: users")
 def test_a_user_of_its_own_is_there_once_and_has_a_password_worth_the_name(admin, erin) -> None:
     body = {**erin, "password": "Passw0rd"}
     taken = admin("POST", "/users", json=body)
@@ -244,6 +248,7 @@ def test_the_next_time_of_a_schedule(admin, demo) -> None:
 # With a wider gap between reading and writing
 
 
+@pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
 def test_an_update_beside_a_refresh_loses_one_of_them(admin, ci, harbor) -> None:
     harbor.race_window = 0.05
     path = f"/robots/{ci['id']}"
@@ -258,6 +263,7 @@ def test_an_update_beside_a_refresh_loses_one_of_them(admin, ci, harbor) -> None
     assert secret_lost != description_lost
 
 
+@pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
 def test_parallel_adds_of_a_member_can_be_a_fault_of_the_server(admin, demo, harbor) -> None:
     harbor.race_window = 0.02
     group = {"group_name": "team-demo", "group_type": 3}

@@ -187,6 +187,7 @@ def taken(name: str, email: str) -> str:
 # --- To the provider -----------------------------------------------------------------------------
 
 
+@pytest.mark.demand("real", "Harbor: OIDC login and callback")
 def test_a_login_goes_to_the_provider(alice, idp, harbor) -> None:
     target = urlsplit(alice.start().headers["location"])
     assert f"{target.scheme}://{target.netloc}{target.path}" == f"{idp.issuer()}/authorize"
@@ -251,6 +252,7 @@ def test_settings_and_metadata_are_kept_for_three_seconds(alice, idp, admin, san
 # --- And back ------------------------------------------------------------------------------------
 
 
+@pytest.mark.demand("real", "Harbor: OIDC login and callback")
 def test_a_login(alice, admin, harbor, idp) -> None:
     answer = alice.log_in()
     assert (answer.status_code, answer.headers["location"]) == (302, "/")
@@ -283,6 +285,7 @@ def test_a_session_outlives_the_sandbox(alice, idp, harbor) -> None:
     assert harbor.state.sessions[alice.client.cookies["sid"]].user.groups == ["team-demo"]
 
 
+@pytest.mark.demand("real", "Harbor: OIDC login and callback")
 def test_the_state_must_be_that_of_the_session(alice, nobody) -> None:
     alice.start()
     answer = alice.client.get("/c/oidc/callback?code=x&state=other")
@@ -397,6 +400,8 @@ def test_a_user_is_known_by_subject_and_issuer(alice, idp, admin) -> None:
     assert again.current == first
 
 
+@pytest.mark.demand("real", "Harbor: 409 when sub or iss changed")
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 @pytest.mark.parametrize(
     ("claims", "message"),
     [
@@ -416,6 +421,7 @@ def test_a_name_or_address_that_is_taken(alice, idp, harbor, claims, message) ->
     assert alice.current["username"] == "alice"
 
 
+@pytest.mark.demand("real", "Harbor: 409 when sub or iss changed")
 def test_the_same_subject_of_another_issuer(alice, idp, admin, sandbox) -> None:
     alice.log_in()
     body = {"oidc_endpoint": idp.issuer("other")}
@@ -425,6 +431,7 @@ def test_the_same_subject_of_another_issuer(alice, idp, admin, sandbox) -> None:
     assert refused(answer, 409, taken("alice", "alice@lab.test"), code="UNKNOWN")
 
 
+@pytest.mark.demand("real", "Harbor: soft deletion")
 def test_a_deleted_user_comes_anew(alice, idp, admin, demo) -> None:
     alice.log_in()
     first = alice.current
@@ -448,6 +455,7 @@ def test_a_deleted_user_comes_anew(alice, idp, admin, demo) -> None:
 # --- Under a name of one's choice ----------------------------------------------------------------
 
 
+@pytest.mark.demand("real", "Harbor: the onboard page")
 def test_a_person_chooses_a_name(alice, harbor, idp) -> None:
     harbor.configuration["oidc_auto_onboard"] = False
     idp.claims |= {"preferred_username": "dave d", "groups": ["team-demo"]}
@@ -507,6 +515,7 @@ def test_logging_out_here_only(alice) -> None:
 # --- Secrets and tokens --------------------------------------------------------------------------
 
 
+@pytest.mark.demand("real", "Harbor: CLI secrets")
 def test_cli_secrets(alice, admin, harbor, url) -> None:
     alice.log_in()
     user_id = alice.current["user_id"]

@@ -8,6 +8,8 @@ import pytest
 from tests.conformance.harbor import TOKEN, Session
 from tests.sandbox.calls import refused
 
+pytestmark = pytest.mark.demand("real", "Harbor: sessions, dead ones too")
+
 PASSWORD = "Harbor12345"
 
 

@@ -11,6 +11,8 @@ from tenantry.kubeconfig import COMMAND
 from tenantry.sandbox import Sandbox
 from tests.support.kubectl import Kubectl
 
+pytestmark = pytest.mark.demand("reality", "a real kubectl with the sandbox's KUBECONFIG")
+
 OBJECTS = """
 apiVersion: v1
 kind: Namespace

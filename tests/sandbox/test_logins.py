@@ -10,6 +10,8 @@ from tenantry.sandbox import Controls, Sandbox
 from tenantry.sandbox.harbor import SimulatedHarbor
 from tests.sandbox.calls import refused
 
+pytestmark = pytest.mark.demand("real", "Keycloak: a user logs in with these claims")
+
 
 @pytest.fixture
 def client_of_harbor(sandbox: Sandbox, controls: Controls) -> Iterator[None]:
@@ -64,6 +66,8 @@ def test_a_user_logs_in_with_the_claims_that_are_told(
     assert "Password" in browse(sandbox).text
 
 
+@pytest.mark.demand("real", "Harbor: 409 when sub or iss changed")
+@pytest.mark.demand("real", "Controls: over HTTP, off the servers' own paths")
 @pytest.mark.usefixtures("client_of_harbor")
 def test_a_changed_subject_is_a_conflict_at_the_login(
     sandbox: Sandbox, control: httpx.Client

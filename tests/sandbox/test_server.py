@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tenantry.sandbox import Clock, Sandbox
 from tenantry.sandbox.counting import Answered, Counted
 from tests.sandbox.calls import CLIENT
@@ -105,6 +107,7 @@ def test_a_login_is_no_write(sandbox: Sandbox, nobody) -> None:
     assert sandbox.requests.writes() == 0
 
 
+@pytest.mark.demand("real", "Controls: a clock that can be moved")
 def test_the_clock_can_be_moved() -> None:
     clock = Clock()
     before = clock.now()

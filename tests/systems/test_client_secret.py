@@ -12,6 +12,8 @@ from tests.support.harness import Bench, connections, found, ids
 from tests.support.wire import no_delays
 from tests.systems.test_platform import REALM, SIGN_ON, plan
 
+pytestmark = pytest.mark.demand("platform", "all tests of configuring the platform on the sandbox")
+
 SECRET = "keycloak/client secret/harbor"
 POLICIES = {
     "profiles": {
@@ -89,6 +91,9 @@ def opens(bench: Bench, secret: str) -> bool:
     return "invalid_grant" in words
 
 
+@pytest.mark.demand(
+    "platform", "without the realm's policy for two secrets, the plan says what a renewal costs"
+)
 def test_a_secret_that_is_too_old_is_renewed_and_harbor_handed_the_new_one(
     signed_on: Bench,
 ) -> None:
@@ -113,6 +118,9 @@ def test_a_secret_that_is_too_old_is_renewed_and_harbor_handed_the_new_one(
     assert not opens(signed_on, old)
 
 
+@pytest.mark.demand(
+    "platform", "while the secret is renewed, the old one works until Harbor has the new one"
+)
 def test_with_the_realms_policy_the_old_secret_works_until_harbor_has_the_new_one(
     signed_on: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

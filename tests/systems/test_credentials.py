@@ -131,6 +131,7 @@ def test_an_oidc_clients_secret_is_copied(shop: Bench) -> None:
 # What pods pull with
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_what_others_attached_stays(bench: Bench) -> None:
     bench.declare(SHOP)
     bench.apply_only(["Kubernetes"])
@@ -156,6 +157,12 @@ def test_what_was_detached_is_attached_again(shop: Bench) -> None:
 # Credentials that are lost or do not work
 
 
+@pytest.mark.demand(
+    "onboard",
+    "a robot whose Secret was never written gets a new secret, and a Secret that "
+    "authenticates against Harbor",
+)
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_lost_secret_is_written_with_a_new_password_that_harbor_accepts(shop: Bench) -> None:
     lose(shop)
     assert actions(shop.plan()) == {SECRET: "create"}
@@ -204,6 +211,7 @@ def test_a_disabled_robot_is_enabled_and_keeps_its_password(shop: Bench) -> None
     is_well(shop)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_an_expired_robot_lives_as_long_again_from_now_and_keeps_its_password(
     shop: Bench,
 ) -> None:
@@ -263,6 +271,7 @@ def test_a_robot_that_never_expires_is_given_its_end(shop: Bench) -> None:
     is_well(shop)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 @pytest.mark.parametrize(
     "access",
     [

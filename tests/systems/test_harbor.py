@@ -194,6 +194,7 @@ POLICY = "harbor/retention policy/team-shop"
 IMMUTABLE = "harbor/immutable-tag rule/team-shop/**:v*"
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 @pytest.mark.parametrize(
     ("drift", "differences"),
     [
@@ -300,6 +301,7 @@ def test_a_project_that_is_not_ours_is_refused_and_nothing_is_written_in_it(benc
     assert ids(bench.plan().refusals) == [PROJECT]
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_project_that_differs_is_not_adopted_if_identical(bench: Bench) -> None:
     bench.declare({**TEAM, "adopt": "if-identical"}, platform=ADOPTING)
     foreign(bench, metadata={"public": "true"})
@@ -382,6 +384,7 @@ def test_a_project_created_after_the_observation_is_observed_again(bench: Bench)
     assert failure.value.status == 409
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_group_that_is_not_an_oidc_group_is_named(bench: Bench) -> None:
     bench.declare(SHOP)
     bench.sandbox.harbor.groups[7] = Group(7, "team-shop", 2)
@@ -393,6 +396,7 @@ def test_a_group_that_is_not_an_oidc_group_is_named(bench: Bench) -> None:
 # Many
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_more_than_a_page_of_members_and_robots_is_read(shop: Bench) -> None:
     """Ours come last of the alphabet, and so on the last page."""
     client = shop.systems.harbor_client
@@ -448,6 +452,7 @@ def test_a_harbor_from_2_4_on_is_accepted(version: str, bench: Bench) -> None:
     assert sentence.endswith(" accepts 'admin'.")
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_wrong_password_is_named_after_one_try(bench: Bench) -> None:
     bench.sandbox.harbor.login_delay = 1.5  # what tells a wrong password from a locked name
     wrong = client(bench, password=SecretStr("Wrong12345"))
@@ -468,6 +473,7 @@ def test_a_server_that_is_down_is_reported_after_four_attempts(bench: Bench) -> 
     assert "Harbor: POST /c/login: no answer (ConnectError)" in str(failure.value)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_robot_is_not_an_administrator(shop: Bench) -> None:
     name, password = shop.login("harbor-ci")
     shop.sandbox.harbor.configuration["auth_mode"] = "oidc_auth"

@@ -49,6 +49,7 @@ def leads_to(prefix: str, host: str, port: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_route_is_made_as_declared_in_the_declared_order(shop: Bench) -> None:
     assert route(shop)["spec"] == {
         "hosts": ["shop.example.com"],

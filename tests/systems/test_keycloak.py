@@ -146,6 +146,7 @@ def test_groups_are_kept_under_the_declared_parent(teams: int, bench: Bench) -> 
     assert all(bench.systems.plan(team, seen) == Plan(team.name) for team in bench.teams)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_client_has_the_code_flow_only_and_leaf_names_of_groups(shop: Bench) -> None:
     made = client(shop)
     assert made["standardFlowEnabled"] is True
@@ -389,6 +390,7 @@ def test_yes_adopts_a_client_and_the_mark_of_it_stays(bench: Bench) -> None:
 # Many
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_more_than_a_page_of_groups_and_clients_is_read(bench: Bench) -> None:
     """Ours come last of the alphabet, and so on the last page."""
     web = {"redirect_uris": ["https://x.example.com/"]}

@@ -507,6 +507,7 @@ def test_a_namespace_that_differs_is_not_adopted_if_identical(bench: Bench) -> N
 # Terminating
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_namespace_that_is_going_is_waited_for(shop: Bench) -> None:
     kubernetes = shop.sandbox.kubernetes
     old = namespace(shop)["metadata"]["uid"]

@@ -9,6 +9,8 @@ from tenantry.onboarding import configure, plan_platform
 from tenantry.plan import Plan
 from tests.support.harness import SHOP, Bench, found, ids
 
+pytestmark = pytest.mark.demand("platform", "all tests of configuring the platform on the sandbox")
+
 CORE = ["/api/", "/c/", "/service/", "/v2/"]
 MESH: dict[str, Any] = {"harbor": {"host": "registry.example.com"}}
 ROUTE = {"routes": {"web": {"host": "shop.example.com", "paths": [{"service": "web", "port": 80}]}}}
@@ -49,6 +51,9 @@ def spec(bench: Bench, kind: str, name: str = "harbor") -> dict[str, Any]:
     return held
 
 
+@pytest.mark.demand(
+    "platform", "Harbor in the mesh: the order of changes works, and a second run makes no write"
+)
 def test_harbors_routes_come_in_the_order_that_works_and_a_second_run_writes_nothing(
     harbors: Bench,
 ) -> None:
@@ -189,6 +194,8 @@ def service(bench: Bench, name: str, **ports: int) -> None:
     put(bench, "v1", "Service", name, "harbor", spec={"selector": selector, "ports": listed})
 
 
+@pytest.mark.demand("platform", "the portal needs a token, and docker's paths need none")
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_the_portal_requires_a_token_and_the_paths_of_docker_do_not(harbors: Bench) -> None:
     tokens = {"required": True, "audiences": ["gate"]}
     declare(harbors, {"harbor": {**MESH["harbor"], "portal_tokens": tokens}})
@@ -245,6 +252,7 @@ def test_the_portal_requires_a_token_and_the_paths_of_docker_do_not(harbors: Ben
 # The protocols of ports that the chart does not name
 
 
+@pytest.mark.demand("platform", "appProtocol is set where declared, and the port keeps its name")
 def test_app_protocol_is_set_where_declared_and_removed_afterwards(harbors: Bench) -> None:
     service(harbors, "harbor-redis", x=6379, other=80)
     protocols = {"harbor-redis": {6379: "tcp"}}

@@ -39,6 +39,7 @@ def with_hub(bench: Bench, name: str = "harbor-pull") -> dict[str, Any]:
     return {"auths": {**held["auths"], HUB: FOREIGN}, "credHelpers": {"gcr.io": "gcloud"}}
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_rotation_keeps_the_entry_of_another_registry(bench: Bench) -> None:
     bench.declare(rotation_harness.PULL).onboard()
     put(bench, with_hub(bench))
@@ -52,6 +53,7 @@ def test_silently_wrong_rotation_keeps_the_entry_of_another_registry(bench: Benc
     assert not bench.plan().changes
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_adoption_keeps_the_entry_of_another_registry(bench: Bench) -> None:
     bench.declare({"name": "shop"}).onboard()
     put(bench, with_hub(bench))
@@ -65,6 +67,7 @@ def test_silently_wrong_adoption_keeps_the_entry_of_another_registry(bench: Benc
     assert not bench.plan().changes
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_repair_keeps_the_entry_of_another_registry(bench: Bench) -> None:
     """A credential that no longer works is replaced, and nothing else."""
     bench.declare({"name": "shop"}).onboard()
@@ -76,6 +79,7 @@ def test_silently_wrong_repair_keeps_the_entry_of_another_registry(bench: Bench)
     assert not bench.plan().changes
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_sinks_keep_the_entry_of_another_registry(bench: Bench) -> None:
     sink = {"namespace": "team-shop", "name": "for-ci", "format": "config.json"}
     team = {**rotation_harness.PULL, "robots": {"pull": {"sinks": [sink]}, "ci": None}}
@@ -86,6 +90,7 @@ def test_silently_wrong_sinks_keep_the_entry_of_another_registry(bench: Bench) -
     assert not bench.plan().changes
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 def test_silently_wrong_renamed_registry_is_recognised_among_others(bench: Bench) -> None:
     """The robot's entry is found by its user name. The password is kept, the old entry is removed."""
     bench.declare({"name": "shop"}).onboard()
@@ -111,6 +116,7 @@ def auth(username: str, password: str) -> str:
     return base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 @pytest.mark.parametrize("entry", LEGAL.values(), ids=LEGAL)
 def test_message_none_for_a_secret_as_docker_writes_it(entry: Any, bench: Bench) -> None:
     bench.declare({"name": "shop"}).onboard()
@@ -119,6 +125,7 @@ def test_message_none_for_a_secret_as_docker_writes_it(entry: Any, bench: Bench)
     assert not bench.plan().changes
 
 
+@pytest.mark.demand("reality", "declared state, silently wrong: kept as written, or a fault")
 @pytest.mark.parametrize("stale", ["username", "password"])
 def test_silently_wrong_entry_that_contradicts_itself_is_written_without_a_new_password(
     stale: str, bench: Bench
@@ -139,6 +146,7 @@ def test_silently_wrong_entry_that_contradicts_itself_is_written_without_a_new_p
     assert not bench.plan().changes
 
 
+@pytest.mark.demand("reality", "declared state, messages: file, line, value, remedy; no class name")
 @pytest.mark.parametrize("address", ["https://{}", "https://{}/", "{}/"])
 def test_message_none_for_a_host_as_kubelets_accept_it(address: str, bench: Bench) -> None:
     bench.declare({"name": "shop"}).onboard()
@@ -157,6 +165,9 @@ BROKEN = {
 }
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 @pytest.mark.parametrize("entry", BROKEN.values(), ids=BROKEN)
 def test_crash_none_for_an_entry_that_cannot_be_read(entry: Any, bench: Bench) -> None:
     bench.declare({"name": "shop"}).onboard()
@@ -172,6 +183,9 @@ def test_crash_none_for_an_entry_that_cannot_be_read(entry: Any, bench: Bench) -
     assert not bench.plan().changes
 
 
+@pytest.mark.demand(
+    "reality", "declared state, crashes: a message with place and remedy instead of a traceback"
+)
 @pytest.mark.parametrize(
     "text", ["[" * 5000 + "]" * 5000, "[]", "null", '{"auths": []}', "{}", "%"]
 )

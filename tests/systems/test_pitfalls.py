@@ -28,6 +28,7 @@ def is_well(bench: Bench) -> None:
     assert bench.plan() == Plan("shop")
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_project_whose_name_is_our_projects_number_is_left_alone(bench: Bench) -> None:
     """Harbor takes a name of digits for an id, on every path with a project in it."""
     harbor = bench.declare({**SHOP, "harbor": {"storage_quota": "1Gi"}}).systems.harbor_client
@@ -50,6 +51,7 @@ def test_a_project_whose_name_is_our_projects_number_is_left_alone(bench: Bench)
     is_well(bench)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_member_whose_role_harbor_does_not_know_is_given_the_declared_one(shop: Bench) -> None:
     """Harbor stores any role in an update, and no longer lists the member."""
     members = shop.sandbox.harbor.projects["team-shop"].members

@@ -21,6 +21,8 @@ from tests.support.harness import SHOP, Bench, Prepare, actions, found, ids
 from tests.support.locks import Mutex
 from tests.support.wire import Kill, Killed, Wire, no_delays, one_worker
 
+pytestmark = pytest.mark.demand("platform", "all tests of configuring the platform on the sandbox")
+
 REALM = "main"
 PASSWORD = "wonderland"
 SIGN_ON: dict[str, Any] = {
@@ -102,6 +104,7 @@ def log_in(bench: Bench, name: str) -> httpx.Response:
 # One pass
 
 
+@pytest.mark.demand("platform", "realm, provider, client and Harbor: a second run makes no write")
 def test_one_pass_configures_all_and_a_second_writes_nothing(bench: Bench) -> None:
     bench.declare(SHOP, platform=whole(bench))
 
@@ -128,6 +131,7 @@ def test_one_pass_configures_all_and_a_second_writes_nothing(bench: Bench) -> No
     assert bench.sandbox.harbor.configuration["project_creation_restriction"] == "adminonly"
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_of_concurrent_runs_one_configures_the_realm_and_the_others_write_nothing(
     bench: Bench,
 ) -> None:
@@ -212,6 +216,7 @@ def test_the_final_slash_of_an_issuer_is_repaired_though_users_exist(signed_on: 
     assert harbor.configuration["oidc_endpoint"] == issuer
 
 
+@pytest.mark.demand("platform", "a new claim exists before the old one is removed")
 def test_a_new_claim_exists_before_harbor_uses_it_and_the_old_one_is_deleted_afterwards(
     signed_on: Bench,
 ) -> None:
@@ -231,6 +236,9 @@ def test_a_new_claim_exists_before_harbor_uses_it_and_the_old_one_is_deleted_aft
     assert plan(signed_on).is_empty
 
 
+@pytest.mark.demand(
+    "platform", "killed after each request: a user can still log in, and the next run finishes"
+)
 @pytest.mark.long
 def test_a_run_that_dies_anywhere_leaves_logins_working(signed_on: Bench) -> None:
     user = signed_on.sandbox.keycloak.add_user(
@@ -267,6 +275,7 @@ def test_a_run_that_dies_anywhere_leaves_logins_working(signed_on: Bench) -> Non
 # The client's secret
 
 
+@pytest.mark.demand("platform", "drift of the secret that Harbor never shows is found by trying it")
 def test_a_client_secret_that_no_longer_works_is_found_by_trying_it_and_replaced(
     signed_on: Bench,
 ) -> None:
@@ -320,6 +329,9 @@ def test_foreign_resources_are_refused_until_their_adoption_is_declared(bench: B
     assert plan(bench).is_empty
 
 
+@pytest.mark.demand(
+    "platform", "an auth_mode that cannot change is explained, with the users that prevent it"
+)
 def test_an_auth_mode_that_cannot_change_is_explained_with_the_users(bench: Bench) -> None:
     harbor = bench.sandbox.harbor
     harbor.configuration["auth_mode"] = "db_auth"
@@ -334,6 +346,10 @@ def test_an_auth_mode_that_cannot_change_is_explained_with_the_users(bench: Benc
     assert harbor.configuration["project_creation_restriction"] == "adminonly"
 
 
+@pytest.mark.demand(
+    "platform", "a configuration set by CONFIG_OVERWRITE_JSON is reported, and never written"
+)
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_a_read_only_configuration_is_reported_and_not_fought(bench: Bench) -> None:
     harbor = bench.sandbox.harbor
     harbor.overwrite_configuration({"oidc_name": "Theirs"})
@@ -380,6 +396,7 @@ def test_a_provider_that_is_down_costs_its_own_part_only(bench: Bench) -> None:
     assert "harbor/configuration/single sign-on" in ids(outcome.done)
 
 
+@pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
 def test_an_alias_with_linked_users_keeps_its_issuer(bench: Bench) -> None:
     declared = whole(bench)
     bench.declare(platform=declared)

@@ -4,9 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tenantry import welcome
 from tests.support.harness import REALM, SHOP, Bench
 from tests.support.kubectl import Kubectl, run
+
+pytestmark = pytest.mark.demand("reality", "the welcome guide's commands work")
 
 # Stands for docker: it shows what it was called with, and its configuration.
 DOCKER = """#!/bin/sh

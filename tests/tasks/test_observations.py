@@ -18,6 +18,10 @@ from tenantry.walk import Walk
 from tests.support.harness import Bench
 from tests.support.wire import no_delays
 
+pytestmark = pytest.mark.demand(
+    "reality", "the flows: no traceback, no ERROR in the logs of server and serving process"
+)
+
 T = TypeVar("T")
 HARBOR = "/api/v2.0/projects/{}/"
 

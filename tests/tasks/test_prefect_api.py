@@ -20,6 +20,10 @@ from tasks.store import BlockStore
 from tasks.tables import publish_table
 from tenantry.errors import SystemRefused, SystemUnavailable
 
+pytestmark = pytest.mark.demand(
+    "reality", "the flows: no traceback, no ERROR in the logs of server and serving process"
+)
+
 NO_ANSWER = 0
 PUBLISH: dict[str, Callable[[], object]] = {
     "a table": lambda: publish_table("robots", [{"robot": "shop/pull"}], "1 credential."),

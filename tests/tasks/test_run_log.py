@@ -14,6 +14,10 @@ from tenantry.errors import (
     as_tenantry_error,
 )
 
+pytestmark = pytest.mark.demand(
+    "reality", "the flows: no traceback, no ERROR in the logs of server and serving process"
+)
+
 EXPECTED = [
     FailedRun("Team 'shop' is not declared."),
     ParameterTypeError("team: Field required"),
