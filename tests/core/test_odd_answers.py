@@ -23,6 +23,8 @@ from tests.support.migration_harness import MigrationBench
 from tests.support.rotation_harness import ROTATED, pass_time, run
 from tests.systems.test_platform import whole as declare_platform
 
+pytestmark = pytest.mark.demand("reality", "all of tests/core/test_odd_answers.py")
+
 SAMPLES = [3, pytest.param(60, marks=pytest.mark.long)]
 """The number of cases of each procedure in `make test` and `make test-long`; `--whole` runs all."""
 SEED = 17
@@ -129,6 +131,9 @@ def cases(
     return found if whole else random.Random(SEED).sample(found, min(sample, len(found)))
 
 
+@pytest.mark.demand(
+    "reality", "each procedure: an odd answer ends in a message, never in a traceback"
+)
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("name", PROCEDURES)
@@ -158,6 +163,7 @@ def test_an_odd_answer_ends_in_a_message(
     record_property("failed", failed)
 
 
+@pytest.mark.demand("reality", "an odd answer about one team costs the other nothing")
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("sample", SAMPLES)
 @pytest.mark.parametrize("name", ["onboard new teams", "onboard teams again", "drift", "rotate"])

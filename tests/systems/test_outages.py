@@ -57,6 +57,7 @@ def reissued(bench: Bench) -> int:
 # Harbor's database is down
 
 
+@pytest.mark.demand("reality", "database down: nothing is called broken, nothing is renewed")
 def test_drift_calls_no_working_credential_broken(teams: Bench) -> None:
     teams.sandbox.controls.take_down("database")
     with no_delays():
@@ -66,6 +67,7 @@ def test_drift_calls_no_working_credential_broken(teams: Bench) -> None:
     assert report(teams).findings == ()
 
 
+@pytest.mark.demand("reality", "database down: nothing is called broken, nothing is renewed")
 def test_an_outage_that_begins_while_credentials_are_tried_makes_none_broken(teams: Bench) -> None:
     before = teams.sandbox.fault_for
 
@@ -84,6 +86,7 @@ def test_an_outage_that_begins_while_credentials_are_tried_makes_none_broken(tea
     )
 
 
+@pytest.mark.demand("reality", "database down: nothing is called broken, nothing is renewed")
 def test_onboarding_renews_nothing(teams: Bench) -> None:
     teams.sandbox.requests.reset()
     teams.sandbox.controls.take_down("database")
@@ -97,6 +100,7 @@ def test_onboarding_renews_nothing(teams: Bench) -> None:
     assert_in_sync(teams)
 
 
+@pytest.mark.demand("reality", "database down: nothing is called broken, nothing is renewed")
 def test_a_run_that_begins_before_the_outage_renews_nothing(teams: Bench) -> None:
     """The published credential is invalid. It is renewed, but not while Harbor rejects all logins."""
     shop = next(r for r in robots(teams).values() if r.name == "pull-a")
@@ -112,6 +116,7 @@ def test_a_run_that_begins_before_the_outage_renews_nothing(teams: Bench) -> Non
     assert reissued(teams) == 0
 
 
+@pytest.mark.demand("reality", "database down: nothing is called broken, nothing is renewed")
 def test_no_secret_is_renewed_after_harbor_was_down_during_the_observation(bench: Bench) -> None:
     """Its credentials were not read: one that seems to be missing may work."""
     bench.declare({"name": "shop", "further_namespaces": {"jobs": {}}}).onboard()
@@ -136,6 +141,7 @@ def test_no_secret_is_renewed_after_harbor_was_down_during_the_observation(bench
     assert_in_sync(bench)
 
 
+@pytest.mark.demand("reality", "database down: nothing is called broken, nothing is renewed")
 def test_rotation_exchanges_nothing(begin: Callable[[Prepare], Bench]) -> None:
     bench = begin(lambda bench: due(bench, PULL))
     held, before = logins(bench), robots(bench)
@@ -148,6 +154,7 @@ def test_rotation_exchanges_nothing(begin: Callable[[Prepare], Bench]) -> None:
     assert only(run(bench)).state == "rotated"
 
 
+@pytest.mark.demand("reality", "database down: nothing is called broken, nothing is renewed")
 def test_checks_report_what_they_cannot_read(teams: Bench) -> None:
     teams.sandbox.controls.take_down("database")
     with no_delays(), teams.process() as systems:
@@ -158,6 +165,7 @@ def test_checks_report_what_they_cannot_read(teams: Bench) -> None:
 # A core that is frozen
 
 
+@pytest.mark.demand("reality", "database down: nothing is called broken, nothing is renewed")
 def test_a_harbor_that_answers_nothing_is_not_waited_for_at_each_call(
     teams: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +252,10 @@ def _cases() -> Iterator[Any]:
             yield pytest.param(name, outage, SAMPLE, marks=pytest.mark.long)
 
 
+@pytest.mark.demand(
+    "reality",
+    "an outage of Harbor, {name}: all in sync in the end, once; no working secret was renewed",
+)
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("name", "outage", "runs"), list(_cases()))
 def test_a_procedure_gets_through_an_outage(
