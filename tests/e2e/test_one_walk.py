@@ -53,7 +53,6 @@ TEAMS: tuple[Data, ...] = ({"name": "shop"}, {"name": "data"})
 ONLY_READ = frozenset(
     (
         "tenantry.migration.inspection.check_versions",
-        "tenantry.migration.people.linked",
         "tenantry.migration.report.compare",
         "tenantry.systems.health.check_harbor",
         "tenantry.systems.health.check_kubernetes",
@@ -153,13 +152,19 @@ BATCH = {"tenantry.onboarding.plan_all", "tenantry.onboarding.onboard_many"}
 DRIFT = {"tenantry.drift.observations.observe", "tenantry.drift.run.remediate_teams"}
 ROTATION = {f"tenantry.rotation.run.RotationRun.{name}" for name in ("plan", "rotate")}
 MIGRATION = {
-    "tenantry.migration.identities.from_keycloak",
-    "tenantry.migration.inspect_provider.inspect",
+    "tenantry.migration.planning.read_identities",
+    "tenantry.migration.planning.inspect",
     "tenantry.migration.machine.Migration.move",
     "tenantry.migration.provider.ProviderMigration.switch",
 }
-FINISH = {"tenantry.migration.provider.ProviderMigration.finish"}
-ROLL_BACK = {"tenantry.migration.provider.ProviderMigration.roll_back"}
+FINISH = {
+    "tenantry.migration.preview.preview_finish",
+    "tenantry.migration.provider.ProviderMigration.finish",
+}
+ROLL_BACK = {
+    "tenantry.migration.preview.preview_rollback",
+    "tenantry.migration.provider.ProviderMigration.roll_back",
+}
 FOLLOW_UP = {"tenantry.migration.provider.ProviderMigration.follow_up"}
 
 
@@ -247,7 +252,7 @@ CASES = {
         (sweep_migration("recreate_back"),),
     ),
     "finish-migration": Case(
-        FINISH | FOLLOW_UP,
+        FINISH,
         lambda made: migrate(made, finish_migration),
         (sweep_migration("finish"), sweep_migration("recreate_back")),
     ),

@@ -15,6 +15,8 @@ from tests.support.migration_harness import (
     RECREATE,
     MigrationBench,
     give_role,
+    preview_and_finish,
+    preview_and_roll_back,
     take_role,
 )
 
@@ -92,7 +94,7 @@ def finish(made: MigrationBench) -> MigrationDriver:
     def procedure() -> None:
         with made.process() as migration:
             if migration.is_on:
-                migration.finish()
+                preview_and_finish(migration)
 
     return MigrationDriver(made, procedure, _moved(made, hidden={NEW: False}))
 
@@ -105,7 +107,7 @@ def roll_back(made: MigrationBench) -> MigrationDriver:
     def procedure() -> None:
         with made.process() as migration:
             if migration.is_on:
-                migration.roll_back()
+                preview_and_roll_back(migration)
 
     def check() -> None:
         assert made.rights() == rights
@@ -125,19 +127,19 @@ def turn_back(made: MigrationBench) -> MigrationDriver:
         with made.process() as migration:
             on = migration.is_on
             if begun and on:
-                migration.roll_back()
+                preview_and_roll_back(migration)
                 return
         begun = True
         made.migrate()
         with made.process() as migration:
-            migration.roll_back()
+            preview_and_roll_back(migration)
 
     def check() -> None:
         nonlocal begun
         begun = False
         with made.process() as migration:
             if migration.is_on:
-                migration.roll_back()
+                preview_and_roll_back(migration)
         assert made.rights() == rights
         assert (made.links(OLD), made.links(NEW), made.hidden()) == (links, {}, hidden)
 
@@ -156,7 +158,7 @@ def recreate(made: MigrationBench) -> MigrationDriver:
             made.log_in(name)
         made.sandbox.clock.move(25 * 3600)
         with made.process() as migration:
-            migration.finish()
+            preview_and_finish(migration)
 
     def check() -> None:
         with made.process() as migration:
@@ -192,7 +194,7 @@ def recreate_back(made: MigrationBench) -> MigrationDriver:
 
     def procedure() -> None:
         with made.process() as migration:
-            migration.roll_back()
+            preview_and_roll_back(migration)
         for name in names:
             made.log_in(name)
         with made.process() as migration:
@@ -232,7 +234,7 @@ def change_issuer(made: IssuerBench) -> MigrationDriver:
         made.sandbox.clock.move(25 * 3600)
         with made.process() as migration:
             migration.follow_up()
-            migration.finish()
+            preview_and_finish(migration)
 
     return MigrationDriver(made, _once(made, procedure), _back_with_all(made))
 
@@ -254,7 +256,7 @@ def change_issuer_back(made: IssuerBench) -> MigrationDriver:
 
     def procedure() -> None:
         with made.process() as migration:
-            migration.roll_back()
+            preview_and_roll_back(migration)
         made.log_in_again(REALM)
         with made.process() as migration:
             if migration.is_on:

@@ -9,10 +9,12 @@ from typing import Any
 from tenantry import declared
 from tenantry.connections import KeycloakAccount
 from tenantry.files import FolderStore
-from tenantry.migration import identities
-from tenantry.migration.inspect_provider import inspect
+from tenantry.migration import identities, planning, preview
+from tenantry.migration.consequences import IN_HARBOR
 from tenantry.migration.inspection import Inspection
+from tenantry.migration.kinds import AnyMigration
 from tenantry.migration.options import Options
+from tenantry.migration.planning import Target
 from tenantry.migration.provider import ProviderMigration
 from tenantry.migration.snapshot import Identity
 from tenantry.sandbox import Sandbox
@@ -277,14 +279,20 @@ class MigrationBench:
         """Return the inspection."""
         with self.bench.process() as systems:
             there = self.identities() if found is None else found
-            return inspect(systems, OLD, NEW, there, options, file=file)
+            target = Target("users" if options.recreate else "provider", OLD, NEW)
+            return planning.inspect(systems, target, there, options, file=file)
 
     def plan(self, options: Options = OPTIONS) -> str:
-        """Inspect and export, and return the hash of the plan."""
-        found = self.inspect(options)
+        """Inspect and export as the flow does, and return the hash of the plan."""
+        account = KeycloakAccount.model_validate(self.sandbox.addresses()["keycloak"])
+        with self.bench.process() as systems:
+            target = planning.find_target(systems, "users" if options.recreate else "provider")
+            there = planning.read_identities(
+                systems, self.store, target, options.match, account=account
+            )
+            found = planning.inspect(systems, target, there, options)
         with self.process() as migration:
-            situation = "users" if options.recreate else "provider"
-            return migration.export(found, OLD, NEW, options, situation)
+            return migration.export(found, target.old, target.new, options, target.situation)
 
     def migrate(self, options: Options = OPTIONS, until: str = "switched") -> None:
         """Run the migration up to a phase; continue if a process has begun it."""
@@ -307,4 +315,16 @@ class MigrationBench:
         """Finish the migration after the soak time."""
         self.sandbox.clock.move(25 * 3600)
         with self.process() as migration:
-            migration.finish()
+            preview_and_finish(migration)
+
+
+def preview_and_finish(migration: AnyMigration) -> None:
+    """Finish a migration as the flow does, once its consequences are approved."""
+    preview.preview_finish(migration, (), skip_soak=False)
+    migration.finish()
+
+
+def preview_and_roll_back(migration: AnyMigration) -> None:
+    """Roll a migration back as the flow does, once its consequences are approved."""
+    found = preview.preview_rollback(migration, ())
+    migration.roll_back(approved=found.numbers[IN_HARBOR])
