@@ -1,4 +1,4 @@
-"""The real servers come from `tests.real.fixtures`; these are what they hand to a test."""
+"""Imports the fixtures of the real servers from `tests.real.fixtures`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Systems for the tests that ask for real ones: given by `tests.support.addresses`, or started once."""
+"""Fixtures for tests on real servers: those given by `tests.support.addresses`, or ones started once."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,14 +23,14 @@ Server = TypeVar("Server")
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Kubernetes API server the tests may change at will."""
+    """A Kubernetes API server that the tests may change freely."""
 
     kubeconfig: Path
 
 
 @dataclass(frozen=True)
 class Keycloak:
-    """A Keycloak the tests may change at will."""
+    """A Keycloak that the tests may change freely."""
 
     url: str
     username: str
@@ -39,12 +39,12 @@ class Keycloak:
 
 
 def pytest_configure() -> None:
-    """Refuse a faulty variable before anything is started."""
+    """Reject an invalid variable before any server starts."""
     given()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker do all that happens on a given system: it puts things back in the end."""
+    """Run all tests of a given system in one worker, which restores the system in the end."""
     for item in items:
         used: list[str] = getattr(item, "fixturenames", [])
         if (given().harbor and "given_harbor" in used) or (
@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fetch and build before the first test: inside one, its time limit would count."""
+    """Fetch and build the servers before the first test, outside the time limit of a test."""
     used = _used_fixtures(session)
     wanted = _wanted(session) | {
         "rotation": "real_keycloak_with_rotation" in used,
@@ -66,7 +66,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     progress: Callable[[str], None] = quiet if reporter is None else reporter.write_line
-    # Where this fails, the fixtures fail with the same words, and all other tests still run.
+    # If this fails, the fixtures fail with the same message, and all other tests still run.
     try:
         prerequisites.prepare(**wanted, progress=progress)
     except ServerError as error:
@@ -75,7 +75,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def given_harbor() -> Iterator[GivenHarbor | None]:
-    """The Harbor whose address is given, ready for teams; None if there is none."""
+    """Yield the Harbor with the given address, ready for teams; None without an address."""
     harbor = given().harbor
     if harbor is None:
         yield None
@@ -86,7 +86,7 @@ def given_harbor() -> Iterator[GivenHarbor | None]:
 
 @pytest.fixture(scope="session")
 def given_cluster() -> Iterator[Cluster | None]:
-    """The cluster whose kubeconfig is given; None if there is none."""
+    """Yield the cluster of the given kubeconfig; None without a kubeconfig."""
     kubeconfig = given().kubeconfig
     if kubeconfig is None:
         yield None
@@ -97,13 +97,13 @@ def given_cluster() -> Iterator[Cluster | None]:
 
 @pytest.fixture(scope="session")
 def real_kubernetes(given_cluster: Cluster | None, _starting: dict[str, Future[Any]]) -> Cluster:
-    """A Kubernetes API server with RBAC, quotas, Istio's and the Gateway API's definitions."""
+    """Return a Kubernetes API server with RBAC, quotas, and the CRDs of Istio and the Gateway API."""
     return given_cluster or Cluster(_or_fail(_starting["kubernetes"].result).kubeconfig)
 
 
 @pytest.fixture(scope="session")
 def real_keycloak(_starting: dict[str, Future[Any]]) -> Keycloak:
-    """A Keycloak, with nothing but its realm master if it was started here."""
+    """Return a Keycloak; one started here has only the realm `master`."""
     account = given().keycloak
     if account:
         password = account.password.get_secret_value()
@@ -114,7 +114,7 @@ def real_keycloak(_starting: dict[str, Future[Any]]) -> Keycloak:
 
 @pytest.fixture
 def real_keycloak_under_auth() -> Iterator[Keycloak]:
-    """A Keycloak of one's own whose addresses start with /auth, as all did before version 17."""
+    """Yield a dedicated Keycloak below the path /auth, the default before version 17."""
 
     def start() -> RealKeycloak:
         prerequisites.check(kubernetes=False, skopeo=False)
@@ -126,7 +126,7 @@ def real_keycloak_under_auth() -> Iterator[Keycloak]:
 
 @pytest.fixture
 def real_keycloak_with_rotation() -> Iterator[Keycloak]:
-    """A Keycloak of one's own that has the client policies' executor `secret-rotation`."""
+    """Yield a dedicated Keycloak with the client policy executor `secret-rotation`."""
 
     def start() -> RealKeycloak:
         prerequisites.check(kubernetes=False, skopeo=False)
@@ -138,7 +138,7 @@ def real_keycloak_with_rotation() -> Iterator[Keycloak]:
 
 @pytest.fixture(scope="session")
 def real_istioctl() -> Istioctl:
-    """The mesh's own judge of its configuration."""
+    """Return the `istioctl` that checks mesh configuration."""
 
     def build() -> Istioctl:
         prerequisites.check(keycloak=False, skopeo=False)
@@ -149,7 +149,7 @@ def real_istioctl() -> Istioctl:
 
 @pytest.fixture(scope="session")
 def _starting(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Any]]]:
-    """The servers that some test of this session asks for, all starting at once."""
+    """Yield the servers that the tests of this session use, by name, all starting concurrently."""
     wanted = _wanted(request.session)
     kinds: dict[str, Callable[[], Any]] = {"kubernetes": RealKubernetes, "keycloak": RealKeycloak}
     with ThreadPoolExecutor(len(kinds)) as pool:
@@ -168,17 +168,17 @@ def _starting(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Any]]
 
 
 def _or_fail(start: Callable[[], Server]) -> Server:
-    """Return the server, or fail with nothing but the words of its error."""
+    """Return the started server, or fail the test with the error message and no traceback."""
     try:
         return start()
     except ServerError as error:
-        words = str(error)
-    pytest.fail(words, pytrace=False)
+        message = str(error)
+    pytest.fail(message, pytrace=False)
 
 
 @contextmanager
 def _or_failing(context: AbstractContextManager[None]) -> Iterator[None]:
-    """The context, whose errors fail with nothing but their words."""
+    """Enter a context, and fail the test with the error message and no traceback."""
     _or_fail(context.__enter__)
     try:
         yield
@@ -187,7 +187,7 @@ def _or_failing(context: AbstractContextManager[None]) -> Iterator[None]:
 
 
 def _wanted(session: pytest.Session) -> dict[str, bool]:
-    """Tell which servers have to be started for the tests that were selected."""
+    """Return for each server whether a selected test needs it."""
     used = _used_fixtures(session)
     return {
         "kubernetes": "real_kubernetes" in used and given().kubeconfig is None,

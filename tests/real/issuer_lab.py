@@ -1,7 +1,7 @@
-"""A real Keycloak with two realms: the one that Harbor trusts, and the one that it is to trust.
+"""A real Keycloak with two realms: the old issuer, which Harbor trusts, and the new issuer.
 
-Harbor is the sandbox's, or the one that is given if its provider may be replaced. People log in
-through it by posting forms, as a browser does.
+Harbor is simulated, or the given one if its OIDC provider may be replaced. Users log in to Harbor
+by posting forms, as a browser does.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -30,13 +30,14 @@ PASSWORD = "wonderland"
 
 
 class IssuerLab:
-    """Harbor trusts the first realm; what is declared by now is the second.
+    """A Harbor that trusts the first realm, while the declared state already names the second.
 
-    Teams and people have the lab's mark in their names, as has what comes of them in Harbor.
+    The names of teams and users, and of the objects derived from them in Harbor, contain the lab's
+    mark.
 
     Attributes:
-        ids: everybody's id in Harbor, by the first realm.
-        refused: the words in which Tenantry refused to let Harbor trust the second.
+        ids: the id of each user in Harbor, after a login through the first realm.
+        refused: the message with which Tenantry refused to make Harbor trust the second realm.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class IssuerLab:
         self.refused = ""
 
     def set_up(self) -> None:
-        """Makes all of it, and everybody logs in by the first realm."""
+        """Create both realms and the teams, and log all users in through the first realm."""
         self.harbor.forget_provider()
         for realm in (self.old, self.new):
             self._make_realm(realm)
@@ -79,14 +80,14 @@ class IssuerLab:
                 self.ids = self.all_log_in(self.names)
 
     def close(self) -> None:
-        """Takes the realms away, and what was made in Harbor."""
-        with ExitStack() as stack:  # each of them, whatever becomes of the others
+        """Remove the realms, and the lab's objects in Harbor."""
+        with ExitStack() as stack:  # a failure in one cleanup does not prevent the others
             for realm in (self.old, self.new):
                 stack.callback(self.admin.delete_realm, realm)
             self.harbor.close(self.mark)
 
     def _configure(self, systems: Systems) -> str:
-        """Configures the platform, and gives the words in which it was refused."""
+        """Configure the platform, and return the message of the refusal."""
         try:
             onboarding.configure(systems)
         except NotOurs as error:
@@ -106,7 +107,7 @@ class IssuerLab:
 
     def _fill(self, realm: str) -> None:
         self.admin.change_current_realm(realm)
-        # Who is imported has no role by default, and without it no offline token.
+        # An imported user has no default role, and gets no offline token without it.
         roles = {"realmRoles": [f"default-roles-{realm}"]}
         users = [
             self._user(name, f"/team-{self.teams[number % len(self.teams)]}") | roles
@@ -127,13 +128,13 @@ class IssuerLab:
         }
 
     def add_at(self, realm: str, name: str, **changes: Any) -> str:
-        """Somebody more in a realm; the id."""
+        """Create a user in a realm, and return the id."""
         self.admin.change_current_realm(realm)
         id: str = self.admin.create_user({**self._user(name), **changes})
         return id
 
     def remove_at(self, realm: str, username: str) -> None:
-        """Takes somebody away."""
+        """Delete a user from a realm."""
         self.admin.change_current_realm(realm)
         self.admin.delete_user(self.admin.get_user_id(username))
 
@@ -146,18 +147,18 @@ class IssuerLab:
         write(self.folder, *({"name": team} for team in self.teams), platform=platform)
 
     def systems(self) -> Systems:
-        """The systems, for what is declared now."""
+        """Return the systems for the current declared state."""
         return Systems(self.connections, declared.load(self.folder))
 
     # Logins
 
     def log_in(self, name: str) -> tuple[int, str, int]:
-        """Status and text of Harbor's answer to a login, and the id of whoever is in then."""
+        """Log in to Harbor, and return the status and text of its response and the user's id."""
         self.harbor.settle()
         return self._log_in(name)
 
     def all_log_in(self, names: list[str]) -> dict[str, int]:
-        """Everybody's id in Harbor, after a login at the first try."""
+        """Log users in, assert that each first attempt succeeds, and return their ids in Harbor."""
         self.harbor.settle()
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(self._log_in, names))
@@ -173,18 +174,18 @@ class IssuerLab:
     # The migration
 
     def migration(self, systems: Systems) -> IssuerMigration:
-        """A migration as a process has it that starts now."""
+        """Return a migration without any state of earlier calls, as in a new process."""
         clock = self.sandbox.clock.now
         return begin(IssuerMigration, systems, self.store, self.folder, clock=clock)
 
     def inspect(self, options: Options) -> Inspection:
-        """The look, by the new realm's own admin API."""
+        """Inspect the platform, with the identities from the admin API of the new realm."""
         with self.systems() as systems:
             there = identities.from_realm(systems.keycloak_client)
             return inspect(systems, *find_issuers(systems), there, options)
 
     def plan(self, options: Options) -> None:
-        """Looked at, exported and approved."""
+        """Inspect, export the rights, and approve the plan."""
         found = self.inspect(options)
         with self.systems() as systems:
             migration, (old, new) = self.migration(systems), find_issuers(systems)

@@ -1,4 +1,4 @@
-"""The Harbor that the people of a lab log in to: the sandbox's, or one that is given."""
+"""The Harbor to which the users of a lab log in: the simulated one, or a given one."""
 
 import time
 import uuid
@@ -14,27 +14,28 @@ from tests.sandbox.calls import Caller
 from tests.support.addresses import GivenHarbor
 
 _REMEMBERS = 4
-"""Seconds after which a Harbor knows of its provider's new settings: it keeps the old ones for 3."""
+"""Seconds until Harbor uses changed provider settings: it caches the old ones for 3 seconds."""
 
 
 class LabHarbor:
-    """A Harbor whose OIDC provider a lab replaces, and which is left as it was found.
+    """A Harbor whose OIDC provider a lab replaces, and whose original state `close` restores.
 
-    The given one is used if its provider may be replaced, else the sandbox's. What a lab makes
-    there has the lab's mark in its name.
+    The given Harbor is used if its provider may be replaced, else the simulated one. The names of
+    the lab's objects in Harbor contain the lab's mark.
 
     Attributes:
-        account: its address, and its administrator.
-        url: its address.
-        caller: calls it as its administrator.
-        is_the_sandboxs: whether it is the sandbox's, which can do more than its API.
+        account: The address and the administrator of this Harbor.
+        url: The address of this Harbor.
+        caller: A client that authenticates as the administrator.
+        is_simulated: Whether this is the sandbox's Harbor, where a test can also change the state
+            for which Harbor has no API call.
     """
 
     def __init__(self, sandbox: Sandbox, given: GivenHarbor | None = None) -> None:
         chosen = given if given and given.sign_on else None
         own = sandbox.addresses()["harbor"]
         self.account: HarborAccount = chosen or HarborAccount.model_validate(own)
-        self.is_the_sandboxs = chosen is None
+        self.is_simulated = chosen is None
         self.url = self.account.url
         password = self.account.password.get_secret_value()
         self.caller = Caller(self.url, self.account.username, password)
@@ -44,24 +45,24 @@ class LabHarbor:
     # Its settings
 
     def settings(self) -> dict[str, Any]:
-        """What it is set to, as far as it shows that."""
+        """Return the visible settings, by name."""
         found = self.caller.json("/configurations").items()
         return {name: each["value"] for name, each in found if each.get("value") is not None}
 
     def set(self, **settings: Any) -> None:
-        """Changes some settings behind Tenantry's back, and waits until they hold."""
+        """Change settings outside Tenantry, and wait until they take effect."""
         self._put(settings)
         self.settle()
 
     def settle(self) -> None:
-        """Waits until a provider's settings hold that were changed just now."""
-        if self.is_the_sandboxs:
+        """Wait until the last change of the provider settings takes effect."""
+        if self.is_simulated:
             self._sandbox.harbor.provider = None
         else:
             time.sleep(_REMEMBERS)
 
     def forget_provider(self) -> None:
-        """Takes the provider away: Tenantry replaces none by which Harbor knows people."""
+        """Remove the provider, because Tenantry never replaces one that Harbor has users of."""
         self._put({"oidc_endpoint": ""})
 
     def _put(self, settings: dict[str, Any]) -> None:
@@ -71,33 +72,33 @@ class LabHarbor:
     # Logins
 
     def log_in(self, name: str, password: str) -> tuple[httpx.Client, httpx.Response]:
-        """A person's browser, which whoever calls closes, and Harbor's answer to the login."""
+        """Log a user in, and return the browser and Harbor's response; the caller closes it."""
         login, back = (f"{self.url}/c/oidc/{step}" for step in ("login", "callback"))
         return browser.log_in_at(login, back, name, password)
 
     def current(self, client: httpx.Client) -> dict[str, Any]:
-        """Who Harbor says that a browser's person is."""
+        """Return the user that Harbor reports for the session of a browser."""
         found: dict[str, Any] = client.get(f"{self.url}/api/v2.0/users/current").json()
         return found
 
     # The end
 
     def close(self, mark: str) -> None:
-        """Removes what has the mark, and puts the settings back."""
+        """Remove the objects with the mark, and restore the settings."""
         try:
             self.remove(mark)
         finally:
-            self.put_back()
+            self.restore()
 
     def remove(self, mark: str) -> None:
-        """Removes the users, projects, robots and groups that have the mark in their names."""
+        """Remove the users, projects, robots and groups with the mark in their names."""
         for user in self.caller.json(f"/users?q=username%3D~{mark}&page_size=0"):
             answer = self.caller("DELETE", f"/users/{user['user_id']}")
             assert answer.status_code == 200, answer.text
         remove_from_harbor(self.account, mark)
 
-    def put_back(self) -> None:
-        """Sets what was changed to what it was. The provider's secret stays: nobody can see it."""
+    def restore(self) -> None:
+        """Restore the changed settings, except the provider's secret, which Harbor never shows."""
         now = self.settings()
         changed = {name: value for name, value in self._before.items() if now.get(name) != value}
         if changed:
@@ -105,5 +106,5 @@ class LabHarbor:
 
 
 def new_mark() -> str:
-    """What nothing else has in its name. Keycloak's user names are in lower case, as this is."""
+    """Return a unique part for names, in lower case like the user names of Keycloak."""
     return uuid.uuid4().hex[:8]

@@ -1,7 +1,7 @@
-"""A platform on a real Keycloak: the realm, the provider its people come by, and the next one.
+"""A platform on a real Keycloak: its realm, the old identity provider, and the new one.
 
-Harbor is the sandbox's, or the one that is given if its provider may be replaced. People log in
-through Harbor by posting forms, as a browser does.
+Harbor is simulated, or the given one if its OIDC provider may be replaced. Users log in to Harbor
+by posting forms, as a browser does.
 """
 
 import base64
@@ -36,9 +36,10 @@ _CLAIMS = ("id.token.claim", "access.token.claim", "userinfo.token.claim")
 
 
 class MigrationLab:
-    """People in teams, both providers, and a migration as a process has it that starts now.
+    """Users in teams, both providers, and a migration between them.
 
-    Teams and people have the lab's mark in their names, as has what comes of them in Harbor.
+    The names of teams and users, and of the objects derived from them in Harbor, contain the lab's
+    mark.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class MigrationLab:
         self.names = [f"user{number:02}-{self.mark}" for number in range(people)]
 
     def set_up(self) -> None:
-        """Makes all of it."""
+        """Create the realms, the providers, the users and the teams."""
         self._put_secret()
         for realm, alias, group in ((self.old, OLD, "old-{}"), (self.new, NEW, "new-{}")):
             self._make_provider(realm, alias, group)
@@ -80,8 +81,8 @@ class MigrationLab:
                 onboarding.onboard(systems, team)
 
     def close(self) -> None:
-        """Takes the realms away, and what was made in Harbor."""
-        with ExitStack() as stack:  # each of them, whatever becomes of the others
+        """Remove the realms, and the lab's objects in Harbor."""
+        with ExitStack() as stack:  # a failure in one cleanup does not prevent the others
             for realm in (self.realm, self.old, self.new):
                 stack.callback(self.admin.delete_realm, realm)
             self.harbor.close(self.mark)
@@ -96,7 +97,7 @@ class MigrationLab:
         )
 
     def _make_provider(self, realm: str, alias: str, group: str) -> None:
-        """A provider with everybody; the new one has them under other names and other ids."""
+        """Create a provider with all users; the new one has other names and ids for them."""
         mapper = {
             "name": "groups",
             "protocol": "openid-connect",
@@ -142,21 +143,21 @@ class MigrationLab:
         }
 
     def team_of(self, number: int) -> str:
-        """The team of the person of this number."""
+        """Return the team of the user with this number."""
         return self.teams[number % len(self.teams)]
 
     def name_at(self, realm: str, name: str) -> str:
-        """What a person is called at a provider."""
+        """Return the name of a user at a provider."""
         return f"{name}.new" if realm == self.new else name
 
     def add_at(self, realm: str, name: str, **changes: Any) -> str:
-        """Somebody more at a provider; the id."""
+        """Create a user at a provider, and return the id."""
         self.admin.change_current_realm(realm)
         id: str = self.admin.create_user({**self._user(name, realm), **changes})
         return id
 
     def remove_at(self, realm: str, username: str) -> None:
-        """Takes somebody away."""
+        """Delete a user from a realm."""
         self.admin.change_current_realm(realm)
         self.admin.delete_user(self.admin.get_user_id(username))
 
@@ -190,25 +191,25 @@ class MigrationLab:
         write(self.folder, *({"name": team} for team in self.teams), platform=platform)
 
     def systems(self) -> Systems:
-        """The systems, for what is declared now."""
+        """Return the systems for the current declared state."""
         return Systems(self.connections, declared.load(self.folder))
 
     # Logins
 
     def log_in(self, name: str, realm: str) -> dict[str, Any]:
-        """What Harbor says of a person who logs in by the provider that Harbor sends people to."""
+        """Log a user in through the provider that Harbor redirects to; return Harbor's user."""
         self.harbor.settle()
         return self._log_in(name, realm)
 
     def refused(self, name: str, realm: str) -> tuple[int, str]:
-        """What Harbor answers to somebody whom it does not let in."""
+        """Log a user in whom Harbor rejects, and return the status and text of the response."""
         self.harbor.settle()
         client, answer = self._walk(name, realm)
         client.close()
         return answer.status_code, answer.text
 
     def all_log_in(self, names: list[str], realm: str) -> dict[str, int]:
-        """Everybody's id in Harbor, after a login at the first try."""
+        """Log users in, assert that each first attempt succeeds, and return their ids in Harbor."""
         self.harbor.settle()
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(lambda name: self._log_in(name, realm), names))
@@ -225,24 +226,24 @@ class MigrationLab:
         return self.harbor.log_in(self.name_at(realm, name), PASSWORD)
 
     def send_to(self, alias: str) -> None:
-        """Has Harbor send people to a provider, as somebody would who knows no better."""
+        """Make Harbor redirect logins to a provider, as an operator without Tenantry would."""
         self.harbor.set(oidc_extra_redirect_parms=json.dumps({"kc_idp_hint": alias}))
 
     # The migration
 
     def migration(self, systems: Systems) -> ProviderMigration:
-        """A migration as a process has it that starts now."""
+        """Return a migration without any state of earlier calls, as in a new process."""
         clock = self.sandbox.clock.now
         return begin(ProviderMigration, systems, self.store, self.folder, clock=clock)
 
     def inspect(self, options: Options) -> Inspection:
-        """The look, by the new provider's own admin API."""
+        """Inspect the platform, with the identities from the admin API of the new provider."""
         there = identities.from_keycloak(self.account, f"{self.url}/realms/{self.new}")
         with self.systems() as systems:
             return inspect(systems, OLD, NEW, there, options)
 
     def plan(self, options: Options) -> None:
-        """Looked at, exported and approved."""
+        """Inspect, export the rights, and approve the plan."""
         found = self.inspect(options)
         with self.systems() as systems:
             migration = self.migration(systems)

@@ -1,13 +1,13 @@
-"""Measures one run of onboard-teams, by a real Prefect server, through an outage of a given Harbor.
+"""Measures a run of onboard-teams on a real Prefect server during an outage of a given Harbor.
 
     export TENANTRY_TEST_HARBOR_URL=… TENANTRY_TEST_HARBOR_PASSWORD=…
     python -m tests.real.outage_run --down 'docker kill harbor-core' --up 'docker start harbor-core' \
         --seconds 0 5 60
 
-Keycloak and Kubernetes are the given ones, or else the sandbox's. For each of the seconds there are
-new teams. The outage begins when the run has created the first projects; 0 means no outage.
-The run must complete, and every team must be there once. Only a robot whose creation was under way
-when the outage began may have a new secret: the answer with the first one was lost.
+Keycloak and Kubernetes are the given ones, or else simulated. Each duration is measured with new
+teams. The outage begins after the run has created the first projects; 0 means no outage.
+The run must complete, and every team must exist exactly once. Only a robot that was being created
+when the outage began may have a renewed secret, because the response with the first one was lost.
 """
 
 import argparse
@@ -28,13 +28,13 @@ from tests.support.addresses import given
 from tests.support.flow_harness import SharedBench
 
 _BEGUN = 3
-"""How many projects the run has created when the outage begins."""
+"""The number of projects that the run has created when the outage begins."""
 
 
 def measure(
     bench: SharedBench, down: str, up: str, seconds: float, teams: int
 ) -> tuple[float, int, int]:
-    """Return the seconds of a run through an outage, its robots, and how many have a new secret."""
+    """Run through an outage; return the seconds, the robots, and how many secrets were renewed."""
     for number in range(teams):
         bench.declare(bench.name(f"t{number:02}"))
     run = bench.start("onboard-teams", scope="all")
@@ -83,13 +83,13 @@ def _shell(command: str) -> None:
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure the run for each duration, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.real.outage_run")
     parser.add_argument("--down", default="", help="the command that begins the outage")
     parser.add_argument("--up", default="", help="the command that ends it")
-    parser.add_argument("--seconds", type=float, nargs="+", default=[5.0], help="how long it lasts")
-    parser.add_argument("--teams", type=int, default=50, help="how many teams there are")
-    asked = parser.parse_args()
+    parser.add_argument("--seconds", type=float, nargs="+", default=[5.0], help="its durations")
+    parser.add_argument("--teams", type=int, default=50, help="the number of teams")
+    arguments = parser.parse_args()
     harbor = given().harbor
     if harbor is None:
         sys.exit("Give a Harbor by TENANTRY_TEST_HARBOR_URL (docs/testing.md).")
@@ -103,9 +103,11 @@ def main() -> None:
         stack.enter_context(temporary_settings({PREFECT_API_URL: f"{platform.url}/api"}))
         platform.serve_flows()
         addresses = given().addresses(sandbox.addresses())
-        for number, seconds in enumerate(asked.seconds):
+        for number, seconds in enumerate(arguments.seconds):
             with SharedBench(platform, addresses, folder / str(number)) as bench:
-                took, robots, renewed = measure(bench, asked.down, asked.up, seconds, asked.teams)
+                took, robots, renewed = measure(
+                    bench, arguments.down, arguments.up, seconds, arguments.teams
+                )
             print(f"| {seconds:.0f} s | {took:.1f} | {robots} | {renewed} |", flush=True)
 
 

@@ -1,15 +1,15 @@
-"""Measures how procedures get through an outage of a given Harbor.
+"""Measures how procedures recover from an outage of a given Harbor.
 
     export TENANTRY_TEST_HARBOR_URL=… TENANTRY_TEST_HARBOR_PASSWORD=…
     python -m tests.real.outages --down 'docker kill harbor-core' --up 'docker start harbor-core' \
         --seconds 60
 
-Keycloak and Kubernetes are the sandbox's. With a Keycloak that is given, and a Harbor whose OIDC
-provider may be replaced (TENANTRY_TEST_HARBOR_SIGN_ON), a migration of the issuer is measured, too:
-its export, its waves and what it gives back. Each procedure begins; a moment later the first command
-is run and, after the seconds, the second. A procedure is tried again as a task is; if it still fails
-then, the next run follows, as a schedule would start it. What counts is asserted: every team is as
-declared in the end, there once, and no secret that works was renewed.
+Keycloak and Kubernetes are simulated. With a given Keycloak and a Harbor whose OIDC provider may be
+replaced (TENANTRY_TEST_HARBOR_SIGN_ON), a migration of the issuer is measured, too: the export, the
+waves and the restoring of rights. The command `--down` runs a moment after a procedure has begun,
+and `--up` after the given seconds. A failed procedure is retried as a task is; if it still fails,
+the next run follows, as a schedule would start it. Each measurement also asserts the result: every
+team is in sync and exists once, and no working secret was renewed.
 """
 
 import argparse
@@ -48,31 +48,31 @@ from tests.support.wire import Wire
 
 _MOST_RUNS = 6
 BEGINS = 0.5
-"""Seconds after a procedure's begin at which the outage begins."""
+"""Seconds between the start of a procedure and the outage."""
 
 
 class Measured(NamedTuple):
-    """How one procedure got through.
+    """The measurements of one procedure during an outage.
 
     Attributes:
-        procedure: what it was.
-        seconds: how long it took, the outage included.
-        tries: how often it was tried.
-        runs: how many runs that took: a run gives up after its tries.
-        made: how many robots were made, by the requests that were answered.
-        renewed: how many secrets were renewed.
+        procedure: The name of the procedure.
+        seconds: The duration, including the outage.
+        tries: The number of attempts.
+        runs: The number of runs; a run fails after its last attempt.
+        created: The number of robots created by answered requests.
+        renewed: The number of renewed secrets.
     """
 
     procedure: str
     seconds: float
     tries: int
     runs: int
-    made: int
+    created: int
     renewed: int
 
 
 class Platform:
-    """Teams on a given Harbor, and what is done for them."""
+    """Teams on a given Harbor, and the procedures that Tenantry runs for them."""
 
     def __init__(self, account: HarborAccount, folder: Path, teams: int) -> None:
         self.account = account
@@ -87,7 +87,7 @@ class Platform:
 
     @contextmanager
     def served(self) -> Iterator[None]:
-        """Serve the sandbox for the rest; in the end, remove what was made in Harbor."""
+        """Serve the other systems from the sandbox; remove the objects in Harbor in the end."""
         with ready(self.account), self._sandbox:
             prepare(self._sandbox)
             settings = {"harbor": {"configuration": {"token_expiration": 31}}}
@@ -108,7 +108,7 @@ class Platform:
 
     @contextmanager
     def process(self, *, extras: bool = False) -> Iterator[Systems]:
-        """Connect as a process does that starts now."""
+        """Connect to the systems as a new process does."""
         rest = connections(self._sandbox)
         where = Connections(harbor=self.account, keycloak=rest.keycloak, kubernetes=rest.kubernetes)
         with Systems(where, self.state, extras=extras) as systems:
@@ -138,7 +138,7 @@ class Platform:
             remediate(systems, found, "safe")
 
     def rotate(self) -> Callable[[], None]:
-        """Return what exchanges the credentials of all teams; it is ordered now."""
+        """Request a rotation of all teams now, and return the procedure that performs it."""
         with self.process() as systems:
             order = rotation.RotationRequest(
                 systems.clock(), force=True, reason="an outage is measured"
@@ -152,7 +152,7 @@ class Platform:
         return procedure
 
     def break_things(self) -> None:
-        """Change something of each team by hand."""
+        """Change some objects of each team by hand."""
         with self.process() as systems:
             for name, row in systems.harbor.projects(
                 [team.slug for team in self.teams], systems.observe([])
@@ -164,7 +164,7 @@ class Platform:
                         systems.harbor_client.delete(f"{path}/members/{member['id']}")
 
     def check(self) -> None:
-        """Check that all teams are as declared, each with the robots it must have."""
+        """Assert that all teams are in sync and that each has its robots."""
         with self.process() as systems:
             outcomes = onboarding.plan_all(systems, self.teams)
         assert [(each.plan, each.error) for each in outcomes] == [
@@ -173,14 +173,14 @@ class Platform:
 
 
 class Migration:
-    """People whom Harbor knows by one realm of a given Keycloak, and who move to another realm."""
+    """Users of one realm of a given Keycloak, who are migrated to another realm."""
 
     def __init__(self, lab: IssuerLab) -> None:
         self._lab = lab
         self._order = MigrationOptions(pilot=(lab.names[0],), wave_percent=50, soak_hours=24)
 
     def export(self) -> None:
-        """Read everybody, export their rights, and approve the plan."""
+        """Read all users, export their rights, and approve the plan."""
         lab = self._lab
         with lab.systems() as systems:
             is_on = lab.migration(systems).is_on
@@ -192,20 +192,20 @@ class Migration:
             migration.approve(migration.entry.plan, "Ann")
 
     def move(self) -> None:
-        """Let Harbor trust the new realm, and delete its users, wave by wave."""
+        """Make Harbor trust the new realm, and delete its users wave by wave."""
         with self._lab.systems() as systems:
             migration = self._lab.migration(systems)
             migration.switch()
             migration.move()
 
     def give_back(self) -> None:
-        """Give back what people had directly, now that they have logged in."""
+        """Restore the direct rights of the users who have logged in again."""
         with self._lab.systems() as systems:
             standing = self._lab.migration(systems).follow_up()
         assert not standing.pending
 
     def check(self) -> None:
-        """Check that everybody has the rights that they had before."""
+        """Assert that every user has the same rights as before."""
         with self._lab.systems() as systems:
             rights = report.compare(self._lab.migration(systems))
         assert rights
@@ -222,7 +222,7 @@ def _raise(errors: Iterator[TenantryError | None]) -> None:
 def through(
     name: str, procedure: Callable[[], object], down: str, up: str, seconds: float
 ) -> Measured:
-    """Run a procedure through an outage."""
+    """Run a procedure during an outage, and return its measurements."""
 
     def outage() -> None:
         time.sleep(BEGINS)
@@ -238,18 +238,18 @@ def through(
         while not ended:
             ended, tried = _run(procedure)
             tries, runs = tries + tried, runs + 1
-            assert ended or runs < _MOST_RUNS, f"{name} does not end well"
+            assert ended or runs < _MOST_RUNS, f"{name} does not succeed within {runs} runs"
         took = time.monotonic() - began
         if down:
             thread.join()
     robots = [each for each in wire.requests if "/api/v2.0/robots" in each.url]
-    made = sum(each.method == "POST" for each in robots)
+    created = sum(each.method == "POST" for each in robots)
     renewed = sum(each.method == "PATCH" for each in robots)
-    return Measured(name, took, tries, runs, made, renewed)
+    return Measured(name, took, tries, runs, created, renewed)
 
 
 def _run(procedure: Callable[[], object]) -> tuple[bool, int]:
-    """Return whether a run ends well, tried as often as a task is, and the number of its tries."""
+    """Run a procedure with the retries of a task; return whether it succeeded, and the attempts."""
     for number, delay in enumerate([*DELAYS, 0.0], 1):
         try:
             procedure()
@@ -266,7 +266,7 @@ def _shell(command: str) -> None:
 
 
 def measure(down: str, up: str, seconds: float, teams: int) -> list[Measured]:
-    """Return the measures of all procedures."""
+    """Return the measurements of all procedures."""
     account = given().harbor
     if account is None:
         sys.exit("Give a Harbor by TENANTRY_TEST_HARBOR_URL (docs/testing.md).")
@@ -282,7 +282,7 @@ def measure(down: str, up: str, seconds: float, teams: int) -> list[Measured]:
         platform.check()
         platform.break_things()
         found.append(through("remediate", platform.remediate, down, up, seconds))
-        assert (found[-1].made, found[-1].renewed) == (0, 0)
+        assert (found[-1].created, found[-1].renewed) == (0, 0)
         platform.check()
         found.append(through("configure-platform", platform.configure, down, up, seconds))
     return found
@@ -291,7 +291,7 @@ def measure(down: str, up: str, seconds: float, teams: int) -> list[Measured]:
 def measure_migration(
     systems: Given, down: str, up: str, seconds: float, people: int
 ) -> list[Measured]:
-    """Return the measures of a migration's steps."""
+    """Return the measurements of the steps of a migration."""
     assert systems.keycloak is not None
     password = systems.keycloak.password.get_secret_value()
     account = {**systems.keycloak.model_dump(), "password": password}
@@ -317,30 +317,30 @@ def measure_migration(
 
 
 def table(found: Sequence[Measured]) -> str:
-    """Return the measures as a table."""
+    """Return the measurements as a Markdown table."""
     lines = ["| procedure | seconds | tries | runs | requests for a robot | secrets renewed |"]
     lines.append("|---|---|---|---|---|---|")
     for each in found:
         lines.append(
             f"| {each.procedure} | {each.seconds:.1f} | {each.tries} | {each.runs} "
-            f"| {each.made} | {each.renewed} |"
+            f"| {each.created} | {each.renewed} |"
         )
     return "\n".join(lines)
 
 
 def main() -> None:
-    """Measure, and print the table."""
+    """Measure all procedures, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.real.outages")
     parser.add_argument("--down", default="", help="the command that begins the outage")
     parser.add_argument("--up", default="", help="the command that ends it")
     parser.add_argument("--seconds", type=float, default=5, help="how long it lasts")
     parser.add_argument("--teams", type=int, default=50, help="how many teams there are; 0: none")
     parser.add_argument("--people", type=int, default=50, help="how many people are moved; 0: none")
-    asked = parser.parse_args()
-    outage, systems = (asked.down, asked.up, asked.seconds), given()
-    found = measure(*outage, asked.teams) if asked.teams else []
-    if systems.keycloak and systems.harbor and systems.harbor.sign_on and asked.people:
-        found += measure_migration(systems, *outage, asked.people)
+    arguments = parser.parse_args()
+    outage, systems = (arguments.down, arguments.up, arguments.seconds), given()
+    found = measure(*outage, arguments.teams) if arguments.teams else []
+    if systems.keycloak and systems.harbor and systems.harbor.sign_on and arguments.people:
+        found += measure_migration(systems, *outage, arguments.people)
     print(table(found))
 
 

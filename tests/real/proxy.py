@@ -1,4 +1,4 @@
-"""A proxy that can answer instead of the server behind it."""
+"""A proxy that can respond in place of its upstream server."""
 
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
@@ -12,7 +12,7 @@ _HOP_BY_HOP = ("connection", "content-length", "transfer-encoding", "keep-alive"
 
 
 class Answer(NamedTuple):
-    """An answer of the proxy itself."""
+    """A response of the proxy itself."""
 
     status: int
     body: bytes = b""
@@ -24,15 +24,16 @@ class Proxy(LocalServer):
 
     Attributes:
         url: The address of the proxy.
-        choose: Returns the proxy's answer for a method and path; None forwards the request.
-        forwarded: The method and the path of each forwarded request.
+        choose: Returns the proxy's own response to a method and path, or None to forward the
+            request.
+        forwarded: The method and path of each forwarded request.
     """
 
     def __init__(self, upstream: str, pool: urllib3.PoolManager | None = None) -> None:
         """
         Args:
             upstream: The address of the server.
-            pool: Connects to the server, with a certificate for example.
+            pool: The connection pool for the server, for example with a client certificate.
         """
         self.choose: Callable[[str, str], Answer | None] = lambda method, path: None
         self.forwarded: list[tuple[str, str]] = []
@@ -42,18 +43,18 @@ class Proxy(LocalServer):
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        given = self.choose(handler.command, handler.path) or self._forward(handler, body)
-        handler.send_response(given.status)
-        for name, value in given.headers.items():
+        response = self.choose(handler.command, handler.path) or self._forward(handler, body)
+        handler.send_response(response.status)
+        for name, value in response.headers.items():
             if name.lower() not in _HOP_BY_HOP:
                 handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(given.body)))
+        handler.send_header("Content-Length", str(len(response.body)))
         handler.end_headers()
-        handler.wfile.write(given.body)
+        handler.wfile.write(response.body)
 
     def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> Answer:
         self.forwarded.append((handler.command, handler.path.partition("?")[0]))
-        kept = {
+        headers = {
             name: value
             for name, value in handler.headers.items()
             if name.lower() not in _HOP_BY_HOP
@@ -61,7 +62,7 @@ class Proxy(LocalServer):
         found = self._pool.request(
             handler.command,
             f"{self._upstream}{handler.path}",
-            headers=kept,
+            headers=headers,
             body=body or None,
             redirect=False,
         )

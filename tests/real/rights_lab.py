@@ -1,4 +1,4 @@
-"""Tenantry's own account with the rights that ship, on a real API server, and accounts of tenants."""
+"""Tenantry's service account with the shipped rights on a real API server, and tenant accounts."""
 
 import contextlib
 import json
@@ -32,16 +32,16 @@ from tests.support.harness import PLATFORM, admit, write
 
 Data = dict[str, Any]
 SHIPPED = "system:serviceaccount:tenantry:tenantry"
-"""The account of deployments/rbac.yaml."""
+"""The service account in deployments/rbac.yaml."""
 OPTIONAL = ("mesh", "gateways", "app-protocols", "sinks")
-"""The optional ClusterRoles of deployments/rbac.yaml, without `tenantry-`."""
+"""The optional ClusterRoles in deployments/rbac.yaml, without the prefix `tenantry-`."""
 
 
 class Right(NamedTuple):
-    """One thing that a rule allows."""
+    """A single permission of a rule."""
 
     role: str
-    """The ClusterRole, as it ships."""
+    """The name of the shipped ClusterRole."""
     group: str
     resource: str
     verb: str
@@ -51,12 +51,12 @@ class Right(NamedTuple):
 
 
 def shipped(file: str) -> list[Data]:
-    """Return the objects of a file in deployments/."""
+    """Return the objects in a file in deployments/."""
     return list(YAML(typ="safe", pure=True).load_all(ROOT / "deployments" / file))
 
 
 def shipped_rights() -> list[Right]:
-    """Return all that the rules of deployments/rbac.yaml allow Tenantry, one by one."""
+    """Return each single permission that deployments/rbac.yaml grants Tenantry."""
     return [
         Right(manifest["metadata"]["name"], group, resource, verb)
         for manifest in shipped("rbac.yaml")
@@ -70,9 +70,10 @@ def shipped_rights() -> list[Right]:
 
 
 class ClusterOfOurs:
-    """Service accounts with the rights that ship, or fewer, and teams to onboard with them.
+    """Service accounts with the shipped rights or fewer, and teams to onboard with them.
 
-    All but the members' role has a name with the mark, so no other test is affected.
+    The names of all objects except the members' role contain a mark, so other tests are not
+    affected.
     """
 
     def __init__(
@@ -97,13 +98,13 @@ class ClusterOfOurs:
     # Tenantry's account
 
     def account(self, change: Callable[[list[Data]], None] = lambda rules: None) -> ClusterAccount:
-        """Apply deployments/rbac.yaml under a name of its own, and log in as its account.
+        """Apply deployments/rbac.yaml under unique names, and return its service account.
 
-        The command is that of docs/production.md. The members' role keeps its name: Tenantry binds
-        it by that.
+        The command is that of docs/production.md. The members' role keeps its name, because
+        Tenantry binds it by name.
 
         Args:
-            change: changes the rules of Tenantry's own ClusterRole.
+            change: A function that changes the rules of Tenantry's ClusterRole.
         """
         manifests = shipped("rbac.yaml")
         for manifest in manifests:
@@ -115,7 +116,7 @@ class ClusterOfOurs:
         return account
 
     def apply(self, file: str, manifests: list[Data]) -> None:
-        """Apply a file of deployments/ with the names of this test, by the command of the docs."""
+        """Apply a file in deployments/ with the names of this test, by the documented command."""
         yaml = YAML(typ="safe", pure=True)
         for manifest in manifests:
             self._rename(manifest)
@@ -129,10 +130,10 @@ class ClusterOfOurs:
         subprocess.run(shlex.split(command), cwd=path.parent.parent, env=self._env, check=True)
 
     def login(self) -> ClusterAccount:
-        """Log in as Tenantry's account."""
+        """Return Tenantry's service account with a new token."""
         request = {"spec": {"audiences": None, "expirationSeconds": 3600}}
-        made = self.core.create_namespaced_service_account_token("tenantry", self.own, request)
-        user = {"name": "tenantry", "user": {"token": made.status.token}}
+        token = self.core.create_namespaced_service_account_token("tenantry", self.own, request)
+        user = {"name": "tenantry", "user": {"token": token.status.token}}
         context = {"name": "own", "context": {"user": "tenantry", "cluster": self._cluster}}
         content = {
             **self._kubeconfig,
@@ -143,7 +144,7 @@ class ClusterOfOurs:
         return ClusterAccount(kubeconfig_content=content)
 
     def bind(self, role: str, namespace: str) -> None:
-        """Bind an optional ClusterRole in a namespace, as docs/security.md says."""
+        """Bind an optional ClusterRole in a namespace, as docs/security.md describes."""
         body = {
             "metadata": {"name": role},
             "roleRef": {
@@ -160,7 +161,7 @@ class ClusterOfOurs:
         return str(self._kubeconfig["clusters"][0]["name"])
 
     def _rename(self, manifest: Data) -> None:
-        """Give names of this test to all but the service account and the members' role."""
+        """Rename all objects for this test except the service account and the members' role."""
         kind, metadata = manifest["kind"], manifest["metadata"]
         if kind == "ServiceAccount":
             metadata["namespace"] = self.own
@@ -179,11 +180,11 @@ class ClusterOfOurs:
             spec["policyName"] = spec["policyName"].replace("tenantry", self.own, 1)
 
     def _wait_for_rights(self, account: ClusterAccount) -> None:
-        """The authorizer sees a new role a moment later."""
+        """Wait for the authorizer, which applies a new role with a delay."""
         wait_until(lambda: self.may(account, Right("", "", "namespaces", "get")))
 
     def may(self, account: ClusterAccount, right: Right, namespace: str = "") -> bool:
-        """Return what the API server says of a right of an account."""
+        """Return whether the API server grants an account a right."""
         with self.systems(account) as systems:
             name = "tenantry-team-member" if right.resource == "clusterroles" else ""
             asked = {
@@ -214,7 +215,7 @@ class ClusterOfOurs:
         extras: bool = False,
         **team: Any,
     ) -> Systems:
-        """Harbor and Keycloak, and this cluster as that account."""
+        """Yield the systems, with this cluster accessed as `account`."""
         connections = Connections(
             harbor=self._harbor,
             keycloak=self._keycloak,
@@ -248,10 +249,10 @@ class ClusterOfOurs:
         group: str = "",
         dry_run: bool = False,
     ) -> tuple[int, Data]:
-        """Call the API server as a user, who may be in a group; as administrator if not given.
+        """Call the API server as a user and optionally a group, or else as administrator.
 
         Returns:
-            The status and the content of the answer.
+            The status and the content of the response.
         """
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if user:
@@ -270,7 +271,7 @@ class ClusterOfOurs:
         return answer.status, json.loads(answer.data)
 
     def close(self) -> None:
-        gone = kubernetes.client.exceptions.NotFoundException
+        not_found = kubernetes.client.exceptions.NotFoundException
         admission = kubernetes.client.AdmissionregistrationV1Api(self.api)
         deletions: list[tuple[Callable[[str], object], Mapping[str, str]]] = [
             (self.rbac.delete_cluster_role_binding, {"": ""}),
@@ -286,17 +287,18 @@ class ClusterOfOurs:
         ]
         for delete, names in deletions:
             for name, separator in names.items():
-                with contextlib.suppress(gone):
+                with contextlib.suppress(not_found):
                     delete(f"{self.own}{separator}{name}")
-        with contextlib.ExitStack() as stack:  # each of them, even if another fails
+        # An ExitStack, so that a failure in one cleanup does not prevent the others.
+        with contextlib.ExitStack() as stack:
             stack.callback(self.api.close)
             stack.callback(remove_from_harbor, self._harbor, self.mark)
             remove_from_cluster(self.core, self.mark)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something holds: the authorizer, for example, sees a change a moment later."""
+    """Wait until a condition is true, for example because the authorizer applies changes late."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, "it does not hold in time"
+        assert time.monotonic() < deadline, f"the condition is still false after {seconds:.0f} s"
         time.sleep(0.1)

@@ -1,7 +1,7 @@
-"""deployments/admission.yaml on a real API server: what a member of a team may claim by hand.
+"""deployments/admission.yaml on a real API server: which hosts and addresses members may claim.
 
-The team is onboarded by Tenantry, which writes the hosts of the team on its namespace. Each call is a
-dry run as a member: the API server decides it, and stores nothing.
+Tenantry onboards the team, and writes the hosts of the team to its namespace. Each call is a dry run
+as a member: the API server decides on it, but stores nothing.
 """
 
 from collections.abc import Iterator
@@ -29,8 +29,8 @@ class Tenant:
     """Mallory's team, and a namespace of another team.
 
     Attributes:
-        mine: a host of Mallory's team.
-        theirs: a host of the other team.
+        mine: A host of Mallory's team.
+        theirs: A host of the other team.
     """
 
     def __init__(self, ours: ClusterOfOurs) -> None:
@@ -44,18 +44,18 @@ class Tenant:
         ours.onboard(self.account, routes=self.routes, further_namespaces={"jobs": {}})
         ours.apply("admission.yaml", shipped("admission.yaml"))
         self._widen_rights()
-        # Policies are enforced a moment after they are created.
+        # The API server enforces policies with a delay.
         attack = virtual_service(self, hosts=["probe.example.com"])
         addresses = service(self, externalIPs=["192.0.2.1"])
         wait_until(lambda: self.create(attack)[0] == 403 and self.create(addresses)[0] == 403)
 
     def _widen_rights(self) -> None:
-        """Some platforms let members write more kinds than the shipped role does."""
+        """Let members write more kinds than the shipped role does, as some platforms do."""
         rules = [
             {"apiGroups": [group], "resources": ["*"], "verbs": ALL}
             for group in ("gateway.networking.k8s.io", "networking.istio.io", "discovery.k8s.io")
         ]
-        name = f"{self.ours.own}-mesh"  # removed with the rest
+        name = f"{self.ours.own}-mesh"  # removed with the lab
         self.ours.rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": rules})
         subject = {"kind": "Group", "name": self.group, "apiGroup": "rbac.authorization.k8s.io"}
         role = {"kind": "ClusterRole", "name": name, "apiGroup": "rbac.authorization.k8s.io"}
@@ -65,14 +65,14 @@ class Tenant:
     def create(
         self, manifest: Data, user: str = "mallory", *, store: bool = False
     ) -> tuple[int, str]:
-        """Create an object; returns the status and the message of the answer."""
+        """Create an object, and return the status and the message of the response."""
         status, answer = self.ours.call(
             "POST", path_of(manifest), manifest, user=user, group=self.group, dry_run=not store
         )
         return status, str(answer.get("message", ""))
 
     def replace(self, manifest: Data) -> tuple[int, str]:
-        """Replace an object, as a dry run."""
+        """Replace an object in a dry run, and return the status and the message."""
         path = f"{path_of(manifest)}/{manifest['metadata']['name']}"
         live = self.ours.call("GET", path)[1]
         body = {**manifest, "metadata": {**live["metadata"], **manifest["metadata"]}}
@@ -83,7 +83,7 @@ class Tenant:
 
 
 def path_of(manifest: Data) -> str:
-    """The path of the objects of this kind in this namespace."""
+    """Return the API path of the manifest's kind in its namespace."""
     version, kind = manifest["apiVersion"], manifest["kind"].lower()
     root = "/api/v1" if version == "v1" else f"/apis/{version}"
     plurals = {"ingress": "ingresses", "serviceentry": "serviceentries", "endpoints": "endpoints"}
@@ -165,7 +165,7 @@ SVC = "svc.cluster.local"
 
 
 def attacks(t: Tenant) -> dict[str, Data]:
-    """Return what Mallory tries, by a name for each."""
+    """Return the manifests of Mallory's attacks, by description."""
     return {
         "a host of another team": virtual_service(t, hosts=[t.theirs]),
         "a host next to one of her own": virtual_service(t, hosts=[t.mine, t.theirs]),
@@ -221,7 +221,7 @@ def attacks(t: Tenant) -> dict[str, Data]:
 
 
 def harmless(t: Tenant) -> dict[str, Data]:
-    """Return what members do every day, by a name for each."""
+    """Return manifests of the daily work of members, by description."""
     jobs = f"{t.namespace}-jobs"
     return {
         "her own host": virtual_service(t, hosts=[t.mine]),
@@ -296,7 +296,7 @@ def test_the_message_names_the_host_and_what_to_do(tenant: Tenant) -> None:
 
 @pytest.mark.demand("isolation", "admission policies: an update keeps existing hosts and adds none")
 def test_an_update_may_keep_a_host_of_before_and_add_none(tenant: Tenant) -> None:
-    """The new object is checked: a pattern that is checked against the old one lets all in."""
+    """A policy must check the new object: checking the old one would allow every change."""
     old = virtual_service(tenant, hosts=["before.example.com"])
     old["metadata"]["name"] = "old"
     assert tenant.ours.call("POST", path_of(old), old)[0] == 201, "an administrator may"
@@ -323,10 +323,10 @@ def test_members_can_not_change_what_says_which_hosts_they_have(tenant: Tenant) 
 
 
 def test_a_controller_that_writes_routes_is_bound_to_the_hosts_of_the_team(tenant: Tenant) -> None:
-    """Flagger and Argo Rollouts write VirtualServices, from what members declare to them."""
+    """Flagger and Argo Rollouts write VirtualServices that members have specified."""
     flagger = f"system:serviceaccount:{tenant.ours.own}:flagger"
     right = {"apiGroups": ["networking.istio.io"], "resources": ["*"], "verbs": ALL}
-    name = f"{tenant.ours.own}-gateways"  # removed with the rest
+    name = f"{tenant.ours.own}-gateways"  # removed with the lab
     tenant.ours.rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": [right]})
     role = {"kind": "ClusterRole", "name": name, "apiGroup": "rbac.authorization.k8s.io"}
     subject = {"kind": "ServiceAccount", "name": "flagger", "namespace": tenant.ours.own}
@@ -434,7 +434,7 @@ def test_a_stolen_token_of_tenantry_makes_no_other_namespace_a_teams(
 
 
 def test_the_write_rights_can_be_taken_away_instead(tenant: Tenant) -> None:
-    """The other way that docs/security.md describes: a role of the platform's own for members."""
+    """The alternative in docs/security.md is a role of the platform for its members."""
     (role,) = (m for m in shipped("rbac.yaml") if m["metadata"]["name"] == "tenantry-team-member")
     rules = [
         rule
@@ -442,7 +442,7 @@ def test_the_write_rights_can_be_taken_away_instead(tenant: Tenant) -> None:
         if "create" not in rule["verbs"]
         or rule["apiGroups"][0] not in ("networking.istio.io", "networking.k8s.io")
     ]
-    name = f"{tenant.ours.own}-sinks"  # removed with the rest
+    name = f"{tenant.ours.own}-sinks"  # removed with the lab
     tenant.ours.rbac.replace_cluster_role(name, {"metadata": {"name": name}, "rules": rules})
     own = next(
         manifest

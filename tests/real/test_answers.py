@@ -1,6 +1,6 @@
-"""A proxy in front of a real Keycloak and a real API server that answers in their place.
+"""A proxy that answers in place of a real Keycloak and a real API server.
 
-The same with the sandbox, in more ways: tests/isolation/test_answers.py.
+More cases run on the sandbox: tests/isolation/test_answers.py.
 """
 
 import json
@@ -53,11 +53,11 @@ OLD_TOKEN = {
     "reason": "Expired",
     "code": 410,
 }
-"""What Kubernetes 1.37 answers to a continue token of a state that etcd has compacted."""
+"""The response of Kubernetes 1.37 to a continue token whose revision etcd has compacted."""
 
 
 class Lab:
-    """A team, and proxies in front of Keycloak and the API server; Harbor is the sandbox's."""
+    """A team, and proxies for Keycloak and the API server; Harbor is simulated."""
 
     def __init__(
         self, sandbox: Sandbox, keycloak: Proxy, cluster: Proxy, account: Keycloak, folder: Path
@@ -85,7 +85,7 @@ class Lab:
             onboarding.onboard(systems, systems.state.teams[self.team])
 
     def is_applied(self) -> bool:
-        """Whether the team is marked as applied, and nothing is left to do."""
+        """Return whether the team is marked as applied and its plan is empty."""
         with Systems(self._connections(), self.state, clock=self.sandbox.clock.now) as systems:
             teams = list(systems.state.teams.values())
             plan = systems.plan(teams[0], systems.observe(teams))
@@ -127,7 +127,7 @@ WRITES = {
 
 @pytest.mark.parametrize("what", WRITES)
 def test_a_write_that_a_proxy_answers_is_not_done(lab: Lab, what: str) -> None:
-    """The login page of a single sign-on, with 200."""
+    """The proxy returns the login page of a single sign-on, with status 200."""
     system, wanted, part = WRITES[what]
     proxy: Proxy = getattr(lab, system)
     proxy.choose = lambda method, path: PAGE if method == wanted and part in path else None
@@ -165,7 +165,7 @@ def test_the_password_of_keycloak_follows_no_redirect(lab: Lab, status: int) -> 
 
 
 def test_a_redirect_within_the_host_is_followed(lab: Lab) -> None:
-    """A reverse proxy may add a slash, or move everything below a path."""
+    """A reverse proxy may redirect to add a trailing slash or a path prefix."""
     to = Answer(307, b"", {"Location": "/realms/master/protocol/openid-connect/token?moved"})
     lab.keycloak.choose = lambda method, path: to if path.endswith("/token") else None
     client = KeycloakClient(lab.account, lab.realm)
@@ -175,7 +175,7 @@ def test_a_redirect_within_the_host_is_followed(lab: Lab) -> None:
 
 
 def test_a_list_is_read_again_where_its_token_is_too_old(lab: Lab) -> None:
-    """Three pages of the real server; the token of the second is said to be too old, once."""
+    """The real server returns three pages; the proxy rejects the second token once, as expired."""
     lab.onboard()
     expired = iter(
         [Answer(410, json.dumps(OLD_TOKEN).encode(), {"Content-Type": "application/json"})]
@@ -191,7 +191,7 @@ def test_a_list_is_read_again_where_its_token_is_too_old(lab: Lab) -> None:
         found = sorted(each["metadata"]["name"] for each in client.list("Namespace"))
     client.close()
 
-    assert next(expired, None) is None, "the token was refused"
+    assert next(expired, None) is None, "the proxy has rejected the token"
     assert len(wanted) > 4
     assert f"team-{lab.team}" in found
     assert len(found) == len(set(found))

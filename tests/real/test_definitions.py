@@ -1,4 +1,4 @@
-"""Limits that validation takes from the published definitions of the Gateway API."""
+"""The limits that validation has in common with the published CRDs of the Gateway API."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture(scope="module")
 def definitions() -> dict[str, Any]:
-    """The schemas of the Gateway API's kinds, as they are installed in a cluster."""
+    """Return the schemas of the kinds of the Gateway API, as installed in a cluster."""
     _, found = apiserver.prepare()
     return {
         each["spec"]["names"]["kind"]: version["schema"]["openAPIV3Schema"]["properties"]["spec"]
@@ -41,7 +41,7 @@ def test_the_rules_of_a_path_are_those_of_the_published_definition(
     [characters] = [
         rule["rule"] for rule in path["x-kubernetes-validations"] if "matches(" in rule["rule"]
     ]
-    # CEL's expression and ours are written alike.
+    # The regular expression of the CEL rule is identical to ours.
     assert mesh_rules.CHARACTERS.pattern.replace("%", "[%]") in characters
     messages = " ".join(rule["message"] for rule in path["x-kubernetes-validations"])
     for part in (*mesh_rules.FORBIDDEN, *mesh_rules.FORBIDDEN_ENDS):

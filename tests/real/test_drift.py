@@ -1,6 +1,6 @@
 """The catalogue of drift on a real Keycloak and a real Kubernetes API server.
 
-Harbor is the sandbox's, or the one that is given; what concerns it alone is not done here.
+Harbor is simulated or given; changes that concern only Harbor are not tested here.
 """
 
 import uuid
@@ -40,12 +40,12 @@ HERE = ("keycloak", "kubernetes", "istio")
 
 
 class Real:
-    """A team, onboarded on real servers, and a look at it."""
+    """A team that is onboarded on real servers, and the detection of its drift."""
 
     def __init__(self, systems: Systems) -> None:
         self.systems = systems
         (self._team,) = systems.state.teams.values()
-        # Systems that are given may hold teams of others, which are extras to this declared state.
+        # Given systems may contain other teams, which are extras for this declared state.
         seen = drift.observe(systems, [self._team], drift.SYSTEMS)
         ours = (None, PLATFORM, self._team.name)
         self._others = {id for id, live in seen.live.items() if live.team not in ours}

@@ -1,4 +1,4 @@
-"""The suites leave systems that are given as they found them: another sandbox stands for them."""
+"""The suites restore given systems; here another sandbox takes the role of those systems."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ LOGINS = (
 
 
 class Used:
-    """Systems that others work with: projects, robots, groups, realms and namespaces of theirs."""
+    """Systems in use by others, with their projects, robots, groups, realms and namespaces."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._harbor, self._keycloak = sandbox.harbor, sandbox.keycloak
@@ -56,18 +56,18 @@ class Used:
         for namespace in ("team-demo", "team-shop", "theirs"):
             metadata = {"name": namespace, "labels": {"owner": "them"}}
             self._kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-            held = {"name": "theirs", "namespace": namespace}
-            self._kubernetes.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
+            metadata = {"name": "theirs", "namespace": namespace}
+            self._kubernetes.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
         marks = {"app.kubernetes.io/managed-by": "tenantry", "tenantry.io/team": "one"}
         metadata = {"name": "team-one", "labels": marks}
         self._kubernetes.put({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     def fill(self, project: str) -> None:
-        """Makes a project with a robot and two groups for members."""
+        """Create a project with a robot and two member groups."""
         access = [{"resource": "repository", "action": "pull"}]
         permissions = [{"kind": "project", "namespace": project, "access": access}]
         robot = {"name": "ci", "level": "project", "duration": 30, "permissions": permissions}
-        if project == "team-one":  # a team of another Tenantry's
+        if project == "team-one":  # a team of another Tenantry installation
             robot["description"] = "Managed by Tenantry"
         self.admin.made("/projects", {"project_name": project, "storage_limit": 1_000_000})
         assert self.admin("POST", "/robots", json=robot).status_code == 201
@@ -77,27 +77,27 @@ class Used:
             assert answer.status_code == 201
 
     def set(self, **settings: Any) -> None:
-        """Changes its configuration."""
+        """Change Harbor's configuration."""
         assert self.admin("PUT", "/configurations", json=settings).status_code == 200
 
     def add_user(self, name: str = "theirs", group: str = "theirs") -> None:
-        """Somebody logs in through the provider."""
+        """Create a user by a login through the provider."""
         sign_in(self._harbor, name, f"{name}@example.com", name, "https://idp.test", [group])
 
     def logins(self) -> int:
-        """How many people were let in through the provider."""
-        asked = self._requests.log
-        return sum("/c/oidc/callback" in each.target and each.status == 302 for each in asked)
+        """Return the number of successful logins through the provider."""
+        requests = self._requests.log
+        return sum("/c/oidc/callback" in each.target and each.status == 302 for each in requests)
 
     def holds(self) -> dict[str, Any]:
-        """All that Harbor holds, secrets included."""
+        """Return the state of Harbor, including secrets."""
         return {key: value for key, value in self._harbor.dump().items() if key not in _UNSEEN}
 
     def holds_elsewhere(self) -> dict[str, Any]:
-        """All that Keycloak and Kubernetes hold, but for sessions and how often things changed."""
+        """Return the state of Keycloak and Kubernetes, without sessions and resource versions."""
         realms = self._keycloak.dump()["realms"]
         for realm in realms.values():
-            del realm["sessions"], realm["private_key"]  # made with the realm's first token
+            del realm["sessions"], realm["private_key"]  # created with the realm's first token
         objects = {}
         for each in deepcopy(self._kubernetes.objects):
             metadata = each["metadata"]
@@ -108,7 +108,7 @@ class Used:
         return {"realms": realms, "objects": objects}
 
     def variables(self, *systems: str) -> dict[str, str]:
-        """The variables that give the tests these systems."""
+        """Return the environment variables that give these systems to the tests."""
         found = {
             f"TENANTRY_TEST_{system}_{name}".upper(): value
             for system in systems
@@ -131,7 +131,7 @@ def used() -> Iterator[Used]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mode", ["oidc_auth", "db_auth"])
 def test_the_suites_leave_a_given_harbor_as_they_found_it(used: Used, mode: str) -> None:
-    """The cases of conformance; where it has to be made ready for a flow, a run of one too."""
+    """The conformance cases run, and for a Harbor that has to be prepared, also a flow."""
     chosen = "test_harbor_"
     if mode == "oidc_auth":
         used.add_user()
@@ -178,7 +178,7 @@ def test_drift_is_looked_for_beside_other_teams_and_leaves_them_alone(used: Used
 def test_logins_leave_a_given_harbor_as_they_found_it_but_for_the_providers_secret(
     used: Used,
 ) -> None:
-    """A login to the platform, and a migration of each kind with its way back."""
+    """The cases are a login to the platform, and a migration of each kind with its roll back."""
     used.add_user()
     used.set(oidc_client_id="theirs", oidc_client_secret="theirs")
     before = used.holds()
@@ -188,13 +188,13 @@ def test_logins_leave_a_given_harbor_as_they_found_it_but_for_the_providers_secr
     passes(LOGINS, variables, *cases)
     assert used.logins() >= 5 * 3 * 2, "five times three people or more, before and after"
     after = used.holds()
-    for held in (before, after):
-        del held["configuration"]["oidc_client_secret"]
+    for state in (before, after):
+        del state["configuration"]["oidc_client_secret"]
     assert after == before
 
 
 def passes(chosen: str, variables: dict[str, str], *places: str) -> None:
-    """These cases pass on what the variables give."""
+    """Assert that the chosen cases pass on the given systems."""
     cases = places or ("tests/conformance", "tests/e2e/test_onboarding.py")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", *cases, "-k", chosen],
@@ -236,9 +236,9 @@ def test_a_harbor_that_cant_be_made_ready_is_refused_with_what_to_do(used: Used)
     with pytest.raises(ServerError) as refused, ready(used.account):
         pass
 
-    said = str(refused.value)
-    assert said.startswith("The Harbor of TENANTRY_TEST_HARBOR_URL can't be used: its auth_mode")
-    assert "Set auth_mode to oidc_auth: that takes a Harbor without users" in said
+    message = str(refused.value)
+    assert message.startswith("The Harbor of TENANTRY_TEST_HARBOR_URL can't be used: its auth_mode")
+    assert "Set auth_mode to oidc_auth: that takes a Harbor without users" in message
 
 
 def test_a_wrong_password_is_named(used: Used) -> None:
@@ -276,11 +276,11 @@ def test_a_lab_uses_a_given_harbor_where_it_may_and_leaves_it_as_it_was(
     with Sandbox() as sandbox:
         harbor = LabHarbor(sandbox, given)
         assert (harbor.url == used.account.url) is sign_on
-        assert harbor.is_the_sandboxs is not sign_on
+        assert harbor.is_simulated is not sign_on
         harbor.forget_provider()
         harbor.set(oidc_client_id="ours", oidc_endpoint="http://idp.test")
         harbor.caller.made("/projects", {"project_name": f"team-{mark}"})
-        for number in range(11 if sign_on else 0):  # more than Harbor's pages hold
+        for number in range(11 if sign_on else 0):  # more than one page of Harbor
             used.add_user(f"user{number:02}-{mark}", f"team-{mark}")
         assert (used.holds() != before) is sign_on
         harbor.close(mark)

@@ -1,4 +1,4 @@
-"""Users of a real Keycloak log in to the sandbox's Harbor, for teams that were onboarded there."""
+"""Users of a real Keycloak log in to the simulated Harbor, in which their team is onboarded."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ TEAM = "team-demo"
 
 
 class Lab:
-    """A realm and a Harbor that trusts it, with one team onboarded in both."""
+    """A realm, and a Harbor that trusts it, with a team that is onboarded in both."""
 
     def __init__(self, keycloak: Keycloak, sandbox: Sandbox, folder: Path) -> None:
         self.realm = unique("harbor")
@@ -84,7 +84,7 @@ class Lab:
         assert self.admin("PUT", "/configurations", json=settings).status_code == 200
 
     def _onboard(self, keycloak: Keycloak, folder: Path) -> None:
-        """The cluster is the sandbox's: a login has nothing to do with it."""
+        """Onboard the team; the cluster is simulated, because logins do not need it."""
         platform = {"name": "Logins", "keycloak": {"realm": self.realm}}
         addresses = self.sandbox.addresses()
         connections = Connections(
@@ -100,7 +100,7 @@ class Lab:
                 systems.apply(systems.plan(team, observed), observed)
 
     def add_user(self, name: str) -> str:
-        """A new user of the realm who belongs to the team."""
+        """Create a user of the realm who is in the team, and return the id."""
         user: str = with_user(self.keycloak, name, PASSWORD)
         self.keycloak.group_user_add(user, self.keycloak.get_group_by_path(f"/{TEAM}")["id"])
         return user
@@ -113,7 +113,7 @@ class Lab:
         return client, answer
 
     def logged_in(self, name: str) -> tuple[httpx.Client, dict[str, Any]]:
-        """The browser of somebody whom Harbor let in, and who Harbor says it is."""
+        """Log a user in, assert the success, and return the browser and Harbor's user."""
         client, answer = self.log_in(name)
         assert (answer.status_code, answer.headers.get("location")) == (302, "/"), answer.text
         return client, self.get(client, "/users/current").json()

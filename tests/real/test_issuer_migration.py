@@ -1,4 +1,4 @@
-"""Harbor trusts another realm of a real Keycloak, and its people come back with all they had."""
+"""Harbor trusts another realm of a real Keycloak, and its users regain all their rights."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -44,12 +44,12 @@ def make(
 
 
 def options(lab: IssuerLab, **changes: Any) -> Options:
-    """What is asked for, with the first of the people for a pilot."""
+    """Return migration options with the first user as the pilot."""
     return Options(pilot=(lab.names[0],), wave_percent=50, soak_hours=24, **changes)
 
 
 def make_developer(systems: Systems, name: str, project: str) -> None:
-    """Give a person a role, as a project's administrator does at any time."""
+    """Make a user a developer of a project, as a project administrator could do at any time."""
     body = {"role_id": 2, "member_user": {"username": name}}
     systems.harbor_client.post(f"/projects/{project}/members", body)
 
@@ -61,7 +61,7 @@ def developers(systems: Systems, project: str) -> set[str]:
 
 
 def naive_switch(lab: IssuerLab) -> tuple[int, str]:
-    """What becomes of somebody at the new issuer while Harbor knows the person by the old one."""
+    """Switch the issuer without a migration, and return the status and text of a login."""
     with lab.systems() as systems:
         held = systems.harbor_client.settings()["oidc_endpoint"]
         systems.harbor_platform.switch(systems.keycloak_client.issuer)
@@ -89,7 +89,7 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
     status, text = naive_switch(lab)
     assert (status, "already exists" in text) == (409, True), text
 
-    gone, pair = lab.names[-2:], lab.names[9]
+    absent, pair = lab.names[-2:], lab.names[9]
     lab.add_at(lab.new, "second", email=f"{pair}@example.test")
     with pytest.raises(TenantryError, match="Ambiguous at the new provider: 1"):
         lab.inspect(options(lab)).require_no_blocking()
@@ -104,7 +104,7 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
     with lab.systems() as systems:
         migration = lab.migration(systems)
         migration.move()
-    staying = [name for name in lab.names if name not in gone]
+    staying = [name for name in lab.names if name not in absent]
     assert len(set(lab.all_log_in(staying).values())) == len(staying)
     with lab.systems() as systems:
         migration = lab.migration(systems)
@@ -112,12 +112,12 @@ def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_proper
         assert (standing.returned, len(standing.pending)) == (PEOPLE - 2, 2)
         rights = report.compare(migration)
         differing = [right for right in rights if not right.is_equal]
-        assert {right.person for right in differing} == {*gone, *owners}
+        assert {right.person for right in differing} == {*absent, *owners}
         owned = [right.right for right in differing if right.person in owners]
-        assert owned == [f"owner of team-{lab.teams[0]}" for _ in owners], "no call gives it back"
+        assert owned == [f"owner of team-{lab.teams[0]}" for _ in owners], "no API call restores it"
         with pytest.raises(TenantryError, match="2 people have not logged in again"):
             migration.finish(now=True)
-        migration.finish(tuple(gone), now=True)
+        migration.finish(tuple(absent), now=True)
     lab.all_log_in(staying[:4])
     with lab.systems() as systems:
         assert onboarding.configure(systems).done == ()

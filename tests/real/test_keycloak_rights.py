@@ -1,6 +1,6 @@
-"""Every flow on a real Keycloak with exactly the realm roles that docs/security.md lists.
+"""Every flow succeeds on a real Keycloak with the realm roles that docs/security.md lists.
 
-And without each of them, a flow must fail. Harbor and the cluster are the sandbox's.
+Without any one of these roles, a flow must fail. Harbor and the cluster are simulated.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,9 +34,9 @@ pytestmark = [
 ]
 
 ROLES = ("manage-users", "manage-clients", "manage-identity-providers")
-"""Of the client `realm-management`: what every platform needs."""
+"""The roles of the client `realm-management` that every platform needs."""
 MORE = ("manage-realm",)
-"""For `keycloak.realm_settings`, and for a migration that re-creates users."""
+"""The additional role for `keycloak.realm_settings` and for migrations that re-create users."""
 PASSWORD = "only-these-roles"
 
 
@@ -48,7 +48,7 @@ class Limited:
         self._users = 0
 
     def log_in_with(self, *roles: str) -> None:
-        """Make an account that has just these roles, and use it from now on."""
+        """Create an account with exactly these roles, and use it from now on."""
         admin, realm = self.lab.admin, self.lab.realm
         admin.change_current_realm(realm)
         self._users += 1
@@ -79,7 +79,7 @@ class Limited:
     # The flows
 
     def onboard_team(self) -> None:
-        """A team with all that a team can have in Keycloak."""
+        """Onboard a team with all kinds of objects that a team can have in Keycloak."""
         self._users += 1
         name = f"n{self._users}-{self.lab.mark}"
         text = (
@@ -93,10 +93,10 @@ class Limited:
             onboarding.onboard(systems, systems.state.teams[name])
 
     def detect_drift(self) -> None:
-        """Something is changed by hand, and all of it is found and remediated."""
+        """Change objects by hand, and find and remediate all of the drift."""
         admin, team = self.lab.admin, self.lab.teams[0]
         admin.change_current_realm(self.lab.realm)
-        for group in admin.get_groups({"search": f"team-{team}"}):  # none after a run that failed
+        for group in admin.get_groups({"search": f"team-{team}"}):  # none after a failed run
             admin.delete_group(group["id"])
         with self.systems(extras=True) as systems:
             teams = list(systems.state.teams.values())
@@ -116,7 +116,7 @@ class Limited:
                     raise outcome.error
 
     def configure_platform(self) -> None:
-        """Harbor's client, a provider and a mapper were changed by hand."""
+        """Change Harbor's client, a provider and a mapper by hand, and configure the platform."""
         admin = self.lab.admin
         admin.change_current_realm(self.lab.realm)
         client = admin.get_client(admin.get_client_id("harbor"))
@@ -135,7 +135,7 @@ class Limited:
         refuse_unreadable(keycloaks)
 
     def migrate(self, **changes: Any) -> None:
-        """People are moved to the other provider, and back."""
+        """Migrate users to the other provider, and roll back."""
         lab = self.lab
         options = Options(soak_hours=24, **changes)
         lab.plan(options)
@@ -180,7 +180,7 @@ def limited(real_keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def without_realm_settings(folder: Path) -> None:
-    """The realm exists by now. Declaring its settings needs one more role."""
+    """Remove `realm_settings` from the platform, because they need one more role."""
     file = folder / "platform.yaml"
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(line for line in lines if "realm_settings" not in line))

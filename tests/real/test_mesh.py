@@ -1,6 +1,6 @@
-"""What is written into the mesh is what a real API server's schemas want, and stays as written.
+"""The mesh resources are valid for the schemas of a real API server, which stores them unchanged.
 
-Istio's own judge finds nothing in it, and of planted faults no more than the checks do.
+`istioctl` reports no problems in them, and of planted faults it finds no more than the checks do.
 """
 
 import base64
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 
 class Lab:
-    """Harbor's namespace and a team's on the real API server; Harbor and Keycloak simulated."""
+    """The namespaces of Harbor and a team on a real API server; Harbor and Keycloak are simulated."""
 
     def __init__(self, kind: str, cluster: Cluster, sandbox: Sandbox, folder: Path) -> None:
         self.kubeconfig, self.folder = cluster.kubeconfig, folder
@@ -88,7 +88,7 @@ class Lab:
         self._client.close()
 
     def _gateway(self) -> None:
-        """What analysis asks of a gateway: pods, their Service, and a certificate."""
+        """Create the objects that the analysis expects of a gateway: pods, Service, certificate."""
         self.pod("gateway", {"labels": {"istio": self.harbor}})
         ports = [{"name": "https", "port": 443}]
         spec = {"selector": {"istio": self.harbor}, "ports": ports}
@@ -105,7 +105,7 @@ class Lab:
         self.core.create_namespaced_service(namespace, {"metadata": {"name": name}, "spec": spec})
 
     def pod(self, name: str, metadata: dict[str, Any], container: str = "istio-proxy") -> None:
-        """A pod, once the namespace has the account that it runs as."""
+        """Create a pod after its service account exists in the namespace."""
         for _ in range(100):
             with contextlib.suppress(kubernetes.client.ApiException):
                 self.core.read_namespaced_service_account("default", self.harbor)
@@ -116,7 +116,7 @@ class Lab:
         self.core.create_namespaced_pod(self.harbor, body)
 
     def route(self, name: str, host: str, *rules: dict[str, Any], to: str = "web") -> None:
-        """A VirtualService of the team's, at the platform's gateway."""
+        """Create a VirtualService of the team at the platform's gateway."""
         destination = {"host": f"{to}.{self.team}.svc.cluster.local", "port": {"number": 80}}
         http = [{**rule, "route": [{"destination": destination}]} for rule in rules]
         spec = {"hosts": [host], "gateways": [f"{self.harbor}/public"], "http": http}
@@ -130,7 +130,7 @@ class Lab:
         self.custom.create_namespaced_custom_object(*place, body)
 
     def written(self, systems: Systems) -> list[dict[str, Any]]:
-        """All of the mesh's that is in the two namespaces."""
+        """Return all mesh resources in the two namespaces."""
         kinds = ("VirtualService", "HTTPRoute", "Gateway", GATEWAY_API)
         kinds += ("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy")
         return [
@@ -141,7 +141,7 @@ class Lab:
         ]
 
     def services(self) -> list[dict[str, Any]]:
-        """All Services that are in the two namespaces."""
+        """Return all Services in the two namespaces."""
         clean = self._client.sanitize_for_serialization
         return [
             {"apiVersion": "v1", "kind": "Service", **clean(found)}
@@ -149,8 +149,8 @@ class Lab:
             for found in self.core.list_namespaced_service(namespace).items
         ]
 
-    def told(self, istioctl: Istioctl) -> set[tuple[str, str]]:
-        """What `analyze` says of the namespaces: code and object."""
+    def analyze(self, istioctl: Istioctl) -> set[tuple[str, str]]:
+        """Return the code and object of each finding of `istioctl analyze` in the namespaces."""
         found = istioctl.analyze(self.kubeconfig, *self.namespaces)
         return {(each.code, each.origin) for each in found}
 
@@ -171,7 +171,7 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """And `istioctl validate` and `analyze` find nothing in them."""
+    """`istioctl validate` and `analyze` also report nothing."""
     with (
         Sandbox() as sandbox,
         Lab(kind, real_kubernetes, prepare(sandbox), tmp_path) as lab,
@@ -200,7 +200,7 @@ def test_every_manifest_is_accepted_and_a_second_run_writes_nothing(
         assert len(manifests) == 6
         record_property("objects", len(manifests))
         assert real_istioctl.validate(tmp_path, manifests) == []
-        assert lab.told(real_istioctl) == set()
+        assert lab.analyze(real_istioctl) == set()
         assert [f for f in checks.check_all(systems) if f.team == lab.name] == []
 
 
@@ -221,7 +221,7 @@ def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
         onboarding.configure(systems)
         onboarding.onboard(systems, lab.state.teams[lab.name])
         lab.service("web", lab.team, "http", 80)
-        assert lab.told(real_istioctl) == set()
+        assert lab.analyze(real_istioctl) == set()
 
         lab.service("harbor-registry", lab.harbor, "registry", 5000)
         lab.service("old", lab.team, "tcp-old", 80)
@@ -235,15 +235,15 @@ def test_of_planted_faults_the_checks_find_all_that_istioctl_finds_and_more(
         lab.route("web-again", f"shop.{lab.domain}", everything)
         lab.route("nowhere", f"c.{lab.domain}", everything, to="gone")
 
-        theirs = {origin for _, origin in lab.told(real_istioctl)}
-        said = real_istioctl.validate(tmp_path, [*lab.written(systems), *lab.services()])
+        theirs = {origin for _, origin in lab.analyze(real_istioctl)}
+        messages = real_istioctl.validate(tmp_path, [*lab.written(systems), *lab.services()])
         found = checks.check_all(systems)
         ours = {f"{each.resource.kind} {each.resource.key}" for each in found}
         record_property("analyze", len(theirs))
-        record_property("validate", len(said))
+        record_property("validate", len(messages))
         record_property("checks", len(ours))
         assert theirs
         assert theirs <= ours
-        for line in said:
+        for line in messages:
             assert any(name.rpartition("/")[2] in line for name in ours), line
         assert f"VirtualService {lab.team}/web-again" in ours - theirs

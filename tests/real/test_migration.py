@@ -1,4 +1,4 @@
-"""People of a real Keycloak are moved to another provider, and log in to Harbor all the while."""
+"""Users of a real Keycloak move to another provider, and log in to Harbor meanwhile."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -47,12 +47,12 @@ def make(
 
 
 def options(lab: MigrationLab, **changes: Any) -> Options:
-    """What is asked for, with the first of the people for a pilot."""
+    """Return migration options with the first user as the pilot."""
     return Options(pilot=(lab.names[0],), soak_hours=24, **changes)
 
 
 def naive_switch(lab: MigrationLab) -> tuple[str, int, str]:
-    """What becomes of somebody who is sent to the new provider without a migration."""
+    """Redirect a user to the new provider without a migration, and return the two failures."""
     name = f"naive-{lab.mark}"
     lab.add_at(lab.old, name)
     lab.add_at(lab.new, name)
@@ -72,7 +72,7 @@ def naive_switch(lab: MigrationLab) -> tuple[str, int, str]:
 
 
 def give_rights(lab: MigrationLab | IssuerLab, ids: dict[str, int]) -> set[str]:
-    """Rights that no group gives: direct members, administrators, an owner; who is an owner."""
+    """Give users direct roles, administrator rights and a project; return the new owners."""
     caller = lab.harbor.caller
     for number, name in enumerate(lab.names[1:6]):
         body = {"role_id": 1 + number % 4, "member_user": {"username": name}}
@@ -81,7 +81,7 @@ def give_rights(lab: MigrationLab | IssuerLab, ids: dict[str, int]) -> set[str]:
     for name in lab.names[6:8]:
         path = f"/users/{ids[name]}/sysadmin"
         assert caller("PUT", path, json={"sysadmin_flag": True}).status_code == 200
-    if not lab.harbor.is_the_sandboxs:  # no call of Harbor's gives somebody else's project away
+    if not lab.harbor.is_simulated:  # Harbor has no API call that changes the owner of a project
         return set()
     owner = lab.names[8]
     lab.sandbox.harbor.projects[f"team-{lab.teams[0]}"].owner_id = ids[owner]
@@ -104,12 +104,12 @@ def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
     ids = lab.all_log_in(lab.names, lab.old)
     give_rights(lab, ids)
 
-    words, status, text = naive_switch(lab)
-    assert "already exists" in words
+    message, status, text = naive_switch(lab)
+    assert "already exists" in message
     assert (status, "already exists" in text) == (409, True), text
 
-    gone, pair = lab.names[-2:], lab.names[9]
-    for name in gone:
+    absent, pair = lab.names[-2:], lab.names[9]
+    for name in absent:
         lab.remove_at(lab.new, f"{name}.new")
     lab.add_at(lab.new, "second", email=f"{pair}@example.test")
     with pytest.raises(TenantryError, match="Unmatched at the new provider: 2") as raised:
@@ -117,7 +117,7 @@ def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
     assert "Ambiguous at the new provider: 1" in str(raised.value)
     lab.remove_at(lab.new, "second.new")
 
-    lab.plan(options(lab, exclude_users=tuple(gone)))
+    lab.plan(options(lab, exclude_users=tuple(absent)))
     with lab.systems() as systems:
         migration = lab.migration(systems)
         assert migration.move(1) == 1
@@ -129,11 +129,11 @@ def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
         migration.move()
         migration.switch()
 
-    staying = [name for name in lab.names if name not in gone]
+    staying = [name for name in lab.names if name not in absent]
     after = lab.all_log_in(staying, lab.new)
     assert after == {name: ids[name] for name in staying}
     with lab.systems() as systems:
-        assert onboarding.configure(systems).done == (), "nothing is mended"
+        assert onboarding.configure(systems).done == (), "no drift is remediated"
         migration = lab.migration(systems)
         rights = report.compare(migration)
         assert [right for right in rights if not right.is_equal] == []
@@ -172,7 +172,7 @@ def test_after_a_roll_back_everybody_logs_in_as_before(until: str, make: Make) -
         lab.log_in(lab.names[1], lab.new)
 
 
-# Made anew
+# Users who are re-created
 
 
 def ids_in_realm(lab: MigrationLab) -> dict[str, str]:
@@ -194,11 +194,11 @@ def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
     lab = make(PEOPLE, TEAMS)
     owners = give_rights(lab, lab.all_log_in(lab.names, lab.old))
     was = ids_in_realm(lab)
-    words, status, text = naive_switch(lab)
-    assert "already exists" in words
+    message, status, text = naive_switch(lab)
+    assert "already exists" in message
     assert (status, "already exists" in text) == (409, True), text
 
-    gone, pair = lab.names[-2:], lab.names[9]
+    absent, pair = lab.names[-2:], lab.names[9]
     lab.add_at(lab.new, "second", email=f"{pair}@example.test")
     with pytest.raises(TenantryError, match="Ambiguous at the new provider: 1"):
         lab.inspect(options(lab, **ANEW)).require_no_blocking()
@@ -211,16 +211,16 @@ def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
     lab.send_to(NEW)
     lab.log_in(lab.names[0], lab.new)  # the pilot
     lab.send_to(OLD)
-    lab.log_in(lab.names[1], lab.old)  # whose turn is still to come
+    lab.log_in(lab.names[1], lab.old)  # a user of a later wave
     with lab.systems() as systems:
         migration = lab.migration(systems)
         migration.move()
         migration.switch()
 
-    staying = [name for name in lab.names if name not in gone]
+    staying = [name for name in lab.names if name not in absent]
     lab.all_log_in(staying, lab.new)
     now = ids_in_realm(lab)
-    assert len(now) == len(was), "and whoever came by the new provider bears its name"
+    assert len(now) == len(was), "users who logged in by the new provider have its user name"
     assert not {*now.values()} & {*was.values()}
     with lab.systems() as systems:
         migration = lab.migration(systems)
@@ -228,12 +228,12 @@ def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
         assert (standing.harbor.returned, len(standing.harbor.pending)) == (PEOPLE - 2, 2)
         rights = report.compare(migration)
         differing = [right for right in rights if not right.is_equal]
-        assert {right.person for right in differing} == {*gone, *owners}
+        assert {right.person for right in differing} == {*absent, *owners}
         owned = [right.right for right in differing if right.person in owners]
-        assert owned == [f"owner of team-{lab.teams[0]}" for _ in owners], "no call gives it back"
+        assert owned == [f"owner of team-{lab.teams[0]}" for _ in owners], "no API call restores it"
         with pytest.raises(TenantryError, match="2 people have not logged in again"):
             migration.finish(now=True)
-        migration.finish(tuple(gone), now=True)
+        migration.finish(tuple(absent), now=True)
     lab.all_log_in(staying[:4], lab.new)
     with lab.systems() as systems:
         assert onboarding.configure(systems).done == ()
@@ -311,7 +311,7 @@ def test_a_pilot_logs_in_by_the_printed_links_though_harbor_sends_a_hint(make: M
         hinted = documented.get(links.harbor).headers["location"]
         assert f"kc_idp_hint={OLD}" in hinted
         refused = documented.get(f"{hinted}&kc_idp_hint={NEW}").headers["location"]
-        assert "duplicated" in refused, "which Harbor answers with 400"
+        assert "duplicated" in refused, "Harbor responds with 400"
     with httpx.Client(trust_env=False, timeout=30) as client:
         end = browser.begin_session(client, links.realm, lab.name_at(lab.new, pilot), PASSWORD)
         assert end.startswith(f"{lab.url}/realms/{lab.realm}/account/")
@@ -319,4 +319,4 @@ def test_a_pilot_logs_in_by_the_printed_links_though_harbor_sends_a_hint(make: M
         answer = browser.follow(client, links.harbor, back)
         assert answer.status_code == 302, answer.text
         assert lab.harbor.current(client)["user_id"] == ids[pilot]
-    assert lab.log_in(other, lab.old)["user_id"] == ids[other], "everybody else logs in as before"
+    assert lab.log_in(other, lab.old)["user_id"] == ids[other], "all others log in as before"

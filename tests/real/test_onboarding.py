@@ -1,6 +1,6 @@
 """Teams onboarded on a real Keycloak and a real Kubernetes API server.
 
-Harbor is the one that is given, or else the sandbox's: none can be started.
+Harbor is the given one, or else simulated, because the tests cannot start a real one.
 """
 
 import base64
@@ -39,10 +39,10 @@ REDIRECT = "https://shop.example.com/oauth2/callback"
 
 
 class RealBench(SharedBench):
-    """The example's teams, under names that nobody else has there."""
+    """The teams of the example, with names that are unique on the given systems."""
 
     def declare_example(self) -> None:
-        """Declares them: all that they share with others gets a name of its own too."""
+        """Declare the teams, and give the objects that they share a unique name as well."""
         example = ROOT / "deployments" / "example"
         text = (example / "platform.yaml").read_text()
         text = text.replace("keycloak:\n  realm: platform\n", "")
@@ -56,7 +56,7 @@ class RealBench(SharedBench):
             self.file(path.stem).write_text(text)
 
     def file(self, team: str) -> Path:
-        """Where a team is declared."""
+        """Return the path of a team's file."""
         return self.declared / "teams" / f"{self.name(team)}.yaml"
 
     def systems(self) -> Systems:
@@ -68,7 +68,7 @@ class RealBench(SharedBench):
         return Systems(connections, load(self.declared))
 
     def plans(self) -> dict[str, Any]:
-        """What is left to do, by team: empty where all is as declared."""
+        """Return the pending changes by team; a team in sync has none."""
         with self.systems() as systems:
             outcomes = onboarding.plan_all(systems, list(systems.state.teams.values()))
         assert not [outcome.error for outcome in outcomes if outcome.error]
@@ -110,9 +110,7 @@ def test_one_pass_leaves_nothing_to_do(onboarded):
 
 @pytest.mark.demand("onboard", "real servers: a second pass changes no resourceVersion")
 def test_a_second_pass_writes_nothing(onboarded):
-    """The API server would have counted a write up, and Harbor tells when a robot or a quota was
-    written last.
-    """
+    """A write would increase a resource version, or the update time of a robot or quota."""
     before, projects = _versions(onboarded), _projects(onboarded)
 
     run = onboarded.run("onboard-teams", scope="all")
@@ -166,7 +164,7 @@ def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded):
     "limit range or role binding",
 )
 def test_members_can_work_in_the_namespace_but_not_move_its_fences(onboarded):
-    """Kubernetes' own `edit` lets them write NetworkPolicies."""
+    """The ClusterRole `edit` of Kubernetes would let members write NetworkPolicies."""
     slug = onboarded.slug("demo")
 
     def may(verb: str, group: str, resource: str, namespace: str = slug) -> bool:
@@ -217,8 +215,8 @@ def test_a_login_yields_an_id_token_with_the_teams_group(onboarded):
         }
     )
     admin.group_user_add(user, admin.get_group_by_path(f"/{slug}")["id"])
-    held = onboarded.core.read_namespaced_secret("oidc-web", slug).data
-    secret = {key: base64.b64decode(value).decode() for key, value in held.items()}
+    data = onboarded.core.read_namespaced_secret("oidc-web", slug).data
+    secret = {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     claims = browser.log_in(
         onboarded.addresses["keycloak"]["url"],
@@ -319,7 +317,7 @@ def test_a_namespace_that_is_going_is_waited_for(onboarded):
 
 
 def test_an_account_of_the_realm_with_three_roles_is_enough(onboarded, monkeypatch):
-    """What docs/production.md asks for, and not an administrator of all realms."""
+    """docs/production.md requires only these roles, and not an administrator of all realms."""
     admin = onboarded.admin
     password = [{"type": "password", "value": "enough", "temporary": False}]
     names = {"firstName": "A", "lastName": "B", "email": "robot@example.com"}
@@ -336,11 +334,11 @@ def test_an_account_of_the_realm_with_three_roles_is_enough(onboarded, monkeypat
     redirect = f"https://{onboarded.name('demo')}.example.com/cb"
     file.write_text(before + f"oidc_clients: {{app: {{redirect_uris: ['{redirect}']}}}}\n")
     with onboarded.systems() as systems:
-        said = systems.check()
+        messages = systems.check()
         done = onboarding.onboard(systems, systems.state.teams[onboarded.name("demo")]).done
     file.write_text(before)
 
-    assert f"has realm '{onboarded.realm}'" in said[1]
+    assert f"has realm '{onboarded.realm}'" in messages[1]
     assert {change.id.kind.name for change in done} == {"client", "Secret", "Namespace mark"}
 
 
@@ -372,7 +370,7 @@ def test_a_keycloak_under_a_path_works(
 
 
 def _versions(bench: RealBench) -> dict[str, str]:
-    """resourceVersions of all that lies in the teams' namespaces."""
+    """Return the resource versions of the objects in the teams' namespaces, by uid."""
     networking = kubernetes.client.NetworkingV1Api(bench.api)
     found: dict[str, str] = {}
     for team in ("data", "demo", "shop"):
@@ -393,13 +391,13 @@ def _versions(bench: RealBench) -> dict[str, str]:
 
 
 def _projects(bench: RealBench) -> dict[str, Any]:
-    """All that Harbor tells of the teams' projects and of what is in them."""
+    """Return the teams' projects in Harbor, with the objects in them."""
     found: dict[str, Any] = {}
     for team in ("data", "demo", "shop"):
         project = bench.harbor.json(f"/projects/{bench.slug(team)}")
         number, retention = project["project_id"], project["metadata"].get("retention_id")
         robots = bench.harbor.json(f"/robots?q=Level%3Dproject,ProjectID%3D{number}&page_size=0")
-        for robot in robots:  # their order is another each time
+        for robot in robots:  # Harbor returns the permissions in a random order
             robot["permissions"] = sorted(map(str, _sorted_access(robot["permissions"])))
         found[team] = {
             "project": project,

@@ -1,7 +1,7 @@
-"""From nothing to a person's login through an external provider: Keycloak is real.
+"""From an empty real Keycloak to a user's login through an external provider.
 
-Harbor is the sandbox's, or the one that is given if its provider may be replaced; the external
-provider is a second realm.
+Harbor is simulated, or the given one if its OIDC provider may be replaced. The external provider is
+a second realm.
 """
 
 import base64
@@ -39,7 +39,7 @@ SECRET = "the-brokers-secret"
 
 
 class Lab:
-    """A platform that is declared, and the external provider that its people come from."""
+    """A declared platform, and the external provider of its users."""
 
     def __init__(
         self,
@@ -62,26 +62,26 @@ class Lab:
         )
 
     def set_up(self) -> None:
-        """Makes the external provider, and leaves Harbor without one."""
+        """Create the external provider, and remove Harbor's OIDC provider."""
         self._external_provider()
         self._secret()
         self.harbor.forget_provider()
 
     def secret(self) -> str:
-        """The secret of Harbor's client, as Keycloak has it."""
+        """Return the secret of Harbor's client in Keycloak."""
         self.keycloak.change_current_realm(self.realm)
         number = self.keycloak.get_client_id("harbor")
         return str(self.keycloak.get_client_secrets(number)["value"])
 
     def close(self) -> None:
-        """Takes the realms away, and what was made in Harbor."""
-        with ExitStack() as stack:  # each of them, whatever becomes of the others
+        """Remove the realms, and the lab's objects in Harbor."""
+        with ExitStack() as stack:  # a failure in one cleanup does not prevent the others
             for realm in (self.realm, self.corp):
                 stack.callback(self.keycloak.delete_realm, realm)
             self.harbor.close(self.mark)
 
     def _external_provider(self) -> None:
-        """What the provider's own people do: a client for us, and the claim with their groups."""
+        """Create the external realm with a client for our realm and a groups claim."""
         self.admin.create_realm(
             {"realm": self.corp, "enabled": True, "passwordPolicy": QUICK_PASSWORDS}
         )
@@ -161,7 +161,7 @@ class Lab:
         return load(write(self.folder, {"name": self.team}, platform=platform))
 
     def person(self, name: str, *groups: str) -> str:
-        """Somebody whom the external provider knows, in groups of its own; the user's name."""
+        """Create a user of the external provider in some of its groups; return the user name."""
         name = f"{name}-{self.mark}"
         user = with_user(self.admin, name, PASSWORD)
         for group in groups:
@@ -198,7 +198,7 @@ def lab(
 def test_a_second_run_writes_nothing(
     lab: Lab, record_property: Callable[[str, object], None]
 ) -> None:
-    """What a real Keycloak adds to what it is given is no drift."""
+    """Defaults that a real Keycloak adds to an object are not drift."""
     with Wire() as wire, Systems(lab.connections, lab.declare()) as systems:
         outcome = onboarding.configure(systems)
         assert outcome.done == ()
@@ -262,7 +262,7 @@ def seen(lab: Lab) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def in_order(lab: Lab) -> Iterator[Lab]:
-    """The platform with somebody in each group; what a test does to it is mended afterwards."""
+    """Yield the platform with a user in each group, and remediate it afterwards."""
     for name, group in (("ann", f"team-{lab.team}"), ("boss", lab.admins)):
         lab.keycloak.change_current_realm(lab.realm)
         if not lab.keycloak.get_user_id(name):
@@ -274,35 +274,35 @@ def in_order(lab: Lab) -> Iterator[Lab]:
         onboarding.configure(systems)
 
 
-def harbors_client(lab: Lab) -> Any:
+def harbor_client(lab: Lab) -> Any:
     lab.keycloak.change_current_realm(lab.realm)
     return lab.keycloak.get_client(lab.keycloak.get_client_id("harbor"))
 
 
-def redirected_elsewhere(lab: Lab) -> None:
-    client = harbors_client(lab)
+def change_redirect_uri(lab: Lab) -> None:
+    client = harbor_client(lab)
     client["redirectUris"] = ["https://old.example.com/c/oidc/callback"]
     lab.keycloak.update_client(client["id"], client)
 
 
-def groups_as_paths(lab: Lab) -> None:
-    client = harbors_client(lab)
+def use_group_paths(lab: Lab) -> None:
+    client = harbor_client(lab)
     (mapper,) = client["protocolMappers"]
     mapper["config"]["full.path"] = "true"
     lab.keycloak.update_client_mapper(client["id"], mapper["id"], mapper)
 
 
-def plain_pkce(lab: Lab) -> None:
-    client = harbors_client(lab)
+def use_plain_pkce(lab: Lab) -> None:
+    client = harbor_client(lab)
     client["attributes"]["pkce.code.challenge.method"] = "plain"
     lab.keycloak.update_client(client["id"], client)
 
 
-def another_secret(lab: Lab) -> None:
+def change_client_secret(lab: Lab) -> None:
     lab.harbor.set(oidc_client_secret="another")
 
 
-def a_slash_more(lab: Lab) -> None:
+def append_slash_to_issuer(lab: Lab) -> None:
     lab.harbor.set(oidc_endpoint=lab.harbor.settings()["oidc_endpoint"] + "/")
 
 
@@ -315,11 +315,11 @@ CLIENT, SETTINGS = "keycloak/client/harbor", "harbor/configuration/single sign-o
 @pytest.mark.parametrize(
     ("plant", "finding"),
     [
-        (redirected_elsewhere, ("redirect URI", CLIENT)),
-        (groups_as_paths, ("claims", CLIENT)),
-        (plain_pkce, ("PKCE", CLIENT)),
-        (another_secret, ("client secret", SETTINGS)),
-        (a_slash_more, ("issuer", SETTINGS)),
+        (change_redirect_uri, ("redirect URI", CLIENT)),
+        (use_group_paths, ("claims", CLIENT)),
+        (use_plain_pkce, ("PKCE", CLIENT)),
+        (change_client_secret, ("client secret", SETTINGS)),
+        (append_slash_to_issuer, ("issuer", SETTINGS)),
     ],
 )
 def test_a_fault_planted_on_the_real_keycloak_is_found_and_nothing_else(
@@ -333,20 +333,20 @@ def test_a_fault_planted_on_the_real_keycloak_is_found_and_nothing_else(
 
 
 def renewed(lab: Lab) -> tuple[str, list[str]]:
-    """Renews it; what the plan says of its age, and the secrets before and after."""
-    held = [lab.secret()]
-    time.sleep(1.1)  # Keycloak keeps the time of its creation in whole seconds
+    """Renew the secret; return its age in the plan, and the secrets before and after."""
+    secrets = [lab.secret()]
+    time.sleep(1.1)  # Keycloak stores the creation time of a secret in whole seconds
     now = datetime.now(UTC)
     with Systems(lab.connections, lab.declare(), renew_client_secret_before=now) as systems:
         (change,) = onboarding.configure(systems).done
-        held.append(lab.secret())
+        secrets.append(lab.secret())
         (age,) = (each.old for each in change.differences if each.field == "age")
         assert onboarding.configure(systems).done == ()
-        return str(age), held
+        return str(age), secrets
 
 
-def opens(lab: Lab, secret: str) -> bool:
-    """Whether the realm takes a secret of Harbor's client."""
+def accepts(lab: Lab, secret: str) -> bool:
+    """Return whether the realm accepts a secret of Harbor's client."""
     form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": "x"}
     answer = httpx.post(
         f"{lab.url}/realms/{lab.realm}/protocol/openid-connect/token",
@@ -364,7 +364,7 @@ def opens(lab: Lab, secret: str) -> bool:
 def test_a_renewed_secret_is_handed_to_harbor_and_the_plan_says_what_it_costs(lab: Lab) -> None:
     age, (old, new) = renewed(lab)
     assert "the realm has no client policy with the executor secret-rotation" in age
-    assert (opens(lab, old), opens(lab, new)) == (False, True)
+    assert (accepts(lab, old), accepts(lab, new)) == (False, True)
 
 
 @pytest.mark.demand(
@@ -381,17 +381,17 @@ def test_two_secrets_overlap_where_the_realm_has_the_policy(
             onboarding.configure(systems)
             for name, body in POLICIES.items():
                 systems.keycloak_client.put(f"client-policies/{name}", body)
-            path, first = f"clients/{harbors_client(lab)['id']}/client-secret", lab.secret()
+            path, first = f"clients/{harbor_client(lab)['id']}/client-secret", lab.secret()
 
-            # Interrupted after the renewal: both work, and the next run finishes it.
+            # After an interruption both secrets work, and the next run completes the renewal.
             systems.keycloak_client.post(path, {}, status=200)
             second = lab.secret()
-            assert (opens(lab, first), opens(lab, second)) == (True, True)
+            assert (accepts(lab, first), accepts(lab, second)) == (True, True)
             (change,) = onboarding.configure(systems).done
             assert [each.field for each in change.differences] == ["in use"]
             assert lab.sandbox.harbor.configuration["oidc_client_secret"] == second
-            assert (opens(lab, first), opens(lab, second)) == (False, True)
+            assert (accepts(lab, first), accepts(lab, second)) == (False, True)
 
         age, (old, new) = renewed(lab)
         assert "secret-rotation" not in age
-        assert (old, opens(lab, old), opens(lab, new)) == (second, False, True)
+        assert (old, accepts(lab, old), accepts(lab, new)) == (second, False, True)

@@ -1,6 +1,6 @@
-"""The rights that ship for Tenantry's own service account, before a real API server.
+"""The shipped rights of Tenantry's service account, on a real API server.
 
-Harbor is the one that is given, or the sandbox's; Keycloak is the sandbox's.
+Harbor is given or simulated; Keycloak is simulated.
 """
 
 from collections.abc import Callable, Iterator
@@ -131,10 +131,10 @@ def test_where_the_members_role_is_outdated_all_else_is_done_and_the_file_is_nam
 def test_an_account_of_before_that_may_write_the_members_role_still_does(
     ours: ClusterOfOurs,
 ) -> None:
-    def of_before(rules: list[Data]) -> None:
+    def add_previous_rights(rules: list[Data]) -> None:
         rules[-1]["verbs"] = ["get", "create", "patch", "escalate", "bind"]
 
-    account = ours.account(of_before)
+    account = ours.account(add_previous_rights)
     weakened = [{"op": "remove", "path": "/rules/0"}]
     before = ours.rbac.read_cluster_role("tenantry-team-member")
     ours.rbac.patch_cluster_role("tenantry-team-member", weakened)
@@ -158,8 +158,8 @@ def test_what_can_not_be_changed_in_place_may_be_replaced(ours: ClusterOfOurs) -
 
     ours.onboard(account)
 
-    mended = roles.read_namespaced_role_binding("tenantry-team", namespace)
-    assert mended.role_ref.name == "tenantry-team-member"
+    replaced = roles.read_namespaced_role_binding("tenantry-team", namespace)
+    assert replaced.role_ref.name == "tenantry-team-member"
 
 
 def test_without_bind_it_fails_with_the_api_servers_message(ours: ClusterOfOurs) -> None:

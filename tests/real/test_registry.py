@@ -1,4 +1,4 @@
-"""A real client, skopeo, at the sandbox's registry, with the robots that a team has."""
+"""A real client, skopeo, with the simulated registry and the robots of a team."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from tests.real.servers import prerequisites
 from tests.sandbox.calls import Caller
 from tests.support.images import Image, image
 
-# It comes from Debian's packages or not at all; it is asked for where it is missing.
+# skopeo must be installed from the packages of the distribution; the error says so if it is missing.
 pytestmark = pytest.mark.real
 TEAM, OTHER = "team-demo", "team-other"
 ADDRESS = "docker://{host}/{project}/shop/web:{tag}"
@@ -22,7 +22,7 @@ ADDRESS = "docker://{host}/{project}/shop/web:{tag}"
 
 @dataclass
 class Registry:
-    """The sandbox's registry, and how skopeo calls it."""
+    """The simulated registry, and calls to it by skopeo."""
 
     sandbox: Sandbox
     admin: Caller
@@ -96,7 +96,7 @@ def test_ci_pushes_and_the_team_pulls_the_same(registry, ci, pull, built) -> Non
     [entry] = json.loads((registry.folder / "pulled" / "index.json").read_text())["manifests"]
     assert entry["digest"] == made.digest
     assert registry.admin.json(f"/projects/{TEAM}/summary")["repo_count"] == 1
-    # What is there is not sent again.
+    # Layers that already exist are not uploaded again.
     again = registry.push(source, ci, tag="2")
     assert again.returncode == 0, again.stderr
 

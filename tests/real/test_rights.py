@@ -1,7 +1,8 @@
-"""Every flow on a real API server with exactly the rights that ship, and without each one of them.
+"""Every flow on a real API server with the shipped rights, and with each one of them removed.
 
-The procedures are those that the flows call. Harbor and Keycloak are the sandbox's. The first run
-records which right each step uses; then each right is taken away, and that step must fail.
+The procedures are those that the flows call. Harbor and Keycloak are simulated. The first run
+records the rights that each step uses. Then each right is removed in turn, and the steps that use
+it must fail.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,18 +42,18 @@ pytestmark = [
 
 Step = Callable[["Walk", ClusterAccount], None]
 BEYOND_CALLS = {("clusterroles", "bind"), ("sinks", "write")}
-"""Rights that no call asks for: the API server does, when it decides another call."""
+"""Rights that no call uses directly; the API server checks them when it authorizes another call."""
 
 
 class NotAllRead(Exception):
-    """A step that could not see everything."""
+    """A step could not read all objects."""
 
 
 class Walk:
-    """Teams and a platform that are declared, and the steps of all flows, in order.
+    """Declared teams and a platform, and the steps of all flows in order.
 
     Attributes:
-        used: the rights that the calls of the current step needed.
+        used: The rights that the calls of the current step needed.
     """
 
     def __init__(self, ours: ClusterOfOurs) -> None:
@@ -61,7 +62,7 @@ class Walk:
         self.begin(0)
 
     def begin(self, number: int) -> None:
-        """Declare another team and platform: in a Harbor's namespace without anything of ours."""
+        """Declare a new team and platform, with a Harbor namespace without any of our objects."""
         ours = self.ours
         ours.team = f"r{number}-{ours.mark}"
         self.sinks, self.harbor = f"pipelines{number}-{ours.mark}", f"harbor{number}-{ours.mark}"
@@ -123,7 +124,7 @@ class Walk:
         self.ours.onboard(account, **self.rich())
 
     def onboard_again(self, account: ClusterAccount) -> None:
-        """With less declared; with a binding and a Secret that cannot be changed in place."""
+        """Onboard with fewer declared objects, and replace an immutable binding and Secret."""
         ours, namespace = self.ours, f"team-{self.ours.team}"
         binding = ours.rbac.read_namespaced_role_binding("tenantry-team", namespace)
         ours.rbac.delete_namespaced_role_binding("tenantry-team", namespace)
@@ -138,7 +139,7 @@ class Walk:
         ours.onboard(account, **self.poor())
 
     def onboard_teams(self, account: ClusterAccount) -> None:
-        """Many at once, which is observed by lists of the whole cluster."""
+        """Onboard many teams at once, which observes them by cluster-wide lists."""
         with self.ours.systems(account, None, *self.others(), **self.poor()) as systems:
             teams = list(systems.state.teams.values())
             systems.not_applied(teams)
@@ -153,7 +154,7 @@ class Walk:
             raise error
 
     def detect_drift(self, account: ClusterAccount) -> None:
-        """And remediate all of it."""
+        """Detect drift, and remediate all of it."""
         with self.ours.systems(
             account, None, *self.others(), extras=True, **self.rich()
         ) as systems:
@@ -186,7 +187,7 @@ class Walk:
             refuse_unreadable(checks.check_all(systems))
 
     def migrate(self, account: ClusterAccount) -> None:
-        """What a migration to another issuer reads of the cluster."""
+        """Read the objects of the cluster that a migration to another issuer reads."""
         with self.ours.systems(account, **self.rich()) as systems:
             list(_mesh_notices(systems, "https://old.example.com", "https://new.example.com"))
 
@@ -207,7 +208,7 @@ class Walk:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Note the rights that calls need."""
+        """Record the rights that the calls need."""
         call = KubernetesClient._call
 
         def noted(client: KubernetesClient, method: str, path: str, *rest: Any, **more: Any) -> Any:
@@ -225,7 +226,7 @@ def refuse_unreadable(findings: Any) -> None:
 
 
 def rights_of(method: str, path: str) -> set[tuple[str, str, str]]:
-    """Group, resource and verb of a call. A server-side apply may be a create, too."""
+    """Return the group, resource and verb of a call; a server-side apply may also be a create."""
     for kind in KINDS.values():
         root = kind.path().rpartition("/")[0]
         if not path.startswith(f"{root}/"):
@@ -260,7 +261,7 @@ def ready(walk: Walk) -> ClusterAccount:
 
 
 def bind(walk: Walk) -> None:
-    """Bind the optional roles in the namespaces that they are for."""
+    """Bind each optional role in its namespace."""
     for role in OPTIONAL:
         namespace = walk.sinks if role == "sinks" else walk.harbor
         walk.ours.bind(f"tenantry-{role}", namespace)
@@ -281,7 +282,7 @@ def test_every_flow_runs_with_the_shipped_rights_and_uses_each_of_them(walk: Wal
     assert unused == set(), "rights that no flow uses"
 
 
-# In `make test-real`: one right of each ClusterRole. The rest is `long`.
+# `make test-real` removes one right of each ClusterRole; the test with all rights is `long`.
 SAMPLE = {
     "tenantry": ("secrets", "get"),
     "tenantry-mesh": ("pods", "list"),
@@ -308,9 +309,9 @@ def test_without_any_one_right_a_flow_fails(walk: Walk) -> None:
 
 
 def sweep(walk: Walk, rights: list[Right]) -> None:
-    """Take each right away in turn: the steps that use it must fail, and say what is forbidden.
+    """Remove each right in turn; assert that the steps that use it fail and name the right.
 
-    The steps are done with all rights first, and again for each right, on a team of its own.
+    The steps run first with all rights, and then again for each right, each time with a new team.
     """
     account = ready(walk)
     spared: dict[str, str] = {}
@@ -327,7 +328,7 @@ def sweep(walk: Walk, rights: list[Right]) -> None:
 
 
 def fails_without(walk: Walk, account: ClusterAccount, right: Right) -> str | None:
-    """Return how a flow fails without a right; None if none does."""
+    """Return the message with which a flow fails without a right; None if all succeed."""
     for step in walk.steps:
         if not may_use(step, right):
             if step in (Walk.onboard_team, Walk.configure_platform):
@@ -345,7 +346,7 @@ OF_THE_PLATFORM = (Walk.configure_platform, Walk.check_platform)
 
 
 def may_use(step: Step, right: Right) -> bool:
-    """Whether a step is one that a right is for: the others need not be tried without it."""
+    """Return whether a step may use a right, so that it has to be tried without it."""
     if right.role in ("tenantry-mesh", "tenantry-gateways", "tenantry-app-protocols"):
         return step in OF_THE_PLATFORM
     return True
@@ -353,7 +354,7 @@ def may_use(step: Step, right: Right) -> bool:
 
 @contextmanager
 def missing(walk: Walk, account: ClusterAccount, right: Right) -> Iterator[None]:
-    """Take a right away from its ClusterRole for a while."""
+    """Remove a right from its ClusterRole within the context."""
     rbac, name = walk.ours.rbac, right.role.replace("tenantry", walk.ours.own, 1)
     before = rbac.read_cluster_role(name)
     rules = [

@@ -1,6 +1,6 @@
-"""Rotation on a real Kubernetes API server, with a real client that pulls meanwhile.
+"""Rotation on a real Kubernetes API server, while a real client pulls images.
 
-Harbor and Keycloak are the sandbox's: its registry serves skopeo.
+Harbor and Keycloak are simulated; skopeo uses the simulated registry.
 """
 
 import base64
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 @dataclass
 class Real:
-    """A team on the real API server, and the sandbox that has its project."""
+    """A team on the real API server, and the sandbox with its project."""
 
     sandbox: Sandbox
     systems: Systems
@@ -50,7 +50,7 @@ class Real:
         return self.core.read_namespaced_secret(name, self.team.slug)
 
     def authfile(self, name: str = "harbor-pull") -> Path:
-        """What a kubelet would hand to whoever pulls."""
+        """Write the credentials that a kubelet would use for a pull; return the path."""
         file = self.folder / f"{name}.json"
         file.write_bytes(base64.b64decode(self.secret(name).data[".dockerconfigjson"]))
         return file
@@ -112,7 +112,7 @@ def test_a_credential_is_rotated_in_place_under_pulls_of_a_real_client(real: Rea
     assert (after.uid, after.labels) == (before.uid, before.labels)
     assert after.annotations["tenantry.io/robot"] == "pull-b"
     assert real.pulls(real.authfile())
-    assert real.pulls(kept), "whoever has not read the new one yet"
+    assert real.pulls(kept), "a client that has not loaded the new credential yet"
 
     real.sandbox.clock.move(timedelta(hours=25).total_seconds())
     real.run()

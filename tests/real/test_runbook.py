@@ -1,4 +1,4 @@
-"""The runbook of migrations on a real Keycloak, and on a given Harbor, with everyone's logins."""
+"""The migration runbook on a real Keycloak and optionally a given Harbor, with all users' logins."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -75,13 +75,13 @@ def test_the_runbook_replaces_a_provider_though_a_run_is_killed_between_waves(
     ids = lab.all_log_in(lab.names, lab.old)
     give_rights(lab, ids)
 
-    def log_in(people: list[str], said: str) -> None:
+    def log_in(people: list[str], message: str) -> None:
         if len(people) > 1:
             assert lab.all_log_in(people, lab.new) == ids
             return
         (pilot,) = people
-        realm = said.partition("new provider: ")[2].partition(" and then")[0]
-        harbor = said.partition("open Harbor: ")[2].partition(". ")[0]
+        realm = message.partition("new provider: ")[2].partition(" and then")[0]
+        harbor = message.partition("open Harbor: ")[2].partition(". ")[0]
         lab.harbor.settle()
         with httpx.Client(trust_env=False, timeout=30) as client:
             browser.begin_session(client, realm, lab.name_at(lab.new, pilot), PASSWORD)
@@ -105,7 +105,7 @@ def test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves(
     flows, lab = start(IssuerLab)
     give_rights(lab, lab.ids)
 
-    def log_in(people: list[str], said: str) -> None:
+    def log_in(people: list[str], message: str) -> None:
         found = lab.all_log_in(people)
         assert set(found) == set(people)
         if len(people) == 1:
@@ -116,7 +116,7 @@ def test_the_runbook_changes_the_issuer_though_a_run_is_killed_between_waves(
     steps.follow("C", kill_at="C3")
 
     different = int(steps.messages["C5"].partition("compared, ")[2].partition(" ")[0])
-    assert different == lab.harbor.is_the_sandboxs, "a project's owner, whom no call restores"
+    assert different == lab.harbor.is_simulated, "no API call restores the owner of a project"
 
 
 @pytest.mark.demand(
@@ -128,7 +128,7 @@ def test_the_runbook_goes_back_to_the_old_issuer(start: Start) -> None:
     flows, lab = start(IssuerLab)
     give_rights(lab, lab.ids)
 
-    def log_in(people: list[str], said: str) -> None:
+    def log_in(people: list[str], message: str) -> None:
         lab.all_log_in(people)
 
     steps = operator(flows, lab, log_in, max_wave_percent=100)

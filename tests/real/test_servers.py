@@ -1,4 +1,4 @@
-"""The servers that the other tests of this directory rely on behave like the real thing."""
+"""The test servers behave as the other tests in this directory expect."""
 
 import time
 import uuid
@@ -17,7 +17,7 @@ from tests.real.servers.apiserver import KUBERNETES_VERSION, connect
 pytestmark = pytest.mark.real
 
 REDIRECT = "http://127.0.0.1:1/callback"
-# Their own default costs a second of processor time for each user.
+# The default of Keycloak takes a second of processor time for each user.
 QUICK_PASSWORDS = "hashAlgorithm(pbkdf2-sha256) and hashIterations(1)"
 
 
@@ -123,7 +123,7 @@ def test_a_role_bound_in_one_namespace_gives_nothing_elsewhere(
     core = core_api(api)
     core.create_namespaced_service_account(namespace, {"metadata": {"name": "reader"}})
     subject = {"kind": "ServiceAccount", "name": "reader", "namespace": namespace}
-    # The role view is made of others by a controller.
+    # A controller aggregates the ClusterRole `view` from other roles.
     rbac: Any = kubernetes.client.RbacAuthorizationV1Api(api)
     rbac.create_namespaced_role_binding(
         namespace,
@@ -343,7 +343,7 @@ def test_keycloak_serves_under_a_path(real_keycloak_under_auth: Keycloak) -> Non
     assert claims["iss"] == f"{url}/realms/elsewhere"
 
 
-# Untyped, because the client's types know no dictionaries as bodies.
+# Untyped, because the client's type hints do not allow dictionaries as bodies.
 def core_api(api: kubernetes.client.ApiClient) -> Any:
     return kubernetes.client.CoreV1Api(api)
 
@@ -390,7 +390,7 @@ def mesh(
 
 def connected(keycloak: Keycloak) -> KeycloakAdmin:
     return KeycloakAdmin(
-        # Without the slash at its end, python-keycloak drops the path.
+        # python-keycloak drops the path if the URL has no trailing slash.
         server_url=f"{keycloak.url}/",
         username=keycloak.username,
         password=keycloak.password,

@@ -1,7 +1,7 @@
-"""A real Kubernetes API server with etcd, a few controllers and the custom resources of a mesh.
+"""A real Kubernetes API server with etcd, a few controllers, and the CRDs of a service mesh.
 
-There is no kubelet and no scheduler, so no pod ever runs, and no garbage collector, so nothing
-disappears because its owner did; everything else answers as a cluster's API does.
+Without a kubelet and a scheduler no pod ever runs, and without a garbage collector dependents of a
+deleted owner remain. Otherwise the API behaves as that of a cluster.
 """
 
 import base64
@@ -45,7 +45,7 @@ _LINKER = (
     f" -X {_VERSION_PACKAGE}.gitMajor={_MAJOR} -X {_VERSION_PACKAGE}.gitMinor={_MINOR}"
 )
 
-# Module, version, its checksum as Go computes it, and where its definitions are.
+# The module, the version, the checksum as computed by Go, and the path of the CRDs.
 _DEFINITIONS = [
     (
         "istio.io/api",
@@ -63,15 +63,15 @@ _DEFINITIONS = [
 
 
 def prepare(progress: Progress = quiet) -> tuple[Path, list[dict[str, Any]]]:
-    """Build the server and fetch the definitions, unless cached; return both."""
+    """Build the server and fetch the CRDs unless cached; return both."""
     return _binary(progress), _definitions(progress)
 
 
 class RealKubernetes:
-    """A running API server, from construction to `stop`.
+    """An API server that runs from its construction until `stop`.
 
-    `kubeconfig` is a file with an administrator's rights; `server` and `certificate_authority`
-    are for tests that make other users.
+    `kubeconfig` is the path of a file with the credentials of an administrator; `server` and
+    `certificate_authority` are for tests that create other users.
     """
 
     def __init__(self, progress: Progress = quiet) -> None:
@@ -79,15 +79,15 @@ class RealKubernetes:
         self._servers = retry_on_taken_port(lambda: self._start(binary, definitions))
 
     def stop(self) -> None:
-        """End the server and remove all it stored; a second call does nothing."""
+        """Stop the server and remove its data; a second call does nothing."""
         self._servers.stop()
 
     def check(self) -> None:
-        """Raise ServerError with the last lines of its log if a part of it has died."""
+        """Raise ServerError with the last lines of the log if one of its processes has exited."""
         self._servers.check()
 
     def memory(self) -> dict[str, int]:
-        """Return the resident memory in MiB of each part."""
+        """Return the resident memory of each process in MiB."""
         return self._servers.memory()
 
     def __enter__(self) -> Self:
@@ -118,7 +118,7 @@ class RealKubernetes:
             hosts=["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
             addresses=["127.0.0.1"],
         )
-        # The group that RBAC lets do everything.
+        # RBAC grants this group all rights.
         administrator = authority.client("administrator", group="system:masters")
         accounts = write_key(directory / "service-accounts.key")
         self.kubeconfig = directory / "kubeconfig"
@@ -137,7 +137,7 @@ class RealKubernetes:
                 f"--listen-peer-urls={peer}",
                 f"--initial-advertise-peer-urls={peer}",
                 f"--initial-cluster=tests={peer}",
-                # Nobody needs this data after a power cut.
+                # The data need not survive a power failure.
                 "--unsafe-no-fsync",
                 "--log-level=warn",
             ],
@@ -161,7 +161,7 @@ class RealKubernetes:
                 f"--etcd-servers={etcd}",
                 "--bind-address=127.0.0.1",
                 f"--secure-port={port}",
-                # A loopback address cannot be advertised; nobody asks for the endpoints anyway.
+                # A loopback address cannot be advertised, and no test reads the endpoints.
                 "--endpoint-reconciler-type=none",
                 f"--tls-cert-file={server.certificate}",
                 f"--tls-private-key-file={server.key}",
@@ -183,7 +183,7 @@ class RealKubernetes:
         api = connect(self.kubeconfig)
         try:
             _apply(servers, api, definitions)
-            # After the definitions, so that quotas count these kinds from the first moment.
+            # Started after the CRDs exist, so that quotas count these kinds from the beginning.
             servers.start(
                 "controllers",
                 [str(binary), "controllers", str(self.kubeconfig)],
@@ -205,8 +205,8 @@ class RealKubernetes:
 
 
 def connect(kubeconfig: Path) -> Any:
-    """Return a client of the cluster a kubeconfig names; close it after use."""
-    # Untyped, because the client's types know no dictionaries as bodies.
+    """Return a client for the cluster of a kubeconfig; the caller closes it."""
+    # Untyped, because the client's type hints do not allow dictionaries as bodies.
     load: Any = kubernetes.config.new_client_from_config
     return load(str(kubeconfig))
 
@@ -219,8 +219,8 @@ def _answers(http: urllib3.PoolManager, url: str) -> bool:
 
 
 def _server_environment() -> dict[str, str]:
-    """Return an environment in which nothing of the user's changes how a server behaves."""
-    # etcd takes every option from a variable ETCD_... too.
+    """Return an environment without the user's variables that configure a server."""
+    # etcd also reads every option from a variable ETCD_....
     return {
         name: value
         for name, value in os.environ.items()
@@ -233,7 +233,7 @@ def _write_kubeconfig(path: Path, server: str, authority: Path, user: Pair) -> N
         return base64.b64encode(file.read_bytes()).decode()
 
     name = "tests"
-    # JSON is YAML. The data is in the file itself, so a copy of it works elsewhere.
+    # JSON is valid YAML. The file embeds all data, so a copy also works on another machine.
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -260,7 +260,7 @@ def _write_kubeconfig(path: Path, server: str, authority: Path, user: Pair) -> N
 
 
 def _apply(servers: Servers, api: Any, definitions: list[dict[str, Any]]) -> None:
-    """Create the definitions and wait until the server serves each of their kinds."""
+    """Create the CRDs, and wait until the server serves each of their kinds."""
     extensions: Any = kubernetes.client.ApiextensionsV1Api(api)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(extensions.create_custom_resource_definition, definitions))
@@ -288,7 +288,7 @@ def _apply(servers: Servers, api: Any, definitions: list[dict[str, Any]]) -> Non
             try:
                 resources = custom.get_api_resources(group, version).resources
             except kubernetes.client.ApiException:
-                return False  # the group is not there yet
+                return False  # the API group does not exist yet
             found |= {(group, version, resource.name) for resource in resources}
         return wanted <= found
 
@@ -297,16 +297,16 @@ def _apply(servers: Servers, api: Any, definitions: list[dict[str, Any]]) -> Non
 
 
 def _binary(progress: Progress) -> Path:
-    """Return the server's program."""
-    told = f"Kubernetes {KUBERNETES_VERSION} (once; 5 to 12 minutes)"
-    return golang.program(SOURCE, KUBERNETES_VERSION, _LINKER, ".", told, progress)
+    """Return the path of the server program."""
+    label = f"Kubernetes {KUBERNETES_VERSION} (once; 5 to 12 minutes)"
+    return golang.program(SOURCE, KUBERNETES_VERSION, _LINKER, ".", label, progress)
 
 
 def _definitions(progress: Progress) -> list[dict[str, Any]]:
-    """Return the custom resource definitions of Istio and of the Gateway API.
+    """Return the CRDs of Istio and of the Gateway API.
 
-    They are cached as one JSON file: reading the published YAML anew takes longer than starting
-    the server.
+    They are cached as one JSON file, because parsing the published YAML takes longer than
+    starting the server.
     """
     key = hashlib.sha256(json.dumps(_DEFINITIONS).encode()).hexdigest()[:16]
     cached = cache_directory() / f"definitions-{key}.json"

@@ -1,4 +1,4 @@
-"""A person's login through Keycloak's pages, without a browser."""
+"""Logins through Keycloak's pages, without a browser."""
 
 import base64
 import hashlib
@@ -12,12 +12,12 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import httpx
 import jwt
 
-# More pages than any login here takes, so that two servers that redirect to each other end.
+# The limit is higher than any login needs; it ends an endless loop of redirects.
 _MOST_STEPS = 30
 
 
 class LoginError(Exception):
-    """Keycloak did not let the user in; the message holds what its page says."""
+    """Keycloak rejected the login; the message contains the text of its page."""
 
 
 def log_in(
@@ -32,12 +32,12 @@ def log_in(
     *,
     identity_provider: str | None = None,
 ) -> dict[str, Any]:
-    """Log a user in with an authorization code and PKCE; return the verified ID token's claims.
+    """Log a user in with an authorization code and PKCE; return the claims of the verified ID token.
 
-    `client_secret` is None for a public client. Nothing has to listen at `redirect_uri`. With
-    `identity_provider` (an alias) Keycloak sends the user there at once, and the user name and
-    the password are typed into that provider's form; a page that asks a new user to confirm the
-    profile is sent back as it came.
+    `client_secret` is None for a public client. No server has to listen at `redirect_uri`. With
+    `identity_provider` (an alias), Keycloak redirects the user to that provider, and the user name
+    and the password are submitted in the provider's form. If a page asks a new user to confirm
+    the profile, its form is submitted unchanged.
     """
     issuer = f"{keycloak_url.rstrip('/')}/realms/{realm}"
     verifier, state, nonce = (secrets.token_urlsafe(48) for _ in range(3))
@@ -90,10 +90,10 @@ def log_in(
 def log_in_at(
     url: str, back: str, username: str, password: str
 ) -> tuple[httpx.Client, httpx.Response]:
-    """Log in where an application's own address sends a person; return browser and last answer.
+    """Log in through an application's login address; return the browser and the last response.
 
-    `url` is where the application starts a login, `back` the address at which it takes Keycloak's
-    answer. The browser holds the cookies of both; whoever calls closes it.
+    `url` is the address at which the application starts a login, and `back` its redirect URI. The
+    browser holds the cookies of both servers; the caller closes it.
     """
     client = httpx.Client(trust_env=False, timeout=30)
     try:
@@ -106,18 +106,18 @@ def log_in_at(
 
 
 def begin_session(client: httpx.Client, url: str, username: str, password: str) -> str:
-    """Log in at a realm's own address, with a browser that keeps its session; return where it ends.
+    """Log in at a realm in a browser that keeps the session; return the final address.
 
-    The address names where it leads back to, in `redirect_uri`.
+    `url` contains the `redirect_uri`.
     """
     back = parse_qs(urlsplit(url).query)["redirect_uri"][0]
     return _walk(client, client.build_request("GET", url), back, username, password)
 
 
 def follow(client: httpx.Client, url: str, back: str) -> httpx.Response:
-    """Open an application's login in a browser that has a session; return the last answer.
+    """Open an application's login in a browser with a session; return the last response.
 
-    A page that asks for a password fails, because nobody is there to type one.
+    A page that asks for a password fails, because there is no password to submit.
     """
     return client.get(_walk(client, client.build_request("GET", url), back, "", ""))
 
@@ -129,7 +129,7 @@ class _Form:
 
 
 class _Page(HTMLParser):
-    """The forms of a page, and the text a person sees."""
+    """The forms of a page, and its visible text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class _Page(HTMLParser):
         elif tag in ("input", "button") and self._inside and attributes.get("name"):
             kind = attributes.get("type")
             if kind not in ("checkbox", "radio", "button") or "checked" in attributes:
-                # Of two buttons with one name, only the first is pressed.
+                # A browser submits only one of several buttons with the same name.
                 self.forms[-1].values.setdefault(attributes["name"], attributes.get("value", ""))
         elif tag in ("script", "style"):
             self._hidden += 1
@@ -174,12 +174,12 @@ def _walk(
     username: str,
     password: str,
 ) -> str:
-    """Follow redirects and fill forms; return where Keycloak sends the user back to at last."""
+    """Follow redirects and fill in forms; return the address to which Keycloak finally redirects."""
     typed = False
     for _ in range(_MOST_STEPS):
         response = client.send(request)
-        # Keycloak marks its cookies Secure even where it is reached without TLS on a loopback
-        # address. A browser sends those back there; httpx would not.
+        # Keycloak marks its cookies as Secure even on a loopback address without TLS. A browser
+        # sends them there nevertheless, but httpx does not.
         for cookie in client.cookies.jar:
             cookie.secure = False
         if response.has_redirect_location:
@@ -192,7 +192,7 @@ def _walk(
         form = next((each for each in page.forms if each.action), None)
         if response.status_code != 200 or form is None:
             raise LoginError(f"HTTP {response.status_code}: {_shortened(page.text)}")
-        if "already exists" in page.text:  # it offers to link the accounts, and asks no end
+        if "already exists" in page.text:  # it offers to link the accounts, again and again
             raise LoginError(f"Refused: {_shortened(page.text)}")
         if "password-new" in form.values:
             raise LoginError("Keycloak asks for a new password.")

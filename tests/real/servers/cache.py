@@ -1,4 +1,4 @@
-"""Where the servers of the tests are kept between runs, and how two runs share that place."""
+"""The cache directory of the test servers, which concurrent test runs share."""
 
 import contextlib
 import fcntl
@@ -12,12 +12,12 @@ Progress = Callable[[str], None]
 
 
 def quiet(message: str) -> None:
-    """Report progress to nobody."""
+    """Discard a progress message."""
 
 
 def cache_directory() -> Path:
-    """Return the directory that holds what is fetched and built once, outside the repository."""
-    # An empty or relative XDG_CACHE_HOME counts as unset, by its specification.
+    """Return the cache directory for downloads and builds, outside the repository."""
+    # The specification treats an empty or relative XDG_CACHE_HOME as unset.
     configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
     home = configured if configured.is_absolute() else Path.home() / ".cache"
     directory = home / "tenantry" / "test-servers"
@@ -27,7 +27,7 @@ def cache_directory() -> Path:
 
 @contextlib.contextmanager
 def only_one(name: str) -> Iterator[None]:
-    """Let one process at a time prepare `name`; the others wait and then find it ready."""
+    """Hold the lock for preparing `name`, so that other processes wait and then find it ready."""
     with (cache_directory() / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -35,10 +35,10 @@ def only_one(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def temporary_sibling(target: Path) -> Iterator[Path]:
-    """Give a directory beside `target`, so that what is made in it can be renamed into place.
+    """Yield a directory next to `target`, whose contents can be renamed into place.
 
-    An interrupted preparation then never leaves a half-made `target` behind. Call this only with
-    the lock that goes with `target`: what a killed preparation left is removed.
+    An interrupted preparation therefore never leaves an incomplete `target`. The caller must hold
+    the lock for `target`, because leftovers of a killed preparation are removed.
     """
     for stale in target.parent.glob(f".{target.name}-*"):
         shutil.rmtree(stale, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Systems that were given: made ready for the suites, put back, and rid of what those made there.
+"""Preparation and cleanup of given systems.
 
-Whatever a suite makes has a mark in its name that nothing else has: what was there before is never
-touched, nor what another session makes at the same time.
+The name of every object that a suite creates contains a unique mark. Objects that existed before,
+and those of a concurrent session, are never touched.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from tests.sandbox.calls import Caller
 
 _WHICH = "The Harbor of TENANTRY_TEST_HARBOR_URL"
 OIDC = "oidc_auth"
-# What a Harbor is given that knows no provider yet. No case logs in there through it.
+# The OIDC settings for a Harbor without a provider. No test logs in through it.
 PROVIDER = {
     "oidc_name": "tests",
     "oidc_endpoint": "https://keycloak.invalid/realms/tests",
@@ -34,59 +34,59 @@ Settings = dict[str, Any]
 
 @contextmanager
 def ready(account: HarborAccount) -> Iterator[None]:
-    """A Harbor whose projects can have OIDC groups for members, while the context lasts.
+    """Make a Harbor accept OIDC groups as project members, and restore its settings at the end.
 
     Raises:
-        ServerError: it isn't ready and can't be made so, or it can't be put back; and what to do.
+        ServerError: Harbor cannot be prepared or restored; the message says what to do.
     """
-    before = _set(account, "can't be used", lambda held: _missing(account, held))
+    before = _set(account, "can't be used", lambda current: _missing(account, current))
     try:
         yield
     finally:
         if before:
-            _set(account, f"can't be put back to {before}", lambda held: before)
+            _set(account, f"can't be restored to {before}", lambda current: before)
 
 
 def _set(account: HarborAccount, failed: str, choose: Callable[[Settings], Settings]) -> Settings:
-    """Changes Harbor's configuration, and gives what stood there before."""
+    """Change Harbor's configuration, and return the previous values."""
     client = HarborClient(account)
     try:
         client.info()
         if not client.is_administrator():
-            raise ServerError(f"{_WHICH} {failed}: '{account.username}' is no administrator.")
-        held = client.get("/configurations")
-        changes = choose(held)
+            raise ServerError(f"{_WHICH} {failed}: '{account.username}' is not an administrator.")
+        current = client.get("/configurations")
+        changes = choose(current)
         if changes:
             client.put("/configurations", changes)
     except TenantryError as error:
         raise ServerError(f"{_WHICH} {failed}: {error}") from None
     finally:
         client.close()
-    return {name: held[name]["value"] for name in changes}
+    return {name: current[name]["value"] for name in changes}
 
 
-def _missing(account: HarborAccount, held: Settings) -> Settings:
-    """What has to be set for groups of OIDC to be members."""
-    if held["read_only"]["value"]:
-        raise ServerError(f"{_WHICH} can't be used: it is in read-only mode. End that.")
-    mode = held["auth_mode"]
+def _missing(account: HarborAccount, current: Settings) -> Settings:
+    """Return the settings that Harbor needs before OIDC groups can be members."""
+    if current["read_only"]["value"]:
+        raise ServerError(f"{_WHICH} can't be used: it is in read-only mode. Turn that off.")
+    mode = current["auth_mode"]
     if mode["value"] == OIDC:
         return {}
     if not mode["editable"]:
         raise ServerError(
             f"{_WHICH} can't be used: its auth_mode is '{mode['value']}', in which OIDC groups "
-            f"can't be members of projects, and Harbor lets nobody change it now. Set auth_mode "
-            f"to {OIDC}: that takes a Harbor without users but its administrator."
+            f"can't be members of projects, and Harbor does not allow to change it now. Set "
+            f"auth_mode to {OIDC}: that takes a Harbor without users but its administrator."
         )
-    provider = {name: value for name, value in PROVIDER.items() if not held[name]["value"]}
+    provider = {name: value for name, value in PROVIDER.items() if not current[name]["value"]}
     return {"auth_mode": OIDC, **provider}
 
 
 def remove_from_harbor(account: HarborAccount, mark: str) -> None:
-    """Removes all projects, with what is in them, robots and user groups that have the mark.
+    """Remove the projects with their contents, the robots and the user groups with the mark.
 
     Raises:
-        AssertionError: something can't be removed; all else has been.
+        AssertionError: some objects cannot be removed; all others have been.
     """
     admin = Caller(account.url, account.username, account.password.get_secret_value())
     found = [
@@ -110,11 +110,11 @@ def _found(admin: Caller, query: str, name: str, id: str, mark: str) -> list[str
 
 
 def remove_from_cluster(core: Any, mark: str) -> None:
-    """Removes all namespaces that have the mark in their names.
+    """Delete the namespaces with the mark in their names.
 
     Args:
-        core: the kubernetes client's CoreV1Api.
-        mark: the mark.
+        core: The CoreV1Api of the kubernetes client.
+        mark: The mark.
     """
     for namespace in core.list_namespace().items:
         name, phase = namespace.metadata.name, namespace.status.phase
@@ -124,7 +124,7 @@ def remove_from_cluster(core: Any, mark: str) -> None:
 
 @contextmanager
 def members_role_kept(kubeconfig: Path) -> Iterator[None]:
-    """A cluster that in the end has the cluster role of the teams' people as it had it before."""
+    """Restore the ClusterRole of team members at the end of the context."""
     with connect(kubeconfig) as api:
         rbac: Any = kubernetes.client.RbacAuthorizationV1Api(api)
         before = _role(rbac)

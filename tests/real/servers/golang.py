@@ -1,4 +1,4 @@
-"""Programs built from Go modules, once, and kept in the cache of the tests' servers."""
+"""Programs that are built once from Go modules, and cached with the test servers."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.real.servers.cache import Progress, cache_directory, only_one, temporary_sibling
 from tests.real.servers.processes import ServerError, run
 
-# Set whatever the user's own settings are: another value of one of these compiles all anew.
+# These override the user's settings, because another value would recompile everything.
 _SETTINGS = {
     "CGO_ENABLED": "0",
     "GOFLAGS": "-buildvcs=false",
@@ -22,17 +22,17 @@ _TIMEOUT = 3600.0
 
 
 def program(
-    source: Path, version: str, linker: str, package: str, told: str, progress: Progress
+    source: Path, version: str, linker: str, package: str, label: str, progress: Progress
 ) -> Path:
-    """Return a program, built first unless one of just this source is cached.
+    """Return the path of a program, built first unless a build of the same source is cached.
 
     Args:
-        source: the folder with its `go.mod` and `go.sum`, and `main.go` if it has one.
-        version: its version, for the name in the cache.
-        linker: flags for the linker.
-        package: the package to build.
-        told: what it is, and how long it takes to build.
-        progress: is told of a build.
+        source: The folder with `go.mod` and `go.sum`, and optionally `main.go`.
+        version: The version, for the name in the cache.
+        linker: The flags for the linker.
+        package: The package to build.
+        label: The description for progress messages, with the expected duration.
+        progress: The callback that receives progress messages.
     """
     build = ["go", "build", "-mod=readonly", "-trimpath", "-ldflags", linker]
     digest = hashlib.sha256()
@@ -47,7 +47,7 @@ def program(
         if binary.exists():  # another process built it while this one waited
             return binary
         started = time.monotonic()
-        progress(f"Building {told} ...")
+        progress(f"Building {label} ...")
         made = temporary / source.name
         run(
             f"Building {source.name}",
@@ -63,7 +63,11 @@ def program(
 
 
 def module(name: str, version: str, checksum: str, progress: Progress) -> Path:
-    """Return the archive of a Go module, fetched if need be."""
+    """Return the path of the archive of a Go module, fetched if necessary.
+
+    Raises:
+        ServerError: the module cannot be fetched, or its checksum differs.
+    """
     with tempfile.TemporaryDirectory(prefix="tenantry-module-") as outside_any_module:
         output = run(
             f"Fetching {name}",
@@ -75,12 +79,12 @@ def module(name: str, version: str, checksum: str, progress: Progress) -> Path:
             may_fail=True,
         )
     answer = json.loads(output)
-    # An `Error` alone is no reason to give up: Go fails, next to the fetched archive, over a module
-    # that asks for a newer Go, and of these modules only YAML files are read.
+    # An `Error` alone is not a failure: Go also reports one, besides the archive, if the module
+    # requires a newer Go, and only YAML files of these modules are read.
     if "Zip" not in answer:
         raise ServerError(f"Fetching {name} {version}: {answer.get('Error', output)}")
     if answer.get("Sum") != checksum:
-        raise ServerError(f"{name} {version} is not what it was: {answer.get('Sum')}")
+        raise ServerError(f"{name} {version} has an unexpected checksum: {answer.get('Sum')}")
     return Path(answer["Zip"])
 
 

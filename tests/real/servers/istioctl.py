@@ -1,4 +1,4 @@
-"""The mesh's own judge of its configuration: `istioctl validate`, and `analyze` on a cluster."""
+"""Istio's own checks of mesh configuration: `istioctl validate`, and `analyze` on a cluster."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _PACKAGE = "istio.io/istio/istioctl/cmd/istioctl"
 
 
 class Message(NamedTuple):
-    """What `analyze` says of an object."""
+    """A finding of `istioctl analyze` about one object."""
 
     code: str
     level: str
@@ -26,35 +26,35 @@ class Message(NamedTuple):
 
 
 def prepare(progress: Progress = quiet) -> Path:
-    """Build it, unless cached; return it."""
+    """Build `istioctl` unless it is cached, and return the path of the program."""
     found = re.search(r"istio\.io/istio (v\S+)", (SOURCE / "go.mod").read_text())
     assert found is not None
-    told = "istioctl (once; 3 to 8 minutes)"
-    return golang.program(SOURCE, found[1], "-s -w", _PACKAGE, told, progress)
+    label = "istioctl (once; 3 to 8 minutes)"
+    return golang.program(SOURCE, found[1], "-s -w", _PACKAGE, label, progress)
 
 
 class Istioctl:
-    """The program, built first unless it is cached."""
+    """The `istioctl` program, built first unless it is cached."""
 
     def __init__(self) -> None:
         self._program = str(prepare())
 
     def validate(self, folder: Path, objects: Sequence[dict[str, Any]]) -> list[str]:
-        """What `validate` says of manifests, errors and warnings; a file goes into the folder."""
+        """Return the errors and warnings of `validate` for the objects, written into `folder`."""
         file = folder / "manifests.yaml"
         file.write_text("\n---\n".join(map(json.dumps, objects)))  # JSON is YAML
         done = self._run("validate", "-f", str(file))
-        said = [
+        findings = [
             line.strip().removeprefix("* ")
             for line in (done.stdout + done.stderr).splitlines()
             if line.strip().startswith("* ")
         ]
-        if not said and '" is valid' not in done.stdout + done.stderr:
+        if not findings and '" is valid' not in done.stdout + done.stderr:
             raise ServerError(f"istioctl validate: {done.stdout}{done.stderr}")
-        return said
+        return findings
 
     def analyze(self, kubeconfig: Path, *namespaces: str) -> list[Message]:
-        """What `analyze` says of these namespaces of a cluster."""
+        """Return the findings of `analyze` in these namespaces of a cluster."""
         found: list[Message] = []
         for namespace in namespaces:
             done = self._run(
@@ -64,9 +64,11 @@ class Istioctl:
             if "[" not in done.stdout:
                 raise ServerError(f"istioctl analyze: {done.stdout}{done.stderr}")
             for each in json.loads(done.stdout):
-                told = Message(each["code"], each["level"], each.get("origin", ""), each["message"])
-                if told not in found:
-                    found.append(told)
+                message = Message(
+                    each["code"], each["level"], each.get("origin", ""), each["message"]
+                )
+                if message not in found:
+                    found.append(message)
         return found
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:

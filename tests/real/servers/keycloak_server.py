@@ -1,4 +1,4 @@
-"""A real Keycloak, started from a copy of a database that already holds the realm `master`."""
+"""A real Keycloak, started from a copy of a database that already contains the realm `master`."""
 
 import hashlib
 import json
@@ -31,10 +31,10 @@ KEYCLOAK_VERSION = "26.7.3"
 USERNAME = "admin"
 PASSWORD = "admin"
 
-# What the tests use, prepared before the first of them.
+# The variants that the tests use; they are prepared before the first test.
 RELATIVE_PATHS = ("/", "/auth")
 ROTATION = "client-secret-rotation"
-"""The feature by which two secrets of a client overlap: a preview, off by default."""
+"""The feature that allows two secrets of a client to overlap: a preview, disabled by default."""
 
 _CHECKSUM = "27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f"
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{KEYCLOAK_VERSION}:zip"
@@ -51,20 +51,20 @@ _START = [
     "--optimized",
     "--http-enabled=true",
     "--hostname-strict=false",
-    # Without this it looks for other servers in the network.
+    # Without this, Keycloak searches the network for other servers.
     "--cache=local",
     "--http-host=127.0.0.1",
 ]
-# The quick compiler only: a test server does not live long enough for the thorough one to pay.
+# Only the first compiler tier, because a test server is too short-lived for the second to pay off.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
-# Counts where what a prepared directory holds changes without any of the values above.
+# Increase this when the contents of a prepared directory change but none of the values above does.
 _LAYOUT = 1
 
 
 def prepare(relative_path: str = "/", progress: Progress = quiet, features: str = "") -> Path:
-    """Fetch, build and first start Keycloak, unless cached; return the prepared directory.
+    """Fetch, build and start Keycloak once, unless cached; return the prepared directory.
 
-    `features` are such as are off by default.
+    `features` are features that are disabled by default.
     """
     path = _normal(relative_path)
     prepared = _prepared_directory(path, features)
@@ -72,13 +72,14 @@ def prepare(relative_path: str = "/", progress: Progress = quiet, features: str 
         return prepared
     distribution = _distribution(progress)
     with only_one("keycloak"), temporary_sibling(prepared) as temporary:
-        if prepared.exists():  # another process made it while this one waited
+        if prepared.exists():  # another process created it while this one waited
             return prepared
         started = time.monotonic()
         where = "" if path == "/" else f" under {path}"
         progress(f"Preparing Keycloak {KEYCLOAK_VERSION}{where} (once; about a minute) ...")
         home = temporary / "home"
-        # Links cost no disk; what the build rewrites must be a copy, or it would change for all.
+        # Links use no disk space. Files that the build rewrites must be copies, because the links
+        # share the originals.
         shutil.copytree(distribution, home, copy_function=_link_or_copy)
         shutil.rmtree(home / "lib" / "quarkus")
         shutil.copytree(distribution / "lib" / "quarkus", home / "lib" / "quarkus")
@@ -98,10 +99,10 @@ def prepare(relative_path: str = "/", progress: Progress = quiet, features: str 
 
 
 class RealKeycloak:
-    """A running Keycloak, from construction to `stop`, with an administrator in `master`.
+    """A Keycloak that runs from its construction until `stop`, with an administrator in `master`.
 
-    `url` ends with the relative path, if there is one, and never with a slash. Use it as it is:
-    a token's issuer is made from the name the request was sent to.
+    `url` ends with the relative path, if any, and never with a slash. Use it unchanged, because
+    Keycloak derives the issuer of a token from the host name of the request.
     """
 
     username = USERNAME
@@ -115,11 +116,11 @@ class RealKeycloak:
         self._servers = retry_on_taken_port(lambda: self._start(prepared))
 
     def stop(self) -> None:
-        """End the server and remove all it stored; a second call does nothing."""
+        """Stop the server and remove its data; a second call does nothing."""
         self._servers.stop()
 
     def check(self) -> None:
-        """Raise ServerError with the last lines of its log if it has died."""
+        """Raise ServerError with the last lines of the log if the server has exited."""
         self._servers.check()
 
     def memory(self) -> dict[str, int]:
@@ -138,8 +139,8 @@ class RealKeycloak:
             home = servers.directory / "home"
             home.mkdir()
             for entry in prepared.iterdir():
-                # `lib` is large and only read. All else is copied: its script takes the directory
-                # it is in for its home, and the data is this run's own.
+                # `lib` is large and read-only. Everything else is copied: the start script uses
+                # its own directory as the home, and the data belongs to this server alone.
                 if entry.name == "lib":
                     (home / entry.name).symlink_to(entry)
                 elif entry.is_dir():
@@ -161,7 +162,7 @@ def _start(servers: Servers, home: Path, path: str, variables: dict[str, str]) -
         _environment() | variables,
     )
     url = f"http://127.0.0.1:{port}{path.rstrip('/')}"
-    # A user's proxy must not come between this process and a server on the same machine.
+    # The user's proxy must not be used for a server on the same machine.
     with httpx.Client(trust_env=False, timeout=10) as client:
 
         def ready() -> bool:
@@ -176,7 +177,7 @@ def _start(servers: Servers, home: Path, path: str, variables: dict[str, str]) -
 
 
 def _first_start(home: Path, path: str) -> None:
-    """Start once and stop, so that the database with the realm `master` is there for copying."""
+    """Start and stop Keycloak once, which creates the database with the realm `master`."""
     shutil.rmtree(home / "data", ignore_errors=True)
     with Servers("keycloak-first") as servers:
         administrator = {
@@ -190,7 +191,7 @@ def _first_start(home: Path, path: str) -> None:
 
 
 def _normal(relative_path: str) -> str:
-    """Return a path with a slash at its start and, except for the root, none at its end."""
+    """Return the path with a leading slash and, except for the root, without a trailing slash."""
     return "/" + relative_path.strip("/")
 
 
@@ -210,7 +211,7 @@ def _prepared_directory(path: str, features: str) -> Path:
 
 
 def _distribution(progress: Progress) -> Path:
-    """Return the unpacked distribution, fetched through Maven unless cached."""
+    """Return the directory of the distribution, fetched through Maven unless cached."""
     target = cache_directory() / f"keycloak-{KEYCLOAK_VERSION}-{_CHECKSUM[:16]}-unpacked"
     if target.exists():
         return target
@@ -235,7 +236,7 @@ def _distribution(progress: Progress) -> Path:
             zipped.extractall(temporary)
         [unpacked] = (each for each in temporary.iterdir() if each.is_dir())
         for script in (unpacked / "bin").glob("*.sh"):
-            script.chmod(0o755)  # zipfile keeps no permissions
+            script.chmod(0o755)  # zipfile does not restore permissions
         unpacked.rename(target)
         progress(f"Fetched Keycloak in {time.monotonic() - started:.0f} seconds.")
     return target
@@ -249,8 +250,8 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which nothing of the user's changes how Keycloak behaves."""
-    # Keycloak takes every option from a variable KC_... too, Quarkus from QUARKUS_....
+    """Return an environment without the user's variables that configure Keycloak."""
+    # Keycloak also reads every option from a variable KC_..., and Quarkus from QUARKUS_....
     theirs = re.compile("KC_|QUARKUS_|JAVA_OPTS|JAVA_ADD_OPENS|JAVA_TOOL_OPTIONS|JDK_JAVA|DEBUG")
-    kept = {name: value for name, value in os.environ.items() if not theirs.match(name)}
-    return kept | {"JAVA_OPTS_APPEND": _JAVA_OPTIONS}
+    inherited = {name: value for name, value in os.environ.items() if not theirs.match(name)}
+    return inherited | {"JAVA_OPTS_APPEND": _JAVA_OPTIONS}

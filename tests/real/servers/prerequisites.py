@@ -1,9 +1,9 @@
-"""What the tests against real servers need on this machine, and the step that prepares the rest.
+"""Checks the prerequisites of the tests on real servers, and prepares those servers.
 
-    python -m tests.real.servers.prerequisites            # check only
+    python -m tests.real.servers.prerequisites            # only check
     python -m tests.real.servers.prerequisites prepare    # check, then fetch and build everything
 
-Both end with code 1, and say what to do, where something is missing.
+If a prerequisite is missing, both print what to do and exit with code 1.
 """
 
 import os
@@ -20,13 +20,13 @@ from tests.real.servers.processes import ServerError
 
 JAVA = 17
 GO = (1, 26)
-# The binary, the modules, the compiler's cache and Keycloak; a build that runs out of disk says
-# something that does not name the disk.
+# The space for the binary, the modules, the compiler cache and Keycloak. The error of a build
+# that runs out of disk space does not mention the disk.
 GIB_FREE = 6
 
 
 def missing(*, kubernetes: bool = True, keycloak: bool = True, skopeo: bool = True) -> list[str]:
-    """Return one plain sentence for each thing this machine lacks for the servers asked for."""
+    """Return one sentence for each missing prerequisite of the requested servers."""
     found: list[str | None] = []
     if os.name != "posix":
         return ["The test servers need Linux or macOS."]
@@ -34,7 +34,7 @@ def missing(*, kubernetes: bool = True, keycloak: bool = True, skopeo: bool = Tr
         found += [_go(), _kubectl()]
     if keycloak:
         java = _java()
-        # Maven runs on Java: whether it works shows only once that is there.
+        # Maven needs Java, so it can only be tried if Java is installed.
         found += [java, _maven(run=java is None)]
     if skopeo:
         found.append(_skopeo())
@@ -42,7 +42,7 @@ def missing(*, kubernetes: bool = True, keycloak: bool = True, skopeo: bool = Tr
 
 
 def check(*, kubernetes: bool = True, keycloak: bool = True, skopeo: bool = True) -> None:
-    """Raise ServerError with all that is missing, if anything is."""
+    """Raise ServerError with all missing prerequisites, if there are any."""
     lacks = missing(kubernetes=kubernetes, keycloak=keycloak, skopeo=skopeo)
     if lacks:
         lines = "".join(f"  - {each}\n" for each in lacks)
@@ -57,11 +57,11 @@ def prepare(
     mesh: bool = True,
     progress: Progress = quiet,
 ) -> None:
-    """Fetch and build what is not in the cache yet; with all of it there this is instant.
+    """Fetch and build the servers that are not in the cache yet.
 
-    `rotation` is the Keycloak that lets two secrets of a client overlap, `mesh` is istioctl.
+    `rotation` is the Keycloak in which two secrets of a client can overlap, and `mesh` is istioctl.
     """
-    # Imported here: a plain check must work, and explain itself, in a bare Python.
+    # Imported here, because the check must work in a Python without any packages.
     from tests.real.servers import apiserver, istioctl, keycloak_server
 
     check(kubernetes=kubernetes or mesh, keycloak=keycloak or rotation, skopeo=False)
@@ -77,7 +77,7 @@ def prepare(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line, and return the exit code."""
     if list(arguments) not in ([], ["check"], ["prepare"]):
         print("usage: python -m tests.real.servers.prerequisites [check|prepare]", file=sys.stderr)
         return 2
@@ -129,7 +129,7 @@ def _kubectl() -> str | None:
 
 
 def _java() -> str | None:
-    # Keycloak's own script looks in JAVA_HOME first, so this does too.
+    # Keycloak's own script prefers JAVA_HOME, so this does too.
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else "java"
     text = _output(java, "-version")
@@ -168,7 +168,7 @@ def _skopeo() -> str | None:
 
 
 def _output(*command: str) -> str | None:
-    """Return what a program says of its version, or None where it does not run."""
+    """Return the output of a version command, or None if it cannot be run."""
     if shutil.which(command[0]) is None:
         return None
     environment = os.environ | {"GOTOOLCHAIN": "local"}

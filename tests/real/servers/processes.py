@@ -1,8 +1,8 @@
-"""Server processes that never outlive the tests, and errors that show a dead server's last words.
+"""Server processes that never outlive the tests, and errors with the last lines of their logs.
 
-Every server writes into one temporary directory and runs in a process group of its own. A small
-watching shell holds the reading end of a pipe: when the test process goes away, however that
-happens, the pipe closes, and the shell kills the servers and removes the directory.
+All servers write into one temporary directory, and each runs in a separate process group. A small
+watchdog shell reads from a pipe. When the test process ends for any reason, the pipe closes, and
+the shell kills the servers and removes the directory.
 """
 
 import atexit
@@ -21,7 +21,7 @@ from typing import Self, TypeVar
 
 from tests.real.servers.cache import Progress, quiet
 
-# The kill is not a polite one: nothing these servers hold is worth keeping.
+# SIGKILL is fine, because the data of these servers is not needed any more.
 _WATCH = """
 groups=
 while read -r group; do groups="$groups -$group"; done
@@ -34,15 +34,15 @@ Result = TypeVar("Result")
 
 
 class ServerError(Exception):
-    """A server could not be prepared or started; the message says which, and its last lines."""
+    """A server could not be prepared or started; the message contains the end of its log."""
 
 
 class PortTakenError(ServerError):
-    """Another process took a port between its choice and its use."""
+    """Another process bound a port after it was chosen and before it was used."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Choose `count` different TCP ports of the loopback address that nothing listens on."""
+    """Return `count` different unused TCP ports of the loopback address."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -51,7 +51,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def last_lines(log: Path, count: int = 25) -> str:
-    """Return the end of a log file, indented, to put into an error's message."""
+    """Return the last lines of a log file, indented for an error message."""
     try:
         with log.open(errors="replace") as file:
             return "".join(f"    {line.rstrip()}\n" for line in deque(file, maxlen=count))
@@ -69,11 +69,11 @@ def run(
     progress: Progress = quiet,
     may_fail: bool = False,
 ) -> str:
-    """Run a command to its end and return its standard output.
+    """Run a command and return its standard output.
 
-    Raise ServerError with the command's last lines where it takes longer than `timeout` seconds
-    or fails; a command that `may_fail` only has to print something. While it runs, say every half
-    minute that it still does.
+    Raise ServerError with the last lines of its output if the command fails or takes longer than
+    `timeout` seconds; a command that `may_fail` only has to print something. Report progress
+    every 30 seconds while it runs.
     """
     with tempfile.TemporaryDirectory(prefix="tenantry-command-") as temporary:
         output, log = Path(temporary, "output"), Path(temporary, "log")
@@ -114,15 +114,15 @@ def run(
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and all it started; it must be the leader of its own group."""
-    # The leader may be gone and its children not, so a dead leader is no reason to stop here.
+    """Kill a process group; `process` must be its leader."""
+    # Children can outlive their leader, so the group is killed even if the leader has exited.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 class Servers:
-    """A temporary directory and the server processes that use it; all end together."""
+    """A temporary directory and the server processes that use it, with a common lifetime."""
 
     def __init__(self, name: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix=f"tenantry-{name}-"))
@@ -144,7 +144,7 @@ class Servers:
         command: Sequence[str],
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start a server; its output goes to a log file in the directory."""
+        """Start a server, with its output in a log file in the directory."""
         with self.log(name).open("wb") as log:
             process = subprocess.Popen(
                 command,
@@ -168,7 +168,7 @@ class Servers:
     def wait_until(
         self, what: str, ready: Callable[[], bool], *, timeout: float, interval: float = 0.1
     ) -> None:
-        """Wait until `ready` returns true, as long as all servers live."""
+        """Wait until `ready` returns true; raise ServerError if a server exits before."""
         end = time.monotonic() + timeout
         while not ready():
             self.check()
@@ -178,7 +178,7 @@ class Servers:
             time.sleep(interval)
 
     def check(self) -> None:
-        """Raise ServerError with the last lines of its log if a server has died."""
+        """Raise ServerError with the last lines of the log if a server has exited."""
         for name, process in self._processes.items():
             code = process.poll()
             if code is not None:
@@ -187,7 +187,7 @@ class Servers:
                 raise kind(f"{name} ended with code {code}:\n{words}")
 
     def memory(self) -> dict[str, int]:
-        """Return each server's resident memory in MiB; empty where the system does not tell."""
+        """Return the resident memory of each server in MiB; empty on systems without /proc."""
         found: dict[str, int] = {}
         for name, process in self._processes.items():
             for pid in _group(process.pid):
@@ -198,7 +198,7 @@ class Servers:
         return found
 
     def terminate(self, name: str, timeout: float) -> None:
-        """End one server politely, so that what it wrote to its files is complete."""
+        """Stop one server with SIGTERM, so that its files are complete."""
         process = self._processes.pop(name)
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -209,14 +209,14 @@ class Servers:
             kill_group(process)
 
     def stop(self) -> None:
-        """End every server and remove the directory; a second call does nothing."""
+        """Stop all servers and remove the directory; a second call does nothing."""
         atexit.unregister(self.stop)
         if os.getpid() != self._owner:
-            return  # a forked child that ends must leave its parent's servers alone
+            return  # a forked child must not stop the servers of its parent
         for process in self._processes.values():
             kill_group(process)
         self._processes.clear()
-        # The watching shell goes last: until here it is what cleans up if this process dies.
+        # The watchdog ends last, because it cleans up if this process dies before.
         kill_group(self._watch)
         if self._watch.stdin is not None:
             self._watch.stdin.close()
@@ -230,7 +230,7 @@ class Servers:
 
 
 def retry_on_taken_port(start: Callable[[], Result], attempts: int = 3) -> Result:
-    """Call `start`, again with other ports where another process was quicker to take one."""
+    """Return the result of `start`, which is retried if another process has bound its port."""
     for _ in range(attempts - 1):
         with contextlib.suppress(PortTakenError):
             return start()
@@ -243,11 +243,12 @@ def _says_port_is_taken(words: str) -> bool:
 
 
 def _group(leader: int) -> list[int]:
-    """Return the processes of a group, on a system with /proc."""
+    """Return the processes of a group; empty on systems without /proc."""
     members: list[int] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            # The command's name is in brackets and may hold blanks; the group is the third after.
+            # The command name in parentheses may contain blanks; the group is the third field
+            # after it.
             if int(stat.read_text().rpartition(")")[2].split()[2]) == leader:
                 members.append(int(stat.parent.name))
     return members
