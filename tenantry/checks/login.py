@@ -164,7 +164,7 @@ def _difference(one: str, other: str) -> str:
 
 def client_secret(login: Login) -> Iterator[Finding]:
     """Check that the realm accepts Harbor's client id and secret."""
-    words = login.harbor.tried_client()
+    words = login.harbor.try_oidc_client()
     if "unauthorized_client" in words or "invalid_client" in words:
         yield login.finding(
             "client secret",

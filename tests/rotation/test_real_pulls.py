@@ -108,7 +108,7 @@ def test_no_pull_fails_while_all_is_rotated_under_continuous_pulls(
     "rotate", "after retirement no old secret authenticates against Harbor", "figure"
 )
 def test_after_retirement_no_old_secret_authenticates(rotated: Rotated, figure: Figure) -> None:
-    opens = rotated.bench.systems.harbor_client.opens
+    opens = rotated.bench.systems.harbor_client.accepts
     still = [login for login in rotated.old if opens(*login)]
     published = set(logins(rotated.bench).values())
     works = [login for login in published if opens(*login)]

@@ -85,7 +85,7 @@ def opens(bench: Bench, secret: str) -> bool:
     harbor = bench.sandbox.harbor
     harbor.configuration["oidc_client_secret"] = secret
     harbor.provider = None
-    words = bench.systems.harbor_client.tried_client()
+    words = bench.systems.harbor_client.try_oidc_client()
     harbor.configuration["oidc_client_secret"] = before
     harbor.provider = None
     return "invalid_grant" in words

@@ -76,7 +76,7 @@ def check_done(method: str, path: str, answer: httpx.Response, status: int) -> h
     return answer
 
 
-def words(answer: httpx.Response) -> str:
+def error_message(answer: httpx.Response) -> str:
     """Return the error message of Harbor's core; empty for a page of the portal or of a proxy."""
     try:
         is_harbors = bool(answer.json()["errors"])

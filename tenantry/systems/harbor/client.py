@@ -20,7 +20,7 @@ from tenantry.calls import (
 )
 from tenantry.connections import HarborAccount
 from tenantry.errors import SystemRefused, SystemUnavailable
-from tenantry.systems.harbor.answers import MEMBERS, check_done, failure, words
+from tenantry.systems.harbor.answers import MEMBERS, check_done, error_message, failure
 from tenantry.systems.harbor.session import NoSession, Session, has_ended, log_in, wrong_password
 from tenantry.systems.harbor.settings import Settings
 from tenantry.text import logger
@@ -193,7 +193,7 @@ class HarborClient:
         """Return how long a token of the registry is valid, even if its owner is deleted."""
         return timedelta(minutes=self.settings().number("token_expiration"))
 
-    def outside(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def send_without_session(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Make a call as docker does, outside of the session and of `/api`, and return the
         response.
 
@@ -221,7 +221,7 @@ class HarborClient:
             SystemUnavailable: Harbor rejects the connection's own account, too.
         """
         for _ in range(2):
-            if self._gives_token(username, password):
+            if self._gets_token(username, password):
                 return True
             self.check_logins()
         return False
@@ -232,7 +232,7 @@ class HarborClient:
         Raises:
             SystemUnavailable: Harbor rejects the connection's own account, too.
         """
-        if not self._gives_token(self.account.username, self.account.password.get_secret_value()):
+        if not self._gets_token(self.account.username, self.account.password.get_secret_value()):
             raise SystemUnavailable(
                 "harbor",
                 "GET /service/token",
@@ -240,21 +240,21 @@ class HarborClient:
                 "distinguished from invalid ones; this happens while its database is down",
             )
 
-    def _gives_token(self, username: str, password: str) -> bool:
+    def _gets_token(self, username: str, password: str) -> bool:
         # With a scope, Harbor would answer 200 to a wrong secret, too. The cookie of the session
         # would hide a wrong secret.
         path = "/service/token"
 
         def ask() -> bool:
             auth = httpx.BasicAuth(username, password)
-            answer = self.outside("GET", path, params={"service": SERVICE}, auth=auth)
+            answer = self.send_without_session("GET", path, params={"service": SERVICE}, auth=auth)
             if answer.status_code not in (200, 401):
                 raise failure("GET", path, answer)
             return answer.status_code == 200
 
         return retry_read(ask)
 
-    def tried_client(self) -> str:
+    def try_oidc_client(self) -> str:
         """Let Harbor use its OIDC client, and return what the provider answers.
 
         Harbor never shows the client secret. In a login with an invalid code, Harbor sends the
@@ -266,7 +266,7 @@ class HarborClient:
         """
         begun = retry_read(lambda: self._exchange("GET", "/c/oidc/login"))
         if begun.status_code != httpx.codes.FOUND:
-            return words(begun)
+            return error_message(begun)
         state = parse_qs(urlsplit(begun.headers.get("location", "")).query).get("state")
         if not state:
             return ""
@@ -277,7 +277,7 @@ class HarborClient:
             params={"state": state[0], "code": "tenantry-tries-the-client"},
             headers={"Cookie": cookies},
         )
-        return words(answer)
+        return error_message(answer)
 
     # A single call
 

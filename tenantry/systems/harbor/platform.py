@@ -124,7 +124,7 @@ class HarborPlatform:
         place = (fields.get("auth_mode"), fields.get("oidc_endpoint"), fields.get("oidc_client_id"))
         if place != ("oidc_auth", issuer, sign_on.client_id):
             return UNTRIED
-        return self._verdict(self._client.tried_client())
+        return self._verdict(self._client.try_oidc_client())
 
     def _verdict(self, words: str) -> str:
         if "unauthorized_client" in words or "invalid_client" in words:
@@ -246,7 +246,7 @@ class HarborPlatform:
             NotEffective: the client does not work.
         """
         until = time.monotonic() + _TAKES_HOLD
-        while self._verdict(self._client.tried_client()) == FAILS:
+        while self._verdict(self._client.try_oidc_client()) == FAILS:
             if time.monotonic() > until:
                 raise NotEffective(
                     "harbor",

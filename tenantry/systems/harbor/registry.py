@@ -50,7 +50,9 @@ class Registry:
         path = "/service/token"
         query = {"service": SERVICE, "scope": f"repository:{repository}:{actions}"}
         auth = httpx.BasicAuth(username, password)
-        answer = retry_read(lambda: self._client.outside("GET", path, params=query, auth=auth))
+        answer = retry_read(
+            lambda: self._client.send_without_session("GET", path, params=query, auth=auth)
+        )
         try:
             value = answer.json()["token"]
             claims = jwt.decode(value, options={"verify_signature": False})
@@ -83,7 +85,9 @@ class Registry:
         """Request a manifest, and return the status, which is 200 if the pull is permitted."""
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {**_bearer(token), "Accept": ", ".join(_MANIFESTS)}
-        return retry_read(lambda: self._client.outside("GET", path, headers=headers)).status_code
+        return retry_read(
+            lambda: self._client.send_without_session("GET", path, headers=headers)
+        ).status_code
 
     def try_upload(self, token: Token, repository: str) -> int:
         """Start an upload, cancel it, and return the status of the start, which is 202 if it is
@@ -93,13 +97,13 @@ class Registry:
         upload. If that fails, the registry removes the upload after a week.
         """
         path = f"/v2/{repository}/blobs/uploads/"
-        answer = self._client.outside("POST", path, headers=_bearer(token))
+        answer = self._client.send_without_session("POST", path, headers=_bearer(token))
         if answer.status_code == 202:
             # The Location has the host that docker knows, which may differ from the connection's.
             location = urlsplit(answer.headers["Location"])
             there = location.path + (f"?{location.query}" if location.query else "")
             with suppress(SystemUnavailable):
-                self._client.outside("DELETE", there, auth=self._client.basic)
+                self._client.send_without_session("DELETE", there, auth=self._client.basic)
         return answer.status_code
 
 
