@@ -25,14 +25,14 @@ _LONGEST = 60
 
 def text(value: Any) -> str:
     """Return a value on one line, without brackets around lists; long values are cut in the middle."""
-    shown = whole(value)
+    shown = full_text(value)
     if len(shown) <= _LONGEST:
         return shown
     half = (_LONGEST - 3) // 2
     return f"{shown[:half]} … {shown[-half:]}"
 
 
-def whole(value: Any, *, fixed: bool = False) -> str:
+def full_text(value: Any, *, fixed: bool = False) -> str:
     """Return a value on one line, in full.
 
     Args:
@@ -69,7 +69,7 @@ def steps(plan: Plan) -> frozenset[str]:
     return frozenset(
         f"{plan.team}: {change.action} {change.id} "
         + "; ".join(
-            f"{d.field}: {whole(d.old, fixed=True)} → {whole(d.new, fixed=True)}"
+            f"{d.field}: {full_text(d.old, fixed=True)} → {full_text(d.new, fixed=True)}"
             for d in change.differences
         )
         for change in plan.changes
@@ -176,7 +176,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 
 def plain(value: Any, *, fixed: bool = False) -> Any:
-    """Return a value as plain JSON types; `fixed` is as in `whole`."""
+    """Return a value as plain JSON types; `fixed` is as in `full_text`."""
     if isinstance(value, Exactly):
         return plain(value.value, fixed=fixed)
     if isinstance(value, Mapping):

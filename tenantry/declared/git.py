@@ -36,7 +36,7 @@ from tenantry.declared.team import Team
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
 
 _LONGEST_NAME = 200  # in bytes; file systems take 255
-TRIES = 16
+MAX_ATTEMPTS = 16
 """How often a commit is repeated on the new head when another push comes first."""
 
 
@@ -53,7 +53,7 @@ def load_commit(repository: Repository, commit: str | None = None) -> Declaratio
         SystemUnavailable: the repository did not answer four attempts.
     """
     head = calls.retry_read(lambda: Remote(repository).fetch(commit))
-    with _written_out(repository, head) as folder:
+    with _checked_out(repository, head) as folder:
         return _load(repository, head, folder)
 
 
@@ -78,7 +78,7 @@ def propose_commit(
         SystemUnavailable: the repository does not answer.
     """
     head = calls.retry_read(Remote(repository).fetch)
-    with _written_out(repository, head) as folder:
+    with _checked_out(repository, head) as folder:
         declaration = _load(repository, head, folder)
         proposal = propose(folder, team, if_declared, form, declaration)
         proposal.commit = head.id
@@ -100,10 +100,10 @@ def push_proposal(repository: Repository, proposal: Proposal) -> Declaration:
         SystemUnavailable: the repository does not answer.
     """
     remote = Remote(repository)
-    for attempt in _tries():
+    for attempt in _attempts():
         with attempt:
             head = calls.retry_read(remote.fetch)
-            with _written_out(repository, head) as folder:
+            with _checked_out(repository, head) as folder:
                 try:
                     declaration, saved = check_again(
                         folder, proposal, _load(repository, head, folder)
@@ -141,10 +141,10 @@ def push_edit(repository: Repository, change: Edit, message: str) -> Declaration
         SystemUnavailable: the repository does not answer.
     """
     remote = Remote(repository)
-    for attempt in _tries():
+    for attempt in _attempts():
         with attempt:
             head = calls.retry_read(remote.fetch)
-            with _written_out(repository, head) as folder:
+            with _checked_out(repository, head) as folder:
                 declaration, paths = edit(folder, change)
                 if not paths:
                     return replace(declaration, origin=_origin(repository, head.id))
@@ -154,12 +154,12 @@ def push_edit(repository: Repository, change: Edit, message: str) -> Declaration
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _tries() -> Iterator[stamina.Attempt]:
+def _attempts() -> Iterator[stamina.Attempt]:
     """Return the attempts of a push, repeated while other pushes come first."""
     return iter(
         stamina.retry_context(
             on=ChangedMeanwhile,
-            attempts=TRIES,
+            attempts=MAX_ATTEMPTS,
             timeout=None,
             wait_initial=0.05,
             wait_max=2.0,
@@ -187,7 +187,7 @@ def _load(repository: Repository, head: Head, folder: Path) -> Declaration:
 def _policy_at_head(repository: Repository, head: Head) -> PolicySource:
     """Return the policy at the branch's head, which also applies to older commits."""
     latest = head.at_branch()
-    with _written_out(repository, latest) as folder:
+    with _checked_out(repository, latest) as folder:
         reading = Reading(folder)
         reading.read_platform()
     if reading.platform is None or reading.faults:
@@ -201,7 +201,7 @@ def _policy_at_head(repository: Repository, head: Head) -> PolicySource:
 
 
 @contextmanager
-def _written_out(repository: Repository, head: Head) -> Iterator[Path]:
+def _checked_out(repository: Repository, head: Head) -> Iterator[Path]:
     """Yield a temporary folder with the files of the declared state."""
     with TemporaryDirectory(prefix="tenantry-") as name:
         folder = Path(name)

@@ -242,7 +242,7 @@ def allows_more(name: str, value: Any, limit: Any) -> bool:
     return bool(together != limit)
 
 
-def replaced(limits: Limits, over: Limits) -> Limits:
+def overridden(limits: Limits, over: Limits) -> Limits:
     """Return the limits, overridden by the limits that are given in `over`."""
     given = {name: getattr(over, name) for name in over.model_fields_set & set(LIMITS)}
     if "max_quota" in given:
@@ -250,7 +250,7 @@ def replaced(limits: Limits, over: Limits) -> Limits:
     return limits.model_copy(update=given) if given else limits
 
 
-def widened(limits: Limits, grants: Iterable[Limits]) -> Limits:
+def extended(limits: Limits, grants: Iterable[Limits]) -> Limits:
     """Return the limits, extended by the permissions of grants."""
     update: dict[str, Any] = {}
     for grant in grants:

@@ -12,7 +12,7 @@ from tenantry.declared import policy_hosts, policy_rules
 from tenantry.declared.faults import Document, Place
 from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
-from tenantry.declared.policy import LIMITS, Limits, Policy, allows_more, replaced, widened
+from tenantry.declared.policy import LIMITS, Limits, Policy, allows_more, extended, overridden
 from tenantry.declared.policy_names import fold
 from tenantry.declared.policy_rules import Breach, Case
 from tenantry.declared.policy_source import NAME, EvaluatedTeam, PolicySource, Violation
@@ -84,8 +84,8 @@ class PolicyEvaluator:
         if key not in self._limits:
             limits = self.policy.limits
             if profile is not None:
-                limits = replaced(limits, self.policy.profiles[profile])
-            self._limits[key] = widened(limits, (self.policy.grants[each] for each in grants))
+                limits = overridden(limits, self.policy.profiles[profile])
+            self._limits[key] = extended(limits, (self.policy.grants[each] for each in grants))
         return self._limits[key]
 
     def granted_hosts(self, team: Team) -> frozenset[str]:

@@ -71,7 +71,7 @@ def _blocks(policies: Policies, direction: str) -> Iterator[tuple[Place, Network
                     yield (name, direction, number, peers, index, "ipBlock", "cidr"), net
 
 
-def beyond(policies: Policies, allowed: Sequence[str]) -> Iterator[tuple[Place, list[str]]]:
+def egress_beyond(policies: Policies, allowed: Sequence[str]) -> Iterator[tuple[Place, list[str]]]:
     """Return the egress of policies to addresses outside of the allowed blocks.
 
     Returns:

@@ -271,7 +271,7 @@ def _check_network(
         for where, text in policy_network.open_to_all(own):
             yield Breach((*place, "policies", *where), text, whole)
     if limits.egress is not None:
-        for where, blocks in policy_network.beyond(own, limits.egress):
+        for where, blocks in policy_network.egress_beyond(own, limits.egress):
             text = f"allows traffic to {' and '.join(blocks)}, which the policy does not allow"
             yield Breach((*place, "policies", *where), text, {"egress": blocks})
 

@@ -12,7 +12,7 @@ from tenantry.declared.salvage import is_consequence
 from tenantry.declared.state import Documents
 from tenantry.declared.team import Team
 
-NAMELESS = "a"
+PLACEHOLDER_NAME = "a"
 """The name used to check a team whose file gives no name: short enough to pass length rules."""
 
 
@@ -30,7 +30,7 @@ def check_profile(
     team_file = Document("", {})
     note = f"(no team uses profile '{profile}' yet)"
     try:
-        team = complete(platform, Team(name=NAMELESS, profile=profile))
+        team = complete(platform, Team(name=PLACEHOLDER_NAME, profile=profile))
     except ValidationError as error:
         for fault in explain(error, Team, team_file):
             yield file.fault(("profiles", profile), f"{fault.removeprefix(':1: ')} {note}")

@@ -29,7 +29,7 @@ from tenantry.declared.merge import complete
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_check import PolicyEvaluator
 from tenantry.declared.policy_source import NAME, PolicySource
-from tenantry.declared.profiles import NAMELESS, check_profile
+from tenantry.declared.profiles import PLACEHOLDER_NAME, check_profile
 from tenantry.declared.salvage import (
     is_consequence,
     name_from_path,
@@ -170,7 +170,7 @@ class Reading:
     def _read_team(self, file: TeamFile) -> None:
         file.document = read_document(self.folder, file.path)
         name = valid_name(file.document.data.get("name")) or name_from_path(file.path)
-        found = read_model(file.document, Team, name=name or NAMELESS)
+        found = read_model(file.document, Team, name=name or PLACEHOLDER_NAME)
         file.faults += found.faults
         if found.content is not None:
             self.complete(file, found.content, found.left_out)

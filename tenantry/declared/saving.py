@@ -89,7 +89,7 @@ class Proposal:
         """The fields that the save changes in the file of an already declared team."""
         if self.before is None or is_same(self.before, self.content):
             return []
-        return list(differences(normal(self.before), normal(self.content)))
+        return list(differences(normalize(self.before), normalize(self.content)))
 
     @property
     def writes(self) -> bool:
@@ -145,7 +145,7 @@ def propose(
     path, before = find_team(folder, team.name)
     file = path.relative_to(folder).as_posix()
     if before is None:
-        _refuse_file_of_another(folder, path, team.name)
+        _check_not_another_teams_file(folder, path, team.name)
     overwrites = before is None and path.exists()
     if overwrites and if_declared != "replace":
         faults = [
@@ -156,7 +156,7 @@ def propose(
             "= 'replace' to overwrite it:"
         )
         raise DeclarationError([text, *faults])
-    content = as_declared(team)
+    content = file_content(team)
     if if_declared == "merge" and before is not None:
         content = merge(before, content)
         team = _validate(content, form)
@@ -212,7 +212,7 @@ def check_again(
     return checked, None
 
 
-def as_declared(team: Team) -> Data:
+def file_content(team: Team) -> Data:
     """Return the content of the team file: the given fields, identity first."""
     given = team.model_dump(mode="json", exclude_unset=True)
     return dict(sorted(given.items(), key=lambda item: item[0] in TeamSettings.model_fields))
@@ -230,7 +230,7 @@ def find_team(folder: Path, name: str) -> tuple[Path, Any]:
     return folder / "teams" / f"{name}.yaml", None
 
 
-def _refuse_file_of_another(folder: Path, path: Path, name: str) -> None:
+def _check_not_another_teams_file(folder: Path, path: Path, name: str) -> None:
     """Check that a team would not overwrite the file of another team.
 
     Raises:
@@ -262,7 +262,7 @@ def save_team(folder: Path, content: Data) -> Path:
     """
     path, before = find_team(folder, content["name"])
     if before is None:
-        _refuse_file_of_another(folder, path, content["name"])
+        _check_not_another_teams_file(folder, path, content["name"])
     if before is not None and is_same(before, content):
         return path
     text = _text(path, before, content) if before is not None else dump(content)
@@ -289,13 +289,13 @@ def _validate(content: Data, form: Document | None) -> Team:
 
 def is_same(before: Any, after: Any) -> bool:
     """Return whether two contents declare the same team: the quotas `4` and `"4"` are equal."""
-    return bool(normal(before) == normal(after))
+    return bool(normalize(before) == normalize(after))
 
 
-def normal(content: Any) -> Any:
-    """Return a content for comparison: in the form that `as_declared` writes, without nulls."""
+def normalize(content: Any) -> Any:
+    """Return a content for comparison: in the form that `file_content` writes, without nulls."""
     try:
-        given = as_declared(Team.model_validate(content))
+        given = file_content(Team.model_validate(content))
     except ValidationError:
         return content
     # null is the default of the identity fields. In a team's settings it overrides a profile.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tenantry.errors import SystemUnavailable, TenantryError
 
-PATIENCE = 60.0
+LOCK_TIMEOUT = 60.0
 """Seconds to wait for another process that writes to the same folder."""
 _LOCK = ".tenantry.lock"
 _ADVICE = "The account that runs Tenantry needs write access to that folder, and free disk space."
@@ -28,14 +28,14 @@ def locked(folder: Path) -> Iterator[None]:
         TenantryError: the lock file cannot be created.
     """
     path = folder / _LOCK
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LOCK_TIMEOUT
     try:
         while (handle := _try_lock(path)) is None:
             if time.monotonic() > deadline:
                 raise SystemUnavailable(
                     "declared state",
                     f"lock {path}",
-                    f"another process has been writing to this folder for {PATIENCE:.0f} seconds",
+                    f"another process has been writing to this folder for {LOCK_TIMEOUT:.0f} seconds",
                     advice="Nothing was written. Run it again after that process has ended.",
                 )
             time.sleep(0.05)

@@ -13,7 +13,7 @@ from prefect.utilities.schema_tools.validation import ValidationError, validate
 from flows.onboard import onboard_team
 from tenantry import declared
 from tenantry.declared import Team, form_schema, propose, read_form, save
-from tenantry.declared.saving import AlreadyDeclared, as_declared
+from tenantry.declared.saving import AlreadyDeclared, file_content
 from tenantry.errors import DeclarationError
 from tests.support.harness import write
 
@@ -25,7 +25,7 @@ SCHEMA = onboard_team.parameters.model_dump()
 
 
 def content(given: Any) -> dict[str, Any]:
-    return as_declared(read_form(given)[0])
+    return file_content(read_form(given)[0])
 
 
 def faults(given: Any) -> list[str]:
@@ -256,7 +256,7 @@ def test_prefect_accepts_what_declares_a_team() -> None:
 def _examples(folder: Path) -> list[Any]:
     """Return the team as JSON from Tenantry's own model, in which a quantity is text."""
     return [
-        as_declared(Team.model_validate(json.loads(json.dumps(_plain(file)))))
+        file_content(Team.model_validate(json.loads(json.dumps(_plain(file)))))
         for file in sorted(folder.glob("*.yaml"))
     ]
 

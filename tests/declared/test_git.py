@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tenantry.declared import Team
-from tenantry.declared.git import TRIES, load_commit, push_edit
+from tenantry.declared.git import MAX_ATTEMPTS, load_commit, push_edit
 from tenantry.declared.remote import Remote
 from tenantry.declared.repository import Repository
 from tenantry.errors import ChangedMeanwhile, DeclarationError, SystemRefused
@@ -401,14 +401,14 @@ def test_a_race_that_is_lost_each_time_ends(
     monkeypatch.setattr(Remote, "push", always_late)
     with pytest.raises(ChangedMeanwhile, match="another push to 'main' came first"):
         push_team(repository, team())
-    assert len(tries) == min(TRIES, 4), "the tests' own bound"
+    assert len(tries) == min(MAX_ATTEMPTS, 4), "the tests' own bound"
 
 
 def test_writers_of_different_teams_all_land(bare: BareRepository, server: HttpServer) -> None:
     """Uses threads and the server's own locks, without mocks."""
     names = [f"team-{number}" for number in range(4)]
 
-    with stamina.set_testing(True, attempts=TRIES), ThreadPoolExecutor(4) as pool:
+    with stamina.set_testing(True, attempts=MAX_ATTEMPTS), ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda name: push_team(by_http(server), team(name)), names))
 
     assert list(load_commit(by_http(server)).teams) == names

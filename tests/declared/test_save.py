@@ -18,7 +18,7 @@ pytestmark = pytest.mark.demand(
 
 
 def save_team(folder: Path, team: Team) -> Path:
-    return saving.save_team(folder, saving.as_declared(team))
+    return saving.save_team(folder, saving.file_content(team))
 
 
 def team(**more: object) -> Team:
@@ -275,7 +275,7 @@ def test_a_save_is_refused_while_another_process_does_not_finish_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path)
-    monkeypatch.setattr(writing, "PATIENCE", 0.1)
+    monkeypatch.setattr(writing, "LOCK_TIMEOUT", 0.1)
     proposal = saving.propose(tmp_path, team())
     with writing.locked(tmp_path), pytest.raises(SystemUnavailable, match="Nothing was written"):
         saving.save(tmp_path, proposal)

@@ -87,7 +87,7 @@ def _field(found: Difference) -> dict[str, str]:
         "field": found.field,
         "actual": explain.text(found.old),
         "desired": explain.text(found.new),
-        "title": f"actual: {explain.whole(found.old)}\ndesired: {explain.whole(found.new)}",
+        "title": f"actual: {explain.full_text(found.old)}\ndesired: {explain.full_text(found.new)}",
     }
 
 

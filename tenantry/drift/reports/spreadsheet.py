@@ -45,7 +45,7 @@ def _rows(finding: Finding) -> list[dict[str, object]]:
         "advice": finding.advice,
     }
     fields = [
-        {"field": f.field, "desired": explain.whole(f.new), "actual": explain.whole(f.old)}
+        {"field": f.field, "desired": explain.full_text(f.new), "actual": explain.full_text(f.old)}
         for f in finding.fields
     ]
     return [one | field for field in fields] or [one]
