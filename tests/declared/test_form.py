@@ -188,7 +188,7 @@ def walk(node: Any) -> Any:
 
 def test_the_schema_has_no_default_that_would_override_the_platforms() -> None:
     team = SCHEMA["properties"]["team"]
-    names = set(Team.model_json_schema()["$defs"]["Limits"]["properties"])
+    names = set(Team.model_json_schema()["$defs"]["ContainerLimits"]["properties"])
     for node in walk(team):
         if isinstance(node, dict) and "default" in node:
             assert "default" in names, "a field of this name"
