@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.floor import Floor, Recording, recorded
-from benchmarks.onboard import core, count, origins, sandbox
+from benchmarks.measuring import connections, count, origins, sandbox
+from benchmarks.onboard import core
 from tenantry import drift
-from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.drift.history import History
 from tenantry.drift.reports import FILES, write
@@ -121,13 +121,8 @@ def look(folder: Path, addresses: dict[str, Any]) -> Measured:
 def _detect(
     addresses: dict[str, Any], state: Declaration
 ) -> tuple[drift.Report, tuple[float, float]]:
-    connections = Connections(
-        harbor=HarborAccount.model_validate(addresses["harbor"]),
-        keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
-        kubernetes=Cluster.model_validate(addresses["kubernetes"]),
-    )
     teams = list(state.teams.values())
-    with Systems(connections, state, extras=True) as systems:
+    with Systems(connections(addresses), state, extras=True) as systems:
         seen = drift.observe(systems, teams, drift.SYSTEMS)
         began = time.process_time()
         report = drift.detect(systems, teams, seen).report

@@ -1,82 +1,51 @@
-"""What onboarding costs: seconds, requests and memory, beside the floor of the same run.
+"""The cost of onboarding: seconds, requests and memory, compared with the floor of the same run.
 
     python -m benchmarks.onboard [--teams 300] [--latency 0.005]
 
-Three runs after each other: all teams are new, nothing is to do, one team has changed. Each is
-done by the core alone, by the floor (the same requests by a bare thread pool) and by Prefect (a
-real server and the served flow), on a sandbox that takes its time as a real Harbor does.
+Three runs follow each other: all teams are new, no team has changed, one team has changed. Each run is
+measured for the core alone, for the floor (the same requests by a bare thread pool) and for Prefect (a
+real server and the served flow), on a sandbox that is as slow as a real Harbor.
 """
 
 import argparse
-import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.floor import Floor, Recording, recorded
+from benchmarks.floor import Recording, recorded
+from benchmarks.measuring import (
+    Measured,
+    NoLock,
+    Recorded,
+    Timer,
+    connections,
+    count,
+    floors,
+    origins,
+    sandbox,
+)
+from benchmarks.processes import PrefectProcesses
 from demo.blocks import save_blocks
 from demo.processes import LocalPlatform
 from tasks.batches import SHARD, SHARDS_AT_ONCE
-from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, Team, load
 from tenantry.onboarding import onboard_many, plan_all
 from tenantry.outcomes import Outcome
 from tenantry.systems.systems import Systems
 
-RUNS = ("all teams are new", "nothing is to do", "one team has changed")
-
-
-class Timer:
-    """Seconds, and seconds of CPU of this process, while the context lasts."""
-
-    def __enter__(self) -> Self:
-        self._began = time.monotonic(), time.process_time()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds = time.monotonic() - self._began[0]
-        self.cpu = time.process_time() - self._began[1]
-
-
-@dataclass
-class Measured:
-    """What one run cost.
-
-    Attributes:
-        seconds: from the call that starts it to its end.
-        running: of these, seconds in which the flow ran; the rest is Prefect starting it.
-        requests: to the four systems.
-        cpu: seconds of CPU, of everything but the sandbox: they tell more than seconds where
-            all share two cores.
-        memory: the most that the process held, in MiB.
-    """
-
-    seconds: float
-    requests: int
-    cpu: float
-    running: float | None = None
-    memory: float | None = None
-    note: str = ""
+RUNS = ("all teams are new", "no team has changed", "one team has changed")
 
 
 class Result(NamedTuple):
-    """One run, done in three ways."""
+    """The measurements of one run, in three ways."""
 
     run: str
     core: Measured
@@ -84,45 +53,8 @@ class Result(NamedTuple):
     prefect: Measured
 
 
-class NoLock:
-    """The core alone has nobody beside it, and yet looks again as if it had."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def hold(self) -> None:
-        """It is never lost."""
-
-    def check(self) -> None:
-        """It is never lost."""
-
-
-@contextmanager
-def sandbox(latency: float) -> Iterator[dict[str, Any]]:
-    """A realistic sandbox in a process of its own, and its addresses."""
-    command = [sys.executable, "-m", "tenantry.cli", "sandbox", "--realistic"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        addresses: dict[str, Any] = json.loads(process.stdout.readline())
-        controls = addresses["controls"]["url"]
-        httpx.put(f"{controls}/latency", json={"seconds": latency}).raise_for_status()
-        try:
-            yield addresses
-        finally:
-            process.terminate()
-
-
-def count(addresses: dict[str, Any]) -> int:
-    """The requests since the last time."""
-    url = f"{addresses['controls']['url']}/requests"
-    total = httpx.get(url).raise_for_status().json()["total"]
-    httpx.delete(url).raise_for_status()
-    return int(total)
-
-
 def declare(folder: Path, teams: int) -> list[Callable[[], None]]:
-    """A declared state, and what changes it before each run."""
+    """Write a declared state, and return the functions that change it before each run."""
 
     def write(number: int, more: str = "") -> None:
         name = f"t{number:03}"
@@ -145,13 +77,8 @@ def declare(folder: Path, teams: int) -> list[Callable[[], None]]:
 
 
 def core(addresses: dict[str, Any], state: Declaration) -> None:
-    """What `onboard-teams` does with `scope: changed`, without Prefect."""
-    connections = Connections(
-        harbor=HarborAccount.model_validate(addresses["harbor"]),
-        keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
-        kubernetes=Cluster.model_validate(addresses["kubernetes"]),
-    )
-    with Systems(connections, state) as systems:
+    """Onboard the changed teams as `onboard-teams` does, without Prefect."""
+    with Systems(connections(addresses), state) as systems:
         systems.check()
         new = systems.not_applied(list(state.teams.values()))
         if new:
@@ -159,8 +86,8 @@ def core(addresses: dict[str, Any], state: Declaration) -> None:
 
 
 def onboard_all(systems: Systems, teams: Sequence[Team]) -> None:
-    """The teams in shards, as the flow has them."""
-    planned = plan_all(systems, teams, systems.observe(teams))
+    """Onboard teams in the same shards as the flow does."""
+    planned = plan_all(systems, teams)
     failed: list[Outcome] = []
 
     def finished(outcome: Outcome) -> None:
@@ -180,77 +107,13 @@ def onboard_all(systems: Systems, teams: Sequence[Team]) -> None:
 # Prefect
 
 
-class Watch:
-    """Watches what Prefect's processes use: the server, what serves the flows, and the run.
-
-    Attributes:
-        memory: the most that the process held that runs the flow, in MiB.
-    """
-
-    def __init__(self) -> None:
-        self.memory = 0.0
-        self._before = {process: _cpu(process) for process in _below(os.getpid())}
-        self._now = dict(self._before)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def cpu(self) -> float:
-        """Seconds of CPU that they took."""
-        return sum(self._now.values()) - sum(self._before.values())
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            for process in _below(os.getpid()):
-                self._now[process] = max(_cpu(process), self._now.get(process, 0.0))
-                if b"prefect.engine" in _read(process, "cmdline"):
-                    self.memory = max(self.memory, _most_held(process))
-
-
-def _below(process: int) -> Iterator[int]:
-    for task in Path(f"/proc/{process}/task").glob("*"):
-        for child in map(int, _read(process, f"task/{task.name}/children").split()):
-            yield child
-            yield from _below(child)
-
-
-def _read(process: int, file: str) -> bytes:
-    try:
-        return Path(f"/proc/{process}/{file}").read_bytes()
-    except OSError:  # it has ended
-        return b""
-
-
-def _cpu(process: int) -> float:
-    """Seconds of CPU that a process has taken; 0 for the sandbox, and if it has ended."""
-    if b"sandbox" in _read(process, "cmdline"):
-        return 0.0
-    fields = _read(process, "stat").rpartition(b")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-
-
-def _most_held(process: int) -> float:
-    for line in _read(process, "status").splitlines():
-        if line.startswith(b"VmHWM"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
 def through_prefect(platform: LocalPlatform, addresses: dict[str, Any]) -> Measured:
-    """One run of `onboard-teams`, from the call to its end."""
+    """Run `onboard-teams`, and return the measurements from the call to the end of the run."""
     count(addresses)
     began = datetime.now(UTC)
-    with Watch() as watch:
+    with PrefectProcesses() as processes:
         made = platform.create_run("onboard-teams/onboard-teams", {})
-        # Seldom looked at: the looking would cost the server a tenth of what the run costs it.
+        # Polled rarely: frequent polling would cost the server a tenth of what the run costs it.
         run = platform.wait_for_run(made, 900, every=2)
     seconds = (datetime.fromisoformat(run["end_time"]) - began).total_seconds()
     if run["state_type"] != "COMPLETED":
@@ -258,15 +121,15 @@ def through_prefect(platform: LocalPlatform, addresses: dict[str, Any]) -> Measu
     return Measured(
         seconds,
         count(addresses),
-        watch.cpu,
+        processes.cpu,
         run["total_run_time"],
-        watch.memory,
+        processes.memory,
         run["state"]["message"],
     )
 
 
 def measure(teams: int, latency: float) -> list[Result]:
-    """All runs in all ways, one way after the other."""
+    """Return the measurements of all runs in all ways, one way after the other."""
     with tempfile.TemporaryDirectory() as folder:
         alone, recordings = _core_and_recordings(Path(folder) / "core", teams, latency)
         floor = floors(recordings, latency)
@@ -276,7 +139,7 @@ def measure(teams: int, latency: float) -> list[Result]:
 
 def _core_and_recordings(
     folder: Path, teams: int, latency: float
-) -> tuple[list[Measured], list["Recorded"]]:
+) -> tuple[list[Measured], list[Recorded]]:
     measured, recordings = [], []
     with sandbox(latency) as addresses:
         for change in declare(folder, teams):
@@ -290,36 +153,6 @@ def _core_and_recordings(
             measured.append(Measured(timer.seconds, count(addresses), timer.cpu, memory=memory))
             recordings.append(Recorded(recording, origins(addresses)))
     return measured, recordings
-
-
-class Recorded(NamedTuple):
-    """A recording, and which system was at which address."""
-
-    recording: Recording
-    origins: dict[str, str]
-
-
-def origins(addresses: dict[str, Any]) -> dict[str, str]:
-    """Which system is at which address."""
-    systems = ("harbor", "keycloak", "kubernetes")
-    return {addresses[system]["url"].rstrip("/"): system for system in systems}
-
-
-def floors(recordings: list[Recorded], latency: float) -> list[Measured]:
-    """The runs' requests made again, one run after the other, on a sandbox as new."""
-    measured = []
-    with sandbox(latency) as addresses:
-        cluster = json.loads(Path(addresses["kubernetes"]["kubeconfig"]).read_text())
-        token = cluster["users"][0]["user"]["token"]
-        with Floor(recordings[0].origins, addresses, token) as floor:
-            for recording, _ in recordings:
-                count(addresses)
-                floor.differing.clear()
-                with Timer() as timer:
-                    seconds = floor.seconds(recording)
-                others = ", ".join(f"{n} of {what}" for what, n in floor.differing.items())
-                measured.append(Measured(seconds, count(addresses), timer.cpu, note=others))
-    return measured
 
 
 def _prefect(folder: Path, teams: int, latency: float) -> list[Measured]:
@@ -336,7 +169,7 @@ def _prefect(folder: Path, teams: int, latency: float) -> list[Measured]:
 
 
 def table(results: Sequence[Result], teams: int) -> Table:
-    """The results side by side."""
+    """Return a table of the results."""
     shown = Table(title=f"Onboarding {teams} teams", title_justify="left", title_style="bold")
     for column in (
         "run",
@@ -367,7 +200,7 @@ def table(results: Sequence[Result], teams: int) -> Table:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--teams", type=int, default=300)
     parser.add_argument("--latency", type=float, default=0.005, help="seconds added to each call")

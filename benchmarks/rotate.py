@@ -19,20 +19,20 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.floor import Recording, recorded
-from benchmarks.onboard import (
+from benchmarks.measuring import (
     Measured,
     NoLock,
     Recorded,
     Timer,
+    connections,
     count,
     floors,
-    onboard_all,
     origins,
     sandbox,
 )
+from benchmarks.onboard import onboard_all
 from tasks.batches import SHARD, SHARDS_AT_ONCE
 from tenantry.calls import utc_now
-from tenantry.connections import Cluster, Connections, HarborAccount, KeycloakAccount
 from tenantry.declared import Declaration, load
 from tenantry.rotation import Outcome, RotationRequest, RotationRun
 from tenantry.systems.systems import Systems
@@ -64,12 +64,7 @@ def declare(folder: Path, robots: int) -> Declaration:
 
 def connect(addresses: dict[str, Any], state: Declaration, **more: Any) -> Systems:
     """Return the connected systems of a sandbox."""
-    connections = Connections(
-        harbor=HarborAccount.model_validate(addresses["harbor"]),
-        keycloak=KeycloakAccount.model_validate(addresses["keycloak"]),
-        kubernetes=Cluster.model_validate(addresses["kubernetes"]),
-    )
-    return Systems(connections, state, **more)
+    return Systems(connections(addresses), state, **more)
 
 
 def set_latency(addresses: dict[str, Any], seconds: float) -> None:

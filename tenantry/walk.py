@@ -34,7 +34,7 @@ class Step(Protocol):
 
         Args:
             name: the step's name, a verb and its object, such as `observe Harbor`.
-            work: the step; it is told whether it has been tried before.
+            work: the step, called with whether this is a retry.
 
         Raises:
             TenantryError: the step failed.
