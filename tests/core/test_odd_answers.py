@@ -13,7 +13,7 @@ from tenantry.errors import TenantryError, as_tenantry_error
 from tenantry.outcomes import Outcome
 from tests.checks.faults import prepare as prepare_platform
 from tests.core.odd_answers import CHANGES, OddAnswers, Place
-from tests.drift.catalogue import provider
+from tests.drift.extras import provider
 from tests.drift.watch import DATA, PLATFORM, SHOP
 from tests.support.harness import Bench, Prepare
 from tests.support.issuer_harness import IssuerBench

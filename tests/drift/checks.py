@@ -9,7 +9,9 @@ from tenantry.drift import Detected
 from tenantry.resources import Id
 from tenantry.systems.kubernetes.kinds import SECRET
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import Mutation, consequences, extras, findings_of, mutations
+from tests.drift.catalogue import consequences, findings_of, mutations
+from tests.drift.extras import extras
+from tests.drift.mutation import Mutation
 from tests.drift.watch import remediate
 
 

@@ -5,8 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantry.systems.istio.kinds import HTTP_ROUTE
-from tests.drift.catalogue import extras, findings_of
+from tests.drift.catalogue import findings_of
 from tests.drift.checks import catalogue, check, drawn, rounds
+from tests.drift.extras import extras
 from tests.drift.watch import Watched, remediate
 from tests.support.demands import Figure
 

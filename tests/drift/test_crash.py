@@ -6,8 +6,9 @@ import pytest
 
 from tenantry import drift
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import extras, findings_of
+from tests.drift.catalogue import findings_of
 from tests.drift.checks import catalogue, drawn
+from tests.drift.extras import extras
 from tests.drift.watch import Watched, remediate_under_lock
 from tests.support.crash import Driver
 from tests.support.demands import Figure

@@ -8,7 +8,7 @@ from tenantry import declared, drift
 from tenantry.drift import Detected, Order, Remediate, Remediated, Remedy, Report, SystemName
 from tenantry.errors import ChangedMeanwhile
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import provider
+from tests.drift.extras import provider
 from tests.support.harness import REALM, Bench, Data, connections
 from tests.support.locks import NoLock
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from demo.processes import ROOT
 from tenantry.sandbox import Sandbox
-from tests.drift.catalogue import provider
+from tests.drift.extras import provider
 from tests.isolation.town import (
     call_keycloak,
     put,

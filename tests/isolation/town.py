@@ -15,7 +15,7 @@ from tenantry import declared
 from tenantry.resources import PLATFORM as PLATFORM_NAME
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import provider
+from tests.drift.extras import provider
 from tests.isolation.all_flows import Served, run_all
 from tests.isolation.excess_access import excess_access
 from tests.isolation.snapshot import Names, changes, everything

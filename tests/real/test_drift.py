@@ -21,8 +21,10 @@ from tenantry.drift import Detected
 from tenantry.resources import PLATFORM
 from tenantry.sandbox import Sandbox
 from tenantry.systems.systems import Systems
-from tests.drift.catalogue import Mutation, extras, findings_of, provider
+from tests.drift.catalogue import findings_of
 from tests.drift.checks import catalogue, check, rounds
+from tests.drift.extras import extras, provider
+from tests.drift.mutation import Mutation
 from tests.drift.watch import SHOP
 from tests.real.conftest import Cluster, Keycloak
 from tests.real.servers.apiserver import connect
