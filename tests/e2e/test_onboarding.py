@@ -75,17 +75,7 @@ def test_a_dry_run_sends_no_write_to_the_sandbox(bench):
     assert bench.sandbox.requests.writes() == 0
 
 
-@pytest.mark.parametrize(
-    ("team", "said"),
-    [
-        ({"name": "Demo"}, "name"),
-        ({"name": "a--b"}, "name"),
-        ({"name": "123"}, "name"),
-        ({"name": "demo", "colour": "red"}, "colour"),
-        ({"name": "demo", "harbor": {"role": "master"}}, "role"),
-        ({"name": "demo\n"}, "'team.name'. Failure reason: '1 to 58 lower-case letters"),
-    ],
-)
+@pytest.mark.parametrize(("team", "said"), [({"name": "a--b"}, "name"), ({"name": "123"}, "name")])
 def test_a_bad_team_is_refused_by_the_api_itself(bench, team, said):
     """This runs on the sandbox, which counts the requests: none."""
     with pytest.raises(httpx.HTTPStatusError) as refused:

@@ -104,7 +104,7 @@ def test_a_team_whose_file_is_faulty_is_rotated_as_it_is_and_the_run_says_so(tea
     }
 
 
-@pytest.mark.parametrize("status", [503, 500])
+@pytest.mark.parametrize("status", [500, pytest.param(503, marks=pytest.mark.long)])
 def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatch, status):
     """Prefect's API rejects all artifacts, but the rotation is done by then."""
     real = httpx.HTTPTransport.handle_request
