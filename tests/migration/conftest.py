@@ -29,6 +29,7 @@ def once(make: Callable[[Bench], Made], folder: Path) -> Iterator[Callable[[], M
         kept = MigrationSnapshot(made)
 
         def renewed() -> Made:
+            sandbox.clear_faults()
             kept.restore()
             made.bench.state = declared.load(bench.folder)
             return made

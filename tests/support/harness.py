@@ -1,6 +1,7 @@
 """The bench of the core's tests: a declared state, a sandbox, and the steps of the walk."""
 
 import base64
+import copy
 import io
 import json
 import re
@@ -139,7 +140,13 @@ class FaultySandbox(Sandbox):
 
     def __init__(self) -> None:
         super().__init__()
+        self.clear_faults()
+
+    def clear_faults(self) -> None:
+        """Remove all faults, however they were injected, and latency and expected logins."""
+        self.controls.clear()
         self.controls.choose = lambda *asked: self.fault_for(*asked)
+        vars(self).pop("fault_for", None)
 
 
 class Bench:
@@ -239,6 +246,15 @@ class Bench:
         return self.systems.harbor_client.accepts(*self.login(name, namespace))
 
 
+SETTINGS = (
+    "version",
+    "login_delay",
+    "race_window",
+    "read_only_configuration",
+    "unhealthy",
+    "issued_secrets",
+)
+"""The attributes of the simulated Harbor that a test may set, and that are not part of its state."""
 Prepare = Callable[[Bench], object]
 """Prepares a bench: declares teams, and brings the sandbox to the state that tests start from."""
 
@@ -265,6 +281,7 @@ class Prepared:
         with Bench(self._sandbox, self._folder) as bench:
             self._prepare(bench)
         self._snapshot = Snapshot(self._sandbox)
+        self._settings = self._read_settings()
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -273,19 +290,28 @@ class Prepared:
     @contextmanager
     def bench(self, folder: Path) -> Iterator[Bench]:
         """Return a bench on the reset sandbox; its declared state is a copy in `folder`."""
-        self._snapshot.restore()
+        self._reset()
         shutil.copytree(self._folder, folder)
-        harbor = self._sandbox.harbor
-        for transient in (harbor.uploads, harbor.locked):  # not in Harbor's database
-            transient.clear()
-        settings = {name: getattr(harbor, name) for name in ("version", "login_delay")}
         try:
             with Bench(self._sandbox, folder) as bench:
                 yield bench.load()
         finally:
-            vars(harbor).update(settings)
-            self._sandbox.controls.take_down()
-            vars(self._sandbox).pop("fault_for", None)
+            self._sandbox.clear_faults()
+
+    def _reset(self) -> None:
+        sandbox = self._sandbox
+        sandbox.clear_faults()
+        self._snapshot.restore()
+        # What follows is not in a snapshot: Harbor has it in memory, or in its configuration.
+        for transient in (sandbox.harbor.uploads, sandbox.harbor.locked):
+            transient.clear()
+        harbor, termination = copy.deepcopy(self._settings)
+        vars(sandbox.harbor).update(harbor)
+        sandbox.kubernetes.namespace_termination_seconds = termination
+
+    def _read_settings(self) -> tuple[dict[str, Any], float]:
+        harbor = {name: getattr(self._sandbox.harbor, name) for name in SETTINGS}
+        return copy.deepcopy((harbor, self._sandbox.kubernetes.namespace_termination_seconds))
 
 
 def found(plan: Plan) -> dict[str, dict[str, tuple[Any, Any]]]:
