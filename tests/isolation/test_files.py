@@ -314,7 +314,7 @@ def test_a_report_of_the_command_line_too(tmp_path: Path, bench: Bench, format: 
     output.write_text("of before")
     output.chmod(0o644)
 
-    with no_room(64), pytest.raises(TenantryError, match="can't be written"):
+    with no_room(64), pytest.raises(TenantryError, match="cannot write the report"):
         write_report(report, History.empty(), format, output)
     assert output.read_text() == "of before"
 
