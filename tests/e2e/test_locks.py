@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -230,17 +231,14 @@ def test_nothing_is_written_once_the_lease_is_gone(bench, monkeypatch):
     monkeypatch.setattr(locks, "RENEWAL", 0.1)
     bench.declare("robbed")
     lock, done = TeamLock(["robbed"]), []
-    leases: list[Any] = []
-    granted = TeamLock._tell
-    monkeypatch.setattr(
-        TeamLock, "_tell", lambda self, lease: leases.append(lease) or granted(self, lease)
-    )
+    leases: list[UUID] = []
+    monkeypatch.setattr(locks, "emit_taken", lambda teams, lease: leases.append(lease))
 
     def rob(change: Any) -> None:
         done.append(change)
         if len(done) == 3:
             with get_client(sync_client=True) as client:
-                client.release_concurrency_slots_with_lease(leases[0].lease_id)
+                client.release_concurrency_slots_with_lease(leases[0])
             assert lock._gone.wait(10)
             bench.sandbox.requests.reset()
 
@@ -250,7 +248,7 @@ def test_nothing_is_written_once_the_lease_is_gone(bench, monkeypatch):
     assert len(done) == 3
     assert bench.sandbox.requests.total() == 0
     assert str(raised.value).startswith(
-        "Prefect: lock of team 'robbed': it is lost: Prefect says that the lease is gone."
+        "Prefect: lock of team 'robbed': it is lost: Prefect reports that the lease has expired."
     )
 
 
