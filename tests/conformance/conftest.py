@@ -288,7 +288,9 @@ def held_to_the_recordings(request: pytest.FixtureRequest, place: str) -> Iterat
     found = request.getfixturevalue("recorded")
     module, case = request.module.__name__.rpartition(".")[2], request.node.name
     if place:
-        case = case.replace(f"[{place}-", "[").replace(f"-{place}]", "]").removesuffix(f"[{place}]")
+        name, _, parameters = case.removesuffix("]").partition("[")
+        others = f"-{parameters}-".replace(f"-{place}-", "-", 1)[1:-1]
+        case = f"{name}[{others}]" if others else name
     answers = recorder.Recorder(harbor.url, MARK)
     CLIENT.event_hooks = {"response": [answers]}
     yield
