@@ -27,7 +27,7 @@ Record = Callable[[str, object], None]
 )
 @pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
-def test_killed_at_any_request_the_next_run_goes_on(
+def test_after_a_kill_at_any_request_the_next_run_continues(
     way: str, bench: Bench, whole: bool, record_property: Record
 ) -> None:
     driver = WAYS[way](bench, 5 if whole else 2)
@@ -73,7 +73,7 @@ def requests(people: int, folder: Path) -> Counter[str]:
 
 
 @pytest.mark.demand("migrate", "the exact requests a user")
-def test_what_a_person_more_costs(tmp_path: Path) -> None:
+def test_requests_per_additional_person(tmp_path: Path) -> None:
     """Links, groups and roles, and the user in Harbor; then the link, looked for by both ends."""
     few, more = requests(2, tmp_path / "few"), requests(4, tmp_path / "more")
 
@@ -99,7 +99,7 @@ def remade_requests(people: int, folder: Path) -> Counter[str]:
 
 @pytest.mark.demand("migrate", "the exact requests a user who is re-created")
 @pytest.mark.long
-def test_what_a_person_more_costs_who_is_made_anew(tmp_path: Path) -> None:
+def test_requests_per_additional_person_who_is_recreated(tmp_path: Path) -> None:
     """Credentials too; all of it once more, the identity's holder, and both ends of the import."""
     few, more = remade_requests(2, tmp_path / "few"), remade_requests(4, tmp_path / "more")
 
@@ -135,7 +135,7 @@ def issuer_requests(people: int, folder: Path) -> Counter[str]:
 
 @pytest.mark.demand("migrate", "the exact requests a user where the issuer changes")
 @pytest.mark.long
-def test_what_a_person_more_costs_where_the_issuer_changes(tmp_path: Path) -> None:
+def test_requests_per_additional_person_when_the_issuer_changes(tmp_path: Path) -> None:
     """The user in Harbor, and groups in both realms; the user twice and the deletion; the return."""
     few, more = issuer_requests(2, tmp_path / "few"), issuer_requests(4, tmp_path / "more")
 

@@ -104,13 +104,13 @@ def test_all_faults_are_listed_with_their_rows(text: str, by: Match, faults: lis
         ("people.xlsx", GOOD.encode(), "cannot be read as an Excel sheet"),
     ],
 )
-def test_another_encoding_is_told(name: str, data: bytes, said: str) -> None:
+def test_a_file_with_another_encoding_is_reported(name: str, data: bytes, said: str) -> None:
     with pytest.raises(FaultyFile, match=said):
         from_file(name, data, "mapping")
 
 
 @pytest.mark.demand("migrate", "a mapping file with unknown users: nothing is changed")
-def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench) -> None:
+def test_unknown_users_are_reported_with_their_rows(bench: Bench) -> None:
     made = MigrationBench(bench, people=2)
     text = "external_id,external_username,username\n1,a,user00\n,,\n2,b,nobody\n\n3,c,noone\n"
     found = from_file("people.csv", text.encode(), "mapping")
@@ -126,7 +126,7 @@ def test_users_whom_the_realm_does_not_have_are_told_by_their_rows(bench: Bench)
     assert made.sandbox.requests.writes() == 0
 
 
-def test_a_mapping_file_says_who_is_who(bench: Bench, tmp_path: Path) -> None:
+def test_a_mapping_file_maps_user_names(bench: Bench, tmp_path: Path) -> None:
     made = MigrationBench(bench, people=2)
     text = "external_id,external_username,username\nx1,a,USER00\nx2,b,user01\n"
     found = made.inspect(Options(match="mapping"), from_file("p.csv", text.encode(), "mapping"))
@@ -374,7 +374,7 @@ names = st.sampled_from(["ann", "Ann", "ANN", "bob", "cid", "groß", "gross", ""
     theirs=st.lists(st.tuples(names, names), max_size=6),
     by=st.sampled_from(["email", "username"]),
 )
-def test_nobody_is_ever_two_and_no_two_are_ever_one(
+def test_each_person_matches_at_most_one_identity_and_vice_versa(
     ours: list[tuple[str, str]], theirs: list[tuple[str, str]], by: Match
 ) -> None:
     people = [

@@ -38,7 +38,7 @@ def test_the_naive_switch_is_refused_and_ends_in_409(made: IssuerBench) -> None:
     "migrate",
     "another issuer: all users return with memberships, roles and the administrator's flag",
 )
-def test_everybody_comes_back_with_all_that_they_had(made: IssuerBench) -> None:
+def test_all_users_log_in_again_with_their_former_rights(made: IssuerBench) -> None:
     before = made.rights()
 
     made.migrate()
@@ -62,7 +62,7 @@ def test_everybody_comes_back_with_all_that_they_had(made: IssuerBench) -> None:
 @pytest.mark.demand(
     "migrate", "another issuer: users who do not return are pending until they are excluded by name"
 )
-def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -> None:
+def test_a_user_who_does_not_log_in_again_is_pending_until_excluded(made: IssuerBench) -> None:
     made.migrate()
     made.log_in_again(TO, ["user00", "user02", "user03", "user04"])
     made.sandbox.clock.move(25 * 3600)
@@ -89,7 +89,7 @@ def test_whoever_does_not_come_back_is_pending_until_let_go(made: IssuerBench) -
 
 
 @pytest.mark.demand("migrate", "rights are restored once")
-def test_what_is_given_back_is_given_once(made: IssuerBench) -> None:
+def test_rights_are_restored_once(made: IssuerBench) -> None:
     made.migrate()
     made.log_in_again(TO)
     with made.process() as migration:
@@ -109,7 +109,7 @@ def test_what_is_given_back_is_given_once(made: IssuerBench) -> None:
 @pytest.mark.demand(
     "migrate", "no user is deleted before the switch, or without being in the snapshot"
 )
-def test_nobody_is_deleted_before_the_switch_nor_without_being_exported(
+def test_no_user_is_deleted_before_the_switch_or_without_an_export(
     made: IssuerBench,
 ) -> None:
     made.migrate(until="approved")
@@ -123,7 +123,7 @@ def test_nobody_is_deleted_before_the_switch_nor_without_being_exported(
     assert set(made.rights()["people"]) == {"admin", "late"}
 
 
-def test_whoever_comes_by_the_old_issuer_after_the_export_stops_the_switch(
+def test_a_first_login_with_the_old_issuer_after_the_export_blocks_the_switch(
     made: IssuerBench,
 ) -> None:
     made.migrate(until="approved")
@@ -135,7 +135,7 @@ def test_whoever_comes_by_the_old_issuer_after_the_export_stops_the_switch(
     assert made.trusted == made.issuer(REALM)
 
 
-def test_what_was_given_between_export_and_deletion_comes_back_too(made: IssuerBench) -> None:
+def test_rights_granted_between_export_and_deletion_are_restored(made: IssuerBench) -> None:
     made.migrate(until="switched")
     with made.bench.process() as systems:
         body = {"role_id": 3, "member_user": {"username": "user04"}}
@@ -151,7 +151,7 @@ def test_what_was_given_between_export_and_deletion_comes_back_too(made: IssuerB
 
 @pytest.mark.demand("migrate", "rolled back from every phase")
 @pytest.mark.parametrize("until", ["exported", "approved", "switched", "moving", "moved", "back"])
-def test_it_is_undone_from_any_phase(until: str, made: IssuerBench) -> None:
+def test_it_is_rolled_back_from_any_phase(until: str, made: IssuerBench) -> None:
     before = made.rights()
     made.migrate(until="moved" if until == "back" else until)
     if until == "back":
@@ -175,7 +175,7 @@ def test_it_is_undone_from_any_phase(until: str, made: IssuerBench) -> None:
         assert made.configure() == []
 
 
-def test_without_a_way_back_it_goes_on_as_if_nobody_had_asked_for_one(made: IssuerBench) -> None:
+def test_an_impossible_rollback_does_not_affect_the_migration(made: IssuerBench) -> None:
     made.migrate()
     made.log_in_again(TO, ["user00"])
     old = made.sandbox.keycloak.realms.pop(REALM)
@@ -190,7 +190,7 @@ def test_without_a_way_back_it_goes_on_as_if_nobody_had_asked_for_one(made: Issu
         migration.finish()
 
 
-def test_a_switch_that_harbor_refuses_is_begun_anew_and_locks_nobody_out(
+def test_a_switch_that_harbor_rejects_is_repeated_and_locks_no_user_out(
     made: IssuerBench,
 ) -> None:
     made.migrate(until="approved")
@@ -211,7 +211,9 @@ def test_a_switch_that_harbor_refuses_is_begun_anew_and_locks_nobody_out(
     assert [made.log_in(name) for name in (*made.names, "late")] == [302] * len(made.names) + [302]
 
 
-def test_whoever_came_by_the_new_issuer_only_comes_back_by_the_old(made: IssuerBench) -> None:
+def test_a_user_of_the_new_issuer_only_logs_in_with_the_old_after_a_rollback(
+    made: IssuerBench,
+) -> None:
     made.migrate()
     for realm in (TO, REALM):
         held = made.sandbox.keycloak.realms[realm]
@@ -224,7 +226,7 @@ def test_whoever_came_by_the_new_issuer_only_comes_back_by_the_old(made: IssuerB
     assert made.log_in("fresh") == 302
 
 
-def test_names_are_named_however_they_are_spelled(made: IssuerBench) -> None:
+def test_user_names_in_options_are_case_insensitive(made: IssuerBench) -> None:
     made.user("user01").username = "User01"
     options = replace(OPTIONS, pilot=("USER00",), exclude_users=("uSer01",))
     found = made.inspect(options)
@@ -240,13 +242,13 @@ def test_names_are_named_however_they_are_spelled(made: IssuerBench) -> None:
     "migrate",
     "no more than the declared share of users is deleted at once without explicit confirmation",
 )
-def test_a_wave_that_is_too_large_needs_a_further_word(made: IssuerBench) -> None:
+def test_a_wave_that_is_too_large_needs_an_explicit_option(made: IssuerBench) -> None:
     found = made.inspect(replace(OPTIONS, max_wave_percent=50))
     assert [each.what for each in found.blocking] == ["large wave"]
 
 
 @pytest.mark.demand("migrate", "the mesh must accept both issuers first")
-def test_a_rule_that_takes_the_old_issuers_tokens_only_stops_it(made: IssuerBench) -> None:
+def test_a_rule_that_accepts_only_the_old_issuers_tokens_is_blocking(made: IssuerBench) -> None:
     rule = {
         "apiVersion": "security.istio.io/v1",
         "kind": "RequestAuthentication",
@@ -297,7 +299,7 @@ def test_the_teams_of_people_are_known_before_their_first_login(made: IssuerBenc
     assert [(row["team"], row["people"]) for row in rows] == [("t0", 3), ("t1", 2)]
 
 
-def test_who_is_in_no_group_of_either_realm_is_named(made: IssuerBench) -> None:
+def test_people_without_a_group_in_both_realms_are_reported(made: IssuerBench) -> None:
     for realm in (REALM, TO):
         made.sandbox.keycloak.realms[realm].user_named("user04").groups.clear()
     notices = {each.what: each.who for each in made.inspect().notices}
@@ -308,7 +310,7 @@ def test_who_is_in_no_group_of_either_realm_is_named(made: IssuerBench) -> None:
     ("mapped", "said"),
     [(True, "providers' mappers add them to groups"), (False, "do not have the rights of a team")],
 )
-def test_groups_that_nobody_can_read_are_said_to_be_unknown(
+def test_groups_that_cannot_be_read_are_reported_as_unknown(
     mapped: bool, said: str, made: IssuerBench
 ) -> None:
     if mapped:
@@ -321,7 +323,7 @@ def test_groups_that_nobody_can_read_are_said_to_be_unknown(
     assert "no rollback" in found
 
 
-def test_the_local_administrator_and_strangers_are_left_alone(made: IssuerBench) -> None:
+def test_the_local_administrator_and_other_users_are_not_moved(made: IssuerBench) -> None:
     found = made.inspect()
     assert [person.username for person in found.people] == made.names
     assert "admin" not in made.names

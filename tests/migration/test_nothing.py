@@ -15,7 +15,7 @@ SIGNED_ON: dict[str, Any] = {
 }
 
 
-def test_without_single_sign_on_nothing_is_declared_to_be_moved(bench: Bench) -> None:
+def test_without_single_sign_on_no_migration_is_declared(bench: Bench) -> None:
     bench.declare(SHOP)
 
     with pytest.raises(NothingToMigrate, match=r"harbor\.single_sign_on is not declared"):
@@ -33,7 +33,7 @@ def test_an_issuer_that_harbor_trusts_already_is_named(bench: Bench) -> None:
     assert bench.systems.keycloak_client.issuer in str(nothing.value)
 
 
-def test_another_issuer_or_a_replaced_provider_is_something(bench: Bench) -> None:
+def test_another_issuer_or_a_replaced_provider_is_a_migration(bench: Bench) -> None:
     bench.declare(SHOP, platform=SIGNED_ON)
     bench.sandbox.harbor.configuration["oidc_endpoint"] = "https://old.example.com/realms/x"
     check_declared(bench.systems, "auto")

@@ -20,7 +20,7 @@ def made(provider_platform: Callable[[], MigrationBench], no_waiting: None) -> M
 
 
 @pytest.mark.demand("migrate", "users are linked ahead; no id changes, in Keycloak nor in Harbor")
-def test_everybody_is_linked_ahead_and_nobodys_ids_or_rights_change(made: MigrationBench) -> None:
+def test_all_users_are_linked_in_advance_and_keep_ids_and_rights(made: MigrationBench) -> None:
     before, links = made.rights(), made.links(OLD)
 
     made.migrate()
@@ -68,7 +68,7 @@ def test_waves_of_the_same_size_are_numbered(made: MigrationBench) -> None:
 @pytest.mark.demand(
     "migrate", "configure-platform and drift remediate nothing that a migration is changing"
 )
-def test_what_a_migration_has_in_hand_is_not_mended(made: MigrationBench) -> None:
+def test_settings_that_a_migration_changes_are_not_remediated(made: MigrationBench) -> None:
     made.migrate()
     assert made.configure() == []
     made.realm.providers[NEW]["hideOnLogin"] = True
@@ -84,7 +84,7 @@ def test_what_a_migration_has_in_hand_is_not_mended(made: MigrationBench) -> Non
 
 @pytest.mark.demand("migrate", "rolled back from every phase")
 @Phases
-def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
+def test_it_is_rolled_back_from_any_phase(until: str, made: MigrationBench) -> None:
     before, links, hidden = made.rights(), made.links(OLD), made.hidden()
     declared = made.bench.state.platform
     made.migrate(until=until)
@@ -100,7 +100,7 @@ def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
     assert made.hidden() == {OLD: True, NEW: False}, "it may be begun anew"
 
 
-def test_after_the_end_there_is_no_way_back_and_before_its_time_no_end(
+def test_no_finish_before_the_soak_time_and_no_rollback_after_the_finish(
     made: MigrationBench,
 ) -> None:
     made.migrate()
@@ -115,7 +115,7 @@ def test_after_the_end_there_is_no_way_back_and_before_its_time_no_end(
 
 
 @pytest.mark.demand("migrate", "a link that existed before the migration stays")
-def test_a_link_that_was_there_before_stays_when_it_is_undone(made: MigrationBench) -> None:
+def test_a_rollback_keeps_links_that_existed_before(made: MigrationBench) -> None:
     there = {each.external_username: each.external_id for each in made.identities()}
     made.person("user01").links[NEW] = {"userId": there["user01"], "userName": "user01"}
     made.migrate()
@@ -126,7 +126,7 @@ def test_a_link_that_was_there_before_stays_when_it_is_undone(made: MigrationBen
 
 
 @pytest.mark.demand("migrate", "the hourly run links users again who lost the link")
-def test_the_follow_up_links_again_whoever_lost_the_link(made: MigrationBench) -> None:
+def test_the_follow_up_restores_lost_links(made: MigrationBench) -> None:
     made.migrate()
     links = made.links(NEW)
     del made.person("user02").links[NEW]
@@ -145,7 +145,7 @@ def test_the_follow_up_links_again_whoever_lost_the_link(made: MigrationBench) -
 
 
 @pytest.mark.demand("migrate", "late arrivals are not locked out")
-def test_whoever_comes_by_the_old_one_after_the_export_stops_the_switch(
+def test_a_first_login_with_the_old_provider_after_the_export_blocks_the_switch(
     made: MigrationBench,
 ) -> None:
     made.migrate(until="moved")
@@ -164,7 +164,7 @@ def test_whoever_comes_by_the_old_one_after_the_export_stops_the_switch(
 
 
 @pytest.mark.demand("migrate", "a second migration is refused")
-def test_a_second_migration_is_refused_while_one_is_on(made: MigrationBench) -> None:
+def test_a_second_migration_is_rejected_while_one_is_in_progress(made: MigrationBench) -> None:
     made.migrate(until="approved")
 
     with made.process() as migration, pytest.raises(TenantryError, match="is in progress"):
@@ -172,7 +172,7 @@ def test_a_second_migration_is_refused_while_one_is_on(made: MigrationBench) -> 
 
 
 @pytest.mark.demand("migrate", "the approval is for one plan, by hash")
-def test_only_the_plan_that_was_looked_at_is_approved(made: MigrationBench) -> None:
+def test_only_the_current_plan_can_be_approved(made: MigrationBench) -> None:
     old = made.plan()
     made.plan()
 
@@ -190,7 +190,7 @@ def test_only_the_plan_that_was_looked_at_is_approved(made: MigrationBench) -> N
 @pytest.mark.demand(
     "migrate", "ambiguous and unmatched users stop a migration; no message has a name"
 )
-def test_whoever_could_be_two_stops_it(made: MigrationBench) -> None:
+def test_ambiguous_and_unmatched_people_are_blocking(made: MigrationBench) -> None:
     made.add_person("twin")
     made.add_identity("twin2", "TWIN@corp.test")
     made.add_person("gone", there=False)
@@ -205,7 +205,7 @@ def test_whoever_could_be_two_stops_it(made: MigrationBench) -> None:
     made.inspect(exclude_users).require_no_blocking()
 
 
-def test_a_user_name_given_anew_is_no_match(made: MigrationBench) -> None:
+def test_a_reassigned_user_name_is_ambiguous(made: MigrationBench) -> None:
     made.add_person("eve", there=False)
     made.add_identity("eve", "another.eve@corp.test")
 
@@ -215,7 +215,7 @@ def test_a_user_name_given_anew_is_no_match(made: MigrationBench) -> None:
     assert found.matched[made.person("eve").id].why.endswith("reassigned")
 
 
-def test_a_second_account_stops_it(made: MigrationBench) -> None:
+def test_a_second_account_is_blocking(made: MigrationBench) -> None:
     there = {each.external_username: each.external_id for each in made.identities()}
     made.add_person("double", there=False).links[NEW] = {"userId": there["user01"]}
 
@@ -249,14 +249,14 @@ def forget_mappers(made: MigrationBench) -> None:
         (forget_mappers, "mappers missing"),
     ],
 )
-def test_a_new_provider_that_is_not_ready_stops_it(
+def test_a_new_provider_that_is_not_ready_is_blocking(
     spoil: Callable[[MigrationBench], None], what: str, made: MigrationBench
 ) -> None:
     spoil(made)
     assert what in [each.what for each in made.inspect().blocking]
 
 
-def test_unknown_names_are_refused_all_at_once(made: MigrationBench) -> None:
+def test_all_unknown_names_are_reported_at_once(made: MigrationBench) -> None:
     with pytest.raises(TenantryError) as raised:
         made.inspect(
             replace(OPTIONS, pilot=("nobody",), exclude_users=("noone",), groups=("none",))
@@ -301,7 +301,7 @@ def test_the_snapshot_is_private_holds_no_secret_and_is_deleted_in_its_time(
     assert "user01" not in path.read_text() + look.read_text()
 
 
-def test_the_snapshot_of_one_that_is_over_goes_when_another_begins(made: MigrationBench) -> None:
+def test_a_new_plan_deletes_the_snapshot_of_the_last_migration(made: MigrationBench) -> None:
     made.migrate()
     with made.process() as migration:
         kept = made.bench.folder.parent / "store" / snapshots.snapshot_file(migration.entry.id)
@@ -313,7 +313,7 @@ def test_the_snapshot_of_one_that_is_over_goes_when_another_begins(made: Migrati
 
 @pytest.mark.demand("migrate", "a snapshot that was cut short, altered or deleted is refused")
 @pytest.mark.parametrize("spoil", ["cut", "altered", "gone"])
-def test_a_snapshot_that_is_not_whole_is_refused(spoil: str, made: MigrationBench) -> None:
+def test_a_corrupt_snapshot_is_rejected(spoil: str, made: MigrationBench) -> None:
     made.migrate(until="approved")
     journal = journals.read(made.store)
     assert journal is not None
@@ -331,7 +331,7 @@ def test_a_snapshot_that_is_not_whole_is_refused(spoil: str, made: MigrationBenc
     assert made.links(NEW) == {}
 
 
-def test_a_journal_cut_short_by_a_killed_run_is_the_one_before(made: MigrationBench) -> None:
+def test_a_truncated_journal_falls_back_to_the_entry_before(made: MigrationBench) -> None:
     made.migrate(until="moved")
     journal = journals.read(made.store)
     assert journal is not None
@@ -348,7 +348,7 @@ def test_a_journal_cut_short_by_a_killed_run_is_the_one_before(made: MigrationBe
     ("harbor", "keycloak", "said"),
     [("v2.3.5-abc", "26.7.3", "needs 2.4"), ("v2.15.2-abc", "26.6.9", "tested with 26.7")],
 )
-def test_old_systems_are_refused_by_name(
+def test_unsupported_versions_are_rejected(
     harbor: str, keycloak: str, said: str, made: MigrationBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with made.bench.process() as systems:

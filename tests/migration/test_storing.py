@@ -116,7 +116,7 @@ def altered(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("spoil", [cut, altered])
-def test_a_snapshot_that_reads_back_as_something_else_is_overwritten_at_once(
+def test_a_snapshot_that_the_store_alters_is_overwritten_at_once(
     spoil: Callable[[bytes], bytes], made: MigrationBench
 ) -> None:
     for _ in range(2):
@@ -139,7 +139,7 @@ def approve(migration: Migration) -> None:
 
 
 @pytest.mark.parametrize(("what", "write"), [("wave", save_wave), ("journal", approve)])
-def test_a_wave_or_journal_that_reads_back_as_something_else_is_an_error(
+def test_a_wave_or_journal_that_the_store_alters_is_an_error(
     what: str, write: Callable[[Migration], None], made: MigrationBench
 ) -> None:
     export(made)

@@ -33,7 +33,7 @@ def follow_up(made: MigrationBench) -> str:
 
 
 @pytest.mark.demand("migrate", "a user who is re-created by hand: 409")
-def test_a_user_made_anew_by_hand_is_refused_by_harbor(made: MigrationBench) -> None:
+def test_harbor_rejects_a_user_that_was_re_created_by_hand(made: MigrationBench) -> None:
     old = made.person("user00")
     made.realm.remove_user(old)
     made.add_person_to_realm("user00", "t0")
@@ -45,7 +45,7 @@ def test_a_user_made_anew_by_hand_is_refused_by_harbor(made: MigrationBench) -> 
 @pytest.mark.demand(
     "migrate", "re-created users: another id, and all rights at once or after the next login"
 )
-def test_everybody_has_another_id_and_all_that_they_had(made: MigrationBench) -> None:
+def test_all_users_get_another_id_and_keep_their_rights(made: MigrationBench) -> None:
     before, was = made.rights_by_name(), ids(made)
 
     made.migrate(RECREATE)
@@ -79,7 +79,7 @@ def test_everybody_has_another_id_and_all_that_they_had(made: MigrationBench) ->
 @pytest.mark.demand(
     "migrate", "re-created users who do not log in are waited for until they are excluded by name"
 )
-def test_whoever_does_not_come_back_is_waited_for_until_let_go(made: MigrationBench) -> None:
+def test_the_finish_waits_for_users_until_they_are_excluded(made: MigrationBench) -> None:
     made.migrate(RECREATE)
     for name in names(made)[1:]:
         made.log_in(name)
@@ -99,7 +99,7 @@ def test_whoever_does_not_come_back_is_waited_for_until_let_go(made: MigrationBe
 
 @pytest.mark.demand("migrate", "rolled back from every phase")
 @pytest.mark.parametrize("until", ["exported", "approved", "moving", "moved", "switched", "back"])
-def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
+def test_it_is_rolled_back_from_any_phase(until: str, made: MigrationBench) -> None:
     before, was, links, hidden = made.rights_by_name(), ids(made), made.links(OLD), made.hidden()
     made.migrate(RECREATE, until="switched" if until == "back" else until)
     if until == "back":
@@ -123,7 +123,7 @@ def test_it_is_undone_from_any_phase(until: str, made: MigrationBench) -> None:
     assert made.configure() == []
 
 
-def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
+def test_an_interrupted_rollback_must_be_continued(
     made: MigrationBench,
 ) -> None:
     made.migrate(RECREATE)
@@ -135,7 +135,7 @@ def test_a_way_back_that_stopped_is_gone_on_with_and_not_taken_for_done(
         migration.switch()
 
 
-def test_whoever_comes_to_harbor_between_export_and_wave_is_let_in_afterwards(
+def test_a_user_created_between_export_and_wave_logs_in_afterwards(
     made: MigrationBench,
 ) -> None:
     made.add_identity("bare", made.add_person_to_realm("bare", "t0").email or "")
@@ -154,7 +154,7 @@ def test_whoever_comes_to_harbor_between_export_and_wave_is_let_in_afterwards(
     follow_up(made)
 
 
-def test_whoever_comes_to_harbor_after_the_wave_only_is_let_in_after_the_way_back(
+def test_a_user_created_after_the_wave_logs_in_after_a_rollback(
     made: MigrationBench,
 ) -> None:
     made.add_identity("bare", made.add_person_to_realm("bare", "t0").email or "")
@@ -166,7 +166,7 @@ def test_whoever_comes_to_harbor_after_the_wave_only_is_let_in_after_the_way_bac
         made.log_in(name)
 
 
-def test_a_record_of_a_wave_that_was_cut_short_is_made_again(made: MigrationBench) -> None:
+def test_a_truncated_record_of_a_wave_is_written_again(made: MigrationBench) -> None:
     made.migrate(RECREATE, until="approved")
     with made.process() as migration:
         name = f"migration/{migration.entry.id}/wave-0.json"
@@ -185,7 +185,7 @@ def test_a_wave_is_as_large_as_what_it_deletes_in_harbor(made: MigrationBench) -
     assert "large wave" not in {notice.what for notice in found.notices}
 
 
-def test_once_somebody_is_made_anew_it_is_not_planned_anew(made: MigrationBench) -> None:
+def test_after_a_user_is_re_created_the_plan_is_final(made: MigrationBench) -> None:
     made.migrate(RECREATE, until="moving")
     with pytest.raises(TenantryError, match="cannot be planned again"):
         made.plan(RECREATE)
@@ -194,7 +194,7 @@ def test_once_somebody_is_made_anew_it_is_not_planned_anew(made: MigrationBench)
 
 
 @pytest.mark.demand("migrate", "no user is deleted before it is certain that importing is allowed")
-def test_nobody_is_deleted_while_importing_is_not_allowed(made: MigrationBench) -> None:
+def test_no_user_is_deleted_without_the_right_to_import(made: MigrationBench) -> None:
     made.migrate(RECREATE, until="approved")
     was = ids(made)
     # The account may manage users, and not the realm.
@@ -205,7 +205,7 @@ def test_nobody_is_deleted_while_importing_is_not_allowed(made: MigrationBench) 
 
 
 @pytest.mark.demand("migrate", "a group that was deleted during the migration locks no user out")
-def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -> None:
+def test_a_group_deleted_meanwhile_locks_no_user_out(made: MigrationBench) -> None:
     made.migrate(RECREATE, until="moving")
     with made.process() as migration:
         number = migration.entry.waves_done
@@ -221,7 +221,7 @@ def test_a_group_that_is_gone_meanwhile_locks_nobody_out(made: MigrationBench) -
     assert set(made.links(NEW)) == set(names(made))
 
 
-def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
+def test_a_login_during_the_re_creation_is_reported_and_the_others_continue(
     made: MigrationBench,
 ) -> None:
     made.migrate(RECREATE, until="moving")
@@ -254,7 +254,7 @@ def test_whoever_logged_in_at_that_very_moment_is_told_and_the_rest_goes_on(
     "the fallback: a user who cannot be linked is deleted and imported with the "
     "same id; Harbor needs no change",
 )
-def test_whoever_cannot_be_linked_is_imported_with_the_same_id(made: MigrationBench) -> None:
+def test_users_that_cannot_be_linked_are_imported_with_the_same_id(made: MigrationBench) -> None:
     before = made.rights()
     options = replace(OPTIONS, reimport_users=("user01", "User02"))
     [told] = [each for each in made.inspect(options).notices if each.what == "re-created"]
@@ -283,7 +283,7 @@ def test_users_of_a_user_federation_are_not_deleted(made: MigrationBench) -> Non
     assert made.inspect(OPTIONS).blocking == []
 
 
-def test_what_the_order_cannot_mean_is_refused(made: MigrationBench) -> None:
+def test_contradictory_options_are_rejected(made: MigrationBench) -> None:
     with pytest.raises(TenantryError, match="no user named 'nobody'"):
         made.inspect(replace(OPTIONS, reimport_users=("nobody",)))
     with pytest.raises(TenantryError, match="keeps the ids of users"):
@@ -292,7 +292,7 @@ def test_what_the_order_cannot_mean_is_refused(made: MigrationBench) -> None:
         replace(OPTIONS, reimport_users=("user01",), exclude_users=("user01",))
 
 
-def test_it_says_what_is_lost(made: MigrationBench) -> None:
+def test_the_notices_name_what_is_lost(made: MigrationBench) -> None:
     found = {each.what: each for each in made.inspect(RECREATE).notices}
     assert found["credentials"].who == tuple(names(made))
     assert found["ownership"].who == ("user00",)
@@ -301,7 +301,7 @@ def test_it_says_what_is_lost(made: MigrationBench) -> None:
     assert large.what == "large wave"
 
 
-def test_who_is_called_otherwise_there_is_told(made: MigrationBench) -> None:
+def test_people_with_another_user_name_are_reported(made: MigrationBench) -> None:
     there = [
         each.model_copy(update={"external_username": "Smith"})
         if each.external_username == "user01"

@@ -49,7 +49,7 @@ def members(rights: dict[str, Any], project: str) -> dict[str, int]:
 @pytest.mark.demand(
     "migrate", "rights granted during a migration survive a roll back: another issuer"
 )
-def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
+def test_a_rollback_of_the_issuer_keeps_rights_granted_since_the_return(
     issuer: IssuerBench,
 ) -> None:
     issuer.migrate()
@@ -83,7 +83,7 @@ def test_rights_given_since_a_return_are_kept_where_the_issuer_changes(
 @pytest.mark.demand(
     "migrate", "rights granted during a migration survive a roll back: users with other ids"
 )
-def test_rights_given_since_a_return_are_kept_where_users_are_made_anew(
+def test_a_rollback_of_re_created_users_keeps_rights_granted_since_the_return(
     users: MigrationBench,
 ) -> None:
     was = {user.username: user.id for user in users.users()}
@@ -119,7 +119,7 @@ def test_rights_given_since_a_return_are_kept_where_users_are_made_anew(
     assert not users.person("user03").enabled, "disabled meanwhile"
 
 
-def test_a_group_that_a_login_by_the_new_provider_took_away_comes_back(
+def test_a_rollback_restores_groups_that_the_new_providers_mapper_removed(
     users: MigrationBench,
 ) -> None:
     before = users.rights_by_name()["realm"]["user00"]
@@ -138,7 +138,7 @@ def test_a_group_that_a_login_by_the_new_provider_took_away_comes_back(
     assert users.rights_by_name()["realm"]["user00"] == before
 
 
-def test_users_who_came_by_the_new_issuer_only_are_counted_before_they_are_deleted(
+def test_users_of_the_new_issuer_only_are_counted_before_their_deletion(
     issuer: IssuerBench,
 ) -> None:
     issuer.migrate()
@@ -208,7 +208,7 @@ def standing(made: IssuerBench) -> HarborStatus:
 
 
 @pytest.mark.demand("migrate", "a roll back ends although a user is absent: another issuer")
-def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) -> None:
+def test_a_rollback_completes_without_excluded_people(issuer: IssuerBench) -> None:
     issuer.migrate()
     with issuer.process() as migration:
         migration.roll_back()
@@ -236,7 +236,7 @@ def test_the_way_back_ends_without_people_who_are_excluded(issuer: IssuerBench) 
 
 
 @pytest.mark.demand("migrate", "a roll back ends although a user is absent: users with other ids")
-def test_the_way_back_ends_without_people_who_are_excluded_where_users_are_made_anew(
+def test_a_rollback_of_re_created_users_completes_without_excluded_people(
     users: MigrationBench,
 ) -> None:
     users.migrate(RECREATE)
@@ -250,7 +250,7 @@ def test_the_way_back_ends_without_people_who_are_excluded_where_users_are_made_
     users.migrate(RECREATE)
 
 
-def test_an_excluded_person_who_logs_in_before_the_end_gets_the_rights_back(
+def test_an_excluded_person_who_logs_in_in_time_gets_the_rights_back(
     issuer: IssuerBench,
 ) -> None:
     before = issuer.rights()
@@ -265,7 +265,7 @@ def test_an_excluded_person_who_logs_in_before_the_end_gets_the_rights_back(
 
 
 @pytest.mark.demand("migrate", "the store names the pending users by team")
-def test_the_store_names_who_is_awaited_by_team(issuer: IssuerBench) -> None:
+def test_the_store_lists_pending_people_by_team(issuer: IssuerBench) -> None:
     issuer.migrate(until="moving")
     issuer.log_in_again(TO, ["user00"])
     with issuer.process() as migration:
@@ -288,7 +288,7 @@ def test_the_store_names_who_is_awaited_by_team(issuer: IssuerBench) -> None:
 
 @pytest.mark.demand("migrate", "no plan is made during a roll back")
 @pytest.mark.parametrize("undone", [False, True])
-def test_nothing_is_inspected_or_planned_on_the_way_back(undone: bool, issuer: IssuerBench) -> None:
+def test_no_inspection_or_plan_during_a_rollback(undone: bool, issuer: IssuerBench) -> None:
     issuer.migrate()
     with issuer.process() as migration:
         if undone:
@@ -301,7 +301,7 @@ def test_nothing_is_inspected_or_planned_on_the_way_back(undone: bool, issuer: I
             migration.move()
 
 
-def test_a_move_from_a_realm_to_itself_is_not_inspected(issuer: IssuerBench) -> None:
+def test_a_migration_from_a_realm_to_itself_is_not_inspected(issuer: IssuerBench) -> None:
     issuer.migrate()
     with issuer.process() as migration:
         migration.roll_back()
@@ -309,7 +309,7 @@ def test_a_move_from_a_realm_to_itself_is_not_inspected(issuer: IssuerBench) -> 
         issuer.inspect_between(issuer.issuer(REALM), issuer.issuer(TO))
 
 
-def test_the_report_names_rights_that_were_given_since_the_export(issuer: IssuerBench) -> None:
+def test_the_report_lists_rights_granted_since_the_export(issuer: IssuerBench) -> None:
     issuer.migrate()
     issuer.log_in_again(TO)
     standing(issuer)
@@ -334,7 +334,7 @@ def test_the_report_names_rights_that_were_given_since_the_export(issuer: Issuer
 @pytest.mark.demand(
     "migrate", "an administrator's flag set during a migration survives a roll back"
 )
-def test_an_admin_flag_given_meanwhile_is_kept(issuer: IssuerBench) -> None:
+def test_an_administrator_right_granted_meanwhile_is_kept(issuer: IssuerBench) -> None:
     issuer.migrate()
     issuer.log_in_again(TO, ["user04"])
     standing(issuer)
