@@ -76,7 +76,7 @@ def test_the_hash_of_a_plan_does_not_depend_on_the_clock(
     assert not fields or hashed(texts[0], "on Monday") != hashed(texts[0], "on Tuesday")
 
 
-def test_of_what_is_created_only_the_new_value_is_told() -> None:
+def test_a_created_resource_shows_only_the_new_values() -> None:
     assert explain.difference(CREATE, CREATE.differences[0]) == "public: false"
     assert explain.difference(UPDATE, UPDATE.differences[0]) == "quota: 5Gi → 10Gi"
 

@@ -105,7 +105,7 @@ def test_differences_are_the_declared_fields_that_are_otherwise(
         ({"a": [1]}, {"a": [2]}, [("x.a", [2], [1])]),
     ],
 )
-def test_exactly_is_compared_as_a_whole_and_told_as_deep_as_can_be(
+def test_an_exact_field_is_compared_as_a_whole_and_reported_by_its_deepest_paths(
     desired: Any, actual: Any, found: list[tuple[str, Any, Any]]
 ) -> None:
     compared = differences({"x": Exactly(desired)}, {"x": actual})
@@ -121,7 +121,7 @@ def test_what_is_not_there_is_created_with_every_declared_field() -> None:
     assert change.differences == (Difference("a.b", None, 1), Difference("c", None, [2]))
 
 
-def test_what_is_as_declared_is_left_alone() -> None:
+def test_a_resource_in_sync_is_left_alone() -> None:
     assert plan(wanted({"a": 1}), live={THING: Live({"a": 1, "b": 2})}).is_empty
 
 
@@ -130,7 +130,7 @@ def test_what_differs_is_updated() -> None:
     assert change.action == "update"
 
 
-def test_what_differs_in_a_fixed_field_is_replaced() -> None:
+def test_a_difference_in_an_immutable_field_is_replaced() -> None:
     thing = Id(Kind("harbor", "thing", "Harbor", immutable_fields=("a",)), "team-shop")
     live = {thing: Live({"a": {"b": 2}, "c": 1})}
     (change,) = plan(wanted({"a": {"b": 1}, "c": 1}, thing), live=live).changes
@@ -139,7 +139,7 @@ def test_what_differs_in_a_fixed_field_is_replaced() -> None:
     assert change.action == "update"
 
 
-def test_a_field_that_we_set_and_that_is_declared_no_more_is_dropped() -> None:
+def test_a_field_set_by_tenantry_and_no_longer_declared_is_dropped() -> None:
     owned = frozenset({("a",), ("b", "c"), ("b", "d")})
     live = {THING: Live({"a": 1, "b": {"c": 2}, "e": 3}, owned=owned)}
     (change,) = plan(wanted({"a": 1}), live=live).changes

@@ -84,7 +84,7 @@ def test_the_same_declaration_again_is_no_conflict(shop):
     sample="only",
 )
 @pytest.mark.long
-def test_merge_adds_what_is_given_and_asks_nobody_as_nothing_is_deleted(shop):
+def test_merge_adds_findings_and_needs_no_approval(shop):
     team = {"name": "shop", "contact": "#team", "quota": "5Gi"}
     run = shop.run("onboard-team", team=team, if_declared="merge")
 

@@ -120,7 +120,7 @@ def test_a_team_just_onboarded_is_in_sync_and_nothing_is_written(bench):
 
 
 @pytest.mark.long
-def test_drift_is_told_by_artifacts_events_and_files_and_mended_when_told_to(bench, tmp_path):
+def test_drift_is_reported_by_artifacts_events_and_files_and_remediated_on_request(bench, tmp_path):
     LocalFileSystem(basepath=str(tmp_path / "kept")).save(bench.block, overwrite=True)
     store = f"local-file-system/{bench.block}"
     onboarded(bench, "one", "two")
@@ -243,7 +243,7 @@ def test_a_system_that_is_down_costs_its_own_findings_only(bench):
     ],
 )
 @pytest.mark.long
-def test_a_mistake_in_the_parameters_is_told_before_any_call(bench, given, said):
+def test_a_mistake_in_the_parameters_is_reported_before_any_call(bench, given, said):
     bench.declare("one")
 
     run = bench.run("detect-drift", **given)
@@ -280,7 +280,7 @@ def runs_of(bench: Any, **parameters: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.long
-def test_the_automation_mends_the_teams_with_drift_once_and_removes_nothing(bench):
+def test_the_automation_remediates_the_teams_with_drift_once_and_removes_nothing(bench):
     """The list of teams is passed as a list. With text, the action would fail silently."""
     onboarded(bench, "one", "two")
     extra = put_by_hand(bench, "one", marked=True)
@@ -316,7 +316,7 @@ class Inbox(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.long
-def test_the_notification_tells_of_what_is_new_and_not_of_what_was_told(bench):
+def test_the_notification_lists_new_findings_only(bench):
     inbox = type("Inbox", (Inbox,), {"messages": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), inbox) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

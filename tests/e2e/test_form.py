@@ -111,7 +111,7 @@ def test_what_the_form_leaves_untouched_comes_from_the_platform(bench, page):
 
 
 @pytest.mark.demand("reality", "a bad name is refused in words", sample=True)
-def test_a_bad_name_is_refused_in_words_beside_its_field(bench, page):
+def test_a_bad_name_is_refused_with_a_message_at_its_field(bench, page):
     open_form(page, bench)
     page.get_by_label("Name", exact=True).fill("Web Shop")
 

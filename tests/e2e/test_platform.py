@@ -21,7 +21,7 @@ keycloak:
 
 
 @pytest.mark.long
-def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(bench):
+def test_a_dry_run_reports_the_planned_changes_and_writes_nothing(bench):
     bench.declare_platform(DECLARED)
 
     run = bench.run("configure-platform", dry_run=True)
@@ -60,7 +60,7 @@ def test_where_nothing_is_declared_no_system_is_called(bench):
 
 
 @pytest.mark.long
-def test_the_check_passes_on_what_was_configured_and_tells_what_broke(bench):
+def test_the_check_passes_on_a_configured_platform_and_reports_new_faults(bench):
     bench.declare_platform(DECLARED)
     bench.run("configure-platform")
 

@@ -125,7 +125,7 @@ def test_a_run_completes_though_nothing_of_it_can_be_published(teams, monkeypatc
 
 @pytest.mark.demand("rotate", "Prefect: table, page, event and audit trail")
 @pytest.mark.long
-def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
+def test_due_credentials_are_rotated_reported_and_retired(teams, tmp_path):
     kept = store(tmp_path)
 
     run = teams.run("rotate-robots", report_storage=kept)
@@ -158,7 +158,7 @@ def test_who_is_due_is_rotated_shown_told_and_taken_down(teams, tmp_path):
 
 @pytest.mark.demand("rotate", "Prefect: a dry run, and a second run")
 @pytest.mark.long
-def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
+def test_a_dry_run_reports_due_credentials_and_a_second_run_rotates_none(teams):
     run = teams.run("rotate-robots", dry_run=True)
 
     assert run["state"]["message"] == "Dry run: 4 credentials: 2 due, 2 in sync."
@@ -176,7 +176,7 @@ def test_a_dry_run_says_who_is_due_and_a_second_run_rotates_nobody_again(teams):
 
 @pytest.mark.demand("rotate", "Prefect: approval in the UI")
 @pytest.mark.long
-def test_what_is_compromised_waits_for_a_persons_word(teams):
+def test_a_compromised_credential_waits_for_an_approval(teams):
     before = all_live(teams)
     asked = {"teams": ["new"], "purposes": ["pull"], "compromised": True, "reason": "leaked"}
     id = teams.start("rotate-robots", **asked)
@@ -230,7 +230,7 @@ def test_a_run_that_is_started_again_continues_what_was_approved_and_asks_no_mor
 
 
 @pytest.mark.long
-def test_what_is_refused_by_a_person_changes_nothing(teams):
+def test_a_rejected_plan_changes_nothing(teams):
     before = all_live(teams)
     id = teams.start("rotate-robots", teams=["new"], compromised=True)
     teams.platform.wait_for(lambda: teams.platform.flow_run(id)["state_type"] == "PAUSED")
@@ -245,7 +245,7 @@ def test_what_is_refused_by_a_person_changes_nothing(teams):
 
 
 @pytest.mark.long
-def test_what_stops_a_rotation_is_told_and_the_others_go_on(teams):
+def test_a_stopped_rotation_is_reported_and_the_others_continue(teams):
     teams.sandbox.kubernetes.delete("Secret", "harbor-ci", "team-old")
     secret = {"name": "harbor-ci", "namespace": "team-old"}
     teams.sandbox.kubernetes.put({"apiVersion": "v1", "kind": "Secret", "metadata": secret})

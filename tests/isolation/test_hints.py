@@ -112,7 +112,7 @@ def test_without_an_attack_a_credential_ends_after_the_overlap(bench: Bench) -> 
 
 
 @pytest.mark.demand("isolation", "dates in a Secret keep no credential alive")
-def test_a_credential_that_is_put_back_every_day_ends_all_the_same(bench: Bench) -> None:
+def test_a_credential_that_is_restored_every_day_still_expires(bench: Bench) -> None:
     old = secret(bench)
 
     lived = live_for(

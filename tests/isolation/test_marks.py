@@ -177,7 +177,7 @@ def test_the_second_platform_reports_nothing_of_the_first_as_its_extra(
     assert {f.severity for f in refused}
 
 
-def test_adoption_does_not_take_what_is_another_platforms(second: tuple[Bench, Systems]) -> None:
+def test_adoption_does_not_take_objects_of_another_platform(second: tuple[Bench, Systems]) -> None:
     _, systems = second
     team = systems.state.teams["shop"].model_copy(update={"adopt": "yes"})
 

@@ -363,7 +363,7 @@ def attacked(bench: Bench) -> Attacked:
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=CONTENT)
-def test_whatever_a_tenant_writes_the_others_are_served(
+def test_other_teams_are_served_despite_hostile_content(
     attacked: Attacked, content: dict[str, Any]
 ) -> None:
     _check_others(attacked, content)
@@ -372,7 +372,7 @@ def test_whatever_a_tenant_writes_the_others_are_served(
 @pytest.mark.long
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=CONTENT)
-def test_whatever_a_tenant_writes_the_others_are_served_in_many_cases(
+def test_other_teams_are_served_despite_hostile_content_in_many_cases(
     attacked: Attacked, content: dict[str, Any]
 ) -> None:
     _check_others(attacked, content)

@@ -115,7 +115,7 @@ def test_what_was_just_onboarded_is_in_sync(real: Real) -> None:
     assert findings_of(real.detect().report) == set()
 
 
-def test_every_change_and_deletion_is_found_and_mended(real: Real) -> None:
+def test_every_change_and_deletion_is_found_and_remediated(real: Real) -> None:
     seen = real.detect()
     for names in rounds(real.catalogue(seen)):
         done = [each for each in real.catalogue(seen) if each.name in names]

@@ -161,7 +161,7 @@ def test_the_suites_leave_a_given_keycloak_and_cluster_as_they_found_them(used: 
 @pytest.mark.real
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_drift_is_looked_for_beside_other_teams_and_leaves_them_alone(used: Used) -> None:
+def test_drift_detection_leaves_other_teams_alone(used: Used) -> None:
     before, elsewhere = used.holds(), used.holds_elsewhere()
     variables = used.variables("harbor", "keycloak", "kubernetes")
     passes("", variables, "tests/real/test_drift.py")
@@ -207,7 +207,7 @@ def passes(chosen: str, variables: dict[str, str], *places: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_it_is_made_ready_and_put_back_whatever_happens_meanwhile(used: Used) -> None:
+def test_a_harbor_is_prepared_and_restored_despite_an_error(used: Used) -> None:
     used.set(auth_mode="db_auth", oidc_endpoint="", oidc_name="kept")
     before = used.holds()
 
@@ -229,7 +229,7 @@ def test_where_oidc_is_set_up_nothing_is_changed(used: Used) -> None:
         assert used.holds() == before
 
 
-def test_a_harbor_that_cant_be_made_ready_is_refused_with_what_to_do(used: Used) -> None:
+def test_a_harbor_that_cannot_be_prepared_is_refused_with_a_remedy(used: Used) -> None:
     used.set(auth_mode="db_auth")
     used.add_user()
 
@@ -248,7 +248,7 @@ def test_a_wrong_password_is_named(used: Used) -> None:
         pass
 
 
-def test_what_bears_the_mark_is_removed_and_nothing_else(used: Used) -> None:
+def test_only_objects_with_the_mark_are_removed(used: Used) -> None:
     before = used.holds()
     mark = "0123abcd"
     project = f"team-demo-{mark}"

@@ -154,7 +154,7 @@ def test_a_user_outside_of_the_team_may_not_look(lab: Lab) -> None:
     assert refused(lab.get(client, f"/projects/{TEAM}"), 403, "forbidden")
 
 
-def test_a_user_made_anew_in_keycloak_has_to_be_deleted_in_harbor_first(lab: Lab) -> None:
+def test_a_user_re_created_in_keycloak_has_to_be_deleted_in_harbor_first(lab: Lab) -> None:
     subject = lab.add_user("bob")
     lab.logged_in("bob")
     lab.keycloak.delete_user(subject)

@@ -82,7 +82,7 @@ def naive_switch(lab: IssuerLab) -> tuple[int, str]:
     "people",
     "rights",
 )
-def test_fifty_people_come_back_with_all_that_they_had(make: Make, record_property: Record) -> None:
+def test_fifty_users_return_with_all_their_rights(make: Make, record_property: Record) -> None:
     lab = make(PEOPLE, TEAMS)
     owners = give_rights(lab, lab.ids)
     assert "Run plan-migration" in lab.refused

@@ -97,7 +97,7 @@ def give_rights(lab: MigrationLab | IssuerLab, ids: dict[str, int]) -> set[str]:
     "people",
     "rights",
 )
-def test_fifty_people_are_moved_and_everybodys_first_login_is_right(
+def test_fifty_users_are_moved_and_each_first_login_succeeds(
     make: Make, record_property: Record
 ) -> None:
     lab = make(PEOPLE, TEAMS)
@@ -188,7 +188,7 @@ def ids_in_realm(lab: MigrationLab) -> dict[str, str]:
     "people",
     "rights",
 )
-def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
+def test_fifty_users_are_re_created_and_return_with_all_their_rights(
     make: Make, record_property: Record
 ) -> None:
     lab = make(PEOPLE, TEAMS)
@@ -247,7 +247,7 @@ def test_fifty_people_are_made_anew_and_come_back_with_all_that_they_had(
     "rolled back from every phase where users were re-created: the former ids, and logins",
 )
 @pytest.mark.parametrize("until", ["moving", "moved", "switched", "returned"])
-def test_those_who_were_made_anew_get_their_ids_back(until: str, make: Make) -> None:
+def test_re_created_users_get_their_ids_back(until: str, make: Make) -> None:
     lab = make(3, 2)
     lab.all_log_in(lab.names, lab.old)
     was = ids_in_realm(lab)
@@ -277,7 +277,7 @@ def test_those_who_were_made_anew_get_their_ids_back(until: str, make: Make) -> 
 
 
 @pytest.mark.demand("migrate", "imported with the same id: no Harbor id changes")
-def test_whoever_is_imported_with_the_same_id_is_the_same_to_harbor(make: Make) -> None:
+def test_a_user_imported_with_the_same_id_is_the_same_user_in_harbor(make: Make) -> None:
     lab = make(3, 2)
     ids, was = lab.all_log_in(lab.names, lab.old), ids_in_realm(lab)
 

@@ -163,7 +163,7 @@ def test_the_pull_secret_opens_harbor_and_pods_get_it(onboarded):
     "real API server: members can work, but cannot write a NetworkPolicy, quota, "
     "limit range or role binding",
 )
-def test_members_can_work_in_the_namespace_but_not_move_its_fences(onboarded):
+def test_members_can_work_in_the_namespace_but_not_change_its_isolation(onboarded):
     """The ClusterRole `edit` of Kubernetes would let members write NetworkPolicies."""
     slug = onboarded.slug("demo")
 
@@ -233,7 +233,7 @@ def test_a_login_yields_an_id_token_with_the_teams_group(onboarded):
 
 
 @pytest.mark.demand("onboard", "real servers: manual changes are found and remediated")
-def test_what_somebody_changed_on_the_real_servers_is_found_and_mended(onboarded):
+def test_manual_changes_on_the_real_servers_are_found_and_repaired(onboarded):
     slug, admin = onboarded.slug("demo"), onboarded.admin
     networking = kubernetes.client.NetworkingV1Api(onboarded.api)
     rbac = kubernetes.client.RbacAuthorizationV1Api(onboarded.api)
@@ -286,7 +286,7 @@ def test_what_somebody_changed_on_the_real_servers_is_found_and_mended(onboarded
     assert not [changes for changes in onboarded.plans().values() if changes]
 
 
-def test_what_is_declared_no_more_is_taken_back(onboarded):
+def test_fields_that_are_no_longer_declared_are_removed(onboarded):
     """A label, a quota's limit and a client's origin that we set and that the file lost since."""
     file = onboarded.file("demo")
     before = file.read_text()

@@ -240,7 +240,7 @@ def test_an_administrator_of_the_external_provider_is_harbors(lab: Lab) -> None:
     assert current["admin_role_in_auth"] is True
 
 
-def test_a_wrong_secret_in_harbor_is_told_by_the_real_keycloak(lab: Lab) -> None:
+def test_a_wrong_secret_in_harbor_is_rejected_by_the_real_keycloak(lab: Lab) -> None:
     lab.harbor.set(oidc_client_secret="another")
 
     with Systems(lab.connections, lab.declare()) as systems:

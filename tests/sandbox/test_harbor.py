@@ -89,9 +89,7 @@ def test_the_auth_mode_is_free_again_after_the_last_user(admin, harbor) -> None:
     assert admin("PUT", "/configurations", json={"auth_mode": "db_auth"}).status_code == 200
 
 
-def test_a_configuration_that_its_environment_sets_is_shown_and_taken_from_nobody(
-    admin, harbor
-) -> None:
+def test_a_configuration_from_the_environment_is_shown_and_not_changed(admin, harbor) -> None:
     harbor.overwrite_configuration({"robot_token_duration": 7})
     shown = admin.json("/configurations")
     assert shown["robot_token_duration"] == {"editable": False, "value": 7}
@@ -153,7 +151,7 @@ def erin(admin, harbor) -> dict:
 
 
 @pytest.mark.demand("real", "Harbor: users")
-def test_a_user_of_its_own_logs_in_and_is_told_little(admin, erin, demo) -> None:
+def test_a_separate_user_logs_in_and_reads_little(admin, erin, demo) -> None:
     user = admin.login("erin", "Passw0rd")
     current = user.json("/users/current")
     assert erin.items() <= current.items()
@@ -249,7 +247,7 @@ def test_the_next_time_of_a_schedule(admin, demo) -> None:
 
 
 @pytest.mark.demand("real", "Harbor: races: 409, 500, lost updates")
-def test_an_update_beside_a_refresh_loses_one_of_them(admin, ci, harbor) -> None:
+def test_an_update_concurrent_with_a_refresh_loses_one_of_them(admin, ci, harbor) -> None:
     harbor.race_window = 0.05
     path = f"/robots/{ci['id']}"
     body = {**admin.json(path), "description": "new"}

@@ -343,7 +343,7 @@ def test_the_id_token_does_where_userinfo_fails(alice, idp, harbor) -> None:
     assert [g.name for g in harbor.groups.values()] == ["of-token"]
 
 
-def test_userinfo_of_somebody_else(alice, idp) -> None:
+def test_userinfo_of_another_user(alice, idp) -> None:
     idp.userinfo = {**ALICE, "sub": "sub-2"}
     assert refused(alice.log_in(), 500, "internal server error")
 
@@ -432,7 +432,7 @@ def test_the_same_subject_of_another_issuer(alice, idp, admin, sandbox) -> None:
 
 
 @pytest.mark.demand("real", "Harbor: soft deletion")
-def test_a_deleted_user_comes_anew(alice, idp, admin, demo) -> None:
+def test_a_deleted_user_is_re_created_at_the_next_login(alice, idp, admin, demo) -> None:
     alice.log_in()
     first = alice.current
     member = {"role_id": 2, "member_user": {"user_id": first["user_id"]}}

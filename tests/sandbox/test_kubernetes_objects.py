@@ -77,7 +77,7 @@ def test_a_namespace_takes_a_while_to_go(
     sandbox.clock.move(-60)
 
 
-def test_somebody_else_may_change_things(
+def test_changes_by_hand_are_possible(
     core: client.CoreV1Api, kubernetes: SimulatedKubernetes
 ) -> None:
     rep = {

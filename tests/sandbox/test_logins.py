@@ -50,7 +50,7 @@ def browse(sandbox: Sandbox) -> httpx.Response:
 
 
 @pytest.mark.usefixtures("client_of_harbor")
-def test_a_user_logs_in_with_the_claims_that_are_told(
+def test_a_user_logs_in_with_the_given_claims(
     sandbox: Sandbox, controls: Controls, harbor: SimulatedHarbor
 ) -> None:
     claims = {"sub": "7", "email": "alice@lab.test", "groups": ["team-demo"]}
