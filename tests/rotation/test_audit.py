@@ -85,7 +85,7 @@ def test_a_store_that_cannot_be_written_stops_the_run_at_its_beginning_only() ->
     assert str(trail.error) == "it is full"
 
 
-def test_the_table_shows_who_needs_somebody_first() -> None:
+def test_the_table_shows_pairs_that_need_attention_first() -> None:
     table = rows([IDLE, ROTATED, FAILED], NOW)
     assert [row["robot"] for row in table] == ["data/ci-a", "shop/pull-b", "web/ci-a"]
     assert table[1] == {
@@ -103,7 +103,7 @@ def test_the_table_shows_who_needs_somebody_first() -> None:
     assert summary([IDLE, ROTATED, FAILED]) == "3 credentials: 1 failed, 1 rotated, 1 in sync."
 
 
-def test_a_page_says_what_was_done_and_when_the_old_one_goes() -> None:
+def test_a_page_lists_the_changes_and_the_end_of_the_overlap() -> None:
     text = page(ROTATED, NOW)
     assert "`pull-b` was published at 2026-11-25 12:00 UTC, because of its age." in text
     assert "1. created pull-b" in text
@@ -111,7 +111,7 @@ def test_a_page_says_what_was_done_and_when_the_old_one_goes() -> None:
     assert "The next rotation is due at 2026-12-13 12:00 UTC." in text
 
 
-def test_a_page_of_a_failure_says_how_things_stand() -> None:
+def test_a_page_about_a_failure_describes_the_state() -> None:
     text = page(FAILED, NOW)
     assert "`ci-a` had to be rotated, because its robot expires soon." in text
     assert f"**The rotation failed:** {FAILED.error}" in text

@@ -21,7 +21,7 @@ from tests.support.rotation_harness import (
 )
 
 
-def test_a_dead_credential_is_exchanged(bench: Bench) -> None:
+def test_a_dead_credential_is_rotated(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     bench.systems.harbor_client.patch(f"/robots/{robots(bench)['pull-a'].id}", {})
     outcome = only(run(bench))
@@ -29,7 +29,7 @@ def test_a_dead_credential_is_exchanged(bench: Bench) -> None:
     pairs_are_in_order(bench)
 
 
-def test_a_dead_one_beside_one_that_overlaps_is_made_anew_and_the_old_one_stays(
+def test_a_dead_credential_during_an_overlap_is_renewed_and_the_old_robot_stays(
     pull: Bench,
 ) -> None:
     first = logins(pull)
@@ -40,7 +40,7 @@ def test_a_dead_one_beside_one_that_overlaps_is_made_anew_and_the_old_one_stays(
     assert all_work(pull, first)
 
 
-def test_what_harbor_refuses_for_a_moment_is_not_deleted(pull: Bench) -> None:
+def test_a_robot_that_harbor_rejects_temporarily_is_not_deleted(pull: Bench) -> None:
     """It answers 401 also where it can't look a robot up; then it refuses everybody."""
     run(pull)
     before = logins(pull)
@@ -54,7 +54,7 @@ def test_what_harbor_refuses_for_a_moment_is_not_deleted(pull: Bench) -> None:
 
 
 @pytest.mark.demand("rotate", "an expired robot is explained")
-def test_an_expired_robot_is_explained_and_exchanged(bench: Bench) -> None:
+def test_an_expired_robot_is_reported_and_rotated(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     pass_time(bench, days=31)
     bench.declare({**PULL, "robots": {"pull": {"expiry_days": 30}, "ci": None}})
@@ -77,7 +77,7 @@ def test_a_changed_prefix_is_explained_and_no_password_is_changed(pull: Bench) -
     pairs_are_in_order(pull)
 
 
-def test_onboarding_mends_a_changed_prefix_without_new_passwords_too(pull: Bench) -> None:
+def test_onboarding_repairs_a_changed_prefix_without_new_passwords(pull: Bench) -> None:
     (_, password), *_ = logins(pull).values()
     pull.systems.harbor_client.put("/configurations", {"robot_name_prefix": "bot-"})
     pull.onboard()

@@ -42,11 +42,11 @@ def test_a_credential_is_due_by_its_age_and_before_its_robot_expires(
     assert due(age, left) == why
 
 
-def test_what_does_not_work_is_due_whatever_its_age() -> None:
+def test_a_credential_that_does_not_work_is_due_at_any_age() -> None:
     assert due(0, works=False) == "broken"
 
 
-def test_without_a_policy_nothing_happens_by_itself() -> None:
+def test_without_a_policy_nothing_is_due() -> None:
     assert due(1000, -1, policy=None) is None
     assert due(1, policy=None, works=False) is None
     forced = RotationRequest(NOW, force=True)
@@ -54,7 +54,7 @@ def test_without_a_policy_nothing_happens_by_itself() -> None:
     assert due(1, order=forced, policy=None, works=False) == "broken"
 
 
-def test_an_order_concerns_the_robots_that_existed_when_it_was_begun() -> None:
+def test_a_request_covers_the_robots_that_existed_at_the_first_observation() -> None:
     """So a run that is repeated after its machine died does not rotate twice. No clock decides it."""
     for asked in ({"force": True}, {"compromised": True}):
         order = RotationRequest(NOW, **asked)
@@ -66,7 +66,7 @@ def test_an_order_concerns_the_robots_that_existed_when_it_was_begun() -> None:
         assert due(1, order=order, requested=False) is None
 
 
-def test_what_is_compromised_comes_before_all_other_reasons() -> None:
+def test_compromised_comes_before_all_other_reasons() -> None:
     assert (
         due(40, order=RotationRequest(NOW, force=True, compromised=True), works=False)
         == "compromised"

@@ -132,7 +132,7 @@ def test_nothing_expires_in_a_year(shop: Bench) -> None:
     assert len(robots(shop)) <= 2
 
 
-def test_what_never_expires_is_rotated_only_if_asked_for(bench: Bench) -> None:
+def test_a_robot_that_never_expires_is_rotated_on_request_only(bench: Bench) -> None:
     bench.declare({"name": "shop", "robots": {"pull": {"expiry_days": "never"}, "ci": None}})
     bench.onboard()
     spoil(bench, "{")

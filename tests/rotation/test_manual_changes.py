@@ -21,7 +21,7 @@ from tests.support.rotation_harness import SHOP, logins, order, pairs_are_in_ord
     "and manual changes break no invariant",
 )
 @pytest.mark.long
-def test_whatever_befalls_them_the_invariants_hold(
+def test_the_invariants_hold_after_any_sequence_of_manual_changes(
     bench: Bench, whole: bool, figure: Figure
 ) -> None:
     walks, steps = (40, 12) if whole else (6, 8)

@@ -37,7 +37,7 @@ UPLOADS = "/blobs/uploads/"
         ("PATCH", "/secrets/harbor-ci", 403),
     ],
 )
-def test_what_fails_before_it_is_published_is_dropped_and_the_old_one_stays(
+def test_a_robot_that_fails_its_test_is_deleted_and_the_old_one_stays(
     method: str, part: str, answer: Any, shop: Bench
 ) -> None:
     before = logins(shop)
@@ -69,14 +69,14 @@ def test_a_robot_that_may_do_nothing_is_not_published(pull: Bench) -> None:
     assert published(pull) == "pull-a"
 
 
-def test_a_secret_whose_answer_was_lost_is_looked_at(pull: Bench) -> None:
+def test_a_secret_whose_answer_was_lost_is_read_again(pull: Bench) -> None:
     inject_fault(pull, "PATCH", "/secrets/", "lost")
     assert only(run(pull)).state == "rotated"
     clear_faults(pull)
     pairs_are_in_order(pull)
 
 
-def test_a_robot_whose_answer_was_lost_is_dropped_by_the_next_run(pull: Bench) -> None:
+def test_a_robot_whose_answer_was_lost_is_deleted_by_the_next_run(pull: Bench) -> None:
     inject_fault(pull, "POST", "/robots", "lost")
     assert isinstance(only(run(pull)).error, SystemUnavailable)
     assert set(robots(pull)) == {"pull-a", "pull-b"}
@@ -85,7 +85,7 @@ def test_a_robot_whose_answer_was_lost_is_dropped_by_the_next_run(pull: Bench) -
     pairs_are_in_order(pull)
 
 
-def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
+def test_an_unpublished_robot_is_deleted_although_nothing_is_due(
     bench: Bench,
 ) -> None:
     bench.declare(PULL).onboard()
@@ -98,7 +98,7 @@ def test_a_robot_that_nobody_came_to_publish_is_dropped_though_nothing_is_due(
 
 
 @pytest.mark.demand("rotate", "nothing is retired while the published credential fails its test")
-def test_nothing_is_retired_while_what_is_published_does_not_work(pull: Bench) -> None:
+def test_no_robot_is_retired_while_the_published_credential_does_not_work(pull: Bench) -> None:
     first = logins(pull)
     run(pull)
     pass_time(pull, hours=25)
@@ -110,7 +110,7 @@ def test_nothing_is_retired_while_what_is_published_does_not_work(pull: Bench) -
     assert all_work(pull, first)
 
 
-def test_a_secret_that_somebody_else_made_stops_it_before_anything_is_made(pull: Bench) -> None:
+def test_a_secret_of_another_owner_stops_the_rotation_before_any_change(pull: Bench) -> None:
     theirs = {"name": "harbor-pull", "namespace": "team-shop"}
     change_secret(pull, metadata=theirs, data={".dockerconfigjson": "e30="})
     pull.sandbox.requests.reset()
@@ -162,7 +162,7 @@ def test_nothing_of_the_tests_stays_in_the_registry(shop: Bench) -> None:
     assert shop.systems.harbor_client.get("/projects/team-shop", by_name=True)["repo_count"] == 0
 
 
-def test_a_team_that_could_not_be_read_is_looked_at_once_more(pull: Bench) -> None:
+def test_a_team_that_could_not_be_read_is_observed_again(pull: Bench) -> None:
     tries = 0
 
     def fault_for(system: str, method: str, path: str) -> Any:

@@ -58,7 +58,7 @@ def requests(bench: Bench) -> Counter[str]:
 # The whole of it
 
 
-def test_the_other_robot_takes_its_turn_and_the_old_one_goes_later(shop: Bench) -> None:
+def test_the_other_robot_is_published_and_the_old_one_is_deleted_later(shop: Bench) -> None:
     first = logins(shop)
     outcomes = run(shop)
     assert {outcome.state for outcome in outcomes.values()} == {"rotated"}
@@ -92,7 +92,7 @@ def test_the_other_robot_takes_its_turn_and_the_old_one_goes_later(shop: Bench) 
     pairs_are_in_order(shop)
 
 
-def test_what_is_not_due_is_left_alone(bench: Bench) -> None:
+def test_credentials_that_are_not_due_are_not_changed(bench: Bench) -> None:
     bench.declare(SHOP).onboard()
     bench.sandbox.requests.reset()
     pass_time(bench, days=14)
@@ -100,7 +100,7 @@ def test_what_is_not_due_is_left_alone(bench: Bench) -> None:
     assert bench.sandbox.requests.writes() == 0
 
 
-def test_without_a_policy_nothing_happens_by_itself_but_what_was_forced_is_finished(
+def test_without_a_policy_only_forced_rotations_are_completed(
     bench: Bench,
 ) -> None:
     bench.declare({"name": "shop", "robots": {"ci": None}}).onboard()
@@ -211,7 +211,7 @@ def test_a_forced_rotation_waits_for_the_end_of_an_overlap(pull: Bench) -> None:
     pairs_are_in_order(pull)
 
 
-def test_an_order_that_was_carried_out_is_not_carried_out_again(bench: Bench) -> None:
+def test_a_repeated_request_rotates_no_robot_twice(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     pass_time(bench, hours=1)
     given = order(bench, compromised=True)
@@ -224,7 +224,9 @@ def test_an_order_that_was_carried_out_is_not_carried_out_again(bench: Bench) ->
     "compromised: the old robots are deleted first, and the report says how long tokens live",
 )
 @pytest.mark.demand("real", "each of the forty pitfalls has a test that passes")
-def test_what_is_compromised_dies_first_and_the_report_tells_of_tokens(bench: Bench) -> None:
+def test_compromised_robots_are_deleted_first_and_the_report_names_the_end_of_tokens(
+    bench: Bench,
+) -> None:
     bench.declare(PULL).onboard()
     pass_time(bench, hours=1)
     before = logins(bench)
@@ -242,7 +244,7 @@ def test_what_is_compromised_dies_first_and_the_report_tells_of_tokens(bench: Be
     pairs_are_in_order(bench)
 
 
-def test_what_is_compromised_goes_though_it_was_rotated_since_that_was_asked_for(
+def test_compromised_robots_are_deleted_even_if_they_were_rotated_since_the_request(
     pull: Bench,
 ) -> None:
     """A run waited for its approval, and the daily one was faster."""
@@ -259,7 +261,7 @@ def test_what_is_compromised_goes_though_it_was_rotated_since_that_was_asked_for
     pairs_are_in_order(pull)
 
 
-def test_what_is_compromised_goes_though_its_secret_is_gone(bench: Bench) -> None:
+def test_compromised_robots_are_deleted_even_without_their_secret(bench: Bench) -> None:
     bench.declare(PULL).onboard()
     before = logins(bench)
     bench.sandbox.kubernetes.delete("Secret", "harbor-pull", "team-shop")
@@ -289,7 +291,7 @@ def test_no_more_are_rotated_than_one_run_may_and_the_most_urgent_first(bench: B
     assert sum(outcome.rotated for outcome in run(bench).values()) == 2
 
 
-def test_the_overlap_is_never_shorter_than_a_token_lives(bench: Bench) -> None:
+def test_the_overlap_is_never_shorter_than_the_lifetime_of_a_token(bench: Bench) -> None:
     rotation = {**ROTATED, "overlap_hours": 1}
     bench.declare({**PULL, "robots": {"pull": {"rotation": rotation}, "ci": None}}).onboard()
     bench.systems.harbor_client.put("/configurations", {"token_expiration": 120})
@@ -346,7 +348,7 @@ def test_an_old_robot_is_an_extra_only_after_its_retirement(pull: Bench) -> None
     assert set(robots(pull)) == {"pull-b"}
 
 
-def test_an_old_robot_of_which_nothing_is_written_overlaps_from_now_on(pull: Bench) -> None:
+def test_an_old_robot_without_a_recorded_end_overlaps_from_now_on(pull: Bench) -> None:
     """Somebody took the annotations away: it may be in use for all that anybody knows."""
     first = logins(pull)
     run(pull)

@@ -41,7 +41,7 @@ def test_every_sink_gets_the_new_credential(spread_out: Bench) -> None:
     pairs_are_in_order(spread_out)
 
 
-def test_a_sink_that_fails_gets_it_later_and_the_old_one_serves_that_much_longer(
+def test_a_sink_that_fails_is_written_later_and_extends_the_overlap(
     spread_out: Bench,
 ) -> None:
     before = logins(spread_out)
@@ -72,7 +72,7 @@ def test_a_sink_whose_namespace_is_missing_is_waited_for(bench: Bench) -> None:
     pairs_are_in_order(bench)
 
 
-def test_a_sink_whose_namespace_is_missing_keeps_no_robot_from_its_turn(bench: Bench) -> None:
+def test_a_sink_without_a_namespace_does_not_block_the_rotation(bench: Bench) -> None:
     bench.declare(SPREAD_OUT, platform=SPREADING).onboard()
     outcome = only(run(bench))
     assert (outcome.steps, outcome.error) == ((), None)
@@ -85,7 +85,7 @@ def test_a_sink_whose_namespace_is_missing_keeps_no_robot_from_its_turn(bench: B
     pairs_are_in_order(bench)
 
 
-def test_a_sink_that_is_refused_keeps_neither_the_others_nor_the_robot_from_their_turn(
+def test_a_rejected_sink_blocks_neither_other_sinks_nor_the_next_rotation(
     spread_out: Bench,
 ) -> None:
     before = logins(spread_out)
