@@ -51,8 +51,8 @@ def detect_drift(
         remove: Extra resources to remove although Tenantry does not own them, each as the report
             names it, such as harbor/robot/team-shop/by-hand.
         require_approval: Require an approval in the UI before the run removes anything.
-        fail_on: Findings that make the run end Failed: "never" none of them, "drift" all of them,
-            "unreadable" only resources that could not be read.
+        fail_on: The findings that make the run end Failed: none ("never"), any ("drift"), or only
+            resources that could not be read ("unreadable").
         report_storage: Type and name of the storage block for the report's files and the history,
             such as local-file-system/drift.
         commit: Full hash of a commit of the declared state's branch to compare with; the latest commit
