@@ -219,14 +219,14 @@ def _step(
         taken = Difference("owner", "someone else", "tenantry")
         return Change(_action(resource, found), resource, (taken, *found), live, adopts=True)
     fields = ", ".join(difference.field for difference in _beyond_marks(found))
-    how, adopt = "it is exactly as declared", "if-identical"
+    how, adopt = "it matches its declaration", "if-identical"
     if fields:
         how, adopt = f"it differs in {fields}", "yes"
     elif owner.adopt == "if-identical":
-        how, adopt = "it is as declared, but what is in it is not", "yes"
+        how, adopt = "it matches its declaration, but its parts do not", "yes"
     return Refusal(
         resource.id,
-        f"it exists and Tenantry did not make it; {how}. Rename or remove it, or let {owner.label} "
+        f"it exists and Tenantry did not create it; {how}. Rename or remove it, or let {owner.label} "
         f"adopt it ({_adoption(owner, adopt)})",
         found,
     )

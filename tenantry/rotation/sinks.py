@@ -110,7 +110,7 @@ def check_writable(place: Place, live: Live | None) -> None:
         raise NotOurs(
             "kubernetes",
             call,
-            "it exists and Tenantry did not make it",
+            "it exists and Tenantry did not create it",
             advice="Remove it, let onboarding adopt it (adopt: yes, granted by policy.grants of "
             f"platform.yaml), or set its labels {MANAGED_BY} and {TEAM} again if it has lost them.",
         )

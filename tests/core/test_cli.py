@@ -119,7 +119,7 @@ def test_plan_fails_for_refused_changes(bench: Bench, run: Run) -> None:
     assert status == 1
     (refusal,) = json.loads(out)[0]["refused"]
     assert refusal["resource"] == "harbor/project/team-shop"
-    assert refusal["reason"].startswith("it exists and Tenantry did not make it")
+    assert refusal["reason"].startswith("it exists and Tenantry did not create it")
 
 
 def test_plan_fails_for_unreadable_teams_and_plans_the_rest(bench: Bench, run: Run) -> None:

@@ -213,7 +213,7 @@ def test_what_does_not_lie_inside_is_done_all_the_same() -> None:
         (
             {"a": 1, "b": {"c": 1}},
             (
-                "it exists and Tenantry did not make it; it differs in a, b.c. Rename or remove it, "
+                "it exists and Tenantry did not create it; it differs in a, b.c. Rename or remove it, "
                 "or let team 'shop' adopt it (adopt: yes in its file, and in policy.grants of "
                 'platform.yaml: - {teams: [shop], reason: why, adopt: "yes"})'
             ),
@@ -221,7 +221,7 @@ def test_what_does_not_lie_inside_is_done_all_the_same() -> None:
         (
             {"a": 2},
             (
-                "it exists and Tenantry did not make it; it is exactly as declared. Rename or remove "
+                "it exists and Tenantry did not create it; it matches its declaration. Rename or remove "
                 "it, or let team 'shop' adopt it (adopt: if-identical in its file, and in "
                 "policy.grants of platform.yaml: - {teams: [shop], reason: why, adopt: if-identical})"
             ),
@@ -229,7 +229,7 @@ def test_what_does_not_lie_inside_is_done_all_the_same() -> None:
         (
             {"a": 2, "labels": {LABEL: "tenantry", "tenantry.io/team": "shop"}},
             (
-                "it exists and Tenantry did not make it; it is exactly as declared. Rename or remove "
+                "it exists and Tenantry did not create it; it matches its declaration. Rename or remove "
                 "it, or let team 'shop' adopt it (adopt: if-identical in its file, and in "
                 "policy.grants of platform.yaml: - {teams: [shop], reason: why, adopt: if-identical})"
             ),

@@ -155,7 +155,7 @@ def test_a_failing_team_is_named_with_its_reason_and_the_others_are_onboarded(sh
     message = run["state"]["message"]
     assert run["state_type"] == "FAILED"
     assert "2 of 3 teams changed, 1 failed." in message
-    assert f"kubernetes/Namespace/team-{two}: it exists and Tenantry did not make it" in message
+    assert f"kubernetes/Namespace/team-{two}: it exists and Tenantry did not create it" in message
     assert shared.has_project("one")
     assert shared.has_project("three")
     tasks = shared.task_states(run)

@@ -254,7 +254,7 @@ def test_a_stopped_rotation_is_reported_and_the_others_continue(teams):
 
     assert run["state_type"] == "FAILED"
     assert (
-        "old/ci: Kubernetes: Secret team-old/harbor-ci: it exists and Tenantry did not make it"
+        "old/ci: Kubernetes: Secret team-old/harbor-ci: it exists and Tenantry did not create it"
         in (run["state"]["message"])
     )
     assert live(teams, "old", "pull") == "pull-b"

@@ -481,7 +481,9 @@ def test_a_refusal_names_what_is_in_the_way_and_the_rest_of_the_team_is_done(ben
     bench.systems.harbor_client.post("/projects", {"project_name": "team-shop"})
     with pytest.raises(SystemRefused) as refused:
         bench.onboard()
-    assert "harbor/project/team-shop: it exists and Tenantry did not make it" in str(refused.value)
+    assert "harbor/project/team-shop: it exists and Tenantry did not create it" in str(
+        refused.value
+    )
     assert bench.sandbox.kubernetes.get("Namespace", "team-shop") is not None
     assert bench.sandbox.keycloak.realms[REALM].child_named(None, "team-shop") is not None
     assert bench.systems.not_applied(bench.teams) == bench.teams

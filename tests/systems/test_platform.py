@@ -320,7 +320,7 @@ def test_foreign_resources_are_refused_until_their_adoption_is_declared(bench: B
 
     with pytest.raises(NotOurs) as refused:
         configure(bench.systems)
-    assert "keycloak/realm/main: it exists and Tenantry did not make it" in str(refused.value)
+    assert "keycloak/realm/main: it exists and Tenantry did not create it" in str(refused.value)
     assert "let the platform adopt it (adopt: if-identical)" in str(refused.value)
     assert bench.sandbox.harbor.configuration["oidc_client_id"] == "harbor"
 

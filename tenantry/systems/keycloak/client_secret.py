@@ -89,15 +89,15 @@ class ClientSecret:
         """Return the limit if the secret is not older; else its age, and the effect of a
         renewal."""
         created = attributes.get(_CREATED)
-        told = "not known"
+        age_text = "not known"
         if created:
             made = datetime.fromtimestamp(float(created), UTC)
             age = self._clock() - made
             if self._is_young(made, age):
                 return self._limit
-            told = count(age.days, "day")
+            age_text = count(age.days, "day")
         cost = "" if not self._limit or self._rotates() else f"; {_NO_OVERLAP}"
-        return Elapsed(f"{told}{cost}", f"since {created}{cost}")
+        return Elapsed(f"{age_text}{cost}", f"since {created}{cost}")
 
     def _is_young(self, made: datetime, age: timedelta) -> bool:
         if self._renew_before is not None:
