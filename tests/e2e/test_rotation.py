@@ -143,7 +143,7 @@ def test_due_credentials_are_rotated_reported_and_retired(teams, tmp_path):
     assert set(table[0]) >= {"age", "expires", "last rotation", "next", "state", "last test"}
     page = teams.artifact("rotation-old--pull", run)["data"]
     assert "started and cancelled an upload" in teams.artifact("rotation-old--ci", run)["data"]
-    assert "The old one works until" in page
+    assert "The old credential works until" in page
     told = events(teams.platform, "tenantry.robot.rotated", run)
     assert {event["resource"]["prefect.resource.name"] for event in told} == {"old/pull", "old/ci"}
     (trail,) = tmp_path.glob("rotation-audit/*.jsonl")
