@@ -42,7 +42,7 @@ def in_own_process(migrate: Migrate, bench: Bench, issuer: str = "") -> list[Ste
 
 def replace_provider(given: Connections, folder: Path, issuer: str) -> list[Step]:
     """Link all users to the new provider, switch, and finish."""
-    options = Options(soak_hours=0, percent=25)
+    options = Options(soak_hours=0, wave_percent=25)
     with Systems(given, declared.load(folder)) as systems:
         migration = _provider(systems, folder)
         return _measured(
@@ -56,7 +56,7 @@ def replace_provider(given: Connections, folder: Path, issuer: str) -> list[Step
 
 def re_create_users(given: Connections, folder: Path, issuer: str) -> list[Step]:
     """Re-create all users, and switch."""
-    options = Options(soak_hours=0, percent=25, recreate=True)
+    options = Options(soak_hours=0, wave_percent=25, recreate=True)
     with Systems(given, declared.load(folder)) as systems:
         migration = _provider(systems, folder)
         return _measured(
@@ -79,13 +79,13 @@ def restore_re_created_users(given: Connections, folder: Path, issuer: str) -> l
 
 def change_issuer(given: Connections, folder: Path, issuer: str) -> list[Step]:
     """Switch Harbor to the new issuer, and delete all users in waves."""
-    options = Options(soak_hours=0, percent=25)
+    options = Options(soak_hours=0, wave_percent=25)
     with Systems(given, declared.load(folder)) as systems:
         migration = _issuer(systems, folder)
 
         def plan() -> None:
-            there = identities.of_realm(systems.keycloak_client)
-            old, new = inspect_issuer.issuers(systems)
+            there = identities.from_realm(systems.keycloak_client)
+            old, new = inspect_issuer.find_issuers(systems)
             found = inspect_issuer.inspect(systems, old, new, there, options)
             migration.approve(migration.export(found, old, new, options, "issuer"), "Ann")
 
