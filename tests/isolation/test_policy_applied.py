@@ -80,7 +80,7 @@ def test_a_secret_of_others_is_not_overwritten_where_the_sink_alone_is_granted(
     platform = granted("mallory", sinks=["cert-manager/ca-key"])
     bench.declare(GREEDY, platform=platform)
 
-    with pytest.raises(NotOurs, match="cert-manager/ca-key: it exists and Tenantry did not make"):
+    with pytest.raises(NotOurs, match="cert-manager/ca-key: it exists and Tenantry did not create"):
         bench.onboard()
 
     assert key(bench) == before

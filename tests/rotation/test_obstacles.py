@@ -115,7 +115,7 @@ def test_a_secret_of_another_owner_stops_the_rotation_before_any_change(pull: Be
     change_secret(pull, metadata=theirs, data={".dockerconfigjson": "e30="})
     pull.sandbox.requests.reset()
     outcome = only(run(pull))
-    assert "Tenantry did not make" in str(outcome.error)
+    assert "Tenantry did not create" in str(outcome.error)
     assert isinstance(outcome.error, NotOurs)
     assert pull.sandbox.requests.writes() == 0
 

@@ -319,7 +319,7 @@ def test_a_project_whose_members_differ_is_not_adopted_if_identical(bench: Bench
     body = {"role_id": 1, "member_group": group}
     bench.systems.harbor_client.post("/projects/team-shop/members", body, by_name=True)
     for _ in range(2):
-        with pytest.raises(SystemRefused, match="as declared, but what is in it is not"):
+        with pytest.raises(SystemRefused, match="matches its declaration, but its parts do not"):
             bench.onboard()
     assert roles(bench) == {"team-shop": 1}
 
