@@ -40,18 +40,18 @@ def events(bench: Any, name: str, resource: str, run: dict[str, Any]) -> list[di
     """Wait until a run's event with a name and resource has arrived, and return all such events."""
     body = {"filter": {"event": {"name": [name]}, "resource": {"id": [resource]}}, "limit": 50}
     related = f"prefect.flow-run.{run['id']}"
-    told: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
 
     def arrived() -> bool:
-        told[:] = [
+        found[:] = [
             event
             for event in bench.platform.call("POST", "events/filter", body)["events"]
             if related in [each["prefect.resource.id"] for each in event["related"]]
         ]
-        return bool(told)
+        return bool(found)
 
     bench.platform.wait_for(arrived)
-    return told
+    return found
 
 
 def onboarded(bench: Any, *teams: str) -> None:
@@ -147,11 +147,11 @@ def test_drift_is_reported_by_artifacts_events_and_files_and_remediated_on_reque
     assert "team-one" in (kept / "drift.html").read_text()
     assert json.loads((kept / "drift.sarif").read_text())["version"] == "2.1.0"
 
-    mended = bench.run("detect-drift", fail_on="drift", report_storage=store, remediate="safe")
+    remediated = bench.run("detect-drift", fail_on="drift", report_storage=store, remediate="safe")
 
-    assert mended["state_type"] == "COMPLETED", mended["state"]["message"]
-    assert "in sync. 2 changes made." in mended["state"]["message"]
-    (event,) = events(bench, "tenantry.drift.cleared", "tenantry.team.one", mended)
+    assert remediated["state_type"] == "COMPLETED", remediated["state"]["message"]
+    assert "in sync. 2 changes made." in remediated["state"]["message"]
+    (event,) = events(bench, "tenantry.drift.cleared", "tenantry.team.one", remediated)
     assert event["payload"]["findings"] == 0
     over = (kept / "episodes.csv").read_text().splitlines()[1:]
     assert len(over) == 2
@@ -288,8 +288,8 @@ def test_the_automation_remediates_the_teams_with_drift_once_and_removes_nothing
     with switched_on(bench, "tenantry: drift is remediated (safe only)"):
         bench.run("detect-drift")
         bench.platform.wait_for(lambda: runs_of(bench, remediate="safe"))
-        (mending,) = runs_of(bench, remediate="safe")
-        run = bench.platform.wait_for_run(mending["id"])
+        (remediation,) = runs_of(bench, remediate="safe")
+        run = bench.platform.wait_for_run(remediation["id"])
         events(bench, "tenantry.drift.detected", "tenantry.team.one", run)
         time.sleep(3)  # its own findings could have triggered it again by now
         again = runs_of(bench, remediate="safe")

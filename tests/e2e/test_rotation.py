@@ -144,8 +144,11 @@ def test_due_credentials_are_rotated_reported_and_retired(teams, tmp_path):
     page = teams.artifact("rotation-old--pull", run)["data"]
     assert "started and cancelled an upload" in teams.artifact("rotation-old--ci", run)["data"]
     assert "The old credential works until" in page
-    told = events(teams.platform, "tenantry.robot.rotated", run)
-    assert {event["resource"]["prefect.resource.name"] for event in told} == {"old/pull", "old/ci"}
+    rotated = events(teams.platform, "tenantry.robot.rotated", run)
+    assert {event["resource"]["prefect.resource.name"] for event in rotated} == {
+        "old/pull",
+        "old/ci",
+    }
     (trail,) = tmp_path.glob("rotation-audit/*.jsonl")
     first, *others = [json.loads(line) for line in trail.read_text().splitlines()]
     assert first["what"] == ["run began"]

@@ -28,7 +28,8 @@ pytestmark = pytest.mark.demand(
     "suites and flows pass on systems that are given and in use, and leave them as they were",
 )
 
-# What every request may move on or make, and nobody sees: layers go with Harbor's next garbage collection.
+# Counters and layers, which change with requests and are invisible: Harbor's next garbage collection
+# removes such layers.
 _UNSEEN = ("sessions", "sequences", "policies", "audit", "token_key")
 
 # A login by a claim, and a migration of each kind that is undone, or ends.

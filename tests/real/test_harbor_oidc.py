@@ -200,7 +200,7 @@ def test_id_tokens_are_taken_and_access_tokens_are_not(lab: Lab) -> None:
         headers = {"authorization": f"Bearer {token}"}
         return CLIENT.get(f"{lab.url}/api/v2.0/projects/{TEAM}", headers=headers).status_code
 
-    assert status(tokens["id_token"]) == 401, "nobody logged in as dora yet"
+    assert status(tokens["id_token"]) == 401, "dora has not logged in before"
     lab.logged_in("dora")
     assert status(tokens["id_token"]) == 200
     assert status(tokens["access_token"]) == 401
