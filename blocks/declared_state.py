@@ -162,7 +162,7 @@ class DeclaredState(Block):
         origin = declaration.origin
         if faults := declaration.faults:
             raise DeclarationError([f"{origin} is faulty:", *faults])
-        return f"{origin} declares {count(len(declaration.teams), 'team')} and is in order."
+        return f"{origin} declares {count(len(declaration.teams), 'team')} and is valid."
 
     def _folder(self) -> Path:
         return Path(self.folder or "")
@@ -170,8 +170,8 @@ class DeclaredState(Block):
     def _repository(self) -> "Repository | None":
         """Return the repository; None if the block names a folder."""
         if bool(self.folder) == bool(self.repository):
-            given = "both a folder and a repository" if self.folder else "neither"
-            text = f"The Declared State block names {given}. Give 'folder' or 'repository'."
+            given = "both 'folder' and" if self.folder else "neither 'folder' nor"
+            text = f"The Declared State block sets {given} 'repository'. Set exactly one of them."
             raise TenantryError(text)
         if not self.repository:
             return None

@@ -29,12 +29,12 @@ def configure_platform(
     renew_client_secret: bool = False,
     platform: BlockName = "default",
 ) -> Any:
-    """Configure the realm, its external identity providers, Harbor's client, and Harbor.
+    """Configure the Keycloak realm, its identity providers, Harbor's OIDC client, and Harbor's settings.
 
     Args:
         dry_run: Show the changes without making them.
-        renew_client_secret: Renew the secret of Harbor's client in the realm now, regardless of its
-            age.
+        renew_client_secret: Renew the secret of Harbor's OIDC client in Keycloak now, regardless of
+            its age.
         platform: Name of the Platform block.
     """
     try:

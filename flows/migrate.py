@@ -64,7 +64,7 @@ def plan_migration(
     replan: bool = False,
     platform: BlockName = "default",
 ) -> Any:
-    """Find the users to move and everything that blocks the migration, and plan it if nothing does.
+    """Check which users must move and what blocks the migration. If nothing blocks it, create a plan.
 
     Args:
         report_storage: Type and name of the storage block for the journal, the snapshot and the
@@ -79,14 +79,14 @@ def plan_migration(
             provider.
         new_keycloak: Instead of a file, the name of the Keycloak Connection block of the new provider.
         pilot: User names of the pilot wave, which moves first.
-        groups: Groups whose users move next, one wave for each group.
-        wave_percent: The size of each wave of all other users, in percent of them.
+        groups: Groups whose users move after the pilot wave, one wave for each group.
+        wave_percent: The size of each later wave, as a percentage of the remaining users.
         exclude_users: User names of users who do not move. They cannot log in after the migration.
         reimport_users: User names of users who cannot be linked. They are deleted in the realm and
             imported again with the same id.
         soak_hours: Hours between the switch and the earliest finish. A rollback is possible until then.
         keep_days: Days to keep the snapshot after the end of the migration.
-        max_wave_percent: The largest part of Harbor's users that one wave may delete, in percent.
+        max_wave_percent: The maximum percentage of Harbor's users that one wave may delete.
         replan: Replace a plan that is already approved.
         platform: Name of the Platform block.
     """
@@ -138,8 +138,8 @@ def continue_migration(
         waves: The number of waves to move now; all remaining waves if empty.
         switch: Also switch logins to the new provider: after the last wave, or before the first wave if
             Harbor's issuer changes. If this is off, a later run switches.
-        approved_plan: For runs without a form, the hash of the plan. By starting the run with it, you
-            approve the plan.
+        approved_plan: The hash of the plan. If you set it, you approve this plan, and the run does not
+            wait for the form.
         platform: Name of the Platform block.
     """
 
@@ -210,11 +210,11 @@ def finish_migration(
 
     Args:
         report_storage: Type and name of the storage block of the migration.
-        exclude_users: User names of users who have not logged in yet and whose login the finish does
-            not wait for.
+        exclude_users: User names of users who have not logged in yet. The finish does not wait for
+            their login.
         skip_soak: Finish before the soak time is over.
-        approved_plan: For runs without a form, the hash that an earlier run showed. By starting the run
-            with it, you approve the plan.
+        approved_plan: The hash that an earlier run of this flow showed. If you set it, you approve the
+            consequences with this hash, and the run does not wait for the form.
         platform: Name of the Platform block.
     """
 
@@ -247,10 +247,10 @@ def roll_back_migration(
 
     Args:
         report_storage: Type and name of the storage block of the migration.
-        exclude_users: User names of users who have not logged in since they were deleted and whose
-            login the rollback does not wait for.
-        approved_plan: For runs without a form, the hash that an earlier run showed. By starting the run
-            with it, you approve the plan.
+        exclude_users: User names of users who have not logged in since they were deleted in Harbor.
+            The rollback does not wait for their login.
+        approved_plan: The hash that an earlier run of this flow showed. If you set it, you approve the
+            consequences with this hash, and the run does not wait for the form.
         platform: Name of the Platform block.
     """
 

@@ -102,7 +102,7 @@ def onboard_teams(
 
     Args:
         scope: "changed" selects the teams whose declaration is new or has changed since it was
-            applied. "all" selects all teams, and corrects manual changes in the systems, too.
+            applied. "all" selects all teams, and also corrects manual changes in the systems.
         teams: Names of the teams to onboard; all teams if empty.
         commit: Full hash of a commit of the declared state's branch that declares the teams; the
             latest commit if empty.

@@ -95,7 +95,7 @@ def request_approval(question: Markdown, plan: str, *, patience: int = DAY) -> s
     """
     days = count(patience // DAY, "day")
     get_run_logger().info(
-        "Plan %s waits for an approval, for %s. Open this run in the UI and choose Resume in the "
+        "Plan %s needs an approval within %s. Open this run in the UI and choose Resume in the "
         "menu at the top right.",
         plan,
         days,

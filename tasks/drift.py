@@ -87,7 +87,7 @@ def _publish(remedy: Remedy) -> None:
 
 def _counted(remedy: Remedy) -> str:
     changes, removals = len(remedy.changes), len(remedy.removals)
-    return f"{count(changes, 'change')}, {count(removals, 'removal')} among them"
+    return f"{count(changes, 'change')}, including {count(removals, 'removal')}"
 
 
 def _approve(remedy: Remedy) -> None:

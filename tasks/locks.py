@@ -131,7 +131,7 @@ class TeamLock:
             raise LockLost(
                 "prefect",
                 f"lock of {describe_owners(self._teams)}",
-                f"it is lost: {reason}. Nothing was written since",
+                f"it is lost: {reason}. Nothing was written after that",
                 advice="Another run may be changing these teams now; the next run completes the rest.",
             )
 
@@ -161,7 +161,7 @@ class TeamLock:
                 f"lock of {describe_owners(list(wrong))}",
                 f"the concurrency limit {states}, and must be 1 and active to keep two runs from "
                 "changing the same team at the same time",
-                "Correct it under Concurrency in the UI, or by: prefect "
+                "Correct it under Concurrency in the UI, or with: prefect "
                 f"global-concurrency-limit update {limit_name(min(wrong))} --limit 1 --enable",
             )
 

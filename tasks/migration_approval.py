@@ -61,8 +61,9 @@ def _describe_plan(run: MigrationRun) -> Markdown:
         for number, name in enumerate(snapshot.waves)
     )
     return markdown(
-        "**{}** to move from {} to {}.\n\n{}\n\nThe waves:\n\n{}\n\nThe people: {} in block {}. "
-        "The findings: artifact `migration-inspection` of the run that made the plan.",
+        "**{}** to move from {} to {}.\n\n{}\n\nThe waves:\n\n{}\n\nThe list of people is the file {} "
+        "in block {}. The findings are in the artifact `migration-inspection` of the run that created "
+        "the plan.",
         count(len(snapshot.moving), "person", "people"),
         code(entry.old),
         code(entry.new),

@@ -59,7 +59,9 @@ class Progress:
 
 def publish_inspection(store: BlockStore, found: Inspection) -> None:
     """Publish the notices of an inspection as a table and as a page, without user names."""
-    where = markdown("The people: {} in block {}.", code(INSPECTION), code(store.name))
+    where = markdown(
+        "The list of people is the file {} in block {}.", code(INSPECTION), code(store.name)
+    )
     publish_table(
         "migration-inspection",
         report.notice_rows(found),
@@ -113,7 +115,7 @@ def publish_status(
     table = report.count_by_team(*found)
     since = f" since {entry.switched_at:%Y-%m-%d %H:%M} UTC" if entry.switched_at else ""
     text = markdown(
-        "The {}: {}{}; {}. The people: {} in block {}.",
+        "The {}: {}{}; {}. The list of people is the file {} in block {}.",
         label,
         entry.phase,
         since,
@@ -135,7 +137,7 @@ def publish_rights(store: BlockStore, name: str, rights: list[Right]) -> int:
             for (kind, change), number in sorted(rows.items())
         ],
         markdown(
-            "{} compared, {} different. All rights: {} in block {}.",
+            "{} compared, {} different. The list of all rights is the file {} in block {}.",
             count(len(rights), "right"),
             len(differing),
             code(name),

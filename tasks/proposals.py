@@ -41,7 +41,7 @@ def check_declaration(blocks: PlatformBlocks, given: Any, if_declared: IfDeclare
         publish_table(
             artifact_key("difference", team.name),
             [change.cut._asdict() for change in proposal.changes],
-            markdown("What this call changes in {}.", proposal.file),
+            markdown("Changes to {}.", proposal.file),
         )
     if if_declared == "refuse":
         proposal.refuse()
@@ -101,8 +101,8 @@ def approve(proposal: Proposal, plan: Plan, taken: Sequence[Id] = ()) -> None:
     changes = proposal.changes
     fields = joined(", ", (code(change.field) for change in changes[:10]))
     more = f" and {len(changes) - 10} more" if len(changes) > 10 else ""
-    what = markdown("changes {}{} in", fields, more) if changes else markdown("writes all of")
-    unread = markdown(", **which cannot be read** and is overwritten")
+    what = markdown("changes {}{} in", fields, more) if changes else markdown("writes")
+    unread = markdown(", **which cannot be read now** and is overwritten")
     effects, shown = [], []
     if taken:
         amount = count(len(taken), "resource")
@@ -139,7 +139,7 @@ def refuse_other(approved: Plan, now: Plan) -> None:
     if deletes and explain.steps(now) != explain.steps(approved):
         raise NotApproved(
             f"The systems have changed since plan {plan_hash(explain.steps(approved))} was made: "
-            f"the present plan is {plan_hash(explain.steps(now))}. Nothing was changed. Start the "
+            f"the current plan is {plan_hash(explain.steps(now))}. Nothing was changed. Start the "
             "run again, and approve the plan that it shows."
         )
 

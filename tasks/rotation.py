@@ -128,7 +128,9 @@ def approve(outcomes: Sequence[Outcome], token_lifetime: timedelta) -> str:
     if not due:
         return ""
     if (before := recall(_APPROVED)) and set(due) <= set(before["credentials"]):
-        get_run_logger().info("%s approved this before the run was restarted.", before["by"])
+        get_run_logger().info(
+            "%s approved these deletions before the run was restarted.", before["by"]
+        )
         return str(before["by"])
     minutes = token_lifetime.total_seconds() / 60
     by = request_approval(

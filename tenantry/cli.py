@@ -46,7 +46,7 @@ Format = Literal["table", "json", "csv", "html", "sarif"]
 def validate(folder: Folder) -> None:
     """Validate the declared state and list all faults.
 
-    Warnings list values that a later release will refuse.
+    Warnings list values that a later release will reject.
 
     Exit status: 0 no faults, 1 faults.
     """

@@ -100,7 +100,7 @@ def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
     waiting = sum(len(plan.waiting) for plan in plans)
     unread = sum(outcome.plan is None for outcome in outcomes)
     parts += [f"{refusals} refused"] * bool(refusals) + [f"{waiting} waiting"] * bool(waiting)
-    parts += [f"{unread} not readable"] * bool(unread)
+    parts += [f"{unread} could not be read"] * bool(unread)
     return f"{_counted(outcomes)}: {', '.join(parts) or 'nothing to do'}."
 
 

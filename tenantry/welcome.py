@@ -63,7 +63,7 @@ def guide(team: Team, registry: str, realm: str, plan: Plan | None = None) -> Ma
         lines.append(
             markdown(
                 "## Pull\n\n"
-                "Pods of the `default` ServiceAccount can pull from your project without settings.\n"
+                "Pods of the `default` ServiceAccount can pull from your project without further configuration.\n"
                 "Another ServiceAccount needs `imagePullSecrets: [{{name: harbor-pull}}]`.\n"
             )
         )

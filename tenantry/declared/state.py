@@ -144,7 +144,7 @@ class Declaration:
     other_faults: tuple[str, ...] = field(default=(), compare=False)
     """Faults between the platform and its teams that exclude no team."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
-    """Values that a later release will refuse, sorted by file and line."""
+    """Values that a later release will reject, sorted by file and line."""
     evaluator: PolicyEvaluator | None = field(default=None, compare=False, repr=False)
     """The evaluator of the policy that the teams were checked against."""
 

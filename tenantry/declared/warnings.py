@@ -1,4 +1,4 @@
-"""Warnings about values that are still accepted, and that a later release will refuse.
+"""Warnings about values that are still accepted, and that a later release will reject.
 
 Warnings do not fail a run. `tenantry validate` and the log of each flow show them.
 """

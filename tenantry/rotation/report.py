@@ -90,7 +90,7 @@ def _after_failure(outcome: Outcome) -> str:
     if outcome.rotated:
         return "The new credential is published. The next run completes the rotation. No robot was retired."
     if outcome.why == "compromised":
-        return "The old robots may already be deleted. Run it again at once."
+        return "The old robots may already be deleted. Start the run again at once."
     return "The old credential is still published. The next run tries again."
 
 

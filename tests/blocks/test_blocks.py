@@ -192,7 +192,7 @@ def test_the_declared_states_check_says_how_many_teams(tmp_path: Path) -> None:
     (tmp_path / "platform.yaml").write_text("name: test\n")
 
     assert DeclaredState(folder=str(tmp_path)).check() == (
-        f"{tmp_path} declares 0 teams and is in order."
+        f"{tmp_path} declares 0 teams and is valid."
     )
 
 

@@ -105,9 +105,7 @@ def test_what_replaces_a_file_that_cannot_be_read_is_approved_as_a_whole(
     proposals.approve(proposal, Plan("shop", (Change("delete", Resource(id, {}), ()),)))
 
     (question,) = questions
-    assert (
-        "writes all of `teams/shop.yaml`, **which cannot be read** and is overwritten" in question
-    )
+    assert "writes `teams/shop.yaml`, **which cannot be read now** and is overwritten" in question
     assert "team-shop/web" in question
 
 

@@ -130,7 +130,7 @@ def test_plan_fails_for_unreadable_teams_and_plans_the_rest(bench: Bench, run: R
     status, out, _ = run("plan", bench.folder, **environment(bench.sandbox))
     assert status == 1
     assert f"Team data: cannot be read: Harbor: GET {path} answered 500" in out
-    assert "1 not readable" in out
+    assert "1 could not be read" in out
     assert "harbor/project/team-shop" in out
 
 

@@ -110,7 +110,7 @@ def test_a_team_that_cannot_be_read_shows_the_reason() -> None:
     error = SystemUnavailable("harbor", "GET /x", "no answer (ConnectError)")
     text = shown(Outcome("shop", error=error))
     assert "Team shop: cannot be read: Harbor: GET /x: no answer (ConnectError)" in text
-    assert "1 team: 1 not readable." in text
+    assert "1 team: 1 could not be read." in text
     expected = {"team": "shop", "error": "Harbor: GET /x: no answer (ConnectError)"}
     assert explain.document([Outcome("shop", error=error)]) == [expected]
 

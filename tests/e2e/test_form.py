@@ -140,7 +140,7 @@ def test_a_plan_is_approved_or_refused_in_the_ui(approve, bench, page):
     answer_approval(page, dialog, approve=approve)
 
     run = bench.platform.wait_for_run(id)
-    assert f"Plan {plan} waits for an approval" in bench.platform.whole_log(id)
+    assert f"Plan {plan} needs an approval" in bench.platform.whole_log(id)
     file = (bench.declared / "teams" / "shop.yaml").read_text()
     if approve:
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
