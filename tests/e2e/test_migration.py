@@ -114,7 +114,8 @@ def test_the_approvals_of_another_issuer_say_whom_they_lock_out_and_delete(
 
     said = (
         *("are deleted, wave by wave", "cannot log in again until their wave is done"),
-        *("CLI secrets end for 5 people", "Names for docker login", "To go back, run"),
+        *("The CLI secrets of 5 people become invalid", "User names for docker login"),
+        "For a rollback, run",
     )
     places = [asked.replace("\\", "").index(text) for text in said]
     assert places == sorted(places), asked
@@ -201,7 +202,7 @@ def test_different_deployments_at_once_leave_one_migration_that_is_whole(flows: 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({}, "neither is given"),
+        ({}, "Set identities_file or new_keycloak"),
         ({"identities_file": "none.csv"}, "the file does not exist"),
         ({"situation": "users", "reimport_users": ["user01"]}, "keeps the ids of users"),
         ({"new_keycloak": "none"}, "There is no block 'Keycloak Connection'"),
@@ -263,8 +264,8 @@ def test_a_person_reads_the_approval_of_another_issuer_in_the_ui(
     shown = dialog.inner_text()
     for text in (
         "cannot log in again until their wave is done",
-        "CLI secrets end for 5 people",
-        "Names for docker login",
+        "The CLI secrets of 5 people become invalid",
+        "User names for docker login",
         "For a rollback, run roll-back-migration before finish-migration",
     ):
         assert text in shown, shown

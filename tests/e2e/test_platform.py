@@ -55,7 +55,7 @@ def test_the_platform_is_configured_and_a_second_run_writes_nothing(bench):
 def test_where_nothing_is_declared_no_system_is_called(bench):
     run = bench.run("configure-platform")
 
-    assert run["state"]["message"] == "Nothing of the platform's own is declared."
+    assert run["state"]["message"] == "No resources of the platform itself are declared."
     assert bench.sandbox.requests.total() == 0
 
 
