@@ -10,21 +10,33 @@ Run this after each `prefect deploy`. `deployments/serve.py` does it by itself. 
    your own deployments of a flow: the flows reject the former names;
 3. makes the API reject a run with a parameter that the flow does not have. Prefect would accept it,
    and the run would crash. `prefect deploy` replaces the schema, so this is done after each of them.
+
+It covers all deployments with the tag `tenantry`. A deployment that cannot be updated is reported, and
+does not stop the update of the others.
 """
 
+import re
+import sys
 from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 from uuid import UUID
 
-from prefect import get_client
+import httpx
+from prefect import Flow, get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.utilities.callables import parameter_schema
 
+import flows
 from blocks import Platform
 from blocks.loading import NoSuchBlock, load
+from blocks.platform import DEFAULT
 from tenantry.connections import HOME
+from tenantry.errors import TenantryError
 
 RETIRED = frozenset({"migrate-identity-provider"})
 """Deployments of earlier versions that no flow exists for."""
@@ -83,11 +95,14 @@ def platform_of(blocks: Mapping[str, str], name: str) -> str:
     Args:
         blocks: the names of the blocks by the former parameters; `default` where one is missing.
         name: the name of the Platform block if the blocks have different names.
+
+    Raises:
+        TenantryError: a Platform block of this name exists, and names other blocks.
     """
-    given = {each: blocks.get(each, "default") for each in BLOCKS}
+    given = {each: blocks.get(each, DEFAULT) for each in BLOCKS}
     names = set(given.values())
-    if names == {"default"}:
-        return "default"
+    if names == {DEFAULT}:
+        return DEFAULT
     (name,) = names if len(names) == 1 else (name,)
     cluster = given.pop("cluster")
     wanted = Platform(**given, clusters={HOME: cluster})
@@ -99,40 +114,76 @@ def platform_of(blocks: Mapping[str, str], name: str) -> str:
     names_of = [present.declared_state, present.harbor, present.keycloak]
     if [*names_of, *present.clusters.values()] == [*given.values(), cluster]:
         return name
-    raise SystemExit(
+    raise TenantryError(
         f"The deployment needs a Platform block with {given | {'cluster': cluster}}, but the block "
         f"'Platform' named '{name}' names others. Rename that block, and run this again."
     )
 
 
-def update_parameters() -> dict[str, list[str]]:
+def block_name(flow: str, deployment: str) -> str:
+    """Return the name of the Platform block for a deployment whose blocks have different names.
+
+    It is never `default`: all runs that name no Platform block would use it.
+    """
+    name = "-".join(re.findall("[a-z0-9]+", deployment.lower()))
+    return name if name not in ("", DEFAULT) else f"{flow}-{DEFAULT}"
+
+
+def flow_schemas() -> dict[str, dict[str, Any]]:
+    """Return the schema of the parameters of each installed flow, by the name of the flow."""
+    modules = [import_module(f"flows.{found.name}") for found in iter_modules(flows.__path__)]
+    installed = [each for module in modules for each in vars(module).values()]
+    return {
+        flow.name: parameter_schema(flow).model_dump_for_openapi()
+        for flow in installed
+        if isinstance(flow, Flow)
+    }
+
+
+def update_parameters() -> tuple[dict[str, list[str]], dict[str, str]]:
     """Rename former parameters of all deployments, and make the API reject unknown ones.
 
     Returns:
-        The names of the deployments, with the former parameters that each has set.
+        The names of the updated deployments, with the former parameters that each has set; and the
+        names of the other deployments, with the reasons.
     """
-    done = {}
+    updated, failed = {}, {}
+    schemas = flow_schemas()
     with get_client(sync_client=True) as client:
-        flows: dict[UUID, str] = {}
+        names: dict[UUID, str] = {}
         for deployment in client.read_deployments(deployment_filter=_OURS):
-            if deployment.flow_id not in flows:
-                flows[deployment.flow_id] = client.read_flow(deployment.flow_id).name
-            done[deployment.name] = _update(client, deployment, flows[deployment.flow_id])
-    return done
+            if deployment.flow_id not in names:
+                names[deployment.flow_id] = client.read_flow(deployment.flow_id).name
+            flow = names[deployment.flow_id]
+            # An own deployment still has the schema of the version that it was deployed with.
+            schema = schemas.get(flow) or deployment.parameter_openapi_schema or {}
+            try:
+                updated[deployment.name] = _update(client, deployment, flow, schema)
+            except TenantryError as error:
+                failed[deployment.name] = str(error)
+            except httpx.HTTPStatusError as error:
+                failed[deployment.name] = f"Prefect rejects its parameters: {error.response.text}"
+    return updated, failed
 
 
-def _update(client: SyncPrefectClient, deployment: DeploymentResponse, flow: str) -> list[str]:
+def _update(
+    client: SyncPrefectClient,
+    deployment: DeploymentResponse,
+    flow: str,
+    schema: Mapping[str, Any],
+) -> list[str]:
     former: set[str] = set()
+    of_deployment = rename(flow, deployment.parameters)[1]
 
     def present(parameters: Mapping[str, Any]) -> dict[str, Any]:
         renamed, blocks = rename(flow, parameters)
         former.update(set(parameters) - set(renamed))
-        if blocks:
-            renamed["platform"] = platform_of(blocks, deployment.name)
+        if blocks:  # a schedule sets only the blocks that differ from those of the deployment
+            name = block_name(flow, deployment.name)
+            renamed["platform"] = platform_of(of_deployment | blocks, name)
         return renamed
 
-    schema = {**(deployment.parameter_openapi_schema or {}), "additionalProperties": False}
-    update = DeploymentUpdate(parameter_openapi_schema=schema)
+    update = DeploymentUpdate(parameter_openapi_schema={**schema, "additionalProperties": False})
     parameters = present(deployment.parameters)
     if parameters != deployment.parameters:
         update.parameters = parameters
@@ -161,6 +212,10 @@ def delete_retired() -> list[str]:
 if __name__ == "__main__":
     for name in delete_retired():
         print(f"{name}: deleted, it belongs to an earlier version")
-    for name, former in update_parameters().items():
+    updated, failed = update_parameters()
+    for name, former in updated.items():
         note = f"; renamed the former parameters {', '.join(former)}" if former else ""
         print(f"{name}: accepts only the parameters of its flow{note}")
+    for name, reason in failed.items():
+        print(f"{name}: not updated. {reason}", file=sys.stderr)
+    sys.exit(1 if failed else 0)

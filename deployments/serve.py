@@ -9,6 +9,7 @@ Runs get the environment that a worker would set. Variables that are already set
 import argparse
 import asyncio
 import os
+import sys
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -70,6 +71,9 @@ if __name__ == "__main__":
     for deployment in deployments(file):
         runner.add_deployment(deployment)
     delete_retired()
-    print(f"Serving {', '.join(update_parameters())}.", flush=True)
+    updated, failed = update_parameters()
+    for name, reason in failed.items():
+        print(f"{name}: not updated. {reason}", file=sys.stderr)
+    print(f"Serving {', '.join(updated)}.", flush=True)
     with suppress(KeyboardInterrupt, TerminationSignal):
         asyncio.run(runner.start())

@@ -8,7 +8,7 @@ from prefect.automations import Automation
 from ruamel.yaml import YAML
 
 from blocks import Platform
-from demo.processes import ROOT
+from demo.processes import ROOT, ProcessDied
 from tests.support.flow_harness import Worker, scheduled_runs
 
 DEPLOYMENTS = YAML(typ="safe", pure=True).load(ROOT / "prefect.yaml")["deployments"]
@@ -99,10 +99,12 @@ def test_former_parameters_of_own_deployments_are_renamed_after_an_upgrade(platf
     """The flows reject them, so each run of the deployment and its schedules would fail."""
     served = platform.call("GET", "deployments/name/detect-drift/detect-drift")
     former = {"declared_state": "eu", "harbor": "eu", "keycloak": "eu", "cluster": "eu-west"}
+    known = (*former, "ask", "store", "remediate", "teams")
     for name, parameters in (
         ("eu-drift", {**former, "ask": False, "store": "local-file-system/eu"}),
         ("us-drift", dict.fromkeys(former, "us") | {"remediate": "safe"}),
         ("no-drift", dict.fromkeys(former, "default")),
+        ("default", {"harbor": "eu"}),
     ):
         schedule = {"schedule": {"cron": "0 0 1 1 *"}, "parameters": {"ask": True, "teams": ["a"]}}
         body = {
@@ -112,8 +114,12 @@ def test_former_parameters_of_own_deployments_are_renamed_after_an_upgrade(platf
             "parameters": parameters,
             "schedules": [schedule],
             "enforce_parameter_schema": True,
-            "parameter_openapi_schema": served["parameter_openapi_schema"]
-            | {"additionalProperties": True},
+            # The schema of the former version: only the shipped deployments are deployed again.
+            "parameter_openapi_schema": {
+                "type": "object",
+                "properties": {each: {} for each in known},
+                "additionalProperties": False,
+            },
         }
         platform.call("POST", "deployments/", body)
 
@@ -121,12 +127,14 @@ def test_former_parameters_of_own_deployments_are_renamed_after_an_upgrade(platf
         platform.run("deployments/parameters.py")
 
     found = {}
-    for name in ("eu-drift", "us-drift", "no-drift"):
+    for name in ("eu-drift", "us-drift", "no-drift", "default"):
         deployment = platform.call("GET", f"deployments/name/detect-drift/{name}")
         found[name] = deployment["parameters"]
         (schedule,) = deployment["schedules"]
         assert schedule["parameters"] == {"require_approval": True, "teams": ["a"]}
         assert deployment["parameter_openapi_schema"]["additionalProperties"] is False
+        run = {"parameters": {"require_approval": True, "fail_on": "drift"}}
+        platform.call("POST", f"deployments/{deployment['id']}/create_flow_run", run)
         platform.call("DELETE", f"deployments/{deployment['id']}")
     assert found == {
         "eu-drift": {
@@ -136,7 +144,28 @@ def test_former_parameters_of_own_deployments_are_renamed_after_an_upgrade(platf
         },
         "us-drift": {"platform": "us", "remediate": "safe"},
         "no-drift": {"platform": "default"},
+        # A block 'Platform/default' would be used by all runs that name no Platform block.
+        "default": {"platform": "detect-drift-default"},
     }
     assert Platform.load("eu-drift").clusters == {"home": "eu-west"}
     assert Platform.load("eu-drift").harbor == "eu"
     assert Platform.load("us").keycloak == "us"
+    assert Platform.load("detect-drift-default").harbor == "eu"
+
+
+def test_an_own_deployment_that_cannot_be_updated_does_not_stop_the_others(platform):
+    """`serve.py` updates them at its start: it would serve no flow."""
+    served = platform.call("GET", "deployments/name/check-platform/check-platform")
+    for name, parameters in (("broken", {"unknown": 1}), ("whole", {"harbor": "default"})):
+        body = {"name": name, "flow_id": served["flow_id"], "tags": ["tenantry"]}
+        platform.call("POST", "deployments/", body | {"parameters": parameters})
+
+    with pytest.raises(ProcessDied, match="broken: not updated"):
+        platform.run("deployments/parameters.py")
+
+    found = {}
+    for name in ("broken", "whole"):
+        deployment = platform.call("GET", f"deployments/name/check-platform/{name}")
+        found[name] = deployment["parameters"]
+        platform.call("DELETE", f"deployments/{deployment['id']}")
+    assert found == {"broken": {"unknown": 1}, "whole": {"platform": "default"}}
