@@ -127,12 +127,17 @@ def run_as_task(name: str, work: Callable[[bool], T], /) -> T:
     Raises:
         TenantryError: the step failed.
     """
-    return step(name)(lambda: work(is_retry()))()
+    return _step_of(name, work)()
 
 
 def submit_as_task(name: str, work: Callable[[bool], T], /) -> PrefectFuture[T]:
     """Start a step as a task that runs concurrently with others; see `run_as_task`."""
-    return step(name)(lambda: work(is_retry())).submit()
+    return _step_of(name, work).submit()
+
+
+def _step_of(name: str, work: Callable[[bool], T]) -> Step[[], T]:
+    literal = name.replace("{", "{{").replace("}", "}}")  # a name of a team is not a template
+    return step(name, literal)(lambda: work(is_retry()))
 
 
 def is_retry() -> bool:
