@@ -60,11 +60,13 @@ def conclude(run: RotationRun, trail: Trail, outcomes: Sequence[Outcome]) -> Sta
     reasons = [f"{outcome.name}: {outcome.error}" for outcome in outcomes if outcome.error]
     if absent := run.systems.state.faults_of(run.names):
         origin = run.systems.state.origin
-        reasons += [f"Faulty in {origin}, and rotated as they are:", *absent]
+        text = f"Faulty in {origin}; credentials were rotated with their current permissions:"
+        reasons += [text, *absent]
     if run.unnamed:
         reasons.append(
-            "Rotated as they are, since a file that gives no name may declare them: "
-            f"{', '.join(run.unnamed)}. Give each file the name of its team, or delete the file."
+            f"Teams that a file without a team name may declare: {', '.join(run.unnamed)}. Their "
+            "credentials were rotated with their current permissions. Set the team name in each "
+            "file, or delete the file."
         )
     if trail.error is not None:
         reasons.append(str(trail.error))

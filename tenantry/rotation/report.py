@@ -20,8 +20,8 @@ _ORDER: tuple[State, ...] = (
 _WHY = {
     "compromised": "its secret is compromised",
     "broken": "it did not work",
-    "forced": "a person requested it",
-    "expiry": "its robot expires soon",
+    "forced": "a user requested it",
+    "expiry": "its robot was about to expire",
     "age": "of its age",
 }
 
@@ -62,9 +62,10 @@ def page(outcome: Outcome, now: datetime) -> Markdown:
     robot = code(outcome.robot)
     parts = [markdown("# Robot {} of team {}", code(outcome.purpose), code(outcome.team))]
     if outcome.rotated:
-        parts.append(markdown("{} was published at {} UTC, because {}.", robot, _when(now), why))
+        text = "The credential was rotated at {} UTC, because {}. The new robot is {}."
+        parts.append(markdown(text, _when(now), why, robot))
     elif why:
-        parts.append(markdown("{} had to be rotated, because {}.", robot, why))
+        parts.append(markdown("The credential of {} must be rotated, because {}.", robot, why))
     if outcome.done:
         parts.append(joined("\n", (markdown("1. {}", step) for step in outcome.done)))
     if outcome.until is not None:

@@ -105,7 +105,8 @@ def test_the_table_shows_pairs_that_need_attention_first() -> None:
 
 def test_a_page_lists_the_changes_and_the_end_of_the_overlap() -> None:
     text = page(ROTATED, NOW)
-    assert "`pull-b` was published at 2026-11-25 12:00 UTC, because of its age." in text
+    assert "The credential was rotated at 2026-11-25 12:00 UTC, because of its age." in text
+    assert "The new robot is `pull-b`." in text
     assert "1. created pull-b" in text
     assert "**The old credential works until 2026-11-26 12:00 UTC.**" in text
     assert "The next rotation is due at 2026-12-13 12:00 UTC." in text
@@ -113,6 +114,8 @@ def test_a_page_lists_the_changes_and_the_end_of_the_overlap() -> None:
 
 def test_a_page_about_a_failure_describes_the_state() -> None:
     text = page(FAILED, NOW)
-    assert "`ci-a` had to be rotated, because its robot expires soon." in text
+    assert (
+        "The credential of `ci-a` must be rotated, because its robot was about to expire." in text
+    )
     assert f"**The rotation failed:** {FAILED.error}" in text
     assert "The old credential is still published." in text
