@@ -302,7 +302,7 @@ def test_a_pilot_logs_in_by_the_printed_links_though_harbor_sends_a_hint(make: M
     lab.plan(options(lab))
     with lab.systems() as systems:
         lab.migration(systems).move(1)
-        links = pilots.links(systems, NEW)
+        links = pilots.make_links(systems, NEW)
     lab.send_to(OLD)
     lab.harbor.settle()
     back = f"{links.harbor.removesuffix('login')}callback"
