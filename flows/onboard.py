@@ -47,8 +47,8 @@ def onboard_team(
             difference and changes nothing. "merge" adds the given fields to the team's file.
             "replace" reduces the file to the given fields.
         require_approval: Require an approval in the UI before a changed declaration deletes resources,
-            or a new team takes over resources of a removed team. If this is off, the run deletes
-            without an approval, and fails instead of taking over resources.
+            or a new team adopts resources of a removed team. If this is off, the run deletes
+            without an approval, and fails instead of adopting resources.
         dry_run: Show the changes without making them. The declared state does not change either.
         platform: Name of the Platform block.
     """
