@@ -62,8 +62,14 @@ def page(outcome: Outcome, now: datetime) -> Markdown:
     robot = code(outcome.robot)
     parts = [markdown("# Robot {} of team {}", code(outcome.purpose), code(outcome.team))]
     if outcome.rotated:
-        text = "The credential was rotated at {} UTC, because {}. The new robot is {}."
-        parts.append(markdown(text, _when(now), why, robot))
+        parts.append(
+            markdown(
+                "The credential was rotated at {} UTC, because {}. The new robot is {}.",
+                _when(now),
+                why,
+                robot,
+            )
+        )
     elif why:
         parts.append(markdown("The credential of {} must be rotated, because {}.", robot, why))
     if outcome.done:
