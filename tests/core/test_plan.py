@@ -8,7 +8,7 @@ import pytest
 from tenantry.declared import Team
 from tenantry.errors import NotOurs, SystemUnavailable
 from tenantry.kinds import Kind, Stage
-from tenantry.plan import Plan, make_plan, refuse
+from tenantry.plan import Plan, make_plan, may_adopt, refuse
 from tenantry.resources import (
     Amount,
     Difference,
@@ -265,6 +265,18 @@ def test_if_identical_adopts_what_differs_in_nothing_but_our_marks() -> None:
     made = plan(wanted(fields), live=live, adopt="if-identical")
     assert made.changes == ()
     assert len(made.refusals) == 1
+
+
+@pytest.mark.parametrize("adopt", ["if-identical", "yes"])
+def test_an_object_of_another_owner_is_never_adopted(adopt: str) -> None:
+    """Its intent must not be recorded either, which would make it ours in the next run."""
+    observed = Observed()
+    observed.live[THING] = Live({"a": 1}, ours=False, foreign="it belongs to team 'data'")
+    team = Team.model_validate({"name": "shop", "adopt": adopt})
+    resource = wanted({"a": 1})
+
+    assert not may_adopt(team, resource, [resource], observed)
+    assert not make_plan(team, [resource], observed).changes
 
 
 @pytest.mark.parametrize("adopt", ["if-identical", "yes"])
