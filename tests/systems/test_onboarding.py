@@ -168,22 +168,36 @@ def test_a_first_run_makes_an_exact_number_of_calls(teams: int, bench: Bench) ->
     }
 
 
+SECOND_RUN = (
+    pytest.mark.demand("onboard", "a second run on unchanged teams writes nothing", "writes"),
+    pytest.mark.demand(
+        "onboard",
+        "its Harbor reads: exactly 3 a team, 1 a robot's credential, 1 each for "
+        "declared retention and immutable tags, and pages",
+        "Harbor",
+    ),
+    pytest.mark.demand(
+        "onboard",
+        "its Keycloak reads: exactly 1 for all teams, or 2 and 1 a team with members",
+        "Keycloak",
+    ),
+    pytest.mark.demand(
+        "onboard",
+        "its Kubernetes reads: exactly 9 for all teams, and 1 a managed Secret",
+        "Kubernetes",
+    ),
+)
+
+
+def second_run(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test as a proof of the demands on the calls of a second run."""
+    for mark in SECOND_RUN:
+        test = mark(test)
+    return test
+
+
 @pytest.mark.demand("onboard", "onboarding finishes in one pass")
-@pytest.mark.demand("onboard", "a second run on unchanged teams writes nothing", "writes")
-@pytest.mark.demand(
-    "onboard",
-    "its Harbor reads: exactly 3 a team, 1 a robot's credential, 1 each for "
-    "declared retention and immutable tags, and pages",
-    "Harbor",
-)
-@pytest.mark.demand(
-    "onboard",
-    "its Keycloak reads: exactly 1 for all teams, or 2 and 1 a team with members",
-    "Keycloak",
-)
-@pytest.mark.demand(
-    "onboard", "its Kubernetes reads: exactly 9 for all teams, and 1 a managed Secret", "Kubernetes"
-)
+@second_run
 @pytest.mark.parametrize("teams", [1, 30])
 def test_a_second_run_writes_nothing_and_makes_an_exact_number_of_calls(
     teams: int, bench: Bench, record_property: Record
@@ -204,21 +218,7 @@ def test_a_second_run_writes_nothing_and_makes_an_exact_number_of_calls(
     }
 
 
-@pytest.mark.demand("onboard", "a second run on unchanged teams writes nothing", "writes")
-@pytest.mark.demand(
-    "onboard",
-    "its Harbor reads: exactly 3 a team, 1 a robot's credential, 1 each for "
-    "declared retention and immutable tags, and pages",
-    "Harbor",
-)
-@pytest.mark.demand(
-    "onboard",
-    "its Keycloak reads: exactly 1 for all teams, or 2 and 1 a team with members",
-    "Keycloak",
-)
-@pytest.mark.demand(
-    "onboard", "its Kubernetes reads: exactly 9 for all teams, and 1 a managed Secret", "Kubernetes"
-)
+@second_run
 def test_each_further_declared_resource_costs_an_exact_number_of_calls(
     bench: Bench, record_property: Record
 ) -> None:
