@@ -18,8 +18,22 @@ from tenantry.resources import PLATFORM, Difference, Exactly, Id, Observed
 from tenantry.systems.keycloak.kinds import CLIENT
 from tenantry.wording import count, value_text
 
-_SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
-_COLOURS = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red"}
+_SIGNS = {"adopt": "»", "create": "+", "update": "~", "replace": "±", "delete": "-"}
+_COLOURS = {
+    "adopt": "cyan",
+    "create": "green",
+    "update": "yellow",
+    "replace": "magenta",
+    "delete": "red",
+}
+_DONE = {
+    "adopt": "adopted",
+    "create": "created",
+    "update": "updated",
+    "replace": "replaced",
+    "delete": "deleted",
+}
+_RECREATED = "deleted and created again"
 _LONGEST = 60
 
 
@@ -49,13 +63,21 @@ def difference(change: Change, found: Difference) -> str:
     return f"{found.field}: {text(found.old)} → {text(found.new)}"
 
 
+def fields(change: Change) -> str:
+    """Return the differing fields, a line each. An adopted object that is re-created says so."""
+    lines = [difference(change, found) for found in change.differences]
+    if change.action == "adopt" and change.recreates:
+        lines.append(_RECREATED)
+    return "\n".join(lines)
+
+
 def rows(changes: Iterable[Change]) -> list[dict[str, str]]:
     """Return changes as table rows, one per change."""
     return [
         {
             "action": change.action,
             "resource": f"{change.id.system} {change.id.kind}\n{change.id.key}",
-            "fields": "\n".join(difference(change, found) for found in change.differences),
+            "fields": fields(change),
         }
         for change in changes
     ]
@@ -92,7 +114,9 @@ def summary(outcomes: Iterable[Outcome], *, applied: bool = False) -> str:
     plans = [outcome.plan for outcome in outcomes if outcome.plan is not None]
     actions = [change.action for plan in plans for change in plan.changes]
     parts = [
-        f"{actions.count(action)} {action}d" if applied else f"{actions.count(action)} to {action}"
+        f"{actions.count(action)} {_DONE[action]}"
+        if applied
+        else f"{actions.count(action)} to {action}"
         for action in _SIGNS
         if action in actions
     ]
@@ -134,10 +158,9 @@ def _team(outcome: Outcome) -> list[RenderableType]:
     shown.add_column("Resource", overflow="fold")
     shown.add_column("Field: old → new", overflow="fold")
     for change in plan.changes:
-        fields = "\n".join(difference(change, found) for found in change.differences)
         colour = _COLOURS[change.action]
         sign = f"[{colour}]{_SIGNS[change.action]} {change.action}[/]"
-        shown.add_row(sign, escape(str(change.id)), escape(fields))
+        shown.add_row(sign, escape(str(change.id)), escape(fields(change)))
     for refusal in plan.refusals:
         shown.add_row("[red]! refused[/]", escape(str(refusal.id)), escape(refusal.reason))
     for wait in plan.waiting:
@@ -162,7 +185,7 @@ def _document(outcome: Outcome) -> dict[str, Any]:
                 "system": change.id.system,
                 "kind": change.id.kind.name,
                 "key": change.id.key,
-                "adopts": change.adopts,
+                "recreates": change.recreates,
                 "differences": [
                     {"field": found.field, "old": plain(found.old), "new": plain(found.new)}
                     for found in change.differences

@@ -61,6 +61,8 @@ class Kind:
         is_record: whether it only records what Tenantry did, so that a difference is never urgent.
         immutable_fields: top-level fields that the system does not change in place: the resource is
             replaced instead.
+        mark_fields: top-level fields that hold Tenantry's mark, if it is not a label, an annotation or
+            an attribute.
         health_fields: top-level fields that show whether it works: if one differs, the resource is
             broken, not changed.
         place: returns the place in a team's file where a resource is declared, given the team, the
@@ -79,6 +81,7 @@ class Kind:
     access_fields: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
     is_record: bool = field(default=False, compare=False, kw_only=True)
     immutable_fields: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
+    mark_fields: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
     health_fields: tuple[str, ...] = field(default=(), compare=False, kw_only=True)
     place: Callable[["Team", str, str], "Place"] = field(
         default=_no_place, compare=False, kw_only=True, repr=False

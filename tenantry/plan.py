@@ -11,7 +11,7 @@ from tenantry.declared.platform import Platform
 from tenantry.declared.policy_text import grant_text
 from tenantry.declared.team import Team
 from tenantry.errors import NotOurs, SystemRefused, TenantryError
-from tenantry.kinds import STAGES, Stage
+from tenantry.kinds import STAGES, Kind, Stage
 from tenantry.resources import (
     MARK_PREFIXES,
     PLATFORM,
@@ -27,7 +27,12 @@ from tenantry.resources import differences as compare
 Owner = Team | Platform
 """The owner of a plan. The plan of the platform has the name PLATFORM."""
 
-Action = Literal["create", "update", "replace", "delete"]
+Action = Literal["create", "adopt", "update", "replace", "delete"]
+"""What a change does. `adopt` marks an object that Tenantry did not create as its own, and updates its
+declared fields in the same change."""
+
+_MARKED = Difference("mark", None, "tenantry")
+"""The difference of an adopted object, in place of those of the single labels and annotations."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,6 @@ class Change:
     differences: tuple[Difference, ...]
     live: Live | None = None
     """The object as it was observed; None if it did not exist."""
-    adopts: bool = False
-    """Whether the change adopts an object that Tenantry did not create."""
 
     @property
     def id(self) -> Id:
@@ -53,6 +56,20 @@ class Change:
         if self.action == "delete":
             return self.id.kind.deletion_stage or self.resource.stage
         return self.resource.stage
+
+    @property
+    def recreates(self) -> bool:
+        """Whether the object is deleted and created again, since the system does not change one of
+        the differing fields in place."""
+        is_changed = self.action == "adopt" and _is_immutable(self.resource, self.differences)
+        return self.action == "replace" or is_changed
+
+    @property
+    def writes_only_marks(self) -> bool:
+        """Whether the change writes only Tenantry's marks and records."""
+        fields = list(_beyond_marks(self.id.kind, self.differences))
+        is_written = self.action in ("adopt", "update")
+        return self.id.kind.is_record or (is_written and fields in ([], [_MARKED]))
 
 
 def unknown_kind(change: Change) -> TenantryError:
@@ -96,6 +113,12 @@ class Plan:
     def is_empty(self) -> bool:
         """Whether the plan has neither changes nor refusals."""
         return not (self.changes or self.refusals)
+
+    @property
+    def only_adopts(self) -> bool:
+        """Whether the changes adopt objects and write marks, and change nothing else."""
+        changes = [c for c in self.changes if c.action != "adopt" and not c.writes_only_marks]
+        return not changes and not self.refusals
 
     @property
     def removals(self) -> tuple[Change, ...]:
@@ -167,11 +190,12 @@ def make_plan(
                 refused.add(resource.id)
                 withheld += _withheld(resource, live)
             continue
-        ours = live is None or live.ours or resource.owner in adopted
-        adopts = not ours and may_adopt(owner, resource, wanted, observed)
+        ours = live is None or live.ours
+        is_part = resource.owner in adopted
+        adopts = not ours and (is_part or may_adopt(owner, resource, wanted, observed))
         if adopts:
             adopted.add(resource.id)
-        step = _step(owner, resource, live, ours=ours, adopts=adopts)
+        step = _step(owner, resource, live, ours=ours, adopts=adopts, is_part=is_part)
         if isinstance(step, Change):
             changes.append(step)
         elif step is not None:
@@ -204,7 +228,13 @@ def _is_known(resource: Resource, observed: Observed) -> bool:
 
 
 def _step(
-    owner: Owner, resource: Resource, live: Live | None, *, ours: bool, adopts: bool
+    owner: Owner,
+    resource: Resource,
+    live: Live | None,
+    *,
+    ours: bool,
+    adopts: bool,
+    is_part: bool,
 ) -> Change | Refusal | None:
     found = _found(resource, live)
     if live is None:
@@ -212,13 +242,16 @@ def _step(
     if (ours or adopts) and (reason := _locked(found, live)):
         return Refusal(resource.id, reason, found)
     if ours:
-        return Change(_action(resource, found), resource, found, live) if found else None
+        action: Action = "replace" if _is_immutable(resource, found) else "update"
+        return Change(action, resource, found, live) if found else None
     if live.foreign:
         return Refusal(resource.id, live.foreign, found)
     if adopts:
-        taken = Difference("owner", "someone else", "tenantry")
-        return Change(_action(resource, found), resource, (taken, *found), live, adopts=True)
-    fields = ", ".join(difference.field for difference in _beyond_marks(found))
+        if is_part and not found:
+            return None
+        return Change("adopt", resource, tuple(_adopted(resource, found, is_part)), live)
+    kind = resource.id.kind
+    fields = ", ".join(difference.field for difference in _beyond_marks(kind, found))
     how, adopt = "it matches its declaration", "if-identical"
     if fields:
         how, adopt = f"it differs in {fields}", "yes"
@@ -230,6 +263,20 @@ def _step(
         f"adopt it ({_adoption(owner, adopt)})",
         found,
     )
+
+
+def _adopted(
+    resource: Resource, found: Iterable[Difference], is_part: bool
+) -> Iterator[Difference]:
+    """Yield the differences of an adopted object: the mark once, and fields that have another value.
+
+    A part of an adopted object, such as a member of a project, may have no mark of its own.
+    """
+    found = list(found)
+    others = [*_beyond_marks(resource.id.kind, found)]
+    if not is_part or len(others) < len(found):
+        yield _MARKED
+    yield from (each for each in found if each in others or each.old not in (None, ""))
 
 
 def _adoption(owner: Owner, adopt: str) -> str:
@@ -264,7 +311,9 @@ def may_adopt(
     parts = [part for part in wanted if part is resource or part.owner == resource.id]
     found = ((part, observed.live.get(part.id)) for part in parts)
     return not any(
-        any(_beyond_marks(compare(part.fields, live.fields))) for part, live in found if live
+        any(_beyond_marks(part.id.kind, compare(part.fields, live.fields)))
+        for part, live in found
+        if live
     )
 
 
@@ -275,17 +324,18 @@ def _deletions(team: str, wanted: Collection[Id], observed: Observed) -> Iterato
             yield Change("delete", Resource(id, {}), (), live)
 
 
-def _beyond_marks(found: Iterable[Difference]) -> Iterator[Difference]:
+def _beyond_marks(kind: Kind, found: Iterable[Difference]) -> Iterator[Difference]:
     """Yield the differences other than the marks: an object that is not ours has none."""
     for difference in found:
-        if not any(mark in difference.field for mark in MARK_PREFIXES):
+        is_mark = any(mark in difference.field for mark in MARK_PREFIXES)
+        if not is_mark and difference.field not in kind.mark_fields:
             yield difference
 
 
-def _action(resource: Resource, found: Iterable[Difference]) -> Action:
+def _is_immutable(resource: Resource, found: Iterable[Difference]) -> bool:
+    """Return whether one of the differing fields cannot be changed in place."""
     immutable = resource.id.kind.immutable_fields
-    is_fixed = any(difference.field.split(".")[0] in immutable for difference in found)
-    return "replace" if is_fixed else "update"
+    return any(difference.field.split(".")[0] in immutable for difference in found)
 
 
 def _dropped(resource: Resource, live: Live) -> Iterable[Difference]:

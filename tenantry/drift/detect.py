@@ -4,7 +4,7 @@ Drift detection has no comparison of its own. A finding is a change that onboard
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tenantry.declared import Team
@@ -55,6 +55,8 @@ class Detected:
     extras: dict[Id, Live]
     """The undeclared resources."""
     observed: Observed
+    without_adoption: dict[str, Plan] = field(default_factory=dict)
+    """The plans of the teams that have something to adopt, if nothing may be adopted."""
     retired: frozenset[Id] = frozenset()
     """The extras that the rotation retires. Remediation does not delete them by itself."""
 
@@ -115,6 +117,7 @@ class _Detection:
         self._desired: set[Id] = set()
         self._new: set[str] = set()
         self._reported: set[Id] = set()
+        self._without_adoption: dict[str, Plan] = {}
         self._unplanned: set[str] = set()
         """Teams whose desired resources are unknown."""
 
@@ -160,7 +163,9 @@ class _Detection:
             waiting=tuple(waiting),
             ignored=tuple(self._ignored),
         )
-        return Detected(report, plans, extras.live, self._observed, extras.retired)
+        return Detected(
+            report, plans, extras.live, self._observed, self._without_adoption, extras.retired
+        )
 
     def _plans(self) -> Iterator[Plan]:
         if self._observed.platform is not None and (plan := self._platforms_plan()) is not None:
@@ -175,6 +180,9 @@ class _Detection:
         try:
             desired = self._systems.desired_platform(seen)
             plan = self._systems.plan_platform(seen, desired, partial=True)
+            if _adopts(plan):
+                cautious = self._systems.plan_platform(seen, desired, partial=True, adopt=False)
+                self._without_adoption[PLATFORM] = cautious
         except Exception as error:  # noqa: BLE001 any error fails the platform's part only
             self._failed(PLATFORM, as_tenantry_error(error, "planning the platform"))
             return None
@@ -185,6 +193,9 @@ class _Detection:
         try:
             desired = self._systems.desired(team, self._observed)
             plan = self._systems.plan(team, self._observed, partial=True)
+            if _adopts(plan):
+                cautious = self._systems.plan(team, self._observed, partial=True, adopt=False)
+                self._without_adoption[team.name] = cautious
         except Exception as error:  # noqa: BLE001 any error fails this one team only
             self._failed(team.name, as_tenantry_error(error, f"planning team '{team.name}'"))
             return None
@@ -206,6 +217,8 @@ class _Detection:
     # Declared resources
 
     def _of_plan(self, plan: Plan) -> Iterator[Finding]:
+        cautious = self._without_adoption.get(plan.team, plan)
+        without = {change.id for change in cautious.changes}
         for change in plan.changes:
             if change.action != "delete":  # reported as an extra
                 yield from self._difference(
@@ -213,7 +226,7 @@ class _Detection:
                     change.resource,
                     change.differences,
                     change.action,
-                    adopts=change.adopts,
+                    is_part_of_adoption=change.id not in without,
                 )
         for change in plan.withheld:
             text = "Tenantry does not own the project or namespace that contains it"
@@ -237,7 +250,7 @@ class _Detection:
         detail: str = "",
         *,
         is_there: bool = True,
-        adopts: bool = False,
+        is_part_of_adoption: bool = False,
     ) -> Iterator[Finding]:
         id = resource.id
         if id.system not in self._system_names or id in self._reported:
@@ -263,8 +276,7 @@ class _Detection:
             locate(self._state, team, id, kept[0].field if kept else ""),
             kept if reason is None else tuple(fields),
             detail or _detail(id),
-            remedy=action,
-            adopts=adopts,
+            remedy="adopt" if is_part_of_adoption else action,
         )
         if reason is None:
             yield finding
@@ -290,6 +302,10 @@ class _Detection:
                 where = locate(self._state, team, id)
                 level = severity("unreadable", id)
                 yield Finding("unreadable", level, id, team, where, detail=str(unread.error))
+
+
+def _adopts(plan: Plan) -> bool:
+    return any(change.action == "adopt" for change in plan.changes)
 
 
 def _class_of(resource: Resource, fields: Sequence[Difference]) -> FindingClass:

@@ -39,12 +39,12 @@ TEAM = Kind(DECLARED, "team")
 """The kind of a team that is not onboarded. Its key is the team's name."""
 
 _REMEDIES: dict[Action, str] = {
+    "adopt": "adopt (remediate: all)",
     "create": "create (remediate: safe)",
     "update": "update (remediate: safe)",
     "replace": "replace (remediate: safe)",
     "delete": "delete (remediate: all)",
 }
-_ADOPTION = "adopt (remediate: all)"
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,6 @@ class Finding:
     """Whether an extra has Tenantry's mark."""
     remedy: Action | None = None
     """The action that remediation would take; None if it takes none."""
-    adopts: bool = False
-    """Whether the remedy adopts a resource that Tenantry did not create."""
     check: str = ""
     """The check that has found it, by its name in `docs/checks.md`; empty for drift."""
     advice: str = ""
@@ -88,7 +86,7 @@ class Finding:
         """The advice for the operator, or the action that remediation would take."""
         if self.advice or self.remedy is None:
             return self.advice or "see the finding"
-        return _ADOPTION if self.adopts else _REMEDIES[self.remedy]
+        return _REMEDIES[self.remedy]
 
     @property
     def fingerprint(self) -> str:

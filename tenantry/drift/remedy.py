@@ -83,7 +83,9 @@ def choose(detected: Detected, remediate: Remediate, remove: Collection[str] = (
     asked = detected.report.scope.systems
     shared: set[Id] = set()
     plans: dict[str, list[Change]] = {}
-    for plan in detected.plans.values():
+    for full in detected.plans.values():
+        cautious = remediate == "safe"
+        plan = detected.without_adoption.get(full.team, full) if cautious else full
         taken = [c for c in plan.changes if c.id.system in asked and _takes(c, remediate)]
         taken = [c for c in taken if not (c.resource.cluster_wide and c.id in shared)]
         shared |= {change.id for change in taken if change.resource.cluster_wide}
@@ -128,7 +130,7 @@ def _named(detected: Detected, remove: Collection[str]) -> Iterator[Id]:
 def _takes(change: Change, remediate: Remediate) -> bool:
     if change.action == "delete":
         return False  # extras are selected separately
-    return remediate == "all" or (remediate == "safe" and not change.adopts)
+    return remediate in ("safe", "all")
 
 
 def _is_whole(detected: Detected, plan: Plan, taken: Sequence[Change]) -> bool:

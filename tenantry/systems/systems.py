@@ -220,17 +220,22 @@ class Systems:
                 wanted += adapter.desired(self.state.platform, observed)
         return wanted
 
-    def plan(self, team: Team, observed: Observed, *, partial: bool = False) -> Plan:
+    def plan(
+        self, team: Team, observed: Observed, *, partial: bool = False, adopt: bool = True
+    ) -> Plan:
         """Return the plan that brings a team to its declared state.
 
         Args:
             team: the team.
             observed: what was observed of it.
             partial: plan the resources that could be read, and leave out the others.
+            adopt: whether to adopt what the declared state allows.
 
         Raises:
             TenantryError: a resource of the team could not be read.
         """
+        if not adopt:
+            team = team.model_copy(update={"adopt": "never"})
         desired = self.desired(team, observed)
         with understood("kubernetes", f"plan team '{team.name}'"):
             return make_plan(team, desired, observed, partial=partial)
@@ -241,6 +246,7 @@ class Systems:
         desired: list[Resource] | None = None,
         *,
         partial: bool = False,
+        adopt: bool = True,
     ) -> Plan:
         """Return the plan that brings the platform to its declared state.
 
@@ -248,13 +254,17 @@ class Systems:
             observed: what was observed of it.
             desired: its desired resources; by default they are computed.
             partial: plan the resources that could be read, and leave out the others.
+            adopt: whether to adopt what the declared state allows.
 
         Raises:
             TenantryError: a resource of the platform could not be read.
         """
+        platform = self.state.platform
+        if not adopt:
+            platform = platform.model_copy(update={"adopt": "never"})
         wanted = self.desired_platform(observed) if desired is None else desired
         with understood("keycloak", "plan the platform"):
-            return make_plan(self.state.platform, wanted, observed, partial=partial)
+            return make_plan(platform, wanted, observed, partial=partial)
 
     def _adopts_project(self, team: Team, observed: Observed) -> bool:
         """Return whether the plan of a team adopts an existing Harbor project."""

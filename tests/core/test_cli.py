@@ -95,7 +95,7 @@ def test_plan_prints_json_for_programs(bench: Bench, run: Run) -> None:
         "system": "harbor",
         "kind": "project",
         "key": "team-shop",
-        "adopts": False,
+        "recreates": False,
         "differences": [{"field": "public", "old": None, "new": False}],
     }
 

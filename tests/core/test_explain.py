@@ -14,6 +14,7 @@ from tenantry.outcomes import Outcome
 from tenantry.plan import Change, Plan, Refusal
 from tenantry.resources import Amount, Difference, Elapsed, Exactly, Id, Live, Resource
 from tenantry.systems.harbor import kinds
+from tenantry.systems.kubernetes.kinds import ROLE_BINDING
 
 PROJECT = Id(kinds.PROJECT, "team-shop")
 MEMBER = Id(kinds.MEMBER, "team-shop/people")
@@ -31,6 +32,7 @@ def shown(*outcomes: Outcome) -> str:
 
 
 CREATE = change("create", Difference("public", None, False))
+MARK = Difference("mark", None, "tenantry")
 UPDATE = change("update", Difference("quota", "5Gi", Amount("10Gi")), live=Live({}))
 
 
@@ -84,7 +86,7 @@ def test_a_created_resource_shows_only_the_new_values() -> None:
 def test_the_table_shows_each_change_refusal_and_wait() -> None:
     plan = Plan(
         "shop",
-        (CREATE, UPDATE, change("replace"), change("delete")),
+        (CREATE, UPDATE, change("replace"), change("delete"), change("adopt", MARK, live=Live({}))),
         (Refusal(MEMBER, "it is [bold]theirs[/]"),),
         (Refusal(MEMBER, "for the user"),),
     )
@@ -95,15 +97,31 @@ def test_the_table_shows_each_change_refusal_and_wait() -> None:
     assert "~ update harbor/project/team-shop quota: 5Gi → 10Gi" in lines
     assert "± replace harbor/project/team-shop" in lines
     assert "- delete harbor/project/team-shop" in lines
+    assert "» adopt harbor/project/team-shop mark: (none) → tenantry" in lines
     assert "! refused harbor/member/team-shop/people it is [bold]theirs[/]" in lines
     assert "… waiting harbor/member/team-shop/people for the user" in lines
     assert "Team data: in sync" in lines
     assert lines[-1] == (
-        "2 teams: 1 to create, 1 to update, 1 to replace, 1 to delete, 1 refused, 1 waiting."
+        "2 teams: 1 to adopt, 1 to create, 1 to update, 1 to replace, 1 to delete, 1 refused, 1 waiting."
     )
     assert explain.summary([Outcome("shop", plan)], applied=True) == (
-        "1 team: 1 created, 1 updated, 1 replaced, 1 deleted, 1 refused, 1 waiting."
+        "1 team: 1 adopted, 1 created, 1 updated, 1 replaced, 1 deleted, 1 refused, 1 waiting."
     )
+
+
+def test_an_adopted_object_that_is_created_again_says_so() -> None:
+    binding = Resource(Id(ROLE_BINDING, "team-shop/people"), {})
+    differences = (MARK, Difference("roleRef", "view", "edit"))
+    made = Change("adopt", binding, differences, Live({}))
+    (row,) = explain.rows([made])
+    assert row["action"] == "adopt"
+    assert row["fields"].splitlines() == [
+        "mark: (none) → tenantry",
+        "roleRef: view → edit",
+        "deleted and created again",
+    ]
+    (document,) = explain.document([Outcome("shop", Plan("shop", (made,)))])
+    assert [each["recreates"] for each in document["changes"]] == [True]
 
 
 def test_a_team_that_cannot_be_read_shows_the_reason() -> None:
@@ -138,7 +156,7 @@ def test_the_document_has_everything_in_full_and_is_json() -> None:
                     "system": "harbor",
                     "kind": "project",
                     "key": "team-shop",
-                    "adopts": False,
+                    "recreates": False,
                     "differences": [
                         {"field": "a", "old": None, "new": {"b": ["1Gi", long]}},
                         {"field": "c", "old": 1.5, "new": True},

@@ -1,6 +1,7 @@
 """The planner: what counts as a difference, what is done about it, and what is left alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -248,10 +249,10 @@ def test_a_refusal_says_what_differs_and_what_can_be_done(
 def test_yes_adopts_what_differs_and_says_so() -> None:
     live = {THING: Live({"a": 2}, ours=False)}
     (change,) = plan(wanted({"a": 1}), live=live, adopt="yes").changes
-    assert change.adopts
-    assert change.action == "update"
+    assert change.action == "adopt"
+    assert not change.recreates
     assert change.differences == (
-        Difference("owner", "someone else", "tenantry"),
+        Difference("mark", None, "tenantry"),
         Difference("a", 2, 1),
     )
 
@@ -260,11 +261,50 @@ def test_if_identical_adopts_what_differs_in_nothing_but_our_marks() -> None:
     fields = {"a": 1, "labels": {LABEL: "tenantry", "tenantry.io/team": "shop"}}
     live = {THING: Live({"a": 1, "labels": {LABEL: "helm"}}, ours=False)}
     (change,) = plan(wanted(fields), live=live, adopt="if-identical").changes
-    assert change.adopts
+    assert change.action == "adopt"
+    assert change.differences == (
+        Difference("mark", None, "tenantry"),
+        Difference(f"labels.{LABEL}", "helm", "tenantry"),
+    )
     live = {THING: Live({"a": 2}, ours=False)}
     made = plan(wanted(fields), live=live, adopt="if-identical")
     assert made.changes == ()
     assert len(made.refusals) == 1
+
+
+@pytest.mark.parametrize("adopt", ["if-identical", "yes"])
+def test_a_plan_that_adopts_identical_objects_shows_only_their_marks(adopt: str) -> None:
+    """The robot lost its description, which is its mark. The member has no mark of its own."""
+    robot = Id(ROBOT, "team-shop/pull-a")
+    resources = [
+        wanted({"a": 1}),
+        replace(wanted({"role": 2}, PART), owner=THING),
+        replace(wanted({"access": "pull", "description": "Managed"}, robot), owner=THING),
+        wanted({"x": 1}, MARK),
+    ]
+    live = {
+        THING: Live({"a": 1}, ours=False),
+        PART: Live({"role": 2}, ours=False),
+        robot: Live({"access": "pull"}, ours=False),
+    }
+    made = plan(*resources, live=live, adopt=adopt)
+    assert [(c.id, c.action, c.differences) for c in made.changes if c.id != MARK] == [
+        (THING, "adopt", (Difference("mark", None, "tenantry"),)),
+        (robot, "adopt", (Difference("mark", None, "tenantry"),)),
+    ]
+    assert made.only_adopts
+    assert all(change.writes_only_marks for change in made.changes)
+
+
+def test_a_part_of_an_adopted_object_that_differs_is_adopted_with_it() -> None:
+    part = replace(wanted({"role": 2}, PART), owner=THING)
+    live = {THING: Live({}, ours=False), PART: Live({"role": 1}, ours=False)}
+    made = plan(wanted({}), part, live=live, adopt="yes")
+    assert [(c.id, c.action) for c in made.changes] == [(THING, "adopt"), (PART, "adopt")]
+    assert made.changes[1].differences == (Difference("role", 1, 2),)
+    assert [change.writes_only_marks for change in made.changes] == [True, False]
+    assert made.only_adopts
+    assert not plan(wanted({}), part, live={THING: live[THING]}, adopt="yes").only_adopts
 
 
 @pytest.mark.parametrize("adopt", ["if-identical", "yes"])
@@ -282,7 +322,7 @@ def test_an_object_of_another_owner_is_never_adopted(adopt: str) -> None:
 @pytest.mark.parametrize("adopt", ["if-identical", "yes"])
 def test_what_is_ours_is_never_adopted(adopt: str) -> None:
     (change,) = plan(wanted({"a": 1}), live={THING: Live({"a": 2})}, adopt=adopt).changes
-    assert not change.adopts
+    assert change.action == "update"
 
 
 # The mark that all is applied

@@ -338,7 +338,7 @@ def test_yes_adopts_a_project_and_the_mark_of_it_stays(bench: Bench) -> None:
     number = project(bench).id
     plan = bench.plan()
     differences = found(plan)[PROJECT]
-    assert differences["owner"] == ("someone else", "tenantry")
+    assert differences["mark"] == (None, "tenantry")
     assert differences["public"] == (True, False)
     bench.onboard()
     assert project(bench).id == number

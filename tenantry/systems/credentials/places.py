@@ -244,7 +244,7 @@ def write(
         namespace=namespace,
         annotations=metadata.get("annotations"),
     )
-    full = Change(change.action, wanted, change.differences, change.live, change.adopts)
+    full = Change(change.action, wanted, change.differences, change.live)
     objects.apply(cluster, full)
     # Server-side apply keeps a member that another client has added. A public client has no secret.
     if ("client_secret", None) in [(each.field, each.new) for each in change.differences]:

@@ -72,6 +72,7 @@ ROBOT = Kind(
     needed_for_access=True,
     grants_access=True,
     access_fields=("access", "disabled"),
+    mark_fields=("description",),
     health_fields=("disabled", "expiry"),
     place=_robot,
 )

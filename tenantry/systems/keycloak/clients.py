@@ -88,7 +88,7 @@ def apply_client(client: KeycloakClient, change: Change) -> None:
     before: Representation = change.live.handle
     path = f"clients/{before['id']}"
     attributes = (before.get("attributes") or {}) | fields["attributes"]
-    if change.adopts:
+    if change.action == "adopt":
         attributes[ADOPTED] = "true"
     client.put(path, {**before, **fields, "attributes": attributes})
     # PUT of a client does not change its mappers, which have a path of their own.

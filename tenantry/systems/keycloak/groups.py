@@ -173,7 +173,7 @@ class Groups:
             self._client.post(self._ensure_path(), {"name": name, "attributes": attributes})
             return
         group = change.live.handle
-        if change.adopts:
+        if change.action == "adopt":
             attributes[ADOPTED] = ["true"]
         attributes = (group.get("attributes") or {}) | attributes
         self._client.put(f"groups/{group['id']}", {"name": name, "attributes": attributes})

@@ -206,7 +206,7 @@ class Providers:
             return
         before = change.live.handle
         config = {**(before.get("config") or {}), **config}
-        if change.adopts:
+        if change.action == "adopt":
             config[ADOPTED] = "true"
         path = f"identity-provider/instances/{change.id.key}"
         self._client.put(path, {**before, **fields, "config": config})

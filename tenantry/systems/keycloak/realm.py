@@ -141,7 +141,7 @@ class Realm:
             return
         # Fields that are not sent are kept, but attributes are replaced as a whole.
         attributes = dict(change.live.handle.get("attributes") or {}) | fields["attributes"]
-        if change.adopts:
+        if change.action == "adopt":
             attributes[ADOPTED] = "true"
         self._client.put("", {**fields, "attributes": attributes})
 
@@ -150,7 +150,7 @@ class Realm:
         if change.live is None:
             self._client.post("groups", {"name": change.id.key, "attributes": attributes})
             return
-        if change.adopts:
+        if change.action == "adopt":
             attributes[ADOPTED] = ["true"]
         before = change.live.handle
         attributes = (before.get("attributes") or {}) | attributes

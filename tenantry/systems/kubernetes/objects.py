@@ -213,9 +213,9 @@ def apply(client: KubernetesClient, change: Change) -> None:
         return
     body = manifest(change.resource)
     before = change.live.fields if change.live else {}
-    if change.adopts or get_path(before, ("metadata", "annotations", ADOPTED)):
+    if change.action == "adopt" or get_path(before, ("metadata", "annotations", ADOPTED)):
         body["metadata"].setdefault("annotations", {})[ADOPTED] = "true"
-    if change.action == "replace":
+    if change.recreates:
         assert change.live is not None
         client.delete(
             change.id.kind.name,
