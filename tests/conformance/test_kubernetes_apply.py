@@ -92,6 +92,23 @@ def test_force_takes_over(core: Any, team: str) -> None:
 
 
 @confirmed
+def test_an_empty_entry_makes_the_server_forget_all_owners(core: Any, team: str) -> None:
+    apply(core, team, {"a": "1", "b": "2"}, "first")
+    forgotten = {"metadata": {"managedFields": [{}]}, "data": {"c": "3"}}
+    after = core.patch_namespaced_config_map("c", team, forgotten, field_manager="third")
+    assert (after.metadata.managed_fields, after.data) == (None, {"a": "1", "b": "2", "c": "3"})
+    with pytest.raises(client.ApiException) as raised:
+        apply(core, team, {"a": "other"}, "second")
+    message = json.loads(raised.value.body)["message"]
+    expected = 'Apply failed with 1 conflict: conflict with "before-first-apply"'
+    assert message.partition(" using ")[0].partition(": .")[0] == expected
+    assert owners(apply(core, team, {"a": "1"}, "second")) == {
+        ("before-first-apply", "Update"): {"f:data": {".": {}, "f:a": {}, "f:b": {}, "f:c": {}}},
+        ("second", "Apply"): {"f:data": {"f:a": {}}},
+    }
+
+
+@confirmed
 def test_equal_values_are_shared(core: Any, team: str) -> None:
     apply(core, team, {"a": "1"}, "first")
     apply(core, team, {"a": "1"}, "second")

@@ -195,19 +195,33 @@ def managed_fields(
     for (manager, operation), paths in owned.items():
         if not paths:
             continue
-        entry = {
-            "manager": manager,
-            "operation": operation,
-            "apiVersion": version,
-            "time": write.time,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": _fields(paths),
-        }
+        entry = _entry((manager, operation), paths, write, version)
         known = old.get((manager, operation))
         if known and known["fieldsV1"] == entry["fieldsV1"]:
             entry["time"] = known["time"]
         entries.append(entry)
     return sorted(entries, key=lambda entry: (entry["operation"], entry["time"], entry["manager"]))
+
+
+def _entry(owner: Owner, paths: set[Path], write: Write, version: str) -> JSON:
+    manager, operation = owner
+    return {
+        "manager": manager,
+        "operation": operation,
+        "apiVersion": version,
+        "time": write.time,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": _fields(paths),
+    }
+
+
+_UNTRACKED: Owner = ("before-first-apply", "Update")
+"""The owner of the fields of an object whose ownership was not tracked until its first apply."""
+
+
+def is_reset(metadata: JSON) -> bool:
+    """Return whether a write makes the server forget the ownership of all fields."""
+    return bool(metadata.get("managedFields") == [{}])
 
 
 def record_update(
@@ -250,12 +264,15 @@ def apply(
     owned = read_owners(managed)
     mine = (write.manager, "Apply")
     wanted, present = dict(shape.leaves(config)), dict(shape.leaves(live or {}))
+    if live is not None and not managed:
+        owned[_UNTRACKED] = set(present) | set(shape.containers(live))
     different = {path for path, value in wanted.items() if present.get(path, _NOTHING) != value}
     conflicts = [
         (owner, path) for owner in owned if owner != mine for path in owned[owner] & different
     ]
     if conflicts and not force:
         times = {(entry["manager"], entry["operation"]): entry for entry in managed}
+        times[_UNTRACKED] = times.get(_UNTRACKED) or _entry(_UNTRACKED, set(), write, version)
         raise _conflict([(_describe_manager(times[owner]), path) for owner, path in conflicts])
     for owner, path in conflicts:
         owned[owner].discard(path)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from .defaults import complete_object
 from .errors import invalid, modified, not_found, other_uid, terminating
-from .fields import Shape, Write, record_update
+from .fields import Shape, Write, is_reset, record_update
 from .kinds import (
     JSON,
     KINDS,
@@ -120,7 +120,10 @@ class Store:
     ) -> Stored:
         """Store and return an object that replaces another, by a PUT or a patch."""
         changed = self.prepare(kind, obj, old.obj)
-        record_update(SHAPES[kind], old.obj, changed, write, kind.api_version)
+        if is_reset(obj["metadata"]):
+            changed["metadata"].pop("managedFields", None)
+        else:
+            record_update(SHAPES[kind], old.obj, changed, write, kind.api_version)
         return self.put(kind, changed, old, dry=dry)
 
     def check_namespace(self, kind: Kind, obj: JSON) -> None:
