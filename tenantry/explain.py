@@ -241,6 +241,6 @@ _SYSTEMS = ("kubernetes", "harbor", "keycloak", "istio")
 
 
 def _belongs(id: Id, team: Team) -> bool:
-    owners = {*team.namespaces, team.slug, team.oidc_group}
-    clients = {f"{team.slug}-{name}" for name in team.oidc_clients}
+    owners = {*team.namespaces, team.project, team.oidc_group}
+    clients = set(map(team.client_id, team.oidc_clients))
     return id.key.split("/")[0] in owners or (id.kind == CLIENT and id.key in clients)

@@ -18,8 +18,8 @@ def guide(team: Team, registry: str, realm: str, plan: Plan | None = None) -> Ma
         realm: the Keycloak realm.
         plan: the plan of the run, whose waiting resources are listed at the end.
     """
-    slug, registry = team.slug, one_line(registry)
-    images = f"{registry}/{slug}/<image>:<tag>"
+    home, registry = team.home_namespace, one_line(registry)
+    images = f"{registry}/{team.project}/<image>:<tag>"
     lines = [
         markdown("# Welcome, {}", team.display_name or team.name),
         markdown(""),
@@ -37,8 +37,8 @@ def guide(team: Team, registry: str, realm: str, plan: Plan | None = None) -> Ma
         ),
         *(
             table_row(
-                markdown("OIDC client {}", code(f"{slug}-{name}")),
-                markdown("Secret {} in {}", code(f"oidc-{name}"), code(slug)),
+                markdown("OIDC client {}", code(team.client_id(name))),
+                markdown("Secret {} in {}", code(team.client_secret_name(name)), code(home)),
             )
             for name in team.oidc_clients
         ),
@@ -52,19 +52,21 @@ def guide(team: Team, registry: str, realm: str, plan: Plan | None = None) -> Ma
     if "ci" in team.active_robots:
         lines += [
             markdown(
-                "## Push from a pipeline\n\nThe Secret `harbor-ci` in {} contains a docker "
-                "configuration:\n",
-                code(slug),
+                "## Push from a pipeline\n\nThe Secret {} in {} contains a docker configuration:\n",
+                code(team.secret_name("ci")),
+                code(home),
             ),
-            _commands(slug, registry),
+            _commands(team, registry),
             markdown("\nRead it in each pipeline run: rotation changes its content.\n"),
         ]
-    if any(robot.attach for robot in team.active_robots.values()):
+    attached = [purpose for purpose, robot in team.active_robots.items() if robot.attach]
+    if attached:
         lines.append(
             markdown(
                 "## Pull\n\n"
                 "Pods of the `default` ServiceAccount can pull from your project without further configuration.\n"
-                "Another ServiceAccount needs `imagePullSecrets: [{{name: harbor-pull}}]`.\n"
+                "Another ServiceAccount needs {}.\n",
+                code(f"imagePullSecrets: [{{name: {team.secret_name(attached[0])}}}]"),
             )
         )
     if plan is not None and plan.waiting:
@@ -74,14 +76,14 @@ def guide(team: Team, registry: str, realm: str, plan: Plan | None = None) -> Ma
     return joined("\n", lines)
 
 
-def _commands(slug: str, registry: str) -> Markdown:
+def _commands(team: Team, registry: str) -> Markdown:
     """Return the commands of a pipeline as a code block, if the names have no special characters."""
-    if not _WORD.fullmatch(f"{registry}/{slug}"):
+    if not _WORD.fullmatch(f"{registry}/{team.project}"):
         return markdown("(Harbor's registry_url is not a host: ask the platform team for it.)")
     return Markdown(
         "```shell\n"
-        f"kubectl -n {slug} get secret harbor-ci \\\n"
+        f"kubectl -n {team.home_namespace} get secret {team.secret_name('ci')} \\\n"
         "  -o jsonpath='{.data.\\.dockerconfigjson}' | base64 -d > config.json\n"
-        f"docker --config . push {registry}/{slug}/app:1.0\n"
+        f"docker --config . push {registry}/{team.project}/app:1.0\n"
         "```"
     )

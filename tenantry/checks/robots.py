@@ -32,11 +32,11 @@ def robots(login: Login) -> Iterator[Finding]:
 
 
 def _describe(team: Team) -> tuple[Id, str]:
-    return Id(ROBOT, f"{team.slug}/*"), team.name
+    return Id(ROBOT, f"{team.project}/*"), team.name
 
 
 def _robots(login: Login, team: Team) -> Iterator[Finding]:
-    project = login.harbor.find(f"/projects/{team.slug}", by_name=True)
+    project = login.harbor.find(f"/projects/{team.project}", by_name=True)
     if project is None:
         return
     query = f"Level=project,ProjectID={project['project_id']}"
@@ -72,7 +72,7 @@ def _expiry(login: Login, team: Team, purpose: str, row: Row) -> Iterator[Findin
     yield login.finding(
         "robot expiry",
         "critical" if expires <= now else "warning",
-        robot_id(team.slug, short_name(row)),
+        robot_id(team.project, short_name(row)),
         f"its credential {'expired' if expires <= now else 'expires'} {expiry}",
         remedy,
         team.name,
@@ -86,7 +86,7 @@ def _access(login: Login, team: Team, purpose: str, row: Row) -> Iterator[Findin
         yield login.finding(
             "robot access",
             "critical",
-            robot_id(team.slug, short_name(row)),
+            robot_id(team.project, short_name(row)),
             f"it has permissions that are not declared: {', '.join(more)}",
             "Onboard the team again, which removes them, or declare them.",
             team.name,
@@ -105,7 +105,7 @@ def _prefix(login: Login, team: Team) -> Iterator[Finding]:
     prefix = str(login.settings["robot_name_prefix"])
     for place in (place for purpose in team.active_robots for place in places(team, purpose)):
         name = _username(login.systems.credentials.secrets.read(place))
-        if name is not None and not name.startswith(f"{prefix}{team.slug}+"):
+        if name is not None and not name.startswith(f"{prefix}{team.project}+"):
             yield login.finding(
                 "robot prefix",
                 "critical",

@@ -101,19 +101,20 @@ def _is_the_namespaces(claim: Claim, rivals: Sequence[Claim]) -> bool:
 def claims_of(team: Team) -> Iterator[Claim]:
     """Return the claims of a team."""
     for namespace in team.namespaces:
-        key = namespace.removeprefix(f"{team.slug}-")
-        first = namespace == team.slug
-        place: Place = ("name",) if first else ("further_namespaces", key)
+        key = team.namespace_key(namespace)
+        place: Place = ("name",) if key is None else ("further_namespaces", key)
         yield Claim(team, "the namespace", namespace, place)
     yield Claim(team, "the group", team.oidc_group, ("group",) if team.group else ("name",))
     for name in team.oidc_clients:
-        yield Claim(team, "the OIDC client", f"{team.slug}-{name}", ("oidc_clients", name))
+        yield Claim(team, "the OIDC client", team.client_id(name), ("oidc_clients", name))
     for name in team.oidc_clients:
-        yield Claim(team, "the Secret", f"{team.slug}/oidc-{name}", ("oidc_clients", name))
+        secret = f"{team.home_namespace}/{team.client_secret_name(name)}"
+        yield Claim(team, "the Secret", secret, ("oidc_clients", name))
     for purpose, robot in team.active_robots.items():
-        for namespace in team.namespaces if robot.attach else [team.slug]:
+        for namespace in team.namespaces if robot.attach else [team.home_namespace]:
             place = ("robots", purpose)
-            yield Claim(team, "the Secret", f"{namespace}/harbor-{purpose}", place)
+            secret = f"{namespace}/{team.secret_name(purpose)}"
+            yield Claim(team, "the Secret", secret, place)
         for index, sink in enumerate(team.sinks(purpose)):
             place = ("robots", purpose, "sinks", index)
             yield Claim(team, "the Secret", f"{sink.namespace}/{sink.name}", place)
@@ -129,18 +130,20 @@ def _namespace_owners(teams: Sequence[Team]) -> dict[str, set[str]]:
     for team in teams:
         for namespace in team.namespaces:
             owners[namespace].add(team.name)
-    return owners | {team.slug: {team.name} for team in teams}
+    return owners | {team.home_namespace: {team.name} for team in teams}
 
 
 def _rank(claim: Claim, owners: dict[str, set[str]]) -> int:
     team = claim.team
     match claim.kind:
-        case "the namespace" | "the group":
-            return int(claim.name == team.slug)
+        case "the namespace":
+            return int(claim.name == team.home_namespace)
+        case "the group":
+            return int(claim.name == team.conventional_group)
         case "the Secret":
             namespace = claim.name.partition("/")[0]
             return int(team.name in owners.get(namespace, ()))
         case "the robot":  # the longest matching name wins: `team-shop-web` over `team-shop`
-            named = re.search(rf"(?<![a-z0-9]){re.escape(team.slug)}(?![a-z0-9])", claim.name)
-            return len(team.slug) if named else 0
+            named = re.search(rf"(?<![a-z0-9]){re.escape(team.project)}(?![a-z0-9])", claim.name)
+            return len(team.project) if named else 0
     return 0

@@ -43,9 +43,9 @@ def check_unused(team: Team) -> Iterator[tuple[Place, str]]:
 
 
 def _namespaces(team: Team) -> Iterator[tuple[Place, Namespace, str]]:
-    yield ("namespace",), team.namespace, team.slug
+    yield ("namespace",), team.namespace, team.home_namespace
     for key, namespace in team.further_namespaces.items():
-        yield ("further_namespaces", key), namespace, f"{team.slug}-{key}"
+        yield ("further_namespaces", key), namespace, team.further_namespace(key)
 
 
 def _fault(namespace: Namespace, name: str, label: str, value: str) -> str:

@@ -84,8 +84,8 @@ def _check_group(case: Case) -> Iterator[Breach]:
         yield Breach(place, text, allows)
     elif names & case.reserved_groups:
         yield Breach(place, f"'{name}' is reserved: platform.yaml uses this group", allows)
-    elif team.group is not None and team.group != team.slug:
-        yield Breach(place, f"'{name}' is not the team's own group, '{team.slug}'", allows)
+    elif team.group is not None and team.group != (own := team.conventional_group):
+        yield Breach(place, f"'{name}' is not the team's own group, '{own}'", allows)
 
 
 def _check_external_groups(case: Case) -> Iterator[Breach]:
@@ -177,12 +177,14 @@ def _check_robot(case: Case, purpose: str, robot: Robot) -> Iterator[Breach]:
 
 def _check_namespaces(case: Case) -> Iterator[Breach]:
     team, base = case.team, case.base
-    yield from _check_namespace(case, ("namespace",), team.slug, team.namespace, base.namespace)
+    yield from _check_namespace(
+        case, ("namespace",), team.home_namespace, team.namespace, base.namespace
+    )
     for key, namespace in team.further_namespaces.items():
         place: Place = ("further_namespaces", key)
         own = base.further_namespaces.get(key)
         known = (team.namespace, *((own,) if own else ()))
-        yield from _check_namespace(case, place, f"{team.slug}-{key}", namespace, *known)
+        yield from _check_namespace(case, place, team.further_namespace(key), namespace, *known)
 
 
 def _check_namespace(

@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from tenantry.declared.faults import Document, Place
+from tenantry.declared.merge import complete
+from tenantry.declared.names import NamePatterns
 from tenantry.declared.platform import Platform
 from tenantry.declared.policy_check import PolicyEvaluator
 from tenantry.declared.team import Team
@@ -163,6 +165,30 @@ class Declaration:
     def knows_all_names(self) -> bool:
         """Whether each file gives its team's name. If not, further teams may be declared."""
         return all(each.gives_name for each in self.left_out)
+
+    @property
+    def patterns(self) -> NamePatterns:
+        """The platform's patterns of the names of the teams' objects."""
+        return NamePatterns()
+
+    @cached_property
+    def _readable(self) -> Mapping[str, Team]:
+        """The readable parts of all declared teams, including the ones that are left out."""
+        left_out = {each.team.name: each.team for each in self.left_out if each.team}
+        return {**left_out, **self.teams}
+
+    def named(self, name: str) -> Team:
+        """Return the team of this name, as far as it can be read.
+
+        If no file can be read, or the team is not declared, return a team with the platform's
+        defaults, whose names follow the platform's patterns.
+        """
+        return self._readable.get(name) or complete(self.platform, Team(name=name))
+
+    @cached_property
+    def project_owners(self) -> Mapping[str, str]:
+        """The Harbor projects of all declared teams, with the team's name."""
+        return {self.named(name).project: name for name in sorted(self.names)}
 
     @cached_property
     def _left_out_locations(self) -> dict[str | None, Location]:

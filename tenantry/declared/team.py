@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from tenantry.declared.drift import Drift
 from tenantry.declared.harbor_project import HarborProject, Robot, SecretSink
@@ -12,6 +12,7 @@ from tenantry.declared.kubernetes_values import (
     Host,
     ServiceName,
 )
+from tenantry.declared.names import NamePatterns, fill
 from tenantry.declared.namespace import Namespace
 from tenantry.declared.types import (
     WHOLE,
@@ -118,20 +119,63 @@ class Identity(Model):
 class Team(TeamSettings, Identity):
     """A tenant of the platform."""
 
+    _patterns: NamePatterns = PrivateAttr(default_factory=NamePatterns)
+    """The platform's patterns of names, from `complete`."""
+
     @property
     def label(self) -> str:
         """The team as messages name it, such as `team 'shop'`."""
         return f"team '{self.name}'"
 
     @property
-    def slug(self) -> str:
-        """`team-<name>`: the name of the namespace, of the project, and of the default group."""
-        return f"team-{self.name}"
+    def home_namespace(self) -> str:
+        """The name of the team's first namespace."""
+        return fill(self._patterns.namespace, team=self.name)
+
+    @property
+    def project(self) -> str:
+        """The name of the team's Harbor project."""
+        return fill(self._patterns.project, team=self.name)
 
     @property
     def oidc_group(self) -> str:
         """The name of the team's OIDC group."""
-        return self.group or self.slug
+        return self.group or self.conventional_group
+
+    @property
+    def conventional_group(self) -> str:
+        """The name of the team's OIDC group by the platform's pattern."""
+        return fill(self._patterns.group, team=self.name)
+
+    def further_namespace(self, key: str) -> str:
+        """Return the full name of a further namespace."""
+        return f"{self.home_namespace}-{key}"
+
+    def client_id(self, name: str) -> str:
+        """Return the id of an OIDC client in Keycloak."""
+        return fill(self._patterns.client, team=self.name, name=name)
+
+    def client_of(self, client_id: str) -> str | None:
+        """Return the declared name of the OIDC client with this id; None if it is not declared."""
+        return next((name for name in self.oidc_clients if self.client_id(name) == client_id), None)
+
+    def secret_name(self, purpose: str) -> str:
+        """Return the name of the Secret with a robot's credential in the team's namespaces."""
+        return fill(self._patterns.secret, purpose=purpose)
+
+    def purpose_of(self, secret: str) -> str | None:
+        """Return the purpose of the robot whose Secret has this name; None if it has another name."""
+        return next((each for each in self.active_robots if self.secret_name(each) == secret), None)
+
+    def client_secret_name(self, name: str) -> str:
+        """Return the name of the Secret with the credentials of an OIDC client."""
+        return fill(self._patterns.client_secret, name=name)
+
+    def only_named(self) -> "Team":
+        """Return a team with the names of this one, and without any other setting."""
+        found = Team(name=self.name, group=self.group)
+        found._patterns = self._patterns
+        return found
 
     @property
     def active_robots(self) -> dict[str, Robot]:
@@ -149,6 +193,14 @@ class Team(TeamSettings, Identity):
 
     @property
     def namespaces(self) -> dict[str, Namespace]:
-        """All namespaces of the team by full name, with `team-<name>` first."""
-        further = {f"{self.slug}-{key}": ns for key, ns in self.further_namespaces.items()}
-        return {self.slug: self.namespace} | further
+        """All namespaces of the team by full name, with the home namespace first."""
+        further = {
+            self.further_namespace(key): namespace
+            for key, namespace in self.further_namespaces.items()
+        }
+        return {self.home_namespace: self.namespace} | further
+
+    def namespace_key(self, namespace: str) -> str | None:
+        """Return the key of a further namespace by its full name; None for any other name."""
+        keys = (key for key in self.further_namespaces if self.further_namespace(key) == namespace)
+        return next(keys, None)

@@ -1,6 +1,8 @@
 """The undeclared resources in an observed state, and their findings."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 
 from tenantry.declared import Team
 from tenantry.drift.findings import Finding, Scope
@@ -9,9 +11,8 @@ from tenantry.drift.severity import severity
 from tenantry.errors import as_tenantry_error
 from tenantry.plan import Action
 from tenantry.resources import PLATFORM, Id, Live, Observed, Unreadable
-from tenantry.systems.credentials.pairs import pair
 from tenantry.systems.harbor.kinds import ROBOT
-from tenantry.systems.harbor.robots import purpose_of, robot_id
+from tenantry.systems.harbor.robots import purpose_of
 from tenantry.systems.kubernetes.kinds import SECRET
 from tenantry.systems.systems import Systems
 
@@ -117,11 +118,19 @@ class Extras:
             purpose = purpose_of(id.key.rpartition("/")[2])
             return bool(purpose) and purpose not in team.active_robots
         namespace, _, secret = id.key.rpartition("/")
-        purpose = secret.removeprefix("harbor-")
-        if id.kind != SECRET or purpose == secret or namespace not in team.namespaces:
+        if id.kind != SECRET or namespace not in team.namespaces:
             return False
-        robots = (robot_id(team.slug, short) for short in pair(purpose))
-        return purpose not in team.active_robots and any(
-            (found := self._observed.live.get(robot)) is not None and found.marked
-            for robot in robots
+        return any(
+            purpose not in team.active_robots and team.secret_name(purpose) == secret
+            for purpose in self._purposes[team.project]
         )
+
+    @cached_property
+    def _purposes(self) -> Mapping[str, frozenset[str]]:
+        """The purposes of the robots with Tenantry's mark, by project."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for id, live in self._observed.live.items():
+            if id.kind == ROBOT and live.marked:
+                project, _, short = id.key.rpartition("/")
+                found[project].update(filter(None, [purpose_of(short)]))
+        return defaultdict(frozenset, {key: frozenset(each) for key, each in found.items()})

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from tenantry.declared import LeftOut, Robot, Rotation, SecretSink, Team, complete
+from tenantry.declared import LeftOut, Robot, Rotation, SecretSink, Team
 from tenantry.declared.harbor_project import EARLIEST_ROTATION, SecretFormat
 from tenantry.errors import NotOurs, TenantryError, as_tenantry_error
 from tenantry.marks import MANAGED_BY, TEAM
@@ -79,28 +79,30 @@ def left_out_teams(systems: Systems, names: Iterable[str] | None = None) -> list
         return []
     unmarked = cache(lambda: _unmarked_secrets(systems.home_cluster))
     listed = Observed()
-    projects = systems.harbor.projects([f"team-{name}" for name in files], listed)
+    wanted = {name: state.named(name).project for name in files}
+    projects = systems.harbor.projects(list(wanted.values()), listed)
     found = []
     for name, file in files.items():
         try:
-            project = projects.get(f"team-{name}")
-            if project is None and (failure := _unread_project(name, listed)) is not None:
+            project = projects.get(wanted[name])
+            if project is None and (failure := _unread_project(wanted[name], listed)) is not None:
                 raise failure
             if project is None:
                 continue
             kept = _Reader(systems, name, file, project, unmarked).read()
         except Exception as error:  # noqa: BLE001 one team's failure, of any kind
             failure = as_tenantry_error(error, f"reading the robots of team '{name}'")
-            unread = Unread(Team(name=name), "all robots", failure)
-            kept = LeftOutTeam(Team(name=name), (unread,), is_named=file is not None)
+            bare = state.named(name).only_named()
+            unread = Unread(bare, "all robots", failure)
+            kept = LeftOutTeam(bare, (unread,), is_named=file is not None)
         if kept.team.robots or kept.unread:
             found.append(kept)
     return found
 
 
-def _unread_project(name: str, listed: Observed) -> TenantryError | None:
-    """Return why the project of a team could not be read; None if it does not exist."""
-    failure = listed.unreadable.get(project_id(f"team-{name}"))
+def _unread_project(project: str, listed: Observed) -> TenantryError | None:
+    """Return why a project could not be read; None if it does not exist."""
+    failure = listed.unreadable.get(project_id(project))
     return failure.error if failure else None
 
 
@@ -123,7 +125,6 @@ class _Reader:
     ) -> None:
         self._systems = systems
         self._name = name
-        self._slug = f"team-{name}"
         self._credentials = systems.credentials
         self._unmarked = unmarked
         listed = systems.harbor.robots(project["project_id"])
@@ -132,7 +133,8 @@ class _Reader:
         declared = declared if declared is not None and declared.name == name else None
         self._is_named = file is not None
         self._is_whole = declared is not None and file is not None and file.is_whole
-        self._declared = declared or complete(systems.state.platform, Team(name=name))
+        self._declared = declared or systems.state.named(name)
+        self._bare = self._declared.only_named()
         self._tried: dict[Credential, bool] = {}
 
     def read(self) -> LeftOutTeam:
@@ -141,7 +143,7 @@ class _Reader:
         robots: dict[str, Robot] = {}
         unread: list[Unread] = []
         firsts = self._first_secrets(marked)
-        for purpose in sorted({*firsts, *(name.rpartition("-")[0] for name in self._rows)}):
+        for purpose in self._purposes():
             try:
                 if (first := firsts.get(purpose)) is None:
                     self._check_marked(purpose)
@@ -152,9 +154,13 @@ class _Reader:
                 failure = as_tenantry_error(
                     error, f"reading robot '{purpose}' of team '{self._name}'"
                 )
-                unread.append(Unread(Team(name=self._name), purpose, failure))
-        team = Team(name=self._name, robots=dict(robots))
+                unread.append(Unread(self._bare, purpose, failure))
+        team = self._bare.model_copy(update={"robots": dict(robots)})
         return LeftOutTeam(team, tuple(unread), self._is_named)
+
+    def _purposes(self) -> list[str]:
+        """Return the purposes of the existing robots."""
+        return sorted({name.rpartition("-")[0] for name in self._rows})
 
     def _marked_secrets(self) -> list[Object]:
         """Return all Secrets with the team's mark, without their content."""
@@ -167,11 +173,12 @@ class _Reader:
         """Return the Secrets whose annotations hold the state of a pair, by purpose."""
         found = {}
         for secret in marked:
-            metadata = secret["metadata"]
-            purpose = metadata["name"].removeprefix("harbor-")
-            here = metadata["namespace"] == self._slug and purpose != metadata["name"]
-            if here and _robot_of(secret) in ("", *pair(purpose)):
-                found[purpose] = secret
+            if secret["metadata"]["namespace"] != self._declared.home_namespace:
+                continue
+            for purpose in self._purposes():
+                named = secret["metadata"]["name"] == self._declared.secret_name(purpose)
+                if named and _robot_of(secret) in ("", *pair(purpose)):
+                    found[purpose] = secret
         return found
 
     def _check_marked(self, purpose: str) -> None:
@@ -180,7 +187,8 @@ class _Reader:
         Raises:
             NotOurs: the Secret holds a working credential, and cannot be written.
         """
-        place = Place(Team(name=self._name), purpose, self._slug, f"harbor-{purpose}")
+        team = self._bare
+        place = Place(team, purpose, team.home_namespace, team.secret_name(purpose))
         if self._rows_of(purpose) and self._holds(place):
             raise NotOurs(
                 "kubernetes",
@@ -237,7 +245,7 @@ class _Reader:
             if _robot_of(secret) in ("", *pair(purpose)):
                 metadata = secret["metadata"]
                 key = metadata["namespace"], metadata["name"]
-                found.setdefault(key, Place(Team(name=self._name), purpose, *key))
+                found.setdefault(key, Place(self._bare, purpose, *key))
         for key, place in found.items():
             if place.is_first or not (key in declared or self._may_write(place.namespace)):
                 continue
@@ -268,7 +276,7 @@ class _Reader:
         live = self._credentials.secrets.read(place)
         held: Credential | None = live.handle["credential"] if live else None
         for row in self._rows_of(place.purpose).values():
-            known = renamed(held, row["name"]) if held else None
+            known = renamed(held, row["name"], place.team.project) if held else None
             if self._credentials.issuer.accepts(known, {row["name"]}, self._tried):
                 return True
         return False

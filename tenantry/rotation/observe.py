@@ -49,14 +49,14 @@ def observe(
     ]
     wanted = [(team, some) for team, some in wanted if some or team.name in systems.state.teams]
     listed = Observed()
-    projects = systems.harbor.projects([team.slug for team, _ in wanted], listed)
+    projects = systems.harbor.projects([team.project for team, _ in wanted], listed)
     replaces = any(team.replaced_robots(purpose) for team, some in wanted for purpose in some)
     all_robots = list(systems.harbor_client.pages("/robots")) if replaces else []
 
     def observe_team(item: tuple[Team, list[str]]) -> list[Found]:
         team, some = item
         try:
-            project = projects.get(team.slug)
+            project = projects.get(team.project)
             if project is None and (failure := listed.failure(team.name)) is not None:
                 raise failure
             if project is None:
@@ -98,7 +98,7 @@ def _describe_waiting(sinks: Sequence[str]) -> str:
 
 def _not_onboarded(team: Team, reason: str) -> NotOnboarded:
     advice = f"Onboard team '{team.name}' first."
-    return NotOnboarded("harbor", f"robots of {team.slug}", reason, advice=advice)
+    return NotOnboarded("harbor", f"robots of {team.project}", reason, advice=advice)
 
 
 class _Observation:
@@ -206,13 +206,15 @@ class _Observation:
         if foreign:  # A team can write robot descriptions, but not the marks of its namespace.
             intent = self._systems.kubernetes.intent(self._team)
             if intent is None or not intent.is_certain:
-                raise NotOurs("harbor", f"project {self._team.slug}", foreign)
+                raise NotOurs("harbor", f"project {self._team.project}", foreign)
 
     def _find_working(self, live: str, held: Sequence[Credential | None]) -> Credential | None:
         """Return the credential with which Harbor accepts the live robot, with its current name."""
         row = self._rows.get(live)
         for credential in held if row else ():
-            current = renamed(credential, row["name"]) if credential and row else None
+            current = (
+                renamed(credential, row["name"], self._team.project) if credential and row else None
+            )
             if row and self._credentials.issuer.accepts(current, {row["name"]}, self._tried):
                 return current
         return None
@@ -227,7 +229,7 @@ class _Observation:
             return f"{secret} does not exist"
         held: Credential | None = first.handle["credential"]
         if row is not None and held is not None and held.username != row["name"]:
-            if renamed(held, row["name"]) is not None:
+            if renamed(held, row["name"], self._team.project) is not None:
                 return (
                     f"{secret} names '{held.username}', and Harbor now calls that robot "
                     f"'{row['name']}': its robot_name_prefix was changed, which renames all robots "

@@ -107,7 +107,7 @@ def _secrets(systems: Systems, team: Team, purpose: str) -> Iterator[Object]:
     for found in systems.home_cluster.list("Secret", labelSelector=selector, content=False):
         metadata = found["metadata"]
         annotations = metadata.get("annotations") or {}
-        is_first = metadata["name"] == f"harbor-{purpose}"
+        is_first = metadata["name"] == team.secret_name(purpose)
         is_ours = is_first or annotations.get(ROBOT) in pair(purpose)
         if not is_ours or ADOPTED in annotations:
             continue
@@ -134,5 +134,5 @@ def _attached(systems: Systems, team: Team, purpose: str) -> Iterator[str]:
     for namespace in team.namespaces:
         account = systems.home_cluster.get("ServiceAccount", ACCOUNT, namespace)
         listed = (account or {}).get("imagePullSecrets") or []
-        if {"name": f"harbor-{purpose}"} in listed:
+        if {"name": team.secret_name(purpose)} in listed:
             yield namespace

@@ -134,7 +134,10 @@ class Retirement:
         self._update(name, {**row, "duration": duration}, text)
 
     def _clear(self) -> None:
-        cluster, secret = self._systems.home_cluster, f"harbor-{self._state.purpose}"
+        cluster, secret = (
+            self._systems.home_cluster,
+            self._state.team.secret_name(self._state.purpose),
+        )
         for namespace in self._state.attached:
             self._check()
             detach(cluster, namespace, secret)

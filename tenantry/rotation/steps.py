@@ -224,7 +224,7 @@ class PairSteps:
             self._delete(target, row, "it is re-created")
         self._check()
         # If the answer is lost, the robot may exist without a known secret. The next run deletes it.
-        made = self._issuer.create(pair.team.slug, target, pair.robot, pair.mark)
+        made = self._issuer.create(pair.team, target, pair.robot, pair.mark)
         self._record(f"created {target}")
         return made
 

@@ -89,20 +89,20 @@ class Holders:
 
     def is_applied(self, team: Team) -> bool:
         """Return whether the current declared state of a team is applied."""
-        found = self._ask("the namespace", lambda: self._namespaces).get(team.slug)
+        found = self._ask("the namespace", lambda: self._namespaces).get(team.home_namespace)
         return found is not None and self._systems.kubernetes.is_applied(team, found)
 
     def teams(self) -> frozenset[str]:
-        """Return the teams that own a namespace `team-<name>`, or a Secret in an unmarked one."""
+        """Return the teams that own their home namespace, or a Secret in it if it is unmarked."""
         return self._ask("the teams", lambda: frozenset(self._live_teams()))
 
     def _live_teams(self) -> Iterator[str]:
         for namespace in self._namespaces:
             owner = self._owner(namespace)
-            if owner is not None and namespace == f"team-{owner}":
+            if owner is not None and namespace == self._home(owner):
                 yield owner
         for secret, team in self._marked_secrets:
-            if secret["metadata"]["namespace"] == f"team-{team}":
+            if secret["metadata"]["namespace"] == self._home(team):
                 yield team
 
     def holder(self, what: str, name: str) -> str | None:
@@ -133,9 +133,10 @@ class Holders:
     def _owner(self, namespace: str) -> str | None:
         """Return the team that a namespace was created for; None if it has no such mark."""
         found = self._namespaces.get(namespace)
-        team = objects.team_of(found) if found else None
-        slug = f"team-{team}"
-        return team if namespace == slug or namespace.startswith(f"{slug}-") else None
+        return objects.team_of(found) if found else None
+
+    def _home(self, team: str) -> str:
+        return self._systems.state.named(team).home_namespace
 
     @cached_property
     def _groups(self) -> dict[str, str]:

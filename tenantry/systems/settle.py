@@ -205,10 +205,15 @@ def _is_applied(holders: Holders, team: Team) -> bool:
 
 def _is_by_convention(claim: Claim) -> bool:
     """Return whether a claim is for a name that is derived from the team's name."""
-    slug = claim.team.slug
-    if claim.kind == "the Secret":
-        return claim.name.partition("/")[0] in claim.team.namespaces
-    return claim.kind in ("the namespace", "the group") and claim.name == slug
+    team = claim.team
+    match claim.kind:
+        case "the Secret":
+            return claim.name.partition("/")[0] in team.namespaces
+        case "the namespace":
+            return claim.name == team.home_namespace
+        case "the group":
+            return claim.name == team.conventional_group
+    return False
 
 
 def _intruder(state: Declaration, name: str, faults: list[Contested]) -> LeftOut:

@@ -194,12 +194,13 @@ class Systems:
 
         The namespaces are read at once, for any number of teams.
         """
-        found = self.kubernetes.namespaces([team.slug for team in teams])
+        found = self.kubernetes.namespaces([team.home_namespace for team in teams])
         by_name = {live["metadata"]["name"]: live for live in found}
         return [
             team
             for team in teams
-            if team.slug not in by_name or not self.kubernetes.is_applied(team, by_name[team.slug])
+            if team.home_namespace not in by_name
+            or not self.kubernetes.is_applied(team, by_name[team.home_namespace])
         ]
 
     # Plan

@@ -184,7 +184,7 @@ class ConcurrentRuns(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_there_twice(self) -> None:
-        robots = our_robots(self.sandbox, {team.slug for team in self.bench.teams})
+        robots = our_robots(self.sandbox, {team.project for team in self.bench.teams})
         assert max(robots.values(), default=1) == 1
         groups = [group.name for group in self.sandbox.harbor.groups.values()]
         assert len(groups) == len(set(groups))

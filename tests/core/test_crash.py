@@ -172,12 +172,12 @@ def test_sixteen_threads_killed_at_random_leave_what_the_next_run_finishes(
 ) -> None:
     names = [f"t{number:02}" for number in range(16)]
     bench.declare(*({"name": name} for name in names), platform=SHARED)
-    slugs = [team.slug for team in bench.teams]
+    names = [team.oidc_group for team in bench.teams]
 
     def check() -> None:
         assert_in_sync(bench)
         groups = bench.sandbox.keycloak.realms[REALM].groups.values()
-        assert Counter(group.name for group in groups) == Counter(["teams", *slugs])
+        assert Counter(group.name for group in groups) == Counter(["teams", *names])
 
     driver = Driver(bench.sandbox, onboarding_of_all(bench), check, wide=True)
     runs = 20 if whole else 1

@@ -9,7 +9,6 @@ from tenantry.resources import Id
 from tenantry.systems.harbor.kinds import IMMUTABLE_TAG_RULE, MEMBER, ROBOT
 from tenantry.systems.istio.kinds import VIRTUAL_SERVICE
 from tenantry.systems.keycloak.kinds import CLIENT, GROUP_MEMBER, IDENTITY_PROVIDER, MAPPER
-from tenantry.systems.keycloak.team import client_id
 from tenantry.systems.kubernetes.client import KINDS
 from tenantry.systems.kubernetes.kinds import (
     LIMIT_RANGE,
@@ -64,16 +63,16 @@ def _extras_in_kubernetes(team: Team) -> Iterator[Mutation]:
                 labels: dict[str, str] = labels,
                 content: dict[str, Any] = content,
             ) -> None:
-                metadata = {"name": name, "namespace": team.slug, "labels": labels}
+                metadata = {"name": name, "namespace": team.home_namespace, "labels": labels}
                 head = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata}
                 create(systems, {**head, **content})
 
-            yield _extra(Id(kind, f"{team.slug}/{name}"), act, marked=marked)
+            yield _extra(Id(kind, f"{team.home_namespace}/{name}"), act, marked=marked)
 
 
 def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
     for marked in (True, False):
-        name = client_id(team, "once-ours" if marked else "by-hand")
+        name = team.client_id("once-ours" if marked else "by-hand")
         attributes = {**_OURS, "tenantry.io/team": team.name} if marked else {}
 
         def add_client(
@@ -83,7 +82,7 @@ def _extras_in_keycloak(team: Team) -> Iterator[Mutation]:
             systems.keycloak_client.post("clients", body)
 
         yield _extra(Id(CLIENT, name), add_client, marked=marked)
-        mapper = f"tenantry {team.slug} once" if marked else "by hand"
+        mapper = f"tenantry team-{team.name} once" if marked else "by hand"
 
         def add_mapper(systems: Systems, mapper: str = mapper) -> None:
             config = {
@@ -136,15 +135,15 @@ def provider(alias: str) -> dict[str, Any]:
 
 def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
     def add_group(systems: Systems) -> None:
-        number = systems.harbor.number(team.slug)
+        number = systems.harbor.number(team.project)
         member = {"group_name": "somebody-else", "group_type": 3}
         body = {"role_id": 1, "member_group": member}
         systems.harbor_client.post(f"/projects/{number}/members", body)
 
-    yield _extra(Id(MEMBER, f"{team.slug}/somebody-else"), add_group)
+    yield _extra(Id(MEMBER, f"{team.project}/somebody-else"), add_group)
 
     def add_rule(systems: Systems) -> None:
-        number = systems.harbor.number(team.slug)
+        number = systems.harbor.number(team.project)
         pattern = {"kind": "doublestar", "decoration": "matches", "pattern": "by-hand"}
         repositories = {"kind": "doublestar", "decoration": "repoMatches", "pattern": "**"}
         body = {
@@ -156,7 +155,7 @@ def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
         }
         systems.harbor_client.post(f"/projects/{number}/immutabletagrules", body)
 
-    yield _extra(Id(IMMUTABLE_TAG_RULE, f"{team.slug}/**:by-hand"), add_rule)
+    yield _extra(Id(IMMUTABLE_TAG_RULE, f"{team.project}/**:by-hand"), add_rule)
     for marked, name in ((True, "deploy-a"), (False, "by-hand")):
 
         def add_robot(systems: Systems, marked: bool = marked, name: str = name) -> None:
@@ -166,9 +165,9 @@ def _extras_in_harbor(team: Team) -> Iterator[Mutation]:
                 "description": "Managed by Tenantry" if marked else "",
                 "level": "project",
                 "duration": 30,
-                "permissions": [{"kind": "project", "namespace": team.slug, "access": access}],
+                "permissions": [{"kind": "project", "namespace": team.project, "access": access}],
             }
             systems.harbor_client.post("/robots", body)
 
         # Rotation retires the robots of a purpose that is no longer declared.
-        yield _extra(Id(ROBOT, f"{team.slug}/{name}"), add_robot)
+        yield _extra(Id(ROBOT, f"{team.project}/{name}"), add_robot)

@@ -155,7 +155,7 @@ class Platform:
         """Change some objects of each team by hand."""
         with self.process() as systems:
             for name, row in systems.harbor.projects(
-                [team.slug for team in self.teams], systems.observe([])
+                [team.project for team in self.teams], systems.observe([])
             ).items():
                 path = f"/projects/{row['project_id']}"
                 systems.harbor_client.put(path, {"metadata": {"public": "true"}})

@@ -47,7 +47,7 @@ class Real:
     folder: Path
 
     def secret(self, name: str = "harbor-pull") -> Any:
-        return self.core.read_namespaced_secret(name, self.team.slug)
+        return self.core.read_namespaced_secret(name, self.team.home_namespace)
 
     def authfile(self, name: str = "harbor-pull") -> Path:
         """Write the credentials that a kubelet would use for a pull; return the path."""
@@ -64,7 +64,7 @@ class Real:
     def pulls(self, authfile: Path) -> bool:
         host = self.sandbox.addresses()["harbor"]["url"].removeprefix("http://")
         words = ["skopeo", "--insecure-policy", "inspect", "--tls-verify=false"]
-        source = f"docker://{host}/{self.team.slug}/web:1"
+        source = f"docker://{host}/{self.team.project}/web:1"
         options = [f"--authfile={authfile}", source]
         return subprocess.run([*words, *options], capture_output=True, check=False).returncode == 0
 
@@ -99,7 +99,7 @@ def test_a_credential_is_rotated_in_place_under_pulls_of_a_real_client(real: Rea
     ci = json.loads(real.authfile("harbor-ci").read_text())["auths"]
     ((_, login),) = ci.items()
     caller = Caller(real.sandbox.addresses()["harbor"]["url"], login["username"], login["password"])
-    assert push(caller, f"{real.team.slug}/web", image()).status_code == 201
+    assert push(caller, f"{real.team.project}/web", image()).status_code == 201
     before, old = real.secret().metadata, real.authfile()
     kept = old.rename(real.folder / "old.json")
     assert real.pulls(kept)
@@ -127,7 +127,7 @@ def test_onboarding_keeps_rotations_annotations_on_the_real_server(real: Real) -
     real.run(force=True)
     kept = real.secret().metadata.annotations
     spoilt = {"data": {".dockerconfigjson": base64.b64encode(b'{"auths": {}}').decode()}}
-    real.core.patch_namespaced_secret("harbor-pull", real.team.slug, spoilt)
+    real.core.patch_namespaced_secret("harbor-pull", real.team.home_namespace, spoilt)
 
     onboard(real.systems, real.team)
 

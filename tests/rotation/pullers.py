@@ -100,7 +100,7 @@ def rotate_in_place(bench: Bench) -> None:
 
 def _renew(bench: Bench, team: Team, purpose: str) -> None:
     secrets = bench.systems.credentials.secrets
-    project = bench.sandbox.harbor.projects[team.slug]
+    project = bench.sandbox.harbor.projects[team.project]
     (number,) = [
         robot.id
         for robot in bench.sandbox.harbor.robots.values()
@@ -119,7 +119,11 @@ Rotate = Callable[[Bench], object]
 
 def failed_pulls(bench: Bench, rotate: Rotate, times: int, delay: float) -> tuple[int, int]:
     """Rotate all teams this often, and return the number of failed pulls and of all pulls."""
-    secrets = [(team.slug, f"harbor-{p}") for team in bench.teams for p in team.active_robots]
+    secrets = [
+        (team.home_namespace, team.secret_name(p))
+        for team in bench.teams
+        for p in team.active_robots
+    ]
     crowd = Pullers(bench, secrets, delay)
     crowd.pull()
     for _ in range(times):

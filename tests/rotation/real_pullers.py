@@ -90,7 +90,7 @@ class Pulling:
     def _go_on(self, number: int, way: Pull) -> None:
         choose = random.Random(number)
         read_at: dict[str, float] = {}
-        teams = [team.slug for team in self._bench.teams]
+        teams = [team.project for team in self._bench.teams]
         while not self._stop.is_set():
             team = choose.choice(teams)
             file = self._folder / f"{number}-{team}.json"

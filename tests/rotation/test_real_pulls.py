@@ -52,8 +52,8 @@ def onboarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         for team in bench.teams:
             bench.onboard(team.name)
             harbor = bench.sandbox.addresses()["harbor"]["url"]
-            caller = Caller(harbor, *bench.login("harbor-ci", team.slug))
-            answer = push(caller, f"{team.slug}/web", image())
+            caller = Caller(harbor, *bench.login("harbor-ci", team.home_namespace))
+            answer = push(caller, f"{team.project}/web", image())
             assert answer.status_code == 201, answer.text
         pass_time(bench, hours=1)
         return bench

@@ -38,12 +38,12 @@ def assert_nothing_to_do(bench: Bench) -> None:
 def assert_nothing_twice(sandbox: Sandbox, teams: Collection[Team]) -> None:
     """Assert that no robot, group or membership of these teams is missing, extra or doubled."""
     projects = sandbox.harbor.projects
-    expected = Counter((team.slug, purpose) for team in teams for purpose in team.active_robots)
-    assert our_robots(sandbox, {team.slug for team in teams}) == expected
+    expected = Counter((team.project, purpose) for team in teams for purpose in team.active_robots)
+    assert our_robots(sandbox, {team.project for team in teams}) == expected
     known = {project.id for project in projects.values()}
     assert [r.name for r in sandbox.harbor.robots.values() if r.project_id not in known] == []
     for team in teams:
-        members = projects[team.slug].members.values()
+        members = projects[team.project].members.values()
         wanted = {team.oidc_group, *team.harbor.groups}
         names = Counter(
             sandbox.harbor.groups[m.entity_id].name for m in members if m.entity_type == "g"
@@ -67,8 +67,8 @@ def assert_credentials_work(bench: Bench) -> None:
     """Assert that each robot's Secret names its robot, and that the token service accepts it."""
     for team in bench.teams:
         for purpose, robot in team.active_robots.items():
-            for namespace in team.namespaces if robot.attach else [team.slug]:
-                name = f"harbor-{purpose}"
+            for namespace in team.namespaces if robot.attach else [team.home_namespace]:
+                name = team.secret_name(purpose)
                 username, password = bench.login(name, namespace)
                 held = bench.sandbox.kubernetes.get("Secret", name, namespace)
                 assert held is not None
@@ -88,11 +88,11 @@ def others(sandbox: Sandbox, teams: Collection[Team]) -> dict[str, Any]:
 
 
 def _harbor_of_others(held: Mapping[str, Any], teams: Collection[Team]) -> dict[str, Any]:
-    slugs = {team.slug for team in teams}
+    own_projects = {team.project for team in teams}
     groups = {group for team in teams for group in (team.oidc_group, *team.harbor.groups)}
-    own = {project["id"] for name, project in held["projects"].items() if name in slugs}
+    own = {project["id"] for name, project in held["projects"].items() if name in own_projects}
     return {
-        "projects": {name: p for name, p in held["projects"].items() if name not in slugs},
+        "projects": {name: p for name, p in held["projects"].items() if name not in own_projects},
         "groups": [group for group in held["groups"].values() if group["name"] not in groups],
         "harbor users": held["users"],
         "configuration": held["configuration"],
@@ -106,8 +106,8 @@ def _harbor_of_others(held: Mapping[str, Any], teams: Collection[Team]) -> dict[
 
 def _keycloak_of_others(held: Mapping[str, Any], teams: Collection[Team]) -> dict[str, Any]:
     names = {team.oidc_group for team in teams}
-    clients = tuple(f"{team.slug}-" for team in teams)
-    mappers = {f"tenantry {team.slug}" for team in teams}
+    clients = tuple(team.client_id("") for team in teams)
+    mappers = {f"tenantry team-{team.name}" for team in teams}
     found: dict[str, Any] = {}
     for name, realm in held["realms"].items():
         own = {id for id, group in realm["groups"].items() if group["name"] in names}

@@ -151,11 +151,15 @@ def pairs_are_in_order(bench: Bench) -> None:
         for purpose in team.active_robots:
             own = places(team, purpose)
             assert len({found[f"{place.namespace}/{place.name}"] for place in own}) == 1
-            live = published(bench, purpose, team.slug)
-            assert found[f"{team.slug}/harbor-{purpose}"][0].endswith(f"+{live}")
-            others = {n for n in robots(bench, team.slug) if n.startswith(f"{purpose}-")} - {live}
+            live = published(bench, purpose, team.home_namespace)
+            assert found[f"{team.home_namespace}/{team.secret_name(purpose)}"][0].endswith(
+                f"+{live}"
+            )
+            others = {n for n in robots(bench, team.project) if n.startswith(f"{purpose}-")} - {
+                live
+            }
             for name in others:
-                id = robot_id(team.slug, name)
+                id = robot_id(team.project, name)
                 assert not bench.systems.credentials.is_past_retirement(team, id, observed), name
         assert bench.systems.plan(team, observed) == Plan(team.name)
 

@@ -423,8 +423,8 @@ def test_twenty_teams_with_a_new_group_in_common_are_onboarded_by_sixteen_thread
     groups = [group.name for group in bench.sandbox.harbor.groups.values()]
     assert groups.count("all-teams-admin") == 1
     for team in bench.teams:
-        assert bench.can_log_in("harbor-pull", team.slug)
-        assert bench.can_log_in("harbor-ci", team.slug)
+        assert bench.can_log_in("harbor-pull", team.home_namespace)
+        assert bench.can_log_in("harbor-ci", team.home_namespace)
 
 
 def test_one_team_onboarded_by_eight_threads_at_once_ends_as_declared(bench: Bench) -> None:

@@ -36,7 +36,7 @@ def test_the_pipelines_commands_push_with_a_login_that_works(bench: Bench, tmp_p
     said = run(["sh", "-e", "-c", script], environment, folder=tmp_path)
 
     called, _, content = said.partition("\n")
-    assert called == f"--config . push {registry}/{team.slug}/app:1.0"
+    assert called == f"--config . push {registry}/{team.project}/app:1.0"
     login = json.loads(content)["auths"][registry]
     assert bench.systems.harbor_client.accepts(login["username"], login["password"])
 

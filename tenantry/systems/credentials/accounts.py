@@ -24,7 +24,9 @@ def secret_id(namespace: str, name: str) -> Id:
 
 def attachments(team: Team) -> Iterator[Resource]:
     """Yield the desired image pull secrets in the team's namespaces."""
-    names = [f"harbor-{purpose}" for purpose, robot in team.active_robots.items() if robot.attach]
+    names = [
+        team.secret_name(purpose) for purpose, robot in team.active_robots.items() if robot.attach
+    ]
     for namespace in team.namespaces if names else ():
         yield Resource(
             objects.id_of(SERVICE_ACCOUNT, ACCOUNT, namespace),

@@ -15,7 +15,6 @@ from tenantry.systems.credentials.contents import decode, encode, metadata_of
 from tenantry.systems.credentials.places import write
 from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.kinds import CLIENT
-from tenantry.systems.keycloak.team import client_id
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import Object
 from tenantry.systems.kubernetes.clusters import Clusters
@@ -56,7 +55,9 @@ class ClientSecrets:
             name: the name of the client in the declared state.
             observed: what was observed of Keycloak.
         """
-        secret = ClientSecret(team, client_id(team, name), team.slug, f"oidc-{name}")
+        secret = ClientSecret(
+            team, team.client_id(name), team.home_namespace, team.client_secret_name(name)
+        )
         marked = self._marks.versioned(team.name)
         fields: dict[str, Any] = {
             "metadata": {"labels": labels(team.name), "annotations": marked},
@@ -67,10 +68,10 @@ class ClientSecrets:
             fields["issuer"] = self._keycloak.issuer_to_be()
         fields["client_secret"] = None if team.oidc_clients[name].public else _SAME
         return Resource(
-            secret_id(team.slug, secret.name),
+            secret_id(team.home_namespace, secret.name),
             fields,
             body=secret,
-            depends_on=(Id(CLIENT, secret.client), Id(NAMESPACE, team.slug)),
+            depends_on=(Id(CLIENT, secret.client), Id(NAMESPACE, team.home_namespace)),
         )
 
     def observe(
@@ -85,14 +86,14 @@ class ClientSecrets:
             seen: receives the Secrets.
         """
         for client in team.oidc_clients:
-            name = f"oidc-{client}"
-            id = secret_id(team.slug, name)
+            name = team.client_secret_name(client)
+            id = secret_id(team.home_namespace, name)
             with seen.capture_errors(id, team.name):
-                if team.slug not in namespaces:
+                if team.home_namespace not in namespaces:
                     continue
-                secret = self._clusters.of(id).get("Secret", name, team.slug)
+                secret = self._clusters.of(id).get("Secret", name, team.home_namespace)
                 if secret is not None:
-                    owner = Id(CLIENT, client_id(team, client))
+                    owner = Id(CLIENT, team.client_id(client))
                     seen.live[id] = _live(secret, observed, owner)
 
     def apply(self, change: Change) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenantry.answers import texts
-from tenantry.declared import Robot
+from tenantry.declared import Robot, Team
 from tenantry.errors import InvalidResponse, NotEffective
 from tenantry.marks import Marks, ProjectMark
 from tenantry.systems.credentials.contents import Credential
@@ -28,15 +28,15 @@ class Issuer:
         self._harbor = harbor
         self._marks = marks
 
-    def create(self, project: str, short: str, robot: Robot, mark: ProjectMark) -> Created:
-        """Create a declared robot, and return it with its credential.
+    def create(self, team: Team, short: str, robot: Robot, mark: ProjectMark) -> Created:
+        """Create a declared robot of a team, and return it with its credential.
 
         Raises:
             ChangedMeanwhile: a robot of this name exists.
         """
         call = "POST /api/v2.0/robots"
-        described = self._marks.description(mark, project.removeprefix("team-"))
-        response = self._harbor.create("/robots", new_robot(project, short, robot, described))
+        described = self._marks.description(mark, team.name)
+        response = self._harbor.create("/robots", new_robot(team.project, short, robot, described))
         # Without these members the secret is lost. The next run finds the robot, and renews the
         # secret.
         answer: Any = response.json() if response.content else None

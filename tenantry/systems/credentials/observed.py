@@ -26,7 +26,7 @@ def names_by_project(observed: Observed) -> dict[str, set[str]]:
 
 def rows(team: Team, purpose: str, observed: Observed) -> dict[str, Row]:
     """Return the existing robots of a pair, by short name."""
-    known = ((s, observed.live.get(robot_id(team.slug, s))) for s in pairs.pair(purpose))
+    known = ((s, observed.live.get(robot_id(team.project, s))) for s in pairs.pair(purpose))
     return {short: live.handle for short, live in known if live is not None}
 
 
@@ -68,7 +68,7 @@ def stored_credentials(
     for place in places(secret.place.team, secret.place.purpose):
         live = observed.live.get(place.id)
         found = live.handle["credential"] if live else None
-        credential = renamed(found, username) if found else None
+        credential = renamed(found, username, secret.place.team.project) if found else None
         if credential is not None and credential not in seen:
             seen.add(credential)
             yield credential

@@ -3,6 +3,7 @@
 Onboarding and rotation both read and write them through this module.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,7 @@ from tenantry.plan import Action, Change
 from tenantry.resources import Id, Live, Resource
 from tenantry.systems.credentials.accounts import secret_id
 from tenantry.systems.credentials.contents import Credential, content, data_of, metadata_of, type_of
-from tenantry.systems.credentials.pairs import ROBOT, pair
+from tenantry.systems.credentials.pairs import ROBOT, pair, short_of
 from tenantry.systems.harbor.robots import robot_id
 from tenantry.systems.kubernetes import objects
 from tenantry.systems.kubernetes.client import KubernetesClient, Object
@@ -45,11 +46,15 @@ class Place:
     @property
     def is_first(self) -> bool:
         """Whether it is the Secret whose annotations record the state of the pair."""
-        return (self.namespace, self.name) == (self.team.slug, f"harbor-{self.purpose}")
+        return (self.namespace, self.name) == (
+            self.team.home_namespace,
+            self.team.secret_name(self.purpose),
+        )
 
     def is_own(self, username: str) -> bool:
         """Return whether a user name is one of the pair's robots, regardless of Harbor's prefix."""
-        return any(_without_prefix(username) == (self.team.slug, s) for s in pair(self.purpose))
+        robots = "|".join(re.escape(f"{self.team.project}+{s}") for s in pair(self.purpose))
+        return re.fullmatch(rf"(.*[^a-z0-9._-])?({robots})", username, re.DOTALL) is not None
 
     @property
     def is_foreign(self) -> bool:
@@ -60,8 +65,8 @@ class Place:
 def places(team: Team, purpose: str) -> list[Place]:
     """Return the Secrets of a robot, beginning with the one whose annotations record the state."""
     robot = team.active_robots[purpose]
-    namespaces = list(team.namespaces) if robot.attach else [team.slug]
-    own = [Place(team, purpose, namespace, f"harbor-{purpose}") for namespace in namespaces]
+    namespaces = list(team.namespaces) if robot.attach else [team.home_namespace]
+    own = [Place(team, purpose, namespace, team.secret_name(purpose)) for namespace in namespaces]
     sinks = team.sinks(purpose)
     return [*own, *(Place(team, purpose, s.namespace, s.name, s.format) for s in sinks)]
 
@@ -189,7 +194,7 @@ class Secrets:
             credential: the credential.
             annotations: all annotations of Tenantry.
         """
-        robot = robot_id(place.team.slug, annotations[ROBOT])
+        robot = robot_id(place.team.project, annotations[ROBOT])
         wanted = self.resource(place, robot, annotations, {})
         if live is None:
             self.apply(Change("create", wanted, (), None), credential)
@@ -257,17 +262,18 @@ def annotations_of(live: Live | None) -> Mapping[str, str]:
     return found or {}
 
 
-def renamed(credential: Credential, username: str) -> Credential | None:
+def renamed(credential: Credential, username: str, project: str) -> Credential | None:
     """Return a credential with the current full name of its robot; None if it is another
-    account's."""
+    account's.
+
+    Harbor's prefix of robot names may have changed, and it can be any text.
+
+    Args:
+        credential: the credential.
+        username: the current full name of the robot.
+        project: the project of the robot.
+    """
     held = credential.username
-    if held == username or _without_prefix(held) == _without_prefix(username):
+    if held == username or held.endswith(f"{project}+{short_of(username)}"):
         return Credential(username, credential.password)
     return None
-
-
-def _without_prefix(username: str) -> tuple[str, str]:
-    """Return project and short name of a user name, whose prefix can be any text."""
-    project, _, short = username.rpartition("+")
-    at = project.rfind("team-")
-    return project[at:], short

@@ -111,13 +111,13 @@ class TeamCredentials:
 
     def _desired(self, team: Team, observed: Observed) -> list[Resource]:
         wanted: list[Resource] = []
-        project_of_team = project_id(team.slug)
+        project_of_team = project_id(team.project)
         project = observed.live.get(project_of_team)
         kept = project is None or (project.ours and not project.handle["adopted"])
         mark: ProjectMark = "created" if kept else "adopted"
         for purpose, robot in team.active_robots.items():
             short = live_robot(team, purpose, observed, self._clock())
-            id = robot_id(team.slug, short)
+            id = robot_id(team.project, short)
             fields: dict[str, Any] = {
                 "access": sorted(set(robot.access)),
                 "disabled": False,
@@ -132,7 +132,7 @@ class TeamCredentials:
                 Resource(
                     id,
                     fields,
-                    body=(robot, mark),
+                    body=(team, robot, mark),
                     owner=project_of_team,
                 )
             )
@@ -156,7 +156,7 @@ class TeamCredentials:
             fields["registry"] = self.registry
             if known is not None:
                 fields["username"] = known.handle["name"]
-            if self._probe and observed.is_known(project_id(place.team.slug)):
+            if self._probe and observed.is_known(project_id(place.team.project)):
                 fields["credential"] = _ACCEPTED
         annotations = {ROBOT: short}
         if place.is_first:
@@ -175,7 +175,7 @@ class TeamCredentials:
             observed: what was observed of Kubernetes, Keycloak and Harbor.
         """
         seen = Observed()
-        projects = {team.slug for team in teams}
+        projects = {team.project for team in teams}
         for robot in [id for id in self._proven if id.key.split("/")[0] in projects]:
             del self._proven[robot]  # it may have been rotated since
             self._created.pop(robot, None)
@@ -246,8 +246,8 @@ class TeamCredentials:
         seen = Observed()
         tried: dict[Credential, bool] = {}
         harbor = observed.is_known(whole_system("harbor"))
-        probe = self._probe and harbor and observed.is_known(project_id(team.slug))
-        own = robots.get(team.slug, ())
+        probe = self._probe and harbor and observed.is_known(project_id(team.project))
+        own = robots.get(team.project, ())
         for purpose in team.active_robots:
             for place in places(team, purpose):
                 with seen.capture_errors(place.id, team.name):
@@ -300,9 +300,9 @@ class TeamCredentials:
                 raise unknown_kind(change)
 
     def _apply_robot(self, change: Change) -> None:
-        project, short = change.id.key.split("/")
+        team: Team
         robot: Robot
-        robot, mark = change.resource.body
+        team, robot, mark = change.resource.body
         days = -1 if robot.expiry_days == "never" else robot.expiry_days
         if change.live is not None:
             row = change.live.handle
@@ -311,12 +311,13 @@ class TeamCredentials:
                 row = {**row, "duration": days if days < 0 else lifetime.renewed(days)}
             # PUT replaces the whole robot: Harbor clears omitted fields, and enables a disabled
             # robot.
-            description = self._marks.description(mark, project.removeprefix("team-"))
+            description = self._marks.description(mark, team.name)
             own = {"description": description, "disable": False}
-            body = {**row, **own, "permissions": permissions(project, robot)}
+            body = {**row, **own, "permissions": permissions(team.project, robot)}
             self._harbor.put(f"/robots/{row['id']}", body)
             return
-        created = self.issuer.create(project, short, robot, mark)
+        short = change.id.key.rpartition("/")[2]
+        created = self.issuer.create(team, short, robot, mark)
         self._created[change.id] = created
         self._prove(change.id, created.credential)
 

@@ -17,13 +17,13 @@ _OIDC_GROUP = 3
 
 def members(team: Team) -> Iterator[Resource]:
     """Yield the desired members of a team's project."""
-    declared, project = team.harbor, project_id(team.slug)
+    declared, project = team.harbor, project_id(team.project)
     for group, role in {team.oidc_group: declared.role, **declared.groups}.items():
         yield Resource(_id(team, group), {"role": role}, owner=project)
 
 
 def _id(team: Team, group: str) -> Id:
-    return Id(kinds.MEMBER, f"{team.slug}/{group}")
+    return Id(kinds.MEMBER, f"{team.project}/{group}")
 
 
 def observe_members(
@@ -45,7 +45,7 @@ def observe_members(
             if kind == kinds.USER_MEMBER and row["entity_name"] in creators:
                 continue  # Harbor adds the creator of a project as its first member
             role = _ROLE_NAMES.get(row["role_id"], row["role_id"])
-            id = Id(kind, f"{team.slug}/{row['entity_name']}")
+            id = Id(kind, f"{team.project}/{row['entity_name']}")
             owner = team.name if is_ours else None
             seen.live[id] = Live({"role": role}, is_ours, team=owner, handle=row)
 

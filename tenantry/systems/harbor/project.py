@@ -38,7 +38,9 @@ def project(team: Team) -> Resource:
             quota = str(storage_bytes(quota))  # Harbor stores whole bytes
         fields["storage_quota"] = Amount(quota)
     # A project has no place for a mark: the namespace carries it.
-    return Resource(project_id(team.slug), fields, depends_on=(Id(NAMESPACE, team.slug),))
+    return Resource(
+        project_id(team.project), fields, depends_on=(Id(NAMESPACE, team.home_namespace),)
+    )
 
 
 def observed_fields(client: HarborClient, row: Row) -> dict[str, Any]:

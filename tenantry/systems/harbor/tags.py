@@ -22,7 +22,7 @@ _TEMPLATES = {
 
 def rules(team: Team) -> Iterator[Resource]:
     """Yield the desired rules of a team's project."""
-    declared, name = team.harbor, team.slug
+    declared, name = team.harbor, team.project
     if declared.retention is not None:
         id, fields = Id(kinds.RETENTION_POLICY, name), retention_fields(declared.retention)
         yield Resource(id, fields, body=declared.retention, owner=project_id(name))
@@ -41,7 +41,7 @@ def observe(client: HarborClient, team: Team, project: Row, is_ours: bool, seen:
         is_ours: whether the project is Tenantry's, which its rules share.
         seen: what was observed.
     """
-    name, metadata = team.slug, project.get("metadata") or {}
+    name, metadata = team.project, project.get("metadata") or {}
     if team.harbor.retention is not None and "retention_id" in metadata:
         id = Id(kinds.RETENTION_POLICY, name)
         with seen.capture_errors(id, team.name):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from tenantry.calls import MAX_SINGLE_READS, Clock, map_concurrently
 from tenantry.declared import Declaration, Team
+from tenantry.declared.names import matches
 from tenantry.errors import DependencyUnread
 from tenantry.marks import Intent, Marks
 from tenantry.plan import Change, unknown_kind
@@ -75,20 +76,20 @@ class HarborTeams:
             observed: their namespaces, which record the ownership of the projects.
         """
         seen = Observed()
-        intents = {team.slug: project_intent(team, observed) for team in teams}
-        projects = self.projects([team.slug for team in teams], seen)
+        intents = {team.project: project_intent(team, observed) for team in teams}
+        projects = self.projects([team.project for team in teams], seen)
         for part in map_concurrently(
             lambda team: self._observe_team(team, projects, intents), teams
         ):
             seen.add(part)
         for team in teams:
-            id = project_id(team.slug)
+            id = project_id(team.project)
             live = seen.live.get(id)
-            is_recorded = observed.is_known(Id(NAMESPACE, team.slug))
+            is_recorded = observed.is_known(Id(NAMESPACE, team.home_namespace))
             if live is not None and not live.ours and not is_recorded:
                 # The namespace may record that the project is ours.
                 reason = "its owner is unknown while its namespace cannot be read"
-                error = DependencyUnread("harbor", f"project {team.slug}", reason)
+                error = DependencyUnread("harbor", f"project {team.project}", reason)
                 seen.unreadable[id] = Unreadable(error, team.name)
         return seen
 
@@ -117,18 +118,18 @@ class HarborTeams:
         return {name: listed[name] for name in dict.fromkeys(names) if name in listed}
 
     def _owner(self, project: str) -> str | None:
-        """Return the name of the team that a project's name belongs to."""
-        team = self._state.teams.get(project.removeprefix("team-"))
-        return team.name if team is not None and team.slug == project else None
+        """Return the name of the team that declares a project."""
+        owner = self._state.project_owners.get(project)
+        return owner if owner in self._state.teams else None
 
     def _observe_left_over(self, projects: Mapping[str, Row], seen: Observed) -> None:
         """Observe the projects of teams that are no longer declared."""
-        declared = {f"team-{name}" for name in self._state.names}
         for name, row in projects.items():
-            if name.startswith("team-") and name not in declared:
+            by_name = next(matches(self._state.patterns.project, name), None)
+            if by_name and name not in self._state.project_owners:
                 with seen.capture_errors(project_id(name), None):
                     robots = self.robots(row["project_id"])
-                    team = name.removeprefix("team-")
+                    team = by_name["team"]
                     if mark := self._marks.project_mark(robots):
                         marked = mark == "created"
                         seen.live[project_id(name)] = Live({}, marked=marked, team=team)
@@ -159,14 +160,14 @@ class HarborTeams:
         self, team: Team, projects: dict[str, Row], intents: Mapping[str, Intent | None]
     ) -> Observed:
         seen = Observed()
-        row = projects.get(team.slug)
+        row = projects.get(team.project)
         if row is not None:
-            with seen.capture_errors(project_id(team.slug), team.name):
-                self._observe_project(team, row, intents.get(team.slug), seen)
+            with seen.capture_errors(project_id(team.project), team.name):
+                self._observe_project(team, row, intents.get(team.project), seen)
         return seen
 
     def _observe_project(self, team: Team, row: Row, intent: Intent | None, seen: Observed) -> None:
-        name = team.slug
+        name = team.project
         fields = observed_fields(self._client, row)
         robots = self.robots(row["project_id"])
         # A team can write descriptions of robots, but not the annotations of its namespace.

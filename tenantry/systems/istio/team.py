@@ -38,12 +38,14 @@ class IstioTeams:
     def _route(self, team: Team, name: str, route: Route) -> Resource:
         gateway = route.gateway or self._state.platform.mesh.gateway
         rules = [
-            Rule((path.prefix,), Backend(path.service, team.slug, path.port))
+            Rule((path.prefix,), Backend(path.service, team.home_namespace, path.port))
             for path in route.paths
         ]
         kind = self._kind(route)
         content = {"spec": spec(kind, route.host, gateway, rules)}
-        return objects.resource(_KINDS[kind], name, team, content, self._marks, namespace=team.slug)
+        return objects.resource(
+            _KINDS[kind], name, team, content, self._marks, namespace=team.home_namespace
+        )
 
     def observe(self, teams: Sequence[Team], observed: Observed) -> Observed:
         """Return the routes in the first namespaces of the teams.
@@ -59,7 +61,7 @@ class IstioTeams:
 
     def _observe(self, kind: Kind, teams: Sequence[Team], seen: Observed, *, needed: bool) -> None:
         try:
-            owners = {team.slug: team.name for team in teams}
+            owners = {team.home_namespace: team.name for team in teams}
             routes = list(objects.observe(self._clusters.home, kind, owners, seen))
         except SystemRefused as error:
             if error.status != 404 or needed:

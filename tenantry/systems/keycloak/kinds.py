@@ -28,7 +28,8 @@ def _mapper(team: Team, key: str, field: str) -> Place:
 
 
 def _client(team: Team, key: str, field: str) -> Place:
-    place = ("oidc_clients", key.removeprefix(f"{team.slug}-"))
+    name = team.client_of(key)
+    place: Place = ("oidc_clients", name) if name is not None else ("oidc_clients",)
     ours = next((ours for name, ours in _CLIENT_FIELDS.items() if field.startswith(name)), None)
     return (*place, ours) if ours else place
 

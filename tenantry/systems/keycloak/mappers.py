@@ -11,8 +11,11 @@ from tenantry.systems.keycloak.client import KeycloakClient
 from tenantry.systems.keycloak.clients import named
 from tenantry.systems.keycloak.groups import group_id
 
-_PREFIX = "tenantry "
-"""The beginning of the name of each mapper of Tenantry; the slug of the team follows."""
+_OURS = "tenantry "
+"""The beginning of the name of each mapper of Tenantry."""
+_MARK = f"{_OURS}team-"
+"""The beginning of the name of a team's mapper; the name of the team follows. It is a mark, and does
+not depend on the names of the team's objects."""
 
 
 class Mappers:
@@ -69,8 +72,8 @@ class Mappers:
             for mapper in mappers:
                 name = str(dict.get(mapper, "name", "*"))
                 id = Id(kinds.MAPPER, f"{alias}/{name}")
-                ours = name.startswith(_PREFIX)
-                marked_for = name.partition(f"{_PREFIX}team-")[2] if ours else ""
+                ours = name.startswith(_OURS)
+                marked_for = name.removeprefix(_MARK) if name.startswith(_MARK) else ""
                 with seen.capture_errors(id, marked_for or None):
                     group = str((mapper.get("config") or {}).get("group", "")).rsplit("/", 1)[-1]
                     owner = owners.get(group) or marked_for or None
@@ -109,4 +112,4 @@ class Mappers:
 
 
 def _id(alias: str, team: Team) -> Id:
-    return Id(kinds.MAPPER, f"{alias}/{_PREFIX}{team.slug}")
+    return Id(kinds.MAPPER, f"{alias}/{_MARK}{team.name}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tenantry.calls import MAX_SINGLE_READS
 from tenantry.declared import Declaration, OidcClient, Team
+from tenantry.declared.names import is_distinctive, matches
 from tenantry.marks import ADOPTED, Marks
 from tenantry.plan import Change, unknown_kind
 from tenantry.resources import Id, Live, Observed, Resource
@@ -18,11 +19,6 @@ from tenantry.systems.keycloak.clients import (
 )
 from tenantry.systems.keycloak.groups import Groups
 from tenantry.systems.keycloak.mappers import Mappers
-
-
-def client_id(team: Team, name: str) -> str:
-    """Return the client id of an OIDC client of a team."""
-    return f"{team.slug}-{name}"
 
 
 class KeycloakTeams:
@@ -79,7 +75,7 @@ class KeycloakTeams:
         return seen
 
     def _observe_clients(self, teams: Sequence[Team], seen: Observed) -> None:
-        wanted = {client_id(team, name): team.name for team in teams for name in team.oidc_clients}
+        wanted = {team.client_id(name): team.name for team in teams for name in team.oidc_clients}
         if self._extras or len(wanted) > MAX_SINGLE_READS:
             found = list(self._client.pages("clients"))
         else:
@@ -115,20 +111,19 @@ class KeycloakTeams:
         return found
 
     def _team_of_client(self, client: Representation) -> str | None:
-        """Return the team whose mark a client carries, or else the one that its id begins with."""
+        """Return the team whose mark a client carries, or else the one that its id names."""
         mark = mark_of(client.get("attributes"))
         if mark is not None:
             return mark.team or None if self._marks.is_own(mark) else None
         return self._team_of_name(client["clientId"])
 
     def _team_of_name(self, client: str) -> str | None:
-        """Return the team whose name a client's id begins with."""
-        name = client.removeprefix("team-")
-        while name != client and "-" in name:
-            name = name.rsplit("-", 1)[0]
-            if name in self._state.names:
-                return name
-        return None
+        """Return the team that a client's id names by the platform's pattern."""
+        pattern = self._state.patterns.client
+        if not is_distinctive(pattern):
+            return None
+        names = (found["team"] for found in matches(pattern, client))
+        return next((name for name in names if name in self._state.names), None)
 
     # Apply
 
@@ -167,4 +162,4 @@ def _client(team: Team, name: str, declared: OidcClient, marked: Mapping[str, st
         pkce=declared.public,
     )
     fields["groups mapper"] = groups_mapper()
-    return Resource(Id(kinds.CLIENT, client_id(team, name)), fields)
+    return Resource(Id(kinds.CLIENT, team.client_id(name)), fields)

@@ -19,7 +19,7 @@ PROJECT_ADOPTED = "tenantry.io/harbor-project-adopted"
 
 def project_intent(team: Team, observed: Observed) -> Intent | None:
     """Return the intent mark of a team's namespace; None if it has none."""
-    if _annotation(team, observed, PROJECT) != team.slug:
+    if _annotation(team, observed, PROJECT) != team.project:
         return None
     is_certain = parse(_annotation(team, observed, MARK)) is not None
     adopted = _annotation(team, observed, PROJECT_ADOPTED)
@@ -39,23 +39,23 @@ def intent_annotations(
         observed: what was observed of it.
         adopts_project: returns whether the team's plan adopts the project.
     """
-    project = Id(harbor_kinds.PROJECT, team.slug)
+    project = Id(harbor_kinds.PROJECT, team.project)
     live = observed.live.get(project)
     if not observed.is_known(project):
         kept = {key: _annotation(team, observed, key) for key in (PROJECT, PROJECT_ADOPTED)}
         return {key: value for key, value in kept.items() if value is not None}
     if live is None:
-        return {PROJECT: team.slug}
+        return {PROJECT: team.project}
     if live.ours and not live.handle["adopted"]:
-        return {PROJECT: team.slug}
+        return {PROJECT: team.project}
     if live.ours or adopts_project(team, observed):
-        return {PROJECT: team.slug, PROJECT_ADOPTED: "true"}
+        return {PROJECT: team.project, PROJECT_ADOPTED: "true"}
     return {}
 
 
 def _annotation(team: Team, observed: Observed, key: str) -> str | None:
     for kind in (kinds.NAMESPACE, kinds.TERMINATING_NAMESPACE):
-        live: Live | None = observed.live.get(Id(kind, team.slug))
+        live: Live | None = observed.live.get(Id(kind, team.home_namespace))
         if live is not None and live.ours:
             value = get_path(live.fields, ("metadata", "annotations", key))
             if value is not None:

@@ -18,9 +18,8 @@ _LABELS = {
 
 def _section(team: Team, namespace: str) -> Place:
     """Return the section of a team's file that declares a namespace."""
-    if namespace == team.slug:
-        return ("namespace",)
-    return ("further_namespaces", namespace.removeprefix(f"{team.slug}-"))
+    key = team.namespace_key(namespace)
+    return ("namespace",) if key is None else ("further_namespaces", key)
 
 
 def _namespace(team: Team, key: str, field: str) -> Place:
@@ -55,8 +54,12 @@ def _network_policy(team: Team, key: str, field: str) -> Place:
 
 
 def _secret(team: Team, key: str, field: str) -> Place:
-    sort, _, own = key.partition("/")[2].partition("-")
-    return ("oidc_clients" if sort == "oidc" else "robots", own)
+    namespace, _, name = key.partition("/")
+    for client in team.oidc_clients:
+        if (namespace, name) == (team.home_namespace, team.client_secret_name(client)):
+            return ("oidc_clients", client)
+    purpose = team.purpose_of(name) if namespace in team.namespaces else None
+    return ("robots", purpose) if purpose is not None else ("robots",)
 
 
 def _robots(team: Team, key: str, field: str) -> Place:

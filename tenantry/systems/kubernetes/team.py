@@ -80,16 +80,16 @@ class KubernetesTeams:
         hosts = evaluator.granted_hosts(team) if evaluator else frozenset()
         for name, declared in team.namespaces.items():
             intent = {}
-            if name == team.slug:
+            if name == team.home_namespace:
                 intent = intent_annotations(team, observed, self._adopts_project)
             wanted.append(namespace(self._marks, team, name, declared, intent, hosts))
             wanted.extend(contents(self._marks, self._state.platform, team, name, declared))
         mark = {APPLIED: self._state.fingerprint(team)}
         wanted.append(
             Resource(
-                id=Id(kinds.NAMESPACE_MARK, team.slug),
+                id=Id(kinds.NAMESPACE_MARK, team.home_namespace),
                 fields={"metadata": {"annotations": mark}},
-                depends_on=(Id(kinds.NAMESPACE, team.slug),),
+                depends_on=(Id(kinds.NAMESPACE, team.home_namespace),),
             )
         )
         return wanted
@@ -118,7 +118,7 @@ class KubernetesTeams:
                 if foreign:
                     continue  # the objects in it are not this team's either, whatever their marks
                 present.append(name)
-                if name == names[name].slug and live.ours:
+                if name == names[name].home_namespace and live.ours:
                     seen.live[Id(kinds.NAMESPACE_MARK, name)] = Live(live.fields)
         owners = {name: names[name].name for name in present}
 
@@ -194,9 +194,9 @@ class KubernetesTeams:
     def intent(self, team: Team) -> Intent | None:
         """Read the team's namespace, and return its intent mark for the Harbor project."""
         seen = Observed()
-        for found in self.namespaces([team.slug]):
+        for found in self.namespaces([team.home_namespace]):
             foreign = self._marks.foreign(objects.mark_of(found), team.name)
-            seen.live[Id(kinds.NAMESPACE, team.slug)] = objects.live(found, foreign)
+            seen.live[Id(kinds.NAMESPACE, team.home_namespace)] = objects.live(found, foreign)
         return project_intent(team, seen)
 
     def is_applied(self, team: Team, live: Object) -> bool:
